@@ -1,0 +1,35 @@
+# Two commands are enough for a newcomer: `make demo` and `make test`. Both set up .venv first.
+PY := .venv/bin/python
+SHARED ?= ../shared
+
+.PHONY: help setup demo test unit lint types ci
+
+help:
+	@echo "make demo   fine-tune, rank, prune and report on real treebanks (under 10 minutes on two cores)"
+	@echo "make test   all tests"
+	@echo "make unit   the fast tests alone (under 90 seconds)"
+	@echo "make lint types   ruff; mypy --strict"
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt scripts/setup.sh
+	@echo "setting up .venv (once, a few minutes)"
+	@sh scripts/setup.sh
+
+demo: setup
+	@SHARED="$(SHARED)" sh scripts/demo.sh
+
+test: setup
+	$(PY) -m pytest
+
+unit: setup
+	$(PY) -m pytest -m "not slow"
+
+lint: setup
+	$(PY) -m ruff check src tests benchmarks
+	$(PY) -m ruff format --check src tests benchmarks
+
+types: setup
+	$(PY) -m mypy src
+
+ci: lint types test

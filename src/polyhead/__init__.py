@@ -1,0 +1,1 @@
+"""polyhead: which attention heads of a multilingual Transformer matter, and cutting the rest."""

@@ -1,0 +1,1 @@
+"""Readers: files in, `Sentence` records out, nothing dropped on the way."""

@@ -1,0 +1,29 @@
+"""The errors that users meet: each message is one line that says what was found, what was allowed and what to do next."""
+
+
+class PolyheadError(Exception):
+    """Base of every error that bad input can cause; the command line prints it as one line and exits with code 2."""
+
+
+class DataFormatError(PolyheadError):
+    """A data file cannot be read as declared; the message begins with `path:line:`."""
+
+
+class UnknownNameError(PolyheadError):
+    """A task, corpus, method, protocol or language name that no table holds."""
+
+
+class SettingError(PolyheadError):
+    """A setting has a value that is not allowed, or two settings exclude each other."""
+
+
+class ArchitectureError(PolyheadError):
+    """The model is of a kind, or in a state, in which its heads cannot be found, gated or cut."""
+
+
+class CheckpointError(PolyheadError):
+    """A checkpoint or its pruning record is missing, corrupt or foreign."""
+
+
+class StoreError(PolyheadError):
+    """A run folder cannot be read or written, or holds the results of other settings."""
