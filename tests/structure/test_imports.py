@@ -1,0 +1,170 @@
+"""The house rule: a file imports only from lower levels, at its top, without cycles; no file grows past 250 lines."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2] / "src" / "polyhead"
+
+# Longest matching key wins. A new file needs a level before it can be imported.
+LEVELS: dict[str, int] = {
+    "errors": 0,
+    "heads": 1,
+    "config": 1,
+    "progress": 1,
+    "loader_hook": 1,
+    "data": 1,
+    "data.sentences": 1,
+    "data.textfile": 1,
+    "data.column_format": 1,
+    "data.conllu": 2,
+    "data.columns": 2,
+    "data.labels": 2,
+    "data.schemes": 1,
+    "tasks": 2,
+    "metrics": 2,
+    "ranking": 2,
+    "trials": 2,
+    "statistics": 2,
+    "store": 2,
+    "head_files": 2,
+    "data.corpora": 3,
+    "data.corpus_table": 2,
+    "data.references": 4,
+    "encoding": 3,
+    "batching": 3,
+    "architectures": 3,
+    "devices": 3,
+    "gates": 4,
+    "pruning": 4,
+    "importance": 5,
+    "prefix": 5,
+    "training": 5,
+    "optimisation": 5,
+    "training_state": 5,
+    "inference": 5,
+    "checkpoint": 5,
+    "studies": 6,
+    "report": 6,
+    "cli": 7,
+}
+# May import on demand: the lazy package root, the command table, and the hook that Transformers' import triggers.
+DEFERRED = {"polyhead", "polyhead.cli.main", "polyhead.loader_hook"}
+TORCH_FREE_BELOW = 3
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def level(module: str) -> int:
+    name = module.removeprefix("polyhead").lstrip(".")
+    if not name:
+        return 99
+    while name not in LEVELS and "." in name:
+        name = name.rpartition(".")[0]
+    return LEVELS[name]
+
+
+def imports(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own(names: set[str]) -> set[str]:
+    """Names inside the package, cut back to the module that holds them."""
+    found = set()
+    for name in names:
+        if name == "polyhead" or name.startswith("polyhead."):
+            while name not in FILES:
+                name = name.rpartition(".")[0]
+            found.add(name)
+    return found
+
+
+def graph() -> dict[str, set[str]]:
+    return {name: own(imports(ast.parse(path.read_text()))) - {name} for name, path in FILES.items()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_point_down(name: str) -> None:
+    tree = ast.parse(FILES[name].read_text())
+    for target in own(imports(tree)) - {name, "polyhead"}:
+        if name in DEFERRED:
+            continue
+        # files of one room (importance, studies, report, cli, data) and of one level may use each other; cycles are ruled out below
+        assert level(target) <= level(name), f"{name} (level {level(name)}) imports {target} (level {level(target)})"
+
+
+def test_no_import_cycles() -> None:
+    edges = {name: targets for name, targets in graph().items() if name not in DEFERRED}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for target in sorted(edges.get(name, ())):
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in edges:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_stand_at_the_top(name: str) -> None:
+    if name in DEFERRED:
+        return
+    tree = ast.parse(FILES[name].read_text())
+    top = [node for node in tree.body if isinstance(node, ast.If | ast.Try)]
+    allowed = {id(inner) for outer in (tree, *top) for inner in ast.iter_child_nodes(outer)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            optional_extra = name.startswith("polyhead.report.") and not own(imports(node))
+            assert id(node) in allowed or optional_extra, f"{FILES[name]}:{node.lineno}: import below the top of the file"
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if level(name) < TORCH_FREE_BELOW])
+def test_low_levels_stay_free_of_torch(name: str) -> None:
+    if name in DEFERRED:
+        return
+    heavy = {"torch", "transformers", "tokenizers", "accelerate"}
+    assert not {found.partition(".")[0] for found in imports(ast.parse(FILES[name].read_text()))} & heavy
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_holds_at_most_250_lines(name: str) -> None:
+    if name != "polyhead.data.corpus_table":  # a table of data
+        assert len(FILES[name].read_text().splitlines()) <= 250
+
+
+def test_there_is_no_utils() -> None:
+    assert not [name for name in FILES if name.rpartition(".")[2] in {"utils", "util", "helpers", "common", "misc"}]
+
+
+@pytest.mark.parametrize("code", ["import polyhead", "from polyhead.cli.main import main; main(['--help'])"])
+def test_help_needs_no_heavy_import(code: str) -> None:
+    script = f"""
+import sys
+try:
+    {code.replace("; ", chr(10) + "    ")}
+except SystemExit:
+    pass
+heavy = {{"torch", "scipy", "sklearn", "transformers"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
