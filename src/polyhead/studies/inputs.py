@@ -1,0 +1,171 @@
+"""What all cells of a run share: corpora read once, labels, and every split encoded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from transformers import AutoConfig, PreTrainedTokenizerBase
+
+from polyhead.checkpoint import load_tokenizer
+from polyhead.config import fingerprint
+from polyhead.data.corpora import holdout
+from polyhead.data.labels import LabelSet, label_set
+from polyhead.data.references import DataReference, open_reference
+from polyhead.data.sentences import Dataset
+from polyhead.encoding import Encoded, encode, join, model_limit
+from polyhead.errors import SettingError
+from polyhead.inference import Labelled
+from polyhead.studies.grid import RunSettings
+from polyhead.tasks import Task, find_task
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a cell reads; test splits are in `tests` alone, which ranking and selection never touch.
+
+    Attributes:
+        task: Row of the tasks table.
+        labels: What the classifier's outputs mean.
+        tokenizer: The encoder's own.
+        train: All sources' training sentences, joined.
+        source_dev: Dev sentences by source name.
+        target_dev: Dev sentences by target name; empty unless k is chosen on them.
+        tests: Test sentences by target name.
+        languages: BCP-47 code of every name.
+        records: One entry a split for the result file.
+        data_hash: Over all that is trained and ranked on.
+    """
+
+    task: Task
+    labels: LabelSet
+    tokenizer: PreTrainedTokenizerBase
+    train: Encoded
+    source_dev: Mapping[str, Labelled]
+    target_dev: Mapping[str, Labelled]
+    tests: Mapping[str, Labelled]
+    languages: Mapping[str, str]
+    records: tuple[Mapping[str, object], ...]
+    data_hash: str
+
+    @property
+    def pad_id(self) -> int:
+        """Id of the padding piece."""
+        return int(self.tokenizer.pad_token_id or 0)
+
+    @property
+    def selection(self) -> dict[str, Labelled]:
+        """What k is chosen on: the sources' dev sets, or those of the targets, or both."""
+        return {**self.source_dev, **self.target_dev}
+
+
+def open_inputs(settings: RunSettings, task_name: str) -> Inputs:
+    """Every corpus of a run, read and encoded once.
+
+    Raises:
+        PolyheadError: A corpus cannot be read as declared, a name is unknown, or sources or targets are missing or named twice.
+    """
+    task = find_task(task_name)
+    sources = _references(settings.sources, "source")
+    targets = _references(settings.targets, "target")
+    tokenizer = load_tokenizer(settings.model, revision=settings.revision)
+
+    trains, devs = [], []
+    for reference in sources:
+        train, dev = _train_and_dev(reference, settings, task)
+        trains.append(limit(train, settings))
+        devs.append(dev)
+    target_devs = [] if settings.select_on == "source-dev" else [_open(r, "dev", settings, task) for r in targets]
+    tests = [_open(reference, "test", settings, task) for reference in targets]
+
+    labels = label_set(task, trains)
+    longest = model_limit(AutoConfig.from_pretrained(settings.model, revision=settings.revision))
+    encoded = {
+        (data.name, data.split): encode(
+            data.sentences,
+            tokenizer,
+            labels,
+            max_length=settings.train.max_length,
+            model_limit=longest,
+            anchor=settings.train.anchor,
+            unknown="error" if data.split == "train" else "ignore",
+        )
+        for data in (*trains, *devs, *target_devs, *tests)
+    }
+
+    def labelled(datasets: list[Dataset]) -> dict[str, Labelled]:
+        return {d.name: Labelled(encoded[d.name, d.split], [s.labels for s in d.sentences]) for d in datasets}
+
+    return Inputs(
+        task=task,
+        labels=labels,
+        tokenizer=tokenizer,
+        train=join([encoded[data.name, data.split] for data in trains]),
+        source_dev=labelled(devs) if settings.select_on != "target-dev" else {},
+        target_dev=labelled(target_devs),
+        tests=labelled(tests),
+        languages={data.name: data.language for data in (*trains, *tests)},
+        records=tuple(_record(d, encoded[d.name, d.split]) for d in (*trains, *devs, *target_devs, *tests)),
+        data_hash=fingerprint([(d.name, d.split, d.sha256, len(d.sentences)) for d in (*trains, *devs)]),
+    )
+
+
+def limit(train: Dataset, settings: RunSettings) -> Dataset:
+    """The training set cut to `train_limit` sentences: a seeded sample in file order, or the first rows where the protocol says so."""
+    n = settings.train_limit
+    if n is None or n >= len(train.sentences):
+        return train
+    if settings.rules.first_rows:
+        return replace(train, sentences=train.sentences[:n])
+    chosen = np.random.default_rng(settings.sample_seed).choice(len(train.sentences), size=n, replace=False)
+    return replace(train, sentences=tuple(train.sentences[i] for i in sorted(chosen.tolist())))
+
+
+def _references(texts: tuple[str, ...], role: str) -> list[DataReference]:
+    if not texts:
+        raise SettingError(f"no {role}: give at least one, for example --{role} ud/en_ewt")
+    repeated = [text for text in texts if texts.count(text) > 1]
+    if repeated:
+        raise SettingError(f"{role} {repeated[0]!r}: named {texts.count(repeated[0])} times; name each once")
+    return [DataReference.parse(text) for text in texts]
+
+
+def _open(reference: DataReference, split: str, settings: RunSettings, task: Task) -> Dataset:
+    return open_reference(
+        reference,
+        split,
+        task=task,
+        root=None if settings.data is None else Path(settings.data),
+        scheme=settings.scheme,
+        columns=settings.columns,
+        strict=settings.strict,
+    )
+
+
+def _train_and_dev(reference: DataReference, settings: RunSettings, task: Task) -> tuple[Dataset, Dataset]:
+    """Train and dev; a seeded tenth of train is held out where there is no dev."""
+    train = _open(reference, "train", settings, task)
+    if reference.has("dev"):
+        return train, _open(reference, "dev", settings, task)
+    return holdout(train, seed=settings.sample_seed)
+
+
+def _record(data: Dataset, encoded: Encoded) -> dict[str, object]:
+    counts = encoded.counts
+    return {
+        "name": data.name,
+        "language": data.language,
+        "split": data.split,
+        "sentences": len(data.sentences),
+        "words": data.n_words,
+        "sha256": data.sha256,
+        "repairs": dict(data.repairs),
+        "encoding": {
+            "pieces": counts.pieces,
+            "lone_marker_share": counts.lone_marker_first / max(counts.words, 1),
+            "windowed_sentences": counts.windowed_sentences,
+            "unk_words": counts.unk_words,
+            "truncated_words": counts.truncated_words,
+            "unknown_labels": counts.unknown_labels,
+        },
+    }
