@@ -1,10 +1,11 @@
 """What to run, not how: the settings of a run, its protocol, and the cells (seed × arm) that they expand to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from polyhead.config import SearchSpec, TrainSpec
+from polyhead.config import SearchSpec, TrainSpec, spec_from
 from polyhead.errors import SettingError, UnknownNameError
 from polyhead.heads import Normalisation
 
@@ -141,15 +142,78 @@ class Cell:
         return replace(self.settings.train, seed=self.seed)
 
 
-def protocol(name: str) -> Protocol:
-    """The protocol of that name.
+def run_settings(
+    *,
+    model: str | Path,
+    task: str,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    data: str | Path | None = None,
+    protocol: ProtocolName = "sound",
+    method: str | None = None,
+    normalisation: Normalisation | None = None,
+    search: Mapping[str, Any] | None = None,
+    train: Mapping[str, Any] | None = None,
+    select_on: SelectOn = "source-dev",
+    train_limit: int | None = None,
+    scheme: str | None = None,
+    columns: str | None = None,
+    strict: bool = False,
+    revision: str | None = None,
+) -> RunSettings:
+    """The settings of a run: what is given, and the protocol's answer to everything that is not.
+
+    Args:
+        model: Folder or hub id of a pre-trained encoder.
+        task: `pos`, `ner` or `slots`.
+        sources: Corpora trained on, such as `ud/en_ewt` or `en=TRAIN:DEV:TEST`.
+        targets: Corpora tested on, such as `ud/de_gsd` or `de=TEST`.
+        data: Folder in which corpora are looked up by name.
+        protocol: `sound`, or for comparison `paper` or `paper-released`.
+        method: Importance method.
+        normalisation: Of the scores.
+        search: Fields of `SearchSpec`, such as `{"max_pruned": 12}`.
+        train: Fields of `TrainSpec`, such as `{"epochs": 3}`.
+        select_on: Dev sets that choose the number of heads; `target-dev` is an oracle.
+        train_limit: Number of training sentences used of each source.
+        scheme: How span tags are written in the user's own files.
+        columns: Layout of the user's own files.
+        strict: Raise where a repair of the data would be counted.
+        revision: Of a hub id.
 
     Raises:
-        UnknownNameError: No row has it.
+        UnknownNameError: No such protocol.
+        SettingError: An option is unknown or its value is not allowed.
+
+    >>> settings = run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"], train={"epochs": 1})
+    >>> settings.method, settings.search.how, settings.train.epochs
+    ('gradient', 'screened', 1)
     """
-    if name not in PROTOCOLS:
-        raise UnknownNameError(f"protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name]
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError(f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}")
+    rules = PROTOCOLS[protocol]
+    if train_limit is not None and train_limit < 1:
+        raise SettingError(f"train limit {train_limit}: expected at least 1 sentence")
+    trained = {"order": rules.order, "anchor": rules.anchor, "learning_rate": rules.learning_rate, **(train or {})}
+    searched = {"how": rules.how, "include_zero": not rules.reported_split, **(search or {})}
+    return RunSettings(
+        model=str(model),
+        task=task,
+        sources=tuple(sources),
+        targets=tuple(targets),
+        data=None if data is None else str(data),
+        method=method or rules.method,
+        normalisation=normalisation or rules.normalisation,
+        protocol=protocol,
+        search=spec_from(SearchSpec, searched, where="search"),
+        train=spec_from(TrainSpec, trained, where="train"),
+        select_on=select_on,
+        train_limit=train_limit,
+        scheme=scheme,
+        columns=columns,
+        strict=strict,
+        revision=revision,
+    )
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:

@@ -11,13 +11,14 @@ from polyhead.checkpoint import load_tokenizer
 from polyhead.config import fingerprint
 from polyhead.data.corpora import holdout
 from polyhead.data.labels import LabelSet, label_set
-from polyhead.data.references import DataReference, open_reference
+from polyhead.data.references import DataReference, Split, open_reference
 from polyhead.data.sentences import Dataset
 from polyhead.encoding import Encoded, encode, join, model_limit
 from polyhead.errors import SettingError
 from polyhead.inference import Labelled
 from polyhead.studies.grid import RunSettings
-from polyhead.tasks import Task, find_task
+from polyhead.tasks import Task
+from polyhead.tasks import task as find_task
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ class Inputs:
         return {**self.source_dev, **self.target_dev}
 
 
-def open_inputs(settings: RunSettings, task_name: str) -> Inputs:
+def open_inputs(settings: RunSettings) -> Inputs:
     """Every corpus of a run, read and encoded once.
 
     Raises:
         PolyheadError: A corpus cannot be read as declared, a name is unknown, or sources or targets are missing or named twice.
     """
-    task = find_task(task_name)
+    task = find_task(settings.task)
     sources = _references(settings.sources, "source")
     targets = _references(settings.targets, "target")
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
@@ -111,7 +112,7 @@ def open_inputs(settings: RunSettings, task_name: str) -> Inputs:
 
 
 def limit(train: Dataset, settings: RunSettings) -> Dataset:
-    """The training set cut to `train_limit` sentences: a seeded sample in file order, or the first rows where the protocol says so."""
+    """The training set cut to `train_limit` sentences: a seeded sample in file order, or the protocol's first rows."""
     n = settings.train_limit
     if n is None or n >= len(train.sentences):
         return train
@@ -130,7 +131,7 @@ def _references(texts: tuple[str, ...], role: str) -> list[DataReference]:
     return [DataReference.parse(text) for text in texts]
 
 
-def _open(reference: DataReference, split: str, settings: RunSettings, task: Task) -> Dataset:
+def _open(reference: DataReference, split: Split, settings: RunSettings, task: Task) -> Dataset:
     return open_reference(
         reference,
         split,

@@ -1,0 +1,229 @@
+"""Checkpoints: writing pruned models as folders that stock `from_pretrained` reads, and loading taggers with clear errors."""
+
+import copy
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from polyhead import pruning_record
+from polyhead.architectures import head_mask
+from polyhead.atomic_folder import new_folder
+from polyhead.checkpoint_source import checked_source, quiet, reading
+from polyhead.data.labels import LabelSet
+from polyhead.errors import ArchitectureError, CheckpointError
+from polyhead.model_card import ModelCard, render_card
+from polyhead.pruning import full_state
+
+HEAD = "classifier"  # the module of a token classifier on top of the encoder, in every family of the table
+
+
+def save_pruned(
+    model: PreTrainedModel,
+    folder: str | Path,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    card: ModelCard | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """The folder, written whole or not at all: weights, config with the record of removed heads, tokenizer and README.md.
+
+    After `import polyhead`, `AutoModelForTokenClassification.from_pretrained(folder)` gives the same logits bit for bit, as an
+    ordinary, trainable model. Without polyhead the load raises for mismatched shapes; with `ignore_mismatched_sizes=True` it
+    then fills the pruned layers with random weights and only logs it. The record stands in `config.json` under
+    `quantization_config`, so a pruned model cannot be loaded quantized by another library as well: `densify` it first.
+    A model with nothing pruned is saved without a record. The folder is ready for `push_to_hub` or `hf upload`.
+
+    Args:
+        model: Pruned or not; a compiled wrapper is looked through.
+        folder: New or empty, unless `overwrite`.
+        tokenizer: Saved beside the model.
+        card: What README.md says beyond the removed heads.
+        overwrite: Replace a folder that holds something, once the new one is complete.
+
+    Raises:
+        CheckpointError: The folder cannot be written or is not empty.
+        ArchitectureError: The model's weights and its record disagree, or its family has no row.
+    """
+    model, folder = _unwrapped(model), Path(folder)
+    page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
+    with new_folder(folder, overwrite=overwrite) as fresh, quiet():
+        model.save_pretrained(fresh)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(fresh)
+        (fresh / "README.md").write_text(page, encoding="utf-8")
+    return folder
+
+
+def densify(
+    model_or_folder: PreTrainedModel | str | Path,
+    folder: str | Path,
+    *,
+    card: ModelCard | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """The folder, holding the same model at full shape with zeros at the pruned places: it loads anywhere, without polyhead.
+
+    Logits agree to 1e-5 in float32; nothing becomes smaller or faster. The model given is not changed. From a folder the
+    tokenizer is taken along.
+
+    Raises:
+        CheckpointError: As `save_pruned`; or the folder to read is no checkpoint.
+        ArchitectureError: As `save_pruned`.
+    """
+    tokenizer = None
+    if isinstance(model_or_folder, PreTrainedModel) or hasattr(model_or_folder, "_orig_mod"):
+        model = _unwrapped(cast(PreTrainedModel, model_or_folder))
+    else:
+        model = load_saved(str(model_or_folder))
+        if (Path(model_or_folder) / "tokenizer_config.json").is_file():
+            tokenizer = load_tokenizer(model_or_folder)
+    mask, folder = head_mask(model), Path(folder)
+    config = copy.deepcopy(model.config)
+    if hasattr(config, pruning_record.KEY):
+        delattr(config, pruning_record.KEY)
+    with torch.device("meta"):
+        full = type(model)(config)
+    page = render_card(card or ModelCard(), mask, name=folder.absolute().name, auto_class=_auto_class(model), dense=True)
+    with new_folder(folder, overwrite=overwrite) as fresh, quiet():
+        full.load_state_dict(full_state(model), assign=True)
+        full.save_pretrained(fresh)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(fresh)
+        (fresh / "README.md").write_text(page, encoding="utf-8")
+    return folder
+
+
+def load_tagger(
+    name: str | Path,
+    *,
+    labels: LabelSet | None,
+    seed: int | None = None,
+    revision: str | None = None,
+    kernel: Literal["sdpa", "eager"] = "sdpa",
+) -> PreTrainedModel:
+    """A token classifier in float32 and eval mode, from a folder or hub id, pruned or not; no downloaded code is run.
+
+    A classification head whose labels are those of `labels`, in any order, is kept, its rows in the order of `labels`; else
+    the head is new: normal with the config's `initializer_range`, biases zero.
+
+    Args:
+        name: Folder, or id on the Hub (HF_HOME and offline mode are honoured).
+        labels: Labels of the classifier; None asks for a checkpoint that has a head, and keeps it as it is.
+        seed: Of a new head; None draws from torch's global generator.
+        revision: Branch, tag or commit on the Hub.
+        kernel: Attention implementation.
+
+    Raises:
+        CheckpointError: Nothing there, no safetensors weights, corrupt files or record, encoder weights missing, or no head.
+    """
+    name = checked_source(name)
+    config = reading(name, lambda: AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
+    stored = _stored_labels(config)
+    if labels is None and stored is None:
+        raise CheckpointError(f"{name}: has no token-classification head ({config.architectures}); fine-tune it first")
+    keep = stored is not None and (labels is None or set(stored) == set(labels.names))
+    if not keep and labels is not None:
+        config.id2label = dict(enumerate(labels.names))
+        config.label2id = {label: i for i, label in enumerate(labels.names)}
+
+    def load() -> tuple[PreTrainedModel, dict[str, Any]]:
+        loaded = AutoModelForTokenClassification.from_pretrained(
+            name,
+            config=config,
+            revision=revision,
+            dtype=torch.float32,
+            attn_implementation=kernel,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=not keep,
+            output_loading_info=True,
+        )
+        return cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
+
+    with torch.random.fork_rng(devices=[]):  # Transformers draws for missing weights; those of a new head are drawn below
+        model, report = reading(name, load)
+    unread = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    lost = sorted(key for key in unread if keep or not key.startswith(f"{HEAD}."))
+    if lost:
+        raise CheckpointError(
+            f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; the checkpoint is incomplete"
+        )
+    if not keep:
+        _new_head(model, seed)
+    elif labels is not None and stored != labels.names:
+        _reorder_head(model, cast(tuple[str, ...], stored), labels.names)
+    return model
+
+
+def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or hub id, of the fast kind (which knows the place of every piece in its word).
+
+    Raises:
+        CheckpointError: Nothing there, no tokenizer, or only a slow one.
+    """
+    name = checked_source(name, weights=False)
+    tokenizer = reading(name, lambda: AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False))
+    if not getattr(tokenizer, "is_fast", False):
+        raise CheckpointError(f"{name}: has no fast tokenizer; save one with a tokenizer.json")
+    return cast(PreTrainedTokenizerBase, tokenizer)
+
+
+def _stored_labels(config: Any) -> tuple[str, ...] | None:
+    if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
+        return None
+    return tuple(str(config.id2label[i]) for i in range(config.num_labels))
+
+
+def _classifier(model: PreTrainedModel) -> nn.Linear:
+    head = getattr(model, HEAD, None)
+    if not isinstance(head, nn.Linear):
+        raise ArchitectureError(f"{type(model).__name__}: its {HEAD!r} is a {type(head).__name__}; expected torch.nn.Linear")
+    return head
+
+
+def _new_head(model: PreTrainedModel, seed: int | None) -> None:
+    head = _classifier(model)
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        head.weight.normal_(0.0, getattr(model.config, "initializer_range", 0.02), generator=generator)
+        if head.bias is not None:
+            head.bias.zero_()
+
+
+def _reorder_head(model: PreTrainedModel, stored: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+    head = _classifier(model)
+    order = torch.tensor([stored.index(label) for label in wanted])
+    with torch.no_grad():
+        head.weight.copy_(head.weight[order].clone())
+        if head.bias is not None:
+            head.bias.copy_(head.bias[order].clone())
+    model.config.id2label = dict(enumerate(wanted))
+    model.config.label2id = {label: i for i, label in enumerate(wanted)}
+
+
+def _unwrapped(model: PreTrainedModel) -> PreTrainedModel:
+    return cast(PreTrainedModel, getattr(model, "_orig_mod", model))
+
+
+def _auto_class(model: PreTrainedModel) -> str:
+    _, found, task = type(model).__name__.partition("For")
+    return f"AutoModelFor{task}" if found else "AutoModel"
+
+
+def load_saved(name: str | Path, *, revision: str | None = None) -> PreTrainedModel:
+    """The model of a folder or hub id in the class and dtype it was saved with, with or without a head on top.
+
+    Raises:
+        CheckpointError: Nothing there, corrupt, or its class is not one of Transformers' own.
+    """
+    name = checked_source(name)
+    config = reading(name, lambda: AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
+    kind = getattr(transformers, (config.architectures or ["AutoModel"])[0], None)
+    if kind is None:
+        raise CheckpointError(f"{name}: its architecture {config.architectures} is not one of Transformers' own")
+    load = lambda: kind.from_pretrained(name, revision=revision, dtype="auto", use_safetensors=True)  # noqa: E731
+    return cast(PreTrainedModel, reading(name, load))

@@ -1,0 +1,77 @@
+"""Reading checkpoints through Transformers with one-line errors and no noise."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
+
+from polyhead.errors import CheckpointError, PolyheadError
+
+T = TypeVar("T")
+
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
+
+
+def checked_source(name: str | Path, *, weights: bool = True) -> str:
+    """The name as Transformers wants it, after the checks that give a better message than Transformers does.
+
+    Args:
+        name: Folder, or id on the Hub; whether the Hub has it is not asked.
+        weights: Whether safetensors weights must be there.
+
+    Raises:
+        CheckpointError: No such folder and no possible id, a file, or a folder without config or safetensors weights.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise CheckpointError(f"{name}: has no config.json; expected a folder written by save_pretrained")
+        if weights and not ((path / "model.safetensors").is_file() or (path / "model.safetensors.index.json").is_file()):
+            if any(path.glob("*.bin")):
+                raise CheckpointError(
+                    f"{name}: has only .bin weights, which polyhead does not read; convert: python -c 'from transformers import "
+                    f'AutoModel; AutoModel.from_pretrained("{name}").save_pretrained("{name}-safetensors")\''
+                )
+            raise CheckpointError(f"{name}: has no model.safetensors; expected a folder written by save_pretrained")
+        return str(path)
+    if path.exists():
+        raise CheckpointError(f"{name}: is a file; expected a folder written by save_pretrained, or a hub id")
+    if isinstance(name, Path) or not HUB_ID.fullmatch(name):
+        raise CheckpointError(
+            f"{name}: no such folder; expected a folder written by save_pretrained, or a hub id such as org/name"
+        )
+    return name
+
+
+def reading(name: str, read: Callable[[], T]) -> T:
+    """What `read` returns; whatever Transformers raises becomes one line that begins with the checkpoint's name.
+
+    Raises:
+        CheckpointError: `read` failed, unless with an error of polyhead's own, which keeps its kind.
+    """
+    try:
+        with quiet():
+            return read()
+    except PolyheadError as error:
+        raise type(error)(f"{name}: {error}") from None
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{name}: cannot be loaded: {lines[0]}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars and load reports: what they would say is checked, and raised as an error."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,87 @@
+"""Where output goes: results to stdout, notes and progress to stderr; under `--json` exactly one document on stdout."""
+
+import contextlib
+import json as json_text
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import numpy as np
+
+from polyhead.cli.progress_bar import Bar
+from polyhead.progress import Progress, Silent
+
+
+@dataclass(frozen=True)
+class Console:
+    """What a command prints with.
+
+    Attributes:
+        json: Whether the result is one JSON document.
+        out: The real stdout.
+        progress: Bar with the time left on a terminal, silent elsewhere.
+    """
+
+    json: bool
+    out: TextIO
+    progress: Progress = field(default_factory=Silent)
+
+    def note(self, text: str) -> None:
+        """Say something on stderr that is not the result."""
+        print(text, file=sys.stderr, flush=True)
+
+    def result(self, document: Mapping[str, Any], text: str) -> None:
+        """Print the result: `document` under `--json`, else `text`."""
+        self.progress.stop()
+        self.out.write(as_json(document) if self.json else text.rstrip("\n") + "\n")
+        self.out.flush()
+
+
+class _Notes(logging.Handler):
+    """Log lines as notes, on whatever stderr is at that moment (a live bar replaces it)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def opened(*, json: bool) -> Iterator[Console]:
+    """A console for the length of a command; what libraries print on stdout meanwhile goes to stderr."""
+    logger, handler = logging.getLogger("polyhead"), _Notes()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    progress: Progress = Bar() if sys.stderr.isatty() else Silent()
+    out = sys.stdout
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield Console(json, out, progress)
+    finally:
+        progress.stop()
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def as_json(document: object) -> str:
+    """The document as JSON text with a line end; NaN and infinities become null, arrays lists.
+
+    >>> as_json({"scores": [1.5, float("nan")]})
+    '{"scores": [1.5, null]}\\n'
+    """
+    return json_text.dumps(_plain(document), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,0 +1,131 @@
+"""`polyhead fit`: fine-tune a tagger on the source and save it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from polyhead.checkpoint import save_pruned
+from polyhead.cli.console import Console
+from polyhead.cli.taggers import Tagger, new_tagger, set_threads
+from polyhead.cli.train_requests import FitRequest, train_options
+from polyhead.config import TrainSpec, spec_from
+from polyhead.data.labels import label_set
+from polyhead.data.references import DataReference, one_word_choice, open_reference, sample
+from polyhead.data.sentences import Dataset
+from polyhead.encoding import join
+from polyhead.errors import SettingError
+from polyhead.inference import Labelled, evaluate
+from polyhead.model_card import CardScore, ModelCard
+from polyhead.report.tables import markdown, points, title
+from polyhead.tasks import Task
+from polyhead.tasks import task as find_task
+from polyhead.training import fit as fit_model
+from polyhead.training_state import discard_state
+
+
+def fit(request: FitRequest, console: Console) -> int:
+    """Read the sources, fine-tune, score their dev sets where they have one, save."""
+    task = find_task(request.task)
+    seed = {} if request.seed is None else {"seed": request.seed}
+    spec = spec_from(TrainSpec, {**train_options(request), **seed}, where="train")
+    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
+        raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
+    set_threads(request.threads)
+    references = [DataReference.parse(text) for text in request.source]
+    words = one_word_choice(references)
+    trains = [_open(reference, "train", request, task) for reference in references]
+    if request.train_limit is not None:
+        trains = [sample(data, request.train_limit, seed=spec.seed) for data in trains]
+    devs = [_open(reference, "dev", request, task) for reference in references if reference.has("dev")]
+    tagger = new_tagger(
+        request.model,
+        labels=label_set(task, trains),
+        seed=spec.seed,
+        device=request.device,
+        precision=spec.precision,
+        revision=request.revision,
+    )
+    state = request.out.with_name(request.out.name + ".state")
+    record = fit_model(
+        tagger.model,
+        join([tagger.encode(data.sentences, max_length=spec.max_length, anchor=spec.anchor) for data in trains]),
+        spec,
+        pad_id=tagger.pad_id,
+        device=tagger.device,
+        state_folder=state,
+        progress=console.progress,
+    )
+    dev = _dev_scores(tagger, devs, task, spec, console)
+    _save(request.out, tagger, task, trains, dev)
+    discard_state(state)
+    document: dict[str, Any] = {
+        "schema": 1,
+        "out": str(request.out),
+        "task": task.name,
+        "words": words,
+        "train": asdict(spec),
+        "data": [{"name": d.name, "split": d.split, "sentences": len(d.sentences), "sha256": d.sha256} for d in (*trains, *devs)],
+        "fit": asdict(record),
+        "dev": [{"name": name, "language": language, "metrics": metrics} for name, language, metrics in dev],
+    }
+    console.result(document, _text(request.out, task, dev, record.steps, record.seconds))
+    return 0
+
+
+def _open(reference: DataReference, split: Any, request: FitRequest, task: Task) -> Dataset:
+    return open_reference(
+        reference,
+        split,
+        task=task,
+        root=request.data,
+        scheme=request.scheme,
+        columns=request.columns,
+        strict=request.strict,
+    )
+
+
+_Scores = list[tuple[str, str, dict[str, float]]]
+
+
+def _dev_scores(tagger: Tagger, devs: list[Dataset], task: Task, spec: TrainSpec, console: Console) -> _Scores:
+    """Name, language and metrics in points of every dev set."""
+    if not devs:
+        return []
+    labelled = {
+        data.name: Labelled(
+            tagger.encode(data.sentences, max_length=spec.max_length, anchor=spec.anchor), [s.labels for s in data.sentences]
+        )
+        for data in devs
+    }
+    found = evaluate(
+        tagger.model,
+        labelled,
+        task,
+        tagger.labels,
+        pad_id=tagger.pad_id,
+        device=tagger.device,
+        precision=tagger.precision,
+        progress=console.progress,
+    )
+    return [(d.name, d.language, {m: 100 * value for m, value in found[d.name].metrics.items()}) for d in devs]
+
+
+def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Scores) -> None:
+    card = ModelCard(
+        base_model=tagger.name,
+        task=task.name,
+        languages=tuple(dict.fromkeys(data.language for data in trains)),
+        training_data=tuple(f"{data.name} {data.split} ({len(data.sentences)} sentences)" for data in trains),
+        scores=tuple(
+            CardScore(f"{name} dev", language, task.metric, metrics[task.metric] / 100) for name, language, metrics in dev
+        ),
+    )
+    save_pruned(tagger.model, out, tokenizer=tagger.tokenizer, card=card, overwrite=True)
+
+
+def _text(out: Path, task: Task, dev: _Scores, steps: int, seconds: float) -> str:
+    lines = [f"saved {out}: {steps} steps in {seconds:.0f} s"]
+    if dev:
+        rows = [[name, language, points(metrics[task.metric])] for name, language, metrics in dev]
+        lines.append(markdown(["dev", "language", title(task.metric)], rows))
+    return "\n\n".join(lines)

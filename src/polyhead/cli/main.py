@@ -1,0 +1,91 @@
+"""The `polyhead` command: a literal table of commands, whose modules are imported when the command runs."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from polyhead.cli.failures import BAD_INPUT, DONE, guarded, usage_error
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row: where its options stand (free of torch: mistakes show at once), where its work is done, one line of help."""
+
+    request: str
+    work: str
+    summary: str
+
+
+COMMANDS: dict[str, Command] = {
+    "run": Command(
+        "polyhead.cli.train_requests:RunRequest",
+        "polyhead.cli.run:run",
+        "fine-tune, rank heads, find how many to prune, prune, test in other languages, report",
+    ),
+    "fit": Command("polyhead.cli.train_requests:FitRequest", "polyhead.cli.fit:fit", "fine-tune a tagger and save it"),
+    "rank": Command("polyhead.cli.requests:RankRequest", "polyhead.cli.rank:rank", "score the heads of a model on labelled text"),
+    "prune": Command("polyhead.cli.requests:PruneRequest", "polyhead.cli.prune:prune", "cut heads out of a model for good"),
+    "evaluate": Command(
+        "polyhead.cli.requests:EvaluateRequest", "polyhead.cli.evaluate:evaluate", "score a tagger in one or more languages"
+    ),
+    "predict": Command("polyhead.cli.requests:PredictRequest", "polyhead.cli.predict:predict", "tag CoNLL-U or column text"),
+    "methods": Command(
+        "polyhead.cli.requests:MethodsRequest", "polyhead.cli.methods:methods", "list the ways of scoring heads, with their costs"
+    ),
+}
+
+
+def help_text() -> str:
+    """What `polyhead --help` prints."""
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return (
+        "Usage: polyhead COMMAND [OPTIONS]\n\n"
+        "Rank, prune and judge the attention heads of multilingual Transformers.\n\n"
+        f"Commands:\n{rows}\n\n"
+        "polyhead COMMAND --help lists a command's options; every command takes --json.\n"
+        "Exit codes: 0 done, 1 a check failed, 2 bad input, 3 internal error, 130 stopped by the user.\n"
+    )
+
+
+def resolve(reference: str) -> Any:
+    """The object that `module:name` names; imports the module."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1, 2, 3 or 130 as `polyhead --help` says."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    if not argv or argv[0] in ("--help", "-h", "help"):
+        return guarded(lambda: show(help_text(), DONE if argv else BAD_INPUT))
+    if argv[0] in ("--version", "-V"):
+        return guarded(lambda: show(f"polyhead {version('polyhead')}\n", DONE))
+    if argv[0] not in COMMANDS:
+        return guarded(
+            lambda: usage_error(f"{argv[0]!r} is no command", allowed=list(COMMANDS), said=argv[0], see="polyhead --help")
+        )
+    return guarded(lambda: run_command(argv[0], argv[1:]))
+
+
+def show(text: str, code: int) -> int:
+    """Print `text` and hand back `code`."""
+    print(text, end="", file=sys.stdout if code == DONE else sys.stderr)
+    return code
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Parse a command's options, then import and call what does its work."""
+    command = COMMANDS[name]
+    request = resolve("polyhead.cli.parsing:parse")(resolve(command.request), arguments, name=name)
+    if request is None:
+        return DONE
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with resolve("polyhead.cli.console:opened")(json=request.json) as console:
+        code: int = resolve(command.work)(request, console)
+    return code

@@ -1,0 +1,107 @@
+"""`polyhead predict`: fill in the tags of a text, and change nothing else in it."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from polyhead.cli.console import Console
+from polyhead.cli.requests import PredictRequest
+from polyhead.cli.taggers import open_tagger, set_threads
+from polyhead.data.column_format import ColumnFormat
+from polyhead.data.columns import read_columns
+from polyhead.data.conllu import read_conllu
+from polyhead.data.filling import CONLLU, filled, read_bytes, written
+from polyhead.data.references import column_format
+from polyhead.data.sentences import Sentence
+from polyhead.data.textfile import read_lines
+from polyhead.errors import DataFormatError, SettingError
+from polyhead.inference import predict as predict_labels
+from polyhead.tasks import Task
+from polyhead.tasks import task as find_task
+
+UNKNOWN_LANGUAGE = "und"
+
+
+def predict(request: PredictRequest, console: Console) -> int:
+    """Read, tag, write in the same format."""
+    task = find_task(request.task)
+    set_threads(request.threads)
+    if request.out is not None and not request.out.absolute().parent.is_dir():
+        raise SettingError(f"--out {request.out}: there is no folder {request.out.absolute().parent}; make it first")
+    if request.file != "-":
+        return _predict(request, task, Path(request.file), console)
+    with tempfile.TemporaryDirectory() as folder:  # readers give line numbers by path, and the text is read twice
+        spooled = Path(folder) / "stdin"
+        spooled.write_bytes(sys.stdin.buffer.read())
+        try:
+            return _predict(request, task, spooled, console)
+        except DataFormatError as error:
+            raise DataFormatError(str(error).replace(str(spooled), "stdin")) from None
+
+
+def _predict(request: PredictRequest, task: Task, path: Path, console: Console) -> int:
+    layout = _layout(request, task, path)
+    sentences = _read(path, layout)
+    tagger = open_tagger(request.model, task=task, device=request.device, precision=request.precision, revision=request.revision)
+    labels = predict_labels(
+        tagger.model,
+        tagger.encode(sentences, max_length=request.max_length, anchor=request.anchor),
+        pad_id=tagger.pad_id,
+        labels=tagger.labels,
+        device=tagger.device,
+        precision=tagger.precision,
+        progress=console.progress,
+    )
+    labels = [list(written(tags, layout)) for tags in labels]
+    console.progress.stop()
+    if not request.json or request.out is not None:
+        _write(filled(read_bytes(path), path, sentences, labels, layout), request.out, console)
+    if request.json:
+        console.result(_document(request, task, sentences, labels), "")
+    return 0
+
+
+def _layout(request: PredictRequest, task: Task, path: Path) -> ColumnFormat:
+    """CoNLL-U for tags, unless columns are declared; a column file's tag column is the last, or a new one beside lone words."""
+    if request.format == "conllu" and request.columns is not None:
+        raise SettingError("--format conllu has its own columns; leave --columns out")
+    if request.format == "conllu" or (request.format == "auto" and request.columns is None and task.kind == "tag"):
+        if task.kind != "tag":
+            raise SettingError(f"--format conllu: task {task.name} has no column in CoNLL-U; use --format columns")
+        return CONLLU
+    if request.columns is not None:
+        layout = column_format(request.columns, scheme=request.scheme)
+    else:
+        layout = column_format("auto:", scheme=request.scheme)
+        first = next((line for _, line in read_lines(path) if line.strip(" ")), "")
+        if len(first.split("\t" if "\t" in first else None)) == 1:
+            layout = replace(layout, tag=None)
+    return layout if task.kind == "tag" or layout.scheme else replace(layout, scheme="iob2")
+
+
+def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
+    """The sentences; tags that the file may hold already are not looked at."""
+    if layout is CONLLU:
+        return list(read_conllu(path, language=UNKNOWN_LANGUAGE, words="syntactic"))
+    return list(read_columns(path, language=UNKNOWN_LANGUAGE, columns=replace(layout, scheme=None, types=None)))
+
+
+def _write(text: bytes, out: Path | None, console: Console) -> None:
+    if out is None:
+        console.out.flush()
+        console.out.buffer.write(text)
+        console.out.buffer.flush()
+        return
+    partial = out.with_name(out.name + ".partial")
+    partial.write_bytes(text)
+    os.replace(partial, out)
+
+
+def _document(
+    request: PredictRequest, task: Task, sentences: Sequence[Sentence], labels: Sequence[Sequence[str]]
+) -> dict[str, object]:
+    rows = [{"words": s.words, "labels": tags} for s, tags in zip(sentences, labels, strict=True)]
+    return {"schema": 1, "model": request.model, "task": task.name, "sentences": rows}

@@ -1,0 +1,82 @@
+"""`polyhead prune`: cut heads out of a model and save what is left."""
+
+from polyhead.architectures import head_mask
+from polyhead.checkpoint import densify, load_saved, load_tokenizer, save_pruned
+from polyhead.cli.console import Console
+from polyhead.cli.requests import PruneRequest
+from polyhead.errors import CheckpointError, SettingError
+from polyhead.head_files import read_mask, read_scores
+from polyhead.heads import HeadId, HeadMask
+from polyhead.model_card import ModelCard
+from polyhead.pruning import prune as prune_model
+from polyhead.ranking import prune_lowest
+
+
+def prune(request: PruneRequest, console: Console) -> int:
+    """Find which heads go, cut them, save."""
+    _check_choice(request)
+    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
+        raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
+    model = load_saved(request.model, revision=request.revision)
+    before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
+    mask, choice = _mask(request, present)
+    left = mask & present
+    if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
+        raise SettingError(
+            f"layer {short[0]} would keep {left.keep[short[0]].sum()} heads; --min-per-layer is {request.min_per_layer}"
+        )
+    prune_model(model, left)
+    after = sum(p.numel() for p in model.parameters())
+    tokenizer = None
+    try:
+        tokenizer = load_tokenizer(request.model, revision=request.revision)
+    except CheckpointError as error:
+        console.note(f"note: saved without a tokenizer: {error}")
+    card = ModelCard(base_model=request.model, choice=choice)
+    if request.densify:
+        densify(model, request.out, card=card)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(request.out)
+    else:
+        save_pruned(model, request.out, tokenizer=tokenizer, card=card)
+    gone = [str(head) for head in left.pruned]
+    document = {
+        "schema": 1,
+        "model": request.model,
+        "out": str(request.out),
+        "n_pruned": left.n_pruned,
+        "n_kept": left.n_kept,
+        "pruned": gone,
+        "kept_per_layer": left.keep.sum(axis=1),
+        "weights": {"before": before, "after": before if request.densify else after},
+        "dense": request.densify,
+    }
+    shape = "full shape, zeros in their place" if request.densify else f"{before - after:,} of {before:,} weights removed"
+    console.result(
+        document,
+        f"saved {request.out}: {left.n_kept} heads kept, {left.n_pruned} gone ({shape})\ngone: {' '.join(gone) or 'none'}",
+    )
+    return 0
+
+
+def _check_choice(request: PruneRequest) -> None:
+    ways = {"--heads": bool(request.heads), "--mask": request.mask is not None, "--scores": request.scores is not None}
+    given = [name for name, is_given in ways.items() if is_given]
+    if len(given) > 1:
+        raise SettingError(f"{' and '.join(given)}: give one of the three")
+    if not given and not request.densify:
+        raise SettingError("no heads named; give --heads 3.5,4.1, or --mask FILE, or --scores FILE with --n-pruned K")
+    if (request.scores is None) != (request.n_pruned is None):
+        raise SettingError("--scores FILE and --n-pruned K belong together; give both")
+
+
+def _mask(request: PruneRequest, present: HeadMask) -> tuple[HeadMask, str]:
+    """What to keep, and the sentence for the model card."""
+    if request.mask is not None:
+        return read_mask(request.mask), f"the mask in {request.mask.name}"
+    if request.scores is not None and request.n_pruned is not None:
+        scores = read_scores(request.scores)
+        mask = prune_lowest(scores, request.n_pruned, min_per_layer=request.min_per_layer, normalisation=request.normalise)
+        return mask, f"the {request.n_pruned} lowest by {scores.method} in {request.scores.name}"
+    heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]
+    return HeadMask.without(present.n_layers, present.n_heads, heads), "named one by one"

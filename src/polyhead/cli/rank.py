@@ -1,0 +1,125 @@
+"""`polyhead rank`: importance of every head on labelled text."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from polyhead.batching import Batch, scoring_batches
+from polyhead.cli.console import Console
+from polyhead.cli.requests import RankRequest
+from polyhead.cli.taggers import Tagger, new_tagger, open_tagger, set_threads
+from polyhead.data.labels import label_set
+from polyhead.data.references import DataReference, open_reference, sample
+from polyhead.data.sentences import Dataset
+from polyhead.errors import CheckpointError, SettingError, UnknownNameError
+from polyhead.head_files import scores_document, write_scores
+from polyhead.heads import HeadScores
+from polyhead.importance.gradient import gradient
+from polyhead.importance.methods import METHODS, Method, score_heads
+from polyhead.ranking import rank as order_of
+from polyhead.report.pictures import text_picture
+from polyhead.report.tables import markdown
+from polyhead.tasks import Task
+from polyhead.tasks import task as find_task
+
+
+def rank(request: RankRequest, console: Console) -> int:
+    """Score, write the scores where asked, print the order."""
+    if request.out is not None and request.out.suffix not in (".tsv", ".json"):
+        raise SettingError(f"--out {request.out}: expected a name that ends in .tsv or .json")
+    task, chosen = find_task(request.task), _method(request)
+    set_threads(request.threads)
+    data = _data(request, task)
+    tagger, is_new = _tagger(request, task, data)
+    if is_new and chosen.needs_labels:
+        console.note(
+            f"note: {request.model} has no classifier for {task.name}; a new one (seed {request.seed}) is used, and scores of an "
+            "encoder that was not fine-tuned say little; see polyhead fit"
+        )
+    tagger.model.to(tagger.device)
+    encoded = tagger.encode(data.sentences, max_length=request.max_length, anchor=request.anchor)
+    scores = _scores(request, tagger, scoring_batches(encoded, pad_id=tagger.pad_id), console)
+    scores = replace(scores, languages=(data.language,), model=request.model, data_hash=data.sha256)
+    ranking = [str(head) for head in order_of(scores, normalisation=request.normalise)]
+    if request.out is not None:
+        write_scores(request.out, scores)
+    document = scores_document(scores) | {
+        "ranking": ranking,
+        "task": task.name,
+        "data": {"name": data.name, "split": data.split, "sentences": len(data.sentences), "words": data.n_words},
+        "new_classifier": is_new,
+    }
+    console.result(document, _text(document, request.normalise))
+    return 0
+
+
+def _method(request: RankRequest) -> Method:
+    if request.method not in METHODS:
+        raise UnknownNameError(f"--method {request.method!r}: expected one of {', '.join(METHODS)}; see polyhead methods")
+    if request.per != "sentence" and request.method != "gradient":
+        raise SettingError(f"--per {request.per}: only the method gradient has it, not {request.method}")
+    return METHODS[request.method]
+
+
+def _scores(request: RankRequest, tagger: Tagger, batches: Sequence[Batch], console: Console) -> HeadScores:
+    if request.method == "gradient":
+        return gradient(tagger.model, batches, per=request.per, precision=tagger.precision, progress=console.progress)
+    return score_heads(
+        request.method, tagger.model, batches, seed=request.seed, precision=tagger.precision, progress=console.progress
+    )
+
+
+def _data(request: RankRequest, task: Task) -> Dataset:
+    if request.corpus is None:
+        if request.data.is_dir():
+            raise SettingError(
+                f"--data {request.data}: a folder; name a labelled file, or add --corpus NAME to read one of its corpora"
+            )
+        # a plain file serves as dev, the only role that ranking has
+        reference = DataReference(str(request.data), request.language, files={"dev": request.data})
+    else:
+        reference = DataReference.parse(request.corpus)
+    data = open_reference(
+        reference,
+        request.split if request.corpus else "dev",
+        task=task,
+        root=request.data,
+        scheme=request.scheme,
+        columns=request.columns,
+        strict=request.strict,
+    )
+    return data if request.limit is None else sample(data, request.limit, seed=request.seed)
+
+
+def _tagger(request: RankRequest, task: Task, data: Dataset) -> tuple[Tagger, bool]:
+    try:
+        return (
+            open_tagger(request.model, task=task, device=request.device, precision=request.precision, revision=request.revision),
+            False,
+        )
+    except CheckpointError:
+        labels = label_set(task, [data])
+        tagger = new_tagger(
+            request.model,
+            labels=labels,
+            seed=request.seed,
+            device=request.device,
+            precision=request.precision,
+            revision=request.revision,
+        )
+        return tagger, True
+
+
+def _text(document: dict[str, Any], normalise: str) -> str:
+    scores, ranking, passes, seconds = (document[key] for key in ("scores", "ranking", "passes", "seconds"))
+    rows = [[i + 1, head, f"{_at(scores, head):.6g}"] for i, head in enumerate(ranking)]
+    return (
+        f"{text_picture(scores)}\n\n{markdown(['place', 'layer.head', 'score'], rows)}\n\n"
+        f"least important first; method {document['method']}, normalisation {normalise}, {seconds:.1f} s, "
+        f"{passes['forward']:g} forward and {passes['backward']:g} backward passes over the data"
+    )
+
+
+def _at(scores: list[list[float]], head: str) -> float:
+    layer, _, number = head.partition(".")
+    return scores[int(layer)][int(number)]

@@ -1,0 +1,127 @@
+"""What the commands on a finished model are asked to do; each field is an option, the docstring the help."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from polyhead.cli.options import (
+    AnchorOption,
+    ColumnsOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    MaxLengthOption,
+    ModelArgument,
+    PrecisionOption,
+    RevisionOption,
+    SchemeOption,
+    SeedOption,
+    StrictOption,
+    TargetOption,
+    TaskOption,
+    ThreadsOption,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankRequest:
+    """Score every head of a model on labelled text and print the order, least important first."""
+
+    model: ModelArgument
+    task: TaskOption
+    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="A labelled file; with --corpus, the folder of corpora.")]
+    corpus: Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")] = None
+    split: Annotated[Literal["train", "dev"], typer.Option("--split", help="Of the corpus; scores never see a test split.")] = (
+        "dev"
+    )
+    language: Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")] = "und"
+    method: Annotated[str, typer.Option("--method", metavar="NAME", help="See polyhead methods.")] = "gradient"
+    per: Annotated[
+        Literal["sentence", "token", "batch"], typer.Option("--per", help="What gradient takes absolute values of.")
+    ] = "sentence"
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")] = None
+    normalise: Annotated[Literal["none", "paper"], typer.Option("--normalise", help="Before ranking.")] = "none"
+    anchor: AnchorOption = "text"
+    max_length: MaxLengthOption = 256
+    precision: PrecisionOption = "auto"
+    seed: SeedOption = 42
+    scheme: SchemeOption = None
+    columns: ColumnsOption = None
+    strict: StrictOption = False
+    revision: RevisionOption = None
+    device: DeviceOption = "auto"
+    threads: ThreadsOption = None
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the scores: .tsv or .json.")] = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneRequest:
+    """Cut heads out of a model for good and save what is left; name them one by one, by a mask, or by scores and a number."""
+
+    model: ModelArgument
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the smaller model goes.", show_default=False)]
+    heads: Annotated[list[str], typer.Option("--heads", metavar="L.H...", help="Heads to cut: 3.5,4.1")] = ()  # type: ignore[assignment]
+    mask: Annotated[Path | None, typer.Option("--mask", metavar="FILE", help="Mask JSON: heads to keep.")] = None
+    scores: Annotated[Path | None, typer.Option("--scores", metavar="FILE", help="Scores (.tsv, .json); with --n-pruned.")] = None
+    n_pruned: Annotated[int | None, typer.Option("--n-pruned", min=0, metavar="K", help="How many of the lowest to cut.")] = None
+    min_per_layer: Annotated[int, typer.Option("--min-per-layer", min=0, metavar="N", help="Heads that every layer keeps.")] = 0
+    normalise: Annotated[Literal["none", "paper"], typer.Option("--normalise", help="Of the scores, before ranking.")] = "none"
+    densify: Annotated[
+        bool, typer.Option("--densify", help="Write the full shape with zeros instead, which loads without polyhead.")
+    ] = False
+    revision: RevisionOption = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest:
+    """Score a tagger in one or more languages, each figure over words (or spans), in points from 0 to 100."""
+
+    model: ModelArgument
+    task: TaskOption
+    target: TargetOption
+    data: DataOption = None
+    split: Annotated[Literal["train", "dev", "test"], typer.Option("--split", help="Which split of each target.")] = "test"
+    anchor: AnchorOption = "text"
+    max_length: MaxLengthOption = 256
+    precision: PrecisionOption = "auto"
+    scheme: SchemeOption = None
+    columns: ColumnsOption = None
+    strict: StrictOption = False
+    revision: RevisionOption = None
+    device: DeviceOption = "auto"
+    threads: ThreadsOption = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictRequest:
+    """Tag CoNLL-U or column text; the same lines come back with the tag column filled and everything else untouched."""
+
+    model: ModelArgument
+    task: TaskOption
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Text to tag; - reads stdin.")] = "-"
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here instead of stdout.")] = None
+    format: Annotated[
+        Literal["auto", "conllu", "columns"],
+        typer.Option("--format", help="auto: conllu for the task pos, unless --columns says otherwise."),
+    ] = "auto"
+    anchor: AnchorOption = "text"
+    max_length: MaxLengthOption = 256
+    precision: PrecisionOption = "auto"
+    scheme: SchemeOption = None
+    columns: ColumnsOption = None
+    revision: RevisionOption = None
+    device: DeviceOption = "auto"
+    threads: ThreadsOption = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodsRequest:
+    """List the ways of scoring heads: what each costs in passes over the data, what it needs, and where it is from."""
+
+    json: JsonOption = False

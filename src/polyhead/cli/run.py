@@ -1,0 +1,47 @@
+"""`polyhead run`: the main job, end to end."""
+
+from polyhead.cli.console import Console
+from polyhead.cli.taggers import set_threads
+from polyhead.cli.train_requests import RunRequest, chosen_seeds, search_options, train_options
+from polyhead.data.references import DataReference, one_word_choice
+from polyhead.report.page import claim, headline
+from polyhead.report.tables import control_table, score_table
+from polyhead.studies.grid import run_settings
+from polyhead.studies.run import run as run_study
+
+
+def run(request: RunRequest, console: Console) -> int:
+    """Settings from the options and the protocol, then the study, then its tables."""
+    settings = run_settings(
+        model=request.model,
+        task=request.task,
+        sources=request.source,
+        targets=request.target,
+        data=request.data,
+        protocol=request.protocol,
+        method=request.method,
+        normalisation=request.normalise,
+        search=search_options(request),
+        train=train_options(request),
+        select_on=request.select_on,
+        train_limit=request.train_limit,
+        scheme=request.scheme,
+        columns=request.columns,
+        strict=request.strict,
+        revision=request.revision,
+    )
+    set_threads(request.threads)
+    words = one_word_choice([DataReference.parse(text) for text in (*request.source, *request.target)])
+    console.note(f"words: {words} in all languages; protocol {request.protocol}: {settings.rules.claim}")
+    record = run_study(
+        settings,
+        out=request.out,
+        seeds=chosen_seeds(request),
+        controls=[name for text in request.controls for name in text.split(",") if name],
+        device=request.device,
+        progress=console.progress,
+    )
+    parts = [headline(record), claim(record), score_table(record), control_table(record)]
+    paths = f"report: {request.out / 'report.md'}   pruned model: {request.out / 'model'}   record: {request.out / 'result.json'}"
+    console.result(record, "\n\n".join(part for part in [*parts, paths] if part))
+    return 0

@@ -1,0 +1,102 @@
+"""A tagger, opened: model, tokenizer, labels by name, device, precision, and the encoding that fits it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from polyhead.checkpoint import load_tagger, load_tokenizer
+from polyhead.data.labels import LabelSet
+from polyhead.data.sentences import Sentence
+from polyhead.devices import Precision, pick_device, pick_precision
+from polyhead.encoding import Encoded, encode, model_limit
+from polyhead.errors import CheckpointError
+from polyhead.tasks import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Tagger:
+    """What it takes to label sentences."""
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    labels: LabelSet
+    device: torch.device
+    precision: Precision
+
+    @property
+    def pad_id(self) -> int:
+        """Id of the padding piece."""
+        return int(self.tokenizer.pad_token_id or 0)
+
+    def encode(self, sentences: Sequence[Sentence], *, max_length: int, anchor: Literal["text", "first"]) -> Encoded:
+        """The sentences as this model reads them; gold labels that it does not know are left out of losses, not of scores."""
+        return encode(
+            sentences,
+            self.tokenizer,
+            self.labels,
+            max_length=max_length,
+            model_limit=model_limit(self.model.config),
+            anchor=anchor,
+            unknown="ignore",
+        )
+
+
+def set_threads(n: int | None) -> None:
+    """Use `n` processor threads; None leaves torch's own choice."""
+    if n is not None:
+        torch.set_num_threads(n)
+
+
+def open_tagger(
+    name: str, *, task: Task, device: str, precision: Literal["auto", "bf16", "fp32"], revision: str | None = None
+) -> Tagger:
+    """A fine-tuned tagger with the labels it was saved with.
+
+    Raises:
+        CheckpointError: Nothing is there, it has no classifier, or its labels are not those of the task.
+    """
+    where = pick_device(device)
+    model = load_tagger(name, labels=None, revision=revision)
+    labels = stored_labels(model)
+    if not serves(labels, task):
+        expected = f"some of {' '.join(task.labels)}" if task.labels else "O and B-TYPE, I-TYPE"
+        shown = " ".join(labels.names[:8]) + (" ..." if labels.size > 8 else "")
+        raise CheckpointError(f"{name}: predicts {shown}; task {task.name} needs {expected}; fine-tune it with polyhead fit")
+    tokenizer = load_tokenizer(name, revision=revision)
+    return Tagger(name, model, tokenizer, labels, where, pick_precision(precision, where))
+
+
+def new_tagger(
+    name: str,
+    *,
+    labels: LabelSet,
+    seed: int,
+    device: str,
+    precision: Literal["auto", "bf16", "fp32"],
+    revision: str | None = None,
+) -> Tagger:
+    """An encoder with a classifier for `labels`: its own where it has these labels, else a new one drawn from the seed.
+
+    Raises:
+        CheckpointError: Nothing is there, or the encoder's weights are missing.
+    """
+    where = pick_device(device)
+    model = load_tagger(name, labels=labels, seed=seed, revision=revision)
+    tokenizer = load_tokenizer(name, revision=revision)
+    return Tagger(name, model, tokenizer, labels, where, pick_precision(precision, where))
+
+
+def stored_labels(model: PreTrainedModel) -> LabelSet:
+    """Labels of a model's classifier in the order of its outputs."""
+    return LabelSet(tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels)))
+
+
+def serves(labels: LabelSet, task: Task) -> bool:
+    """Whether a classifier with these labels does this task: tags among the task's own, or spans in IOB2."""
+    if task.labels:
+        return set(labels.names) <= set(task.labels)
+    return all(name == "O" or (name[:2] in ("B-", "I-") and len(name) > 2) for name in labels.names) and "O" in labels

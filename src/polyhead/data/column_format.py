@@ -1,0 +1,102 @@
+"""What must be declared about a column file, because the file does not say it: columns, comments, tag scheme, known faults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
+
+from polyhead.data.schemes import Scheme, scheme
+from polyhead.errors import SettingError
+
+Separator = Literal["tab", "space", "auto"]
+
+
+@dataclass(frozen=True)
+class ColumnFormat:
+    """Layout of a column file. Column numbers are 1-based, −1 is the last column.
+
+    Attributes:
+        separator: `tab`: exactly one TAB; `space`: one or more spaces (U+0020 only); `auto`: `tab` if the first word row holds
+            a TAB, else `space`.
+        token: Column of the word.
+        tag: Column of the tag; None for a file without tags (every label is None).
+        index: Column of an index that counts up by one from 0 or 1 in every sentence; it is checked. None if there is none.
+        comments: Rows beginning with `#` are comments: all of them if the first column is the index, else those without a TAB
+            (`tab`) or with another number of columns than `n_columns` (`space`). Without this, `#` is a word like any other.
+        scheme: How span tags are written; None where each tag stands alone (part of speech).
+        types: Allowed span types, or allowed tags where `scheme` is None; None allows all. `_` as a lone tag means none.
+        n_columns: Allowed numbers of columns; None: every row has as many as the first.
+        rewrites: Known wrong tags and what each is read as; every use is counted as a repair.
+        skipped_rows: Known rows that hold no word, whole, and why; every one left out is counted as a repair.
+        skip_wordless: The file is known to hold rows with an empty word and the tag O: they are left out, counted as repairs.
+    """
+
+    separator: Separator = "auto"
+    token: int = 1
+    tag: int | None = -1
+    index: int | None = None
+    comments: bool = False
+    scheme: Scheme | None = None
+    types: frozenset[str] | None = None
+    n_columns: tuple[int, ...] | None = None
+    rewrites: Mapping[str, str] = field(default_factory=dict, hash=False)
+    skipped_rows: Mapping[str, str] = field(default_factory=dict, hash=False)
+    skip_wordless: bool = False
+
+    def __post_init__(self) -> None:
+        for name, column in (("token", self.token), ("tag", self.tag), ("index", self.index)):
+            if column is not None and column < 1 and column != -1:
+                raise SettingError(f"column format: {name}={column}; expected a number from 1, or last")
+        if len({self.token, self.tag, self.index} - {None}) < 3 - (self.tag, self.index).count(None):
+            raise SettingError(f"column format: token={self.token}, tag={self.tag}, index={self.index} name one column twice")
+        told = self.index == 1 or self.separator == "tab" or (self.separator == "space" and self.n_columns is not None)
+        if self.comments and not told:
+            raise SettingError(
+                "column format: comments=hash cannot be told from the word '#' here; declare tab, index=1 or columns=N"
+            )
+
+
+def parse_columns(text: str) -> ColumnFormat:
+    """The format that a compact text such as `tab:token=2,tag=3` declares.
+
+    Before the colon stands `tab`, `space` or `auto`; then any of `token=N`, `tag=N|last|none`, `index=N`, `comments=hash|none`,
+    `scheme=iob2|iob1|bioes|io`, `columns=N` or `columns=N/M`. Columns count from 1; token is 1 and tag the last by default.
+
+    Raises:
+        SettingError: The text is not of this form.
+
+    >>> parse_columns("tab:token=2,tag=3,index=1,comments=hash").tag
+    3
+    """
+    separator, _, rest = text.strip().partition(":")
+    if separator not in get_args(Separator):
+        raise SettingError(f"columns {text!r}: {separator!r} before the colon; expected one of {', '.join(get_args(Separator))}")
+    numbers: dict[str, int | None] = {"token": 1, "tag": -1, "index": None}
+    comments = False
+    declared: Scheme | None = None
+    n_columns: tuple[int, ...] | None = None
+    for item in filter(None, (part.strip() for part in rest.split(","))):
+        key, _, value = item.partition("=")
+        if key in numbers and value.isascii() and value.isdigit() and int(value):
+            numbers[key] = int(value)
+        elif key in numbers and value == "last":
+            numbers[key] = -1
+        elif key in ("tag", "index") and value == "none":
+            numbers[key] = None
+        elif key == "comments" and value in ("hash", "none"):
+            comments = value == "hash"
+        elif key == "scheme":
+            declared = scheme(value)
+        elif key == "columns" and all(part.isascii() and part.isdigit() for part in value.split("/")):
+            n_columns = tuple(int(part) for part in value.split("/"))
+        else:
+            allowed = "token=N, tag=N|last|none, index=N, comments=hash|none, scheme=NAME, columns=N"
+            raise SettingError(f"columns {text!r}: {item!r}; expected {allowed}, columns counted from 1")
+    return ColumnFormat(
+        cast(Separator, separator),
+        token=cast(int, numbers["token"]),
+        tag=numbers["tag"],
+        index=numbers["index"],
+        comments=comments,
+        scheme=declared,
+        n_columns=n_columns,
+    )

@@ -1,0 +1,175 @@
+"""Column files in (one word a row, blank lines between sentences), `Sentence` records out, spans always as IOB2.
+
+What cannot be seen in a file is declared in a `ColumnFormat`: the columns, whether there are comments, and the tag scheme.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from polyhead.data.column_format import ColumnFormat
+from polyhead.data.schemes import TagError, to_iob2
+from polyhead.data.sentences import Sentence
+from polyhead.data.textfile import data_error, find_file, read_lines, shown
+
+BLANK_WITH_SPACES = "line of spaces read as a blank line"
+WORDLESS = "row with tag O and an empty word left out"
+
+
+def read_columns(
+    path: Path,
+    *,
+    language: str,
+    columns: ColumnFormat,
+    strict: bool = False,
+    repairs: Counter[str] | None = None,
+    digest: "hashlib._Hash | None" = None,
+) -> Iterator[Sentence]:
+    """Sentences in file order, spans in IOB2. Streams: one sentence in memory at a time.
+
+    A line of nothing but spaces counts as blank, and is counted as a repair; a row with a TAB but no word is an error.
+
+    Args:
+        path: The file, plain or compressed (`read_lines`).
+        language: BCP-47 code that the sentences will carry.
+        columns: What is declared about the file.
+        strict: Raise where a repair would be counted.
+        repairs: Counts what was mended, by description.
+        digest: A hashlib object, fed with the decompressed bytes.
+
+    Raises:
+        DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
+    """
+    path = find_file(path) or path
+    repairs = Counter() if repairs is None else repairs
+    reader = _Reader(path, columns, language, strict, repairs)
+    last_line = 0
+    n_sentences = 0
+    for number, line in read_lines(path, digest=digest):
+        last_line = number
+        if not line or (line[0] == " " and not line.strip(" ")):
+            if line:
+                reader.mend(number, BLANK_WITH_SPACES, "an empty line")
+            if reader.words:
+                yield reader.finish()
+                n_sentences += 1
+            reader.indices.clear()
+        else:
+            reader.take(number, line)
+    if reader.words:
+        yield reader.finish()
+        n_sentences += 1
+    if not n_sentences:
+        raise data_error(path, max(last_line, 1), "end of file and not one sentence", "at least one word row")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """The sentence that is being read, and what the rows so far have settled."""
+
+    path: Path
+    format: ColumnFormat
+    language: str
+    strict: bool
+    repairs: Counter[str]
+    words: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    indices: list[str] = field(default_factory=list)
+    counts: tuple[int, ...] = ()
+
+    def mend(self, line: int, description: str, expected: str) -> None:
+        """Count a repair, or refuse it where reading is strict."""
+        if self.strict:
+            raise data_error(self.path, line, description, f"{expected} (strict reading allows no repair)")
+        self.repairs[description] += 1
+
+    def take(self, number: int, line: str) -> None:
+        """Add one row that is not blank."""
+        form = self.format
+        if form.comments and line[0] == "#" and self._is_comment(line):
+            return
+        if line in form.skipped_rows:
+            self.mend(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")
+            return
+        if form.separator == "auto":
+            form = self.format = replace(form, separator="tab" if "\t" in line else "space")
+        fields = line.split("\t") if form.separator == "tab" else [part for part in line.split(" ") if part]
+        if not self.counts:
+            self.counts = form.n_columns or (len(fields),)
+            self._check_format(number, line)
+        if len(fields) not in self.counts:
+            wanted = " or ".join(map(str, self.counts))
+            found = f"{len(fields)} column(s) in {shown(line)}"
+            raise data_error(self.path, number, found, f"{wanted}, separated by {form.separator}; or declare the columns")
+        word = fields[form.token - (form.token > 0)]
+        if form.index is not None:
+            self._check_index(number, fields[form.index - (form.index > 0)])
+        if not word.strip(" "):
+            if form.skip_wordless and form.tag is not None and fields[form.tag - (form.tag > 0)] == "O":
+                self.mend(number, WORDLESS, "a word")
+                return
+            raise data_error(self.path, number, f"an empty word in {shown(line)}", f"a word in column {form.token}")
+        self.words.append(word)
+        self.lines.append(number)
+        if form.tag is not None:
+            tag = fields[form.tag - (form.tag > 0)]
+            if tag in form.rewrites:
+                self.mend(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
+                tag = form.rewrites[tag]
+            self.tags.append(tag)
+
+    def _is_comment(self, line: str) -> bool:
+        if self.format.index == 1:
+            return True
+        if self.format.separator == "tab":
+            return "\t" not in line
+        return len([part for part in line.split(" ") if part]) not in (self.format.n_columns or ())
+
+    def _check_format(self, number: int, line: str) -> None:
+        form = self.format
+        declared = [column for column in (form.token, form.tag, form.index) if column is not None]
+        for count in self.counts:
+            met = [column if column > 0 else count for column in declared]
+            if max(met) > count or len(set(met)) < len(met):
+                needed = max(*declared, max(declared) + (-1 in declared))
+                found = f"{count} column(s) in {shown(line)}"
+                expected = f"at least {needed}, separated by {form.separator}; declare the columns, or comments=hash"
+                raise data_error(self.path, number, found, expected)
+
+    def _check_index(self, number: int, text: str) -> None:
+        expected = str(int(self.indices[-1]) + 1) if self.indices else ""
+        if text != expected and not (not self.indices and text in ("0", "1")):
+            wanted = expected or "0 or 1"
+            raise data_error(
+                self.path, number, f"index {shown(text)} in column {self.format.index}", f"{wanted}, counting up by one"
+            )
+        self.indices.append(text)
+
+    def finish(self) -> Sentence:
+        """The sentence so far, checked and converted; the next one starts empty."""
+        labels = self._labels()
+        sentence = Sentence(tuple(self.words), labels, self.language, f"{self.path}:{self.lines[0]}")
+        self.words, self.tags, self.lines = [], [], []
+        return sentence
+
+    def _labels(self) -> tuple[str | None, ...]:
+        form = self.format
+        if form.tag is None:
+            return (None,) * len(self.words)
+        if form.scheme is None:
+            if form.types is not None:
+                for number, tag in zip(self.lines, self.tags, strict=True):
+                    if tag not in form.types and tag != "_":
+                        raise data_error(self.path, number, f"tag {shown(tag)}", f"one of {' '.join(sorted(form.types))}, or _")
+            return tuple(None if tag == "_" else tag for tag in self.tags)
+
+        def on_repair(position: int, description: str) -> None:
+            self.mend(self.lines[position], description, f"tags in {form.scheme}")
+
+        try:
+            return to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)
+        except TagError as error:
+            raise data_error(self.path, self.lines[error.position], error.found, error.expected) from error

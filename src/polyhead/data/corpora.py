@@ -1,0 +1,216 @@
+"""Open a corpus by name or a file by path, whole, with its hash and the count of what was mended."""
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from polyhead.data.column_format import ColumnFormat
+from polyhead.data.columns import read_columns
+from polyhead.data.conllu import Words, read_conllu
+from polyhead.data.corpus_table import CORPORA, Corpus, Split
+from polyhead.data.labels import harmonise
+from polyhead.data.schemes import scheme as scheme_of
+from polyhead.data.sentences import Dataset, Sentence
+from polyhead.data.textfile import SUFFIXES, data_error, find_file
+from polyhead.errors import SettingError, UnknownNameError
+from polyhead.tasks import TASKS, Task
+
+__all__ = ["CORPORA", "common_words", "corpus", "has_split", "holdout", "open_corpus", "open_file"]
+
+Types = Literal["task", "file"]
+
+
+def _parse(name: str) -> tuple[str, Words | None]:
+    base, at, suffix = name.partition("@")
+    if not at:
+        return base, None
+    if not base.startswith("ud/") or suffix not in ("words", "surface"):
+        raise UnknownNameError(f"corpus {name!r}: only ud/ names take a suffix, and only @words or @surface")
+    return base, "syntactic" if suffix == "words" else "surface"
+
+
+def corpus(name: str) -> Corpus:
+    """The row of that name; `@words` and `@surface` after a treebank's name are allowed.
+
+    Raises:
+        UnknownNameError: No row has this name.
+
+    >>> corpus("masakhaner/swa").language
+    'sw'
+    """
+    base, _ = _parse(name)
+    if base not in CORPORA:
+        near = get_close_matches(base, CORPORA, n=3) or list(CORPORA)
+        raise UnknownNameError(f"corpus {name!r}: expected one of {', '.join(near)}; files work too: LANGUAGE=FILE")
+    return CORPORA[base]
+
+
+def has_split(name: str, split: Split) -> bool:
+    """Whether the corpus has this split (whether its file lies on this machine is another question)."""
+    return split in corpus(name).splits
+
+
+def common_words(names: Iterable[str]) -> Words:
+    """What a word is in all of these corpora: `syntactic` if the treebanks among them say `@words`, else `surface`.
+
+    Raises:
+        SettingError: One treebank says `@words` and another does not.
+
+    >>> common_words(["ud/en_ewt@words", "ud/de_gsd@words"])
+    'syntactic'
+    """
+    chosen: dict[Words, str] = {}
+    for name in names:
+        if name.startswith("ud/"):
+            chosen.setdefault(_parse(name)[1] or "surface", name)
+    if len(chosen) > 1:
+        raise SettingError(f"{chosen['syntactic']} and {chosen['surface']} differ in what a word is; write @words on all or none")
+    return next(iter(chosen), "surface")
+
+
+def open_corpus(
+    name: str,
+    split: Split,
+    *,
+    root: Path,
+    words: Words = "surface",
+    types: Types = "task",
+    strict: bool = False,
+) -> Dataset:
+    """One split of a known corpus, read whole.
+
+    Args:
+        name: A key of `CORPORA`, for example `ud/en_ewt`; `ud/NAME@words` is the same with `words="syntactic"`.
+        split: Which split.
+        root: The folder that holds `ud/`, `ner/` and `slots/`.
+        words: For treebanks: `surface` reads the `.surface` file where one lies beside, else each multiword range as one word;
+            `syntactic` reads syntactic words, which a `.surface` file does not have. Other corpora have one kind of word.
+        types: `task`: span types under the task's names (`Task.map_type`); `file`: as they stand in the file.
+        strict: Raise where a repair or a known quirk would be counted.
+
+    Raises:
+        UnknownNameError: No such corpus, or it has no such split; the message says what there is.
+        DataFormatError: The file is missing or broken.
+    """
+    base, asked = _parse(name)
+    row = corpus(name)
+    words = asked or words
+    if split not in row.splits:
+        there = ", ".join(row.splits)
+        raise UnknownNameError(f"corpus {base} has no {split} split; it has {there}; {row.advice or 'hold out a part of train'}")
+    file = row.splits[split]
+    shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
+    task = TASKS[row.task]
+    columns = file.columns or row.columns
+    path = root / file.path if columns is not None else _treebank_file(shown, root / file.path, words)
+    if find_file(path) is None:
+        raise data_error(path, 0, "no such file", f"the {split} file of {shown} below the data root; check --data")
+    dataset = _read(path, shown, split, language=row.language, columns=columns, words=words, strict=strict)
+    return dataset if types == "file" else harmonise(dataset, task)
+
+
+def _treebank_file(name: str, stem: Path, words: Words) -> Path:
+    path, surface = stem.with_name(f"{stem.name}.conllu"), stem.with_name(f"{stem.name}.surface.conllu")
+    if words == "surface" and find_file(surface) is not None:
+        return surface
+    if words == "syntactic" and find_file(path) is None and find_file(surface) is not None:
+        expected = f"{path.name} for {name}; only surface tokens are at hand: leave out @words for all corpora of this run"
+        raise data_error(path, 0, "no such file", expected)
+    return path
+
+
+def open_file(
+    path: Path,
+    task: Task,
+    split: Split,
+    *,
+    language: str,
+    scheme: str | None = None,
+    columns: ColumnFormat | None = None,
+    words: Words = "surface",
+    types: Types = "task",
+    strict: bool = False,
+) -> Dataset:
+    """A user's own file as one split, read whole.
+
+    A `.conllu` file (also compressed) of a tag task is CoNLL-U; everything else is a column file. Without `columns` the word is
+    the first column, the tag the last, and the separator is TAB if the first row holds one, else spaces.
+
+    Args:
+        path: The file.
+        task: A row of `TASKS`.
+        split: What the file serves as.
+        language: BCP-47 code.
+        scheme: How spans are written (`iob2`, `iob1`, `bioes`, `io`); wanted for span tasks, here or in `columns`.
+        columns: The layout, for example from `parse_columns("tab:token=2,tag=3,comments=hash")`.
+        words: What a word is in CoNLL-U (see `open_corpus`).
+        types: As in `open_corpus`.
+        strict: Raise where a repair would be counted.
+
+    Raises:
+        SettingError: A span task without a scheme, or a tag task with one.
+        DataFormatError: The file is missing or not as declared.
+    """
+    name = path.name.lower()
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    if task.kind == "tag":
+        if scheme is not None or (columns is not None and columns.scheme is not None):
+            raise SettingError(
+                f"scheme {scheme or (columns and columns.scheme)!r}: task {task.name} has no spans; leave the scheme out"
+            )
+        if columns is None and name.endswith((".conllu", ".conll-u")):
+            return _read(path, str(path), split, language=language, columns=None, words=words, strict=strict)
+        columns = replace(columns or ColumnFormat(), types=frozenset(task.labels) or None)
+    else:
+        columns = columns or ColumnFormat()
+        declared = scheme_of(scheme) if scheme is not None else columns.scheme
+        if declared is None:
+            raise SettingError(f"{path}: task {task.name} needs a declared scheme; add --scheme iob2 (or iob1, bioes, io)")
+        columns = replace(columns, scheme=declared)
+    dataset = _read(path, str(path), split, language=language, columns=columns, words=words, strict=strict)
+    return dataset if types == "file" else harmonise(dataset, task)
+
+
+def _read(
+    path: Path, name: str, split: Split, *, language: str, columns: ColumnFormat | None, words: Words, strict: bool
+) -> Dataset:
+    digest = hashlib.sha256()
+    repairs: Counter[str] = Counter()
+    sentences: Iterator[Sentence]
+    if columns is None:
+        sentences = read_conllu(path, language=language, words=words, strict=strict, repairs=repairs, digest=digest)
+    else:
+        sentences = read_columns(path, language=language, columns=columns, strict=strict, repairs=repairs, digest=digest)
+    read = tuple(sentences)
+    return Dataset(name, language, split, read, dict(sorted(repairs.items())), digest.hexdigest())
+
+
+def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset, Dataset]:
+    """(train, dev): a seeded `share` of the sentences, at least one, becomes dev; both keep file order, name and hash.
+
+    Raises:
+        SettingError: `share` is not between 0 and 1, or there are fewer than two sentences.
+
+    >>> data = Dataset("x", "en", "train", tuple(Sentence((w,), ("NOUN",), "en", f"x:{w}") for w in "abcdefghij"))
+    >>> train, dev = holdout(data, seed=42)
+    >>> len(train.sentences), len(dev.sentences), dev.split
+    (9, 1, 'dev')
+    """
+    n = len(dataset.sentences)
+    if not 0 < share < 1:
+        raise SettingError(f"share {share}: expected a number between 0 and 1")
+    if n < 2:
+        raise SettingError(f"{dataset.name}: {n} sentence(s); at least 2 are needed to hold some out")
+    n_dev = min(n - 1, max(1, round(n * share)))
+    chosen = frozenset(random.Random(seed).sample(range(n), n_dev))
+    return _part(dataset, [i for i in range(n) if i not in chosen], "train"), _part(dataset, sorted(chosen), "dev")
+
+
+def _part(dataset: Dataset, indices: Sequence[int], split: Split) -> Dataset:
+    return replace(dataset, split=split, sentences=tuple(dataset.sentences[i] for i in indices))

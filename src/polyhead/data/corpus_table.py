@@ -1,0 +1,165 @@
+"""The corpora that polyhead knows by name: where their files lie, how they are written, and which faults they are known to have.
+
+File names stand without `.xz`. A split that is absent does not exist in the data folder; `advice` says what to do instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from polyhead.data.column_format import ColumnFormat
+
+Split = Literal["train", "dev", "test"]
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """One split: its path below the data root, and its layout where it is not the corpus's own."""
+
+    path: str
+    columns: ColumnFormat | None = None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One row of the table.
+
+    Attributes:
+        language: BCP-47 code.
+        task: Name in `TASKS`.
+        splits: The files there are. For treebanks the path is that of the CoNLL-U file without `.conllu`.
+        columns: Layout of the files; None means CoNLL-U.
+        advice: What to use in place of a split that is not there.
+    """
+
+    language: str
+    task: str
+    splits: Mapping[Split, CorpusFile] = field(hash=False)
+    columns: ColumnFormat | None = None
+    advice: str = ""
+
+
+def _treebank(language: str, folder: str, stem: str, splits: str = "train dev test", advice: str = "") -> Corpus:
+    files: dict[Split, CorpusFile] = {
+        split: CorpusFile(f"ud/{folder}/{stem}-ud-{split}") for split in _SPLITS if split in splits.split()
+    }
+    return Corpus(language, "pos", files, advice=advice)
+
+
+_SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+_UNER_TYPES = frozenset({"PER", "ORG", "LOC"})
+_UNER = ColumnFormat("tab", token=2, tag=3, index=1, comments=True, scheme="iob2", types=_UNER_TYPES, n_columns=(5,))
+# An early state of the released file: rows of O have three columns, and a type outside the guidelines was still in use.
+_UNER_PRELIMINARY = replace(_UNER, n_columns=(3, 5), rewrites={"B-OTH": "O", "I-OTH": "O", "B-O": "O"})
+_MASAKHANER = ColumnFormat("space", token=1, tag=2, scheme="iob2", types=frozenset({"PER", "ORG", "LOC", "DATE"}), n_columns=(2,))
+_WIKINEURAL = ColumnFormat(
+    "tab", token=2, tag=3, index=1, scheme="iob2", types=frozenset({"PER", "ORG", "LOC", "MISC"}), n_columns=(3,)
+)
+_AQMAR = ColumnFormat("space", token=1, tag=2, scheme="iob2", types=frozenset({"PER", "ORG", "LOC", "MIS"}), n_columns=(2,))
+_ILNER_TYPES = ("NEP", "NEL", "NEO", "NEN", "NETI", "NEAR", "NEU", "NED", "NET", "NIMI")
+# A tag that lost its prefix keeps its type: as I- it goes on with a span of its type or, by the I- rule, begins one.
+_ILNER = ColumnFormat(
+    "tab",
+    token=1,
+    tag=2,
+    scheme="iob2",
+    types=frozenset(_ILNER_TYPES),
+    n_columns=(2,),
+    rewrites={"-": "O", "-''": "O", **{f"-{span_type}": f"I-{span_type}" for span_type in _ILNER_TYPES}},
+    skipped_rows={"O": "it has a tag but no word"},
+)
+_XSID = ColumnFormat("tab", token=2, tag=4, index=1, comments=True, scheme="iob2", n_columns=(4,))
+_XSID_REBUILT = replace(_XSID, rewrites={"Orecurring_datetime": "O"})
+
+
+def _uner(language: str, folder: str, stem: str, splits: str = "train dev test") -> Corpus:
+    files: dict[Split, CorpusFile] = {
+        split: CorpusFile(f"ner/{folder}/{stem}-ud-{split}.iob2") for split in _SPLITS if split in splits.split()
+    }
+    return Corpus(language, "ner", files, _UNER, "test only: train on another UNER corpus" if splits == "test" else "")
+
+
+def _masakhaner(language: str, code: str) -> Corpus:
+    files: dict[Split, CorpusFile] = {split: CorpusFile(f"ner/{code}_MasakhaNER/{split}.txt") for split in _SPLITS}
+    return Corpus(language, "ner", files, _MASAKHANER)
+
+
+def _wikineural(language: str) -> Corpus:
+    folder = f"ner/{language}_WikiNEuRal"
+    files: dict[Split, CorpusFile] = {"dev": CorpusFile(f"{folder}/val.conllu"), "test": CorpusFile(f"{folder}/test.conllu")}
+    advice = f"train on its `val` file: --source {language}=.../{folder}/val.conllu (a tenth is held out for dev)"
+    return Corpus(language, "ner", files, _WIKINEURAL, advice)
+
+
+def _ilner(language: str, name: str) -> Corpus:
+    files: dict[Split, CorpusFile] = {split: CorpusFile(f"ner/{language}_IL-NER/{name}-{split}.txt") for split in _SPLITS}
+    return Corpus(language, "ner", files, _ILNER)
+
+
+def _xsid(language: str, code: str) -> Corpus:
+    files: dict[Split, CorpusFile] = {
+        "dev": CorpusFile(f"slots/xSID-0.7/{code}.valid.conll"),
+        "test": CorpusFile(f"slots/xSID-0.7/{code}.test.conll"),
+    }
+    return Corpus(language, "slots", files, _XSID, "xSID has training data for English only: train on xsid/en")
+
+
+def _with_train(corpus: Corpus, path: str, columns: ColumnFormat) -> Corpus:
+    return replace(corpus, splits={"train": CorpusFile(path, columns), **corpus.splits}, advice="")
+
+
+CORPORA: dict[str, Corpus] = {
+    "ud/en_ewt": _treebank("en", "UD_English-EWT", "en_ewt"),
+    "ud/de_gsd": _treebank("de", "UD_German-GSD", "de_gsd", "dev test", "train German on ud/de_hdt"),
+    "ud/de_hdt": Corpus(
+        "de",
+        "pos",
+        {"train": CorpusFile("ud/UD_German-HDT/de_hdt-ud-dev")},
+        advice="its released dev file serves as German training data; take dev and test from ud/de_gsd",
+    ),
+    "ud/nl_alpino": _treebank("nl", "UD_Dutch-Alpino", "nl_alpino"),
+    "ud/ar_padt": _treebank("ar", "UD_Arabic-PADT", "ar_padt"),
+    "ud/he_htb": _treebank("he", "UD_Hebrew-HTB", "he_htb"),
+    "ud/zh_gsdsimp": _treebank("zh-Hans", "UD_Chinese-GSDSimp", "zh_gsdsimp"),
+    "ud/ja_gsd": _treebank("ja", "UD_Japanese-GSD", "ja_gsd"),
+    "ud/ur_udtb": _treebank("ur", "UD_Urdu-UDTB", "ur_udtb"),
+    "ud/fa_seraji": _treebank("fa", "UD_Persian-Seraji", "fa_seraji"),
+    "uner/en_ewt": _with_train(
+        _uner("en", "en_UNER-EWT", "en_ewt", "dev test"),
+        "ner/en_UNER-EWT/en_ewt-ud-train.prelim-2022-12.iob2",
+        _UNER_PRELIMINARY,
+    ),
+    "uner/zh_gsdsimp": _uner("zh-Hans", "zh_UNER-GSDSimp", "zh_gsdsimp"),
+    "uner/pt_bosque": _uner("pt", "pt_UNER-Bosque", "pt_bosque"),
+    "uner/sv_talbanken": _uner("sv", "sv_UNER-Talbanken", "sv_talbanken"),
+    "uner/da_ddt": _uner("da", "da_UNER-DDT", "da_ddt"),
+    "uner/en_pud": _uner("en", "en_UNER-PUD", "en_pud", "test"),
+    "uner/de_pud": _uner("de", "de_UNER-PUD", "de_pud", "test"),
+    "uner/zh_pud": _uner("zh-Hant", "zh_UNER-PUD", "zh_pud", "test"),
+    "uner/pt_pud": _uner("pt", "pt_UNER-PUD", "pt_pud", "test"),
+    "uner/tl_trg": _uner("tl", "tl_UNER-TRG", "tl_trg", "test"),
+    "wikineural/en": _wikineural("en"),
+    "wikineural/de": _wikineural("de"),
+    "wikineural/nl": _wikineural("nl"),
+    "wikineural/es": _wikineural("es"),
+    "masakhaner/amh": _masakhaner("am", "amh"),
+    "masakhaner/hau": _masakhaner("ha", "hau"),
+    "masakhaner/ibo": _masakhaner("ig", "ibo"),
+    "masakhaner/kin": _masakhaner("rw", "kin"),
+    "masakhaner/swa": _masakhaner("sw", "swa"),
+    "ilner/hi": _ilner("hi", "Hindi"),
+    "ilner/ur": _ilner("ur", "Urdu"),
+    "aqmar/ar": Corpus("ar", "ner", {split: CorpusFile(f"ner/ar_AQMAR/{split}.txt") for split in _SPLITS}, _AQMAR),
+    "xsid/en": _with_train(_xsid("en", "en"), "slots/xSID-0.7/en.train.rebuilt.conll", _XSID_REBUILT),
+    "xsid/ar": _xsid("ar", "ar"),
+    "xsid/da": _xsid("da", "da"),
+    "xsid/de": _xsid("de", "de"),
+    "xsid/id": _xsid("id", "id"),
+    "xsid/it": _xsid("it", "it"),
+    "xsid/ja": _xsid("ja", "ja"),
+    "xsid/kk": _xsid("kk", "kk"),
+    "xsid/nl": _xsid("nl", "nl"),
+    "xsid/sr": _xsid("sr-Latn", "sr"),
+    "xsid/tr": _xsid("tr", "tr"),
+    "xsid/zh": replace(_xsid("zh-Hans", "zh"), columns=replace(_XSID, skip_wordless=True)),
+}

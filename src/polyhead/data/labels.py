@@ -1,0 +1,111 @@
+"""From span types and tags to the ordered label set that a classifier predicts."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from polyhead.data.schemes import Scheme, from_iob2, scheme, to_iob2
+from polyhead.data.sentences import Dataset
+from polyhead.errors import SettingError, UnknownNameError
+from polyhead.tasks import Task
+
+__all__ = ["LabelSet", "Scheme", "from_iob2", "harmonise", "label_set", "scheme", "to_iob2"]
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of a classifier, in the order of its outputs.
+
+    >>> labels = LabelSet(("O", "B-PER", "I-PER"))
+    >>> labels.size, labels.index("B-PER"), "B-LOC" in labels
+    (3, 1, False)
+    """
+
+    names: tuple[str, ...]
+    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = {name: position for position, name in enumerate(self.names)}
+        if len(index) != len(self.names) or not self.names:
+            raise SettingError(f"labels {list(self.names)}: expected at least one name and no name twice")
+        object.__setattr__(self, "_index", index)
+
+    @property
+    def size(self) -> int:
+        """Number of labels."""
+        return len(self.names)
+
+    def index(self, label: str) -> int:
+        """Position of `label`.
+
+        Raises:
+            UnknownNameError: It is none of them; `label in labels` asks without an error.
+        """
+        try:
+            return self._index[label]
+        except KeyError:
+            raise UnknownNameError(f"label {label!r}: this model predicts {', '.join(self.names)}") from None
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._index
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
+    """The labels to predict: the task's fixed set, else `O` and then B-, I- of every type met in `training`, types sorted.
+
+    Args:
+        task: A row of `TASKS`.
+        training: The training splits of all source languages; their union counts. Labels that occur only in a target's data
+            are in no label set: they cannot be learnt, and count as missed when they are gold.
+
+    Raises:
+        SettingError: A span task whose training data hold no span.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> from polyhead.tasks import TASKS
+    >>> data = Dataset("x", "en", "train", (Sentence(("Ann",), ("B-PER",), "en", "x:1"),))
+    >>> label_set(TASKS["ner"], [data]).names
+    ('O', 'B-PER', 'I-PER')
+    """
+    if task.labels:
+        return LabelSet(task.labels)
+    met: set[str | None] = set()
+    names = []
+    for dataset in training:
+        names.append(dataset.name)
+        for sentence in dataset.sentences:
+            met.update(sentence.labels)
+    types = sorted({label[2:] for label in met if label is not None and label != "O"})
+    if not types:
+        raise SettingError(f"task {task.name}: no span in the training data ({', '.join(names) or 'none'}); check the tag column")
+    return LabelSet(("O", *(f"{prefix}-{span_type}" for span_type in types for prefix in "BI")))
+
+
+def harmonise(dataset: Dataset, task: Task) -> Dataset:
+    """`dataset` with span types under the task's own names (`Task.map_type`); spans keep their borders, tag tasks are unchanged.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> from polyhead.tasks import TASKS
+    >>> data = Dataset("x", "hi", "train", (Sentence(("a", "b"), ("B-NEP", "I-NEP"), "hi", "x:1"),))
+    >>> harmonise(data, TASKS["ner"]).sentences[0].labels
+    ('B-PER', 'I-PER')
+    """
+    if task.kind == "tag":
+        return dataset
+    mapped: dict[str | None, str | None] = {None: None, "O": "O"}
+    sentences = []
+    for sentence in dataset.sentences:
+        labels: list[str | None] = []
+        for label in sentence.labels:
+            if label not in mapped:
+                assert label is not None
+                mapped[label] = label[:2] + task.map_type(label[2:])
+            labels.append(mapped[label])
+        sentences.append(replace(sentence, labels=tuple(labels)))
+    changed = any(old != new for old, new in mapped.items())
+    return replace(dataset, sentences=tuple(sentences)) if changed else dataset

@@ -1,0 +1,169 @@
+"""How a user names data: a corpus (`ud/en_ewt`, `ud/en_ewt@words`) or files of one language (`en=TRAIN:DEV:TEST`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+
+from polyhead.data.column_format import ColumnFormat, parse_columns
+from polyhead.data.conllu import Words
+from polyhead.data.corpora import corpus, has_split, open_corpus, open_file
+from polyhead.data.schemes import scheme as find_scheme
+from polyhead.data.sentences import Dataset
+from polyhead.errors import SettingError
+from polyhead.tasks import Task
+
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+_FILES = "LANGUAGE=TEST, LANGUAGE=DEV:TEST or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
+
+
+@dataclass(frozen=True)
+class DataReference:
+    """Data by name.
+
+    Attributes:
+        text: What the user wrote.
+        name: Corpus name without suffix, or the language of the files.
+        words: Whether words are surface tokens or syntactic words; the suffix `@words` asks for the latter.
+        files: Path of each split given; None for a corpus.
+    """
+
+    text: str
+    name: str
+    words: Words = "surface"
+    files: Mapping[Split, Path] | None = field(default=None, hash=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The reference that `text` is; nothing is opened.
+
+        Raises:
+            SettingError: It is neither `CORPUS`, `CORPUS@words` nor `LANGUAGE=FILES`.
+
+        >>> DataReference.parse("ud/en_ewt@words").words
+        'syntactic'
+        >>> sorted(DataReference.parse("de=dev.conllu:test.conllu").files)
+        ['dev', 'test']
+        """
+        name, equals, paths = text.partition("=")
+        corpus, at, suffix = text.partition("@")
+        words: Words = "surface"
+        if equals:
+            name, at, suffix = name.partition("@")
+        else:
+            name = corpus
+        if at and suffix not in ("words", "surface"):
+            raise SettingError(f"data {text!r}: {'@' + suffix!r} after the name; expected @words (syntactic words) or @surface")
+        words = "syntactic" if suffix == "words" else "surface"
+        if not equals:
+            if "/" not in name or Path(text).is_file():
+                raise SettingError(f"data {text!r}: expected a corpus such as ud/en_ewt, or {_FILES}")
+            return cls(text, name, words)
+        parts = paths.split(":")
+        if not name or len(parts) > len(SPLITS) or not any(parts):
+            raise SettingError(f"data {text!r}: expected {_FILES}; paths cannot hold ':'")
+        named = zip(SPLITS[-len(parts) :], parts, strict=True)  # the last part is the test split
+        return cls(text, name, words, {split: Path(part) for split, part in named if part})
+
+    def has(self, split: Split) -> bool:
+        """Whether that split is there to be opened.
+
+        Raises:
+            UnknownNameError: There is no corpus of this name.
+        """
+        return split in self.files if self.files is not None else has_split(self.name, split)
+
+
+def open_reference(
+    reference: DataReference,
+    split: Split,
+    *,
+    task: Task,
+    root: Path | None = None,
+    scheme: str | None = None,
+    columns: str | None = None,
+    strict: bool = False,
+) -> Dataset:
+    """One split, read whole, its span types under the task's names.
+
+    Args:
+        reference: What to open.
+        split: Which split.
+        task: Decides how files are read: CoNLL-U where words are tagged one by one, columns where there are spans.
+        root: Folder in which corpora are looked up.
+        scheme: How span tags of the user's own files are written; a corpus declares its own.
+        columns: Layout of the user's own files, see `parse_columns`; a corpus declares its own.
+        strict: Raise where a repair would be counted.
+
+    Raises:
+        SettingError: The reference has no such split, or no folder is given for a corpus.
+        PolyheadError: The corpus is unknown, or a file cannot be read as declared.
+    """
+    if reference.files is None:
+        if root is None:
+            raise SettingError(f"data {reference.text!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
+        if corpus(reference.name).task != task.name:
+            labelled_for = corpus(reference.name).task
+            raise SettingError(f"data {reference.text!r}: this corpus is labelled for the task {labelled_for}, not {task.name}")
+        return open_corpus(reference.name, split, root=root, words=reference.words, strict=strict)
+    if split not in reference.files:
+        given = ", ".join(reference.files)
+        raise SettingError(f"data {reference.text!r}: no {split} file, only {given}; write LANGUAGE=TRAIN:DEV:TEST")
+    return open_file(
+        reference.files[split],
+        task,
+        split,
+        language=reference.name,
+        words=reference.words,
+        columns=None if columns is None else column_format(columns, scheme=scheme),
+        scheme=scheme,
+        strict=strict,
+    )
+
+
+def column_format(columns: str, *, scheme: str | None) -> ColumnFormat:
+    """The declared layout, with the tag scheme that `--scheme` adds.
+
+    Raises:
+        SettingError: The text is no layout, or both name a scheme and differ.
+    """
+    layout = parse_columns(columns)
+    if scheme is None:
+        return layout
+    chosen = find_scheme(scheme)
+    if layout.scheme is not None and layout.scheme != chosen:
+        raise SettingError(f"columns {columns!r} declare scheme {layout.scheme}, but --scheme is {chosen}; give one of them")
+    return replace(layout, scheme=chosen)
+
+
+def one_word_choice(references: list[DataReference]) -> Words:
+    """The one meaning of a word that all references share.
+
+    Raises:
+        SettingError: Some ask for syntactic words and some for surface tokens.
+    """
+    kinds = {reference.words for reference in references}
+    if len(kinds) > 1:
+        odd = next(reference.text for reference in references if reference.words != references[0].words)
+        raise SettingError(
+            f"data {references[0].text!r} and {odd!r}: one run uses one meaning of a word; put @words on all of them or on none"
+        )
+    return references[0].words if references else "surface"
+
+
+def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
+    """`n` sentences drawn by the seed, in file order; the whole dataset if it has no more.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> data = Dataset("x", "en", "dev", tuple(Sentence((w,), (None,), "en", f"x:{w}") for w in "abc"))
+    >>> len(sample(data, 2, seed=1).sentences), sample(data, 5, seed=1) is data
+    (2, True)
+    """
+    total = len(dataset.sentences)
+    if n >= total:
+        return dataset
+    chosen = np.random.default_rng(seed).choice(total, size=n, replace=False)
+    return replace(dataset, sentences=tuple(dataset.sentences[i] for i in sorted(chosen.tolist())))

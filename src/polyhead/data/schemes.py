@@ -1,0 +1,145 @@
+"""How span tags are written: IOB2, IOB1, BIOES and IO, declared and never guessed, and conversion to and from IOB2.
+
+A tag is `O` or `PREFIX-TYPE`, split at its first `-`, so a type may hold `-`, `/` and `_`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, cast, get_args
+
+from polyhead.errors import DataFormatError, SettingError
+
+Scheme = Literal["iob2", "iob1", "bioes", "io"]
+_PREFIXES: dict[Scheme, str] = {"iob2": "BI", "iob1": "BI", "bioes": "BIES", "io": "I"}
+
+INSIDE_STARTS = "I- that starts a span read as B-"
+BEGIN_IN_IOB1 = "B- where IOB1 writes I- read as the start of a span"
+END_STARTS = "E- that starts a span read as B-"
+SPAN_NOT_CLOSED = "span without E- closed where it stops"
+
+
+class TagError(DataFormatError):
+    """A tag that its scheme does not allow, at `position` of its sentence; readers add file and line.
+
+    Attributes:
+        position: 0-based index of the tag.
+        found: What stands there.
+        expected: What the scheme allows.
+    """
+
+    def __init__(self, position: int, found: str, expected: str) -> None:
+        super().__init__(f"{found}; expected {expected}")
+        self.position, self.found, self.expected = position, found, expected
+
+
+def scheme(name: str) -> Scheme:
+    """The scheme of that name, in any case; `bio` is `iob2`, `iobes` is `bioes`.
+
+    Raises:
+        SettingError: There is no such scheme.
+
+    >>> scheme("BIO")
+    'iob2'
+    """
+    lower = {"bio": "iob2", "iobes": "bioes"}.get(name.lower(), name.lower())
+    if lower not in get_args(Scheme):
+        raise SettingError(f"scheme {name!r}: expected one of {', '.join(get_args(Scheme))} (bio is iob2)")
+    return cast(Scheme, lower)
+
+
+def _split(tags: Sequence[str], scheme: Scheme, types: frozenset[str] | None) -> list[tuple[str, str]]:
+    pairs = []
+    prefixes = _PREFIXES[scheme]
+    known: dict[str, tuple[str, str]] = {"O": ("O", "")}
+    for position, tag in enumerate(tags):
+        pair = known.get(tag)
+        if pair is None:
+            prefix, _, span_type = tag.partition("-")
+            if prefix not in tuple(prefixes) or not span_type:
+                allowed = " or ".join(f"{letter}-TYPE" for letter in prefixes)
+                raise TagError(
+                    position, f"tag {tag!r}", f"O or {allowed} ({scheme}); declare another scheme if the file uses one"
+                )
+            if types is not None and span_type not in types:
+                raise TagError(position, f"tag {tag!r} of type {span_type!r}", f"one of the types {', '.join(sorted(types))}")
+            pair = known[tag] = (prefix, span_type)
+        pairs.append(pair)
+    return pairs
+
+
+def to_iob2(
+    tags: Sequence[str],
+    scheme: Scheme,
+    *,
+    types: frozenset[str] | None = None,
+    on_repair: Callable[[int, str], None] | None = None,
+) -> tuple[str, ...]:
+    """The tags of one sentence in IOB2, as many as went in.
+
+    Args:
+        tags: In the order of the words.
+        scheme: What `tags` is written in.
+        types: Allowed span types; None allows all.
+        on_repair: Called with the 0-based position and a description for every tag that was mended: an I- (or E-) that starts
+            a span, a needless B- in IOB1, a BIOES span that is not closed.
+
+    Raises:
+        TagError: A prefix is not of the scheme, or a type is not allowed.
+
+    >>> to_iob2(["I-PER", "I-PER", "B-PER", "O"], "iob1")
+    ('B-PER', 'I-PER', 'B-PER', 'O')
+    """
+    pairs = _split(tags, scheme, types)
+    repair = on_repair or (lambda position, description: None)
+    out = []
+    inside = ""
+    for position, (prefix, span_type) in enumerate(pairs):
+        if prefix == "O":
+            out.append("O")
+            inside = ""
+            continue
+        continues = inside == span_type
+        starts = not continues or prefix in "BS"
+        out.append(("B-" if starts else "I-") + span_type)
+        inside = span_type
+        if scheme == "iob2" and starts and prefix == "I":
+            repair(position, INSIDE_STARTS)
+        elif scheme == "iob1" and prefix == "B" and not continues:
+            repair(position, BEGIN_IN_IOB1)
+        elif scheme == "bioes":
+            if starts and prefix in "IE":
+                repair(position, INSIDE_STARTS if prefix == "I" else END_STARTS)
+            following = pairs[position + 1] if position + 1 < len(pairs) else ("O", "")
+            if prefix in "BI" and not (following[0] in "IE" and following[1] == span_type):
+                repair(position, SPAN_NOT_CLOSED)
+            if prefix in "ES":
+                inside = ""
+    return tuple(out)
+
+
+def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
+    """IOB2 tags of one sentence written in another scheme; `io` cannot keep the border of two touching spans of one type.
+
+    Raises:
+        TagError: `tags` is not IOB2.
+
+    >>> from_iob2(["B-PER", "I-PER", "O", "B-LOC"], "bioes")
+    ('B-PER', 'E-PER', 'O', 'S-LOC')
+    """
+    pairs = [(tag[0], tag[2:]) for tag in to_iob2(tags, "iob2")]
+    out = []
+    for position, (prefix, span_type) in enumerate(pairs):
+        previous = pairs[position - 1] if position else ("O", "")
+        following = pairs[position + 1] if position + 1 < len(pairs) else ("O", "")
+        goes_on = following == ("I", span_type)
+        if prefix == "O":
+            out.append("O")
+        elif scheme == "io":
+            out.append(f"I-{span_type}")
+        elif scheme == "iob1":
+            out.append(f"{'B' if prefix == 'B' and previous[1] == span_type else 'I'}-{span_type}")
+        elif scheme == "bioes":
+            letter = ("B" if goes_on else "S") if prefix == "B" else ("I" if goes_on else "E")
+            out.append(f"{letter}-{span_type}")
+        else:
+            out.append(f"{prefix}-{span_type}")
+    return tuple(out)

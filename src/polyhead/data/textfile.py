@@ -1,0 +1,146 @@
+"""Lines of a text file with their numbers, decompressed, decoded and hashed on the way, or one clear error.
+
+Lines end at LF (CRLF is accepted) and at nothing else: U+2028, U+0085 and their like are characters of a word.
+"""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from polyhead.errors import DataFormatError
+
+_CHUNK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+SUFFIXES = (".xz", ".gz", ".bz2")
+_MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+def data_error(path: Path, line: int, found: str, expected: str) -> DataFormatError:
+    """A one-line error `path:line: found; expected ...`; line 0 stands for the file as a whole."""
+    return DataFormatError(f"{path}:{line}: {found}; expected {expected}")
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """`text` quoted for a one-line message, cut to `limit` characters.
+
+    >>> shown("a\\tb"), shown("x" * 100, 3)
+    ("'a\\\\tb'", "'xxx'...")
+    """
+    return repr(text) if len(text) <= limit else repr(text[:limit]) + "..."
+
+
+def find_file(path: Path) -> Path | None:
+    """`path` itself if it exists, else the same name with `.xz`, `.gz` or `.bz2`, else None."""
+    candidates = (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES))
+    return next((candidate for candidate in candidates if path.name and candidate.exists()), None)
+
+
+def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator[tuple[int, str]]:
+    """Every line with its 1-based number, without its line end, in file order; memory is bounded by the longest line.
+
+    `.xz`, `.gz` and `.bz2` files are decompressed (by their suffix); a name that does not exist is also tried with these
+    suffixes. One leading byte order mark is dropped, CRLF counts as LF, and the last line needs no line end.
+
+    Args:
+        path: The file; a pipe such as `/dev/stdin` will do.
+        digest: A hashlib object that is fed the decompressed bytes, so that a file is read once; complete when the
+            iterator is exhausted.
+
+    Raises:
+        DataFormatError: The file is missing, a folder, unreadable, corrupt or truncated; it is not UTF-8, holds a NUL byte
+            or a carriage return inside a line. All lines before the fault have been yielded.
+    """
+    found = find_file(path)
+    if found is None:
+        raise data_error(path, 0, "no such file", f"a text file, or the same name with {', '.join(SUFFIXES)}; check the path")
+    if found.is_dir():
+        raise data_error(found, 0, "a folder", "a file; name one of the files in it")
+    number = 0
+    pieces: list[bytes] = []
+    first = True
+    with _open(found) as stream:
+        while chunk := _next_chunk(stream, found, number + 1):
+            if digest is not None:
+                digest.update(chunk)
+            if first:
+                _refuse_other_formats(found, chunk)
+                chunk = chunk.removeprefix(_BOM)
+                first = False
+            head, newline, tail = chunk.rpartition(b"\n")
+            if not newline:
+                pieces.append(tail)
+                continue
+            block = b"".join((*pieces, head))
+            pieces = [tail]
+            for line in _decoded(found, block, number):
+                number += 1
+                yield number, line
+    rest = b"".join(pieces)
+    if rest:
+        for line in _decoded(found, rest, number):
+            number += 1
+            yield number, line
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        match path.suffix:
+            case ".xz":
+                return cast(BinaryIO, lzma.open(path, "rb"))
+            case ".gz":
+                return cast(BinaryIO, gzip.open(path, "rb"))
+            case ".bz2":
+                return cast(BinaryIO, bz2.open(path, "rb"))
+        return path.open("rb")
+    except OSError as error:
+        raise data_error(path, 0, f"cannot be opened ({error.strerror or error})", "a readable file") from error
+
+
+def _next_chunk(stream: BinaryIO, path: Path, line: int) -> bytes:
+    # gzip and bz2 raise OSError without a number for corrupt data; a number means that the file itself cannot be read.
+    try:
+        return stream.read(_CHUNK)
+    except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise data_error(path, 0, f"cannot be read ({error.strerror or error})", "a readable file") from error
+        found = f"{path.suffix} data cannot be decompressed ({error})"
+        raise data_error(path, line, found, "a whole, undamaged file; copy it again") from error
+
+
+def _refuse_other_formats(path: Path, chunk: bytes) -> None:
+    for magic, name in _MAGIC.items():
+        if chunk.startswith(magic):
+            raise data_error(path, 1, f"{name} data under a name that does not say so", "plain text, or a name in .xz, .gz, .bz2")
+    if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise data_error(path, 1, "a UTF-16 byte order mark", "UTF-8; convert with `iconv -f UTF-16 -t UTF-8`")
+
+
+def _decoded(path: Path, block: bytes, before: int) -> Iterator[str]:
+    """The lines of `block` (no final line end), which starts after line `before`."""
+    try:
+        text = block.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line_start = block.rfind(b"\n", 0, error.start) + 1
+        if line_start:
+            yield from _decoded(path, block[: line_start - 1], before)
+        line = before + block.count(b"\n", 0, line_start) + 1
+        if b"\x00" in block:
+            raise data_error(path, line, "bytes that are not text", "UTF-8 text; is this a binary file?") from error
+        found = f"byte 0x{block[error.start]:02x} at byte {error.start - line_start + 1} of the line is not UTF-8"
+        next_step = "UTF-8 text; convert it, for example with `iconv -f LATIN1 -t UTF-8`"
+        raise data_error(path, line, found, next_step) from error
+    if "\r" not in text and "\x00" not in text:
+        yield from text.split("\n")
+        return
+    for offset, raw in enumerate(text.split("\n"), start=1):
+        content = raw.removesuffix("\r")
+        if "\x00" in content:
+            raise data_error(path, before + offset, "a NUL byte", "text; is this a binary file?")
+        if "\r" in content:
+            raise data_error(path, before + offset, "a carriage return inside the line", "line ends LF or CRLF; convert the file")
+        yield content

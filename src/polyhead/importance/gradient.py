@@ -1,0 +1,107 @@
+"""Gradient of the loss with respect to head gates (Michel et al. 2019), every sentence by itself in one backward pass."""
+
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from polyhead.architectures import head_mask
+from polyhead.batching import Batch
+from polyhead.devices import Precision
+from polyhead.errors import SettingError
+from polyhead.gates import gated
+from polyhead.heads import HeadScores
+from polyhead.importance.scoring import scoring_mode, sentence_losses
+from polyhead.progress import Progress, Silent
+
+Per = Literal["sentence", "token", "batch"]
+
+
+def gradient(
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    *,
+    per: Per = "sentence",
+    precision: Precision = "fp32",
+    progress: Progress | None = None,
+) -> HeadScores:
+    """Importance `[layers, heads]`: how much the loss of a sentence moves with each head's gate, at all gates one.
+
+    With g_x = ∂L_x/∂gate and L_x the mean loss over sentence x's labelled words: `sentence` gives (1/N) Σ_x |g_x|; `token`
+    splits g_x over the positions at which the head writes and gives (1/N) Σ_x Σ_t |g_xt|; `batch` gives (1/N) Σ_b |Σ_{x∈b} g_x|,
+    which depends on how sentences were batched and is there for comparison. Special tokens count, padding does not; the windows
+    of one long sentence are one sentence. N counts sentences with a labelled word; others are passed over.
+
+    Costs one forward pass and one backward pass over activations alone: no gradient of any weight is computed. The model is
+    left as it was found.
+
+    Args:
+        model: A token classifier, pruned or not, on the device of choice.
+        batches: From `scoring_batches`; their order does not matter but under `per="batch"`.
+        per: What the absolute value is taken of.
+        precision: Of the matrix products; gates and sums stay float32.
+        progress: Told of every batch.
+
+    Raises:
+        SettingError: `per` is unknown, or no sentence has a labelled word.
+
+    Source: Michel, Levy, Neubig 2019, "Are sixteen heads really better than one?"; Ma et al. 2021.
+    """
+    if per not in ("sentence", "token", "batch"):
+        raise SettingError(f"per {per!r}: expected sentence, token or batch")
+    present = head_mask(model)
+    watch = progress or Silent()
+    device = next(model.parameters()).device
+    total = torch.zeros(present.keep.shape, dtype=torch.float64)
+    signed = torch.zeros_like(total)
+    n = 0
+    started = time.perf_counter()
+    watch.start(len(batches), "score heads")
+    try:
+        with scoring_mode(model, precision):
+            for batch in batches:
+                here = batch.to(device)
+                gradients, labelled = _gate_gradients(model, here, present.keep.shape, by_token=per == "token")
+                total += _absolute(gradients, per).double().cpu()
+                signed += gradients.sum(dim=tuple(range(gradients.ndim - 2))).double().cpu()
+                n += int(labelled.sum())
+                watch.advance(1)
+    finally:
+        watch.stop()
+    if n == 0:
+        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    gone = np.where(present.keep, 0.0, np.nan)
+    return HeadScores(
+        values=total.numpy() / n + gone,
+        method="gradient",
+        signed=signed.numpy() / n + gone,
+        total=total.numpy() + gone,
+        n=n,
+        seconds=time.perf_counter() - started,
+        forward_passes=1,
+        backward_passes=1,
+        settings={"per": per, "precision": precision},
+    )
+
+
+def _absolute(gradients: Tensor, per: Per) -> Tensor:
+    """Sum of absolute values `[layers, heads]` from gradients `[units…, layers, heads]`."""
+    before = tuple(range(gradients.ndim - 2))
+    return gradients.sum(dim=before).abs() if per == "batch" else gradients.abs().sum(dim=before)
+
+
+def _gate_gradients(model: PreTrainedModel, batch: Batch, shape: tuple[int, ...], *, by_token: bool) -> tuple[Tensor, Tensor]:
+    """Gradients `[sentences, layers, heads]` (by token: `[rows, length, layers, heads]`) and which sentences have labels."""
+    device = batch.input_ids.device
+    units = tuple(batch.input_ids.shape) if by_token else (len(batch.sentences),)
+    gates = torch.ones(*units, *shape, device=device, requires_grad=True)
+    with torch.enable_grad(), gated(model, gates, rows=None if by_token else batch.rows):
+        losses, labelled = sentence_losses(model, batch)
+        if not bool(labelled.any()):
+            return torch.zeros_like(gates), labelled
+        (found,) = torch.autograd.grad(losses.sum(), gates)
+    return found, labelled

@@ -1,0 +1,109 @@
+"""Gradients of key and value weights, as the paper has them: on head rows (mended) and on the released code's input columns."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyhead.architectures import AttentionSite, attention_sites, head_mask
+from polyhead.batching import Batch
+from polyhead.devices import Precision
+from polyhead.errors import SettingError
+from polyhead.heads import HeadScores
+from polyhead.importance.scoring import scoring_mode, sentence_losses
+from polyhead.progress import Progress, Silent
+
+
+def weight_gradient(
+    model: PreTrainedModel, batches: Sequence[Batch], *, precision: Precision = "fp32", progress: Progress | None = None
+) -> HeadScores:
+    """Importance `[layers, heads]`: mean over the entries of the head's rows of W_K and W_V of Σ_batches |∂L/∂W|.
+
+    L is the mean loss over the batch's labelled words, so scores depend on how sentences were batched. Costs one forward pass and
+    one backward pass with the weight gradients of two matrices a layer. The model is left as it was found.
+
+    Raises:
+        SettingError: No labelled word.
+
+    Source: Ma et al. 2021, with the axis of its released code mended.
+    """
+    return _scores(model, batches, "weight-gradient", precision, progress)
+
+
+def weight_gradient_released(
+    model: PreTrainedModel, batches: Sequence[Batch], *, precision: Precision = "fp32", progress: Progress | None = None
+) -> HeadScores:
+    """The same on slices of the *input* axis of W_K and W_V: what the released code of Ma et al. 2021 does, and wrong.
+
+    Its "heads" are slices of the layer's input; a head that does nothing does not score 0. Kept to show what that does.
+
+    Raises:
+        SettingError: No labelled word.
+    """
+    return _scores(model, batches, "weight-gradient-released", precision, progress)
+
+
+def _scores(
+    model: PreTrainedModel, batches: Sequence[Batch], method: str, precision: Precision, progress: Progress | None
+) -> HeadScores:
+    present = head_mask(model)
+    sites = attention_sites(model)
+    watch = progress or Silent()
+    device = next(model.parameters()).device
+    weights = tuple(module.weight for site in sites if site.kept for module in dict.fromkeys((site.key, site.value)))
+    sums = {weight: torch.zeros_like(weight, dtype=torch.float32) for weight in weights}
+    n = 0
+    started = time.perf_counter()
+    watch.start(len(batches), "score heads")
+    try:
+        with scoring_mode(model, precision, trained=weights), torch.enable_grad():
+            for batch in batches:
+                here = batch.to(device)
+                words = int((here.anchor_labels != -100).sum())
+                if words and weights:
+                    for weight, found in zip(weights, torch.autograd.grad(_loss(model, here, words), weights), strict=True):
+                        sums[weight] += found.abs()
+                n += words
+                watch.advance(1)
+    finally:
+        watch.stop()
+    if n == 0:
+        raise SettingError("no labelled word, so no head can be scored: check the label column of the data")
+    values = np.where(present.keep, 0.0, np.nan)
+    for site in sites:
+        if site.kept:
+            by_head = _by_column(site, sums, present.n_heads) if method.endswith("released") else _by_row(site, sums)
+            values[site.layer, list(site.kept)] = by_head.double().cpu().numpy()
+    return HeadScores(
+        values=values,
+        method=method,
+        total=values,
+        n=1,
+        seconds=time.perf_counter() - started,
+        forward_passes=1,
+        backward_passes=1,
+        settings={"precision": precision},
+    )
+
+
+def _loss(model: PreTrainedModel, batch: Batch, words: int) -> Tensor:
+    """Mean over the batch's labelled words."""
+    losses, _ = sentence_losses(model, batch)
+    owner = batch.rows[batch.anchor_rows]
+    counts = torch.zeros_like(losses).index_add(0, owner, (batch.anchor_labels != -100).to(losses.dtype))
+    return (losses * counts).sum() / words
+
+
+def _by_row(site: AttentionSite, sums: dict[Tensor, Tensor]) -> Tensor:
+    key = sums[site.key.weight][site.head_rows("key")].mean(dim=(1, 2))
+    return (key + sums[site.value.weight][site.head_rows("value")].mean(dim=(1, 2))) / 2
+
+
+def _by_column(site: AttentionSite, sums: dict[Tensor, Tensor], n_heads: int) -> Tensor:
+    """The released code's slices: as many equal parts of the input axis as the layer once had heads."""
+    both = torch.cat([sums[site.key.weight], sums[site.value.weight]])
+    slices = both.view(both.shape[0], n_heads, -1).mean(dim=(0, 2))
+    return slices[list(site.kept)]

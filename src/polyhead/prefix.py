@@ -1,0 +1,112 @@
+"""Many masks on one model: layers below the first difference between two masks are not computed again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyhead.architectures import AttentionSite, attention_sites
+from polyhead.batching import Batch
+from polyhead.devices import Precision, autocast
+from polyhead.gates import gated
+from polyhead.heads import HeadMask
+from polyhead.progress import Progress, Silent
+
+
+def masked_labels(
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    masks: Sequence[HeadMask],
+    words_per_sentence: Sequence[int],
+    *,
+    precision: Precision = "fp32",
+    progress: Progress | None = None,
+) -> list[list[NDArray[np.int64]]]:
+    """The label ids predicted under every mask: `[masks][sentences][words]`; the same as a plain pass under `gated` for each.
+
+    Costs one forward pass for the first mask, and for each other one the layers from its first difference to the mask before
+    on: nested masks in the order of a ranking share most of their lower layers.
+
+    Args:
+        model: A token classifier; left as it was found.
+        batches: All sentences, from `scoring_batches`.
+        masks: In an order in which neighbours differ little.
+        words_per_sentence: As `Encoded` has them.
+        precision: Of the matrix products.
+        progress: Told of every batch.
+    """
+    watch = progress or Silent()
+    ids = [[np.full(n, -1, dtype=np.int64) for n in words_per_sentence] for _ in masks]
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    watch.start(len(batches), "masks")
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            for batch in batches:
+                here = batch.to(device)
+                for place, logits in enumerate(masked_logits(model, here, masks)):
+                    best = logits[here.anchor_rows, here.anchor_columns].argmax(dim=-1).cpu().numpy()
+                    owners = batch.rows[batch.anchor_rows].tolist()
+                    for owner, word, label in zip(owners, batch.anchor_words.tolist(), best.tolist(), strict=True):
+                        ids[place][batch.sentences[owner]][word] = label
+                watch.advance(1)
+    finally:
+        watch.stop()
+        model.train(was_training)
+    return ids
+
+
+def masked_logits(model: PreTrainedModel, batch: Batch, masks: Sequence[HeadMask]) -> Iterator[Tensor]:
+    """Logits `[rows, length, labels]` of one batch under every mask in turn, without recomputing what two neighbours share."""
+    sites = attention_sites(model)
+    kept: dict[int, Any] = {}
+    before: HeadMask | None = None
+    logits: Tensor | None = None
+    for mask in masks:
+        start = 0 if before is None else _first_difference(before, mask)
+        if logits is None or start < len(sites):
+            with _from_layer(sites, start, kept), gated(model, mask):
+                logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+        before = mask
+        yield logits
+
+
+def _first_difference(one: HeadMask, other: HeadMask) -> int:
+    differ = np.flatnonzero((one.keep != other.keep).any(axis=1))
+    return int(differ[0]) if differ.size else one.n_layers
+
+
+@contextmanager
+def _from_layer(sites: Sequence[AttentionSite], start: int, kept: dict[int, Any]) -> Iterator[None]:
+    """A block in which layers below `start` give the output they gave last time; the others' outputs are kept for next time."""
+    handles = [site.block.register_forward_hook(_keeping(kept, site.layer)) for site in sites[start:]]
+    replaced = [site.block for site in sites[:start]]
+    try:
+        for site in sites[:start]:
+            site.block.__dict__["forward"] = _repeating(kept[site.layer])
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for block in replaced:
+            block.__dict__.pop("forward", None)
+
+
+def _keeping(kept: dict[int, Any], layer: int) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        kept[layer] = output
+
+    return hook
+
+
+def _repeating(output: Any) -> Callable[..., Any]:
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return output
+
+    return forward

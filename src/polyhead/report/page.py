@@ -1,0 +1,177 @@
+"""One page about a run, `report.md`: what happened and how sure it is, then tables, the picture, ceilings and provenance."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from polyhead.report.pictures import head_picture, text_picture
+from polyhead.report.reading import RANKED, Record, arms, cells, controls, gains, main_metric, mean_gain, seeds
+from polyhead.report.tables import control_table, data_table, interval, metric_table, points, score_table, title, trial_table
+
+
+def write_report(record: Record, folder: Path) -> Path:
+    """The path of `report.md` in `folder`, written from a run's record; `heads.svg` beside it where the extra is installed.
+
+    Args:
+        record: The content of a run's `result.json`.
+        folder: An existing folder; an older page in it is replaced at once, never half.
+    """
+    first = cells(record)[0]
+    pruned = chosen_heads(first)
+    svg = head_picture(first["scores"], folder / "heads.svg", pruned=pruned, title=f"importance of heads, seed {first['seed']}")
+    path = folder / "report.md"
+    partial = folder / ".report.md.partial"
+    partial.write_text(page(record, picture=None if svg is None else svg.name), encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def page(record: Record, *, picture: str | None = None) -> str:
+    """The page's Markdown; `picture` is the file name of an SVG to show."""
+    settings, first = record["settings"], cells(record)[0]
+    pruned = chosen_heads(first)
+    sections = [
+        f"# {settings['task']}: {', '.join(settings['sources'])} to {len(first['targets'])} target(s)",
+        headline(record),
+        claim(record),
+        section("Test scores", score_table(record), _note_on_scores(record)),
+        section("All metrics", metric_table(record)),
+        section(
+            "Controls",
+            control_table(record),
+            "Same trial budget and selection split as the ranked heads." * (len(arms(record)) > 1),
+        ),
+        section("Tests against selection noise", _noise(record)),
+        section("Trials", trial_table(record), f"Scores are of dev, in points. {first.get('chosen_reason', '')}".strip()),
+        section(
+            "Heads × layers", f"![heads × layers]({picture})" if picture else "", _text_block(first, pruned), _ranking(first)
+        ),
+        section("What pruning can save", ceilings(record.get("cost") or {})),
+        section("Data", data_table(record), _note_on_words(settings)),
+        section("Provenance", _provenance(record)),
+    ]
+    return "\n\n".join(part for part in sections if part) + "\n"
+
+
+def section(name: str, *parts: str) -> str:
+    """A section, or nothing where all parts are empty."""
+    filled = [part for part in parts if part]
+    return "\n\n".join([f"## {name}", *filled]) if filled else ""
+
+
+def chosen_heads(cell: Mapping[str, Any]) -> list[str]:
+    """Addresses of the heads that the chosen trial of a cell pruned."""
+    return next((list(trial["heads"]) for trial in cell["trials"] if trial["k"] == cell["chosen"]), [])
+
+
+def headline(record: Record) -> str:
+    """The result in one sentence, with how uncertain it is."""
+    rows, n_seeds = gains(record), len(seeds(record))
+    metric, scores = title(main_metric(record)), cells(record)[0]["scores"]
+    n_heads = sum(value is not None for row in scores for value in row)
+    ks = sorted({k for row in rows for k in row.ks})
+    if not any(ks):
+        return f"**No head was pruned: with all {n_heads} heads the dev score was best, so there is nothing to compare.**"
+    number = str(ks[0]) if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
+    spread = _spread(record)
+    return (
+        f"**Pruning {number} of {n_heads} heads changed the mean test {metric} over {len(rows)} target(s) from "
+        f"{points(fmean(row.unpruned for row in rows))} to {points(fmean(row.pruned for row in rows))} points "
+        f"({points(mean_gain(rows), signed=True)}; {spread}; {n_seeds} seed(s)).**"
+    )
+
+
+def _spread(record: Record) -> str:
+    for row in record.get("statistics") or ():
+        if row.get("arm", RANKED) == RANKED and row.get("language") in ("mean", "all") and row.get("interval"):
+            return f"95 % interval {interval(row['interval'])}"
+    values = [row.gain for row in gains(record)]
+    return f"single targets {points(min(values), signed=True)} to {points(max(values), signed=True)}"
+
+
+def claim(record: Record) -> str:
+    """What the numbers may and may not be taken for."""
+    missing = ["one seed"] * (len(seeds(record)) == 1) + ["no controls"] * (not controls(record))
+    lines = [f"{', '.join(missing)}: no claim of a gain." if missing else ""]
+    protocol, select_on = record["settings"].get("protocol", "sound"), record["settings"].get("select_on", "source-dev")
+    if protocol != "sound":
+        lines.append(f"Protocol `{protocol}`: kept to compare with published numbers; its gains are maxima over noisy draws.")
+    if select_on == "target-dev":
+        lines.append("Oracle: the number of heads was chosen on the targets' own dev sets, which a zero-shot user does not have.")
+    return " ".join(line[0].upper() + line[1:] for line in lines if line)
+
+
+def _note_on_scores(record: Record) -> str:
+    n_seeds = len(seeds(record))
+    over = f"Means over seeds {', '.join(map(str, seeds(record)))}. " if n_seeds > 1 else ""
+    return f"{over}In points, 0 to 100, over words (spans for F1); every word of every sentence is scored."
+
+
+def _noise(record: Record) -> str:
+    lines = []
+    for row in record.get("statistics") or ():
+        value = row.get("gain_minus_noise")
+        if value is None:
+            continue
+        bounds = value.get("interval") if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
+        what = points(value, signed=True) if not bounds else interval(bounds)
+        if bounds:
+            what += ": beyond noise" if bounds[0] > 0 or bounds[1] < 0 else ": within noise"
+        lines.append(f"- {row.get('name') or row['language']} ({row.get('arm', RANKED)}): gain minus selection noise {what}")
+    return "\n".join(lines)
+
+
+def _text_block(cell: Mapping[str, Any], pruned: list[str]) -> str:
+    legend = "0 to 9: tenth of the ranking (9 = most important); x: pruned; -: not in the model. The last layer is on top."
+    return f"```text\n{text_picture(cell['scores'], pruned)}\n```\n\n{legend}"
+
+
+def _ranking(cell: Mapping[str, Any]) -> str:
+    cost = cell.get("ranking_cost") or {}
+    spent = (
+        f" by {cost['method']} in {cost.get('seconds', 0):.1f} s ({cost.get('forward_passes', 0):g} forward and "
+        f"{cost.get('backward_passes', 0):g} backward passes over the data)"
+        if cost.get("method")
+        else ""
+    )
+    return f"Ranked{spent}, seed {cell['seed']}. Least important first: {' '.join(cell['ranking'][:12])} …"
+
+
+def ceilings(cost: Mapping[str, Any]) -> str:
+    """How much of the model its heads are, so that nobody expects more of pruning than it can give."""
+    lines = []
+    model, heads, one = cost.get("model_weights"), cost.get("all_heads_weights"), cost.get("head_weights")
+    if model and heads and one:
+        lines.append(
+            f"- One head is {one:,} weights; all heads together {heads:,} of {model:,}: {heads / model:.0%} of the model."
+        )
+    if model and cost.get("embedding_weights"):
+        share = cost["embedding_weights"] / model
+        lines.append(f"- The embedding is {share:.0%} of the model; vocabulary trimming, not head pruning, makes that smaller.")
+    for key, value in cost.items():
+        if key.startswith("attention_share_") and value is not None:
+            n_tokens = key.rpartition("_")[2]
+            lines.append(
+                f"- Attention is {value:.0%} of the encoder's multiply-adds at {n_tokens} tokens: "
+                f"half of all heads saves at most {value / 2:.0%}."
+            )
+    return "\n".join(lines)
+
+
+def _note_on_words(settings: Mapping[str, Any]) -> str:
+    is_syntactic = any("@words" in text for text in settings["sources"])
+    return f"Words are {'syntactic words' if is_syntactic else 'surface tokens'} in all languages."
+
+
+def _provenance(record: Record) -> str:
+    settings = {key: value for key, value in record["settings"].items() if value not in (None, [], {})}
+    lines = [f"- polyhead {record['polyhead']}, {record.get('seconds', 0) / 60:.1f} minutes"]
+    lines += [f"- {name}: {value}" for name, value in (record.get("environment") or {}).items() if value is not None]
+    command = record.get("command")
+    if command:
+        lines.append(f"- command: `{command if isinstance(command, str) else shlex.join(command)}`")
+    rows = "\n".join(f"{name} = {value}" for name, value in settings.items())
+    return "\n".join(lines) + f"\n\n```text\n{rows}\n```"

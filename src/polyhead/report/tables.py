@@ -1,0 +1,170 @@
+"""Tables of a run's record, in Markdown."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from polyhead.report.reading import RANKED, Gain, Record, arms, cells, gains, main_metric, mean_gain, statistic
+
+_TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "chunk_f1": "chunk-F1",
+    "span_f1": "span F1",
+    "precision": "precision",
+    "recall": "recall",
+}
+
+
+def markdown(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; columns of numbers stand to the right.
+
+    >>> print(markdown(["k", "heads"], [[1, "0.3"]]))
+    | k | heads |
+    |--:|:--|
+    | 1 | 0.3 |
+    """
+    body = [list(row) for row in rows]
+    numeric = [all(_is_number(row[i]) for row in body) and bool(body) for i in range(len(headers))]
+    lines = [_line(headers), "|" + "|".join("--:" if right else ":--" for right in numeric) + "|"]
+    return "\n".join([*lines, *(_line(row) for row in body)])
+
+
+def _line(row: Sequence[object]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+
+
+def _is_number(cell: object) -> bool:
+    text = str(cell).strip("*").removesuffix(" %").replace(",", "")
+    try:
+        float(text or "0")
+    except ValueError:
+        return text == "–"
+    return True
+
+
+def points(value: float | None, *, signed: bool = False) -> str:
+    """A score in points with two decimals; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:+.2f}" if signed else f"{value:.2f}"
+
+
+def title(metric: str) -> str:
+    """How a metric is called in a table's head."""
+    return _TITLES.get(metric, metric)
+
+
+def pruned_number(row: Gain) -> str:
+    """How many heads were pruned: one number where all seeds agree, else every seed's; `0 (none pruned)` where nothing was."""
+    if row.pruned_nothing:
+        return "0 (none pruned)"
+    return str(row.ks[0]) if len(set(row.ks)) == 1 else ", ".join(map(str, row.ks))
+
+
+def score_table(record: Record, *, arm: str = RANKED) -> str:
+    """One row a target: test score with all heads, with the chosen heads gone, the gain, and its interval and p where tested."""
+    rows = gains(record, arm)
+    tested = any(statistic(record, arm=arm, name=row.name, language=row.language) for row in rows)
+    headers = ["target", "language", "words", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned"]
+    body = []
+    for row in rows:
+        cells_ = [row.name, row.language, f"{row.n_words:,}", points(row.unpruned)]
+        cells_ += ["–", "–"] if row.pruned_nothing else [points(row.pruned), points(row.gain, signed=True)]
+        cells_.append(pruned_number(row))
+        body.append(cells_ + (_test_cells(record, arm, row) if tested else []))
+    if len(rows) > 1:
+        means = [points(fmean(row.unpruned for row in rows)), points(fmean(row.pruned for row in rows))]
+        last = ["mean", "", "", *means, points(mean_gain(rows), signed=True), ""]
+        found = statistic(record, arm=arm, name="mean over targets", language="mean")
+        body.append(last + ([interval(found.get("interval")) if found else "", "", ""] if tested else []))
+    return markdown([*headers, *(["95 % interval", "p", "p (Holm)"] if tested else [])], body)
+
+
+def _test_cells(record: Record, arm: str, row: Gain) -> list[str]:
+    found = statistic(record, arm=arm, name=row.name, language=row.language)
+    if found is None or row.pruned_nothing:
+        return ["–", "–", "–"]
+    return [interval(found.get("interval")), _p(found.get("p")), _p(found.get("p_holm"))]
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """An interval in points."""
+    return "–" if not bounds else f"{bounds[0]:+.2f} to {bounds[1]:+.2f}"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def metric_table(record: Record) -> str:
+    """Every metric of every target, unpruned and pruned, means over seeds; empty if there is only the main one."""
+    metrics: list[str] = []
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for cell in cells(record):
+        for target in cell["targets"]:
+            for state in ("unpruned", "pruned"):
+                for metric, value in (target.get(state) or {}).items():
+                    if isinstance(value, int | float):
+                        metrics += [] if metric in metrics else [metric]
+                        found.setdefault((target["name"], state), {}).setdefault(metric, []).append(float(value))
+    if len(metrics) < 2:
+        return ""
+    rows = [[name, state, *(points(fmean(by[m]) if m in by else None) for m in metrics)] for (name, state), by in found.items()]
+    return markdown(["target", "heads", *map(title, metrics)], rows)
+
+
+def trial_table(record: Record, *, arm: str = RANKED) -> str:
+    """One row a fine-tuning: seed, k, the heads that went, dev score, seconds; the chosen one is marked."""
+    rows = [
+        [
+            cell["seed"],
+            trial["k"],
+            points(trial["dev"]),
+            f"{trial['seconds']:.0f}" if trial.get("seconds") is not None else "–",
+            "chosen" if trial["k"] == cell["chosen"] else "",
+            " ".join(trial["heads"]) or "none",
+        ]
+        for cell in cells(record, arm)
+        for trial in cell["trials"]
+    ]
+    return markdown(["seed", "k", "dev", "seconds", "", "heads pruned, layer.head"], rows)
+
+
+def control_table(record: Record) -> str:
+    """One row an arm: mean gain over targets and what each seed chose; empty if the ranked arm is the only one."""
+    names = arms(record)
+    if len(names) < 2:
+        return ""
+    labels = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
+    rows = []
+    for arm in names:
+        chosen = ", ".join(str(cell["chosen"]) for cell in cells(record, arm))
+        trials = ", ".join(str(len(cell["trials"])) for cell in cells(record, arm))
+        gain = points(mean_gain(gains(record, arm)), signed=True)
+        rows.append([labels.get(arm, arm), gain, chosen, trials])
+    return markdown(["pruned", "mean gain over targets", "k by seed", "fine-tunings by seed"], rows)
+
+
+def data_table(record: Record) -> str:
+    """One row a split read: its size, what encoding met, and what reading repaired."""
+    rows = []
+    for data in record.get("data") or ():
+        met: Mapping[str, Any] = data.get("encoding") or {}
+        repairs = "; ".join(f"{count} x {what}" for what, count in (data.get("repairs") or {}).items())
+        share = met.get("lone_marker_share")
+        rows.append(
+            [
+                data["name"],
+                data["split"],
+                data["language"],
+                f"{data['sentences']:,}",
+                f"{data['words']:,}",
+                "–" if share is None else f"{100 * share:.1f} %",
+                *(f"{met[key]:,}" if key in met else "–" for key in ("windowed_sentences", "unk_words", "truncated_words")),
+                repairs or "none",
+                f"`{str(data.get('sha256', ''))[:12]}`",
+            ]
+        )
+    headers = ["data", "split", "language", "sentences", "words", "first piece a lone ▁", "windowed", "no piece", "cut words"]
+    return markdown([*headers, "repairs", "sha256"], rows) if rows else ""

@@ -1,0 +1,180 @@
+"""The one recipe, top to bottom: fine-tune, rank heads, search for k, test; no branch on a task's name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from polyhead.batching import scoring_batches
+from polyhead.config import fingerprint
+from polyhead.encoding import join
+from polyhead.head_files import read_scores, write_scores
+from polyhead.heads import HeadId, HeadMask, HeadScores
+from polyhead.importance.methods import score_heads
+from polyhead.metrics import sentence_counts
+from polyhead.prefix import masked_labels
+from polyhead.ranking import combine, masks_for, rank
+from polyhead.statistics import bootstrap_standard_error
+from polyhead.studies.fits import Bench, Figures, Fitted, fitted, load_fitted, main_metric, points, tested
+from polyhead.studies.grid import Cell
+from polyhead.trials import TrialTable, search
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a cell left.
+
+    Attributes:
+        cell: What was run.
+        scores: Of the heads, before the order was drawn (for a random order: its random scores).
+        ranking: Heads in the order in which they go.
+        table: The search.
+        masks: One for each k in 0..K.
+        unpruned: Test figures of k = 0 by target.
+        pruned: Test figures of the k reported for that target.
+        reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
+        trial_tests: Test figures by k and target; empty but under the paper's protocols.
+        chosen: The fine-tuning of the chosen k.
+        n_fits: Fine-tunings that the search used.
+        trial_seconds: By k.
+    """
+
+    cell: Cell
+    scores: HeadScores
+    ranking: tuple[HeadId, ...]
+    table: TrialTable
+    masks: tuple[HeadMask, ...]
+    unpruned: Mapping[str, Figures]
+    pruned: Mapping[str, Figures]
+    reported: Mapping[str, int]
+    trial_tests: Mapping[int, Mapping[str, Figures]]
+    chosen: Fitted
+    n_fits: int
+    trial_seconds: Mapping[int, float]
+
+
+def run_cell(bench: Bench, cell: Cell, present: HeadMask) -> Outcome:
+    """One seed of one arm, from the pre-trained encoder to test scores. `present`: heads that the encoder has."""
+    spec, train = cell.settings.search, cell.train
+    full = fitted(bench, train, present)
+    scores = arm_scores(bench, cell, full)
+    ranking = rank(scores, normalisation=cell.settings.normalisation if cell.arm == "ranked" else "none")
+    masks = masks_for(
+        ranking,
+        range(spec.max_pruned + 1),
+        (present.n_layers, present.n_heads),
+        min_per_layer=spec.min_per_layer,
+        gone=present.pruned,
+    )
+    fits: dict[int, Fitted] = {}
+
+    def score_at(k: int) -> float:
+        fits[k] = fitted(bench, train, masks[k])
+        return points(bench, fits[k].dev)
+
+    table = search(
+        score_at,
+        max_pruned=spec.max_pruned,
+        how=spec.how,
+        objective=spec.objective,
+        screen=lambda: screen(bench, full, masks),
+        standard_error=lambda: standard_error(bench, full.dev),
+        delta=spec.delta,
+        include_zero=spec.include_zero,
+    )
+    if cell.settings.rules.reported_split:
+        trial_tests = {k: tested(bench, fit) for k, fit in fits.items()}
+        reported = {name: _best_on(bench, trial_tests, name) for name in bench.inputs.tests}
+    else:
+        trial_tests = {}
+        reported = dict.fromkeys(bench.inputs.tests, table.chosen)
+    return Outcome(
+        cell=cell,
+        scores=scores,
+        ranking=ranking,
+        table=table,
+        masks=masks,
+        unpruned=tested(bench, full),
+        pruned={name: tested(bench, fits[k])[name] for name, k in reported.items()},
+        reported=reported,
+        trial_tests=trial_tests,
+        chosen=fits[table.chosen],
+        n_fits=0 if spec.prune == "after" else len(table.trials),
+        trial_seconds={k: fit.seconds for k, fit in fits.items()},
+    )
+
+
+def arm_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
+    """The scores whose lowest heads go first in this arm: the method's, the same turned round, or random ones."""
+    if cell.arm == "random":
+        model = load_fitted(bench, full)
+        return score_heads("random", model, (), seed=cell.seed)
+    scores = _method_scores(bench, cell, full)
+    return (
+        replace(scores, values=-scores.values, settings={**scores.settings, "order": "highest first"})
+        if (cell.arm == "highest")
+        else scores
+    )
+
+
+def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
+    """Scores on the sources' dev sets, merged over sources as the paper's MD heuristic does; kept beside the fine-tuned model."""
+    what = {"method": cell.settings.method, "seed": cell.seed, "precision": bench.precision, "split": "dev"}
+    path = full.folder / f"scores-{fingerprint(what)}.json"
+    if path.is_file():
+        return read_scores(path)
+    model = load_fitted(bench, full)
+    parts = []
+    for name, data in (bench.inputs.source_dev or bench.inputs.target_dev).items():
+        scores = score_heads(
+            cell.settings.method,
+            model,
+            scoring_batches(data.encoded, pad_id=bench.inputs.pad_id),
+            seed=cell.seed,
+            precision=bench.precision,
+            progress=bench.progress,
+        )
+        parts.append(
+            replace(
+                scores, languages=(bench.inputs.languages[name],), model=cell.settings.model, data_hash=bench.inputs.data_hash
+            )
+        )
+    scores = parts[0] if len(parts) == 1 else combine(parts, "merged" if parts[0].total is not None else "summed")[0]
+    write_scores(path, scores)
+    return scores
+
+
+def screen(bench: Bench, full: Fitted, masks: tuple[HeadMask, ...]) -> list[float]:
+    """Dev score in points for every mask on the fine-tuned full model, nothing trained; shared lower layers run once."""
+    datasets = bench.inputs.selection
+    together = join([data.encoded for data in datasets.values()])
+    labelled = masked_labels(
+        load_fitted(bench, full),
+        scoring_batches(together, pad_id=bench.inputs.pad_id),
+        masks,
+        together.words_per_sentence,
+        precision=bench.precision,
+        progress=bench.progress,
+    )
+    names = bench.inputs.labels.names
+    found = []
+    for ids in labelled:
+        predicted = [[names[i] for i in sentence] for sentence in ids]
+        figures, start = [], 0
+        for data in datasets.values():
+            own = predicted[start : start + data.encoded.n_sentences]
+            start += data.encoded.n_sentences
+            figures.append(main_metric(bench, sentence_counts(bench.inputs.task, data.gold, own).sum(axis=0)))
+        found.append(100 * float(np.mean(figures)))
+    return found
+
+
+def standard_error(bench: Bench, dev: Mapping[str, Figures]) -> float:
+    """Standard error of the dev score in points, by bootstrap over sentences, corpora being independent."""
+    errors = [bootstrap_standard_error(f.counts, lambda c: main_metric(bench, c), seed=0) for f in dev.values()]
+    return 100 * float(np.sqrt(np.sum(np.square(errors)))) / len(errors)
+
+
+def _best_on(bench: Bench, tests: Mapping[int, Mapping[str, Figures]], name: str) -> int:
+    metric = bench.inputs.task.metric
+    return max((k for k in tests if k > 0), key=lambda k: (tests[k][name].metrics[metric], k))

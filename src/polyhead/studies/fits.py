@@ -1,0 +1,184 @@
+"""Fine-tunings done once: each is named by what decides its weights, kept with its figures, and found again by whoever needs it."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from transformers import PreTrainedModel
+
+from polyhead.checkpoint import load_tagger, save_pruned
+from polyhead.config import TrainSpec, fingerprint
+from polyhead.devices import Precision
+from polyhead.heads import HeadMask
+from polyhead.inference import Evaluation, Labelled, evaluate
+from polyhead.metrics import metric_from_counts
+from polyhead.progress import Progress
+from polyhead.pruning import prune
+from polyhead.store import Record, RunStore, read_json, write_json_atomic
+from polyhead.studies.grid import RunSettings
+from polyhead.studies.inputs import Inputs
+from polyhead.training import fit
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the cells of a run work with.
+
+    Attributes:
+        settings: Of the run.
+        inputs: Its data, encoded.
+        store: Where finished fine-tunings lie.
+        model_hash: Of the pre-trained encoder's files.
+        device: Where everything runs.
+        precision: Of training, scoring and evaluation alike.
+        progress: Told of every step.
+    """
+
+    settings: RunSettings
+    inputs: Inputs
+    store: RunStore
+    model_hash: str
+    device: torch.device
+    precision: Precision
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """How well one corpus was labelled: metrics as fractions, counts `[sentences, k]` to resample, words scored."""
+
+    metrics: Mapping[str, float]
+    counts: NDArray[np.int64]
+    n_words: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A finished fine-tuning: its folder (the checkpoint is in `model/`), its dev figures by corpus name, and its cost."""
+
+    folder: Path
+    dev: Mapping[str, Figures]
+    seconds: float
+
+
+def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
+    """The encoder fine-tuned with the heads of `mask`, now or in an earlier run; costs nothing if it is already there.
+
+    Heads are cut before training, or after it from the full fine-tuned model where the search says so (then nothing is
+    trained), or masked while training alone (protocol `paper-released`).
+    """
+    settings = bench.settings
+    after = settings.search.prune == "after" and mask.n_pruned > 0
+    released = settings.rules.mask_in_training_only
+    what = {
+        "model": settings.model,
+        "revision": settings.revision,
+        "model_hash": bench.model_hash,
+        "task": bench.inputs.task.name,
+        "labels": bench.inputs.labels.names,
+        "data": bench.inputs.data_hash,
+        "train": asdict(train),
+        "precision": bench.precision,
+        "train_limit": settings.train_limit,
+        "pruned": [str(head) for head in mask.pruned],
+        "when": "after" if after else "masked" if released else "before",
+        "select_on": sorted(bench.inputs.selection),
+    }
+    name = fingerprint(what)
+    folder = bench.store.folder_of(name)
+    record = bench.store.get(name)
+    if record is None:
+        started = time.perf_counter()
+        full = HeadMask.full(mask.n_layers, mask.n_heads)
+        model = load_fitted(bench, fitted(bench, train, full)) if after else _pretrained(bench, train)
+        if not released:
+            prune(model, mask)
+        trained: dict[str, object] = {}
+        if not after:
+            trained = asdict(
+                fit(
+                    model,
+                    bench.inputs.train,
+                    train,
+                    pad_id=bench.inputs.pad_id,
+                    mask=mask if released else None,
+                    device=bench.device,
+                    state_folder=folder / "state",
+                    progress=bench.progress,
+                )
+            )
+        dev = _figures(bench, model, bench.inputs.selection)
+        _keep_figures(folder / "dev", dev)
+        save_pruned(model, folder / "model", tokenizer=bench.inputs.tokenizer, overwrite=True)
+        seconds = time.perf_counter() - started
+        bench.store.put(Record(what, {"seconds": seconds, "fit": trained, "threads": torch.get_num_threads()}))
+        shutil.rmtree(folder / "state", ignore_errors=True)
+        return Fitted(folder, dev, seconds)
+    return Fitted(folder, _kept_figures(folder / "dev"), float(record.result["seconds"]))
+
+
+def tested(bench: Bench, fit_: Fitted) -> dict[str, Figures]:
+    """Test figures of a finished fine-tuning by target name; all targets go through the model in one pass, once."""
+    kept = fit_.folder / "test"
+    if not kept.with_suffix(".json").is_file():
+        _keep_figures(kept, _figures(bench, load_fitted(bench, fit_), bench.inputs.tests))
+    return _kept_figures(kept)
+
+
+def load_fitted(bench: Bench, fit_: Fitted) -> PreTrainedModel:
+    """The fine-tuned model itself, from its checkpoint."""
+    return load_tagger(fit_.folder / "model", labels=bench.inputs.labels).to(bench.device)
+
+
+def points(bench: Bench, figures: Mapping[str, Figures]) -> float:
+    """The main figure in points (0..100), averaged over corpora."""
+    return 100 * float(np.mean([figure.metrics[bench.inputs.task.metric] for figure in figures.values()]))
+
+
+def main_metric(bench: Bench, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The main figure as a fraction, from counts summed over sentences, `[..., k]` → `[...]`."""
+    return metric_from_counts(bench.inputs.task, counts)
+
+
+def _pretrained(bench: Bench, train: TrainSpec) -> PreTrainedModel:
+    settings = bench.settings
+    return load_tagger(settings.model, labels=bench.inputs.labels, seed=train.seed, revision=settings.revision)
+
+
+def _figures(bench: Bench, model: PreTrainedModel, datasets: Mapping[str, Labelled]) -> dict[str, Figures]:
+    found: dict[str, Evaluation] = evaluate(
+        model,
+        datasets,
+        bench.inputs.task,
+        bench.inputs.labels,
+        pad_id=bench.inputs.pad_id,
+        device=bench.device,
+        precision=bench.precision,
+        progress=bench.progress,
+    )
+    return {name: Figures(dict(item.metrics), item.counts, item.n_words) for name, item in found.items()}
+
+
+def _keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({str(i): f.counts for i, f in enumerate(figures.values())}, path.with_suffix(".safetensors"))
+    facts = [{"name": name, "metrics": dict(f.metrics), "n_words": f.n_words} for name, f in figures.items()]
+    write_json_atomic(path.with_suffix(".json"), {"schema": 1, "figures": facts})
+
+
+def _kept_figures(path: Path) -> dict[str, Figures]:
+    counts = load_file(path.with_suffix(".safetensors"))
+    facts = read_json(path.with_suffix(".json"))["figures"]
+    return {f["name"]: Figures(f["metrics"], counts[str(i)], f["n_words"]) for i, f in enumerate(facts)}
+
+
+def forget_checkpoints(bench: Bench) -> None:
+    """Remove the weights of finished fine-tunings, whose figures stay; only a run that is done may forget them."""
+    for record in bench.store.records():
+        shutil.rmtree(bench.store.folder_of(record.fingerprint) / "model", ignore_errors=True)

@@ -1,0 +1,125 @@
+"""What a run leaves in words and plain JSON: one record a cell, the cost of heads in this model, the model's card."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from polyhead.architectures import attention_sites
+from polyhead.heads import HeadMask
+from polyhead.model_card import CardScore, ModelCard
+from polyhead.studies.cell import Outcome
+from polyhead.studies.fits import Bench, Figures, points
+
+
+def cell_record(bench: Bench, outcome: Outcome) -> dict[str, Any]:
+    """One seed of one arm as JSON values; scores in points (0..100)."""
+    cell, scores, table = outcome.cell, outcome.scores, outcome.table
+    return {
+        "seed": cell.seed,
+        "arm": cell.arm,
+        "control": None if cell.arm == "ranked" else cell.arm,
+        "scores": scores.values.tolist(),
+        "ranking": [str(head) for head in outcome.ranking],
+        "ranking_cost": {
+            "method": scores.method,
+            "seconds": scores.seconds,
+            "forward_passes": scores.forward_passes,
+            "backward_passes": scores.backward_passes,
+            "units": scores.n,
+            "settings": dict(scores.settings),
+        },
+        "screen": None if table.screen is None else list(table.screen),
+        "standard_error": table.standard_error,
+        "trials": [
+            {
+                "k": trial.k,
+                "heads": [str(head) for head in outcome.masks[trial.k].pruned],
+                "dev": trial.score,
+                "seconds": outcome.trial_seconds[trial.k],
+                **({"tests": _points(bench, outcome.trial_tests[trial.k])} if outcome.trial_tests else {}),
+            }
+            for trial in table.trials
+        ],
+        "chosen": table.chosen,
+        "chosen_reason": table.reason,
+        "fine_tunings": outcome.n_fits,
+        "targets": [
+            {
+                "name": name,
+                "language": bench.inputs.languages[name],
+                "n_words": full.n_words,
+                "k": outcome.reported[name],
+                "unpruned": _scaled(full.metrics),
+                "pruned": _scaled(outcome.pruned[name].metrics),
+            }
+            for name, full in outcome.unpruned.items()
+        ],
+    }
+
+
+def cost_record(model: PreTrainedModel, present: HeadMask) -> dict[str, Any]:
+    """Ceilings of what a cut of this model can save (method: weights and multiply-adds counted from the shapes).
+
+    `present` says which heads the encoder had before this run cut any.
+    """
+    config = model.config
+    site = attention_sites(model)[0]
+    width, inner = config.hidden_size, getattr(config, "intermediate_size", None) or config.hidden_dim
+    head = 4 * width * site.head_dim
+    embedding = model.get_input_embeddings().weight.numel()
+
+    def share(length: int) -> float:
+        attention = 4 * width * width + 2 * length * width  # multiply-adds a token and layer
+        return float(attention / (attention + 2 * width * inner))
+
+    removed = present.n_kept - sum(len(site.kept) for site in attention_sites(model))
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "head_weights": head,
+        "heads": present.n_kept,
+        "all_heads_weights": head * present.n_kept,
+        "model_weights": total + head * removed,
+        "pruned_model_weights": total,
+        "embedding_weights": embedding,
+        "heads_pruned": removed,
+        "attention_share_128": share(128),
+        "attention_share_512": share(512),
+    }
+
+
+def model_card(bench: Bench, outcome: Outcome, *, n_seeds: int) -> ModelCard:
+    """What a reader of the saved checkpoint must know."""
+    settings, metric = bench.settings, bench.inputs.task.metric
+    scores = [
+        CardScore(
+            data=f"{name} test",
+            language=bench.inputs.languages[name],
+            metric=metric,
+            pruned=outcome.pruned[name].metrics[metric],
+            full=full.metrics[metric],
+        )
+        for name, full in outcome.unpruned.items()
+    ]
+    return ModelCard(
+        base_model=settings.model.rstrip("/").rpartition("/")[2] if settings.model.startswith((".", "/")) else settings.model,
+        task=settings.task,
+        languages=tuple(dict.fromkeys(bench.inputs.languages[name] for name in bench.inputs.source_dev)),
+        training_data=tuple(f"{name} train" for name in settings.sources),
+        ranking=f"by `{outcome.scores.method}` on {', '.join(settings.sources)} dev, lowest first",
+        choice=outcome.table.reason,
+        scores=tuple(scores),
+        caveat="" if n_seeds > 1 and settings.rules.how == "screened" else _caveat(settings.protocol, settings.rules.claim),
+    )
+
+
+def _caveat(protocol: str, claim: str) -> str:
+    return "one seed, no controls: no claim of a gain" if protocol == "sound" else f"protocol {protocol}: {claim}"
+
+
+def _points(bench: Bench, figures: Mapping[str, Figures]) -> dict[str, float]:
+    return {name: points(bench, {name: figure}) for name, figure in figures.items()}
+
+
+def _scaled(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: 100 * value for name, value in metrics.items()}

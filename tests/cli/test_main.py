@@ -1,0 +1,149 @@
+"""Exit codes, one-line errors, quick help without heavy imports, pure JSON."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polyhead.cli import failures, main
+from polyhead.cli.failures import guarded
+from polyhead.errors import PolyheadError
+
+COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["rank", "--help"], ["predict", "--taks"], ["rnu"]])
+def test_help_and_mistakes_cost_no_heavy_import(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from polyhead.cli.main import main
+code = main({arguments!r})
+heavy = {{"torch", "scipy", "sklearn", "transformers"}} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(code)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == (0 if "--help" in arguments else 2), result.stderr
+
+
+def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
+    result = cli("--help")
+    assert result.code == 0
+    assert all(f"\n  {name} " in result.out for name in main.COMMANDS)
+    for command in main.COMMANDS.values():
+        assert callable(main.resolve(command.request))
+        assert callable(main.resolve(command.work))
+    assert list(main.COMMANDS) == ["run", "fit", "rank", "prune", "evaluate", "predict", "methods"]
+
+
+@pytest.mark.parametrize("name", list(main.COMMANDS))
+def test_every_command_has_help_and_json(cli: Callable, name: str) -> None:
+    result = cli(name, "--help")
+    assert result.code == 0
+    assert "--json" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["evalute"], "did you mean 'evaluate'"),
+        (["rank", "m", "--taks", "pos"], "--task"),
+        (["rank", "m", "--task", "pos"], "Missing option '--data'"),
+        (["evaluate", "m", "--task", "pos", "--target", "--json"], "--target: expected one or more values"),
+        (["run", "--search", "brute"], "'brute' is not one of 'sequential', 'sweep', 'screened'"),
+        (["run", "--max-pruned", "many"], "--max-pruned"),
+        (["rank", "m", "--task", "pos", "--data", "f", "--split", "test"], "'test' is not one of 'train', 'dev'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(cli: Callable, arguments: list[str], said: str) -> None:
+    result = cli(*arguments)
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.count("\n") == 1
+    assert result.err.startswith("polyhead: error: ")
+    assert said in result.err
+
+
+def raises(error: BaseException) -> Callable[[], int]:
+    def work() -> int:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PolyheadError("x:1: bad"), 2),
+        (PermissionError(13, "Permission denied", "/root/out"), 2),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("oops"), 3),
+        (OSError("no number and no name"), 3),
+    ],
+)
+def test_codes_of_failures(error: BaseException, code: int, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(failures.tempfile, "tempdir", str(tmp_path))
+    assert guarded(raises(error)) == code
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    traces = list(tmp_path.glob("polyhead-*.trace.txt"))
+    assert len(traces) == (code == 3)
+    if traces:
+        assert str(traces[0]) in message
+        assert "Traceback" in traces[0].read_text()
+
+
+def test_the_signal_handler_is_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    guarded(lambda: 0)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_work_after_its_cleanup_with_130(number: signal.Signals, tmp_path: Path) -> None:
+    code = f"""
+import sys, time, pathlib
+from polyhead.cli.failures import guarded
+def work():
+    try:
+        print("ready", flush=True)
+        time.sleep(30)
+    finally:
+        pathlib.Path({str(tmp_path / "saved")!r}).touch()
+sys.exit(guarded(work))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.05)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert (tmp_path / "saved").exists()
+    assert message.count("\n") == 1
+    assert "stopped" in message
+
+
+def test_a_closed_pipe_is_no_failure() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stdout:
+        result = subprocess.run([*COMMAND, "--help"], stdout=stdout, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 0
+    assert result.stderr == ""
+
+
+def test_methods_as_json_is_one_document(cli: Callable) -> None:
+    document = cli("methods", "--json").json
+    names = [row["name"] for row in document["methods"]]
+    assert {"gradient", "weight-gradient", "weight-gradient-released", "magnitude", "random"} <= set(names)
+    assert all(json.dumps(row) and row["forward_passes"] >= 0 for row in document["methods"])
+    text = cli("methods")
+    assert text.code == 0
+    assert all(f"| {name} |" in text.out for name in names)

@@ -1,0 +1,37 @@
+"""Save and load over every row of ARCHITECTURES: the same logits, bit for bit."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
+from transformers import AutoModelForTokenClassification
+
+from polyhead.architectures import ARCHITECTURES, head_mask
+from polyhead.checkpoint import densify, save_pruned
+from polyhead.loader_hook import install_loader_hook
+from polyhead.pruning import prune
+
+install_loader_hook()
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
+def test_save_then_load_gives_the_same_logits(family: str, kernel: Literal["sdpa", "eager"], tmp_path: Path) -> None:
+    inputs = tiny_inputs("left")
+    for name, mask in MASKS.items():
+        model = prune(tiny_model(family, kernel=kernel), mask)
+        save_pruned(model, tmp_path / name)
+        loaded = AutoModelForTokenClassification.from_pretrained(tmp_path / name, attn_implementation=kernel)
+        assert head_mask(loaded) == mask
+        assert torch.equal(logits(loaded, inputs), logits(model, inputs)), name
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_a_densified_model_gives_the_same_logits(family: str, tmp_path: Path) -> None:
+    inputs = tiny_inputs()
+    for name in ("uneven", "zero-head-layer", "everything"):
+        model = prune(tiny_model(family), MASKS[name])
+        dense = AutoModelForTokenClassification.from_pretrained(densify(model, tmp_path / name))
+        torch.testing.assert_close(logits(dense, inputs), logits(model, inputs), atol=1e-5, rtol=0)

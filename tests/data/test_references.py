@@ -1,0 +1,96 @@
+"""How a user names data."""
+
+from pathlib import Path
+
+import pytest
+
+from polyhead.data.references import DataReference, column_format, one_word_choice, open_reference, sample
+from polyhead.data.sentences import Dataset, Sentence
+from polyhead.errors import SettingError, UnknownNameError
+from polyhead.tasks import TASKS
+
+POS, NER = TASKS["pos"], TASKS["ner"]
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("de=T", {"test": "T"}),
+        ("de=D:T", {"dev": "D", "test": "T"}),
+        ("en=A:D:T", {"train": "A", "dev": "D", "test": "T"}),
+        ("en=A::", {"train": "A"}),
+        ("en=A::T", {"train": "A", "test": "T"}),
+    ],
+)
+def test_files_are_test_dev_test_or_train_dev_test(text: str, files: dict[str, str]) -> None:
+    reference = DataReference.parse(text)
+    assert reference.files == {split: Path(path) for split, path in files.items()}
+    assert reference.name == text[:2]
+    assert all(reference.has(split) == (split in files) for split in ("train", "dev", "test"))
+
+
+@pytest.mark.parametrize("text", ["", "de=", "=x", "de=a:b:c:d", "de=::", "en_ewt", "ud/en_ewt@word", "de@x=T"])
+def test_what_is_no_reference_is_refused_with_what_is(text: str) -> None:
+    with pytest.raises(SettingError, match="expected"):
+        DataReference.parse(text)
+
+
+def test_a_bare_path_is_refused_with_the_form_it_needs(tmp_path: Path) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_text("")
+    with pytest.raises(SettingError, match="LANGUAGE=TEST"):
+        DataReference.parse(str(path))
+
+
+def test_words_are_chosen_by_suffix_and_once() -> None:
+    assert DataReference.parse("ud/en_ewt").words == "surface"
+    assert DataReference.parse("ud/en_ewt@words").words == "syntactic"
+    assert DataReference.parse("en@words=T").words == "syntactic"
+    assert one_word_choice([DataReference.parse("ud/en_ewt@words"), DataReference.parse("de@words=T")]) == "syntactic"
+    with pytest.raises(SettingError, match="'ud/en_ewt@words' and 'ud/de_gsd'"):
+        one_word_choice([DataReference.parse("ud/en_ewt@words"), DataReference.parse("ud/de_gsd")])
+
+
+def test_files_are_opened_as_the_task_reads_them(tmp_path: Path) -> None:
+    rows = "1-2\tzum\t_\t_\t_\t_\t_\t_\t_\t_\n1\tzu\t_\tADP\t_\t_\t3\t_\t_\t_\n2\tdem\t_\tDET\t_\t_\t3\t_\t_\t_\n"
+    (tmp_path / "t.conllu").write_text(rows + "3\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n")
+    surface = open_reference(DataReference.parse(f"de={tmp_path}/t.conllu"), "test", task=POS)
+    assert [s.words for s in surface.sentences] == [("zum", "Haus")]
+    assert (surface.language, surface.split) == ("de", "test")
+    words = open_reference(DataReference.parse(f"de@words={tmp_path}/t.conllu"), "test", task=POS)
+    assert [s.words for s in words.sentences] == [("zu", "dem", "Haus")]
+    (tmp_path / "t.txt").write_text("x Ann NEP-\n\nx Ann I-NEP\n".replace("NEP-", "I-NEP"))
+    ner = open_reference(
+        DataReference.parse(f"hi={tmp_path}/t.txt"), "test", task=NER, columns="space:token=2,tag=3", scheme="iob1"
+    )
+    assert [s.labels for s in ner.sentences] == [("B-PER",), ("B-PER",)]
+
+
+def test_a_split_that_is_not_there_says_what_to_write() -> None:
+    with pytest.raises(SettingError, match="no train file, only test; write LANGUAGE=TRAIN:DEV:TEST"):
+        open_reference(DataReference.parse("de=T"), "train", task=POS)
+
+
+def test_a_corpus_needs_a_folder_and_the_right_task(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="--data FOLDER"):
+        open_reference(DataReference.parse("ud/en_ewt"), "dev", task=POS)
+    with pytest.raises(SettingError, match="labelled for the task pos, not ner"):
+        open_reference(DataReference.parse("ud/en_ewt"), "dev", task=NER, root=tmp_path)
+    with pytest.raises(UnknownNameError, match="ud/xx_none"):
+        open_reference(DataReference.parse("ud/xx_none"), "dev", task=POS, root=tmp_path)
+
+
+def test_a_scheme_is_declared_once() -> None:
+    assert column_format("tab:token=1,tag=2", scheme="BIO").scheme == "iob2"
+    with pytest.raises(SettingError, match="declare scheme bioes, but --scheme is iob1"):
+        column_format("tab:token=1,tag=2,scheme=bioes", scheme="iob1")
+
+
+def test_a_sample_is_seeded_and_in_file_order() -> None:
+    data = Dataset("x", "en", "train", tuple(Sentence((str(i),), (None,), "en", f"x:{i}") for i in range(50)))
+    drawn = sample(data, 20, seed=1)
+    numbers = [int(s.words[0]) for s in drawn.sentences]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 20
+    assert sample(data, 20, seed=1) == drawn
+    assert sample(data, 20, seed=2) != drawn
