@@ -117,6 +117,21 @@ def test_same_numbers_twice_and_other_numbers_from_another_seed():
     assert not same(weights(first), weights(other))
 
 
+@pytest.mark.parametrize("part", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
+def test_each_kind_of_dropout_follows_the_seed(part):
+    def trained(seed):
+        model = tiny_model(dropout=0.0)
+        for module in model.modules():
+            is_attention = hasattr(module, "query")
+            if isinstance(getattr(module, "dropout", None), torch.nn.Dropout) and is_attention == part.startswith("attention"):
+                module.dropout.p = 0.3
+        train(model, spec=dataclasses.replace(SPEC, order="file", epochs=1, seed=seed))
+        return weights(model)
+
+    assert same(trained(1), trained(1))
+    assert not same(trained(1), trained(2))
+
+
 def test_learns_and_says_how_far_it_is():
     watch = Watch()
     record = train(tiny_model(), spec=dataclasses.replace(SPEC, epochs=6), progress=watch)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
@@ -60,18 +61,22 @@ def reading(name: str, read: Callable[[], T]) -> T:
         raise type(error)(f"{name}: {error}") from None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{name}: cannot be loaded: {lines[0]}") from error
+        what = "cannot be loaded" if Path(name).is_dir() else "no such folder here, and as a hub id it cannot be loaded"
+        raise CheckpointError(f"{name}: {what}: {lines[0]}") from error
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """No progress bars and load reports: what they would say is checked, and raised as an error."""
-    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
+    bars = transformers_logging.is_progress_bar_enabled()
+    loggers = [(module, module.get_verbosity()) for module in (transformers_logging, hub_logging)]
+    for module, _ in loggers:
+        module.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(verbosity)
+        for module, verbosity in loggers:
+            module.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()

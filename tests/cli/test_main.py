@@ -87,7 +87,9 @@ def raises(error: BaseException) -> Callable[[], int]:
         (OSError("no number and no name"), 3),
     ],
 )
-def test_codes_of_failures(error: BaseException, code: int, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch) -> None:
+def test_codes_of_failures(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(failures.tempfile, "tempdir", str(tmp_path))
     assert guarded(raises(error)) == code
     message = capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Several values after one flag, and settings files."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,10 +38,11 @@ def test_values_end_at_the_next_option_and_a_lone_dash_is_a_value() -> None:
 
 
 def test_the_line_of_the_contract() -> None:
-    request = run(
-        *"--model ../shared/models/mini --task pos --data ../shared/data --source ud/en_ewt --target ud/de_gsd ud/nl_alpino".split(),
-        *"ud/ar_padt --max-pruned 12 --search screened --seed 42 --out runs/en-pos".split(),
+    line = (
+        "--model ../shared/models/mini --task pos --data ../shared/data --source ud/en_ewt --target ud/de_gsd ud/nl_alpino "
+        "ud/ar_padt --max-pruned 12 --search screened --seed 42 --out runs/en-pos"
     )
+    request = run(*shlex.split(line))
     assert request.target == ["ud/de_gsd", "ud/nl_alpino", "ud/ar_padt"]
     assert request.source == ["ud/en_ewt"]
     assert (request.max_pruned, request.search, chosen_seeds(request)) == (12, "screened", [42])
@@ -94,10 +96,15 @@ def test_all_faults_of_a_settings_file_are_reported_together(tmp_path: Path) -> 
         run("--config", str(path))
     message = str(error.value)
     assert message.startswith(f"{path}: ")
-    assert all(part in message for part in ("sorce: unknown option; did you mean 'source'", "train.epochs = 0", "train.warm", "search.how"))
+    assert all(
+        part in message
+        for part in ("sorce: unknown option; did you mean 'source'", "train.epochs = 0", "train.warm", "search.how")
+    )
 
 
-@pytest.mark.parametrize(("text", "said"), [(None, "cannot be read"), ("model = \n", "is not TOML"), ("help = true\n", "unknown option")])
+@pytest.mark.parametrize(
+    ("text", "said"), [(None, "cannot be read"), ("model = \n", "is not TOML"), ("help = true\n", "unknown option")]
+)
 def test_a_bad_settings_file_is_named(tmp_path: Path, text: str | None, said: str) -> None:
     path = tmp_path / "run.toml"
     if text is not None:

@@ -56,7 +56,7 @@ def test_files_are_opened_as_the_task_reads_them(tmp_path: Path) -> None:
     (tmp_path / "t.conllu").write_text(rows + "3\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n")
     surface = open_reference(DataReference.parse(f"de={tmp_path}/t.conllu"), "test", task=POS)
     assert [s.words for s in surface.sentences] == [("zum", "Haus")]
-    assert (surface.language, surface.split) == ("de", "test")
+    assert (surface.name, surface.language, surface.split) == (f"de={tmp_path}/t.conllu", "de", "test")
     words = open_reference(DataReference.parse(f"de@words={tmp_path}/t.conllu"), "test", task=POS)
     assert [s.words for s in words.sentences] == [("zu", "dem", "Haus")]
     (tmp_path / "t.txt").write_text("x Ann NEP-\n\nx Ann I-NEP\n".replace("NEP-", "I-NEP"))

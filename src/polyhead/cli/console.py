@@ -33,6 +33,11 @@ class Console:
         """Say something on stderr that is not the result."""
         print(text, file=sys.stderr, flush=True)
 
+    def repairs(self, name: str, counts: Mapping[str, int]) -> None:
+        """Say what reading mended, and how often."""
+        for what, count in counts.items():
+            self.note(f"note: {name}: {count} x {what}")
+
     def result(self, document: Mapping[str, Any], text: str) -> None:
         """Print the result: `document` under `--json`, else `text`."""
         self.progress.stop()

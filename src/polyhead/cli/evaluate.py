@@ -84,6 +84,5 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     table = markdown(["target", "language", "sentences", "words scored", *map(title, metrics)], rows)
     console.result(document, f"{table}\n\nin points, 0 to 100; {request.split} split; words are {words}")
     for target in targets:
-        for what, count in target["repairs"].items():
-            console.note(f"note: {target['name']}: {count} x {what}")
+        console.repairs(target["name"], target["repairs"])
     return 0

@@ -1,5 +1,6 @@
 """`polyhead fit`: fine-tune a tagger on the source and save it."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def fit(request: FitRequest, console: Console) -> int:
     if request.train_limit is not None:
         trains = [sample(data, request.train_limit, seed=spec.seed) for data in trains]
     devs = [_open(reference, "dev", request, task) for reference in references if reference.has("dev")]
+    for data in (*trains, *devs):
+        console.repairs(f"{data.name} {data.split}", data.repairs)
     tagger = new_tagger(
         request.model,
         labels=label_set(task, trains),
@@ -58,6 +61,8 @@ def fit(request: FitRequest, console: Console) -> int:
     dev = _dev_scores(tagger, devs, task, spec, console)
     _save(request.out, tagger, task, trains, dev)
     discard_state(state)
+    with suppress(OSError):  # anything else in it is not ours
+        state.rmdir()
     document: dict[str, Any] = {
         "schema": 1,
         "out": str(request.out),

@@ -30,6 +30,7 @@ def rank(request: RankRequest, console: Console) -> int:
     task, chosen = find_task(request.task), _method(request)
     set_threads(request.threads)
     data = _data(request, task)
+    console.repairs(data.name, data.repairs)
     tagger, is_new = _tagger(request, task, data)
     if is_new and chosen.needs_labels:
         console.note(

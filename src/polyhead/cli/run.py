@@ -41,6 +41,8 @@ def run(request: RunRequest, console: Console) -> int:
         device=request.device,
         progress=console.progress,
     )
+    for data in record["data"]:
+        console.repairs(f"{data['name']} {data['split']}", data["repairs"])
     parts = [headline(record), claim(record), score_table(record), control_table(record)]
     paths = f"report: {request.out / 'report.md'}   pruned model: {request.out / 'model'}   record: {request.out / 'result.json'}"
     console.result(record, "\n\n".join(part for part in [*parts, paths] if part))

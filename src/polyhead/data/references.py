@@ -87,7 +87,7 @@ def open_reference(
     columns: str | None = None,
     strict: bool = False,
 ) -> Dataset:
-    """One split, read whole, its span types under the task's names.
+    """One split, read whole, its span types under the task's names; the user's own files are named as the user wrote them.
 
     Args:
         reference: What to open.
@@ -112,7 +112,7 @@ def open_reference(
     if split not in reference.files:
         given = ", ".join(reference.files)
         raise SettingError(f"data {reference.text!r}: no {split} file, only {given}; write LANGUAGE=TRAIN:DEV:TEST")
-    return open_file(
+    dataset = open_file(
         reference.files[split],
         task,
         split,
@@ -122,6 +122,7 @@ def open_reference(
         scheme=scheme,
         strict=strict,
     )
+    return replace(dataset, name=reference.text)
 
 
 def column_format(columns: str, *, scheme: str | None) -> ColumnFormat:

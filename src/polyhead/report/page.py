@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from polyhead.report.pictures import head_picture, text_picture
-from polyhead.report.reading import RANKED, Record, arms, cells, controls, gains, main_metric, mean_gain, seeds
+from polyhead.report.reading import RANKED, Record, arms, cells, controls, gains, main_metric, mean_gain, seeds, short
 from polyhead.report.tables import control_table, data_table, interval, metric_table, points, score_table, title, trial_table
 
 
@@ -34,7 +34,7 @@ def page(record: Record, *, picture: str | None = None) -> str:
     settings, first = record["settings"], cells(record)[0]
     pruned = chosen_heads(first)
     sections = [
-        f"# {settings['task']}: {', '.join(settings['sources'])} to {len(first['targets'])} target(s)",
+        f"# {settings['task']}: {', '.join(map(short, settings['sources']))} to {len(first['targets'])} target(s)",
         headline(record),
         claim(record),
         section("Test scores", score_table(record), _note_on_scores(record)),
@@ -45,7 +45,7 @@ def page(record: Record, *, picture: str | None = None) -> str:
             "Same trial budget and selection split as the ranked heads." * (len(arms(record)) > 1),
         ),
         section("Tests against selection noise", _noise(record)),
-        section("Trials", trial_table(record), f"Scores are of dev, in points. {first.get('chosen_reason', '')}".strip()),
+        section("Trials", trial_table(record), _reasons(record)),
         section(
             "Heads × layers", f"![heads × layers]({picture})" if picture else "", _text_block(first, pruned), _ranking(first)
         ),
@@ -110,6 +110,11 @@ def _note_on_scores(record: Record) -> str:
     return f"{over}In points, 0 to 100, over words (spans for F1); every word of every sentence is scored."
 
 
+def _reasons(record: Record) -> str:
+    reasons = [f"Seed {cell['seed']}: {cell['chosen_reason']}." for cell in cells(record) if cell.get("chosen_reason")]
+    return " ".join(["Scores are of dev, in points.", *reasons])
+
+
 def _noise(record: Record) -> str:
     lines = []
     for row in record.get("statistics") or ():
@@ -168,8 +173,9 @@ def _note_on_words(settings: Mapping[str, Any]) -> str:
 
 def _provenance(record: Record) -> str:
     settings = {key: value for key, value in record["settings"].items() if value not in (None, [], {})}
-    lines = [f"- polyhead {record['polyhead']}, {record.get('seconds', 0) / 60:.1f} minutes"]
-    lines += [f"- {name}: {value}" for name, value in (record.get("environment") or {}).items() if value is not None]
+    environment = {"polyhead": record.get("polyhead"), **(record.get("environment") or {})}
+    lines = [f"- {name}: {value}" for name, value in environment.items() if value is not None]
+    lines.append(f"- time: {record.get('seconds', 0) / 60:.1f} minutes")
     command = record.get("command")
     if command:
         lines.append(f"- command: `{command if isinstance(command, str) else shlex.join(command)}`")

@@ -43,6 +43,16 @@ class Gain:
         return not any(self.ks)
 
 
+def short(name: str) -> str:
+    """A corpus's name as it is; of files, their names without the folders.
+
+    >>> short("ud/de_gsd"), short("de=data/dev.conllu:data/test.conllu")
+    ('ud/de_gsd', 'de=dev.conllu:test.conllu')
+    """
+    language, equals, paths = name.partition("=")
+    return language + equals + ":".join(path.rpartition("/")[2] for path in paths.split(":")) if equals else name
+
+
 def main_metric(record: Record) -> str:
     """Key of the figure that counts for the record's task."""
     return TASKS[record["settings"]["task"]].metric

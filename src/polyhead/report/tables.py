@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from polyhead.report.reading import RANKED, Gain, Record, arms, cells, gains, main_metric, mean_gain, statistic
+from polyhead.report.reading import RANKED, Gain, Record, arms, cells, gains, main_metric, mean_gain, short, statistic
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -19,10 +19,10 @@ _TITLES = {
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; columns of numbers stand to the right.
 
-    >>> print(markdown(["k", "heads"], [[1, "0.3"]]))
+    >>> print(markdown(["k", "heads"], [[1, "0.3 1.2"]]))
     | k | heads |
     |--:|:--|
-    | 1 | 0.3 |
+    | 1 | 0.3 1.2 |
     """
     body = [list(row) for row in rows]
     numeric = [all(_is_number(row[i]) for row in body) and bool(body) for i in range(len(headers))]
@@ -69,7 +69,7 @@ def score_table(record: Record, *, arm: str = RANKED) -> str:
     headers = ["target", "language", "words", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned"]
     body = []
     for row in rows:
-        cells_ = [row.name, row.language, f"{row.n_words:,}", points(row.unpruned)]
+        cells_ = [short(row.name), row.language, f"{row.n_words:,}", points(row.unpruned)]
         cells_ += ["–", "–"] if row.pruned_nothing else [points(row.pruned), points(row.gain, signed=True)]
         cells_.append(pruned_number(row))
         body.append(cells_ + (_test_cells(record, arm, row) if tested else []))
@@ -110,7 +110,9 @@ def metric_table(record: Record) -> str:
                         found.setdefault((target["name"], state), {}).setdefault(metric, []).append(float(value))
     if len(metrics) < 2:
         return ""
-    rows = [[name, state, *(points(fmean(by[m]) if m in by else None) for m in metrics)] for (name, state), by in found.items()]
+    rows = [
+        [short(name), state, *(points(fmean(by[m]) if m in by else None) for m in metrics)] for (name, state), by in found.items()
+    ]
     return markdown(["target", "heads", *map(title, metrics)], rows)
 
 
@@ -155,7 +157,7 @@ def data_table(record: Record) -> str:
         share = met.get("lone_marker_share")
         rows.append(
             [
-                data["name"],
+                short(data["name"]),
                 data["split"],
                 data["language"],
                 f"{data['sentences']:,}",

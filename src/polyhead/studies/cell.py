@@ -53,9 +53,9 @@ class Outcome:
     trial_seconds: Mapping[int, float]
 
 
-def run_cell(bench: Bench, cell: Cell, present: HeadMask) -> Outcome:
-    """One seed of one arm, from the pre-trained encoder to test scores. `present`: heads that the encoder has."""
-    spec, train = cell.settings.search, cell.train
+def run_cell(bench: Bench, cell: Cell) -> Outcome:
+    """One seed of one arm, from the pre-trained encoder to test scores."""
+    spec, train, present = cell.settings.search, cell.train, bench.present
     full = fitted(bench, train, present)
     scores = arm_scores(bench, cell, full)
     ranking = rank(scores, normalisation=cell.settings.normalisation if cell.arm == "ranked" else "none")

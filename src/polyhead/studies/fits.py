@@ -1,4 +1,4 @@
-"""Fine-tunings done once: each is named by what decides its weights, kept with its figures, and found again by whoever needs it."""
+"""Fine-tunings done once: named by what decides their weights, kept with their figures, found again by whoever needs them."""
 
 import shutil
 import time
@@ -35,6 +35,7 @@ class Bench:
         inputs: Its data, encoded.
         store: Where finished fine-tunings lie.
         model_hash: Of the pre-trained encoder's files.
+        present: Heads that the pre-trained encoder has.
         device: Where everything runs.
         precision: Of training, scoring and evaluation alike.
         progress: Told of every step.
@@ -44,6 +45,7 @@ class Bench:
     inputs: Inputs
     store: RunStore
     model_hash: str
+    present: HeadMask
     device: torch.device
     precision: Precision
     progress: Progress
@@ -60,9 +62,19 @@ class Figures:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A finished fine-tuning: its folder (the checkpoint is in `model/`), its dev figures by corpus name, and its cost."""
+    """A finished fine-tuning.
+
+    Attributes:
+        folder: Its own; the checkpoint is in `model/` until the run is done.
+        train: How it was trained.
+        mask: Heads it has.
+        dev: Figures on the selection data by corpus name.
+        seconds: What it took.
+    """
 
     folder: Path
+    train: TrainSpec
+    mask: HeadMask
     dev: Mapping[str, Figures]
     seconds: float
 
@@ -74,8 +86,6 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
     trained), or masked while training alone (protocol `paper-released`).
     """
     settings = bench.settings
-    after = settings.search.prune == "after" and mask.n_pruned > 0
-    released = settings.rules.mask_in_training_only
     what = {
         "model": settings.model,
         "revision": settings.revision,
@@ -87,40 +97,48 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
         "precision": bench.precision,
         "train_limit": settings.train_limit,
         "pruned": [str(head) for head in mask.pruned],
-        "when": "after" if after else "masked" if released else "before",
+        "when": _when(bench, mask),
         "select_on": sorted(bench.inputs.selection),
     }
-    name = fingerprint(what)
-    folder = bench.store.folder_of(name)
-    record = bench.store.get(name)
+    folder = bench.store.folder_of(fingerprint(what))
+    record = bench.store.get(folder.name)
     if record is None:
         started = time.perf_counter()
-        full = HeadMask.full(mask.n_layers, mask.n_heads)
-        model = load_fitted(bench, fitted(bench, train, full)) if after else _pretrained(bench, train)
-        if not released:
-            prune(model, mask)
-        trained: dict[str, object] = {}
-        if not after:
-            trained = asdict(
-                fit(
-                    model,
-                    bench.inputs.train,
-                    train,
-                    pad_id=bench.inputs.pad_id,
-                    mask=mask if released else None,
-                    device=bench.device,
-                    state_folder=folder / "state",
-                    progress=bench.progress,
-                )
-            )
-        dev = _figures(bench, model, bench.inputs.selection)
-        _keep_figures(folder / "dev", dev)
+        model, facts = _trained(bench, train, mask, folder)
+        _keep_figures(folder / "dev", _figures(bench, model, bench.inputs.selection))
         save_pruned(model, folder / "model", tokenizer=bench.inputs.tokenizer, overwrite=True)
-        seconds = time.perf_counter() - started
-        bench.store.put(Record(what, {"seconds": seconds, "fit": trained, "threads": torch.get_num_threads()}))
+        record = Record(what, {"seconds": time.perf_counter() - started, "fit": facts, "threads": torch.get_num_threads()})
+        bench.store.put(record)
         shutil.rmtree(folder / "state", ignore_errors=True)
-        return Fitted(folder, dev, seconds)
-    return Fitted(folder, _kept_figures(folder / "dev"), float(record.result["seconds"]))
+    return Fitted(folder, train, mask, _kept_figures(folder / "dev"), float(record.result["seconds"]))
+
+
+def _when(bench: Bench, mask: HeadMask) -> str:
+    if bench.settings.rules.mask_in_training_only:
+        return "masked"
+    return "after" if bench.settings.search.prune == "after" and mask.n_pruned > bench.present.n_pruned else "before"
+
+
+def _trained(bench: Bench, train: TrainSpec, mask: HeadMask, folder: Path) -> tuple[PreTrainedModel, dict[str, object]]:
+    """The fine-tuned model and the record of its training, which is empty where none was needed."""
+    when = _when(bench, mask)
+    if when == "after":
+        return prune(load_fitted(bench, fitted(bench, train, bench.present)), mask), {}
+    settings = bench.settings
+    model = load_tagger(settings.model, labels=bench.inputs.labels, seed=train.seed, revision=settings.revision)
+    if when == "before":
+        prune(model, mask)
+    record = fit(
+        model,
+        bench.inputs.train,
+        train,
+        pad_id=bench.inputs.pad_id,
+        mask=mask if when == "masked" else None,
+        device=bench.device,
+        state_folder=folder / "state",
+        progress=bench.progress,
+    )
+    return model, asdict(record)
 
 
 def tested(bench: Bench, fit_: Fitted) -> dict[str, Figures]:
@@ -132,8 +150,13 @@ def tested(bench: Bench, fit_: Fitted) -> dict[str, Figures]:
 
 
 def load_fitted(bench: Bench, fit_: Fitted) -> PreTrainedModel:
-    """The fine-tuned model itself, from its checkpoint."""
-    return load_tagger(fit_.folder / "model", labels=bench.inputs.labels).to(bench.device)
+    """The fine-tuned model itself, from its checkpoint; trained once more, to the same numbers, if that was dropped."""
+    folder = fit_.folder / "model"
+    if not folder.is_dir():
+        model, _ = _trained(bench, fit_.train, fit_.mask, fit_.folder)
+        save_pruned(model, folder, tokenizer=bench.inputs.tokenizer, overwrite=True)
+        shutil.rmtree(fit_.folder / "state", ignore_errors=True)
+    return load_tagger(folder, labels=bench.inputs.labels).to(bench.device)
 
 
 def points(bench: Bench, figures: Mapping[str, Figures]) -> float:
@@ -144,11 +167,6 @@ def points(bench: Bench, figures: Mapping[str, Figures]) -> float:
 def main_metric(bench: Bench, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """The main figure as a fraction, from counts summed over sentences, `[..., k]` → `[...]`."""
     return metric_from_counts(bench.inputs.task, counts)
-
-
-def _pretrained(bench: Bench, train: TrainSpec) -> PreTrainedModel:
-    settings = bench.settings
-    return load_tagger(settings.model, labels=bench.inputs.labels, seed=train.seed, revision=settings.revision)
 
 
 def _figures(bench: Bench, model: PreTrainedModel, datasets: Mapping[str, Labelled]) -> dict[str, Figures]:

@@ -67,7 +67,7 @@ PROTOCOLS: dict[str, Protocol] = {
         reported_split=True,
         mask_in_training_only=False,
         first_rows=False,
-        claim="as Ma et al. 2021 describe it: best of k = 1..K per target on the reported split; a maximum over noisy draws, no gain",
+        claim="as Ma et al. 2021 describe it: best of k = 1..K per target on the reported split, a maximum over noisy draws",
     ),
     "paper-released": Protocol(
         method="weight-gradient-released",
@@ -79,7 +79,7 @@ PROTOCOLS: dict[str, Protocol] = {
         reported_split=True,
         mask_in_training_only=True,
         first_rows=True,
-        claim="as the released code of Ma et al. 2021 computes it: wrong axis, all heads on at evaluation, best of k = 1..K per target",
+        claim="the released code of Ma et al. 2021: wrong axis, all heads on at evaluation, best of k = 1..K per target",
     ),
 }
 

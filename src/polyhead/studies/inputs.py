@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from polyhead.checkpoint import load_tokenizer
 from polyhead.config import fingerprint
 from polyhead.data.corpora import holdout
 from polyhead.data.labels import LabelSet, label_set
-from polyhead.data.references import DataReference, Split, open_reference
+from polyhead.data.references import DataReference, Split, one_word_choice, open_reference, sample
 from polyhead.data.sentences import Dataset
 from polyhead.encoding import Encoded, encode, join, model_limit
 from polyhead.errors import SettingError
@@ -35,6 +34,7 @@ class Inputs:
         tests: Test sentences by target name.
         languages: BCP-47 code of every name.
         records: One entry a split for the result file.
+        words: `surface` tokens or `syntactic` words, the same in all corpora.
         data_hash: Over all that is trained and ranked on.
     """
 
@@ -47,6 +47,7 @@ class Inputs:
     tests: Mapping[str, Labelled]
     languages: Mapping[str, str]
     records: tuple[Mapping[str, object], ...]
+    words: str
     data_hash: str
 
     @property
@@ -69,6 +70,7 @@ def open_inputs(settings: RunSettings) -> Inputs:
     task = find_task(settings.task)
     sources = _references(settings.sources, "source")
     targets = _references(settings.targets, "target")
+    words = one_word_choice([*sources, *targets])
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
 
     trains, devs = [], []
@@ -105,8 +107,9 @@ def open_inputs(settings: RunSettings) -> Inputs:
         source_dev=labelled(devs) if settings.select_on != "target-dev" else {},
         target_dev=labelled(target_devs),
         tests=labelled(tests),
-        languages={data.name: data.language for data in (*trains, *tests)},
+        languages={data.name: data.language for data in (*trains, *devs, *target_devs, *tests)},
         records=tuple(_record(d, encoded[d.name, d.split]) for d in (*trains, *devs, *target_devs, *tests)),
+        words=words,
         data_hash=fingerprint([(d.name, d.split, d.sha256, len(d.sentences)) for d in (*trains, *devs)]),
     )
 
@@ -118,8 +121,7 @@ def limit(train: Dataset, settings: RunSettings) -> Dataset:
         return train
     if settings.rules.first_rows:
         return replace(train, sentences=train.sentences[:n])
-    chosen = np.random.default_rng(settings.sample_seed).choice(len(train.sentences), size=n, replace=False)
-    return replace(train, sentences=tuple(train.sentences[i] for i in sorted(chosen.tolist())))
+    return sample(train, n, seed=settings.sample_seed)
 
 
 def _references(texts: tuple[str, ...], role: str) -> list[DataReference]:

@@ -59,16 +59,22 @@ def run(
     inputs = open_inputs(settings)
     started = time.perf_counter()
     with RunStore(folder / "fits", settings) as store:
-        bench = Bench(settings, inputs, store, model_hash(settings.model), where, precision, progress or Silent())
         present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
-        outcomes = [run_cell(bench, cell, present) for cell in cells]
-        pool = noise_pool(bench, present, seeds) if "noise" in controls else None
+        bench = Bench(settings, inputs, store, model_hash(settings.model), present, where, precision, progress or Silent())
+        outcomes = [run_cell(bench, cell) for cell in cells]
+        pool = noise_pool(bench, seeds) if "noise" in controls else None
         chosen = load_fitted(bench, outcomes[0].chosen)
         records = [cell_record(bench, outcome) for outcome in outcomes]
         result = {
             "schema": SCHEMA,
             "status": "done",
-            "settings": {**asdict(settings), "seeds": list(seeds), "controls": list(controls), "claim": settings.rules.claim},
+            "settings": {
+                **asdict(settings),
+                "words": inputs.words,
+                "seeds": list(seeds),
+                "controls": list(controls),
+                "claim": settings.rules.claim,
+            },
             "environment": environment(where, precision),
             "data": list(inputs.records),
             "cells": records,

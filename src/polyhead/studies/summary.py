@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhead.heads import HeadMask
 from polyhead.statistics import (
     beyond_noise,
     bootstrap_gains,
@@ -23,7 +22,7 @@ POOL = 10
 _DRAWS_SEED = 0
 
 
-def noise_pool(bench: Bench, present: HeadMask, seeds: Sequence[int]) -> dict[str, Any]:
+def noise_pool(bench: Bench, seeds: Sequence[int]) -> dict[str, Any]:
     """Dev and test scores in points of at least ten unpruned fine-tunings that differ in their seed alone.
 
     The run's own seeds come first, then the next whole numbers; each costs one fine-tuning, those of the run's seeds nothing.
@@ -31,7 +30,7 @@ def noise_pool(bench: Bench, present: HeadMask, seeds: Sequence[int]) -> dict[st
     pool = list(seeds)
     while len(pool) < POOL:
         pool.append(max(pool) + 1)
-    fits = [fitted(bench, replace(bench.settings.train, seed=seed), present) for seed in pool]
+    fits = [fitted(bench, replace(bench.settings.train, seed=seed), bench.present) for seed in pool]
     tests = [tested(bench, fit) for fit in fits]
     return {
         "seeds": pool,

@@ -1,0 +1,198 @@
+"""Each command on a tiny model: what it prints, what it leaves, and how it refuses bad input."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polyhead.architectures import head_mask
+from polyhead.checkpoint import load_saved
+from polyhead.head_files import read_scores, write_mask, write_scores
+from polyhead.heads import HeadMask, HeadScores
+
+
+def refused(result, *said: str) -> None:
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1), result
+    assert all(part in result.err for part in said), result.err
+
+
+def test_rank_prints_one_document(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.tsv"
+    data = treebank / "dev.conllu"
+    document = cli("rank", tagger, "--task", "pos", "--data", data, "--json", "--out", out, "--language", "en").json
+    assert document["method"] == "gradient"
+    assert np.array(document["scores"]).shape == (2, 4)
+    assert set(document["passes"]) == {"forward", "backward"}
+    assert document["seconds"] >= 0
+    assert document["new_classifier"] is False
+    flat = {f"{i}.{j}": value for i, row in enumerate(document["scores"]) for j, value in enumerate(row)}
+    assert document["ranking"] == sorted(flat, key=lambda head: (flat[head], head))
+    assert read_scores(out).values.tolist() == document["scores"]
+    assert read_scores(out).languages == ("en",)
+
+
+def test_heads_that_are_gone_are_null_and_unranked(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    assert cli("prune", tagger, "--heads", "1.2", "--out", tmp_path / "p").code == 0
+    document = cli("rank", tmp_path / "p", "--task", "pos", "--data", treebank / "dev.conllu", "--json").json
+    assert document["scores"][1][2] is None
+    assert "1.2" not in document["ranking"]
+    assert len(document["ranking"]) == 7
+
+
+def test_rank_says_when_the_classifier_is_new(cli: Callable, ner_tagger: Path, treebank: Path) -> None:
+    result = cli("rank", ner_tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--json")
+    assert result.json["new_classifier"] is True
+    assert "has no classifier for pos" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--task", "pso"], ["task 'pso'", "pos, ner, slots"]),
+        (["--method", "magic"], ["'magic'", "gradient", "polyhead methods"]),
+        (["--method", "magnitude", "--per", "token"], ["--per token", "only the method gradient"]),
+        (["--data", "nothing.conllu"], ["nothing.conllu:0: no such file"]),
+        (["--data", "."], ["a folder", "--corpus"]),
+        (["--corpus", "ud/xx_none", "--data", "."], ["ud/xx_none", "expected one of"]),
+        (["--out", "scores.pt"], [".tsv or .json"]),
+        (["--device", "tpu"], ["device 'tpu'"]),
+    ],
+)
+def test_rank_refuses(cli: Callable, tagger: Path, treebank: Path, arguments: list[str], said: list[str]) -> None:
+    # later options win over the good ones before them
+    refused(cli("rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu", *arguments), *said)
+
+
+def test_no_model_there(cli: Callable, treebank: Path, tmp_path: Path) -> None:
+    refused(cli("rank", tmp_path / "none", "--task", "pos", "--data", treebank / "dev.conllu"), str(tmp_path / "none"))
+    refused(cli("evaluate", tmp_path, "--task", "pos", "--target", f"en={treebank}/test.conllu"), str(tmp_path))
+
+
+def test_prune_by_names_mask_and_scores(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    result = cli("prune", tagger, "--heads", "0.1,1.3", "0.2", "--out", tmp_path / "a", "--json")
+    assert result.json["pruned"] == ["0.1", "0.2", "1.3"]
+    assert result.json["kept_per_layer"] == [2, 3]
+    assert result.json["weights"]["before"] > result.json["weights"]["after"]
+    assert head_mask(load_saved(tmp_path / "a")).n_pruned == 3
+
+    mask = head_mask(load_saved(tmp_path / "a"))
+    write_mask(tmp_path / "mask.json", mask)
+    assert cli("prune", tagger, "--mask", tmp_path / "mask.json", "--out", tmp_path / "b").code == 0
+    assert head_mask(load_saved(tmp_path / "b")) == mask
+
+    write_scores(tmp_path / "s.tsv", HeadScores(np.array([[1.0, 2, 3, 4], [5, 6, 7, 8]]), "gradient"))
+    options = ["--scores", tmp_path / "s.tsv", "--n-pruned", "4"]
+    assert cli("prune", tagger, *options, "--min-per-layer", "1", "--out", tmp_path / "c", "--json").json["pruned"] == [
+        "0.0",
+        "0.1",
+        "0.2",
+        "1.0",
+    ]
+
+
+def test_densify_writes_the_full_shape(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    assert cli("prune", tagger, "--heads", "0.1", "--densify", "--out", tmp_path / "d", "--json").json["dense"] is True
+    assert head_mask(load_saved(tmp_path / "d")) == HeadMask.full(2, 4)
+    weight = load_saved(tmp_path / "d").roberta.encoder.layer[0].attention.output.dense.weight
+    assert not weight[:, 4:8].any()
+    assert (tmp_path / "d" / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--heads", "3x5"], ["head '3x5'", "LAYER.HEAD"]),
+        (["--heads", "7.0"], ["head 7.0", "layers 0..1"]),
+        ([], ["--heads 3.5,4.1", "--mask FILE"]),
+        (["--heads", "0.1", "--mask", "m.json"], ["--heads and --mask"]),
+        (["--scores", "s.tsv"], ["--n-pruned K belong together"]),
+        (["--scores", "nothing.tsv", "--n-pruned", "1"], ["nothing.tsv"]),
+        (["--heads", "0.0,0.1,0.2,0.3", "--min-per-layer", "1"], ["layer 0 would keep 0 heads"]),
+    ],
+)
+def test_prune_refuses(cli: Callable, tagger: Path, tmp_path: Path, arguments: list[str], said: list[str]) -> None:
+    refused(cli("prune", tagger, "--out", tmp_path / "out", *arguments), *said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_prune_overwrites_nothing(cli: Callable, tagger: Path) -> None:
+    before = (tagger / "config.json").read_bytes()
+    refused(cli("prune", tagger, "--heads", "0.1", "--out", tagger), "holds something already")
+    assert (tagger / "config.json").read_bytes() == before
+
+
+def test_evaluate_gives_points_by_language(cli: Callable, tagger: Path, treebank: Path) -> None:
+    targets = [f"en={treebank}/test.conllu", f"de={treebank}/dev.conllu"]
+    document = cli("evaluate", tagger, "--task", "pos", "--target", *targets, "--json").json
+    assert [row["language"] for row in document["targets"]] == ["en", "de"]
+    assert [row["sentences"] for row in document["targets"]] == [5, 6]
+    assert all(0 <= row["metrics"]["accuracy"] <= 100 for row in document["targets"])
+    assert {"accuracy", "macro_f1", "chunk_f1"} <= set(document["targets"][0]["metrics"])
+    table = cli("evaluate", tagger, "--task", "pos", "--target", *targets)
+    assert f"{document['targets'][0]['metrics']['accuracy']:.2f}" in table.out
+
+
+def test_repairs_are_counted_and_printed_on_stderr(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("the I-PER\ndog O\n\ncat I-PER\n")
+    arguments = ["evaluate", ner_tagger, "--task", "ner", "--target", f"en={tmp_path}/x.txt", "--scheme", "iob2", "--json"]
+    result = cli(*arguments)
+    assert "2 x I- that starts a span read as B-" in result.err
+    assert sum(result.json["targets"][0]["repairs"].values()) == 2
+    refused(cli(*arguments, "--strict"), f"{tmp_path}/x.txt:1:", "strict")
+
+
+def test_evaluate_refuses_the_wrong_task_and_repeated_targets(cli: Callable, ner_tagger: Path, treebank: Path) -> None:
+    target = f"en={treebank}/test.conllu"
+    refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target), "predicts O B-PER I-PER", "polyhead fit")
+    refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target, target), "named more than once")
+    refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target, "--split", "dev"), "no dev file")
+
+
+def fit_arguments(tagger: Path, treebank: Path, out: Path) -> list[object]:
+    source = f"en={treebank}/train.conllu:{treebank}/dev.conllu:"
+    return ["fit", "--model", tagger, "--task", "pos", "--source", source, "--epochs", 1, "--batch-size", 4, "--out", out]
+
+
+def test_fit_saves_a_tagger_that_the_other_commands_read(cli: Callable, ner_tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    result = cli(*fit_arguments(ner_tagger, treebank, tmp_path / "m"), "--json")
+    assert result.json["fit"]["steps"] == 3
+    assert next(iter(result.json["dev"][0]["metrics"])) == "accuracy"
+    again = cli("evaluate", tmp_path / "m", "--task", "pos", "--target", f"en={treebank}/dev.conllu", "--json").json
+    assert again["targets"][0]["metrics"] == pytest.approx(result.json["dev"][0]["metrics"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m"], "no state is left behind"
+    refused(cli(*fit_arguments(ner_tagger, treebank, tmp_path / "m")), "holds something already")
+
+
+def test_fit_reports_all_bad_settings_at_once(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    options = ["--epochs", 0, "--warmup", 2, "--freeze", "all"]
+    refused(cli(*fit_arguments(tagger, treebank, tmp_path / "m"), *options), "epochs = 0", "warmup = 2.0", "freeze")
+
+
+@pytest.mark.slow
+def test_run_leaves_what_it_promises(cli: Callable, ner_tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    files = ":".join(str(treebank / f"{split}.conllu") for split in ("train", "dev", "test"))
+    options = ["--epochs", 1, "--max-pruned", 2, "--search", "sweep", "--out", tmp_path / "r", "--json"]
+    target = f"de={treebank}/test.conllu"
+    result = cli("run", "--model", ner_tagger, "--task", "pos", "--source", f"en={files}", "--target", target, *options)
+    assert result.code == 0, result.err
+    record = json.loads((tmp_path / "r" / "result.json").read_text())
+    assert result.json == record
+    assert [trial["k"] for trial in record["trials"]] == [0, 1, 2]
+    assert {"scores.tsv", "report.md", "model"} <= {path.name for path in (tmp_path / "r").iterdir()}
+    page = (tmp_path / "r" / "report.md").read_text()
+    assert "One seed, no controls: no claim of a gain." in page
+    assert cli("evaluate", tmp_path / "r" / "model", "--task", "pos", "--target", target).code == 0
+
+
+@pytest.mark.slow
+def test_without_a_terminal_stderr_holds_no_bar(tagger: Path, treebank: Path) -> None:
+    command = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]
+    arguments = ["rank", str(tagger), "--task", "pos", "--data", str(treebank / "dev.conllu"), "--json"]
+    result = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert result.stderr == ""
+    json.loads(result.stdout)

@@ -1,0 +1,146 @@
+"""The page says what happened, how sure it is, and what pruning cannot do."""
+
+import builtins
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from record_case import cell, record
+
+from polyhead.report import head_picture, score_table, text_picture, trial_table, write_report
+from polyhead.report.page import ceilings, claim, headline, page
+from polyhead.report.tables import control_table, data_table, markdown
+
+
+def rows(table: str) -> list[list[str]]:
+    return [[field.strip() for field in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
+
+
+def test_scores_stand_with_their_gain() -> None:
+    german, dutch, mean = rows(score_table(record()))
+    assert german == ["ud/de_gsd", "de", "1,234", "50.00", "50.50", "+0.50", "2"]
+    assert dutch[0] == "ud/a\\|b", "a bar in a name does not break the table"
+    assert mean[3:6] == ["45.00", "46.00", "+1.00"]
+
+
+def test_seeds_are_averaged_and_a_seed_that_pruned_nothing_gains_zero() -> None:
+    several = record(cell(1), cell(2, chosen=0))
+    german = rows(score_table(several))[0]
+    assert german[3:] == ["50.00", "50.25", "+0.25", "2, 0"]
+
+
+def test_a_target_where_no_seed_pruned_says_so() -> None:
+    nothing = record(cell(1, chosen=0), cell(2, chosen=0))
+    assert rows(score_table(nothing))[0][4:] == ["–", "–", "0 (none pruned)"]
+    assert "No head was pruned" in headline(nothing)
+
+
+def test_tests_stand_beside_the_gain() -> None:
+    statistics = [
+        {"arm": "ranked", "name": "ud/de_gsd", "language": "de", "gain": 0.5, "interval": [-0.1, 1.1], "p": 0.02, "p_holm": 0.04},
+        {"arm": "ranked", "name": "mean over targets", "language": "mean", "gain": 1.0, "interval": [0.2, 1.8], "p": None},
+    ]
+    tested = record(cell(1), cell(2), statistics=statistics)
+    german, dutch, mean = rows(score_table(tested))
+    assert german[-3:] == ["-0.10 to +1.10", "0.0200", "0.0400"]
+    assert dutch[-3:] == ["–", "–", "–"]
+    assert mean[7] == "+0.20 to +1.80"
+    assert "95 % interval +0.20 to +1.80" in headline(tested)
+
+
+def test_the_headline_carries_numbers_and_their_spread() -> None:
+    said = headline(record())
+    assert "Pruning 2 of 3 heads" in said
+    assert "from 45.00 to 46.00 points (+1.00; single targets +0.50 to +1.50; 1 seed(s))" in said
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (record(), "One seed, no controls: no claim of a gain."),
+        (record(cell(1), cell(2)), "No controls: no claim of a gain."),
+        (record(cell(1), cell(1, "random"), controls=("random",)), "One seed: no claim of a gain."),
+        (record(cell(1), cell(2), controls=("noise",)), ""),
+        (record(cell(1), cell(2), controls=("noise",), select_on="target-dev"), "Oracle: "),
+        (record(cell(1), cell(2), controls=("noise",), protocol="paper"), "Protocol `paper`: "),
+    ],
+)
+def test_what_may_be_claimed(case: dict, said: str) -> None:
+    assert claim(case).startswith(said)
+    assert bool(claim(case)) == bool(said)
+
+
+def test_trials_mark_the_chosen_one() -> None:
+    assert rows(trial_table(record())) == [
+        ["42", "0", "90.00", "60", "", "none"],
+        ["42", "2", "90.50", "59", "chosen", "0.0 1.0"],
+    ]
+
+
+def test_controls_stand_in_one_table_only_if_they_were_run() -> None:
+    assert control_table(record()) == ""
+    table = control_table(record(cell(1), cell(1, "random", gain=-0.5), cell(1, "highest", gain=-5.0)))
+    assert [row[:2] for row in rows(table)] == [
+        ["lowest-ranked heads", "+1.00"],
+        ["random heads", "-1.00"],
+        ["highest-ranked heads", "-10.00"],
+    ]
+
+
+def test_data_show_repairs_and_lone_markers() -> None:
+    (row,) = rows(data_table(record()))
+    assert row[5] == "12.5 %"
+    assert "3 x tag B-O read as O" in row
+
+
+def test_ceilings_are_printed() -> None:
+    text = ceilings(record()["cost"])
+    assert "196,608" in text
+    assert "10% of the model" in text
+    assert "The embedding is 69%" in text
+    assert "half of all heads saves at most 18%" in text
+    assert ceilings({}) == ""
+
+
+def test_the_text_picture_shows_pruned_and_missing_heads() -> None:
+    picture = text_picture([[0.1, 0.4], [0.3, None]], ["0.0"]).splitlines()
+    assert picture[1].split() == ["1", "|", "3", "-"]
+    assert picture[2].split() == ["0", "|", "x", "6"]
+
+
+def test_the_page_is_complete_and_readable_without_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def refuse(name: str, *arguments: object) -> object:
+        if name in ("altair", "vl_convert"):
+            raise ImportError(name)
+        return real(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    path = write_report(json.loads(json.dumps(record())), tmp_path)
+    text = path.read_text(encoding="utf-8")
+    for heading in ("Test scores", "Trials", "Heads × layers", "What pruning can save", "Data", "Provenance"):
+        assert f"## {heading}\n" in text
+    assert "## Controls" not in text
+    assert "layer | head 0 1" in text
+    assert "![" not in text
+    assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_the_svg_is_drawn_with_the_extra(tmp_path: Path) -> None:
+    pytest.importorskip("altair", reason="needs the extra report")
+    pytest.importorskip("vl_convert", reason="needs the extra report")
+    path = head_picture([[0.1, 0.4], [0.3, None]], tmp_path / "h.svg", pruned=["0.0"], title="heads")
+    assert path is not None
+    svg = path.read_text()
+    assert svg.startswith("<svg")
+    assert svg.count(">×<") == 1
+    assert "![heads × layers](heads.svg)" in page(record(), picture="heads.svg")
+    assert "heads.svg" in write_report(record(), tmp_path).read_text(encoding="utf-8")
+
+
+def test_markdown_right_aligns_numbers() -> None:
+    assert markdown(["a", "b"], [["x", "1.5"], ["y", "–"]]).splitlines()[1] == "|:--|--:|"

@@ -1,0 +1,196 @@
+"""The whole main job on tiny data: what it leaves, that it continues, and what it refuses."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import save_encoder, write_treebank
+from transformers import AutoModelForTokenClassification
+
+from polyhead.architectures import head_mask
+from polyhead.errors import SettingError, StoreError
+from polyhead.studies.fits import Bench
+from polyhead.studies.grid import run_settings
+from polyhead.studies.inputs import open_inputs
+from polyhead.studies.run import run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    save_encoder(folder / "encoder")
+    for split, n in (("train", 64), ("dev", 30), ("test", 30)):
+        for language in ("en", "de"):
+            write_treebank(folder / f"{language}-{split}.conllu", language, n=n, seed=len(split))
+    return folder
+
+
+def settings(folder: Path, **changes: Any) -> Any:
+    train = {"epochs": 2, "learning_rate": 1e-2, "precision": "fp32", **changes.pop("train", {})}
+    return run_settings(
+        model=folder / "encoder",
+        task="pos",
+        sources=[f"en={folder}/en-train.conllu:{folder}/en-dev.conllu:{folder}/en-test.conllu"],
+        targets=[f"en={folder}/en-test.conllu", f"de={folder}/de-test.conllu"],
+        search={"max_pruned": 5, **changes.pop("search", {})},
+        train=train,
+        **changes,
+    )
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> tuple[Path, dict[str, Any]]:
+    out = folder / "out"
+    return out, run(settings(folder), out=out, device="cpu")
+
+
+def test_leaves_every_promised_file(done: tuple[Path, dict[str, Any]]) -> None:
+    out, result = done
+    assert json.loads((out / "result.json").read_text()) == result
+    assert {"report.md", "scores.tsv", "model", "result.json"} <= {path.name for path in out.iterdir()}
+    assert result["trials"][0]["k"] == 0
+    assert {"k", "heads", "dev", "seconds"} <= result["trials"][0].keys()
+    assert [len(trial["heads"]) for trial in result["trials"]] == [trial["k"] for trial in result["trials"]]
+    assert len(result["trials"]) <= 5
+    assert all(0 <= target["unpruned"]["accuracy"] <= 100 for target in result["targets"])
+    assert result["environment"]["threads"] == torch.get_num_threads()
+    assert all(len(item["sha256"]) == 64 for item in result["data"])
+
+
+def test_the_saved_model_is_the_one_reported(done: tuple[Path, dict[str, Any]]) -> None:
+    out, result = done
+    model = AutoModelForTokenClassification.from_pretrained(out / "model")
+    chosen = next(trial for trial in result["trials"] if trial["k"] == result["cells"][0]["chosen"])
+    assert [str(head) for head in head_mask(model).pruned] == chosen["heads"]
+
+
+def test_the_lowest_ranked_heads_go(done: tuple[Path, dict[str, Any]]) -> None:
+    _, result = done
+    cell = result["cells"][0]
+    scores = np.array(cell["scores"])
+    for trial in cell["trials"]:
+        gone = [scores[tuple(map(int, head.split(".")))] for head in trial["heads"]]
+        assert sorted(gone) == sorted(scores.ravel())[: trial["k"]]
+
+
+def test_again_gives_the_same_and_trains_nothing(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
+    out, first = done
+    before = sorted(path.name for path in (out / "fits").iterdir())
+    second = run(settings(folder), out=folder / "second", device="cpu")
+    for key in ("trials", "targets"):
+        assert stripped(first[key]) == stripped(second[key])
+    assert sorted(path.name for path in (folder / "second" / "fits").iterdir()) == before
+
+
+def stripped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key not in ("seconds", "name")} for row in rows]
+
+
+def test_more_seeds_and_controls_are_added(folder: Path) -> None:
+    out = folder / "more"
+    small = settings(folder, train={"epochs": 1}, search={"how": "sweep", "max_pruned": 1})
+    run(small, out=out, device="cpu", seeds=[1])
+    result = run(small, out=out, device="cpu", seeds=[1, 2], controls=["random", "highest"])
+    assert [(cell["seed"], cell["arm"]) for cell in result["cells"]] == [
+        (seed, arm) for seed in (1, 2) for arm in ("ranked", "random", "highest")
+    ]
+    by_arm = {cell["arm"]: cell for cell in result["cells"] if cell["seed"] == 1}
+    assert by_arm["highest"]["ranking"][0] == by_arm["ranked"]["ranking"][-1]
+    assert {row["arm"] for row in result["statistics"]} >= {"ranked", "random", "highest"}
+    with pytest.raises(StoreError, match="name them too"):
+        run(small, out=out, device="cpu", seeds=[2])
+
+
+def test_other_settings_are_refused(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
+    out, _ = done
+    with pytest.raises(StoreError, match="epochs"):
+        run(settings(folder, train={"epochs": 1}), out=out, device="cpu")
+
+
+def test_ranking_and_selection_never_see_a_test_split(folder: Path) -> None:
+    """Test files that are not even labelled leave scores, trials and the choice as they are."""
+    inputs = open_inputs(settings(folder))
+    tests = {id(data) for data in inputs.tests.values()}
+    assert not tests & {id(data) for data in inputs.selection.values()}
+    assert not {name for name in Bench.__dataclass_fields__ if "test" in name}
+    blank = folder / "blank.conllu"
+    text = (folder / "en-test.conllu").read_text()
+    blank.write_text("\n".join(line.replace(line.split("\t")[3], "X") if "\t" in line else line for line in text.split("\n")))
+    plain = run(settings(folder, train={"epochs": 1}), out=folder / "plain", device="cpu")
+    other = settings(folder, train={"epochs": 1})
+    changed = type(other)(**{**other.__dict__, "targets": (f"en={blank}",)})
+    swapped = run(changed, out=folder / "swapped", device="cpu")
+    assert plain["cells"][0]["scores"] == swapped["cells"][0]["scores"]
+    assert stripped(plain["trials"]) == stripped(swapped["trials"])
+    assert plain["targets"][0]["unpruned"]["accuracy"] > swapped["targets"][0]["unpruned"]["accuracy"]
+
+
+@pytest.mark.parametrize("protocol", ["paper", "paper-released"])
+def test_the_papers_protocols(folder: Path, protocol: Any) -> None:
+    spec = settings(folder, protocol=protocol, search={"max_pruned": 2}, train={"epochs": 1})
+    result = run(spec, out=folder / protocol, device="cpu")
+    assert [trial["k"] for trial in result["trials"]] == [0, 1, 2]
+    for target in result["targets"]:
+        best = max(trial["tests"][target["name"]] for trial in result["trials"][1:])
+        assert target["k"] > 0
+        assert target["pruned"]["accuracy"] == pytest.approx(best)
+    model = AutoModelForTokenClassification.from_pretrained(folder / protocol / "model")
+    assert (head_mask(model).n_pruned == 0) == (protocol == "paper-released"), "the released code evaluates with all heads on"
+
+
+def test_pruning_after_training_trains_once(folder: Path) -> None:
+    result = run(settings(folder, search={"prune": "after"}), out=folder / "after", device="cpu")
+    records = [json.loads(path.read_text()) for path in (folder / "after" / "fits").glob("*/record.json")]
+    assert sum(bool(record["result"]["fit"]) for record in records) == 1
+    assert result["cells"][0]["fine_tunings"] == 0
+
+
+def test_selection_noise_needs_ten_unpruned_runs(folder: Path) -> None:
+    spec = settings(folder, train={"epochs": 1}, search={"how": "sweep", "max_pruned": 1, "include_zero": False})
+    result = run(spec, out=folder / "noise", device="cpu", controls=["noise"])
+    assert len(result["noise"]["seeds"]) == 10
+    assert all("gain_minus_noise" in row for row in result["statistics"] if row["p"] is not None)
+
+
+def test_bad_settings(folder: Path) -> None:
+    good = settings(folder)
+    with pytest.raises(SettingError, match="source"):
+        run(type(good)(**{**good.__dict__, "sources": ()}), out=folder / "bad", device="cpu")
+    with pytest.raises(SettingError, match="named 2 times"):
+        run(type(good)(**{**good.__dict__, "targets": good.targets[:1] * 2}), out=folder / "bad", device="cpu")
+    with pytest.raises(SettingError, match="9 heads to prune"):
+        run(settings(folder, search={"max_pruned": 9}), out=folder / "bad9", device="cpu")
+    assert not (folder / "bad" / "result.json").exists()
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
+    _, wanted = done
+    out = folder / "killed"
+    script = f"""
+import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}
+import torch; torch.set_num_threads({torch.get_num_threads()})
+from pathlib import Path
+from test_run import settings
+from polyhead.studies.run import run
+run(settings(Path({str(folder)!r})), out={str(out)!r}, device="cpu")
+"""
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not (out / "fits").is_dir() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(float(rng.uniform(0, 2)))
+        process.kill()
+        process.wait()
+    subprocess.run([sys.executable, "-c", script], check=True)
+    result = json.loads((out / "result.json").read_text())
+    assert stripped(result["trials"]) == stripped(wanted["trials"])
+    assert stripped(result["targets"]) == stripped(wanted["targets"])

@@ -1,0 +1,57 @@
+"""A tiny encoder and tiny treebanks on disk, from which the whole main job runs in seconds."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
+
+LEXICON = {
+    "en": {"DET": ("the", "a"), "NOUN": ("dog", "cat", "house"), "VERB": ("runs", "sleeps"), "ADJ": ("big", "old"), "PUNCT": (".",)},
+    "de": {"DET": ("der", "ein"), "NOUN": ("Hund", "Haus"), "VERB": ("geht", "ruht"), "ADJ": ("alte", "dicke"), "PUNCT": (".",)},
+}
+PATTERNS = (("DET", "NOUN", "VERB", "PUNCT"), ("DET", "ADJ", "NOUN", "VERB", "PUNCT"), ("NOUN", "VERB", "PUNCT"))
+SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
+
+
+def write_treebank(path: Path, language: str, *, n: int, seed: int) -> Path:
+    """A CoNLL-U file of `n` sentences drawn from the lexicon."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for _ in range(n):
+        tags = PATTERNS[rng.integers(len(PATTERNS))]
+        for place, tag in enumerate(tags, start=1):
+            words = LEXICON[language][tag]
+            lines.append("\t".join([str(place), words[rng.integers(len(words))], "_", tag, *["_"] * 6]))
+        lines.append("")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def save_encoder(folder: Path, *, layers: int = 2, heads: int = 4) -> Path:
+    """A random XLM-R encoder with a word-level tokenizer over the lexicon."""
+    words = sorted({word for tags in LEXICON.values() for group in tags.values() for word in group})
+    vocabulary = {name: i for i, name in enumerate((*SPECIALS, *words))}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    names = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>"}
+    PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", unk_token="<unk>", model_max_length=64, **names
+    ).save_pretrained(folder)
+    config = XLMRobertaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=32,
+        max_position_embeddings=70,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        XLMRobertaForMaskedLM(config).save_pretrained(folder)
+    return folder
