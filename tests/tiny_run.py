@@ -8,7 +8,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
 
 LEXICON = {
-    "en": {"DET": ("the", "a"), "NOUN": ("dog", "cat", "house"), "VERB": ("runs", "sleeps"), "ADJ": ("big", "old"), "PUNCT": (".",)},
+    "en": {
+        "DET": ("the", "a"),
+        "NOUN": ("dog", "cat", "house"),
+        "VERB": ("runs", "sleeps"),
+        "ADJ": ("big", "old"),
+        "PUNCT": (".",),
+    },
     "de": {"DET": ("der", "ein"), "NOUN": ("Hund", "Haus"), "VERB": ("geht", "ruht"), "ADJ": ("alte", "dicke"), "PUNCT": (".",)},
 }
 PATTERNS = (("DET", "NOUN", "VERB", "PUNCT"), ("DET", "ADJ", "NOUN", "VERB", "PUNCT"), ("NOUN", "VERB", "PUNCT"))

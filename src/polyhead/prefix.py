@@ -86,7 +86,8 @@ def _first_difference(one: HeadMask, other: HeadMask) -> int:
 def _from_layer(sites: Sequence[AttentionSite], start: int, kept: dict[int, Any]) -> Iterator[None]:
     """A block in which layers below `start` give the output they gave last time; the others' outputs are kept for next time."""
     handles = [site.block.register_forward_hook(_keeping(kept, site.layer)) for site in sites[start:]]
-    replaced = [site.block for site in sites[:start]]
+    # a wrapper (a compiled block, a device hook) may have put a forward of its own on the instance
+    own = [(site.block, site.block.__dict__.get("forward")) for site in sites[:start]]
     try:
         for site in sites[:start]:
             site.block.__dict__["forward"] = _repeating(kept[site.layer])
@@ -94,8 +95,11 @@ def _from_layer(sites: Sequence[AttentionSite], start: int, kept: dict[int, Any]
     finally:
         for handle in handles:
             handle.remove()
-        for block in replaced:
-            block.__dict__.pop("forward", None)
+        for block, forward in own:
+            if forward is None:
+                block.__dict__.pop("forward", None)
+            else:
+                block.__dict__["forward"] = forward
 
 
 def _keeping(kept: dict[int, Any], layer: int) -> Callable[[nn.Module, Any, Any], None]:

@@ -77,7 +77,7 @@ def open_corpus(
     name: str,
     split: Split,
     *,
-    root: Path,
+    root: str | Path,
     words: Words = "surface",
     types: Types = "task",
     strict: bool = False,
@@ -107,7 +107,7 @@ def open_corpus(
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
     task = TASKS[row.task]
     columns = file.columns or row.columns
-    path = root / file.path if columns is not None else _treebank_file(shown, root / file.path, words)
+    path = Path(root) / file.path if columns is not None else _treebank_file(shown, Path(root) / file.path, words)
     if find_file(path) is None:
         raise data_error(path, 0, "no such file", f"the {split} file of {shown} below the data root; check --data")
     dataset = _read(path, shown, split, language=row.language, columns=columns, words=words, strict=strict)

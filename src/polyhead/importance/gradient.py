@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from polyhead.architectures import head_mask
 from polyhead.batching import Batch
-from polyhead.devices import Precision
+from polyhead.devices import Precision, pick_precision
 from polyhead.errors import SettingError
 from polyhead.gates import gated
 from polyhead.heads import HeadScores
@@ -26,7 +26,7 @@ def gradient(
     batches: Sequence[Batch],
     *,
     per: Per = "sentence",
-    precision: Precision = "fp32",
+    precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> HeadScores:
     """Importance `[layers, heads]`: how much the loss of a sentence moves with each head's gate, at all gates one.
@@ -43,7 +43,7 @@ def gradient(
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`; their order does not matter but under `per="batch"`.
         per: What the absolute value is taken of.
-        precision: Of the matrix products; gates and sums stay float32.
+        precision: Of the matrix products; gates and sums stay float32. `auto`: bf16 where the device has units for it.
         progress: Told of every batch.
 
     Raises:
@@ -56,13 +56,14 @@ def gradient(
     present = head_mask(model)
     watch = progress or Silent()
     device = next(model.parameters()).device
+    chosen = pick_precision(precision, device)
     total = torch.zeros(present.keep.shape, dtype=torch.float64)
     signed = torch.zeros_like(total)
     n = 0
     started = time.perf_counter()
     watch.start(len(batches), "score heads")
     try:
-        with scoring_mode(model, precision):
+        with scoring_mode(model, chosen):
             for batch in batches:
                 here = batch.to(device)
                 gradients, labelled = _gate_gradients(model, here, present.keep.shape, by_token=per == "token")
@@ -84,7 +85,7 @@ def gradient(
         seconds=time.perf_counter() - started,
         forward_passes=1,
         backward_passes=1,
-        settings={"per": per, "precision": precision},
+        settings={"per": per, "precision": chosen},
     )
 
 
@@ -98,10 +99,11 @@ def _gate_gradients(model: PreTrainedModel, batch: Batch, shape: tuple[int, ...]
     """Gradients `[sentences, layers, heads]` (by token: `[rows, length, layers, heads]`) and which sentences have labels."""
     device = batch.input_ids.device
     units = tuple(batch.input_ids.shape) if by_token else (len(batch.sentences),)
-    gates = torch.ones(*units, *shape, device=device, requires_grad=True)
+    dtype = torch.promote_types(model.dtype, torch.float32)
+    gates = torch.ones(*units, *shape, device=device, dtype=dtype, requires_grad=True)
     with torch.enable_grad(), gated(model, gates, rows=None if by_token else batch.rows):
         losses, labelled = sentence_losses(model, batch)
-        if not bool(labelled.any()):
+        if not losses.requires_grad:  # no head is left
             return torch.zeros_like(gates), labelled
         (found,) = torch.autograd.grad(losses.sum(), gates)
     return found, labelled

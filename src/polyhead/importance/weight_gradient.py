@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.architectures import AttentionSite, attention_sites, head_mask
 from polyhead.batching import Batch
-from polyhead.devices import Precision
+from polyhead.devices import Precision, pick_precision
 from polyhead.errors import SettingError
 from polyhead.heads import HeadScores
 from polyhead.importance.scoring import scoring_mode, sentence_losses
@@ -18,7 +19,11 @@ from polyhead.progress import Progress, Silent
 
 
 def weight_gradient(
-    model: PreTrainedModel, batches: Sequence[Batch], *, precision: Precision = "fp32", progress: Progress | None = None
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    *,
+    precision: Precision | Literal["auto"] = "auto",
+    progress: Progress | None = None,
 ) -> HeadScores:
     """Importance `[layers, heads]`: mean over the entries of the head's rows of W_K and W_V of Σ_batches |∂L/∂W|.
 
@@ -34,7 +39,11 @@ def weight_gradient(
 
 
 def weight_gradient_released(
-    model: PreTrainedModel, batches: Sequence[Batch], *, precision: Precision = "fp32", progress: Progress | None = None
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    *,
+    precision: Precision | Literal["auto"] = "auto",
+    progress: Progress | None = None,
 ) -> HeadScores:
     """The same on slices of the *input* axis of W_K and W_V: what the released code of Ma et al. 2021 does, and wrong.
 
@@ -47,19 +56,24 @@ def weight_gradient_released(
 
 
 def _scores(
-    model: PreTrainedModel, batches: Sequence[Batch], method: str, precision: Precision, progress: Progress | None
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    method: str,
+    precision: Precision | Literal["auto"],
+    progress: Progress | None,
 ) -> HeadScores:
     present = head_mask(model)
     sites = attention_sites(model)
     watch = progress or Silent()
     device = next(model.parameters()).device
+    chosen = pick_precision(precision, device)
     weights = tuple(module.weight for site in sites if site.kept for module in dict.fromkeys((site.key, site.value)))
     sums = {weight: torch.zeros_like(weight, dtype=torch.float32) for weight in weights}
     n = 0
     started = time.perf_counter()
     watch.start(len(batches), "score heads")
     try:
-        with scoring_mode(model, precision, trained=weights), torch.enable_grad():
+        with scoring_mode(model, chosen, trained=weights), torch.enable_grad():
             for batch in batches:
                 here = batch.to(device)
                 words = int((here.anchor_labels != -100).sum())
@@ -85,7 +99,7 @@ def _scores(
         seconds=time.perf_counter() - started,
         forward_passes=1,
         backward_passes=1,
-        settings={"precision": precision},
+        settings={"precision": chosen},
     )
 
 

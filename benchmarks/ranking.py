@@ -1,0 +1,257 @@
+"""How fast heads are ranked: polyhead against the paper's released procedure and a masked-gradient script, in one process.
+
+    python benchmarks/ranking.py [--quick] [--sentences 256] [--seed 42]
+
+Everything uses the same torch, threads and sdpa attention; batches are built outside the clock. The slow baselines get as many
+repetitions as fit into a minute, at least one, after a warm-up on one batch. Writes `results/ranking.json`. Run it alone.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from baselines import masked_script, released_procedure
+from environment import SHARED, environment, median, seconds, write
+from scipy.stats import spearmanr
+from torch.nn.functional import linear
+from transformers import BertConfig, BertForTokenClassification, BertTokenizer, PreTrainedModel
+
+from polyhead.batching import Batch, padding_share, scoring_batches, training_batches
+from polyhead.checkpoint import load_tagger, load_tokenizer
+from polyhead.config import TrainSpec
+from polyhead.data.corpora import open_corpus
+from polyhead.data.labels import label_set
+from polyhead.data.sentences import Sentence
+from polyhead.devices import Precision, has_bf16_units
+from polyhead.encoding import Encoded, encode
+from polyhead.heads import HeadScores
+from polyhead.importance.gradient import gradient
+from polyhead.tasks import task
+from polyhead.training import fit
+
+WIDTH, LAYERS = 768, 12
+MATRICES = ((WIDTH, WIDTH),) * 4 + ((4 * WIDTH, WIDTH), (WIDTH, 4 * WIDTH))  # of a layer: q, k, v, output, up, down
+TARGETS = {"released": {"bf16": 25, "fp32": 10}, "script": {"bf16": 7, "fp32": 3}}
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(options.threads)
+    if options.memory:
+        print(json.dumps(memory_of_ranking(options.memory, options.sentences, options.seed)))
+        return
+    encoded, model = mbert_sample(options.sentences, options.seed), mbert_shape(options.seed)
+    sorted_batches = scoring_batches(encoded, pad_id=0)
+    in_file_order = {
+        "released": list(training_batches(encoded, pad_id=0, batch_size=8, order="file", seed=0, epoch=0, pad_to=256)),
+        "script": list(training_batches(encoded, pad_id=0, batch_size=32, order="file", seed=0, epoch=0)),
+    }
+    precisions: list[Precision] = ["bf16", "fp32"] if has_bf16_units(torch.device("cpu")) else ["fp32"]
+    scores: dict[Precision, HeadScores] = {}
+    rows: dict[str, dict[str, object]] = {}
+
+    def timed(
+        name: str, batches: Sequence[Batch], work: Callable[[Sequence[Batch]], object], repetitions: int, **more: object
+    ) -> None:
+        slow = repetitions < 3
+        found = seconds(
+            lambda: work(batches),
+            repetitions=repetitions,
+            warm_up=(lambda: work(batches[-1:])) if slow else (lambda: work(batches)),
+        )
+        rows[name] = {
+            **more,
+            "median_seconds": median(found),
+            "seconds": found,
+            "warm_up": "one batch" if slow else "one whole pass",
+            "batches": len(batches),
+            "positions": sum(batch.n_positions for batch in batches),
+            "tokens": sum(batch.n_tokens for batch in batches),
+            "padding_share": padding_share(batches),
+        }
+        print(f"{name}: {median(found):.2f} s x {len(found)}", file=sys.stderr, flush=True)
+
+    def ours(precision: Precision) -> Callable[[Sequence[Batch]], object]:
+        def work(batches: Sequence[Batch]) -> None:
+            scores[precision] = gradient(model, batches, precision=precision)
+
+        return work
+
+    for precision in precisions:
+        timed(f"polyhead {precision}", sorted_batches, ours(precision), 5 if precision == "bf16" else 3, precision=precision)
+    for name, work in (("released", released_procedure), ("script", masked_script)):
+        run = _on(model, work)
+        timed(f"{name}, sorted batches", sorted_batches, run, 2, precision="fp32")
+        timed(name, in_file_order[name], run, 2, precision="fp32")
+    model.requires_grad_(True)
+    agreement = (
+        {"mbert-shape": agreement_of(scores), "mini": mini_agreement(options.seed, quick=options.quick)}
+        if len(scores) == 2
+        else {}
+    )
+    content = {
+        "environment": environment(seed=options.seed),
+        "work": f"mBERT's shape with random weights, {encoded.n_sentences} sentences of UD English-EWT dev drawn by seed",
+        "quick": options.quick,
+        "rows": rows,
+        "speed_up": {name: speed_up(rows, name, precisions) for name in TARGETS},
+        "floor": {p: floor(sorted_batches, p, rows[f"polyhead {p}"]) for p in precisions},
+        "agreement_bf16_fp32": agreement,
+        "bf16_may_be_default": bool(agreement) and all(_agrees(row) for row in agreement.values()),
+        "memory": {p: _in_fresh_process(p, options) for p in precisions},
+    }
+    path = write("ranking-quick" if options.quick else "ranking", content)
+    print(json.dumps({key: content[key] for key in ("speed_up", "floor", "agreement_bf16_fp32", "memory")}, indent=1))
+    print(f"written to {path}", file=sys.stderr)
+
+
+def mbert_sample(n: int, seed: int) -> Encoded:
+    data = open_corpus("ud/en_ewt", "dev", root=SHARED / "data")
+    chosen = np.sort(np.random.default_rng(seed).choice(len(data.sentences), n, replace=False))
+    tokenizer = BertTokenizer.from_pretrained(SHARED / "data" / "tokenizers" / "mbert")
+    return encode([data.sentences[i] for i in chosen], tokenizer, label_set(task("pos"), [data]))
+
+
+def mbert_shape(seed: int) -> BertForTokenClassification:
+    torch.manual_seed(seed)
+    return BertForTokenClassification(BertConfig(vocab_size=119_547, num_labels=17, attn_implementation="sdpa")).eval()
+
+
+def speed_up(rows: dict[str, dict[str, object]], name: str, precisions: list[Precision]) -> dict[str, object]:
+    """How many times faster than baseline `name`, and what each part of that is worth."""
+    slow, padded_less = _median(rows, name), _median(rows, f"{name}, sorted batches")
+    fp32, best = _median(rows, "polyhead fp32"), _median(rows, f"polyhead {precisions[0]}")
+    return {
+        **{p: slow / _median(rows, f"polyhead {p}") for p in precisions},
+        "target": TARGETS[name],
+        "of_which": {"padding": slow / padded_less, "gradients": padded_less / fp32, "precision": fp32 / best},
+    }
+
+
+def floor(batches: Sequence[Batch], precision: Precision, row: dict[str, object]) -> dict[str, float]:
+    """Forward and activation-only backward over the unpadded tokens, at the rate of the same matrix products alone."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    weights = [[torch.randn(shape).to(dtype) for shape in MATRICES] for _ in range(LAYERS)]
+    inputs = {width: torch.randn(1024, width).to(dtype) for width in (WIDTH, 4 * WIDTH)}
+
+    def products() -> None:
+        for layer in weights:
+            for weight in layer:
+                linear(inputs[weight.shape[1]], weight)
+                inputs[weight.shape[0]] @ weight
+
+    per_token = 2 * sum(rows * columns for rows, columns in MATRICES) * LAYERS
+    rate = 2 * per_token * 1024 / median(seconds(products, repetitions=5, within=20))
+    work = 0.0
+    for batch in batches:
+        lengths = batch.attention_mask.sum(dim=1).double()
+        # scores and mixing: two products forward, four backward, each 2 x length x width a token
+        work += float((lengths * (2 * per_token + LAYERS * 12 * lengths * WIDTH)).sum())
+        # below the first layer's z nothing needs a gradient
+        work -= float((lengths * (3 * 2 * WIDTH * WIDTH + 8 * lengths * WIDTH)).sum())
+    limit = work / rate
+    return {
+        "gigaflops_per_second": rate / 1e9,
+        "floor_seconds": limit,
+        "share_reached": limit / float(str(row["median_seconds"])),
+    }
+
+
+def agreement_of(scores: dict[Precision, HeadScores]) -> dict[str, float]:
+    one, other = (scores[p].values.ravel() for p in ("bf16", "fp32"))
+    lowest = set(one.argsort(kind="stable")[:12].tolist()) & set(other.argsort(kind="stable")[:12].tolist())
+    return {"spearman": float(spearmanr(one, other).statistic), "of_lowest_12": len(lowest)}
+
+
+def mini_agreement(seed: int, *, quick: bool) -> dict[str, float | str]:
+    """On `mini`, fine-tuned briefly so that its classifier means something (not under --quick)."""
+    train, dev = (open_corpus("ud/en_ewt", split, root=SHARED / "data") for split in ("train", "dev"))
+    labels = label_set(task("pos"), [train])
+    folder = SHARED / "models" / "mini"
+    tokenizer = load_tokenizer(folder)
+    model: PreTrainedModel = load_tagger(folder, labels=labels, seed=seed)
+    pad_id = int(tokenizer.pad_token_id)
+
+    def encoded(sentences: Sequence[Sentence], n: int) -> Encoded:
+        chosen = np.random.default_rng(seed).choice(len(sentences), n, replace=False)
+        return encode([sentences[i] for i in chosen], tokenizer, labels)
+
+    if not quick:
+        fit(model, encoded(train.sentences, 3000), TrainSpec(epochs=1, seed=seed), pad_id=pad_id)
+    batches = scoring_batches(encoded(dev.sentences, 64 if quick else 512), pad_id=pad_id)
+    found: dict[Precision, HeadScores] = {p: gradient(model, batches, precision=p) for p in ("bf16", "fp32")}
+    return {**agreement_of(found), "model": "random classifier" if quick else "fine-tuned on 3,000 sentences, one epoch"}
+
+
+def memory_of_ranking(precision: Precision, n: int, seed: int) -> dict[str, float]:
+    """Peak resident memory while ranking minus that of the loaded model, in GB; for a process that does nothing else."""
+    model, batches = mbert_shape(seed), scoring_batches(mbert_sample(n, seed), pad_id=0)
+    loaded = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts afresh
+    gradient(model, batches, precision=precision)
+    weights = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**30
+    peak = _resident("VmHWM")
+    return {
+        "loaded_gb": loaded,
+        "peak_gb": peak,
+        "ranking_gb": peak - loaded,
+        "allowed_gb": 0.3 * weights + 1,
+        "process_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def _in_fresh_process(precision: Precision, options: argparse.Namespace) -> dict[str, float]:
+    command = [
+        sys.executable,
+        __file__,
+        "--memory",
+        precision,
+        "--sentences",
+        str(options.sentences),
+        "--seed",
+        str(options.seed),
+    ]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
+
+
+def _resident(field: Literal["VmRSS", "VmHWM"]) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**20
+
+
+def _median(rows: dict[str, dict[str, object]], name: str) -> float:
+    return float(str(rows[name]["median_seconds"]))
+
+
+def _agrees(row: dict[str, float] | dict[str, float | str]) -> bool:
+    return float(row["spearman"]) >= 0.99 and float(row["of_lowest_12"]) >= 11
+
+
+def _on(
+    model: BertForTokenClassification, work: Callable[[BertForTokenClassification, Sequence[Batch]], object]
+) -> Callable[[Sequence[Batch]], object]:
+    return lambda batches: work(model, batches)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="speed of ranking against two baselines")
+    parser.add_argument("--quick", action="store_true", help="16 sentences, a random classifier on mini; written to its own file")
+    parser.add_argument("--sentences", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--memory", choices=["bf16", "fp32"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.sentences = options.sentences or (16 if options.quick else 256)
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Random labelled sentences, and models of which it is known which heads matter, for tests of importance methods."""
+
+import numpy as np
+import torch
+from conformance.tiny import N_LABELS, PAD, VOCABULARY, tiny_model
+from transformers import PreTrainedModel
+
+from polyhead.architectures import attention_sites
+from polyhead.encoding import Encoded, EncodingCounts, Window
+from polyhead.heads import HeadId
+
+PLANTED = HeadId(0, 2)
+DEAD = HeadId(1, 1)
+LENGTHS = (5, 9, 3, 12, 7, 9, 4)
+
+
+def tiny_encoded(*, seed: int = 0, windowed: int | None = 3, unlabelled: int | None = 5) -> Encoded:
+    """Seven sentences; one has two windows, one no label, and every third word of the others none either."""
+    random = np.random.default_rng(seed)
+    windows, words = [], []
+    for sentence, length in enumerate(LENGTHS):
+        ids = random.integers(PAD + 1, VOCABULARY, size=length, dtype=np.int32)
+        labels = random.integers(0, N_LABELS, size=length - 2, dtype=np.int32)
+        labels[2::3] = -100
+        if sentence == unlabelled:
+            labels[:] = -100
+        cuts = [(1, length // 2), (length // 2, length - 1)] if sentence == windowed else [(1, length - 1)]
+        for start, end in cuts:
+            own = np.arange(start, end, dtype=np.int32)
+            # windows overlap by one piece on either side
+            low, high = max(start - 1, 0), min(end + 1, length)
+            windows.append(Window(sentence, ids[low:high], own - low, own - 1, labels[own - 1]))
+        words.append(length - 2)
+    return Encoded(tuple(windows), len(LENGTHS), tuple(words), EncodingCounts(words=sum(words)))
+
+
+def planted_model(model_type: str) -> PreTrainedModel:
+    """Only `PLANTED` can change the logits: what the others write is loud, but layer norm takes all of it away.
+
+    A head whose output columns are multiples of the all-ones vector shifts the mean of the layer's output and nothing else.
+    The planted head's slice of the layer's *input* is made nearly silent, which is what a score on the wrong axis looks at.
+    """
+    model = tiny_model(model_type, dtype=torch.float64)
+    with torch.no_grad():
+        for site in attention_sites(model):
+            for head, columns in zip(site.kept, site.head_columns(), strict=True):
+                if HeadId(site.layer, head) != PLANTED:
+                    site.output.weight[:, columns] = 3 * torch.ones_like(site.output.weight[:, columns])
+        last = getattr(model.base_model, "embeddings_project", model.base_model.embeddings.LayerNorm)
+        own = attention_sites(model)[0].head_columns()[PLANTED.head]
+        last.weight[own] *= 0.01
+        last.bias[own] *= 0.01
+    return model
+
+
+def model_with_dead_head(model_type: str) -> PreTrainedModel:
+    """What `DEAD` computes is multiplied by zero on its way out."""
+    model = tiny_model(model_type, dtype=torch.float64)
+    site = attention_sites(model)[DEAD.layer]
+    with torch.no_grad():
+        site.output.weight[:, site.head_columns()[DEAD.head]] = 0
+    return model

@@ -1,0 +1,139 @@
+"""What every row of METHODS promises, over every family; and that a promise not made is one that does not hold."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conformance.scoring_case import DEAD, PLANTED, model_with_dead_head, planted_model, tiny_encoded
+from conformance.tiny import MASKS, PAD, tiny_model
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from polyhead.architectures import ARCHITECTURES
+from polyhead.batching import Batch, scoring_batches, training_batches
+from polyhead.encoding import Encoded
+from polyhead.errors import SettingError
+from polyhead.importance.methods import METHODS, score_heads
+from polyhead.progress import Silent
+from polyhead.pruning import prune
+
+families = pytest.mark.parametrize("family", ARCHITECTURES)
+methods = pytest.mark.parametrize("method", METHODS)
+
+
+def batches_of(encoded: Encoded, budget: int = 40) -> list[Batch]:
+    return scoring_batches(encoded, pad_id=PAD, budget=budget)
+
+
+def values(method: str, model: PreTrainedModel, batches: list[Batch]) -> NDArray[np.float64]:
+    return score_heads(method, model, batches, seed=1, precision="fp32").values
+
+
+@families
+@methods
+def test_a_dead_head_scores_zero(family: str, method: str) -> None:
+    found = values(method, model_with_dead_head(family), batches_of(tiny_encoded()))
+    assert (found[DEAD.layer, DEAD.head] == 0) == METHODS[method].dead_head_is_zero
+    assert np.count_nonzero(found) >= 11
+
+
+@families
+@methods
+def test_the_planted_head_comes_first(family: str, method: str) -> None:
+    found = values(method, planted_model(family), batches_of(tiny_encoded()))
+    first = np.unravel_index(found.argmax(), found.shape)
+    assert (first == (PLANTED.layer, PLANTED.head)) == METHODS[method].finds_planted
+
+
+@families
+@methods
+def test_batches_order_and_padding_do_not_matter(family: str, method: str) -> None:
+    encoded, model = tiny_encoded(windowed=None), tiny_model(family, dtype=torch.float64)
+    usual = values(method, model, batches_of(encoded))
+    others = {
+        "size": batches_of(encoded, budget=1),
+        "order": batches_of(encoded)[::-1],
+        "file order": list(training_batches(encoded, pad_id=PAD, batch_size=3, order="file", seed=0, epoch=0)),
+        "padding": list(training_batches(encoded, pad_id=PAD, batch_size=4, order="file", seed=0, epoch=0, pad_to=30)),
+    }
+    same = {how: np.allclose(values(method, model, batches), usual, rtol=1e-9, atol=0) for how, batches in others.items()}
+    assert all(same.values()) == METHODS[method].batch_invariant, same
+
+
+@families
+@methods
+def test_kernels_agree(family: str, method: str) -> None:
+    batches = batches_of(tiny_encoded())
+    one, other = (values(method, tiny_model(family, kernel=kernel), batches) for kernel in ("sdpa", "eager"))
+    assert np.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@families
+@methods
+def test_heads_that_are_gone_are_nan(family: str, method: str) -> None:
+    for name, mask in MASKS.items():
+        model = prune(tiny_model(family), mask)
+        if name == "everything" and METHODS[method].needs_labels:
+            assert np.isnan(values(method, model, batches_of(tiny_encoded()))).all()
+            continue
+        found = values(method, model, batches_of(tiny_encoded()))
+        assert np.array_equal(np.isnan(found), ~mask.keep), name
+
+
+class Stops(Silent):
+    def advance(self, n: int) -> None:
+        raise KeyboardInterrupt
+
+
+@methods
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_model_is_left_as_it_was_found(method: str, precision: str, stopped: bool) -> None:
+    model = tiny_model("bert").train()
+    model.base_model.encoder.eval()
+    frozen = model.base_model.embeddings.word_embeddings.weight.requires_grad_(False)
+    model.classifier.weight.grad = torch.ones_like(model.classifier.weight)
+    before = copy.deepcopy(model.state_dict())
+    parameters = dict(model.named_parameters())
+    modes = [module.training for module in model.modules()]
+    batches = batches_of(tiny_encoded())
+    try:
+        score_heads(method, model, batches, precision=precision, progress=Stops() if stopped else None)  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        assert stopped
+    else:
+        assert not stopped or not METHODS[method].needs_labels
+    assert [module.training for module in model.modules()] == modes
+    assert all(model.get_parameter(name) is parameter for name, parameter in parameters.items())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert [name for name, p in model.named_parameters() if not p.requires_grad] == ["bert.embeddings.word_embeddings.weight"]
+    assert [name for name, p in model.named_parameters() if p.grad is not None] == ["classifier.weight"]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not frozen.requires_grad
+
+
+@methods
+def test_labels_are_needed_where_the_row_says_so(method: str) -> None:
+    encoded = tiny_encoded()
+    bare = replace(encoded, windows=tuple(replace(w, label_ids=np.full_like(w.label_ids, -100)) for w in encoded.windows))
+    model = tiny_model("bert")
+    if METHODS[method].needs_labels:
+        with pytest.raises(SettingError, match=r"no .*labelled word"):
+            values(method, model, batches_of(bare))
+    else:
+        assert np.isfinite(values(method, model, batches_of(bare))).all()
+
+
+@methods
+def test_passes_are_told(method: str) -> None:
+    row = METHODS[method]
+    scores = score_heads(method, tiny_model("bert"), batches_of(tiny_encoded()))
+    assert (scores.forward_passes, scores.backward_passes) == (row.forward_passes, row.backward_passes)
+    assert scores.method == method
+
+
+def test_the_names_of_the_methods() -> None:
+    assert list(METHODS) == ["gradient", "weight-gradient", "weight-gradient-released", "magnitude", "random"]
+    assert all(name == row.name for name, row in METHODS.items())

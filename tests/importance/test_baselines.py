@@ -1,0 +1,31 @@
+"""Scores that look at no data."""
+
+import numpy as np
+import torch
+from conformance.tiny import MASKS, tiny_model
+
+from polyhead.architectures import attention_sites
+from polyhead.importance.baselines import magnitude, random
+from polyhead.pruning import prune
+
+
+def test_magnitude_is_the_norm_of_value_times_output() -> None:
+    model = tiny_model("distilbert", dtype=torch.float64)
+    site = attention_sites(model)[1]
+    expected = (site.output.weight[:, 8:12] @ site.value.weight[8:12]).norm()
+    assert np.isclose(magnitude(model).values[1, 2], expected.item(), rtol=1e-9)
+
+
+def test_magnitude_of_a_head_does_not_depend_on_which_others_are_left() -> None:
+    mask = MASKS["zero-head-layer"]
+    whole = magnitude(tiny_model("bert")).values
+    cut = magnitude(prune(tiny_model("bert"), mask)).values
+    np.testing.assert_allclose(cut[mask.keep], whole[mask.keep], rtol=1e-6)
+
+
+def test_random_scores_are_those_of_their_seed_and_of_the_head() -> None:
+    model, mask = tiny_model("bert"), MASKS["uneven"]
+    one = random(model, seed=7).values
+    assert np.array_equal(one, random(model, seed=7).values)
+    assert not np.array_equal(one, random(model, seed=8).values)
+    assert np.array_equal(random(prune(model, mask), seed=7).values[mask.keep], one[mask.keep])

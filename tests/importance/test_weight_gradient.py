@@ -1,0 +1,68 @@
+"""Weight gradients against plain backward passes, on the right axis and on the released code's."""
+
+import numpy as np
+import pytest
+import torch
+from conformance.scoring_case import tiny_encoded
+from conformance.tiny import MASKS, PAD, tiny_model
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from polyhead.architectures import attention_sites
+from polyhead.batching import Batch, scoring_batches
+from polyhead.importance.weight_gradient import weight_gradient, weight_gradient_released
+from polyhead.pruning import prune
+
+HEADS, HEAD_DIM = 4, 4
+
+
+@pytest.fixture
+def model() -> PreTrainedModel:
+    return tiny_model("bert", dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def batches() -> list[Batch]:
+    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=30)
+
+
+def plain(model: PreTrainedModel, batches: list[Batch], *, rows: bool) -> NDArray[np.float64]:
+    """Σ_batches |∂L/∂W| of key and value, averaged over blocks of rows, or of columns."""
+    sites = attention_sites(model)
+    sums = [[torch.zeros_like(m.weight) for m in (site.key, site.value)] for site in sites]
+    for batch in batches:
+        model.zero_grad()
+        loss = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels).loss
+        if bool((batch.labels != -100).any()):
+            loss.backward()
+            for site, pair in zip(sites, sums, strict=True):
+                for module, total in zip((site.key, site.value), pair, strict=True):
+                    total += module.weight.grad.abs()
+    model.zero_grad()
+    both = torch.stack([(key + value) / 2 for key, value in sums])
+    blocks = both.unflatten(1 if rows else 2, (HEADS, HEAD_DIM))
+    return blocks.mean(dim=(2, 3) if rows else (1, 3)).numpy()
+
+
+def test_rows_are_heads(model: PreTrainedModel, batches: list[Batch]) -> None:
+    found = weight_gradient(model, batches, precision="fp32").values
+    np.testing.assert_allclose(found, plain(model, batches, rows=True), rtol=1e-5)
+
+
+def test_the_released_axis_is_that_of_the_input(model: PreTrainedModel, batches: list[Batch]) -> None:
+    found = weight_gradient_released(model, batches, precision="fp32").values
+    np.testing.assert_allclose(found, plain(model, batches, rows=False), rtol=1e-5)
+    assert not np.allclose(found, weight_gradient(model, batches, precision="fp32").values, rtol=1e-2)
+
+
+def test_gradients_of_one_batch_are_not_added_to_those_of_the_next(model: PreTrainedModel, batches: list[Batch]) -> None:
+    once = weight_gradient(model, batches[:1], precision="fp32").values
+    np.testing.assert_allclose(weight_gradient(model, batches[:1] * 3, precision="fp32").values, 3 * once, rtol=1e-5)
+
+
+def test_pruned_models_keep_their_numbering(model: PreTrainedModel, batches: list[Batch]) -> None:
+    mask = MASKS["uneven"]
+    prune(model, mask)
+    found = weight_gradient(model, batches, precision="fp32").values
+    for site in attention_sites(model):
+        assert np.array_equal(np.flatnonzero(np.isfinite(found[site.layer])), site.kept)

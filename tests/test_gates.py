@@ -1,0 +1,175 @@
+"""Gates beyond what the conformance tests hold over every family: rows, tokens, precision, and what is refused."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+import torch
+from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from polyhead.architectures import attention_sites
+from polyhead.errors import ArchitectureError, SettingError
+from polyhead.gates import gated
+from polyhead.heads import HeadMask
+from polyhead.pruning import prune
+
+
+@pytest.fixture
+def model() -> PreTrainedModel:
+    return tiny_model("bert", dtype=torch.float64)
+
+
+def n_hooks(model: nn.Module) -> int:
+    return sum(len(module._forward_pre_hooks) for module in model.modules())
+
+
+def test_layers_that_a_mask_leaves_alone_have_no_hook(model: PreTrainedModel) -> None:
+    with gated(model, HeadMask.full(3, 4)):
+        assert n_hooks(model) == 0
+    with gated(model, MASKS["one-head"]):
+        assert n_hooks(model) == 1
+    with gated(model, torch.ones(3, 4)):
+        assert n_hooks(model) == 0
+    with gated(model, torch.ones(3, 4, requires_grad=True)):
+        assert n_hooks(model) == 3
+    assert n_hooks(model) == 0
+
+
+def test_boolean_gates_do_what_the_mask_does(model: PreTrainedModel) -> None:
+    inputs, keep = tiny_inputs(), torch.tensor(MASKS["uneven"].keep)
+    with gated(model, MASKS["uneven"]):
+        expected = logits(model, inputs)
+    with gated(model, keep):
+        assert torch.equal(logits(model, inputs), expected)
+    with gated(model, keep[None], rows=torch.zeros(3, dtype=torch.int64)):
+        assert torch.equal(logits(model, inputs), expected)
+    with gated(model, keep.float()):
+        assert torch.allclose(logits(model, inputs), expected, atol=1e-12)
+
+
+def test_rows_pick_the_gates_of_their_sentence_and_gradients_add_up(model: PreTrainedModel) -> None:
+    inputs, rows = tiny_inputs("none"), torch.tensor([1, 0, 1])
+    generator = torch.Generator().manual_seed(0)
+    two = torch.rand(2, 3, 4, generator=generator, dtype=torch.float64).requires_grad_()
+    three = two.detach()[rows].requires_grad_()
+    with gated(model, two, rows=rows):
+        chosen = model(**inputs).logits
+        (by_sentence,) = torch.autograd.grad(chosen.square().sum(), two)
+    with gated(model, three):
+        plain = model(**inputs).logits
+        (by_row,) = torch.autograd.grad(plain.square().sum(), three)
+    assert torch.equal(chosen, plain)
+    assert torch.allclose(by_sentence, torch.zeros_like(by_sentence).index_add(0, rows, by_row), atol=1e-12)
+
+
+def test_token_gates_split_the_gradient_over_positions_and_padding_has_none(model: PreTrainedModel) -> None:
+    inputs = tiny_inputs()
+    labels = inputs["input_ids"] % 5
+    whole = torch.ones(3, 3, 4, dtype=torch.float64, requires_grad=True)
+    tokens = torch.ones(3, 9, 3, 4, dtype=torch.float64, requires_grad=True)
+    found = []
+    for gates in (whole, tokens):
+        with gated(model, gates):
+            losses = nn.functional.cross_entropy(model(**inputs).logits.transpose(1, 2), labels, reduction="none")
+            found += torch.autograd.grad((losses * inputs["attention_mask"]).sum(), gates)
+    assert torch.allclose(found[1].sum(dim=1), found[0], atol=1e-12)
+    padding = inputs["attention_mask"] == 0
+    assert padding.any()
+    assert (found[1][padding] == 0).all()
+    assert (found[1][~padding] != 0).any()
+
+
+def test_gates_stay_float32_under_autocast() -> None:
+    model, inputs = tiny_model("bert"), tiny_inputs()
+    site = attention_sites(model)[1]
+    seen: list[torch.Tensor] = []
+    handle = site.output.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach().clone()))
+    gates = torch.ones(3, 4)
+    gates[1] = 1 - 2**-8  # a quarter of a unit in bfloat16's last place short of one would round to one
+    gates.requires_grad_()
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            model(**inputs)
+            with gated(model, gates):
+                before = n_hooks(model)
+                loss = model(**inputs).logits.float().square().sum()
+                (gradient,) = torch.autograd.grad(loss, gates)
+    finally:
+        handle.remove()
+    assert before == 4
+    assert seen[0].dtype == torch.bfloat16
+    assert gradient.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_gate_just_below_one_is_not_rounded_to_one(dtype: torch.dtype) -> None:
+    model = tiny_model("bert", dtype=dtype)
+    site = attention_sites(model)[0]
+    seen: list[torch.Tensor] = []
+    with gated(model, torch.full((3, 4), 1 - 2**-9)):
+        handle = site.output.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        z = torch.ones(1, 2, 16, dtype=dtype)
+        with torch.no_grad():
+            site.output(z * (1 + 2**-7))
+        handle.remove()
+    assert seen[0].dtype == dtype
+    expected = (torch.tensor(1 + 2**-7) * (1 - 2**-9)).to(dtype)
+    assert (seen[0] == expected).all()
+
+
+def test_gradients_reach_what_the_gates_were_made_from(model: PreTrainedModel) -> None:
+    parameter = torch.zeros(3, 4, requires_grad=True)
+    with gated(model, parameter.sigmoid()):
+        model(**tiny_inputs()).logits.square().sum().backward()
+    assert parameter.grad is not None
+    assert (parameter.grad != 0).all()
+
+
+def test_gates_of_heads_that_are_gone_have_no_gradient(model: PreTrainedModel) -> None:
+    mask = MASKS["zero-head-layer"]
+    gates = torch.ones(3, 4, requires_grad=True)
+    with gated(prune(model, mask), gates):
+        (gradient,) = torch.autograd.grad(model(**tiny_inputs()).logits.square().sum(), gates)
+    assert np.array_equal(gradient.numpy() != 0, mask.keep)
+
+
+@pytest.mark.parametrize(
+    ("gates", "rows", "message"),
+    [
+        (torch.ones(4, 3), None, "[4, 3]"),
+        (torch.ones(3), None, "[3]"),
+        (torch.ones(2, 2, 2, 3, 4), None, "takes [3, 4]"),
+        (torch.ones(3, 4, dtype=torch.int64), None, "int64"),
+        (torch.ones(3, 4), torch.zeros(3, dtype=torch.int64), "leave rows out"),
+        (torch.ones(2, 3, 4), torch.tensor([0, 1, 2]), "rows from 0 to 2"),
+        (torch.ones(2, 3, 4), torch.tensor([0.0, 1.0]), "float32"),
+    ],
+)
+def test_wrong_shapes_are_refused_on_entry(
+    model: PreTrainedModel, gates: torch.Tensor, rows: torch.Tensor | None, message: str
+) -> None:
+    with pytest.raises(SettingError, match=re.escape(message)), gated(model, gates, rows=rows):
+        raise AssertionError("entered")
+    assert n_hooks(model) == 0
+
+
+def test_a_mask_of_another_model_is_refused(model: PreTrainedModel) -> None:
+    with pytest.raises(SettingError, match=re.escape("[3, 4]")), gated(model, HeadMask.full(2, 4)):
+        raise AssertionError("entered")
+
+
+def test_gates_that_do_not_fit_the_batch_are_refused(model: PreTrainedModel) -> None:
+    with gated(model, torch.zeros(2, 3, 4)), pytest.raises(SettingError, match="one gate row per batch row"):
+        model(**tiny_inputs())
+    with gated(model, torch.zeros(2, 3, 4), rows=torch.tensor([0, 1])), pytest.raises(SettingError, match="batch is"):
+        model(**tiny_inputs())
+
+
+def test_a_traced_model_is_refused(model: PreTrainedModel) -> None:
+    layer = attention_sites(model)[0].block.attention.output
+    layer.dense = torch.jit.trace(copy.deepcopy(layer.dense), torch.ones(1, 2, 16, dtype=torch.float64))
+    with pytest.raises(ArchitectureError, match="layer 0"), gated(model, MASKS["uneven"]):
+        raise AssertionError("entered")

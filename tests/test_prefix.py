@@ -1,0 +1,95 @@
+"""Many masks in one go: the numbers of a plain gated pass, with the shared layers computed once."""
+
+import numpy as np
+import pytest
+import torch
+from conformance.scoring_case import tiny_encoded
+from conformance.tiny import MASKS, PAD, tiny_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from polyhead.architectures import ARCHITECTURES, attention_sites
+from polyhead.batching import Batch, scoring_batches
+from polyhead.gates import gated
+from polyhead.heads import HeadId, HeadMask
+from polyhead.prefix import masked_labels, masked_logits
+
+ORDER = [HeadId(2, 1), HeadId(2, 0), HeadId(1, 3), HeadId(2, 3), HeadId(0, 0), HeadId(0, 2)]
+NESTED = [HeadMask.without(3, 4, ORDER[:k]) for k in range(len(ORDER) + 1)]
+
+
+def batches() -> list[Batch]:
+    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
+
+
+def plain(model: PreTrainedModel, batch: Batch, mask: HeadMask) -> torch.Tensor:
+    with gated(model, mask):
+        logits: torch.Tensor = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+    return logits
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("masks", [NESTED, NESTED[::-1], [*MASKS.values(), *MASKS.values()]], ids=["nested", "growing", "any"])
+def test_logits_are_exactly_those_of_a_plain_gated_pass(family: str, masks: list[HeadMask]) -> None:
+    model = tiny_model(family)
+    with torch.inference_mode():
+        for batch in batches():
+            for mask, logits in zip(masks, masked_logits(model, batch, masks), strict=True):
+                assert torch.equal(logits, plain(model, batch, mask))
+
+
+def test_layers_below_the_first_difference_run_once() -> None:
+    model = tiny_model("bert")
+    runs = [0, 0, 0]
+
+    def count(layer: int) -> None:
+        runs[layer] += 1
+
+    for site in attention_sites(model):
+        site.output.register_forward_hook(lambda *_, layer=site.layer: count(layer))
+    with torch.inference_mode():
+        list(masked_logits(model, batches()[0], [*NESTED, NESTED[-1]]))
+    # the first mask runs all; then the lowest changed layer is 2, 2, 1, 2, 0, 0, and the last mask repeats the one before
+    assert runs == [3, 4, 7]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_model_is_left_as_it_was_found_also_when_stopped(compiled: bool) -> None:
+    model, batch = tiny_model("bert"), batches()[0]
+    if compiled:
+        model.bert.encoder.layer[0] = torch.compile(model.bert.encoder.layer[0], backend="eager")
+    with torch.inference_mode():
+        expected = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+        forwards = [site.block.__dict__.get("forward") for site in attention_sites(model)]
+        broken = nn.Linear(16, 5)
+        broken.forward = None  # type: ignore[method-assign, assignment]
+        whole, model.classifier = model.classifier, broken
+        passes = masked_logits(model, batch, NESTED)
+        with pytest.raises(TypeError):
+            next(passes)
+        model.classifier = whole
+        logits = masked_logits(model, batch, NESTED)
+        next(logits), next(logits)
+        logits.close()
+        assert [site.block.__dict__.get("forward") for site in attention_sites(model)] == forwards
+        assert torch.allclose(
+            model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits, expected, rtol=0, atol=1e-6
+        )
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_labels_are_those_predicted_under_each_mask(precision: str) -> None:
+    model, encoded = tiny_model("xlm-roberta").train(), tiny_encoded()
+    found = masked_labels(model, batches(), NESTED, encoded.words_per_sentence, precision=precision)  # type: ignore[arg-type]
+    assert model.training
+    model.eval()
+    assert [len(sentence) for sentence in found[0]] == list(encoded.words_per_sentence)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        for place, mask in enumerate(NESTED):
+            for batch in batches():
+                best = plain(model, batch, mask)[batch.anchor_rows, batch.anchor_columns].argmax(-1)
+                for row, word, label in zip(batch.anchor_rows, batch.anchor_words, best, strict=True):
+                    sentence = batch.sentences[int(batch.rows[row])]
+                    assert found[place][sentence][int(word)] == int(label)
+    assert any(not np.array_equal(one, other) for one, other in zip(found[0], found[-1], strict=True))
