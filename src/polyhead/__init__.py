@@ -30,7 +30,7 @@ _HOMES = {
     "task": "polyhead.tasks",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
