@@ -8,20 +8,19 @@ repetitions as fit into a minute, at least one, after a warm-up on one batch. Wr
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from baselines import masked_script, released_procedure
 from environment import SHARED, environment, median, seconds, write
+from ranking_memory import mbert_sample, mbert_shape
 from scipy.stats import spearmanr
 from torch.nn.functional import linear
-from transformers import BertConfig, BertForTokenClassification, BertTokenizer, PreTrainedModel
+from transformers import BertForTokenClassification, PreTrainedModel
 
 from polyhead.batching import Batch, padding_share, scoring_batches, training_batches
 from polyhead.checkpoint import load_tagger, load_tokenizer
@@ -44,16 +43,14 @@ TARGETS = {"released": {"bf16": 25, "fp32": 10}, "script": {"bf16": 7, "fp32": 3
 def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
-    if options.memory:
-        print(json.dumps(memory_of_ranking(options.memory, options.sentences, options.seed)))
-        return
+    precisions: list[Precision] = ["bf16", "fp32"] if has_bf16_units(torch.device("cpu")) else ["fp32"]
+    memory = {p: _in_fresh_process(p, options) for p in precisions}
     encoded, model = mbert_sample(options.sentences, options.seed), mbert_shape(options.seed)
     sorted_batches = scoring_batches(encoded, pad_id=0)
     in_file_order = {
         "released": list(training_batches(encoded, pad_id=0, batch_size=8, order="file", seed=0, epoch=0, pad_to=256)),
         "script": list(training_batches(encoded, pad_id=0, batch_size=32, order="file", seed=0, epoch=0)),
     }
-    precisions: list[Precision] = ["bf16", "fp32"] if has_bf16_units(torch.device("cpu")) else ["fp32"]
     scores: dict[Precision, HeadScores] = {}
     rows: dict[str, dict[str, object]] = {}
 
@@ -105,23 +102,11 @@ def main() -> None:
         "floor": {p: floor(sorted_batches, p, rows[f"polyhead {p}"]) for p in precisions},
         "agreement_bf16_fp32": agreement,
         "bf16_may_be_default": bool(agreement) and all(_agrees(row) for row in agreement.values()),
-        "memory": {p: _in_fresh_process(p, options) for p in precisions},
+        "memory": memory,
     }
     path = write("ranking-quick" if options.quick else "ranking", content)
     print(json.dumps({key: content[key] for key in ("speed_up", "floor", "agreement_bf16_fp32", "memory")}, indent=1))
     print(f"written to {path}", file=sys.stderr)
-
-
-def mbert_sample(n: int, seed: int) -> Encoded:
-    data = open_corpus("ud/en_ewt", "dev", root=SHARED / "data")
-    chosen = np.sort(np.random.default_rng(seed).choice(len(data.sentences), n, replace=False))
-    tokenizer = BertTokenizer.from_pretrained(SHARED / "data" / "tokenizers" / "mbert")
-    return encode([data.sentences[i] for i in chosen], tokenizer, label_set(task("pos"), [data]))
-
-
-def mbert_shape(seed: int) -> BertForTokenClassification:
-    torch.manual_seed(seed)
-    return BertForTokenClassification(BertConfig(vocab_size=119_547, num_labels=17, attn_implementation="sdpa")).eval()
 
 
 def speed_up(rows: dict[str, dict[str, object]], name: str, precisions: list[Precision]) -> dict[str, object]:
@@ -184,47 +169,17 @@ def mini_agreement(seed: int, *, quick: bool) -> dict[str, float | str]:
         return encode([sentences[i] for i in chosen], tokenizer, labels)
 
     if not quick:
-        fit(model, encoded(train.sentences, 3000), TrainSpec(epochs=1, seed=seed), pad_id=pad_id)
+        fit(model, encoded(train.sentences, 2000), TrainSpec(epochs=1, seed=seed), pad_id=pad_id)
     batches = scoring_batches(encoded(dev.sentences, 64 if quick else 512), pad_id=pad_id)
     found: dict[Precision, HeadScores] = {p: gradient(model, batches, precision=p) for p in ("bf16", "fp32")}
-    return {**agreement_of(found), "model": "random classifier" if quick else "fine-tuned on 3,000 sentences, one epoch"}
-
-
-def memory_of_ranking(precision: Precision, n: int, seed: int) -> dict[str, float]:
-    """Peak resident memory while ranking minus that of the loaded model, in GB; for a process that does nothing else."""
-    model, batches = mbert_shape(seed), scoring_batches(mbert_sample(n, seed), pad_id=0)
-    loaded = _resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts afresh
-    gradient(model, batches, precision=precision)
-    weights = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**30
-    peak = _resident("VmHWM")
-    return {
-        "loaded_gb": loaded,
-        "peak_gb": peak,
-        "ranking_gb": peak - loaded,
-        "allowed_gb": 0.3 * weights + 1,
-        "process_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-    }
+    return {**agreement_of(found), "model": "random classifier" if quick else "fine-tuned on 2,000 sentences, one epoch"}
 
 
 def _in_fresh_process(precision: Precision, options: argparse.Namespace) -> dict[str, float]:
-    command = [
-        sys.executable,
-        __file__,
-        "--memory",
-        precision,
-        "--sentences",
-        str(options.sentences),
-        "--seed",
-        str(options.seed),
-    ]
+    script = str(Path(__file__).with_name("ranking_memory.py"))
+    command = [sys.executable, script, precision, str(options.sentences), str(options.seed), str(options.threads)]
     found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return found
-
-
-def _resident(field: Literal["VmRSS", "VmHWM"]) -> float:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**20
 
 
 def _median(rows: dict[str, dict[str, object]], name: str) -> float:
@@ -247,7 +202,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sentences", type=int, default=None)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--memory", choices=["bf16", "fp32"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.sentences = options.sentences or (16 if options.quick else 256)
     return options
