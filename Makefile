@@ -20,10 +20,10 @@ demo: setup
 	@SHARED="$(SHARED)" sh scripts/demo.sh
 
 test: setup
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 unit: setup
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: setup
 	$(PY) -m ruff check src tests benchmarks

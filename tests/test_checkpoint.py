@@ -1,6 +1,7 @@
 import copy
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from transformers import (
 from polyhead.architectures import head_mask
 from polyhead.checkpoint import densify, load_tagger, load_tokenizer, save_pruned
 from polyhead.data.labels import LabelSet
+from polyhead.encoding_choice import EncodingChoice, read_choice
 from polyhead.errors import CheckpointError
 from polyhead.heads import HeadId, HeadMask
 from polyhead.loader_hook import install_loader_hook
@@ -233,6 +235,41 @@ def test_the_card(pruned: PreTrainedModel, tmp_path: Path) -> None:
         assert expected in rest
 
 
+@pytest.mark.parametrize("base", ["models/mbert", "mbert", "./mbert", "", "~/mbert"])
+@pytest.mark.parametrize("task", ["pos", ""])
+def test_the_card_does_not_name_a_local_encoder(
+    pruned: PreTrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str, task: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("models/mbert", "mbert"):
+        Path(folder).mkdir(parents=True)
+    page = (save_pruned(pruned, tmp_path / "out", card=ModelCard(base_model=base, task=task)) / "README.md").read_text()
+    assert "base_model" not in page
+    assert "mbert" not in page
+    assert "fine-tuned from a local encoder" in page
+    assert ("`pos`" in page) == bool(task)
+
+
+def test_the_card_of_a_bare_encoder_says_nothing_of_tuning(tmp_path: Path) -> None:
+    page = (save_pruned(tiny_model("bert").bert, tmp_path / "out") / "README.md").read_text()
+    assert "A Transformer encoder with all of its 12 attention heads" in page
+    assert "fine-tuned" not in page
+
+
+CHOICE = EncodingChoice(anchor="first", max_length=64, precision="fp32", words="surface", task="ner")
+
+
+def test_the_encoding_is_recorded_beside_the_model(pruned: PreTrainedModel, saved: Path, tmp_path: Path) -> None:
+    assert read_choice(saved) is None
+    folder = save_pruned(pruned, tmp_path / "model", encoding=CHOICE)
+    assert read_choice(folder) == CHOICE
+    assert torch.equal(logits(AUTO.from_pretrained(folder), INPUTS), logits(pruned, INPUTS))
+    assert read_choice(densify(folder, tmp_path / "dense")) == CHOICE
+    other = replace(CHOICE, anchor="text")
+    assert read_choice(densify(folder, tmp_path / "other", encoding=other)) == other
+    assert read_choice(densify(pruned, tmp_path / "from-model")) is None
+
+
 @pytest.mark.parametrize("source", ["model", "folder"])
 def test_densify(pruned: PreTrainedModel, saved: Path, tmp_path: Path, source: str) -> None:
     before = logits(pruned, INPUTS)
@@ -247,6 +284,19 @@ def test_densify(pruned: PreTrainedModel, saved: Path, tmp_path: Path, source: s
     page = (folder / "README.md").read_text()
     assert "import polyhead" not in page
     assert "set to zero" in page
+
+
+def test_densify_takes_the_tokenizer_along_or_leaves_nothing(pruned: PreTrainedModel, tmp_path: Path) -> None:
+    folder = densify(pruned, tmp_path / "dense", tokenizer=tokenizer())
+    assert load_tokenizer(folder).get_vocab() == tokenizer().get_vocab()
+
+    class Unwritable:
+        def save_pretrained(self, folder: Path) -> None:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        densify(pruned, tmp_path / "none", tokenizer=Unwritable())
+    assert [path.name for path in tmp_path.iterdir()] == ["dense"]
 
 
 def test_a_folder_that_holds_something_is_not_overwritten(pruned: PreTrainedModel, saved: Path, tmp_path: Path) -> None:

@@ -1,8 +1,17 @@
 import pytest
 import torch
+from training_case import N_LABELS, PAD, tiny_encoded, tiny_model
 
-from polyhead.devices import autocast, has_bf16_units, pick_device, pick_precision
+from polyhead.batching import scoring_batches
+from polyhead.config import TrainSpec
+from polyhead.data.labels import LabelSet
+from polyhead.devices import attention_kernel, autocast, has_bf16_units, pick_device, pick_precision
 from polyhead.errors import SettingError
+from polyhead.heads import HeadMask
+from polyhead.importance.methods import score_heads
+from polyhead.inference import predict
+from polyhead.prefix import masked_labels
+from polyhead.training import fit
 
 CPU = torch.device("cpu")
 
@@ -70,3 +79,56 @@ def test_autocast():
         assert layer(torch.ones(1, 2)).dtype == torch.bfloat16
     with autocast(CPU, "fp32"):
         assert layer(torch.ones(1, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("work", "precision", "length", "plain"),
+    [
+        ("fit", "bf16", 192, True),
+        ("fit", "fp32", 192, True),
+        ("fit", "fp32", 193, False),
+        ("score", "bf16", 192, True),
+        ("score", "bf16", 193, False),
+        ("score", "fp32", 16, False),
+        ("predict", "bf16", 16, False),
+        ("predict", "fp32", 16, False),
+    ],
+)
+def test_attention_takes_the_faster_kernel(work, precision, length, plain):
+    before = torch.backends.cuda.flash_sdp_enabled()
+    with attention_kernel(CPU, length, precision, work=work):
+        assert torch.backends.cuda.flash_sdp_enabled() == (before and not plain)
+        assert torch.backends.cuda.math_sdp_enabled()
+    with attention_kernel(torch.device("cuda"), length, precision, work=work):
+        assert torch.backends.cuda.flash_sdp_enabled() == before
+    assert torch.backends.cuda.flash_sdp_enabled() == before
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_every_pass_over_a_model_asks_for_its_kernel(monkeypatch, precision):
+    asked = set()
+
+    def note(device, length, in_precision, *, work):
+        asked.add((work, in_precision, 0 < length < 32))
+        return attention_kernel(device, length, in_precision, work=work)
+
+    for module in ("training", "inference", "prefix", "importance.scoring"):
+        monkeypatch.setattr(f"polyhead.{module}.attention_kernel", note)
+
+    def works():
+        found, rest = {work for work, *_ in asked}, {tuple(rest) for _, *rest in asked}
+        asked.clear()
+        assert rest == {(precision, True)}
+        return found
+
+    model, encoded = tiny_model(), tiny_encoded(6)
+    batches, labels = scoring_batches(encoded, pad_id=PAD), LabelSet(tuple("ABCDE"[:N_LABELS]))
+    fit(model, encoded, TrainSpec(epochs=1, precision=precision), pad_id=PAD, device=CPU)
+    assert works() == {"fit"}
+    predict(model, encoded, pad_id=PAD, labels=labels, device=CPU, precision=precision)
+    assert works() == {"predict"}
+    masked_labels(model, batches, [HeadMask.full(2, 2)], encoded.words_per_sentence, precision=precision)
+    assert works() == {"predict"}
+    for method in ("gradient", "weight-gradient"):
+        score_heads(method, model, batches, precision=precision)
+        assert works() == {"score"}

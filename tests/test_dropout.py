@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -75,3 +78,23 @@ def test_p_of_zero_and_one_are_left_to_torch():
     model = nn.Sequential(nn.Dropout(0.0), nn.Dropout(1.0), nn.Dropout(0.2))
     with cheap_dropout(model):
         assert [type(module) for module in model] == [nn.Dropout, nn.Dropout, BitDropout]
+
+
+def test_a_compiled_model_keeps_its_own():
+    model = nn.Sequential(torch.compile(nn.Sequential(nn.Dropout(0.2)), backend="eager"))
+    with cheap_dropout(model):
+        assert not any(isinstance(module, BitDropout) for module in model.modules())
+
+
+def test_the_compiler_is_not_imported_to_see_that_nothing_was_compiled():
+    code = """
+import sys
+from torch import nn
+from polyhead.dropout import BitDropout, cheap_dropout
+model = nn.Sequential(nn.Dropout(0.2))
+with cheap_dropout(model):
+    assert type(model[0]) is BitDropout
+assert "torch._dynamo" not in sys.modules
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr

@@ -2,17 +2,19 @@
 
 import copy
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 from polyhead.architectures import attention_sites
 from polyhead.errors import ArchitectureError, SettingError
-from polyhead.gates import gated
+from polyhead.gates import _all_ones, gated
 from polyhead.heads import HeadMask
 from polyhead.pruning import prune
 
@@ -31,11 +33,84 @@ def test_layers_that_a_mask_leaves_alone_have_no_hook(model: PreTrainedModel) ->
         assert n_hooks(model) == 0
     with gated(model, MASKS["one-head"]):
         assert n_hooks(model) == 1
-    with gated(model, torch.ones(3, 4)):
-        assert n_hooks(model) == 0
-    with gated(model, torch.ones(3, 4, requires_grad=True)):
-        assert n_hooks(model) == 3
+    # a tensor may be written to inside the block
+    with gated(model, torch.ones(3, 4)), gated(model, torch.ones(3, 4, dtype=torch.bool)):
+        assert n_hooks(model) == 6
     assert n_hooks(model) == 0
+
+
+def written(gates: torch.Tensor, how: str, *, keep: torch.Tensor) -> None:
+    with torch.no_grad():
+        if how == "in place":
+            gates.mul_(keep) if gates.is_floating_point() else gates.logical_and_(keep)
+        elif how == "numpy":
+            gates.detach().numpy()[~keep.numpy()] = 0
+        else:
+            gates.data[~keep] = 0
+
+
+@pytest.mark.parametrize("how", ["in place", "numpy", "data"])
+@pytest.mark.parametrize("kind", ["plain", "trained", "bool", "inference"])
+def test_gates_of_one_that_are_changed_inside_the_block_take_effect(model: PreTrainedModel, kind: str, how: str) -> None:
+    inputs, keep = tiny_inputs(), torch.tensor(MASKS["uneven"].keep)
+    with torch.inference_mode(kind == "inference"):
+        gates = torch.ones(3, 4, dtype=torch.bool if kind == "bool" else torch.float64)
+    with gated(model, keep):
+        expected = logits(model, inputs)
+    plain = logits(model, inputs)
+    with gated(model, gates.requires_grad_() if kind == "trained" else gates):
+        assert torch.equal(logits(model, inputs), plain)
+        with torch.inference_mode(kind == "inference"):
+            written(gates, how, keep=keep)
+        assert torch.allclose(logits(model, inputs), expected, atol=1e-12)
+        if kind == "trained":
+            (found,) = torch.autograd.grad(model(**inputs).logits.square().sum(), gates)
+            assert (found != 0).any(dim=1).all()
+        with torch.inference_mode(kind == "inference"):
+            gates.data.fill_(1)
+        assert torch.equal(logits(model, inputs), plain)
+
+
+class Elsewhere(TorchFunctionMode):
+    """Tensors say that they lie on a GPU; looks at their values are counted."""
+
+    looks = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.device.__get__:  # type: ignore[attr-defined]
+            return torch.device("cuda")
+        self.looks += func is torch.Tensor.__bool__
+        return func(*args, **(kwargs or {}))
+
+
+def test_on_a_gpu_the_values_are_fetched_on_entry_and_after_a_write_alone() -> None:
+    gates, kept = torch.ones(3, 4), torch.tensor([0, 1])
+    with Elsewhere() as mode:
+        look = _all_ones(gates, 1, kept)
+        assert mode.looks == 1
+        assert look()
+        assert look()
+        assert mode.looks == 1
+        gates[1, 3] = 0
+        assert look()
+        gates[1, 1] = 0
+        assert not look()
+        assert not look()
+        assert mode.looks == 3
+
+
+def test_gates_that_leave_one_have_the_gradient_of_where_they_are(model: PreTrainedModel) -> None:
+    inputs = tiny_inputs()
+    updated, fresh = torch.ones(3, 4, dtype=torch.float64), torch.full((3, 4), 0.5, dtype=torch.float64)
+    found = []
+    with gated(model, updated.requires_grad_()):
+        model(**inputs)
+        with torch.no_grad():
+            updated.fill_(0.5)
+        found += torch.autograd.grad(model(**inputs).logits.square().sum(), updated)
+    with gated(model, fresh.requires_grad_()):
+        found += torch.autograd.grad(model(**inputs).logits.square().sum(), fresh)
+    assert torch.equal(*found)
 
 
 def test_boolean_gates_do_what_the_mask_does(model: PreTrainedModel) -> None:

@@ -34,6 +34,19 @@ def test_same_logits_and_gradients_with_fewer_rows():
     assert model.get_input_embeddings() is table
 
 
+def test_the_first_row_is_trained_where_the_padding_row_is_not_among_the_seen():
+    ids = torch.tensor([[7, 9, 40]])
+    model = tiny_model(dropout=0.0).eval()
+    assert model.get_input_embeddings().padding_idx == PAD
+    model(ids).logits.sum().backward()
+    gradient = model.get_input_embeddings().weight.grad
+    with seen_rows(model, ids, decay=lambda: 1.0):
+        part = model.get_input_embeddings()
+        model(ids).logits.sum().backward()
+        assert torch.allclose(part.weight.grad, gradient[part.rows])
+        assert part.weight.grad[0].any()
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_rows_come_back_trained_and_the_others_decayed(fails):
     model = tiny_model()

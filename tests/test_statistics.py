@@ -180,14 +180,15 @@ def test_beyond_noise() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(1, 0.3, size=1000)
     assert beyond_noise(rng.normal(3, 0.3, size=1000), noise).low > 0
-    assert not beyond_noise(rng.normal(1.2, 0.3, size=1000), noise).excludes_zero
+    same = beyond_noise(rng.normal(1.2, 0.3, size=1000), noise)
+    assert same.low < 0 < same.high
     with pytest.raises(SettingError, match="equal"):
         beyond_noise(noise[:5], noise)
 
 
 def test_percentiles() -> None:
     interval = percentile_interval(np.arange(101), level=0.9)
-    assert (interval.low, interval.high, interval.excludes_zero) == (pytest.approx(5), pytest.approx(95), True)
+    assert (interval.low, interval.high, interval.level) == (pytest.approx(5), pytest.approx(95), 0.9)
 
 
 def test_correlations_are_scipys_without_the_heads_that_are_gone() -> None:

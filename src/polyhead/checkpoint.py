@@ -6,19 +6,25 @@ from typing import Any, Literal, cast
 
 import torch
 import transformers
-from torch import nn
-from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from polyhead import pruning_record
 from polyhead.architectures import head_mask
 from polyhead.atomic_folder import new_folder
 from polyhead.checkpoint_source import checked_source, quiet, reading
+from polyhead.classification_head import HEAD, new_head, reorder_head
 from polyhead.data.labels import LabelSet
-from polyhead.errors import ArchitectureError, CheckpointError
+from polyhead.encoding_choice import EncodingChoice, read_choice, write_choice
+from polyhead.errors import CheckpointError
 from polyhead.model_card import ModelCard, render_card
 from polyhead.pruning import full_state
-
-HEAD = "classifier"  # the module of a token classifier on top of the encoder, in every family of the table
 
 
 def save_pruned(
@@ -27,9 +33,10 @@ def save_pruned(
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     card: ModelCard | None = None,
+    encoding: EncodingChoice | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """The folder, written whole or not at all: weights, config with the record of removed heads, tokenizer and README.md.
+    """The folder, written whole or not at all: weights, config with the record of removed heads, tokenizer, README.md.
 
     After `import polyhead`, `AutoModelForTokenClassification.from_pretrained(folder)` gives the same logits bit for bit, as an
     ordinary, trainable model. Without polyhead the load raises for mismatched shapes; with `ignore_mismatched_sizes=True` it
@@ -42,6 +49,7 @@ def save_pruned(
         folder: New or empty, unless `overwrite`.
         tokenizer: Saved beside the model.
         card: What README.md says beyond the removed heads.
+        encoding: How the model was trained to read text, for `polyhead.json`; `encoding_choice.read_choice` gives it back.
         overwrite: Replace a folder that holds something, once the new one is complete.
 
     Raises:
@@ -50,10 +58,24 @@ def save_pruned(
     """
     model, folder = _unwrapped(model), Path(folder)
     page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
+    return _write(model, folder, page, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
+
+
+def _write(
+    model: PreTrainedModel,
+    folder: Path,
+    page: str,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None,
+    encoding: EncodingChoice | None,
+    overwrite: bool,
+) -> Path:
     with new_folder(folder, overwrite=overwrite) as fresh, quiet():
         model.save_pretrained(fresh)
         if tokenizer is not None:
             tokenizer.save_pretrained(fresh)
+        if encoding is not None:
+            write_choice(encoding, fresh)
         (fresh / "README.md").write_text(page, encoding="utf-8")
     return folder
 
@@ -62,39 +84,36 @@ def densify(
     model_or_folder: PreTrainedModel | str | Path,
     folder: str | Path,
     *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
     card: ModelCard | None = None,
+    encoding: EncodingChoice | None = None,
     overwrite: bool = False,
 ) -> Path:
     """The folder, holding the same model at full shape with zeros at the pruned places: it loads anywhere, without polyhead.
 
     Logits agree to 1e-5 in float32; nothing becomes smaller or faster. The model given is not changed. From a folder the
-    tokenizer is taken along.
+    tokenizer and the record of its encoding are taken along, unless others are given.
 
     Raises:
         CheckpointError: As `save_pruned`; or the folder to read is no checkpoint.
         ArchitectureError: As `save_pruned`.
     """
-    tokenizer = None
     if isinstance(model_or_folder, PreTrainedModel) or hasattr(model_or_folder, "_orig_mod"):
         model = _unwrapped(cast(PreTrainedModel, model_or_folder))
     else:
         model = load_saved(str(model_or_folder))
-        if (Path(model_or_folder) / "tokenizer_config.json").is_file():
+        if tokenizer is None and (Path(model_or_folder) / "tokenizer_config.json").is_file():
             tokenizer = load_tokenizer(model_or_folder)
+        encoding = encoding or read_choice(model_or_folder)
     mask, folder = head_mask(model), Path(folder)
     config = copy.deepcopy(model.config)
     if hasattr(config, pruning_record.KEY):
         delattr(config, pruning_record.KEY)
     with torch.device("meta"):
         full = type(model)(config)
+    full.load_state_dict(full_state(model), assign=True)
     page = render_card(card or ModelCard(), mask, name=folder.absolute().name, auto_class=_auto_class(model), dense=True)
-    with new_folder(folder, overwrite=overwrite) as fresh, quiet():
-        full.load_state_dict(full_state(model), assign=True)
-        full.save_pretrained(fresh)
-        if tokenizer is not None:
-            tokenizer.save_pretrained(fresh)
-        (fresh / "README.md").write_text(page, encoding="utf-8")
-    return folder
+    return _write(full, folder, page, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
 
 
 def load_tagger(
@@ -122,7 +141,7 @@ def load_tagger(
     """
     name = checked_source(name)
     config = reading(name, lambda: AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
-    stored = _stored_labels(config)
+    stored = classifier_labels(config)
     if labels is None and stored is None:
         raise CheckpointError(f"{name}: has no token-classification head ({config.architectures}); fine-tune it first")
     keep = stored is not None and (labels is None or set(stored) == set(labels.names))
@@ -153,10 +172,21 @@ def load_tagger(
             f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; the checkpoint is incomplete"
         )
     if not keep:
-        _new_head(model, seed)
+        new_head(model, seed)
     elif labels is not None and stored != labels.names:
-        _reorder_head(model, cast(tuple[str, ...], stored), labels.names)
+        reorder_head(model, cast(tuple[str, ...], stored), labels.names)
     return model
+
+
+def load_config(name: str | Path, *, revision: str | None = None) -> PretrainedConfig:
+    """The config of a folder or hub id; no weights are read.
+
+    Raises:
+        CheckpointError: Nothing there, or no config that Transformers can read.
+    """
+    name = checked_source(name, weights=False)
+    config: PretrainedConfig = reading(name, lambda: AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
+    return config
 
 
 def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -172,37 +202,11 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
-def _stored_labels(config: Any) -> tuple[str, ...] | None:
+def classifier_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
+    """The labels of the token classifier that a checkpoint was saved with, in the order of its outputs; None if it has none."""
     if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
         return None
     return tuple(str(config.id2label[i]) for i in range(config.num_labels))
-
-
-def _classifier(model: PreTrainedModel) -> nn.Linear:
-    head = getattr(model, HEAD, None)
-    if not isinstance(head, nn.Linear):
-        raise ArchitectureError(f"{type(model).__name__}: its {HEAD!r} is a {type(head).__name__}; expected torch.nn.Linear")
-    return head
-
-
-def _new_head(model: PreTrainedModel, seed: int | None) -> None:
-    head = _classifier(model)
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        head.weight.normal_(0.0, getattr(model.config, "initializer_range", 0.02), generator=generator)
-        if head.bias is not None:
-            head.bias.zero_()
-
-
-def _reorder_head(model: PreTrainedModel, stored: tuple[str, ...], wanted: tuple[str, ...]) -> None:
-    head = _classifier(model)
-    order = torch.tensor([stored.index(label) for label in wanted])
-    with torch.no_grad():
-        head.weight.copy_(head.weight[order].clone())
-        if head.bias is not None:
-            head.bias.copy_(head.bias[order].clone())
-    model.config.id2label = dict(enumerate(wanted))
-    model.config.label2id = {label: i for i, label in enumerate(wanted)}
 
 
 def _unwrapped(model: PreTrainedModel) -> PreTrainedModel:

@@ -1,6 +1,5 @@
 """Reading checkpoints through Transformers with one-line errors and no noise."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +10,9 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from polyhead.errors import CheckpointError, PolyheadError
+from polyhead.hub_ids import is_hub_id
 
 T = TypeVar("T")
-
-HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
 
 
 def checked_source(name: str | Path, *, weights: bool = True) -> str:
@@ -41,7 +39,7 @@ def checked_source(name: str | Path, *, weights: bool = True) -> str:
         return str(path)
     if path.exists():
         raise CheckpointError(f"{name}: is a file; expected a folder written by save_pretrained, or a hub id")
-    if isinstance(name, Path) or not HUB_ID.fullmatch(name):
+    if isinstance(name, Path) or not is_hub_id(name):
         raise CheckpointError(
             f"{name}: no such folder; expected a folder written by save_pretrained, or a hub id such as org/name"
         )

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import numpy as np
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from polyhead.errors import SettingError
+from polyhead.plain_values import plain
 
 T = TypeVar("T")
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -76,7 +76,7 @@ class TrainSpec:
         batch_size: Sentences in an optimiser step.
         learning_rate: Peak of the linear schedule; None picks it by the model's width, see `rate_for`.
         weight_decay: AdamW's, on weight matrices alone: not on biases and norms.
-        warmup: Annotated[float, Field(ge=0, le=1)] of the steps in which the rate rises.
+        warmup: Share of the steps in which the rate rises, 0 to 1.
         clip: Largest gradient norm.
         max_length: Pieces in a window, special tokens included.
         order: `buckets` shuffles batches of similar length, `shuffled` shuffles sentences, `file` keeps the file's order.
@@ -160,13 +160,21 @@ def load_spec(path: Path, kind: type[T] = Spec) -> T:  # type: ignore[assignment
     Raises:
         SettingError: The file is missing or is not TOML, an option is unknown (the nearest name is given) or a value not allowed.
     """
+    return spec_from(kind, read_toml(path), where=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises:
+        SettingError: The file is missing, cannot be read or is not TOML.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror or error}); expected a TOML file of settings") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also UnicodeDecodeError, and a number of too many digits
         raise SettingError(f"{path}: is not TOML ({error})") from None
-    return spec_from(kind, values, where=str(path))
 
 
 def spec_from(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
@@ -228,23 +236,3 @@ def fingerprint(obj: object) -> str:
     except ValueError as error:
         raise SettingError(f"a fingerprint needs finite numbers ({error})") from None
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
-
-
-def plain(obj: object) -> object:
-    """What JSON can hold of `obj`: dataclasses and mappings as dicts, sequences and arrays as lists, sets sorted."""
-    match obj:
-        case None | bool() | int() | str() | float():
-            return obj
-        case Path():
-            return obj.as_posix()
-        case np.generic() | np.ndarray():
-            return obj.tolist()
-        case Mapping():
-            return {str(key): plain(value) for key, value in obj.items()}
-        case list() | tuple():
-            return [plain(item) for item in obj]
-        case set() | frozenset():
-            return sorted((plain(item) for item in obj), key=lambda item: json.dumps(item, sort_keys=True))
-    if is_dataclass(obj) and not isinstance(obj, type):
-        return {item.name: plain(getattr(obj, item.name)) for item in fields(obj)}
-    raise SettingError(f"{type(obj).__name__} has no JSON form: give plain values, dataclasses or arrays")

@@ -4,10 +4,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyhead.errors import SettingError
 
 Precision = Literal["bf16", "fp32"]
+Work = Literal["fit", "score", "predict"]
+_SHORT = 192
 
 
 def _n_devices(kind: str) -> int:
@@ -68,4 +71,22 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     """A context in which matrix products run in `precision`; nothing is changed under `fp32`."""
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def attention_kernel(device: torch.device, length: int, precision: Precision, *, work: Work) -> AbstractContextManager[None]:
+    """A context in which attention takes the faster of torch's two ways on a CPU; elsewhere torch's own choice stands.
+
+    Args:
+        device: Where the model is.
+        length: Tokens in a row of the batch, padding included.
+        precision: Of the matrix products.
+        work: `fit` and `score` run a backward pass through attention, `predict` none; `score` has dropout off.
+    """
+    # Measured on a CPU, forward and back: in bf16 plain products take a fifth of the fused kernel's time at 16 to 64 tokens, and
+    # as long at about 200; in float32 the two are close, and a training takes the way that torch itself takes under attention's
+    # dropout. Forward alone the fused kernel is the faster one at every length, by two to eight times.
+    plain = {"fit": True, "score": precision == "bf16", "predict": False}[work]
+    if device.type == "cpu" and length <= _SHORT and plain:
+        return sdpa_kernel(SDPBackend.MATH)  # type: ignore[no-any-return]
     return nullcontext()

@@ -1,5 +1,6 @@
 """Dropout whose random bits are cheap on a CPU, seeded for each step by itself."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -78,6 +79,11 @@ def cheap_dropout(model: nn.Module) -> Iterator[RandomBits]:
 
 def _fits(model: nn.Module) -> bool:
     on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    compiled = any(isinstance(m, torch._dynamo.OptimizedModule) or m._compiled_call_impl for m in model.modules())
     recomputed = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())
-    return on_cpu and not compiled and not recomputed
+    return on_cpu and not recomputed and not _compiled(model)
+
+
+def _compiled(model: nn.Module) -> bool:
+    if "torch._dynamo" not in sys.modules:  # then nothing can have been compiled, and importing it takes seconds
+        return False
+    return any(isinstance(m, torch._dynamo.OptimizedModule) or m._compiled_call_impl for m in model.modules())

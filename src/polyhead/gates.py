@@ -13,7 +13,7 @@ from polyhead.architectures import AttentionSite, attention_sites, full_mask
 from polyhead.errors import SettingError
 from polyhead.heads import HeadMask
 
-Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]
+Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]
 
 
 @contextmanager
@@ -28,7 +28,8 @@ def gated(model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | No
     Args:
         model: Any family of `ARCHITECTURES`, pruned or not, also compiled.
         gates: A mask (False = 0), or numbers or booleans of shape `[layers, heads]`; `[sentences, layers, heads]` for a
-            gate row per sentence; `[sentences, positions, layers, heads]` for a gate on every token.
+            gate row per sentence; `[sentences, positions, layers, heads]` for a gate on every token. A tensor is read anew in
+            every forward pass, so it may be changed in place inside the block.
         rows: int64 `[batch rows]`, the sentence of each row of the batch; default: as many sentences as rows, in order.
 
     Raises:
@@ -36,14 +37,17 @@ def gated(model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | No
         ArchitectureError: The family has no row in `ARCHITECTURES`.
     """
     sites = attention_sites(model)
+    mask: HeadMask | None = None
     if isinstance(gates, HeadMask):
-        gates = torch.from_numpy(gates.keep.copy())
+        mask, gates = gates, torch.from_numpy(gates.keep.copy())
     _check(gates, rows, full_mask(model))
     with ExitStack() as stack:
         if "torch._dynamo" in sys.modules:  # else nothing can have been compiled, and importing it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for site in sites:
-            if site.kept and (hook := _hook(site, gates, rows)) is not None:
+            # nobody can change a mask inside the block, so a layer that it leaves alone needs no hook
+            if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):
+                hook = _mask_hook(site, gates, rows) if gates.dtype == torch.bool else _number_hook(site, gates, rows)
                 stack.callback(site.output.register_forward_pre_hook(hook).remove)
         yield
 
@@ -66,17 +70,14 @@ def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
         raise SettingError(f"rows from {int(rows.min())} to {int(rows.max())}: gates has rows 0..{gates.shape[0] - 1}")
 
 
-def _hook(site: AttentionSite, gates: Tensor, rows: Tensor | None) -> Hook | None:
-    if gates.dtype == torch.bool:
-        keep = gates[..., site.layer, :][..., list(site.kept)]
-        return None if bool(keep.all()) else _mask_hook(site, keep, rows)
+def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None) -> Hook:
     kept = torch.tensor(site.kept, device=gates.device)
-    with torch.no_grad():
-        ones = bool((gates[..., site.layer, :].index_select(-1, kept) == 1).all())
-    if ones and not gates.requires_grad:
-        return None
+    all_ones = _all_ones(gates, site.layer, kept)
 
-    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        ones = all_ones()
+        if ones and not gates.requires_grad:
+            return None
         z = args[0]
         # chosen here and not once per block: every recomputation under gradient checkpointing needs a graph of its own
         chosen = gates[..., site.layer, :].index_select(-1, kept).to(torch.promote_types(gates.dtype, torch.float32))
@@ -87,11 +88,33 @@ def _hook(site: AttentionSite, gates: Tensor, rows: Tensor | None) -> Hook | Non
     return hook
 
 
-def _mask_hook(site: AttentionSite, keep: Tensor, rows: Tensor | None) -> Hook:
-    columns = keep.repeat_interleave(site.head_dim, dim=-1)
+def _all_ones(gates: Tensor, layer: int, kept: Tensor) -> Callable[[], bool]:
+    """A function that says whether a layer's gates are all one now: the block may have written to them since it began.
+
+    A look takes microseconds on a CPU. Elsewhere it waits for all work in the queue, so there only a write, which torch counts
+    in the tensor's version, makes it look again.
+    """
+    seen: tuple[int | None, bool] = (None, False)
+
+    def look() -> bool:
+        nonlocal seen
+        version = None if gates.device.type == "cpu" or gates.is_inference() else gates._version
+        if version is None or version != seen[0]:
+            with torch.no_grad():
+                seen = (version, bool((gates[..., layer, :].index_select(-1, kept) == 1).all()))
+        return seen[1]
+
+    if gates.device.type != "cpu":
+        look()
+    return look
+
+
+def _mask_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None) -> Hook:
+    kept = torch.tensor(site.kept, device=gates.device)
 
     def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         z = args[0]
+        columns = gates[..., site.layer, :].index_select(-1, kept).repeat_interleave(site.head_dim, dim=-1)
         return (z * _of_rows(columns.to(z.device), rows, z), *args[1:])
 
     return hook

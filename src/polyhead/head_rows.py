@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from polyhead.errors import DataFormatError
 from polyhead.head_checks import check_schema
+from polyhead.numerals import whole_number
 
 BANNER: Final = "# polyhead scores schema"
 # Far above any encoder's; a stray large number must not ask for a matrix that fills the memory.
@@ -44,7 +45,8 @@ def read_rows(path: Path, text: str) -> Rows:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.startswith(BANNER):
             schema, _, name = line.removeprefix(BANNER).strip().partition(" method=")
-            check_schema(path, number, int(schema) if schema.isdecimal() else schema)
+            known = whole_number(schema)
+            check_schema(path, number, schema[:40] if known is None else known)
             method = name or method
             facts_line = number + 1
         elif line.startswith("# {") and number == facts_line > 1:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polyhead.errors import SettingError
+from polyhead.numerals import whole_number
 
 Normalisation = Literal["none", "paper"]
 
@@ -33,10 +34,11 @@ class HeadId:
         >>> HeadId.parse("3.5")
         HeadId(layer=3, head=5)
         """
-        layer, dot, head = text.strip().partition(".")
-        if not (dot and layer.isascii() and layer.isdigit() and head.isascii() and head.isdigit()):
-            raise SettingError(f"head {text!r}: expected LAYER.HEAD with 0-based numbers, for example 3.5")
-        return cls(int(layer), int(head))
+        layer, head = (whole_number(part) for part in text.strip().partition(".")[::2])
+        if layer is None or head is None:
+            shown = repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
+            raise SettingError(f"head {shown}: expected LAYER.HEAD with 0-based numbers, for example 3.5")
+        return cls(layer, head)
 
     def __str__(self) -> str:
         return f"{self.layer}.{self.head}"
@@ -136,7 +138,7 @@ class HeadScores:
         n: Number of units (sentences) that `total` sums over.
         languages: Languages of the data, in order.
         model: Name or folder of the model.
-        data_hash: sha256 over the data files' own hashes.
+        data_hash: Fingerprint or sha256 of the data: of the file, or over the hashes of several.
         seconds: Wall-clock time spent.
         forward_passes: Full-data forward passes spent.
         backward_passes: Full-data backward passes spent.

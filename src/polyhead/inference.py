@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.batching import Batch, scoring_batches
+from polyhead.batching import scoring_batches
 from polyhead.data.labels import LabelSet
-from polyhead.devices import Precision, autocast
+from polyhead.devices import Precision, attention_kernel, autocast
 from polyhead.encoding import Encoded, join
 from polyhead.gates import gated
 from polyhead.heads import HeadMask
 from polyhead.metrics import score, sentence_counts
+from polyhead.predictions import no_labels, place_labels
 from polyhead.progress import Progress, Silent
 from polyhead.tasks import Task
 
@@ -80,32 +81,22 @@ def predict(
     """
     watch = progress or Silent()
     batches = scoring_batches(encoded, pad_id=pad_id, budget=budget)
-    ids = [np.full(n, -1, dtype=np.int64) for n in encoded.words_per_sentence]
+    ids = no_labels(encoded.words_per_sentence)
     was_training = model.training
     model.to(device).eval()
     watch.start(len(batches), "predict")
     try:
         with torch.inference_mode(), gated(model, mask) if mask is not None else nullcontext(), autocast(device, precision):
             for batch in batches:
-                _fill(ids, batch, _best(model, batch.to(device)))
+                here = batch.to(device)
+                with attention_kernel(device, here.input_ids.shape[1], precision, work="predict"):
+                    logits = model(input_ids=here.input_ids, attention_mask=here.attention_mask).logits
+                place_labels(ids, batch, logits)
                 watch.advance(1)
     finally:
         watch.stop()
         model.train(was_training)
     return [[labels.names[i] for i in sentence] for sentence in ids]
-
-
-def _best(model: PreTrainedModel, batch: Batch) -> NDArray[np.int64]:
-    """Id of the highest logit at every anchor of the batch."""
-    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
-    best: NDArray[np.int64] = logits[batch.anchor_rows, batch.anchor_columns].argmax(dim=-1).cpu().numpy()
-    return best
-
-
-def _fill(ids: list[NDArray[np.int64]], batch: Batch, best: NDArray[np.int64]) -> None:
-    owners = batch.rows[batch.anchor_rows].tolist()
-    for owner, word, label in zip(owners, batch.anchor_words.tolist(), best.tolist(), strict=True):
-        ids[batch.sentences[owner]][word] = label
 
 
 def evaluate(

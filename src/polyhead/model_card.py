@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polyhead.heads import HeadMask
+from polyhead.hub_ids import is_local
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ModelCard:
     """What the maker of a checkpoint knows about it; empty fields are left out of the page.
 
     Attributes:
-        base_model: Hub id or name of the encoder that was fine-tuned.
+        base_model: Hub id of the encoder that was fine-tuned; for a folder, or if empty, the page says "a local encoder".
         task: Name of the task, such as `pos`.
         languages: BCP-47 codes of the training data.
         training_data: Corpora and splits trained on.
@@ -63,7 +64,7 @@ def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, 
         auto_class: Class of Transformers that loads the model.
         dense: The folder holds full-shape weights with zeros at the pruned places.
     """
-    parts = [_front_matter(card), f"# {name}\n", _summary(card, mask, dense), _loading(name, auto_class, mask, dense)]
+    parts = [_front_matter(card), f"# {name}\n", _summary(card, mask, auto_class, dense), _loading(name, auto_class, mask, dense)]
     if mask.n_pruned:
         parts.append(_heads(mask))
     facts = {"Trained on": ", ".join(card.training_data), "Ranking": card.ranking, "Number of heads": card.choice}
@@ -83,7 +84,7 @@ def _front_matter(card: ModelCard) -> str:
     lines = ["---", "library_name: transformers", "pipeline_tag: token-classification"]
     if card.license:
         lines.append(f"license: {json.dumps(card.license)}")
-    if card.base_model and not card.base_model.startswith((".", "/", "~")):
+    if not is_local(card.base_model):
         lines.append(f"base_model: {json.dumps(card.base_model)}")
     if languages:
         lines += ["language:", *(f"- {json.dumps(code)}" for code in languages)]
@@ -91,13 +92,22 @@ def _front_matter(card: ModelCard) -> str:
     return "\n".join([*lines, "tags:", *(f"- {json.dumps(tag)}" for tag in tags), "---", ""])
 
 
-def _summary(card: ModelCard, mask: HeadMask, dense: bool) -> str:
-    what = f"{card.base_model or 'A Transformer encoder'}{f', fine-tuned for `{card.task}`,' if card.task else ''}"
+def _summary(card: ModelCard, mask: HeadMask, auto_class: str, dense: bool) -> str:
+    what = f"{_what(card, auto_class)} with"
     total = mask.n_layers * mask.n_heads
     if not mask.n_pruned:
-        return f"{what} with all of its {total} attention heads; none was pruned.\n"
+        return f"{what} all of its {total} attention heads; none was pruned.\n"
     how = "set to zero in matrices of full size" if dense else "removed for good"
-    return f"{what} with {mask.n_pruned} of its {total} attention heads {how} by polyhead.\n"
+    return f"{what} {mask.n_pruned} of its {total} attention heads {how} by polyhead.\n"
+
+
+def _what(card: ModelCard, auto_class: str) -> str:
+    # a folder's name means nothing to a reader, and as a link on the Hub it could point to someone else's model
+    if not is_local(card.base_model):
+        return f"{card.base_model}, fine-tuned for `{card.task}`," if card.task else card.base_model
+    if not card.task and auto_class == "AutoModel":
+        return "A Transformer encoder"
+    return f"A model{f' for `{card.task}`' if card.task else ''}, fine-tuned from a local encoder,"
 
 
 def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:

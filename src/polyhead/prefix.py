@@ -12,9 +12,10 @@ from transformers import PreTrainedModel
 
 from polyhead.architectures import AttentionSite, attention_sites
 from polyhead.batching import Batch
-from polyhead.devices import Precision, autocast
+from polyhead.devices import Precision, attention_kernel, autocast
 from polyhead.gates import gated
 from polyhead.heads import HeadMask
+from polyhead.predictions import no_labels, place_labels
 from polyhead.progress import Progress, Silent
 
 
@@ -41,7 +42,7 @@ def masked_labels(
         progress: Told of every batch.
     """
     watch = progress or Silent()
-    ids = [[np.full(n, -1, dtype=np.int64) for n in words_per_sentence] for _ in masks]
+    ids = [no_labels(words_per_sentence) for _ in masks]
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
@@ -50,11 +51,9 @@ def masked_labels(
         with torch.inference_mode(), autocast(device, precision):
             for batch in batches:
                 here = batch.to(device)
-                for place, logits in enumerate(masked_logits(model, here, masks)):
-                    best = logits[here.anchor_rows, here.anchor_columns].argmax(dim=-1).cpu().numpy()
-                    owners = batch.rows[batch.anchor_rows].tolist()
-                    for owner, word, label in zip(owners, batch.anchor_words.tolist(), best.tolist(), strict=True):
-                        ids[place][batch.sentences[owner]][word] = label
+                with attention_kernel(device, here.input_ids.shape[1], precision, work="predict"):
+                    for place, logits in enumerate(masked_logits(model, here, masks)):
+                        place_labels(ids[place], batch, logits)
                 watch.advance(1)
     finally:
         watch.stop()

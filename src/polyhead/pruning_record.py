@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from polyhead.errors import CheckpointError
 from polyhead.heads import HeadId, HeadMask
+from polyhead.numerals import whole_number
 
 KEY = "quantization_config"
 METHOD = "polyhead"
@@ -63,14 +64,15 @@ def read_record(record: object, *, where: str = KEY) -> HeadMask:
         raise CheckpointError(f"{where}: pruned_heads is {pruned!r}; expected an object of layer to list of heads")
     heads: set[HeadId] = set()
     for layer, listed in pruned.items():
-        if not (isinstance(layer, str) and layer.isascii() and layer.isdigit() and int(layer) < n_layers):
-            raise CheckpointError(f"{where}: pruned_heads has layer {layer!r}; expected 0..{n_layers - 1}")
+        number = whole_number(layer) if isinstance(layer, str) else None
+        if number is None or number >= n_layers:
+            raise CheckpointError(f"{where}: pruned_heads has layer {str(layer)[:40]!r}; expected 0..{n_layers - 1}")
         if not isinstance(listed, list | tuple):
             raise CheckpointError(f"{where}: pruned_heads of layer {layer} is {listed!r}; expected a list of heads")
         for head in listed:
             if type(head) is not int or not 0 <= head < n_heads:
                 raise CheckpointError(f"{where}: pruned_heads of layer {layer} has head {head!r}; expected 0..{n_heads - 1}")
-            heads.add(HeadId(int(layer), head))
+            heads.add(HeadId(number, head))
     return HeadMask.without(n_layers, n_heads, heads)
 
 

@@ -26,7 +26,9 @@ class SeenRows(nn.Module):
         index = torch.zeros(whole.num_embeddings, dtype=torch.int64, device=rows.device)
         index[rows] = torch.arange(len(rows), device=rows.device)
         self.register_buffer("index", index, persistent=False)
-        self.padding_idx = None if whole.padding_idx is None else int(index[whole.padding_idx])
+        padding = whole.padding_idx
+        # the index of a row that was left out is 0, which is a row that is trained
+        self.padding_idx = int(index[padding]) if padding is not None and bool((rows == padding).any()) else None
 
     def forward(self, ids: Tensor) -> Tensor:
         """The rows of `ids`, all of which must be among those kept."""

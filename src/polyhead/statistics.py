@@ -35,11 +35,6 @@ class Interval:
     high: float
     level: float
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether zero lies outside."""
-        return self.low > 0 or self.high < 0
-
 
 @dataclass(frozen=True)
 class Correlation:
@@ -104,16 +99,39 @@ def bootstrap_gains(pruned: ArrayLike, unpruned: ArrayLike, metric: CorpusMetric
     Raises:
         SettingError: Shapes differ or are empty.
     """
-    a, b = _paired(pruned, unpruned)
-    n_seeds, n_sentences, n_columns = a.shape
-    both = np.concatenate([a, b]).transpose(1, 0, 2).reshape(n_sentences, -1)
+    return bootstrap_mean_gains([(pruned, unpruned)], metric, seed=seed, draws=draws)
+
+
+def bootstrap_mean_gains(
+    pairs: Sequence[tuple[ArrayLike, ArrayLike]], metric: CorpusMetric, *, seed: int, draws: int = 1000
+) -> Array:
+    """Gains `[draws]` averaged over several test sets, each given as its pruned and its unpruned counts.
+
+    A replicate draws the seeds once for all test sets, whose models are the same, and the sentences of each set by themselves.
+
+    Raises:
+        SettingError: Shapes differ or are empty, or the sets have different numbers of seeds.
+    """
+    sets = [_paired(pruned, unpruned) for pruned, unpruned in pairs]
+    if len({len(a) for a, _ in sets}) != 1:
+        raise SettingError(
+            f"{len(sets)} test sets with {sorted({len(a) for a, _ in sets})} seeds: expected as many seeds in each"
+        )
+    n_seeds = len(sets[0][0])
     rng = np.random.default_rng(seed)
-    parts: list[Array] = []
-    for rows in _blocks(draws, n_sentences):
-        seed_weights = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=rows) / n_seeds
-        sums = (_resampled(rng, rows, n_sentences) @ both).reshape(rows, 2, n_seeds, n_columns)
-        parts.append(np.sum(seed_weights * (metric(sums[:, 0]) - metric(sums[:, 1])), axis=1))
-    return np.concatenate(parts)
+    weights = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=draws) / n_seeds
+    gains = np.zeros(draws)
+    for a, b in sets:
+        _, n_sentences, n_columns = a.shape
+        both = np.concatenate([a, b]).transpose(1, 0, 2).reshape(n_sentences, -1)
+        done = 0
+        for rows in _blocks(draws, n_sentences):
+            sums = (_resampled(rng, rows, n_sentences) @ both).reshape(rows, 2, n_seeds, n_columns)
+            by_seed = metric(sums[:, 0]) - metric(sums[:, 1])
+            gains[done : done + rows] += np.sum(weights[done : done + rows] * by_seed, axis=1)
+            done += rows
+    mean: Array = gains / len(sets)
+    return mean
 
 
 def bootstrap_interval(

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 import socket
 import tempfile
@@ -11,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from polyhead.config import fingerprint, plain
+from polyhead.config import fingerprint
 from polyhead.errors import SettingError, StoreError
+from polyhead.plain_values import jsonable
 
 try:
     import fcntl
@@ -50,13 +50,13 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def write_json_atomic(path: Path, obj: object) -> None:
-    """Write indented JSON as `write_text_atomic` does; dataclasses, arrays and paths become plain, NaN and infinity null.
+    """Write indented JSON as `write_text_atomic` does, of what `jsonable` makes of the object.
 
     Raises:
         StoreError: The object has no JSON form, or the folder cannot be written to.
     """
     try:
-        text = json.dumps(_finite(plain(obj)), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
     except (SettingError, TypeError) as error:
         raise StoreError(f"{path}: {error}") from None
     write_text_atomic(path, text + "\n")
@@ -76,19 +76,10 @@ def read_json(path: Path) -> Any:
         raise StoreError(
             f"{path}: not UTF-8 text ({error.reason} at byte {error.start}): delete the file and run again"
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deep
+        raise StoreError(f"{path}: not JSON that can be read ({error}): delete the file and run again") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _finite(obj: Any) -> Any:
-    match obj:
-        case float():
-            return obj if math.isfinite(obj) else None
-        case dict():
-            return {key: _finite(value) for key, value in obj.items()}
-        case list():
-            return [_finite(item) for item in obj]
-    return obj
 
 
 @dataclass(frozen=True)
@@ -127,7 +118,7 @@ class RunStore:
         self._mode = mode
         try:
             if settings is not None:
-                self._claim(_finite(plain(settings)))
+                self._claim(jsonable(settings))
         except BaseException:
             self.close()
             raise
@@ -168,7 +159,7 @@ class RunStore:
         """
         if self._lock is None:
             raise StoreError(f"{self.folder}: not open for writing")
-        stored = Record(_finite(plain(record.settings)), record.result)
+        stored = Record(jsonable(record.settings), record.result)
         folder = self.folder_of(stored.fingerprint)
         self.get(stored.fingerprint)
         content = {"schema": SCHEMA, "fingerprint": stored.fingerprint, "settings": stored.settings, "result": record.result}

@@ -3,20 +3,19 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from polyhead.batching import Batch, training_batches
 from polyhead.config import TrainSpec
-from polyhead.devices import Precision, autocast, pick_device, pick_precision
+from polyhead.devices import Precision, attention_kernel, autocast, pick_device, pick_precision
 from polyhead.dropout import cheap_dropout
 from polyhead.encoding import IGNORED_LABEL, Encoded
 from polyhead.errors import SettingError
@@ -26,8 +25,6 @@ from polyhead.optimisation import build_optimiser, clip_gradients, rate_factor, 
 from polyhead.progress import Progress, Silent
 from polyhead.seen_rows import seen_rows
 from polyhead.training_state import Position, StopRequest, TrainingState, identity, stop_requests
-
-_SHORT = 192  # pieces; without dropout the fused kernel is the faster one from about 200 on
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,8 @@ def fit(
                 bits.start(spec.seed, at.step)
                 torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention's dropout, and all of it on other devices
                 set_rate(optimiser, rate_at(at.step))
-                with _attention_kernel(device, length=batch.input_ids.shape[1]), autocast(device, precision):
+                length = batch.input_ids.shape[1]
+                with attention_kernel(device, length, precision, work="fit"), autocast(device, precision):
                     loss = word_loss(model, batch.to(device))
                 loss.backward()
                 clip_gradients(list(trained.values()), spec.clip)
@@ -175,11 +173,6 @@ def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
     logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()  # [rows, length, labels]
     total = cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum")
     return total / (batch.labels != IGNORED_LABEL).sum().clamp(min=1)
-
-
-def _attention_kernel(device: torch.device, *, length: int) -> AbstractContextManager[None]:
-    """On a CPU, attention in plain products for short text: there the fused kernel's backward takes several times as long."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" and length <= _SHORT else nullcontext()
 
 
 @contextmanager

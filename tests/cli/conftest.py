@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForTokenClassification
+from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForTokenClassification, XLMRobertaModel
 
 from polyhead.cli.main import main
 from polyhead.tasks import UPOS
@@ -87,6 +87,15 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ner_tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tagger(tmp_path_factory.mktemp("ner") / "tagger", ("O", "B-PER", "I-PER"))
+
+
+@pytest.fixture(scope="session")
+def encoder(ner_tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder without any classifier."""
+    folder = tmp_path_factory.mktemp("encoder") / "encoder"
+    XLMRobertaModel.from_pretrained(ner_tagger, add_pooling_layer=False).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
 
 
 def conllu(n: int) -> str:

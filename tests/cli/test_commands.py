@@ -1,6 +1,7 @@
 """Each command on a tiny model: what it prints, what it leaves, and how it refuses bad input."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import pytest
 
 from polyhead.architectures import head_mask
 from polyhead.checkpoint import load_saved
+from polyhead.cli import fit
+from polyhead.data.references import sample
 from polyhead.head_files import read_scores, write_mask, write_scores
 from polyhead.heads import HeadMask, HeadScores
 
@@ -29,6 +32,8 @@ def test_rank_prints_one_document(cli: Callable, tagger: Path, treebank: Path, t
     assert set(document["passes"]) == {"forward", "backward"}
     assert document["seconds"] >= 0
     assert document["new_classifier"] is False
+    assert document["words"] == "surface"
+    assert "words are surface" in cli("rank", tagger, "--task", "pos", "--data", data).out
     flat = {f"{i}.{j}": value for i, row in enumerate(document["scores"]) for j, value in enumerate(row)}
     assert document["ranking"] == sorted(flat, key=lambda head: (flat[head], head))
     assert read_scores(out).values.tolist() == document["scores"]
@@ -43,18 +48,34 @@ def test_heads_that_are_gone_are_null_and_unranked(cli: Callable, tagger: Path, 
     assert len(document["ranking"]) == 7
 
 
-def test_rank_says_when_the_classifier_is_new(cli: Callable, ner_tagger: Path, treebank: Path) -> None:
-    result = cli("rank", ner_tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--json")
+def test_rank_says_when_the_classifier_is_new(cli: Callable, encoder: Path, treebank: Path) -> None:
+    result = cli("rank", encoder, "--task", "pos", "--data", treebank / "dev.conllu", "--json")
     assert result.json["new_classifier"] is True
     assert "has no classifier for pos" in result.err
+
+
+def test_rank_replaces_no_classifier_that_was_trained_for_something_else(
+    cli: Callable, ner_tagger: Path, treebank: Path, tmp_path: Path
+) -> None:
+    arguments = ["--task", "pos", "--data", treebank / "dev.conllu"]
+    refused(cli("rank", ner_tagger, *arguments), "predicts O B-PER I-PER", "task pos needs", "polyhead fit")
+    damaged = shutil.copytree(ner_tagger, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"x")
+    refused(cli("rank", damaged, *arguments), str(damaged))
+
+
+@pytest.mark.parametrize("per", ["sentence", "token"])
+def test_rank_is_score_heads(cli: Callable, tagger: Path, treebank: Path, per: str) -> None:
+    document = cli("rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--per", per, "--json").json
+    assert (document["method"], document["settings"]["per"]) == ("gradient", per)
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--task", "pso"], ["task 'pso'", "pos, ner, slots"]),
-        (["--method", "magic"], ["'magic'", "gradient", "polyhead methods"]),
-        (["--method", "magnitude", "--per", "token"], ["--per token", "only the method gradient"]),
+        (["--method", "magic"], ["'magic'", "gradient", "weight-gradient"]),
+        (["--method", "magnitude", "--per", "token"], ["per 'token'", "only gradient"]),
         (["--data", "nothing.conllu"], ["nothing.conllu:0: no such file"]),
         (["--data", "."], ["a folder", "--corpus"]),
         (["--corpus", "ud/xx_none", "--data", "."], ["ud/xx_none", "expected one of"]),
@@ -160,11 +181,31 @@ def fit_arguments(tagger: Path, treebank: Path, out: Path) -> list[object]:
 def test_fit_saves_a_tagger_that_the_other_commands_read(cli: Callable, ner_tagger: Path, treebank: Path, tmp_path: Path) -> None:
     result = cli(*fit_arguments(ner_tagger, treebank, tmp_path / "m"), "--json")
     assert result.json["fit"]["steps"] == 3
+    assert "words are surface" in cli(*fit_arguments(ner_tagger, treebank, tmp_path / "text")).out
+    shutil.rmtree(tmp_path / "text")
     assert next(iter(result.json["dev"][0]["metrics"])) == "accuracy"
     again = cli("evaluate", tmp_path / "m", "--task", "pos", "--target", f"en={treebank}/dev.conllu", "--json").json
     assert again["targets"][0]["metrics"] == pytest.approx(result.json["dev"][0]["metrics"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"], "no state is left behind"
     refused(cli(*fit_arguments(ner_tagger, treebank, tmp_path / "m")), "holds something already")
+
+
+def test_the_training_sample_is_the_same_for_every_seed(
+    cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def spy(*arguments: object, **options: object) -> object:
+        data = sample(*arguments, **options)
+        drawn.append([sentence.source for sentence in data.sentences])
+        return data
+
+    monkeypatch.setattr(fit, "sample", spy)
+    for seed in (42, 7):
+        options = ["--train-limit", 5, "--seed", seed, "--json"]
+        assert cli(*fit_arguments(tagger, treebank, tmp_path / str(seed)), *options).json["train"]["seed"] == seed
+    assert len(drawn[0]) == 5
+    assert drawn[0] == drawn[1]
 
 
 def test_fit_reports_all_bad_settings_at_once(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

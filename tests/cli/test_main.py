@@ -1,7 +1,9 @@
 """Exit codes, one-line errors, quick help without heavy imports, pure JSON."""
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+from typer.main import get_command
 
 from polyhead.cli import failures, main
 from polyhead.cli.failures import guarded
@@ -49,6 +53,17 @@ def test_every_command_has_help_and_json(cli: Callable, name: str) -> None:
     assert "--json" in result.out
 
 
+@pytest.mark.parametrize("name", list(main.COMMANDS))
+def test_every_option_is_explained_in_a_sentence(name: str) -> None:
+    app = typer.Typer()
+    app.command(name)(main.resolve(main.COMMANDS[name].request))
+    for option in get_command(app).params:
+        said = option.help or ""
+        if "--help" not in option.opts and "--install-completion" not in option.opts and "--show-completion" not in option.opts:
+            assert said.endswith("."), f"{option.opts}: {said!r}"
+            assert re.search(r"[A-Za-z]{2}.* ", said), f"{option.opts}: {said!r}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -82,6 +97,7 @@ def raises(error: BaseException) -> Callable[[], int]:
     [
         (PolyheadError("x:1: bad"), 2),
         (PermissionError(13, "Permission denied", "/root/out"), 2),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), 2),
         (KeyboardInterrupt(), 130),
         (ZeroDivisionError("oops"), 3),
         (OSError("no number and no name"), 3),

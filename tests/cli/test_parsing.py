@@ -89,6 +89,16 @@ def test_a_settings_file_answers_where_the_arguments_are_silent(tmp_path: Path) 
     assert replace(run(f"--config={path}"), config=None) == replace(run("--config", str(path)), config=None)
 
 
+def test_train_and_search_are_tables_only_where_they_are_written_as_tables(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('search = "sweep"\n[train]\nepochs = 2\n')
+    request = run("--config", str(path), *NEEDED)
+    assert (request.search, request.epochs) == ("sweep", 2)
+    path.write_text("train = 3\n")
+    with pytest.raises(SettingError, match="train: unknown option"):
+        run("--config", str(path), *NEEDED)
+
+
 def test_all_faults_of_a_settings_file_are_reported_together(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text('model = "m"\nsorce = "x"\n[train]\nepochs = 0\nwarm = 1\n[search]\nhow = "brute"\n')

@@ -104,6 +104,15 @@ def test_spaces_between_columns_are_kept(cli: Callable, ner_tagger: Path, tmp_pa
     assert [line.rpartition(" ")[0] for line in result.out.split("\n")] == ["the  ", "dog", ""]
 
 
+def test_tags_that_the_text_holds_already_are_not_looked_at(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "raw.conllu"
+    path.write_text(RAW.replace("\tNOUN\t", "\tNN-SG\t"))
+    result = cli("predict", tagger, "--task", "pos", path)
+    assert result.code == 0, result.err
+    assert without_upos(result.out) == without_upos(RAW)
+    assert set(columns_of(result.out, 3)) <= set(UPOS)
+
+
 def test_predict_refuses(cli: Callable, tagger: Path, ner_tagger: Path, treebank: Path, tmp_path: Path) -> None:
     data = treebank / "test.conllu"
     for arguments, said in (

@@ -1,7 +1,9 @@
 """What every row of METHODS promises, over every family; and that a promise not made is one that does not hold."""
 
 import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from conformance.scoring_case import DEAD, PLANTED, model_with_dead_head, planted_model, tiny_encoded
 from conformance.tiny import MASKS, PAD, tiny_model
 from numpy.typing import NDArray
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 from polyhead.architectures import ARCHITECTURES
@@ -124,6 +127,39 @@ def test_labels_are_needed_where_the_row_says_so(method: str) -> None:
             values(method, model, batches_of(bare))
     else:
         assert np.isfinite(values(method, model, batches_of(bare))).all()
+
+
+class NoFloat64(TorchFunctionMode):
+    """As on MPS: a tensor that was not brought to the CPU cannot become float64. Here `.cpu()` gives back the tensor itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.brought: list[torch.Tensor] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        wide = func is torch.Tensor.double or (func is torch.Tensor.to and torch.float64 in args)
+        if wide and not any(args[0] is tensor for tensor in self.brought):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64.")
+        found = func(*args, **(kwargs or {}))
+        if func is torch.Tensor.cpu:
+            self.brought.append(found)
+        return found
+
+
+@methods
+def test_nothing_becomes_float64_on_the_device(method: str) -> None:
+    model, batches = tiny_model("bert"), batches_of(tiny_encoded())
+    with NoFloat64():
+        with pytest.raises(TypeError):
+            model.classifier.weight.double().cpu()
+        found = score_heads(method, model, batches, precision="fp32").values
+    np.testing.assert_array_equal(found, score_heads(method, model, batches, precision="fp32").values)
 
 
 @methods

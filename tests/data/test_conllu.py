@@ -47,6 +47,13 @@ def test_syntactic_words(tmp_path):
     assert (second.words, second.labels, second.source) == (("_",), ("X",), f"{path}:10")
 
 
+def test_upos_is_not_looked_at_where_it_is_to_be_ignored(tmp_path):
+    path = write(tmp_path, row("1", upos="NN") + row("2", upos=""))
+    with pytest.raises(DataFormatError, match="UPOS 'NN'"):
+        read(path)
+    assert read(path, upos="ignore")[0].labels == (None, None)
+
+
 def test_surface_tokens_take_the_upos_of_the_first_member_with_an_outer_head(tmp_path):
     first, _ = read(write(tmp_path, SAMPLE), words="surface")
     assert first.words == ("Im", "Haus", "!")

@@ -4,7 +4,7 @@ import lzma
 import pytest
 
 from polyhead.data.column_format import parse_columns
-from polyhead.data.corpora import CORPORA, common_words, corpus, has_split, holdout, open_corpus, open_file
+from polyhead.data.corpora import CORPORA, corpus, has_split, holdout, open_corpus, open_file
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.tasks import TASKS
@@ -66,7 +66,7 @@ def test_syntactic_words_are_not_in_a_surface_file(root):
 def test_absent_splits_say_what_to_do(root):
     for name, split, advice in (
         ("ud/de_gsd", "train", "it has dev, test; train German on ud/de_hdt"),
-        ("wikineural/de", "train", "train on its `val` file"),
+        ("wikineural/de", "dev", "it has train, test; its released `val` file serves as training data"),
         ("xsid/de", "train", "train on xsid/en"),
         ("uner/en_pud", "dev", "it has test; test only"),
     ):
@@ -86,12 +86,15 @@ def test_absent_files_and_unknown_names(root):
         corpus("aqmar/ar@words")
 
 
-def test_one_run_has_one_kind_of_word():
-    assert common_words(["ud/en_ewt", "ud/de_gsd@surface", "aqmar/ar"]) == "surface"
-    assert common_words(["ud/en_ewt@words"]) == "syntactic"
-    assert common_words([]) == "surface"
-    with pytest.raises(SettingError, match="ud/de_gsd@words and ud/en_ewt differ"):
-        common_words(["ud/en_ewt", "ud/de_gsd@words"])
+def test_wikineural_trains_on_its_released_val_file_by_name(tmp_path):
+    folder = tmp_path / "ner/de_WikiNEuRal"
+    folder.mkdir(parents=True)
+    (folder / "val.conllu").write_text("".join(f"0\tAnn{i}\tB-PER\n1\tgeht\tO\n\n" for i in range(20)))
+    data = open_corpus("wikineural/de", "train", root=tmp_path)
+    assert (data.split, len(data.sentences), data.sentences[0].labels) == ("train", 20, ("B-PER", "O"))
+    assert not has_split("wikineural/de", "dev"), "else no tenth is held out, and dev is train"
+    train, dev = holdout(data, seed=42)
+    assert not {s.source for s in train.sentences} & {s.source for s in dev.sentences}
 
 
 def test_known_faults_are_counted_and_refused_when_strict(tmp_path):

@@ -3,8 +3,8 @@
 import pytest
 
 from polyhead.data.corpora import CORPORA, open_corpus
+from polyhead.data.schemes import INSIDE_STARTS
 
-START = "I- that starts a span read as B-"
 SPLITS = ("train", "dev", "test")
 
 COUNTS = {
@@ -28,10 +28,10 @@ COUNTS = {
     "uner/zh_pud": (None, None, (1000, None)),
     "uner/pt_pud": (None, None, (1000, None)),
     "uner/tl_trg": (None, None, (128, 734)),
-    "wikineural/en": (None, (11590, 267839), (11597, None)),
-    "wikineural/de": (None, (12330, 214562), (12372, None)),
-    "wikineural/nl": (None, (10460, 191788), (10547, None)),
-    "wikineural/es": (None, (9540, 222988), (9618, None)),
+    "wikineural/en": ((11590, 267839), None, (11597, None)),
+    "wikineural/de": ((12330, 214562), None, (12372, None)),
+    "wikineural/nl": ((10460, 191788), None, (10547, None)),
+    "wikineural/es": ((9540, 222988), None, (9618, None)),
     "masakhaner/amh": ((1750, None), (250, None), (500, None)),
     "masakhaner/hau": ((1912, None), (276, None), (552, None)),
     "masakhaner/ibo": ((2235, None), (320, None), (638, None)),
@@ -45,64 +45,22 @@ COUNTS = {
     **{f"xsid/{code}": (None, (300, None), (500, None)) for code in ["ar", "da", "de", "id", "it", "kk", "nl", "sr", "tr", "zh"]},
 }
 
-# Met faults; the README names all but the empty words of xSID's Chinese files.
-REPAIRS = {
-    ("uner/en_ewt", "train"): {"tag B-O read as O": 540, "tag B-OTH read as O": 888, "tag I-OTH read as O": 227},
-    ("uner/da_ddt", "train"): {START: 6},
-    ("uner/da_ddt", "test"): {START: 1},
-    ("wikineural/en", "dev"): {START: 439},
-    ("wikineural/en", "test"): {START: 559},
-    ("masakhaner/hau", "train"): {START: 1},
-    ("masakhaner/hau", "test"): {START: 1},
-    ("ilner/hi", "train"): {
-        START: 68,
-        "row 'O' left out: it has a tag but no word": 1,
-        "tag - read as O": 79,
-        "tag -NEAR read as I-NEAR": 3,
-        "tag -NEL read as I-NEL": 30,
-        "tag -NEN read as I-NEN": 10,
-        "tag -NEO read as I-NEO": 7,
-        "tag -NEP read as I-NEP": 4,
-        "tag -NETI read as I-NETI": 17,
-    },
-    ("ilner/hi", "dev"): {
-        START: 8,
-        "tag - read as O": 8,
-        "tag -NEL read as I-NEL": 1,
-        "tag -NEN read as I-NEN": 2,
-        "tag -NEO read as I-NEO": 2,
-        "tag -NETI read as I-NETI": 3,
-    },
-    ("ilner/hi", "test"): {
-        START: 6,
-        "tag - read as O": 24,
-        "tag -NEN read as I-NEN": 3,
-        "tag -NEO read as I-NEO": 2,
-        "tag -NETI read as I-NETI": 1,
-    },
-    ("ilner/ur", "train"): {
-        START: 6,
-        "tag - read as O": 5,
-        "tag -NEL read as I-NEL": 4,
-        "tag -NEO read as I-NEO": 1,
-        "tag -NEP read as I-NEP": 2,
-    },
-    ("ilner/ur", "dev"): {"tag - read as O": 3},
-    ("ilner/ur", "test"): {START: 1, "tag -NEL read as I-NEL": 1},
-    ("xsid/en", "train"): {START: 40, "tag Orecurring_datetime read as O": 357},
-    ("xsid/zh", "dev"): {"row with tag O and an empty word left out": 1},
-    ("xsid/zh", "test"): {"row with tag O and an empty word left out": 6},
-}
-
 
 def check(shared, name, split):
     data = open_corpus(name, split, root=shared / "data")
     sentences, tokens = COUNTS[name][SPLITS.index(split)]
     assert len(data.sentences) == sentences
     assert tokens in (None, data.n_words)
-    assert data.repairs == REPAIRS.get((name, split), {})
+    assert data.repairs == CORPORA[name].quirks.get(split, {})
     assert len(data.sha256) == 64
     assert all(sentence.words for sentence in data.sentences)
+
+
+def test_quirks_are_listed_by_the_splits_they_are_in():
+    assert all(set(row.quirks) <= set(row.splits) for row in CORPORA.values())
+    assert CORPORA["uner/da_ddt"].quirks == {"train": {INSIDE_STARTS: 6}, "test": {INSIDE_STARTS: 1}}
+    assert CORPORA["wikineural/en"].quirks == {"train": {INSIDE_STARTS: 439}, "test": {INSIDE_STARTS: 559}}
+    assert CORPORA["masakhaner/hau"].quirks == {"train": {INSIDE_STARTS: 1}, "test": {INSIDE_STARTS: 1}}
 
 
 def test_every_corpus_has_its_counts():

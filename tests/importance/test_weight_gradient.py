@@ -1,5 +1,8 @@
 """Weight gradients against plain backward passes, on the right axis and on the released code's."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +13,10 @@ from transformers import PreTrainedModel
 
 from polyhead.architectures import attention_sites
 from polyhead.batching import Batch, scoring_batches
+from polyhead.heads import HeadScores
 from polyhead.importance.weight_gradient import weight_gradient, weight_gradient_released
 from polyhead.pruning import prune
+from polyhead.ranking import combine
 
 HEADS, HEAD_DIM = 4, 4
 
@@ -27,7 +32,7 @@ def batches() -> list[Batch]:
 
 
 def plain(model: PreTrainedModel, batches: list[Batch], *, rows: bool) -> NDArray[np.float64]:
-    """Σ_batches |∂L/∂W| of key and value, averaged over blocks of rows, or of columns."""
+    """|∂L/∂W| of key and value, averaged over batches with a label, and over blocks of rows or of columns."""
     sites = attention_sites(model)
     sums = [[torch.zeros_like(m.weight) for m in (site.key, site.value)] for site in sites]
     for batch in batches:
@@ -41,7 +46,8 @@ def plain(model: PreTrainedModel, batches: list[Batch], *, rows: bool) -> NDArra
     model.zero_grad()
     both = torch.stack([(key + value) / 2 for key, value in sums])
     blocks = both.unflatten(1 if rows else 2, (HEADS, HEAD_DIM))
-    return blocks.mean(dim=(2, 3) if rows else (1, 3)).numpy()
+    n = sum(bool((batch.labels != -100).any()) for batch in batches)
+    return blocks.mean(dim=(2, 3) if rows else (1, 3)).numpy() / n
 
 
 def test_rows_are_heads(model: PreTrainedModel, batches: list[Batch]) -> None:
@@ -56,8 +62,25 @@ def test_the_released_axis_is_that_of_the_input(model: PreTrainedModel, batches:
 
 
 def test_gradients_of_one_batch_are_not_added_to_those_of_the_next(model: PreTrainedModel, batches: list[Batch]) -> None:
-    once = weight_gradient(model, batches[:1], precision="fp32").values
-    np.testing.assert_allclose(weight_gradient(model, batches[:1] * 3, precision="fp32").values, 3 * once, rtol=1e-5)
+    once, thrice = (weight_gradient(model, batches[:1] * times, precision="fp32") for times in (1, 3))
+    np.testing.assert_allclose(thrice.values, once.values, rtol=1e-5)
+    assert once.total is not None
+    assert thrice.total is not None
+    np.testing.assert_allclose(thrice.total, 3 * once.total, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", [weight_gradient, weight_gradient_released])
+def test_units_are_batches_with_a_label_so_that_languages_merge_as_if_scored_together(
+    model: PreTrainedModel, batches: list[Batch], method: Callable[..., HeadScores]
+) -> None:
+    bare = replace(batches[0], anchor_labels=torch.full_like(batches[0].anchor_labels, -100))
+    together = method(model, [*batches, bare], precision="fp32")
+    labelled = [batch for batch in batches if bool((batch.anchor_labels != -100).any())]
+    assert together.n == len(labelled) > 1
+    assert together.total is not None
+    np.testing.assert_array_equal(together.total / together.n, together.values)
+    parts = [method(model, part, precision="fp32") for part in (labelled[:1], [*labelled[1:], bare])]
+    np.testing.assert_allclose(combine(parts, "merged")[0].values, together.values, rtol=1e-6)
 
 
 def test_pruned_models_keep_their_numbering(model: PreTrainedModel, batches: list[Batch]) -> None:

@@ -39,7 +39,6 @@ def record(*cells: dict[str, Any], controls: tuple[str, ...] = (), statistics: A
     kept = [deepcopy(c) for c in cells] or [cell(42)]
     return {
         "schema": 1,
-        "polyhead": "0.1.0",
         "status": "done",
         "settings": {
             "model": "mini",

@@ -12,7 +12,8 @@ from record_case import cell, record
 
 from polyhead.report import head_picture, score_table, text_picture, trial_table, write_report
 from polyhead.report.page import ceilings, claim, headline, page
-from polyhead.report.tables import control_table, data_table, markdown
+from polyhead.report.reading import arms
+from polyhead.report.tables import contrast_table, control_table, data_table, markdown
 
 
 def rows(table: str) -> list[list[str]]:
@@ -88,6 +89,83 @@ def test_controls_stand_in_one_table_only_if_they_were_run() -> None:
         ["random heads", "-1.00"],
         ["highest-ranked heads", "-10.00"],
     ]
+
+
+CONTRASTS = [
+    {"arm": "ranked", "name": "mean over targets", "language": "mean", "gain": 1.0, "interval": [0.2, 1.8], "p": None},
+    {"arm": "random", "name": "mean over targets", "language": "mean", "gain": -1.0, "interval": [-1.5, -0.5], "p": None},
+    {
+        "arm": "ranked - random",
+        "name": "ud/de_gsd",
+        "language": "de",
+        "gain": 1.5,
+        "interval": [1.1, 1.9],
+        "p": 0.0012,
+        "p_holm": 0.0024,
+    },
+    {"arm": "ranked - random", "name": "mean over targets", "language": "mean", "gain": 2.0, "interval": [1.5, 2.5], "p": None},
+]
+
+
+def test_controls_stand_with_the_interval_of_their_mean_gain() -> None:
+    case = record(cell(1), cell(1, "random", gain=-0.5), statistics=CONTRASTS)
+    assert [row[:3] for row in rows(control_table(case))] == [
+        ["lowest-ranked heads", "+1.00", "+0.20 to +1.80"],
+        ["random heads", "-1.00", "-1.50 to -0.50"],
+    ]
+
+
+def test_ranked_heads_are_set_against_controls_and_the_pair_is_no_arm() -> None:
+    assert contrast_table(record()) == ""
+    case = record(cell(1), cell(1, "random", gain=-0.5), statistics=CONTRASTS)
+    assert rows(contrast_table(case)) == [
+        ["lowest-ranked heads minus random heads", "ud/de_gsd", "+1.50", "+1.10 to +1.90", "0.0012", "0.0024"],
+        ["lowest-ranked heads minus random heads", "mean over targets", "+2.00", "+1.50 to +2.50", "–", "–"],
+    ]
+    assert arms(case) == ["ranked", "random"]
+    assert "0.0012" not in score_table(case), "the pair's p is not the ranked arm's"
+    assert "95 % interval +0.20 to +1.80" in headline(case)
+    assert "## Ranked against controls" in page(case)
+    assert "## Ranked against controls" not in page(record())
+
+
+def test_no_p_where_k_was_chosen_on_the_tested_split() -> None:
+    statistics = [
+        {"arm": "ranked", "name": "ud/de_gsd", "language": "de", "gain": 0.5, "interval": [-0.1, 1.1], "p": 0.02, "p_holm": 0.04},
+        CONTRASTS[2],
+    ]
+    for protocol, shown in (("sound", ["0.0200", "0.0400"]), ("paper", ["", ""]), ("paper-released", ["", ""])):
+        case = record(cell(1), cell(2), statistics=statistics, protocol=protocol)
+        assert rows(score_table(case))[0][-3:] == ["-0.10 to +1.10", *shown]
+        assert (rows(contrast_table(case))[0][-2:] == ["", ""]) == (protocol != "sound")
+        assert ("No p value is given" in claim(case)) == (protocol != "sound")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "verdict"),
+    [([0.1, 0.5], "helps beyond noise"), ([-0.1, 0.5], "within noise"), ([-0.5, -0.1], "hurts beyond noise")],
+)
+def test_noise_has_three_outcomes(bounds: list[float], verdict: str) -> None:
+    row = {
+        "arm": "ranked",
+        "name": "ud/de_gsd",
+        "language": "de",
+        "gain": 0.5,
+        "gain_minus_noise": {"mean": 0, "interval": bounds},
+    }
+    (line,) = [line for line in page(record(statistics=[row])).splitlines() if "gain minus selection noise" in line]
+    assert line.endswith(f": {verdict}")
+
+
+def test_the_page_says_which_words_were_scored() -> None:
+    assert "words without a gold label are predicted but not scored" in page(record())
+
+
+def test_provenance_has_date_and_command() -> None:
+    text = page(record() | {"date": "2021-08-01T00:00:00+00:00", "command": "polyhead run"})
+    assert "- date: 2021-08-01T00:00:00+00:00\n" in text
+    assert "- command: `polyhead run`" in text
+    assert "- date" not in page(record())
 
 
 def test_data_show_repairs_and_lone_markers() -> None:

@@ -14,7 +14,7 @@ from tiny_run import save_encoder, write_treebank
 from transformers import AutoModelForTokenClassification
 
 from polyhead.architectures import head_mask
-from polyhead.errors import SettingError, StoreError
+from polyhead.errors import SettingError, StoreError, UnknownNameError
 from polyhead.studies.fits import Bench
 from polyhead.studies.grid import run_settings
 from polyhead.studies.inputs import open_inputs
@@ -79,7 +79,7 @@ def test_the_lowest_ranked_heads_go(done: tuple[Path, dict[str, Any]]) -> None:
         assert sorted(gone) == sorted(scores.ravel())[: trial["k"]]
 
 
-def test_again_gives_the_same_and_trains_nothing(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
+def test_again_elsewhere_gives_the_same(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
     out, first = done
     before = sorted(path.name for path in (out / "fits").iterdir())
     second = run(settings(folder), out=folder / "second", device="cpu")
@@ -88,21 +88,54 @@ def test_again_gives_the_same_and_trains_nothing(done: tuple[Path, dict[str, Any
     assert sorted(path.name for path in (folder / "second" / "fits").iterdir()) == before
 
 
+def test_a_finished_run_is_not_done_again(
+    done: tuple[Path, dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, first = done
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("polyhead.studies.fits.fit", refuse)
+    assert run(settings(folder), out=out, device="cpu") == first
+
+
+def test_changed_test_data_is_scored_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = write_treebank(folder / "moving.conllu", "de", n=10, seed=5)
+    spec = type(settings(folder))(**{**settings(folder, train={"epochs": 1}).__dict__, "targets": (f"de={copy}",)})
+    first = run(spec, out=folder / "moving", device="cpu")
+    write_treebank(copy, "de", n=12, seed=6)
+    second = run(spec, out=folder / "moving", device="cpu")
+    assert first["data"][-1]["sha256"] != second["data"][-1]["sha256"]
+    assert first["targets"][0]["n_words"] != second["targets"][0]["n_words"]
+    assert stripped(first["trials"]) == stripped(second["trials"])
+
+
+@pytest.mark.parametrize("select_on", ["target-dev", "pooled"])
+def test_what_chooses_k_does_not_change_the_ranking(folder: Path, done: tuple[Path, dict[str, Any]], select_on: Any) -> None:
+    spec = settings(folder, select_on=select_on)
+    dev = f"de={folder}/de-dev.conllu:{folder}/de-test.conllu"
+    result = run(type(spec)(**{**spec.__dict__, "targets": (dev,)}), out=folder / select_on, device="cpu")
+    assert result["cells"][0]["scores"] == done[1]["cells"][0]["scores"]
+    assert result["trials"][0]["dev"] != done[1]["trials"][0]["dev"]
+
+
 def stripped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in ("seconds", "name")} for row in rows]
 
 
 def test_more_seeds_and_controls_are_added(folder: Path) -> None:
     out = folder / "more"
-    small = settings(folder, train={"epochs": 1}, search={"how": "sweep", "max_pruned": 1})
+    small = settings(folder, train={"epochs": 1}, search={"how": "sweep", "max_pruned": 1}, normalisation="paper")
     run(small, out=out, device="cpu", seeds=[1])
     result = run(small, out=out, device="cpu", seeds=[1, 2], controls=["random", "highest"])
     assert [(cell["seed"], cell["arm"]) for cell in result["cells"]] == [
         (seed, arm) for seed in (1, 2) for arm in ("ranked", "random", "highest")
     ]
+    arms = {row["arm"] for row in result["statistics"]}
+    assert arms == {"ranked", "random", "highest", "ranked - random", "ranked - highest"}
     by_arm = {cell["arm"]: cell for cell in result["cells"] if cell["seed"] == 1}
     assert by_arm["highest"]["ranking"][0] == by_arm["ranked"]["ranking"][-1]
-    assert {row["arm"] for row in result["statistics"]} >= {"ranked", "random", "highest"}
     with pytest.raises(StoreError, match="name them too"):
         run(small, out=out, device="cpu", seeds=[2])
 
@@ -166,7 +199,23 @@ def test_bad_settings(folder: Path) -> None:
         run(type(good)(**{**good.__dict__, "targets": good.targets[:1] * 2}), out=folder / "bad", device="cpu")
     with pytest.raises(SettingError, match="9 heads to prune"):
         run(settings(folder, search={"max_pruned": 9}), out=folder / "bad9", device="cpu")
-    assert not (folder / "bad" / "result.json").exists()
+    assert not (folder / "bad").exists()
+    assert not (folder / "bad9").exists()
+    for wrong, match in (
+        ({"method": "gradeint"}, "method"),
+        ({"normalisation": "papr"}, "normalisation"),
+        ({"select_on": "target"}, "select_on"),
+        ({"train_limit": 0}, "train_limit"),
+        ({"protocol": "paper-released", "search": {"prune": "after"}}, "masks heads while training"),
+    ):
+        with pytest.raises((SettingError, UnknownNameError), match=match):
+            run(settings(folder, **wrong), out=folder / "wrong", device="cpu")
+    with pytest.raises(SettingError, match="seed"):
+        run(good, out=folder / "wrong", device="cpu", seeds=[2**40])
+    (folder / "mine").mkdir(exist_ok=True)
+    (folder / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(StoreError, match="not empty"):
+        run(good, out=folder / "mine", device="cpu")
 
 
 @pytest.mark.slow

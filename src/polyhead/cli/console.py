@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-import numpy as np
-
 from polyhead.cli.progress_bar import Bar
+from polyhead.plain_values import jsonable
 from polyhead.progress import Progress, Silent
 
 
@@ -77,16 +76,4 @@ def as_json(document: object) -> str:
     >>> as_json({"scores": [1.5, float("nan")]})
     '{"scores": [1.5, null]}\\n'
     """
-    return json_text.dumps(_plain(document), ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return json_text.dumps(jsonable(document), ensure_ascii=False, allow_nan=False) + "\n"

@@ -9,7 +9,7 @@ from polyhead.data.references import DataReference, one_word_choice, open_refere
 from polyhead.errors import SettingError
 from polyhead.inference import Labelled
 from polyhead.inference import evaluate as evaluate_all
-from polyhead.report.tables import markdown, points, title
+from polyhead.report.tables import markdown, shown_points, title
 from polyhead.tasks import task as find_task
 
 
@@ -69,7 +69,7 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     ]
     metrics = list(targets[0]["metrics"])
     rows = [
-        [t["name"], t["language"], f"{t['sentences']:,}", f"{t['n_words']:,}", *(points(t["metrics"][m]) for m in metrics)]
+        [t["name"], t["language"], f"{t['sentences']:,}", f"{t['n_words']:,}", *(shown_points(t["metrics"][m]) for m in metrics)]
         for t in targets
     ]
     document = {

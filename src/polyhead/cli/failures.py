@@ -16,11 +16,22 @@ import typer
 
 from polyhead.errors import PolyheadError, UnknownNameError
 
-DONE, CHECK_FAILED, BAD_INPUT, INTERNAL_ERROR, STOPPED = 0, 1, 2, 3, 130
+DONE, BAD_INPUT, INTERNAL_ERROR, STOPPED = 0, 2, 3, 130
 
 # What a user's path or disk can cause; any other OSError is ours.
 _USER_ERRNOS = frozenset(
-    (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+    (
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENAMETOOLONG,
+    )
 )
 
 

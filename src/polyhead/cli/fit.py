@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,18 @@ from polyhead.cli.console import Console
 from polyhead.cli.taggers import Tagger, new_tagger, set_threads
 from polyhead.cli.train_requests import FitRequest, train_options
 from polyhead.config import TrainSpec, spec_from
+from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
-from polyhead.data.references import DataReference, one_word_choice, open_reference, sample
+from polyhead.data.references import SAMPLE_SEED, DataReference, one_word_choice, open_reference, sample
 from polyhead.data.sentences import Dataset
 from polyhead.encoding import join
 from polyhead.errors import SettingError
 from polyhead.inference import Labelled, evaluate
 from polyhead.model_card import CardScore, ModelCard
-from polyhead.report.tables import markdown, points, title
+from polyhead.report.tables import markdown, shown_points, title
 from polyhead.tasks import Task
 from polyhead.tasks import task as find_task
+from polyhead.training import FitRecord
 from polyhead.training import fit as fit_model
 from polyhead.training_state import discard_state
 
@@ -34,10 +37,18 @@ def fit(request: FitRequest, console: Console) -> int:
     set_threads(request.threads)
     references = [DataReference.parse(text) for text in request.source]
     words = one_word_choice(references)
-    trains = [_open(reference, "train", request, task) for reference in references]
+    opened = partial(
+        open_reference,
+        task=task,
+        root=request.data,
+        scheme=request.scheme,
+        columns=request.columns,
+        strict=request.strict,
+    )
+    trains = [opened(reference, "train") for reference in references]
     if request.train_limit is not None:
-        trains = [sample(data, request.train_limit, seed=spec.seed) for data in trains]
-    devs = [_open(reference, "dev", request, task) for reference in references if reference.has("dev")]
+        trains = [sample(data, request.train_limit, seed=SAMPLE_SEED) for data in trains]
+    devs = [opened(reference, "dev") for reference in references if reference.has("dev")]
     for data in (*trains, *devs):
         console.repairs(f"{data.name} {data.split}", data.repairs)
     tagger = new_tagger(
@@ -73,20 +84,8 @@ def fit(request: FitRequest, console: Console) -> int:
         "fit": asdict(record),
         "dev": [{"name": name, "language": language, "metrics": metrics} for name, language, metrics in dev],
     }
-    console.result(document, _text(request.out, task, dev, record.steps, record.seconds))
+    console.result(document, _text(request.out, task, dev, record, words))
     return 0
-
-
-def _open(reference: DataReference, split: Any, request: FitRequest, task: Task) -> Dataset:
-    return open_reference(
-        reference,
-        split,
-        task=task,
-        root=request.data,
-        scheme=request.scheme,
-        columns=request.columns,
-        strict=request.strict,
-    )
 
 
 _Scores = list[tuple[str, str, dict[str, float]]]
@@ -128,9 +127,9 @@ def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Sc
     save_pruned(tagger.model, out, tokenizer=tagger.tokenizer, card=card, overwrite=True)
 
 
-def _text(out: Path, task: Task, dev: _Scores, steps: int, seconds: float) -> str:
-    lines = [f"saved {out}: {steps} steps in {seconds:.0f} s"]
+def _text(out: Path, task: Task, dev: _Scores, record: FitRecord, words: Words) -> str:
+    lines = [f"saved {out}: {record.steps} steps in {record.seconds:.0f} s; words are {words}"]
     if dev:
-        rows = [[name, language, points(metrics[task.metric])] for name, language, metrics in dev]
+        rows = [[name, language, shown_points(metrics[task.metric])] for name, language, metrics in dev]
         lines.append(markdown(["dev", "language", title(task.metric)], rows))
     return "\n\n".join(lines)

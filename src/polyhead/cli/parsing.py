@@ -1,7 +1,6 @@
 """From a command's arguments to its request: several values after one flag, a settings file, then typer."""
 
 import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 import typer
 from typer.main import get_command
 
-from polyhead.config import Spec, spec_from
+from polyhead.config import Spec, read_toml, spec_from
 from polyhead.errors import SettingError
 
 T = TypeVar("T")
@@ -106,22 +105,21 @@ def _paths_of(argv: Sequence[str], flag: str) -> list[Path]:
 
 
 def _flat(path: Path, known: set[str]) -> dict[str, Any]:
-    """The file's options by flag; its `[train]` and `[search]` tables are checked as the specs they describe."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SettingError(f"{path}: cannot be read ({error.strerror or error}); expected a TOML file of options") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: is not TOML ({error})") from None
-    tables = {item.name for item in fields(Spec)}
+    """The file's options by flag; its `[train]` and `[search]` tables are checked as the specs they describe.
+
+    A plain value under one of these names is the option of that name: `search = "sweep"` is `--search sweep`.
+    """
+    document = read_toml(path)
+    names = {item.name for item in fields(Spec)}
+    tables = {key: value for key, value in document.items() if key in names and isinstance(value, dict)}
     faults: list[str] = []
     try:
-        spec_from(Spec, {key: value for key, value in document.items() if key in tables}, where="")
+        spec_from(Spec, tables, where="")
     except SettingError as error:
         faults.append(str(error).removeprefix(": "))
     flat: dict[str, Any] = {}
     for key, value in document.items():
-        inner = value.items() if key in tables and isinstance(value, dict) else [("", value)]
+        inner = tables[key].items() if key in tables else [("", value)]
         for name, item in inner:
             dotted = f"{key}.{name}" if name else key
             flag = "--" + _RENAMED.get(dotted, name or key).replace("_", "-")
@@ -129,7 +127,7 @@ def _flat(path: Path, known: set[str]) -> dict[str, Any]:
                 flat[flag] = item
             elif not name or not faults:
                 near = difflib.get_close_matches(flag, sorted(known), n=1)
-                hint = f"did you mean {near[0].removeprefix('--')!r}?" if near else "see polyhead run --help"
+                hint = f"did you mean {near[0].removeprefix('--')!r}?" if near else "see --help"
                 faults.append(f"{dotted}: unknown option; {hint}")
     if faults:
         raise SettingError(f"{path}: {'; '.join(faults)}")

@@ -1,6 +1,5 @@
 """`polyhead predict`: fill in the tags of a text, and change nothing else in it."""
 
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import read_lines
 from polyhead.errors import DataFormatError, SettingError
 from polyhead.inference import predict as predict_labels
+from polyhead.store import write_text_atomic
 from polyhead.tasks import Task
 from polyhead.tasks import task as find_task
 
@@ -85,7 +85,7 @@ def _layout(request: PredictRequest, task: Task, path: Path) -> ColumnFormat:
 def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
     """The sentences; tags that the file may hold already are not looked at."""
     if layout is CONLLU:
-        return list(read_conllu(path, language=UNKNOWN_LANGUAGE, words="syntactic"))
+        return list(read_conllu(path, language=UNKNOWN_LANGUAGE, words="syntactic", upos="ignore"))
     return list(read_columns(path, language=UNKNOWN_LANGUAGE, columns=replace(layout, scheme=None, types=None)))
 
 
@@ -95,9 +95,7 @@ def _write(text: bytes, out: Path | None, console: Console) -> None:
         console.out.buffer.write(text)
         console.out.buffer.flush()
         return
-    partial = out.with_name(out.name + ".partial")
-    partial.write_bytes(text)
-    os.replace(partial, out)
+    write_text_atomic(out, text.decode("utf-8"))  # what the readers accept is UTF-8
 
 
 def _document(

@@ -34,9 +34,7 @@ def prune(request: PruneRequest, console: Console) -> int:
         console.note(f"note: saved without a tokenizer: {error}")
     card = ModelCard(base_model=request.model, choice=choice)
     if request.densify:
-        densify(model, request.out, card=card)
-        if tokenizer is not None:
-            tokenizer.save_pretrained(request.out)
+        densify(model, request.out, tokenizer=tokenizer, card=card)
     else:
         save_pruned(model, request.out, tokenizer=tokenizer, card=card)
     gone = [str(head) for head in left.pruned]

@@ -1,21 +1,20 @@
 """`polyhead rank`: importance of every head on labelled text."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from polyhead.batching import Batch, scoring_batches
+from polyhead.batching import scoring_batches
+from polyhead.checkpoint import classifier_labels, load_config
 from polyhead.cli.console import Console
 from polyhead.cli.requests import RankRequest
 from polyhead.cli.taggers import Tagger, new_tagger, open_tagger, set_threads
 from polyhead.data.labels import label_set
 from polyhead.data.references import DataReference, open_reference, sample
 from polyhead.data.sentences import Dataset
-from polyhead.errors import CheckpointError, SettingError, UnknownNameError
+from polyhead.errors import SettingError
 from polyhead.head_files import scores_document, write_scores
-from polyhead.heads import HeadScores
-from polyhead.importance.gradient import gradient
-from polyhead.importance.methods import METHODS, Method, score_heads
+from polyhead.importance.methods import method as find_method
+from polyhead.importance.methods import score_heads
 from polyhead.ranking import rank as order_of
 from polyhead.report.pictures import text_picture
 from polyhead.report.tables import markdown
@@ -27,9 +26,10 @@ def rank(request: RankRequest, console: Console) -> int:
     """Score, write the scores where asked, print the order."""
     if request.out is not None and request.out.suffix not in (".tsv", ".json"):
         raise SettingError(f"--out {request.out}: expected a name that ends in .tsv or .json")
-    task, chosen = find_task(request.task), _method(request)
+    task, chosen = find_task(request.task), find_method(request.method)
     set_threads(request.threads)
-    data = _data(request, task)
+    reference = _reference(request)
+    data = _data(request, reference, task)
     console.repairs(data.name, data.repairs)
     tagger, is_new = _tagger(request, task, data)
     if is_new and chosen.needs_labels:
@@ -39,7 +39,15 @@ def rank(request: RankRequest, console: Console) -> int:
         )
     tagger.model.to(tagger.device)
     encoded = tagger.encode(data.sentences, max_length=request.max_length, anchor=request.anchor)
-    scores = _scores(request, tagger, scoring_batches(encoded, pad_id=tagger.pad_id), console)
+    scores = score_heads(
+        request.method,
+        tagger.model,
+        scoring_batches(encoded, pad_id=tagger.pad_id),
+        seed=request.seed,
+        per=request.per,
+        precision=tagger.precision,
+        progress=console.progress,
+    )
     scores = replace(scores, languages=(data.language,), model=request.model, data_hash=data.sha256)
     ranking = [str(head) for head in order_of(scores, normalisation=request.normalise)]
     if request.out is not None:
@@ -48,38 +56,25 @@ def rank(request: RankRequest, console: Console) -> int:
         "ranking": ranking,
         "task": task.name,
         "data": {"name": data.name, "split": data.split, "sentences": len(data.sentences), "words": data.n_words},
+        "words": reference.words,
         "new_classifier": is_new,
     }
     console.result(document, _text(document, request.normalise))
     return 0
 
 
-def _method(request: RankRequest) -> Method:
-    if request.method not in METHODS:
-        raise UnknownNameError(f"--method {request.method!r}: expected one of {', '.join(METHODS)}; see polyhead methods")
-    if request.per != "sentence" and request.method != "gradient":
-        raise SettingError(f"--per {request.per}: only the method gradient has it, not {request.method}")
-    return METHODS[request.method]
+def _reference(request: RankRequest) -> DataReference:
+    if request.corpus is not None:
+        return DataReference.parse(request.corpus)
+    if request.data.is_dir():
+        raise SettingError(
+            f"--data {request.data}: a folder; name a labelled file, or add --corpus NAME to read one of its corpora"
+        )
+    # a plain file serves as dev, the only role that ranking has
+    return DataReference(str(request.data), request.language, files={"dev": request.data})
 
 
-def _scores(request: RankRequest, tagger: Tagger, batches: Sequence[Batch], console: Console) -> HeadScores:
-    if request.method == "gradient":
-        return gradient(tagger.model, batches, per=request.per, precision=tagger.precision, progress=console.progress)
-    return score_heads(
-        request.method, tagger.model, batches, seed=request.seed, precision=tagger.precision, progress=console.progress
-    )
-
-
-def _data(request: RankRequest, task: Task) -> Dataset:
-    if request.corpus is None:
-        if request.data.is_dir():
-            raise SettingError(
-                f"--data {request.data}: a folder; name a labelled file, or add --corpus NAME to read one of its corpora"
-            )
-        # a plain file serves as dev, the only role that ranking has
-        reference = DataReference(str(request.data), request.language, files={"dev": request.data})
-    else:
-        reference = DataReference.parse(request.corpus)
+def _data(request: RankRequest, reference: DataReference, task: Task) -> Dataset:
     data = open_reference(
         reference,
         request.split if request.corpus else "dev",
@@ -93,22 +88,14 @@ def _data(request: RankRequest, task: Task) -> Dataset:
 
 
 def _tagger(request: RankRequest, task: Task, data: Dataset) -> tuple[Tagger, bool]:
-    try:
-        return (
-            open_tagger(request.model, task=task, device=request.device, precision=request.precision, revision=request.revision),
-            False,
-        )
-    except CheckpointError:
-        labels = label_set(task, [data])
-        tagger = new_tagger(
-            request.model,
-            labels=labels,
-            seed=request.seed,
-            device=request.device,
-            precision=request.precision,
-            revision=request.revision,
-        )
-        return tagger, True
+    """The checkpoint's own classifier, or a new one where it has none; a classifier for something else is an error."""
+    is_new = classifier_labels(load_config(request.model, revision=request.revision)) is None
+    device, precision, revision = request.device, request.precision, request.revision
+    if not is_new:
+        return open_tagger(request.model, task=task, device=device, precision=precision, revision=revision), False
+    labels = label_set(task, [data])
+    tagger = new_tagger(request.model, labels=labels, seed=request.seed, device=device, precision=precision, revision=revision)
+    return tagger, True
 
 
 def _text(document: dict[str, Any], normalise: str) -> str:
@@ -117,7 +104,7 @@ def _text(document: dict[str, Any], normalise: str) -> str:
     return (
         f"{text_picture(scores)}\n\n{markdown(['place', 'layer.head', 'score'], rows)}\n\n"
         f"least important first; method {document['method']}, normalisation {normalise}, {seconds:.1f} s, "
-        f"{passes['forward']:g} forward and {passes['backward']:g} backward passes over the data"
+        f"{passes['forward']:g} forward and {passes['backward']:g} backward passes over the data; words are {document['words']}"
     )
 
 

@@ -63,7 +63,7 @@ class PruneRequest:
 
     model: ModelArgument
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the smaller model goes.", show_default=False)]
-    heads: Annotated[list[str], typer.Option("--heads", metavar="L.H...", help="Heads to cut: 3.5,4.1")] = ()  # type: ignore[assignment]
+    heads: Annotated[list[str], typer.Option("--heads", metavar="L.H...", help="Heads to cut, as 3.5,4.1.")] = ()  # type: ignore[assignment]
     mask: Annotated[Path | None, typer.Option("--mask", metavar="FILE", help="Mask JSON: heads to keep.")] = None
     scores: Annotated[Path | None, typer.Option("--scores", metavar="FILE", help="Scores (.tsv, .json); with --n-pruned.")] = None
     n_pruned: Annotated[int | None, typer.Option("--n-pruned", min=0, metavar="K", help="How many of the lowest to cut.")] = None

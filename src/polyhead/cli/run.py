@@ -5,7 +5,7 @@ from polyhead.cli.taggers import set_threads
 from polyhead.cli.train_requests import RunRequest, chosen_seeds, search_options, train_options
 from polyhead.data.references import DataReference, one_word_choice
 from polyhead.report.page import claim, headline
-from polyhead.report.tables import control_table, score_table
+from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.grid import run_settings
 from polyhead.studies.run import run as run_study
 
@@ -43,7 +43,7 @@ def run(request: RunRequest, console: Console) -> int:
     )
     for data in record["data"]:
         console.repairs(f"{data['name']} {data['split']}", data["repairs"])
-    parts = [headline(record), claim(record), score_table(record), control_table(record)]
+    parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
     paths = f"report: {request.out / 'report.md'}   pruned model: {request.out / 'model'}   record: {request.out / 'result.json'}"
     console.result(record, "\n\n".join(part for part in [*parts, paths] if part))
     return 0

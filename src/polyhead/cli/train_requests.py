@@ -32,9 +32,17 @@ ConfigOption = Annotated[
     typer.Option("--config", metavar="FILE.toml", help="Options from a file: the same names, or tables train and search."),
 ]
 TrainLimitOption = Annotated[
-    int | None, typer.Option("--train-limit", min=1, metavar="N", help="Train on a seeded sample of N sentences of each source.")
+    int | None,
+    typer.Option(
+        "--train-limit",
+        min=1,
+        metavar="N",
+        help="Train on N sentences of each source: the same sample (seed 42) whatever --seed says.",
+    ),
 ]
-OneSeedOption = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Of everything random; 42 unless given.")]
+OneSeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, metavar="N", help="Of a new classifier, data order and dropout; 42 unless given.")
+]
 PrecisionChoice = Annotated[
     Literal["auto", "bf16", "fp32"] | None, typer.Option("--precision", help="bf16 where the processor has units for it.")
 ]
@@ -44,16 +52,38 @@ AnchorChoice = Annotated[
 ]
 
 _TRAIN = "Training"
-EpochsOption = Annotated[int | None, typer.Option("--epochs", metavar="N", help="3", rich_help_panel=_TRAIN)]
-BatchSizeOption = Annotated[int | None, typer.Option("--batch-size", metavar="N", help="16 sentences", rich_help_panel=_TRAIN)]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option("--epochs", metavar="N", help="Passes over the training data; 3 unless given.", rich_help_panel=_TRAIN),
+]
+BatchSizeOption = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", help="Sentences in a step; 16 unless given.", rich_help_panel=_TRAIN)
+]
 RateOption = Annotated[
     float | None,
-    typer.Option("--learning-rate", metavar="X", help="5e-5; 3e-4 for encoders up to 384 wide", rich_help_panel=_TRAIN),
+    typer.Option(
+        "--learning-rate",
+        metavar="X",
+        help="Peak rate; 5e-5 (3e-4 for encoders up to 384 wide) unless given.",
+        rich_help_panel=_TRAIN,
+    ),
 ]
-DecayOption = Annotated[float | None, typer.Option("--weight-decay", metavar="X", help="0.01", rich_help_panel=_TRAIN)]
-WarmupOption = Annotated[float | None, typer.Option("--warmup", metavar="X", help="0.06 of the steps", rich_help_panel=_TRAIN)]
-ClipOption = Annotated[float | None, typer.Option("--clip", metavar="X", help="Gradient norm 1.0", rich_help_panel=_TRAIN)]
-MaxLengthChoice = Annotated[int | None, typer.Option("--max-length", metavar="N", help="256 pieces", rich_help_panel=_TRAIN)]
+DecayOption = Annotated[
+    float | None,
+    typer.Option("--weight-decay", metavar="X", help="AdamW's weight decay; 0.01 unless given.", rich_help_panel=_TRAIN),
+]
+WarmupOption = Annotated[
+    float | None,
+    typer.Option(
+        "--warmup", metavar="X", help="Share of the steps in which the rate rises; 0.06 unless given.", rich_help_panel=_TRAIN
+    ),
+]
+ClipOption = Annotated[
+    float | None, typer.Option("--clip", metavar="X", help="Largest gradient norm; 1.0 unless given.", rich_help_panel=_TRAIN)
+]
+MaxLengthChoice = Annotated[
+    int | None, typer.Option("--max-length", metavar="N", help="Pieces in a window; 256 unless given.", rich_help_panel=_TRAIN)
+]
 OrderOption = Annotated[
     Literal["buckets", "shuffled", "file"] | None,
     typer.Option("--order", help="Shuffled length buckets, shuffled sentences, or file order.", rich_help_panel=_TRAIN),
@@ -106,8 +136,16 @@ class RunRequest:
         Literal["source-dev", "target-dev", "pooled"],
         typer.Option("--select-on", help="Dev sets that choose; target-dev is an oracle.", rich_help_panel=_SEARCH),
     ] = "source-dev"
-    method: Annotated[str | None, typer.Option("--method", metavar="NAME", help="gradient; see polyhead methods.")] = None
-    normalise: Annotated[Literal["none", "paper"] | None, typer.Option("--normalise", help="Of the scores.")] = None
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method", metavar="NAME", help="How heads are scored (see polyhead methods); the protocol's unless given."
+        ),
+    ] = None
+    normalise: Annotated[
+        Literal["none", "paper"] | None,
+        typer.Option("--normalise", help="Scaling of the scores before ranking; the protocol's unless given."),
+    ] = None
     protocol: Annotated[
         Literal["sound", "paper", "paper-released"], typer.Option("--protocol", help="The paper's ways are for comparison only.")
     ] = "sound"

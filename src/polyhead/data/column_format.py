@@ -6,6 +6,7 @@ from typing import Literal, cast, get_args
 
 from polyhead.data.schemes import Scheme, scheme
 from polyhead.errors import SettingError
+from polyhead.numerals import whole_number
 
 Separator = Literal["tab", "space", "auto"]
 
@@ -76,8 +77,8 @@ def parse_columns(text: str) -> ColumnFormat:
     n_columns: tuple[int, ...] | None = None
     for item in filter(None, (part.strip() for part in rest.split(","))):
         key, _, value = item.partition("=")
-        if key in numbers and value.isascii() and value.isdigit() and int(value):
-            numbers[key] = int(value)
+        if key in numbers and (number := whole_number(value)):
+            numbers[key] = number
         elif key in numbers and value == "last":
             numbers[key] = -1
         elif key in ("tag", "index") and value == "none":
@@ -86,11 +87,11 @@ def parse_columns(text: str) -> ColumnFormat:
             comments = value == "hash"
         elif key == "scheme":
             declared = scheme(value)
-        elif key == "columns" and all(part.isascii() and part.isdigit() for part in value.split("/")):
-            n_columns = tuple(int(part) for part in value.split("/"))
+        elif key == "columns" and (counts := _counts(value)):
+            n_columns = counts
         else:
             allowed = "token=N, tag=N|last|none, index=N, comments=hash|none, scheme=NAME, columns=N"
-            raise SettingError(f"columns {text!r}: {item!r}; expected {allowed}, columns counted from 1")
+            raise SettingError(f"columns {text[:60]!r}: {item[:60]!r}; expected {allowed}, columns counted from 1")
     return ColumnFormat(
         cast(Separator, separator),
         token=cast(int, numbers["token"]),
@@ -100,3 +101,9 @@ def parse_columns(text: str) -> ColumnFormat:
         scheme=declared,
         n_columns=n_columns,
     )
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """The numbers that `N` or `N/M` writes; empty where a part is no number from 1."""
+    found = tuple(whole_number(part) or 0 for part in text.split("/"))
+    return found if all(found) else ()

@@ -14,6 +14,7 @@ from typing import Literal
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import data_error, find_file, read_lines, shown
 from polyhead.errors import DataFormatError
+from polyhead.numerals import whole_number
 from polyhead.tasks import UPOS
 
 Words = Literal["surface", "syntactic"]
@@ -46,6 +47,7 @@ def read_conllu(
     *,
     language: str,
     words: Words = "syntactic",
+    upos: Literal["read", "ignore"] = "read",
     strict: bool = False,
     repairs: Counter[str] | None = None,
     digest: "hashlib._Hash | None" = None,
@@ -57,6 +59,7 @@ def read_conllu(
         language: BCP-47 code that the sentences will carry.
         words: `syntactic`: the rows with a whole-number id. `surface`: each multiword range (`1-2`) is one word, labelled with
             the UPOS of its first member whose HEAD lies outside the range; all other words as they are.
+        upos: `ignore` does not look at the column, whatever it holds: every label is None.
         strict: Raise where a repair would be counted.
         repairs: Counts what was mended, by description.
         digest: A hashlib object, fed with the decompressed bytes.
@@ -91,7 +94,7 @@ def read_conllu(
         expected_id = len(current.forms) + 1
         if identifier == str(expected_id):
             try:
-                current.labels.append(_LABELS[columns[3]])
+                current.labels.append(_LABELS[columns[3]] if upos == "read" else None)
             except KeyError:
                 allowed = f"one of {' '.join(UPOS)}, or _ where there is none"
                 raise data_error(path, number, f"UPOS {shown(columns[3])} in column 4", allowed) from None
@@ -110,7 +113,8 @@ def read_conllu(
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else -1
+    number = whole_number(text)
+    return -1 if number is None else number
 
 
 def _other_row(path: Path, number: int, columns: list[str], current: _Open) -> None:

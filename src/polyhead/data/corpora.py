@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +20,7 @@ from polyhead.data.textfile import SUFFIXES, data_error, find_file
 from polyhead.errors import SettingError, UnknownNameError
 from polyhead.tasks import TASKS, Task
 
-__all__ = ["CORPORA", "common_words", "corpus", "has_split", "holdout", "open_corpus", "open_file"]
+__all__ = ["CORPORA", "corpus", "has_split", "holdout", "open_corpus", "open_file"]
 
 Types = Literal["task", "file"]
 
@@ -53,24 +53,6 @@ def corpus(name: str) -> Corpus:
 def has_split(name: str, split: Split) -> bool:
     """Whether the corpus has this split (whether its file lies on this machine is another question)."""
     return split in corpus(name).splits
-
-
-def common_words(names: Iterable[str]) -> Words:
-    """What a word is in all of these corpora: `syntactic` if the treebanks among them say `@words`, else `surface`.
-
-    Raises:
-        SettingError: One treebank says `@words` and another does not.
-
-    >>> common_words(["ud/en_ewt@words", "ud/de_gsd@words"])
-    'syntactic'
-    """
-    chosen: dict[Words, str] = {}
-    for name in names:
-        if name.startswith("ud/"):
-            chosen.setdefault(_parse(name)[1] or "surface", name)
-    if len(chosen) > 1:
-        raise SettingError(f"{chosen['syntactic']} and {chosen['surface']} differ in what a word is; write @words on all or none")
-    return next(iter(chosen), "surface")
 
 
 def open_corpus(

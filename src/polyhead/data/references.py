@@ -3,20 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
 from polyhead.data.column_format import ColumnFormat, parse_columns
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import corpus, has_split, open_corpus, open_file
+from polyhead.data.corpus_table import SPLITS, Split
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Dataset
 from polyhead.errors import SettingError
 from polyhead.tasks import Task
 
-Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+__all__ = ["SAMPLE_SEED", "SPLITS", "DataReference", "Split", "column_format", "one_word_choice", "open_reference", "sample"]
+
+# One sample for all seeds of a study, so that they differ in head initialisation, order and dropout alone.
+SAMPLE_SEED = 42
 _FILES = "LANGUAGE=TEST, LANGUAGE=DEV:TEST or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
 
 

@@ -21,8 +21,8 @@ def magnitude(model: PreTrainedModel) -> HeadScores:
     with torch.no_grad():
         for site in attention_sites(model):
             for head, rows, columns in zip(site.kept, site.head_rows("value"), site.head_columns(), strict=True):
-                value = site.value.weight[rows].double()  # [head_dim, width]
-                output = site.output.weight[:, columns].double()  # [width, head_dim]
+                value = site.value.weight[rows].cpu().double()  # [head_dim, width]; MPS has no float64
+                output = site.output.weight[:, columns].cpu().double()  # [width, head_dim]
                 # ‖OV‖² = trace(OᵀO · VVᵀ): two small products instead of one [width, width]
                 values[site.layer, head] = float(((output.T @ output) * (value @ value.T).T).sum().clamp(min=0).sqrt())
     return HeadScores(values, "magnitude", seconds=time.perf_counter() - started)

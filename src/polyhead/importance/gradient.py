@@ -66,9 +66,9 @@ def gradient(
         with scoring_mode(model, chosen):
             for batch in batches:
                 here = batch.to(device)
-                gradients, labelled = _gate_gradients(model, here, present.keep.shape, by_token=per == "token")
-                total += _absolute(gradients, per).double().cpu()
-                signed += gradients.sum(dim=tuple(range(gradients.ndim - 2))).double().cpu()
+                gradients, labelled = _gate_gradients(model, here, present.keep.shape, chosen, by_token=per == "token")
+                total += _absolute(gradients, per).cpu().double()  # in this order: MPS has no float64
+                signed += gradients.sum(dim=tuple(range(gradients.ndim - 2))).cpu().double()
                 n += int(labelled.sum())
                 watch.advance(1)
     finally:
@@ -95,14 +95,16 @@ def _absolute(gradients: Tensor, per: Per) -> Tensor:
     return gradients.sum(dim=before).abs() if per == "batch" else gradients.abs().sum(dim=before)
 
 
-def _gate_gradients(model: PreTrainedModel, batch: Batch, shape: tuple[int, ...], *, by_token: bool) -> tuple[Tensor, Tensor]:
+def _gate_gradients(
+    model: PreTrainedModel, batch: Batch, shape: tuple[int, ...], precision: Precision, *, by_token: bool
+) -> tuple[Tensor, Tensor]:
     """Gradients `[sentences, layers, heads]` (by token: `[rows, length, layers, heads]`) and which sentences have labels."""
     device = batch.input_ids.device
     units = tuple(batch.input_ids.shape) if by_token else (len(batch.sentences),)
     dtype = torch.promote_types(model.dtype, torch.float32)
     gates = torch.ones(*units, *shape, device=device, dtype=dtype, requires_grad=True)
     with torch.enable_grad(), gated(model, gates, rows=None if by_token else batch.rows):
-        losses, labelled = sentence_losses(model, batch)
+        losses, labelled = sentence_losses(model, batch, precision)
         if not losses.requires_grad:  # no head is left
             return torch.zeros_like(gates), labelled
         (found,) = torch.autograd.grad(losses.sum(), gates)

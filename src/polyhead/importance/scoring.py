@@ -1,19 +1,16 @@
 """What every scoring pass shares: an eval-mode model with frozen weights, sentence losses, and everything put back afterwards."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from polyhead.architectures import attention_sites
 from polyhead.batching import Batch
-from polyhead.devices import Precision, autocast
-
-_FUSED_FROM = 192
+from polyhead.devices import Precision, attention_kernel, autocast
 
 
 @contextmanager
@@ -55,24 +52,13 @@ def _cast_once(model: PreTrainedModel) -> Iterator[None]:
             module.weight = weight
 
 
-def _kernel(device: torch.device, length: int) -> AbstractContextManager[None]:
-    """The faster of two ways to compute attention and its gradient.
-
-    On a CPU in bfloat16 the fused kernel takes up to eight times as long as plain matrix products at 16 tokens, as long at
-    about 200, and half as long at 512; in float32 it is the faster one at every length.
-    """
-    if device.type == "cpu" and length <= _FUSED_FROM and torch.is_autocast_enabled("cpu"):
-        return sdpa_kernel(SDPBackend.MATH)  # type: ignore[no-any-return]
-    return nullcontext()
-
-
-def sentence_losses(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
+def sentence_losses(model: PreTrainedModel, batch: Batch, precision: Precision) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of each sentence's labelled words, each word counted once, and which have any; both `[sentences]`.
 
-    A sentence without a labelled word has loss 0.
+    A sentence without a labelled word has loss 0. `precision` is that of the block around the call.
     """
     mask = batch.attention_mask if batch.has_padding else None
-    with _kernel(batch.input_ids.device, batch.input_ids.shape[1]):
+    with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="score"):
         logits = model(input_ids=batch.input_ids, attention_mask=mask).logits[batch.anchor_rows, batch.anchor_columns]
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     losses = cross_entropy(wide, batch.anchor_labels, ignore_index=-100, reduction="none")

@@ -25,10 +25,11 @@ def weight_gradient(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> HeadScores:
-    """Importance `[layers, heads]`: mean over the entries of the head's rows of W_K and W_V of Σ_batches |∂L/∂W|.
+    """Importance `[layers, heads]`: mean over batches, and over the entries of the head's rows of W_K and W_V, of |∂L/∂W|.
 
-    L is the mean loss over the batch's labelled words, so scores depend on how sentences were batched. Costs one forward pass and
-    one backward pass with the weight gradients of two matrices a layer. The model is left as it was found.
+    L is the mean loss over the batch's labelled words, so scores depend on how sentences were batched. The units (`n`) are
+    batches with a labelled word; `total` is the sum over them, as in the paper. Costs one forward pass and one backward pass with
+    the weight gradients of two matrices a layer. The model is left as it was found.
 
     Raises:
         SettingError: No labelled word.
@@ -78,24 +79,25 @@ def _scores(
                 here = batch.to(device)
                 words = int((here.anchor_labels != -100).sum())
                 if words and weights:
-                    for weight, found in zip(weights, torch.autograd.grad(_loss(model, here, words), weights), strict=True):
+                    gradients = torch.autograd.grad(_loss(model, here, words, chosen), weights)
+                    for weight, found in zip(weights, gradients, strict=True):
                         sums[weight] += found.abs()
-                n += words
+                n += bool(words)
                 watch.advance(1)
     finally:
         watch.stop()
     if n == 0:
         raise SettingError("no labelled word, so no head can be scored: check the label column of the data")
-    values = np.where(present.keep, 0.0, np.nan)
+    total = np.where(present.keep, 0.0, np.nan)
     for site in sites:
         if site.kept:
             by_head = _by_column(site, sums, present.n_heads) if method.endswith("released") else _by_row(site, sums)
-            values[site.layer, list(site.kept)] = by_head.double().cpu().numpy()
+            total[site.layer, list(site.kept)] = by_head.cpu().double().numpy()  # in this order: MPS has no float64
     return HeadScores(
-        values=values,
+        values=total / n,
         method=method,
-        total=values,
-        n=1,
+        total=total,
+        n=n,
         seconds=time.perf_counter() - started,
         forward_passes=1,
         backward_passes=1,
@@ -103,9 +105,9 @@ def _scores(
     )
 
 
-def _loss(model: PreTrainedModel, batch: Batch, words: int) -> Tensor:
+def _loss(model: PreTrainedModel, batch: Batch, words: int, precision: Precision) -> Tensor:
     """Mean over the batch's labelled words."""
-    losses, _ = sentence_losses(model, batch)
+    losses, _ = sentence_losses(model, batch, precision)
     owner = batch.rows[batch.anchor_rows]
     counts = torch.zeros_like(losses).index_add(0, owner, (batch.anchor_labels != -100).to(losses.dtype))
     return (losses * counts).sum() / words

@@ -1,15 +1,38 @@
 """One page about a run, `report.md`: what happened and how sure it is, then tables, the picture, ceilings and provenance."""
 
-import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from polyhead.report.pictures import head_picture, text_picture
-from polyhead.report.reading import RANKED, Record, arms, cells, controls, gains, main_metric, mean_gain, seeds, short
-from polyhead.report.tables import control_table, data_table, interval, metric_table, points, score_table, title, trial_table
+from polyhead.report.reading import (
+    RANKED,
+    Record,
+    arms,
+    cells,
+    chosen_on_test,
+    controls,
+    gains,
+    main_metric,
+    mean_gain,
+    mean_interval,
+    seeds,
+    short,
+)
+from polyhead.report.tables import (
+    contrast_table,
+    control_table,
+    data_table,
+    interval,
+    metric_table,
+    score_table,
+    shown_points,
+    title,
+    trial_table,
+)
+from polyhead.store import write_text_atomic
 
 
 def write_report(record: Record, folder: Path) -> Path:
@@ -23,9 +46,7 @@ def write_report(record: Record, folder: Path) -> Path:
     pruned = chosen_heads(first)
     svg = head_picture(first["scores"], folder / "heads.svg", pruned=pruned, title=f"importance of heads, seed {first['seed']}")
     path = folder / "report.md"
-    partial = folder / ".report.md.partial"
-    partial.write_text(page(record, picture=None if svg is None else svg.name), encoding="utf-8")
-    os.replace(partial, path)
+    write_text_atomic(path, page(record, picture=None if svg is None else svg.name))
     return path
 
 
@@ -44,6 +65,7 @@ def page(record: Record, *, picture: str | None = None) -> str:
             control_table(record),
             "Same trial budget and selection split as the ranked heads." * (len(arms(record)) > 1),
         ),
+        section("Ranked against controls", contrast_table(record)),
         section("Tests against selection noise", _noise(record)),
         section("Trials", trial_table(record), _reasons(record)),
         section(
@@ -79,17 +101,17 @@ def headline(record: Record) -> str:
     spread = _spread(record)
     return (
         f"**Pruning {number} of {n_heads} heads changed the mean test {metric} over {len(rows)} target(s) from "
-        f"{points(fmean(row.unpruned for row in rows))} to {points(fmean(row.pruned for row in rows))} points "
-        f"({points(mean_gain(rows), signed=True)}; {spread}; {n_seeds} seed(s)).**"
+        f"{shown_points(fmean(row.unpruned for row in rows))} to {shown_points(fmean(row.pruned for row in rows))} points "
+        f"({shown_points(mean_gain(rows), signed=True)}; {spread}; {n_seeds} seed(s)).**"
     )
 
 
 def _spread(record: Record) -> str:
-    for row in record.get("statistics") or ():
-        if row.get("arm", RANKED) == RANKED and row.get("language") in ("mean", "all") and row.get("interval"):
-            return f"95 % interval {interval(row['interval'])}"
+    bounds = mean_interval(record, RANKED)
+    if bounds:
+        return f"95 % interval {interval(bounds)}"
     values = [row.gain for row in gains(record)]
-    return f"single targets {points(min(values), signed=True)} to {points(max(values), signed=True)}"
+    return f"single targets {shown_points(min(values), signed=True)} to {shown_points(max(values), signed=True)}"
 
 
 def claim(record: Record) -> str:
@@ -97,8 +119,9 @@ def claim(record: Record) -> str:
     missing = ["one seed"] * (len(seeds(record)) == 1) + ["no controls"] * (not controls(record))
     lines = [f"{', '.join(missing)}: no claim of a gain." if missing else ""]
     protocol, select_on = record["settings"].get("protocol", "sound"), record["settings"].get("select_on", "source-dev")
-    if protocol != "sound":
+    if chosen_on_test(record):
         lines.append(f"Protocol `{protocol}`: kept to compare with published numbers; its gains are maxima over noisy draws.")
+        lines.append("No p value is given: k was chosen on the tested split, and p would hold only for a k fixed beforehand.")
     if select_on == "target-dev":
         lines.append("Oracle: the number of heads was chosen on the targets' own dev sets, which a zero-shot user does not have.")
     return " ".join(line[0].upper() + line[1:] for line in lines if line)
@@ -107,7 +130,7 @@ def claim(record: Record) -> str:
 def _note_on_scores(record: Record) -> str:
     n_seeds = len(seeds(record))
     over = f"Means over seeds {', '.join(map(str, seeds(record)))}. " if n_seeds > 1 else ""
-    return f"{over}In points, 0 to 100, over words (spans for F1); every word of every sentence is scored."
+    return f"{over}In points, 0 to 100, over words (spans for F1); words without a gold label are predicted but not scored."
 
 
 def _reasons(record: Record) -> str:
@@ -122,11 +145,18 @@ def _noise(record: Record) -> str:
         if value is None:
             continue
         bounds = value.get("interval") if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
-        what = points(value, signed=True) if not bounds else interval(bounds)
+        what = shown_points(value, signed=True) if not bounds else interval(bounds)
         if bounds:
-            what += ": beyond noise" if bounds[0] > 0 or bounds[1] < 0 else ": within noise"
+            what += f": {_verdict(bounds)}"
         lines.append(f"- {row.get('name') or row['language']} ({row.get('arm', RANKED)}): gain minus selection noise {what}")
     return "\n".join(lines)
+
+
+def _verdict(bounds: Sequence[float]) -> str:
+    """What an interval of gain minus selection noise says."""
+    if bounds[0] > 0:
+        return "helps beyond noise"
+    return "hurts beyond noise" if bounds[1] < 0 else "within noise"
 
 
 def _text_block(cell: Mapping[str, Any], pruned: list[str]) -> str:
@@ -173,8 +203,8 @@ def _note_on_words(settings: Mapping[str, Any]) -> str:
 
 def _provenance(record: Record) -> str:
     settings = {key: value for key, value in record["settings"].items() if value not in (None, [], {})}
-    environment = {"polyhead": record.get("polyhead"), **(record.get("environment") or {})}
-    lines = [f"- {name}: {value}" for name, value in environment.items() if value is not None]
+    lines = [f"- {name}: {value}" for name, value in (record.get("environment") or {}).items() if value is not None]
+    lines += [f"- date: {record['date']}"] if record.get("date") else []
     lines.append(f"- time: {record.get('seconds', 0) / 60:.1f} minutes")
     command = record.get("command")
     if command:

@@ -101,6 +101,24 @@ def mean_gain(rows: Sequence[Gain]) -> float:
     return fmean(row.gain for row in rows) if rows else 0.0
 
 
+def chosen_on_test(record: Record) -> bool:
+    """Whether the protocol takes the best k of the tested split itself, so that no p value holds."""
+    return bool(record["settings"].get("protocol", "sound") != "sound")
+
+
+def contrasts(record: Record) -> list[Mapping[str, Any]]:
+    """The rows of the tests that set one arm against another: their arm is written `ranked - random`."""
+    return [row for row in record.get("statistics") or () if " - " in row.get("arm", RANKED)]
+
+
+def mean_interval(record: Record, arm: str) -> Sequence[float] | None:
+    """The 95 % interval of an arm's mean gain over targets; None where it was not computed."""
+    for row in record.get("statistics") or ():
+        if row.get("arm", RANKED) == arm and row.get("language") == "mean":
+            return row.get("interval")  # type: ignore[no-any-return]
+    return None
+
+
 def statistic(record: Record, *, arm: str, name: str, language: str) -> Mapping[str, Any] | None:
     """The tests' result for one target of one arm, by its name or else its language; None if there is none."""
     found = [row for row in record.get("statistics") or () if row.get("arm", RANKED) == arm]

@@ -4,7 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from polyhead.report.reading import RANKED, Gain, Record, arms, cells, gains, main_metric, mean_gain, short, statistic
+from polyhead.report.reading import (
+    RANKED,
+    Gain,
+    Record,
+    arms,
+    cells,
+    chosen_on_test,
+    contrasts,
+    gains,
+    main_metric,
+    mean_gain,
+    mean_interval,
+    short,
+    statistic,
+)
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -14,6 +28,7 @@ _TITLES = {
     "precision": "precision",
     "recall": "recall",
 }
+_ARMS = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -43,7 +58,7 @@ def _is_number(cell: object) -> bool:
     return True
 
 
-def points(value: float | None, *, signed: bool = False) -> str:
+def shown_points(value: float | None, *, signed: bool = False) -> str:
     """A score in points with two decimals; a dash where there is none."""
     if value is None:
         return "–"
@@ -63,21 +78,23 @@ def pruned_number(row: Gain) -> str:
 
 
 def score_table(record: Record, *, arm: str = RANKED) -> str:
-    """One row a target: test score with all heads, with the chosen heads gone, the gain, and its interval and p where tested."""
+    """One row a target: test score with all heads, with the chosen heads gone, the gain, and its interval and p where tested.
+
+    Under the paper's protocols p stays blank: k was chosen on the tested split.
+    """
     rows = gains(record, arm)
     tested = any(statistic(record, arm=arm, name=row.name, language=row.language) for row in rows)
     headers = ["target", "language", "words", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned"]
     body = []
     for row in rows:
-        cells_ = [short(row.name), row.language, f"{row.n_words:,}", points(row.unpruned)]
-        cells_ += ["–", "–"] if row.pruned_nothing else [points(row.pruned), points(row.gain, signed=True)]
+        cells_ = [short(row.name), row.language, f"{row.n_words:,}", shown_points(row.unpruned)]
+        cells_ += ["–", "–"] if row.pruned_nothing else [shown_points(row.pruned), shown_points(row.gain, signed=True)]
         cells_.append(pruned_number(row))
         body.append(cells_ + (_test_cells(record, arm, row) if tested else []))
     if len(rows) > 1:
-        means = [points(fmean(row.unpruned for row in rows)), points(fmean(row.pruned for row in rows))]
-        last = ["mean", "", "", *means, points(mean_gain(rows), signed=True), ""]
-        found = statistic(record, arm=arm, name="mean over targets", language="mean")
-        body.append(last + ([interval(found.get("interval")) if found else "", "", ""] if tested else []))
+        means = [shown_points(fmean(row.unpruned for row in rows)), shown_points(fmean(row.pruned for row in rows))]
+        last = ["mean", "", "", *means, shown_points(mean_gain(rows), signed=True), ""]
+        body.append(last + ([interval(mean_interval(record, arm)), "", ""] if tested else []))
     return markdown([*headers, *(["95 % interval", "p", "p (Holm)"] if tested else [])], body)
 
 
@@ -85,7 +102,12 @@ def _test_cells(record: Record, arm: str, row: Gain) -> list[str]:
     found = statistic(record, arm=arm, name=row.name, language=row.language)
     if found is None or row.pruned_nothing:
         return ["–", "–", "–"]
-    return [interval(found.get("interval")), _p(found.get("p")), _p(found.get("p_holm"))]
+    return [interval(found.get("interval")), *_p_cells(record, found)]
+
+
+def _p_cells(record: Record, row: Mapping[str, Any]) -> list[str]:
+    """p and p by Holm; blank where they would not hold."""
+    return ["", ""] if chosen_on_test(record) else [_p(row.get("p")), _p(row.get("p_holm"))]
 
 
 def interval(bounds: Sequence[float] | None) -> str:
@@ -111,7 +133,8 @@ def metric_table(record: Record) -> str:
     if len(metrics) < 2:
         return ""
     rows = [
-        [short(name), state, *(points(fmean(by[m]) if m in by else None) for m in metrics)] for (name, state), by in found.items()
+        [short(name), state, *(shown_points(fmean(by[m]) if m in by else None) for m in metrics)]
+        for (name, state), by in found.items()
     ]
     return markdown(["target", "heads", *map(title, metrics)], rows)
 
@@ -122,7 +145,7 @@ def trial_table(record: Record, *, arm: str = RANKED) -> str:
         [
             cell["seed"],
             trial["k"],
-            points(trial["dev"]),
+            shown_points(trial["dev"]),
             f"{trial['seconds']:.0f}" if trial.get("seconds") is not None else "–",
             "chosen" if trial["k"] == cell["chosen"] else "",
             " ".join(trial["heads"]) or "none",
@@ -134,18 +157,30 @@ def trial_table(record: Record, *, arm: str = RANKED) -> str:
 
 
 def control_table(record: Record) -> str:
-    """One row an arm: mean gain over targets and what each seed chose; empty if the ranked arm is the only one."""
+    """One row an arm: mean gain over targets, its interval, what each seed chose; empty if the ranked arm is the only one."""
     names = arms(record)
     if len(names) < 2:
         return ""
-    labels = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
     rows = []
     for arm in names:
         chosen = ", ".join(str(cell["chosen"]) for cell in cells(record, arm))
         trials = ", ".join(str(len(cell["trials"])) for cell in cells(record, arm))
-        gain = points(mean_gain(gains(record, arm)), signed=True)
-        rows.append([labels.get(arm, arm), gain, chosen, trials])
-    return markdown(["pruned", "mean gain over targets", "k by seed", "fine-tunings by seed"], rows)
+        gain = shown_points(mean_gain(gains(record, arm)), signed=True)
+        rows.append([_ARMS.get(arm, arm), gain, interval(mean_interval(record, arm)), chosen, trials])
+    return markdown(["pruned", "mean gain over targets", "95 % interval", "k by seed", "fine-tunings by seed"], rows)
+
+
+def contrast_table(record: Record) -> str:
+    """One row a pair of arms and target: how much more the ranked heads gain than a control; empty where that was not tested."""
+    rows = []
+    for row in contrasts(record):
+        one, _, other = row["arm"].partition(" - ")
+        pair = f"{_ARMS.get(one, one)} minus {_ARMS.get(other, other)}"
+        gain = shown_points(row.get("gain"), signed=True)
+        rows.append(
+            [pair, short(row.get("name") or row["language"]), gain, interval(row.get("interval")), *_p_cells(record, row)]
+        )
+    return markdown(["pruned", "target", "difference of gains", "95 % interval", "p", "p (Holm)"], rows) if rows else ""
 
 
 def data_table(record: Record) -> str:

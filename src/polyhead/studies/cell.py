@@ -9,12 +9,13 @@ from polyhead.batching import scoring_batches
 from polyhead.config import fingerprint
 from polyhead.encoding import join
 from polyhead.head_files import read_scores, write_scores
-from polyhead.heads import HeadId, HeadMask, HeadScores
+from polyhead.heads import HeadId, HeadMask, HeadScores, normalise
 from polyhead.importance.methods import score_heads
 from polyhead.metrics import sentence_counts
 from polyhead.prefix import masked_labels
 from polyhead.ranking import combine, masks_for, rank
 from polyhead.statistics import bootstrap_standard_error
+from polyhead.store import read_json, write_json_atomic
 from polyhead.studies.fits import Bench, Figures, Fitted, fitted, load_fitted, main_metric, points, tested
 from polyhead.studies.grid import Cell
 from polyhead.trials import TrialTable, search
@@ -26,7 +27,7 @@ class Outcome:
 
     Attributes:
         cell: What was run.
-        scores: Of the heads, before the order was drawn (for a random order: its random scores).
+        scores: Of the heads, normalised; the lowest go first (so `highest` holds the negated ones, `random` random ones).
         ranking: Heads in the order in which they go.
         table: The search.
         masks: One for each k in 0..K.
@@ -35,6 +36,7 @@ class Outcome:
         reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
         trial_tests: Test figures by k and target; empty but under the paper's protocols.
         chosen: The fine-tuning of the chosen k.
+        chosen_tests: Its test figures by target.
         n_fits: Fine-tunings that the search used.
         trial_seconds: By k.
     """
@@ -49,6 +51,7 @@ class Outcome:
     reported: Mapping[str, int]
     trial_tests: Mapping[int, Mapping[str, Figures]]
     chosen: Fitted
+    chosen_tests: Mapping[str, Figures]
     n_fits: int
     trial_seconds: Mapping[int, float]
 
@@ -58,7 +61,7 @@ def run_cell(bench: Bench, cell: Cell) -> Outcome:
     spec, train, present = cell.settings.search, cell.train, bench.present
     full = fitted(bench, train, present)
     scores = arm_scores(bench, cell, full)
-    ranking = rank(scores, normalisation=cell.settings.normalisation if cell.arm == "ranked" else "none")
+    ranking = rank(scores)
     masks = masks_for(
         ranking,
         range(spec.max_pruned + 1),
@@ -99,22 +102,23 @@ def run_cell(bench: Bench, cell: Cell) -> Outcome:
         reported=reported,
         trial_tests=trial_tests,
         chosen=fits[table.chosen],
+        chosen_tests=tested(bench, fits[table.chosen]),
         n_fits=0 if spec.prune == "after" else len(table.trials),
         trial_seconds={k: fit.seconds for k, fit in fits.items()},
     )
 
 
 def arm_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
-    """The scores whose lowest heads go first in this arm: the method's, the same turned round, or random ones."""
+    """The scores whose lowest heads go first in this arm: the method's normalised, the same turned round, or random ones."""
     if cell.arm == "random":
         model = load_fitted(bench, full)
         return score_heads("random", model, (), seed=cell.seed)
     scores = _method_scores(bench, cell, full)
-    return (
-        replace(scores, values=-scores.values, settings={**scores.settings, "order": "highest first"})
-        if (cell.arm == "highest")
-        else scores
-    )
+    values = normalise(scores.values, cell.settings.normalisation)
+    facts = {**scores.settings, "normalisation": cell.settings.normalisation}
+    if cell.arm == "highest":
+        return replace(scores, values=-values, settings={**facts, "order": "highest first"})
+    return replace(scores, values=values, settings=facts)
 
 
 def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
@@ -125,7 +129,7 @@ def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
         return read_scores(path)
     model = load_fitted(bench, full)
     parts = []
-    for name, data in (bench.inputs.source_dev or bench.inputs.target_dev).items():
+    for name, data in bench.inputs.source_dev.items():
         scores = score_heads(
             cell.settings.method,
             model,
@@ -145,7 +149,16 @@ def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
 
 
 def screen(bench: Bench, full: Fitted, masks: tuple[HeadMask, ...]) -> list[float]:
-    """Dev score in points for every mask on the fine-tuned full model, nothing trained; shared lower layers run once."""
+    """Dev score in points for every mask on the fine-tuned full model, nothing trained; kept beside it."""
+    path = full.folder / f"screen-{fingerprint([mask.keep for mask in masks])}.json"
+    if not path.is_file():
+        write_json_atomic(path, {"schema": 1, "dev": _masked_scores(bench, full, masks)})
+    found: list[float] = read_json(path)["dev"]
+    return found
+
+
+def _masked_scores(bench: Bench, full: Fitted, masks: tuple[HeadMask, ...]) -> list[float]:
+    """The screening itself; layers that two neighbouring masks share run once."""
     datasets = bench.inputs.selection
     together = join([data.encoded for data in datasets.values()])
     labelled = masked_labels(

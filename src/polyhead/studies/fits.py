@@ -1,5 +1,6 @@
 """Fine-tunings done once: named by what decides their weights, kept with their figures, found again by whoever needs them."""
 
+import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -9,21 +10,29 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
 
 from polyhead.checkpoint import load_tagger, save_pruned
 from polyhead.config import TrainSpec, fingerprint
 from polyhead.devices import Precision
+from polyhead.errors import StoreError
 from polyhead.heads import HeadMask
 from polyhead.inference import Evaluation, Labelled, evaluate
 from polyhead.metrics import metric_from_counts
 from polyhead.progress import Progress
 from polyhead.pruning import prune
 from polyhead.store import Record, RunStore, read_json, write_json_atomic
+from polyhead.studies.environment import versions
 from polyhead.studies.grid import RunSettings
 from polyhead.studies.inputs import Inputs
 from polyhead.training import fit
+
+logger = logging.getLogger(__name__)
+
+# Points that a score may move when equal work is done again: one changed word in ten thousand.
+_SAME_POINTS = 0.01
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,6 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
         "data": bench.inputs.data_hash,
         "train": asdict(train),
         "precision": bench.precision,
-        "train_limit": settings.train_limit,
         "pruned": [str(head) for head in mask.pruned],
         "when": _when(bench, mask),
         "select_on": sorted(bench.inputs.selection),
@@ -107,10 +115,24 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
         model, facts = _trained(bench, train, mask, folder)
         _keep_figures(folder / "dev", _figures(bench, model, bench.inputs.selection))
         save_pruned(model, folder / "model", tokenizer=bench.inputs.tokenizer, overwrite=True)
-        record = Record(what, {"seconds": time.perf_counter() - started, "fit": facts, "threads": torch.get_num_threads()})
+        machine = {**versions(), "threads": str(torch.get_num_threads()), "device": str(bench.device)}
+        record = Record(what, {"seconds": time.perf_counter() - started, "fit": facts, "machine": machine})
         bench.store.put(record)
         shutil.rmtree(folder / "state", ignore_errors=True)
+    _warn_of_changes(bench, record)
     return Fitted(folder, train, mask, _kept_figures(folder / "dev"), float(record.result["seconds"]))
+
+
+def _warn_of_changes(bench: Bench, record: Record) -> None:
+    now = {**versions(), "threads": str(torch.get_num_threads()), "device": str(bench.device)}
+    for name, value in record.result["machine"].items():
+        if now.get(name) != value:
+            logger.warning(
+                "a fine-tuning of this run was done with %s %s, now it is %s: the last digits of its result may differ",
+                name,
+                value,
+                now.get(name),
+            )
 
 
 def _when(bench: Bench, mask: HeadMask) -> str:
@@ -143,17 +165,24 @@ def _trained(bench: Bench, train: TrainSpec, mask: HeadMask, folder: Path) -> tu
 
 def tested(bench: Bench, fit_: Fitted) -> dict[str, Figures]:
     """Test figures of a finished fine-tuning by target name; all targets go through the model in one pass, once."""
-    kept = fit_.folder / "test"
+    kept = fit_.folder / f"test-{bench.inputs.test_hash}"
     if not kept.with_suffix(".json").is_file():
         _keep_figures(kept, _figures(bench, load_fitted(bench, fit_), bench.inputs.tests))
     return _kept_figures(kept)
 
 
 def load_fitted(bench: Bench, fit_: Fitted) -> PreTrainedModel:
-    """The fine-tuned model itself, from its checkpoint; trained once more, to the same numbers, if that was dropped."""
+    """The fine-tuned model itself, from its checkpoint; trained once more if that was dropped.
+
+    Raises:
+        StoreError: Trained once more it does not score as it did (another processor or thread count, say).
+    """
     folder = fit_.folder / "model"
     if not folder.is_dir():
         model, _ = _trained(bench, fit_.train, fit_.mask, fit_.folder)
+        now, then = points(bench, _figures(bench, model, bench.inputs.selection)), points(bench, fit_.dev)
+        if abs(now - then) > _SAME_POINTS:
+            raise StoreError(f"{fit_.folder}: trained again it scores {now:.3f} on dev, not {then:.3f}: start in another folder")
         save_pruned(model, folder, tokenizer=bench.inputs.tokenizer, overwrite=True)
         shutil.rmtree(fit_.folder / "state", ignore_errors=True)
     return load_tagger(folder, labels=bench.inputs.labels).to(bench.device)
@@ -185,18 +214,28 @@ def _figures(bench: Bench, model: PreTrainedModel, datasets: Mapping[str, Labell
 
 def _keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({str(i): f.counts for i, f in enumerate(figures.values())}, path.with_suffix(".safetensors"))
+    part = path.with_suffix(".part")
+    save_file({str(i): f.counts for i, f in enumerate(figures.values())}, part)
+    part.replace(path.with_suffix(".safetensors"))
     facts = [{"name": name, "metrics": dict(f.metrics), "n_words": f.n_words} for name, f in figures.items()]
     write_json_atomic(path.with_suffix(".json"), {"schema": 1, "figures": facts})
 
 
 def _kept_figures(path: Path) -> dict[str, Figures]:
-    counts = load_file(path.with_suffix(".safetensors"))
-    facts = read_json(path.with_suffix(".json"))["figures"]
-    return {f["name"]: Figures(f["metrics"], counts[str(i)], f["n_words"]) for i, f in enumerate(facts)}
+    try:
+        counts = load_file(path.with_suffix(".safetensors"))
+        facts = read_json(path.with_suffix(".json"))["figures"]
+        return {f["name"]: Figures(f["metrics"], counts[str(i)], f["n_words"]) for i, f in enumerate(facts)}
+    except (OSError, KeyError, TypeError, SafetensorError) as error:
+        raise StoreError(f"{path}: no usable figures ({error}): delete {path.parent} and run again") from None
 
 
 def forget_checkpoints(bench: Bench) -> None:
-    """Remove the weights of finished fine-tunings, whose figures stay; only a run that is done may forget them."""
+    """Remove the weights of the pruned fine-tunings of a run that is done; figures stay, and so do unpruned models.
+
+    What is left is what further controls start from.
+    """
+    unpruned = [str(head) for head in bench.present.pruned]
     for record in bench.store.records():
-        shutil.rmtree(bench.store.folder_of(record.fingerprint) / "model", ignore_errors=True)
+        if record.settings["pruned"] != unpruned:
+            shutil.rmtree(bench.store.folder_of(record.fingerprint) / "model", ignore_errors=True)

@@ -3,85 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from polyhead.config import SearchSpec, TrainSpec, spec_from
+from polyhead.data.references import SAMPLE_SEED
 from polyhead.errors import SettingError, UnknownNameError
 from polyhead.heads import Normalisation
+from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 
-ProtocolName = Literal["sound", "paper", "paper-released"]
 SelectOn = Literal["source-dev", "target-dev", "pooled"]
 Arm = Literal["ranked", "random", "highest"]
 CONTROLS = ("random", "highest", "noise")
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a protocol answers what the paper leaves open; every answer can be overridden by an explicit setting.
-
-    Attributes:
-        method: Importance method.
-        normalisation: Of the scores before ranking.
-        order: Of the training sentences.
-        anchor: Which piece of a word carries its label.
-        learning_rate: None lets the encoder's size decide.
-        how: Search for the number of heads.
-        reported_split: True = choose k per target on the split that is reported (what the paper's tables do).
-        mask_in_training_only: True = heads are masked while training and back on at evaluation (what its code does).
-        first_rows: True = a limited training set is the file's first rows instead of a seeded sample.
-        claim: What a reader of its numbers must know.
-    """
-
-    method: str
-    normalisation: Normalisation
-    order: Literal["buckets", "shuffled", "file"]
-    anchor: Literal["text", "first"]
-    learning_rate: float | None
-    how: Literal["sequential", "sweep", "screened"]
-    reported_split: bool
-    mask_in_training_only: bool
-    first_rows: bool
-    claim: str
-
-
-PROTOCOLS: dict[str, Protocol] = {
-    "sound": Protocol(
-        method="gradient",
-        normalisation="none",
-        order="buckets",
-        anchor="text",
-        learning_rate=None,
-        how="screened",
-        reported_split=False,
-        mask_in_training_only=False,
-        first_rows=False,
-        claim="heads ranked on dev, k chosen on source dev among 0..K, each test split scored for k = 0 and the chosen k only",
-    ),
-    "paper": Protocol(
-        method="weight-gradient",
-        normalisation="paper",
-        order="file",
-        anchor="first",
-        learning_rate=5e-5,
-        how="sweep",
-        reported_split=True,
-        mask_in_training_only=False,
-        first_rows=False,
-        claim="as Ma et al. 2021 describe it: best of k = 1..K per target on the reported split, a maximum over noisy draws",
-    ),
-    "paper-released": Protocol(
-        method="weight-gradient-released",
-        normalisation="paper",
-        order="file",
-        anchor="first",
-        learning_rate=5e-5,
-        how="sweep",
-        reported_split=True,
-        mask_in_training_only=True,
-        first_rows=True,
-        claim="the released code of Ma et al. 2021: wrong axis, all heads on at evaluation, best of k = 1..K per target",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -102,6 +34,13 @@ class RunSettings:
         select_on: Dev sets that choose k: the sources', the targets' (an oracle, and labelled so), or both pooled.
         train_limit: Number of training sentences used of each source; None = all.
         sample_seed: Seed of that sample and of a held-out dev set; the same for every seed of the run.
+        revision: Of a hub id.
+        scheme: How span tags are written in the user's own files.
+        columns: Layout of the user's own files.
+        strict: Whether a repair of the data is an error.
+
+    Raises:
+        SettingError: A choice is none of those allowed, or two exclude each other.
     """
 
     model: str
@@ -116,11 +55,21 @@ class RunSettings:
     train: TrainSpec
     select_on: SelectOn = "source-dev"
     train_limit: int | None = None
-    sample_seed: int = 42
+    sample_seed: int = SAMPLE_SEED
     revision: str | None = None
     scheme: str | None = None
     columns: str | None = None
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        choices = {"protocol": tuple(PROTOCOLS), "normalisation": get_args(Normalisation), "select_on": get_args(SelectOn)}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise SettingError(f"{name} {getattr(self, name)!r}: expected one of {', '.join(allowed)}")
+        if self.train_limit is not None and self.train_limit < 1:
+            raise SettingError(f"train_limit {self.train_limit}: expected at least 1 sentence")
+        if self.rules.mask_in_training_only and self.search.prune == "after":
+            raise SettingError(f"protocol {self.protocol!r} masks heads while training: prune 'after' cannot go with it")
 
     @property
     def rules(self) -> Protocol:
@@ -156,6 +105,7 @@ def run_settings(
     train: Mapping[str, Any] | None = None,
     select_on: SelectOn = "source-dev",
     train_limit: int | None = None,
+    sample_seed: int = SAMPLE_SEED,
     scheme: str | None = None,
     columns: str | None = None,
     strict: bool = False,
@@ -176,6 +126,7 @@ def run_settings(
         train: Fields of `TrainSpec`, such as `{"epochs": 3}`.
         select_on: Dev sets that choose the number of heads; `target-dev` is an oracle.
         train_limit: Number of training sentences used of each source.
+        sample_seed: Seed of that sample and of a held-out dev set.
         scheme: How span tags are written in the user's own files.
         columns: Layout of the user's own files.
         strict: Raise where a repair of the data would be counted.
@@ -183,7 +134,7 @@ def run_settings(
 
     Raises:
         UnknownNameError: No such protocol.
-        SettingError: An option is unknown or its value is not allowed.
+        SettingError: An option is unknown, its value is not allowed, or two exclude each other.
 
     >>> settings = run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"], train={"epochs": 1})
     >>> settings.method, settings.search.how, settings.train.epochs
@@ -192,9 +143,7 @@ def run_settings(
     if protocol not in PROTOCOLS:
         raise UnknownNameError(f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}")
     rules = PROTOCOLS[protocol]
-    if train_limit is not None and train_limit < 1:
-        raise SettingError(f"train limit {train_limit}: expected at least 1 sentence")
-    trained = {"order": rules.order, "anchor": rules.anchor, "learning_rate": rules.learning_rate, **(train or {})}
+    preset = {"order": rules.order, "anchor": rules.anchor, "learning_rate": rules.learning_rate, "warmup": rules.warmup}
     searched = {"how": rules.how, "include_zero": not rules.reported_split, **(search or {})}
     return RunSettings(
         model=str(model),
@@ -206,9 +155,10 @@ def run_settings(
         normalisation=normalisation or rules.normalisation,
         protocol=protocol,
         search=spec_from(SearchSpec, searched, where="search"),
-        train=spec_from(TrainSpec, trained, where="train"),
+        train=spec_from(TrainSpec, {**preset, **(train or {})}, where="train"),
         select_on=select_on,
         train_limit=train_limit,
+        sample_seed=sample_seed,
         scheme=scheme,
         columns=columns,
         strict=strict,

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from polyhead.checkpoint import load_tokenizer
+from polyhead.checkpoint import load_config, load_tokenizer
 from polyhead.config import fingerprint
 from polyhead.data.corpora import holdout
 from polyhead.data.labels import LabelSet, label_set
 from polyhead.data.references import DataReference, Split, one_word_choice, open_reference, sample
 from polyhead.data.sentences import Dataset
 from polyhead.encoding import Encoded, encode, join, model_limit
-from polyhead.errors import SettingError
+from polyhead.errors import DataFormatError, SettingError
 from polyhead.inference import Labelled
 from polyhead.studies.grid import RunSettings
 from polyhead.tasks import Task
@@ -30,12 +30,13 @@ class Inputs:
         tokenizer: The encoder's own.
         train: All sources' training sentences, joined.
         source_dev: Dev sentences by source name.
-        target_dev: Dev sentences by target name; empty unless k is chosen on them.
+        selection: What k is chosen on: the sources' dev sets, those of the targets, or both.
         tests: Test sentences by target name.
         languages: BCP-47 code of every name.
         records: One entry a split for the result file.
         words: `surface` tokens or `syntactic` words, the same in all corpora.
-        data_hash: Over all that is trained and ranked on.
+        data_hash: Over all that is trained on, ranked on and selected on.
+        test_hash: Over the test sets.
     """
 
     task: Task
@@ -43,22 +44,18 @@ class Inputs:
     tokenizer: PreTrainedTokenizerBase
     train: Encoded
     source_dev: Mapping[str, Labelled]
-    target_dev: Mapping[str, Labelled]
+    selection: Mapping[str, Labelled]
     tests: Mapping[str, Labelled]
     languages: Mapping[str, str]
     records: tuple[Mapping[str, object], ...]
     words: str
     data_hash: str
+    test_hash: str
 
     @property
     def pad_id(self) -> int:
         """Id of the padding piece."""
         return int(self.tokenizer.pad_token_id or 0)
-
-    @property
-    def selection(self) -> dict[str, Labelled]:
-        """What k is chosen on: the sources' dev sets, or those of the targets, or both."""
-        return {**self.source_dev, **self.target_dev}
 
 
 def open_inputs(settings: RunSettings) -> Inputs:
@@ -82,7 +79,9 @@ def open_inputs(settings: RunSettings) -> Inputs:
     tests = [_open(reference, "test", settings, task) for reference in targets]
 
     labels = label_set(task, trains)
-    longest = model_limit(AutoConfig.from_pretrained(settings.model, revision=settings.revision))
+    longest = model_limit(load_config(settings.model, revision=settings.revision))
+    for data in (*devs, *target_devs, *tests):
+        _check_labelled(data)
     encoded = {
         (data.name, data.split): encode(
             data.sentences,
@@ -104,13 +103,14 @@ def open_inputs(settings: RunSettings) -> Inputs:
         labels=labels,
         tokenizer=tokenizer,
         train=join([encoded[data.name, data.split] for data in trains]),
-        source_dev=labelled(devs) if settings.select_on != "target-dev" else {},
-        target_dev=labelled(target_devs),
+        source_dev=labelled(devs),
+        selection=labelled([*(devs if settings.select_on != "target-dev" else []), *target_devs]),
         tests=labelled(tests),
         languages={data.name: data.language for data in (*trains, *devs, *target_devs, *tests)},
         records=tuple(_record(d, encoded[d.name, d.split]) for d in (*trains, *devs, *target_devs, *tests)),
         words=words,
-        data_hash=fingerprint([(d.name, d.split, d.sha256, len(d.sentences)) for d in (*trains, *devs)]),
+        data_hash=_hash([*trains, *devs, *target_devs]),
+        test_hash=_hash(tests),
     )
 
 
@@ -151,6 +151,17 @@ def _train_and_dev(reference: DataReference, settings: RunSettings, task: Task) 
     if reference.has("dev"):
         return train, _open(reference, "dev", settings, task)
     return holdout(train, seed=settings.sample_seed)
+
+
+def _check_labelled(data: Dataset) -> None:
+    """Found before any training: a split without a gold label can neither be ranked on nor scored."""
+    if all(label is None for sentence in data.sentences for label in sentence.labels):
+        where = data.sentences[0].source if data.sentences else data.name
+        raise DataFormatError(f"{where}: no word of the {data.split} split has a label; expected a filled tag column")
+
+
+def _hash(datasets: list[Dataset]) -> str:
+    return fingerprint([(data.name, data.split, data.sha256, len(data.sentences)) for data in datasets])
 
 
 def _record(data: Dataset, encoded: Encoded) -> dict[str, object]:

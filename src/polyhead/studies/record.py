@@ -1,6 +1,7 @@
 """What a run leaves in words and plain JSON: one record a cell, the cost of heads in this model, the model's card."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
@@ -17,6 +18,7 @@ def cell_record(bench: Bench, outcome: Outcome) -> dict[str, Any]:
     cell, scores, table = outcome.cell, outcome.scores, outcome.table
     return {
         "seed": cell.seed,
+        "fit": outcome.chosen.folder.name,
         "arm": cell.arm,
         "control": None if cell.arm == "ranked" else cell.arm,
         "scores": scores.values.tolist(),
@@ -88,33 +90,33 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> dict[str, Any]:
     }
 
 
-def model_card(bench: Bench, outcome: Outcome, *, n_seeds: int) -> ModelCard:
-    """What a reader of the saved checkpoint must know."""
+def model_card(bench: Bench, outcome: Outcome, *, caveat: str) -> ModelCard:
+    """What a reader of the saved checkpoint must know; its scores are those of the checkpoint itself."""
     settings, metric = bench.settings, bench.inputs.task.metric
     scores = [
         CardScore(
             data=f"{name} test",
             language=bench.inputs.languages[name],
             metric=metric,
-            pruned=outcome.pruned[name].metrics[metric],
+            pruned=outcome.chosen_tests[name].metrics[metric],
             full=full.metrics[metric],
         )
         for name, full in outcome.unpruned.items()
     ]
     return ModelCard(
-        base_model=settings.model.rstrip("/").rpartition("/")[2] if settings.model.startswith((".", "/")) else settings.model,
+        base_model="" if Path(settings.model).is_dir() else settings.model,
         task=settings.task,
         languages=tuple(dict.fromkeys(bench.inputs.languages[name] for name in bench.inputs.source_dev)),
-        training_data=tuple(f"{name} train" for name in settings.sources),
+        training_data=tuple(
+            f"{record['name']} train, {record['sentences']:,} sentences"
+            for record in bench.inputs.records
+            if record["split"] == "train"
+        ),
         ranking=f"by `{outcome.scores.method}` on {', '.join(settings.sources)} dev, lowest first",
         choice=outcome.table.reason,
         scores=tuple(scores),
-        caveat="" if n_seeds > 1 and settings.rules.how == "screened" else _caveat(settings.protocol, settings.rules.claim),
+        caveat=caveat,
     )
-
-
-def _caveat(protocol: str, claim: str) -> str:
-    return "one seed, no controls: no claim of a gain" if protocol == "sound" else f"protocol {protocol}: {claim}"
 
 
 def _points(bench: Bench, figures: Mapping[str, Figures]) -> dict[str, float]:

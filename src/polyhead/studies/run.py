@@ -1,18 +1,26 @@
 """The main job, end to end: settings in; a pruned model, its scores, one result file and one report out."""
 
+import shlex
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from polyhead.architectures import head_mask
 from polyhead.checkpoint import load_tagger, save_pruned
+from polyhead.config import SearchSpec
 from polyhead.devices import pick_device, pick_precision
 from polyhead.errors import StoreError
 from polyhead.head_files import write_scores
+from polyhead.heads import HeadMask
+from polyhead.importance.methods import method
+from polyhead.plain_values import plain
 from polyhead.progress import Progress, Silent
-from polyhead.report.page import write_report
+from polyhead.ranking import masks_for
+from polyhead.report.page import claim, write_report
 from polyhead.store import RunStore, read_json, write_json_atomic
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.environment import environment, model_hash
@@ -23,6 +31,7 @@ from polyhead.studies.record import cell_record, cost_record, model_card
 from polyhead.studies.summary import noise_pool, summarise
 
 SCHEMA = 1
+RESULT = "result.json"
 
 
 def run(
@@ -38,7 +47,7 @@ def run(
 
     Costs a seed: one fine-tuning of the whole encoder, one scoring pass, and as many more fine-tunings as the search asks for;
     each control costs another search. Stopped at any moment and called again with the same settings it continues, and ends with
-    the same numbers; called with more seeds or controls it adds them.
+    the same numbers; called when it is done it returns at once; called with more seeds or controls it adds them.
 
     Args:
         settings: See `run_settings`.
@@ -52,14 +61,19 @@ def run(
         PolyheadError: Bad settings, data that cannot be read as declared, or a folder that holds other results.
     """
     cells = expand(settings, seeds=seeds, controls=controls)
+    trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
+    method(settings.method)
     folder = Path(out)
-    _refuse_to_lose(folder / "result.json", seeds, controls)
+    held = _held(folder, settings, seeds=seeds, controls=controls)
     where = pick_device(device)
-    precision = pick_precision(settings.train.precision, where)
+    precision = pick_precision(trains[0].precision, where)
     inputs = open_inputs(settings)
+    if held is not None and held["data"] == plain(inputs.records):
+        return held
+    present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
+    _check_search(settings.search, present)
     started = time.perf_counter()
     with RunStore(folder / "fits", settings) as store:
-        present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
         bench = Bench(settings, inputs, store, model_hash(settings.model), present, where, precision, progress or Silent())
         outcomes = [run_cell(bench, cell) for cell in cells]
         pool = noise_pool(bench, seeds) if "noise" in controls else None
@@ -68,6 +82,8 @@ def run(
         result = {
             "schema": SCHEMA,
             "status": "done",
+            "command": shlex.join(sys.argv),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "settings": {
                 **asdict(settings),
                 "words": inputs.words,
@@ -85,27 +101,45 @@ def run(
             "cost": cost_record(chosen, present),
             "seconds": time.perf_counter() - started,
         }
-        card = model_card(bench, outcomes[0], n_seeds=len(seeds))
+        card = model_card(bench, outcomes[0], caveat=claim(result))
         save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, overwrite=True)
         _write_scores(folder, outcomes)
-        write_json_atomic(folder / "result.json", result)
-        written: dict[str, Any] = read_json(folder / "result.json")
+        write_json_atomic(folder / RESULT, result)
+        written: dict[str, Any] = read_json(folder / RESULT)
         write_report(written, folder)
         forget_checkpoints(bench)
     return written
 
 
-def _refuse_to_lose(path: Path, seeds: Sequence[int], controls: Sequence[str]) -> None:
-    """A finished run may be added to, but none of its seeds and controls may go."""
-    if not path.is_file():
-        return
-    held = read_json(path).get("settings", {})
-    lost = [*sorted({*held.get("seeds", ())} - {*seeds}), *sorted({*held.get("controls", ())} - {*controls})]
+def _held(folder: Path, settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str]) -> dict[str, Any] | None:
+    """The finished result if it is of these seeds and controls; a finished run may be added to, but no seed or control may go.
+
+    Raises:
+        StoreError: The folder holds something else.
+    """
+    if not (folder / "fits" / "settings.json").is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise StoreError(f"{folder}: is not empty and holds no run: choose another folder")
+        return None
+    if not (folder / RESULT).is_file():
+        return None
+    held: dict[str, Any] = read_json(folder / RESULT)
+    facts = held.get("settings", {})
+    with RunStore(folder / "fits", settings, mode="read"):
+        lost = [*sorted({*facts.get("seeds", ())} - {*seeds}), *sorted({*facts.get("controls", ())} - {*controls})]
     if lost:
         raise StoreError(
-            f"{path}: holds results that this run would drop ({', '.join(map(str, lost))}): name them too, or choose "
+            f"{folder / RESULT}: holds results that this run would drop ({', '.join(map(str, lost))}): name them too, or choose "
             "another folder"
         )
+    same = facts.get("seeds") == list(seeds) and facts.get("controls") == list(controls)
+    return held if same and (folder / "model").is_dir() else None
+
+
+def _check_search(search: SearchSpec, present: HeadMask) -> None:
+    """So many heads must be there to go, which is better said before a training than after it."""
+    shape = (present.n_layers, present.n_heads)
+    masks_for(present.kept, [search.max_pruned], shape, min_per_layer=search.min_per_layer, gone=present.pruned)
 
 
 def _write_scores(folder: Path, outcomes: Sequence[Outcome]) -> None:

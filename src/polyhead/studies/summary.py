@@ -1,7 +1,7 @@
 """What a run's seeds and controls add up to: gains with tests and intervals, and how large a gain choosing alone would give."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from polyhead.statistics import (
     beyond_noise,
     bootstrap_gains,
+    bootstrap_mean_gains,
     holm,
     paired_randomisation,
     percentile_interval,
@@ -19,7 +20,8 @@ from polyhead.studies.cell import Outcome
 from polyhead.studies.fits import Bench, Figures, fitted, main_metric, points, tested
 
 POOL = 10
-_DRAWS_SEED = 0
+_DRAWS = 1000
+_TEST_SEED, _GAIN_SEED, _NOISE_SEED = 0, 1, 2  # gain and noise must be drawn independently
 
 
 def noise_pool(bench: Bench, seeds: Sequence[int]) -> dict[str, Any]:
@@ -42,91 +44,92 @@ def noise_pool(bench: Bench, seeds: Sequence[int]) -> dict[str, Any]:
 def summarise(bench: Bench, outcomes: Sequence[Outcome], pool: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """One row per arm and target: gain in points (mean over seeds), 95 % interval, p, and p by Holm over the arm's table.
 
-    A target for which every seed reported k = 0 has gain 0 and leaves the family of tests. With a pool of re-seeded unpruned
-    runs the row also says how large the gain is beyond selection noise. A last row an arm, language `mean`, holds the mean
-    gain over targets.
+    Arms are compared with their own unpruned models; rows of `ranked - random` and `ranked - highest` compare the models that
+    two searches chose. A target for which nothing was pruned in any seed has gain 0 and leaves the family of tests. Where k was
+    chosen on the tested split (the paper's protocols) there is no p: a maximum is no draw. With a pool of re-seeded unpruned
+    runs an arm's row also says how large its gain is beyond selection noise. The last row of each table, language `mean`, holds
+    the mean gain over targets.
     """
+    arms = {
+        arm: [outcome for outcome in outcomes if outcome.cell.arm == arm]
+        for arm in dict.fromkeys(outcome.cell.arm for outcome in outcomes)
+    }
     rows: list[dict[str, Any]] = []
-    for arm in dict.fromkeys(outcome.cell.arm for outcome in outcomes):
-        own = [outcome for outcome in outcomes if outcome.cell.arm == arm]
-        table = [_row(bench, own, name, pool) for name in bench.inputs.tests]
-        family = [row for row in table if row["p"] is not None]
-        for row, corrected in zip(family, holm([row["p"] for row in family]), strict=True):
-            row["p_holm"] = corrected
-        rows += [*table, *_mean_row(bench, own)]
+    for arm, own in arms.items():
+        table = _Table(bench, arm, tuple((o.pruned, o.unpruned, o.reported) for o in own))
+        n_fits = max(outcome.n_fits for outcome in own)
+        rows += table.rows({} if pool is None else {name: _noise(bench, pool, name, n=n_fits) for name in bench.inputs.tests})
+    for arm, own in arms.items():
+        if arm != "ranked":
+            sides = zip(arms["ranked"], own, strict=True)
+            table = _Table(bench, f"ranked - {arm}", tuple((a.pruned, b.pruned, _either(a, b)) for a, b in sides))
+            rows += table.rows({})
     return rows
 
 
-def _mean_row(bench: Bench, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The mean gain over targets; one draw resamples the seeds for all of them together, so their noise stays shared."""
-    names = list(bench.inputs.tests)
-    if not any(k for outcome in outcomes for k in outcome.reported.values()):
-        return []
-    width = outcomes[0].unpruned[names[0]].counts.shape[1]
-
-    def side(figures: Mapping[str, Figures]) -> NDArray[np.int64]:  # [sentences of all targets, targets * width]
-        blocks = []
-        for place, name in enumerate(names):
-            block = np.zeros((len(figures[name].counts), len(names) * width), dtype=np.int64)
-            block[:, place * width : (place + 1) * width] = figures[name].counts
-            blocks.append(block)
-        return np.concatenate(blocks)
-
-    def metric(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        by_target = main_metric(bench, counts.reshape(*counts.shape[:-1], len(names), width))
-        return np.asarray(100 * by_target.mean(axis=-1), dtype=np.float64)
-
-    pruned = np.stack([side(outcome.pruned) for outcome in outcomes])
-    unpruned = np.stack([side(outcome.unpruned) for outcome in outcomes])
-    gains = bootstrap_gains(pruned, unpruned, metric, seed=_DRAWS_SEED)
-    interval = percentile_interval(gains)
-    gain = float(np.mean(metric(pruned.sum(axis=1)) - metric(unpruned.sum(axis=1))))
-    return [
-        {
-            "arm": outcomes[0].cell.arm,
-            "name": "mean over targets",
-            "language": "mean",
-            "seeds": len(outcomes),
-            "gain": gain,
-            "interval": [interval.low, interval.high],
-            "p": None,
-            "p_holm": None,
-        }
-    ]
+def _either(one: Outcome, other: Outcome) -> dict[str, int]:
+    """By target, whether there is anything to compare: 0 where neither search pruned."""
+    return {name: max(k, other.reported[name]) for name, k in one.reported.items()}
 
 
-def _row(bench: Bench, outcomes: Sequence[Outcome], name: str, pool: Mapping[str, Any] | None) -> dict[str, Any]:
-    ks = [outcome.reported[name] for outcome in outcomes]
-    row: dict[str, Any] = {
-        "arm": outcomes[0].cell.arm,
-        "name": name,
-        "language": bench.inputs.languages[name],
-        "seeds": len(outcomes),
-        "k": ks,
-        "gain": 0.0,
-        "interval": None,
-        "p": None,
-        "p_holm": None,
-    }
-    if not any(ks):
+def _noise(bench: Bench, pool: Mapping[str, Any], name: str, *, n: int) -> NDArray[np.float64]:
+    """What choosing alone gains on that target; chosen as the protocol chooses, on source dev or on the target itself."""
+    chosen_on = pool["tests"][name] if bench.settings.rules.reported_split else pool["dev"]
+    return selection_noise(chosen_on, pool["tests"][name], n=max(n, 1), seed=_NOISE_SEED, draws=_DRAWS)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Two sides to compare: for every seed, figures by target of either side, and the k that was reported."""
+
+    bench: Bench
+    arm: str
+    seeds: tuple[tuple[Mapping[str, Figures], Mapping[str, Figures], Mapping[str, int]], ...]
+
+    def rows(self, noise: Mapping[str, NDArray[np.float64]]) -> list[dict[str, Any]]:
+        """A row a target, then the mean over targets."""
+        names = list(self.bench.inputs.tests)
+        table = [self._row(name, noise.get(name)) for name in names]
+        family = [row for row in table if row["p"] is not None]
+        for row, corrected in zip(family, holm([row["p"] for row in family]), strict=True):
+            row["p_holm"] = corrected
+        if not any(k for *_, ks in self.seeds for k in ks.values()):
+            return table
+        gains = bootstrap_mean_gains([self._counts(name) for name in names], self._metric, seed=_GAIN_SEED, draws=_DRAWS)
+        interval = percentile_interval(gains)
+        mean = self._blank("mean over targets", "mean")
+        return [
+            *table,
+            {**mean, "gain": float(np.mean([row["gain"] for row in table])), "interval": [interval.low, interval.high]},
+        ]
+
+    def _blank(self, name: str, language: str) -> dict[str, Any]:
+        facts = {"arm": self.arm, "name": name, "language": language, "seeds": len(self.seeds)}
+        return {**facts, "gain": 0.0, "interval": None, "p": None, "p_holm": None}
+
+    def _counts(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Both sides of one target, `[seeds, sentences, k]`."""
+        return np.stack([one[name].counts for one, *_ in self.seeds]), np.stack(
+            [other[name].counts for _, other, _ in self.seeds]
+        )
+
+    def _metric(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 100 * main_metric(self.bench, counts)
+
+    def _row(self, name: str, noise: NDArray[np.float64] | None) -> dict[str, Any]:
+        row = self._blank(name, self.bench.inputs.languages[name])
+        row["k"] = [ks[name] for *_, ks in self.seeds]
+        if not any(row["k"]):
+            return row
+        one, other = self._counts(name)
+        test = paired_randomisation(one, other, self._metric, seed=_TEST_SEED, n_cells=len(self.bench.inputs.tests))
+        gains = bootstrap_gains(one, other, self._metric, seed=_GAIN_SEED, draws=_DRAWS)
+        interval = percentile_interval(gains)
+        row |= {"gain": test.difference, "interval": [interval.low, interval.high]}
+        if not self.bench.settings.rules.reported_split:
+            row |= {"p": test.p, "shuffles": test.shuffles}
+        if noise is not None:
+            beyond = beyond_noise(gains, noise)
+            row["noise"] = float(noise.mean())
+            row["gain_minus_noise"] = {"mean": test.difference - row["noise"], "interval": [beyond.low, beyond.high]}
         return row
-    pruned = np.stack([outcome.pruned[name].counts for outcome in outcomes])
-    unpruned = np.stack([outcome.unpruned[name].counts for outcome in outcomes])
-
-    def metric(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 100 * main_metric(bench, counts)
-
-    test = paired_randomisation(pruned, unpruned, metric, seed=_DRAWS_SEED, n_cells=len(bench.inputs.tests))
-    gains = bootstrap_gains(pruned, unpruned, metric, seed=_DRAWS_SEED)
-    interval = percentile_interval(gains)
-    row |= {"gain": test.difference, "interval": [interval.low, interval.high], "p": test.p, "shuffles": test.shuffles}
-    if pool is not None:
-        n = max(max(outcome.n_fits for outcome in outcomes), 1)
-        noise = selection_noise(pool["dev"], pool["tests"][name], n=n, seed=_DRAWS_SEED, draws=len(gains))
-        beyond = beyond_noise(gains, noise)
-        row |= {
-            "fine_tunings": n,
-            "noise": float(noise.mean()),
-            "gain_minus_noise": {"mean": test.difference - float(noise.mean()), "interval": [beyond.low, beyond.high]},
-        }
-    return row

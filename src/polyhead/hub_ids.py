@@ -1,0 +1,24 @@
+"""Which names can be ids on the Hub."""
+
+import re
+from pathlib import Path
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form of an id on the Hub; whether the Hub has it is not asked.
+
+    >>> is_hub_id("org/model"), is_hub_id("bert-base-cased"), is_hub_id("models/a/b"), is_hub_id("./model"), is_hub_id("")
+    (True, True, False, False, False)
+    """
+    return _HUB_ID.fullmatch(name) is not None
+
+
+def is_local(name: str) -> bool:
+    """Whether a model's name means a folder and not the Hub: there is such a folder here, or the name cannot be an id.
+
+    >>> is_local("runs/my/model"), is_local("org/model-that-is-not-here")
+    (True, False)
+    """
+    return not is_hub_id(name) or Path(name).expanduser().is_dir()

@@ -1,0 +1,81 @@
+"""Snapshots of every name that users write: a change here is a change of what polyhead promises."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+import polyhead
+from polyhead.architectures import ARCHITECTURES
+from polyhead.data.corpus_table import CORPORA
+from polyhead.importance.methods import METHODS
+from polyhead.studies.protocols import PROTOCOLS
+from polyhead.tasks import TASKS
+
+PUBLIC = [
+    "HeadMask",
+    "HeadScores",
+    "TrainSpec",
+    "densify",
+    "encode",
+    "evaluate",
+    "fit",
+    "gated",
+    "label_set",
+    "load_tagger",
+    "load_tokenizer",
+    "open_corpus",
+    "prune",
+    "prune_lowest",
+    "run",
+    "run_settings",
+    "save_pruned",
+    "score_heads",
+    "scoring_batches",
+    "task",
+]
+TABLES = {
+    "methods": (METHODS, "gradient weight-gradient weight-gradient-released magnitude random"),
+    "architectures": (ARCHITECTURES, "bert roberta xlm-roberta electra distilbert"),
+    "tasks": (TASKS, "pos ner slots"),
+    "protocols": (PROTOCOLS, "sound paper paper-released"),
+    "corpora": (
+        CORPORA,
+        """
+        ud/en_ewt ud/de_gsd ud/de_hdt ud/nl_alpino ud/ar_padt ud/he_htb ud/zh_gsdsimp ud/ja_gsd ud/ur_udtb ud/fa_seraji
+        uner/en_ewt uner/zh_gsdsimp uner/pt_bosque uner/sv_talbanken uner/da_ddt
+        uner/en_pud uner/de_pud uner/zh_pud uner/pt_pud uner/tl_trg
+        wikineural/en wikineural/de wikineural/nl wikineural/es
+        masakhaner/amh masakhaner/hau masakhaner/ibo masakhaner/kin masakhaner/swa
+        ilner/hi ilner/ur aqmar/ar
+        xsid/en xsid/ar xsid/da xsid/de xsid/id xsid/it xsid/ja xsid/kk xsid/nl xsid/sr xsid/tr xsid/zh
+        """,
+    ),
+}
+
+
+def test_the_public_names() -> None:
+    assert polyhead.__all__ == PUBLIC
+    assert len(PUBLIC) <= 20
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_names_in_the_tables(table: str) -> None:
+    rows, names = TABLES[table]
+    assert list(rows) == names.split()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_public_name_is_found_where_the_checker_is_told_it_is(name: str) -> None:
+    tree = ast.parse(Path(polyhead.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    homes = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert sorted(homes) == PUBLIC
+    assert getattr(polyhead, name) is getattr(importlib.import_module(str(homes[name])), name)
+    assert name in dir(polyhead)
+
+
+def test_another_name_is_refused_with_those_there_are() -> None:
+    with pytest.raises(AttributeError, match=r"'prunes'; it has .*\bprune\b"):
+        _ = polyhead.prunes  # type: ignore[attr-defined]
