@@ -208,6 +208,16 @@ def test_the_training_sample_is_the_same_for_every_seed(
     assert drawn[0] == drawn[1]
 
 
+def test_a_tagger_is_read_as_it_was_trained(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    cli(*fit_arguments(tagger, treebank, tmp_path / "m"), "--anchor", "first", "--max-length", 32, "--precision", "fp32")
+    assert cli("prune", tmp_path / "m", "--heads", "0.1", "--out", tmp_path / "p").code == 0
+    arguments = ["--task", "pos", "--target", f"en={treebank}/dev.conllu", "--json"]
+    facts = cli("evaluate", tmp_path / "p", *arguments).json
+    assert (facts["anchor"], facts["max_length"], facts["precision"]) == ("first", 32, "fp32")
+    told = cli("evaluate", tmp_path / "p", *arguments, "--anchor", "text", "--max-length", 64).json
+    assert (told["anchor"], told["max_length"]) == ("text", 64)
+
+
 def test_fit_reports_all_bad_settings_at_once(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
     options = ["--epochs", 0, "--warmup", 2, "--freeze", "all"]
     refused(cli(*fit_arguments(tagger, treebank, tmp_path / "m"), *options), "epochs = 0", "warmup = 2.0", "freeze")

@@ -4,7 +4,7 @@ from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.requests import EvaluateRequest
-from polyhead.cli.taggers import open_tagger, set_threads
+from polyhead.cli.taggers import Reading, open_tagger, set_threads
 from polyhead.data.references import DataReference, one_word_choice, open_reference
 from polyhead.errors import SettingError
 from polyhead.inference import Labelled
@@ -34,13 +34,10 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
         )
         for reference in references
     }
-    tagger = open_tagger(request.model, task=task, device=request.device, precision=request.precision, revision=request.revision)
+    reading = Reading(request.anchor, request.max_length, request.precision)
+    tagger = open_tagger(request.model, task=task, device=request.device, reading=reading, revision=request.revision)
     labelled = {
-        name: Labelled(
-            tagger.encode(data.sentences, max_length=request.max_length, anchor=request.anchor),
-            [s.labels for s in data.sentences],
-        )
-        for name, data in datasets.items()
+        name: Labelled(tagger.encode(data.sentences), [s.labels for s in data.sentences]) for name, data in datasets.items()
     }
     found = evaluate_all(
         tagger.model,
@@ -79,6 +76,8 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
         "main_metric": task.metric,
         "words": words,
         "precision": tagger.precision,
+        "anchor": tagger.anchor,
+        "max_length": tagger.max_length,
         "targets": targets,
     }
     table = markdown(["target", "language", "sentences", "words scored", *map(title, metrics)], rows)

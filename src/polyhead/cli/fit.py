@@ -8,7 +8,7 @@ from typing import Any
 
 from polyhead.checkpoint import save_pruned
 from polyhead.cli.console import Console
-from polyhead.cli.taggers import Tagger, new_tagger, set_threads
+from polyhead.cli.taggers import Reading, Tagger, new_tagger, set_threads
 from polyhead.cli.train_requests import FitRequest, train_options
 from polyhead.config import TrainSpec, spec_from
 from polyhead.data.conllu import Words
@@ -16,6 +16,7 @@ from polyhead.data.labels import label_set
 from polyhead.data.references import SAMPLE_SEED, DataReference, one_word_choice, open_reference, sample
 from polyhead.data.sentences import Dataset
 from polyhead.encoding import join
+from polyhead.encoding_choice import EncodingChoice
 from polyhead.errors import SettingError
 from polyhead.inference import Labelled, evaluate
 from polyhead.model_card import CardScore, ModelCard
@@ -56,13 +57,13 @@ def fit(request: FitRequest, console: Console) -> int:
         labels=label_set(task, trains),
         seed=spec.seed,
         device=request.device,
-        precision=spec.precision,
+        reading=Reading(spec.anchor, spec.max_length, spec.precision),
         revision=request.revision,
     )
     state = request.out.with_name(request.out.name + ".state")
     record = fit_model(
         tagger.model,
-        join([tagger.encode(data.sentences, max_length=spec.max_length, anchor=spec.anchor) for data in trains]),
+        join([tagger.encode(data.sentences) for data in trains]),
         spec,
         pad_id=tagger.pad_id,
         device=tagger.device,
@@ -70,7 +71,7 @@ def fit(request: FitRequest, console: Console) -> int:
         progress=console.progress,
     )
     dev = _dev_scores(tagger, devs, task, spec, console)
-    _save(request.out, tagger, task, trains, dev)
+    _save(request.out, tagger, task, trains, dev, words=words)
     discard_state(state)
     with suppress(OSError):  # anything else in it is not ours
         state.rmdir()
@@ -95,12 +96,7 @@ def _dev_scores(tagger: Tagger, devs: list[Dataset], task: Task, spec: TrainSpec
     """Name, language and metrics in points of every dev set."""
     if not devs:
         return []
-    labelled = {
-        data.name: Labelled(
-            tagger.encode(data.sentences, max_length=spec.max_length, anchor=spec.anchor), [s.labels for s in data.sentences]
-        )
-        for data in devs
-    }
+    labelled = {data.name: Labelled(tagger.encode(data.sentences), [s.labels for s in data.sentences]) for data in devs}
     found = evaluate(
         tagger.model,
         labelled,
@@ -114,9 +110,9 @@ def _dev_scores(tagger: Tagger, devs: list[Dataset], task: Task, spec: TrainSpec
     return [(d.name, d.language, {m: 100 * value for m, value in found[d.name].metrics.items()}) for d in devs]
 
 
-def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Scores) -> None:
+def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Scores, *, words: Words) -> None:
     card = ModelCard(
-        base_model=tagger.name,
+        base_model="" if Path(tagger.name).is_dir() else tagger.name,
         task=task.name,
         languages=tuple(dict.fromkeys(data.language for data in trains)),
         training_data=tuple(f"{data.name} {data.split} ({len(data.sentences)} sentences)" for data in trains),
@@ -124,7 +120,10 @@ def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Sc
             CardScore(f"{name} dev", language, task.metric, metrics[task.metric] / 100) for name, language, metrics in dev
         ),
     )
-    save_pruned(tagger.model, out, tokenizer=tagger.tokenizer, card=card, overwrite=True)
+    encoding = EncodingChoice(
+        anchor=tagger.anchor, max_length=tagger.max_length, precision=tagger.precision, words=words, task=task.name
+    )
+    save_pruned(tagger.model, out, tokenizer=tagger.tokenizer, card=card, encoding=encoding, overwrite=True)
 
 
 def _text(out: Path, task: Task, dev: _Scores, record: FitRecord, words: Words) -> str:

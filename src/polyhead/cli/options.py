@@ -36,13 +36,17 @@ ThreadsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 PrecisionOption = Annotated[
-    Literal["auto", "bf16", "fp32"], typer.Option("--precision", help="bf16 where the processor has units for it, or forced.")
+    Literal["auto", "bf16", "fp32"] | None,
+    typer.Option("--precision", help="That of the training unless given; auto is bf16 where the processor has units for it."),
 ]
 MaxLengthOption = Annotated[
-    int, typer.Option("--max-length", min=8, metavar="N", help="Pieces the model reads at once; longer sentences are windowed.")
+    int | None,
+    typer.Option("--max-length", min=8, metavar="N", help="Pieces read at once; that of the training, else 256, unless given."),
 ]
 AnchorOption = Annotated[
-    Literal["text", "first"],
-    typer.Option("--anchor", help="Where a word is labelled: its first piece with text of the word, or simply its first."),
+    Literal["text", "first"] | None,
+    typer.Option(
+        "--anchor", help="Where a word is labelled: its first piece with text of it, or its first; as trained unless given."
+    ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of everything random.")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from polyhead.cli.console import Console
 from polyhead.cli.requests import PredictRequest
-from polyhead.cli.taggers import open_tagger, set_threads
+from polyhead.cli.taggers import Reading, open_tagger, set_threads
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import read_conllu
@@ -45,10 +45,11 @@ def predict(request: PredictRequest, console: Console) -> int:
 def _predict(request: PredictRequest, task: Task, path: Path, console: Console) -> int:
     layout = _layout(request, task, path)
     sentences = _read(path, layout)
-    tagger = open_tagger(request.model, task=task, device=request.device, precision=request.precision, revision=request.revision)
+    reading = Reading(request.anchor, request.max_length, request.precision)
+    tagger = open_tagger(request.model, task=task, device=request.device, reading=reading, revision=request.revision)
     labels = predict_labels(
         tagger.model,
-        tagger.encode(sentences, max_length=request.max_length, anchor=request.anchor),
+        tagger.encode(sentences),
         pad_id=tagger.pad_id,
         labels=tagger.labels,
         device=tagger.device,

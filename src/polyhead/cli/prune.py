@@ -1,9 +1,12 @@
 """`polyhead prune`: cut heads out of a model and save what is left."""
 
+from pathlib import Path
+
 from polyhead.architectures import head_mask
 from polyhead.checkpoint import densify, load_saved, load_tokenizer, save_pruned
 from polyhead.cli.console import Console
 from polyhead.cli.requests import PruneRequest
+from polyhead.encoding_choice import read_choice
 from polyhead.errors import CheckpointError, SettingError
 from polyhead.head_files import read_mask, read_scores
 from polyhead.heads import HeadId, HeadMask
@@ -32,11 +35,12 @@ def prune(request: PruneRequest, console: Console) -> int:
         tokenizer = load_tokenizer(request.model, revision=request.revision)
     except CheckpointError as error:
         console.note(f"note: saved without a tokenizer: {error}")
-    card = ModelCard(base_model=request.model, choice=choice)
+    local = Path(request.model).is_dir()
+    card = ModelCard(base_model="" if local else request.model, choice=choice)
     if request.densify:
         densify(model, request.out, tokenizer=tokenizer, card=card)
     else:
-        save_pruned(model, request.out, tokenizer=tokenizer, card=card)
+        save_pruned(model, request.out, tokenizer=tokenizer, card=card, encoding=read_choice(request.model))
     gone = [str(head) for head in left.pruned]
     document = {
         "schema": 1,

@@ -7,7 +7,7 @@ from polyhead.batching import scoring_batches
 from polyhead.checkpoint import classifier_labels, load_config
 from polyhead.cli.console import Console
 from polyhead.cli.requests import RankRequest
-from polyhead.cli.taggers import Tagger, new_tagger, open_tagger, set_threads
+from polyhead.cli.taggers import Reading, Tagger, new_tagger, open_tagger, set_threads
 from polyhead.data.labels import label_set
 from polyhead.data.references import DataReference, open_reference, sample
 from polyhead.data.sentences import Dataset
@@ -38,7 +38,7 @@ def rank(request: RankRequest, console: Console) -> int:
             "encoder that was not fine-tuned say little; see polyhead fit"
         )
     tagger.model.to(tagger.device)
-    encoded = tagger.encode(data.sentences, max_length=request.max_length, anchor=request.anchor)
+    encoded = tagger.encode(data.sentences)
     scores = score_heads(
         request.method,
         tagger.model,
@@ -90,11 +90,12 @@ def _data(request: RankRequest, reference: DataReference, task: Task) -> Dataset
 def _tagger(request: RankRequest, task: Task, data: Dataset) -> tuple[Tagger, bool]:
     """The checkpoint's own classifier, or a new one where it has none; a classifier for something else is an error."""
     is_new = classifier_labels(load_config(request.model, revision=request.revision)) is None
-    device, precision, revision = request.device, request.precision, request.revision
+    device, revision = request.device, request.revision
+    reading = Reading(request.anchor, request.max_length, request.precision)
     if not is_new:
-        return open_tagger(request.model, task=task, device=device, precision=precision, revision=revision), False
+        return open_tagger(request.model, task=task, device=device, reading=reading, revision=revision), False
     labels = label_set(task, [data])
-    tagger = new_tagger(request.model, labels=labels, seed=request.seed, device=device, precision=precision, revision=revision)
+    tagger = new_tagger(request.model, labels=labels, seed=request.seed, device=device, reading=reading, revision=revision)
     return tagger, True
 
 

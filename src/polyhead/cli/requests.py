@@ -43,9 +43,9 @@ class RankRequest:
     ] = "sentence"
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")] = None
     normalise: Annotated[Literal["none", "paper"], typer.Option("--normalise", help="Before ranking.")] = "none"
-    anchor: AnchorOption = "text"
-    max_length: MaxLengthOption = 256
-    precision: PrecisionOption = "auto"
+    anchor: AnchorOption = None
+    max_length: MaxLengthOption = None
+    precision: PrecisionOption = None
     seed: SeedOption = 42
     scheme: SchemeOption = None
     columns: ColumnsOption = None
@@ -85,9 +85,9 @@ class EvaluateRequest:
     target: TargetOption
     data: DataOption = None
     split: Annotated[Literal["train", "dev", "test"], typer.Option("--split", help="Which split of each target.")] = "test"
-    anchor: AnchorOption = "text"
-    max_length: MaxLengthOption = 256
-    precision: PrecisionOption = "auto"
+    anchor: AnchorOption = None
+    max_length: MaxLengthOption = None
+    precision: PrecisionOption = None
     scheme: SchemeOption = None
     columns: ColumnsOption = None
     strict: StrictOption = False
@@ -109,9 +109,9 @@ class PredictRequest:
         Literal["auto", "conllu", "columns"],
         typer.Option("--format", help="auto: conllu for the task pos, unless --columns says otherwise."),
     ] = "auto"
-    anchor: AnchorOption = "text"
-    max_length: MaxLengthOption = 256
-    precision: PrecisionOption = "auto"
+    anchor: AnchorOption = None
+    max_length: MaxLengthOption = None
+    precision: PrecisionOption = None
     scheme: SchemeOption = None
     columns: ColumnsOption = None
     revision: RevisionOption = None

@@ -12,8 +12,19 @@ from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Sentence
 from polyhead.devices import Precision, pick_device, pick_precision
 from polyhead.encoding import Encoded, encode, model_limit
+from polyhead.encoding_choice import read_choice
 from polyhead.errors import CheckpointError
+from polyhead.pieces import Anchor
 from polyhead.tasks import Task
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a tagger is to read sentences, where the user says so; None takes what its training recorded, else the default."""
+
+    anchor: Anchor | None = None
+    max_length: int | None = None
+    precision: Literal["auto", "bf16", "fp32"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,21 +37,23 @@ class Tagger:
     labels: LabelSet
     device: torch.device
     precision: Precision
+    anchor: Anchor
+    max_length: int
 
     @property
     def pad_id(self) -> int:
         """Id of the padding piece."""
         return int(self.tokenizer.pad_token_id or 0)
 
-    def encode(self, sentences: Sequence[Sentence], *, max_length: int, anchor: Literal["text", "first"]) -> Encoded:
+    def encode(self, sentences: Sequence[Sentence]) -> Encoded:
         """The sentences as this model reads them; gold labels that it does not know are left out of losses, not of scores."""
         return encode(
             sentences,
             self.tokenizer,
             self.labels,
-            max_length=max_length,
+            max_length=self.max_length,
             model_limit=model_limit(self.model.config),
-            anchor=anchor,
+            anchor=self.anchor,
             unknown="ignore",
         )
 
@@ -51,43 +64,46 @@ def set_threads(n: int | None) -> None:
         torch.set_num_threads(n)
 
 
-def open_tagger(
-    name: str, *, task: Task, device: str, precision: Literal["auto", "bf16", "fp32"], revision: str | None = None
-) -> Tagger:
-    """A fine-tuned tagger with the labels it was saved with.
+def open_tagger(name: str, *, task: Task, device: str, reading: Reading, revision: str | None = None) -> Tagger:
+    """A fine-tuned tagger with the labels it was saved with, reading as it did in training unless told otherwise.
 
     Raises:
         CheckpointError: Nothing is there, it has no classifier, or its labels are not those of the task.
     """
-    where = pick_device(device)
     model = load_tagger(name, labels=None, revision=revision)
     labels = stored_labels(model)
     if not serves(labels, task):
         expected = f"some of {' '.join(task.labels)}" if task.labels else "O and B-TYPE, I-TYPE"
         shown = " ".join(labels.names[:8]) + (" ..." if labels.size > 8 else "")
         raise CheckpointError(f"{name}: predicts {shown}; task {task.name} needs {expected}; fine-tune it with polyhead fit")
-    tokenizer = load_tokenizer(name, revision=revision)
-    return Tagger(name, model, tokenizer, labels, where, pick_precision(precision, where))
+    return _tagger(name, model, labels, device, reading, revision)
 
 
-def new_tagger(
-    name: str,
-    *,
-    labels: LabelSet,
-    seed: int,
-    device: str,
-    precision: Literal["auto", "bf16", "fp32"],
-    revision: str | None = None,
-) -> Tagger:
+def new_tagger(name: str, *, labels: LabelSet, seed: int, device: str, reading: Reading, revision: str | None = None) -> Tagger:
     """An encoder with a classifier for `labels`: its own where it has these labels, else a new one drawn from the seed.
 
     Raises:
         CheckpointError: Nothing is there, or the encoder's weights are missing.
     """
-    where = pick_device(device)
     model = load_tagger(name, labels=labels, seed=seed, revision=revision)
-    tokenizer = load_tokenizer(name, revision=revision)
-    return Tagger(name, model, tokenizer, labels, where, pick_precision(precision, where))
+    return _tagger(name, model, labels, device, reading, revision)
+
+
+def _tagger(name: str, model: PreTrainedModel, labels: LabelSet, device: str, reading: Reading, revision: str | None) -> Tagger:
+    where = pick_device(device)
+    choice = read_choice(name)
+    # a training in bf16 is followed where this machine has units for it
+    recorded: Literal["auto", "fp32"] = "fp32" if choice is not None and choice.precision == "fp32" else "auto"
+    return Tagger(
+        name=name,
+        model=model,
+        tokenizer=load_tokenizer(name, revision=revision),
+        labels=labels,
+        device=where,
+        precision=pick_precision(reading.precision or recorded, where),
+        anchor=reading.anchor or (choice.anchor if choice else "text"),
+        max_length=reading.max_length or (choice.max_length if choice else 256),
+    )
 
 
 def stored_labels(model: PreTrainedModel) -> LabelSet:

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polyhead.checkpoint import load_config, load_tokenizer
 from polyhead.config import fingerprint
+from polyhead.data.conllu import Words
 from polyhead.data.corpora import holdout
 from polyhead.data.labels import LabelSet, label_set
 from polyhead.data.references import DataReference, Split, one_word_choice, open_reference, sample
@@ -48,7 +49,7 @@ class Inputs:
     tests: Mapping[str, Labelled]
     languages: Mapping[str, str]
     records: tuple[Mapping[str, object], ...]
-    words: str
+    words: Words
     data_hash: str
     test_hash: str
 

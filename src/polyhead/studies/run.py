@@ -13,6 +13,7 @@ from polyhead.architectures import head_mask
 from polyhead.checkpoint import load_tagger, save_pruned
 from polyhead.config import SearchSpec
 from polyhead.devices import pick_device, pick_precision
+from polyhead.encoding_choice import EncodingChoice
 from polyhead.errors import StoreError
 from polyhead.head_files import write_scores
 from polyhead.heads import HeadMask
@@ -102,7 +103,11 @@ def run(
             "seconds": time.perf_counter() - started,
         }
         card = model_card(bench, outcomes[0], caveat=claim(result))
-        save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, overwrite=True)
+        train = settings.train
+        encoding = EncodingChoice(
+            anchor=train.anchor, max_length=train.max_length, precision=precision, words=inputs.words, task=settings.task
+        )
+        save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, encoding=encoding, overwrite=True)
         _write_scores(folder, outcomes)
         write_json_atomic(folder / RESULT, result)
         written: dict[str, Any] = read_json(folder / RESULT)
