@@ -77,9 +77,9 @@ class Elsewhere(TorchFunctionMode):
     looks = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.Tensor.device.__get__:  # type: ignore[attr-defined]
+        if func == torch.Tensor.device.__get__:  # type: ignore[attr-defined]
             return torch.device("cuda")
-        self.looks += func is torch.Tensor.all
+        self.looks += func == torch.Tensor.all
         return func(*args, **(kwargs or {}))
 
 
