@@ -213,6 +213,8 @@ def test_goes_on_after_a_crash_to_the_same_bits(tmp_path, stop_at):
     assert record.resumed_at in (stop_at - 1, stop_at)
     assert same(weights(again), weights(whole))
     assert (record.losses, record.steps) == (expected.losses, expected.steps)
+    assert (record.seconds_before > 0) == (record.resumed_at > 0)
+    assert record.seconds > record.seconds_before
     finished = tiny_model()
     assert train(finished, state_folder=tmp_path).resumed_at == 12
     assert same(weights(finished), weights(whole))

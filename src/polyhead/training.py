@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +34,10 @@ class FitRecord:
     Attributes:
         steps: Optimiser steps, those before a resumption included.
         epochs: Passes over the data.
-        seconds: Wall-clock time of this call.
+        seconds: Wall-clock time, that of earlier calls up to the state they left included.
         losses: Mean of the batches' losses, per epoch.
         resumed_at: The step this call went on from; 0 if it began at the beginning.
+        seconds_before: What of `seconds` went by in earlier calls.
         precision: What the matrix products ran in; evaluate in the same.
         sentences_per_second: Throughput of this call; 0 if nothing was left to do.
     """
@@ -46,6 +47,7 @@ class FitRecord:
     seconds: float
     losses: tuple[float, ...]
     resumed_at: int
+    seconds_before: float
     precision: Precision
     sentences_per_second: float
 
@@ -139,11 +141,12 @@ def fit(
                 n_sentences += len(batch.sentences)
                 watch.advance(1)
                 if store and (stop.asked or at.step == total or store.is_due(at.step)):
-                    store.save(at, trained, optimiser)
+                    store.save(replace(at, seconds=first.seconds + time.perf_counter() - started), trained, optimiser)
                 if stop.asked:
                     raise KeyboardInterrupt
     seconds = time.perf_counter() - started
-    return FitRecord(total, spec.epochs, seconds, at.losses, first.step, precision, n_sentences / seconds)
+    before = first.seconds
+    return FitRecord(total, spec.epochs, before + seconds, at.losses, first.step, before, precision, n_sentences / seconds)
 
 
 def _batches(encoded: Encoded, spec: TrainSpec, *, pad_id: int, epoch: int) -> Sequence[Batch]:

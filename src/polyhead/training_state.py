@@ -42,11 +42,13 @@ class Position:
         step: Optimiser steps done.
         losses: Mean loss of each finished epoch.
         epoch_loss: Sum of the batches' losses in the unfinished one.
+        seconds: What it took to get there, in all the calls that did.
     """
 
     step: int = 0
     losses: tuple[float, ...] = ()
     epoch_loss: float = 0.0
+    seconds: float = 0.0
 
 
 def identity(model: nn.Module, encoded: Encoded, spec: TrainSpec, *, mask: HeadMask | None, precision: str) -> dict[str, str]:
@@ -102,7 +104,8 @@ class TrainingState:
         try:
             self._check(path, head)
             tensors = load_file(self._folder / head["tensors"])
-            position = Position(int(head["step"]), tuple(head["losses"]), float(head["epoch_loss"]))
+            done = float(head.get("seconds", 0.0))
+            position = Position(int(head["step"]), tuple(head["losses"]), float(head["epoch_loss"]), done)
             _restore(tensors, trained, optimiser, step=position.step)
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
             raise StoreError(f"{path}: no usable training state ({error}); delete {self._folder} to start again") from None
@@ -144,6 +147,7 @@ class TrainingState:
             os.replace(part, path)
             head = {"schema": SCHEMA, "identity": self._identity, "machine": self._machine, "tensors": path.name}
             head |= {"step": position.step, "losses": position.losses, "epoch_loss": position.epoch_loss}
+            head["seconds"] = position.seconds
             write_json_atomic(self._folder / _FILE, head)
             for old in self._folder.glob("training-*.*"):
                 if old.name != path.name:

@@ -15,9 +15,11 @@ from transformers import AutoModelForTokenClassification
 
 from polyhead.architectures import head_mask
 from polyhead.errors import SettingError, StoreError, UnknownNameError
+from polyhead.store import Record, RunStore
 from polyhead.studies.fits import Bench
 from polyhead.studies.grid import run_settings
 from polyhead.studies.inputs import open_inputs
+from polyhead.studies.record import Clock
 from polyhead.studies.run import run
 
 
@@ -140,6 +142,14 @@ def test_more_seeds_and_controls_are_added(folder: Path) -> None:
         run(small, out=out, device="cpu", seeds=[2])
 
 
+def test_the_time_of_earlier_processes_counts(tmp_path: Path) -> None:
+    with RunStore(tmp_path, "settings") as store:
+        store.put(Record({"seed": 1}, {"seconds": 1000.0, "fit": {}}))
+        clock = Clock(store)
+        store.put(Record({"seed": 2}, {"seconds": 500.5, "fit": {"seconds_before": 500.0}}))
+        assert 1500 <= clock.seconds() < 1600
+
+
 def test_other_settings_are_refused(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
     out, _ = done
     with pytest.raises(StoreError, match="epochs"):
@@ -227,6 +237,7 @@ import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).pare
 import torch; torch.set_num_threads({torch.get_num_threads()})
 from pathlib import Path
 from test_run import settings
+from polyhead.studies.record import Clock
 from polyhead.studies.run import run
 run(settings(Path({str(folder)!r})), out={str(out)!r}, device="cpu")
 """

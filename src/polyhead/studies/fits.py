@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ class Fitted:
         train: How it was trained.
         mask: Heads it has.
         dev: Figures on the selection data by corpus name.
-        seconds: What it took.
+        seconds: What it took, over all stops.
     """
 
     folder: Path
@@ -116,7 +117,8 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
         _keep_figures(folder / "dev", _figures(bench, model, bench.inputs.selection))
         save_pruned(model, folder / "model", tokenizer=bench.inputs.tokenizer, overwrite=True)
         machine = {**versions(), "threads": str(torch.get_num_threads()), "device": str(bench.device)}
-        record = Record(what, {"seconds": time.perf_counter() - started, "fit": facts, "machine": machine})
+        seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
+        record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine})
         bench.store.put(record)
         shutil.rmtree(folder / "state", ignore_errors=True)
     _warn_of_changes(bench, record)
@@ -141,7 +143,7 @@ def _when(bench: Bench, mask: HeadMask) -> str:
     return "after" if bench.settings.search.prune == "after" and mask.n_pruned > bench.present.n_pruned else "before"
 
 
-def _trained(bench: Bench, train: TrainSpec, mask: HeadMask, folder: Path) -> tuple[PreTrainedModel, dict[str, object]]:
+def _trained(bench: Bench, train: TrainSpec, mask: HeadMask, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The fine-tuned model and the record of its training, which is empty where none was needed."""
     when = _when(bench, mask)
     if when == "after":

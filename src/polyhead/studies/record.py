@@ -1,5 +1,6 @@
 """What a run leaves in words and plain JSON: one record a cell, the cost of heads in this model, the model's card."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,23 @@ from transformers import PreTrainedModel
 from polyhead.architectures import attention_sites
 from polyhead.heads import HeadMask
 from polyhead.model_card import CardScore, ModelCard
+from polyhead.store import RunStore
 from polyhead.studies.cell import Outcome
 from polyhead.studies.fits import Bench, Figures, points
+
+
+class Clock:
+    """What a run has taken: the fine-tunings of all the processes that worked on it, and the rest of this one."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store, self._started = store, time.perf_counter()
+        self._earlier = {record.fingerprint: float(record.result["seconds"]) for record in store.records()}
+
+    def seconds(self) -> float:
+        """Wall-clock time so far."""
+        new = [record for record in self._store.records() if record.fingerprint not in self._earlier]
+        begun = sum(float(record.result["fit"].get("seconds_before", 0.0)) for record in new)
+        return sum(self._earlier.values()) + begun + time.perf_counter() - self._started
 
 
 def cell_record(bench: Bench, outcome: Outcome) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ from polyhead.studies.environment import environment, model_hash
 from polyhead.studies.fits import Bench, forget_checkpoints, load_fitted
 from polyhead.studies.grid import RunSettings, expand
 from polyhead.studies.inputs import open_inputs
-from polyhead.studies.record import cell_record, cost_record, model_card
+from polyhead.studies.record import Clock, cell_record, cost_record, model_card
 from polyhead.studies.summary import noise_pool, summarise
 
 SCHEMA = 1
@@ -73,8 +72,8 @@ def run(
         return held
     present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
-    started = time.perf_counter()
     with RunStore(folder / "fits", settings) as store:
+        clock = Clock(store)
         bench = Bench(settings, inputs, store, model_hash(settings.model), present, where, precision, progress or Silent())
         outcomes = [run_cell(bench, cell) for cell in cells]
         pool = noise_pool(bench, seeds) if "noise" in controls else None
@@ -100,7 +99,7 @@ def run(
             "statistics": summarise(bench, outcomes, pool),
             "noise": pool,
             "cost": cost_record(chosen, present),
-            "seconds": time.perf_counter() - started,
+            "seconds": clock.seconds(),
         }
         card = model_card(bench, outcomes[0], caveat=claim(result))
         train = settings.train
