@@ -82,7 +82,7 @@ def run(
         result = {
             "schema": SCHEMA,
             "status": "done",
-            "command": shlex.join(sys.argv),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "settings": {
                 **asdict(settings),
