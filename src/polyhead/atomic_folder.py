@@ -46,3 +46,9 @@ def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process left of an unfinished `folder`; for a caller who alone may be writing it."""
+    for workspace in folder.expanduser().absolute().parent.glob(f".{folder.name}.????????"):
+        shutil.rmtree(workspace, ignore_errors=True)

@@ -18,6 +18,7 @@ from transformers import (
 from polyhead import pruning_record
 from polyhead.architectures import head_mask
 from polyhead.atomic_folder import new_folder
+from polyhead.card_file import read_card, write_card
 from polyhead.checkpoint_source import checked_source, quiet, reading
 from polyhead.classification_head import HEAD, new_head, reorder_head
 from polyhead.data.labels import LabelSet
@@ -48,7 +49,7 @@ def save_pruned(
         model: Pruned or not; a compiled wrapper is looked through.
         folder: New or empty, unless `overwrite`.
         tokenizer: Saved beside the model.
-        card: What README.md says beyond the removed heads.
+        card: What README.md says beyond the removed heads; kept in `model_card.json` too, for `read_card`.
         encoding: How the model was trained to read text, for `polyhead.json`; `encoding_choice.read_choice` gives it back.
         overwrite: Replace a folder that holds something, once the new one is complete.
 
@@ -58,13 +59,14 @@ def save_pruned(
     """
     model, folder = _unwrapped(model), Path(folder)
     page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
-    return _write(model, folder, page, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
+    return _write(model, folder, page, card, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
 
 
 def _write(
     model: PreTrainedModel,
     folder: Path,
     page: str,
+    card: ModelCard | None,
     *,
     tokenizer: PreTrainedTokenizerBase | None,
     encoding: EncodingChoice | None,
@@ -76,6 +78,8 @@ def _write(
             tokenizer.save_pretrained(fresh)
         if encoding is not None:
             write_choice(encoding, fresh)
+        if card is not None:
+            write_card(card, fresh)
         (fresh / "README.md").write_text(page, encoding="utf-8")
     return folder
 
@@ -104,7 +108,7 @@ def densify(
         model = load_saved(str(model_or_folder))
         if tokenizer is None and (Path(model_or_folder) / "tokenizer_config.json").is_file():
             tokenizer = load_tokenizer(model_or_folder)
-        encoding = encoding or read_choice(model_or_folder)
+        encoding, card = encoding or read_choice(model_or_folder), card or read_card(model_or_folder)
     mask, folder = head_mask(model), Path(folder)
     config = copy.deepcopy(model.config)
     if hasattr(config, pruning_record.KEY):
@@ -113,7 +117,7 @@ def densify(
         full = type(model)(config)
     full.load_state_dict(full_state(model), assign=True)
     page = render_card(card or ModelCard(), mask, name=folder.absolute().name, auto_class=_auto_class(model), dense=True)
-    return _write(full, folder, page, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
+    return _write(full, folder, page, card, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
 
 
 def load_tagger(

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from huggingface_hub import hf_hub_download
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
@@ -44,6 +45,15 @@ def checked_source(name: str | Path, *, weights: bool = True) -> str:
             f"{name}: no such folder; expected a folder written by save_pretrained, or a hub id such as org/name"
         )
     return name
+
+
+def hub_file(name: str | Path, file: str, revision: str | None = None) -> Path | None:
+    """Where a file of a model on the Hub lies after download, or in the cache when offline; None if none is to be had."""
+    try:
+        with quiet():
+            return Path(hf_hub_download(str(name), file, revision=revision))
+    except (OSError, ValueError):  # no such file, no such model, no network: the model's own loading says which
+        return None
 
 
 def reading(name: str, read: Callable[[], T]) -> T:

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from polyhead.checkpoint_source import hub_file
 from polyhead.data.conllu import Words
 from polyhead.devices import Precision
 from polyhead.errors import CheckpointError
+from polyhead.hub_ids import is_local
 from polyhead.pieces import Anchor
 
 CHOICE_FILE: Final = "polyhead.json"
@@ -46,13 +48,19 @@ def write_choice(choice: EncodingChoice, folder: Path) -> None:
     (folder / CHOICE_FILE).write_text(f"{text}\n", encoding="utf-8")
 
 
-def read_choice(folder: str | Path) -> EncodingChoice | None:
-    """What the folder of a checkpoint records of its encoding; None where it has no record, or is no folder here but a hub id.
+def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingChoice | None:
+    """What a checkpoint records of its encoding; None where it has no record.
+
+    Args:
+        name: Folder, or id on the Hub (a record that cannot be had offline counts as none).
+        revision: Branch, tag or commit on the Hub.
 
     Raises:
         CheckpointError: There is a record, but it cannot be read, is of another schema, or has a value that is not allowed.
     """
-    path = Path(folder).expanduser() / CHOICE_FILE
+    path = hub_file(name, CHOICE_FILE, revision) if not is_local(str(name)) else Path(name).expanduser() / CHOICE_FILE
+    if path is None:
+        return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

@@ -149,7 +149,7 @@ def _renewed(
         model=", ".join(dict.fromkeys(item.model for item in scores if item.model)),
         data_hash="+".join(item.data_hash for item in scores if item.data_hash),
         seconds=sum(item.seconds for item in scores),
-        forward_passes=sum(item.forward_passes for item in scores),
-        backward_passes=sum(item.backward_passes for item in scores),
+        forward_passes=max(item.forward_passes for item in scores),  # each over its own part of the data
+        backward_passes=max(item.backward_passes for item in scores),
         settings={**scores[0].settings, "combined": how, "normalisation": normalisation},
     )

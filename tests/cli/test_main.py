@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from polyhead.cli import failures, main
 from polyhead.cli.failures import guarded
+from polyhead.cli.request_form import as_function
 from polyhead.errors import PolyheadError
 
 COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]
@@ -56,7 +57,7 @@ def test_every_command_has_help_and_json(cli: Callable, name: str) -> None:
 @pytest.mark.parametrize("name", list(main.COMMANDS))
 def test_every_option_is_explained_in_a_sentence(name: str) -> None:
     app = typer.Typer()
-    app.command(name)(main.resolve(main.COMMANDS[name].request))
+    app.command(name)(as_function(main.resolve(main.COMMANDS[name].request)))
     for option in get_command(app).params:
         said = option.help or ""
         if "--help" not in option.opts and "--install-completion" not in option.opts and "--show-completion" not in option.opts:

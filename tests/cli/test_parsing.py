@@ -1,16 +1,20 @@
 """Several values after one flag, and settings files."""
 
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyhead.cli.main import COMMANDS, main
 from polyhead.cli.parsing import expand_lists, parse
 from polyhead.cli.requests import PredictRequest
-from polyhead.cli.train_requests import RunRequest, chosen_seeds, search_options, train_options
+from polyhead.cli.train_options import SearchOptions, TrainOptions
+from polyhead.cli.train_options import given as given_options
+from polyhead.cli.train_requests import FitRequest, RunRequest, chosen_seeds
+from polyhead.config import SearchSpec, TrainSpec
 from polyhead.errors import SettingError
 from polyhead.studies.grid import run_settings
 
@@ -45,7 +49,7 @@ def test_the_line_of_the_contract() -> None:
     request = run(*shlex.split(line))
     assert request.target == ["ud/de_gsd", "ud/nl_alpino", "ud/ar_padt"]
     assert request.source == ["ud/en_ewt"]
-    assert (request.max_pruned, request.search, chosen_seeds(request)) == (12, "screened", [42])
+    assert (request.search.max_pruned, request.search.how, chosen_seeds(request)) == (12, "screened", [42])
     assert request.out == Path("runs/en-pos")
 
 
@@ -64,13 +68,13 @@ def test_options_left_out_are_the_protocols_affair() -> None:
         sources=["a/b"],
         targets=["a/c"],
         protocol=request.protocol,
-        search=search_options(request),
-        train=train_options(request),
+        search=given_options(request.search),
+        train=given_options(request.train),
     )
     assert (settings.search.how, settings.search.include_zero) == ("sweep", False)
     assert (settings.train.order, settings.train.anchor, settings.train.learning_rate) == ("file", "first", 5e-5)
     assert (settings.train.epochs, settings.train.freeze) == (1, ("embeddings",))
-    sound = run_settings(model="m", task="pos", sources=["a/b"], targets=["a/c"], train=train_options(run(*NEEDED)))
+    sound = run_settings(model="m", task="pos", sources=["a/b"], targets=["a/c"], train=given_options(run(*NEEDED).train))
     assert sound.train.learning_rate is None
 
 
@@ -83,8 +87,9 @@ def test_a_settings_file_answers_where_the_arguments_are_silent(tmp_path: Path) 
     request = run("--config", str(path), "--target", "ud/ar_padt", "ud/fa_seraji", "--epochs", "5")
     assert request.source == ["ud/en_ewt", "ud/zh_gsdsimp"]
     assert request.target == ["ud/ar_padt", "ud/fa_seraji"]
-    assert (request.epochs, request.batch_size, request.search, request.min_per_layer) == (5, 8, "sweep", 1)
-    assert (request.strict, request.max_pruned, chosen_seeds(request)) == (True, 3, [1, 2])
+    assert (request.train.epochs, request.train.batch_size) == (5, 8)
+    assert (request.search.how, request.search.min_per_layer, request.search.max_pruned) == ("sweep", 1, 3)
+    assert (request.files.strict, chosen_seeds(request)) == (True, [1, 2])
     assert chosen_seeds(run("--config", str(path), "--seed", "7")) == [7]
     assert replace(run(f"--config={path}"), config=None) == replace(run("--config", str(path)), config=None)
 
@@ -93,7 +98,7 @@ def test_train_and_search_are_tables_only_where_they_are_written_as_tables(tmp_p
     path = tmp_path / "run.toml"
     path.write_text('search = "sweep"\n[train]\nepochs = 2\n')
     request = run("--config", str(path), *NEEDED)
-    assert (request.search, request.epochs) == ("sweep", 2)
+    assert (request.search.how, request.train.epochs) == ("sweep", 2)
     path.write_text("train = 3\n")
     with pytest.raises(SettingError, match="train: unknown option"):
         run("--config", str(path), *NEEDED)
@@ -127,3 +132,25 @@ def test_arguments_stand_beside_options() -> None:
     request = parse(PredictRequest, ["model", "--task", "pos", "-"], name="predict")
     assert request is not None
     assert (request.model, request.file) == ("model", "-")
+
+
+def test_training_is_asked_for_with_the_same_options_everywhere() -> None:
+    options = ["--epochs", "2", "--freeze", "embeddings", "--scheme", "bio", "--threads", "1"]
+    request = parse(FitRequest, [*NEEDED[:6], "--out", "o", *options], name="fit")
+    assert request is not None
+    whole = run(*NEEDED, *options)
+    assert (request.train, request.files, request.machine) == (whole.train, whole.files, whole.machine)
+
+
+def test_every_setting_of_the_specs_has_an_option() -> None:
+    assert {item.name for item in fields(TrainOptions)} == {item.name for item in fields(TrainSpec)} - {"seed"}
+    assert {item.name for item in fields(SearchOptions)} == {item.name for item in fields(SearchSpec)} - {"include_zero"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_eighty_columns(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "…" not in text  # nothing cut off
+    assert max(map(len, text.splitlines())) <= 80

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from polyhead.data.references import DataReference, column_format, one_word_choice, open_reference, sample
+from polyhead.data.references import DataReader, DataReference, column_format, one_word_choice, sample
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.errors import SettingError, UnknownNameError
+from polyhead.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.tasks import TASKS
 
 POS, NER = TASKS["pos"], TASKS["ner"]
@@ -54,30 +54,29 @@ def test_words_are_chosen_by_suffix_and_once() -> None:
 def test_files_are_opened_as_the_task_reads_them(tmp_path: Path) -> None:
     rows = "1-2\tzum\t_\t_\t_\t_\t_\t_\t_\t_\n1\tzu\t_\tADP\t_\t_\t3\t_\t_\t_\n2\tdem\t_\tDET\t_\t_\t3\t_\t_\t_\n"
     (tmp_path / "t.conllu").write_text(rows + "3\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n")
-    surface = open_reference(DataReference.parse(f"de={tmp_path}/t.conllu"), "test", task=POS)
+    surface = DataReader(task=POS).open(DataReference.parse(f"de={tmp_path}/t.conllu"), "test")
     assert [s.words for s in surface.sentences] == [("zum", "Haus")]
     assert (surface.name, surface.language, surface.split) == (f"de={tmp_path}/t.conllu", "de", "test")
-    words = open_reference(DataReference.parse(f"de@words={tmp_path}/t.conllu"), "test", task=POS)
+    words = DataReader(task=POS).open(DataReference.parse(f"de@words={tmp_path}/t.conllu"), "test")
     assert [s.words for s in words.sentences] == [("zu", "dem", "Haus")]
     (tmp_path / "t.txt").write_text("x Ann NEP-\n\nx Ann I-NEP\n".replace("NEP-", "I-NEP"))
-    ner = open_reference(
-        DataReference.parse(f"hi={tmp_path}/t.txt"), "test", task=NER, columns="space:token=2,tag=3", scheme="iob1"
-    )
+    reader = DataReader(task=NER, columns="space:token=2,tag=3", scheme="iob1")
+    ner = reader.open(DataReference.parse(f"hi={tmp_path}/t.txt"), "test")
     assert [s.labels for s in ner.sentences] == [("B-PER",), ("B-PER",)]
 
 
 def test_a_split_that_is_not_there_says_what_to_write() -> None:
     with pytest.raises(SettingError, match="no train file, only test; write LANGUAGE=TRAIN:DEV:TEST"):
-        open_reference(DataReference.parse("de=T"), "train", task=POS)
+        DataReader(task=POS).open(DataReference.parse("de=T"), "train")
 
 
 def test_a_corpus_needs_a_folder_and_the_right_task(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="--data FOLDER"):
-        open_reference(DataReference.parse("ud/en_ewt"), "dev", task=POS)
+        DataReader(task=POS).open(DataReference.parse("ud/en_ewt"), "dev")
     with pytest.raises(SettingError, match="labelled for the task pos, not ner"):
-        open_reference(DataReference.parse("ud/en_ewt"), "dev", task=NER, root=tmp_path)
+        DataReader(task=NER, root=tmp_path).open(DataReference.parse("ud/en_ewt"), "dev")
     with pytest.raises(UnknownNameError, match="ud/xx_none"):
-        open_reference(DataReference.parse("ud/xx_none"), "dev", task=POS, root=tmp_path)
+        DataReader(task=POS, root=tmp_path).open(DataReference.parse("ud/xx_none"), "dev")
 
 
 def test_a_scheme_is_declared_once() -> None:
@@ -94,3 +93,11 @@ def test_a_sample_is_seeded_and_in_file_order() -> None:
     assert len(numbers) == 20
     assert sample(data, 20, seed=1) == drawn
     assert sample(data, 20, seed=2) != drawn
+
+
+def test_a_split_without_labels_is_refused_unless_none_are_needed(tmp_path: Path) -> None:
+    (tmp_path / "t.conllu").write_text("1\tx\t_\t_\t_\t_\t0\t_\t_\t_\n\n")
+    reference = DataReference.parse(f"de={tmp_path}/t.conllu")
+    with pytest.raises(DataFormatError, match=r"t\.conllu:1: no word of the test split has a label"):
+        DataReader(task=POS).open(reference, "test")
+    assert len(DataReader(task=POS).open(reference, "test", labelled=False).sentences) == 1

@@ -51,6 +51,7 @@ LEVELS: dict[str, float] = {
     "encoding": 3.1,
     "batching": 3.2,
     "dropout": 4,
+    "card_file": 4,
     "encoding_choice": 4,
     "gates": 4,
     "optimisation": 4,

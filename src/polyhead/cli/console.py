@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from polyhead.cli.progress_bar import Bar
+from polyhead.cli.progress_bar import Bar, Lines
 from polyhead.plain_values import jsonable
 from polyhead.progress import Progress, Silent
 
@@ -21,11 +21,13 @@ class Console:
     Attributes:
         json: Whether the result is one JSON document.
         out: The real stdout.
-        progress: Bar with the time left on a terminal, silent elsewhere.
+        command: What the user wrote.
+        progress: Bar with the time left on a terminal, a line a minute elsewhere.
     """
 
     json: bool
     out: TextIO
+    command: str = ""
     progress: Progress = field(default_factory=Silent)
 
     def note(self, text: str) -> None:
@@ -53,17 +55,17 @@ class _Notes(logging.Handler):
 
 
 @contextmanager
-def opened(*, json: bool) -> Iterator[Console]:
+def opened(*, json: bool, command: str) -> Iterator[Console]:
     """A console for the length of a command; what libraries print on stdout meanwhile goes to stderr."""
     logger, handler = logging.getLogger("polyhead"), _Notes()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    progress: Progress = Bar() if sys.stderr.isatty() else Silent()
+    progress: Progress = Bar() if sys.stderr.isatty() else Lines()
     out = sys.stdout
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            yield Console(json, out, progress)
+            yield Console(json, out, command, progress)
     finally:
         progress.stop()
         logger.removeHandler(handler)

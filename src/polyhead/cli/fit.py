@@ -2,24 +2,25 @@
 
 from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from polyhead.checkpoint import save_pruned
 from polyhead.cli.console import Console
-from polyhead.cli.taggers import Reading, Tagger, new_tagger, set_threads
-from polyhead.cli.train_requests import FitRequest, train_options
+from polyhead.cli.options import Reading
+from polyhead.cli.taggers import Tagger, new_tagger, set_threads
+from polyhead.cli.train_options import given
+from polyhead.cli.train_requests import FitRequest
 from polyhead.config import TrainSpec, spec_from
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
-from polyhead.data.references import SAMPLE_SEED, DataReference, one_word_choice, open_reference, sample
+from polyhead.data.references import SAMPLE_SEED, one_word_choice, references, sample
 from polyhead.data.sentences import Dataset
 from polyhead.encoding import join
 from polyhead.encoding_choice import EncodingChoice
 from polyhead.errors import SettingError
-from polyhead.inference import Labelled, evaluate
 from polyhead.model_card import CardScore, ModelCard
+from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_points, title
 from polyhead.tasks import Task
 from polyhead.tasks import task as find_task
@@ -32,32 +33,25 @@ def fit(request: FitRequest, console: Console) -> int:
     """Read the sources, fine-tune, score their dev sets where they have one, save."""
     task = find_task(request.task)
     seed = {} if request.seed is None else {"seed": request.seed}
-    spec = spec_from(TrainSpec, {**train_options(request), **seed}, where="train")
+    spec = spec_from(TrainSpec, {**given(request.train), **seed}, where="train")
     if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
         raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
-    set_threads(request.threads)
-    references = [DataReference.parse(text) for text in request.source]
-    words = one_word_choice(references)
-    opened = partial(
-        open_reference,
-        task=task,
-        root=request.data,
-        scheme=request.scheme,
-        columns=request.columns,
-        strict=request.strict,
-    )
-    trains = [opened(reference, "train") for reference in references]
+    set_threads(request.machine.threads)
+    sources = references(request.source, "source")
+    words = one_word_choice(sources)
+    reader = request.files.reader(task, request.data)
+    trains = [reader.open(reference, "train") for reference in sources]
     if request.train_limit is not None:
         trains = [sample(data, request.train_limit, seed=SAMPLE_SEED) for data in trains]
-    devs = [opened(reference, "dev") for reference in references if reference.has("dev")]
+    devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
     for data in (*trains, *devs):
         console.repairs(f"{data.name} {data.split}", data.repairs)
     tagger = new_tagger(
         request.model,
         labels=label_set(task, trains),
         seed=spec.seed,
-        device=request.device,
-        reading=Reading(spec.anchor, spec.max_length, spec.precision),
+        device=request.machine.device,
+        reading=Reading(anchor=spec.anchor, max_length=spec.max_length, precision=spec.precision),
         revision=request.revision,
     )
     state = request.out.with_name(request.out.name + ".state")
@@ -70,7 +64,7 @@ def fit(request: FitRequest, console: Console) -> int:
         state_folder=state,
         progress=console.progress,
     )
-    dev = _dev_scores(tagger, devs, task, spec, console)
+    dev = _dev_scores(tagger, devs, task, console)
     _save(request.out, tagger, task, trains, dev, words=words)
     discard_state(state)
     with suppress(OSError):  # anything else in it is not ours
@@ -92,22 +86,12 @@ def fit(request: FitRequest, console: Console) -> int:
 _Scores = list[tuple[str, str, dict[str, float]]]
 
 
-def _dev_scores(tagger: Tagger, devs: list[Dataset], task: Task, spec: TrainSpec, console: Console) -> _Scores:
+def _dev_scores(tagger: Tagger, devs: list[Dataset], task: Task, console: Console) -> _Scores:
     """Name, language and metrics in points of every dev set."""
     if not devs:
         return []
-    labelled = {data.name: Labelled(tagger.encode(data.sentences), [s.labels for s in data.sentences]) for data in devs}
-    found = evaluate(
-        tagger.model,
-        labelled,
-        task,
-        tagger.labels,
-        pad_id=tagger.pad_id,
-        device=tagger.device,
-        precision=tagger.precision,
-        progress=console.progress,
-    )
-    return [(d.name, d.language, {m: 100 * value for m, value in found[d.name].metrics.items()}) for d in devs]
+    found = tagger.evaluate(devs, [tagger.encode(data.sentences) for data in devs], task, console.progress)
+    return [(d.name, d.language, {m: 100 * x for m, x in own.metrics.items()}) for d, own in zip(devs, found, strict=True)]
 
 
 def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Scores, *, words: Words) -> None:
@@ -115,9 +99,9 @@ def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Sc
         base_model="" if Path(tagger.name).is_dir() else tagger.name,
         task=task.name,
         languages=tuple(dict.fromkeys(data.language for data in trains)),
-        training_data=tuple(f"{data.name} {data.split} ({len(data.sentences)} sentences)" for data in trains),
+        training_data=tuple(f"{short(data.name)} {data.split} ({len(data.sentences):,} sentences)" for data in trains),
         scores=tuple(
-            CardScore(f"{name} dev", language, task.metric, metrics[task.metric] / 100) for name, language, metrics in dev
+            CardScore(f"{short(name)} dev", language, task.metric, metrics[task.metric] / 100) for name, language, metrics in dev
         ),
     )
     encoding = EncodingChoice(

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,6 +87,6 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         return DONE
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    with resolve("polyhead.cli.console:opened")(json=request.json) as console:
+    with resolve("polyhead.cli.console:opened")(json=request.json, command=shlex.join(["polyhead", name, *arguments])) as console:
         code: int = resolve(command.work)(request, console)
     return code

@@ -1,9 +1,13 @@
-"""The options that several commands share, so that a name means the same everywhere."""
+"""The options that several commands share, one by one and in groups, so that a name means the same everywhere."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from polyhead.data.references import DataReader
+from polyhead.tasks import Task
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Folder or hub id of the model.", show_default=False)]
 TaskOption = Annotated[str, typer.Option("--task", metavar="NAME", help="pos, ner or slots.", show_default=False)]
@@ -22,31 +26,70 @@ SourceOption = Annotated[
     typer.Option("--source", metavar="REF...", help="One or more: ud/en_ewt, or en=TRAIN:DEV:TEST.", show_default=False),
 ]
 SchemeOption = Annotated[
-    str | None, typer.Option("--scheme", metavar="NAME", help="How your span files are tagged: iob2, iob1, bioes, io.")
+    str | None, typer.Option("--scheme", metavar="NAME", help="How your span files are tagged: iob2, iob1, bioes or io.")
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option("--columns", metavar="SPEC", help="Layout of your column files, for example tab:token=2,tag=3,comments=hash."),
+    typer.Option("--columns", metavar="SPEC", help="Layout of your column files, as tab:token=2,tag=3 (README: all of it)."),
 ]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Make an error of everything that reading would repair.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", metavar="", help="Make an error of everything that reading would repair.")
+]
 RevisionOption = Annotated[str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit of a hub model.")]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")]
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, metavar="N", help="Processor threads; all cores unless given.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
-PrecisionOption = Annotated[
-    Literal["auto", "bf16", "fp32"] | None,
-    typer.Option("--precision", help="That of the training unless given; auto is bf16 where the processor has units for it."),
-]
-MaxLengthOption = Annotated[
-    int | None,
-    typer.Option("--max-length", min=8, metavar="N", help="Pieces read at once; that of the training, else 256, unless given."),
-]
-AnchorOption = Annotated[
-    Literal["text", "first"] | None,
-    typer.Option(
-        "--anchor", help="Where a word is labelled: its first piece with text of it, or its first; as trained unless given."
-    ),
+JsonOption = Annotated[
+    bool, typer.Option("--json", metavar="", help="The result as one JSON document on stdout, nothing else there.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of everything random.")]
+NormaliseOption = Annotated[
+    Literal["none", "paper"],
+    typer.Option("--normalise", metavar="HOW", help="Scaling of the scores before ranking: none or paper."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where a command computes."""
+
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, metavar="N", help="Processor threads; all cores unless given.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """How the user's own files are written."""
+
+    scheme: SchemeOption = None
+    columns: ColumnsOption = None
+    strict: StrictOption = False
+
+    def reader(self, task: Task, root: Path | None) -> DataReader:
+        """What opens the command's data."""
+        return DataReader(task=task, root=root, scheme=self.scheme, columns=self.columns, strict=self.strict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a tagger is to read sentences, where the user says so; None takes what its training recorded, else the default."""
+
+    anchor: Annotated[
+        Literal["text", "first"] | None,
+        typer.Option(
+            "--anchor",
+            metavar="PIECE",
+            help="Where a word is labelled: text (its first piece with text of it) or first; as trained unless given.",
+        ),
+    ] = None
+    max_length: Annotated[
+        int | None,
+        typer.Option("--max-length", min=8, metavar="N", help="Pieces in a window; as trained, else 256, unless given."),
+    ] = None
+    precision: Annotated[
+        Literal["auto", "bf16", "fp32"] | None,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="auto (bf16 where the processor has units for it), bf16 or fp32; as trained unless given.",
+        ),
+    ] = None

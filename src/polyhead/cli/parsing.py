@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import typer
 from typer.main import get_command
 
+from polyhead.cli.request_form import as_function
 from polyhead.config import Spec, read_toml, spec_from
 from polyhead.errors import SettingError
 
@@ -32,7 +33,7 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
         typer.TyperException: Any other mistake in the arguments.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name)(request)
+    app.command(name)(as_function(request))
     command = get_command(app)
     options = {opt: bool(getattr(p, "multiple", False)) for p in command.params for opt in p.opts if opt.startswith("-")}
     lists = {opt for opt, several in options.items() if several}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from polyhead.cli.console import Console
 from polyhead.cli.requests import PredictRequest
-from polyhead.cli.taggers import Reading, open_tagger, set_threads
+from polyhead.cli.taggers import open_tagger, set_threads
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import read_conllu
@@ -28,7 +28,7 @@ UNKNOWN_LANGUAGE = "und"
 def predict(request: PredictRequest, console: Console) -> int:
     """Read, tag, write in the same format."""
     task = find_task(request.task)
-    set_threads(request.threads)
+    set_threads(request.machine.threads)
     if request.out is not None and not request.out.absolute().parent.is_dir():
         raise SettingError(f"--out {request.out}: there is no folder {request.out.absolute().parent}; make it first")
     if request.file != "-":
@@ -45,8 +45,12 @@ def predict(request: PredictRequest, console: Console) -> int:
 def _predict(request: PredictRequest, task: Task, path: Path, console: Console) -> int:
     layout = _layout(request, task, path)
     sentences = _read(path, layout)
-    reading = Reading(request.anchor, request.max_length, request.precision)
-    tagger = open_tagger(request.model, task=task, device=request.device, reading=reading, revision=request.revision)
+    device, revision = request.machine.device, request.revision
+    tagger = open_tagger(request.model, task=task, device=device, reading=request.reading, revision=revision)
+    if layout is CONLLU and tagger.trained_words == "surface" and (ranges := _multiword_ranges(path)):
+        console.note(
+            f"note: {request.model} was trained on surface tokens; the {ranges} multiword tokens here are tagged word by word"
+        )
     labels = predict_labels(
         tagger.model,
         tagger.encode(sentences),
@@ -88,6 +92,10 @@ def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
     if layout is CONLLU:
         return list(read_conllu(path, language=UNKNOWN_LANGUAGE, words="syntactic", upos="ignore"))
     return list(read_columns(path, language=UNKNOWN_LANGUAGE, columns=replace(layout, scheme=None, types=None)))
+
+
+def _multiword_ranges(path: Path) -> int:
+    return sum(1 for _, line in read_lines(path) if line.split("\t", 1)[0].partition("-")[2].isdecimal())
 
 
 def _write(text: bytes, out: Path | None, console: Console) -> None:

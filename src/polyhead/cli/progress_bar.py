@@ -1,7 +1,12 @@
-"""A progress bar with the time left, on stderr."""
+"""How far long work is, on stderr: a bar on a terminal, a line a minute in a log."""
+
+import sys
+import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 class Bar:
@@ -29,3 +34,27 @@ class Bar:
         if self._live is not None:
             self._live.stop()
         self._live, self._task = None, None
+
+
+class Lines:
+    """A line on stderr once a minute, and none for work that is done sooner. Implements `polyhead.progress.Progress`."""
+
+    def __init__(self) -> None:
+        self._what, self._total, self._done = "", 0, 0
+        self._began = self._said = time.monotonic()
+
+    def start(self, total: int, what: str) -> None:
+        """Begin a piece of work; ends the one before."""
+        self._what, self._total, self._done = what, total, 0
+        self._began = time.monotonic()
+
+    def advance(self, n: int) -> None:
+        """Say that `n` more steps are done."""
+        self._done += n
+        now = time.monotonic()
+        if now - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = now
+            print(f"{self._what}: {self._done:,} of {self._total:,} after {now - self._began:.0f} s", file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        """Nothing to take away."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from polyhead.architectures import head_mask
+from polyhead.card_file import cut_further, read_card
 from polyhead.checkpoint import densify, load_saved, load_tokenizer, save_pruned
 from polyhead.cli.console import Console
 from polyhead.cli.requests import PruneRequest
@@ -22,7 +23,7 @@ def prune(request: PruneRequest, console: Console) -> int:
         raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
     model = load_saved(request.model, revision=request.revision)
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
-    mask, choice = _mask(request, present)
+    mask, ranking, choice = _mask(request, present)
     left = mask & present
     if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
         raise SettingError(
@@ -35,12 +36,16 @@ def prune(request: PruneRequest, console: Console) -> int:
         tokenizer = load_tokenizer(request.model, revision=request.revision)
     except CheckpointError as error:
         console.note(f"note: saved without a tokenizer: {error}")
-    local = Path(request.model).is_dir()
-    card = ModelCard(base_model="" if local else request.model, choice=choice)
+    encoding = read_choice(request.model, revision=request.revision)
+    card = read_card(request.model, revision=request.revision) or ModelCard(
+        base_model="" if Path(request.model).is_dir() else request.model
+    )
+    if left.n_pruned > present.n_pruned:
+        card = cut_further(card, ranking=ranking, choice=choice)
     if request.densify:
-        densify(model, request.out, tokenizer=tokenizer, card=card)
+        densify(model, request.out, tokenizer=tokenizer, card=card, encoding=encoding)
     else:
-        save_pruned(model, request.out, tokenizer=tokenizer, card=card, encoding=read_choice(request.model))
+        save_pruned(model, request.out, tokenizer=tokenizer, card=card, encoding=encoding)
     gone = [str(head) for head in left.pruned]
     document = {
         "schema": 1,
@@ -72,13 +77,14 @@ def _check_choice(request: PruneRequest) -> None:
         raise SettingError("--scores FILE and --n-pruned K belong together; give both")
 
 
-def _mask(request: PruneRequest, present: HeadMask) -> tuple[HeadMask, str]:
-    """What to keep, and the sentence for the model card."""
+def _mask(request: PruneRequest, present: HeadMask) -> tuple[HeadMask, str, str]:
+    """What to keep, and two sentences for the model card: how heads were ranked, and how many went."""
     if request.mask is not None:
-        return read_mask(request.mask), f"the mask in {request.mask.name}"
+        return read_mask(request.mask), "", f"the mask in {request.mask.name}"
     if request.scores is not None and request.n_pruned is not None:
         scores = read_scores(request.scores)
         mask = prune_lowest(scores, request.n_pruned, min_per_layer=request.min_per_layer, normalisation=request.normalise)
-        return mask, f"the {request.n_pruned} lowest by {scores.method} in {request.scores.name}"
+        on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
+        return mask, f"by `{scores.method}`{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
     heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]
-    return HeadMask.without(present.n_layers, present.n_heads, heads), "named one by one"
+    return HeadMask.without(present.n_layers, present.n_heads, heads), "", "named one by one"

@@ -7,9 +7,9 @@ from polyhead.batching import scoring_batches
 from polyhead.checkpoint import classifier_labels, load_config
 from polyhead.cli.console import Console
 from polyhead.cli.requests import RankRequest
-from polyhead.cli.taggers import Reading, Tagger, new_tagger, open_tagger, set_threads
+from polyhead.cli.taggers import Tagger, new_tagger, open_tagger, set_threads
 from polyhead.data.labels import label_set
-from polyhead.data.references import DataReference, open_reference, sample
+from polyhead.data.references import DataReference, Split, sample
 from polyhead.data.sentences import Dataset
 from polyhead.errors import SettingError
 from polyhead.head_files import scores_document, write_scores
@@ -27,7 +27,7 @@ def rank(request: RankRequest, console: Console) -> int:
     if request.out is not None and request.out.suffix not in (".tsv", ".json"):
         raise SettingError(f"--out {request.out}: expected a name that ends in .tsv or .json")
     task, chosen = find_task(request.task), find_method(request.method)
-    set_threads(request.threads)
+    set_threads(request.machine.threads)
     reference = _reference(request)
     data = _data(request, reference, task)
     console.repairs(data.name, data.repairs)
@@ -37,6 +37,8 @@ def rank(request: RankRequest, console: Console) -> int:
             f"note: {request.model} has no classifier for {task.name}; a new one (seed {request.seed}) is used, and scores of an "
             "encoder that was not fine-tuned say little; see polyhead fit"
         )
+    if note := tagger.other_words(reference.words):
+        console.note(note)
     tagger.model.to(tagger.device)
     encoded = tagger.encode(data.sentences)
     scores = score_heads(
@@ -75,27 +77,22 @@ def _reference(request: RankRequest) -> DataReference:
 
 
 def _data(request: RankRequest, reference: DataReference, task: Task) -> Dataset:
-    data = open_reference(
-        reference,
-        request.split if request.corpus else "dev",
-        task=task,
-        root=request.data,
-        scheme=request.scheme,
-        columns=request.columns,
-        strict=request.strict,
-    )
+    reader = request.files.reader(task, request.data)
+    split: Split = request.split if request.corpus else "dev"
+    data = reader.open(reference, split, labelled=find_method(request.method).needs_labels)
     return data if request.limit is None else sample(data, request.limit, seed=request.seed)
 
 
 def _tagger(request: RankRequest, task: Task, data: Dataset) -> tuple[Tagger, bool]:
     """The checkpoint's own classifier, or a new one where it has none; a classifier for something else is an error."""
     is_new = classifier_labels(load_config(request.model, revision=request.revision)) is None
-    device, revision = request.device, request.revision
-    reading = Reading(request.anchor, request.max_length, request.precision)
+    device, revision = request.machine.device, request.revision
     if not is_new:
-        return open_tagger(request.model, task=task, device=device, reading=reading, revision=revision), False
+        return open_tagger(request.model, task=task, device=device, reading=request.reading, revision=revision), False
     labels = label_set(task, [data])
-    tagger = new_tagger(request.model, labels=labels, seed=request.seed, device=device, reading=reading, revision=revision)
+    tagger = new_tagger(
+        request.model, labels=labels, seed=request.seed, device=device, reading=request.reading, revision=revision
+    )
     return tagger, True
 
 

@@ -7,21 +7,19 @@ from typing import Annotated, Literal
 import typer
 
 from polyhead.cli.options import (
-    AnchorOption,
     ColumnsOption,
     DataOption,
-    DeviceOption,
+    Files,
     JsonOption,
-    MaxLengthOption,
+    Machine,
     ModelArgument,
-    PrecisionOption,
+    NormaliseOption,
+    Reading,
     RevisionOption,
     SchemeOption,
     SeedOption,
-    StrictOption,
     TargetOption,
     TaskOption,
-    ThreadsOption,
 )
 
 
@@ -31,28 +29,27 @@ class RankRequest:
 
     model: ModelArgument
     task: TaskOption
-    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="A labelled file; with --corpus, the folder of corpora.")]
+    data: Annotated[
+        Path, typer.Option("--data", metavar="PATH", help="A labelled file; or, with --corpus, the folder where corpora lie.")
+    ]
     corpus: Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")] = None
-    split: Annotated[Literal["train", "dev"], typer.Option("--split", help="Of the corpus; scores never see a test split.")] = (
-        "dev"
-    )
+    split: Annotated[
+        Literal["train", "dev"],
+        typer.Option("--split", metavar="NAME", help="Of the corpus: train or dev; scores never see a test split."),
+    ] = "dev"
     language: Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")] = "und"
     method: Annotated[str, typer.Option("--method", metavar="NAME", help="See polyhead methods.")] = "gradient"
     per: Annotated[
-        Literal["sentence", "token", "batch"], typer.Option("--per", help="What gradient takes absolute values of.")
+        Literal["sentence", "token", "batch"],
+        typer.Option("--per", metavar="UNIT", help="What gradient takes absolute values of: sentence, token or batch."),
     ] = "sentence"
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")] = None
-    normalise: Annotated[Literal["none", "paper"], typer.Option("--normalise", help="Before ranking.")] = "none"
-    anchor: AnchorOption = None
-    max_length: MaxLengthOption = None
-    precision: PrecisionOption = None
+    normalise: NormaliseOption = "none"
+    reading: Reading
     seed: SeedOption = 42
-    scheme: SchemeOption = None
-    columns: ColumnsOption = None
-    strict: StrictOption = False
+    files: Files
     revision: RevisionOption = None
-    device: DeviceOption = "auto"
-    threads: ThreadsOption = None
+    machine: Machine
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the scores: .tsv or .json.")] = None
     json: JsonOption = False
 
@@ -68,9 +65,9 @@ class PruneRequest:
     scores: Annotated[Path | None, typer.Option("--scores", metavar="FILE", help="Scores (.tsv, .json); with --n-pruned.")] = None
     n_pruned: Annotated[int | None, typer.Option("--n-pruned", min=0, metavar="K", help="How many of the lowest to cut.")] = None
     min_per_layer: Annotated[int, typer.Option("--min-per-layer", min=0, metavar="N", help="Heads that every layer keeps.")] = 0
-    normalise: Annotated[Literal["none", "paper"], typer.Option("--normalise", help="Of the scores, before ranking.")] = "none"
+    normalise: NormaliseOption = "none"
     densify: Annotated[
-        bool, typer.Option("--densify", help="Write the full shape with zeros instead, which loads without polyhead.")
+        bool, typer.Option("--densify", metavar="", help="Write the full shape with zeros, which loads without polyhead.")
     ] = False
     revision: RevisionOption = None
     json: JsonOption = False
@@ -84,22 +81,22 @@ class EvaluateRequest:
     task: TaskOption
     target: TargetOption
     data: DataOption = None
-    split: Annotated[Literal["train", "dev", "test"], typer.Option("--split", help="Which split of each target.")] = "test"
-    anchor: AnchorOption = None
-    max_length: MaxLengthOption = None
-    precision: PrecisionOption = None
-    scheme: SchemeOption = None
-    columns: ColumnsOption = None
-    strict: StrictOption = False
+    split: Annotated[
+        Literal["train", "dev", "test"], typer.Option("--split", metavar="NAME", help="Of each target: train, dev or test.")
+    ] = "test"
+    reading: Reading
+    files: Files
     revision: RevisionOption = None
-    device: DeviceOption = "auto"
-    threads: ThreadsOption = None
+    machine: Machine
     json: JsonOption = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictRequest:
-    """Tag CoNLL-U or column text; the same lines come back with the tag column filled and everything else untouched."""
+    """Tag CoNLL-U or column text; the same lines come back with the tag column filled and everything else untouched.
+
+    They go to stdout, or to --out. With --json words and tags go to stdout as one document, and the lines only to --out.
+    """
 
     model: ModelArgument
     task: TaskOption
@@ -107,16 +104,13 @@ class PredictRequest:
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here instead of stdout.")] = None
     format: Annotated[
         Literal["auto", "conllu", "columns"],
-        typer.Option("--format", help="auto: conllu for the task pos, unless --columns says otherwise."),
+        typer.Option("--format", metavar="NAME", help="conllu, columns or auto (conllu for pos, unless --columns is given)."),
     ] = "auto"
-    anchor: AnchorOption = None
-    max_length: MaxLengthOption = None
-    precision: PrecisionOption = None
+    reading: Reading
     scheme: SchemeOption = None
     columns: ColumnsOption = None
     revision: RevisionOption = None
-    device: DeviceOption = "auto"
-    threads: ThreadsOption = None
+    machine: Machine
     json: JsonOption = False
 
 

@@ -2,7 +2,8 @@
 
 from polyhead.cli.console import Console
 from polyhead.cli.taggers import set_threads
-from polyhead.cli.train_requests import RunRequest, chosen_seeds, search_options, train_options
+from polyhead.cli.train_options import given
+from polyhead.cli.train_requests import RunRequest, chosen_seeds
 from polyhead.data.references import DataReference, one_word_choice
 from polyhead.report.page import claim, headline
 from polyhead.report.tables import contrast_table, control_table, score_table
@@ -21,16 +22,16 @@ def run(request: RunRequest, console: Console) -> int:
         protocol=request.protocol,
         method=request.method,
         normalisation=request.normalise,
-        search=search_options(request),
-        train=train_options(request),
+        search=given(request.search),
+        train=given(request.train),
         select_on=request.select_on,
         train_limit=request.train_limit,
-        scheme=request.scheme,
-        columns=request.columns,
-        strict=request.strict,
+        scheme=request.files.scheme,
+        columns=request.files.columns,
+        strict=request.files.strict,
         revision=request.revision,
     )
-    set_threads(request.threads)
+    set_threads(request.machine.threads)
     words = one_word_choice([DataReference.parse(text) for text in (*request.source, *request.target)])
     console.note(f"words: {words} in all languages; protocol {request.protocol}: {settings.rules.claim}")
     record = run_study(
@@ -38,8 +39,9 @@ def run(request: RunRequest, console: Console) -> int:
         out=request.out,
         seeds=chosen_seeds(request),
         controls=[name for text in request.controls for name in text.split(",") if name],
-        device=request.device,
+        device=request.machine.device,
         progress=console.progress,
+        command=console.command,
     )
     for data in record["data"]:
         console.repairs(f"{data['name']} {data['split']}", data["repairs"])

@@ -8,23 +8,18 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from polyhead.checkpoint import load_tagger, load_tokenizer
+from polyhead.cli.options import Reading
+from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
-from polyhead.data.sentences import Sentence
+from polyhead.data.sentences import Dataset, Sentence
 from polyhead.devices import Precision, pick_device, pick_precision
 from polyhead.encoding import Encoded, encode, model_limit
 from polyhead.encoding_choice import read_choice
 from polyhead.errors import CheckpointError
+from polyhead.inference import Evaluation, Labelled, evaluate
 from polyhead.pieces import Anchor
+from polyhead.progress import Progress
 from polyhead.tasks import Task
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a tagger is to read sentences, where the user says so; None takes what its training recorded, else the default."""
-
-    anchor: Anchor | None = None
-    max_length: int | None = None
-    precision: Literal["auto", "bf16", "fp32"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +34,7 @@ class Tagger:
     precision: Precision
     anchor: Anchor
     max_length: int
+    trained_words: Words | None
 
     @property
     def pad_id(self) -> int:
@@ -56,6 +52,33 @@ class Tagger:
             anchor=self.anchor,
             unknown="ignore",
         )
+
+    def evaluate(
+        self, datasets: Sequence[Dataset], encoded: Sequence[Encoded], task: Task, progress: Progress
+    ) -> list[Evaluation]:
+        """How well each data set is labelled, all of them in one pass."""
+        labelled = {
+            str(i): Labelled(own, [sentence.labels for sentence in data.sentences])
+            for i, (data, own) in enumerate(zip(datasets, encoded, strict=True))
+        }
+        found = evaluate(
+            self.model,
+            labelled,
+            task,
+            self.labels,
+            pad_id=self.pad_id,
+            device=self.device,
+            precision=self.precision,
+            progress=progress,
+        )
+        return [found[str(i)] for i in range(len(datasets))]
+
+    def other_words(self, words: Words) -> str:
+        """A note if the model was trained on words of another kind than these; empty if not, or if nobody knows."""
+        if self.trained_words is None or self.trained_words == words:
+            return ""
+        kinds = {"surface": "surface tokens", "syntactic": "syntactic words"}
+        return f"note: {self.name} was trained on {kinds[self.trained_words]}, these are {kinds[words]}; scores may suffer"
 
 
 def set_threads(n: int | None) -> None:
@@ -91,7 +114,7 @@ def new_tagger(name: str, *, labels: LabelSet, seed: int, device: str, reading: 
 
 def _tagger(name: str, model: PreTrainedModel, labels: LabelSet, device: str, reading: Reading, revision: str | None) -> Tagger:
     where = pick_device(device)
-    choice = read_choice(name)
+    choice = read_choice(name, revision=revision)
     # a training in bf16 is followed where this machine has units for it
     recorded: Literal["auto", "fp32"] = "fp32" if choice is not None and choice.precision == "fp32" else "auto"
     return Tagger(
@@ -103,6 +126,7 @@ def _tagger(name: str, model: PreTrainedModel, labels: LabelSet, device: str, re
         precision=pick_precision(reading.precision or recorded, where),
         anchor=reading.anchor or (choice.anchor if choice else "text"),
         max_length=reading.max_length or (choice.max_length if choice else 256),
+        trained_words=choice.words if choice else None,
     )
 
 

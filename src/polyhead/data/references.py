@@ -1,6 +1,6 @@
 """How a user names data: a corpus (`ud/en_ewt`, `ud/en_ewt@words`) or files of one language (`en=TRAIN:DEV:TEST`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -9,14 +9,24 @@ import numpy as np
 
 from polyhead.data.column_format import ColumnFormat, parse_columns
 from polyhead.data.conllu import Words
-from polyhead.data.corpora import corpus, has_split, open_corpus, open_file
+from polyhead.data.corpora import corpus, has_split, holdout, open_corpus, open_file
 from polyhead.data.corpus_table import SPLITS, Split
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Dataset
-from polyhead.errors import SettingError
+from polyhead.errors import DataFormatError, SettingError
 from polyhead.tasks import Task
 
-__all__ = ["SAMPLE_SEED", "SPLITS", "DataReference", "Split", "column_format", "one_word_choice", "open_reference", "sample"]
+__all__ = [
+    "SAMPLE_SEED",
+    "SPLITS",
+    "DataReader",
+    "DataReference",
+    "Split",
+    "column_format",
+    "one_word_choice",
+    "references",
+    "sample",
+]
 
 # One sample for all seeds of a study, so that they differ in head initialisation, order and dropout alone.
 SAMPLE_SEED = 42
@@ -80,52 +90,70 @@ class DataReference:
         return split in self.files if self.files is not None else has_split(self.name, split)
 
 
-def open_reference(
-    reference: DataReference,
-    split: Split,
-    *,
-    task: Task,
-    root: Path | None = None,
-    scheme: str | None = None,
-    columns: str | None = None,
-    strict: bool = False,
-) -> Dataset:
-    """One split, read whole, its span types under the task's names; the user's own files are named as the user wrote them.
+@dataclass(frozen=True, kw_only=True)
+class DataReader:
+    """How references are opened: one meaning for all the data of a command.
 
-    Args:
-        reference: What to open.
-        split: Which split.
+    Attributes:
         task: Decides how files are read: CoNLL-U where words are tagged one by one, columns where there are spans.
         root: Folder in which corpora are looked up.
         scheme: How span tags of the user's own files are written; a corpus declares its own.
         columns: Layout of the user's own files, see `parse_columns`; a corpus declares its own.
         strict: Raise where a repair would be counted.
-
-    Raises:
-        SettingError: The reference has no such split, or no folder is given for a corpus.
-        PolyheadError: The corpus is unknown, or a file cannot be read as declared.
     """
-    if reference.files is None:
-        if root is None:
+
+    task: Task
+    root: Path | None = None
+    scheme: str | None = None
+    columns: str | None = None
+    strict: bool = False
+
+    def open(self, reference: DataReference, split: Split, *, labelled: bool = True) -> Dataset:
+        """One split, read whole, its span types under the task's names; the user's own files are named as the user wrote them.
+
+        Raises:
+            SettingError: The reference has no such split, or no folder is given for a corpus.
+            DataFormatError: No word has a label, though `labelled` asks for some.
+            PolyheadError: The corpus is unknown, or a file cannot be read as declared.
+        """
+        found = self._corpus(reference, split) if reference.files is None else self._files(reference, split)
+        if labelled and all(label is None for sentence in found.sentences for label in sentence.labels):
+            where = found.sentences[0].source if found.sentences else found.name
+            raise DataFormatError(f"{where}: no word of the {split} split has a label; expected a filled tag column")
+        return found
+
+    def train_and_dev(self, reference: DataReference, *, seed: int) -> tuple[Dataset, Dataset]:
+        """Train and dev of a source; a seeded tenth of train is held out where there is no dev."""
+        train = self.open(reference, "train")
+        return (train, self.open(reference, "dev")) if reference.has("dev") else holdout(train, seed=seed)
+
+    def _corpus(self, reference: DataReference, split: Split) -> Dataset:
+        if self.root is None:
             raise SettingError(f"data {reference.text!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
-        if corpus(reference.name).task != task.name:
-            labelled_for = corpus(reference.name).task
-            raise SettingError(f"data {reference.text!r}: this corpus is labelled for the task {labelled_for}, not {task.name}")
-        return open_corpus(reference.name, split, root=root, words=reference.words, strict=strict)
-    if split not in reference.files:
-        given = ", ".join(reference.files)
-        raise SettingError(f"data {reference.text!r}: no {split} file, only {given}; write LANGUAGE=TRAIN:DEV:TEST")
-    dataset = open_file(
-        reference.files[split],
-        task,
-        split,
-        language=reference.name,
-        words=reference.words,
-        columns=None if columns is None else column_format(columns, scheme=scheme),
-        scheme=scheme,
-        strict=strict,
-    )
-    return replace(dataset, name=reference.text)
+        labelled_for = corpus(reference.name).task
+        if labelled_for != self.task.name:
+            raise SettingError(
+                f"data {reference.text!r}: this corpus is labelled for the task {labelled_for}, not {self.task.name}"
+            )
+        return open_corpus(reference.name, split, root=self.root, words=reference.words, strict=self.strict)
+
+    def _files(self, reference: DataReference, split: Split) -> Dataset:
+        files = reference.files or {}
+        if split not in files:
+            raise SettingError(
+                f"data {reference.text!r}: no {split} file, only {', '.join(files)}; write LANGUAGE=TRAIN:DEV:TEST"
+            )
+        dataset = open_file(
+            files[split],
+            self.task,
+            split,
+            language=reference.name,
+            words=reference.words,
+            columns=None if self.columns is None else column_format(self.columns, scheme=self.scheme),
+            scheme=self.scheme,
+            strict=self.strict,
+        )
+        return replace(dataset, name=reference.text)
 
 
 def column_format(columns: str, *, scheme: str | None) -> ColumnFormat:
@@ -143,7 +171,21 @@ def column_format(columns: str, *, scheme: str | None) -> ColumnFormat:
     return replace(layout, scheme=chosen)
 
 
-def one_word_choice(references: list[DataReference]) -> Words:
+def references(texts: Sequence[str], role: str) -> list[DataReference]:
+    """The references of a run's sources or targets; nothing is opened.
+
+    Raises:
+        SettingError: There is none, one is named twice, or one cannot be read.
+    """
+    if not texts:
+        raise SettingError(f"no {role}: give at least one, for example --{role} ud/en_ewt")
+    repeated = [text for text in texts if texts.count(text) > 1]
+    if repeated:
+        raise SettingError(f"{role} {repeated[0]!r}: named {texts.count(repeated[0])} times; name each once")
+    return [DataReference.parse(text) for text in texts]
+
+
+def one_word_choice(references: Sequence[DataReference]) -> Words:
     """The one meaning of a word that all references share.
 
     Raises:

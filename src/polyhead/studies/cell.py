@@ -1,5 +1,6 @@
 """The one recipe, top to bottom: fine-tune, rank heads, search for k, test; no branch on a task's name."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -16,9 +17,12 @@ from polyhead.prefix import masked_labels
 from polyhead.ranking import combine, masks_for, rank
 from polyhead.statistics import bootstrap_standard_error
 from polyhead.store import read_json, write_json_atomic
-from polyhead.studies.fits import Bench, Figures, Fitted, fitted, load_fitted, main_metric, points, tested
+from polyhead.studies.figures import Figures
+from polyhead.studies.fits import Bench, Fitted, fitted, load_fitted, main_metric, points, pooled, tested
 from polyhead.studies.grid import Cell
 from polyhead.trials import TrialTable, search
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,9 @@ def run_cell(bench: Bench, cell: Cell) -> Outcome:
 
     def score_at(k: int) -> float:
         fits[k] = fitted(bench, train, masks[k])
-        return points(bench, fits[k].dev)
+        score = points(bench, fits[k].dev)
+        logger.info("seed %d, %s: k = %d scores %.2f on dev (%.0f s)", cell.seed, cell.arm, k, score, fits[k].seconds)
+        return score
 
     table = search(
         score_at,
@@ -173,21 +179,24 @@ def _masked_scores(bench: Bench, full: Fitted, masks: tuple[HeadMask, ...]) -> l
     found = []
     for ids in labelled:
         predicted = [[names[i] for i in sentence] for sentence in ids]
-        figures, start = [], 0
-        for data in datasets.values():
+        figures, start = dict[str, float](), 0
+        for name, data in datasets.items():
             own = predicted[start : start + data.encoded.n_sentences]
             start += data.encoded.n_sentences
-            figures.append(main_metric(bench, sentence_counts(bench.inputs.task, data.gold, own).sum(axis=0)))
-        found.append(100 * float(np.mean(figures)))
+            figures[name] = float(main_metric(bench, sentence_counts(bench.inputs.task, data.gold, own).sum(axis=0)))
+        found.append(100 * pooled(bench, figures))
     return found
 
 
 def standard_error(bench: Bench, dev: Mapping[str, Figures]) -> float:
     """Standard error of the dev score in points, by bootstrap over sentences, corpora being independent."""
-    errors = [bootstrap_standard_error(f.counts, lambda c: main_metric(bench, c), seed=0) for f in dev.values()]
-    return 100 * float(np.sqrt(np.sum(np.square(errors)))) / len(errors)
+    variance = 0.0
+    for name, figures in dev.items():
+        weight = pooled(bench, {other: float(other == name) for other in dev})
+        variance += (weight * bootstrap_standard_error(figures.counts, lambda c: main_metric(bench, c), seed=0)) ** 2
+    return float(100 * np.sqrt(variance))
 
 
 def _best_on(bench: Bench, tests: Mapping[int, Mapping[str, Figures]], name: str) -> int:
-    metric = bench.inputs.task.metric
-    return max((k for k in tests if k > 0), key=lambda k: (tests[k][name].metrics[metric], k))
+    scores = {k: by_target[name].metrics[bench.inputs.task.metric] for k, by_target in tests.items() if k > 0}
+    return max(scores, key=lambda k: (scores[k], k), default=0)

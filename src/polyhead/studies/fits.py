@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
 
+from polyhead.atomic_folder import remove_leftovers
 from polyhead.checkpoint import load_tagger, save_pruned
 from polyhead.config import TrainSpec, fingerprint
 from polyhead.devices import Precision
@@ -24,8 +23,9 @@ from polyhead.inference import Evaluation, Labelled, evaluate
 from polyhead.metrics import metric_from_counts
 from polyhead.progress import Progress
 from polyhead.pruning import prune
-from polyhead.store import Record, RunStore, read_json, write_json_atomic
+from polyhead.store import Record, RunStore
 from polyhead.studies.environment import versions
+from polyhead.studies.figures import Figures, keep_figures, kept_figures
 from polyhead.studies.grid import RunSettings
 from polyhead.studies.inputs import Inputs
 from polyhead.training import fit
@@ -59,15 +59,6 @@ class Bench:
     device: torch.device
     precision: Precision
     progress: Progress
-
-
-@dataclass(frozen=True, eq=False)
-class Figures:
-    """How well one corpus was labelled: metrics as fractions, counts `[sentences, k]` to resample, words scored."""
-
-    metrics: Mapping[str, float]
-    counts: NDArray[np.int64]
-    n_words: int
 
 
 @dataclass(frozen=True)
@@ -113,8 +104,9 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
     record = bench.store.get(folder.name)
     if record is None:
         started = time.perf_counter()
+        remove_leftovers(folder / "model")
         model, facts = _trained(bench, train, mask, folder)
-        _keep_figures(folder / "dev", _figures(bench, model, bench.inputs.selection))
+        keep_figures(folder / "dev", _figures(bench, model, bench.inputs.selection))
         save_pruned(model, folder / "model", tokenizer=bench.inputs.tokenizer, overwrite=True)
         machine = {**versions(), "threads": str(torch.get_num_threads()), "device": str(bench.device)}
         seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
@@ -122,7 +114,7 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
         bench.store.put(record)
         shutil.rmtree(folder / "state", ignore_errors=True)
     _warn_of_changes(bench, record)
-    return Fitted(folder, train, mask, _kept_figures(folder / "dev"), float(record.result["seconds"]))
+    return Fitted(folder, train, mask, kept_figures(folder / "dev"), float(record.result["seconds"]))
 
 
 def _warn_of_changes(bench: Bench, record: Record) -> None:
@@ -169,8 +161,8 @@ def tested(bench: Bench, fit_: Fitted) -> dict[str, Figures]:
     """Test figures of a finished fine-tuning by target name; all targets go through the model in one pass, once."""
     kept = fit_.folder / f"test-{bench.inputs.test_hash}"
     if not kept.with_suffix(".json").is_file():
-        _keep_figures(kept, _figures(bench, load_fitted(bench, fit_), bench.inputs.tests))
-    return _kept_figures(kept)
+        keep_figures(kept, _figures(bench, load_fitted(bench, fit_), bench.inputs.tests))
+    return kept_figures(kept)
 
 
 def load_fitted(bench: Bench, fit_: Fitted) -> PreTrainedModel:
@@ -191,8 +183,16 @@ def load_fitted(bench: Bench, fit_: Fitted) -> PreTrainedModel:
 
 
 def points(bench: Bench, figures: Mapping[str, Figures]) -> float:
-    """The main figure in points (0..100), averaged over corpora."""
-    return 100 * float(np.mean([figure.metrics[bench.inputs.task.metric] for figure in figures.values()]))
+    """The main figure in points (0..100), pooled over corpora."""
+    return 100 * pooled(bench, {name: figure.metrics[bench.inputs.task.metric] for name, figure in figures.items()})
+
+
+def pooled(bench: Bench, values: Mapping[str, float]) -> float:
+    """The mean over languages of the means over each one's corpora."""
+    by_language: dict[str, list[float]] = {}
+    for name, value in values.items():
+        by_language.setdefault(bench.inputs.languages[name], []).append(value)
+    return float(np.mean([np.mean(own) for own in by_language.values()]))
 
 
 def main_metric(bench: Bench, counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -214,30 +214,14 @@ def _figures(bench: Bench, model: PreTrainedModel, datasets: Mapping[str, Labell
     return {name: Figures(dict(item.metrics), item.counts, item.n_words) for name, item in found.items()}
 
 
-def _keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file({str(i): f.counts for i, f in enumerate(figures.values())}, part)
-    part.replace(path.with_suffix(".safetensors"))
-    facts = [{"name": name, "metrics": dict(f.metrics), "n_words": f.n_words} for name, f in figures.items()]
-    write_json_atomic(path.with_suffix(".json"), {"schema": 1, "figures": facts})
+def forget_checkpoints(bench: Bench, *, seeds: Sequence[int], chosen: Fitted) -> None:
+    """Remove the weights of a finished run's fine-tunings but for what further controls start from; figures stay.
 
-
-def _kept_figures(path: Path) -> dict[str, Figures]:
-    try:
-        counts = load_file(path.with_suffix(".safetensors"))
-        facts = read_json(path.with_suffix(".json"))["figures"]
-        return {f["name"]: Figures(f["metrics"], counts[str(i)], f["n_words"]) for i, f in enumerate(facts)}
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
-        raise StoreError(f"{path}: no usable figures ({error}): delete {path.parent} and run again") from None
-
-
-def forget_checkpoints(bench: Bench) -> None:
-    """Remove the weights of the pruned fine-tunings of a run that is done; figures stay, and so do unpruned models.
-
-    What is left is what further controls start from.
+    Kept are the unpruned models of these seeds, and the chosen one.
     """
     unpruned = [str(head) for head in bench.present.pruned]
     for record in bench.store.records():
-        if record.settings["pruned"] != unpruned:
-            shutil.rmtree(bench.store.folder_of(record.fingerprint) / "model", ignore_errors=True)
+        folder, what = bench.store.folder_of(record.fingerprint), record.settings
+        start = what["pruned"] == unpruned and what["train"]["seed"] in seeds
+        if not start and folder != chosen.folder:
+            shutil.rmtree(folder / "model", ignore_errors=True)

@@ -70,6 +70,10 @@ class RunSettings:
             raise SettingError(f"train_limit {self.train_limit}: expected at least 1 sentence")
         if self.rules.mask_in_training_only and self.search.prune == "after":
             raise SettingError(f"protocol {self.protocol!r} masks heads while training: prune 'after' cannot go with it")
+        if self.rules.reported_split and self.search.max_pruned < 1:
+            raise SettingError(
+                f"protocol {self.protocol!r} reports the best of k = 1..K: max_pruned 0 leaves none; give 1 or more"
+            )
 
     @property
     def rules(self) -> Protocol:

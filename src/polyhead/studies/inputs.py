@@ -1,6 +1,6 @@
 """What all cells of a run share: corpora read once, labels, and every split encoded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +9,11 @@ from transformers import PreTrainedTokenizerBase
 from polyhead.checkpoint import load_config, load_tokenizer
 from polyhead.config import fingerprint
 from polyhead.data.conllu import Words
-from polyhead.data.corpora import holdout
 from polyhead.data.labels import LabelSet, label_set
-from polyhead.data.references import DataReference, Split, one_word_choice, open_reference, sample
+from polyhead.data.references import DataReader, one_word_choice, references, sample
 from polyhead.data.sentences import Dataset
 from polyhead.encoding import Encoded, encode, join, model_limit
-from polyhead.errors import DataFormatError, SettingError
+from polyhead.errors import SettingError
 from polyhead.inference import Labelled
 from polyhead.studies.grid import RunSettings
 from polyhead.tasks import Task
@@ -66,23 +65,24 @@ def open_inputs(settings: RunSettings) -> Inputs:
         PolyheadError: A corpus cannot be read as declared, a name is unknown, or sources or targets are missing or named twice.
     """
     task = find_task(settings.task)
-    sources = _references(settings.sources, "source")
-    targets = _references(settings.targets, "target")
+    sources, targets = references(settings.sources, "source"), references(settings.targets, "target")
     words = one_word_choice([*sources, *targets])
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
-
-    trains, devs = [], []
-    for reference in sources:
-        train, dev = _train_and_dev(reference, settings, task)
-        trains.append(limit(train, settings))
-        devs.append(dev)
-    target_devs = [] if settings.select_on == "source-dev" else [_open(r, "dev", settings, task) for r in targets]
-    tests = [_open(reference, "test", settings, task) for reference in targets]
+    reader = DataReader(
+        task=task,
+        root=None if settings.data is None else Path(settings.data),
+        scheme=settings.scheme,
+        columns=settings.columns,
+        strict=settings.strict,
+    )
+    pairs = [reader.train_and_dev(reference, seed=settings.sample_seed) for reference in sources]
+    trains, devs = [limit(train, settings) for train, _ in pairs], [dev for _, dev in pairs]
+    target_devs = [] if settings.select_on == "source-dev" else [reader.open(r, "dev") for r in targets]
+    tests = [reader.open(reference, "test") for reference in targets]
+    _check_unseen([*trains, *devs, *target_devs], tests)
 
     labels = label_set(task, trains)
     longest = model_limit(load_config(settings.model, revision=settings.revision))
-    for data in (*devs, *target_devs, *tests):
-        _check_labelled(data)
     encoded = {
         (data.name, data.split): encode(
             data.sentences,
@@ -125,40 +125,20 @@ def limit(train: Dataset, settings: RunSettings) -> Dataset:
     return sample(train, n, seed=settings.sample_seed)
 
 
-def _references(texts: tuple[str, ...], role: str) -> list[DataReference]:
-    if not texts:
-        raise SettingError(f"no {role}: give at least one, for example --{role} ud/en_ewt")
-    repeated = [text for text in texts if texts.count(text) > 1]
-    if repeated:
-        raise SettingError(f"{role} {repeated[0]!r}: named {texts.count(repeated[0])} times; name each once")
-    return [DataReference.parse(text) for text in texts]
+def _check_unseen(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> None:
+    """A test file must not be one that is trained on, ranked on or selected on.
 
-
-def _open(reference: DataReference, split: Split, settings: RunSettings, task: Task) -> Dataset:
-    return open_reference(
-        reference,
-        split,
-        task=task,
-        root=None if settings.data is None else Path(settings.data),
-        scheme=settings.scheme,
-        columns=settings.columns,
-        strict=settings.strict,
-    )
-
-
-def _train_and_dev(reference: DataReference, settings: RunSettings, task: Task) -> tuple[Dataset, Dataset]:
-    """Train and dev; a seeded tenth of train is held out where there is no dev."""
-    train = _open(reference, "train", settings, task)
-    if reference.has("dev"):
-        return train, _open(reference, "dev", settings, task)
-    return holdout(train, seed=settings.sample_seed)
-
-
-def _check_labelled(data: Dataset) -> None:
-    """Found before any training: a split without a gold label can neither be ranked on nor scored."""
-    if all(label is None for sentence in data.sentences for label in sentence.labels):
-        where = data.sentences[0].source if data.sentences else data.name
-        raise DataFormatError(f"{where}: no word of the {data.split} split has a label; expected a filled tag column")
+    Raises:
+        SettingError: One is, byte for byte.
+    """
+    hashes = {data.sha256: data for data in seen}
+    for test in tests:
+        if test.sha256 in hashes:
+            other = hashes[test.sha256]
+            raise SettingError(
+                f"target {test.name!r}: its test file is the {other.split} file of {other.name!r}; a score on text that was "
+                "trained on, ranked on or selected on says nothing; give another file"
+            )
 
 
 def _hash(datasets: list[Dataset]) -> str:

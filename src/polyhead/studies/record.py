@@ -10,9 +10,11 @@ from transformers import PreTrainedModel
 from polyhead.architectures import attention_sites
 from polyhead.heads import HeadMask
 from polyhead.model_card import CardScore, ModelCard
+from polyhead.report.reading import short
 from polyhead.store import RunStore
 from polyhead.studies.cell import Outcome
-from polyhead.studies.fits import Bench, Figures, points
+from polyhead.studies.figures import Figures
+from polyhead.studies.fits import Bench, points
 
 
 class Clock:
@@ -111,7 +113,7 @@ def model_card(bench: Bench, outcome: Outcome, *, caveat: str) -> ModelCard:
     settings, metric = bench.settings, bench.inputs.task.metric
     scores = [
         CardScore(
-            data=f"{name} test",
+            data=f"{short(name)} test",
             language=bench.inputs.languages[name],
             metric=metric,
             pruned=outcome.chosen_tests[name].metrics[metric],
@@ -124,11 +126,11 @@ def model_card(bench: Bench, outcome: Outcome, *, caveat: str) -> ModelCard:
         task=settings.task,
         languages=tuple(dict.fromkeys(bench.inputs.languages[name] for name in bench.inputs.source_dev)),
         training_data=tuple(
-            f"{record['name']} train, {record['sentences']:,} sentences"
+            f"{short(str(record['name']))} train, {record['sentences']:,} sentences"
             for record in bench.inputs.records
             if record["split"] == "train"
         ),
-        ranking=f"by `{outcome.scores.method}` on {', '.join(settings.sources)} dev, lowest first",
+        ranking=f"by `{outcome.scores.method}` on {', '.join(map(short, settings.sources))} dev, lowest first",
         choice=outcome.table.reason,
         scores=tuple(scores),
         caveat=caveat,

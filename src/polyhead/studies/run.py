@@ -1,14 +1,13 @@
 """The main job, end to end: settings in; a pruned model, its scores, one result file and one report out."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from polyhead.architectures import head_mask
+from polyhead.atomic_folder import remove_leftovers
 from polyhead.checkpoint import load_tagger, save_pruned
 from polyhead.config import SearchSpec
 from polyhead.devices import pick_device, pick_precision
@@ -32,6 +31,7 @@ from polyhead.studies.summary import noise_pool, summarise
 
 SCHEMA = 1
 RESULT = "result.json"
+LEFT = (RESULT, "report.md", "scores.tsv", "model")
 
 
 def run(
@@ -42,6 +42,7 @@ def run(
     controls: Sequence[str] = (),
     device: str = "auto",
     progress: Progress | None = None,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """The content of `result.json`; in `out` it leaves that file, `scores.tsv`, `report.md` and the pruned model in `model/`.
 
@@ -56,6 +57,7 @@ def run(
         controls: Some of `random` and `highest` (the same search over other orders) and `noise` (re-seeded unpruned runs).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         progress: Told of every step.
+        command: Kept in the result, for its reader.
 
     Raises:
         PolyheadError: Bad settings, data that cannot be read as declared, or a folder that holds other results.
@@ -67,14 +69,15 @@ def run(
     held = _held(folder, settings, seeds=seeds, controls=controls)
     where = pick_device(device)
     precision = pick_precision(trains[0].precision, where)
-    inputs = open_inputs(settings)
-    if held is not None and held["data"] == plain(inputs.records):
+    inputs, encoder = open_inputs(settings), model_hash(settings.model)
+    if held is not None and held["data"] == plain(inputs.records) and held["model_hash"] == encoder:
         return held
     present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
     with RunStore(folder / "fits", settings) as store:
+        remove_leftovers(folder / "model")
         clock = Clock(store)
-        bench = Bench(settings, inputs, store, model_hash(settings.model), present, where, precision, progress or Silent())
+        bench = Bench(settings, inputs, store, encoder, present, where, precision, progress or Silent())
         outcomes = [run_cell(bench, cell) for cell in cells]
         pool = noise_pool(bench, seeds) if "noise" in controls else None
         chosen = load_fitted(bench, outcomes[0].chosen)
@@ -82,7 +85,7 @@ def run(
         result = {
             "schema": SCHEMA,
             "status": "done",
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": command,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "settings": {
                 **asdict(settings),
@@ -92,6 +95,7 @@ def run(
                 "claim": settings.rules.claim,
             },
             "environment": environment(where, precision),
+            "model_hash": encoder,
             "data": list(inputs.records),
             "cells": records,
             "trials": records[0]["trials"],
@@ -108,11 +112,11 @@ def run(
         )
         save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, encoding=encoding, overwrite=True)
         _write_scores(folder, outcomes)
-        write_json_atomic(folder / RESULT, result)
-        written: dict[str, Any] = read_json(folder / RESULT)
-        write_report(written, folder)
-        forget_checkpoints(bench)
-    return written
+        record = cast(dict[str, Any], plain(result))
+        write_report(record, folder)
+        forget_checkpoints(bench, seeds=seeds, chosen=outcomes[0].chosen)
+        write_json_atomic(folder / RESULT, record)  # last: where it stands, everything does
+    return record
 
 
 def _held(folder: Path, settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str]) -> dict[str, Any] | None:
@@ -137,7 +141,7 @@ def _held(folder: Path, settings: RunSettings, *, seeds: Sequence[int], controls
             "another folder"
         )
     same = facts.get("seeds") == list(seeds) and facts.get("controls") == list(controls)
-    return held if same and (folder / "model").is_dir() else None
+    return held if same and all((folder / name).exists() for name in LEFT) else None
 
 
 def _check_search(search: SearchSpec, present: HeadMask) -> None:

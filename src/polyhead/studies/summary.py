@@ -17,7 +17,8 @@ from polyhead.statistics import (
     selection_noise,
 )
 from polyhead.studies.cell import Outcome
-from polyhead.studies.fits import Bench, Figures, fitted, main_metric, points, tested
+from polyhead.studies.figures import Figures
+from polyhead.studies.fits import Bench, fitted, main_metric, points, tested
 
 POOL = 10
 _DRAWS = 1000
@@ -42,13 +43,13 @@ def noise_pool(bench: Bench, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def summarise(bench: Bench, outcomes: Sequence[Outcome], pool: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """One row per arm and target: gain in points (mean over seeds), 95 % interval, p, and p by Holm over the arm's table.
+    """One row per arm and target: gain in points (mean over seeds), 95 % interval, p, and p by Holm over the printed table.
 
     Arms are compared with their own unpruned models; rows of `ranked - random` and `ranked - highest` compare the models that
-    two searches chose. A target for which nothing was pruned in any seed has gain 0 and leaves the family of tests. Where k was
-    chosen on the tested split (the paper's protocols) there is no p: a maximum is no draw. With a pool of re-seeded unpruned
-    runs an arm's row also says how large its gain is beyond selection noise. The last row of each table, language `mean`, holds
-    the mean gain over targets.
+    two searches chose, and are one table together. A target for which nothing was pruned in any seed has gain 0 and leaves the
+    family of tests. Where k was chosen on the tested split (the paper's protocols) there is no p: a maximum is no draw. With a
+    pool of re-seeded unpruned runs an arm's row also says how large its gain is beyond selection noise. The last row of each
+    arm, language `mean`, holds the mean gain over targets.
     """
     arms = {
         arm: [outcome for outcome in outcomes if outcome.cell.arm == arm]
@@ -58,12 +59,22 @@ def summarise(bench: Bench, outcomes: Sequence[Outcome], pool: Mapping[str, Any]
     for arm, own in arms.items():
         table = _Table(bench, arm, tuple((o.pruned, o.unpruned, o.reported) for o in own))
         n_fits = max(outcome.n_fits for outcome in own)
-        rows += table.rows({} if pool is None else {name: _noise(bench, pool, name, n=n_fits) for name in bench.inputs.tests})
-    for arm, own in arms.items():
-        if arm != "ranked":
-            sides = zip(arms["ranked"], own, strict=True)
-            table = _Table(bench, f"ranked - {arm}", tuple((a.pruned, b.pruned, _either(a, b)) for a, b in sides))
-            rows += table.rows({})
+        noise = {} if pool is None else {name: _noise(bench, pool, name, n=n_fits) for name in bench.inputs.tests}
+        rows += _corrected(table.rows(noise, n_cells=len(bench.inputs.tests)))
+    controls = {arm: own for arm, own in arms.items() if arm != "ranked"}
+    contrasts: list[dict[str, Any]] = []
+    for arm, own in controls.items():
+        sides = zip(arms["ranked"], own, strict=True)
+        table = _Table(bench, f"ranked - {arm}", tuple((a.pruned, b.pruned, _either(a, b)) for a, b in sides))
+        contrasts += table.rows({}, n_cells=len(controls) * len(bench.inputs.tests))
+    return [*rows, *_corrected(contrasts)]
+
+
+def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of one printed table, its tests corrected as one family."""
+    family = [row for row in rows if row["p"] is not None]
+    for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
+        row["p_holm"] = p
     return rows
 
 
@@ -86,13 +97,10 @@ class _Table:
     arm: str
     seeds: tuple[tuple[Mapping[str, Figures], Mapping[str, Figures], Mapping[str, int]], ...]
 
-    def rows(self, noise: Mapping[str, NDArray[np.float64]]) -> list[dict[str, Any]]:
-        """A row a target, then the mean over targets."""
+    def rows(self, noise: Mapping[str, NDArray[np.float64]], *, n_cells: int) -> list[dict[str, Any]]:
+        """A row a target, then the mean over targets; `n_cells` tests stand in the printed table."""
         names = list(self.bench.inputs.tests)
-        table = [self._row(name, noise.get(name)) for name in names]
-        family = [row for row in table if row["p"] is not None]
-        for row, corrected in zip(family, holm([row["p"] for row in family]), strict=True):
-            row["p_holm"] = corrected
+        table = [self._row(name, noise.get(name), n_cells) for name in names]
         if not any(k for *_, ks in self.seeds for k in ks.values()):
             return table
         gains = bootstrap_mean_gains([self._counts(name) for name in names], self._metric, seed=_GAIN_SEED, draws=_DRAWS)
@@ -116,13 +124,13 @@ class _Table:
     def _metric(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         return 100 * main_metric(self.bench, counts)
 
-    def _row(self, name: str, noise: NDArray[np.float64] | None) -> dict[str, Any]:
+    def _row(self, name: str, noise: NDArray[np.float64] | None, n_cells: int) -> dict[str, Any]:
         row = self._blank(name, self.bench.inputs.languages[name])
         row["k"] = [ks[name] for *_, ks in self.seeds]
         if not any(row["k"]):
             return row
         one, other = self._counts(name)
-        test = paired_randomisation(one, other, self._metric, seed=_TEST_SEED, n_cells=len(self.bench.inputs.tests))
+        test = paired_randomisation(one, other, self._metric, seed=_TEST_SEED, n_cells=n_cells)
         gains = bootstrap_gains(one, other, self._metric, seed=_GAIN_SEED, draws=_DRAWS)
         interval = percentile_interval(gains)
         row |= {"gain": test.difference, "interval": [interval.low, interval.high]}
