@@ -1,11 +1,14 @@
 """A tiny encoder and tiny treebanks on disk, from which the whole main job runs in seconds."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
+
+from polyhead.studies.grid import RunSettings, run_settings
 
 LEXICON = {
     "en": {
@@ -61,3 +64,26 @@ def save_encoder(folder: Path, *, layers: int = 2, heads: int = 4) -> Path:
         torch.manual_seed(0)
         XLMRobertaForMaskedLM(config).save_pretrained(folder)
     return folder
+
+
+def tiny_data(folder: Path) -> Path:
+    """An encoder and train, dev and test of two languages."""
+    save_encoder(folder / "encoder")
+    for split, n in (("train", 64), ("dev", 30), ("test", 30)):
+        for language in ("en", "de"):
+            write_treebank(folder / f"{language}-{split}.conllu", language, n=n, seed=len(split))
+    return folder
+
+
+def settings(folder: Path, **changes: Any) -> RunSettings:
+    """A run over that data, English to both; `changes` are arguments of `run_settings`."""
+    train = {"epochs": 2, "learning_rate": 1e-2, "precision": "fp32", **changes.pop("train", {})}
+    return run_settings(
+        model=folder / "encoder",
+        task="pos",
+        sources=changes.pop("sources", [f"en={folder}/en-train.conllu:{folder}/en-dev.conllu:{folder}/en-test.conllu"]),
+        targets=changes.pop("targets", [f"en={folder}/en-test.conllu", f"de={folder}/de-test.conllu"]),
+        search={"max_pruned": 5, **changes.pop("search", {})},
+        train=train,
+        **changes,
+    )

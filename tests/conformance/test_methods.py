@@ -163,10 +163,24 @@ def test_nothing_becomes_float64_on_the_device(method: str) -> None:
 
 
 @methods
-def test_passes_are_told(method: str) -> None:
-    row = METHODS[method]
-    scores = score_heads(method, tiny_model("bert"), batches_of(tiny_encoded()))
+def test_passes_are_told(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row, batches, model = METHODS[method], batches_of(tiny_encoded()), tiny_model("bert")
+    counts = {"forward": 0, "backward": 0}
+    grad = torch.autograd.grad
+
+    def counted_grad(*args: Any, **kwargs: Any) -> Any:
+        counts["backward"] += 1
+        return grad(*args, **kwargs)
+
+    def counted_forward(*_: Any) -> None:
+        counts["forward"] += 1
+
+    monkeypatch.setattr(torch.autograd, "grad", counted_grad)
+    handle = model.register_forward_hook(counted_forward)
+    scores = score_heads(method, model, batches)
+    handle.remove()
     assert (scores.forward_passes, scores.backward_passes) == (row.forward_passes, row.backward_passes)
+    assert counts == {"forward": len(batches) * row.forward_passes, "backward": len(batches) * row.backward_passes}
     assert scores.method == method
 
 

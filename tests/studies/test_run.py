@@ -1,6 +1,7 @@
 """The whole main job on tiny data: what it leaves, that it continues, and what it refuses."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,14 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_run import save_encoder, write_treebank
+from tiny_run import settings, tiny_data, write_treebank
 from transformers import AutoModelForTokenClassification
 
 from polyhead.architectures import head_mask
 from polyhead.errors import SettingError, StoreError, UnknownNameError
 from polyhead.store import Record, RunStore
-from polyhead.studies.fits import Bench
-from polyhead.studies.grid import run_settings
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.record import Clock
 from polyhead.studies.run import run
@@ -25,25 +24,7 @@ from polyhead.studies.run import run
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    save_encoder(folder / "encoder")
-    for split, n in (("train", 64), ("dev", 30), ("test", 30)):
-        for language in ("en", "de"):
-            write_treebank(folder / f"{language}-{split}.conllu", language, n=n, seed=len(split))
-    return folder
-
-
-def settings(folder: Path, **changes: Any) -> Any:
-    train = {"epochs": 2, "learning_rate": 1e-2, "precision": "fp32", **changes.pop("train", {})}
-    return run_settings(
-        model=folder / "encoder",
-        task="pos",
-        sources=[f"en={folder}/en-train.conllu:{folder}/en-dev.conllu:{folder}/en-test.conllu"],
-        targets=[f"en={folder}/en-test.conllu", f"de={folder}/de-test.conllu"],
-        search={"max_pruned": 5, **changes.pop("search", {})},
-        train=train,
-        **changes,
-    )
+    return tiny_data(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +140,11 @@ def test_other_settings_are_refused(done: tuple[Path, dict[str, Any]], folder: P
 def test_ranking_and_selection_never_see_a_test_split(folder: Path) -> None:
     """Test files that are not even labelled leave scores, trials and the choice as they are."""
     inputs = open_inputs(settings(folder))
-    tests = {id(data) for data in inputs.tests.values()}
-    assert not tests & {id(data) for data in inputs.selection.values()}
-    assert not {name for name in Bench.__dataclass_fields__ if "test" in name}
+    tested = {data.encoded for data in inputs.tests.values()}
+    assert not tested & {data.encoded for data in (*inputs.selection.values(), *inputs.source_dev.values())}
+    assert not tested & {inputs.train}
+    used = {record["sha256"]: record["split"] for record in inputs.records}
+    assert sorted(used.values()) == ["dev", "test", "test", "train"]  # no two splits are the same text
     blank = folder / "blank.conllu"
     text = (folder / "en-test.conllu").read_text()
     blank.write_text("\n".join(line.replace(line.split("\t")[3], "X") if "\t" in line else line for line in text.split("\n")))
@@ -217,6 +200,7 @@ def test_bad_settings(folder: Path) -> None:
         ({"select_on": "target"}, "select_on"),
         ({"train_limit": 0}, "train_limit"),
         ({"protocol": "paper-released", "search": {"prune": "after"}}, "masks heads while training"),
+        ({"protocol": "paper", "search": {"max_pruned": 0}}, "leaves none"),
     ):
         with pytest.raises((SettingError, UnknownNameError), match=match):
             run(settings(folder, **wrong), out=folder / "wrong", device="cpu")
@@ -236,12 +220,11 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Path, di
 import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}
 import torch; torch.set_num_threads({torch.get_num_threads()})
 from pathlib import Path
-from test_run import settings
-from polyhead.studies.record import Clock
+from tiny_run import settings
 from polyhead.studies.run import run
 run(settings(Path({str(folder)!r})), out={str(out)!r}, device="cpu")
 """
-    rng = np.random.default_rng(0)
+    rng, ends = np.random.default_rng(0), []
     for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
@@ -249,8 +232,11 @@ run(settings(Path({str(folder)!r})), out={str(out)!r}, device="cpu")
             time.sleep(0.05)
         time.sleep(float(rng.uniform(0, 2)))
         process.kill()
-        process.wait()
+        ends.append(process.wait())
+    assert -signal.SIGKILL in ends  # at least one was still at work
     subprocess.run([sys.executable, "-c", script], check=True)
+    assert {"report.md", "scores.tsv", "model", "result.json"} <= {path.name for path in out.iterdir()}
+    assert not [path for path in out.rglob(".*") if path.is_dir()]  # what kills left half-written is gone
     result = json.loads((out / "result.json").read_text())
     assert stripped(result["trials"]) == stripped(wanted["trials"])
     assert stripped(result["targets"]) == stripped(wanted["targets"])
