@@ -9,6 +9,7 @@ Writes `results/pruned_inference.json`. Run it alone.
 
 import argparse
 import json
+import statistics
 import sys
 import time
 
@@ -38,7 +39,7 @@ def main() -> None:
     for precision in precisions:
         for batch in (1,) if options.quick else (1, 32):
             for length in (32, 128):
-                repetitions = 2 if options.quick else (30 if batch == 1 else 5)
+                repetitions = 2 if options.quick else (100 if batch == 1 else 11)
                 found = times(models, batch, length, precision, repetitions=repetitions, seed=options.seed)
                 rows += [
                     {
@@ -48,11 +49,13 @@ def main() -> None:
                         "pruned_share": share,
                         "median_seconds": median(seconds),
                         "tokens_per_second": batch * length / median(seconds),
-                        "speed_up": median(found[0.0]) / median(seconds),
+                        "speed_up": median(ratios),
+                        "speed_up_quartiles": statistics.quantiles(ratios, n=4)[::2],
                         "ceiling": ceiling(share, length),
-                        "repetitions": len(seconds),
+                        "seconds": seconds,
                     }
                     for share, seconds in found.items()
+                    for ratios in [[full / own for full, own in zip(found[0.0], seconds, strict=True)]]
                 ]
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     content = {

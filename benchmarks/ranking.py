@@ -12,15 +12,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from baselines import masked_script, released_procedure
 from environment import SHARED, environment, median, seconds, write
+from ranking_floor import floor, operations, products, rate
 from ranking_memory import mbert_sample, mbert_shape
 from scipy.stats import spearmanr
-from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
 from polyhead.batching import Batch, padding_share, scoring_batches, training_batches
@@ -33,11 +34,17 @@ from polyhead.devices import Precision, has_bf16_units
 from polyhead.encoding import Encoded, encode
 from polyhead.heads import HeadScores
 from polyhead.importance.gradient import gradient
+from polyhead.importance.weight_gradient import weight_gradient, weight_gradient_released
 from polyhead.tasks import task
 from polyhead.training import fit
 
-WIDTH, LAYERS = 768, 12
-MATRICES = ((WIDTH, WIDTH),) * 4 + ((4 * WIDTH, WIDTH), (WIDTH, 4 * WIDTH))  # of a layer: q, k, v, output, up, down
+METHODS_IN_BF16: dict[str, Callable[..., HeadScores]] = {
+    "gradient": gradient,
+    "gradient per token": partial(gradient, per="token"),
+    "gradient per batch": partial(gradient, per="batch"),
+    "weight-gradient": weight_gradient,
+    "weight-gradient-released": weight_gradient_released,
+}
 TARGETS = {"released": {"bf16": 25, "fp32": 10}, "script": {"bf16": 7, "fp32": 3}}
 
 
@@ -81,7 +88,10 @@ def main() -> None:
             keep(label, batches, found, precision="fp32", warm_up="one batch")
     model.requires_grad_(True)
     agreement = (
-        {"mbert-shape": agreement_of(scores), "mini": mini_agreement(options.seed, quick=options.quick)}
+        {
+            "mbert-shape": {"gradient": agreement_of(scores), **other_methods(model, sorted_batches)},
+            "mini": mini_agreement(options.seed, quick=options.quick),
+        }
         if len(scores) == 2
         else {}
     )
@@ -93,7 +103,9 @@ def main() -> None:
         "speed_up": {name: speed_up(rows, name, precisions) for name in TARGETS},
         "floor": floors,
         "agreement_bf16_fp32": agreement,
-        "bf16_may_be_default": bool(agreement) and all(_agrees(row) for row in agreement.values()),
+        "bf16_may_be_default": {
+            name: bool(agreement) and all(_agrees(found[name]) for found in agreement.values()) for name in METHODS_IN_BF16
+        },
         "memory": memory,
     }
     path = write("ranking-quick" if options.quick else "ranking", content)
@@ -109,53 +121,6 @@ def speed_up(rows: dict[str, dict[str, object]], name: str, precisions: list[Pre
         **{p: slow / _median(rows, f"polyhead {p}") for p in precisions},
         "target": TARGETS[name],
         "of_which": {"padding": slow / padded_less, "gradients": padded_less / fp32, "precision": fp32 / best},
-    }
-
-
-def products(precision: Precision) -> Callable[[], None]:
-    """The encoder's matrix products over 1,024 tokens, forward and towards the activations, and nothing else."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    weights = [[torch.randn(shape).to(dtype) for shape in MATRICES] for _ in range(LAYERS)]
-    inputs = {width: torch.randn(1024, width).to(dtype) for width in (WIDTH, 4 * WIDTH)}
-
-    def work() -> None:
-        for layer in weights:
-            for weight in layer:
-                linear(inputs[weight.shape[1]], weight)
-                inputs[weight.shape[0]] @ weight
-
-    return work
-
-
-PER_TOKEN = 2 * sum(rows * columns for rows, columns in MATRICES) * LAYERS  # floating-point operations of one forward pass
-
-
-def rate(bare: Callable[[], None]) -> float:
-    """Operations a second of the bare products, the median of three."""
-    return 2 * PER_TOKEN * 1024 / median(seconds(bare, repetitions=3, warm_up=_nothing))
-
-
-def operations(batches: Sequence[Batch]) -> float:
-    """Operations of a forward and an activation-only backward pass over the tokens without padding."""
-    work = 0.0
-    for batch in batches:
-        lengths = batch.attention_mask.sum(dim=1).double()
-        # scores and mixing: two products forward, four backward, each 2 x length x width a token
-        work += float((lengths * (2 * PER_TOKEN + LAYERS * 12 * lengths * WIDTH)).sum())
-        # below the first layer's z nothing needs a gradient
-        work -= float((lengths * (3 * 2 * WIDTH * WIDTH + 8 * lengths * WIDTH)).sum())
-    return work
-
-
-def floor(found: Sequence[float], limits: Sequence[float], work: float) -> dict[str, object]:
-    """How near each pass came to the time that its operations take at the rate measured beside it."""
-    shares = [limit / taken for limit, taken in zip(limits, found, strict=True)]
-    return {
-        "gigaflops_per_second": [work / limit / 1e9 for limit in limits],
-        "floor_seconds": list(limits),
-        "median_floor_seconds": median(list(limits)),
-        "shares": shares,
-        "share_reached": median(shares),
     }
 
 
@@ -178,8 +143,18 @@ def agreement_of(scores: dict[Precision, HeadScores]) -> dict[str, float]:
     return {"spearman": float(spearmanr(one, other).statistic), "of_lowest_12": len(lowest)}
 
 
-def mini_agreement(seed: int, *, quick: bool) -> dict[str, float | str]:
-    """On `mini`, fine-tuned briefly so that its classifier means something (not under --quick)."""
+def other_methods(model: PreTrainedModel, batches: Sequence[Batch]) -> dict[str, dict[str, float]]:
+    """The same agreement for what else is scored by gradients, and so in bf16."""
+    found = {}
+    for name, score in METHODS_IN_BF16.items():
+        if name != "gradient":
+            found[name] = agreement_of({p: score(model, batches, precision=p) for p in ("bf16", "fp32")})
+            print(f"{name}: {found[name]}", file=sys.stderr, flush=True)
+    return found
+
+
+def mini_agreement(seed: int, *, quick: bool) -> dict[str, dict[str, float]]:
+    """On `mini`, fine-tuned on 2,000 sentences for an epoch, so that its classifier means something (not under --quick)."""
     train, dev = (open_corpus("ud/en_ewt", split, root=SHARED / "data") for split in ("train", "dev"))
     labels = label_set(task("pos"), [train])
     folder = SHARED / "models" / "mini"
@@ -195,7 +170,7 @@ def mini_agreement(seed: int, *, quick: bool) -> dict[str, float | str]:
         fit(model, encoded(train.sentences, 2000), TrainSpec(epochs=1, seed=seed), pad_id=pad_id)
     batches = scoring_batches(encoded(dev.sentences, 64 if quick else 512), pad_id=pad_id)
     found: dict[Precision, HeadScores] = {p: gradient(model, batches, precision=p) for p in ("bf16", "fp32")}
-    return {**agreement_of(found), "model": "random classifier" if quick else "fine-tuned on 2,000 sentences, one epoch"}
+    return {"gradient": agreement_of(found), **other_methods(model, batches)}
 
 
 def _in_fresh_process(precision: Precision, options: argparse.Namespace) -> dict[str, float]:
@@ -209,8 +184,8 @@ def _median(rows: dict[str, dict[str, object]], name: str) -> float:
     return float(str(rows[name]["median_seconds"]))
 
 
-def _agrees(row: dict[str, float] | dict[str, float | str]) -> bool:
-    return float(row["spearman"]) >= 0.99 and float(row["of_lowest_12"]) >= 11
+def _agrees(row: dict[str, float]) -> bool:
+    return row["spearman"] >= 0.99 and row["of_lowest_12"] >= 11
 
 
 def _options() -> argparse.Namespace:

@@ -1,0 +1,58 @@
+"""The least time that ranking mBERT's shape could take: its operations at the rate of bare matrix products."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from environment import median, seconds
+from torch.nn.functional import linear
+
+from polyhead.batching import Batch
+from polyhead.devices import Precision
+
+WIDTH, LAYERS = 768, 12
+MATRICES = ((WIDTH, WIDTH),) * 4 + ((4 * WIDTH, WIDTH), (WIDTH, 4 * WIDTH))  # of a layer: q, k, v, output, up, down
+PER_TOKEN = 2 * sum(rows * columns for rows, columns in MATRICES) * LAYERS  # floating-point operations of one forward pass
+
+
+def products(precision: Precision) -> Callable[[], None]:
+    """The encoder's matrix products over 1,024 tokens, forward and towards the activations, and nothing else."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    weights = [[torch.randn(shape).to(dtype) for shape in MATRICES] for _ in range(LAYERS)]
+    inputs = {width: torch.randn(1024, width).to(dtype) for width in (WIDTH, 4 * WIDTH)}
+
+    def work() -> None:
+        for layer in weights:
+            for weight in layer:
+                linear(inputs[weight.shape[1]], weight)
+                inputs[weight.shape[0]] @ weight
+
+    return work
+
+
+def rate(bare: Callable[[], None]) -> float:
+    """Operations a second of the bare products, the median of three."""
+    return 2 * PER_TOKEN * 1024 / median(seconds(bare, repetitions=3, warm_up=lambda: None))
+
+
+def operations(batches: Sequence[Batch]) -> float:
+    """Operations of a forward and an activation-only backward pass over the tokens without padding."""
+    work = 0.0
+    for batch in batches:
+        lengths = batch.attention_mask.sum(dim=1).double()
+        # scores and mixing: two products forward, four backward, each 2 x length x width a token
+        work += float((lengths * (2 * PER_TOKEN + LAYERS * 12 * lengths * WIDTH)).sum())
+        # below the first layer's z nothing needs a gradient
+        work -= float((lengths * (3 * 2 * WIDTH * WIDTH + 8 * lengths * WIDTH)).sum())
+    return work
+
+
+def floor(found: Sequence[float], limits: Sequence[float], work: float) -> dict[str, object]:
+    """How near each pass came to the time that its operations take at the rate measured beside it."""
+    shares = [limit / taken for limit, taken in zip(limits, found, strict=True)]
+    return {
+        "gigaflops_per_second": [work / limit / 1e9 for limit in limits],
+        "floor_seconds": list(limits),
+        "median_floor_seconds": median(list(limits)),
+        "shares": shares,
+        "share_reached": median(shares),
+    }
