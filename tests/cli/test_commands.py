@@ -216,6 +216,44 @@ def test_a_tagger_is_read_as_it_was_trained(cli: Callable, tagger: Path, treeban
     assert (facts["anchor"], facts["max_length"], facts["precision"]) == ("first", 32, "fp32")
     told = cli("evaluate", tmp_path / "p", *arguments, "--anchor", "text", "--max-length", 64).json
     assert (told["anchor"], told["max_length"]) == ("text", 64)
+    assert cli("prune", tmp_path / "m", "--heads", "0.1", "--densify", "--out", tmp_path / "d").code == 0
+    dense = cli("evaluate", tmp_path / "d", *arguments).json
+    assert (dense["anchor"], dense["max_length"], dense["precision"]) == ("first", 32, "fp32")
+
+
+def test_other_words_than_those_of_the_training_are_noted(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    cli(*fit_arguments(tagger, treebank, tmp_path / "m"))
+    arguments = ["evaluate", tmp_path / "m", "--task", "pos", "--target"]
+    assert "was trained on surface tokens" not in cli(*arguments, f"en={treebank}/dev.conllu").err
+    assert "was trained on surface tokens, these are syntactic words" in cli(*arguments, f"en@words={treebank}/dev.conllu").err
+    text = tmp_path / "ranges.conllu"
+    text.write_text("1-2\tthedog\t_\t_\t_\t_\t_\t_\t_\t_\n1\tthe" + "\t_" * 8 + "\n2\tdog" + "\t_" * 8 + "\n\n")
+    assert "the 1 multiword tokens here are tagged word by word" in cli("predict", tmp_path / "m", "--task", "pos", text).err
+
+
+def test_a_cut_carries_the_card_on(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    cli(*fit_arguments(tagger, treebank, tmp_path / "m"))
+    cli(
+        "rank",
+        tmp_path / "m",
+        "--task",
+        "pos",
+        "--data",
+        treebank / "dev.conllu",
+        "--language",
+        "en",
+        "--out",
+        tmp_path / "s.tsv",
+    )
+    options = ["--scores", tmp_path / "s.tsv", "--n-pruned", "2"]
+    for name, more in (("pruned", []), ("dense", ["--densify"])):
+        assert cli("prune", tmp_path / "m", *options, *more, "--out", tmp_path / name).code == 0
+        page = (tmp_path / name / "README.md").read_text()
+        assert "en=train.conllu:dev.conllu: train" in page  # what it was trained on, without folders
+        assert "by `gradient` on en text, lowest first" in page
+        assert "the 2 lowest in s.tsv" in page
+        assert "| accuracy | – |" in page  # a score of the model before the cut
+        assert str(tmp_path) not in page
 
 
 def test_fit_reports_all_bad_settings_at_once(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
