@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from polyhead.config import load_spec
+from polyhead.config import read_toml
 from polyhead.data.column_format import parse_columns
 from polyhead.data.conllu import read_conllu
 from polyhead.errors import CheckpointError, DataFormatError, SettingError, StoreError
@@ -79,7 +79,7 @@ def test_the_schema_of_scores(tmp_path: Path) -> None:
 def test_settings_and_results(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(f"[train]\nepochs = {LONG}\n")
     with pytest.raises(SettingError, match="is not TOML"):
-        load_spec(tmp_path / "a.toml")
+        read_toml(tmp_path / "a.toml")
     (tmp_path / "a.json").write_text(f'{{"n": {LONG}}}')
     with pytest.raises(StoreError, match=r"a\.json: not JSON that can be read"):
         read_json(tmp_path / "a.json")

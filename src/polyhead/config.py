@@ -152,17 +152,6 @@ class Spec:
     search: SearchSpec = field(default_factory=SearchSpec)
 
 
-def load_spec(path: Path, kind: type[T] = Spec) -> T:  # type: ignore[assignment]
-    """Settings from a TOML file, every fault reported together.
-
-    `kind` is any frozen dataclass of plain fields and nested specs, which are tables of the file: `[train]`, `[search]`.
-
-    Raises:
-        SettingError: The file is missing or is not TOML, an option is unknown (the nearest name is given) or a value not allowed.
-    """
-    return spec_from(kind, read_toml(path), where=str(path))
-
-
 def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds.
 

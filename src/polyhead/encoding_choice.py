@@ -18,14 +18,14 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingChoice:
-    """What `encode` and `predict` must be given for a model to see what it saw in training.
+    """What a model saw in training, for whoever has it read text again.
 
     Attributes:
         anchor: Piece of a word at which it is labelled.
         max_length: Longest window in pieces, special tokens included.
         precision: Of the matrix products.
-        words: Which words of a treebank were labelled.
-        task: Name in the tasks table.
+        words: Which words of a treebank were labelled; others get a note.
+        task: Name in the tasks table, for human readers.
     """
 
     anchor: Anchor

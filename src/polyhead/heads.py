@@ -135,7 +135,7 @@ class HeadScores:
         signed: Mean signed gradient `[layers, heads]` where the method has one: positive means that turning the head down
             lowers the loss; None where it has none.
         total: Σ over units of the absolute value, before division by `n` (None where the method has no such sum).
-        n: Number of units (sentences) that `total` sums over.
+        n: Number of units that `total` sums over: sentences, or batches for the weight gradients.
         languages: Languages of the data, in order.
         model: Name or folder of the model.
         data_hash: Fingerprint or sha256 of the data: of the file, or over the hashes of several.

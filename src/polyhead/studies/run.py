@@ -48,7 +48,7 @@ def run(
 
     Costs a seed: one fine-tuning of the whole encoder, one scoring pass, and as many more fine-tunings as the search asks for;
     each control costs another search. Stopped at any moment and called again with the same settings it continues, and ends with
-    the same numbers; called when it is done it returns at once; called with more seeds or controls it adds them.
+    the same numbers; called when it is done it reads the data and trains nothing; called with more seeds or controls it adds them.
 
     Args:
         settings: See `run_settings`.
