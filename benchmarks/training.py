@@ -218,6 +218,7 @@ def store(path: Path, stage: str, found: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stage", choices=["speed", "accuracy"], required=True)
+    parser.add_argument("--only", choices=list(PROTOCOLS), help="of the accuracy stage, this row alone")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "training.json")
     arguments = parser.parse_args()
     path: Path = arguments.out
@@ -225,7 +226,7 @@ def main() -> None:
         store(path, "speed", speed())
         return
     found = read_json(path).get("accuracy", {}) if path.exists() else {}
-    for name in PROTOCOLS:
+    for name in [arguments.only] if arguments.only else PROTOCOLS:
         for seed in SEEDS:
             runs = found.setdefault(name, {})
             if str(seed) not in runs:

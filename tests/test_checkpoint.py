@@ -484,3 +484,7 @@ def test_load_tokenizer(saved: Path, tmp_path: Path) -> None:
     assert load_tokenizer(saved).tokenize("w3 w4") == ["w3", "w4"]
     with pytest.raises(CheckpointError, match="no such folder"):
         load_tokenizer(tmp_path / "absent")
+    for path in saved.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(CheckpointError, match=r"has no tokenizer \(no tokenizer\.json\)"):
+        load_tokenizer(saved)

@@ -81,6 +81,8 @@ def _write(
         if card is not None:
             write_card(card, fresh)
         (fresh / "README.md").write_text(page, encoding="utf-8")
+        for path in fresh.iterdir():  # some writers keep their files to their owner; a checkpoint is read as its folder is
+            path.chmod((fresh / "README.md").stat().st_mode)
     return folder
 
 
@@ -203,6 +205,8 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     tokenizer = reading(name, lambda: AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False))
     if not getattr(tokenizer, "is_fast", False):
         raise CheckpointError(f"{name}: has no fast tokenizer; save one with a tokenizer.json")
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # what Transformers makes up where no file is
+        raise CheckpointError(f"{name}: has no tokenizer (no tokenizer.json); copy there the one that the model was trained with")
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 

@@ -26,10 +26,16 @@ _RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
 def write_text_atomic(path: Path, text: str) -> None:
     """Write UTF-8 text so that a reader sees the old file or the whole new one, also after a crash.
 
+    A link stays a link, to the new text; what is no file (a pipe, a device) is written to, not replaced.
+
     Raises:
         StoreError: The folder cannot be written to.
     """
+    path = path.resolve()
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:

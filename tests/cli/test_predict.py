@@ -116,7 +116,7 @@ def test_tags_that_the_text_holds_already_are_not_looked_at(cli: Callable, tagge
 def test_predict_refuses(cli: Callable, tagger: Path, ner_tagger: Path, treebank: Path, tmp_path: Path) -> None:
     data = treebank / "test.conllu"
     for arguments, said in (
-        ([tagger, "--task", "pos", tmp_path / "none.conllu"], "none.conllu:0: no such file"),
+        ([tagger, "--task", "pos", tmp_path / "none.conllu"], "none.conllu: no such file"),
         ([ner_tagger, "--task", "pos", data], "predicts O B-PER I-PER"),
         ([ner_tagger, "--task", "ner", data, "--format", "conllu"], "no column in CoNLL-U"),
         ([tagger, "--task", "pos", data, "--out", tmp_path / "no" / "x"], "there is no folder"),

@@ -35,7 +35,7 @@ class Console:
         print(text, file=sys.stderr, flush=True)
 
     def repairs(self, name: str, counts: Mapping[str, int]) -> None:
-        """Say what reading mended, and how often."""
+        """Say what reading mended or met, and how often."""
         for what, count in counts.items():
             self.note(f"note: {name}: {count} x {what}")
 
@@ -44,6 +44,15 @@ class Console:
         self.progress.stop()
         self.out.write(as_json(document) if self.json else text.rstrip("\n") + "\n")
         self.out.flush()
+
+
+def met(counts: Mapping[str, int]) -> dict[str, int]:
+    """What a reader of scores must know of the encoding, as `Console.repairs` prints it."""
+    texts = {
+        "unknown_labels": "a word with a label that the model cannot predict, counted as wrong",
+        "truncated_words": "a word longer than a window, labelled by its first pieces alone",
+    }
+    return {text: counts[name] for name, text in texts.items() if counts.get(name)}
 
 
 class _Notes(logging.Handler):

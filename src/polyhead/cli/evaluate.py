@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from polyhead.cli.console import Console
+from polyhead.cli.console import Console, met
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.cli.taggers import Tagger, open_tagger, set_threads
 from polyhead.data.references import one_word_choice, references
@@ -39,7 +39,7 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     }
     console.result(document, f"{_table(targets)}\n\nin points, 0 to 100; {request.split} split; words are {words}")
     for target in targets:
-        console.repairs(target["name"], target["repairs"])
+        console.repairs(target["name"], target["repairs"] | met(target))
     return 0
 
 
@@ -57,6 +57,7 @@ def _targets(tagger: Tagger, datasets: Sequence[Dataset], task: Task, console: C
             "metrics": {metric: 100 * value for metric, value in evaluation.metrics.items()},
             "repairs": dict(data.repairs),
             "unknown_labels": own.counts.unknown_labels,
+            "truncated_words": own.counts.truncated_words,
             "lone_marker_share": own.counts.lone_marker_share,
             "sha256": data.sha256,
         }

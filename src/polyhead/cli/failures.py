@@ -42,6 +42,8 @@ def guarded(work: Callable[[], int]) -> int:
     """
     previous = _on_sigterm(_stop)
     try:
+        if sys.stdout is None:
+            raise PolyheadError("stdout is closed; give it a place, for example > out.txt")
         code = work()
         sys.stdout.flush()
         return code
@@ -53,11 +55,15 @@ def guarded(work: Callable[[], int]) -> int:
         return _say(f"error: {_usage(error)}", BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         return _say("stopped by the user; what was finished is saved, the same command continues from there", STOPPED)
+    except SystemExit:  # what rich makes of a reader that has gone
+        return DONE
     except BrokenPipeError:
         # The reader of our output has what it wanted; the interpreter's own flush at exit must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+            return _say(f"error: the output cannot be written: {error.strerror}; free some space", BAD_INPUT)
         if error.errno in _USER_ERRNOS and error.filename is not None:
             return _say(f"error: {error.filename}: {error.strerror}; check the path, its permissions and the disk", BAD_INPUT)
         return _internal(error)

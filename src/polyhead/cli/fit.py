@@ -8,7 +8,7 @@ from typing import Any
 from polyhead.checkpoint import save_pruned
 from polyhead.cli.console import Console
 from polyhead.cli.options import Reading
-from polyhead.cli.taggers import Tagger, new_tagger, set_threads
+from polyhead.cli.taggers import Tagger, new_tagger, note_unread_tests, set_threads
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import FitRequest
 from polyhead.config import TrainSpec, spec_from
@@ -44,6 +44,7 @@ def fit(request: FitRequest, console: Console) -> int:
     if request.train_limit is not None:
         trains = [sample(data, request.train_limit, seed=SAMPLE_SEED) for data in trains]
     devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
+    note_unread_tests(request.source, console)
     for data in (*trains, *devs):
         console.repairs(f"{data.name} {data.split}", data.repairs)
     tagger = new_tagger(

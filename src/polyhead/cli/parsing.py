@@ -1,20 +1,22 @@
 """From a command's arguments to its request: several values after one flag, a settings file, then typer."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import typer
 from typer.main import get_command
 
 from polyhead.cli.request_form import as_function
+from polyhead.cli.train_requests import FitRequest, RunRequest
 from polyhead.config import Spec, read_toml, spec_from
 from polyhead.errors import SettingError
 
 T = TypeVar("T")
+Kind = Literal["flag", "value", "list"]
 
 # Where a key of a settings file's tables is called differently on the command line.
 _RENAMED = {"search.how": "search"}
@@ -32,16 +34,30 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
         SettingError: A list option has no value, or the settings file is bad.
         typer.TyperException: Any other mistake in the arguments.
     """
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name)(as_function(request))
-    command = get_command(app)
-    options = {opt: bool(getattr(p, "multiple", False)) for p in command.params for opt in p.opts if opt.startswith("-")}
-    lists = {opt for opt, several in options.items() if several}
-    argv = expand_lists(arguments, lists)
+    command = _command(request, name)
+    options = _options(command)
+    argv = expand_lists(arguments, {option for option, kind in options.items() if kind == "list"})
     if "--config" in options:
-        argv = with_settings_file(argv, options)
+        elsewhere = {option for other in (RunRequest, FitRequest) for option in _options(_command(other, name))}
+        argv = with_settings_file(argv, options, elsewhere)
     result = command.main(argv, prog_name=f"polyhead {name}", standalone_mode=False)
     return result if isinstance(result, request) else None
+
+
+def _command(request: type, name: str) -> Any:
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name)(as_function(request))
+    return get_command(app)
+
+
+def _options(command: Any) -> dict[str, Kind]:
+    """Every option of a command, and what it takes."""
+    return {
+        option: "list" if getattr(parameter, "multiple", False) else "flag" if getattr(parameter, "is_flag", False) else "value"
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("-")
+    }
 
 
 def expand_lists(arguments: Sequence[str], lists: set[str]) -> list[str]:
@@ -74,25 +90,26 @@ def expand_lists(arguments: Sequence[str], lists: set[str]) -> list[str]:
     return expanded
 
 
-def with_settings_file(argv: Sequence[str], options: Mapping[str, bool]) -> list[str]:
+def with_settings_file(argv: Sequence[str], options: Mapping[str, Kind], elsewhere: Set[str] = frozenset()) -> list[str]:
     """The arguments with those of `--config FILE` put before them, but for options that the arguments set themselves.
 
     Args:
         argv: Arguments after `expand_lists`.
-        options: Every option of the command, and whether it takes several values.
+        options: Every option of the command, and what it takes.
+        elsewhere: Options of other commands that read the same files; passed over here.
 
     Raises:
         SettingError: The file cannot be read, or holds options that do not exist or have wrong values; all are named.
     """
     values: dict[str, Any] = {}
     for path in _paths_of(argv, "--config"):
-        values |= _flat(path, set(options))
+        values |= _flat(path, options, elsewhere)
     given = {argument.partition("=")[0] for argument in argv}
     from_file: list[str] = []
     for name, value in values.items():
         if name in given or (name in ("--seed", "--seeds") and given & {"--seed", "--seeds"}):
             continue
-        if isinstance(value, bool):
+        if options[name] == "flag":
             from_file += [name] if value else []
         else:
             for item in value if isinstance(value, list) else [value]:
@@ -105,7 +122,7 @@ def _paths_of(argv: Sequence[str], flag: str) -> list[Path]:
     return after + [Path(argument.partition("=")[2]) for argument in argv if argument.startswith(flag + "=")]
 
 
-def _flat(path: Path, known: set[str]) -> dict[str, Any]:
+def _flat(path: Path, options: Mapping[str, Kind], elsewhere: Set[str]) -> dict[str, Any]:
     """The file's options by flag; its `[train]` and `[search]` tables are checked as the specs they describe.
 
     A plain value under one of these names is the option of that name: `search = "sweep"` is `--search sweep`.
@@ -120,16 +137,29 @@ def _flat(path: Path, known: set[str]) -> dict[str, Any]:
         faults.append(str(error).removeprefix(": "))
     flat: dict[str, Any] = {}
     for key, value in document.items():
-        inner = tables[key].items() if key in tables else [("", value)]
-        for name, item in inner:
+        for name, item in tables[key].items() if key in tables else [("", value)]:
             dotted = f"{key}.{name}" if name else key
             flag = "--" + _RENAMED.get(dotted, name or key).replace("_", "-")
-            if flag in known - {"--config", "--help"}:
+            fault = _fault(flag, item, options, elsewhere)
+            if not fault and flag in options:
                 flat[flag] = item
-            elif not name or not faults:
-                near = difflib.get_close_matches(flag, sorted(known), n=1)
-                hint = f"did you mean {near[0].removeprefix('--')!r}?" if near else "see --help"
-                faults.append(f"{dotted}: unknown option; {hint}")
+            elif fault and (not name or not faults):
+                faults.append(f"{dotted}{fault}")
     if faults:
         raise SettingError(f"{path}: {'; '.join(faults)}")
     return flat
+
+
+def _fault(flag: str, value: Any, options: Mapping[str, Kind], elsewhere: Set[str]) -> str:
+    """What is wrong with one option of a settings file, to stand behind its name; empty if nothing is."""
+    if flag in ("--config", "--help"):
+        return ": cannot stand in a settings file"
+    if flag not in options:
+        near = difflib.get_close_matches(flag, sorted(options), n=1)
+        hint = f"did you mean {near[0].removeprefix('--')!r}?" if near else "see --help"
+        return "" if flag in elsewhere else f": unknown option; {hint}"
+    if (options[flag] == "flag") != isinstance(value, bool):
+        return f" = {value!r}: should be {'true or false' if options[flag] == 'flag' else 'no true or false'}"
+    if isinstance(value, dict):
+        return ": is a table; expected a value"
+    return ""

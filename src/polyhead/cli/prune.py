@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from polyhead.architectures import head_mask
 from polyhead.card_file import cut_further, read_card
 from polyhead.checkpoint import densify, load_saved, load_tokenizer, save_pruned
@@ -10,7 +12,7 @@ from polyhead.cli.requests import PruneRequest
 from polyhead.encoding_choice import read_choice
 from polyhead.errors import CheckpointError, SettingError
 from polyhead.head_files import read_mask, read_scores
-from polyhead.heads import HeadId, HeadMask
+from polyhead.heads import HeadId, HeadMask, HeadScores
 from polyhead.model_card import ModelCard
 from polyhead.pruning import prune as prune_model
 from polyhead.ranking import prune_lowest
@@ -25,6 +27,9 @@ def prune(request: PruneRequest, console: Console) -> int:
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
     mask, ranking, choice = _mask(request, present)
     left = mask & present
+    asked = mask.n_pruned if request.n_pruned is None else request.n_pruned
+    if (now := left.n_pruned - present.n_pruned) < asked:
+        console.note(f"note: {asked - now} of the {asked} heads to cut were gone already")
     if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
         raise SettingError(
             f"layer {short[0]} would keep {left.keep[short[0]].sum()} heads; --min-per-layer is {request.min_per_layer}"
@@ -80,11 +85,32 @@ def _check_choice(request: PruneRequest) -> None:
 def _mask(request: PruneRequest, present: HeadMask) -> tuple[HeadMask, str, str]:
     """What to keep, and two sentences for the model card: how heads were ranked, and how many went."""
     if request.mask is not None:
-        return read_mask(request.mask), "", f"the mask in {request.mask.name}"
+        mask = read_mask(request.mask)
+        _check_shape(request.mask, mask.keep.shape, request, present)
+        return mask, "", f"the mask in {request.mask.name}"
     if request.scores is not None and request.n_pruned is not None:
         scores = read_scores(request.scores)
+        _check_scores(scores, request, present)
         mask = prune_lowest(scores, request.n_pruned, min_per_layer=request.min_per_layer, normalisation=request.normalise)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
         return mask, f"by `{scores.method}`{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
     heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]
     return HeadMask.without(present.n_layers, present.n_heads, heads), "", "named one by one"
+
+
+def _check_scores(scores: HeadScores, request: PruneRequest, present: HeadMask) -> None:
+    path = request.scores or Path()
+    _check_shape(path, scores.values.shape, request, present)
+    unscored = [head for head in present.kept if np.isnan(scores.values[head.layer, head.head])]
+    if unscored:
+        raise SettingError(
+            f"{path}: no score for head {unscored[0]}, which {request.model} has ({len(unscored)} such); rank this model with "
+            "polyhead rank"
+        )
+
+
+def _check_shape(path: Path, shape: tuple[int, ...], request: PruneRequest, present: HeadMask) -> None:
+    if shape != present.keep.shape:
+        raise SettingError(
+            f"{path}: is for {shape[0]} layers of {shape[1]} heads; {request.model} has {present.n_layers} of {present.n_heads}"
+        )

@@ -1,10 +1,9 @@
 """`polyhead run`: the main job, end to end."""
 
-from polyhead.cli.console import Console
-from polyhead.cli.taggers import set_threads
+from polyhead.cli.console import Console, met
+from polyhead.cli.taggers import note_unread_tests, set_threads
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import RunRequest, chosen_seeds
-from polyhead.data.references import DataReference, one_word_choice
 from polyhead.report.page import claim, headline
 from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.grid import run_settings
@@ -32,8 +31,6 @@ def run(request: RunRequest, console: Console) -> int:
         revision=request.revision,
     )
     set_threads(request.machine.threads)
-    words = one_word_choice([DataReference.parse(text) for text in (*request.source, *request.target)])
-    console.note(f"words: {words} in all languages; protocol {request.protocol}: {settings.rules.claim}")
     record = run_study(
         settings,
         out=request.out,
@@ -43,8 +40,9 @@ def run(request: RunRequest, console: Console) -> int:
         progress=console.progress,
         command=console.command,
     )
+    note_unread_tests(request.source, console)
     for data in record["data"]:
-        console.repairs(f"{data['name']} {data['split']}", data["repairs"])
+        console.repairs(f"{data['name']} {data['split']}", data["repairs"] | met(data["encoding"]))
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
     paths = f"report: {request.out / 'report.md'}   pruned model: {request.out / 'model'}   record: {request.out / 'result.json'}"
     console.result(record, "\n\n".join(part for part in [*parts, paths] if part))

@@ -1,5 +1,6 @@
 """A tagger, opened: model, tokenizer, labels by name, device, precision, and the encoding that fits it."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +9,16 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from polyhead.checkpoint import load_tagger, load_tokenizer
+from polyhead.cli.console import Console
 from polyhead.cli.options import Reading
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
+from polyhead.data.references import DataReference
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.devices import Precision, pick_device, pick_precision
 from polyhead.encoding import Encoded, encode, model_limit
 from polyhead.encoding_choice import read_choice
-from polyhead.errors import CheckpointError
+from polyhead.errors import CheckpointError, SettingError
 from polyhead.inference import Evaluation, Labelled, evaluate
 from polyhead.pieces import Anchor
 from polyhead.progress import Progress
@@ -82,9 +85,24 @@ class Tagger:
 
 
 def set_threads(n: int | None) -> None:
-    """Use `n` processor threads; None leaves torch's own choice."""
-    if n is not None:
-        torch.set_num_threads(n)
+    """Use `n` processor threads; None leaves torch's own choice.
+
+    Raises:
+        SettingError: More than there are processors, which would make everything far slower.
+    """
+    if n is None:
+        return
+    if n > (there := os.cpu_count() or n):
+        raise SettingError(f"--threads {n}: this machine has {there} processors; give at most {there}")
+    torch.set_num_threads(n)
+
+
+def note_unread_tests(sources: Sequence[str], console: Console) -> None:
+    """Say which files of the sources nobody reads: the test files, which only a target is scored on."""
+    for text in sources:
+        files = DataReference.parse(text, "source").files or {}
+        if "test" in files:
+            console.note(f"note: {files['test']} is not read; to score it, name it as a target")
 
 
 def open_tagger(name: str, *, task: Task, device: str, reading: Reading, revision: str | None = None) -> Tagger:

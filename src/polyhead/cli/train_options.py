@@ -92,7 +92,7 @@ class SearchOptions:
     """The fields of `SearchSpec` that a user may set; checked there."""
 
     max_pruned: Annotated[
-        int, typer.Option("--max-pruned", min=0, metavar="K", help="Most heads to prune.", rich_help_panel=_SEARCH)
+        int, typer.Option("--max-pruned", metavar="K", help="Most heads to prune.", rich_help_panel=_SEARCH)
     ] = 12
     how: Annotated[
         Literal["sequential", "sweep", "screened"] | None,
@@ -116,14 +116,13 @@ class SearchOptions:
         float,
         typer.Option(
             "--delta",
-            min=0,
             metavar="X",
             help="A sequential search ends at a score more than X points below the best so far.",
             rich_help_panel=_SEARCH,
         ),
     ] = 0.0
     min_per_layer: Annotated[
-        int, typer.Option("--min-per-layer", min=0, metavar="N", help="Heads that every layer keeps.", rich_help_panel=_SEARCH)
+        int, typer.Option("--min-per-layer", metavar="N", help="Heads that every layer keeps.", rich_help_panel=_SEARCH)
     ] = 0
     prune: Annotated[
         Literal["before", "after"],

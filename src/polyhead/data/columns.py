@@ -65,6 +65,10 @@ def read_columns(
         raise data_error(path, max(last_line, 1), "end of file and not one sentence", "at least one word row")
 
 
+# In CoNLL-2003 and its kin a sentence of this one row stands before each document.
+DOCSTART = "-DOCSTART-"
+
+
 @dataclass(slots=True)
 class _Reader:
     """The sentence that is being read, and what the rows so far have settled."""
@@ -90,6 +94,9 @@ class _Reader:
         """Add one row that is not blank."""
         form = self.format
         if form.comments and line[0] == "#" and self._is_comment(line):
+            return
+        if not self.words and line.split(None, 1)[0] == DOCSTART:
+            self.repairs[f"row {DOCSTART} left out: it begins a document and is no word"] += 1
             return
         if line in form.skipped_rows:
             self.mend(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")

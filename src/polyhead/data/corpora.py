@@ -45,8 +45,9 @@ def corpus(name: str) -> Corpus:
     """
     base, _ = _parse(name)
     if base not in CORPORA:
-        near = get_close_matches(base, CORPORA, n=3) or list(CORPORA)
-        raise UnknownNameError(f"corpus {name!r}: expected one of {', '.join(near)}; files work too: LANGUAGE=FILE")
+        near = get_close_matches(base, CORPORA, n=3)
+        hint = f"did you mean {' or '.join(near)}" if near else f"known are {', '.join(CORPORA)}"
+        raise UnknownNameError(f"corpus {name!r}: no such name; {hint}; your own files: LANGUAGE=FILE")
     return CORPORA[base]
 
 

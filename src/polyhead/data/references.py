@@ -1,9 +1,10 @@
 """How a user names data: a corpus (`ud/en_ewt`, `ud/en_ewt@words`) or files of one language (`en=TRAIN:DEV:TEST`)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from polyhead.data.corpora import corpus, has_split, holdout, open_corpus, open_
 from polyhead.data.corpus_table import SPLITS, Split
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Dataset
+from polyhead.data.textfile import find_file
 from polyhead.errors import DataFormatError, SettingError
 from polyhead.tasks import Task
 
@@ -21,6 +23,7 @@ __all__ = [
     "SPLITS",
     "DataReader",
     "DataReference",
+    "Role",
     "Split",
     "column_format",
     "one_word_choice",
@@ -30,7 +33,12 @@ __all__ = [
 
 # One sample for all seeds of a study, so that they differ in head initialisation, order and dropout alone.
 SAMPLE_SEED = 42
-_FILES = "LANGUAGE=TEST, LANGUAGE=DEV:TEST or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
+Role = Literal["source", "target"]
+_FILES: Mapping[Role, str] = {
+    "source": "LANGUAGE=TRAIN, LANGUAGE=TRAIN:DEV or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)",
+    "target": "LANGUAGE=TEST, LANGUAGE=DEV:TEST or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)",
+}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 @dataclass(frozen=True)
@@ -50,16 +58,20 @@ class DataReference:
     files: Mapping[Split, Path] | None = field(default=None, hash=False)
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, role: Role = "target") -> Self:
         """The reference that `text` is; nothing is opened.
 
+        Of fewer than three files the first of a source is train, and the last of a target test.
+
         Raises:
-            SettingError: It is neither `CORPUS`, `CORPUS@words` nor `LANGUAGE=FILES`.
+            SettingError: It is neither `CORPUS`, `CORPUS@words` nor `LANGUAGE=FILES`, or the language has no BCP-47 code's form.
 
         >>> DataReference.parse("ud/en_ewt@words").words
         'syntactic'
         >>> sorted(DataReference.parse("de=dev.conllu:test.conllu").files)
         ['dev', 'test']
+        >>> sorted(DataReference.parse("de=train.conllu:dev.conllu", "source").files)
+        ['dev', 'train']
         """
         name, equals, paths = text.partition("=")
         corpus, at, suffix = text.partition("@")
@@ -73,12 +85,15 @@ class DataReference:
         words = "syntactic" if suffix == "words" else "surface"
         if not equals:
             if "/" not in name or Path(text).is_file():
-                raise SettingError(f"data {text!r}: expected a corpus such as ud/en_ewt, or {_FILES}")
+                raise SettingError(f"data {text!r}: expected a corpus such as ud/en_ewt, or {_FILES[role]}")
             return cls(text, name, words)
         parts = paths.split(":")
         if not name or len(parts) > len(SPLITS) or not any(parts):
-            raise SettingError(f"data {text!r}: expected {_FILES}; paths cannot hold ':'")
-        named = zip(SPLITS[-len(parts) :], parts, strict=True)  # the last part is the test split
+            raise SettingError(f"data {text!r}: expected {_FILES[role]}; paths cannot hold ':'")
+        if not _LANGUAGE.fullmatch(name):
+            raise SettingError(f"data {text!r}: {name!r} is no language code; expected one of BCP-47 (de, hau, zh-Hant), or und")
+        splits = SPLITS[: len(parts)] if role == "source" else SPLITS[-len(parts) :]
+        named = zip(splits, parts, strict=True)
         return cls(text, name, words, {split: Path(part) for split, part in named if part})
 
     def has(self, split: Split) -> bool:
@@ -143,6 +158,8 @@ class DataReader:
             raise SettingError(
                 f"data {reference.text!r}: no {split} file, only {', '.join(files)}; write LANGUAGE=TRAIN:DEV:TEST"
             )
+        if ":" in reference.text and find_file(files[split]) is None:
+            raise SettingError(f"data {reference.text!r}: no file {files[split]}; check the path, which cannot hold ':'")
         dataset = open_file(
             files[split],
             self.task,
@@ -171,7 +188,7 @@ def column_format(columns: str, *, scheme: str | None) -> ColumnFormat:
     return replace(layout, scheme=chosen)
 
 
-def references(texts: Sequence[str], role: str) -> list[DataReference]:
+def references(texts: Sequence[str], role: Role) -> list[DataReference]:
     """The references of a run's sources or targets; nothing is opened.
 
     Raises:
@@ -182,7 +199,7 @@ def references(texts: Sequence[str], role: str) -> list[DataReference]:
     repeated = [text for text in texts if texts.count(text) > 1]
     if repeated:
         raise SettingError(f"{role} {repeated[0]!r}: named {texts.count(repeated[0])} times; name each once")
-    return [DataReference.parse(text) for text in texts]
+    return [DataReference.parse(text, role) for text in texts]
 
 
 def one_word_choice(references: Sequence[DataReference]) -> Words:

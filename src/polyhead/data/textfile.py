@@ -21,8 +21,8 @@ _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\
 
 
 def data_error(path: Path, line: int, found: str, expected: str) -> DataFormatError:
-    """A one-line error `path:line: found; expected ...`; line 0 stands for the file as a whole."""
-    return DataFormatError(f"{path}:{line}: {found}; expected {expected}")
+    """A one-line error `path:line: found; expected ...`; line 0 stands for the file as a whole, and is not named."""
+    return DataFormatError(f"{path}{f':{line}' if line else ''}: {found}; expected {expected}")
 
 
 def shown(text: str, limit: int = 60) -> str:

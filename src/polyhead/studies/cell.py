@@ -146,7 +146,10 @@ def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
         )
         parts.append(
             replace(
-                scores, languages=(bench.inputs.languages[name],), model=cell.settings.model, data_hash=bench.inputs.data_hash
+                scores,
+                languages=(bench.inputs.languages[name],),
+                model=f"{cell.settings.model}, fine-tuned (seed {cell.seed})",
+                data_hash=bench.inputs.sha256_of(name, "dev"),
             )
         )
     scores = parts[0] if len(parts) == 1 else combine(parts, "merged" if parts[0].total is not None else "summed")[0]

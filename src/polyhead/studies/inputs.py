@@ -52,6 +52,10 @@ class Inputs:
     data_hash: str
     test_hash: str
 
+    def sha256_of(self, name: str, split: str) -> str:
+        """Hash of the file behind a split; of a held-out dev set, that of the file it was held out of."""
+        return str(next(record["sha256"] for record in self.records if (record["name"], record["split"]) == (name, split)))
+
     @property
     def pad_id(self) -> int:
         """Id of the padding piece."""

@@ -1,5 +1,6 @@
 """The main job, end to end: settings in; a pruned model, its scores, one result file and one report out."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from polyhead.checkpoint import load_tagger, save_pruned
 from polyhead.config import SearchSpec
 from polyhead.devices import pick_device, pick_precision
 from polyhead.encoding_choice import EncodingChoice
-from polyhead.errors import StoreError
+from polyhead.errors import SettingError, StoreError
 from polyhead.head_files import write_scores
 from polyhead.heads import HeadMask
 from polyhead.importance.methods import method
@@ -28,6 +29,8 @@ from polyhead.studies.grid import RunSettings, expand
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.record import Clock, cell_record, cost_record, model_card
 from polyhead.studies.summary import noise_pool, summarise
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 RESULT = "result.json"
@@ -48,7 +51,7 @@ def run(
 
     Costs a seed: one fine-tuning of the whole encoder, one scoring pass, and as many more fine-tunings as the search asks for;
     each control costs another search. Stopped at any moment and called again with the same settings it continues, and ends with
-    the same numbers; called when it is done it reads the data and trains nothing; called with more seeds or controls it adds them.
+    the same numbers; called when it is done it trains nothing; called with more seeds or controls it adds them.
 
     Args:
         settings: See `run_settings`.
@@ -74,6 +77,7 @@ def run(
         return held
     present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
+    logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
     with RunStore(folder / "fits", settings) as store:
         remove_leftovers(folder / "model")
         clock = Clock(store)
@@ -96,6 +100,7 @@ def run(
             },
             "environment": environment(where, precision),
             "model_hash": encoder,
+            "learning_rate": settings.train.rate_for(chosen.config.hidden_size),
             "data": list(inputs.records),
             "cells": records,
             "trials": records[0]["trials"],
@@ -147,7 +152,10 @@ def _held(folder: Path, settings: RunSettings, *, seeds: Sequence[int], controls
 def _check_search(search: SearchSpec, present: HeadMask) -> None:
     """So many heads must be there to go, which is better said before a training than after it."""
     shape = (present.n_layers, present.n_heads)
-    masks_for(present.kept, [search.max_pruned], shape, min_per_layer=search.min_per_layer, gone=present.pruned)
+    try:
+        masks_for(present.kept, [search.max_pruned], shape, min_per_layer=search.min_per_layer, gone=present.pruned)
+    except SettingError as error:
+        raise SettingError(f"max_pruned {search.max_pruned}, min_per_layer {search.min_per_layer}: {error}") from None
 
 
 def _write_scores(folder: Path, outcomes: Sequence[Outcome]) -> None:

@@ -1,0 +1,149 @@
+"""What newcomers do to the command line: one clear line, exit code 2, and nothing lost."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli.cases import fit_arguments, refused
+
+from polyhead.architectures import head_mask
+from polyhead.checkpoint import load_saved
+from polyhead.head_files import write_mask, write_scores
+from polyhead.heads import HeadId, HeadMask, HeadScores
+
+
+def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    gold, link = tmp_path / "gold.conllu", tmp_path / "link.conllu"
+    gold.write_bytes((treebank / "dev.conllu").read_bytes())
+    link.symlink_to(gold)
+    for out in (gold, link):
+        refused(cli("predict", tagger, "--task", "pos", gold, "--out", out), "is the file to be tagged")
+    assert gold.read_bytes() == (treebank / "dev.conllu").read_bytes()
+
+
+def test_output_goes_through_links_and_devices(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.conllu", tmp_path / "link.conllu"
+    target.touch()
+    link.symlink_to(target)
+    assert cli("predict", tagger, "--task", "pos", treebank / "dev.conllu", "--out", link).code == 0
+    assert link.is_symlink()
+    assert target.stat().st_size
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen([sys.executable, "-c", f"print(len(open({str(pipe)!r}).read()))"], stdout=subprocess.PIPE)
+    assert cli("predict", tagger, "--task", "pos", treebank / "dev.conllu", "--out", pipe).code == 0
+    assert int(reader.communicate(timeout=30)[0]) == len(target.read_text())
+    assert pipe.is_fifo()
+
+
+def test_scores_must_cover_the_model(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    values = np.arange(8.0).reshape(2, 4)
+    values[0, 2] = np.nan
+    write_scores(tmp_path / "hole.tsv", HeadScores(values, "gradient"))
+    options = ["--n-pruned", "2", "--out", tmp_path / "out"]
+    refused(cli("prune", tagger, "--scores", tmp_path / "hole.tsv", *options), "hole.tsv: no score for head 0.2")
+    write_scores(tmp_path / "other.tsv", HeadScores(np.ones((12, 12)), "gradient"))
+    refused(
+        cli("prune", tagger, "--scores", tmp_path / "other.tsv", *options), "other.tsv: is for 12 layers of 12 heads", "2 of 4"
+    )
+    write_mask(tmp_path / "mask.json", HeadMask.full(3, 4))
+    refused(cli("prune", tagger, "--mask", tmp_path / "mask.json", "--out", tmp_path / "out"), "mask.json: is for 3 layers")
+    assert not (tmp_path / "out").exists()
+
+
+def test_heads_that_were_gone_are_told_apart(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    write_scores(tmp_path / "s.tsv", HeadScores(np.arange(8.0).reshape(2, 4), "gradient"))
+    assert cli("prune", tagger, "--heads", "0.0", "--out", tmp_path / "a").code == 0
+    again = cli("prune", tmp_path / "a", "--scores", tmp_path / "s.tsv", "--n-pruned", "2", "--out", tmp_path / "b")
+    assert "1 of the 2 heads to cut were gone already" in again.err
+    assert head_mask(load_saved(tmp_path / "b")).pruned == (HeadId(0, 0), HeadId(0, 1))
+
+
+def test_what_the_model_cannot_predict_is_said(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("-DOCSTART- O\n\nthe B-PLANET\ndog O\n")
+    found = cli(
+        "evaluate",
+        ner_tagger,
+        "--task",
+        "ner",
+        "--target",
+        f"en={tmp_path}/t.txt",
+        "--scheme",
+        "iob2",
+        "--columns",
+        "space:token=1,tag=2",
+    )
+    assert found.code == 0
+    assert "1 x a word with a label that the model cannot predict, counted as wrong" in found.err
+    assert "1 x row -DOCSTART- left out" in found.err
+
+
+def test_a_sources_test_file_is_said_to_be_unread(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    arguments = fit_arguments(tagger, treebank, tmp_path / "m")
+    arguments[arguments.index("--source") + 1] = f"en={treebank}/train.conllu:{treebank}/dev.conllu:{tmp_path}/never.conllu"
+    assert "never.conllu is not read" in cli(*arguments).err
+
+
+def test_a_source_may_leave_out_what_comes_last(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    arguments = fit_arguments(tagger, treebank, tmp_path / "m")
+    arguments[arguments.index("--source") + 1] = f"en={treebank}/train.conllu:{treebank}/dev.conllu"
+    assert cli(*arguments, "--json").json["dev"]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("german=x.conllu", "'german' is no language code"),
+        ("de=no/such.conllu", "no/such.conllu: no such file"),
+        ("de=a:b/such.conllu", "no file b/such.conllu; check the path, which cannot hold ':'"),
+        ("ud/en_ewtt", "did you mean ud/en_ewt"),
+    ],
+)
+def test_targets_that_are_none(cli: Callable, tagger: Path, tmp_path: Path, target: str, said: str) -> None:
+    refused(cli("evaluate", tagger, "--task", "pos", "--data", tmp_path, "--target", target), said)
+
+
+def test_more_threads_than_processors(cli: Callable, tagger: Path, treebank: Path) -> None:
+    target = f"en={treebank}/dev.conllu"
+    refused(cli("evaluate", tagger, "--task", "pos", "--target", target, "--threads", 9999), "--threads 9999: this machine has")
+
+
+def test_one_settings_file_serves_run_and_fit(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    path = tmp_path / "both.toml"
+    path.write_text('target = ["ud/de_gsd"]\nseeds = [1, 2]\nmax_pruned = 3\n[search]\nobjective = "best"\n[train]\nepochs = 1\n')
+    assert cli(*fit_arguments(tagger, treebank, tmp_path / "m"), "--config", path).code == 0
+    path.write_text('strict = "yes"\nconfig = "x"\nepochs = true\ntarged = 1\n')
+    refused(
+        cli(*fit_arguments(tagger, treebank, tmp_path / "n"), "--config", path),
+        "both.toml: strict = 'yes': should be true or false",
+        "config: cannot stand in a settings file",
+        "epochs = True: should be no true or false",
+        "targed: unknown option",
+    )
+
+
+@pytest.mark.parametrize("option", ["--max-pruned", "--min-per-layer", "--delta"])
+def test_bad_numbers_are_shown(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, option: str) -> None:
+    data = ["--source", f"en={treebank}/train.conllu:{treebank}/dev.conllu", "--target", f"en={treebank}/test.conllu"]
+    arguments = ["run", "--model", tagger, "--task", "pos", *data, "--out", tmp_path / "r"]
+    refused(cli(*arguments, option, "-1"), f"{option.removeprefix('--').replace('-', '_')} = -1")
+
+
+def test_a_closed_or_full_stdout(tmp_path: Path) -> None:
+    call = f"{sys.executable} -c 'import sys; from polyhead.cli.main import main; sys.exit(main([\"methods\"]))'"
+    closed = subprocess.run(f"{call} >&-", shell=True, capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr.count("\n")) == (2, 1)
+    assert "stdout is closed" in closed.stderr
+    if Path("/dev/full").is_char_device():
+        full = subprocess.run(f"{call} >/dev/full", shell=True, capture_output=True, text=True)
+        assert (full.returncode, full.stderr.count("\n")) == (2, 1)
+        assert "cannot be written" in full.stderr
+
+
+def test_a_checkpoint_is_readable_as_its_folder_is(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    assert cli("prune", tagger, "--heads", "0.1", "--out", tmp_path / "a").code == 0
+    assert len({path.stat().st_mode for path in (tmp_path / "a").iterdir()}) == 1
