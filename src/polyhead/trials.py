@@ -35,7 +35,7 @@ class TrialTable:
         how: The kind of search.
         objective: `best` or `within:X`.
         max_pruned: Largest k considered.
-        reason: In words, why these k were tried and this one was chosen.
+        reason: In words, why these k were tried and this one was chosen; with `max_pruned` = 0, that no other was allowed.
         screen: Masked score in points for k = 0..max_pruned, nothing retrained; None where the search needs none.
         standard_error: Of the masked score at k = 0, in points; None likewise.
     """
@@ -123,13 +123,19 @@ def search(
         raise SettingError(f"search {how!r}: expected sequential, sweep or screened")
     trials, tried = _drive(plan, score_at, known or {})
     chosen, why = _choose(trials, loss, include_zero=include_zero)
-    reason = f"{tried}; {why}"
-    return TrialTable(trials, chosen, how, objective, max_pruned, reason, screening.scores, screening.standard_error)
+    return TrialTable(
+        trials, chosen, how, objective, max_pruned, _reason(max_pruned, tried, why), screening.scores, screening.standard_error
+    )
 
 
 def regret(table: TrialTable, sweep: Mapping[int, float]) -> float:
     """Points by which the best k of a full sweep beats the chosen one on the same development sentences."""
     return max(sweep.values()) - sweep[table.chosen]
+
+
+def _reason(max_pruned: int, tried: str, why: str) -> str:
+    """Why these k and this one; nothing was compared where there was no choice."""
+    return f"{tried}; {why}" if max_pruned else "k = 0 was the only one allowed (max_pruned = 0), so no other was tried"
 
 
 def _drive(plan: _Plan, score_at: Callable[[int], float], known: Mapping[int, float]) -> tuple[tuple[Trial, ...], str]:
@@ -190,13 +196,15 @@ def _screened(
     for k in sorted(candidates):
         _ = yield k
     return (
-        f"masks alone keep the score within one standard error ({error:.2f} points) up to k = {within[0]} and within "
-        f"{SCREEN_POINTS:g} points up to k = {within[1]}"
+        f"with heads merely masked in the unpruned model the dev score stays within one standard error ({error:.2f} points) up "
+        f"to k = {within[0]} and within {SCREEN_POINTS:g} points up to k = {within[1]}"
     )
 
 
 def _choose(trials: Sequence[Trial], loss: float | None, *, include_zero: bool) -> tuple[int, str]:
     zero = trials[0].score
+    if len(trials) == 1:
+        return 0, f"k = 0 is the only one tried ({zero:.2f})"
     open_to = [trial for trial in trials if trial.k > 0 or include_zero]
     if loss is not None:
         enough = [trial for trial in open_to if trial.score >= zero - loss - _ROUNDING]
@@ -207,4 +215,5 @@ def _choose(trials: Sequence[Trial], loss: float | None, *, include_zero: bool) 
                 f"k = {chosen.k} is the largest tried that loses at most {loss:g} points ({zero:.2f} to {chosen.score:.2f})",
             )
     chosen = max(open_to, key=lambda trial: (trial.score, trial.k))
-    return chosen.k, f"k = {chosen.k} scores highest ({chosen.score:.2f}; k = 0: {zero:.2f})"
+    beside = f"; k = 0: {zero:.2f}" if chosen.k else ""
+    return chosen.k, f"k = {chosen.k} scores highest ({chosen.score:.2f}{beside})"

@@ -1,16 +1,25 @@
 """One page about a run, `report.md`: what happened and how sure it is, then tables, the picture, ceilings and provenance."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from polyhead.report.pictures import head_picture, text_picture
+from polyhead.report.by_seed import seed_table
+from polyhead.report.notes import (
+    note_on_controls,
+    note_on_data,
+    note_on_metrics,
+    note_on_scores,
+    note_on_seeds,
+    note_on_tests,
+    note_on_trials,
+)
+from polyhead.report.pictures import PICTURE_LEGEND, head_picture, text_picture
+from polyhead.report.provenance import provenance
 from polyhead.report.reading import (
     RANKED,
     Record,
-    arms,
     cells,
     chosen_on_test,
     controls,
@@ -20,6 +29,7 @@ from polyhead.report.reading import (
     mean_interval,
     seeds,
     short,
+    target_names,
 )
 from polyhead.report.tables import (
     contrast_table,
@@ -58,22 +68,17 @@ def page(record: Record, *, picture: str | None = None) -> str:
         f"# {settings['task']}: {', '.join(map(short, settings['sources']))} to {len(first['targets'])} target(s)",
         headline(record),
         claim(record),
-        section("Test scores", score_table(record), _note_on_scores(record)),
-        section("All metrics", metric_table(record)),
-        section(
-            "Controls",
-            control_table(record),
-            "Same trial budget and selection split as the ranked heads." * (len(arms(record)) > 1),
-        ),
-        section("Ranked against controls", contrast_table(record)),
+        section("Test scores", score_table(record), note_on_scores(record), note_on_tests(record)),
+        section("Scores by seed", seed_table(record), note_on_seeds(record)),
+        _all_metrics(record),
+        section("Controls", control_table(record), note_on_controls(record)),
+        section("Ranked against controls", contrast_table(record), note_on_tests(record, "contrast")),
         section("Tests against selection noise", _noise(record)),
-        section("Trials", trial_table(record), _reasons(record)),
-        section(
-            "Heads × layers", f"![heads × layers]({picture})" if picture else "", _text_block(first, pruned), _ranking(first)
-        ),
+        section("Trials", trial_table(record), note_on_trials(record)),
+        section("Heads × layers", _shown_picture(picture), _text_block(first, pruned), _ranking(first)),
         section("What pruning can save", ceilings(record.get("cost") or {})),
-        section("Data", data_table(record), _note_on_words(settings)),
-        section("Provenance", _provenance(record)),
+        section("Data", data_table(record), note_on_data(record)),
+        section("Provenance", provenance(record)),
     ]
     return "\n\n".join(part for part in sections if part) + "\n"
 
@@ -82,6 +87,15 @@ def section(name: str, *parts: str) -> str:
     """A section, or nothing where all parts are empty."""
     filled = [part for part in parts if part]
     return "\n\n".join([f"## {name}", *filled]) if filled else ""
+
+
+def _all_metrics(record: Record) -> str:
+    table = metric_table(record)
+    return section("All metrics", table, note_on_metrics(record)) if table else ""
+
+
+def _shown_picture(picture: str | None) -> str:
+    return f"![heads × layers]({picture})\n\n{PICTURE_LEGEND[0].upper()}{PICTURE_LEGEND[1:]}." if picture else ""
 
 
 def chosen_heads(cell: Mapping[str, Any]) -> list[str]:
@@ -96,7 +110,7 @@ def headline(record: Record) -> str:
     n_heads = sum(value is not None for row in scores for value in row)
     ks = sorted({k for row in rows for k in row.ks})
     if not any(ks):
-        return f"**No head was pruned: with all {n_heads} heads the dev score was best, so there is nothing to compare.**"
+        return f"**No head was pruned: {_why_none(record, n_heads)}, so there is nothing to compare.**"
     number = str(ks[0]) if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
     spread = _spread(record)
     return (
@@ -104,6 +118,19 @@ def headline(record: Record) -> str:
         f"{shown_points(fmean(row.unpruned for row in rows))} to {shown_points(fmean(row.pruned for row in rows))} points "
         f"({shown_points(mean_gain(rows), signed=True)}; {spread}; {n_seeds} seed(s)).**"
     )
+
+
+def _why_none(record: Record, n_heads: int) -> str:
+    """Why every seed chose k = 0, from what its search was allowed and tried."""
+    search = record["settings"].get("search") or {}
+    if search.get("max_pruned") == 0:
+        return "k = 0 was the only number allowed (max_pruned = 0)"
+    if all(trial["k"] == 0 for cell in cells(record) for trial in cell["trials"]):
+        return "no other number than k = 0 was tried (see the reasons under Trials)"
+    objective = str(search.get("objective", "best"))
+    if objective.startswith("within:"):
+        return f"every other number tried lost more than {objective.removeprefix('within:')} points on dev"
+    return f"with all {n_heads} heads the dev score was best"
 
 
 def _spread(record: Record) -> str:
@@ -127,19 +154,8 @@ def claim(record: Record) -> str:
     return " ".join(line[0].upper() + line[1:] for line in lines if line)
 
 
-def _note_on_scores(record: Record) -> str:
-    n_seeds = len(seeds(record))
-    over = f"Means over seeds {', '.join(map(str, seeds(record)))}. " if n_seeds > 1 else ""
-    return f"{over}In points, 0 to 100, over words (spans for F1); words without a gold label are predicted but not scored."
-
-
-def _reasons(record: Record) -> str:
-    reasons = [f"Seed {cell['seed']}: {cell['chosen_reason']}." for cell in cells(record) if cell.get("chosen_reason")]
-    return " ".join(["Scores are of dev, in points.", *reasons])
-
-
 def _noise(record: Record) -> str:
-    lines = []
+    lines, names = [], target_names(record)
     for row in record.get("statistics") or ():
         value = row.get("gain_minus_noise")
         if value is None:
@@ -148,7 +164,8 @@ def _noise(record: Record) -> str:
         what = shown_points(value, signed=True) if not bounds else interval(bounds)
         if bounds:
             what += f": {_verdict(bounds)}"
-        lines.append(f"- {row.get('name') or row['language']} ({row.get('arm', RANKED)}): gain minus selection noise {what}")
+        name = row.get("name") or row["language"]
+        lines.append(f"- {names.get(name, name)} ({row.get('arm', RANKED)}): gain minus selection noise {what}")
     return "\n".join(lines)
 
 
@@ -194,20 +211,3 @@ def ceilings(cost: Mapping[str, Any]) -> str:
                 f"half of all heads saves at most {value / 2:.0%}."
             )
     return "\n".join(lines)
-
-
-def _note_on_words(settings: Mapping[str, Any]) -> str:
-    is_syntactic = any("@words" in text for text in settings["sources"])
-    return f"Words are {'syntactic words' if is_syntactic else 'surface tokens'} in all languages."
-
-
-def _provenance(record: Record) -> str:
-    settings = {key: value for key, value in record["settings"].items() if value not in (None, [], {})}
-    lines = [f"- {name}: {value}" for name, value in (record.get("environment") or {}).items() if value is not None]
-    lines += [f"- date: {record['date']}"] if record.get("date") else []
-    lines.append(f"- time: {record.get('seconds', 0) / 60:.1f} minutes")
-    command = record.get("command")
-    if command:
-        lines.append(f"- command: `{command if isinstance(command, str) else shlex.join(command)}`")
-    rows = "\n".join(f"{name} = {value}" for name, value in settings.items())
-    return "\n".join(lines) + f"\n\n```text\n{rows}\n```"

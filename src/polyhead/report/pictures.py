@@ -9,6 +9,11 @@ logger = logging.getLogger(__name__)
 
 Scores = Sequence[Sequence[float | None]]
 
+PICTURE_LEGEND = (
+    "number and colour: place in the ranking (1 = lowest, first to go); × in a black frame: pruned; empty: no such head"
+)
+_CELL = 34  # pixels: room for a cross above a number of three digits
+
 
 def text_picture(scores: Scores, pruned: Collection[str] = ()) -> str:
     """Heads × layers in characters: 0 to 9 is the tenth of the ranking a head is in (9 = most important), `x` pruned, `-` gone.
@@ -22,8 +27,8 @@ def text_picture(scores: Scores, pruned: Collection[str] = ()) -> str:
         1 |      5 2
         0 |      x 7
     """
-    flat = sorted((value, i, j) for i, row in enumerate(scores) for j, value in enumerate(row) if _known(value))
-    tenth = {(i, j): 10 * rank // len(flat) for rank, (_, i, j) in enumerate(flat)}
+    place = places(scores)
+    tenth = {address: 10 * (n - 1) // len(place) for address, n in place.items()}
     width = len(str(max(len(row) for row in scores) - 1))
     lines = ["layer | head " + " ".join(f"{j:>{width}}" for j in range(max(len(row) for row in scores)))]
     for i in reversed(range(len(scores))):
@@ -33,7 +38,10 @@ def text_picture(scores: Scores, pruned: Collection[str] = ()) -> str:
 
 
 def head_picture(scores: Scores, path: Path, *, pruned: Collection[str] = (), title: str = "") -> Path | None:
-    """The path of the SVG written: a heat map of heads × layers with the pruned heads crossed out; None without the extra.
+    """The path of the SVG written: a map of heads × layers by place in the ranking, pruned heads crossed; None without the extra.
+
+    Every head has its place as a number (1 = lowest score) and as a colour whose steps are even in place and whose lightness
+    falls throughout, so that low heads are told apart, in grey too. A pruned head has a cross and a black frame.
 
     Args:
         scores: As in `text_picture`.
@@ -47,19 +55,42 @@ def head_picture(scores: Scores, path: Path, *, pruned: Collection[str] = (), ti
     except ImportError:
         logger.info("no SVG picture: altair and vl-convert-python are not installed (pip install 'polyhead[report]')")
         return None
+    place = places(scores)
+    last = max(place.values(), default=1)
     rows = [
-        {"layer": i, "head": j, "importance": value, "mark": "×" if f"{i}.{j}" in pruned else ""}
-        for i, row in enumerate(scores)
-        for j, value in enumerate(row)
-        if _known(value)
+        {"layer": i, "head": j, "place": n, "pruned": f"{i}.{j}" in pruned, "dark": n > 0.55 * last}
+        for (i, j), n in sorted(place.items())
     ]
-    base = altair.Chart(altair.Data(values=rows), title=title).encode(
-        x=altair.X("head:O", axis=altair.Axis(labelAngle=0)), y=altair.Y("layer:O", sort="descending")
+    base = altair.Chart(altair.Data(values=rows)).encode(
+        x=altair.X("head:O", axis=altair.Axis(labelAngle=0), scale=altair.Scale(domain=[*range(max(map(len, scores)))])),
+        y=altair.Y("layer:O", scale=altair.Scale(domain=[*reversed(range(len(scores)))])),
     )
-    heat = base.mark_rect().encode(color=altair.Color("importance:Q", scale=altair.Scale(scheme="viridis", zero=True)))
-    crosses = base.mark_text(fontSize=18, fontWeight="bold", color="white", stroke="black", strokeWidth=0.5).encode(text="mark:N")
-    (heat + crosses).properties(width=altair.Step(28), height=altair.Step(28)).save(str(path))
+    scale = altair.Scale(domain=[1, max(last, 2)], scheme="viridis", reverse=True)
+    legend = altair.Legend(
+        title=["place in ranking", "(1 = lowest)"], values=sorted({1, *(last * q // 4 for q in (1, 2, 3, 4))} - {0})
+    )
+    layers = [base.mark_rect().encode(color=altair.Color("place:Q", scale=scale, legend=legend))]
+    framed = base.transform_filter("datum.pruned")
+    layers.append(framed.mark_rect(filled=False, stroke="black", strokeWidth=2.5, width=_CELL - 3, height=_CELL - 3))
+    for is_dark, ink in ((False, "black"), (True, "white")):
+        inked = base.transform_filter(f"datum.dark === {str(is_dark).lower()}")
+        layers.append(inked.transform_filter("!datum.pruned").mark_text(fontSize=10, color=ink).encode(text="place:Q"))
+        crossed = inked.transform_filter("datum.pruned")
+        layers.append(crossed.mark_text(fontSize=10, color=ink, dy=9).encode(text="place:Q"))
+        layers.append(crossed.mark_text(fontSize=22, fontWeight="bold", color=ink, dy=-5, text="×"))
+    caption = altair.TitleParams(title, subtitle=[PICTURE_LEGEND], anchor="start")
+    altair.layer(*layers).properties(title=caption, width=altair.Step(_CELL), height=altair.Step(_CELL)).save(str(path))
     return path
+
+
+def places(scores: Scores) -> dict[tuple[int, int], int]:
+    """Place of every head (layer, head) in the ranking: 1 has the lowest score, ties go by address; missing heads have none.
+
+    >>> places([[0.1, 0.4], [None, 0.2]])
+    {(0, 0): 1, (1, 1): 2, (0, 1): 3}
+    """
+    flat = sorted((value, i, j) for i, row in enumerate(scores) for j, value in enumerate(row) if _known(value))
+    return {(i, j): place for place, (_, i, j) in enumerate(flat, start=1)}
 
 
 def _known(value: float | None) -> bool:

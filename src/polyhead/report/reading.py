@@ -1,6 +1,7 @@
 """Figures read out of a run's record: which metric counts, gains by arm and target, means over seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -10,6 +11,27 @@ from polyhead.tasks import TASKS
 Record = Mapping[str, Any]
 
 RANKED = "ranked"
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """What pruning did to one target in one seed, in points.
+
+    Attributes:
+        seed: Of the fine-tuning.
+        language: BCP-47 code.
+        n_words: Words scored.
+        unpruned: Test score with all heads.
+        pruned: Test score with the chosen heads gone; the unpruned score where k = 0.
+        k: Heads pruned.
+    """
+
+    seed: int
+    language: str
+    n_words: int
+    unpruned: float
+    pruned: float
+    k: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,32 @@ def short(name: str) -> str:
     return language + equals + ":".join(path.rpartition("/")[2] for path in paths.split(":")) if equals else name
 
 
+def shown_names(names: Iterable[str]) -> dict[str, str]:
+    """How each target is called in a table: `language: file` by the file that is scored, which is the last one named.
+
+    Where two targets would be called the same, they keep what `short` makes of them, or else their whole names.
+
+    >>> list(shown_names(["ud/de_gsd", "de=data/dev.conllu:data/test.conllu"]).values())
+    ['ud/de_gsd', 'de: test.conllu']
+    """
+    whole = list(dict.fromkeys(names))
+    shown = dict(zip(whole, map(_scored, whole), strict=True))
+    for longer in (short, str):
+        met = Counter(shown.values())
+        shown = {name: longer(name) if met[text] > 1 else text for name, text in shown.items()}
+    return shown
+
+
+def _scored(name: str) -> str:
+    language, equals, paths = name.partition("=")
+    return f"{language}: {paths.rpartition(':')[2].rpartition('/')[2]}" if equals else name
+
+
+def target_names(record: Record) -> dict[str, str]:
+    """`shown_names` of every target that the record scored."""
+    return shown_names(target["name"] for cell in record["cells"] for target in cell["targets"])
+
+
 def main_metric(record: Record) -> str:
     """Key of the figure that counts for the record's task."""
     return TASKS[record["settings"]["task"]].metric
@@ -79,21 +127,35 @@ def controls(record: Record) -> list[str]:
     return list(record["settings"].get("controls") or [arm for arm in arms(record) if arm != RANKED])
 
 
-def gains(record: Record, arm: str = RANKED) -> list[Gain]:
-    """One row a target, in the record's order; targets that were not scored are left out."""
+def seed_scores(record: Record, arm: str = RANKED) -> dict[str, list[SeedScore]]:
+    """By target, its main score in every seed, in the record's order; targets that were not scored are left out."""
     metric = main_metric(record)
-    rows: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[str, list[SeedScore]] = {}
     for cell in cells(record, arm):
         for target in cell["targets"]:
             if target.get("unpruned"):
-                rows.setdefault(target["name"], []).append({"k": cell["chosen"], **target})
-    result = []
-    for name, targets in rows.items():
-        unpruned = [float(target["unpruned"][metric]) for target in targets]
-        pruned = [float((target.get("pruned") or target["unpruned"])[metric]) for target in targets]
-        ks = tuple(int(target["k"]) for target in targets)
-        result.append(Gain(name, targets[0]["language"], int(targets[0]["n_words"]), fmean(unpruned), fmean(pruned), ks))
-    return result
+                unpruned = float(target["unpruned"][metric])
+                pruned = float((target.get("pruned") or target["unpruned"])[metric])
+                k, n_words = int(target.get("k", cell["chosen"])), int(target["n_words"])
+                found.setdefault(target["name"], []).append(
+                    SeedScore(cell["seed"], target["language"], n_words, unpruned, pruned, k)
+                )
+    return found
+
+
+def gains(record: Record, arm: str = RANKED) -> list[Gain]:
+    """One row a target, in the record's order; targets that were not scored are left out."""
+    return [
+        Gain(
+            name=name,
+            language=by_seed[0].language,
+            n_words=by_seed[0].n_words,
+            unpruned=fmean(row.unpruned for row in by_seed),
+            pruned=fmean(row.pruned for row in by_seed),
+            ks=tuple(row.k for row in by_seed),
+        )
+        for name, by_seed in seed_scores(record, arm).items()
+    ]
 
 
 def mean_gain(rows: Sequence[Gain]) -> float:
@@ -104,6 +166,12 @@ def mean_gain(rows: Sequence[Gain]) -> float:
 def chosen_on_test(record: Record) -> bool:
     """Whether the protocol takes the best k of the tested split itself, so that no p value holds."""
     return bool(record["settings"].get("protocol", "sound") != "sound")
+
+
+def rows_with_tests(record: Record, arm: str = RANKED) -> list[Mapping[str, Any]]:
+    """The rows of an arm's statistics that hold a p value or an interval; empty where nothing was tested."""
+    rows = (row for row in record.get("statistics") or () if row.get("arm", RANKED) == arm)
+    return [row for row in rows if row.get("p") is not None or row.get("interval")]
 
 
 def contrasts(record: Record) -> list[Mapping[str, Any]]:

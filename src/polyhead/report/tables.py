@@ -16,8 +16,10 @@ from polyhead.report.reading import (
     main_metric,
     mean_gain,
     mean_interval,
+    rows_with_tests,
     short,
     statistic,
+    target_names,
 )
 
 _TITLES = {
@@ -28,6 +30,19 @@ _TITLES = {
     "precision": "precision",
     "recall": "recall",
 }
+DATA_HEADERS = (
+    "data",
+    "split",
+    "language",
+    "sentences",
+    "words",
+    "words beginning with a lone ▁",
+    "sentences in windows",
+    "words without a piece",
+    "words cut short",
+    "repairs",
+    "sha256",
+)
 _ARMS = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
 
 
@@ -80,14 +95,14 @@ def pruned_number(row: Gain) -> str:
 def score_table(record: Record, *, arm: str = RANKED) -> str:
     """One row a target: test score with all heads, with the chosen heads gone, the gain, and its interval and p where tested.
 
-    Under the paper's protocols p stays blank: k was chosen on the tested split.
+    Under the paper's protocols p stays blank: k was chosen on the tested split. `notes.note_on_tests` says how both were made.
     """
-    rows = gains(record, arm)
-    tested = any(statistic(record, arm=arm, name=row.name, language=row.language) for row in rows)
+    rows, names = gains(record, arm), target_names(record)
+    tested = bool(rows_with_tests(record, arm))
     headers = ["target", "language", "words", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned"]
     body = []
     for row in rows:
-        cells_ = [short(row.name), row.language, f"{row.n_words:,}", shown_points(row.unpruned)]
+        cells_ = [names[row.name], row.language, f"{row.n_words:,}", shown_points(row.unpruned)]
         cells_ += ["–", "–"] if row.pruned_nothing else [shown_points(row.pruned), shown_points(row.gain, signed=True)]
         cells_.append(pruned_number(row))
         body.append(cells_ + (_test_cells(record, arm, row) if tested else []))
@@ -132,8 +147,9 @@ def metric_table(record: Record) -> str:
                         found.setdefault((target["name"], state), {}).setdefault(metric, []).append(float(value))
     if len(metrics) < 2:
         return ""
+    names = target_names(record)
     rows = [
-        [short(name), state, *(shown_points(fmean(by[m]) if m in by else None) for m in metrics)]
+        [names[name], state, *(shown_points(fmean(by[m]) if m in by else None) for m in metrics)]
         for (name, state), by in found.items()
     ]
     return markdown(["target", "heads", *map(title, metrics)], rows)
@@ -172,27 +188,25 @@ def control_table(record: Record) -> str:
 
 def contrast_table(record: Record) -> str:
     """One row a pair of arms and target: how much more the ranked heads gain than a control; empty where that was not tested."""
-    rows = []
+    rows, names = [], target_names(record)
     for row in contrasts(record):
         one, _, other = row["arm"].partition(" - ")
         pair = f"{_ARMS.get(one, one)} minus {_ARMS.get(other, other)}"
-        gain = shown_points(row.get("gain"), signed=True)
-        rows.append(
-            [pair, short(row.get("name") or row["language"]), gain, interval(row.get("interval")), *_p_cells(record, row)]
-        )
+        name, gain = row.get("name") or row["language"], shown_points(row.get("gain"), signed=True)
+        rows.append([pair, names.get(name, name), gain, interval(row.get("interval")), *_p_cells(record, row)])
     return markdown(["pruned", "target", "difference of gains", "95 % interval", "p", "p (Holm)"], rows) if rows else ""
 
 
 def data_table(record: Record) -> str:
-    """One row a split read: its size, what encoding met, and what reading repaired."""
-    rows = []
+    """One row a split read: its size, what encoding met, and what reading repaired; `notes.note_on_data` explains the columns."""
+    rows, names = [], target_names(record)
     for data in record.get("data") or ():
         met: Mapping[str, Any] = data.get("encoding") or {}
         repairs = "; ".join(f"{count} x {what}" for what, count in (data.get("repairs") or {}).items())
         share = met.get("lone_marker_share")
         rows.append(
             [
-                short(data["name"]),
+                names.get(data["name"], short(data["name"])) if data["split"] == "test" else short(data["name"]),
                 data["split"],
                 data["language"],
                 f"{data['sentences']:,}",
@@ -203,5 +217,4 @@ def data_table(record: Record) -> str:
                 f"`{str(data.get('sha256', ''))[:12]}`",
             ]
         )
-    headers = ["data", "split", "language", "sentences", "words", "first piece a lone ▁", "windowed", "no piece", "cut words"]
-    return markdown([*headers, "repairs", "sha256"], rows) if rows else ""
+    return markdown(DATA_HEADERS, rows) if rows else ""

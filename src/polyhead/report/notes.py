@@ -1,0 +1,133 @@
+"""The lines under the tables: how figures were made and what columns mean, enough to print the tables elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from polyhead.report.reading import RANKED, Record, arms, chosen_on_test, contrasts, mean_interval, rows_with_tests, seeds
+
+# As many as studies.summary takes, which may not be imported from here; a test holds the two together.
+DRAWS = 1000
+_INTERVALS_ABOVE = "95 % interval: made as under the test scores."
+
+_METRICS = {
+    "accuracy": "accuracy: share of words with the right tag.",
+    "macro_f1": (
+        "macro-F1: mean of the F1 of single tags, each counting the same, over the tags in the target's gold labels or in the "
+        "model's predictions for it; so this set may differ between targets, and between unpruned and pruned."
+    ),
+    "chunk_f1": (
+        "chunk-F1: micro-F1 of spans as seqeval 0.0.12 reads bare tags, i.e. a run of equal tags is one span, but every SYM and "
+        "SCONJ a span of its own; the figure of Ma et al. 2021, for comparison only."
+    ),
+    "span_f1": (
+        "span F1, precision, recall: micro, over spans of IOB2 tags as seqeval reads them by default (an I- without a span of "
+        "its type before it starts one)."
+    ),
+}
+
+
+def note_on_tests(record: Record, kind: Literal["gain", "contrast"] = "gain") -> str:
+    """How the p values and intervals of a table were made; empty where it has none.
+
+    Args:
+        record: Of the run.
+        kind: The ranked arm's score table, or that of the contrasts with controls.
+    """
+    if kind == "gain":
+        rows, sides = rows_with_tests(record), "the outputs of the unpruned and the pruned model"
+        what = "the mean gain over seeds"
+    else:
+        pairs = dict.fromkeys(row["arm"] for row in contrasts(record))
+        rows, sides = [row for arm in pairs for row in rows_with_tests(record, arm)], "the outputs of the two arms' pruned models"
+        what = "the mean over seeds of the difference between the two arms' pruned models (their unpruned one is the same)"
+    is_said = kind == "contrast" and bool(rows_with_tests(record))
+    intervals = "" if not rows else _INTERVALS_ABOVE if is_said else _interval_note(record)
+    return " ".join(part for part in (_p_note(record, rows, what, sides), intervals) if part)
+
+
+def note_on_controls(record: Record) -> str:
+    """What the arms share, and how the intervals of their means were made; empty with the ranked arm alone."""
+    if len(arms(record)) < 2:
+        return ""
+    shared = "Same trial budget and selection split as the ranked heads."
+    if not any(mean_interval(record, arm) for arm in arms(record)):
+        return shared
+    return f"{shared} {_INTERVALS_ABOVE if rows_with_tests(record) else _interval_note(record)}"
+
+
+def _p_note(record: Record, rows: Sequence[Mapping[str, Any]], what: str, sides: str) -> str:
+    tests = [row for row in rows if row.get("p") is not None]
+    if chosen_on_test(record) or not tests:
+        return ""
+    used = sorted({int(row["shuffles"]) for row in tests if row.get("shuffles")})
+    number = "R" if not used else f"{used[0]:,}" if len(used) == 1 else f"R = {used[0]:,} to {used[-1]:,}"
+    divisor = f"{used[0] + 1:,}" if len(used) == 1 else "(R + 1)"
+    return (
+        f"p: two-sided paired approximate randomisation of {what}, {number} shuffles; a shuffle draws one swap bit a sentence, "
+        f"which all seeds share, and where it is set swaps {sides}; p = (1 + shuffles whose difference is at least as large, of "
+        f"either sign) / {divisor}. It is about these fine-tuned models on other sentences; of other seeds the interval "
+        f"speaks. p (Holm): Holm's correction over the {len(tests)} test(s) of this table; means over targets are not tested."
+    )
+
+
+def _interval_note(record: Record) -> str:
+    n_seeds = len(seeds(record))
+    drawn = (
+        "a draw takes sentences of the test set with replacement, the same ones for both models of a pair (there is one seed, so "
+        "no seeds are drawn); "
+        if n_seeds == 1
+        else f"a draw takes {n_seeds} seeds with replacement and, inside, sentences of the test set with replacement, the same "
+        "ones for all its seeds and for both models of a pair; "
+    )
+    mean = "each target's sentences are drawn by themselves" + (", the seeds once for all targets" if n_seeds > 1 else "")
+    return f"95 % interval: bootstrap, {DRAWS:,} draws, 2.5th to 97.5th percentile; {drawn}for the mean over targets {mean}."
+
+
+def note_on_scores(record: Record) -> str:
+    """The unit of the scores and what they are means over."""
+    over = f"Means over seeds {', '.join(map(str, seeds(record)))}. " if len(seeds(record)) > 1 else ""
+    return f"{over}In points, 0 to 100, over words (spans for F1); words without a gold label are predicted but not scored."
+
+
+def note_on_seeds(record: Record) -> str:
+    """What the table by seed shows; empty with one seed."""
+    if len(seeds(record)) < 2:
+        return ""
+    return (
+        f"Lowest-ranked heads; scores in points. Standard deviation over the {len(seeds(record))} seeds, with n − 1; that of the "
+        "gain is of the seeds' own gains. A seed with k = 0 counts with its unpruned score."
+    )
+
+
+def note_on_metrics(record: Record) -> str:
+    """What each metric of the record is, in one line."""
+    met = {m for cell in record["cells"] for target in cell["targets"] for m in target.get("unpruned") or ()}
+    return " ".join(text for metric, text in _METRICS.items() if metric in met)
+
+
+def note_on_trials(record: Record) -> str:
+    """The unit of the trials' scores, and why every seed chose what it chose."""
+    reasons = [
+        f"Seed {cell['seed']}: {cell['chosen_reason']}."
+        for cell in record["cells"]
+        if cell.get("arm", RANKED) == RANKED and cell.get("chosen_reason")
+    ]
+    return " ".join(["Scores are of dev, in points.", *reasons])
+
+
+def note_on_data(record: Record) -> str:
+    """Which words were read, and what the columns of the data table say, in one line; the latter only if there is a table."""
+    settings = record["settings"]
+    is_syntactic = any("@words" in text for text in settings["sources"])
+    words = f"Words are {'syntactic words' if is_syntactic else 'surface tokens'} in all languages."
+    if not record.get("data"):
+        return words
+    is_first = settings.get("train", {}).get("anchor", "text") == "first"
+    read = "such a word is still labelled at that piece" if is_first else "such a word is labelled at its next piece"
+    return (
+        f"{words} Words beginning with a lone ▁: their first subword piece is the tokenizer's space marker and nothing else; "
+        f"{read}. Sentences in windows: too long to be read at once, so read in overlapping windows. Words without a piece: the "
+        "tokenizer makes nothing of them, so they are read as its unknown token. Words cut short: longer than a window, so only "
+        "their first pieces are read. No word is dropped. Repairs: faults of the file that were mended while reading. sha256: "
+        "the first 12 digits of the file's checksum."
+    )
