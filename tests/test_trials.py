@@ -127,6 +127,33 @@ def test_screened_never_takes_more_than_five(masked: list[float], error: float) 
     assert len(ks(run([90.0] * len(masked), "screened", masked=masked, error=error))) <= 5
 
 
+@pytest.mark.parametrize("how", ["sweep", "sequential", "screened"])
+def test_where_only_zero_was_allowed_the_reason_says_so_and_claims_no_comparison(how: SearchHow) -> None:
+    for objective in ("best", "within:0.5"):
+        reason = run([90.0], how, objective=objective).reason
+        assert "k = 0 was the only one allowed (max_pruned = 0)" in reason
+        assert "highest" not in reason
+        assert "largest" not in reason
+    assert "only one allowed" not in run([90.0, 80.0], how).reason
+
+
+def test_where_only_zero_was_worth_a_trial_the_reason_claims_no_comparison() -> None:
+    reason = run([90.0] * 3, "screened", masked=[90.0, 10.0, 10.0]).reason
+    assert reason.endswith("; k = 0 is the only one tried (90.00)")
+
+
+def test_the_reason_of_the_screening_says_what_was_masked() -> None:
+    reason = run([90.0] * 3, "screened", masked=[90.0, 89.9, 88.5], error=0.3).reason
+    assert reason == (
+        "with heads merely masked in the unpruned model the dev score stays within one standard error (0.30 points) up to k = 1 "
+        "and within 2 points up to k = 2; k = 2 scores highest (90.00; k = 0: 90.00)"
+    )
+
+
+def test_zero_is_not_set_against_itself() -> None:
+    assert run([90.0, 80.0]).reason == "tried every k from 0 to 1; k = 0 scores highest (90.00)"
+
+
 def test_screening_happens_after_the_full_model_is_trained() -> None:
     order: list[str] = []
 

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from record_case import cell, record
 
-from polyhead.report import head_picture, score_table, text_picture, trial_table, write_report
+from polyhead.report import score_table, trial_table, write_report
 from polyhead.report.page import ceilings, claim, headline, page
 from polyhead.report.reading import arms
 from polyhead.report.tables import contrast_table, control_table, data_table, markdown
@@ -36,7 +36,22 @@ def test_seeds_are_averaged_and_a_seed_that_pruned_nothing_gains_zero() -> None:
 def test_a_target_where_no_seed_pruned_says_so() -> None:
     nothing = record(cell(1, chosen=0), cell(2, chosen=0))
     assert rows(score_table(nothing))[0][4:] == ["–", "–", "0 (none pruned)"]
-    assert "No head was pruned" in headline(nothing)
+    assert "No head was pruned: with all 3 heads the dev score was best" in headline(nothing)
+
+
+def test_all_heads_are_called_best_only_if_others_were_tried() -> None:
+    alone = cell(1, chosen=0)
+    alone["trials"] = alone["trials"][:1]
+    cases = {
+        "k = 0 was the only number allowed (max_pruned = 0)": record(alone, search={"max_pruned": 0}),
+        "no other number than k = 0 was tried": record(alone, search={"max_pruned": 9}),
+        "every other number tried lost more than 0.5 points": record(
+            cell(1, chosen=0), search={"max_pruned": 9, "objective": "within:0.5"}
+        ),
+    }
+    for said, case in cases.items():
+        assert said in headline(case)
+        assert "was best" not in headline(case)
 
 
 def test_tests_stand_beside_the_gain() -> None:
@@ -183,12 +198,6 @@ def test_ceilings_are_printed() -> None:
     assert ceilings({}) == ""
 
 
-def test_the_text_picture_shows_pruned_and_missing_heads() -> None:
-    picture = text_picture([[0.1, 0.4], [0.3, None]], ["0.0"]).splitlines()
-    assert picture[1].split() == ["1", "|", "3", "-"]
-    assert picture[2].split() == ["0", "|", "x", "6"]
-
-
 def test_the_page_is_complete_and_readable_without_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
@@ -206,18 +215,6 @@ def test_the_page_is_complete_and_readable_without_the_picture(tmp_path: Path, m
     assert "layer | head 0 1" in text
     assert "![" not in text
     assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
-
-
-def test_the_svg_is_drawn_with_the_extra(tmp_path: Path) -> None:
-    pytest.importorskip("altair", reason="needs the extra report")
-    pytest.importorskip("vl_convert", reason="needs the extra report")
-    path = head_picture([[0.1, 0.4], [0.3, None]], tmp_path / "h.svg", pruned=["0.0"], title="heads")
-    assert path is not None
-    svg = path.read_text()
-    assert svg.startswith("<svg")
-    assert svg.count(">×<") == 1
-    assert "![heads × layers](heads.svg)" in page(record(), picture="heads.svg")
-    assert "heads.svg" in write_report(record(), tmp_path).read_text(encoding="utf-8")
 
 
 def test_markdown_right_aligns_numbers() -> None:

@@ -78,7 +78,7 @@ def head_picture(scores: Scores, path: Path, *, pruned: Collection[str] = (), ti
         crossed = inked.transform_filter("datum.pruned")
         layers.append(crossed.mark_text(fontSize=10, color=ink, dy=9).encode(text="place:Q"))
         layers.append(crossed.mark_text(fontSize=22, fontWeight="bold", color=ink, dy=-5, text="×"))
-    caption = altair.TitleParams(title, subtitle=[PICTURE_LEGEND], anchor="start")
+    caption = altair.TitleParams(title, subtitle=PICTURE_LEGEND.split("; "), anchor="start")
     altair.layer(*layers).properties(title=caption, width=altair.Step(_CELL), height=altair.Step(_CELL)).save(str(path))
     return path
 
