@@ -55,6 +55,7 @@ def test_collate():
     batch = collate([[window(5, 4)], [window(2, 5), window(2, 3, words=3)]], pad_id=PAD)
     assert batch.input_ids.tolist() == [[10, 11, 12, 13, PAD], [10, 11, 12, 13, 14], [10, 11, 12, PAD, PAD]]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert batch.is_text.int().tolist() == [[0, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 1, 0, 0, 0]]
     assert batch.labels.tolist() == [[-100, 0, 1, -100, -100], [-100, 0, 1, 2, -100], [-100, 0, -100, -100, -100]]
     assert batch.sentences == (5, 2)
     assert batch.rows.tolist() == [0, 1, 1]
@@ -64,8 +65,8 @@ def test_collate():
     assert torch.equal(batch.labels[batch.anchor_rows, batch.anchor_columns], batch.anchor_labels)
     assert (batch.n_tokens, batch.n_positions, batch.n_words, batch.has_padding) == (12, 15, 6, True)
     tensors = [value for value in vars(batch).values() if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 8
-    assert all(tensor.dtype == torch.int64 for tensor in tensors)
+    assert len(tensors) == 9
+    assert all(tensor.dtype == torch.int64 for tensor in tensors if tensor is not batch.is_text)
 
 
 def test_no_padding():

@@ -211,6 +211,81 @@ def test_gates_of_heads_that_are_gone_have_no_gradient(model: PreTrainedModel) -
     assert np.array_equal(gradient.numpy() != 0, mask.keep)
 
 
+def replaced(model: PreTrainedModel, inputs: dict[str, torch.Tensor], weight: torch.Tensor, fill: torch.Tensor) -> torch.Tensor:
+    """Logits with every head's output mixed with its fill by hand; weight `[batch rows or 1, layers, heads]`."""
+
+    def hook(layer: int, z: torch.Tensor) -> tuple[torch.Tensor]:
+        part = weight[:, None, layer, :, None]
+        return ((z.unflatten(-1, (4, 4)) * part + (1 - part) * fill[layer]).flatten(-2),)
+
+    sites = attention_sites(model)
+    handles = [s.output.register_forward_pre_hook(lambda m, args, layer=s.layer: hook(layer, args[0])) for s in sites]
+    found = logits(model, inputs)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def random_fill() -> torch.Tensor:
+    return torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+def test_a_head_that_is_off_puts_its_fill_in(model: PreTrainedModel) -> None:
+    inputs, fill, keep = tiny_inputs(), random_fill(), torch.tensor(MASKS["uneven"].keep)
+    rows = torch.tensor([1, 0, 1])
+    expected = replaced(model, inputs, keep[None].double(), fill)
+    assert not torch.allclose(expected, replaced(model, inputs, keep[None].double(), 0 * fill), atol=1e-3)
+    for gates in (MASKS["uneven"], keep, keep.float()):
+        with gated(model, gates, fill=fill):
+            assert torch.allclose(logits(model, inputs), expected, atol=1e-12)
+    both = torch.stack([keep, ~keep])
+    expected = replaced(model, inputs, both[rows].double(), fill)
+    for by_sentence in (both, both.double()):
+        with gated(model, by_sentence, rows=rows, fill=fill):
+            assert torch.allclose(logits(model, inputs), expected, atol=1e-12)
+
+
+def test_between_off_and_on_a_head_is_mixed_with_its_fill_and_the_gradient_says_so(model: PreTrainedModel) -> None:
+    inputs, fill = tiny_inputs("none"), random_fill()
+    generator = torch.Generator().manual_seed(0)
+    gates = torch.rand(3, 3, 4, generator=generator, dtype=torch.float64).requires_grad_()
+    expected = replaced(model, inputs, gates.detach(), fill)
+    with gated(model, gates, fill=fill):
+        assert torch.allclose(logits(model, inputs), expected, atol=1e-12)
+    with gated(model, gates, fill=fill.requires_grad_()):
+        assert torch.autograd.gradcheck(lambda *_: model(**inputs).logits.square().sum(), (gates, fill))
+    ones = torch.ones(3, 4, dtype=torch.float64, requires_grad=True)
+    with gated(model, ones, fill=fill.detach()):
+        plain = model(**inputs).logits
+        (at_one,) = torch.autograd.grad(plain.square().sum(), ones)
+    assert torch.equal(plain, model(**inputs).logits)
+    with gated(model, ones):
+        (without,) = torch.autograd.grad(model(**inputs).logits.square().sum(), ones)
+    # what a head would put in instead changes what turning it down does
+    assert not torch.allclose(at_one, without, rtol=1e-2)
+
+
+def test_the_fill_of_heads_that_are_gone_is_ignored_and_the_precision_is_kept() -> None:
+    mask, inputs, fill = MASKS["zero-head-layer"], tiny_inputs(), random_fill()
+    pruned = prune(tiny_model("bert", dtype=torch.bfloat16), mask)
+    off = HeadMask([[1, 1, 0, 1], [1, 1, 1, 1], [1, 1, 1, 1]])
+    with gated(pruned, off, fill=fill):
+        found = logits(pruned, inputs)
+    fill[~torch.tensor(mask.keep)] = torch.nan
+    with gated(pruned, off, fill=fill):
+        assert torch.equal(logits(pruned, inputs), found)
+    assert found.dtype == torch.bfloat16
+    with gated(pruned, torch.tensor(off.keep).float(), fill=fill):
+        assert torch.equal(logits(pruned, inputs), found)
+
+
+@pytest.mark.parametrize("fill", [torch.zeros(3, 4), torch.zeros(3, 4, 5), torch.zeros(3, 4, 4, dtype=torch.int64)])
+def test_a_fill_of_another_shape_is_refused(model: PreTrainedModel, fill: torch.Tensor) -> None:
+    with pytest.raises(SettingError, match=re.escape("[3, 4, 4]")), gated(model, MASKS["uneven"], fill=fill):
+        raise AssertionError("entered")
+    assert n_hooks(model) == 0
+
+
 @pytest.mark.parametrize(
     ("gates", "rows", "message"),
     [

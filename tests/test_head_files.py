@@ -27,6 +27,8 @@ def full() -> HeadScores:
         "gradient",
         signed=np.array([[-0.1, np.nan], [0.0, 1 / 3]]),
         total=np.array([[1.0, np.nan], [2.0, 30.0]]),
+        low=np.array([[0.05, np.nan], [-1.0, 2.0]]),
+        high=np.array([[0.2, np.nan], [1.0, 4.0]]),
         n=10,
         languages=("en", "zh-Hans"),
         model="models/mini ä",
@@ -42,7 +44,7 @@ def full() -> HeadScores:
 def test_everything_comes_back(tmp_path: Path, name: str) -> None:
     write_scores(tmp_path / name, full())
     back = read_scores(tmp_path / name)
-    for field in ("values", "signed", "total"):
+    for field in ("values", "signed", "total", "low", "high"):
         np.testing.assert_array_equal(getattr(back, field), getattr(full(), field))
     for field in ("method", "n", "languages", "model", "data_hash", "seconds", "forward_passes", "backward_passes", "settings"):
         assert getattr(back, field) == getattr(full(), field)
@@ -59,10 +61,11 @@ def test_what_the_files_look_like(tmp_path: Path) -> None:
     write_scores(tmp_path / "s.tsv", full())
     lines = (tmp_path / "s.tsv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# polyhead scores schema 1 method=gradient"
-    assert lines[2] == "layer\thead\tscore\tsigned\ttotal"
-    assert lines[4] == "0\t1\tnull\tnull\tnull"
+    assert lines[2] == "layer\thead\tscore\tsigned\ttotal\tlow\thigh"
+    assert lines[4] == "0\t1\tnull\tnull\tnull\tnull\tnull"
     document = scores_document(full())
     assert document["scores"] == [[0.1, None], [1e-300, 3.0]]
+    assert document["high"] == [[0.2, None], [1.0, 4.0]]
     assert document["passes"] == {"forward": 1.0, "backward": 1.0}
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
@@ -127,6 +130,9 @@ def test_words_for_a_head_that_is_gone(tmp_path: Path, word: str) -> None:
         ("{}", "no `scores` among no keys"),
         ('{"schema": "1", "scores": [[1]]}', "schema '1'"),
         ('{"scores": [[1]], "total": [[1, 2]]}', "`total` is"),
+        ('{"scores": [[1]], "high": [[1, 2]]}', "`high` is"),
+        ("layer\thead\tscore\tlow\tlow\n", "each once"),
+        ("0\t0\t1\t1\t1\t1\n", ":1: 6 columns, expected 5"),
         ('{"scores": [[1]], "passes": {"forward": "x"}}', "`passes` is"),
         ('{"scores": [[1]], "n_heads": 3}', "n_layers and n_heads are"),
         ('{"scores":\n [[1]', ":2: not JSON"),

@@ -1,5 +1,7 @@
 """Many masks in one go: the numbers of a plain gated pass, with the shared layers computed once."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,80 @@ def test_layers_below_the_first_difference_run_once() -> None:
         list(masked_logits(model, batches()[0], [*NESTED, NESTED[-1]]))
     # the first mask runs all; then the lowest changed layer is 2, 2, 1, 2, 0, 0, and the last mask repeats the one before
     assert runs == [3, 4, 7]
+
+
+def by_sentence(batch: Batch, seed: int = 0) -> list[torch.Tensor]:
+    """Masks that differ from sentence to sentence, in ever other layers."""
+    generator = torch.Generator().manual_seed(seed)
+    keep = torch.ones(len(batch.sentences), 3, 4, dtype=torch.bool)
+    masks = [keep]
+    for layer in (2, 1, 1, 2, 0, 2):
+        keep = keep.clone()
+        keep[:, layer] = torch.rand(len(keep), 4, generator=generator) < 0.6
+        masks.append(keep)
+    return masks
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_every_sentence_may_have_a_mask_of_its_own(family: str) -> None:
+    model = tiny_model(family)
+    with torch.inference_mode():
+        for batch in batches():
+            masks = [*by_sentence(batch), MASKS["uneven"], *by_sentence(batch, 1)]
+            for mask, logits in zip(masks, masked_logits(model, batch, masks), strict=True):
+                gates = mask if isinstance(mask, torch.Tensor) else torch.tensor(mask.keep).expand(len(batch.sentences), 3, 4)
+                with gated(model, gates, rows=batch.rows):
+                    assert torch.equal(logits, model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits)
+
+
+def test_what_stands_in_for_heads_that_are_off() -> None:
+    model, fill = tiny_model("bert"), torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        for batch in batches():
+            for masks in (NESTED, by_sentence(batch)):
+                for mask, logits in zip(masks, masked_logits(model, batch, masks, fill=fill), strict=True):
+                    with gated(model, mask, rows=None if isinstance(mask, HeadMask) else batch.rows, fill=fill):
+                        plain = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+                    assert torch.equal(logits, plain)
+
+
+def test_a_layer_is_shared_only_if_no_sentence_differs_there() -> None:
+    model, batch = tiny_model("bert"), batches()[1]
+    runs = [0, 0, 0]
+
+    def count(layer: int) -> None:
+        runs[layer] += 1
+
+    for site in attention_sites(model):
+        site.output.register_forward_hook(lambda *_, layer=site.layer: count(layer))
+    one = torch.ones(len(batch.sentences), 3, 4, dtype=torch.bool)
+    two = one.clone()
+    two[-1, 2, 0] = False
+    three = two.clone()
+    three[0, 1, 3] = False
+    assert len(one) > 1
+    with torch.inference_mode():
+        list(masked_logits(model, batch, [HeadMask.full(3, 4), one, two, three, three]))
+    assert runs == [1, 2, 3]
+
+
+def test_masks_are_asked_for_one_by_one_and_may_be_one_tensor_written_to() -> None:
+    model, batch = tiny_model("bert"), batches()[0]
+    keep = torch.ones(len(batch.sentences), 3, 4, dtype=torch.bool)
+    found: list[torch.Tensor] = []
+    asked: list[int] = []
+
+    def masks() -> Iterator[torch.Tensor]:
+        for layer in (2, 1, 2):
+            yield keep
+            asked.append(len(found))
+            keep[:, layer, layer] = False
+
+    with torch.inference_mode():
+        for logits in masked_logits(model, batch, masks()):
+            found.append(logits)
+            assert torch.equal(logits, plain(model, batch, HeadMask(keep[0].numpy())))
+    assert asked == [1, 2, 3]
 
 
 @pytest.mark.parametrize("compiled", [False, True])

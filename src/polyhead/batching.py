@@ -1,7 +1,7 @@
 """Windows to tensors: length-sorted batches under a token budget for scoring, seeded batches of sentences for training."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, Self, overload
 
 import numpy as np
@@ -27,6 +27,7 @@ class Batch:
     Attributes:
         input_ids: int64 `[rows, length]`.
         attention_mask: int64 `[rows, length]`, 1 on tokens and 0 on padding.
+        is_text: bool `[rows, length]`, False on special tokens and padding.
         labels: int64 `[rows, length]`, −100 everywhere but at the anchors of labelled words.
         rows: int64 `[rows]`, which of the batch's sentences each row is a window of.
         anchor_rows: int64 `[words]`, row of each owned word; rows ascend.
@@ -39,6 +40,7 @@ class Batch:
 
     input_ids: Tensor
     attention_mask: Tensor
+    is_text: Tensor
     labels: Tensor
     rows: Tensor
     anchor_rows: Tensor
@@ -65,17 +67,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch with its tensors on `device`."""
-        return replace(
-            self,
-            input_ids=self.input_ids.to(device),
-            attention_mask=self.attention_mask.to(device),
-            labels=self.labels.to(device),
-            rows=self.rows.to(device),
-            anchor_rows=self.anchor_rows.to(device),
-            anchor_columns=self.anchor_columns.to(device),
-            anchor_words=self.anchor_words.to(device),
-            anchor_labels=self.anchor_labels.to(device),
-        )
+        tensors = {item.name: value for item in fields(self) if isinstance(value := getattr(self, item.name), Tensor)}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
 class TrainingBatches(Sequence[Batch]):
@@ -191,9 +184,12 @@ def collate(sentences: Sequence[Sequence[Window]], *, pad_id: int, pad_to: int |
     shape = (len(windows), max(lengths) if pad_to is None else pad_to)
     input_ids = np.full(shape, pad_id, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
+    is_text = np.zeros(shape, dtype=np.bool_)
     for row, (window, length) in enumerate(zip(windows, lengths, strict=True)):
+        before, after = window.specials
         input_ids[row, :length] = window.input_ids
         mask[row, :length] = 1
+        is_text[row, before : length - after] = True
     anchor_rows = np.repeat(np.arange(len(windows)), words)
     anchor_columns = np.concatenate([window.anchor_positions for window in windows]).astype(np.int64)
     anchor_labels = np.concatenate([window.label_ids for window in windows]).astype(np.int64)
@@ -202,6 +198,7 @@ def collate(sentences: Sequence[Sequence[Window]], *, pad_id: int, pad_to: int |
     return Batch(
         input_ids=torch.from_numpy(input_ids),
         attention_mask=torch.from_numpy(mask),
+        is_text=torch.from_numpy(is_text),
         labels=torch.from_numpy(labels),
         rows=torch.from_numpy(np.repeat(np.arange(len(sentences)), [len(group) for group in sentences])),
         anchor_rows=torch.from_numpy(anchor_rows),

@@ -31,6 +31,7 @@ class Window:
         anchor_positions: int32 `[owned words]`, positions in this window.
         anchor_words: int32 `[owned words]`, word indices in the sentence, ascending.
         label_ids: int32 `[owned words]`, −100 where there is no usable gold label.
+        specials: How many special tokens stand before and after the pieces of words.
     """
 
     sentence: int
@@ -38,6 +39,7 @@ class Window:
     anchor_positions: NDArray[np.int32]
     anchor_words: NDArray[np.int32]
     label_ids: NDArray[np.int32]
+    specials: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ def encode(
                     anchor_positions=(anchors[first + owned] - begin + len(prefix)).astype(np.int32),
                     anchor_words=owned,
                     label_ids=label_ids[first + owned],
+                    specials=(len(prefix), len(suffix)),
                 )
             )
             made += 1

@@ -1,7 +1,7 @@
 """Temporary, differentiable factors on heads: a pre-hook on each layer's output projection."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,7 +17,9 @@ Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]
 
 
 @contextmanager
-def gated(model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | None = None) -> Iterator[None]:
+def gated(
+    model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | None = None, fill: Tensor | None = None
+) -> Iterator[None]:
     """A block in which what every head puts into the output projection is multiplied by its gate; the hooks go with the block.
 
     Gates are addressed in the unpruned numbering: those of heads that the model no longer has are ignored. They stay float32
@@ -31,9 +33,11 @@ def gated(model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | No
             gate row per sentence; `[sentences, positions, layers, heads]` for a gate on every token. A tensor is read anew in
             every forward pass, so it may be changed in place inside the block.
         rows: int64 `[batch rows]`, the sentence of each row of the batch; default: as many sentences as rows, in order.
+        fill: `[layers, heads, head_dim]`, what a head whose gate is 0 puts in instead of zero, for example its mean from
+            `head_means`; between 0 and 1 the two are mixed: gate times its own, plus 1 − gate times this.
 
     Raises:
-        SettingError: The shape of the gates does not fit the model, or (in the forward pass) the batch.
+        SettingError: The shape of the gates or of `fill` does not fit the model, or (in the forward pass) the batch.
         ArchitectureError: The family has no row in `ARCHITECTURES`.
     """
     sites = attention_sites(model)
@@ -41,14 +45,15 @@ def gated(model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | No
     if isinstance(gates, HeadMask):
         mask, gates = gates, torch.from_numpy(gates.keep.copy())
     _check(gates, rows, full_mask(model))
+    _check_fill(fill, sites, full_mask(model))
     with ExitStack() as stack:
         if "torch._dynamo" in sys.modules:  # else nothing can have been compiled, and importing it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for site in sites:
             # nobody can change a mask inside the block, so a layer that it leaves alone needs no hook
             if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):
-                hook = _mask_hook(site, gates, rows) if gates.dtype == torch.bool else _number_hook(site, gates, rows)
-                stack.callback(site.output.register_forward_pre_hook(hook).remove)
+                kind = _mask_hook if gates.dtype == torch.bool else _number_hook
+                stack.callback(site.output.register_forward_pre_hook(kind(site, gates, rows, fill)).remove)
         yield
 
 
@@ -70,7 +75,13 @@ def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
         raise SettingError(f"rows from {int(rows.min())} to {int(rows.max())}: gates has rows 0..{gates.shape[0] - 1}")
 
 
-def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None) -> Hook:
+def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadMask) -> None:
+    expected = [full.n_layers, full.n_heads, sites[0].head_dim]
+    if fill is not None and not ([*fill.shape] == expected and fill.is_floating_point()):
+        raise SettingError(f"fill of shape {[*fill.shape]} and dtype {fill.dtype}: expected floating-point numbers {expected}")
+
+
+def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
     kept = torch.tensor(site.kept, device=gates.device)
     all_ones = _all_ones(gates, site.layer, kept)
 
@@ -83,6 +94,9 @@ def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None) -> Hoo
         chosen = gates[..., site.layer, :].index_select(-1, kept).to(torch.promote_types(gates.dtype, torch.float32))
         chosen = _of_rows(chosen.to(z.device), rows, z)
         scaled: Tensor = _Scale.apply(z, chosen, site.head_dim, ones)
+        if fill is not None:
+            own = fill[site.layer, list(site.kept)].to(z.device)
+            scaled = scaled + ((1 - chosen)[..., None] * own).to(z.dtype).flatten(-2)
         return (scaled, *args[1:])
 
     return hook
@@ -109,13 +123,16 @@ def _all_ones(gates: Tensor, layer: int, kept: Tensor) -> Callable[[], bool]:
     return look
 
 
-def _mask_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None) -> Hook:
+def _mask_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
     kept = torch.tensor(site.kept, device=gates.device)
 
     def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         z = args[0]
         columns = gates[..., site.layer, :].index_select(-1, kept).repeat_interleave(site.head_dim, dim=-1)
-        return (z * _of_rows(columns.to(z.device), rows, z), *args[1:])
+        columns = _of_rows(columns.to(z.device), rows, z)
+        if fill is None:
+            return (z * columns, *args[1:])
+        return (torch.where(columns, z, fill[site.layer, list(site.kept)].to(z).flatten()), *args[1:])
 
     return hook
 

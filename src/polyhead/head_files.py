@@ -1,9 +1,9 @@
 """Scores and masks of heads as files that people and other tools read and write: TSV and JSON, each with a schema number.
 
 Scores, TSV: a comment line `# polyhead scores schema 1 method=NAME`, a comment line with the other facts as JSON, then the
-columns layer, head, score and, where the method has them, signed and total; one row a head, numbers 0-based, `null` for a head
-that the model no longer has. From other tools: tab- or space-separated rows of layer, head, score, with or without a line of
-column names.
+columns layer, head, score and, where the method has them, signed, total, and low and high, the ends of the 95 % interval; one
+row a head, numbers 0-based, `null` for a head that the model no longer has. From other tools: tab- or space-separated rows of
+layer, head, score, with or without a line of column names.
 Scores, JSON: an object with `schema`, `method`, `scores` as `[layers][heads]` and the other facts; or a bare list of lists.
 Mask, JSON: an object with `schema`, `n_layers`, `n_heads` and `pruned`, a list of `layer.head`; or with `keep`, a list of lists
 of true and false; or such a list alone.
@@ -24,6 +24,7 @@ from polyhead.head_rows import BANNER, read_rows
 from polyhead.heads import HeadId, HeadMask, HeadScores
 from polyhead.store import write_json_atomic, write_text_atomic
 
+_OPTIONAL: Final = ("signed", "total", "low", "high")
 _FACTS: Final[dict[str, tuple[type, ...]]] = {
     "n": (int,),
     "languages": (list,),
@@ -37,11 +38,11 @@ _FACTS: Final[dict[str, tuple[type, ...]]] = {
 
 def scores_document(scores: HeadScores) -> dict[str, Any]:
     """Scores as the plain object that `write_scores` puts into JSON; NaN is None."""
-    matrices = {"scores": scores.values, "signed": scores.signed, "total": scores.total}
     return {
         "schema": SCHEMA,
         "method": scores.method,
-        **{name: _listed(matrix) for name, matrix in matrices.items() if matrix is not None},
+        "scores": _listed(scores.values),
+        **{name: _listed(matrix) for name, matrix in _optional(scores).items()},
         **_facts(scores),
     }
 
@@ -55,8 +56,7 @@ def write_scores(path: Path, scores: HeadScores) -> None:
     if path.suffix == ".json":
         write_json_atomic(path, scores_document(scores))
         return
-    columns = {"score": scores.values, "signed": scores.signed, "total": scores.total}
-    matrices = {name: matrix for name, matrix in columns.items() if matrix is not None}
+    matrices = {"score": scores.values, **_optional(scores)}
     lines = [f"{BANNER} {SCHEMA} method={scores.method}", f"# {json.dumps(_facts(scores), ensure_ascii=False)}"]
     lines.append("\t".join(["layer", "head", *matrices]))
     for layer, head in np.ndindex(scores.values.shape):
@@ -88,7 +88,7 @@ def read_scores(path: Path) -> HeadScores:
             f"{path}:1: no `scores` among {', '.join(map(repr, content)) or 'no keys'}: expected [layers][heads]"
         )
     values = checked_matrix(path, "scores", content["scores"])
-    extra = {name: checked_matrix(path, name, content[name]) for name in ("signed", "total") if content.get(name) is not None}
+    extra = {name: checked_matrix(path, name, content[name]) for name in _OPTIONAL if content.get(name) is not None}
     for name, matrix in extra.items():
         if matrix.shape != values.shape:
             raise DataFormatError(f"{path}:1: `{name}` is {matrix.shape}, `scores` is {values.shape}: these must be equal")
@@ -134,6 +134,11 @@ def read_mask(path: Path) -> HeadMask:
         raise DataFormatError(f"{path}:1: {error}") from None
 
 
+def _optional(scores: HeadScores) -> dict[str, NDArray[np.float64]]:
+    matrices = {name: getattr(scores, name) for name in _OPTIONAL}
+    return {name: matrix for name, matrix in matrices.items() if matrix is not None}
+
+
 def _facts(scores: HeadScores) -> dict[str, Any]:
     return {
         "n_layers": scores.n_layers,
@@ -173,6 +178,8 @@ def _with_facts(
         method,
         signed=extra.get("signed"),
         total=extra.get("total"),
+        low=extra.get("low"),
+        high=extra.get("high"),
         forward_passes=passes["forward"],
         backward_passes=passes["backward"],
         **known,

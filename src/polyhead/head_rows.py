@@ -19,7 +19,8 @@ BANNER: Final = "# polyhead scores schema"
 LARGEST: Final = 4096
 
 _NOTHING: Final = frozenset({"", "null", "nan", "na", "none"})
-_MATRICES: Final = ("score", "signed", "total")
+_MATRICES: Final = ("score", "signed", "total", "low", "high")
+_UNNAMED: Final = ("layer", "head", "score", "signed", "total")
 _Cells = dict[tuple[int, int], tuple[float, ...]]
 
 
@@ -56,7 +57,7 @@ def read_rows(path: Path, text: str) -> Rows:
             if columns is None and not parts[0].lstrip("+-").isdecimal():
                 columns = _named(path, number, parts)
                 continue
-            columns = columns or ["layer", "head", *_MATRICES][: max(3, len(parts))]
+            columns = columns or list(_UNNAMED[: max(3, len(parts))])
             place, values = _row(path, number, columns, parts)
             if place in cells:
                 raise DataFormatError(f"{path}:{number}: head {place[0]}.{place[1]} stands a second time")

@@ -134,7 +134,9 @@ class HeadScores:
         method: Name in the methods table.
         signed: Mean signed gradient `[layers, heads]` where the method has one: positive means that turning the head down
             lowers the loss; None where it has none.
-        total: Σ over units of the absolute value, before division by `n` (None where the method has no such sum).
+        total: Σ over units of what `values` is the mean of, before division by `n` (None where the method has no such sum).
+        low: Lower ends of the 95 % intervals of the estimates `[layers, heads]`; None where the method has none.
+        high: Upper ends, likewise.
         n: Number of units that `total` sums over: sentences, or batches for the weight gradients.
         languages: Languages of the data, in order.
         model: Name or folder of the model.
@@ -149,6 +151,8 @@ class HeadScores:
     method: str
     signed: NDArray[np.float64] | None = None
     total: NDArray[np.float64] | None = None
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
     n: int = 0
     languages: Sequence[str] = ()
     model: str = ""
@@ -159,7 +163,7 @@ class HeadScores:
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("values", "signed", "total"):
+        for name in ("values", "signed", "total", "low", "high"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, _read_only(array, np.float64))

@@ -1,6 +1,6 @@
 """Many masks on one model: layers below the first difference between two masks are not computed again."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,24 +61,42 @@ def masked_labels(
     return ids
 
 
-def masked_logits(model: PreTrainedModel, batch: Batch, masks: Sequence[HeadMask]) -> Iterator[Tensor]:
-    """Logits `[rows, length, labels]` of one batch under every mask in turn, without recomputing what two neighbours share."""
+def masked_logits(
+    model: PreTrainedModel, batch: Batch, masks: Iterable[HeadMask | Tensor], *, fill: Tensor | None = None
+) -> Iterator[Tensor]:
+    """Logits `[rows, length, labels]` of one batch under every mask in turn, without recomputing what two neighbours share.
+
+    Layers below the first one in which two neighbours differ, in any sentence, are not computed again; what they gave is held,
+    that is one hidden state a layer. A mask is asked for when its logits are, so the masks may depend on what came before.
+
+    Args:
+        model: In the mode and precision wanted.
+        batch: On the model's device.
+        masks: Each one for all sentences, or booleans `[sentences, layers, heads]`, True = keep, with a mask for every sentence
+            of the batch. Tensors are compared where they are: best on the CPU. They may be written to between two.
+        fill: What a head that is off puts in instead of zero, as `gated` has it.
+    """
     sites = attention_sites(model)
     kept: dict[int, Any] = {}
-    before: HeadMask | None = None
+    before: Tensor | None = None
     logits: Tensor | None = None
     for mask in masks:
-        start = 0 if before is None else _first_difference(before, mask)
+        keep = torch.from_numpy(mask.keep.copy()) if isinstance(mask, HeadMask) else mask.clone()
+        start = 0 if before is None else _first_difference(before, keep)
         if logits is None or start < len(sites):
-            with _from_layer(sites, start, kept), gated(model, mask):
+            by_sentence = not isinstance(mask, HeadMask)
+            gates = keep.to(batch.input_ids.device) if by_sentence else mask
+            with _from_layer(sites, start, kept), gated(model, gates, rows=batch.rows if by_sentence else None, fill=fill):
                 logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
-        before = mask
+        before = keep
         yield logits
 
 
-def _first_difference(one: HeadMask, other: HeadMask) -> int:
-    differ = np.flatnonzero((one.keep != other.keep).any(axis=1))
-    return int(differ[0]) if differ.size else one.n_layers
+def _first_difference(one: Tensor, other: Tensor) -> int:
+    """The lowest layer in which two masks `[…, layers, heads]` differ; the number of layers if they do not."""
+    differ = (one.to(other.device) != other).any(-1)  # [layers], or [sentences, layers]
+    differ = differ.any(0) if differ.ndim > 1 else differ
+    return int(differ.nonzero()[0]) if bool(differ.any()) else int(differ.numel())
 
 
 @contextmanager

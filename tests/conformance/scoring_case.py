@@ -1,5 +1,7 @@
 """Random labelled sentences, and models of which it is known which heads matter, for tests of importance methods."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from conformance.tiny import N_LABELS, PAD, VOCABULARY, tiny_model
@@ -7,7 +9,8 @@ from transformers import PreTrainedModel
 
 from polyhead.architectures import attention_sites
 from polyhead.encoding import Encoded, EncodingCounts, Window
-from polyhead.heads import HeadId
+from polyhead.gates import gated
+from polyhead.heads import HeadId, HeadMask
 
 PLANTED = HeadId(0, 2)
 DEAD = HeadId(1, 1)
@@ -51,6 +54,20 @@ def planted_model(model_type: str) -> PreTrainedModel:
         last.weight[own] *= 0.01
         last.bias[own] *= 0.01
     return model
+
+
+def planted_encoded(model: PreTrainedModel) -> Encoded:
+    """The sentences of `tiny_encoded`, labelled words with what `PLANTED` speaks for most, so that it lowers the loss."""
+    encoded, windows = tiny_encoded(), []
+    for window in encoded.windows:
+        ids = torch.from_numpy(window.input_ids).long()[None]
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[0]
+            with gated(model, HeadMask.without(3, 4, [PLANTED])):
+                without = model(input_ids=ids).logits[0]
+        spoken = (logits.log_softmax(-1) - without.log_softmax(-1)).argmax(-1).numpy()[window.anchor_positions]
+        windows.append(replace(window, label_ids=np.where(window.label_ids == -100, -100, spoken).astype(np.int32)))
+    return replace(encoded, windows=tuple(windows))
 
 
 def model_with_dead_head(model_type: str) -> PreTrainedModel:

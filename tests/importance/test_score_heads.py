@@ -6,8 +6,8 @@ from conformance.scoring_case import tiny_encoded
 from conformance.tiny import PAD, tiny_model
 
 from polyhead.batching import scoring_batches
-from polyhead.errors import SettingError, UnknownNameError
-from polyhead.importance.methods import METHODS, method, score_heads
+from polyhead.errors import UnknownNameError
+from polyhead.importance.methods import method, score_heads
 
 
 def test_an_unknown_method_is_refused_with_the_names_there_are() -> None:
@@ -18,15 +18,9 @@ def test_an_unknown_method_is_refused_with_the_names_there_are() -> None:
 
 def test_options_reach_the_method() -> None:
     model, batches = tiny_model("bert", dtype=torch.float64), scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
-    assert score_heads("gradient", model, batches, per="token", precision="fp32").settings == {
+    assert score_heads("gradient-token", model, batches, precision="fp32").settings == {
         "per": "token",
         "precision": "fp32",
     }
     assert score_heads("random", model, (), seed=3).settings == {"seed": 3}
     assert score_heads("weight-gradient", model, batches, precision="bf16").settings == {"precision": "bf16"}
-
-
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "gradient"])
-def test_per_belongs_to_gradient_alone(name: str) -> None:
-    with pytest.raises(SettingError, match="only gradient"):
-        score_heads(name, tiny_model("bert"), (), per="batch")

@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 
 from polyhead.architectures import attention_sites
 from polyhead.batching import Batch, scoring_batches
+from polyhead.combining import combine
 from polyhead.heads import HeadScores
 from polyhead.importance.weight_gradient import weight_gradient, weight_gradient_released
 from polyhead.pruning import prune
-from polyhead.ranking import combine
 
 HEADS, HEAD_DIM = 4, 4
 

@@ -39,10 +39,13 @@ class RankRequest:
     ] = "dev"
     language: Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")] = "und"
     method: Annotated[str, typer.Option("--method", metavar="NAME", help="See polyhead methods.")] = "gradient"
-    per: Annotated[
-        Literal["sentence", "token", "batch"],
-        typer.Option("--per", metavar="UNIT", help="What gradient takes absolute values of: sentence, token or batch."),
-    ] = "sentence"
+    n_lowest: Annotated[
+        int,
+        typer.Option("--n-lowest", min=1, metavar="K", help="Heads you mean to prune: shapley settles these, l0 closes as many."),
+    ] = 12
+    max_passes: Annotated[
+        float | None, typer.Option("--max-passes", min=1, metavar="N", help="Forward passes over the data that shapley may take.")
+    ] = None
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")] = None
     normalise: NormaliseOption = "none"
     reading: Reading

@@ -13,10 +13,9 @@ from polyhead.architectures import head_mask
 from polyhead.batching import Batch
 from polyhead.devices import Precision, pick_precision
 from polyhead.errors import SettingError
-from polyhead.gates import gated
 from polyhead.heads import HeadScores
-from polyhead.importance.scoring import scoring_mode, sentence_losses
-from polyhead.progress import Progress, Silent
+from polyhead.importance.gate_pass import visit_gradients
+from polyhead.progress import Progress
 
 Per = Literal["sentence", "token", "batch"]
 
@@ -54,31 +53,20 @@ def gradient(
     if per not in ("sentence", "token", "batch"):
         raise SettingError(f"per {per!r}: expected sentence, token or batch")
     present = head_mask(model)
-    watch = progress or Silent()
-    device = next(model.parameters()).device
-    chosen = pick_precision(precision, device)
+    chosen = pick_precision(precision, next(model.parameters()).device)
     total = torch.zeros(present.keep.shape, dtype=torch.float64)
     signed = torch.zeros_like(total)
-    n = 0
+
+    def visit(batch: Batch, gradients: Tensor, labelled: Tensor) -> None:
+        total.add_(_absolute(gradients, per).cpu().double())  # in this order: MPS has no float64
+        signed.add_(gradients.sum(dim=tuple(range(gradients.ndim - 2))).cpu().double())
+
     started = time.perf_counter()
-    watch.start(len(batches), "score heads")
-    try:
-        with scoring_mode(model, chosen):
-            for batch in batches:
-                here = batch.to(device)
-                gradients, labelled = _gate_gradients(model, here, present.keep.shape, chosen, by_token=per == "token")
-                total += _absolute(gradients, per).cpu().double()  # in this order: MPS has no float64
-                signed += gradients.sum(dim=tuple(range(gradients.ndim - 2))).cpu().double()
-                n += int(labelled.sum())
-                watch.advance(1)
-    finally:
-        watch.stop()
-    if n == 0:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    n = visit_gradients(model, batches, visit, by_token=per == "token", precision=chosen, progress=progress)
     gone = np.where(present.keep, 0.0, np.nan)
     return HeadScores(
         values=total.numpy() / n + gone,
-        method="gradient",
+        method="gradient" if per == "sentence" else f"gradient-{per}",
         signed=signed.numpy() / n + gone,
         total=total.numpy() + gone,
         n=n,
@@ -93,19 +81,3 @@ def _absolute(gradients: Tensor, per: Per) -> Tensor:
     """Sum of absolute values `[layers, heads]` from gradients `[units…, layers, heads]`."""
     before = tuple(range(gradients.ndim - 2))
     return gradients.sum(dim=before).abs() if per == "batch" else gradients.abs().sum(dim=before)
-
-
-def _gate_gradients(
-    model: PreTrainedModel, batch: Batch, shape: tuple[int, ...], precision: Precision, *, by_token: bool
-) -> tuple[Tensor, Tensor]:
-    """Gradients `[sentences, layers, heads]` (by token: `[rows, length, layers, heads]`) and which sentences have labels."""
-    device = batch.input_ids.device
-    units = tuple(batch.input_ids.shape) if by_token else (len(batch.sentences),)
-    dtype = torch.promote_types(model.dtype, torch.float32)
-    gates = torch.ones(*units, *shape, device=device, dtype=dtype, requires_grad=True)
-    with torch.enable_grad(), gated(model, gates, rows=None if by_token else batch.rows):
-        losses, labelled = sentence_losses(model, batch, precision)
-        if not losses.requires_grad:  # no head is left
-            return torch.zeros_like(gates), labelled
-        (found,) = torch.autograd.grad(losses.sum(), gates)
-    return found, labelled

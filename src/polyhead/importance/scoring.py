@@ -59,8 +59,14 @@ def sentence_losses(model: PreTrainedModel, batch: Batch, precision: Precision) 
     """
     mask = batch.attention_mask if batch.has_padding else None
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="score"):
-        logits = model(input_ids=batch.input_ids, attention_mask=mask).logits[batch.anchor_rows, batch.anchor_columns]
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = model(input_ids=batch.input_ids, attention_mask=mask).logits
+    return losses_of(logits, batch)
+
+
+def losses_of(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """What `sentence_losses` says, from logits `[rows, length, labels]` that are there already."""
+    chosen = logits[batch.anchor_rows, batch.anchor_columns]
+    wide = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
     losses = cross_entropy(wide, batch.anchor_labels, ignore_index=-100, reduction="none")
     owner = batch.rows[batch.anchor_rows]
     labelled = batch.anchor_labels != -100

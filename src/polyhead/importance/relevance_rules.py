@@ -1,0 +1,138 @@
+"""The modified backward rules of layer-wise relevance propagation, put on a model for the length of a block.
+
+Under these rules the gradient of f times an activation, summed, is the share of f that the activation is given: LayerNorm is
+linear in its input because its standard deviation counts as a constant, and an activation function is a product with the
+constant f(x)/x. Of the product of attention weights and values, `cp` (conservative propagation, Ali et al. 2022) takes the
+weights as constants, and `attn` (AttnLRP, Achtibat et al. 2024) gives half to each factor, and of the weights' half again half to
+queries and half to keys.
+
+LRP is patented; its authors permit free personal and scientific use only.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.activations import ACT2CLS
+
+from polyhead.architectures import PROJECTIONS, AttentionSite, Projection, attention_sites
+from polyhead.errors import ArchitectureError, SettingError
+
+Variant = Literal["cp", "attn"]
+Rule = Callable[[Tensor], Tensor]
+
+# Transformers makes an activation function from its name in the config, always as one of these modules
+_ACTIVATIONS = tuple(entry[0] if isinstance(entry, tuple) else entry for entry in ACT2CLS.values())
+# what is left of the gradient of each projection's output
+_FACTORS: dict[Variant, dict[Projection, float]] = {
+    "cp": {"query": 0.0, "key": 0.0, "value": 1.0},
+    "attn": {"query": 0.25, "key": 0.25, "value": 0.5},
+}
+
+
+@contextmanager
+def relevance_rules(model: PreTrainedModel, variant: Variant) -> Iterator[None]:
+    """A block in which the model's forward pass is what it was, bit for bit, and its backward pass follows the rules above.
+
+    Only gradients of activations mean anything inside. The rules are forward hooks that swap the backward of one module's output;
+    they go with the block, also after an exception. Hooks see nothing of compiled code: enter `gated` as well.
+
+    Args:
+        model: Any family of `ARCHITECTURES`, pruned or not, in eval mode: dropout has no rule.
+        variant: `cp` or `attn`.
+
+    Raises:
+        SettingError: The variant is neither.
+        ArchitectureError: A layer's activation function is not a module of Transformers' table, so it cannot be given its rule.
+    """
+    if variant not in _FACTORS:
+        raise SettingError(f"variant {variant!r}: expected cp or attn")
+    sites = attention_sites(model)
+    for site in sites:
+        _check_activation(site)
+    with ExitStack() as stack:
+        for module in model.modules():
+            if isinstance(module, nn.LayerNorm):
+                stack.callback(module.register_forward_hook(_norm_hook).remove)
+            elif isinstance(module, _ACTIVATIONS):
+                stack.callback(module.register_forward_hook(_activation_hook).remove)
+        for site in sites:
+            for projection in site.inputs:
+                stack.callback(projection.register_forward_hook(_projection_hook(site, projection, variant)).remove)
+        yield
+
+
+def _check_activation(site: AttentionSite) -> None:
+    if not any(isinstance(module, _ACTIVATIONS) for module in site.block.modules()):
+        raise ArchitectureError(
+            f"layer {site.layer}: no activation function of Transformers' table was found in it, so relevance has no rule; "
+            "name the activation in the config, for example gelu"
+        )
+
+
+class _Replaced(torch.autograd.Function):
+    """The output as it is, with `rule` for its gradient with respect to the input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, output: Tensor, rule: Rule) -> Tensor:
+        ctx.rule = rule
+        return output.view_as(output)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.rule(grads[0]), None, None
+
+
+def _replaced(x: Tensor, output: Tensor, rule: Rule) -> Tensor:
+    found: Tensor = _Replaced.apply(x, output.detach(), rule)
+    return found
+
+
+def _norm_hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+    (x,) = args
+    if not x.requires_grad:
+        return None
+    assert isinstance(module, nn.LayerNorm)
+    axes = tuple(range(-len(module.normalized_shape), 0))
+    scale = (x.detach().var(dim=axes, correction=0, keepdim=True) + module.eps).rsqrt()
+    if module.weight is not None:
+        scale = scale * module.weight.detach()
+
+    def rule(grad: Tensor) -> Tensor:
+        scaled = grad * scale
+        return scaled - scaled.mean(dim=axes, keepdim=True)
+
+    return _replaced(x, output, rule)
+
+
+def _activation_hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+    x = args[0]
+    if not x.requires_grad:
+        return None
+    with torch.no_grad():
+        # at 0 the limit of f(x)/x, from the right
+        small = torch.full((), torch.finfo(x.dtype).eps, dtype=x.dtype, device=x.device)
+        limit = module.forward(small) / small
+        factor = torch.where(x == 0, limit, output / x)
+    return _replaced(x, output, lambda grad: grad * factor)
+
+
+def _projection_hook(
+    site: AttentionSite, projection: nn.Linear, variant: Variant
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
+    factors = _FACTORS[variant]
+    own = {name: factors[name] for name in PROJECTIONS if getattr(site, name) is projection}
+    rows = projection.weight.new_ones(site.n_rows)
+    for name, factor in own.items():
+        rows[site.head_rows(name).flatten().to(rows.device)] = factor
+    constant, plain = set(own.values()) == {0.0}, set(own.values()) == {1.0}
+
+    def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        if constant:
+            return output.detach()
+        return None if plain or not output.requires_grad else _replaced(output, output, lambda grad: grad * rows)
+
+    return hook

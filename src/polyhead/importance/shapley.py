@@ -1,0 +1,210 @@
+"""Shapley values of heads: what each gives on average over random orders in which heads leave (Held and Yang 2023)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from polyhead.architectures import head_mask
+from polyhead.batching import Batch
+from polyhead.devices import Precision, pick_precision
+from polyhead.errors import SettingError
+from polyhead.heads import HeadMask, HeadScores
+from polyhead.importance.partial import Partial, kept_at, saving
+from polyhead.importance.scoring import scoring_mode
+from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of, from_arrays, to_arrays
+from polyhead.importance.shapley_walks import Ends, expected_cost, find_ends, random_order, walk
+from polyhead.progress import Progress, Silent
+
+_FEWEST_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the walks depend on."""
+
+    model: PreTrainedModel
+    batches: Sequence[Batch]
+    present: HeadMask
+    seed: int
+    truncation: float
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """When to stop."""
+
+    n_lowest: int
+    max_passes: float
+    max_rounds: int
+
+
+def shapley(
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    *,
+    seed: int = 42,
+    n_lowest: int = 12,
+    max_passes: float | None = None,
+    max_rounds: int = 64,
+    truncation: float = 0.0,
+    precision: Precision | Literal["auto"] = "auto",
+    progress: Progress | None = None,
+    keep: Path | None = None,
+) -> HeadScores:
+    """Importance `[layers, heads]`: the mean of v(S with the head) - v(S) over random orders, S being the heads still on.
+
+    v(S) is minus the mean loss over sentences with the heads outside S off. Values are signed and, without truncation, add up to
+    v(all) - v(none). Every sentence walks its own orders, and the reverse of each, from all heads to none. `low` and `high` are
+    the ends of the 95 % interval, which is that of the random orders for these sentences, not for others; it is somewhat too
+    narrow after few rounds of few batches.
+
+    It stops when the lowest K are settled: the upper end of each lies below the lower end of the next one up plus 2 % of
+    |v(all) - v(none)|, after three rounds at least; or at one of the limits, and then `settings` says `settled` False. Beside
+    that stand there `rounds`; `epsilon`, the smallest share that would have settled them (None where the ends are equal);
+    `n_lowest`, the K used; `v_all`, `v_none`; and `sentence_passes`, forward passes times sentences, for comparison with the
+    74 million or so a language of the published estimator.
+
+    Costs 2 forward passes and, for a round on L layers of H heads, about H(L + 1): an order and its reverse visit 2LH sets, but
+    each step changes the same layer in all sentences of a batch, so what lies below it is not computed again. Which orders
+    are drawn depends on the batches, so values vary with them by chance. Holds one hidden state a layer of one batch, and the
+    sums of every round and batch. The model is left as it was found.
+
+    Args:
+        model: A token classifier, pruned or not, on the device of choice.
+        batches: From `scoring_batches`.
+        seed: Of the orders (with the numbers of round and batch) and of the intervals.
+        n_lowest: K, how many of the lowest heads are to be settled; at most one less than there are heads.
+        max_passes: No round is begun that would, at the cost of the last one, exceed this; the first two are always made.
+        max_rounds: Rounds after which it stops, at least 2.
+        truncation: A walk of a batch ends when |v(S) - v(none)| averaged over its sentences is at most this share of the same
+            for S = all; the heads still on are recorded as zero, so that values no longer add up. 0 walks to the end.
+        precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
+        progress: Told of every batch of every round.
+        keep: File for partial results: a second call with the same arguments (`n_lowest` and the limits may differ) goes on from
+            there and ends with the same numbers. It is removed at the end.
+
+    Raises:
+        SettingError: A setting is out of its range, one round costs more than `max_passes`, or no sentence has a labelled word.
+        StoreError: The file cannot be written.
+
+    Source: Held and Yang 2023, "Shapley head pruning".
+    """
+    present = head_mask(model)
+    chosen = pick_precision(precision, next(model.parameters()).device)
+    plan = _Plan(model, batches, present, seed, truncation, chosen)
+    limits = _Limits(min(n_lowest, max(present.n_kept - 1, 0)), np.inf if max_passes is None else max_passes, max_rounds)
+    _check(plan, limits, n_lowest)
+    partial = kept_at(keep, model, batches, {"method": "shapley", "seed": seed, "truncation": truncation, "precision": chosen})
+    watch = progress or Silent()
+    try:
+        with scoring_mode(model, chosen), torch.inference_mode():
+            walked, estimate = _run(plan, limits, partial, watch)
+    finally:
+        watch.stop()
+    partial.done()
+    sizes = [len(batch.sentences) for batch in batches]
+    by_batch = 2 + np.reshape(walked.costs, (walked.rounds, -1)).sum(axis=0)
+    return HeadScores(
+        values=estimate.values,
+        method="shapley",
+        total=estimate.values * walked.n,
+        low=estimate.low,
+        high=estimate.high,
+        n=walked.n,
+        seconds=walked.seconds,
+        forward_passes=walked.passes,
+        settings={
+            "precision": chosen,
+            "seed": seed,
+            "truncation": truncation,
+            "rounds": walked.rounds,
+            "n_lowest": limits.n_lowest,
+            "settled": estimate.settled,
+            "epsilon": estimate.epsilon,
+            "v_all": estimate.v_all,
+            "v_none": estimate.v_none,
+            "sentence_passes": float(by_batch @ sizes),
+        },
+    )
+
+
+def _check(plan: _Plan, limits: _Limits, n_lowest: int) -> None:
+    if n_lowest < 1:
+        raise SettingError(f"n_lowest {n_lowest}: expected at least 1 head that is to be settled")
+    if limits.max_rounds < _FEWEST_ROUNDS:
+        raise SettingError(f"max_rounds {limits.max_rounds}: expected at least {_FEWEST_ROUNDS}, or there are no intervals")
+    if not 0 <= plan.truncation < 1:
+        raise SettingError(f"truncation {plan.truncation}: expected a share from 0 (walk to the end) to below 1")
+    if plan.seed < 0:
+        raise SettingError(f"seed {plan.seed}: expected a whole number from 0")
+    cost = 2 * expected_cost(plan.present)
+    if limits.max_passes < 2 + cost:
+        raise SettingError(
+            f"max_passes {limits.max_passes:g}: on this model a round of shapley takes about {cost:.0f} forward passes, beside 2 "
+            f"for all heads and none; give at least {2 + 3 * cost:.0f} for the three that may settle it, or leave it out"
+        )
+
+
+def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tuple[Walked, Estimate]:
+    known = partial.load()
+    began = time.perf_counter()
+    sizes = [len(batch.sentences) for batch in plan.batches]
+    walked = Walked(_all_ends(plan, watch)) if known is None else from_arrays(known, sizes)
+    if not (walked.ends and walked.n):
+        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    began -= walked.seconds
+    shown = -1
+    with saving(partial, lambda: to_arrays(walked)) as step:
+        while (estimate := _finished(walked, plan, limits)) is None:
+            if walked.rounds != shown:
+                shown = walked.rounds
+                watch.start(len(plan.batches), f"shapley, round {shown + 1}")
+                if taken_up := len(walked.sums) % len(plan.batches):
+                    watch.advance(taken_up)
+            sums, cost = _round_of_batch(plan, walked)
+            walked = Walked(walked.ends, (*walked.sums, sums), (*walked.costs, cost), time.perf_counter() - began)
+            step()
+            watch.advance(1)
+    return walked, estimate
+
+
+def _all_ends(plan: _Plan, watch: Progress) -> tuple[Ends, ...]:
+    device = next(plan.model.parameters()).device
+    found: list[Ends] = []
+    watch.start(len(plan.batches), "shapley, all heads and none")
+    for batch in plan.batches:
+        found.append(find_ends(plan.model, batch.to(device), plan.precision))
+        watch.advance(1)
+    return tuple(found)
+
+
+def _round_of_batch(plan: _Plan, walked: Walked) -> tuple[NDArray[np.float64], float]:
+    """The next batch's sums over sentences in an order and in its reverse, halved, and what both cost in passes."""
+    number, place = divmod(len(walked.sums), len(plan.batches))
+    batch, ends = plan.batches[place], walked.ends[place]
+    order = random_order(plan.present, len(batch.sentences), np.random.default_rng((plan.seed, number, place)))
+    here = batch.to(next(plan.model.parameters()).device)
+    (there, cost), (back, cost_back) = (
+        walk(plan.model, here, way, ends, plan.present, precision=plan.precision, truncation=plan.truncation)
+        for way in (order, order.reversed())
+    )
+    return (there + back) / 2, cost + cost_back
+
+
+def _finished(walked: Walked, plan: _Plan, limits: _Limits) -> Estimate | None:
+    """The estimate, if a round has just ended and none is to follow."""
+    n_batches = len(walked.ends)
+    if walked.rounds < _FEWEST_ROUNDS or len(walked.sums) % n_batches:
+        return None
+    estimate = estimate_of(walked, plan.present, seed=plan.seed, n_lowest=limits.n_lowest)
+    last = sum(walked.costs[-n_batches:]) / n_batches
+    stop = walked.rounds >= limits.max_rounds or walked.passes + last > limits.max_passes
+    return estimate if stop or estimate.settled else None

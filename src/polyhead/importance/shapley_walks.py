@@ -1,0 +1,132 @@
+"""Random orders in which heads leave, and the losses on the way: one walk of one batch from all heads on to none."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from polyhead.batching import Batch
+from polyhead.devices import Precision, attention_kernel
+from polyhead.heads import HeadMask
+from polyhead.importance.scoring import losses_of
+from polyhead.prefix import masked_logits
+
+
+@dataclass(frozen=True)
+class Order:
+    """In which order heads leave: at every step one layer for all sentences of a batch, and in it each sentence's own head.
+
+    Attributes:
+        layers: int64 `[steps]`.
+        heads: int64 `[steps, sentences]`.
+    """
+
+    layers: NDArray[np.int64]
+    heads: NDArray[np.int64]
+
+    def reversed(self) -> "Order":
+        """The same order from its end."""
+        return Order(self.layers[::-1], self.heads[::-1])
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Loss of every sentence of a batch with all heads on and with none: float64 `[sentences]`, 0 where nothing is labelled."""
+
+    full: NDArray[np.float64]
+    none: NDArray[np.float64]
+    labelled: NDArray[np.bool_]
+
+
+def random_order(present: HeadMask, n_sentences: int, generator: np.random.Generator) -> Order:
+    """An order that is for every sentence by itself uniform over all permutations of the heads present.
+
+    A uniform arrangement of the layers, each as often as it has heads, and for every sentence a uniform permutation of each
+    layer's heads: every permutation of all heads comes from exactly one such pair. Sentences share the arrangement alone, so
+    that a step leaves the layers below it as they were in all of them.
+    """
+    counts = present.keep.sum(axis=1)
+    layers = generator.permutation(np.repeat(np.arange(present.n_layers), counts))
+    heads = np.empty((len(layers), n_sentences), dtype=np.int64)
+    for layer in np.flatnonzero(counts):
+        own = np.flatnonzero(present.keep[layer])
+        heads[layers == layer] = generator.permuted(np.tile(own, (n_sentences, 1)), axis=1).T
+    return Order(layers, heads)
+
+
+def find_ends(model: PreTrainedModel, batch: Batch, precision: Precision) -> Ends:
+    """Losses with all heads and with none; costs two forward passes. Call it in `scoring_mode`, without gradients."""
+    shape = (model.config.num_hidden_layers, model.config.num_attention_heads)
+    with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
+        masks = [HeadMask(np.ones(shape, dtype=np.bool_)), HeadMask(np.zeros(shape, dtype=np.bool_))]
+        (full, labelled), (none, _) = (losses_of(logits, batch) for logits in masked_logits(model, batch, masks))
+    return Ends(full.cpu().double().numpy(), none.cpu().double().numpy(), labelled.cpu().numpy())
+
+
+def walk(
+    model: PreTrainedModel,
+    batch: Batch,
+    order: Order,
+    ends: Ends,
+    present: HeadMask,
+    *,
+    precision: Precision,
+    truncation: float = 0.0,
+) -> tuple[NDArray[np.float64], float]:
+    """What each head gave when it left, v before minus v after, summed over sentences `[layers, heads]`; and the passes made.
+
+    v is minus the loss. The two ends are known, so a walk of n steps makes n - 1 evaluations: the first a whole pass, each
+    other one from the layer of its step on. Call it in `scoring_mode`, without gradients.
+
+    Args:
+        model: A token classifier.
+        batch: On the model's device.
+        order: Of all heads present.
+        ends: Of this batch.
+        present: Heads that the model has.
+        precision: That of the block around the call.
+        truncation: See `shapley`; heads that have not left when the walk ends count as zero.
+    """
+    near = truncation * np.abs(ends.full - ends.none).sum()
+    found: list[Tensor] = []
+    cut = False
+    with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
+        for logits in masked_logits(model, batch, _masks(order, present, len(batch.sentences))):
+            found.append(losses_of(logits, batch)[0])
+            # looked at only where asked for: on a GPU a look waits for all work in the queue
+            if truncation > 0 and np.abs(found[-1].cpu().double().numpy() - ends.none).sum() <= near:
+                cut = True
+                break
+    # in this order: MPS has no float64
+    between = [*torch.stack(found).cpu().double().numpy()] if found else []
+    losses = np.stack([ends.full, *between, *([] if cut else [ends.none])])  # [steps + 1, sentences]
+    sums = np.zeros(present.keep.shape)
+    steps = min(len(losses) - 1, len(order.layers))
+    np.add.at(sums, (order.layers[:steps, None], order.heads[:steps]), np.diff(losses, axis=0)[:steps])
+    return sums, _cost(order.layers[: len(found)], present.n_layers)
+
+
+def expected_cost(present: HeadMask) -> float:
+    """Forward passes that a walk takes on average, if nothing is truncated."""
+    steps = present.n_kept - 1
+    if steps < 1:
+        return 0.0
+    share = (present.keep.sum(axis=1) * np.arange(present.n_layers, 0, -1)).sum() / present.n_layers / present.n_kept
+    return float(1 + (steps - 1) * share)
+
+
+def _masks(order: Order, present: HeadMask, n_sentences: int) -> Iterator[Tensor]:
+    """Which heads are left after every step but the last: bool `[sentences, layers, heads]`."""
+    keep = np.tile(present.keep, (n_sentences, 1, 1))
+    sentences = np.arange(n_sentences)
+    for layer, heads in zip(order.layers[:-1], order.heads[:-1], strict=True):
+        keep[sentences, layer, heads] = False
+        yield torch.from_numpy(keep.copy())
+
+
+def _cost(layers: NDArray[np.int64], n_layers: int) -> float:
+    return float(1 + ((n_layers - layers[1:]) / n_layers).sum()) if layers.size else 0.0

@@ -1,0 +1,178 @@
+"""Random orders and single walks, against the definition and against every permutation there is."""
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from conformance.scoring_case import tiny_encoded
+from conformance.tiny import MASKS, PAD, tiny_model
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from polyhead.architectures import attention_sites, head_mask
+from polyhead.batching import Batch, scoring_batches
+from polyhead.gates import gated
+from polyhead.heads import HeadMask
+from polyhead.importance.scoring import scoring_mode, sentence_losses
+from polyhead.importance.shapley_walks import Order, expected_cost, find_ends, random_order, walk
+from polyhead.pruning import prune
+
+FIVE = HeadMask([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 0, 1]])
+HEADS = [(head.layer, head.head) for head in FIVE.kept]
+
+
+def batches() -> list[Batch]:
+    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
+
+
+def losses_of_set(model: PreTrainedModel, batch: Batch, keep: NDArray[np.bool_]) -> NDArray[np.float64]:
+    with torch.no_grad(), gated(model, HeadMask(keep)):
+        return sentence_losses(model, batch, "fp32")[0].double().numpy()
+
+
+def run(model: PreTrainedModel, batch: Batch, order: Order, truncation: float = 0.0) -> tuple[NDArray[np.float64], float]:
+    with scoring_mode(model, "fp32"), torch.inference_mode():
+        ends = find_ends(model, batch, "fp32")
+        return walk(model, batch, order, ends, head_mask(model), precision="fp32", truncation=truncation)
+
+
+def common_order(permutation: tuple[tuple[int, int], ...], n_sentences: int) -> Order:
+    layers, heads = np.array(permutation).T
+    return Order(layers, np.tile(heads[:, None], (1, n_sentences)))
+
+
+def test_every_order_holds_every_head_once_and_one_layer_a_step() -> None:
+    for mask in MASKS.values():
+        order = random_order(mask, 6, np.random.default_rng(0))
+        assert order.heads.shape == (mask.n_kept, 6)
+        for sentence in range(6):
+            assert sorted(zip(order.layers.tolist(), order.heads[:, sentence].tolist(), strict=True)) == [
+                (head.layer, head.head) for head in mask.kept
+            ]
+        back = order.reversed()
+        assert back.layers.tolist() == order.layers.tolist()[::-1]
+        assert back.heads.tolist() == order.heads.tolist()[::-1]
+
+
+def test_each_sentence_has_every_order_equally_often_and_not_that_of_its_neighbour() -> None:
+    mask, draws = HeadMask([[1, 1, 0], [1, 0, 1]]), 4800
+    counts: list[Counter[tuple[tuple[int, int], ...]]] = [Counter(), Counter()]
+    equal = 0
+    for seed in range(draws):
+        order = random_order(mask, 2, np.random.default_rng((7, seed)))
+        own = [tuple(zip(order.layers.tolist(), order.heads[:, sentence].tolist(), strict=True)) for sentence in (0, 1)]
+        equal += own[0] == own[1]
+        for sentence in (0, 1):
+            counts[sentence][own[sentence]] += 1
+    for found in counts:
+        assert len(found) == math.factorial(4)
+        # 24 orders, 200 each: chi-square with 23 degrees of freedom stays below 60 but once in 40,000 draws of a seed
+        assert sum((n - 200) ** 2 / 200 for n in found.values()) < 60
+    # they share the layers, and in each of the two layers one of two orders
+    assert 0.2 < equal / draws < 0.3
+
+
+def test_a_walk_records_what_every_step_did_to_each_sentence() -> None:
+    model, present = prune(tiny_model("bert", dtype=torch.float64), MASKS["uneven"]), MASKS["uneven"]
+    for batch in batches():
+        order = random_order(present, len(batch.sentences), np.random.default_rng(3))
+        expected = np.zeros((3, 4))
+        for sentence in range(len(batch.sentences)):
+            keep = present.keep.copy()
+            before = losses_of_set(model, batch, keep)[sentence]
+            for layer, heads in zip(order.layers, order.heads, strict=True):
+                keep[layer, heads[sentence]] = False
+                after = losses_of_set(model, batch, keep)[sentence]
+                expected[layer, heads[sentence]] += after - before
+                before = after
+        found, _ = run(model, batch, order)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-13)
+
+
+def test_the_mean_over_all_permutations_is_the_shapley_value() -> None:
+    model, batch = prune(tiny_model("bert", dtype=torch.float64), FIVE), batches()[0]
+    total = np.zeros((3, 4))
+    permutations = list(itertools.permutations(HEADS))
+    with scoring_mode(model, "fp32"), torch.inference_mode():
+        ends = find_ends(model, batch, "fp32")
+        for permutation in permutations:
+            total += walk(model, batch, common_order(permutation, len(batch.sentences)), ends, FIVE, precision="fp32")[0]
+    np.testing.assert_allclose(total / len(permutations), exact(model, batch), rtol=1e-9, atol=1e-13)
+
+
+def exact(model: PreTrainedModel, batch: Batch) -> NDArray[np.float64]:
+    """Shapley values by enumeration of all sets, summed over the batch's sentences."""
+    worth = {}
+    for bits in itertools.product((False, True), repeat=len(HEADS)):
+        keep = np.zeros((3, 4), dtype=np.bool_)
+        for head, on in zip(HEADS, bits, strict=True):
+            keep[head] = on
+        worth[bits] = -losses_of_set(model, batch, keep).sum()
+    values = np.zeros((3, 4))
+    for place, head in enumerate(HEADS):
+        for bits in worth:
+            if not bits[place]:
+                with_head = (*bits[:place], True, *bits[place + 1 :])
+                weight = math.factorial(sum(bits)) * math.factorial(len(HEADS) - sum(bits) - 1) / math.factorial(len(HEADS))
+                values[head] += weight * (worth[with_head] - worth[bits])
+    return values
+
+
+def test_a_truncated_walk_ends_where_nothing_is_left_to_lose() -> None:
+    model, batch = tiny_model("bert", dtype=torch.float64), batches()[0]
+    order = random_order(HeadMask.full(3, 4), len(batch.sentences), np.random.default_rng(0))
+    with scoring_mode(model, "fp32"), torch.inference_mode():
+        ends = find_ends(model, batch, "fp32")
+    keep = np.ones((len(batch.sentences), 3, 4), dtype=np.bool_)
+    left = []
+    for layer, heads in zip(order.layers, order.heads, strict=True):
+        keep[np.arange(len(keep)), layer, heads] = False
+        with torch.no_grad(), gated(model, torch.from_numpy(keep), rows=batch.rows):
+            losses = sentence_losses(model, batch, "fp32")[0].numpy()
+        left.append(np.abs(losses - ends.none).mean() / np.abs(ends.full - ends.none).mean())
+    share = sorted(left)[3] + 1e-9
+    steps = next(step for step, found in enumerate(left, start=1) if found <= share)
+    assert 1 < steps < 12
+    whole, cost = run(model, batch, order)
+    cut, cut_cost = run(model, batch, order, share)
+    gone = np.zeros((3, 4))
+    for layer, heads in zip(order.layers[steps:], order.heads[steps:], strict=True):
+        gone[layer, heads] = 1
+    assert (cut[gone == 0] != 0).all()
+    if len(batch.sentences) == 1:
+        assert (cut[gone == 1] == 0).all()
+    assert cut_cost == pytest.approx(1 + sum((3 - layer) / 3 for layer in order.layers[1:steps]))
+    assert cut_cost < cost
+    assert not np.allclose(cut, whole)
+
+
+def test_the_cost_told_is_what_runs_and_its_mean_is_as_expected() -> None:
+    model, batch = prune(tiny_model("bert"), FIVE), batches()[0]
+    runs: list[int] = []
+    with scoring_mode(model, "fp32"), torch.inference_mode():
+        ends = find_ends(model, batch, "fp32")
+        for site in attention_sites(model):
+            site.block.attention.output.register_forward_hook(lambda *_: runs.append(1))
+        costs = []
+        for permutation in itertools.permutations(HEADS):
+            before = len(runs)
+            order = common_order(permutation, len(batch.sentences))
+            costs.append(walk(model, batch, order, ends, FIVE, precision="fp32")[1])
+            assert costs[-1] == pytest.approx((len(runs) - before) / 3)
+    assert np.mean(costs) == pytest.approx(expected_cost(FIVE))
+    assert expected_cost(HeadMask.full(3, 4)) == pytest.approx(1 + 10 * 2 / 3)
+    assert expected_cost(MASKS["everything"]) == 0
+
+
+@pytest.mark.parametrize("n_heads", [0, 1])
+def test_with_no_or_one_head_the_ends_say_it_all(n_heads: int) -> None:
+    mask = HeadMask([[0] * 4, [0, 0, n_heads, 0], [0] * 4])
+    model, batch = prune(tiny_model("bert", dtype=torch.float64), mask), batches()[0]
+    found, cost = run(model, batch, random_order(mask, len(batch.sentences), np.random.default_rng(0)))
+    difference = losses_of_set(model, batch, np.zeros_like(mask.keep)) - losses_of_set(model, batch, mask.keep)
+    assert cost == 0
+    assert found[1, 2] == pytest.approx(difference.sum(), rel=1e-9)
+    assert np.count_nonzero(found) == n_heads
