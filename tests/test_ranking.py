@@ -1,4 +1,4 @@
-"""Orders, cuts and combinations of languages."""
+"""Orders and cuts."""
 
 from itertools import pairwise
 
@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from polyhead.errors import SettingError
-from polyhead.heads import HeadId, HeadScores, normalise
-from polyhead.ranking import combine, keep_top, masks_for, prune_lowest, rank
+from polyhead.heads import HeadId, HeadScores
+from polyhead.ranking import keep_top, masks_for, prune_lowest, rank
 
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 4))
 matrices = shapes.flatmap(
@@ -80,58 +80,3 @@ def test_paper_normalisation_changes_the_order_between_layers() -> None:
     values = np.array([[1.0, 3.0], [10.0, 10.0]])
     assert [str(head) for head in rank(values)] == ["0.0", "0.1", "1.0", "1.1"]
     assert [str(head) for head in rank(values, normalisation="paper")] == ["0.0", "1.0", "1.1", "0.1"]
-
-
-A = scores_of([[1.0, 2.0], [4.0, 4.0]], total=np.array([[1.0, 2.0], [4.0, 4.0]]), n=1, languages=("en",), seconds=1.0)
-B = scores_of(
-    [[3.0, 1.0], [0.0, 2.0]],
-    total=np.array([[9.0, 3.0], [0.0, 6.0]]),
-    signed=np.ones((2, 2)),
-    n=3,
-    languages=("de", "en"),
-    seconds=2.0,
-)
-
-
-def test_merged_is_as_if_scored_in_one_pass() -> None:
-    (merged,) = combine([A, B], "merged")
-    np.testing.assert_allclose(merged.values, [[10 / 4, 5 / 4], [4 / 4, 10 / 4]])
-    np.testing.assert_allclose(merged.total, [[10, 5], [4, 10]])
-    assert (merged.n, merged.languages, merged.seconds, merged.signed) == (4, ("en", "de"), 3.0, None)
-    (paper,) = combine([A, B], "merged", normalisation="paper")
-    np.testing.assert_allclose(paper.values, normalise(merged.values, "paper"))
-
-
-def test_summed_adds_finished_matrices() -> None:
-    (summed,) = combine([A, B], "summed", normalisation="paper")
-    np.testing.assert_allclose(summed.values, normalise(A.values, "paper") + normalise(B.values, "paper"))
-    (plain,) = combine([A, B], "summed")
-    np.testing.assert_allclose(plain.values, A.values + B.values)
-
-
-def test_each_keeps_every_source() -> None:
-    each = combine([A, B], "each", normalisation="paper")
-    assert [item.languages for item in each] == [("en",), ("de", "en")]
-    np.testing.assert_allclose(each[1].values, normalise(B.values, "paper"))
-    np.testing.assert_allclose(each[1].total, B.total)
-    np.testing.assert_allclose(each[1].signed, B.signed)
-
-
-def test_heads_gone_in_any_source_stay_gone() -> None:
-    gone = scores_of([[np.nan, 1.0], [1.0, 1.0]], total=np.array([[np.nan, 1.0], [1.0, 1.0]]), n=1)
-    for how in ("merged", "summed"):
-        (result,) = combine([A, gone], how)
-        assert np.isnan(result.values).tolist() == [[True, False], [False, False]]
-
-
-def test_what_cannot_be_combined_is_said() -> None:
-    with pytest.raises(SettingError, match="no scores"):
-        combine([], "merged")
-    with pytest.raises(SettingError, match="cannot be combined"):
-        combine([A, scores_of([[1.0]])], "summed")
-    with pytest.raises(SettingError, match="magnitude"):
-        combine([A, HeadScores(A.values, "magnitude")], "summed")
-    with pytest.raises(SettingError, match="keeps no totals"):
-        combine([HeadScores(A.values, "magnitude")], "merged")
-    with pytest.raises(SettingError, match="expected merged, summed or each"):
-        combine([A], "mean")  # type: ignore[arg-type]

@@ -1,0 +1,123 @@
+"""What `polyhead compare` prints: Markdown tables of its JSON document, and how their figures were made."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polyhead.report.tables import markdown
+
+Document = Mapping[str, Any]
+_MEASURES = ("spearman", "kendall", "weighted_tau", "lowest", "highest")
+_ENDS = {"lowest": "least important", "highest": "most important"}
+
+
+def comparison_text(document: Document) -> str:
+    """The tables and notes of a comparison, as one Markdown text without a title."""
+    n_files = sum(len(group["files"]) for group in document["groups"])
+    parts = [
+        f"{n_files} files in {len(document['groups'])} groups, {document['n_heads']} heads in common; "
+        f"k = {document['k']} heads at either end, normalisation {document['normalisation']}.",
+        _groups(document),
+        _section("Between groups", ["one", "other"], document["pairs"], document),
+        _section("Inside groups, between runs", ["group"], document["stability"], document),
+        _note(document) if document["pairs"] or document["stability"] else "",
+        _foretold(document),
+        *(_sharing(row) for row in document["sharing"]),
+    ]
+    if "combined" in document:
+        parts.append(f"Combined scores ({document['combined']['how']}): {document['combined']['file']}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _groups(document: Document) -> str:
+    rows = [
+        [group["name"], " ".join(group["methods"]), " ".join(group["languages"]) or "–", ", ".join(map(_name, group["files"]))]
+        for group in document["groups"]
+    ]
+    return markdown(["group", "method", "languages", "files"], rows)
+
+
+def _name(file: str) -> str:
+    return Path(file).name
+
+
+def _section(title: str, keys: Sequence[str], rows: Sequence[Mapping[str, Any]], document: Document) -> str:
+    """One row a pair of groups, or a group."""
+    if not rows:
+        return ""
+    k = document["k"]
+    headers = ["Spearman's ρ [95 %]", "Kendall's τ-b", "weighted τ", f"shared of lowest {k}", f"shared of highest {k}"]
+    with_runs = any(row["n_pairs"] > 1 for row in rows)
+    body = []
+    for row in rows:
+        figures = [_number(row[name]["value"]) for name in _MEASURES]
+        figures[0] += _interval(row["spearman"]["interval"])
+        if with_runs:
+            span = f"{_number(row['spearman']['min'])} to {_number(row['spearman']['max'])}"
+            figures += [span if row["n_pairs"] > 1 else "–", str(row["n_pairs"])]
+        body.append([*(row[key] for key in keys), *figures])
+    extra = ["ρ over pairs of runs", "pairs"] if with_runs else []
+    return f"## {title}\n\n{markdown([*keys, *headers, *extra], body)}"
+
+
+def _interval(bounds: Sequence[float | None]) -> str:
+    return f" [{_number(bounds[0])}, {_number(bounds[1])}]"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _note(document: Document) -> str:
+    k, n = document["k"], document["n_heads"]
+    return (
+        "Figures are means over pairs of runs, over the heads that all the files of a row have. Intervals: bootstrap over heads, "
+        f"{document['draws']:,} draws, 2.5th to 97.5th percentile; they say how much a figure depends on which heads the model "
+        "happens to have, and speak of no other seed and no other data: for seeds see the spread over pairs of runs. Weighted τ: "
+        "Kendall's τ in which the most important heads weigh most (hyperbolic weights). Shared of lowest, of highest: share of "
+        f"the {k} heads that both have there; two random orders share {k / n:.2f} on average. –: a constant matrix has no order."
+    )
+
+
+def _foretold(document: Document) -> str:
+    rows, k = document["leave_one_out"], document["k"]
+    if not rows:
+        return ""
+    body = [[row["method"], row["language"], *(_number(row[name]) for name in ("spearman", "lowest", "highest"))] for row in rows]
+    headers = ["method", "language", "Spearman's ρ", f"shared of lowest {k}", f"shared of highest {k}"]
+    return (
+        f"## Each language foretold from the others\n\n{markdown(headers, body)}\n\n"
+        f"The other languages' scores, combined by {rows[0]['how']}, against the language's own; several runs of a language "
+        "count as one."
+    )
+
+
+def _sharing(row: Mapping[str, Any]) -> str:
+    """Shared and specific heads of one method, at both ends, and how stable the ends are."""
+    parts = [f"## Heads that languages share, {row['method']}"]
+    for end, words in _ENDS.items():
+        found = row[end]
+        body = [["all languages", *_counted(found["shared"])]]
+        body += [[f"{language} alone", *_counted(heads)] for language, heads in found["specific"].items()]
+        body += [["unsettled", *_counted(found["unsettled"])], ["no language", str(len(found["nowhere"])), "the others"]]
+        parts.append(markdown([f"among the {row['k']} {words} in", "heads", "layer.head"], body))
+    overlaps = {end: {(pair["one"], pair["other"]): pair["overlap"] for pair in row[end]["between"]} for end in _ENDS}
+    body = [
+        [language, language, *(_number(row[end]["within"][language]) for end in _ENDS)]
+        for language, count in row["runs"].items()
+        if count > 1
+    ]
+    body += [[one, other, *(_number(overlaps[end][one, other]) for end in _ENDS)] for one, other in overlaps["lowest"]]
+    parts.append(markdown(["one run of", "another of", *(f"shared of {end} {row['k']}" for end in _ENDS)], body))
+    low, high = round(100 * (1 - row["share"])), round(100 * row["share"])
+    single = [language for language, count in row["runs"].items() if count == 1]
+    parts.append(
+        f"In all languages: there in at least {high} % of the runs of each. In one alone: in at least {high} % of its runs, and "
+        f"in at most {low} % of those of every other. In no language: in at most {low} % everywhere. Unsettled: the rest."
+        + (f" One run only of {', '.join(single)}: what is specific to it may be chance." if single else "")
+    )
+    return "\n\n".join(parts)
+
+
+def _counted(heads: Sequence[str]) -> list[str]:
+    return [str(len(heads)), " ".join(heads) or "–"]
