@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from polyhead.architectures import head_mask
 from polyhead.card_file import cut_further, read_card
 from polyhead.checkpoint import densify, load_saved, load_tokenizer, save_pruned
 from polyhead.cli.console import Console
+from polyhead.cli.fitting_scores import check_scores, check_shape
 from polyhead.cli.requests import PruneRequest
 from polyhead.encoding_choice import read_choice
 from polyhead.errors import CheckpointError, SettingError
 from polyhead.head_files import read_mask, read_scores
-from polyhead.heads import HeadId, HeadMask, HeadScores
+from polyhead.heads import HeadId, HeadMask
 from polyhead.model_card import ModelCard
 from polyhead.pruning import prune as prune_model
 from polyhead.ranking import prune_lowest
@@ -86,31 +85,13 @@ def _mask(request: PruneRequest, present: HeadMask) -> tuple[HeadMask, str, str]
     """What to keep, and two sentences for the model card: how heads were ranked, and how many went."""
     if request.mask is not None:
         mask = read_mask(request.mask)
-        _check_shape(request.mask, mask.keep.shape, request, present)
+        check_shape(request.mask, mask.keep.shape, model=request.model, present=present)
         return mask, "", f"the mask in {request.mask.name}"
     if request.scores is not None and request.n_pruned is not None:
         scores = read_scores(request.scores)
-        _check_scores(scores, request, present)
+        check_scores(request.scores, scores, model=request.model, present=present)
         mask = prune_lowest(scores, request.n_pruned, min_per_layer=request.min_per_layer, normalisation=request.normalise)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
         return mask, f"by `{scores.method}`{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
     heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]
     return HeadMask.without(present.n_layers, present.n_heads, heads), "", "named one by one"
-
-
-def _check_scores(scores: HeadScores, request: PruneRequest, present: HeadMask) -> None:
-    path = request.scores or Path()
-    _check_shape(path, scores.values.shape, request, present)
-    unscored = [head for head in present.kept if np.isnan(scores.values[head.layer, head.head])]
-    if unscored:
-        raise SettingError(
-            f"{path}: no score for head {unscored[0]}, which {request.model} has ({len(unscored)} such); rank this model with "
-            "polyhead rank"
-        )
-
-
-def _check_shape(path: Path, shape: tuple[int, ...], request: PruneRequest, present: HeadMask) -> None:
-    if shape != present.keep.shape:
-        raise SettingError(
-            f"{path}: is for {shape[0]} layers of {shape[1]} heads; {request.model} has {present.n_layers} of {present.n_heads}"
-        )

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from polyhead.batching import scoring_batches
+from polyhead.combining import combine
 from polyhead.config import fingerprint
-from polyhead.encoding import join
 from polyhead.head_files import read_scores, write_scores
 from polyhead.heads import HeadId, HeadMask, HeadScores, normalise
 from polyhead.importance.methods import score_heads
-from polyhead.metrics import sentence_counts
-from polyhead.prefix import masked_labels
-from polyhead.ranking import combine, masks_for, rank
+from polyhead.masked_evaluation import masked_counts
+from polyhead.ranking import masks_for, rank
 from polyhead.statistics import bootstrap_standard_error
 from polyhead.store import read_json, write_json_atomic
 from polyhead.studies.figures import Figures
@@ -168,27 +167,18 @@ def screen(bench: Bench, full: Fitted, masks: tuple[HeadMask, ...]) -> list[floa
 
 def _masked_scores(bench: Bench, full: Fitted, masks: tuple[HeadMask, ...]) -> list[float]:
     """The screening itself; layers that two neighbouring masks share run once."""
-    datasets = bench.inputs.selection
-    together = join([data.encoded for data in datasets.values()])
-    labelled = masked_labels(
+    counts = masked_counts(
         load_fitted(bench, full),
-        scoring_batches(together, pad_id=bench.inputs.pad_id),
+        bench.inputs.selection,
+        bench.inputs.task,
+        bench.inputs.labels,
         masks,
-        together.words_per_sentence,
+        pad_id=bench.inputs.pad_id,
         precision=bench.precision,
         progress=bench.progress,
     )
-    names = bench.inputs.labels.names
-    found = []
-    for ids in labelled:
-        predicted = [[names[i] for i in sentence] for sentence in ids]
-        figures, start = dict[str, float](), 0
-        for name, data in datasets.items():
-            own = predicted[start : start + data.encoded.n_sentences]
-            start += data.encoded.n_sentences
-            figures[name] = float(main_metric(bench, sentence_counts(bench.inputs.task, data.gold, own).sum(axis=0)))
-        found.append(100 * pooled(bench, figures))
-    return found
+    figures = [{name: float(main_metric(bench, own.sum(axis=0))) for name, own in by_name.items()} for by_name in counts]
+    return [100 * pooled(bench, by_name) for by_name in figures]
 
 
 def standard_error(bench: Bench, dev: Mapping[str, Figures]) -> float:

@@ -1,0 +1,191 @@
+"""`polyhead curve`: how good orders of heads are, beside random ones, their own other end, and an oracle."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from polyhead.architectures import head_mask
+from polyhead.cli.console import Console, met
+from polyhead.cli.curve_areas import DRAWS, LEVEL, areas
+from polyhead.cli.curve_orders import Order, oracle, orders, read_files
+from polyhead.cli.curve_request import CurveRequest
+from polyhead.cli.curve_text import curve_page, curve_text
+from polyhead.cli.one_dataset import one_dataset, one_reference
+from polyhead.cli.taggers import Tagger, open_tagger, set_threads
+from polyhead.config import fingerprint
+from polyhead.curves import Curve, default_depth, pruning_curves
+from polyhead.data.sentences import Dataset
+from polyhead.errors import SettingError
+from polyhead.heads import HeadMask
+from polyhead.inference import Labelled
+from polyhead.oracle import greedy_order
+from polyhead.plain_values import jsonable
+from polyhead.report.curve_picture import curve_picture
+from polyhead.store import RunStore, write_json_atomic, write_text_atomic
+from polyhead.studies.environment import environment
+from polyhead.tasks import Task
+from polyhead.tasks import task as find_task
+
+
+def curve(request: CurveRequest, console: Console) -> int:
+    """Read, order, ablate, compare; write what is asked for; print the tables."""
+    started = time.perf_counter()
+    task = find_task(request.task)
+    set_threads(request.machine.threads)
+    files = read_files(request.scores)
+    tagger, data = _opened(request, task, console)
+    present = head_mask(tagger.model)
+    judged = orders(
+        files,
+        normalisation=request.normalise,
+        n_random=request.random_seeds,
+        seed=request.seed,
+        model=request.model,
+        present=present,
+    )
+    settings = _settings(request, data, tagger, judged, _depth(request, present))
+    encoded = tagger.encode(data.sentences)
+    counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
+    console.repairs(data.name, {**data.repairs, **met(counts)})
+    labelled = Labelled(encoded, [sentence.labels for sentence in data.sentences])
+    with ExitStack() as stack:
+        if request.out is not None:
+            stack.enter_context(RunStore(request.out, settings))
+        judged, curves = _judged(request, tagger, labelled, task, judged, settings["max_pruned"], console)
+        document = _document(request, task, tagger, data, settings, judged, curves)
+        document = jsonable(document | {"command": console.command, "seconds": time.perf_counter() - started})
+        if request.out is not None:
+            _leave(request.out, document)
+    console.result(document, curve_text(document))
+    return 0
+
+
+def _opened(request: CurveRequest, task: Task, console: Console) -> tuple[Tagger, Dataset]:
+    """The model and the labelled text, and a note on what a reader of the result should know of them."""
+    reference = one_reference(request.data, corpus=request.corpus, language=request.language)
+    reader = request.files.reader(task, request.data)
+    data = one_dataset(reader, reference, request.split, labelled=True, limit=request.limit, seed=request.seed)
+    device, revision = request.machine.device, request.revision
+    tagger = open_tagger(request.model, task=task, device=device, reading=request.reading, revision=revision)
+    if note := tagger.other_words(reference.words):
+        console.note(note)
+    if data.split == "test":
+        console.note("note: these curves are on a test split; choose between orders on dev, and report here what was chosen")
+    return tagger, data
+
+
+def _depth(request: CurveRequest, present: HeadMask) -> int:
+    depth = default_depth(present) if request.max_pruned is None else request.max_pruned
+    if not 1 <= depth <= present.n_kept:
+        raise SettingError(f"--max-pruned {depth}: {request.model} has {present.n_kept} heads; give 1 to {present.n_kept}")
+    return depth
+
+
+def _settings(request: CurveRequest, data: Dataset, tagger: Tagger, judged: Sequence[Order], depth: int) -> dict[str, Any]:
+    """What a folder of results is for; the oracle may be added to it later."""
+    return {
+        "model": request.model,
+        "revision": request.revision,
+        "task": request.task,
+        "data": {"split": data.split, "sha256": data.sha256, "sentences": len(data.sentences), "limit": request.limit},
+        "orders": {order.key: fingerprint([str(head) for head in order.heads]) for order in judged},
+        "normalisation": request.normalise,
+        "max_pruned": depth,
+        "seed": request.seed,
+        "precision": tagger.precision,
+        "anchor": tagger.anchor,
+        "max_length": tagger.max_length,
+    }
+
+
+def _judged(
+    request: CurveRequest,
+    tagger: Tagger,
+    labelled: Labelled,
+    task: Task,
+    judged: list[Order],
+    depth: int,
+    console: Console,
+) -> tuple[list[Order], dict[str, Curve]]:
+    """All orders, the oracle's among them if it is asked for, and a curve for each by its key."""
+    tagger.model.to(tagger.device)
+    if request.oracle:
+        found = greedy_order(
+            tagger.model,
+            labelled,
+            task,
+            tagger.labels,
+            n_steps=depth,
+            pad_id=tagger.pad_id,
+            precision=tagger.precision,
+            progress=console.progress,
+            keep=None if request.out is None else request.out / "oracle.json",
+        )
+        judged = [*judged, oracle(found.order)]
+    curves = pruning_curves(
+        tagger.model,
+        labelled,
+        task,
+        tagger.labels,
+        {order.key: order.heads for order in judged},
+        pad_id=tagger.pad_id,
+        max_pruned=depth,
+        precision=tagger.precision,
+        progress=console.progress,
+    )
+    return judged, curves
+
+
+def _document(
+    request: CurveRequest,
+    task: Task,
+    tagger: Tagger,
+    data: Dataset,
+    settings: Mapping[str, Any],
+    judged: Sequence[Order],
+    curves: Mapping[str, Curve],
+) -> dict[str, Any]:
+    depth = settings["max_pruned"]
+    return {
+        "schema": 1,
+        "model": request.model,
+        "task": task.name,
+        "main_metric": task.metric,
+        "data": {
+            "name": data.name,
+            "split": data.split,
+            "language": data.language,
+            "sentences": len(data.sentences),
+            "words": sum(label is not None for sentence in data.sentences for label in sentence.labels),
+            "sha256": data.sha256,
+        },
+        "max_pruned": depth,
+        "seed": request.seed,
+        "draws": DRAWS,
+        "level": LEVEL,
+        "settings": settings,
+        "orders": [
+            {
+                "group": order.group,
+                "name": order.name,
+                "direction": order.direction,
+                "seed": order.seed,
+                "file": order.file,
+                "ranked_on_this_text": bool(order.data_hash) and order.data_hash == data.sha256,
+                "heads": [str(head) for head in order.heads[:depth]],
+                "scores": 100 * curves[order.key].scores,
+            }
+            for order in judged
+        ],
+        "areas": areas(judged, curves, task, seed=request.seed),
+        "environment": environment(tagger.device, tagger.precision),
+    }
+
+
+def _leave(folder: Path, document: Mapping[str, Any]) -> None:
+    picture = curve_picture(document, folder / "curve.svg")
+    write_text_atomic(folder / "curve.md", curve_page(document, picture=None if picture is None else picture.name))
+    # last: where this file stands, the others do
+    write_json_atomic(folder / "curve.json", document)

@@ -1,0 +1,84 @@
+"""What `polyhead curve` prints and leaves in words: tables of its JSON document, and how their figures were made."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from polyhead.report.tables import markdown, shown_points, title
+
+Document = Mapping[str, Any]
+_COLUMNS = 7  # points of a curve that a table shows
+
+
+def curve_page(document: Document, *, picture: str | None) -> str:
+    """The page `curve.md`: the tables, with a title, the picture where there is one, and where the numbers come from."""
+    parts = [f"# Orders of heads, judged on {document['model']}"]
+    parts += [f"![score against heads ablated]({picture})"] if picture else []
+    lines = [f"- {name}: {value}" for name, value in document["environment"].items()]
+    lines += [f"- sha256 of the data: `{document['data']['sha256']}`", f"- time: {document['seconds'] / 60:.1f} minutes"]
+    lines += [f"- command: `{document['command']}`"] if document["command"] else []
+    return "\n\n".join([*parts, curve_text(document), "## Where the numbers come from", "\n".join(lines)]) + "\n"
+
+
+def curve_text(document: Document) -> str:
+    """Scores at some k, areas and differences, and what a reader must know of them."""
+    data = document["data"]
+    head = (
+        f"Score: {title(document['main_metric'])} in points on {data['name']}, {data['split']} split "
+        f"({data['sentences']:,} sentences, {data['words']:,} words), with k heads ablated and nothing retrained."
+    )
+    return "\n\n".join([head, _scores(document), _areas(document), _notes(document)])
+
+
+def _scores(document: Document) -> str:
+    ks = sorted({round(k) for k in np.linspace(0, document["max_pruned"], _COLUMNS)})
+    groups: dict[str, list[Sequence[float]]] = {}
+    for order in document["orders"]:
+        groups.setdefault(order["group"], []).append(order["scores"])
+    rows = [[group, *(shown_points(fmean(scores[k] for scores in own)) for k in ks)] for group, own in groups.items()]
+    return markdown(["heads that go", *(f"k = {k}" for k in ks)], rows)
+
+
+def _areas(document: Document) -> str:
+    rows = []
+    with_oracle = any(row["regret"] for row in document["areas"])
+    for row in document["areas"]:
+        cells = [row["group"], _number(row["area"]), _span(row["interval"])]
+        for key in ("minus_random", "minus_highest", *(["regret"] if with_oracle else [])):
+            found = row[key]
+            cells += ["–", "–"] if found is None else [_number(found["difference"], "+"), _span(found["interval"], "+")]
+        rows.append(cells)
+    headers = ["heads that go", "area", "95 % interval", "minus random", "95 % interval", "minus highest first", "95 % interval"]
+    return markdown([*headers, *(["regret", "95 % interval"] if with_oracle else [])], rows)
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.4f}"
+
+
+def _span(bounds: Sequence[float | None], sign: str = "") -> str:
+    return "–" if None in bounds else f"{_number(bounds[0], sign)} to {_number(bounds[1], sign)}"
+
+
+def _notes(document: Document) -> str:
+    directions = {order["direction"] for order in document["orders"]}
+    notes = [
+        f"Area: mean score over k = 0..{document['max_pruned']} divided by the score at 0; 1 means that the heads were not "
+        "missed, and only areas with the same largest k compare.",
+        f"Intervals: bootstrap over sentences ({document['draws']:,} draws, percentile), the same draw for both sides of a "
+        "difference" + ("; for random orders also over the orders." if "random" in directions else "."),
+    ]
+    if "oracle" in directions:
+        notes.append(
+            "The greedy oracle removes at each step the head whose removal leaves the best score on these very sentences (ties: "
+            "the lower loss). Regret is its area minus an order's. No interval holds what choosing on these sentences gains "
+            "it, and greedy is no proven best order."
+        )
+    own = dict.fromkeys(order["name"] for order in document["orders"] if order["ranked_on_this_text"])
+    if own:
+        notes.append(f"Ranked on the file that they are judged on, which flatters them a little: {', '.join(own)}.")
+    if document["areas"][0]["area"] is None:
+        notes.append("The score at k = 0 is 0, so there is no area; is this the fine-tuned model?")
+    return "\n".join(f"- {note}" for note in notes)

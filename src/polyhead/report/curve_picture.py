@@ -1,0 +1,82 @@
+"""Pruning curves as SVG, which needs the extra `report`: score against heads ablated, one line a group of orders."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from polyhead.report.tables import title
+
+logger = logging.getLogger(__name__)
+
+# Dashes tell the directions apart without colour.
+_DASHES = {"lowest first": [1, 0], "highest first": [6, 4], "random": [2, 2], "oracle": [10, 3, 2, 3]}
+_SPOKEN = {"lowest": "lowest first", "highest": "highest first", "random": "random", "oracle": "oracle"}
+
+
+def curve_picture(document: Mapping[str, Any], path: Path) -> Path | None:
+    """The path of the SVG written: a line a group of orders, random orders as their mean and range; None without the extra.
+
+    Colour tells what the order was made from, the dashes from which end it was taken.
+
+    Args:
+        document: What `polyhead curve` leaves in `curve.json`.
+        path: Where the SVG goes.
+    """
+    try:
+        import altair
+        import vl_convert  # noqa: F401 (altair draws SVG with it)
+    except ImportError:
+        logger.info("no SVG picture: altair and vl-convert-python are not installed (pip install 'polyhead[report]')")
+        return None
+    rows = points(document)
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    heads = [_SPOKEN[key] for key in dict.fromkeys(order["direction"] for order in document["orders"])]
+    base = altair.Chart(altair.Data(values=rows)).encode(
+        x=altair.X("k:Q", title="heads ablated (k)", axis=altair.Axis(tickMinStep=1)),
+        color=altair.Color(
+            "name:N",
+            title="order from",
+            sort=names,
+            scale=altair.Scale(domain=names, scheme="category20" if len(names) > 10 else "tableau10"),
+            legend=altair.Legend(symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3),
+        ),
+        detail="group:N",
+    )
+    metric = f"{title(document['main_metric'])} in points"
+    line = base.mark_line(strokeWidth=2).encode(
+        y=altair.Y("score:Q", title=metric, scale=altair.Scale(zero=False)),
+        strokeDash=altair.StrokeDash(
+            "goes:N", title="heads that go", sort=heads, scale=altair.Scale(domain=heads, range=[_DASHES[name] for name in heads])
+        ),
+    )
+    band = base.transform_filter("datum.low < datum.high").mark_area(opacity=0.2).encode(y="low:Q", y2="high:Q")
+    data = document["data"]
+    subtitle = [
+        f"{data['name']}, {data['split']}, {data['sentences']:,} sentences; nothing retrained",
+        *(["random: mean of the orders, shaded from the worst to the best"] if _SPOKEN["random"] in heads else []),
+    ]
+    caption = altair.TitleParams(f"score against heads ablated: {document['model']}", subtitle=subtitle, anchor="start")
+    altair.layer(band, line).properties(title=caption, width=520, height=340).save(str(path))
+    return path
+
+
+def points(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a group of orders and k: the mean score of its orders, the lowest and the highest."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for order in document["orders"]:
+        groups.setdefault(order["group"], []).append(order)
+    return [
+        {
+            "group": group,
+            "name": own[0]["name"],
+            "goes": _SPOKEN[own[0]["direction"]],
+            "k": k,
+            "score": fmean(scores),
+            "low": min(scores),
+            "high": max(scores),
+        }
+        for group, own in groups.items()
+        for k, scores in enumerate(zip(*(order["scores"] for order in own), strict=True))
+    ]
