@@ -16,7 +16,7 @@ import typer
 
 from polyhead.errors import PolyheadError, UnknownNameError
 
-DONE, BAD_INPUT, INTERNAL_ERROR, STOPPED = 0, 2, 3, 130
+DONE, CHECK_FAILED, BAD_INPUT, INTERNAL_ERROR, STOPPED = 0, 1, 2, 3, 130
 
 # What a user's path or disk can cause; any other OSError is ours.
 _USER_ERRNOS = frozenset(

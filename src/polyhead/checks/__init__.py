@@ -1,0 +1,1 @@
+"""The invariants that `polyhead.doctor` holds a user's own model to."""

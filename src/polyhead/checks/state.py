@@ -1,0 +1,53 @@
+"""All that a model is apart from what it computes: taken before and after, it shows what was not put back."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+State = Mapping[str, Mapping[str, object]]
+
+
+def state_of(model: PreTrainedModel, *, hashed: bool = True) -> State:
+    """What can be told of every weight and module, by kind and name.
+
+    Args:
+        model: Looked at only.
+        hashed: Read every weight (a second a gigabyte or two); else a weight is taken to be what it was if nothing in torch has
+            counted a write to it.
+    """
+    parameters = dict(model.named_parameters())
+    modules = dict(model.named_modules())
+    weights = parameters | dict(model.named_buffers())
+    return {
+        "weights": {name: _digest(weight) if hashed else weight._version for name, weight in weights.items()},
+        "tensors behind the weights": {name: (id(weight), weight.dtype, weight.device) for name, weight in weights.items()},
+        "requires_grad": {name: parameter.requires_grad for name, parameter in parameters.items()},
+        "gradients": {name: None if parameter.grad is None else id(parameter.grad) for name, parameter in parameters.items()},
+        "hooks": {name: _hooks(module) for name, module in modules.items()},
+        "training modes": {name: module.training for name, module in modules.items()},
+        "config": {"config": str(model.config.to_dict()), "kernel": model.config._attn_implementation},
+    }
+
+
+def changes(before: State, after: State) -> list[str]:
+    """What differs, one text a kind; empty if nothing does."""
+    texts = []
+    for kind, old in before.items():
+        new = after[kind]
+        names = [name for name in {**old, **new} if name not in old or name not in new or old[name] != new[name]]
+        if names:
+            texts.append(f"{kind}: {len(names)} changed, such as {names[0] or 'the model itself'}")
+    return texts
+
+
+def _hooks(module: nn.Module) -> int:
+    kinds = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return sum(map(len, kinds))
+
+
+def _digest(weight: Tensor) -> str:
+    whole = weight.detach().cpu().contiguous().reshape(-1)
+    return sha256(whole.view(torch.uint8).numpy().data).hexdigest()

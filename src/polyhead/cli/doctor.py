@@ -1,0 +1,82 @@
+"""`polyhead doctor`: the promises of gating, scoring, pruning and checkpoints, held to on the user's own model and text."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from polyhead.checks.finding import Finding
+from polyhead.cli.console import Console
+from polyhead.cli.doctor_request import DoctorRequest
+from polyhead.cli.failures import CHECK_FAILED, DONE
+from polyhead.cli.labelled_sample import labelled_sample
+from polyhead.doctor import examine
+from polyhead.errors import SettingError
+from polyhead.importance.methods import method as find_method
+from polyhead.report.tables import markdown
+from polyhead.tasks import task as find_task
+
+
+def doctor(request: DoctorRequest, console: Console) -> int:
+    """Read, check, print; 1 if anything failed."""
+    if request.reading.precision not in (None, "fp32"):
+        raise SettingError(
+            f"--precision {request.reading.precision}: what may differ is laid down for fp32, which is used; leave it out"
+        )
+    task, chosen = find_task(request.task), find_method(request.method)
+    sample = labelled_sample(request, task, console, needs_labels=True)
+    tagger, data = sample.tagger, sample.data
+    findings = examine(
+        tagger.model,
+        tagger.encode(data.sentences),
+        pad_id=tagger.pad_id,
+        labels=tagger.labels,
+        task=task,
+        method=chosen.name,
+        seed=request.seed,
+        n_lowest=request.n_lowest,
+        max_passes=request.max_passes,
+        progress=console.progress,
+    )
+    n_failed = sum(not finding.ok for finding in findings)
+    document = {
+        "schema": 1,
+        "model": request.model,
+        "task": task.name,
+        "method": chosen.name,
+        "seed": request.seed,
+        "device": str(tagger.device),
+        "data": {"name": data.name, "split": data.split, "sentences": len(data.sentences), "words": data.n_words},
+        "new_classifier": sample.is_new,
+        "n_failed": n_failed,
+        "checks": [asdict(finding) for finding in findings],
+    }
+    console.result(document, _text(document, findings))
+    return CHECK_FAILED if n_failed else DONE
+
+
+def _text(document: dict[str, Any], findings: Sequence[Finding]) -> str:
+    rows = [[finding.name, finding.result, _shown(finding.value), _shown(finding.allowed)] for finding in findings]
+    notes = [line for finding in findings if (line := _note(finding))]
+    counts = [f"{n} {result}" for result in ("ok", "FAILED", "not promised", "not checked") if (n := _count(findings, result))]
+    parts = [
+        markdown(["check", "result", "value", "allowed"], rows),
+        "\n".join(notes),
+        f"{len(findings)} checks: {', '.join(counts)}; method {document['method']}, {document['data']['sentences']} sentences, "
+        f"seed {document['seed']}, float32 on {document['device']}",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _note(finding: Finding) -> str:
+    """What to say of a finding below the table; empty where the table says it all."""
+    if finding.ok:
+        return f"{finding.result}: {finding.name}: {finding.detail}" if finding.result == "not checked" else ""
+    return f"FAILED: {finding.name}: {finding.detail + '; ' if finding.detail else ''}{finding.meaning}"
+
+
+def _count(findings: Sequence[Finding], result: str) -> int:
+    return sum(finding.result == result for finding in findings)
+
+
+def _shown(value: float) -> str:
+    return "–" if value != value else f"{value:.2g}"
