@@ -36,7 +36,13 @@ PUBLIC = [
     "task",
 ]
 TABLES = {
-    "methods": (METHODS, "gradient weight-gradient weight-gradient-released magnitude random"),
+    "methods": (
+        METHODS,
+        """
+        gradient gradient-token gradient-batch fisher weight-gradient weight-gradient-released integrated ablation ablation-mean
+        shapley relevance relevance-attn l0 confidence entropy magnitude random
+        """,
+    ),
     "architectures": (ARCHITECTURES, "bert roberta xlm-roberta electra distilbert"),
     "tasks": (TASKS, "pos ner slots"),
     "protocols": (PROTOCOLS, "sound paper paper-released"),

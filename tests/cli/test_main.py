@@ -19,6 +19,7 @@ from polyhead.cli import failures, main
 from polyhead.cli.failures import guarded
 from polyhead.cli.request_form import as_function
 from polyhead.errors import PolyheadError
+from polyhead.importance.methods import METHODS
 
 COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]
 
@@ -44,7 +45,7 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
     for command in main.COMMANDS.values():
         assert callable(main.resolve(command.request))
         assert callable(main.resolve(command.work))
-    assert list(main.COMMANDS) == ["run", "fit", "rank", "prune", "evaluate", "predict", "methods"]
+    assert list(main.COMMANDS) == ["run", "fit", "rank", "prune", "evaluate", "predict", "compare", "curve", "doctor", "methods"]
 
 
 @pytest.mark.parametrize("name", list(main.COMMANDS))
@@ -161,8 +162,8 @@ def test_a_closed_pipe_is_no_failure() -> None:
 def test_methods_as_json_is_one_document(cli: Callable) -> None:
     document = cli("methods", "--json").json
     names = [row["name"] for row in document["methods"]]
-    assert {"gradient", "weight-gradient", "weight-gradient-released", "magnitude", "random"} <= set(names)
-    assert all(json.dumps(row) and row["forward_passes"] >= 0 for row in document["methods"])
+    assert names == list(METHODS)
+    assert all(json.dumps(row) and row["forward"] and row["backward"] and row["memory"] for row in document["methods"])
     text = cli("methods")
     assert text.code == 0
     assert all(f"| {name} |" in text.out for name in names)

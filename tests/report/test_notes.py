@@ -11,7 +11,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from record_case import cell, record
 
 from polyhead.report import score_table
-from polyhead.report.notes import DRAWS, note_on_controls, note_on_data, note_on_metrics, note_on_tests
+from polyhead.report.notes import (
+    DRAWS,
+    note_on_controls,
+    note_on_data,
+    note_on_metrics,
+    note_on_noise,
+    note_on_tests,
+    note_on_trials,
+)
 from polyhead.report.page import page
 from polyhead.report.tables import data_table
 from polyhead.statistics import bootstrap_gains
@@ -94,6 +102,25 @@ def test_intervals_of_controls_are_explained_once() -> None:
     assert "95 %" not in note_on_controls(two_seeds())
     assert "made as under the test scores" in note_on_controls(two_seeds(*both("ranked"), *both("random")))
     assert "bootstrap" in note_on_controls(two_seeds(*both("random")))
+
+
+def test_how_noise_was_drawn_is_said_where_there_is_any() -> None:
+    row = stat("ranked", "ud/de_gsd") | {"gain_minus_noise": {"mean": 0.1, "interval": [0.1, 0.2]}}
+    case = record(statistics=[row]) | {"noise": {"seeds": list(range(12))}}
+    note = note_on_noise(case)
+    assert "takes n of 12 unpruned fine-tunings" in note
+    assert f"\n{note}\n" in page(case)
+    assert note_on_noise(record()) == ""
+    assert "unpruned fine-tunings" not in page(case | {"statistics": []})
+
+
+def test_when_heads_were_cut_and_how_that_was_repaired_is_said_where_it_was_after_training() -> None:
+    case = record()
+    assert "cut after" not in note_on_trials(case)
+    search = {"prune": "after", "repair": "refit"}
+    case = case | {"settings": case["settings"] | {"search": search}}
+    assert "Heads were cut after fine-tuning, without training again; repair: refit." in note_on_trials(case)
+    assert "repair: refit" in page(case)
 
 
 def test_metrics_are_defined_as_they_are_computed() -> None:

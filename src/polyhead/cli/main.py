@@ -34,6 +34,21 @@ COMMANDS: dict[str, Command] = {
         "polyhead.cli.requests:EvaluateRequest", "polyhead.cli.evaluate:evaluate", "score a tagger in one or more languages"
     ),
     "predict": Command("polyhead.cli.requests:PredictRequest", "polyhead.cli.predict:predict", "tag CoNLL-U or column text"),
+    "compare": Command(
+        "polyhead.cli.compare_request:CompareRequest",
+        "polyhead.cli.compare:compare",
+        "say how far saved scores agree, over methods, languages and seeds",
+    ),
+    "curve": Command(
+        "polyhead.cli.curve_request:CurveRequest",
+        "polyhead.cli.curve:curve",
+        "judge an order of heads: score against heads ablated, beside random order and an oracle",
+    ),
+    "doctor": Command(
+        "polyhead.cli.doctor_request:DoctorRequest",
+        "polyhead.cli.doctor:doctor",
+        "check on your own model and text that gating, scoring and pruning do what they promise",
+    ),
     "methods": Command(
         "polyhead.cli.requests:MethodsRequest", "polyhead.cli.methods:methods", "list the ways of scoring heads, with their costs"
     ),

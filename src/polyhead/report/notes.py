@@ -83,6 +83,20 @@ def _interval_note(record: Record) -> str:
     return f"95 % interval: bootstrap, {DRAWS:,} draws, 2.5th to 97.5th percentile; {drawn}for the mean over targets {mean}."
 
 
+def note_on_noise(record: Record) -> str:
+    """How selection noise was drawn; empty where the run has no pool of re-seeded unpruned runs."""
+    pool = record.get("noise") or {}
+    if not pool.get("seeds"):
+        return ""
+    return (
+        "Selection noise is what choosing the best of n equal models gains by chance, n being the fine-tunings of the arm's "
+        f"longest search: a draw takes n of {len(pool['seeds'])} unpruned fine-tunings that differ in their seed alone (with "
+        "replacement), chooses the one with the best score on what the search chose by, and gives its test score minus the mean "
+        f"of them all. {DRAWS:,} draws, independent of those of the gain; the 95 % interval is that of the gain's draws minus "
+        "these."
+    )
+
+
 def note_on_scores(record: Record) -> str:
     """The unit of the scores and what they are means over."""
     over = f"Means over seeds {', '.join(map(str, seeds(record)))}. " if len(seeds(record)) > 1 else ""
@@ -106,13 +120,15 @@ def note_on_metrics(record: Record) -> str:
 
 
 def note_on_trials(record: Record) -> str:
-    """The unit of the trials' scores, and why every seed chose what it chose."""
+    """The unit of the trials' scores, when heads were cut, and why every seed chose what it chose."""
     reasons = [
         f"Seed {cell['seed']}: {cell['chosen_reason']}."
         for cell in record["cells"]
         if cell.get("arm", RANKED) == RANKED and cell.get("chosen_reason")
     ]
-    return " ".join(["Scores are of dev, in points.", *reasons])
+    search = record["settings"].get("search") or {}
+    cut = f"Heads were cut after fine-tuning, without training again; repair: {search.get('repair', 'none')}."
+    return " ".join(["Scores are of dev, in points.", *([cut] if search.get("prune") == "after" else []), *reasons])
 
 
 def note_on_data(record: Record) -> str:

@@ -10,6 +10,7 @@ from polyhead.report.notes import (
     note_on_controls,
     note_on_data,
     note_on_metrics,
+    note_on_noise,
     note_on_scores,
     note_on_seeds,
     note_on_tests,
@@ -73,7 +74,7 @@ def page(record: Record, *, picture: str | None = None) -> str:
         _all_metrics(record),
         section("Controls", control_table(record), note_on_controls(record)),
         section("Ranked against controls", contrast_table(record), note_on_tests(record, "contrast")),
-        section("Tests against selection noise", _noise(record)),
+        _noise_section(record),
         section("Trials", trial_table(record), note_on_trials(record)),
         section("Heads × layers", _shown_picture(picture), _text_block(first, pruned), _ranking(first)),
         section("What pruning can save", ceilings(record.get("cost") or {})),
@@ -152,6 +153,11 @@ def claim(record: Record) -> str:
     if select_on == "target-dev":
         lines.append("Oracle: the number of heads was chosen on the targets' own dev sets, which a zero-shot user does not have.")
     return " ".join(line[0].upper() + line[1:] for line in lines if line)
+
+
+def _noise_section(record: Record) -> str:
+    lines = _noise(record)
+    return section("Tests against selection noise", lines, note_on_noise(record)) if lines else ""
 
 
 def _noise(record: Record) -> str:

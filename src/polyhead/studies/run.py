@@ -87,21 +87,8 @@ def run(
         chosen = load_fitted(bench, outcomes[0].chosen)
         records = [cell_record(bench, outcome) for outcome in outcomes]
         result = {
-            "schema": SCHEMA,
-            "status": "done",
-            "command": command,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "settings": {
-                **asdict(settings),
-                "words": inputs.words,
-                "seeds": list(seeds),
-                "controls": list(controls),
-                "claim": settings.rules.claim,
-            },
-            "environment": environment(where, precision),
-            "model_hash": encoder,
+            **_facts(bench, seeds=seeds, controls=controls, command=command),
             "learning_rate": settings.train.rate_for(chosen.config.hidden_size),
-            "data": list(inputs.records),
             "cells": records,
             "trials": records[0]["trials"],
             "targets": records[0]["targets"],
@@ -111,17 +98,43 @@ def run(
             "seconds": clock.seconds(),
         }
         card = model_card(bench, outcomes[0], caveat=claim(result))
-        train = settings.train
-        encoding = EncodingChoice(
-            anchor=train.anchor, max_length=train.max_length, precision=precision, words=inputs.words, task=settings.task
-        )
-        save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, encoding=encoding, overwrite=True)
+        choice = _encoding(bench)
+        save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, encoding=choice, overwrite=True)
         _write_scores(folder, outcomes)
         record = cast(dict[str, Any], plain(result))
         write_report(record, folder)
         forget_checkpoints(bench, seeds=seeds, chosen=outcomes[0].chosen)
         write_json_atomic(folder / RESULT, record)  # last: where it stands, everything does
     return record
+
+
+def _facts(bench: Bench, *, seeds: Sequence[int], controls: Sequence[str], command: str | None) -> dict[str, Any]:
+    """What was run, on what, by which versions."""
+    settings = bench.settings
+    return {
+        "schema": SCHEMA,
+        "status": "done",
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": {
+            **asdict(settings),
+            "words": bench.inputs.words,
+            "seeds": list(seeds),
+            "controls": list(controls),
+            "claim": settings.rules.claim,
+        },
+        "environment": environment(bench.device, bench.precision),
+        "model_hash": bench.model_hash,
+        "data": list(bench.inputs.records),
+    }
+
+
+def _encoding(bench: Bench) -> EncodingChoice:
+    """What the saved tagger must know to read text as it did in training."""
+    settings, train = bench.settings, bench.settings.train
+    return EncodingChoice(
+        anchor=train.anchor, max_length=train.max_length, precision=bench.precision, words=bench.inputs.words, task=settings.task
+    )
 
 
 def _held(folder: Path, settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str]) -> dict[str, Any] | None:

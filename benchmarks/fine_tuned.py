@@ -1,0 +1,84 @@
+"""`mini` fine-tuned on UD English-EWT, one model a seed, and dev sentences drawn by seed: what the benchmarks of rankings share.
+
+Models are kept in `runs/benchmarks/` (or the folder that POLYHEAD_BENCHMARKS names): stopped trainings go on, finished ones
+are loaded.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import torch
+from environment import SHARED
+from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from polyhead.batching import Batch, scoring_batches
+from polyhead.checkpoint import load_tagger, load_tokenizer, save_pruned
+from polyhead.config import TrainSpec
+from polyhead.data.corpora import open_corpus
+from polyhead.data.corpus_table import Split
+from polyhead.data.labels import LabelSet
+from polyhead.data.references import sample
+from polyhead.encoding import encode, model_limit
+from polyhead.inference import Labelled
+from polyhead.tasks import task
+from polyhead.training import fit
+
+MINI = SHARED / "models" / "mini"
+WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
+POS = task("pos")
+LABELS = LabelSet(POS.labels)
+SEEDS = (42, 43, 44)
+TREEBANKS = {
+    "en": "ud/en_ewt",
+    "de": "ud/de_gsd",
+    "nl": "ud/nl_alpino",
+    "ar": "ud/ar_padt",
+    "he": "ud/he_htb",
+    "zh": "ud/zh_gsdsimp",
+    "ja": "ud/ja_gsd",
+    "ur": "ud/ur_udtb",
+    "fa": "ud/fa_seraji",
+}
+SENTENCES = 512
+PAD = 1
+
+
+def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
+    """The tagger of that seed under protocol `sound` (surface words); its twin starts from random weights instead."""
+    folder = WORK / f"{'mini' if pretrained else 'twin'}-en_ewt-{seed}"
+    if not (folder / "model").is_dir():
+        train = open_corpus(TREEBANKS["en"], "train", root=SHARED / "data")
+        model = load_tagger(str(MINI), labels=LABELS, seed=seed) if pretrained else _random(seed)
+        encoded = encode(train.sentences, tokenizer(), LABELS, model_limit=model_limit(model.config))
+        fit(model, encoded, TrainSpec(seed=seed), pad_id=PAD, state_folder=folder / "state")
+        save_pruned(model, folder / "model", tokenizer=tokenizer())
+    return load_tagger(str(folder / "model"), labels=LABELS).eval()
+
+
+def _random(seed: int) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(MINI, num_labels=LABELS.size)
+    torch.manual_seed(seed)
+    return AutoModelForTokenClassification.from_config(config)
+
+
+@cache
+def tokenizer() -> PreTrainedTokenizerBase:
+    """That of `mini`."""
+    return load_tokenizer(str(MINI))
+
+
+@cache
+def sentences(language: str, *, split: Split = "dev", n: int | None = SENTENCES, seed: int = 42) -> Labelled:
+    """`n` sentences of a treebank drawn by seed, encoded, with their labels."""
+    data = open_corpus(TREEBANKS[language], split, root=SHARED / "data")
+    if n is not None:
+        data = sample(data, n, seed=seed)
+    limit = model_limit(AutoConfig.from_pretrained(MINI))
+    encoded = encode(data.sentences, tokenizer(), LABELS, model_limit=limit, unknown="ignore")
+    return Labelled(encoded, [sentence.labels for sentence in data.sentences])
+
+
+def batches(language: str, *, split: Split = "dev") -> list[Batch]:
+    """The same sentences as scoring batches."""
+    return scoring_batches(sentences(language, split=split).encoded, pad_id=PAD)

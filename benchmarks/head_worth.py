@@ -1,0 +1,110 @@
+"""What attention, pre-training and single heads are worth on `mini`: the figures of its own README, made again.
+
+    python benchmarks/head_worth.py    # three fine-tunings and a twin's, unless they are there; then a minute; times nothing
+
+Fine-tuned on UD English-EWT, surface words, protocol `sound`; nothing is retrained after heads are ablated. Intervals are 95 %
+bootstrap intervals over sentences. Writes `results/head_worth.json`.
+"""
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from environment import SHARED, environment, write
+from fine_tuned import LABELS, PAD, POS, SEEDS, TREEBANKS, batches, fine_tuned, sentences
+from transformers import PreTrainedModel
+
+from polyhead.data.corpora import open_corpus
+from polyhead.devices import pick_precision
+from polyhead.heads import HeadId, HeadMask
+from polyhead.importance.gradient import gradient
+from polyhead.inference import Labelled
+from polyhead.masked_evaluation import masked_counts
+from polyhead.metrics import metric_from_counts, sentence_counts
+from polyhead.ranking import masks_for, rank
+from polyhead.statistics import percentile_interval
+
+KS = (6, 12, 24)
+DRAWS = 5
+
+
+def main() -> None:
+    models = {seed: fine_tuned(seed) for seed in SEEDS}
+    content: dict[str, object] = {
+        "environment": environment(seed=SEEDS[0]),
+        "work": "512 sentences of EWT dev drawn by seed 42; accuracy in points; nothing retrained",
+        "heads": {str(seed): worth_of_heads(model) for seed, model in models.items()},
+        "pretraining": worth_of_pretraining(models[SEEDS[0]]),
+    }
+    print(f"written to {write('head_worth', content)}", file=sys.stderr)
+
+
+def worth_of_heads(model: PreTrainedModel) -> dict[str, Any]:
+    """All heads, none, each layer off, and k heads off in several orders."""
+    n_layers, n_heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    lowest = rank(gradient(model, batches("en")))
+    orders: dict[str, tuple[HeadId, ...]] = {"lowest": lowest, "highest": lowest[::-1]}
+    for draw in range(DRAWS):
+        orders[f"random {draw}"] = tuple(lowest[i] for i in np.random.default_rng(draw).permutation(len(lowest)))
+    full = HeadMask.full(n_layers, n_heads)
+    layers = [HeadMask.without(n_layers, n_heads, [HeadId(layer, h) for h in range(n_heads)]) for layer in range(n_layers)]
+    cuts = {name: masks_for(order, KS, (n_layers, n_heads)) for name, order in orders.items()}
+    masks = [full, HeadMask.without(n_layers, n_heads, full.kept), *reversed(layers), *(m for own in cuts.values() for m in own)]
+    scores = dict(zip(masks, accuracies(model, {"en": sentences("en")}, masks)["en"], strict=True))
+    return {
+        "all_heads": scores[full],
+        "no_head": scores[masks[1]],
+        "layer_ablated": [scores[mask] for mask in layers],
+        "ablated": {name: {str(k): scores[mask] for k, mask in zip(KS, own, strict=True)} for name, own in cuts.items()},
+    }
+
+
+def worth_of_pretraining(model: PreTrainedModel) -> dict[str, Any]:
+    """Test accuracy by language of the tagger, of a twin that was never pre-trained, and of a list of English words."""
+    tests = {language: sentences(language, split="test", n=None) for language in TREEBANKS}
+    full = [HeadMask.full(model.config.num_hidden_layers, model.config.num_attention_heads)]
+    twin = fine_tuned(SEEDS[0], pretrained=False)
+    return {
+        "fine_tuned": {language: found[0] for language, found in accuracies(model, tests, full).items()},
+        "random_twin_fine_tuned": {language: found[0] for language, found in accuracies(twin, tests, full).items()},
+        "majority_tag_of_known_words": word_list(),
+    }
+
+
+def accuracies(
+    model: PreTrainedModel, datasets: Mapping[str, Labelled], masks: Sequence[HeadMask]
+) -> dict[str, list[dict[str, float]]]:
+    """Points and their interval, by data set and mask."""
+    precision = pick_precision("auto", torch.device("cpu"))
+    found = masked_counts(model, datasets, POS, LABELS, masks, pad_id=PAD, precision=precision)
+    return {name: [with_interval(counts[name]) for counts in found] for name in datasets}
+
+
+def with_interval(counts: np.ndarray) -> dict[str, float]:
+    draws = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=1000)
+    interval = percentile_interval(100 * metric_from_counts(POS, draws @ counts))
+    point = 100 * float(metric_from_counts(POS, counts.sum(axis=0)))
+    return {"points": round(point, 2), "low": round(interval.low, 2), "high": round(interval.high, 2)}
+
+
+def word_list() -> dict[str, dict[str, float]]:
+    """Every English training word gets its most frequent tag, every other word NOUN."""
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for sentence in open_corpus(TREEBANKS["en"], "train", root=SHARED / "data").sentences:
+        for word, label in zip(sentence.words, sentence.labels, strict=True):
+            if label is not None:
+                seen[word][label] += 1
+    best = {word: tags.most_common(1)[0][0] for word, tags in seen.items()}
+    found = {}
+    for language, corpus in TREEBANKS.items():
+        test = open_corpus(corpus, "test", root=SHARED / "data").sentences
+        predicted = [[best.get(word, "NOUN") for word in sentence.words] for sentence in test]
+        found[language] = with_interval(sentence_counts(POS, [sentence.labels for sentence in test], predicted))
+    return found
+
+
+if __name__ == "__main__":
+    main()

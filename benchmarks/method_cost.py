@@ -1,0 +1,70 @@
+"""Seconds and memory of every importance method on 512 English dev sentences, each in a process of its own, alone on the machine.
+
+    python benchmarks/method_cost.py [--methods gradient ...]
+
+Memory is peak resident memory while scoring minus that of the loaded model. `shapley` is stopped after 100 passes: its time is a
+matter of the budget. Writes `results/method_cost.json`.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+from environment import environment, write
+from fine_tuned import SEEDS, batches, fine_tuned
+from method_cells import precision
+
+from polyhead.importance.methods import METHODS, score_heads
+
+REPETITIONS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--one", choices=list(METHODS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measured(options.one)))
+        return
+    rows = {}
+    for name in options.methods:
+        times = 1 if METHODS[name].forward.count is None else REPETITIONS
+        runs = [own_process(name) for _ in range(times)]
+        seconds = [run["seconds"] for run in runs]
+        rows[name] = {**runs[-1], "seconds": statistics.median(seconds), "all_seconds": seconds}
+        print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
+    content = {"environment": environment(seed=SEEDS[0]), "work": "512 sentences of EWT dev, mini", "methods": rows}
+    print(f"written to {write('method_cost', content)}", file=sys.stderr)
+
+
+def own_process(name: str) -> dict[str, float]:
+    command = [sys.executable, __file__, "--one", name]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=dict(os.environ)).stdout)
+
+
+def measured(name: str) -> dict[str, float]:
+    model, data = fine_tuned(SEEDS[0]), batches("en")
+    score_heads("gradient", model, data[:2], precision=precision())  # kernels are set up at their first use
+    loaded = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts afresh
+    started = time.perf_counter()
+    scores = score_heads(name, model, data, precision=precision(), max_passes=100)
+    seconds = time.perf_counter() - started
+    passes = {"forward": scores.forward_passes, "backward": scores.backward_passes}
+    return {"seconds": seconds, "memory_gb": _resident("VmHWM") - loaded, **passes}
+
+
+def _resident(field: Literal["VmRSS", "VmHWM"]) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 2**20
+
+
+if __name__ == "__main__":
+    main()

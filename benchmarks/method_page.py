@@ -1,0 +1,117 @@
+"""The tables of `docs/methods.md`, from METHODS and what was measured: `python benchmarks/method_page.py` renews them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from polyhead.importance.methods import METHODS
+from polyhead.report.tables import markdown
+from polyhead.store import read_json
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "methods.md"
+RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
+
+
+def tables() -> dict[str, str]:
+    """Markdown of each table on the page, by the name between its markers."""
+    found = {"needs": needs()}
+    if RESULTS.is_file():
+        measured = read_json(RESULTS)
+        found |= {"quality": quality(measured), "differences": differences(measured)}
+    return found
+
+
+def needs() -> str:
+    """What each method costs and promises."""
+    rows = [
+        [
+            f"`{row.name}`",
+            row.summary,
+            f"{row.forward.text} + {row.backward.text}",
+            "labels" if row.needs_labels else "text" if row.forward.text != "0" else "nothing",
+            row.sign,
+            ", ".join(_held(row)) or "-",
+            row.memory,
+            row.source,
+        ]
+        for row in METHODS.values()
+    ]
+    names = ["method", "what it scores", "passes: forward + backward", "needs", "sign", "promises", "memory", "source"]
+    return markdown(names, rows)
+
+
+def _held(row: Any) -> list[str]:
+    promises = {
+        "dead head is 0": row.dead_head_is_zero,
+        "finds planted": row.finds_planted,
+        "batch-invariant": row.batch_invariant,
+    }
+    return [text for text, is_promised in promises.items() if is_promised]
+
+
+def quality(measured: dict[str, Any]) -> str:
+    """Area, regret and agreement with the oracle, best area on the languages that the default was chosen on first."""
+    found = measured["methods"] | measured["orders"]
+    known = [name for name, row in found.items() if row["cells"]]
+    known.sort(key=lambda name: -found[name].get("pooled", {}).get("chosen on", {"value": 0})["value"])
+    rows = [
+        [
+            f"`{name}`" if name in METHODS else f"({name})",
+            *(_with_interval(found[name].get("pooled", {}).get(group)) for group in ("chosen on", "confirmed on", "all")),
+            _with_interval(found[name].get("regret", {}).get("en")),
+            _agreement(found[name].get("agreement_with_oracle", {}).get("en")),
+            _cells(found[name]["cells"]),
+        ]
+        for name in known
+    ]
+    names = [
+        "order",
+        "area: en ar zh",
+        "area: the other six",
+        "area: all nine",
+        "regret, en",
+        "oracle, en: τ, lowest 24",
+        "cells",
+    ]
+    return markdown(names, rows)
+
+
+def differences(measured: dict[str, Any]) -> str:
+    """The default's area minus those of its rivals, paired."""
+    rows = []
+    for name, groups in measured["default_against"].items():
+        by_group = {entry["group"]: entry for entry in groups}
+        rows.append(
+            [
+                f"`{name}`" if name in METHODS else name,
+                *(_with_interval(by_group[g]) for g in ("chosen on", "confirmed on", "all")),
+            ]
+        )
+    return markdown(["`gradient` minus", "en ar zh", "the other six", "all nine"], rows)
+
+
+def _with_interval(found: dict[str, Any] | None) -> str:
+    return "-" if not found or "value" not in found else f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def _agreement(found: dict[str, Any] | None) -> str:
+    return "-" if found is None else f"{found['kendall']:.2f}, {found['lowest_24']:.2f}"
+
+
+def _cells(cells: dict[str, list[int]]) -> str:
+    n_seeds = {len(seeds) for seeds in cells.values()}
+    seeds = f"{min(n_seeds)}" if len(n_seeds) == 1 else f"{min(n_seeds)} to {max(n_seeds)}"
+    return f"{len(cells)} languages × {seeds} seed(s)" if len(cells) > 3 else f"{' '.join(cells)} × {seeds} seed(s)"
+
+
+def renewed(text: str) -> str:
+    """The page with every table between `<!-- NAME -->` and `<!-- end of NAME -->` made anew."""
+    for name, table in tables().items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        text = pattern.sub(lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", text)
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,187 @@
+"""Which order of heads is right: the table of importance methods, made from the cells that `method_cells.py` has left.
+
+    python benchmarks/method_table.py    # seconds; writes results/methods.json
+
+Area: mean accuracy with the lowest k = 0..24 of 48 heads ablated, over that with all heads. Regret: area of the greedy oracle
+minus that of the method, same sentences, same fine-tunings. Intervals are 95 % bootstrap intervals over fine-tunings (where a
+cell has three) and, inside, over sentences; differences are paired.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from environment import environment, write
+from fine_tuned import POS, SEEDS, SENTENCES, TREEBANKS
+from method_cells import DEFAULT, FEW_LANGUAGES, RANDOM_ORDERS, Cell, K, oracle_path, scores_path
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from polyhead.curves import area
+from polyhead.head_files import read_scores
+from polyhead.heads import HeadId
+from polyhead.importance.methods import METHODS
+from polyhead.metrics import metric_from_counts
+from polyhead.ranking import rank
+from polyhead.statistics import percentile_interval
+from polyhead.store import read_json
+
+DRAWS = 1000
+OTHER_LANGUAGES = tuple(language for language in TREEBANKS if language not in FEW_LANGUAGES)
+GROUPS = {"chosen on": FEW_LANGUAGES, "confirmed on": OTHER_LANGUAGES, "all": tuple(TREEBANKS)}
+RIVALS = ("weight-gradient-released", "gradient-batch", "magnitude")
+Areas = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]  # by language: [seeds], [draws, seeds]
+
+
+def main() -> None:
+    content: dict[str, object] = {
+        "environment": environment(seed=SEEDS[0]),
+        "work": f"mini fine-tuned on EWT; {SENTENCES} dev sentences a language drawn by seed; K = {K}; nothing retrained",
+        "methods": {name: row_of(name) for name in METHODS},
+        "orders": {name: row_of(name) for name in ("highest", "oracle")},
+        "default_against": {
+            name: [difference(DEFAULT, name, group) for group in GROUPS] for name in (*RIVALS, "random", "highest")
+        },
+        "best_on_the_languages_chosen_on": best(),
+    }
+    print(f"written to {write('methods', content)}", file=sys.stderr)
+
+
+def row_of(order: str) -> dict[str, Any]:
+    """Everything measured of one method or order, by language and pooled over groups of languages."""
+    found = {language: seeds_of(order, language) for language in TREEBANKS}
+    measured = {language: seeds for language, seeds in found.items() if seeds}
+    if not measured:
+        return {"cells": {}}
+    areas = areas_of(order, measured)
+    return {
+        "cells": measured,
+        "area": {language: summary(areas, (language,)) for language in measured},
+        "pooled": {name: summary(areas, group) for name, group in GROUPS.items() if set(group) <= set(measured)},
+        "regret": {language: value for language in measured if (value := regret_of(order, language)) is not None},
+        **agreement_with_oracle(order, measured),
+        **cost(order, measured),
+    }
+
+
+def cells_of(order: str, language: str, seed: int) -> list[Cell]:
+    """One cell; of `random` the five orders whose mean stands for it."""
+    names = [f"random-{i}" for i in range(RANDOM_ORDERS)] if order == "random" else [order]
+    return [Cell(name, language, seed) for name in names]
+
+
+def seeds_of(order: str, language: str) -> list[int]:
+    return [seed for seed in SEEDS if all(cell.path.is_file() for cell in cells_of(order, language, seed))]
+
+
+def areas_of(order: str, measured: Mapping[str, Sequence[int]]) -> Areas:
+    """Areas as measured and under resampling of sentences, one draw of which serves all orders and seeds of a language."""
+    return {
+        language: (
+            np.array([np.mean([own_area(cell.counts) for cell in cells_of(order, language, seed)]) for seed in seeds]),
+            np.stack([np.mean([drawn(cell) for cell in cells_of(order, language, seed)], axis=0) for seed in seeds], axis=1),
+        )
+        for language, seeds in measured.items()
+    }
+
+
+def own_area(counts: NDArray[np.int64]) -> float:
+    return float(area(metric_from_counts(POS, counts.sum(axis=1))))
+
+
+def drawn(cell: Cell) -> NDArray[np.float64]:
+    """Areas `[draws]`; the draw depends on the language alone."""
+    counts = cell.counts.astype(np.float64)
+    n = counts.shape[1]
+    random = np.random.default_rng((0, list(TREEBANKS).index(cell.language)))
+    weights = random.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
+    return area(metric_from_counts(POS, weights @ counts).T)
+
+
+def pooled_draws(areas: Areas, group: Sequence[str]) -> NDArray[np.float64]:
+    """Means over languages `[draws]`; fine-tunings are drawn once for all languages, as these have them in common."""
+    n_seeds = {areas[language][1].shape[1] for language in group}
+    means = []
+    for size in n_seeds:
+        weights = np.random.default_rng((1, size)).multinomial(size, np.full(size, 1 / size), size=DRAWS) / size
+        means += [(areas[name][1] * weights).sum(axis=1) for name in group if areas[name][1].shape[1] == size]
+    return np.mean(means, axis=0)
+
+
+def summary(areas: Areas, group: Sequence[str]) -> dict[str, float]:
+    interval = percentile_interval(pooled_draws(areas, group))
+    value = float(np.mean([areas[language][0].mean() for language in group]))
+    return {"value": round(value, 4), "low": round(interval.low, 4), "high": round(interval.high, 4)}
+
+
+def difference(one: str, other: str, group_name: str) -> dict[str, Any]:
+    """Area of one order minus that of another on the cells that both have."""
+    group = GROUPS[group_name]
+    common = {language: [s for s in seeds_of(one, language) if s in seeds_of(other, language)] for language in group}
+    if not all(common.values()):
+        return {"group": group_name, "languages": list(group), "missing": [name for name, seeds in common.items() if not seeds]}
+    a, b = areas_of(one, common), areas_of(other, common)
+    gap = {language: (a[language][0] - b[language][0], a[language][1] - b[language][1]) for language in group}
+    return {"group": group_name, "languages": list(group), "cells": common, **summary(gap, group)}
+
+
+def regret_of(order: str, language: str) -> dict[str, Any] | None:
+    """Against the oracle on the same cells; None where no oracle was run."""
+    common = [seed for seed in seeds_of(order, language) if seed in seeds_of("oracle", language)]
+    if not common:
+        return None
+    measured = {language: common}
+    a, b = areas_of("oracle", measured), areas_of(order, measured)
+    gap = {language: (a[language][0] - b[language][0], a[language][1] - b[language][1])}
+    return {"seeds": common, **summary(gap, (language,))}
+
+
+def agreement_with_oracle(order: str, measured: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Kendall's tau-b with the oracle's order (the heads it left are tied), and the share of its lowest 12 and 24 in common."""
+    found: dict[str, Any] = {}
+    if order not in METHODS or order == "random":
+        return found
+    for language, seeds in measured.items():
+        rows = []
+        for seed in seeds:
+            if not oracle_path(language, seed).is_file():
+                continue
+            gone = [HeadId.parse(head) for head in read_json(oracle_path(language, seed))["order"]]
+            scores = read_scores(scores_path(order, language, seed))
+            places = np.full(scores.values.shape, float(K))
+            for place, head in enumerate(gone):
+                places[head.layer, head.head] = place
+            lowest = rank(scores)
+            shares = [len({*lowest[:k]} & {*gone[:k]}) / k for k in (12, 24)]
+            rows.append([float(kendalltau(scores.values.ravel(), places.ravel()).statistic), *shares])
+        if rows:
+            tau, twelve, half = np.mean(rows, axis=0).round(3).tolist()
+            found[language] = {"kendall": tau, "lowest_12": twelve, "lowest_24": half, "seeds": len(rows)}
+    return {"agreement_with_oracle": found} if found else {}
+
+
+def cost(order: str, measured: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Passes over the data; seconds are of the cells, some of which ran beside other work: `method_cost.py` times them alone."""
+    if order not in METHODS:
+        return {}
+    known = [
+        read_scores(path) for name, seeds in measured.items() for s in seeds if (path := scores_path(order, name, s)).is_file()
+    ]
+    if not known:
+        return {}
+    middle = {
+        name: float(np.median([getattr(scores, name) for scores in known])) for name in ("forward_passes", "backward_passes")
+    }
+    settings = [dict(scores.settings) for scores in known] if order == "shapley" else []
+    return {"passes": {name: round(value, 2) for name, value in middle.items()}, **({"runs": settings} if settings else {})}
+
+
+def best() -> list[str]:
+    """Methods by pooled area over the languages that the default is chosen on, best first, those measured there alone."""
+    rows = {name: areas_of(name, own) for name in METHODS if all((own := {x: seeds_of(name, x) for x in FEW_LANGUAGES}).values())}
+    return sorted(rows, key=lambda name: -summary(rows[name], FEW_LANGUAGES)["value"])
+
+
+if __name__ == "__main__":
+    main()
