@@ -145,7 +145,7 @@ def agreement_with_oracle(order: str, measured: Mapping[str, Sequence[int]]) -> 
     for language, seeds in measured.items():
         rows = []
         for seed in seeds:
-            if not oracle_path(language, seed).is_file():
+            if seed not in seeds_of("oracle", language):
                 continue
             gone = [HeadId.parse(head) for head in read_json(oracle_path(language, seed))["order"]]
             scores = read_scores(scores_path(order, language, seed))

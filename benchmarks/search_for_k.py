@@ -37,10 +37,10 @@ from polyhead.ranking import masks_for, rank
 from polyhead.statistics import bootstrap_standard_error
 from polyhead.store import read_json, write_json_atomic
 from polyhead.training import fit
-from polyhead.trial_baselines import always_zero, evenly_spaced, random_choices
-from polyhead.trials import search
+from polyhead.trial_baselines import always_zero, evenly_spaced, random_ks
+from polyhead.trials import regret, search
 
-K, TRAINING_SENTENCES = 12, 4000
+K, TRAINING_SENTENCES, RANDOM_FIVES = 12, 4000, 1000
 FOLDER = WORK / "search"
 ACCURACY = partial(metric_from_counts, POS)
 
@@ -92,26 +92,23 @@ def compared(seed: int) -> dict[str, Any]:
     table = search(
         dev.__getitem__, max_pruned=K, how="screened", screen=lambda: zero["screen"], standard_error=zero["standard_error"]
     )
-    chosen = {
-        "screened": [(len(table.trials), table.chosen)],
+    tables = {
+        "screened": [table],
+        "sweep": [search(dev.__getitem__, max_pruned=K, how="sweep")],
         "always k = 0": [always_zero(dev)],
-        "sweep": [(K + 1, best_of(dev))],
+        "five evenly spaced": [evenly_spaced(dev)],
+        "random fives": [random_ks(dev, seed=draw) for draw in range(RANDOM_FIVES)],
     }
-    chosen |= {"five evenly spaced": [evenly_spaced(dev, n=5)], "random fives": random_choices(dev, n=5, draws=1000, seed=0)}
-    strategies = {}
-    for name, choices in chosen.items():
-        trainings, ks = np.array(choices).T
-        strategies[name] = {
-            "trainings": float(trainings.mean()),
-            "k": int(ks[0]) if len(ks) == 1 else None,
-            "dev_regret": float(np.mean([max(dev.values()) - dev[k] for k in ks])),
-            "test_regret": float(np.mean([max(unseen.values()) - unseen[k] for k in ks])),
+    strategies = {
+        name: {
+            "trainings": float(np.mean([len(own.trials) for own in found])),
+            "k": found[0].chosen if len(found) == 1 else None,
+            "dev_regret": float(np.mean([regret(own, dev) for own in found])),
+            "test_regret": float(np.mean([regret(own, unseen) for own in found])),
         }
+        for name, found in tables.items()
+    }
     return {"dev": dev, "mean_test": unseen, "reason": table.reason, "strategies": strategies}
-
-
-def best_of(dev: dict[int, float]) -> int:
-    return max(dev, key=lambda k: (dev[k], k))
 
 
 def table(seeds: Sequence[int]) -> dict[str, object]:
