@@ -24,6 +24,15 @@ def test_defaults_are_those_of_the_sound_protocol() -> None:
     )
 
 
+def test_a_repair_goes_with_pruning_after_training() -> None:
+    assert SearchSpec().repair == "none"
+    assert SearchSpec(prune="after", repair="refit").repair == "refit"
+    with pytest.raises(SettingError, match="repair = 'means': should be none unless prune is 'after', but prune = 'before'"):
+        SearchSpec(repair="means")
+    with pytest.raises(SettingError, match=r"search: repair = 'refit'.* prune = 'before'$"):
+        spec_from(SearchSpec, {"repair": "refit"}, where="search")
+
+
 def test_learning_rate_follows_the_width_unless_set() -> None:
     assert TrainSpec().rate_for(384) == 3e-4
     assert TrainSpec().rate_for(385) == 5e-5

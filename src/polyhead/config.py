@@ -126,6 +126,7 @@ class SearchSpec:
         min_per_layer: Heads that every layer keeps.
         delta: Points below the best so far at which `sequential` stops.
         prune: Before fine-tuning (as the paper does) or after it (a trial then trains nothing).
+        repair: What a model that was pruned after fine-tuning gets, without training; see `polyhead.repair.repaired`.
         include_zero: False keeps k = 0 for comparison but never chooses it (the paper's best of 1..12).
 
     Raises:
@@ -138,10 +139,13 @@ class SearchSpec:
     min_per_layer: Annotated[int, Field(ge=0)] = 0
     delta: NonNegative = 0.0
     prune: Literal["before", "after"] = "before"
+    repair: Literal["none", "means", "refit"] = "none"
     include_zero: bool = True
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.repair != "none" and self.prune != "after":
+            raise SettingError(f"repair = {self.repair!r}: should be none unless prune is 'after', but prune = {self.prune!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

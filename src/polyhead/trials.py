@@ -9,6 +9,11 @@ from polyhead.config import allowed_loss
 from polyhead.errors import SettingError
 
 SearchHow = Literal["sequential", "sweep", "screened"]
+# What searches are measured against, see `polyhead.trial_baselines`.
+BaselineHow = Literal["zero", "even", "random"]
+
+# Fine-tunings that a screened search may use, k = 0 included.
+MOST_SCREENED = 5
 
 # Points: the second of the two drops that the screening looks for, method `screened`.
 SCREEN_POINTS = 2.0
@@ -32,7 +37,7 @@ class TrialTable:
     Attributes:
         trials: In the order in which the search asked for them, k = 0 first; already known ones included.
         chosen: The k that the objective picks among them.
-        how: The kind of search.
+        how: The kind of search, or of baseline.
         objective: `best` or `within:X`.
         max_pruned: Largest k considered.
         reason: In words, why these k were tried and this one was chosen; with `max_pruned` = 0, that no other was allowed.
@@ -42,7 +47,7 @@ class TrialTable:
 
     trials: tuple[Trial, ...]
     chosen: int
-    how: SearchHow
+    how: SearchHow | BaselineHow
     objective: str
     max_pruned: int
     reason: str
@@ -84,7 +89,10 @@ def search(
     `delta` below the best so far (for `within:X`: more than the larger of `delta` and X), or at max_pruned. `screened` fine-tunes
     at most five: after k = 0 it calls `screen`, and tries the largest k whose masked score is within one standard error of that
     at 0, the largest within 2 points of it, and the midpoints (rounded down) between 0, the smaller and the larger of the two,
-    from small to large; equal ones collapse.
+    from small to large; equal ones collapse. It stops at a trial that lies more than two standard errors below the bar, which
+    is the best score so far for `best` and the score at k = 0 less X for `within:X`: a loss that large is no noise, and more
+    heads would only lose more. If none did, and the last and largest k is the one that the objective would choose, it goes on
+    to the midpoint (rounded up) between that k and max_pruned, again until one is not, five are spent or max_pruned is tried.
 
     Args:
         score_at: Fine-tunes with k heads pruned and returns the development score in points (0..100). Costs one trial.
@@ -118,11 +126,11 @@ def search(
             raise SettingError(
                 "search 'screened' needs the masked scores and their standard error: use 'sequential' without them"
             )
-        plan = _screened(max_pruned, screen, standard_error, screening, include_zero=include_zero)
+        plan = _screened(max_pruned, screen, standard_error, screening, loss, include_zero=include_zero)
     else:
         raise SettingError(f"search {how!r}: expected sequential, sweep or screened")
     trials, tried = _drive(plan, score_at, known or {})
-    chosen, why = _choose(trials, loss, include_zero=include_zero)
+    chosen, why = choose(trials, loss, include_zero=include_zero)
     return TrialTable(
         trials, chosen, how, objective, max_pruned, _reason(max_pruned, tried, why), screening.scores, screening.standard_error
     )
@@ -175,10 +183,11 @@ def _screened(
     screen: Callable[[], Sequence[float]],
     standard_error: float | Callable[[], float],
     screening: _Screening,
+    loss: float | None,
     *,
     include_zero: bool,
 ) -> _Plan:
-    yield 0
+    trials = [Trial(0, (yield 0))]
     masked = tuple(float(score) for score in screen())
     error = float(standard_error() if callable(standard_error) else standard_error)
     if len(masked) != max_pruned + 1 or not all(map(math.isfinite, masked)):
@@ -186,22 +195,44 @@ def _screened(
     if not (math.isfinite(error) and error >= 0):
         raise SettingError(f"standard_error = {error}: should be a number of points, 0 or more")
     screening.scores, screening.standard_error = masked, error
+    queue, why = _candidates(masked, error, include_zero=include_zero)
+    while queue:
+        k = queue.pop(0)
+        trials.append(Trial(k, (yield k)))
+        best = max(trial.score for trial in trials if trial.k or include_zero)
+        bar = best if loss is None else trials[0].score - loss
+        if (below := bar - trials[-1].score) > 2 * error + _ROUNDING:
+            bar_is = "the best so far" if loss is None else "the lowest score allowed"
+            return f"{why}; stopped at k = {k}: {below:.2f} points below {bar_is}, more than two standard errors"
+        if not queue and len(trials) < MOST_SCREENED and choose(trials, loss, include_zero=include_zero)[0] == k < max_pruned:
+            queue = [(k + max_pruned + 1) // 2]
+            why += f"; k = {k} was still the one to choose, so k = {queue[0]} was tried"
+    return why
+
+
+def _candidates(masked: Sequence[float], error: float, *, include_zero: bool) -> tuple[list[int], str]:
+    """What the screening says should be tried besides k = 0, from small to large, and why."""
     within = [
         max(k for k, score in enumerate(masked) if score >= masked[0] - drop - _ROUNDING) for drop in (error, SCREEN_POINTS)
     ]
     low, high = sorted(within)
     candidates = {low // 2, low, (low + high) // 2, high} - {0}
     if not (candidates or include_zero):
-        candidates = {max(range(1, max_pruned + 1), key=lambda k: (masked[k], k))}
-    for k in sorted(candidates):
-        _ = yield k
-    return (
+        candidates = {max(range(1, len(masked)), key=lambda k: (masked[k], k))}
+    return sorted(candidates), (
         f"with heads merely masked in the unpruned model the dev score stays within one standard error ({error:.2f} points) up "
         f"to k = {within[0]} and within {SCREEN_POINTS:g} points up to k = {within[1]}"
     )
 
 
-def _choose(trials: Sequence[Trial], loss: float | None, *, include_zero: bool) -> tuple[int, str]:
+def choose(trials: Sequence[Trial], loss: float | None, *, include_zero: bool = True) -> tuple[int, str]:
+    """The k that an objective picks among trials, the first of which is k = 0, and why.
+
+    Args:
+        trials: In any order from the second one on.
+        loss: Points of k = 0 that may go (`within:X`), or None (`best`); see `config.allowed_loss`.
+        include_zero: Whether k = 0 may be picked where there is another.
+    """
     zero = trials[0].score
     if len(trials) == 1:
         return 0, f"k = 0 is the only one tried ({zero:.2f})"

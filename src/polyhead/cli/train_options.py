@@ -128,6 +128,15 @@ class SearchOptions:
         Literal["before", "after"],
         typer.Option("--prune", metavar="WHEN", help="before or after fine-tuning.", rich_help_panel=_SEARCH),
     ] = "before"
+    repair: Annotated[
+        Literal["none", "means", "refit"],
+        typer.Option(
+            "--repair",
+            metavar="HOW",
+            help="With --prune after, without training: means (mean output into the bias), refit (kept heads rescaled) or none.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "none"
 
 
 def given(options: TrainOptions | SearchOptions) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from polyhead.metrics import metric_from_counts
 from polyhead.progress import Progress
 from polyhead.pruning import prune
 from polyhead.store import Record, RunStore
+from polyhead.studies.cut_after import cut_after, repair_facts
 from polyhead.studies.environment import versions
 from polyhead.studies.figures import Figures, keep_figures, kept_figures
 from polyhead.studies.grid import RunSettings
@@ -84,7 +85,7 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
     """The encoder fine-tuned with the heads of `mask`, now or in an earlier run; costs nothing if it is already there.
 
     Heads are cut before training, or after it from the full fine-tuned model where the search says so (then nothing is
-    trained), or masked while training alone (protocol `paper-released`).
+    trained, and the search may ask for a repair), or masked while training alone (protocol `paper-released`).
     """
     settings = bench.settings
     what = {
@@ -99,6 +100,7 @@ def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
         "pruned": [str(head) for head in mask.pruned],
         "when": _when(bench, mask),
         "select_on": sorted(bench.inputs.selection),
+        **(repair_facts(settings) if _when(bench, mask) == "after" else {}),
     }
     folder = bench.store.folder_of(fingerprint(what))
     record = bench.store.get(folder.name)
@@ -137,10 +139,10 @@ def _when(bench: Bench, mask: HeadMask) -> str:
 
 def _trained(bench: Bench, train: TrainSpec, mask: HeadMask, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The fine-tuned model and the record of its training, which is empty where none was needed."""
-    when = _when(bench, mask)
+    settings, when = bench.settings, _when(bench, mask)
     if when == "after":
-        return prune(load_fitted(bench, fitted(bench, train, bench.present)), mask), {}
-    settings = bench.settings
+        full = load_fitted(bench, fitted(bench, train, bench.present))
+        return cut_after(full, mask, settings, bench.inputs, precision=bench.precision, progress=bench.progress), {}
     model = load_tagger(settings.model, labels=bench.inputs.labels, seed=train.seed, revision=settings.revision)
     if when == "before":
         prune(model, mask)

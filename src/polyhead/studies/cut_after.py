@@ -1,0 +1,44 @@
+"""Pruning after fine-tuning: heads cut out of the fine-tuned model, and what is left repaired if the search asks for it."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from polyhead.batching import Batch, scoring_batches
+from polyhead.devices import Precision
+from polyhead.heads import HeadMask
+from polyhead.progress import Progress
+from polyhead.pruning import prune
+from polyhead.repair import repaired
+from polyhead.studies.grid import RunSettings
+from polyhead.studies.inputs import Inputs
+
+# Training sentences, of all sources together, whose text a repair looks at; their labels are not used, and dev chooses k.
+SENTENCES = 512
+
+
+def cut_after(
+    full: PreTrainedModel, mask: HeadMask, settings: RunSettings, inputs: Inputs, *, precision: Precision, progress: Progress
+) -> PreTrainedModel:
+    """The fine-tuned model without the heads outside `mask`; trains nothing, and without a repair costs nothing."""
+    how = settings.search.repair
+    if how == "none":
+        return prune(full, mask)
+    batches = repair_text(inputs, seed=settings.sample_seed)
+    return repaired(full, mask, batches, how=how, precision=precision, progress=progress)
+
+
+def repair_text(inputs: Inputs, *, seed: int) -> list[Batch]:
+    """Batches of `SENTENCES` training sentences drawn by the seed, or of all if there are no more."""
+    train = inputs.train
+    drawn = set(np.random.default_rng(seed).permutation(train.n_sentences)[:SENTENCES].tolist())
+    some = replace(train, windows=tuple(window for window in train.windows if window.sentence in drawn))
+    return scoring_batches(some, pad_id=inputs.pad_id)
+
+
+def repair_facts(settings: RunSettings) -> dict[str, Any]:
+    """What decides a repaired model's weights beside the full model's and the mask; empty where nothing is repaired."""
+    how = settings.search.repair
+    return {} if how == "none" else {"repair": {"how": how, "sentences": SENTENCES, "seed": settings.sample_seed}}
