@@ -54,10 +54,11 @@ def quality(measured: dict[str, Any]) -> str:
     """Area, regret and agreement with the oracle, best area on the languages that the default was chosen on first."""
     found = measured["methods"] | measured["orders"]
     known = [name for name, row in found.items() if row["cells"]]
-    known.sort(key=lambda name: -found[name].get("pooled", {}).get("chosen on", {"value": 0})["value"])
+    known.sort(key=lambda name: -found[name].get("pooled", {}).get("chosen on", found[name]["area"]["en"])["value"])
     rows = [
         [
             f"`{name}`" if name in METHODS else f"({name})",
+            _with_interval(found[name]["area"].get("en")),
             *(_with_interval(found[name].get("pooled", {}).get(group)) for group in ("chosen on", "confirmed on", "all")),
             _with_interval(found[name].get("regret", {}).get("en")),
             _agreement(found[name].get("agreement_with_oracle", {}).get("en")),
@@ -67,6 +68,7 @@ def quality(measured: dict[str, Any]) -> str:
     ]
     names = [
         "order",
+        "area: en",
         "area: en ar zh",
         "area: the other six",
         "area: all nine",
