@@ -33,13 +33,14 @@ def refit(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> Model:
-    """`pruned`, changed in place: one factor a head and a new bias bring each layer's attention output near that of `full`.
+    """`pruned`, changed in place: one factor a head and a new bias a layer bring what goes through it near that in `full`.
 
-    From the lowest layer that lost a head upwards, with u_h what head h adds to the attention output in the pruned model, whose
-    lower layers are repaired by then, and y the attention output of the full model at the same positions: the factors g and
-    the bias b minimise Σ |y − b − Σ_h g_h u_h|² over all positions that are not padding, special tokens included, and are folded
-    into the output projection. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead head stays as it is and two equal
-    heads share alike. A layer without heads gets the mean of y. The factors have no bounds.
+    From the lowest layer that lost a head upwards, with x' the layer's input and u_h what its head h adds to it in the pruned
+    model, whose lower layers are repaired by then, and x and y the layer's input and attention output in the full model at the
+    same positions: the factors g and the bias b minimise Σ |x + y − x' − b − Σ_h g_h u_h|² over all positions that are not
+    padding, special tokens included, and are folded into the output projection. With x and x' in it a layer also makes up for
+    what lower ones could not. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead head stays as it is and two equal
+    heads share alike. A layer without heads gets the bias alone. The factors have no bounds.
 
     Costs at most two forward passes of each model, and memory for two hidden states of the whole text. No labels are needed.
     The full model, modes, `requires_grad` and hooks are left as they were; an interruption leaves the lower layers refitted.
@@ -93,7 +94,7 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Moments:
-    """Over `n` positions, float64 on the CPU: sums of z and y side by side, and of the products of z with both."""
+    """Over `n` positions, float64 on the CPU: sums of z and of what is wanted side by side, and of z times both."""
 
     n: int
     sums: Tensor  # [columns + width]
@@ -159,15 +160,18 @@ def _measure(
     precision: Precision,
     watch: Progress,
 ) -> tuple[_Moments, list[_Call]]:
-    """The moments of a layer's heads in the pruned model and its output in the full one, and the full one's next calls."""
+    """Moments of a layer's heads in the pruned model and of what attention should add there, and the full model's next calls."""
     n, sums, products = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     calls = []
     for own, other in zip(ours, theirs, strict=True):
         z, _, _ = _through(site, own, precision)
         _, y, call = _through(whole, other, precision)
         calls.append(call)
-        wide, both = z.cpu().double(), torch.cat((z.cpu().double(), y.cpu().double()), dim=1)  # MPS has no float64
-        n, sums, products = n + len(both), sums + both.sum(0), products + wide.T @ both
+        tokens = own.batch.attention_mask.bool()
+        # moved before it is widened: not every device has float64
+        heads, out, was, now = (part.cpu().double() for part in (z, y, other.hidden[tokens], own.hidden[tokens]))
+        both = torch.cat((heads, was + out - now), dim=1)
+        n, sums, products = n + len(both), sums + both.sum(0), products + heads.T @ both
         watch.advance(1)
     return _Moments(n, sums, products), calls
 

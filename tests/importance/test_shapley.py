@@ -16,7 +16,7 @@ from polyhead.batching import Batch, scoring_batches
 from polyhead.errors import SettingError
 from polyhead.heads import HeadMask
 from polyhead.importance.shapley import shapley
-from polyhead.importance.shapley_walks import expected_cost, walk
+from polyhead.importance.shapley_walks import Order, expected_cost, walk
 from polyhead.progress import Silent
 from polyhead.pruning import prune
 
@@ -174,6 +174,22 @@ def test_a_stopped_call_goes_on_and_ends_with_the_same_bits(tmp_path: Path, afte
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     assert found.settings == expected.settings
     assert found.forward_passes == expected.forward_passes
+
+
+def test_each_order_is_walked_together_with_its_reverse(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[Order] = []
+
+    def noted(model: PreTrainedModel, batch: Batch, order: Order, *args: Any, **settings: Any) -> Any:
+        orders.append(order)
+        return walk(model, batch, order, *args, **settings)
+
+    monkeypatch.setattr("polyhead.importance.shapley.walk", noted)
+    shapley(five_heads(), batches(), max_rounds=2)
+    assert len(orders) == 2 * 3 * 2
+    for there, back in zip(orders[::2], orders[1::2], strict=True):
+        assert there.layers.tolist() == back.layers.tolist()[::-1]
+        assert there.heads.tolist() == back.heads.tolist()[::-1]
+    assert len({str((order.layers, order.heads)) for order in orders}) == len(orders)
 
 
 def test_a_kept_file_goes_on_under_other_limits_but_not_for_another_seed(tmp_path: Path) -> None:
