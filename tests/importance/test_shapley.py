@@ -6,27 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conformance.scoring_case import DEAD, model_with_dead_head, tiny_encoded
-from conformance.tiny import MASKS, PAD, tiny_model
-from importance.test_shapley_walks import FIVE, exact
+from conformance.scoring_case import DEAD, model_with_dead_head
+from conformance.tiny import MASKS, tiny_model
+from importance.shapley_case import FIVE, exact, five_heads, tiny_batches
 from transformers import PreTrainedModel
 
 from polyhead.architectures import attention_sites
-from polyhead.batching import Batch, scoring_batches
+from polyhead.batching import Batch
 from polyhead.errors import SettingError
 from polyhead.heads import HeadMask
 from polyhead.importance.shapley import shapley
 from polyhead.importance.shapley_walks import Order, expected_cost, walk
 from polyhead.progress import Silent
 from polyhead.pruning import prune
-
-
-def batches(budget: int = 40) -> list[Batch]:
-    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=budget)
-
-
-def five_heads() -> PreTrainedModel:
-    return prune(tiny_model("bert", dtype=torch.float64), FIVE)
 
 
 @pytest.fixture
@@ -36,7 +28,7 @@ def never_settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("never_settled")
 def test_the_estimate_is_near_the_value_by_enumeration_and_its_intervals_say_how_near() -> None:
-    model, given, rounds, seeds = five_heads(), batches(), 4, 5
+    model, given, rounds, seeds = five_heads(), tiny_batches(), 4, 5
     expected = (sum((exact(model, batch) for batch in given), np.zeros((3, 4))) / 6)[FIVE.keep]
     estimates, inside = [], []
     for seed in range(seeds):
@@ -57,7 +49,7 @@ def test_the_estimate_is_near_the_value_by_enumeration_and_its_intervals_say_how
 @pytest.mark.parametrize("mask", ["nothing", "uneven", "zero-head-layer"])
 def test_the_values_add_up_to_what_all_heads_give_together(mask: str) -> None:
     model = prune(tiny_model("distilbert", dtype=torch.float64), MASKS[mask])
-    scores = shapley(model, batches(), max_rounds=2)
+    scores = shapley(model, tiny_batches(), max_rounds=2)
     v_all, v_none = (scores.settings[name] for name in ("v_all", "v_none"))
     assert isinstance(v_all, float)
     assert isinstance(v_none, float)
@@ -67,7 +59,7 @@ def test_the_values_add_up_to_what_all_heads_give_together(mask: str) -> None:
 
 def test_truncation_leaves_tails_out_and_saves_passes() -> None:
     model = five_heads()
-    whole, cut = (shapley(model, batches(), max_rounds=2, truncation=share) for share in (0.0, 0.5))
+    whole, cut = (shapley(model, tiny_batches(), max_rounds=2, truncation=share) for share in (0.0, 0.5))
     assert cut.forward_passes < whole.forward_passes
     assert cut.settings["truncation"] == 0.5
     for name in ("v_all", "v_none"):
@@ -78,7 +70,7 @@ def test_truncation_leaves_tails_out_and_saves_passes() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_dead_head_gives_exactly_nothing(precision: Any) -> None:
-    scores = shapley(model_with_dead_head("bert").float(), batches(), max_rounds=2, precision=precision)
+    scores = shapley(model_with_dead_head("bert").float(), tiny_batches(), max_rounds=2, precision=precision)
     place = (DEAD.layer, DEAD.head)
     assert scores.low is not None
     assert scores.high is not None
@@ -90,7 +82,7 @@ def test_seeds_and_batches_decide_the_orders() -> None:
     model = five_heads()
     one, same, other, cut = (
         shapley(model, given, seed=seed, max_rounds=2).values[FIVE.keep]
-        for seed, given in ((1, batches()), (1, batches()), (2, batches()), (1, batches(1)))
+        for seed, given in ((1, tiny_batches()), (1, tiny_batches()), (2, tiny_batches()), (1, tiny_batches(1)))
     )
     assert np.array_equal(one, same)
     assert not np.allclose(one, other, rtol=1e-3)
@@ -99,7 +91,7 @@ def test_seeds_and_batches_decide_the_orders() -> None:
 
 def test_it_stops_when_the_lowest_are_settled_or_at_a_limit() -> None:
     model = five_heads()
-    easy = shapley(model, batches(), n_lowest=1)
+    easy = shapley(model, tiny_batches(), n_lowest=1)
     assert easy.settings["settled"] is True
     assert isinstance(easy.settings["epsilon"], float)
     assert easy.settings["epsilon"] <= 0.02
@@ -107,13 +99,13 @@ def test_it_stops_when_the_lowest_are_settled_or_at_a_limit() -> None:
     assert isinstance(rounds, int)
     assert rounds >= 3
     for n_lowest, used in ((1, 1), (4, 4), (12, 4)):
-        short = shapley(model, batches(), n_lowest=n_lowest, max_rounds=2)
+        short = shapley(model, tiny_batches(), n_lowest=n_lowest, max_rounds=2)
         assert (short.settings["settled"], short.settings["rounds"], short.settings["n_lowest"]) == (False, 2, used)
 
 
 @pytest.mark.usefixtures("never_settled")
 def test_no_round_is_begun_that_would_cost_too_much_but_two_are_always_made() -> None:
-    model, given = five_heads(), batches(200)
+    model, given = five_heads(), tiny_batches(200)
     rounds = 2 * expected_cost(FIVE)
     for limit, expected in ((2 + 1.1 * rounds, 2), (2 + 3.4 * rounds, 3), (2 + 4.4 * rounds, 4)):
         scores = shapley(model, given, max_passes=limit, n_lowest=4)
@@ -124,7 +116,7 @@ def test_no_round_is_begun_that_would_cost_too_much_but_two_are_always_made() ->
 
 
 def test_passes_and_sentence_passes_are_those_made() -> None:
-    model, given = tiny_model("bert"), batches()
+    model, given = tiny_model("bert"), tiny_batches()
     shapes: list[tuple[int, ...]] = []
     for site in attention_sites(model):
         site.output.register_forward_hook(lambda m, args, z: shapes.append(tuple(z.shape[:2])))
@@ -148,13 +140,13 @@ class Stops(Silent):
 
 def stopped(keep: Path, after: int, **settings: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
-        shapley(five_heads().float(), batches(), keep=keep, progress=Stops(after), **settings)
+        shapley(five_heads().float(), tiny_batches(), keep=keep, progress=Stops(after), **settings)
     assert keep.exists()
 
 
 @pytest.mark.parametrize("after", [4, 5, 6, 7, 11])
 def test_a_stopped_call_goes_on_and_ends_with_the_same_bits(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, keep, given = five_heads().float(), tmp_path / "kept", batches()
+    model, keep, given = five_heads().float(), tmp_path / "kept", tiny_batches()
     assert len(given) == 3
     expected = shapley(model, given, max_rounds=3, n_lowest=4)
     stopped(keep, after, max_rounds=3, n_lowest=4)
@@ -184,22 +176,23 @@ def test_each_order_is_walked_together_with_its_reverse(monkeypatch: pytest.Monk
         return walk(model, batch, order, *args, **settings)
 
     monkeypatch.setattr("polyhead.importance.shapley.walk", noted)
-    shapley(five_heads(), batches(), max_rounds=2)
+    shapley(five_heads(), tiny_batches(), max_rounds=2)
     assert len(orders) == 2 * 3 * 2
     for there, back in zip(orders[::2], orders[1::2], strict=True):
         assert there.layers.tolist() == back.layers.tolist()[::-1]
         assert there.heads.tolist() == back.heads.tolist()[::-1]
-    assert len({str((order.layers, order.heads)) for order in orders}) == len(orders)
+    # of so few heads two orders may be the same by chance
+    assert len({str((order.layers, order.heads)) for order in orders}) > 8
 
 
 def test_a_kept_file_goes_on_under_other_limits_but_not_for_another_seed(tmp_path: Path) -> None:
     model, keep = five_heads().float(), tmp_path / "kept"
     stopped(keep, 10, max_rounds=3, n_lowest=4)
-    expected, other = (shapley(model, batches(), max_rounds=4, n_lowest=3, seed=seed).values for seed in (42, 7))
+    expected, other = (shapley(model, tiny_batches(), max_rounds=4, n_lowest=3, seed=seed).values for seed in (42, 7))
     kept = keep.read_bytes()
-    np.testing.assert_array_equal(shapley(model, batches(), max_rounds=4, n_lowest=3, keep=keep).values, expected)
+    np.testing.assert_array_equal(shapley(model, tiny_batches(), max_rounds=4, n_lowest=3, keep=keep).values, expected)
     keep.write_bytes(kept)
-    np.testing.assert_array_equal(shapley(model, batches(), max_rounds=4, n_lowest=3, keep=keep, seed=7).values, other)
+    np.testing.assert_array_equal(shapley(model, tiny_batches(), max_rounds=4, n_lowest=3, keep=keep, seed=7).values, other)
 
 
 @pytest.mark.parametrize(
@@ -214,16 +207,16 @@ def test_a_kept_file_goes_on_under_other_limits_but_not_for_another_seed(tmp_pat
 )
 def test_settings_out_of_range_are_refused(settings: Any, message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        shapley(tiny_model("bert"), batches(), **settings)
+        shapley(tiny_model("bert"), tiny_batches(), **settings)
 
 
 def test_a_model_with_one_head_or_none() -> None:
     one = prune(tiny_model("bert", dtype=torch.float64), HeadMask([[0] * 4, [0, 0, 1, 0], [0] * 4]))
-    scores = shapley(one, batches())
+    scores = shapley(one, tiny_batches())
     assert scores.settings["settled"] is True
     assert scores.values[1, 2] == pytest.approx(scores.settings["v_all"] - scores.settings["v_none"], rel=1e-9)  # type: ignore[operator]
     assert scores.forward_passes == 2
-    none = shapley(prune(tiny_model("bert"), MASKS["everything"]), batches())
+    none = shapley(prune(tiny_model("bert"), MASKS["everything"]), tiny_batches())
     assert np.isnan(none.values).all()
     with pytest.raises(SettingError, match="no sentence has a labelled word"):
         shapley(one, [])

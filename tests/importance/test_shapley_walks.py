@@ -7,30 +7,18 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, PAD, tiny_model
+from conformance.tiny import MASKS, tiny_model
+from importance.shapley_case import FIVE, HEADS, exact, five_heads, losses_of_set, tiny_batches
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from polyhead.architectures import attention_sites, head_mask
-from polyhead.batching import Batch, scoring_batches
+from polyhead.batching import Batch
 from polyhead.gates import gated
 from polyhead.heads import HeadMask
 from polyhead.importance.scoring import scoring_mode, sentence_losses
 from polyhead.importance.shapley_walks import Order, expected_cost, find_ends, random_order, walk
 from polyhead.pruning import prune
-
-FIVE = HeadMask([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 0, 1]])
-HEADS = [(head.layer, head.head) for head in FIVE.kept]
-
-
-def batches() -> list[Batch]:
-    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
-
-
-def losses_of_set(model: PreTrainedModel, batch: Batch, keep: NDArray[np.bool_]) -> NDArray[np.float64]:
-    with torch.no_grad(), gated(model, HeadMask(keep)):
-        return sentence_losses(model, batch, "fp32")[0].double().numpy()
 
 
 def run(model: PreTrainedModel, batch: Batch, order: Order, truncation: float = 0.0) -> tuple[NDArray[np.float64], float]:
@@ -77,7 +65,7 @@ def test_each_sentence_has_every_order_equally_often_and_not_that_of_its_neighbo
 
 def test_a_walk_records_what_every_step_did_to_each_sentence() -> None:
     model, present = prune(tiny_model("bert", dtype=torch.float64), MASKS["uneven"]), MASKS["uneven"]
-    for batch in batches():
+    for batch in tiny_batches():
         order = random_order(present, len(batch.sentences), np.random.default_rng(3))
         expected = np.zeros((3, 4))
         for sentence in range(len(batch.sentences)):
@@ -93,7 +81,7 @@ def test_a_walk_records_what_every_step_did_to_each_sentence() -> None:
 
 
 def test_the_mean_over_all_permutations_is_the_shapley_value() -> None:
-    model, batch = prune(tiny_model("bert", dtype=torch.float64), FIVE), batches()[0]
+    model, batch = five_heads(), tiny_batches()[0]
     total = np.zeros((3, 4))
     permutations = list(itertools.permutations(HEADS))
     with scoring_mode(model, "fp32"), torch.inference_mode():
@@ -103,26 +91,8 @@ def test_the_mean_over_all_permutations_is_the_shapley_value() -> None:
     np.testing.assert_allclose(total / len(permutations), exact(model, batch), rtol=1e-9, atol=1e-13)
 
 
-def exact(model: PreTrainedModel, batch: Batch) -> NDArray[np.float64]:
-    """Shapley values by enumeration of all sets, summed over the batch's sentences."""
-    worth = {}
-    for bits in itertools.product((False, True), repeat=len(HEADS)):
-        keep = np.zeros((3, 4), dtype=np.bool_)
-        for head, on in zip(HEADS, bits, strict=True):
-            keep[head] = on
-        worth[bits] = -losses_of_set(model, batch, keep).sum()
-    values = np.zeros((3, 4))
-    for place, head in enumerate(HEADS):
-        for bits in worth:
-            if not bits[place]:
-                with_head = (*bits[:place], True, *bits[place + 1 :])
-                weight = math.factorial(sum(bits)) * math.factorial(len(HEADS) - sum(bits) - 1) / math.factorial(len(HEADS))
-                values[head] += weight * (worth[with_head] - worth[bits])
-    return values
-
-
 def test_a_truncated_walk_ends_where_nothing_is_left_to_lose() -> None:
-    model, batch = tiny_model("bert", dtype=torch.float64), batches()[0]
+    model, batch = tiny_model("bert", dtype=torch.float64), tiny_batches()[0]
     order = random_order(HeadMask.full(3, 4), len(batch.sentences), np.random.default_rng(0))
     with scoring_mode(model, "fp32"), torch.inference_mode():
         ends = find_ends(model, batch, "fp32")
@@ -146,7 +116,7 @@ def test_a_truncated_walk_ends_where_nothing_is_left_to_lose() -> None:
 
 
 def test_the_cost_told_is_what_runs_and_its_mean_is_as_expected() -> None:
-    model, batch = prune(tiny_model("bert"), FIVE), batches()[0]
+    model, batch = prune(tiny_model("bert"), FIVE), tiny_batches()[0]
     runs: list[int] = []
     with scoring_mode(model, "fp32"), torch.inference_mode():
         ends = find_ends(model, batch, "fp32")
@@ -166,7 +136,7 @@ def test_the_cost_told_is_what_runs_and_its_mean_is_as_expected() -> None:
 @pytest.mark.parametrize("n_heads", [0, 1])
 def test_with_no_or_one_head_the_ends_say_it_all(n_heads: int) -> None:
     mask = HeadMask([[0] * 4, [0, 0, n_heads, 0], [0] * 4])
-    model, batch = prune(tiny_model("bert", dtype=torch.float64), mask), batches()[0]
+    model, batch = prune(tiny_model("bert", dtype=torch.float64), mask), tiny_batches()[0]
     found, cost = run(model, batch, random_order(mask, len(batch.sentences), np.random.default_rng(0)))
     difference = losses_of_set(model, batch, np.zeros_like(mask.keep)) - losses_of_set(model, batch, mask.keep)
     assert cost == 0
