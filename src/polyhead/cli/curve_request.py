@@ -7,11 +7,15 @@ from typing import Annotated, Literal
 import typer
 
 from polyhead.cli.options import (
+    CorpusOption,
     Files,
     JsonOption,
+    LanguageOption,
+    LimitOption,
     Machine,
     ModelArgument,
     NormaliseOption,
+    OneDataOption,
     Reading,
     RevisionOption,
     SeedOption,
@@ -29,21 +33,19 @@ class CurveRequest:
 
     model: ModelArgument
     task: TaskOption
-    data: Annotated[
-        Path, typer.Option("--data", metavar="PATH", help="A labelled file; or, with --corpus, the folder where corpora lie.")
-    ]
+    data: OneDataOption
     scores: Annotated[
         list[Path],
         typer.Option(
             "--scores", metavar="FILE...", help="One or more files of scores, .tsv or .json; each an order.", show_default=False
         ),
     ]
-    corpus: Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")] = None
+    corpus: CorpusOption = None
     split: Annotated[
         Literal["train", "dev", "test"],
         typer.Option("--split", metavar="NAME", help="Of the corpus: train, dev or test. Choose between orders on dev."),
     ] = "dev"
-    language: Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")] = "und"
+    language: LanguageOption = "und"
     max_pruned: Annotated[
         int | None, typer.Option("--max-pruned", min=1, metavar="K", help="Largest k; half of the model's heads unless given.")
     ] = None
@@ -56,7 +58,7 @@ class CurveRequest:
             "--oracle", metavar="", help="Also the greedy oracle and every order's regret; thousands of passes: use --limit."
         ),
     ] = False
-    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")] = None
+    limit: LimitOption = None
     normalise: NormaliseOption = "none"
     reading: Reading
     seed: SeedOption = 42

@@ -1,19 +1,24 @@
 """What `polyhead doctor` is asked to do; each field is an option, the docstring the help."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from polyhead.cli.options import (
+    CorpusOption,
     Files,
     JsonOption,
+    LanguageOption,
+    LowestOption,
     Machine,
+    MaxPassesOption,
     ModelArgument,
+    OneDataOption,
     Reading,
     RevisionOption,
     SeedOption,
+    SplitOption,
     TaskOption,
 )
 
@@ -28,25 +33,15 @@ class DoctorRequest:
 
     model: ModelArgument
     task: TaskOption
-    data: Annotated[
-        Path, typer.Option("--data", metavar="PATH", help="A labelled file; or, with --corpus, the folder where corpora lie.")
-    ]
-    corpus: Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")] = None
-    split: Annotated[
-        Literal["train", "dev"],
-        typer.Option("--split", metavar="NAME", help="Of the corpus: train or dev; scores never see a test split."),
-    ] = "dev"
-    language: Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")] = "und"
+    data: OneDataOption
+    corpus: CorpusOption = None
+    split: SplitOption = "dev"
+    language: LanguageOption = "und"
     method: Annotated[str, typer.Option("--method", metavar="NAME", help="The scores to check; see polyhead methods.")] = (
         "gradient"
     )
-    n_lowest: Annotated[
-        int,
-        typer.Option("--n-lowest", min=1, metavar="K", help="Heads you mean to prune: shapley settles these, l0 closes as many."),
-    ] = 12
-    max_passes: Annotated[
-        float | None, typer.Option("--max-passes", min=1, metavar="N", help="Forward passes over the data that shapley may take.")
-    ] = None
+    n_lowest: LowestOption = 12
+    max_passes: MaxPassesOption = None
     limit: Annotated[
         int, typer.Option("--limit", min=1, metavar="N", help="Sentences in the seeded sample that is checked on.")
     ] = 16

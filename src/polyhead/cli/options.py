@@ -15,6 +15,23 @@ DataOption = Annotated[
     Path | None,
     typer.Option("--data", metavar="FOLDER", help="Where corpora named ud/en_ewt and so on lie.", show_default=False),
 ]
+OneDataOption = Annotated[
+    Path, typer.Option("--data", metavar="PATH", help="A labelled file; or, with --corpus, the folder where corpora lie.")
+]
+CorpusOption = Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")]
+SplitOption = Annotated[
+    Literal["train", "dev"],
+    typer.Option("--split", metavar="NAME", help="Of the corpus: train or dev; scores never see a test split."),
+]
+LanguageOption = Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")]
+LowestOption = Annotated[
+    int,
+    typer.Option("--n-lowest", min=1, metavar="K", help="Heads you mean to prune: shapley settles these, l0 closes as many."),
+]
+MaxPassesOption = Annotated[
+    float | None, typer.Option("--max-passes", min=1, metavar="N", help="Forward passes over the data that shapley may take.")
+]
 TargetOption = Annotated[
     list[str],
     typer.Option(

@@ -8,16 +8,23 @@ import typer
 
 from polyhead.cli.options import (
     ColumnsOption,
+    CorpusOption,
     DataOption,
     Files,
     JsonOption,
+    LanguageOption,
+    LimitOption,
+    LowestOption,
     Machine,
+    MaxPassesOption,
     ModelArgument,
     NormaliseOption,
+    OneDataOption,
     Reading,
     RevisionOption,
     SchemeOption,
     SeedOption,
+    SplitOption,
     TargetOption,
     TaskOption,
 )
@@ -29,24 +36,14 @@ class RankRequest:
 
     model: ModelArgument
     task: TaskOption
-    data: Annotated[
-        Path, typer.Option("--data", metavar="PATH", help="A labelled file; or, with --corpus, the folder where corpora lie.")
-    ]
-    corpus: Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")] = None
-    split: Annotated[
-        Literal["train", "dev"],
-        typer.Option("--split", metavar="NAME", help="Of the corpus: train or dev; scores never see a test split."),
-    ] = "dev"
-    language: Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")] = "und"
+    data: OneDataOption
+    corpus: CorpusOption = None
+    split: SplitOption = "dev"
+    language: LanguageOption = "und"
     method: Annotated[str, typer.Option("--method", metavar="NAME", help="See polyhead methods.")] = "gradient"
-    n_lowest: Annotated[
-        int,
-        typer.Option("--n-lowest", min=1, metavar="K", help="Heads you mean to prune: shapley settles these, l0 closes as many."),
-    ] = 12
-    max_passes: Annotated[
-        float | None, typer.Option("--max-passes", min=1, metavar="N", help="Forward passes over the data that shapley may take.")
-    ] = None
-    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")] = None
+    n_lowest: LowestOption = 12
+    max_passes: MaxPassesOption = None
+    limit: LimitOption = None
     normalise: NormaliseOption = "none"
     reading: Reading
     seed: SeedOption = 42
