@@ -24,6 +24,7 @@ from polyhead.pruning import prune
 
 families = pytest.mark.parametrize("family", ARCHITECTURES)
 methods = pytest.mark.parametrize("method", METHODS)
+SHORT: dict[str, Any] = {"n_lowest": 3, "max_passes": 40}  # two rounds of shapley
 
 
 def batches_of(encoded: Encoded, budget: int = 40) -> list[Batch]:
@@ -31,7 +32,7 @@ def batches_of(encoded: Encoded, budget: int = 40) -> list[Batch]:
 
 
 def values(method: str, model: PreTrainedModel, batches: list[Batch]) -> NDArray[np.float64]:
-    return score_heads(method, model, batches, seed=1, precision="fp32").values
+    return score_heads(method, model, batches, seed=1, precision="fp32", **SHORT).values
 
 
 @families
@@ -104,7 +105,7 @@ def test_the_model_is_left_as_it_was_found(method: str, precision: str, stopped:
     modes = [module.training for module in model.modules()]
     batches = batches_of(tiny_encoded())
     try:
-        score_heads(method, model, batches, precision=precision, progress=Stops() if stopped else None)  # type: ignore[arg-type]
+        score_heads(method, model, batches, precision=precision, progress=Stops() if stopped else None, **SHORT)  # type: ignore[arg-type]
     except KeyboardInterrupt:
         assert stopped
     else:
@@ -159,8 +160,8 @@ def test_nothing_becomes_float64_on_the_device(method: str) -> None:
     with NoFloat64():
         with pytest.raises(TypeError):
             model.classifier.weight.double().cpu()
-        found = score_heads(method, model, batches, precision="fp32").values
-    np.testing.assert_array_equal(found, score_heads(method, model, batches, precision="fp32").values)
+        found = score_heads(method, model, batches, precision="fp32", **SHORT).values
+    np.testing.assert_array_equal(found, score_heads(method, model, batches, precision="fp32", **SHORT).values)
 
 
 @methods
@@ -178,7 +179,7 @@ def test_passes_are_told(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.autograd, "grad", counted_grad)
     handles = [site.output.register_forward_hook(counted_forward) for site in attention_sites(model)]
-    scores = score_heads(method, model, batches)
+    scores = score_heads(method, model, batches, **SHORT)
     for handle in handles:
         handle.remove()
     told = {"forward": scores.forward_passes, "backward": scores.backward_passes}
