@@ -3,8 +3,7 @@
     python benchmarks/method_table.py    # seconds; writes results/methods.json
 
 Area: mean accuracy with the lowest k = 0..24 of 48 heads ablated, over that with all heads. Regret: area of the greedy oracle
-minus that of the method, same sentences, same fine-tunings. Intervals are 95 % bootstrap intervals over fine-tunings (where a
-cell has three) and, inside, over sentences; differences are paired.
+minus that of the method, same sentences, same fine-tunings. Intervals are those of `area_intervals.py`; differences are paired.
 """
 
 import sys
@@ -12,26 +11,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from area_intervals import Areas, areas_of, minus, summary
 from environment import environment, write
-from fine_tuned import POS, SEEDS, SENTENCES, TREEBANKS
+from fine_tuned import SEEDS, SENTENCES, TREEBANKS
 from method_cells import DEFAULT, FEW_LANGUAGES, RANDOM_ORDERS, Cell, K, oracle_path, scores_path
-from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from polyhead.curves import area
 from polyhead.head_files import read_scores
 from polyhead.heads import HeadId
 from polyhead.importance.methods import METHODS
-from polyhead.metrics import metric_from_counts
 from polyhead.ranking import rank
-from polyhead.statistics import percentile_interval
 from polyhead.store import read_json
 
-DRAWS = 1000
 OTHER_LANGUAGES = tuple(language for language in TREEBANKS if language not in FEW_LANGUAGES)
 GROUPS = {"chosen on": FEW_LANGUAGES, "confirmed on": OTHER_LANGUAGES, "all": tuple(TREEBANKS)}
 RIVALS = ("weight-gradient-released", "gradient-batch", "magnitude")
-Areas = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]  # by language: [seeds], [draws, seeds]
 
 
 def main() -> None:
@@ -54,11 +48,11 @@ def row_of(order: str) -> dict[str, Any]:
     measured = {language: seeds for language, seeds in found.items() if seeds}
     if not measured:
         return {"cells": {}}
-    areas = areas_of(order, measured)
+    found_areas = areas(order, measured)
     return {
         "cells": measured,
-        "area": {language: summary(areas, (language,)) for language in measured},
-        "pooled": {name: summary(areas, group) for name, group in GROUPS.items() if set(group) <= set(measured)},
+        "area": {language: summary(found_areas, (language,)) for language in measured},
+        "pooled": {name: summary(found_areas, group) for name, group in GROUPS.items() if set(group) <= set(measured)},
         "regret": {language: value for language in measured if (value := regret_of(order, language)) is not None},
         **agreement_with_oracle(order, measured),
         **cost(order, measured),
@@ -75,44 +69,14 @@ def seeds_of(order: str, language: str) -> list[int]:
     return [seed for seed in SEEDS if all(cell.path.is_file() for cell in cells_of(order, language, seed))]
 
 
-def areas_of(order: str, measured: Mapping[str, Sequence[int]]) -> Areas:
-    """Areas as measured and under resampling of sentences, one draw of which serves all orders and seeds of a language."""
-    return {
-        language: (
-            np.array([np.mean([own_area(cell.counts) for cell in cells_of(order, language, seed)]) for seed in seeds]),
-            np.stack([np.mean([drawn(cell) for cell in cells_of(order, language, seed)], axis=0) for seed in seeds], axis=1),
-        )
-        for language, seeds in measured.items()
-    }
-
-
-def own_area(counts: NDArray[np.int64]) -> float:
-    return float(area(metric_from_counts(POS, counts.sum(axis=1))))
-
-
-def drawn(cell: Cell) -> NDArray[np.float64]:
-    """Areas `[draws]`; the draw depends on the language alone."""
-    counts = cell.counts.astype(np.float64)
-    n = counts.shape[1]
-    random = np.random.default_rng((0, list(TREEBANKS).index(cell.language)))
-    weights = random.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
-    return area(metric_from_counts(POS, weights @ counts).T)
-
-
-def pooled_draws(areas: Areas, group: Sequence[str]) -> NDArray[np.float64]:
-    """Means over languages `[draws]`; fine-tunings are drawn once for all languages, as these have them in common."""
-    n_seeds = {areas[language][1].shape[1] for language in group}
-    means = []
-    for size in n_seeds:
-        weights = np.random.default_rng((1, size)).multinomial(size, np.full(size, 1 / size), size=DRAWS) / size
-        means += [(areas[name][1] * weights).sum(axis=1) for name in group if areas[name][1].shape[1] == size]
-    return np.mean(means, axis=0)
-
-
-def summary(areas: Areas, group: Sequence[str]) -> dict[str, float]:
-    interval = percentile_interval(pooled_draws(areas, group))
-    value = float(np.mean([areas[language][0].mean() for language in group]))
-    return {"value": round(value, 4), "low": round(interval.low, 4), "high": round(interval.high, 4)}
+def areas(order: str, measured: Mapping[str, Sequence[int]]) -> Areas:
+    """Areas of the cells of one order, by language and fine-tuning."""
+    return areas_of(
+        {
+            language: [[cell.counts for cell in cells_of(order, language, seed)] for seed in seeds]
+            for language, seeds in measured.items()
+        }
+    )
 
 
 def difference(one: str, other: str, group_name: str) -> dict[str, Any]:
@@ -121,8 +85,7 @@ def difference(one: str, other: str, group_name: str) -> dict[str, Any]:
     common = {language: [s for s in seeds_of(one, language) if s in seeds_of(other, language)] for language in group}
     if not all(common.values()):
         return {"group": group_name, "languages": list(group), "missing": [name for name, seeds in common.items() if not seeds]}
-    a, b = areas_of(one, common), areas_of(other, common)
-    gap = {language: (a[language][0] - b[language][0], a[language][1] - b[language][1]) for language in group}
+    gap = minus(areas(one, common), areas(other, common))
     return {"group": group_name, "languages": list(group), "cells": common, **summary(gap, group)}
 
 
@@ -132,8 +95,7 @@ def regret_of(order: str, language: str) -> dict[str, Any] | None:
     if not common:
         return None
     measured = {language: common}
-    a, b = areas_of("oracle", measured), areas_of(order, measured)
-    gap = {language: (a[language][0] - b[language][0], a[language][1] - b[language][1])}
+    gap = minus(areas("oracle", measured), areas(order, measured))
     return {"seeds": common, **summary(gap, (language,))}
 
 
@@ -179,7 +141,7 @@ def cost(order: str, measured: Mapping[str, Sequence[int]]) -> dict[str, Any]:
 
 def best() -> list[str]:
     """Methods by pooled area over the languages that the default is chosen on, best first, those measured there alone."""
-    rows = {name: areas_of(name, own) for name in METHODS if all((own := {x: seeds_of(name, x) for x in FEW_LANGUAGES}).values())}
+    rows = {name: areas(name, own) for name in METHODS if all((own := {x: seeds_of(name, x) for x in FEW_LANGUAGES}).values())}
     return sorted(rows, key=lambda name: -summary(rows[name], FEW_LANGUAGES)["value"])
 
 
