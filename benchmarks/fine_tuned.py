@@ -57,7 +57,8 @@ def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
 
 
 def _random(seed: int) -> PreTrainedModel:
-    config = AutoConfig.from_pretrained(MINI, num_labels=LABELS.size)
+    names = dict(enumerate(LABELS.names))  # by which a loaded classifier is known to be the one that was saved
+    config = AutoConfig.from_pretrained(MINI, id2label=names, label2id={name: i for i, name in names.items()})
     torch.manual_seed(seed)
     return AutoModelForTokenClassification.from_config(config)
 
