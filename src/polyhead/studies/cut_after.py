@@ -42,3 +42,13 @@ def repair_facts(settings: RunSettings) -> dict[str, Any]:
     """What decides a repaired model's weights beside the full model's and the mask; empty where nothing is repaired."""
     how = settings.search.repair
     return {} if how == "none" else {"repair": {"how": how, "sentences": SENTENCES, "seed": settings.sample_seed}}
+
+
+def cut_note(settings: RunSettings) -> str:
+    """When heads were cut and what was mended, as a part of a sentence; empty where they were cut before fine-tuning."""
+    if settings.search.prune == "before":
+        return ""
+    if settings.search.repair == "none":
+        return "heads cut after fine-tuning, without training again"
+    text = f"the text of at most {SENTENCES} training sentences"
+    return f"heads cut after fine-tuning, without training again; repaired by `{settings.search.repair}` on {text}"

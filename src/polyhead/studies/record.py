@@ -13,6 +13,7 @@ from polyhead.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.store import RunStore
 from polyhead.studies.cell import Outcome
+from polyhead.studies.cut_after import cut_note
 from polyhead.studies.figures import Figures
 from polyhead.studies.fits import Bench, points
 
@@ -131,7 +132,7 @@ def model_card(bench: Bench, outcome: Outcome, *, caveat: str) -> ModelCard:
             if record["split"] == "train"
         ),
         ranking=f"by `{outcome.scores.method}` on {', '.join(map(short, settings.sources))} dev, lowest first",
-        choice=outcome.table.reason,
+        choice="; ".join(filter(None, (outcome.table.reason, cut_note(settings)))),
         scores=tuple(scores),
         caveat=caveat,
     )
