@@ -29,7 +29,7 @@ def needs() -> str:
             f"`{row.name}`",
             row.summary,
             f"{row.forward.text} + {row.backward.text}",
-            "labels" if row.needs_labels else "text" if row.forward.text != "0" else "nothing",
+            row.needs,
             row.sign,
             ", ".join(_held(row)) or "-",
             row.memory,

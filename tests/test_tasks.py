@@ -43,7 +43,7 @@ def test_slot_types_stay():
 
 
 def test_unknown_task_lists_the_names():
-    with pytest.raises(UnknownNameError, match=r"task 'nre': expected one of pos, ner, slots"):
+    with pytest.raises(UnknownNameError, match=r"task 'nre': did you mean 'ner'\? Expected one of pos, ner, slots"):
         task("nre")
 
 

@@ -198,7 +198,7 @@ def _totals(scores: Sequence[HeadScores]) -> tuple[Array, int]:
     n = sum(item.n for item in scores)
     if len(totals) < len(scores) or n == 0:
         raise SettingError(
-            f"method {scores[0].method!r} keeps no totals, so its scores cannot be merged: use summed or mean-rank"
+            f"scores of {scores[0].title!r} cannot be merged, for a file has no totals or no n: use summed or mean-rank"
         )
     return np.sum(totals, axis=0), n
 

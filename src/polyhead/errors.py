@@ -1,5 +1,8 @@
 """The errors that users meet: each message is one line that says what was found, what was allowed and what to do next."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class PolyheadError(Exception):
     """Base of every error that bad input can cause; the command line prints it as one line and exits with code 2."""
@@ -27,3 +30,17 @@ class CheckpointError(PolyheadError):
 
 class StoreError(PolyheadError):
     """A run folder cannot be read or written, or holds the results of other settings."""
+
+
+def allowed_names(said: str, allowed: Iterable[str]) -> str:
+    """What to say of a name that is not among those allowed: the nearest of them where one is near, and all of them.
+
+    >>> allowed_names("gradeint", ["gradient", "fisher"])
+    "did you mean 'gradient'? Expected one of gradient, fisher"
+    >>> allowed_names("?", ["gradient", "fisher"])
+    'expected one of gradient, fisher'
+    """
+    names = list(allowed)
+    near = difflib.get_close_matches(said, names, n=1)
+    listed = f"one of {', '.join(names)}"
+    return f"did you mean {near[0]!r}? Expected {listed}" if near else f"expected {listed}"

@@ -21,7 +21,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{path}:1: not UTF-8 text ({error.reason} at byte {error.start}): expected TSV or JSON") from None
     except OSError as error:
-        raise DataFormatError(f"{path}:1: cannot be read ({error.strerror or error})") from None
+        raise DataFormatError(f"{path}: cannot be read ({error.strerror or error}): check the path") from None
     if not text.strip():
         raise DataFormatError(f"{path}:1: the file is empty: expected TSV or JSON")
     return text
@@ -56,7 +56,7 @@ def checked_matrix(path: Path, name: str, rows: object, *, booleans: bool = Fals
             raise DataFormatError(f"{path}:1: `{name}` has {len(row)} heads in layer {layer} but {len(rows[0])} in layer 0")
         for head, value in enumerate(row):
             whole = type(value) is bool or (type(value) is int and value in (0, 1))
-            number = value is None or (type(value) in (int, float) and not abs(value) > sys.float_info.max)
+            number = value is None or (type(value) in (int, float) and abs(value) <= sys.float_info.max)
             if not (whole if booleans else number):
                 raise DataFormatError(f"{path}:1: `{name}` has {value!r} for head {layer}.{head}: expected {what}")
     return np.array([[math.nan if value is None else float(value) for value in row] for row in rows], dtype=np.float64)

@@ -18,7 +18,7 @@ BANNER: Final = "# polyhead scores schema"
 # Far above any encoder's; a stray large number must not ask for a matrix that fills the memory.
 LARGEST: Final = 4096
 
-_NOTHING: Final = frozenset({"", "null", "nan", "na", "none"})
+_NOTHING: Final = "null"
 _MATRICES: Final = ("score", "signed", "total", "low", "high")
 _UNNAMED: Final = ("layer", "head", "score", "signed", "total")
 _Cells = dict[tuple[int, int], tuple[float, ...]]
@@ -43,6 +43,7 @@ def read_rows(path: Path, text: str) -> Rows:
     method, facts, facts_line = "unknown", dict[str, Any](), 1
     columns: list[str] | None = None
     cells: _Cells = {}
+    lines: dict[tuple[int, int], int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if line.startswith(BANNER):
             schema, _, name = line.removeprefix(BANNER).strip().partition(" method=")
@@ -60,8 +61,11 @@ def read_rows(path: Path, text: str) -> Rows:
             columns = columns or list(_UNNAMED[: max(3, len(parts))])
             place, values = _row(path, number, columns, parts)
             if place in cells:
-                raise DataFormatError(f"{path}:{number}: head {place[0]}.{place[1]} stands a second time")
+                raise DataFormatError(
+                    f"{path}:{number}: head {place[0]}.{place[1]} stands in line {lines[place]} already: delete one of the two"
+                )
             cells[place] = values
+            lines[place] = number
     if not cells or columns is None:
         raise DataFormatError(f"{path}:1: no row of scores: expected layer, head and score")
     return Rows(_filled(path, cells, [name for name in columns if name in _MATRICES]), method, facts, facts_line)
@@ -95,13 +99,13 @@ def _row(path: Path, number: int, columns: Sequence[str], parts: Sequence[str]) 
 
 
 def _number(path: Path, number: int, name: str, text: str) -> float:
-    if text.lower() in _NOTHING:
+    if text == _NOTHING:
         return math.nan
     try:
         value = float(text)
     except ValueError:
         value = math.inf
-    if math.isinf(value):
+    if not math.isfinite(value):
         raise DataFormatError(f"{path}:{number}: {name} {text[:30]!r}: expected a finite number, or null for a head that is gone")
     return value
 

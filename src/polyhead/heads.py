@@ -179,6 +179,12 @@ class HeadScores:
         """Number of heads a layer had before anything was pruned."""
         return int(self.values.shape[1])
 
+    @property
+    def title(self) -> str:
+        """The method, and how sources were combined where the values are no longer on its scale: `gradient, mean-rank`."""
+        how = self.settings.get("combined")
+        return self.method if how in (None, "merged", "each") else f"{self.method}, {how}"
+
 
 def normalise(values: NDArray[np.float64], how: Normalisation = "none") -> NDArray[np.float64]:
     """Scale a matrix of scores `[layers, heads]`; NaN stays NaN and is skipped.

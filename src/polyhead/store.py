@@ -108,14 +108,18 @@ class RunStore:
         folder: Where the run lives; made if it is missing and the mode is `write`.
         settings: What the whole folder is for, kept in `settings.json`; a folder made for other settings is refused. None asks
             nothing.
+        name: What the user calls it, for messages; the folder unless given.
         mode: `write` locks the folder against other writers until `close`; `read` locks nothing and cannot `put`.
 
     Raises:
         StoreError: Another process writes here, the folder holds other settings' results, or it is missing (`read`).
     """
 
-    def __init__(self, folder: Path, settings: object = None, *, mode: Literal["read", "write"] = "write") -> None:
+    def __init__(
+        self, folder: Path, settings: object = None, *, name: Path | None = None, mode: Literal["read", "write"] = "write"
+    ) -> None:
         self.folder = Path(folder)
+        self._name = name or self.folder
         self._lock: int | None = None
         if mode == "write":
             self._lock = _locked(self.folder)
@@ -182,7 +186,7 @@ class RunStore:
         if path.is_file():
             held = read_json(path)
             if not isinstance(held, dict) or held.get("settings") != settings:
-                raise _other_settings(self.folder, held.get("settings") if isinstance(held, dict) else held, settings)
+                raise _other_settings(self._name, held.get("settings") if isinstance(held, dict) else held, settings)
         elif self._mode == "write":
             write_json_atomic(path, {"schema": SCHEMA, "fingerprint": fingerprint(settings), "settings": settings})
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from polyhead.errors import UnknownNameError
+from polyhead.errors import UnknownNameError, allowed_names
 
 UPOS = (
     "ADJ",
@@ -91,4 +91,4 @@ def task(name: str) -> Task:
     try:
         return TASKS[name]
     except KeyError:
-        raise UnknownNameError(f"task {name!r}: expected one of {', '.join(TASKS)}") from None
+        raise UnknownNameError(f"task {name!r}: {allowed_names(name, TASKS)}") from None

@@ -24,6 +24,11 @@ class Result:
     err: str
 
     @property
+    def prose(self) -> str:
+        """What was printed, as if no line had been broken."""
+        return " ".join(self.out.split())
+
+    @property
     def json(self) -> dict:
         assert self.out.count("\n") == 1, "one document, one line"
         return json.loads(self.out)

@@ -112,8 +112,8 @@ def test_what_is_printed(cli: Callable, files: list[Path]) -> None:
         "| among the 3 least important in | heads | layer.head |",
         "| sw alone |",
     ):
-        assert part in result.out, part
-    single = cli("compare", *files[::2]).out
+        assert part in result.prose, part
+    single = cli("compare", *files[::2]).prose
     assert "Inside groups" not in single
     assert "One run only of en, de, sw: what is specific to it may be chance." in single
 
@@ -227,7 +227,7 @@ def test_it_refuses_in_one_line(cli: Callable, files: list[Path], tmp_path: Path
     refused(cli("compare", files[0], files[1], files[0].parent / "." / files[0].name), str(files[0]), "more than once")
     other = written(tmp_path / "other.tsv", values=np.ones((2, 4)))
     refused(cli("compare", files[0], other), "other.tsv: 2 layers x 4 heads", "3 x 4")
-    refused(cli("compare", files[0], tmp_path / "none.tsv"), "none.tsv:1: cannot be read")
+    refused(cli("compare", files[0], tmp_path / "none.tsv"), "none.tsv: cannot be read")
     bad = tmp_path / "bad.json"
     bad.write_text("{")
     refused(cli("compare", files[0], bad), "bad.json:1: not JSON")

@@ -119,7 +119,7 @@ def test_the_oracle_is_no_worse_at_its_first_step_and_regret_is_the_gap(judge: C
     for row in document["areas"][:-1]:
         assert row["regret"]["difference"] == pytest.approx(area["greedy oracle"] - row["area"])
     assert document["areas"][-1]["regret"] is None
-    assert "Regret is its area minus an order's" in judge("--oracle").out
+    assert "Regret is its area minus an order's" in judge("--oracle").prose
 
 
 def test_several_files_stand_side_by_side_named_by_method(judge: Callable[..., Result], scores: Path, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_scores_of_this_very_text_are_noted(
 ) -> None:
     own = tmp_path / "own.tsv"
     cli("rank", loud, "--task", "pos", "--data", text, "--method", "gradient", "--out", own)
-    assert "flatters them a little: gradient (own)." in judge(scores=(scores, own)).out
+    assert "flatters them a little: gradient (own)." in judge(scores=(scores, own)).prose
     assert "flatters" not in judge().out
 
 

@@ -58,9 +58,13 @@ def test_scores_must_cover_the_model(cli: Callable, tagger: Path, tmp_path: Path
 def test_heads_that_were_gone_are_told_apart(cli: Callable, tagger: Path, tmp_path: Path) -> None:
     write_scores(tmp_path / "s.tsv", HeadScores(np.arange(8.0).reshape(2, 4), "gradient"))
     assert cli("prune", tagger, "--heads", "0.0", "--out", tmp_path / "a").code == 0
-    again = cli("prune", tmp_path / "a", "--scores", tmp_path / "s.tsv", "--n-pruned", "2", "--out", tmp_path / "b")
+    again = cli("prune", tmp_path / "a", "--heads", "0.0,0.1", "--out", tmp_path / "b")
     assert "1 of the 2 heads to cut were gone already" in again.err
     assert head_mask(load_saved(tmp_path / "b")).pruned == (HeadId(0, 0), HeadId(0, 1))
+    more = cli("prune", tmp_path / "a", "--scores", tmp_path / "s.tsv", "--n-pruned", "2", "--out", tmp_path / "c")
+    assert more.err == ""
+    assert head_mask(load_saved(tmp_path / "c")).pruned == (HeadId(0, 0), HeadId(0, 1), HeadId(0, 2))
+    refused(cli("prune", tagger, "--heads", "0.1,0.1", "--out", tmp_path / "d"), "--heads: 0.1 is named more than once")
 
 
 def test_what_the_model_cannot_predict_is_said(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
@@ -130,7 +134,7 @@ def test_one_settings_file_serves_run_and_fit(cli: Callable, tagger: Path, treeb
 def test_bad_numbers_are_shown(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, option: str) -> None:
     data = ["--source", f"en={treebank}/train.conllu:{treebank}/dev.conllu", "--target", f"en={treebank}/test.conllu"]
     arguments = ["run", "--model", tagger, "--task", "pos", *data, "--out", tmp_path / "r"]
-    refused(cli(*arguments, option, "-1"), f"{option.removeprefix('--').replace('-', '_')} = -1")
+    refused(cli(*arguments, option, "-1"), f"{option.replace('--delta', 'delta')} = -1")
 
 
 def test_a_closed_or_full_stdout(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def gradients_are_differences(subject: Subject) -> Measured:
     worst, as a share of the largest.
     """
     if not head_mask(subject.model).n_kept:
-        return Measured(0.0, "the model has no heads left")
+        return Measured(math.nan, "the model has no heads left", excuse="not checked")
     if short := _lacking(subject.model):
         return Measured(math.nan, f"a copy in float64 needs {short} more memory", excuse="not checked")
     model = wide_copy(subject.model, subject.batches)

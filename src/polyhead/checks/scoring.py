@@ -26,13 +26,14 @@ from polyhead.progress import Silent
 _NO_SUM = frozenset(("ablation-mean", "shapley", "l0"))
 # These give a head's number a part: by drawing numbers head after head, or by what they take for a head.
 _BY_NUMBER = frozenset(("random", "shapley", "l0", "weight-gradient-released"))
+_TOO_FEW = Measured(math.nan, "it takes two sentences", excuse="not checked")
 
 
 def dead_head(subject: Subject) -> Measured:
     """The score of the highest head once its output columns are zero, as a share of the largest score."""
     usual = np.abs(subject.usual.values)
     if np.isnan(usual).all():
-        return Measured(0.0, "the model has no heads left")
+        return Measured(math.nan, "the model has no heads left", excuse="not checked")
     layer, head = np.unravel_index(np.nanargmax(usual), usual.shape)
     model = copied(subject.model)
     site = attention_sites(model)[int(layer)]
@@ -46,11 +47,13 @@ def dead_head(subject: Subject) -> Measured:
 
 def batch_size(subject: Subject) -> Measured:
     """Scores with every sentence a batch by itself against the usual ones."""
-    return _against_usual(subject, subject.in_file_order(1))
+    return _TOO_FEW if subject.encoded.n_sentences < 2 else _against_usual(subject, subject.in_file_order(1))
 
 
 def batch_order(subject: Subject) -> Measured:
     """Scores on batches of a quarter of the sentences, one after the other and the other way round."""
+    if subject.encoded.n_sentences < 2:
+        return _TOO_FEW
     batches = subject.in_file_order(math.ceil(subject.encoded.n_sentences / 4))
     forth, back = (subject.score(subject.model, order).values for order in (batches, batches[::-1]))
     return _invariant(subject, scores_apart(back, forth))
@@ -73,7 +76,10 @@ def sentences_weigh_equally(subject: Subject) -> Measured:
     """The usual scores against the mean of scores computed in as many calls as there are sentences, one sentence each."""
     if subject.method in _NO_SUM:
         return Measured(math.nan, "the method looks at all sentences together", excuse="not promised")
-    alone = np.mean([subject.score(subject.model, [batch]).values for batch in _sentences(subject)], axis=0)
+    sentences = _sentences(subject)
+    if len(sentences) < 2:
+        return _TOO_FEW
+    alone = np.mean([subject.score(subject.model, [batch]).values for batch in sentences], axis=0)
     return _invariant(subject, scores_apart(alone, subject.usual.values))
 
 
@@ -89,7 +95,7 @@ def nothing_carried_over(subject: Subject) -> Measured:
         return Measured(math.nan, "the method looks at all sentences together", excuse="not promised")
     batches = _sentences(subject)
     if len(batches) < 2:
-        return Measured(math.nan, "it takes two sentences", excuse="not checked")
+        return _TOO_FEW
     half = len(batches) // 2
     whole, *parts = (subject.score(subject.model, some) for some in (batches, batches[:half], batches[half:]))
     return Measured(scores_apart(_joined(*parts), whole.values))
@@ -172,7 +178,7 @@ def kernels_agree(subject: Subject) -> Measured:
     """Scores under each of the two attention kernels against the usual ones."""
     names = kernels(subject.model)
     if len(names) == 1:
-        return Measured(0.0, f"the model has {names[0]} alone")
+        return Measured(math.nan, f"the model has {names[0]} alone", excuse="not checked")
     values = [
         scores_apart(subject.score(under_kernel(subject.model, name), subject.batches).values, subject.usual.values)
         for name in names[1:]

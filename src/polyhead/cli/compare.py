@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from polyhead.agreement import DRAWS, LEVEL, Agreement, Measure, agreement_table
-from polyhead.cli.compare_groups import Run, grouped, read_runs
+from polyhead.cli.compare_groups import Run, doubts, grouped, read_runs
 from polyhead.cli.compare_request import CompareRequest
 from polyhead.cli.compare_text import comparison_text
-from polyhead.cli.console import Console
+from polyhead.cli.console import Console, wrapped
+from polyhead.cli.score_output import check_score_file
 from polyhead.combining import Combination, combine, leave_one_out, ranks
 from polyhead.errors import SettingError
 from polyhead.head_files import write_scores
@@ -37,6 +38,9 @@ def compare(request: CompareRequest, console: Console) -> int:
             f"note: {len(silent)} of {len(runs)} files do not say their method or language, so each of these is a group by "
             "itself; --by groups files by one of the two"
         )
+    if request.by is None:
+        for doubt in doubts(groups):
+            console.note(doubt)
     document = _document(request, groups, k)
     document["n_heads"] = int(present.sum())
     if request.combine is not None and request.out_scores is not None:
@@ -45,7 +49,7 @@ def compare(request: CompareRequest, console: Console) -> int:
         document["combined"] = {"how": request.combine, "file": str(request.out_scores)}
     if request.out is not None:
         _leave(request.out, document, groups, request.normalise)
-    console.result(document, comparison_text(document))
+    console.result(document, wrapped(comparison_text(document)))
     return 0
 
 
@@ -54,8 +58,8 @@ def _check(request: CompareRequest) -> None:
         raise SettingError(f"{request.files[0]}: one file alone; name two or more to compare")
     if (request.combine is None) != (request.out_scores is None):
         raise SettingError("--combine and --out-scores go together: one says how, the other where the combined scores go")
-    if request.out_scores is not None and request.out_scores.suffix not in (".tsv", ".json"):
-        raise SettingError(f"--out-scores {request.out_scores}: expected a name that ends in .tsv or .json")
+    if request.out_scores is not None:
+        check_score_file("--out-scores", request.out_scores, inputs=request.files)
     if request.out is not None and request.out.exists() and not request.out.is_dir():
         raise SettingError(f"--out {request.out}: is a file; name a folder")
 
@@ -101,7 +105,7 @@ def _languages(groups: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, list[
 def _group_facts(name: str, members: Sequence[Run]) -> dict[str, Any]:
     return {
         "name": name,
-        "methods": list(dict.fromkeys(run.scores.method for run in members)),
+        "methods": list(dict.fromkeys(run.scores.title for run in members)),
         "languages": list(dict.fromkeys(language for run in members for language in run.scores.languages)),
         "files": [str(run.path) for run in members],
     }

@@ -1,10 +1,12 @@
 """The files that `polyhead compare` is given, and the groups of replicate runs that they form."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from polyhead.errors import SettingError
 from polyhead.head_files import read_scores
@@ -22,8 +24,8 @@ class Run:
 
     @property
     def method(self) -> str | None:
-        """The way of scoring, None where the file does not say it."""
-        return None if self.scores.method == "unknown" else self.scores.method
+        """The way of scoring and of combining, None where the file does not say it."""
+        return None if self.scores.method == "unknown" else self.scores.title
 
     @property
     def language(self) -> str | None:
@@ -50,6 +52,29 @@ def read_runs(files: Sequence[Path]) -> list[Run]:
                 f"{first.scores.n_layers} x {first.scores.n_heads}; only models of one shape can be compared"
             )
     return runs
+
+
+def doubts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
+    """What speaks against taking a group's runs for replicates, which differ by seed or fine-tuning alone; a line each."""
+    said = []
+    for name, members in groups.items():
+        first = members[0]
+        facts = [_facts(run) for run in members]
+        for key in dict.fromkeys(key for held in facts for key in held):
+            values = list(dict.fromkeys(str(held[key]) for held in facts if held.get(key) not in (None, "", 0)))
+            if len(values) > 1:
+                shown = ", ".join(value[:20] for value in values[:4])
+                said.append(f"note: runs of {name} differ in {key} ({shown}), so they are not replicates of one measurement")
+        same = next((run for run in members[1:] if np.array_equal(run.scores.values, first.scores.values, equal_nan=True)), None)
+        if same is not None:
+            said.append(f"note: {same.path} holds the very scores of {first.path}, so their agreement says nothing")
+    return said
+
+
+def _facts(run: Run) -> dict[str, object]:
+    """What replicates have in common."""
+    settings = {key: value for key, value in run.scores.settings.items() if key != "seed"}
+    return {"text (sha256)": run.scores.data_hash, "number of sentences or batches": run.scores.n, **settings}
 
 
 def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:

@@ -1,5 +1,6 @@
 """What `polyhead compare` prints: Markdown tables of its JSON document, and how their figures were made."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,12 @@ def comparison_text(document: Document) -> str:
 
 
 def _groups(document: Document) -> str:
-    rows = [
-        [group["name"], " ".join(group["methods"]), " ".join(group["languages"]) or "–", ", ".join(map(_name, group["files"]))]
-        for group in document["groups"]
-    ]
+    names = Counter(Path(file).name for group in document["groups"] for file in group["files"])
+    rows = []
+    for group in document["groups"]:
+        files = [Path(file).name if names[Path(file).name] == 1 else file for file in group["files"]]
+        rows.append([group["name"], " ".join(group["methods"]), " ".join(group["languages"]) or "–", ", ".join(files)])
     return markdown(["group", "method", "languages", "files"], rows)
-
-
-def _name(file: str) -> str:
-    return Path(file).name
 
 
 def _section(title: str, keys: Sequence[str], rows: Sequence[Mapping[str, Any]], document: Document) -> str:

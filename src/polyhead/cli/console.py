@@ -4,6 +4,7 @@ import contextlib
 import json as json_text
 import logging
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,27 @@ from typing import Any, TextIO
 from polyhead.cli.progress_bar import Bar, Lines
 from polyhead.plain_values import jsonable
 from polyhead.progress import Progress, Silent
+
+WIDTH = 80
+"""Columns that prose is broken to."""
+
+
+def wrapped(text: str) -> str:
+    """The text with long lines of prose broken; tables, pictures and indented lines stay as they are.
+
+    >>> print(wrapped("| a | b |\\n- " + "word " * 20))
+    | a | b |
+    - word word word word word word word word word word word word word word word
+      word word word word word
+    """
+    return "\n".join(_broken(line) for line in text.split("\n"))
+
+
+def _broken(line: str) -> str:
+    if len(line) <= WIDTH or line[0] in "| ":
+        return line
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.fill(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.architectures import head_mask
-from polyhead.cli.console import Console, met
+from polyhead.cli.console import Console, met, wrapped
 from polyhead.cli.curve_areas import DRAWS, LEVEL, areas
 from polyhead.cli.curve_orders import Order, oracle, orders, read_files
 from polyhead.cli.curve_request import CurveRequest
 from polyhead.cli.curve_text import curve_page, curve_text
-from polyhead.cli.one_dataset import one_dataset, one_reference
+from polyhead.cli.fitting_scores import other_model
+from polyhead.cli.one_dataset import few_sentences, one_dataset, one_reference
 from polyhead.cli.taggers import Tagger, open_tagger, set_threads
 from polyhead.config import fingerprint
 from polyhead.curves import Curve, default_depth, pruning_curves
@@ -37,6 +38,9 @@ def curve(request: CurveRequest, console: Console) -> int:
     files = read_files(request.scores)
     tagger, data = _opened(request, task, console)
     present = head_mask(tagger.model)
+    for path, scores in files.values():
+        if note := other_model(path, scores, model=request.model):
+            console.note(note)
     judged = orders(
         files,
         normalisation=request.normalise,
@@ -53,12 +57,14 @@ def curve(request: CurveRequest, console: Console) -> int:
     with ExitStack() as stack:
         if request.out is not None:
             stack.enter_context(RunStore(request.out, settings))
+        if note := few_sentences(data):
+            console.note(note)
         judged, curves = _judged(request, tagger, labelled, task, judged, settings["max_pruned"], console)
         document = _document(request, task, tagger, data, settings, judged, curves)
         document = jsonable(document | {"command": console.command, "seconds": time.perf_counter() - started})
         if request.out is not None:
             _leave(request.out, document)
-    console.result(document, curve_text(document))
+    console.result(document, wrapped(curve_text(document)))
     return 0
 
 

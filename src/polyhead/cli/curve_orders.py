@@ -55,13 +55,12 @@ def read_files(paths: Sequence[Path]) -> dict[str, tuple[Path, HeadScores]]:
     if twice := [path for path, n in Counter(paths).items() if n > 1]:
         raise SettingError(f"--scores {twice[0]}: named {paths.count(twice[0])} times; name each file once")
     found = [(path, read_scores(path)) for path in paths]
-    methods = Counter(scores.method for _, scores in found)
+    titles = Counter(scores.title for _, scores in found)
     stems = Counter(path.stem for path in paths)
     named = {}
     for path, scores in found:
         file = path.stem if stems[path.stem] == 1 else str(path)
-        alone = methods[scores.method] == 1
-        name = file if scores.method == "unknown" else scores.method if alone else f"{scores.method} ({file})"
+        name = file if scores.method == "unknown" else scores.title if titles[scores.title] == 1 else f"{scores.title} ({file})"
         named[name] = (path, scores)
     return named
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from polyhead.checks.finding import Finding
-from polyhead.cli.console import Console
+from polyhead.cli.console import Console, wrapped
 from polyhead.cli.doctor_request import DoctorRequest
 from polyhead.cli.failures import CHECK_FAILED, DONE
 from polyhead.cli.labelled_sample import labelled_sample
@@ -50,7 +50,7 @@ def doctor(request: DoctorRequest, console: Console) -> int:
         "n_failed": n_failed,
         "checks": [asdict(finding) for finding in findings],
     }
-    console.result(document, _text(document, findings))
+    console.result(document, wrapped(_text(document, findings)))
     return CHECK_FAILED if n_failed else DONE
 
 

@@ -35,10 +35,11 @@ _USER_ERRNOS = frozenset(
 )
 
 
-def guarded(work: Callable[[], int]) -> int:
+def guarded(work: Callable[[], int], *, stopped: str = "") -> int:
     """Call `work` and return its exit code, or the code of the failure it ended with, said in one line on stderr.
 
-    SIGTERM is treated as Ctrl-C: the work's own `finally` and `except` blocks save what they save.
+    `stopped` says what of the work is kept when the user stops it. SIGTERM is treated as Ctrl-C: the work's own `finally` and
+    `except` blocks save what they save.
     """
     previous = _on_sigterm(_stop)
     try:
@@ -54,7 +55,7 @@ def guarded(work: Callable[[], int]) -> int:
     except typer.TyperException as error:
         return _say(f"error: {_usage(error)}", BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
-        return _say("stopped by the user; what was finished is saved, the same command continues from there", STOPPED)
+        return _say("; ".join(part for part in ("stopped by the user", stopped) if part), STOPPED)
     except SystemExit:  # what rich makes of a reader that has gone
         return DONE
     except BrokenPipeError:

@@ -33,3 +33,10 @@ def check_scores(path: Path, scores: HeadScores, *, model: str, present: HeadMas
             f"{path}: no score for head {unscored[0]}, which {model} has ({len(unscored)} such); rank this model "
             "with polyhead rank"
         )
+
+
+def other_model(path: Path, scores: HeadScores, *, model: str) -> str:
+    """A note that the scores were made on another model than they are used on, as far as their file says; else empty."""
+    if not scores.model or scores.model == model or Path(scores.model).resolve() == Path(model).resolve():
+        return ""
+    return f"note: {path}: its scores were made on {scores.model}, and are used on {model}"

@@ -10,25 +10,38 @@ from importlib.metadata import version
 from typing import Any
 
 from polyhead.cli.failures import BAD_INPUT, DONE, guarded, usage_error
+from polyhead.errors import SettingError, UnknownNameError
 
 
 @dataclass(frozen=True)
 class Command:
-    """One row: where its options stand (free of torch: mistakes show at once), where its work is done, one line of help."""
+    """One row: where its options stand (free of torch: mistakes show at once), where its work is done, one line of help.
+
+    `stopped` says what is kept when the user stops it.
+    """
 
     request: str
     work: str
     summary: str
+    stopped: str = ""
 
+
+_GOES_ON = "what was finished is saved, and the same command continues from there"
 
 COMMANDS: dict[str, Command] = {
     "run": Command(
         "polyhead.cli.train_requests:RunRequest",
         "polyhead.cli.run:run",
         "fine-tune, rank heads, find how many to prune, prune, test in other languages, report",
+        _GOES_ON,
     ),
-    "fit": Command("polyhead.cli.train_requests:FitRequest", "polyhead.cli.fit:fit", "fine-tune a tagger and save it"),
-    "rank": Command("polyhead.cli.requests:RankRequest", "polyhead.cli.rank:rank", "score the heads of a model on labelled text"),
+    "fit": Command("polyhead.cli.train_requests:FitRequest", "polyhead.cli.fit:fit", "fine-tune a tagger and save it", _GOES_ON),
+    "rank": Command(
+        "polyhead.cli.requests:RankRequest",
+        "polyhead.cli.rank:rank",
+        "score the heads of a model on labelled text",
+        "with --out, ablation, shapley and l0 go on from what they had when the same command is run again",
+    ),
     "prune": Command("polyhead.cli.requests:PruneRequest", "polyhead.cli.prune:prune", "cut heads out of a model for good"),
     "evaluate": Command(
         "polyhead.cli.requests:EvaluateRequest", "polyhead.cli.evaluate:evaluate", "score a tagger in one or more languages"
@@ -43,6 +56,7 @@ COMMANDS: dict[str, Command] = {
         "polyhead.cli.curve_request:CurveRequest",
         "polyhead.cli.curve:curve",
         "judge an order of heads: score against heads ablated, beside random order and an oracle",
+        "with --oracle and --out, the oracle goes on from what it had when the same command is run again",
     ),
     "doctor": Command(
         "polyhead.cli.doctor_request:DoctorRequest",
@@ -85,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return guarded(
             lambda: usage_error(f"{argv[0]!r} is no command", allowed=list(COMMANDS), said=argv[0], see="polyhead --help")
         )
-    return guarded(lambda: run_command(argv[0], argv[1:]))
+    return guarded(lambda: run_command(argv[0], argv[1:]), stopped=COMMANDS[argv[0]].stopped)
 
 
 def show(text: str, code: int) -> int:
@@ -103,5 +117,8 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with resolve("polyhead.cli.console:opened")(json=request.json, command=shlex.join(["polyhead", name, *arguments])) as console:
-        code: int = resolve(command.work)(request, console)
+        try:
+            code: int = resolve(command.work)(request, console)
+        except (SettingError, UnknownNameError) as error:
+            raise type(error)(resolve("polyhead.cli.parsing:with_flags")(str(error), request)) from error
     return code

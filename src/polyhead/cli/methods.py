@@ -1,24 +1,32 @@
 """`polyhead methods`: the table of ways to score heads."""
 
+import textwrap
 from dataclasses import asdict
 
-from polyhead.cli.console import Console
+from polyhead.cli.console import WIDTH, Console
 from polyhead.cli.requests import MethodsRequest
+from polyhead.importance.method_row import Method
 from polyhead.importance.methods import METHODS
-from polyhead.report.tables import markdown
 
 
 def methods(request: MethodsRequest, console: Console) -> int:
-    """Print one row a method."""
-    rows = []
-    for name, row in METHODS.items():
-        cost = f"{row.forward.text} + {row.backward.text}"
-        rows.append([name, cost, "labels" if row.needs_labels else "-", row.sign, row.summary, row.source])
-    table = markdown(["name", "passes: forward + backward", "needs", "sign", "what it scores", "source"], rows)
+    """Print a few lines a method."""
     facts = [
         {key: value for key, value in asdict(row).items() if not callable(value)}
-        | {"forward": row.forward.text, "backward": row.backward.text}
+        | {"forward": row.forward.text, "backward": row.backward.text, "needs": row.needs}
         for row in METHODS.values()
     ]
-    console.result({"schema": 1, "methods": facts}, f"{table}\n\na higher score means a more important head")
+    about = (
+        "A higher score means a more important head. Cost in passes over the data, forward + backward; L is the number of "
+        "layers, H that of heads in one. Signed scores: below 0 the head harms."
+    )
+    console.result(
+        {"schema": 1, "methods": facts}, "\n\n".join([textwrap.fill(about, WIDTH), *(_entry(row) for row in METHODS.values())])
+    )
     return 0
+
+
+def _entry(row: Method) -> str:
+    needs = "needs nothing but the model" if row.needs == "nothing" else f"needs {row.needs}"
+    lines = [row.summary, f"{row.forward.text} + {row.backward.text} passes; {needs}; sign: {row.sign}", row.source]
+    return "\n".join([row.name, *(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ") for line in lines)])

@@ -21,6 +21,18 @@ def one_reference(data: Path, *, corpus: str | None, language: str) -> DataRefer
     return DataReference(str(data), language, files={"dev": data})
 
 
+FEW = 100
+"""Below so many sentences a command says that its figures rest on few."""
+
+
+def few_sentences(data: Dataset) -> str:
+    """A note where scores or curves would rest on few sentences; else empty."""
+    n = len(data.sentences)
+    if n >= FEW:
+        return ""
+    return f"note: {n} sentence{'' if n == 1 else 's'} only: with so few, figures and orders depend on which sentences they are"
+
+
 def one_dataset(
     reader: DataReader, reference: DataReference, split: Split, *, labelled: bool, limit: int | None, seed: int
 ) -> Dataset:

@@ -1,6 +1,8 @@
 """From a command's arguments to its request: several values after one flag, a settings file, then typer."""
 
 import difflib
+import inspect
+import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields
 from itertools import pairwise
@@ -42,6 +44,15 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
         argv = with_settings_file(argv, options, elsewhere)
     result = command.main(argv, prog_name=f"polyhead {name}", standalone_mode=False)
     return result if isinstance(result, request) else None
+
+
+def with_flags(message: str, request: object) -> str:
+    """An error's message with the request's options called as on the command line: `max_pruned 99` as `--max-pruned 99`."""
+    names = [name for name in inspect.signature(as_function(type(request))).parameters if "_" in name]
+    if not names:
+        return message
+    named = rf"(?<![\w.-])({'|'.join(names)})(?=[ :=])"
+    return re.sub(named, lambda found: "--" + found[1].replace("_", "-"), message)
 
 
 def _command(request: type, name: str) -> Any:

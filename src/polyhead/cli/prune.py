@@ -1,12 +1,16 @@
 """`polyhead prune`: cut heads out of a model and save what is left."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from polyhead.architectures import head_mask
 from polyhead.card_file import cut_further, read_card
 from polyhead.checkpoint import densify, load_saved, load_tokenizer, save_pruned
 from polyhead.cli.console import Console
-from polyhead.cli.fitting_scores import check_scores, check_shape
+from polyhead.cli.fitting_scores import check_scores, check_shape, other_model
 from polyhead.cli.requests import PruneRequest
 from polyhead.encoding_choice import read_choice
 from polyhead.errors import CheckpointError, SettingError
@@ -24,11 +28,10 @@ def prune(request: PruneRequest, console: Console) -> int:
         raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
     model = load_saved(request.model, revision=request.revision)
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
-    mask, ranking, choice = _mask(request, present)
+    mask, ranking, choice = _mask(request, present, console)
     left = mask & present
-    asked = mask.n_pruned if request.n_pruned is None else request.n_pruned
-    if (now := left.n_pruned - present.n_pruned) < asked:
-        console.note(f"note: {asked - now} of the {asked} heads to cut were gone already")
+    if request.scores is None and (before_gone := mask.n_pruned - (left.n_pruned - present.n_pruned)):
+        console.note(f"note: {before_gone} of the {mask.n_pruned} heads to cut were gone already")
     if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
         raise SettingError(
             f"layer {short[0]} would keep {left.keep[short[0]].sum()} heads; --min-per-layer is {request.min_per_layer}"
@@ -81,7 +84,7 @@ def _check_choice(request: PruneRequest) -> None:
         raise SettingError("--scores FILE and --n-pruned K belong together; give both")
 
 
-def _mask(request: PruneRequest, present: HeadMask) -> tuple[HeadMask, str, str]:
+def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[HeadMask, str, str]:
     """What to keep, and two sentences for the model card: how heads were ranked, and how many went."""
     if request.mask is not None:
         mask = read_mask(request.mask)
@@ -90,8 +93,14 @@ def _mask(request: PruneRequest, present: HeadMask) -> tuple[HeadMask, str, str]
     if request.scores is not None and request.n_pruned is not None:
         scores = read_scores(request.scores)
         check_scores(request.scores, scores, model=request.model, present=present)
-        mask = prune_lowest(scores, request.n_pruned, min_per_layer=request.min_per_layer, normalisation=request.normalise)
+        if note := other_model(request.scores, scores, model=request.model):
+            console.note(note)
+        values = np.where(present.keep, scores.values, np.nan)
+        there = replace(scores, values=values)
+        mask = prune_lowest(there, request.n_pruned, min_per_layer=request.min_per_layer, normalisation=request.normalise)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
-        return mask, f"by `{scores.method}`{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
+        return mask, f"by `{scores.title}`{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
     heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]
+    if twice := [head for head, count in Counter(heads).items() if count > 1]:
+        raise SettingError(f"--heads: {twice[0]} is named more than once; name each head once")
     return HeadMask.without(present.n_layers, present.n_heads, heads), "", "named one by one"

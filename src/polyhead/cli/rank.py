@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from polyhead.batching import scoring_batches
-from polyhead.cli.console import Console
+from polyhead.cli.console import Console, wrapped
 from polyhead.cli.labelled_sample import labelled_sample
+from polyhead.cli.one_dataset import few_sentences
 from polyhead.cli.requests import RankRequest
-from polyhead.errors import SettingError
+from polyhead.cli.score_output import check_replaced, check_score_file
 from polyhead.head_files import scores_document, write_scores
 from polyhead.importance.methods import method as find_method
 from polyhead.importance.methods import score_heads
@@ -16,14 +17,21 @@ from polyhead.report.pictures import text_picture
 from polyhead.report.tables import markdown
 from polyhead.tasks import task as find_task
 
+_LEGEND = "0 to 9: tenth of the ranking that the head is in, 9 = most important; -: gone"
+
 
 def rank(request: RankRequest, console: Console) -> int:
     """Score, write the scores where asked, print the order."""
-    if request.out is not None and request.out.suffix not in (".tsv", ".json"):
-        raise SettingError(f"--out {request.out}: expected a name that ends in .tsv or .json")
+    if request.out is not None:
+        check_score_file("--out", request.out)
     task, chosen = find_task(request.task), find_method(request.method)
     sample = labelled_sample(request, task, console, needs_labels=chosen.needs_labels)
     data, tagger = sample.data, sample.tagger
+    facts: dict[str, Any] = {"languages": (data.language,), "model": request.model, "data_hash": data.sha256}
+    if request.out is not None:
+        check_replaced("--out", request.out, method=chosen.name, **facts)
+    if chosen.needs != "nothing" and (note := few_sentences(data)):
+        console.note(note)
     encoded = tagger.encode(data.sentences)
     scores = score_heads(
         request.method,
@@ -36,7 +44,9 @@ def rank(request: RankRequest, console: Console) -> int:
         max_passes=request.max_passes,
         keep=None if request.out is None else request.out.with_name(f"{request.out.name}.partial"),
     )
-    scores = replace(scores, languages=(data.language,), model=request.model, data_hash=data.sha256)
+    split = data.split if request.corpus else None
+    settings = {"split": split, "limit": request.limit, "new_classifier": sample.is_new and chosen.needs_labels}
+    scores = replace(scores, **facts, settings={**scores.settings, "seed": request.seed, **settings})
     ranking = [str(head) for head in order_of(scores, normalisation=request.normalise)]
     if request.out is not None:
         write_scores(request.out, scores)
@@ -47,7 +57,7 @@ def rank(request: RankRequest, console: Console) -> int:
         "words": sample.words,
         "new_classifier": sample.is_new,
     }
-    console.result(document, _text(document, request.normalise))
+    console.result(document, wrapped(_text(document, request.normalise)))
     return 0
 
 
@@ -55,7 +65,7 @@ def _text(document: dict[str, Any], normalise: str) -> str:
     scores, ranking, passes, seconds = (document[key] for key in ("scores", "ranking", "passes", "seconds"))
     rows = [[i + 1, head, f"{_at(scores, head):.6g}"] for i, head in enumerate(ranking)]
     return (
-        f"{text_picture(scores)}\n\n{markdown(['place', 'layer.head', 'score'], rows)}\n\n"
+        f"{text_picture(scores)}\n{_LEGEND}\n\n{markdown(['place', 'layer.head', 'score'], rows)}\n\n"
         f"least important first; method {document['method']}, normalisation {normalise}, {seconds:.1f} s, "
         f"{passes['forward']:g} forward and {passes['backward']:g} backward passes over the data; words are {document['words']}"
     )

@@ -63,7 +63,9 @@ class PruneRequest:
     heads: Annotated[list[str], typer.Option("--heads", metavar="L.H...", help="Heads to cut, as 3.5,4.1.")] = ()  # type: ignore[assignment]
     mask: Annotated[Path | None, typer.Option("--mask", metavar="FILE", help="Mask JSON: heads to keep.")] = None
     scores: Annotated[Path | None, typer.Option("--scores", metavar="FILE", help="Scores (.tsv, .json); with --n-pruned.")] = None
-    n_pruned: Annotated[int | None, typer.Option("--n-pruned", min=0, metavar="K", help="How many of the lowest to cut.")] = None
+    n_pruned: Annotated[
+        int | None, typer.Option("--n-pruned", min=0, metavar="K", help="How many more to cut, lowest first.")
+    ] = None
     min_per_layer: Annotated[int, typer.Option("--min-per-layer", min=0, metavar="N", help="Heads that every layer keeps.")] = 0
     normalise: NormaliseOption = "none"
     densify: Annotated[

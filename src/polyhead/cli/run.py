@@ -44,6 +44,7 @@ def run(request: RunRequest, console: Console) -> int:
     for data in record["data"]:
         console.repairs(f"{data['name']} {data['split']}", data["repairs"] | met(data["encoding"]))
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
-    paths = f"report: {request.out / 'report.md'}   pruned model: {request.out / 'model'}   record: {request.out / 'result.json'}"
+    left = {"report": "report.md", "pruned model": "model", "record": "result.json"}
+    paths = "\n".join(f"{what}: {request.out / name}" for what, name in left.items())
     console.result(record, "\n\n".join(part for part in [*parts, paths] if part))
     return 0

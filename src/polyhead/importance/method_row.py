@@ -86,3 +86,8 @@ class Method:
     finds_planted: bool
     batch_invariant: bool
     source: str
+
+    @property
+    def needs(self) -> Literal["labels", "text", "nothing"]:
+        """What data it looks at."""
+        return "labels" if self.needs_labels else "nothing" if self.forward is NO_PASS else "text"

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from polyhead.batching import Batch
 from polyhead.devices import Precision
-from polyhead.errors import UnknownNameError
+from polyhead.errors import UnknownNameError, allowed_names
 from polyhead.heads import HeadScores
 from polyhead.importance.method_row import Method, Options
 from polyhead.importance.method_table import METHODS
@@ -24,7 +24,7 @@ def method(name: str) -> Method:
         UnknownNameError: There is none.
     """
     if name not in METHODS:
-        raise UnknownNameError(f"method {name!r}: expected one of {', '.join(METHODS)}")
+        raise UnknownNameError(f"method {name!r}: {allowed_names(name, METHODS)}")
     return METHODS[name]
 
 

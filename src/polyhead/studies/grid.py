@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from polyhead.config import SearchSpec, TrainSpec, spec_from
 from polyhead.data.references import SAMPLE_SEED
-from polyhead.errors import SettingError, UnknownNameError
+from polyhead.errors import SettingError, UnknownNameError, allowed_names
 from polyhead.heads import Normalisation
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 
@@ -145,7 +145,7 @@ def run_settings(
     ('gradient', 'screened', 1)
     """
     if protocol not in PROTOCOLS:
-        raise UnknownNameError(f"protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}")
+        raise UnknownNameError(f"protocol {protocol!r}: {allowed_names(protocol, PROTOCOLS)}")
     rules = PROTOCOLS[protocol]
     preset = {"order": rules.order, "anchor": rules.anchor, "learning_rate": rules.learning_rate, "warmup": rules.warmup}
     searched = {"how": rules.how, "include_zero": not rules.reported_split, **(search or {})}

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites
+from polyhead.architectures import PROJECTIONS, attention_sites
 from polyhead.heads import HeadMask
 from polyhead.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
@@ -87,7 +87,8 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> dict[str, Any]:
     config = model.config
     site = attention_sites(model)[0]
     width, inner = config.hidden_size, getattr(config, "intermediate_size", None) or config.hidden_dim
-    head = 4 * width * site.head_dim
+    biases = [getattr(site, name).bias is not None for name in PROJECTIONS]
+    head = 4 * width * site.head_dim + sum(biases) * site.head_dim  # rows of q, k, v with their biases, columns of the output
     embedding = model.get_input_embeddings().weight.numel()
 
     def share(length: int) -> float:

@@ -69,16 +69,16 @@ def run(
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
     method(settings.method)
     folder = Path(out)
-    held = _held(folder, settings, seeds=seeds, controls=controls)
     where = pick_device(device)
     precision = pick_precision(trains[0].precision, where)
     inputs, encoder = open_inputs(settings), model_hash(settings.model)
+    held = _held(folder, settings, seeds=seeds, controls=controls)
     if held is not None and held["data"] == plain(inputs.records) and held["model_hash"] == encoder:
         return held
     present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
     logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
-    with RunStore(folder / "fits", settings) as store:
+    with RunStore(folder / "fits", settings, name=folder) as store:
         remove_leftovers(folder / "model")
         clock = Clock(store)
         bench = Bench(settings, inputs, store, encoder, present, where, precision, progress or Silent())
@@ -151,7 +151,7 @@ def _held(folder: Path, settings: RunSettings, *, seeds: Sequence[int], controls
         return None
     held: dict[str, Any] = read_json(folder / RESULT)
     facts = held.get("settings", {})
-    with RunStore(folder / "fits", settings, mode="read"):
+    with RunStore(folder / "fits", settings, name=folder, mode="read"):
         lost = [*sorted({*facts.get("seeds", ())} - {*seeds}), *sorted({*facts.get("controls", ())} - {*controls})]
     if lost:
         raise StoreError(

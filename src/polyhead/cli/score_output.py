@@ -1,0 +1,52 @@
+"""Where a command's scores go: what may stand there already, checked before any work is done."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from polyhead.errors import DataFormatError, SettingError
+from polyhead.head_files import read_scores
+
+
+def check_score_file(option: str, path: Path, *, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a name that no file of scores has, a folder, and a file that the command reads.
+
+    Raises:
+        SettingError: One of these; nothing was written.
+    """
+    if path.suffix not in (".tsv", ".json"):
+        raise SettingError(f"{option} {path}: expected a name that ends in .tsv or .json")
+    if path.is_dir():
+        raise SettingError(f"{option} {path}: is a folder; name a file")
+    if any(path.resolve() == other.resolve() for other in inputs):
+        raise SettingError(f"{option} {path}: is one of the files to read, which would be lost; name another file")
+
+
+def check_replaced(option: str, path: Path, **facts: object) -> None:
+    """Refuse to write scores over a file that holds anything but earlier scores of the same method, model, text and so on.
+
+    Args:
+        option: What the user gave the path by.
+        path: Where scores are to go; nothing need be there.
+        facts: Attributes of `HeadScores` that must be equal, by name.
+
+    Raises:
+        SettingError: The file holds something else.
+    """
+    if not path.exists():
+        return
+    try:
+        held = read_scores(path)
+    except DataFormatError:
+        raise SettingError(f"{option} {path}: holds something that is no file of scores; name another file") from None
+    for name, wanted in facts.items():
+        if (found := getattr(held, name)) != wanted:
+            what = name.replace("data_hash", "text's sha256").replace("_", " ")
+            raise SettingError(
+                f"{option} {path}: holds scores whose {what} is {_shown(found)}, not {_shown(wanted)}; name another file, or "
+                "delete this one"
+            )
+
+
+def _shown(value: object) -> str:
+    said = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return said[:60] or "not said"

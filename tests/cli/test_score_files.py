@@ -1,0 +1,85 @@
+"""Files of scores as commands write and read them: nothing lost, and nothing taken for what it is not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli.cases import refused
+
+from polyhead.cli.compare_groups import Run, doubts
+from polyhead.head_files import read_scores, write_scores
+from polyhead.heads import HeadScores
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "en.tsv", tmp_path / "de.tsv"]
+    for seed, path in enumerate(paths):
+        write_scores(path, HeadScores(np.random.default_rng(seed).random((2, 4)), "gradient", languages=(path.stem,)))
+    return paths
+
+
+def test_rank_writes_over_its_own_scores_alone(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    out, dev = tmp_path / "s.tsv", treebank / "dev.conllu"
+    arguments = ["--task", "pos", "--out", out, "--data"]
+    assert cli("rank", tagger, *arguments, dev).code == 0
+    assert read_scores(out).settings["limit"] is None
+    kept = out.read_bytes()
+    refused(
+        cli("rank", tagger, *arguments, dev, "--method", "fisher"), "s.tsv: holds scores whose method is gradient, not fisher"
+    )
+    refused(cli("rank", tagger, *arguments, treebank / "train.conllu"), "whose text's sha256 is")
+    refused(cli("rank", tagger, *arguments, dev, "--language", "de"), "whose languages is und, not de")
+    assert out.read_bytes() == kept
+    assert cli("rank", tagger, *arguments, dev, "--limit", 4).code == 0, "the same again may be replaced"
+    assert read_scores(out).settings["limit"] == 4
+    out.write_text("notes\n")
+    refused(cli("rank", tagger, *arguments, dev), "s.tsv: holds something that is no file of scores")
+    assert out.read_text() == "notes\n"
+
+
+def test_combined_scores_replace_no_input(cli: Callable, own: list[Path], tmp_path: Path) -> None:
+    kept = own[0].read_bytes()
+    refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", own[0]), "en.tsv: is one of the files to read")
+    (tmp_path / "folder.tsv").mkdir()
+    refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", tmp_path / "folder.tsv"), "is a folder")
+    assert own[0].read_bytes() == kept
+
+
+def test_combined_scores_say_how_they_were_combined(cli: Callable, own: list[Path], tmp_path: Path) -> None:
+    both = tmp_path / "both.tsv"
+    assert cli("compare", *own, "--combine", "mean-rank", "--out-scores", both).code == 0
+    assert read_scores(both).title == "gradient, mean-rank"
+    document = cli("compare", *own, both, "--json").json
+    assert document["groups"][2]["methods"] == ["gradient, mean-rank"]
+
+
+def test_what_speaks_against_replicates_is_said(cli: Callable, own: list[Path], tmp_path: Path) -> None:
+    def said(**facts: object) -> list[str]:
+        one = HeadScores(np.eye(2), "gradient", n=10, data_hash="a", languages=("en",), settings={"seed": 1, "limit": None})
+        other = replace(one, **{"values": 2 * np.eye(2), **facts})
+        return doubts({"en": [Run(Path("a.tsv"), one), Run(Path("b.tsv"), other)]})
+
+    assert said() == []
+    assert said(settings={"seed": 2, "limit": None}) == []
+    assert said(model="another") == [], "seeds are models fine-tuned alike"
+    assert "differ in number of sentences or batches (10, 20)" in said(n=20)[0]
+    assert "differ in text (sha256) (a, b)" in said(data_hash="b")[0]
+    assert "differ in precision (bf16" not in str(said(settings={"precision": "bf16"}))
+    assert said(values=np.eye(2)) == ["note: b.tsv holds the very scores of a.tsv, so their agreement says nothing"]
+    (tmp_path / "again.tsv").write_bytes(own[0].read_bytes())
+    assert "again.tsv holds the very scores of" in cli("compare", *own, tmp_path / "again.tsv").err
+
+
+def test_scores_of_another_model_are_noted(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "s.tsv"
+    write_scores(scores, HeadScores(np.arange(8.0).reshape(2, 4), "gradient", model="org/other"))
+    said = f"s.tsv: its scores were made on org/other, and are used on {tagger}"
+    pruned = cli("prune", tagger, "--scores", scores, "--n-pruned", 1, "--out", tmp_path / "p")
+    assert (pruned.code, said in pruned.err) == (0, True)
+    judged = cli("curve", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--scores", scores, "--random-seeds", 1)
+    assert (judged.code, said in judged.err) == (0, True)
+    write_scores(scores, HeadScores(np.arange(8.0).reshape(2, 4), "gradient", model=f"{tagger}/../{tagger.name}"))
+    assert cli("prune", tagger, "--scores", scores, "--n-pruned", 1, "--out", tmp_path / "q").err == ""
