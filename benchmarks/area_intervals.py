@@ -1,7 +1,8 @@
 """Areas under pruning curves of several fine-tunings on several languages, with intervals that can be paired.
 
-Intervals are 95 % bootstrap intervals over fine-tunings (where there are several) and, inside, over sentences. One draw of
-sentences serves all orders and fine-tunings of a language, so areas of two orders may be subtracted draw by draw.
+Intervals are 95 % bootstrap intervals over fine-tunings (where there are several) and, inside, over sentences; of random orders
+also over the orders. One draw of sentences serves all orders and fine-tunings of a language, so areas of two orders may be
+subtracted draw by draw.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ def areas_of(curves: Mapping[str, Sequence[Sequence[Counts]]]) -> Areas:
     return {
         language: (
             np.array([np.mean([_own(counts) for counts in own]) for own in by_seed]),
-            np.stack([np.mean([_drawn(counts, language) for counts in own], axis=0) for own in by_seed], axis=1),
+            np.stack([_mean_order(own, language, place) for place, own in enumerate(by_seed)], axis=1),
         )
         for language, by_seed in curves.items()
     }
@@ -52,6 +53,14 @@ def _drawn(counts: Counts, language: str) -> NDArray[np.float64]:
     random = np.random.default_rng((0, list(TREEBANKS).index(language)))
     weights = random.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
     return area(metric_from_counts(POS, weights @ counts.astype(np.float64)).T)
+
+
+def _mean_order(curves: Sequence[Counts], language: str, place: int) -> NDArray[np.float64]:
+    """Means over the orders of one fine-tuning `[draws]`, the orders drawn anew: once for all languages, which share them."""
+    n = len(curves)
+    weights = np.random.default_rng((2, place, n)).multinomial(n, np.full(n, 1 / n), size=DRAWS) / n
+    areas: NDArray[np.float64] = (np.stack([_drawn(counts, language) for counts in curves], axis=1) * weights).sum(axis=1)
+    return areas
 
 
 def _pooled(areas: Areas, group: Sequence[str]) -> NDArray[np.float64]:

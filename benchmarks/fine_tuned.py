@@ -1,10 +1,12 @@
 """`mini` fine-tuned on UD English-EWT, one model a seed, and dev sentences drawn by seed: what the benchmarks of rankings share.
 
 Models are kept in `runs/benchmarks/` (or the folder that POLYHEAD_BENCHMARKS names): stopped trainings go on, finished ones
-are loaded.
+are loaded. Beside them lies what they and the sentences were when cells were first measured there; others are refused.
 """
 
+import hashlib
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -14,13 +16,14 @@ from transformers import AutoConfig, AutoModelForTokenClassification, PreTrained
 
 from polyhead.batching import Batch, scoring_batches
 from polyhead.checkpoint import load_tagger, load_tokenizer, save_pruned
-from polyhead.config import TrainSpec
+from polyhead.config import TrainSpec, fingerprint
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
 from polyhead.data.labels import LabelSet
 from polyhead.data.references import sample
 from polyhead.encoding import encode, model_limit
 from polyhead.inference import Labelled
+from polyhead.store import write_text_atomic
 from polyhead.tasks import task
 from polyhead.training import fit
 
@@ -53,7 +56,18 @@ def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
         encoded = encode(train.sentences, tokenizer(), LABELS, model_limit=model_limit(model.config))
         fit(model, encoded, TrainSpec(seed=seed), pad_id=PAD, state_folder=folder / "state")
         save_pruned(model, folder / "model", tokenizer=tokenizer())
+    weights = (folder / "model" / "model.safetensors").read_bytes()
+    _same_as_before(folder.name, hashlib.sha256(weights).hexdigest())
     return load_tagger(str(folder / "model"), labels=LABELS).eval()
+
+
+def _same_as_before(name: str, identity: str) -> None:
+    """End the process if cells were measured in this folder on another model or text of that name."""
+    path = WORK / "identity" / f"{name}.txt"
+    if not path.is_file():
+        write_text_atomic(path, identity + "\n")
+    elif path.read_text().strip() != identity:
+        sys.exit(f"{WORK}: its cells were measured on another {name}; delete them, or name another folder by POLYHEAD_BENCHMARKS")
 
 
 def _random(seed: int) -> PreTrainedModel:
@@ -75,6 +89,8 @@ def sentences(language: str, *, split: Split = "dev", n: int | None = SENTENCES,
     data = open_corpus(TREEBANKS[language], split, root=SHARED / "data")
     if n is not None:
         data = sample(data, n, seed=seed)
+    words = [[sentence.source, sentence.words, sentence.labels] for sentence in data.sentences]
+    _same_as_before(f"{language}-{split}-{n}-{seed}", fingerprint(words))
     limit = model_limit(AutoConfig.from_pretrained(MINI))
     encoded = encode(data.sentences, tokenizer(), LABELS, model_limit=limit, unknown="ignore")
     return Labelled(encoded, [sentence.labels for sentence in data.sentences])

@@ -88,6 +88,7 @@ def scored(model: PreTrainedModel, method: str, language: str, seed: int) -> Hea
         started = time.perf_counter()
         found = score_heads(method, model, batches(language), seed=seed, precision=precision(), n_lowest=12, keep=keep)
         write_scores(path, replace(found, languages=(language,), model=f"mini, EWT, seed {seed}"))
+        keep.unlink(missing_ok=True)
         print(f"{method} {language} {seed}: scored in {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
     return read_scores(path)
 

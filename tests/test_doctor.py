@@ -72,7 +72,7 @@ def findings(model: PreTrainedModel | None = None, **options: Any) -> dict[str, 
         pad_id=PAD,
         labels=LabelSet(UPOS[:5]),
         task=TASKS["pos"],
-        **{"checks": QUICK, **options},
+        **{"checks": QUICK, "split": "dev", **options},
     )
     return {finding.name: finding for finding in found}
 
@@ -106,6 +106,12 @@ def test_all_is_well(family: str) -> None:
     found = findings(tiny_model(family, layers=2))
     assert {finding.result for finding in found.values()} == {"ok"}, found
     assert list(found) == [check.name for check in QUICK]
+
+
+def test_text_of_a_test_split_is_found() -> None:
+    assert failed(split="test") == {"the text is no test split"}
+    found = findings(split=None)["the text is no test split"]
+    assert (found.result, "does not say" in found.detail) == ("not checked", True)
 
 
 def test_all_is_well_with_a_pruned_model_and_one_sentence() -> None:

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyhead.errors import SettingError
@@ -90,3 +91,9 @@ def attention_kernel(device: torch.device, length: int, precision: Precision, *,
     if device.type == "cpu" and length <= _SHORT and plain:
         return sdpa_kernel(SDPBackend.MATH)  # type: ignore[no-any-return]
     return nullcontext()
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """What else the last bits of a result depend on."""
+    found = {"threads": str(torch.get_num_threads()), "device": device.type}
+    return found | {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}

@@ -131,6 +131,12 @@ CHECKS: tuple[Check[Subject], ...] = (
         0.0,
     ),
     Check(
+        "the text is no test split",
+        "scores that saw a test split make its figures worthless: take dev text",
+        scoring.no_test_split,
+        0.0,
+    ),
+    Check(
         "all of this leaves the model as it was",
         "something here changes the model that it looks at: load it anew; look for what is not put back",
         scoring.model_unchanged,
@@ -150,6 +156,7 @@ def examine(
     seed: int = 42,
     n_lowest: int = 12,
     max_passes: float | None = None,
+    split: str | None = None,
     checks: Sequence[Check[Subject]] = CHECKS,
     progress: Progress | None = None,
 ) -> tuple[Finding, ...]:
@@ -173,6 +180,7 @@ def examine(
         seed: Of the heads that masks leave out, and of the method.
         n_lowest: As for `score_heads`.
         max_passes: As for `score_heads`.
+        split: Of which split the sentences are, where that is known.
         checks: Rows of `CHECKS`, all by default.
         progress: Told of every check.
 
@@ -188,7 +196,17 @@ def examine(
     if not any((window.label_ids != -100).any() for window in encoded.windows):
         raise SettingError("no sentence has a labelled word, so nothing can be scored: check the label column of the data")
     subject = Subject(
-        model, encoded, pad_id, task, labels, method, seed=seed, n_lowest=n_lowest, max_passes=max_passes, before=state_of(model)
+        model,
+        encoded,
+        pad_id,
+        task,
+        labels,
+        method,
+        seed=seed,
+        n_lowest=n_lowest,
+        max_passes=max_passes,
+        split=split,
+        before=state_of(model),
     )
     watch = progress or Silent()
     watch.start(len(checks), "check")

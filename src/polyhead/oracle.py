@@ -13,7 +13,7 @@ from polyhead.architectures import head_mask
 from polyhead.batching import scoring_batches
 from polyhead.config import fingerprint
 from polyhead.data.labels import LabelSet
-from polyhead.devices import Precision
+from polyhead.devices import Precision, machine
 from polyhead.errors import SettingError, StoreError
 from polyhead.heads import HeadId, HeadMask
 from polyhead.importance.partial import identity_of
@@ -22,7 +22,6 @@ from polyhead.masked_evaluation import MaskedScores, masked_scores
 from polyhead.progress import Progress, Silent
 from polyhead.store import read_json, write_json_atomic
 from polyhead.tasks import Task
-from polyhead.training_state import machine
 
 logger = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from types import FrameType
 from typing import Any
 
 import torch
-import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import AdamW
 
 from polyhead.config import TrainSpec, fingerprint
+from polyhead.devices import machine
 from polyhead.encoding import Encoded
 from polyhead.errors import StoreError
 from polyhead.heads import HeadMask
@@ -68,12 +68,6 @@ def identity(model: nn.Module, encoded: Encoded, spec: TrainSpec, *, mask: HeadM
         "mask": "none" if mask is None else fingerprint(mask.keep),
         "precision": precision,
     }
-
-
-def machine(device: torch.device) -> dict[str, str]:
-    """What else the last bits of a result depend on."""
-    found = {"threads": str(torch.get_num_threads()), "device": device.type}
-    return found | {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
 
 
 class TrainingState:

@@ -69,6 +69,16 @@ def test_batches_order_and_padding_do_not_matter(family: str, method: str) -> No
 
 @families
 @methods
+def test_signs_are_those_of_the_row(family: str, method: str) -> None:
+    found = values(method, tiny_model(family), batches_of(tiny_encoded()))
+    if METHODS[method].sign == "absolute":
+        assert (found >= 0).all()
+    elif METHODS[method].sign == "signed":
+        assert (found < 0).any(), "on a random model some heads harm"
+
+
+@families
+@methods
 def test_kernels_agree(family: str, method: str) -> None:
     batches = batches_of(tiny_encoded())
     one, other = (values(method, tiny_model(family, kernel=kernel), batches) for kernel in ("sdpa", "eager"))

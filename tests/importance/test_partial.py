@@ -23,7 +23,7 @@ def batches(budget: int = 40, seed: int = 0) -> list[Batch]:
     return scoring_batches(tiny_encoded(seed=seed), pad_id=PAD, budget=budget)
 
 
-def test_arrays_come_back_exactly_and_the_file_goes_when_all_is_done(tmp_path: Path) -> None:
+def test_arrays_come_back_exactly(tmp_path: Path) -> None:
     kept = Partial(tmp_path / "new folder" / "kept.safetensors", IDENTITY)
     assert kept.load() is None
     for scale in (1, 2):
@@ -35,23 +35,17 @@ def test_arrays_come_back_exactly_and_the_file_goes_when_all_is_done(tmp_path: P
         assert (back[name].dtype, back[name].shape) == (np.float64, array.shape)
         np.testing.assert_array_equal(back[name], 2 * array)
     assert [path.name for path in (tmp_path / "new folder").iterdir()] == ["kept.safetensors"]
-    kept.done()
-    kept.done()
-    assert kept.load() is None
 
 
 def test_without_a_path_nothing_is_kept(tmp_path: Path) -> None:
     kept = kept_at(None, tiny_model("bert"), batches(), IDENTITY)
     kept.save(ARRAYS)
     assert kept.load() is None
-    kept.done()
     assert kept.identity == {}
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 100, b"\x08\0\0\0\0\0\0\0{}      ", "cut", "other", "no metadata"])
-def test_corrupt_files_and_those_of_another_identity_are_warned_of(
-    tmp_path: Path, content: bytes | str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_corrupt_files_and_those_of_another_identity_are_refused(tmp_path: Path, content: bytes | str) -> None:
     kept = Partial(tmp_path / "kept", IDENTITY)
     if content == "other":
         Partial(kept.path, {**IDENTITY, "seed": 4}).save(ARRAYS)
@@ -64,12 +58,18 @@ def test_corrupt_files_and_those_of_another_identity_are_warned_of(
     else:
         assert isinstance(content, bytes)
         (tmp_path / "kept").write_bytes(content)
-    with caplog.at_level(logging.WARNING):
-        assert kept.load() is None
-    assert [record.getMessage().startswith(f"{tmp_path / 'kept'}: ") for record in caplog.records] == [True]
-    assert "starting anew" in caplog.text
+    with pytest.raises(StoreError, match=r"kept: .*delete "):
+        kept.load()
+
+
+def test_another_machine_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = Partial(tmp_path / "kept", IDENTITY, {"threads": "1", "device": "cpu"})
     kept.save(ARRAYS)
     assert kept.load() is not None
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        assert replace(kept, machine={"threads": "2", "device": "cpu"}).load() is not None
+    assert "goes on with threads 2 after a start with 1: last digits may differ" in caplog.text
 
 
 def test_what_cannot_be_written_is_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
@@ -133,7 +133,10 @@ def test_it_is_saved_every_ten_seconds_and_when_stopped(tmp_path: Path, monkeypa
             step()
             seen.append(held())
     assert seen == [None, None, 3, 3, 3]
-    assert held() == 3
+    assert held() == 5, "at the end too"
+    with saving(kept, lambda: {"done": np.array(6.0)}):
+        pass
+    assert held() == 5, "nothing was done, so nothing is saved"
     with pytest.raises(KeyboardInterrupt), saving(kept, lambda: {"done": np.array(7.0)}):
         raise KeyboardInterrupt
     assert held() == 7

@@ -75,7 +75,8 @@ def test_scores_are_the_mean_absolute_shares_of_a_model_written_out(variant: Var
     np.testing.assert_allclose(scores.signed, -shares.mean(axis=0), rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(scores.values.sum(axis=1), 1)
     assert scores.n == len(LABELLED)
-    assert scores.settings == {"variant": variant, "precision": "fp32"}
+    arrived = pytest.approx(conservation(model, batches(), variant=variant)[0])
+    assert scores.settings == {"variant": variant, "precision": "fp32", "conserved": arrived}
 
 
 def test_the_two_variants_differ() -> None:

@@ -9,6 +9,8 @@ import pytest
 from tiny_run import settings, tiny_data, write_treebank
 
 from polyhead.errors import DataFormatError, SettingError
+from polyhead.heads import HeadScores
+from polyhead.importance.methods import score_heads
 from polyhead.statistics import holm
 from polyhead.studies.fits import pooled
 from polyhead.studies.run import LEFT, run
@@ -45,6 +47,29 @@ def test_a_source_without_labels_is_refused(folder: Path) -> None:
     sources = [f"en={bare}:{folder}/en-dev.conllu:"]
     with pytest.raises(DataFormatError, match=r"bare\.conllu:1: no word of the train split has a label"):
         run(settings(folder, sources=sources), out=folder / "unlabelled", device="cpu")
+
+
+def test_long_scoring_goes_on_after_a_stop_and_is_told_how_many_heads_may_go(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def scored(name: str, model: Any, batches: Any, **options: Any) -> HeadScores:
+        told.append(options)
+        found = score_heads(name, model, batches, **options)
+        if len(told) == 1:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr("polyhead.studies.cell.score_heads", scored)
+    own = settings(folder, method="l0", train={"epochs": 1}, search={"how": "sweep", "max_pruned": 3, "include_zero": False})
+    with pytest.raises(KeyboardInterrupt):
+        run(own, out=folder / "stopped", device="cpu")
+    assert told[0]["n_lowest"] == 3
+    assert told[0]["keep"].is_file(), "the disk may be full after hours of scoring"
+    run(own, out=folder / "stopped", device="cpu")
+    assert told[1]["keep"] == told[0]["keep"]
+    assert not list((folder / "stopped").rglob("*.partial"))
 
 
 def test_contrasts_are_one_family(folder: Path) -> None:

@@ -207,6 +207,13 @@ def stopping_leaves_model(subject: Subject) -> Measured:
     return Measured(len(found), "; ".join(found))
 
 
+def no_test_split(subject: Subject) -> Measured:
+    """Whether the text is of a test split, 0 or 1."""
+    if subject.split is None:
+        return Measured(math.nan, "a file does not say of which split it is; make sure that it is dev text", excuse="not checked")
+    return Measured(float(subject.split == "test"), f"{subject.split} split")
+
+
 def model_unchanged(subject: Subject) -> Measured:
     """Number of ways in which the model differs from what it was before the first check."""
     found = changes(subject.before, state_of(subject.model))

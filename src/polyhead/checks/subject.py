@@ -46,6 +46,7 @@ class Subject:
         seed: Of methods that draw, and of the heads chosen for a check.
         n_lowest: As for `score_heads`.
         max_passes: As for `score_heads`.
+        split: Of the text, where it is known.
         before: The model as it was found.
     """
 
@@ -58,6 +59,7 @@ class Subject:
     seed: int
     n_lowest: int
     max_passes: float | None
+    split: str | None
     before: State
 
     @property

@@ -179,7 +179,7 @@ def _document(
                 "direction": order.direction,
                 "seed": order.seed,
                 "file": order.file,
-                "ranked_on_this_text": bool(order.data_hash) and order.data_hash == data.sha256,
+                "ranked_on_this_text": bool(data.sha256) and data.sha256 in order.data_hash.split("+"),
                 "heads": [str(head) for head in order.heads[:depth]],
                 "scores": 100 * curves[order.key].scores,
             }

@@ -35,6 +35,7 @@ def doctor(request: DoctorRequest, console: Console) -> int:
         seed=request.seed,
         n_lowest=request.n_lowest,
         max_passes=request.max_passes,
+        split=None if request.corpus is None else data.split,
         progress=console.progress,
     )
     n_failed = sum(not finding.ok for finding in findings)

@@ -1,5 +1,6 @@
 """`polyhead rank`: importance of every head on labelled text."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,7 @@ def rank(request: RankRequest, console: Console) -> int:
     if chosen.needs != "nothing" and (note := few_sentences(data)):
         console.note(note)
     encoded = tagger.encode(data.sentences)
+    keep = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
     scores = score_heads(
         request.method,
         tagger.model,
@@ -42,7 +44,7 @@ def rank(request: RankRequest, console: Console) -> int:
         progress=console.progress,
         n_lowest=request.n_lowest,
         max_passes=request.max_passes,
-        keep=None if request.out is None else request.out.with_name(f"{request.out.name}.partial"),
+        keep=keep,
     )
     split = data.split if request.corpus else None
     settings = {"split": split, "limit": request.limit, "new_classifier": sample.is_new and chosen.needs_labels}
@@ -50,6 +52,8 @@ def rank(request: RankRequest, console: Console) -> int:
     ranking = [str(head) for head in order_of(scores, normalisation=request.normalise)]
     if request.out is not None:
         write_scores(request.out, scores)
+    if keep is not None:
+        keep.unlink(missing_ok=True)
     document = scores_document(scores) | {
         "ranking": ranking,
         "task": task.name,
@@ -64,11 +68,33 @@ def rank(request: RankRequest, console: Console) -> int:
 def _text(document: dict[str, Any], normalise: str) -> str:
     scores, ranking, passes, seconds = (document[key] for key in ("scores", "ranking", "passes", "seconds"))
     rows = [[i + 1, head, f"{_at(scores, head):.6g}"] for i, head in enumerate(ranking)]
+    said = "".join(f"\n{line}" for line in _estimate(document["settings"]))
     return (
         f"{text_picture(scores)}\n{_LEGEND}\n\n{markdown(['place', 'layer.head', 'score'], rows)}\n\n"
         f"least important first; method {document['method']}, normalisation {normalise}, {seconds:.1f} s, "
         f"{passes['forward']:g} forward and {passes['backward']:g} backward passes over the data; words are {document['words']}"
+        + said
     )
+
+
+def _estimate(settings: Mapping[str, Any]) -> list[str]:
+    """How far to trust what a method estimated, by what it recorded of that."""
+    lines = []
+    if "settled" in settings:
+        reached = settings["epsilon"]
+        ends = "their intervals do not part" if reached is None else f"their intervals part to {100 * reached:.2g} %"
+        state = "settled" if settings["settled"] else "NOT settled"
+        lines.append(
+            f"the lowest {settings['n_lowest']} are {state}: {ends} of what all heads together are worth (2 % asked); "
+            f"{settings['rounds']} rounds, {settings['sentence_passes']:,.0f} passes of a sentence (the published estimator: "
+            "some 74 million a language)"
+        )
+    if settings.get("conserved") is not None:
+        lines.append(
+            f"{100 * settings['conserved']:.3g} % of the relevance arrives at the lowest layer: biases take some, and far from "
+            "100 % shares are to be read one layer at a time"
+        )
+    return lines
 
 
 def _at(scores: list[list[float]], head: str) -> float:

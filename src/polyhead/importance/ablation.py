@@ -62,7 +62,7 @@ def ablation(
         precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
         progress: Told of every batch.
         keep: File for partial results: a second call with the same arguments goes on after the last batch that it holds, and
-            ends with the same numbers. It is removed at the end.
+            ends with the same numbers. It is left at the end, for the caller to remove when the result is safe.
 
     Raises:
         SettingError: `fill` is unknown, or no sentence has a labelled word.
@@ -81,7 +81,6 @@ def ablation(
     known = partial.load() or {}
     means = _means(model, batches, known, precision=chosen, progress=progress) if fill == "mean" else None
     sums = _over_batches(model, batches, present, partial, known, means, precision=chosen, progress=progress, began=began)
-    partial.done()
     if sums.n == 0:
         raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
     gone = np.where(present.keep, 0.0, np.nan)

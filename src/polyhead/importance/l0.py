@@ -96,7 +96,8 @@ def l0(
             units for it.
         progress: Told of every batch of every epoch.
         keep: File that holds log α and the optimiser's state, now and then and when the work is stopped; a second call with the
-            same model, batches and settings goes on from there, to the same numbers, and deletes it at its end.
+            same model, batches and settings goes on from there, to the same numbers. It is left at the end, for the caller to
+            remove when the result is safe.
 
     Raises:
         SettingError: `n_lowest` or `epochs` is below 1, `seed` below 0, or no sentence has a labelled word.
@@ -112,7 +113,6 @@ def l0(
     kept = kept_at(keep, model, batches, {"method": "l0", **settings})
     present = head_mask(model).keep
     state = _learn(model, batches, settings, kept, watch=progress or Silent(), n=n)
-    kept.done()
     values = np.full(present.shape, np.nan)
     values[present] = probability_open(state.log_alpha)
     return HeadScores(

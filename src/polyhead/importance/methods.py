@@ -53,11 +53,12 @@ def score_heads(
         progress: Told how far the work is.
         n_lowest: How many of the lowest heads matter to the caller; see `Options`.
         max_passes: Most forward passes over the data that `shapley` may take.
-        keep: File for the partial results of long methods, which a second call goes on from.
+        keep: File for the partial results of long methods, which a second call goes on from; left for the caller to remove.
 
     Raises:
         UnknownNameError: No row has this name.
         SettingError: No labelled word, where labels are needed; or a setting is out of its range.
+        StoreError: `keep` holds other work, or cannot be written.
     """
     options = Options(seed, precision, progress, n_lowest, max_passes, keep)
     return method(name).score(model, batches, options)

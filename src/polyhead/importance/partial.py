@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +21,13 @@ from torch import Tensor, uint8
 from transformers import PreTrainedModel
 
 from polyhead.batching import Batch
+from polyhead.devices import machine
 from polyhead.errors import StoreError
 from polyhead.plain_values import jsonable
 
 _LOG = logging.getLogger(__name__)
 _KEY: Final = "polyhead"
+_MACHINE: Final = "machine"
 _SCHEMA: Final = 1
 _SECONDS_BETWEEN: Final = 10.0
 
@@ -39,16 +41,18 @@ class Partial:
     Attributes:
         path: The file, which need not exist.
         identity: All that the arrays depend on, as JSON values; arrays of another identity are not taken up.
+        machine: What their last digits depend on besides; a difference is warned of.
     """
 
     path: Path | None
     identity: Mapping[str, Any]
+    machine: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> dict[str, NDArray[np.float64]] | None:
-        """The arrays kept, or None where there are none; a file of another identity or a corrupt one is warned of and ignored.
+        """The arrays kept, or None where there is no file.
 
         Raises:
-            StoreError: The path is that of a folder.
+            StoreError: The file holds something else, or work on another model, data or settings, which must not be lost.
         """
         if self.path is None or not self.path.exists():
             return None
@@ -59,11 +63,19 @@ class Partial:
                 metadata = file.metadata() or {}
                 arrays = {name: np.asarray(file.get_tensor(name), dtype=np.float64) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, TypeError) as error:
-            _LOG.warning("%s: not partial results that can be read (%s); starting anew", self.path, error)
-            return None
+            raise StoreError(f"{self.path}: no partial results that can be read ({error}): delete it to start again") from None
         if metadata.get(_KEY) != self._said():
-            _LOG.warning("%s: partial results of another model, data or setting; starting anew", self.path)
-            return None
+            raise StoreError(
+                f"{self.path}: holds partial results of another method, model, data or setting: finish that work with the "
+                "command that began it, or delete the file to start again"
+            )
+        began: dict[str, str] = json.loads(metadata.get(_MACHINE, "{}"))
+        for name, value in self.machine.items():
+            if began.get(name) != value:
+                _LOG.warning(
+                    "%s goes on with %s %s after a start with %s: last digits may differ",
+                    *(self.path, name, value, began.get(name)),
+                )
         return arrays
 
     def save(self, arrays: Arrays) -> None:
@@ -74,9 +86,8 @@ class Partial:
         """
         if self.path is None:
             return
-        content = save(
-            {name: np.asarray(array, dtype=np.float64, order="C") for name, array in arrays.items()}, {_KEY: self._said()}
-        )
+        facts = {_KEY: self._said(), _MACHINE: json.dumps(dict(self.machine), sort_keys=True)}
+        content = save({name: np.asarray(array, dtype=np.float64, order="C") for name, array in arrays.items()}, facts)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".tmp")
@@ -95,18 +106,15 @@ class Partial:
                 f"{self.path}: cannot be written ({error.strerror or error}): choose another file or free some space"
             ) from None
 
-    def done(self) -> None:
-        """Remove the file: the work is finished."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
     def _said(self) -> str:
         return json.dumps(jsonable({"schema": _SCHEMA, **self.identity}), sort_keys=True)
 
 
 def kept_at(path: Path | None, model: PreTrainedModel, batches: Sequence[Batch], facts: Mapping[str, Any]) -> Partial:
     """Partial results of this model on these batches; without a path nothing is hashed."""
-    return Partial(path, {} if path is None else identity_of(model, batches, facts))
+    if path is None:
+        return Partial(None, {})
+    return Partial(path, identity_of(model, batches, facts), machine(next(model.parameters()).device))
 
 
 def identity_of(model: PreTrainedModel, batches: Sequence[Batch], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,23 +144,26 @@ def _add(digest: "hashlib._Hash", name: str, tensor: Tensor) -> None:
 def saving(partial: Partial, arrays: Callable[[], Arrays]) -> Iterator[Callable[[], None]]:
     """A block of long work: what it yields is called after every step, and what there is gets saved now and then.
 
-    That is at most every ten seconds, and when the block is left by an exception, Ctrl-C included. A block that comes to its end
-    saves nothing more: the caller calls `done` when the result is out.
+    That is at most every ten seconds, at the end, and when the block is left by an exception, Ctrl-C included. The file stays
+    after the end, so that a result that then cannot be written is not lost: whoever has written it removes the file.
 
     Args:
         partial: Where to.
         arrays: Gives the arrays of the last whole step, whenever it is called.
     """
-    last = time.monotonic()
+    last, stepped = time.monotonic(), False
 
     def step() -> None:
-        nonlocal last
+        nonlocal last, stepped
+        stepped = True
         if partial.path is not None and time.monotonic() - last >= _SECONDS_BETWEEN:
             partial.save(arrays())
             last = time.monotonic()
 
     try:
         yield step
+        if stepped:
+            partial.save(arrays())
     except BaseException:
         if partial.path is not None:
             try:

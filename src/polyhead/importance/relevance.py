@@ -6,6 +6,7 @@ LRP is patented; its authors permit free personal and scientific use only.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -41,7 +42,8 @@ def relevance(
     layers are compared by how they stand among their neighbours; a layer in which no head matters shares out its rounding
     noise. `signed` is minus the mean share: as for gradients, positive means that the head speaks against the gold labels.
     `total` is the sum of the absolute shares, `n` the number of sentences with a labelled word; others are passed over. Special
-    tokens count, padding does not; the windows of a long sentence are one sentence.
+    tokens count, padding does not; the windows of a long sentence are one sentence. `settings` says under `conserved` what share
+    of f arrives at the input of the lowest layer; see `conservation`.
 
     Costs one forward pass and one backward pass over activations alone, in float32 whatever precision other methods run in (in
     float64 for a model of float64). The model is left as it was found.
@@ -63,16 +65,18 @@ def relevance(
     device = next(model.parameters()).device
     total = np.where(present.keep, 0.0, np.nan)
     signed = total.copy()
-    n = 0
+    arrived, sent, n = 0.0, 0.0, 0
     started = time.perf_counter()
     watch.start(len(batches), "score heads")
     try:
         with scoring_mode(model, "fp32"), relevance_rules(model, variant), torch.enable_grad():
             for batch in batches:
-                found, labelled = _shares(model, batch.to(device), present.keep.shape)
+                passed = _passed_down(model, batch.to(device))
+                found = _shares(passed.heads)
+                arrived, sent = arrived + passed.arrived[0], sent + passed.sent
                 total += found.abs().sum(dim=0).cpu().double().numpy()  # in this order: MPS has no float64
                 signed -= found.sum(dim=0).cpu().double().numpy()
-                n += int(labelled.sum())
+                n += int(passed.labelled.sum())
                 watch.advance(1)
     finally:
         watch.stop()
@@ -87,7 +91,7 @@ def relevance(
         seconds=time.perf_counter() - started,
         forward_passes=1,
         backward_passes=1,
-        settings={"variant": variant, "precision": "fp32"},
+        settings={"variant": variant, "precision": "fp32", "conserved": float(arrived / sent) if sent else None},
     )
 
 
@@ -104,28 +108,26 @@ def conservation(model: PreTrainedModel, batches: Sequence[Batch], *, variant: V
         ArchitectureError: The model has an activation function for which there is no rule.
     """
     device = next(model.parameters()).device
-    sites = attention_sites(model)
-    arrived = np.zeros(len(sites))
-    sent = n = 0.0
-    with ExitStack() as stack:
-        stack.enter_context(scoring_mode(model, "fp32"))
-        stack.enter_context(relevance_rules(model, variant))
-        stack.enter_context(gated(model, full_mask(model)))  # gates nothing: it makes compiled code run eagerly
-        stack.enter_context(torch.enable_grad())
-        inputs: list[Tensor] = []
-        for site in sites:
-            stack.callback(site.block.register_forward_pre_hook(_entering(inputs)).remove)
+    arrived, sent, n = np.zeros(full_mask(model).n_layers), 0.0, 0
+    with scoring_mode(model, "fp32"), relevance_rules(model, variant), torch.enable_grad():
         for batch in batches:
-            inputs.clear()
-            logits, labelled = _gold_logits(model, batch.to(device))
-            gradients = torch.autograd.grad(logits.sum(), inputs)
-            for layer, (x, gradient) in enumerate(zip(inputs, gradients, strict=True)):
-                arrived[layer] += float((x.detach() * gradient).sum())
-            sent += float(logits.detach().sum())
-            n += int(labelled.sum())
+            found = _passed_down(model, batch.to(device))
+            arrived += found.arrived
+            sent += found.sent
+            n += int(found.labelled.sum())
     if n == 0:
         raise SettingError(_NO_LABEL)
     return arrived / sent
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """What a batch's backward pass brings: relevance of heads `[sentences, layers, heads]`, of layer inputs `[layers]`, and f."""
+
+    heads: Tensor
+    labelled: Tensor
+    arrived: NDArray[np.float64]
+    sent: float
 
 
 def _entering(inputs: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
@@ -139,17 +141,26 @@ def _entering(inputs: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]],
     return hook
 
 
-def _shares(model: PreTrainedModel, batch: Batch, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Signed shares `[sentences, layers, heads]`, and which sentences have a labelled word."""
+def _passed_down(model: PreTrainedModel, batch: Batch) -> _Passed:
     dtype = torch.promote_types(model.dtype, torch.float32)
-    gates = torch.ones(len(batch.sentences), *shape, device=batch.rows.device, dtype=dtype, requires_grad=True)
-    with gated(model, gates, rows=batch.rows):
+    shape = (len(batch.sentences), *full_mask(model).keep.shape)
+    gates = torch.ones(shape, device=batch.rows.device, dtype=dtype, requires_grad=True)
+    inputs: list[Tensor] = []
+    with ExitStack() as stack:
+        stack.enter_context(gated(model, gates, rows=batch.rows))
+        for site in attention_sites(model):
+            stack.callback(site.block.register_forward_pre_hook(_entering(inputs)).remove)
         logits, labelled = _gold_logits(model, batch)
-        if not logits.requires_grad:  # no head is left
-            return torch.zeros_like(gates), labelled
-        (found,) = torch.autograd.grad(logits.sum(), gates)
-    sums = found.abs().sum(dim=-1, keepdim=True)
-    return found / torch.where(sums > 0, sums, 1), labelled
+        # where no head is left, nothing went through the gates
+        found, *gradients = torch.autograd.grad(logits.sum(), [gates, *inputs], allow_unused=True)
+    arrived = [float((x.detach() * gradient).sum()) for x, gradient in zip(inputs, gradients, strict=True)]
+    return _Passed(torch.zeros_like(gates) if found is None else found, labelled, np.array(arrived), float(logits.detach().sum()))
+
+
+def _shares(relevance_of_heads: Tensor) -> Tensor:
+    """Signed shares of a layer's heads, from their relevance `[sentences, layers, heads]`."""
+    sums = relevance_of_heads.abs().sum(dim=-1, keepdim=True)
+    return relevance_of_heads / torch.where(sums > 0, sums, 1)
 
 
 def _gold_logits(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -89,7 +89,7 @@ def shapley(
         precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
         progress: Told of every batch of every round.
         keep: File for partial results: a second call with the same arguments (`n_lowest` and the limits may differ) goes on from
-            there and ends with the same numbers. It is removed at the end.
+            there and ends with the same numbers. It is left at the end, for the caller to remove when the result is safe.
 
     Raises:
         SettingError: A setting is out of its range, one round costs more than `max_passes`, or no sentence has a labelled word.
@@ -109,7 +109,6 @@ def shapley(
             walked, estimate = _run(plan, limits, partial, watch)
     finally:
         watch.stop()
-    partial.done()
     sizes = [len(batch.sentences) for batch in batches]
     by_batch = 2 + np.reshape(walked.costs, (walked.rounds, -1)).sum(axis=0)
     return HeadScores(
@@ -157,7 +156,7 @@ def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tup
     known = partial.load()
     began = time.perf_counter()
     sizes = [len(batch.sentences) for batch in plan.batches]
-    walked = Walked(_all_ends(plan, watch)) if known is None else from_arrays(known, sizes)
+    walked = Walked(_all_ends(plan, watch)) if known is None else _needed(from_arrays(known, sizes), plan, limits)
     if not (walked.ends and walked.n):
         raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
     began -= walked.seconds
@@ -174,6 +173,16 @@ def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tup
             step()
             watch.advance(1)
     return walked, estimate
+
+
+def _needed(walked: Walked, plan: _Plan, limits: _Limits) -> Walked:
+    """What was kept, up to the round after which these limits stop, so that a kept file never changes the outcome."""
+    for n_rounds in range(_FEWEST_ROUNDS, walked.rounds + 1):
+        n = n_rounds * len(walked.ends)
+        part = replace(walked, sums=walked.sums[:n], costs=walked.costs[:n])
+        if _finished(part, plan, limits) is not None:
+            return part
+    return walked
 
 
 def _all_ends(plan: _Plan, watch: Progress) -> tuple[Ends, ...]:

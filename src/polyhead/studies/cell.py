@@ -122,18 +122,21 @@ def arm_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
     values = normalise(scores.values, cell.settings.normalisation)
     facts = {**scores.settings, "normalisation": cell.settings.normalisation}
     if cell.arm == "highest":
-        return replace(scores, values=-values, settings={**facts, "order": "highest first"})
+        values, facts = -values, {**facts, "order": "highest first"}
+    if values is not scores.values:  # the intervals are of the raw values
+        scores = replace(scores, low=None, high=None)
     return replace(scores, values=values, settings=facts)
 
 
 def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
     """Scores on the sources' dev sets, merged over sources as the paper's MD heuristic does; kept beside the fine-tuned model."""
-    what = {"method": cell.settings.method, "seed": cell.seed, "precision": bench.precision, "split": "dev"}
+    n_lowest = max(1, cell.settings.search.max_pruned)
+    what = {"method": cell.settings.method, "seed": cell.seed, "precision": bench.precision, "split": "dev", "n_lowest": n_lowest}
     path = full.folder / f"scores-{fingerprint(what)}.json"
     if path.is_file():
         return read_scores(path)
     model = load_fitted(bench, full)
-    parts = []
+    parts: list[HeadScores] = []
     for name, data in bench.inputs.source_dev.items():
         scores = score_heads(
             cell.settings.method,
@@ -142,6 +145,8 @@ def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
             seed=cell.seed,
             precision=bench.precision,
             progress=bench.progress,
+            n_lowest=n_lowest,
+            keep=path.with_suffix(f".{len(parts)}.partial"),
         )
         parts.append(
             replace(
@@ -153,6 +158,8 @@ def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
         )
     scores = parts[0] if len(parts) == 1 else combine(parts, "merged" if parts[0].total is not None else "summed")[0]
     write_scores(path, scores)
+    for number in range(len(parts)):
+        path.with_suffix(f".{number}.partial").unlink(missing_ok=True)
     return scores
 
 

@@ -1,0 +1,87 @@
+"""Heads that languages share, and an unseen language's scores foretold from the others, on `mini` fine-tuned on EWT.
+
+    python benchmarks/shared_heads.py    # some minutes; writes results/shared_heads.json
+
+Gate gradients of 512 dev sentences in nine languages, three fine-tunings. A head is of one end of a language's ranking if it is
+there in at least 90 % of the replicates: resamples of the sentences with one fine-tuning, or the fine-tunings.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from environment import environment, write
+from fine_tuned import SEEDS, SENTENCES, TREEBANKS, batches, fine_tuned
+from numpy.typing import NDArray
+
+from polyhead.combining import Combination, leave_one_out
+from polyhead.heads import HeadScores
+from polyhead.importance.gate_pass import sentence_gradients
+from polyhead.languages import Sharing, bootstrap_scores, head_sharing
+
+K = 12
+DRAWS = 200
+HOWS: tuple[Combination, ...] = ("merged", "summed", "mean-rank", "worst-case", "regret")
+Array = NDArray[np.float64]
+
+
+def main() -> None:
+    gradients = {seed: gradients_of(seed) for seed in SEEDS}
+    first = gradients[SEEDS[0]]
+    resampled = {language: bootstrap_scores(own, draws=DRAWS, seed=0) for language, own in first.items()}
+    by_seed = {name: np.stack([np.abs(gradients[seed][name]).mean(axis=0) for seed in SEEDS]) for name in TREEBANKS}
+    content = {
+        "environment": environment(seed=SEEDS[0]),
+        "work": f"gradient on {SENTENCES} dev sentences a language; the {K} lowest and highest of 48 heads; nothing retrained",
+        "over_resamples_of_sentences": {"draws": DRAWS, "seed": SEEDS[0], **facts(head_sharing(resampled, k=K))},
+        "over_fine_tunings": {"seeds": list(SEEDS), **facts(head_sharing(by_seed, k=K))},
+        "leave_one_language_out": {how: foretold(gradients, how) for how in HOWS},
+    }
+    print(f"written to {write('shared_heads', content)}", file=sys.stderr)
+
+
+def gradients_of(seed: int) -> dict[str, Array]:
+    """Signed gradients `[sentences, layers, heads]` by language."""
+    model = fine_tuned(seed)
+    found = {}
+    for language in TREEBANKS:
+        found[language] = sentence_gradients(model, batches(language), precision="fp32")
+        print(f"{language} {seed}", file=sys.stderr, flush=True)
+    return found
+
+
+def facts(sharing: Sharing) -> dict[str, Any]:
+    """Both ends: heads shared, specific, nowhere, unsettled, and the mean overlap of replicates inside and between languages."""
+    return {
+        end.end: {
+            "shared": [str(head) for head in end.shared],
+            "specific": {language: [str(head) for head in heads] for language, heads in end.specific.items() if heads},
+            "nowhere": len(end.nowhere),
+            "unsettled": [str(head) for head in end.unsettled],
+            "overlap_within": {language: round(value, 3) for language, value in end.within.items()},
+            "overlap_between": round(float(np.mean(list(end.between.values()))), 3),
+            "least_overlap_between": min((round(value, 3), "-".join(pair)) for pair, value in end.between.items()),
+        }
+        for end in (sharing.lowest, sharing.highest)
+    }
+
+
+def foretold(gradients: Mapping[int, Mapping[str, Array]], how: Combination) -> dict[str, Any]:
+    """By language: Spearman's rho and shared lowest and highest of the prediction from the eight others, mean over fine-tunings."""
+    rows: dict[str, list[list[float]]] = {language: [] for language in TREEBANKS}
+    for by_language in gradients.values():
+        scores = {name: scores_of(own) for name, own in by_language.items()}
+        for language, found in leave_one_out(scores, how, k=K).items():
+            rows[language].append([found.spearman, found.lowest, found.highest])
+    means = {language: np.mean(own, axis=0).round(3).tolist() for language, own in rows.items()}
+    return {"mean": np.mean(list(means.values()), axis=0).round(3).tolist(), **means}
+
+
+def scores_of(gradients: Array) -> HeadScores:
+    sizes = np.abs(gradients)
+    return HeadScores(sizes.mean(axis=0), "gradient", total=sizes.sum(axis=0), n=len(sizes))
+
+
+if __name__ == "__main__":
+    main()
