@@ -68,7 +68,7 @@ def facts(sharing: Sharing) -> dict[str, Any]:
 
 
 def foretold(gradients: Mapping[int, Mapping[str, Array]], how: Combination) -> dict[str, Any]:
-    """By language: Spearman's rho and shared lowest and highest of the prediction from the eight others, mean over fine-tunings."""
+    """By language rho and shared lowest and highest of the prediction from the eight others: means over fine-tunings."""
     rows: dict[str, list[list[float]]] = {language: [] for language in TREEBANKS}
     for by_language in gradients.values():
         scores = {name: scores_of(own) for name, own in by_language.items()}
