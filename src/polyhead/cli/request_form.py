@@ -1,6 +1,7 @@
 """A request with groups of options inside it, seen as the flat list of options that typer wants."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -33,7 +34,8 @@ def as_function(request: type[T]) -> Callable[..., T]:
     parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
     make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     make.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    make.__doc__ = request.__doc__
+    # a line end inside a paragraph would be one in the help too
+    make.__doc__ = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(request) or "")
     return make
 
 
