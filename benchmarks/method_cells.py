@@ -111,13 +111,16 @@ def curve(model: PreTrainedModel, cell: Cell, order: tuple[HeadId, ...]) -> None
 
 
 def measure(model: PreTrainedModel, language: str, seed: int, methods: list[str]) -> None:
-    """All curves of one language and seed: every method lowest first, the default also highest first, and random orders."""
+    """All curves of one language and seed: methods, random orders; the default also highest first and by its signed mean."""
     for method in methods:
         if is_planned(method, language, seed):
-            order = rank(scored(model, method, language, seed))
+            scores = scored(model, method, language, seed)
+            order = rank(scores)
             curve(model, Cell(method, language, seed), order)
             if method == DEFAULT:
                 curve(model, Cell("highest", language, seed), order[::-1])
+                if seed == SEEDS[0] and scores.signed is not None:
+                    curve(model, Cell("signed", language, seed), rank(-scores.signed))
     heads = rank(scored(model, "magnitude", language, seed))
     for draw in range(RANDOM_ORDERS):
         order = tuple(heads[i] for i in np.random.default_rng((seed, draw)).permutation(len(heads)))

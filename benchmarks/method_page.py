@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from polyhead.importance.methods import METHODS
@@ -58,22 +59,23 @@ def quality(measured: dict[str, Any]) -> str:
     rows = [
         [
             f"`{name}`" if name in METHODS else f"({name})",
-            _with_interval(found[name]["area"].get("en")),
             *(_with_interval(found[name].get("pooled", {}).get(group)) for group in ("chosen on", "confirmed on", "all")),
-            _with_interval(found[name].get("regret", {}).get("en")),
-            _agreement(found[name].get("agreement_with_oracle", {}).get("en")),
+            *(_with_interval(found[name].get("pooled_regret", {}).get(group)) for group in ("chosen on", "all")),
+            _agreement(found[name].get("agreement_with_oracle", {})),
+            _mean_kept(found[name]["at_k_24"]),
             _cells(found[name]["cells"]),
         ]
         for name in known
     ]
     names = [
         "order",
-        "area: en",
         "area: en ar zh",
         "area: the other six",
         "area: all nine",
-        "regret, en",
-        "oracle, en: τ, lowest 24",
+        "regret: en ar zh",
+        "regret: all nine",
+        "oracle: τ, lowest 24",
+        "kept at k = 24",
         "cells",
     ]
     return markdown(names, rows)
@@ -97,8 +99,16 @@ def _with_interval(found: dict[str, Any] | None) -> str:
     return "-" if not found or "value" not in found else f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
-def _agreement(found: dict[str, Any] | None) -> str:
-    return "-" if found is None else f"{found['kendall']:.2f}, {found['lowest_24']:.2f}"
+def _agreement(by_language: dict[str, Any]) -> str:
+    """Means over the languages measured."""
+    if not by_language:
+        return "-"
+    means = [fmean(found[name] for found in by_language.values()) for name in ("kendall", "lowest_24")]
+    return f"{means[0]:.2f}, {means[1]:.2f}"
+
+
+def _mean_kept(by_language: dict[str, float]) -> str:
+    return f"{fmean(by_language.values()):.3f}"
 
 
 def _cells(cells: dict[str, list[int]]) -> str:
