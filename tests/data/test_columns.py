@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyhead.data.column_format import ColumnFormat, parse_columns
-from polyhead.data.columns import BLANK_WITH_SPACES, WORDLESS, read_columns
+from polyhead.data.columns import BLANK_WITH_SPACES, TRAILING, WORDLESS, read_columns
 from polyhead.data.schemes import INSIDE_STARTS
 from polyhead.errors import DataFormatError
 
@@ -165,3 +165,21 @@ def test_what_was_written_is_read_back(tmp_path_factory, sentences, separator, w
     path.write_bytes(("\ufeff" + "\n".join(blocks)).encode())
     columns = ColumnFormat(separator, token=2, index=1, scheme="iob2") if with_index else ColumnFormat(separator, scheme="iob2")
     assert [list(zip(s.words, s.labels, strict=True)) for s in read(path, columns)] == sentences
+
+
+def test_a_needless_separator_is_dropped_where_it_is_declared(tmp_path):
+    path = write(tmp_path, "a\tO\t-\nb\tB-X\t-\t\n")
+    met: Counter[str] = Counter()
+    columns = ColumnFormat("tab", tag=2, scheme="iob2", trailing_separator=True)
+    (sentence,) = read(path, columns, repairs=met)
+    assert (sentence.labels, met) == (("O", "B-X"), {TRAILING: 1})
+    for strict, declared in ((True, columns), (False, ColumnFormat("tab", tag=2, scheme="iob2"))):
+        with pytest.raises(DataFormatError, match=r":2: "):
+            read(path, declared, strict=strict)
+
+
+def test_retyped_spans_keep_their_borders_and_are_no_repair(tmp_path):
+    path = write(tmp_path, "a\tB-Xpart\nb\tI-Xpart\nc\tB-Xderiv\nd\tB-X\n")
+    met: Counter[str] = Counter()
+    (sentence,) = read(path, ColumnFormat("tab", scheme="iob2", retyped={"Xpart": "Y", "Xderiv": "O"}), repairs=met)
+    assert (sentence.labels, met) == (("B-Y", "I-Y", "O", "B-X"), {})

@@ -29,6 +29,8 @@ class ColumnFormat:
         rewrites: Known wrong tags and what each is read as; every use is counted as a repair.
         skipped_rows: Known rows that hold no word, whole, and why; every one left out is counted as a repair.
         skip_wordless: The file is known to hold rows with an empty word and the tag O: they are left out, counted as repairs.
+        trailing_separator: The file is known to hold rows that end in a needless separator: it is dropped, counted as a repair.
+        retyped: Span types that are read under another name, or as no span at all (`O`): a choice and no fault, never counted.
     """
 
     separator: Separator = "auto"
@@ -42,6 +44,8 @@ class ColumnFormat:
     rewrites: Mapping[str, str] = field(default_factory=dict, hash=False)
     skipped_rows: Mapping[str, str] = field(default_factory=dict, hash=False)
     skip_wordless: bool = False
+    trailing_separator: bool = False
+    retyped: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, column in (("token", self.token), ("tag", self.tag), ("index", self.index)):

@@ -5,7 +5,7 @@ What cannot be seen in a file is declared in a `ColumnFormat`: the columns, whet
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from polyhead.data.textfile import data_error, find_file, read_lines, shown
 
 BLANK_WITH_SPACES = "line of spaces read as a blank line"
 WORDLESS = "row with tag O and an empty word left out"
+TRAILING = "separator at the end of a row left out"
 
 
 def read_columns(
@@ -107,6 +108,9 @@ class _Reader:
         if not self.counts:
             self.counts = form.n_columns or (len(fields),)
             self._check_format(number, line)
+        if form.trailing_separator and not fields[-1] and len(fields) - 1 in self.counts:
+            self.mend(number, TRAILING, "a row without it")
+            fields.pop()
         if len(fields) not in self.counts:
             wanted = " or ".join(map(str, self.counts))
             found = f"{len(fields)} column(s) in {shown(line)}"
@@ -177,6 +181,12 @@ class _Reader:
             self.mend(self.lines[position], description, f"tags in {form.scheme}")
 
         try:
-            return to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)
+            labels = to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)
         except TagError as error:
             raise data_error(self.path, self.lines[error.position], error.found, error.expected) from error
+        return tuple(_retyped(label, form.retyped) for label in labels) if form.retyped else labels
+
+
+def _retyped(label: str, names: Mapping[str, str]) -> str:
+    name = names.get(label[2:], label[2:])
+    return "O" if label == "O" or name == "O" else label[:2] + name

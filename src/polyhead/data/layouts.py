@@ -1,0 +1,86 @@
+"""How a file may be laid out, whatever its kind, and the one way to read it as laid out."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from polyhead.data.column_format import ColumnFormat, parse_columns
+from polyhead.data.columns import read_columns
+from polyhead.data.conllu import Words, read_conllu
+from polyhead.data.schemes import scheme as find_scheme
+from polyhead.data.sentences import Sentence
+from polyhead.data.spans import SpanFormat, read_spans
+from polyhead.data.token_rows import RowFormat, read_token_rows
+from polyhead.errors import SettingError
+
+Layout = ColumnFormat | SpanFormat | RowFormat
+
+# Layouts that are no matter of columns and have a name instead.
+NAMED: Mapping[str, Layout] = {
+    "facebook": SpanFormat("facebook"),
+    "stockmark": SpanFormat("stockmark"),
+    "multiatis": RowFormat(),
+    "multiatis:uneven=skip": RowFormat(uneven="skip"),
+}
+
+
+def parse_layout(text: str, *, scheme: str | None) -> Layout:
+    """The layout that `--columns` declares: a name of `NAMED`, or columns as `parse_columns` reads them.
+
+    Args:
+        text: What the user wrote.
+        scheme: What `--scheme` adds; a named layout declares its own.
+
+    Raises:
+        SettingError: The text is no layout, or both name a scheme and differ.
+
+    >>> parse_layout("facebook", scheme=None).layout
+    'facebook'
+    """
+    if text in NAMED:
+        if scheme is not None:
+            raise SettingError(f"--scheme {scheme}: the layout {text!r} says how its spans are written; leave the scheme out")
+        return NAMED[text]
+    layout = parse_columns(text)
+    if scheme is None:
+        return layout
+    chosen = find_scheme(scheme)
+    if layout.scheme is not None and layout.scheme != chosen:
+        raise SettingError(f"columns {text!r} declare scheme {layout.scheme}, but --scheme is {chosen}; give one of them")
+    return replace(layout, scheme=chosen)
+
+
+def read_layout(
+    path: Path,
+    layout: Layout | None,
+    *,
+    language: str,
+    words: Words = "surface",
+    strict: bool = False,
+    repairs: Counter[str] | None = None,
+    digest: "hashlib._Hash | None" = None,
+) -> Iterator[Sentence]:
+    """Sentences in file order, from the reader that the layout calls for; None stands for CoNLL-U.
+
+    Args:
+        path: The file, plain or compressed.
+        layout: What is declared about the file.
+        language: BCP-47 code that the sentences will carry.
+        words: What a word is in CoNLL-U (`read_conllu`); nothing else has a choice.
+        strict: Raise where a repair would be counted.
+        repairs: Counts what was mended, by description.
+        digest: A hashlib object, fed with the decompressed bytes.
+
+    Raises:
+        DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
+    """
+    match layout:
+        case None:
+            return read_conllu(path, language=language, words=words, strict=strict, repairs=repairs, digest=digest)
+        case ColumnFormat():
+            return read_columns(path, language=language, columns=layout, strict=strict, repairs=repairs, digest=digest)
+        case SpanFormat():
+            return read_spans(path, language=language, layout=layout, strict=strict, repairs=repairs, digest=digest)
+    return read_token_rows(path, language=language, layout=layout, strict=strict, repairs=repairs, digest=digest)

@@ -1,0 +1,228 @@
+"""Files that mark spans by character offsets, `Sentence` records out, spans as IOB2.
+
+Two layouts are known: the TSV of the multilingual task-oriented dialogues (Schuster et al. 2019) and the JSON list of Stockmark's
+Japanese Wikipedia entities. Neither says what a word is in the same way, so each reader states its own answer.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from polyhead.data.sentences import Sentence
+from polyhead.data.span_labels import Span, SpanError, span_labels
+from polyhead.data.textfile import data_error, find_file, read_lines, shown
+from polyhead.errors import DataFormatError
+from polyhead.numerals import whole_number
+
+DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to the characters that stand there"
+BEFORE = "span that begins before the utterance, cut to it"
+_N_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class SpanFormat:
+    """What must be declared about a file of spans.
+
+    Attributes:
+        layout: `facebook`: TSV without a header, of intent, slots (`start:end:type`, joined by commas), utterance, locale and
+            tokenisation (JSON); `stockmark`: one JSON list of `{"text", "entities": [{"name", "span", "type"}]}`.
+        types: Allowed span types and what each is called here; None allows all, under their own names.
+    """
+
+    layout: Literal["facebook", "stockmark"]
+    types: Mapping[str, str] | None = field(default=None, hash=False)
+
+
+def read_spans(
+    path: Path,
+    *,
+    language: str,
+    layout: SpanFormat,
+    strict: bool = False,
+    repairs: Counter[str] | None = None,
+    digest: "hashlib._Hash | None" = None,
+) -> Iterator[Sentence]:
+    """Sentences in file order, spans in IOB2.
+
+    `facebook` streams, one row in memory at a time. A word is what the row's `tokenSpans` slice out of the utterance (its
+    `tokens` are lower-cased and normalised, and serve only to tell in which unit the offsets count: see `DECOMPOSED`). A slot
+    that begins or ends inside such a word (`Tuesday` in `Tuesday's`) is widened to it, and one that begins before the utterance is
+    cut to it; both are counted.
+
+    `stockmark` is read whole, a JSON list having no lines. A word is one character: the corpus has no tokens. White space is no
+    word, and a span goes on across it.
+
+    Args:
+        path: The file, plain or compressed (`read_lines`).
+        language: BCP-47 code that the sentences will carry.
+        layout: What is declared about the file.
+        strict: Raise where a repair would be counted.
+        repairs: Counts what was mended, by description.
+        digest: A hashlib object, fed with the decompressed bytes.
+
+    Raises:
+        DataFormatError: The file is not as declared; the message names file, line (or record), what was found and expected.
+    """
+    path = find_file(path) or path
+    reader = _Reader(path, language, layout, strict, Counter() if repairs is None else repairs)
+    n_sentences = 0
+    for sentence in (_facebook if layout.layout == "facebook" else _stockmark)(reader, digest):
+        n_sentences += 1
+        yield sentence
+    if not n_sentences:
+        raise data_error(path, 1, "end of file and not one sentence", f"at least one in the layout {layout.layout!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What all sentences of a file share."""
+
+    path: Path
+    language: str
+    layout: SpanFormat
+    strict: bool
+    repairs: Counter[str]
+
+    def sentence(self, text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], where: str) -> Sentence:
+        """The words cut out of `text` and labelled; `where` is a line or record, for its source and for errors."""
+
+        def on_repair(description: str) -> None:
+            if self.strict:
+                raise SpanError(description, "spans over whole words (strict reading allows no repair)")
+            self.repairs[description] += 1
+
+        try:
+            labels = span_labels(words, [self._known(span) for span in spans], on_repair)
+        except SpanError as error:
+            raise self.error(where, error.found, error.expected) from None
+        return Sentence(tuple(text[a:b] for a, b in words), labels, self.language, f"{self.path}:{where}")
+
+    def mend(self, where: str, description: str, expected: str) -> None:
+        """Count a repair, or refuse it where reading is strict."""
+        if self.strict:
+            raise self.error(where, description, f"{expected} (strict reading allows no repair)")
+        self.repairs[description] += 1
+
+    def error(self, where: str, found: str, expected: str) -> DataFormatError:
+        """A one-line error at a line or record of the file."""
+        return DataFormatError(f"{self.path}:{where}: {found}; expected {expected}")
+
+    def _known(self, span: Span) -> Span:
+        types = self.layout.types
+        if types is None:
+            return span
+        if span[2] not in types:
+            raise SpanError(f"span type {shown(span[2])}", f"one of {', '.join(types)}")
+        return span[0], span[1], types[span[2]]
+
+
+def _facebook(reader: _Reader, digest: "hashlib._Hash | None") -> Iterator[Sentence]:
+    for number, line in read_lines(reader.path, digest=digest):
+        where = str(number)
+        columns = line.split("\t")
+        if len(columns) != _N_COLUMNS:
+            expected = f"{_N_COLUMNS}, separated by TAB: intent, slots, utterance, locale, tokenisation"
+            raise reader.error(where, f"{len(columns)} column(s) in {shown(line)}", expected)
+        text = columns[2]
+        spans = [_slot(reader, where, slot, text) for slot in columns[1].split(",") if slot]
+        yield reader.sentence(text, _words(reader, where, columns[4], text), spans, where)
+
+
+def _slot(reader: _Reader, where: str, slot: str, text: str) -> Span:
+    first, _, rest = slot.partition(":")
+    last, _, span_type = rest.partition(":")
+    start, end = whole_number(first), whole_number(last)
+    if start is None and first.startswith("-") and whole_number(first[1:]) is not None:
+        reader.mend(where, BEFORE, "a span inside the utterance")
+        start = 0
+    if start is None or end is None or not span_type or not start < end <= len(text):
+        expected = f"start:end:type inside the utterance of {len(text)} characters, end exclusive"
+        raise reader.error(where, f"slot {shown(slot)} in column 2", expected)
+    return start, end, span_type
+
+
+def _words(reader: _Reader, where: str, tokenisation: str, text: str) -> list[tuple[int, int]]:
+    """First character and the one after the last of each word, in characters of `text` as it stands."""
+    expected = 'JSON as {"tokenizations": [{"tokens": ["a"], "tokenSpans": [{"start": 0, "length": 1}]}]} over the utterance'
+    try:
+        found = json.loads(tokenisation)["tokenizations"][0]
+        tokens = [str(token) for token in found["tokens"]]
+        offsets = [(span["start"], span["start"] + span["length"]) for span in found["tokenSpans"]]
+        if len(tokens) != len(offsets) or not tokens or not all(type(n) is int for pair in offsets for n in pair):
+            raise ValueError
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        raise reader.error(where, f"tokenisation {shown(tokenisation)} in column 5", expected) from None
+    if not _spells(offsets, text, tokens):
+        decomposed = unicodedata.normalize("NFD", text)
+        mapped = _composed(offsets, text)
+        if mapped is not None and _spells(offsets, decomposed, tokens):
+            reader.mend(where, DECOMPOSED, "offsets in characters of the utterance")
+            offsets = mapped
+    end_before = 0
+    for start, end in offsets:
+        if not end_before <= start < end <= len(text) or not text[start:end].strip():
+            raise reader.error(where, f"word at {start}:{end} of {shown(text)}", "words in order, inside it and not blank")
+        end_before = end
+    return offsets
+
+
+def _spells(offsets: Sequence[tuple[int, int]], text: str, tokens: Sequence[str]) -> bool:
+    return all(_plain(text[a:b]) == _plain(token) for (a, b), token in zip(offsets, tokens, strict=True))
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).lower()
+
+
+def _composed(offsets: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]] | None:
+    """Offsets into the decomposed `text` as offsets into `text`; None where one falls inside a character."""
+    place, position = {0: 0}, 0
+    for i, character in enumerate(text, start=1):
+        position += len(unicodedata.normalize("NFD", character))
+        place[position] = i
+    if not all(a in place and b in place for a, b in offsets):
+        return None
+    return [(place[a], place[b]) for a, b in offsets]
+
+
+def _stockmark(reader: _Reader, digest: "hashlib._Hash | None") -> Iterator[Sentence]:
+    text = "\n".join(line for _, line in read_lines(reader.path, digest=digest))
+    try:
+        records = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise data_error(reader.path, error.lineno, f"not JSON ({error.msg})", "one JSON list of records") from None
+    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deep
+        raise data_error(reader.path, 1, f"not JSON that can be read ({error})", "one JSON list of records") from None
+    if not isinstance(records, list):
+        raise data_error(reader.path, 1, f"a JSON {type(records).__name__}", "one JSON list of records")
+    for number, record in enumerate(records, start=1):
+        where = f"record {number}"
+        text, spans = _record(record, lambda found, expected, where=where: reader.error(where, found, expected))  # type: ignore[misc]
+        words = [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]
+        if not words:
+            raise reader.error(where, f"text {shown(text)}", "at least one character that is not white space")
+        yield reader.sentence(text, words, spans, where)
+
+
+def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[str, list[Span]]:
+    """Text and spans of one record, each span checked against the name that stands beside it."""
+    try:
+        text = record["text"]
+        rows = [(*entity["span"], entity["type"], entity["name"]) for entity in record["entities"]]
+    except (KeyError, TypeError):
+        raise error(shown(json.dumps(record, ensure_ascii=False)), '{"text", "entities": [{"name", "span", "type"}]}') from None
+    if not isinstance(text, str):
+        raise error(f"text {shown(repr(text))}", "a string")
+    for row in rows:
+        if [type(value) for value in row] != [int, int, str, str] or not 0 <= row[0] < row[1] <= len(text):
+            raise error(f"entity {shown(repr(row))}", f"span [start, end] inside the {len(text)} characters, end exclusive")
+        if text[row[0] : row[1]] != row[3]:
+            raise error(
+                f"entity {shown(row[3])} at {row[0]}:{row[1]}, where {shown(text[row[0] : row[1]])} stands", "its own text"
+            )
+    return text, [(row[0], row[1], row[2]) for row in rows]
