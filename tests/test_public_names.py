@@ -56,6 +56,18 @@ TABLES = {
         masakhaner/amh masakhaner/hau masakhaner/ibo masakhaner/kin masakhaner/swa
         ilner/hi ilner/ur aqmar/ar
         xsid/en xsid/ar xsid/da xsid/de xsid/id xsid/it xsid/ja xsid/kk xsid/nl xsid/sr xsid/tr xsid/zh
+        germeval/de stockmark/ja facebook/en facebook/es
+        massive/af-ZA massive/am-ET massive/ar-SA massive/az-AZ massive/bn-BD massive/ca-ES massive/cy-GB massive/da-DK
+        massive/de-DE massive/el-GR massive/en-US massive/es-ES massive/fa-IR massive/fi-FI massive/fr-FR massive/he-IL
+        massive/hi-IN massive/hu-HU massive/hy-AM massive/id-ID massive/is-IS massive/it-IT massive/ja-JP massive/jv-ID
+        massive/ka-GE massive/km-KH massive/kn-IN massive/ko-KR massive/lv-LV massive/ml-IN massive/mn-MN massive/ms-MY
+        massive/my-MM massive/nb-NO massive/nl-NL massive/pl-PL massive/pt-PT massive/ro-RO massive/ru-RU massive/sl-SL
+        massive/sq-AL massive/sv-SE massive/sw-KE massive/ta-IN massive/te-IN massive/th-TH massive/tl-PH massive/tr-TR
+        massive/ur-PK massive/vi-VN massive/zh-CN massive/zh-TW
+        wikiann/af wikiann/ar wikiann/bg wikiann/bn wikiann/de wikiann/el wikiann/en wikiann/es wikiann/et wikiann/eu wikiann/fa
+        wikiann/fi wikiann/fr wikiann/he wikiann/hi wikiann/hu wikiann/id wikiann/it wikiann/ja wikiann/jv wikiann/ka wikiann/kk
+        wikiann/ko wikiann/ml wikiann/mr wikiann/ms wikiann/my wikiann/nl wikiann/pt wikiann/ru wikiann/sw wikiann/ta wikiann/te
+        wikiann/th wikiann/tl wikiann/tr wikiann/ur wikiann/vi wikiann/yo wikiann/zh
         """,
     ),
 }

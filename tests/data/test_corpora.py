@@ -5,6 +5,7 @@ import pytest
 
 from polyhead.data.column_format import parse_columns
 from polyhead.data.corpora import CORPORA, corpus, has_split, holdout, open_corpus, open_file
+from polyhead.data.layouts import parse_layout
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.tasks import TASKS
@@ -33,8 +34,13 @@ def test_names_of_the_table():
         "ilner": "hi ur",
         "aqmar": "ar",
         "xsid": "en ar da de id it ja kk nl sr tr zh",
+        "germeval": "de",
+        "stockmark": "ja",
+        "facebook": "en es",
     }
-    assert sorted(CORPORA) == sorted(f"{family}/{name}" for family, row in names.items() for name in row.split())
+    listed = [name for name in CORPORA if not name.startswith(("massive/", "wikiann/"))]
+    assert sorted(listed) == sorted(f"{family}/{name}" for family, row in names.items() for name in row.split())
+    assert [sum(name.startswith(family) for name in CORPORA) for family in ("massive/", "wikiann/")] == [52, 40]
     assert {row.task for row in CORPORA.values()} <= set(TASKS)
 
 
@@ -42,6 +48,7 @@ def test_language_codes_are_bcp47():
     names = [f"masakhaner/{code}" for code in ("amh", "hau", "ibo", "kin", "swa")]
     assert [corpus(name).language for name in names] == ["am", "ha", "ig", "rw", "sw"]
     assert [corpus(name).language for name in ("ud/zh_gsdsimp", "uner/zh_pud", "xsid/sr")] == ["zh-Hans", "zh-Hant", "sr-Latn"]
+    assert [corpus(name).language for name in ("massive/zh-TW", "massive/de-DE", "wikiann/ur")] == ["zh-Hant", "de", "ur"]
 
 
 def test_words_of_a_treebank(root):
@@ -65,7 +72,7 @@ def test_syntactic_words_are_not_in_a_surface_file(root):
 
 def test_absent_splits_say_what_to_do(root):
     for name, split, advice in (
-        ("ud/de_gsd", "train", "it has dev, test; train German on ud/de_hdt"),
+        ("ud/de_hdt", "dev", "it has train; .* take dev and test from ud/de_gsd"),
         ("wikineural/de", "dev", "it has train, test; its released `val` file serves as training data"),
         ("xsid/de", "train", "train on xsid/en"),
         ("uner/en_pud", "dev", "it has test; test only"),
@@ -161,3 +168,44 @@ def test_holdout_is_seeded_disjoint_and_in_file_order():
             holdout(data, seed=1, share=share)
     with pytest.raises(SettingError, match="at least 2"):
         holdout(Dataset("x", "en", "train", data.sentences[:1]), seed=1)
+
+
+def test_the_released_file_is_read_where_it_lies_beside_its_stand_in(tmp_path):
+    folder = tmp_path / "ner/en_UNER-EWT"
+    folder.mkdir(parents=True)
+    (folder / "en_ewt-ud-train.prelim-2022-12.iob2").write_text("1\tAnn\tB-OTH\t-\tx\n")
+    assert open_corpus("uner/en_ewt", "train", root=tmp_path).repairs == {"tag B-OTH read as O": 1}
+    (folder / "en_ewt-ud-train.iob2").write_text("1\tAnn\tB-PER\t-\tx\n")
+    assert open_corpus("uner/en_ewt", "train", root=tmp_path).sentences[0].labels == ("B-PER",)
+
+
+def test_a_file_that_is_not_there_names_the_command_that_fetches_it(tmp_path):
+    with pytest.raises(
+        DataFormatError, match=r"de_gsd-ud-train.*polyhead data get ud/de_gsd --out .*; or train German on ud/de_hdt"
+    ):
+        open_corpus("ud/de_gsd", "train", root=tmp_path)
+
+
+def test_germeval_keeps_names_and_leaves_out_derived_words_and_parts(tmp_path):
+    folder = tmp_path / "ner/de_GermEval2014"
+    folder.mkdir(parents=True)
+    rows = [
+        "#\thttp://x\t[2010]",
+        "1\tBonn\tB-LOC\tO",
+        "2\tdeutsch\tB-LOCderiv\tO",
+        "3\tBonn-weit\tB-LOCpart\tO",
+        "4\tEcce\tB-OTH\tO\t",
+    ]
+    (folder / "NER-de-test.tsv").write_text("\n".join(rows) + "\n")
+    data = open_corpus("germeval/de", "test", root=tmp_path)
+    assert data.sentences[0].labels == ("B-LOC", "O", "O", "B-MISC")
+    assert data.repairs == CORPORA["germeval/de"].quirks["test"]
+
+
+def test_layouts_that_hold_spans_are_for_span_tasks(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("id\tutterance\tslot_labels\tintent\n1\tto Bonn\tO B-city\tx\n")
+    layout = parse_layout("multiatis", scheme=None)
+    assert open_file(path, TASKS["slots"], "test", language="de", columns=layout).sentences[0].labels == ("O", "B-city")
+    with pytest.raises(SettingError, match=r"a\.tsv: the layout holds spans, and task pos has none; declare columns"):
+        open_file(path, TASKS["pos"], "test", language="de", columns=layout)

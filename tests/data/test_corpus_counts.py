@@ -9,7 +9,7 @@ SPLITS = ("train", "dev", "test")
 
 COUNTS = {
     "ud/en_ewt": ((12543, 202141), (2002, 24820), (2077, 24764)),
-    "ud/de_gsd": (None, (799, 12322), (977, 16224)),
+    "ud/de_gsd": ((13814, None), (799, 12322), (977, 16224)),
     "ud/de_hdt": ((18434, 319513), None, None),
     "ud/nl_alpino": ((12264, 185883), (718, 11541), (596, 11046)),
     "ud/ar_padt": ((6075, 191869), (909, 25986), (680, 24201)),
@@ -42,8 +42,18 @@ COUNTS = {
     "aqmar/ar": ((1328, 36050), (710, 19519), (605, 18284)),
     "xsid/en": ((43605, 341184), (300, None), (500, None)),
     "xsid/ja": (None, (150, None), (250, None)),
+    "germeval/de": ((24000, None), (2200, 41653), (5100, 96499)),
+    "stockmark/ja": ((5343, None), None, None),
+    "facebook/en": ((30521, None), (4181, None), (8621, None)),
+    "facebook/es": ((3617, None), (1983, None), (3043, None)),
     **{f"xsid/{code}": (None, (300, None), (500, None)) for code in ["ar", "da", "de", "id", "it", "kk", "nl", "sr", "tr", "zh"]},
 }
+
+
+# Splits that their release has and the data folder has not: they were too large for it, or could not be copied.
+NOT_THERE = {("ud/de_gsd", "train"), ("germeval/de", "train"), ("facebook/en", "train")}
+# Families of which the data folder has nothing.
+FETCHED = ("massive/", "wikiann/")
 
 
 def check(shared, name, split):
@@ -64,12 +74,13 @@ def test_quirks_are_listed_by_the_splits_they_are_in():
 
 
 def test_every_corpus_has_its_counts():
-    assert set(COUNTS) == set(CORPORA)
-    for name, row in CORPORA.items():
+    assert set(COUNTS) == {name for name in CORPORA if not name.startswith(FETCHED)}
+    for name in COUNTS:
+        row = CORPORA[name]
         assert {split for split, counts in zip(SPLITS, COUNTS[name], strict=True) if counts} == set(row.splits)
 
 
-@pytest.mark.parametrize("name", [name for name in CORPORA if name != "ud/de_hdt" and not name.startswith("wikineural")])
+@pytest.mark.parametrize("name", [name for name in COUNTS if not name.startswith("wikineural") and len(CORPORA[name].splits) > 1])
 def test_dev_and_test(shared, name):
     for split in CORPORA[name].splits:
         if split != "train":
@@ -78,9 +89,9 @@ def test_dev_and_test(shared, name):
 
 @pytest.mark.slow
 def test_large_files(shared):
-    for name, row in CORPORA.items():
-        for split in row.splits:
-            if split == "train" or name.startswith("wikineural"):
+    for name in COUNTS:
+        for split in CORPORA[name].splits:
+            if (split == "train" or name.startswith("wikineural")) and (name, split) not in NOT_THERE:
                 check(shared, name, split)
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from polyhead.data.references import DataReader, DataReference, column_format, one_word_choice, sample
+from polyhead.data.layouts import parse_layout
+from polyhead.data.references import DataReader, DataReference, one_word_choice, sample
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.tasks import TASKS
@@ -80,9 +81,9 @@ def test_a_corpus_needs_a_folder_and_the_right_task(tmp_path: Path) -> None:
 
 
 def test_a_scheme_is_declared_once() -> None:
-    assert column_format("tab:token=1,tag=2", scheme="BIO").scheme == "iob2"
+    assert parse_layout("tab:token=1,tag=2", scheme="BIO").scheme == "iob2"
     with pytest.raises(SettingError, match="declare scheme bioes, but --scheme is iob1"):
-        column_format("tab:token=1,tag=2,scheme=bioes", scheme="iob1")
+        parse_layout("tab:token=1,tag=2,scheme=bioes", scheme="iob1")
 
 
 def test_a_sample_is_seeded_and_in_file_order() -> None:

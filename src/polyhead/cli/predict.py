@@ -13,7 +13,7 @@ from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import read_conllu
 from polyhead.data.filling import CONLLU, filled, read_bytes, written
-from polyhead.data.references import column_format
+from polyhead.data.layouts import parse_layout
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import read_lines
 from polyhead.errors import DataFormatError, SettingError
@@ -80,13 +80,20 @@ def _layout(request: PredictRequest, task: Task, path: Path) -> ColumnFormat:
             raise SettingError(f"--format conllu: task {task.name} has no column in CoNLL-U; use --format columns")
         return CONLLU
     if request.columns is not None:
-        layout = column_format(request.columns, scheme=request.scheme)
+        layout = _columns(request.columns, request.scheme)
     else:
-        layout = column_format("auto:", scheme=request.scheme)
+        layout = _columns("auto:", request.scheme)
         first = next((line for _, line in read_lines(path) if line.strip(" ")), "")
         if len(first.split("\t" if "\t" in first else None)) == 1:
             layout = replace(layout, tag=None)
     return layout if task.kind == "tag" or layout.scheme else replace(layout, scheme="iob2")
+
+
+def _columns(columns: str, scheme: str | None) -> ColumnFormat:
+    layout = parse_layout(columns, scheme=scheme)
+    if not isinstance(layout, ColumnFormat):
+        raise SettingError(f"--columns {columns}: tags can be written into columns and CoNLL-U alone; use one of them")
+    return layout
 
 
 def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:

@@ -3,19 +3,19 @@
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from polyhead.data.column_format import ColumnFormat
-from polyhead.data.columns import read_columns
-from polyhead.data.conllu import Words, read_conllu
-from polyhead.data.corpus_table import CORPORA, Corpus, Split
+from polyhead.data.conllu import Words
+from polyhead.data.corpus_table import CORPORA, Corpus, CorpusFile, Split
 from polyhead.data.labels import harmonise
+from polyhead.data.layouts import Layout, read_layout
 from polyhead.data.schemes import scheme as scheme_of
-from polyhead.data.sentences import Dataset, Sentence
+from polyhead.data.sentences import Dataset
 from polyhead.data.textfile import SUFFIXES, data_error, find_file
 from polyhead.errors import SettingError, UnknownNameError
 from polyhead.tasks import TASKS, Task
@@ -86,15 +86,29 @@ def open_corpus(
     if split not in row.splits:
         there = ", ".join(row.splits)
         raise UnknownNameError(f"corpus {base} has no {split} split; it has {there}; {row.advice or 'hold out a part of train'}")
-    file = row.splits[split]
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
-    task = TASKS[row.task]
-    columns = file.columns or row.columns
-    path = Path(root) / file.path if columns is not None else _treebank_file(shown, Path(root) / file.path, words)
+    path, layout = corpus_file(base, split, root=Path(root), words=words)
     if find_file(path) is None:
-        raise data_error(path, 0, "no such file", f"the {split} file of {shown} below the data root; check --data")
-    dataset = _read(path, shown, split, language=row.language, columns=columns, words=words, strict=strict)
-    return dataset if types == "file" else harmonise(dataset, task)
+        advice = f"; {row.advice}" if row.advice else ""
+        get = f"check --data, or fetch it with polyhead data get {base} --out {root}{advice}"
+        raise data_error(path, 0, "no such file", f"the {split} file of {shown} below the data root; {get}")
+    dataset = _read(path, shown, split, language=row.language, layout=layout, words=words, strict=strict)
+    return dataset if types == "file" else harmonise(dataset, TASKS[row.task])
+
+
+def corpus_file(name: str, split: Split, *, root: Path, words: Words = "surface") -> tuple[Path, Layout | None]:
+    """Where a split's file lies, or would, and how it is laid out; a name that is also tried with `.xz` (`find_file`).
+
+    Raises:
+        DataFormatError: Syntactic words are asked for, and only a `.surface` file is there.
+    """
+    row = corpus(name)
+    file: CorpusFile = row.splits[split]
+    if file.released is not None and find_file(root / file.released.path) is not None:
+        file = file.released
+    layout = file.layout or row.layout
+    path = root / file.path
+    return (path if layout is not None else _treebank_file(name, path, words)), layout
 
 
 def _treebank_file(name: str, stem: Path, words: Words) -> Path:
@@ -102,7 +116,7 @@ def _treebank_file(name: str, stem: Path, words: Words) -> Path:
     if words == "surface" and find_file(surface) is not None:
         return surface
     if words == "syntactic" and find_file(path) is None and find_file(surface) is not None:
-        expected = f"{path.name} for {name}; only surface tokens are at hand: leave out @words for all corpora of this run"
+        expected = f"{path.name} for {name}@words; only surface tokens are at hand: leave out @words for all corpora of this run"
         raise data_error(path, 0, "no such file", expected)
     return path
 
@@ -114,15 +128,15 @@ def open_file(
     *,
     language: str,
     scheme: str | None = None,
-    columns: ColumnFormat | None = None,
+    columns: Layout | None = None,
     words: Words = "surface",
     types: Types = "task",
     strict: bool = False,
 ) -> Dataset:
     """A user's own file as one split, read whole.
 
-    A `.conllu` file (also compressed) of a tag task is CoNLL-U; everything else is a column file. Without `columns` the word is
-    the first column, the tag the last, and the separator is TAB if the first row holds one, else spaces.
+    A `.conllu` file (also compressed) of a tag task is CoNLL-U; everything else is laid out as `columns` declares. Without it,
+    the word is the first column, the tag the last, and the separator TAB if the first row holds one, else spaces.
 
     Args:
         path: The file.
@@ -130,47 +144,41 @@ def open_file(
         split: What the file serves as.
         language: BCP-47 code.
         scheme: How spans are written (`iob2`, `iob1`, `bioes`, `io`); wanted for span tasks, here or in `columns`.
-        columns: The layout, for example from `parse_columns("tab:token=2,tag=3,comments=hash")`.
+        columns: The layout, for example from `parse_layout("tab:token=2,tag=3,comments=hash", scheme=None)`.
         words: What a word is in CoNLL-U (see `open_corpus`).
         types: As in `open_corpus`.
         strict: Raise where a repair would be counted.
 
     Raises:
-        SettingError: A span task without a scheme, or a tag task with one.
+        SettingError: A span task without a scheme, or a tag task with one, or with a layout that holds spans.
         DataFormatError: The file is missing or not as declared.
     """
     name = path.name.lower()
     for suffix in SUFFIXES:
         name = name.removesuffix(suffix)
+    layout = columns or ColumnFormat()
     if task.kind == "tag":
-        if scheme is not None or (columns is not None and columns.scheme is not None):
-            raise SettingError(
-                f"scheme {scheme or (columns and columns.scheme)!r}: task {task.name} has no spans; leave the scheme out"
-            )
+        if not isinstance(layout, ColumnFormat):
+            raise SettingError(f"{path}: the layout holds spans, and task {task.name} has none; declare columns")
+        if scheme is not None or layout.scheme is not None:
+            raise SettingError(f"scheme {scheme or layout.scheme!r}: task {task.name} has no spans; leave the scheme out")
         if columns is None and name.endswith((".conllu", ".conll-u")):
-            return _read(path, str(path), split, language=language, columns=None, words=words, strict=strict)
-        columns = replace(columns or ColumnFormat(), types=frozenset(task.labels) or None)
-    else:
-        columns = columns or ColumnFormat()
-        declared = scheme_of(scheme) if scheme is not None else columns.scheme
+            return _read(path, str(path), split, language=language, layout=None, words=words, strict=strict)
+        layout = replace(layout, types=frozenset(task.labels) or None)
+    elif isinstance(layout, ColumnFormat):
+        declared = scheme_of(scheme) if scheme is not None else layout.scheme
         if declared is None:
             raise SettingError(f"{path}: task {task.name} needs a declared scheme; add --scheme iob2 (or iob1, bioes, io)")
-        columns = replace(columns, scheme=declared)
-    dataset = _read(path, str(path), split, language=language, columns=columns, words=words, strict=strict)
+        layout = replace(layout, scheme=declared)
+    dataset = _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
     return dataset if types == "file" else harmonise(dataset, task)
 
 
-def _read(
-    path: Path, name: str, split: Split, *, language: str, columns: ColumnFormat | None, words: Words, strict: bool
-) -> Dataset:
+def _read(path: Path, name: str, split: Split, *, language: str, layout: Layout | None, words: Words, strict: bool) -> Dataset:
     digest = hashlib.sha256()
     repairs: Counter[str] = Counter()
-    sentences: Iterator[Sentence]
-    if columns is None:
-        sentences = read_conllu(path, language=language, words=words, strict=strict, repairs=repairs, digest=digest)
-    else:
-        sentences = read_columns(path, language=language, columns=columns, strict=strict, repairs=repairs, digest=digest)
-    read = tuple(sentences)
+    found = read_layout(path, layout, language=language, words=words, strict=strict, repairs=repairs, digest=digest)
+    read = tuple(found)
     return Dataset(name, language, split, read, dict(sorted(repairs.items())), digest.hexdigest())
 
 
@@ -180,6 +188,7 @@ def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset
     Raises:
         SettingError: `share` is not between 0 and 1, or there are fewer than two sentences.
 
+    >>> from polyhead.data.sentences import Sentence
     >>> data = Dataset("x", "en", "train", tuple(Sentence((w,), ("NOUN",), "en", f"x:{w}") for w in "abcdefghij"))
     >>> train, dev = holdout(data, seed=42)
     >>> len(train.sentences), len(dev.sentences), dev.split

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from polyhead.data.column_format import ColumnFormat
-from polyhead.data.columns import WORDLESS
+from polyhead.data.columns import TRAILING, WORDLESS
+from polyhead.data.layouts import NAMED, Layout
 from polyhead.data.schemes import INSIDE_STARTS
+from polyhead.data.span_labels import SHARED, WIDENED
+from polyhead.data.spans import BEFORE, DECOMPOSED, SpanFormat
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -18,10 +21,17 @@ Quirks = Mapping[Split, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class CorpusFile:
-    """One split: its path below the data root, and its layout where it is not the corpus's own."""
+    """One split.
+
+    Attributes:
+        path: Below the data root.
+        layout: Where it is not the corpus's own.
+        released: What is read instead where it lies there: the file as its home has it, if `path` is a stand-in for it.
+    """
 
     path: str
-    columns: ColumnFormat | None = None
+    layout: Layout | None = None
+    released: "CorpusFile | None" = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class Corpus:
         language: BCP-47 code.
         task: Name in `TASKS`.
         splits: The files there are. For treebanks the path is that of the CoNLL-U file without `.conllu`.
-        columns: Layout of the files; None means CoNLL-U.
+        layout: Layout of the files; None means CoNLL-U.
         advice: What to use in place of a split that is not there.
         quirks: Known faults of each split's file, by the description under which reading counts what it mends, and how often
             each occurs; a split that is not named has none.
@@ -41,7 +51,7 @@ class Corpus:
     language: str
     task: str
     splits: Mapping[Split, CorpusFile] = field(hash=False)
-    columns: ColumnFormat | None = None
+    layout: Layout | None = None
     advice: str = ""
     quirks: Quirks = field(default_factory=dict, hash=False)
 
@@ -62,6 +72,34 @@ _WIKINEURAL = ColumnFormat(
     "tab", token=2, tag=3, index=1, scheme="iob2", types=frozenset({"PER", "ORG", "LOC", "MISC"}), n_columns=(3,)
 )
 _AQMAR = ColumnFormat("space", token=1, tag=2, scheme="iob2", types=frozenset({"PER", "ORG", "LOC", "MIS"}), n_columns=(2,))
+_WIKIANN = ColumnFormat("tab", token=1, tag=2, scheme="iob2", types=_UNER_TYPES, n_columns=(2,))
+_BASE_TYPES = ("PER", "ORG", "LOC", "OTH")
+# Derived words (`deutsch`) and parts of words (`deutschlandweit`) are no names of their own: most work leaves them out.
+_GERMEVAL = ColumnFormat(
+    "tab",
+    token=2,
+    tag=3,
+    index=1,
+    comments=True,
+    scheme="iob2",
+    types=frozenset(base + kind for base in _BASE_TYPES for kind in ("", "deriv", "part")),
+    n_columns=(4,),
+    trailing_separator=True,
+    retyped={base + kind: "O" for base in _BASE_TYPES for kind in ("deriv", "part")},
+)
+_STOCKMARK = SpanFormat(
+    "stockmark",
+    types={
+        "人名": "PER",
+        "法人名": "ORG",
+        "政治的組織名": "ORG",
+        "その他の組織名": "ORG",
+        "地名": "LOC",
+        "施設名": "FACILITY",
+        "製品名": "PRODUCT",
+        "イベント名": "EVENT",
+    },
+)
 _ILNER_TYPES = ("NEP", "NEL", "NEO", "NEN", "NETI", "NEAR", "NEU", "NED", "NET", "NIMI")
 # A tag that lost its prefix keeps its type: as I- it goes on with a span of its type or, by the I- rule, begins one.
 _ILNER = ColumnFormat(
@@ -114,13 +152,45 @@ def _known(corpus: Corpus, quirks: Quirks) -> Corpus:
     return replace(corpus, quirks=quirks)
 
 
-def _with_train(corpus: Corpus, path: str, columns: ColumnFormat) -> Corpus:
-    return replace(corpus, splits={"train": CorpusFile(path, columns), **corpus.splits}, advice="")
+def _with_train(corpus: Corpus, path: str, layout: Layout, released: str = "") -> Corpus:
+    instead = CorpusFile(released) if released else None
+    return replace(corpus, splits={"train": CorpusFile(path, layout, instead), **corpus.splits}, advice="")
 
+
+def _dialogues(language: str, quirks: Quirks) -> Corpus:
+    folder = f"slots/fb-multilingual-tod/{language}"
+    files: dict[Split, CorpusFile] = {
+        split: CorpusFile(f"{folder}/{name}-{language}.tsv")
+        for split, name in zip(SPLITS, ("train", "eval", "test"), strict=True)
+    }
+    return Corpus(language, "slots", files, SpanFormat("facebook"), quirks=quirks)
+
+
+def _massive(locale: str) -> Corpus:
+    files: dict[Split, CorpusFile] = {split: CorpusFile(f"slots/MASSIVE-1.1/{locale}/{split}.jsonl") for split in SPLITS}
+    layout = NAMED["massive:words=characters" if locale in ("ja-JP", "zh-CN", "zh-TW") else "massive"]
+    language = {"zh-CN": "zh-Hans", "zh-TW": "zh-Hant"}.get(locale, locale.partition("-")[0])
+    return Corpus(language, "slots", files, layout)
+
+
+def _wikiann(code: str) -> Corpus:
+    files: dict[Split, CorpusFile] = {split: CorpusFile(f"ner/WikiANN-1.1.0/{code}/{split}.tsv") for split in SPLITS}
+    return Corpus(code, "ner", files, _WIKIANN)
+
+
+_LOCALES = """
+    af-ZA am-ET ar-SA az-AZ bn-BD ca-ES cy-GB da-DK de-DE el-GR en-US es-ES fa-IR fi-FI fr-FR he-IL hi-IN hu-HU hy-AM id-ID is-IS
+    it-IT ja-JP jv-ID ka-GE km-KH kn-IN ko-KR lv-LV ml-IN mn-MN ms-MY my-MM nb-NO nl-NL pl-PL pt-PT ro-RO ru-RU sl-SL sq-AL sv-SE
+    sw-KE ta-IN te-IN th-TH tl-PH tr-TR ur-PK vi-VN zh-CN zh-TW
+"""
+# The forty languages of XTREME (Hu et al. 2020).
+_WIKIANN_CODES = """
+    af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi yo zh
+"""
 
 CORPORA: dict[str, Corpus] = {
     "ud/en_ewt": _treebank("en", "UD_English-EWT", "en_ewt"),
-    "ud/de_gsd": _treebank("de", "UD_German-GSD", "de_gsd", "dev test", "train German on ud/de_hdt"),
+    "ud/de_gsd": _treebank("de", "UD_German-GSD", "de_gsd", advice="or train German on ud/de_hdt"),
     "ud/de_hdt": Corpus(
         "de",
         "pos",
@@ -139,6 +209,7 @@ CORPORA: dict[str, Corpus] = {
             _uner("en", "en_UNER-EWT", "en_ewt", "dev test"),
             "ner/en_UNER-EWT/en_ewt-ud-train.prelim-2022-12.iob2",
             _UNER_PRELIMINARY,
+            released="ner/en_UNER-EWT/en_ewt-ud-train.iob2",
         ),
         {"train": {"tag B-O read as O": 540, "tag B-OTH read as O": 888, "tag I-OTH read as O": 227}},
     ),
@@ -222,7 +293,32 @@ CORPORA: dict[str, Corpus] = {
     "xsid/tr": _xsid("tr", "tr"),
     "xsid/zh": replace(
         _xsid("zh-Hans", "zh"),
-        columns=replace(_XSID, skip_wordless=True),
+        layout=replace(_XSID, skip_wordless=True),
         quirks={"dev": {WORDLESS: 1}, "test": {WORDLESS: 6}},
     ),
+    "germeval/de": Corpus(
+        "de",
+        "ner",
+        {split: CorpusFile(f"ner/de_GermEval2014/NER-de-{split}.tsv") for split in SPLITS},
+        _GERMEVAL,
+        quirks={"test": {TRAILING: 1}},
+    ),
+    "stockmark/ja": Corpus(
+        "ja",
+        "ner",
+        {"train": CorpusFile("ner/ja_Stockmark/ner.json")},
+        _STOCKMARK,
+        advice="it is one file; polyhead run holds out a tenth for dev; its words are characters",
+    ),
+    "facebook/en": _dialogues("en", {"dev": {WIDENED: 69}, "test": {SHARED: 1, WIDENED: 132}}),
+    "facebook/es": _dialogues(
+        "es",
+        {
+            "train": {DECOMPOSED: 172, WIDENED: 18},
+            "dev": {DECOMPOSED: 91, SHARED: 1, WIDENED: 9},
+            "test": {BEFORE: 1, DECOMPOSED: 143, WIDENED: 18},
+        },
+    ),
+    **{f"massive/{locale}": _massive(locale) for locale in _LOCALES.split()},
+    **{f"wikiann/{code}": _wikiann(code) for code in _WIKIANN_CODES.split()},
 }

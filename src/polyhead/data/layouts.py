@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from polyhead.data.bracketed import BracketFormat, read_bracketed
 from polyhead.data.column_format import ColumnFormat, parse_columns
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import Words, read_conllu
@@ -15,12 +16,14 @@ from polyhead.data.spans import SpanFormat, read_spans
 from polyhead.data.token_rows import RowFormat, read_token_rows
 from polyhead.errors import SettingError
 
-Layout = ColumnFormat | SpanFormat | RowFormat
+Layout = ColumnFormat | SpanFormat | RowFormat | BracketFormat
 
 # Layouts that are no matter of columns and have a name instead.
 NAMED: Mapping[str, Layout] = {
     "facebook": SpanFormat("facebook"),
     "stockmark": SpanFormat("stockmark"),
+    "massive": BracketFormat(),
+    "massive:words=characters": BracketFormat("characters"),
     "multiatis": RowFormat(),
     "multiatis:uneven=skip": RowFormat(uneven="skip"),
 }
@@ -81,6 +84,8 @@ def read_layout(
             return read_conllu(path, language=language, words=words, strict=strict, repairs=repairs, digest=digest)
         case ColumnFormat():
             return read_columns(path, language=language, columns=layout, strict=strict, repairs=repairs, digest=digest)
+        case BracketFormat():
+            return read_bracketed(path, language=language, layout=layout, strict=strict, repairs=repairs, digest=digest)
         case SpanFormat():
             return read_spans(path, language=language, layout=layout, strict=strict, repairs=repairs, digest=digest)
     return read_token_rows(path, language=language, layout=layout, strict=strict, repairs=repairs, digest=digest)

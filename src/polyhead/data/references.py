@@ -8,11 +8,10 @@ from typing import Literal, Self
 
 import numpy as np
 
-from polyhead.data.column_format import ColumnFormat, parse_columns
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import corpus, has_split, holdout, open_corpus, open_file
 from polyhead.data.corpus_table import SPLITS, Split
-from polyhead.data.schemes import scheme as find_scheme
+from polyhead.data.layouts import parse_layout
 from polyhead.data.sentences import Dataset
 from polyhead.data.textfile import find_file
 from polyhead.errors import DataFormatError, SettingError
@@ -25,7 +24,6 @@ __all__ = [
     "DataReference",
     "Role",
     "Split",
-    "column_format",
     "one_word_choice",
     "references",
     "sample",
@@ -113,7 +111,7 @@ class DataReader:
         task: Decides how files are read: CoNLL-U where words are tagged one by one, columns where there are spans.
         root: Folder in which corpora are looked up.
         scheme: How span tags of the user's own files are written; a corpus declares its own.
-        columns: Layout of the user's own files, see `parse_columns`; a corpus declares its own.
+        columns: Layout of the user's own files, see `parse_layout`; a corpus declares its own.
         strict: Raise where a repair would be counted.
     """
 
@@ -166,26 +164,11 @@ class DataReader:
             split,
             language=reference.name,
             words=reference.words,
-            columns=None if self.columns is None else column_format(self.columns, scheme=self.scheme),
+            columns=None if self.columns is None else parse_layout(self.columns, scheme=self.scheme),
             scheme=self.scheme,
             strict=self.strict,
         )
         return replace(dataset, name=reference.text)
-
-
-def column_format(columns: str, *, scheme: str | None) -> ColumnFormat:
-    """The declared layout, with the tag scheme that `--scheme` adds.
-
-    Raises:
-        SettingError: The text is no layout, or both name a scheme and differ.
-    """
-    layout = parse_columns(columns)
-    if scheme is None:
-        return layout
-    chosen = find_scheme(scheme)
-    if layout.scheme is not None and layout.scheme != chosen:
-        raise SettingError(f"columns {columns!r} declare scheme {layout.scheme}, but --scheme is {chosen}; give one of them")
-    return replace(layout, scheme=chosen)
 
 
 def references(texts: Sequence[str], role: Role) -> list[DataReference]:

@@ -51,8 +51,8 @@ def read_spans(
 
     `facebook` streams, one row in memory at a time. A word is what the row's `tokenSpans` slice out of the utterance (its
     `tokens` are lower-cased and normalised, and serve only to tell in which unit the offsets count: see `DECOMPOSED`). A slot
-    that begins or ends inside such a word (`Tuesday` in `Tuesday's`) is widened to it, and one that begins before the utterance is
-    cut to it; both are counted.
+    that begins or ends inside such a word (`Tuesday` in `Tuesday's`) is widened to it, and one that begins before the
+    utterance is cut to it; both are counted.
 
     `stockmark` is read whole, a JSON list having no lines. A word is one character: the corpus has no tokens. White space is no
     word, and a span goes on across it.

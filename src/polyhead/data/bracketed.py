@@ -1,0 +1,115 @@
+"""JSON lines whose slots stand in brackets inside the utterance (`wake me at [time : five am]`), as MASSIVE writes them."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from polyhead.data.sentences import Sentence
+from polyhead.data.span_labels import Span, SpanError, span_labels
+from polyhead.data.textfile import data_error, find_file, read_lines, shown
+
+OTHER_TEXT = "row whose annotation says something else than its utterance, read as the annotation has it"
+_SLOT = re.compile(r"\[\s*([^\s\[\]]+)\s+:([^\[\]]*)\]")
+_SPACED = re.compile(r"\S+")
+# A character that is no ASCII stands alone; Latin words in between stay whole.
+_SINGLE = re.compile(r"[\x21-\x7e]+|\S")
+
+
+@dataclass(frozen=True)
+class BracketFormat:
+    """What must be declared about such a file.
+
+    Attributes:
+        words: What a word is: what stands between `spaces`, or, in scripts without them, each of the `characters`.
+    """
+
+    words: Literal["spaces", "characters"] = "spaces"
+
+
+def read_bracketed(
+    path: Path,
+    *,
+    language: str,
+    layout: BracketFormat,
+    strict: bool = False,
+    repairs: Counter[str] | None = None,
+    digest: "hashlib._Hash | None" = None,
+) -> Iterator[Sentence]:
+    """Sentences in file order, spans in IOB2, words and slots from each row's `annot_utt`. Streams: one row in memory at a time.
+
+    A slot that begins or ends inside a word is widened to it, and a row whose `utt` differs from the annotation without its
+    brackets is read as annotated; both are counted.
+
+    Args:
+        path: The file, plain or compressed (`read_lines`).
+        language: BCP-47 code that the sentences will carry.
+        layout: What is declared about the file.
+        strict: Raise where a repair would be counted.
+        repairs: Counts what was mended, by description.
+        digest: A hashlib object, fed with the decompressed bytes.
+
+    Raises:
+        DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
+    """
+    path = find_file(path) or path
+    repairs = Counter() if repairs is None else repairs
+    pattern = _SPACED if layout.words == "spaces" else _SINGLE
+    number = n_sentences = 0
+
+    def on_repair(description: str) -> None:
+        if strict:
+            raise SpanError(description, "slots over whole words of the utterance (strict reading allows no repair)")
+        repairs[description] += 1
+
+    for number, line in read_lines(path, digest=digest):
+        try:
+            utterance, annotated = _texts(line)
+            text, spans = _unbracketed(annotated)
+            if text.split() != utterance.split():
+                on_repair(OTHER_TEXT)
+            words = [match.span() for match in pattern.finditer(text)]
+            labels = span_labels(words, spans, on_repair)
+        except SpanError as error:
+            raise data_error(path, number, error.found, error.expected) from None
+        if not words:
+            raise data_error(path, number, f"annotation {shown(annotated)}", "at least one word")
+        yield Sentence(tuple(text[a:b] for a, b in words), labels, language, f"{path}:{number}")
+        n_sentences += 1
+    if not n_sentences:
+        raise data_error(path, max(number, 1), "end of file and not one sentence", "at least one row")
+
+
+def _texts(line: str) -> tuple[str, str]:
+    try:
+        row = json.loads(line)
+        utterance, annotated = row["utt"], row["annot_utt"]
+        if not isinstance(utterance, str) or not isinstance(annotated, str):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise SpanError(f"row {shown(line)}", 'one JSON object a line, with strings "utt" and "annot_utt"') from None
+    return utterance, annotated
+
+
+def _unbracketed(annotated: str) -> tuple[str, list[Span]]:
+    """The utterance without its brackets, and where in it each slot stands."""
+    pieces: list[str] = []
+    spans: list[Span] = []
+    length = position = 0
+    for match in (*_SLOT.finditer(annotated), None):
+        plain = annotated[position : match.start() if match else None]
+        if "[" in plain or "]" in plain:
+            raise SpanError(f"a bracket that belongs to no slot in {shown(annotated)}", "slots written as [type : words]")
+        pieces.append(plain)
+        length += len(plain)
+        if match is not None:
+            inner = match[2].strip()
+            spans.append((length, length + len(inner), match[1]))
+            pieces.append(inner)
+            length += len(inner)
+            position = match.end()
+    return "".join(pieces), spans
