@@ -12,6 +12,10 @@ class DataFormatError(PolyheadError):
     """A data file cannot be read as declared; the message begins with `path:line:`."""
 
 
+class DownloadError(PolyheadError):
+    """A file cannot be fetched from its home, or what came is not what is published there."""
+
+
 class UnknownNameError(PolyheadError):
     """A task, corpus, method, protocol or language name that no table holds."""
 

@@ -45,12 +45,25 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
     for command in main.COMMANDS.values():
         assert callable(main.resolve(command.request))
         assert callable(main.resolve(command.work))
-    assert list(main.COMMANDS) == ["run", "fit", "rank", "prune", "evaluate", "predict", "compare", "curve", "doctor", "methods"]
+    assert list(main.COMMANDS) == [
+        "run",
+        "fit",
+        "rank",
+        "prune",
+        "evaluate",
+        "predict",
+        "compare",
+        "curve",
+        "doctor",
+        "data list",
+        "data get",
+        "methods",
+    ]
 
 
 @pytest.mark.parametrize("name", list(main.COMMANDS))
 def test_every_command_has_help_and_json(cli: Callable, name: str) -> None:
-    result = cli(name, "--help")
+    result = cli(*name.split(), "--help")
     assert result.code == 0
     assert "--json" in result.out
 

@@ -181,7 +181,7 @@ def test_the_released_file_is_read_where_it_lies_beside_its_stand_in(tmp_path):
 
 def test_a_file_that_is_not_there_names_the_command_that_fetches_it(tmp_path):
     with pytest.raises(
-        DataFormatError, match=r"de_gsd-ud-train.*polyhead data get ud/de_gsd --out .*; or train German on ud/de_hdt"
+        DataFormatError, match=r"de_gsd-ud-train.*polyhead data get ud/de_gsd --data .*; or train German on ud/de_hdt"
     ):
         open_corpus("ud/de_gsd", "train", root=tmp_path)
 

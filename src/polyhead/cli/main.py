@@ -63,16 +63,29 @@ COMMANDS: dict[str, Command] = {
         "polyhead.cli.doctor:doctor",
         "check on your own model and text that gating, scoring and pruning do what they promise",
     ),
+    "data list": Command(
+        "polyhead.cli.data_requests:DataListRequest",
+        "polyhead.cli.data_list:data_list",
+        "list the corpora that are known by name",
+    ),
+    "data get": Command(
+        "polyhead.cli.data_requests:DataGetRequest", "polyhead.cli.data_get:data_get", "fetch corpora from their public homes"
+    ),
     "methods": Command(
         "polyhead.cli.requests:MethodsRequest", "polyhead.cli.methods:methods", "list the ways of scoring heads, with their costs"
     ),
 }
 
 
-def help_text() -> str:
-    """What `polyhead --help` prints."""
-    width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+def group_of(word: str) -> list[str]:
+    """The commands of two words that begin with `word`."""
+    return [name for name in COMMANDS if name.startswith(f"{word} ")]
+
+
+def help_text(names: Sequence[str] = ()) -> str:
+    """What `polyhead --help` prints, and `polyhead data --help` of the commands `names` alone."""
+    width = max(map(len, names or COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {COMMANDS[name].summary}" for name in names or COMMANDS)
     return (
         "Usage: polyhead COMMAND [OPTIONS]\n\n"
         "Rank, prune and judge the attention heads of multilingual Transformers.\n\n"
@@ -95,11 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return guarded(lambda: show(help_text(), DONE if argv else BAD_INPUT))
     if argv[0] in ("--version", "-V"):
         return guarded(lambda: show(f"polyhead {version('polyhead')}\n", DONE))
-    if argv[0] not in COMMANDS:
+    group = group_of(argv[0])
+    if group and argv[1:2] in ([], ["--help"], ["-h"]):
+        return guarded(lambda: show(help_text(group), DONE if argv[1:] else BAD_INPUT))
+    words = 2 if group else 1
+    name, rest = " ".join(argv[:words]), argv[words:]
+    if name not in COMMANDS:
         return guarded(
-            lambda: usage_error(f"{argv[0]!r} is no command", allowed=list(COMMANDS), said=argv[0], see="polyhead --help")
+            lambda: usage_error(f"{name!r} is no command", allowed=group or list(COMMANDS), said=name, see="polyhead --help")
         )
-    return guarded(lambda: run_command(argv[0], argv[1:]), stopped=COMMANDS[argv[0]].stopped)
+    return guarded(lambda: run_command(name, rest), stopped=COMMANDS[name].stopped)
 
 
 def show(text: str, code: int) -> int:
@@ -116,7 +134,8 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         return DONE
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    with resolve("polyhead.cli.console:opened")(json=request.json, command=shlex.join(["polyhead", name, *arguments])) as console:
+    written = shlex.join(["polyhead", *name.split(), *arguments])
+    with resolve("polyhead.cli.console:opened")(json=request.json, command=written) as console:
         try:
             code: int = resolve(command.work)(request, console)
         except (SettingError, UnknownNameError) as error:

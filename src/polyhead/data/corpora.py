@@ -90,7 +90,7 @@ def open_corpus(
     path, layout = corpus_file(base, split, root=Path(root), words=words)
     if find_file(path) is None:
         advice = f"; {row.advice}" if row.advice else ""
-        get = f"check --data, or fetch it with polyhead data get {base} --out {root}{advice}"
+        get = f"check --data, or fetch it with polyhead data get {base} --data {root}{advice}"
         raise data_error(path, 0, "no such file", f"the {split} file of {shown} below the data root; {get}")
     dataset = _read(path, shown, split, language=row.language, layout=layout, words=words, strict=strict)
     return dataset if types == "file" else harmonise(dataset, TASKS[row.task])

@@ -1,0 +1,68 @@
+"""`polyhead data list`: the corpora that are known by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from polyhead.cli.console import Console
+from polyhead.cli.data_requests import DataListRequest
+from polyhead.cli.failures import DONE
+from polyhead.data.corpora import CORPORA, corpus, corpus_file
+from polyhead.data.corpus_table import SPLITS, Split
+from polyhead.data.homes import home
+from polyhead.data.textfile import find_file
+from polyhead.errors import SettingError
+from polyhead.report.tables import markdown
+
+
+def data_list(request: DataListRequest, console: Console) -> int:
+    """Print one row a corpus."""
+    if request.data is not None and not request.data.is_dir():
+        raise SettingError(f"--data {request.data}: no such folder; polyhead data get NAME --data {request.data} makes it")
+    facts = []
+    for name in _chosen(request.names or []):
+        row, found = CORPORA[name], home(name)
+        splits = [split for split in SPLITS if split in row.splits]
+        facts.append(
+            {
+                "name": name,
+                "language": row.language,
+                "task": row.task,
+                "splits": splits,
+                "here": None if request.data is None else [split for split in splits if _lies(name, split, request.data)],
+                "licence": found.licence if found else "",
+                "page": found.page if found else "",
+                "files": [remote.url for remote in found.files] if found else [],
+                "advice": row.advice,
+            }
+        )
+    last = "splits" if request.data is None else "here"
+    rows = [
+        [fact["name"], fact["language"], fact["task"], " ".join(fact[last] or ["-"]), _short(str(fact["licence"]))]  # type: ignore[arg-type]
+        for fact in facts
+    ]
+    notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is '-'."
+    text = markdown(["name", "language", "task", last, "licence"], rows)
+    console.result({"schema": 1, "corpora": facts}, f"{text}\n\n{notes}")
+    return DONE
+
+
+def _chosen(names: Sequence[str]) -> list[str]:
+    """The corpora of these names and families, in the order of the table.
+
+    Raises:
+        UnknownNameError: A name is neither.
+    """
+    families = {name.partition("/")[0] for name in CORPORA}
+    for name in names:
+        if name not in families:
+            corpus(name)
+    return [name for name in CORPORA if not names or name in names or name.partition("/")[0] in names]
+
+
+def _lies(name: str, split: Split, root: Path) -> bool:
+    path, _ = corpus_file(name, split, root=root)
+    return find_file(path) is not None
+
+
+def _short(licence: str) -> str:
+    return licence.partition(" (")[0] or "-"

@@ -1,0 +1,166 @@
+"""Where corpora are published, under which licence, and which of their files `polyhead data get` fetches from there.
+
+Addresses name a release or a commit wherever their home has one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from polyhead.data.checksums import PINNED
+from polyhead.data.corpus_table import CORPORA, SPLITS, Split
+from polyhead.data.unpacking import Kind
+
+_GITHUB = "https://raw.githubusercontent.com"
+_UD_RELEASE = "r2.7"
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One file at its home.
+
+    Attributes:
+        url: Its address.
+        path: Where it goes, below the data root.
+        is_licence: The text of the licence, without which the data are whole all the same.
+    """
+
+    url: str
+    path: str
+    is_licence: bool = False
+
+    @property
+    def sha256(self) -> str | None:
+        """What its bytes are known to be."""
+        return PINNED.get(self.path)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that holds many languages.
+
+    Attributes:
+        remote: The file.
+        kind: How it is laid out.
+        member: The one language of it.
+        targets: Where each of its splits goes, below the data root.
+    """
+
+    remote: Remote
+    kind: Kind
+    member: str
+    targets: Mapping[Split, str] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Home:
+    """What is published of one corpus.
+
+    Attributes:
+        page: For people.
+        licence: As its home states it.
+        files: To be fetched one by one.
+        archive: To be fetched and unpacked.
+        missing: What the table of corpora has and this home has not, and what to do; empty if nothing.
+    """
+
+    page: str
+    licence: str
+    files: tuple[Remote, ...] = ()
+    archive: Archive | None = None
+    missing: str = ""
+
+
+_BY_SA, _BY_NC_SA = "CC BY-SA 4.0", "CC BY-NC-SA 4.0 (not for commercial use)"
+_UD_LICENCES = {
+    "ud/ar_padt": "CC BY-NC-SA 3.0 (not for commercial use)",
+    "ud/he_htb": _BY_NC_SA,
+    "ud/ur_udtb": _BY_NC_SA,
+}
+# Repository and commit of each.
+_UNER = {
+    "uner/en_ewt": ("UNER_English-EWT", "8ed072de2f"),
+    "uner/zh_gsdsimp": ("UNER_Chinese-GSDSIMP", "1f0307599d"),
+    "uner/pt_bosque": ("UNER_Portuguese-Bosque", "f2c2ad67ae"),
+    "uner/sv_talbanken": ("UNER_Swedish-Talbanken", "dbb6920852"),
+    "uner/da_ddt": ("UNER_Danish-DDT", "983c4cdc09"),
+    "uner/en_pud": ("UNER_English-PUD", "07ea055314"),
+    "uner/de_pud": ("UNER_German-PUD", "47eb039b6d"),
+    "uner/zh_pud": ("UNER_Chinese-PUD", "647ba53747"),
+    "uner/pt_pud": ("UNER_Portuguese-PUD", "cda2cf86b6"),
+    "uner/tl_trg": ("UNER_Tagalog-TRG", "a80b309b52"),
+}
+_MASSIVE = Remote(
+    "https://amazon-massive-nlu-dataset.s3.amazonaws.com/amazon-massive-dataset-1.1.tar.gz",
+    "slots/MASSIVE-1.1/amazon-massive-dataset-1.1.tar.gz",
+)
+_WIKIANN = Remote(
+    "https://s3.amazonaws.com/datasets.huggingface.co/wikiann/1.1.0/panx_dataset.zip", "ner/WikiANN-1.1.0/panx_dataset.zip"
+)
+
+
+def _paths(name: str) -> dict[Split, str]:
+    """Where a corpus's files lie as their home has them."""
+    row = CORPORA[name]
+    files = {split: row.splits[split] for split in SPLITS if split in row.splits}
+    return {split: (file.released or file).path + ("" if row.layout else ".conllu") for split, file in files.items()}
+
+
+def _github(name: str, folder: str, page: str, licence: str, licence_file: str = "", missing: str = "", **renamed: str) -> Home:
+    """A corpus whose files lie in one folder on GitHub, under the names they have here unless `renamed` by split."""
+    paths = _paths(name)
+    files = [Remote(f"{_GITHUB}/{folder}/{renamed.get(split) or path.rpartition('/')[2]}", path) for split, path in paths.items()]
+    files = [remote for remote, split in zip(files, paths, strict=True) if renamed.get(split) != "-"]
+    if licence_file:
+        repository = "/".join(folder.split("/")[:3])
+        target = f"{next(iter(paths.values())).rpartition('/')[0]}/{licence_file}"
+        files.append(Remote(f"{_GITHUB}/{repository}/{licence_file}", target, is_licence=True))
+    return Home(f"https://github.com/{page}", licence, tuple(files), missing=missing)
+
+
+def home(name: str) -> Home | None:
+    """Where the corpus of that name is published; None if no home is known.
+
+    >>> home("ud/en_ewt").files[0].url
+    'https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.7/en_ewt-ud-train.conllu'
+    """
+    family, _, member = name.partition("/")
+    match family:
+        case "ud":
+            folder = _paths(name).popitem()[1].split("/")[1]
+            page = f"UniversalDependencies/{folder}"
+            return _github(name, f"{page}/{_UD_RELEASE}", page, _UD_LICENCES.get(name, _BY_SA), "LICENSE.txt")
+        case "uner":
+            repository, commit = _UNER[name]
+            page = f"UniversalNER/{repository}"
+            licence = "CC BY-SA 3.0" if member.endswith("_pud") else _BY_SA
+            return _github(name, f"{page}/{commit}", page, licence, "LICENSE.txt")
+        case "masakhaner":
+            page = "masakhane-io/masakhane-ner"
+            return _github(name, f"{page}/ba5843cd08/data/{member}", page, "CC BY-NC 4.0 (not for commercial use)")
+        case "wikineural":
+            page = "Babelscape/wikineural"
+            commit = "d2e28c770cba2b285e742529ae18ed849e336c65"
+            return _github(name, f"{page}/{commit}/data/wikineural/{member}", page, _BY_NC_SA)
+        case "xsid":
+            page = "mainlp/xsid"
+            commit = "761d926c3f2e9f6bea13192d2f39cec1d04d9777"
+            english = "the English training data, which was joined from parts of its first release: use another source of slots"
+            missing, renamed = (english, {"train": "-"}) if "train" in CORPORA[name].splits else ("", {})
+            return _github(name, f"{page}/{commit}/data/xSID-0.7", page, _BY_SA, "LICENSE", missing, **renamed)
+        case "germeval":
+            page = "davidsbatista/NER-datasets"
+            return _github(name, f"{page}/db7ff3ca4b/GermEval2014", page, "CC BY 4.0")
+        case "stockmark":
+            page = "stockmarkteam/ner-wikipedia-dataset"
+            return _github(name, f"{page}/5e525c2132", page, "CC BY-SA 3.0", "LICENSE.md")
+        case "facebook":
+            page = "zliucr/mixed-language-training"
+            return _github(name, f"{page}/d61e767eb470d1f2a2272837bd4daff76c99854f/data/nlu/nlu_data/{member}", page, _BY_SA)
+        case "massive":
+            archive = Archive(_MASSIVE, "massive", member, _paths(name))
+            return Home("https://github.com/alexa/massive", "CC BY 4.0", archive=archive)
+        case "wikiann":
+            archive = Archive(_WIKIANN, "wikiann", member, _paths(name))
+            licence = "not stated by its home (text from Wikipedia, CC BY-SA)"
+            return Home("https://github.com/afshinrahimi/mmner", licence, archive=archive)
+    return None

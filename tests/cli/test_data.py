@@ -1,0 +1,118 @@
+"""`polyhead data list|get|check` as a user calls them."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from cli.cases import refused
+from data.server import Served, served
+
+from polyhead.data import download, homes
+from polyhead.data.corpus_table import CORPORA
+from polyhead.data.homes import home
+
+ROW = "1\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n"
+NAME = "ud/de_gsd"
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    bodies = {remote: f"# {remote.path}\n{ROW}".encode() for remote in home(NAME).files}
+    pinned = {remote.path: hashlib.sha256(body).hexdigest() for remote, body in bodies.items() if "dev" in remote.path}
+    monkeypatch.setattr(homes, "PINNED", pinned)
+    monkeypatch.setattr(download.time, "sleep", lambda _: None)
+    with served({urlsplit(remote.url).path: body for remote, body in bodies.items()}) as state:
+        yield state
+
+
+def test_data_alone_and_its_help_list_its_commands(cli: Callable) -> None:
+    assert cli("data").code == 2
+    result = cli("data", "--help")
+    assert result.code == 0
+    assert all(f"data {word}" in result.out for word in ("list", "get", "check"))
+    assert "evaluate" not in result.out
+    refused(cli("data", "gte"), "'data gte' is no command", "did you mean 'data get'")
+
+
+def test_list_fits_a_terminal_and_names_every_corpus(cli: Callable) -> None:
+    result = cli("data", "list")
+    assert result.code == 0
+    assert all(f"| {name} |" in result.out for name in CORPORA)
+    assert max(map(len, result.out.splitlines())) <= 80
+    row = "| ud/he_htb | he | pos | train dev test | CC BY-NC-SA 4.0 |"
+    assert row in result.out
+
+
+def test_list_of_a_family_and_of_what_lies_here(cli: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "ud/UD_German-GSD"
+    folder.mkdir(parents=True)
+    (folder / "de_gsd-ud-dev.conllu").write_text(ROW)
+    document = cli("data", "list", "ud", "xsid/de", "--data", tmp_path, "--json").json
+    assert [row["name"] for row in document["corpora"]] == [name for name in CORPORA if name.startswith("ud/")] + ["xsid/de"]
+    assert [row["here"] for row in document["corpora"] if row["name"] == NAME] == [["dev"]]
+    assert "| ud/de_gsd | de | pos | dev | CC BY-SA 4.0 |" in cli("data", "list", "ud", "--data", tmp_path).out
+    refused(cli("data", "list", "xsdi"), "corpus 'xsdi': no such name")
+    refused(cli("data", "list", "--data", tmp_path / "nowhere"), "no such folder", "polyhead data get")
+
+
+def test_get_shows_the_licence_and_fetches_once(cli: Callable, mirror: Served, tmp_path: Path) -> None:
+    result = cli("data", "get", NAME, "--data", tmp_path / "d", "--home", mirror.address)
+    assert result.code == 0, result.err
+    assert "ud/de_gsd: https://github.com/UniversalDependencies/UD_German-GSD, licence CC BY-SA 4.0" in result.err
+    assert "de_gsd-ud-train.conllu: fetched, as at the first download" in result.err
+    assert "de_gsd-ud-dev.conllu: fetched, the released bytes" in result.err
+    assert result.out == "ud/de_gsd: 4 fetched, 0 already there; licence CC BY-SA 4.0\n"
+    mirror.asked = []
+    document = cli("data", "get", NAME, "--data", tmp_path / "d", "--home", mirror.address, "--json").json
+    assert {file["status"] for file in document["corpora"][0]["files"]} == {"there"}
+    assert mirror.asked == []
+
+
+def test_get_says_what_a_home_lacks(cli: Callable, shared: Path) -> None:
+    result = cli("data", "get", "xsid/en", "--data", shared / "data", "--home", "http://nowhere.invalid")
+    assert result.code == 0
+    assert "its home lacks the English training data" in result.err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"address": "http://nowhere.invalid"}, ["no way to the server", "check the network, or name a mirror with --home"]),
+        ({"address": "mirror"}, ["home 'mirror': no address"]),
+        ({"files": {}}, ["answers 404 (Not Found)", "de_gsd-ud-train.conllu"]),
+        ({"refuse": [503] * 9}, ["answers 503", "5 times in a row; run the same command again"]),
+    ],
+)
+def test_get_fails_in_one_line(cli: Callable, mirror: Served, tmp_path: Path, change: dict, said: list[str]) -> None:
+    for name, value in change.items():
+        setattr(mirror, name, value)
+    result = cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    assert (result.code, result.out) == (2, "")
+    message = result.err.splitlines()[-1]
+    assert message.startswith("polyhead: error: ")
+    assert all(part in message for part in said), message
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_get_refuses_other_bytes(cli: Callable, mirror: Served, tmp_path: Path) -> None:
+    dev = next(path for path in mirror.files if "dev" in path)
+    mirror.files[dev] = b"something else"
+    result = cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    assert result.code == 2
+    assert "is not that of the release" in result.err.splitlines()[-1]
+    assert not list(tmp_path.rglob("*dev*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ud/de_gsf", "--data", "d"], ["corpus 'ud/de_gsf'", "did you mean ud/de_gsd"]),
+        (["ilner/hi", "--data", "d"], ["no public home of its files is known"]),
+        (["ud/de_gsd"], ["--data"]),
+        (["ud/de_gsd", "--data", __file__], ["a file; name a folder"]),
+    ],
+)
+def test_get_refuses_bad_input(cli: Callable, arguments: list[str], said: list[str]) -> None:
+    refused(cli("data", "get", *arguments), *said)
