@@ -116,3 +116,96 @@ def test_get_refuses_other_bytes(cli: Callable, mirror: Served, tmp_path: Path) 
 )
 def test_get_refuses_bad_input(cli: Callable, arguments: list[str], said: list[str]) -> None:
     refused(cli("data", "get", *arguments), *said)
+
+
+IOB = "Ann B-PER\nLee I-PER\nsings O\n\nBonn I-LOC\n"
+
+
+@pytest.fixture
+def entities(tmp_path: Path) -> Path:
+    (tmp_path / "train.txt").write_text(IOB)
+    (tmp_path / "dev.txt").write_text("Bonn B-LOC\n\nthe O\nYser B-RIV\n")
+    return tmp_path
+
+
+def test_check_reports_a_file_that_declares_nothing(cli: Callable, entities: Path) -> None:
+    result = cli("data", "check", entities / "train.txt")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0] == "format: columns separated by spaces, scheme iob2, task ner"
+    assert "  --task ner --scheme iob2" in lines
+    assert "  --columns space:token=1,tag=2" in lines
+    assert "| train | 2 | 4 | 3 | 0 | 0 | 1 |" in lines
+    assert "| PER | 1 |" in lines
+    assert "train: 1 x I- that starts a span read as B-" in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_what_check_tells_to_declare_is_what_other_commands_take(cli: Callable, entities: Path, ner_tagger: Path) -> None:
+    options = ["--task", "ner", "--scheme", "iob2", "--columns", "space:token=1,tag=2"]
+    assert cli("evaluate", ner_tagger, "--target", f"en={entities}/train.txt", *options, "--threads", 1).code == 0
+
+
+def test_check_compares_splits(cli: Callable, entities: Path, ner_tagger: Path) -> None:
+    reference = f"en={entities}/train.txt:{entities}/dev.txt:"
+    result = cli("data", "check", reference, "--tokenizer", ner_tagger, "--max-length", 8)
+    assert "| train, dev | 1 | 0 |" in result.out
+    assert "dev: 1 label(s) that train never shows and no model can learn: RIV" in result.out
+    assert "| dev | 1.00 | 66.67 | 0.00 |" in result.out
+    document = cli("data", "check", reference, "--json").json
+    assert [split["split"] for split in document["splits"]] == ["train", "dev"]
+    assert document["overlaps"] == [{"first": "train", "second": "dev", "shared": 1, "relabelled": 0}]
+    assert document["format"]["declared"] is False
+    assert document["needs_work"] is True
+
+
+def test_strict_exits_with_1_if_something_is_to_be_mended(cli: Callable, entities: Path) -> None:
+    dev = entities / "dev.txt"
+    assert cli("data", "check", dev, "--strict").code == 0
+    assert cli("data", "check", entities / "train.txt", "--strict").code == 1
+    (entities / "train.txt").write_text("Bonn B-LOC\n")
+    assert cli("data", "check", entities / "train.txt", "--strict").code == 0
+    assert cli("data", "check", f"en={entities}/train.txt:{dev}:", "--strict").code == 1
+
+
+def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, tmp_path: Path) -> None:
+    cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    (tmp_path / "ud/UD_German-GSD/de_gsd-ud-test.conllu").unlink()
+    result = cli("data", "check", NAME, "--data", tmp_path)
+    assert result.code == 0, result.err
+    assert "format: CoNLL-U, task pos" in result.out
+    assert "| train, dev | 1 | 0 |" in result.out
+    assert "test: not in the data folder; polyhead data get ud/de_gsd fetches it" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{d}/nothing.txt"], ["nothing.txt: no such file"]),
+        (["{d}/words.txt"], ["words.txt:1: no labels that can be told", "--columns"]),
+        (["{d}/train.txt", "--columns", "tab:tag=2", "--scheme", "iob2"], ["train.txt:1: 1 column(s)"]),
+        (["{d}/train.txt", "--scheme", "iob3"], ["scheme 'iob3'"]),
+        (["{d}/train.txt", "--task", "pso"], ["task 'pso'"]),
+        (["{d}/train.txt", "--task", "pos"], ["task pos has no spans"]),
+        (["{d}/bad.txt"], ["bad.txt:51: 1 column(s)"]),
+        (["{d}/tree.txt"], ["tree.txt: CoNLL-U under another name", "ends in .conllu"]),
+        (["{d}/train.txt", "--tokenizer", "{d}"], ["config.json"]),
+        (["ud/de_gsd"], ["give --data FOLDER"]),
+        (["ud/de_gsf", "--data", "{d}"], ["corpus 'ud/de_gsf'", "did you mean"]),
+        (["ud/de_gsd", "--data", "{d}"], ["no file of ud/de_gsd", "polyhead data get ud/de_gsd"]),
+        (["ud/de_gsd", "--data", "{d}", "--task", "ner"], ["labelled for the task pos"]),
+        (["ud/de_gsd", "--data", "{d}", "--scheme", "io"], ["declares its own layout"]),
+    ],
+)
+def test_check_refuses_bad_input(cli: Callable, entities: Path, arguments: list[str], said: list[str]) -> None:
+    (entities / "words.txt").write_text("just\nwords\n")
+    (entities / "bad.txt").write_text("Ann B-PER\n" * 50 + "Lee\n" + "Ann B-PER\n" * 200)
+    (entities / "tree.txt").write_text(ROW)
+    refused(cli("data", "check", *(argument.format(d=entities) for argument in arguments)), *said)
+
+
+def test_check_of_real_text(cli: Callable, shared: Path) -> None:
+    model = shared / "models/mini"
+    result = cli("data", "check", "uner/tl_trg", "--data", shared / "data", "--tokenizer", model)
+    assert "| test | 128 | 734 |" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80

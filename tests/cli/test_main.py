@@ -57,6 +57,7 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "doctor",
         "data list",
         "data get",
+        "data check",
         "methods",
     ]
 

@@ -58,6 +58,8 @@ LEVELS: dict[str, float] = {
     "data.corpora": 3,
     "data.getting": 3.1,
     "data.references": 3.1,
+    "data.sniffing": 2.1,
+    "data.checking": 3.1,
     "architectures": 3,
     "checkpoint_source": 3,
     "classification_head": 3,

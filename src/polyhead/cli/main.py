@@ -71,6 +71,11 @@ COMMANDS: dict[str, Command] = {
     "data get": Command(
         "polyhead.cli.data_requests:DataGetRequest", "polyhead.cli.data_get:data_get", "fetch corpora from their public homes"
     ),
+    "data check": Command(
+        "polyhead.cli.data_requests:DataCheckRequest",
+        "polyhead.cli.data_check:data_check",
+        "report on labelled text before you train on it",
+    ),
     "methods": Command(
         "polyhead.cli.requests:MethodsRequest", "polyhead.cli.methods:methods", "list the ways of scoring heads, with their costs"
     ),

@@ -1,0 +1,143 @@
+"""`polyhead data check`: a report on labelled text before anything is trained on it."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from polyhead.checkpoint import load_tokenizer
+from polyhead.cli.console import Console
+from polyhead.cli.data_check_text import report
+from polyhead.cli.data_requests import DataCheckRequest
+from polyhead.cli.failures import CHECK_FAILED, DONE
+from polyhead.data.checking import overlaps, split_facts
+from polyhead.data.corpora import CORPORA, corpus, corpus_file, open_corpus, open_file
+from polyhead.data.corpus_table import SPLITS
+from polyhead.data.layouts import parse_layout
+from polyhead.data.references import DataReference
+from polyhead.data.schemes import Scheme
+from polyhead.data.schemes import scheme as find_scheme
+from polyhead.data.sentences import Dataset
+from polyhead.data.sniffing import Look, look
+from polyhead.data.textfile import SUFFIXES, data_error, find_file
+from polyhead.errors import SettingError
+from polyhead.tasks import task as find_task
+
+# What a user writes for a file whose language does not matter.
+_NO_LANGUAGE = "und"
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Splits, and how they were read."""
+
+    look: Look
+    is_declared: bool
+    splits: list[Dataset]
+    absent: list[str]
+
+
+def data_check(request: DataCheckRequest, console: Console) -> int:
+    """Read every split there is, count, compare, print; 1 under --strict if something is to be mended."""
+    tokenizer = None if request.tokenizer is None else load_tokenizer(request.tokenizer)
+    opened = _corpus(request) if _is_corpus(request.reference) else _files(request)
+    facts = [split_facts(data, max_length=request.max_length, tokenizer=tokenizer) for data in opened.splits]
+    shared = list(overlaps(opened.splits))
+    n_repairs = sum(sum(found.repairs.values()) for found in facts)
+    needs_work = bool(n_repairs or any(overlap.shared for overlap in shared))
+    document = {
+        "schema": 1,
+        "data": request.reference,
+        "format": asdict(opened.look) | {"declared": opened.is_declared},
+        "max_length": request.max_length,
+        "tokenizer": request.tokenizer,
+        "splits": [asdict(found) for found in facts],
+        "absent": opened.absent,
+        "overlaps": [asdict(overlap) for overlap in shared],
+        "needs_work": needs_work,
+    }
+    console.result(document, report(request, opened.look, opened.is_declared, facts, shared, opened.absent))
+    return CHECK_FAILED if request.strict and needs_work else DONE
+
+
+def _is_corpus(reference: str) -> bool:
+    return "=" not in reference and "/" in reference and find_file(Path(reference)) is None and _family(reference) in _FAMILIES
+
+
+def _family(reference: str) -> str:
+    return reference.partition("/")[0]
+
+
+_FAMILIES = {_family(name) for name in CORPORA}
+
+
+def _corpus(request: DataCheckRequest) -> _Opened:
+    """The splits of a corpus that lie in the data folder."""
+    if request.columns or request.scheme:
+        raise SettingError(f"{request.reference}: a corpus declares its own layout; leave --columns and --scheme out")
+    if request.data is None:
+        raise SettingError(f"data {request.reference!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
+    reference = DataReference.parse(request.reference)
+    row = corpus(reference.name)
+    if request.task not in (None, row.task):
+        raise SettingError(f"--task {request.task}: corpus {reference.name} is labelled for the task {row.task}; leave it out")
+    splits: list[Dataset] = []
+    absent: list[str] = []
+    for split in (split for split in SPLITS if split in row.splits):
+        path, _ = corpus_file(reference.name, split, root=request.data, words=reference.words)
+        if find_file(path) is None:
+            absent.append(split)
+        else:
+            splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, types="file"))
+    if not splits:
+        get = f"polyhead data get {reference.name} --data {request.data}"
+        raise data_error(request.data, 0, f"no file of {reference.name}", f"at least one split; fetch it with {get}")
+    kind = "CoNLL-U" if row.layout is None else "as the table of corpora declares it"
+    return _Opened(Look(kind, row.task), True, splits, absent)
+
+
+def _files(request: DataCheckRequest) -> _Opened:
+    """The user's own files, under the declared layout or under the one they look to have."""
+    named = _named(request.reference)
+    files = named.files or {}
+    found = _look(request, next(iter(files.values())))
+    task = find_task(request.task or found.task)
+    layout = None if found.columns is None else parse_layout(found.columns, scheme=found.scheme)
+    splits = []
+    for split, path in files.items():
+        if layout is None:
+            _check_name(path)
+        data = open_file(path, task, split, language=named.name, columns=layout, words=named.words, types="file")
+        splits.append(data)
+    return _Opened(replace(found, task=task.name), request.columns is not None, splits, [])
+
+
+def _named(text: str) -> DataReference:
+    if "=" in text and find_file(Path(text)) is None:
+        return DataReference.parse(text, "source")
+    return DataReference(text, _NO_LANGUAGE, files={"train": Path(text)})
+
+
+def _look(request: DataCheckRequest, path: Path) -> Look:
+    """What the options declare, completed by what the file shows."""
+    if request.columns is not None:
+        layout = parse_layout(request.columns, scheme=request.scheme)
+        spans = request.scheme is not None or getattr(layout, "scheme", None) is not None or not hasattr(layout, "token")
+        return Look("as declared", request.task or ("ner" if spans else "pos"), request.columns, _scheme(request))
+    found = look(path)
+    if request.scheme is None:
+        return found
+    if found.scheme is None:
+        raise SettingError(f"--scheme {request.scheme}: {path} has no column of span tags ({found.format}); leave the scheme out")
+    return replace(found, scheme=_scheme(request))
+
+
+def _scheme(request: DataCheckRequest) -> Scheme | None:
+    return None if request.scheme is None else find_scheme(request.scheme)
+
+
+def _check_name(path: Path) -> None:
+    name = path.name.lower()
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    if not name.endswith((".conllu", ".conll-u")):
+        expected = "a name that ends in .conllu; every other file is read as columns"
+        raise data_error(path, 0, "CoNLL-U under another name", expected)

@@ -1,0 +1,133 @@
+"""The report of `polyhead data check` as people read it: tables of at most eighty columns, then what to do."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from polyhead.cli.data_requests import DataCheckRequest
+from polyhead.data.checking import Overlap, SplitFacts
+from polyhead.data.sniffing import Look
+from polyhead.report.tables import markdown
+
+_WIDTH = 80
+_LABEL_ROWS = 40
+_LABEL_WIDTH = 36
+
+
+def report(
+    request: DataCheckRequest,
+    look: Look,
+    is_declared: bool,
+    facts: Sequence[SplitFacts],
+    shared: Sequence[Overlap],
+    absent: Sequence[str],
+) -> str:
+    """The whole report.
+
+    Args:
+        request: What was asked.
+        look: How the files were read.
+        is_declared: Whether by declaration, and not by their looks.
+        facts: Of each split.
+        shared: What pairs of splits share.
+        absent: Splits of a corpus that do not lie in the data folder.
+    """
+    parts = [_head(request, look, is_declared), _counts(facts)]
+    if request.tokenizer is not None:
+        parts.append(_rates(facts))
+    parts += [_labels(facts)] if any(found.labels for found in facts) else []
+    if shared:
+        rows = [[f"{overlap.first}, {overlap.second}", overlap.shared, overlap.relabelled] for overlap in shared]
+        parts.append(markdown(["splits", "sentences in both", "labelled otherwise"], rows))
+    notes = [_wrapped(note) for note in _notes(request, facts, shared, absent)]
+    return "\n\n".join([*parts, "\n".join(notes) or "Nothing to mend."])
+
+
+def _head(request: DataCheckRequest, look: Look, is_declared: bool) -> str:
+    lines = [_wrapped(f"format: {look.format}{f', scheme {look.scheme}' if look.scheme else ''}, task {look.task}")]
+    if not is_declared and look.columns is not None:
+        lines += ["that is how it looks, which other commands do not go by; tell them:", f"  --task {look.task}"]
+        lines[-1] += f" --scheme {look.scheme}" if look.scheme else ""
+        lines.append(f"  --columns {look.columns}")
+    return "\n".join(lines)
+
+
+def _counts(facts: Sequence[SplitFacts]) -> str:
+    headers = ["split", "sentences", "words", "longest", "over-long", "repeats", "repairs"]
+    rows = [
+        [
+            found.split,
+            found.sentences,
+            found.words,
+            found.longest,
+            found.over_long,
+            found.repeats,
+            sum(found.repairs.values()),
+        ]
+        for found in facts
+    ]
+    return markdown(headers, rows)
+
+
+def _rates(facts: Sequence[SplitFacts]) -> str:
+    rows = []
+    for found in facts:
+        if found.rates is not None:
+            words = max(found.words, 1)
+            rows.append(
+                [
+                    found.split,
+                    f"{found.rates.pieces / words:.2f}",
+                    f"{100 * found.rates.unknown_words / words:.2f}",
+                    f"{100 * found.rates.lone_marker_words / words:.2f}",
+                ]
+            )
+    return markdown(["split", "pieces a word", "% with unknown token", "% with lone ▁ first"], rows)
+
+
+def _labels(facts: Sequence[SplitFacts]) -> str:
+    total: dict[str, int] = {}
+    for found in facts:
+        for label, n in found.labels.items():
+            total[label] = total.get(label, 0) + n
+    ordered = sorted(total, key=lambda label: (-total[label], label))
+    rows = [[_cut(label), *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
+    more = f"\nand {len(ordered) - _LABEL_ROWS} rarer labels (--json has all)" if len(ordered) > _LABEL_ROWS else ""
+    return markdown(["label", *(found.split for found in facts)], rows) + more
+
+
+def _notes(
+    request: DataCheckRequest, facts: Sequence[SplitFacts], shared: Sequence[Overlap], absent: Sequence[str]
+) -> Iterator[str]:
+    for split in absent:
+        yield f"{split}: not in the data folder; polyhead data get {request.reference.partition('@')[0]} fetches it"
+    for found in facts:
+        for what, n in found.repairs.items():
+            yield f"{found.split}: {n} x {what}"
+        if found.unlabelled_words:
+            yield f"{found.split}: {found.unlabelled_words} words have no label: they are neither trained on nor scored"
+        if found.over_long:
+            yield f"{found.split}: {_too_long(request, found)}"
+        if found.repeats:
+            yield f"{found.split}: {found.repeats} sentences have the words of an earlier one: they weigh more than once"
+    train = next((found for found in facts if found.split == "train"), None)
+    for found in facts:
+        unseen = sorted(label for label in found.labels if train is not None and label not in train.labels)
+        if unseen:
+            yield f"{found.split}: {len(unseen)} label(s) that train never shows and no model can learn: {', '.join(unseen)}"
+    for overlap in shared:
+        if overlap.shared:
+            yield f"{overlap.second}: {overlap.shared} sentences stand in {overlap.first} too: scores on them say less"
+
+
+def _too_long(request: DataCheckRequest, found: SplitFacts) -> str:
+    if found.rates is None:
+        return f"{found.over_long} sentences have more than {request.max_length} words: more than a window holds"
+    return f"{found.over_long} sentences have more than the {found.rates.window} pieces of a window: they are read in several"
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= _LABEL_WIDTH else label[: _LABEL_WIDTH - 1] + "…"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
