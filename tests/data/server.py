@@ -17,6 +17,7 @@ class Served:
         ranges: Whether it knows the Range header.
         etag: Its name for the version of every file; None if it gives none.
         cut: Bytes of a body after which the connection is closed, once for each number.
+        shift: How far from the byte that was asked for a part begins.
         refuse: Status codes to answer the next requests with.
         asked: Path and Range header of every request.
     """
@@ -26,6 +27,7 @@ class Served:
     ranges: bool = True
     etag: str | None = '"v1"'
     cut: list[int] = field(default_factory=list)
+    shift: int = 0
     refuse: list[int] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -47,7 +49,7 @@ def served(files: dict[str, bytes]) -> Iterator[Served]:
             start = 0
             same = self.headers.get("If-Range") in (None, state.etag)
             if wanted and state.ranges and same:
-                start = int(wanted.removeprefix("bytes=").rstrip("-"))
+                start = int(wanted.removeprefix("bytes=").rstrip("-")) + state.shift
                 if start >= len(body):
                     self.send_response(416)
                     self.send_header("Content-Length", "0")

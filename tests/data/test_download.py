@@ -113,6 +113,21 @@ def test_a_spoilt_part_is_thrown_away_once(server, tmp_path, junk):
     assert left(target) == ["b.txt"]
 
 
+def test_a_whole_part_of_this_version_is_not_taken_for_an_empty_file(server, tmp_path):
+    target = tmp_path / "b.txt"
+    (tmp_path / "b.txt.part").write_bytes(BODY)
+    (tmp_path / "b.txt.part.version").write_text('"v1"')
+    get(server, target)
+    assert target.read_bytes() == BODY
+
+
+def test_a_part_from_another_place_is_refused(server, tmp_path):
+    server.cut, server.shift = [100_000], -10
+    with pytest.raises(DownloadError, match="another part than was asked for"):
+        get(server, tmp_path / "b.txt", sha256=SHA256)
+    assert not (tmp_path / "b.txt").exists()
+
+
 def test_a_file_that_is_not_there_is_said_at_once(server, tmp_path):
     with pytest.raises(DownloadError, match=r"/nowhere: the server answers 404 \(Not Found\); the file may have moved") as caught:
         fetch(f"{server.address}/nowhere", tmp_path / "b.txt")

@@ -15,7 +15,7 @@ class DataListRequest:
 
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME...]", help="Corpora or families, as ud or xsid/de; all of them unless given."),
+        typer.Argument(metavar="NAME", help="Corpora or families, as ud or xsid/de; all of them unless given."),
     ] = None
     data: DataOption = None
     json: JsonOption = False
@@ -28,7 +28,7 @@ class DataGetRequest:
     Run it again and only what is missing is fetched. Licences are shown; keep to them. Sums are kept in polyhead-data.json.
     """
 
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Corpora, as ud/en_ewt.", show_default=False)]
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Corpora, as ud/en_ewt.", show_default=False)]
     data: Annotated[
         Path, typer.Option("--data", metavar="FOLDER", help="The folder that other commands take as --data.", show_default=False)
     ]
