@@ -69,7 +69,10 @@ COMMANDS: dict[str, Command] = {
         "list the corpora that are known by name",
     ),
     "data get": Command(
-        "polyhead.cli.data_requests:DataGetRequest", "polyhead.cli.data_get:data_get", "fetch corpora from their public homes"
+        "polyhead.cli.data_requests:DataGetRequest",
+        "polyhead.cli.data_get:data_get",
+        "fetch corpora from their public homes",
+        "what has come is kept, and the same command continues from there",
     ),
     "data check": Command(
         "polyhead.cli.data_requests:DataCheckRequest",

@@ -47,7 +47,7 @@ SchemeOption = Annotated[
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option("--columns", metavar="SPEC", help="Layout of your files: tab:token=2,tag=3 (README: all of it), facebook, …"),
+    typer.Option("--columns", metavar="SPEC", help="Layout of your files, as tab:token=2,tag=3 or facebook (README: all)."),
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict", metavar="", help="Make an error of everything that reading would repair.")
