@@ -209,3 +209,19 @@ def test_check_of_real_text(cli: Callable, shared: Path) -> None:
     result = cli("data", "check", "uner/tl_trg", "--data", shared / "data", "--tokenizer", model)
     assert "| test | 128 | 734 |" in result.out
     assert max(map(len, result.out.splitlines())) <= 80
+
+
+def test_other_commands_take_a_layout_by_its_name(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"utt": "Ann sings", "annot_utt": "[PER : Ann] sings"}\n')
+    options = ["--task", "slots", "--columns", "massive", "--threads", 1]
+    result = cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--json")
+    assert f"en={path}" in result.out
+    assert result.code == 0, result.err
+    refused(cli("predict", ner_tagger, path, *options), "--columns massive", "columns and CoNLL-U alone")
+    refused(cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--scheme", "iob2"), "leave the scheme out")
+    refused(
+        cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--columns", "masive"),
+        "columns 'masive'",
+        "or one of facebook, stockmark",
+    )

@@ -18,7 +18,7 @@ class Served:
         etag: Its name for the version of every file; None if it gives none.
         cut: Bytes of a body after which the connection is closed, once for each number.
         shift: How far from the byte that was asked for a part begins.
-        refuse: Status codes to answer the next requests with.
+        refuse: Status codes to answer the next requests with; 0 hangs up without an answer.
         asked: Path and Range header of every request.
     """
 
@@ -43,6 +43,10 @@ def served(files: dict[str, bytes]) -> Iterator[Served]:
             wanted = self.headers.get("Range", "")
             state.asked.append((self.path, wanted))
             body = state.files.get(self.path)
+            if state.refuse and not state.refuse[0]:
+                state.refuse.pop(0)
+                self.close_connection = True
+                return
             if state.refuse or body is None:
                 self.send_error(state.refuse.pop(0) if state.refuse else 404)
                 return

@@ -137,7 +137,9 @@ def test_a_file_that_is_not_there_is_said_at_once(server, tmp_path):
 
 
 def test_a_busy_server_is_asked_again(server, tmp_path):
-    server.refuse = [503, 429]
+    server.refuse = [503, 0]
+    assert get(server, tmp_path / "b.txt") == SHA256
+    server.refuse = [0, 429]
     assert get(server, tmp_path / "b.txt") == SHA256
     server.refuse = [500] * 3
     with pytest.raises(DownloadError, match=r"the server answers 500 .*, 3 times in a row"):

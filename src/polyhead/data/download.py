@@ -206,8 +206,8 @@ def _opened(url: str, headers: dict[str, str]) -> Any:
             f"{url}: the server answers {error.code} ({error.reason}); the file may have moved: {_MEND}"
         ) from error
     except urllib.error.URLError as error:
-        if isinstance(error.reason, TimeoutError):
-            raise _Cut("no answer in time") from error
+        if isinstance(error.reason, TimeoutError | ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+            raise _Cut(f"the server broke off ({_reason(error.reason)})") from error
         raise DownloadError(f"{url}: no way to the server ({_reason(error.reason)}); {_MEND}") from error
     except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
         raise _Cut(f"the server broke off ({_reason(error)})") from error

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from polyhead.data.bracketed import BracketFormat, read_bracketed
-from polyhead.data.column_format import ColumnFormat, parse_columns
+from polyhead.data.column_format import ColumnFormat, Separator, parse_columns
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import Words, read_conllu
 from polyhead.data.schemes import scheme as find_scheme
@@ -46,6 +47,8 @@ def parse_layout(text: str, *, scheme: str | None) -> Layout:
         if scheme is not None:
             raise SettingError(f"--scheme {scheme}: the layout {text!r} says how its spans are written; leave the scheme out")
         return NAMED[text]
+    if text.partition(":")[0].strip() not in get_args(Separator):
+        raise SettingError(f"columns {text[:60]!r}: expected columns such as tab:token=2,tag=3, or one of {', '.join(NAMED)}")
     layout = parse_columns(text)
     if scheme is None:
         return layout
