@@ -1,5 +1,6 @@
 """Transfers from a real server on this machine: whole, cut off and continued, refused, with other bytes."""
 
+import fcntl
 import hashlib
 import os
 import socket
@@ -126,6 +127,17 @@ def test_a_part_from_another_place_is_refused(server, tmp_path):
     with pytest.raises(DownloadError, match="another part than was asked for"):
         get(server, tmp_path / "b.txt", sha256=SHA256)
     assert not (tmp_path / "b.txt").exists()
+
+
+def test_two_processes_do_not_write_one_part(server, tmp_path):
+    target = tmp_path / "b.txt"
+    with (tmp_path / "b.txt.part.lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DownloadError, match=r"b.txt: another process is fetching it; wait until that is done"):
+            get(server, target)
+    assert server.asked == []
+    assert get(server, target) == SHA256
+    assert left(target) == ["b.txt"]
 
 
 def test_a_file_that_is_not_there_is_said_at_once(server, tmp_path):

@@ -1,5 +1,6 @@
 """One file over HTTP: whole, checked, and on the disk under its name only then; a transfer that was cut off goes on."""
 
+import fcntl
 import hashlib
 import http.client
 import os
@@ -7,7 +8,8 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,12 +62,31 @@ def fetch(
         progress: Told of every kilobyte.
 
     Raises:
-        DownloadError: There is no such file, no way to its server, no end to its failures, or the bytes are others.
+        DownloadError: There is no such file, no way to its server, no end to its failures, the bytes are others, or another
+            process is fetching it.
     """
-    patience = patience or Patience()
-    part = _Part(target.with_name(target.name + ".part"), target.with_name(target.name + ".part.version"), sha256 is not None)
     target.parent.mkdir(parents=True, exist_ok=True)
-    watch = progress or Silent()
+    with _alone(target):
+        return _fetched(url, target, sha256, patience or Patience(), progress or Silent())
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Keep other processes from writing the same part; a lock dies with the process that holds it."""
+    lock = target.with_name(target.name + ".part.lock")
+    with lock.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DownloadError(f"{target}: another process is fetching it; wait until that is done") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _fetched(url: str, target: Path, sha256: str | None, patience: Patience, watch: Progress) -> str:
+    part = _Part(target.with_name(target.name + ".part"), target.with_name(target.name + ".part.version"), sha256 is not None)
     failures = 0
     continued = part.size() > 0
     try:
