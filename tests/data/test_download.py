@@ -2,11 +2,11 @@
 
 import fcntl
 import hashlib
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data.server import Served, served
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from polyhead.data.download import Patience, fetch
 from polyhead.errors import DownloadError
 
-BODY = os.urandom(300_000)
+BODY = np.random.default_rng(0).bytes(300_000)  # the same in every worker of pytest
 SHA256 = hashlib.sha256(BODY).hexdigest()
 SOON = Patience(retries=2, pause=0.01)
 
@@ -41,7 +41,7 @@ def test_a_whole_file(server, tmp_path):
     assert left(target) == ["b.txt"]
 
 
-@pytest.mark.parametrize("sha256", [SHA256, None])
+@pytest.mark.parametrize("sha256", [SHA256, None], ids=["pinned", "not pinned"])
 def test_a_transfer_that_is_cut_off_goes_on_where_it_stopped(server, tmp_path, sha256):
     server.cut = [100_000, 50_000]
     target = tmp_path / "b.txt"
