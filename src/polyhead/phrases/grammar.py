@@ -49,7 +49,7 @@ class Filled:
     entries: Mapping[str, Entry] = field(hash=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grammar:
     """A language's table, parsed.
 

@@ -30,7 +30,7 @@ class Role:
     entity: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """A template before any language words it: an intent with its roles."""
 
