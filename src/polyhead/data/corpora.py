@@ -18,6 +18,7 @@ from polyhead.data.schemes import scheme as scheme_of
 from polyhead.data.sentences import Dataset
 from polyhead.data.textfile import SUFFIXES, data_error, find_file
 from polyhead.errors import SettingError, UnknownNameError
+from polyhead.phrases.files import phrase_dataset
 from polyhead.tasks import TASKS, Task
 
 __all__ = ["CORPORA", "corpus", "has_split", "holdout", "open_corpus", "open_file"]
@@ -60,17 +61,17 @@ def open_corpus(
     name: str,
     split: Split,
     *,
-    root: str | Path,
+    root: str | Path | None = None,
     words: Words = "surface",
     types: Types = "task",
     strict: bool = False,
 ) -> Dataset:
-    """One split of a known corpus, read whole.
+    """One split of a known corpus, read whole, or made in memory (`phrases/de` and its like).
 
     Args:
         name: A key of `CORPORA`, for example `ud/en_ewt`; `ud/NAME@words` is the same with `words="syntactic"`.
         split: Which split.
-        root: The folder that holds `ud/`, `ner/` and `slots/`.
+        root: The folder that holds `ud/`, `ner/` and `slots/`; corpora made in memory need none.
         words: For treebanks: `surface` reads the `.surface` file where one lies beside, else each multiword range as one word;
             `syntactic` reads syntactic words, which a `.surface` file does not have. Other corpora have one kind of word.
         types: `task`: span types under the task's names (`Task.map_type`); `file`: as they stand in the file.
@@ -78,6 +79,7 @@ def open_corpus(
 
     Raises:
         UnknownNameError: No such corpus, or it has no such split; the message says what there is.
+        SettingError: A corpus of files without `root`.
         DataFormatError: The file is missing or broken.
     """
     base, asked = _parse(name)
@@ -86,6 +88,11 @@ def open_corpus(
     if split not in row.splits:
         there = ", ".join(row.splits)
         raise UnknownNameError(f"corpus {base} has no {split} split; it has {there}; {row.advice or 'hold out a part of train'}")
+    if row.made:
+        made = phrase_dataset(base, row.made, row.task, split)
+        return made if types == "file" else harmonise(made, TASKS[row.task])
+    if root is None:
+        raise SettingError(f"corpus {base}: it is read from files; give root, the folder that holds ud/, ner/ and slots/")
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
     path, layout = corpus_file(base, split, root=Path(root), words=words)
     if find_file(path) is None:

@@ -44,6 +44,8 @@ class Corpus:
         splits: The files there are. For treebanks the path is that of the CoNLL-U file without `.conllu`.
         layout: Layout of the files; None means CoNLL-U.
         advice: What to use in place of a split that is not there.
+        made: The language, as `polyhead.phrases` names it, in which the sentences are made in memory; empty for a corpus of files,
+            which alone needs a data folder.
         quirks: Known faults of each split's file, by the description under which reading counts what it mends, and how often
             each occurs; a split that is not named has none.
     """
@@ -53,6 +55,7 @@ class Corpus:
     splits: Mapping[Split, CorpusFile] = field(hash=False)
     layout: Layout | None = None
     advice: str = ""
+    made: str = ""
     quirks: Quirks = field(default_factory=dict, hash=False)
 
 
@@ -113,6 +116,18 @@ _ILNER = ColumnFormat(
     skipped_rows={"O": "it has a tag but no word"},
 )
 _XSID = ColumnFormat("tab", token=2, tag=4, index=1, comments=True, scheme="iob2", n_columns=(4,))
+PHRASE_COLUMNS = ColumnFormat("tab", token=2, tag=3, index=1, comments=True, scheme="iob2", n_columns=(3,))
+_PHRASE_LANGUAGES = {
+    "en": "en",
+    "de": "de",
+    "nl": "nl",
+    "es": "es",
+    "ar": "ar",
+    "he": "he",
+    "zh": "zh-Hans",
+    "ja": "ja",
+    "tr": "tr",
+}
 _XSID_REBUILT = replace(_XSID, rewrites={"Orecurring_datetime": "O"})
 
 
@@ -146,6 +161,12 @@ def _xsid(language: str, code: str) -> Corpus:
         "test": CorpusFile(f"slots/xSID-0.7/{code}.test.conll"),
     }
     return Corpus(language, "slots", files, _XSID, "xSID has training data for English only: train on xsid/en")
+
+
+def _phrases(language: str, task: str, table: str) -> Corpus:
+    suffix = "" if task == "pos" else f".{task}.tsv"
+    files: dict[Split, CorpusFile] = {split: CorpusFile(f"phrases/{table}/{split}{suffix}") for split in SPLITS}
+    return Corpus(language, task, files, None if task == "pos" else PHRASE_COLUMNS, made=table)
 
 
 def _known(corpus: Corpus, quirks: Quirks) -> Corpus:
@@ -321,4 +342,7 @@ CORPORA: dict[str, Corpus] = {
     ),
     **{f"massive/{locale}": _massive(locale) for locale in _LOCALES.split()},
     **{f"wikiann/{code}": _wikiann(code) for code in _WIKIANN_CODES.split()},
+    **{f"phrases/{table}": _phrases(language, "pos", table) for table, language in _PHRASE_LANGUAGES.items()},
+    **{f"phrases-ner/{table}": _phrases(language, "ner", table) for table, language in _PHRASE_LANGUAGES.items()},
+    **{f"phrases-slots/{table}": _phrases(language, "slots", table) for table, language in _PHRASE_LANGUAGES.items()},
 }

@@ -141,9 +141,10 @@ class DataReader:
         return (train, self.open(reference, "dev")) if reference.has("dev") else holdout(train, seed=seed)
 
     def _corpus(self, reference: DataReference, split: Split) -> Dataset:
-        if self.root is None:
+        row = corpus(reference.name)
+        if self.root is None and not row.made:
             raise SettingError(f"data {reference.text!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
-        labelled_for = corpus(reference.name).task
+        labelled_for = row.task
         if labelled_for != self.task.name:
             raise SettingError(
                 f"data {reference.text!r}: this corpus is labelled for the task {labelled_for}, not {self.task.name}"

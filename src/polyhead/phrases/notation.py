@@ -97,7 +97,9 @@ def parse_template(text: str, where: str) -> tuple[Token | Reference, ...]:
             continue
         match = _REFERENCE.fullmatch(part)
         if match is None:
-            raise DataFormatError(f"{where}: {part!r}; expected {{role:form@controller+affix}}, all but the role left out at will")
+            raise DataFormatError(
+                f"{where}: {part!r}; expected {{role:form@controller+affix}}, all but the role left out at will"
+            )
         affixes = tuple(match["affixes"].split("+")[1:])
         found.append(Reference(match["role"], match["form"] or "", match["by"] or "", affixes))
     return tuple(found)

@@ -1,9 +1,9 @@
 """A frame and its fillers worded in one language: the words with their parts of speech, entities and slots."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TypeAlias
+from itertools import groupby
 
 from polyhead.errors import DataFormatError
 from polyhead.phrases.grammar import Affix, Grammar
@@ -33,8 +33,14 @@ class Phrase:
     slots: tuple[str, ...]
 
 
-# A token on its way to the sentence, with the label types it carries: (token, slot, entity, whether a span begins with it).
-_Placed: TypeAlias = tuple[Token, str, str, bool]
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Words that always stand together, labelled: worked out once for each filler and form, as most of the time goes here."""
+
+    words: tuple[str, ...]
+    upos: tuple[str, ...]
+    entities: tuple[str, ...]
+    slots: tuple[str, ...]
 
 
 def realised(frame: Frame, fillers: Mapping[str, str], grammar: Grammar) -> Phrase:
@@ -48,28 +54,52 @@ def realised(frame: Frame, fillers: Mapping[str, str], grammar: Grammar) -> Phra
     Raises:
         DataFormatError: The table has no such form; the message names table, template and form.
     """
-    roles = _roles(frame)
-    placed: list[_Placed] = []
-    for part in grammar.templates[frame.name]:
-        if isinstance(part, Token):
-            placed.append((part, "", "", False))
-            continue
-        role = roles.get(part.role)
-        filler = fillers[part.role] if role is not None else ""
-        if filler == NOTHING:
-            continue
-        gender = _gender(frame, part, fillers, grammar) if part.controller else ""
-        tokens = _tokens(grammar, frame, part, filler, gender)
-        if role is None:
-            placed += [(token, "", "", False) for token in tokens]
-            continue
-        begins = True
-        for token in tokens:
-            placed.append((token, role.slot, role.entity, begins) if token.core else (token, "", "", False))
-            begins = begins and not token.core
-    if grammar.contractions or grammar.sandhi:
-        placed = _joined(placed, grammar)
-    return _labelled(placed, grammar)
+    words: list[str] = []
+    upos: list[str] = []
+    entities: list[str] = []
+    slots: list[str] = []
+    for part in _parts(grammar, frame):
+        if isinstance(part, Reference):
+            filler = fillers.get(part.role, "")
+            if filler == NOTHING:
+                continue
+            part = _segment(grammar, frame, part, filler, _gender(frame, part, fillers, grammar) if part.controller else "")
+        words += part.words
+        upos += part.upos
+        entities += part.entities
+        slots += part.slots
+    for place, (merged, tag) in reversed(_merges(words, grammar)):
+        words[place : place + 2], upos[place : place + 2] = [merged], [tag]
+        del entities[place], slots[place]
+    _change(words, grammar)
+    return Phrase(tuple(words), tuple(upos), tuple(entities), tuple(slots))
+
+
+@cache
+def _parts(grammar: Grammar, frame: Frame) -> tuple[_Segment | Reference, ...]:
+    """The template with its own words joined to segments."""
+    found: list[_Segment | Reference] = []
+    for fixed, run in groupby(grammar.templates[frame.name], key=lambda part: isinstance(part, Token)):
+        parts = list(run)
+        found += [_labelled([part for part in parts if isinstance(part, Token)], None)] if fixed else []
+        found += [part for part in parts if isinstance(part, Reference)]
+    return tuple(found)
+
+
+@cache
+def _segment(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender: str) -> _Segment:
+    return _labelled(_tokens(grammar, frame, part, filler, gender), _roles(frame).get(part.role))
+
+
+def _labelled(tokens: Sequence[Token], role: Role | None) -> _Segment:
+    core = [role is not None and token.core for token in tokens]
+    first = core.index(True) if True in core else 0
+
+    def tags(kind: str) -> tuple[str, ...]:
+        return tuple(f"{'B' if place == first else 'I'}-{kind}" if kind and inside else "O" for place, inside in enumerate(core))
+
+    entity, slot = (role.entity, role.slot) if role is not None else ("", "")
+    return _Segment(tuple(token.form for token in tokens), tuple(token.upos for token in tokens), tags(entity), tags(slot))
 
 
 @cache
@@ -89,9 +119,8 @@ def _gender(frame: Frame, part: Reference, fillers: Mapping[str, str], grammar: 
     return gender
 
 
-@cache
 def _tokens(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender: str) -> tuple[Token, ...]:
-    """What a reference becomes; the same for every sentence with that filler, so worked out once."""
+    """What a reference becomes, without labels."""
     where = f"{grammar.name}.toml: templates.{frame.name}"
     form = ".".join(filter(None, (part.form, gender)))
     if filler:
@@ -123,39 +152,22 @@ def _fused(tokens: tuple[Token, ...], affix: Affix, spoken: Mapping[str, str]) -
     return (replace(first, form=affix.prefix + first.form), *tokens[1:])
 
 
-def _joined(placed: list[_Placed], grammar: Grammar) -> list[_Placed]:
-    """Neighbours contracted (`a el` to `al`), and words changed before others (`a` to `an`)."""
-    found: list[_Placed] = []
-    for item in placed:
-        token = item[0]
-        if found:
-            before = found[-1][0]
-            merged = grammar.contractions.get((before.form, token.form))
-            if merged is not None:
-                found[-1] = (merged, "", "", False)
-                continue
-            for rule in grammar.sandhi:
-                if before.form == rule.word and rule.before.match(token.form):
-                    found[-1] = (replace(before, form=rule.becomes), *found[-1][1:])
-                    break
-        found.append(item)
-    return found
+def _merges(words: list[str], grammar: Grammar) -> list[tuple[int, tuple[str, str]]]:
+    """Where two neighbours are written as one (`a el` as `al`), and as what."""
+    if not grammar.contractions:
+        return []
+    pairs = enumerate(zip(words, words[1:], strict=False))
+    found = [(place, grammar.contractions[pair]) for place, pair in pairs if pair in grammar.contractions]
+    return [(place, (token.form, token.upos)) for place, token in found]
 
 
-def _labelled(placed: list[_Placed], grammar: Grammar) -> Phrase:
-    words = [token.form for token, _, _, _ in placed]
+def _change(words: list[str], grammar: Grammar) -> None:
+    """Change words before others (`a` to `an`), and the first letter to a capital."""
+    for rule in grammar.sandhi:
+        for place, (word, after) in enumerate(zip(words, words[1:], strict=False)):
+            if word == rule.word and rule.before.match(after):
+                words[place] = rule.becomes
     if grammar.cased:
         first = next(place for place, word in enumerate(words) if word[0].isalpha())
         letter = words[first][0]
         words[first] = grammar.upper.get(letter, letter.upper()) + words[first][1:]
-    return Phrase(
-        tuple(words),
-        tuple([token.upos for token, _, _, _ in placed]),
-        tuple([_tag(entity, begins) for _, _, entity, begins in placed]),
-        tuple([_tag(slot, begins) for _, slot, _, begins in placed]),
-    )
-
-
-@cache
-def _tag(kind: str, begins: bool) -> str:
-    return f"{'B' if begins else 'I'}-{kind}" if kind else "O"
