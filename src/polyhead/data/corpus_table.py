@@ -44,8 +44,8 @@ class Corpus:
         splits: The files there are. For treebanks the path is that of the CoNLL-U file without `.conllu`.
         layout: Layout of the files; None means CoNLL-U.
         advice: What to use in place of a split that is not there.
-        made: The language, as `polyhead.phrases` names it, in which the sentences are made in memory; empty for a corpus of files,
-            which alone needs a data folder.
+        made: The language, as `polyhead.phrases` names it, of sentences that are made in memory and need no data folder; empty
+            for a corpus of files.
         quirks: Known faults of each split's file, by the description under which reading counts what it mends, and how often
             each occurs; a split that is not named has none.
     """
@@ -117,17 +117,7 @@ _ILNER = ColumnFormat(
 )
 _XSID = ColumnFormat("tab", token=2, tag=4, index=1, comments=True, scheme="iob2", n_columns=(4,))
 PHRASE_COLUMNS = ColumnFormat("tab", token=2, tag=3, index=1, comments=True, scheme="iob2", n_columns=(3,))
-_PHRASE_LANGUAGES = {
-    "en": "en",
-    "de": "de",
-    "nl": "nl",
-    "es": "es",
-    "ar": "ar",
-    "he": "he",
-    "zh": "zh-Hans",
-    "ja": "ja",
-    "tr": "tr",
-}
+_PHRASE_TABLES = ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr")
 _XSID_REBUILT = replace(_XSID, rewrites={"Orecurring_datetime": "O"})
 
 
@@ -163,7 +153,8 @@ def _xsid(language: str, code: str) -> Corpus:
     return Corpus(language, "slots", files, _XSID, "xSID has training data for English only: train on xsid/en")
 
 
-def _phrases(language: str, task: str, table: str) -> Corpus:
+def _phrases(task: str, table: str) -> Corpus:
+    language = "zh-Hans" if table == "zh" else table
     suffix = "" if task == "pos" else f".{task}.tsv"
     files: dict[Split, CorpusFile] = {split: CorpusFile(f"phrases/{table}/{split}{suffix}") for split in SPLITS}
     return Corpus(language, task, files, None if task == "pos" else PHRASE_COLUMNS, made=table)
@@ -342,7 +333,7 @@ CORPORA: dict[str, Corpus] = {
     ),
     **{f"massive/{locale}": _massive(locale) for locale in _LOCALES.split()},
     **{f"wikiann/{code}": _wikiann(code) for code in _WIKIANN_CODES.split()},
-    **{f"phrases/{table}": _phrases(language, "pos", table) for table, language in _PHRASE_LANGUAGES.items()},
-    **{f"phrases-ner/{table}": _phrases(language, "ner", table) for table, language in _PHRASE_LANGUAGES.items()},
-    **{f"phrases-slots/{table}": _phrases(language, "slots", table) for table, language in _PHRASE_LANGUAGES.items()},
+    **{f"phrases/{table}": _phrases("pos", table) for table in _PHRASE_TABLES},
+    **{f"phrases-ner/{table}": _phrases("ner", table) for table in _PHRASE_TABLES},
+    **{f"phrases-slots/{table}": _phrases("slots", table) for table in _PHRASE_TABLES},
 }

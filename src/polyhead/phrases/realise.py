@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from polyhead.errors import DataFormatError
 from polyhead.phrases.grammar import Affix, Grammar
 from polyhead.phrases.harmony import harmonised
-from polyhead.phrases.inventory import OPENER, Frame, Role, inventory
+from polyhead.phrases.inventory import OPENER, Frame, Role
 from polyhead.phrases.notation import Reference, Token
 
 _OPENER = Role(OPENER, OPENER, "", "")
@@ -156,7 +156,7 @@ def _merges(words: list[str], grammar: Grammar) -> list[tuple[int, tuple[str, st
     """Where two neighbours are written as one (`a el` as `al`), and as what."""
     if not grammar.contractions:
         return []
-    pairs = enumerate(zip(words, words[1:], strict=False))
+    pairs = enumerate(pairwise(words))
     found = [(place, grammar.contractions[pair]) for place, pair in pairs if pair in grammar.contractions]
     return [(place, (token.form, token.upos)) for place, token in found]
 
@@ -164,7 +164,7 @@ def _merges(words: list[str], grammar: Grammar) -> list[tuple[int, tuple[str, st
 def _change(words: list[str], grammar: Grammar) -> None:
     """Change words before others (`a` to `an`), and the first letter to a capital."""
     for rule in grammar.sandhi:
-        for place, (word, after) in enumerate(zip(words, words[1:], strict=False)):
+        for place, (word, after) in enumerate(pairwise(words)):
             if word == rule.word and rule.before.match(after):
                 words[place] = rule.becomes
     if grammar.cased:

@@ -1,0 +1,43 @@
+"""Are the generated phrases hard enough? `mini` fine-tuned on phrases/en, tested with all heads and with all of them ablated.
+
+Unpruned accuracy should lie between 85 and 98 % and fall by 5 points or more, else the generator must be made harder.
+"""
+
+import environment
+import numpy as np
+from fine_tuned import LABELS, MINI, PAD, POS, tokenizer
+
+from polyhead.batching import scoring_batches
+from polyhead.checkpoint import load_tagger
+from polyhead.config import TrainSpec
+from polyhead.data.corpora import open_corpus
+from polyhead.encoding import encode, model_limit
+from polyhead.heads import HeadMask
+from polyhead.inference import Labelled
+from polyhead.masked_evaluation import masked_scores
+from polyhead.training import fit
+
+SEED = 42
+
+
+def main() -> None:
+    """Fine-tune once, score every language's test split, write the result."""
+    train = open_corpus("phrases/en", "train")
+    model = load_tagger(str(MINI), labels=LABELS, seed=SEED)
+    limit = model_limit(model.config)
+    fit(model, encode(train.sentences, tokenizer(), LABELS, model_limit=limit), TrainSpec(seed=SEED), pad_id=PAD)
+    shape = (model.config.num_hidden_layers, model.config.num_attention_heads)
+    masks = [HeadMask(np.ones(shape, dtype=np.bool_)), HeadMask(np.zeros(shape, dtype=np.bool_))]
+    rows = {}
+    for language in ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr"):
+        test = open_corpus(f"phrases/{language}", "test")
+        encoded = encode(test.sentences, tokenizer(), LABELS, model_limit=limit, unknown="ignore")
+        data = Labelled(encoded, [sentence.labels for sentence in test.sentences])
+        scores = masked_scores(model, scoring_batches(encoded, pad_id=PAD), data, POS, LABELS, masks).scores
+        rows[language] = {"all_heads": round(float(scores[0]), 4), "no_heads": round(float(scores[1]), 4), "sha256": test.sha256}
+        print(language, rows[language])
+    environment.write("phrase_difficulty", {"environment": environment.environment(seed=SEED), "accuracy": rows})
+
+
+if __name__ == "__main__":
+    main()
