@@ -76,8 +76,8 @@ def parse_tokens(text: str, tag: str, where: str) -> tuple[Token, ...]:
         if not form or (own or tag) not in _TAGS:
             raise DataFormatError(f"{where}: {part!r} has no part of speech; expected word/TAG with a tag of UPOS")
         found.append(Token(form, own or tag, core))
-    if not found or (core and "[" in text):
-        raise DataFormatError(f"{where}: {text!r}; expected at least one word, and a closing bracket for an opening one")
+    if not found or (core and "[" in text) or text.count("[") > 1:
+        raise DataFormatError(f"{where}: {text!r}; expected at least one word, and at most one pair of brackets")
     return tuple(found)
 
 
