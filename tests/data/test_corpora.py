@@ -34,15 +34,12 @@ def test_names_of_the_table():
         "ilner": "hi ur",
         "aqmar": "ar",
         "xsid": "en ar da de id it ja kk nl sr tr zh",
-<<<<<<< HEAD
         "germeval": "de",
         "stockmark": "ja",
         "facebook": "en es",
-=======
         "phrases": "en de nl es ar he zh ja tr",
         "phrases-ner": "en de nl es ar he zh ja tr",
         "phrases-slots": "en de nl es ar he zh ja tr",
->>>>>>> 0792370 (Open the phrases as corpora without a data folder, and write them as files with checksums)
     }
     listed = [name for name in CORPORA if not name.startswith(("massive/", "wikiann/"))]
     assert sorted(listed) == sorted(f"{family}/{name}" for family, row in names.items() for name in row.split())

@@ -50,14 +50,11 @@ COUNTS = {
 }
 
 
-<<<<<<< HEAD
 # Splits that their release has and the data folder has not: they were too large for it, or could not be copied.
 NOT_THERE = {("ud/de_gsd", "train"), ("germeval/de", "train"), ("facebook/en", "train")}
 # Families of which the data folder has nothing.
-FETCHED = ("massive/", "wikiann/")
-=======
-READ = {name: row for name, row in CORPORA.items() if not row.made}  # tests/phrases counts the others
->>>>>>> 0792370 (Open the phrases as corpora without a data folder, and write them as files with checksums)
+# tests/phrases counts those that are made.
+FETCHED = ("massive/", "wikiann/", "phrases")
 
 
 def check(shared, name, split):
@@ -78,7 +75,6 @@ def test_quirks_are_listed_by_the_splits_they_are_in():
 
 
 def test_every_corpus_has_its_counts():
-<<<<<<< HEAD
     assert set(COUNTS) == {name for name in CORPORA if not name.startswith(FETCHED)}
     for name in COUNTS:
         row = CORPORA[name]
@@ -86,14 +82,6 @@ def test_every_corpus_has_its_counts():
 
 
 @pytest.mark.parametrize("name", [name for name in COUNTS if not name.startswith("wikineural") and len(CORPORA[name].splits) > 1])
-=======
-    assert set(COUNTS) == set(READ)
-    for name, row in READ.items():
-        assert {split for split, counts in zip(SPLITS, COUNTS[name], strict=True) if counts} == set(row.splits)
-
-
-@pytest.mark.parametrize("name", [name for name in READ if name != "ud/de_hdt" and not name.startswith("wikineural")])
->>>>>>> 0792370 (Open the phrases as corpora without a data folder, and write them as files with checksums)
 def test_dev_and_test(shared, name):
     for split in CORPORA[name].splits:
         if split != "train":
@@ -102,15 +90,9 @@ def test_dev_and_test(shared, name):
 
 @pytest.mark.slow
 def test_large_files(shared):
-<<<<<<< HEAD
     for name in COUNTS:
         for split in CORPORA[name].splits:
             if (split == "train" or name.startswith("wikineural")) and (name, split) not in NOT_THERE:
-=======
-    for name, row in READ.items():
-        for split in row.splits:
-            if split == "train" or name.startswith("wikineural"):
->>>>>>> 0792370 (Open the phrases as corpora without a data folder, and write them as files with checksums)
                 check(shared, name, split)
 
 

@@ -50,13 +50,11 @@ LEVELS: dict[str, float] = {
     "data.labels": 2.1,
     "head_rows": 2.1,
     "head_files": 2.2,
-<<<<<<< HEAD
     "data.checksums": 1,
     "data.download": 1,
     "data.ledger": 1,
     "data.unpacking": 1,
     "data.homes": 2.4,
-=======
     "phrases": 1,
     "phrases.harmony": 1,
     "phrases.notation": 2.1,
@@ -66,7 +64,6 @@ LEVELS: dict[str, float] = {
     "phrases.realise": 2.3,
     "phrases.generate": 2.4,
     "phrases.files": 2.5,
->>>>>>> 0792370 (Open the phrases as corpora without a data folder, and write them as files with checksums)
     "data.corpora": 3,
     "data.getting": 3.1,
     "data.references": 3.1,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from polyhead.cli.console import Console
+from polyhead.cli.console import Console, wrapped
 from polyhead.cli.data_requests import DataListRequest
 from polyhead.cli.failures import DONE
 from polyhead.data.corpora import CORPORA, corpus, corpus_file
@@ -28,8 +28,8 @@ def data_list(request: DataListRequest, console: Console) -> int:
                 "language": row.language,
                 "task": row.task,
                 "splits": splits,
-                "here": None if request.data is None else [split for split in splits if _lies(name, split, request.data)],
-                "licence": found.licence if found else "",
+                "here": None if request.data is None else [s for s in splits if row.made or _lies(name, s, request.data)],
+                "licence": found.licence if found else "Apache-2.0" if row.made else "",
                 "page": found.page if found else "",
                 "files": [remote.url for remote in found.files] if found else [],
                 "advice": row.advice,
@@ -40,9 +40,9 @@ def data_list(request: DataListRequest, console: Console) -> int:
         [fact["name"], fact["language"], fact["task"], " ".join(fact[last] or ["-"]), _short(str(fact["licence"]))]  # type: ignore[arg-type]
         for fact in facts
     ]
-    notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is '-'."
+    notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is '-'; phrases are made by polyhead itself."
     text = markdown(["name", "language", "task", last, "licence"], rows)
-    console.result({"schema": 1, "corpora": facts}, f"{text}\n\n{notes}")
+    console.result({"schema": 1, "corpora": facts}, f"{text}\n\n{wrapped(notes)}")
     return DONE
 
 

@@ -42,9 +42,10 @@ def known_home(name: str) -> Home:
 
     Raises:
         UnknownNameError: There is no corpus of that name.
-        DownloadError: No home of it is known.
+        DownloadError: No home of it is known, or it is made and needs none.
     """
-    corpus(name)
+    if corpus(name).made:
+        raise DownloadError(f"corpus {name}: polyhead makes it itself, so nothing is fetched; just name it")
     found = home(name.partition("@")[0])
     if found is None:
         raise DownloadError(f"corpus {name}: no public home of its files is known; put them below the data folder yourself")
