@@ -89,7 +89,8 @@ def test_all_rows_of_the_table_open() -> None:
 
 
 def test_the_same_on_another_hash_seed() -> None:
-    code = "from polyhead.phrases.generate import phrases; import json; print(json.dumps([p.words for p in phrases('tr', 'test', 50)]))"
+    made = "[p.words for p in phrases('tr', 'test', 50)]"
+    code = f"from polyhead.phrases.generate import phrases; import json; print(json.dumps({made}))"
     source = str(Path(files.__file__).parents[2])
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": source}
