@@ -22,7 +22,7 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def _check(spec: Any) -> None:
+def check_fields(spec: Any) -> None:
     """Validate every field of a dataclass against its annotation, report all faults together, store the checked values."""
     faults: list[str] = []
     for name, adapter in _adapters(spec.__class__).items():
@@ -106,7 +106,7 @@ class TrainSpec:
     anchor: Literal["text", "first"] = "text"
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
 
     def rate_for(self, hidden_size: int) -> float:
         """The peak learning rate: the one set, else 3e-4 for encoders up to 384 wide and 5e-5 for wider ones."""
@@ -143,7 +143,7 @@ class SearchSpec:
     include_zero: bool = True
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_fields(self)
         if self.repair != "none" and self.prune != "after":
             raise SettingError(f"repair = {self.repair!r}: should be none unless prune is 'after', but prune = {self.prune!r}")
 

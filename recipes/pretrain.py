@@ -1,0 +1,96 @@
+"""Train a small multilingual encoder from scratch on your own text, or on the phrases that polyhead makes.
+
+    python recipes/pretrain.py recipes/tiny.toml --out runs/tiny
+
+Everything that decides the result stands in the one file of settings. Killed at any moment, the same command goes on and ends
+with the same numbers. `--out` gets a folder that `from_pretrained` reads, with `pretraining.json`: settings, losses, versions.
+"""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from pretraining.learning import learn
+from pretraining.pieces import as_pieces, learn_tokenizer
+from pretraining.settings import read_recipe
+from pretraining.start import new_encoder
+from pretraining.text import read_groups
+from transformers import PreTrainedTokenizerFast
+
+from polyhead.atomic_folder import new_folder
+from polyhead.cli.progress_bar import Bar, Lines
+from polyhead.config import fingerprint
+from polyhead.devices import pick_device, pick_precision
+from polyhead.errors import PolyheadError
+from polyhead.store import write_json_atomic
+from polyhead.studies.environment import environment
+
+
+def main() -> int:
+    """Text, tokenizer, start, training, folder."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("settings", type=Path, help="TOML file, for example recipes/tiny.toml")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the encoder; state lies in OUT.state")
+    parser.add_argument("--half", action="store_true", help="store weights in 16 bits")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=None)
+    options = parser.parse_args()
+    try:
+        return pretrain(options)
+    except PolyheadError as error:
+        print(f"pretrain: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pretrain: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def pretrain(options: argparse.Namespace) -> int:
+    """The whole recipe; the exit code."""
+    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
+        raise PolyheadError(f"--out {options.out}: holds something already; name a new folder, or delete this one")
+    recipe = read_recipe(options.settings)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    device = pick_device(options.device)
+    precision = pick_precision("auto", device)
+    state = options.out.with_name(options.out.name + ".state")
+    groups = list(read_groups(recipe.text))
+    tokenizer = _tokenizer(state / f"tokenizer-{fingerprint([asdict(recipe.text), asdict(recipe.model)])}", groups, recipe.model)
+    corpus = as_pieces(groups, tokenizer)
+    print(f"{len(groups):,} groups, {corpus.n_lines:,} lines, {len(corpus.pieces):,} pieces", file=sys.stderr)
+    model = new_encoder(
+        recipe.model, corpus, dropout=recipe.training.dropout, seed=recipe.training.seed, vocabulary=len(tokenizer)
+    ).to(device)
+    progress = Bar() if sys.stderr.isatty() else Lines()
+    losses = learn(
+        model,
+        corpus,
+        recipe.training,
+        positions=recipe.model.positions,
+        precision=precision,
+        state_folder=state,
+        progress=progress,
+    )
+    facts = {"settings": asdict(recipe), "pieces": len(corpus.pieces), "lines": corpus.n_lines, "losses": losses}
+    with new_folder(options.out) as fresh:
+        (model.half() if options.half else model).save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+        write_json_atomic(fresh / "pretraining.json", {"schema": 1, **facts, "environment": environment(device, precision)})
+    print(f"written to {options.out}; last loss {losses[-1] if losses else float('nan'):.3f}", file=sys.stderr)
+    return 0
+
+
+def _tokenizer(folder: Path, groups: list[tuple[str, ...]], model: object) -> PreTrainedTokenizerFast:
+    """The tokenizer learnt before the work was stopped, else a new one."""
+    if not folder.is_dir():
+        with new_folder(folder) as fresh:
+            learn_tokenizer(groups, vocabulary=model.vocabulary, positions=model.positions).save_pretrained(fresh)  # type: ignore[attr-defined]
+    found: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""A tokenizer learnt from the text, and the text as pieces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pretraining.text import Group, each_line
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+BEGIN, PAD, END, UNKNOWN, MASK = 0, 1, 2, 3, 4
+SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+
+
+def learn_tokenizer(groups: Sequence[Group], *, vocabulary: int, positions: int) -> PreTrainedTokenizerFast:
+    """A Unigram tokenizer of at most that many pieces, word beginnings marked by ▁, text in Unicode's NFKC form."""
+    inner = Tokenizer(models.Unigram())
+    inner.normalizer = normalizers.NFKC()
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocabulary, special_tokens=list(SPECIALS), unk_token="<unk>", show_progress=False
+    )
+    inner.train_from_iterator(each_line(groups), trainer)
+    pair = "<s> $A </s> </s> $B </s>"
+    inner.post_processor = processors.TemplateProcessing("<s> $A </s>", pair, special_tokens=[("<s>", BEGIN), ("</s>", END)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_max_length=positions - 2,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """All lines as pieces, end to end.
+
+    Attributes:
+        pieces: int32, no special ones.
+        starts: int64 `[lines + 1]`: line i is `pieces[starts[i] : starts[i + 1]]`.
+        groups: int64 `[groups + 1]`: the lines of group g are `groups[g] .. groups[g + 1] - 1`.
+    """
+
+    pieces: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    @property
+    def n_lines(self) -> int:
+        """Number of lines."""
+        return len(self.starts) - 1
+
+    @property
+    def group_of_line(self) -> NDArray[np.int64]:
+        """The group that every line is in, int64 `[lines]`."""
+        return np.repeat(np.arange(len(self.groups) - 1), np.diff(self.groups))
+
+    def line(self, number: int) -> NDArray[np.int32]:
+        """A line's pieces."""
+        return self.pieces[self.starts[number] : self.starts[number + 1]]
+
+
+def as_pieces(groups: Sequence[Group], tokenizer: PreTrainedTokenizerFast, *, block: int = 10_000) -> Corpus:
+    """The text in pieces; four bytes each."""
+    lines, lengths, found = list(each_line(groups)), list[int](), []
+    for start in range(0, len(lines), block):
+        encoded = tokenizer(lines[start : start + block], add_special_tokens=False)["input_ids"]
+        lengths += [len(ids) for ids in encoded]
+        found += [np.array(ids, dtype=np.int32) for ids in encoded]
+    return Corpus(
+        np.concatenate(found) if found else np.zeros(0, dtype=np.int32),
+        np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+        np.concatenate([[0], np.cumsum([len(group) for group in groups], dtype=np.int64)]),
+    )
