@@ -17,7 +17,7 @@ from polyhead.config import fingerprint
 from polyhead.devices import Precision, autocast
 from polyhead.optimisation import clip_gradients, rate_factor, set_rate
 from polyhead.progress import Progress
-from polyhead.training_state import Position, TrainingState
+from polyhead.training_state import Position, TrainingState, stop_requests
 
 SHOWN = 50  # steps that a line of the loss curve is the mean of
 
@@ -48,28 +48,24 @@ def learn(
     model.train()
     progress.start(spec.steps, "pretrain")
     progress.advance(position.step)
-    losses, since, step = list(position.losses), position.epoch_loss, position.step
+    losses, since = list(position.losses), position.epoch_loss
     try:
-        for batch in batches(corpus, spec, positions=positions, start=step):
-            if step == spec.steps:
-                break
-            # dropout, where there is any, follows from seed and step
-            torch.manual_seed(int(np.random.default_rng((spec.seed, 2, step)).integers(2**62)))
-            set_rate(optimiser, spec.learning_rate * rate_factor(step, total=spec.steps, warmup=spec.warmup))
-            since += _step(model, batch, optimiser, precision, spec.max_grad_norm)
-            step += 1
-            if step % SHOWN == 0:
-                losses, since = [*losses, since / SHOWN], 0.0
-            progress.advance(1)
-            position = Position(step, tuple(losses), since, time.perf_counter() - began)
-            if state.is_due(step):
-                state.save(position, trained, optimiser)
-    except KeyboardInterrupt:
-        state.save(position, trained, optimiser)
-        raise
+        with stop_requests() as stop:
+            made = batches(corpus, spec, positions=positions, start=position.step)
+            for step in range(position.step, spec.steps):
+                # dropout, where there is any, follows from seed and step
+                torch.manual_seed(int(np.random.default_rng((spec.seed, 2, step)).integers(2**62)))
+                set_rate(optimiser, spec.learning_rate * rate_factor(step, total=spec.steps, warmup=spec.warmup))
+                since += _step(model, next(made), optimiser, precision, spec.max_grad_norm)
+                if (step + 1) % SHOWN == 0:
+                    losses, since = [*losses, since / SHOWN], 0.0
+                if stop.asked or step + 1 == spec.steps or state.is_due(step + 1):
+                    state.save(Position(step + 1, tuple(losses), since, time.perf_counter() - began), trained, optimiser)
+                if stop.asked:
+                    raise KeyboardInterrupt
+                progress.advance(1)
     finally:
         progress.stop()
-    state.save(position, trained, optimiser)
     model.eval()
     return tuple(losses)
 

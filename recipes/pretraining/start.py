@@ -14,7 +14,6 @@ from pretraining.examples import FIRST_POSITION
 from pretraining.pieces import BEGIN, END, PAD, SPECIALS, Corpus
 from pretraining.settings import ModelSpec
 from scipy.sparse import csr_matrix
-from scipy.sparse.linalg import svds
 from torch import Tensor
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
@@ -22,6 +21,7 @@ OFFSETS = (-1, 1, -2, 2, 0)
 _SIZE = 0.1  # of embeddings' entries: the layer norm after them makes the whole wide anyway
 _SHARPNESS = 4.0  # by how much the score of the place looked at lies above that of its neighbours
 _LONGEST_WAVE = 64.0
+_SPARE, _ROUNDS = 16, 6  # of the subspace iteration: more than enough for vectors that only start a training
 
 
 def new_encoder(spec: ModelSpec, corpus: Corpus, *, dropout: float, seed: int, vocabulary: int) -> XLMRobertaForMaskedLM:
@@ -76,14 +76,27 @@ def from_translations(corpus: Corpus, vocabulary: int, width: int) -> NDArray[np
     rarity = np.log(counts.shape[1] / np.maximum(np.diff(counts.indptr), 1))
     weighted = counts.multiply(rarity[:, None]).tocsr()
     rank = min(width, min(weighted.shape) - 1)
-    left, sizes, _ = svds(weighted, k=rank, v0=np.ones(min(weighted.shape)))
-    vectors = left[:, ::-1] * np.sqrt(sizes[::-1])
+    left, sizes = _leading(weighted, rank)
+    vectors = left * np.sqrt(sizes)
     found = rng.normal(scale=_SIZE, size=(vocabulary, width))
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     there = (norms[:, 0] > 1e-9) & (np.arange(vocabulary) >= len(SPECIALS))
     found[there, :rank] = vectors[there] / norms[there] * (_SIZE * math.sqrt(width))
     found[there, rank:] = 0
     return found
+
+
+def _leading(matrix: csr_matrix, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Left singular vectors `[rows, rank]` and singular values, largest first (randomized subspace iteration, Halko et al. 2011).
+
+    scipy's `svds` draws restarts that no seed reaches, so a killed training would go on from other embeddings.
+    """
+    start = np.random.default_rng(1).normal(size=(matrix.shape[1], min(rank + _SPARE, *matrix.shape)))
+    space = np.linalg.qr(matrix @ start)[0]
+    for _ in range(_ROUNDS):
+        space = np.linalg.qr(matrix @ np.linalg.qr(matrix.T @ space)[0])[0]
+    left, sizes, _ = np.linalg.svd((matrix.T @ space).T, full_matrices=False)
+    return (space @ left)[:, :rank], sizes[:rank]
 
 
 def waves(n: int, width: int) -> Tensor:
