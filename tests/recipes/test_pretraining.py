@@ -28,8 +28,6 @@ from polyhead.progress import Silent  # noqa: E402
 
 PLACES = ("house", "tree", "car")
 GROUPS = [(f"the {a} sees a {b}", f"der {a}o sieht einen {b}o") for a in ("dog", "cat", "bird") for b in PLACES] * 4
-    (f"the {a} sees a {b}", f"der {a}o sieht einen {b}o") for a in ("dog", "cat", "bird") for b in ("house", "tree", "car")
-] * 4
 SHAPE = ModelSpec(vocabulary=64, layers=2, heads=2, hidden=32, inner=32, positions=40, positional_heads=(2, 1))
 
 
