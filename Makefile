@@ -26,8 +26,8 @@ unit: setup
 	$(PY) -m pytest -n auto --dist loadfile -m "not slow"
 
 lint: setup
-	$(PY) -m ruff check src tests benchmarks
-	$(PY) -m ruff format --check src tests benchmarks
+	$(PY) -m ruff check src tests benchmarks recipes scripts
+	$(PY) -m ruff format --check src tests benchmarks recipes scripts
 
 types: setup
 	$(PY) -m mypy src
