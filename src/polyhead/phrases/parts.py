@@ -1,6 +1,7 @@
 """Which part owns a template, a filler and a sentence, by a seed alone: nothing depends on order, machine or Python's version."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -16,6 +17,7 @@ _FRAME_SHARES: Final[Mapping[Part, float]] = {"pretrain": 0.12, "dev": 0.1, "tes
 _FILLER_SHARES: Final[Mapping[Part, float]] = {"pretrain": 0.1, "dev": 0.1, "test": 0.3}
 # Sentences made of shared templates and fillers alone are dealt out by a hash, in these shares of 100.
 _DEALT: Final[Mapping[Part, int]] = {"pretrain": 50, "train": 32, "dev": 6, "test": 12}
+_NONE: Final[Mapping[str, Set[str]]] = {}
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,21 @@ def ownership(seed: int) -> Ownership:
     for name, names in known.fillers.items():
         closed = name in known.closed
         fillers[name] = dict.fromkeys(names, _SHARED) if closed else _split(names, _FILLER_SHARES, f"{seed}/{name}")
-    return Ownership(seed, _split(tuple(known.frames), _FRAME_SHARES, f"{seed}/frames"), fillers)
+    slots = {name: {role.slot for role in frame.roles if role.slot} for name, frame in known.frames.items()}
+    return Ownership(seed, _split(tuple(known.frames), _FRAME_SHARES, f"{seed}/frames", slots), fillers)
 
 
-def _split(names: tuple[str, ...], shares: Mapping[Part, float], key: str) -> dict[str, Part]:
-    drawn = sorted(names, key=lambda name: _number(f"{key}/{name}"))
+def _split(
+    names: tuple[str, ...], shares: Mapping[Part, float], key: str, labels: Mapping[str, Set[str]] = _NONE
+) -> dict[str, Part]:
+    """The owners of names; the last one that shows a label stays with train, as nobody learns a label that train never shows."""
     owners: dict[str, Part] = dict.fromkeys(names, _SHARED)
-    start = 0
-    for part, share in shares.items():
-        n = max(1, round(share * len(names)))
-        owners.update(dict.fromkeys(drawn[start : start + n], part))
-        start += n
+    shown = Counter(label for name in names for label in labels.get(name, ()))
+    waiting = [part for part, share in shares.items() for _ in range(max(1, round(share * len(names))))]
+    for name in sorted(names, key=lambda name: _number(f"{key}/{name}")):
+        if waiting and all(shown[label] > 1 for label in labels.get(name, ())):
+            owners[name] = waiting.pop(0)
+            shown.subtract(labels.get(name, ()))
     return owners
 
 
