@@ -1,7 +1,7 @@
 """One language's table: how it words templates, fillers and function words, what it fuses, and how it is written."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -13,6 +13,8 @@ from polyhead.phrases.notation import Entry, Reference, Token, parse_entry, pars
 # Settings of a class stand beside its fillers, under names that no filler has.
 _TAG, _FORMS, _LIKE = "_tag", "_forms", "_like"
 _SETTINGS: Final = frozenset({_TAG, _FORMS, _LIKE})
+_WANTED: Final = frozenset({"schema", "language", "cased", "space", "closing", "templates", "fillers"})
+_OPTIONAL: Final = frozenset({"upper", "opening", "words", "affixes", "contractions", "sandhi", "spoken"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def grammar(name: str) -> Grammar:
         DataFormatError: A template or filler is missing or one too many, or cannot be read.
     """
     table = read_table(name)
+    _check_keys(f"{name}.toml", table, _WANTED, _OPTIONAL)
     known = inventory()
     _same_names(f"{name}.toml: templates", set(table["templates"]), set(known.frames))
     _same_names(f"{name}.toml: fillers", set(table["fillers"]), set(known.fillers))
@@ -112,11 +115,31 @@ def grammar(name: str) -> Grammar:
         },
         fillers={kind: _filled(name, kind, rows) for kind, rows in table["fillers"].items()},
         words={word: _word(name, word, rows) for word, rows in table.get("words", {}).items()},
-        affixes={affix: Affix(**row) for affix, row in table.get("affixes", {}).items()},
+        affixes={affix: _affix(f"{name}.toml: affixes.{affix}", row) for affix, row in table.get("affixes", {}).items()},
         contractions=_contractions(name, table.get("contractions", {})),
-        sandhi=tuple(Sandhi(row["word"], re.compile(row["before"]), row["becomes"]) for row in table.get("sandhi", [])),
+        sandhi=tuple(_sandhi(f"{name}.toml: sandhi", row) for row in table.get("sandhi", [])),
         spoken=table.get("spoken", {}),
     )
+
+
+def _check_keys(where: str, table: Mapping[str, Any], wanted: Set[str], optional: Set[str]) -> None:
+    missing, foreign = sorted(wanted - table.keys()), sorted(table.keys() - wanted - optional)
+    if missing or foreign:
+        allowed = ", ".join([*sorted(wanted), *(f"{name} at will" for name in sorted(optional))])
+        raise DataFormatError(f"{where}: missing {missing}, unknown {foreign}; expected {allowed}")
+
+
+def _affix(where: str, row: Mapping[str, Any]) -> Affix:
+    _check_keys(where, row, set(), {"prefix", "fuse", "suffix", "joint"})
+    return Affix(**row)
+
+
+def _sandhi(where: str, row: Mapping[str, str]) -> Sandhi:
+    _check_keys(where, row, {"word", "before", "becomes"}, set())
+    try:
+        return Sandhi(row["word"], re.compile(row["before"]), row["becomes"])
+    except re.error as error:
+        raise DataFormatError(f"{where}: before = {row['before']!r}: {error}; expected a regular expression") from None
 
 
 def _same_names(where: str, found: set[str], wanted: set[str]) -> None:

@@ -71,10 +71,13 @@ def read_table(name: str) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: There is no such table.
+        DataFormatError: It is not TOML.
     """
     path = files("polyhead.phrases").joinpath("tables", f"{name}.toml")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise DataFormatError(f"{name}.toml: {error}; expected TOML") from None
     except FileNotFoundError:
         known = ", ".join(inventory().languages) if name != "frames" else "none: the package is not whole, install it again"
         raise UnknownNameError(f"phrases in {name!r}: no such language; known are {known}") from None

@@ -126,7 +126,8 @@ def _tokens(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender
     if filler:
         kind = grammar.fillers[_roles(frame)[part.role].filler_class]
         if form not in kind.forms:
-            raise DataFormatError(f"{where}: {part.role} in the form {form!r}; expected one of {', '.join(kind.forms)}")
+            allowed = ", ".join(kind.forms) or "no form: it has but one"
+            raise DataFormatError(f"{where}: {part.role} in the form {form!r}; expected {allowed}")
         tokens = kind.entries[filler].forms[kind.forms.index(form)]
     else:
         try:
@@ -136,7 +137,8 @@ def _tokens(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender
             raise DataFormatError(f"{where}: {found}; expected a role of {frame.name}, or a form under words") from None
     for name in part.affixes:
         if name not in grammar.affixes:
-            raise DataFormatError(f"{where}: affix {name!r}; expected one of {', '.join(grammar.affixes)}")
+            allowed = ", ".join(grammar.affixes) or "none: no affixes are declared"
+            raise DataFormatError(f"{where}: affix {name!r}; expected {allowed}")
         tokens = _fused(tokens, grammar.affixes[name], grammar.spoken)
     return tokens
 
