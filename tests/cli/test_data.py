@@ -211,6 +211,18 @@ def test_check_of_real_text(cli: Callable, shared: Path) -> None:
     assert max(map(len, result.out.splitlines())) <= 80
 
 
+def test_check_of_a_corpus_that_is_made_needs_no_folder(cli: Callable, tmp_path: Path) -> None:
+    document = cli("data", "check", "phrases-ner/he", "--json").json
+    assert document["format"]["format"] == "made in memory"
+    assert [(found["split"], found["sentences"]) for found in document["splits"]] == [
+        ("train", 2400),
+        ("dev", 400),
+        ("test", 600),
+    ]
+    assert cli("data", "check", "phrases-ner/he", "--data", tmp_path, "--json").json["absent"] == []
+    refused(cli("data", "check", "phrases-ner/hee"), "corpus 'phrases-ner/hee'", "did you mean phrases-ner/he")
+
+
 def test_other_commands_take_a_layout_by_its_name(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"utt": "Ann sings", "annot_utt": "[PER : Ann] sings"}\n')

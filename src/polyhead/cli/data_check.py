@@ -10,7 +10,7 @@ from polyhead.cli.data_requests import DataCheckRequest
 from polyhead.cli.failures import CHECK_FAILED, DONE
 from polyhead.data.checking import overlaps, split_facts
 from polyhead.data.corpora import CORPORA, corpus, corpus_file, open_corpus, open_file
-from polyhead.data.corpus_table import SPLITS
+from polyhead.data.corpus_table import SPLITS, Split
 from polyhead.data.layouts import parse_layout
 from polyhead.data.references import DataReference
 from polyhead.data.schemes import Scheme
@@ -70,28 +70,31 @@ _FAMILIES = {_family(name) for name in CORPORA}
 
 
 def _corpus(request: DataCheckRequest) -> _Opened:
-    """The splits of a corpus that lie in the data folder."""
+    """The splits of a corpus that lie in the data folder, or all of one that is made in memory."""
     if request.columns or request.scheme:
         raise SettingError(f"{request.reference}: a corpus declares its own layout; leave --columns and --scheme out")
-    if request.data is None:
-        raise SettingError(f"data {request.reference!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
     reference = DataReference.parse(request.reference)
     row = corpus(reference.name)
+    if request.data is None and not row.made:
+        raise SettingError(f"data {request.reference!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
     if request.task not in (None, row.task):
         raise SettingError(f"--task {request.task}: corpus {reference.name} is labelled for the task {row.task}; leave it out")
     splits: list[Dataset] = []
     absent: list[str] = []
     for split in (split for split in SPLITS if split in row.splits):
-        path, _ = corpus_file(reference.name, split, root=request.data, words=reference.words)
-        if find_file(path) is None:
-            absent.append(split)
-        else:
+        if row.made or _lies(request.data, reference, split):
             splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, types="file"))
-    if not splits:
+        else:
+            absent.append(split)
+    if not splits and request.data is not None:
         get = f"polyhead data get {reference.name} --data {request.data}"
         raise data_error(request.data, 0, f"no file of {reference.name}", f"at least one split; fetch it with {get}")
     kind = "CoNLL-U" if row.layout is None else "as the table of corpora declares it"
-    return _Opened(Look(kind, row.task), True, splits, absent)
+    return _Opened(Look("made in memory" if row.made else kind, row.task), True, splits, absent)
+
+
+def _lies(root: Path | None, reference: DataReference, split: Split) -> bool:
+    return root is not None and find_file(corpus_file(reference.name, split, root=root, words=reference.words)[0]) is not None
 
 
 def _files(request: DataCheckRequest) -> _Opened:

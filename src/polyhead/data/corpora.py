@@ -79,7 +79,7 @@ def open_corpus(
 
     Raises:
         UnknownNameError: No such corpus, or it has no such split; the message says what there is.
-        SettingError: A corpus of files without `root`.
+        SettingError: A corpus of files without `root`, or syntactic words of one that is made in memory.
         DataFormatError: The file is missing or broken.
     """
     base, asked = _parse(name)
@@ -88,6 +88,8 @@ def open_corpus(
     if split not in row.splits:
         there = ", ".join(row.splits)
         raise UnknownNameError(f"corpus {base} has no {split} split; it has {there}; {row.advice or 'hold out a part of train'}")
+    if row.made and words == "syntactic":
+        raise SettingError(f"corpus {base}: it is made of surface words; leave out @words for all corpora of this run")
     if row.made:
         made = phrase_dataset(base, row.made, row.task, split)
         return made if types == "file" else harmonise(made, TASKS[row.task])

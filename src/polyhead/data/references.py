@@ -10,7 +10,7 @@ import numpy as np
 
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import corpus, has_split, holdout, open_corpus, open_file
-from polyhead.data.corpus_table import SPLITS, Split
+from polyhead.data.corpus_table import CORPORA, SPLITS, Split
 from polyhead.data.layouts import parse_layout
 from polyhead.data.sentences import Dataset
 from polyhead.data.textfile import find_file
@@ -144,10 +144,11 @@ class DataReader:
         row = corpus(reference.name)
         if self.root is None and not row.made:
             raise SettingError(f"data {reference.text!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
-        labelled_for = row.task
-        if labelled_for != self.task.name:
+        if row.task != self.task.name:
+            there = ", ".join(_labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
             raise SettingError(
-                f"data {reference.text!r}: this corpus is labelled for the task {labelled_for}, not {self.task.name}"
+                f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}; "
+                f"for {self.task.name} its language has {there}; or give --task {row.task}"
             )
         return open_corpus(reference.name, split, root=self.root, words=reference.words, strict=self.strict)
 
@@ -170,6 +171,13 @@ class DataReader:
             strict=self.strict,
         )
         return replace(dataset, name=reference.text)
+
+
+def _labelled_for(task: str, name: str) -> list[str]:
+    """At most three corpora of the language of the corpus `name` that are labelled for `task`, its relatives first."""
+    language, family = corpus(name).language, re.split("[/-]", name)[0]
+    found = [other for other, row in CORPORA.items() if (row.task, row.language) == (task, language)]
+    return sorted(found, key=lambda other: not other.startswith(family))[:3]
 
 
 def references(texts: Sequence[str], role: Role) -> list[DataReference]:
