@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from polyhead.phrases.generate import draws, phrases, pretraining
 from polyhead.phrases.grammar import grammar
 from polyhead.phrases.inventory import inventory
 from polyhead.phrases.parts import PARTS, ownership
+from polyhead.phrases.realise import NOTHING, realised
 from polyhead.tasks import TASKS
 
 KNOWN = inventory()
@@ -81,6 +83,18 @@ def test_corpora_need_no_folder_and_fit_one_task() -> None:
         phrases("fr", "train", 1)
 
 
+def test_phrases_have_no_syntactic_words() -> None:
+    with pytest.raises(SettingError, match=r"phrases/de: it is made of surface words; leave out @words"):
+        DataReader(task=TASKS["pos"]).open(DataReference.parse("phrases/de@words"), "dev")
+
+
+def test_another_task_is_told_where_its_labels_are() -> None:
+    with pytest.raises(SettingError, match=r"for ner its language has phrases-ner/en, uner/en_ewt, .*; or give --task pos$"):
+        DataReader(task=TASKS["ner"]).open(DataReference.parse("phrases/en"), "dev")
+    with pytest.raises(SettingError, match=r"for slots its language has phrases-slots/he, massive/he-IL; or give --task ner$"):
+        DataReader(task=TASKS["slots"]).open(DataReference.parse("phrases-ner/he"), "dev")
+
+
 def test_all_rows_of_the_table_open() -> None:
     for name, row in CORPORA.items():
         if row.made:
@@ -118,6 +132,40 @@ def test_shares_hold_under_any_seed(seed: int) -> None:
     fillers = {(role.filler_class, draw.fillers[role.name]) for draw in test for role in draw.frame.roles}
     assert sum(owners.frames[name] == "test" for name in frames) >= 0.2 * len(frames)
     assert sum(owners.fillers[kind][name] == "test" for kind, name in fillers) >= 0.25 * len(fillers)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32))
+def test_no_slot_is_kept_from_train_under_any_seed(seed: int) -> None:
+    owners = ownership(seed).frames
+    shown = {role.slot for name, frame in KNOWN.frames.items() if owners[name] == "train" for role in frame.roles if role.slot}
+    assert shown == set(KNOWN.slots)
+    assert sum(owner == "test" for owner in owners.values()) >= 0.2 * len(owners)
+
+
+def test_train_shows_every_label() -> None:
+    def shown(split: str, task: str) -> set[str]:
+        return {label.split("-")[-1] for phrase in split_phrases("en", split) for label in files.labels_of(phrase, task)}
+
+    assert all(shown("dev", task) | shown("test", task) <= shown("train", task) for task in SUFFIXES)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_choice_is_a_labelled_sentence_in_every_language(data: st.DataObject) -> None:
+    frame = data.draw(st.sampled_from(list(KNOWN.frames.values())))
+    fillers = {role.name: data.draw(st.sampled_from(KNOWN.fillers[role.filler_class])) for role in frame.roles}
+    fillers["opener"] = data.draw(st.sampled_from([NOTHING, *KNOWN.fillers["opener"]]))
+    for language in LANGUAGES:
+        phrase = realised(frame, fillers, grammar(language))
+        text = running_text(phrase.words, grammar(language))
+        assert text.replace(" ", "") == "".join(phrase.words)
+        assert not any(set(word) & set(" \t\n[]{}/;|") for word in phrase.words)
+        assert len(phrase.words) == len(phrase.upos) == len(phrase.entities) == len(phrase.slots)
+        for tags in (phrase.entities, phrase.slots):
+            assert all(tag[0] != "I" or before[2:] == tag[2:] for before, tag in pairwise(("O", *tags)))
+        assert phrase.upos[-1] == "PUNCT"
+        assert not text[0].islower()
 
 
 def test_shares_of_the_files() -> None:
