@@ -68,6 +68,11 @@ TABLES = {
         wikiann/fi wikiann/fr wikiann/he wikiann/hi wikiann/hu wikiann/id wikiann/it wikiann/ja wikiann/jv wikiann/ka wikiann/kk
         wikiann/ko wikiann/ml wikiann/mr wikiann/ms wikiann/my wikiann/nl wikiann/pt wikiann/ru wikiann/sw wikiann/ta wikiann/te
         wikiann/th wikiann/tl wikiann/tr wikiann/ur wikiann/vi wikiann/yo wikiann/zh
+        phrases/en phrases/de phrases/nl phrases/es phrases/ar phrases/he phrases/zh phrases/ja phrases/tr
+        phrases-ner/en phrases-ner/de phrases-ner/nl phrases-ner/es phrases-ner/ar phrases-ner/he phrases-ner/zh
+        phrases-ner/ja phrases-ner/tr
+        phrases-slots/en phrases-slots/de phrases-slots/nl phrases-slots/es phrases-slots/ar phrases-slots/he
+        phrases-slots/zh phrases-slots/ja phrases-slots/tr
         """,
     ),
 }
