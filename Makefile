@@ -1,11 +1,10 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`. Both set up .venv first.
 PY := .venv/bin/python
-SHARED ?= ../shared
 
 .PHONY: help setup demo test unit lint types ci
 
 help:
-	@echo "make demo   fine-tune, rank, prune and report on real treebanks (under 10 minutes on two cores)"
+	@echo "make demo   fine-tune, rank, prune and report on text and an encoder that come with the package (under 5 minutes on two cores)"
 	@echo "make test   all tests"
 	@echo "make unit   the fast tests alone (under 90 seconds)"
 	@echo "make lint types   ruff; mypy --strict"
@@ -17,7 +16,7 @@ setup: .venv/ready
 	@sh scripts/setup.sh
 
 demo: setup
-	@SHARED="$(SHARED)" sh scripts/demo.sh
+	@sh scripts/demo.sh
 
 test: setup
 	$(PY) -m pytest -n auto --dist loadfile

@@ -14,14 +14,15 @@ SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
 def learn_tokenizer(groups: Sequence[Group], *, vocabulary: int, positions: int) -> PreTrainedTokenizerFast:
-    """A Unigram tokenizer of at most that many pieces, word beginnings marked by ▁, text in Unicode's NFKC form."""
-    inner = Tokenizer(models.Unigram())
+    """A byte-pair tokenizer of at most that many pieces, word beginnings marked by ▁, text in Unicode's NFKC form.
+
+    Not a Unigram one: learnt from text of few word types, its trainer takes frequent words apart.
+    """
+    inner = Tokenizer(models.BPE(unk_token="<unk>"))
     inner.normalizer = normalizers.NFKC()
     inner.pre_tokenizer = pre_tokenizers.Metaspace()
     inner.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocabulary, special_tokens=list(SPECIALS), unk_token="<unk>", show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=list(SPECIALS), show_progress=False)
     inner.train_from_iterator(each_line(groups), trainer)
     pair = "<s> $A </s> </s> $B </s>"
     inner.post_processor = processors.TemplateProcessing("<s> $A </s>", pair, special_tokens=[("<s>", BEGIN), ("</s>", END)])

@@ -19,6 +19,7 @@ class TextSpec:
     Attributes:
         phrases: So many of the package's generated phrases in each language, translations of one another; 0 for none.
         languages: Of the phrases; all that there are if empty.
+        spaced: Phrases have a space between all words, as taggers are given them, in languages without spaces too.
         lines: Text files, a sentence a line.
         parallel: Tab-separated files: what stands in one line says the same.
         seed: Of the phrases.
@@ -26,6 +27,7 @@ class TextSpec:
 
     phrases: Annotated[int, Field(ge=0)] = 0
     languages: tuple[str, ...] = ()
+    spaced: bool = False
     lines: tuple[str, ...] = ()
     parallel: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0)] = 42

@@ -24,7 +24,10 @@ def read_groups(spec: TextSpec) -> Iterator[Group]:
         languages = spec.languages or inventory().languages
         tables = [grammar(language) for language in languages]
         for translations in pretraining(languages, spec.phrases, seed=spec.seed):
-            yield tuple(running_text(phrase.words, table) for phrase, table in zip(translations, tables, strict=True))
+            yield tuple(
+                " ".join(phrase.words) if spec.spaced else running_text(phrase.words, table)
+                for phrase, table in zip(translations, tables, strict=True)
+            )
     for name in spec.lines:
         yield from ((line,) for _, line in _lines(name))
     for name in spec.parallel:

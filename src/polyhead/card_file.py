@@ -8,6 +8,7 @@ from polyhead.checkpoint_source import hub_file
 from polyhead.errors import CheckpointError, StoreError
 from polyhead.hub_ids import is_local
 from polyhead.model_card import CardScore, ModelCard
+from polyhead.own_encoders import model_folder
 from polyhead.store import read_json, write_json_atomic
 
 CARD_FILE: Final = "model_card.json"
@@ -25,7 +26,7 @@ def read_card(name: str | Path, *, revision: str | None = None) -> ModelCard | N
     Raises:
         CheckpointError: The file is there and is no such record.
     """
-    path = hub_file(name, CARD_FILE, revision) if not is_local(str(name)) else Path(name).expanduser() / CARD_FILE
+    path = hub_file(name, CARD_FILE, revision) if not is_local(str(name)) else model_folder(name) / CARD_FILE
     if path is None or not path.is_file():
         return None
     try:

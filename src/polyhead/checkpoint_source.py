@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from polyhead.errors import CheckpointError, PolyheadError
 from polyhead.hub_ids import is_hub_id
+from polyhead.own_encoders import OWN_ENCODERS, model_folder
 
 T = TypeVar("T")
 
@@ -20,13 +21,13 @@ def checked_source(name: str | Path, *, weights: bool = True) -> str:
     """The name as Transformers wants it, after the checks that give a better message than Transformers does.
 
     Args:
-        name: Folder, or id on the Hub; whether the Hub has it is not asked.
+        name: Folder, own encoder, or id on the Hub; whether the Hub has it is not asked.
         weights: Whether safetensors weights must be there.
 
     Raises:
         CheckpointError: No such folder and no possible id, a file, or a folder without config or safetensors weights.
     """
-    path = Path(name).expanduser()
+    path = model_folder(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise CheckpointError(f"{name}: has no config.json; expected a folder written by save_pretrained")
@@ -42,7 +43,8 @@ def checked_source(name: str | Path, *, weights: bool = True) -> str:
         raise CheckpointError(f"{name}: is a file; expected a folder written by save_pretrained, or a hub id")
     if isinstance(name, Path) or not is_hub_id(name):
         raise CheckpointError(
-            f"{name}: no such folder; expected a folder written by save_pretrained, or a hub id such as org/name"
+            f"{name}: no such folder; expected a folder written by save_pretrained, a hub id such as org/name, or an encoder "
+            f"that comes with polyhead ({', '.join(OWN_ENCODERS)})"
         )
     return name
 

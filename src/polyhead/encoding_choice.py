@@ -10,6 +10,7 @@ from polyhead.data.conllu import Words
 from polyhead.devices import Precision
 from polyhead.errors import CheckpointError
 from polyhead.hub_ids import is_local
+from polyhead.own_encoders import model_folder
 from polyhead.pieces import Anchor
 
 CHOICE_FILE: Final = "polyhead.json"
@@ -58,7 +59,7 @@ def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingCho
     Raises:
         CheckpointError: There is a record, but it cannot be read, is of another schema, or has a value that is not allowed.
     """
-    path = hub_file(name, CHOICE_FILE, revision) if not is_local(str(name)) else Path(name).expanduser() / CHOICE_FILE
+    path = hub_file(name, CHOICE_FILE, revision) if not is_local(str(name)) else model_folder(name) / CHOICE_FILE
     if path is None:
         return None
     try:

@@ -1,7 +1,8 @@
 """Which names can be ids on the Hub."""
 
 import re
-from pathlib import Path
+
+from polyhead.own_encoders import model_folder
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
 
@@ -16,9 +17,9 @@ def is_hub_id(name: str) -> bool:
 
 
 def is_local(name: str) -> bool:
-    """Whether a model's name means a folder and not the Hub: there is such a folder here, or the name cannot be an id.
+    """Whether a model's name means a folder and not the Hub: such a folder or own encoder is here, or the name cannot be an id.
 
-    >>> is_local("runs/my/model"), is_local("org/model-that-is-not-here")
-    (True, False)
+    >>> is_local("runs/my/model"), is_local("polyhead/tiny"), is_local("org/model-that-is-not-here")
+    (True, True, False)
     """
-    return not is_hub_id(name) or Path(name).expanduser().is_dir()
+    return not is_hub_id(name) or model_folder(name).is_dir()

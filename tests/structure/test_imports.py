@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2] / "src" / "polyhead"
 # A new file needs a level before it can be imported. A whole number is a floor of the house, the decimal a step on it.
 LEVELS: dict[str, float] = {
     "errors": 0,
-    "hub_ids": 0,
+    "own_encoders": 0,
+    "hub_ids": 0.1,
     "loader_hook": 0,
     "numerals": 0,
     "progress": 0,

@@ -20,7 +20,13 @@ from polyhead.cli.train_options import SearchOptions, TrainOptions
 from polyhead.errors import SettingError
 
 ModelOption = Annotated[
-    str, typer.Option("--model", metavar="MODEL", help="Folder or hub id of the pre-trained encoder.", show_default=False)
+    str,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="Folder or hub id of the pre-trained encoder; polyhead/tiny comes with the package.",
+        show_default=False,
+    ),
 ]
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="FOLDER", help="Where results go; run again to continue.", show_default=False)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from polyhead.own_encoders import model_folder
+
 PACKAGES = ("polyhead", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
 
 
@@ -46,7 +48,7 @@ def processor() -> str:
 
 def model_hash(model: str) -> str:
     """sha256 over the weights and the config of a local model folder; a hub id is its own name and gives an empty text."""
-    folder = Path(model)
+    folder = model_folder(model)
     if not folder.is_dir():
         return ""
     digest = hashlib.sha256()
