@@ -36,6 +36,7 @@ def run(request: RunRequest, console: Console) -> int:
         out=request.out,
         seeds=chosen_seeds(request),
         controls=[name for text in request.controls for name in text.split(",") if name],
+        profile=request.profile,
         device=request.machine.device,
         progress=console.progress,
         command=console.command,
@@ -44,7 +45,12 @@ def run(request: RunRequest, console: Console) -> int:
     for data in record["data"]:
         console.repairs(f"{data['name']} {data['split']}", data["repairs"] | met(data["encoding"]))
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
-    left = {"report": "report.md", "pruned model": "model", "record": "result.json"}
+    left = {
+        "report": "report.md",
+        "pruned model": "model",
+        "record": "result.json",
+        **({"heads": "heads.json"} if request.profile else {}),
+    }
     paths = "\n".join(f"{what}: {request.out / name}" for what, name in left.items())
     console.result(record, "\n\n".join(part for part in [*parts, paths] if part))
     return 0

@@ -54,7 +54,7 @@ _NONE: tuple[str, ...] = ()
 class RunRequest:
     """Do the main job: fine-tune on the source, rank heads, find how many to prune, prune, and test in every target language.
 
-    Leaves result.json, scores.tsv, the pruned model in model/ and report.md in the --out folder.
+    Leaves result.json, scores.tsv, heads.json, the pruned model in model/ and report.md in the --out folder.
     """
 
     model: ModelOption
@@ -97,6 +97,12 @@ class RunRequest:
     controls: Annotated[list[str], typer.Option("--controls", metavar="NAME...", help="Some of random, highest and noise.")] = (
         _NONE  # type: ignore[assignment]
     )
+    profile: Annotated[
+        int,
+        typer.Option(
+            "--profile", min=0, metavar="N", help="Dev sentences a language for heads.json, what each head does; 0: none."
+        ),
+    ] = 100
     train_limit: TrainLimitOption = None
     train: TrainOptions
     files: Files

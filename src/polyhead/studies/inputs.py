@@ -72,13 +72,7 @@ def open_inputs(settings: RunSettings) -> Inputs:
     sources, targets = references(settings.sources, "source"), references(settings.targets, "target")
     words = one_word_choice([*sources, *targets])
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
-    reader = DataReader(
-        task=task,
-        root=None if settings.data is None else Path(settings.data),
-        scheme=settings.scheme,
-        columns=settings.columns,
-        strict=settings.strict,
-    )
+    reader = reader_of(settings, task)
     pairs = [reader.train_and_dev(reference, seed=settings.sample_seed) for reference in sources]
     trains, devs = [limit(train, settings) for train, _ in pairs], [dev for _, dev in pairs]
     target_devs = [] if settings.select_on == "source-dev" else [reader.open(r, "dev") for r in targets]
@@ -116,6 +110,17 @@ def open_inputs(settings: RunSettings) -> Inputs:
         words=words,
         data_hash=_hash([*trains, *devs, *target_devs]),
         test_hash=_hash(tests),
+    )
+
+
+def reader_of(settings: RunSettings, task: Task) -> DataReader:
+    """How a run opens its data."""
+    return DataReader(
+        task=task,
+        root=None if settings.data is None else Path(settings.data),
+        scheme=settings.scheme,
+        columns=settings.columns,
+        strict=settings.strict,
     )
 
 

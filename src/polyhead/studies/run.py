@@ -24,8 +24,9 @@ from polyhead.report.page import claim, write_report
 from polyhead.store import RunStore, read_json, write_json_atomic
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.environment import environment, model_hash
-from polyhead.studies.fits import Bench, forget_checkpoints, load_fitted
+from polyhead.studies.fits import Bench, fitted, forget_checkpoints, load_fitted
 from polyhead.studies.grid import RunSettings, expand
+from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.record import Clock, cell_record, cost_record, model_card
 from polyhead.studies.summary import noise_pool, summarise
@@ -43,21 +44,24 @@ def run(
     out: str | Path,
     seeds: Sequence[int] = (42,),
     controls: Sequence[str] = (),
+    profile: int = 100,
     device: str = "auto",
     progress: Progress | None = None,
     command: str | None = None,
 ) -> dict[str, Any]:
-    """The content of `result.json`; in `out` it leaves that file, `scores.tsv`, `report.md` and the pruned model in `model/`.
+    """The content of `result.json`; leaves it in `out`, with `scores.tsv`, `report.md`, `heads.json` and the model in `model/`.
 
     Costs a seed: one fine-tuning of the whole encoder, one scoring pass, and as many more fine-tunings as the search asks for;
     each control costs another search. Stopped at any moment and called again with the same settings it continues, and ends with
-    the same numbers; called when it is done it trains nothing; called with more seeds or controls it adds them.
+    the same numbers; called when it is done it trains nothing; called with more seeds or controls it adds them. `heads.json`
+    (what each head does in each language; `profile_heads` gives its cost) may be added later: the result then stays as it is.
 
     Args:
         settings: See `run_settings`.
         out: Folder of the results.
         seeds: One or more; the first one's model is saved.
         controls: Some of `random` and `highest` (the same search over other orders) and `noise` (re-seeded unpruned runs).
+        profile: Most dev sentences a language for `heads.json`; 0 makes none.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         progress: Told of every step.
         command: Kept in the result, for its reader.
@@ -73,7 +77,9 @@ def run(
     precision = pick_precision(trains[0].precision, where)
     inputs, encoder = open_inputs(settings), model_hash(settings.model)
     held = _held(folder, settings, seeds=seeds, controls=controls)
-    if held is not None and held["data"] == plain(inputs.records) and held["model_hash"] == encoder:
+    if held is not None and (held["data"] != plain(inputs.records) or held["model_hash"] != encoder):
+        held = None
+    if held is not None and not profile:
         return held
     present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
@@ -82,6 +88,9 @@ def run(
         remove_leftovers(folder / "model")
         clock = Clock(store)
         bench = Bench(settings, inputs, store, encoder, present, where, precision, progress or Silent())
+        if held is not None:
+            profile_heads(bench, fitted(bench, trains[0], present), folder, n_sentences=profile)
+            return held
         outcomes = [run_cell(bench, cell) for cell in cells]
         pool = noise_pool(bench, seeds) if "noise" in controls else None
         chosen = load_fitted(bench, outcomes[0].chosen)
@@ -101,6 +110,8 @@ def run(
         choice = _encoding(bench)
         save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, encoding=choice, overwrite=True)
         _write_scores(folder, outcomes)
+        if profile:
+            profile_heads(bench, fitted(bench, trains[0], present), folder, n_sentences=profile)
         record = cast(dict[str, Any], plain(result))
         write_report(record, folder)
         forget_checkpoints(bench, seeds=seeds, chosen=outcomes[0].chosen)

@@ -1,0 +1,94 @@
+"""What heads attend to: the word before, the word after, the word itself, separators, and words that a dependency leads to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyhead.data.trees import Tree
+
+Matrix = NDArray[np.float64]
+# `previous`, or (`nsubj`, `to_head`)
+Kind = str | tuple[str, str]
+
+PLACES = ("previous", "next", "same", "separators")
+DIRECTIONS = ("to_head", "to_dependent")
+
+
+@dataclass(frozen=True)
+class Share:
+    """The mean share of a word's attention that goes to one other word, or to the separators.
+
+    Attributes:
+        n: Words that it is a mean over.
+        values: `[layers, heads]`, 0..1; NaN for heads that are gone.
+        even: What attention spread evenly over all positions of each sentence would give, over the same words.
+    """
+
+    n: int
+    values: Matrix
+    even: float
+
+
+def pairs(n_words: int, tree: Tree | None) -> list[tuple[Kind, int, int]]:
+    """Kind, word that attends, word that is attended to (`n_words` stands for the separators), for every kind that is counted."""
+    found: list[tuple[Kind, int, int]] = []
+    for word in range(n_words):
+        found += [("same", word, word), ("separators", word, n_words)]
+        if word > 0:
+            found.append(("previous", word, word - 1))
+        if word + 1 < n_words:
+            found.append(("next", word, word + 1))
+    if tree is not None:
+        for word, (head, relation) in enumerate(zip(tree.heads, tree.relations, strict=True)):
+            if head is not None:
+                found += [((relation, "to_head"), word, head), ((relation, "to_dependent"), head, word)]
+    return found
+
+
+class Shares:
+    """Sums attention between words up into shares; one for each set of sentences.
+
+    Args:
+        shape: Layers and heads of the unpruned model.
+        positions: Of every sentence, as `word_of_position` gives them; None for one that is passed over.
+        trees: Of every sentence; None where there is no tree.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], positions: Sequence[NDArray[np.int64] | None], trees: Sequence[Tree | None]
+    ) -> None:
+        self._kinds: dict[Kind, int] = {}
+        self._pairs: dict[int, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = {}
+        n: dict[Kind, int] = {}
+        even: dict[Kind, float] = {}
+        for index, (own, tree) in enumerate(zip(positions, trees, strict=True)):
+            if own is None:
+                continue
+            sizes = np.bincount(own)
+            listed = pairs(len(sizes) - 1, tree)
+            for kind, _, to in listed:
+                self._kinds.setdefault(kind, len(self._kinds))
+                n[kind] = n.get(kind, 0) + 1
+                even[kind] = even.get(kind, 0.0) + sizes[to] / len(own)
+            kinds, froms, tos = zip(*((self._kinds[kind], a, b) for kind, a, b in listed), strict=True)
+            self._pairs[index] = (np.array(kinds), np.array(froms), np.array(tos))
+        self._n, self._even = n, even
+        self._sums = np.full((*shape, len(self._kinds)), np.nan)
+
+    def add(self, sentence: int, layer: int, kept: tuple[int, ...], weights: Matrix) -> None:
+        """Take in one layer's weights `[kept heads, words, words + 1]` of one sentence; the receiver of `each_word_attention`."""
+        kinds, froms, tos = self._pairs[sentence]
+        picked = weights[:, froms, tos]
+        for row, head in enumerate(kept):
+            sums = np.bincount(kinds, weights=picked[row], minlength=len(self._kinds))
+            self._sums[layer, head] = np.nan_to_num(self._sums[layer, head]) + sums
+
+    def found(self, *, fewest: int = 1) -> dict[Kind, Share]:
+        """The share of every kind with at least `fewest` words."""
+        return {
+            kind: Share(self._n[kind], self._sums[..., place] / self._n[kind], self._even[kind] / self._n[kind])
+            for kind, place in self._kinds.items()
+            if self._n[kind] >= fewest
+        }

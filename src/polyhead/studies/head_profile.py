@@ -1,0 +1,148 @@
+"""What each head does in each language of a run, by the unpruned fine-tuned model: the file `heads.json` beside the result."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from transformers import PreTrainedModel
+
+from polyhead.config import fingerprint
+from polyhead.data.references import DataReference, references, sample
+from polyhead.data.sentences import Dataset
+from polyhead.errors import DataFormatError, PolyheadError, SettingError
+from polyhead.importance.methods import METHODS
+from polyhead.plain_values import jsonable
+from polyhead.store import read_json, write_text_atomic
+from polyhead.studies.fits import Bench, Fitted, load_fitted
+from polyhead.studies.inputs import reader_of
+from polyhead.studies.language_profile import language_profile
+
+logger = logging.getLogger(__name__)
+
+SCHEMA: Final = 1
+HEADS_FILE: Final = "heads.json"
+_MOST_PASSES = 64.0
+
+
+def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int) -> Path:
+    """The path of `heads.json` in `folder`: scores, effects, attention and examples of every head in every language of the run.
+
+    Looks at a seeded sample of the dev split of every source and target, never at a test split; a language that has no dev split,
+    or whose sample cannot be used, is named in the file under `left_out` with the reason. Costs a language one scoring, one
+    forward pass for attention, and 1 + H(L + 1)/2 passes for the effects. Does nothing if the file is there and of the same run.
+    Stopped and called again it goes on after the last finished language.
+
+    Args:
+        bench: Of the run.
+        full: The unpruned fine-tuning of the run's first seed.
+        folder: Of the results.
+        n_sentences: Most sentences a language.
+
+    Raises:
+        StoreError: The folder cannot be written to, or the fine-tuned model cannot be had again.
+    """
+    path = folder / HEADS_FILE
+    method = profiled_method(bench)
+    what = fingerprint(
+        {
+            "schema": SCHEMA,
+            "settings": asdict(bench.settings),
+            "model_hash": bench.model_hash,
+            "data": [bench.inputs.data_hash, bench.inputs.test_hash],
+            "seed": full.train.seed,
+            "precision": bench.precision,
+            "method": method,
+            "n_sentences": n_sentences,
+        }
+    )
+    if path.is_file() and _made_of(path) == what:
+        return path
+    parts = full.folder / f"profile-{what}"
+    languages: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
+    model: PreTrainedModel | None = None
+    for place, reference in enumerate(_references(bench)):
+        part = parts / f"{place}.json"
+        if not part.is_file():
+            model = model if model is not None else load_fitted(bench, full)
+            found = _one(bench, model, reference, method, seed=full.train.seed, n_sentences=n_sentences)
+            write_text_atomic(part, _text(found))
+        found = read_json(part)
+        (left_out if "why" in found else languages).append(found)
+    record = {
+        "schema": SCHEMA,
+        "made_of": what,
+        "model_hash": bench.model_hash,
+        "seed": full.train.seed,
+        "method": method,
+        "shape": [bench.present.n_layers, bench.present.n_heads],
+        "n_sentences": n_sentences,
+        "languages": languages,
+        "left_out": left_out,
+    }
+    write_text_atomic(path, _text(record))
+    shutil.rmtree(parts, ignore_errors=True)
+    return path
+
+
+def profiled_method(bench: Bench) -> str:
+    """The run's own method, or `gradient` where that one would take more passes a language than the effects do."""
+    row, shape = METHODS[bench.settings.method], (bench.present.n_layers, bench.present.n_heads)
+    costs = [None if passes.count is None else passes.count(*shape) for passes in (row.forward, row.backward)]
+    return row.name if all(cost is not None and cost <= _MOST_PASSES for cost in costs) else "gradient"
+
+
+def _made_of(path: Path) -> object:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return held.get("made_of") if isinstance(held, dict) else None
+
+
+def _text(record: object) -> str:
+    return json.dumps(jsonable(record), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def _references(bench: Bench) -> Iterator[DataReference]:
+    """Sources and then targets, each corpus once."""
+    seen: set[str] = set()
+    settings = bench.settings
+    for reference in (*references(settings.sources, "source"), *references(settings.targets, "target")):
+        if reference.text not in seen:
+            seen.add(reference.text)
+            yield reference
+
+
+def _one(
+    bench: Bench, model: PreTrainedModel, reference: DataReference, method: str, *, seed: int, n_sentences: int
+) -> dict[str, Any]:
+    """The profile of one language, or its name and why there is none."""
+    try:
+        dev = _dev(bench, reference)
+        drawn = sample(dev, n_sentences, seed=bench.settings.sample_seed)
+        return language_profile(bench, model, drawn, method, words=reference.words, seed=seed)
+    except PolyheadError as error:
+        logger.warning("heads of %s are not profiled: %s", reference.text, error)
+        return {"name": reference.text, "language": bench.inputs.languages.get(reference.text, ""), "why": str(error)}
+
+
+def _dev(bench: Bench, reference: DataReference) -> Dataset:
+    """The dev split; of a source without one, what was held out of its training data."""
+    reader, settings = reader_of(bench.settings, bench.inputs.task), bench.settings
+    if reference.text in settings.sources:
+        dev = reader.train_and_dev(reference, seed=settings.sample_seed)[1]
+    elif reference.has("dev"):
+        dev = reader.open(reference, "dev")
+    else:
+        raise SettingError(
+            f"{reference.text}: has no dev split, and a test split is not looked at; write LANGUAGE=TRAIN:DEV:TEST"
+        )
+    tests = {record["sha256"] for record in bench.inputs.records if record["split"] == "test"}
+    if dev.sha256 in tests:
+        raise DataFormatError(f"{reference.text}: its dev file is a test file of this run, which is not looked at")
+    return dev

@@ -1,0 +1,148 @@
+"""`heads.json`: what a run says of its heads in each language, from dev splits alone, and that it can be had later."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_run import settings, tiny_data, write_treebank
+
+from polyhead.store import read_json
+from polyhead.studies import head_profile
+from polyhead.studies.grid import run_settings
+from polyhead.studies.language_profile import language_profile
+from polyhead.studies.run import run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_data(tmp_path_factory.mktemp("profile"))
+
+
+def targets(folder: Path) -> list[str]:
+    """German has a dev split; the next has none; in the last every dev label is `_`."""
+    bare = folder / "nl-dev.conllu"
+    bare.write_text("1\tja\t_\t_\t_\t_\t_\t_\t_\t_\n\n", encoding="utf-8")
+    write_treebank(folder / "nl-test.conllu", "de", n=5, seed=9)
+    write_treebank(folder / "da-test.conllu", "de", n=6, seed=10)
+    of = {code: f"{folder}/{code}-" for code in ("de", "nl")}
+    return [
+        f"de={of['de']}train.conllu:{of['de']}dev.conllu:{of['de']}test.conllu",
+        f"da={folder}/da-test.conllu",
+        f"nl={of['nl']}test.conllu:{of['nl']}dev.conllu:{of['nl']}test.conllu",
+    ]
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    out = folder / "out"
+    record = run(settings(folder, targets=targets(folder)), out=out, device="cpu", profile=12)
+    return out, record, read_json(out / "heads.json")
+
+
+def test_says_what_each_head_does_in_each_language_with_a_dev_split(done: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    _, record, heads = done
+    assert (heads["schema"], heads["seed"], heads["shape"], heads["n_sentences"]) == (1, 42, [2, 4], 12)
+    assert heads["model_hash"] == record["model_hash"]
+    assert [(own["language"], own["split"], own["n_sentences"]) for own in heads["languages"]] == [
+        ("en", "dev", 12),
+        ("de", "dev", 12),
+    ]
+    for own in heads["languages"]:
+        assert np.shape(own["scores"]["gradient"]) == (2, 4)
+        effects = own["effects"]
+        assert (np.array(effects["low"]) <= np.array(effects["difference"]) + 1e-3).all()
+        shares = own["attention"]["shares"]
+        assert {*shares} == {*own["attention"]["even"]} == {"previous", "next", "same", "separators"}
+        assert own["attention"]["relations"] == {}
+
+
+def test_names_the_languages_left_out_and_why(done: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+    why = {own["language"]: own["why"] for own in done[2]["left_out"]}
+    assert "no dev split" in why["da"]
+    assert "label" in why["nl"]
+
+
+def test_a_run_finished_without_it_gets_it_later_and_keeps_its_result(
+    folder: Path, done: tuple[Path, dict[str, Any], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = folder / "later"
+    wanted = settings(folder, targets=targets(folder))
+    run(wanted, out=out, device="cpu", profile=0)
+    assert not (out / "heads.json").exists()
+    result = (out / "result.json").read_bytes()
+
+    calls: list[str] = []
+
+    def stopped(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        calls.append(args[2].language)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return language_profile(*args, **kwargs)
+
+    monkeypatch.setattr(head_profile, "language_profile", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(wanted, out=out, device="cpu", profile=12)
+    assert not (out / "heads.json").exists()
+    run(wanted, out=out, device="cpu", profile=12)
+    assert calls[:3] == ["en", "de", "de"]
+    assert (out / "result.json").read_bytes() == result
+    assert read_json(out / "heads.json")["languages"] == done[2]["languages"]
+    assert not list(out.glob("fits/*/profile-*"))
+    n_calls = len(calls)
+    run(wanted, out=out, device="cpu", profile=12)
+    assert len(calls) == n_calls
+
+
+def test_a_dev_file_that_is_a_test_file_is_not_looked_at(folder: Path) -> None:
+    test = f"{folder}/de-test.conllu"
+    wanted = settings(folder, targets=[f"de={folder}/de-train.conllu:{test}:{test}"])
+    run(wanted, out=folder / "same", device="cpu", profile=5)
+    heads = read_json(folder / "same" / "heads.json")
+    assert [own["language"] for own in heads["languages"]] == ["en"]
+    assert "test file" in heads["left_out"][0]["why"]
+
+
+def test_examples_are_short_sentences_whose_rows_are_whole(tmp_path: Path) -> None:
+    wanted = run_settings(
+        model="polyhead/tiny",
+        task="pos",
+        sources=["phrases/en"],
+        targets=["phrases/he"],
+        train_limit=20,
+        search={"max_pruned": 1, "how": "sweep"},
+        train={"epochs": 1, "precision": "fp32"},
+    )
+    run(wanted, out=tmp_path / "out", device="cpu", profile=10)
+    heads = json.loads((tmp_path / "out" / "heads.json").read_text(encoding="utf-8"))
+    for own in heads["languages"]:
+        for example in own["examples"]:
+            weights = np.array(example["weights"])
+            n = len(example["words"])
+            assert 6 <= n <= 14
+            assert weights.shape == (4, 8, n, n + 1)
+            np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=0.01)
+            assert example["special_before"] == "<s>"
+    assert heads["languages"][1]["language"] == "he"
+    previous = np.array(heads["languages"][0]["attention"]["shares"]["previous"])
+    assert previous.max() > 0.5  # this encoder was begun with heads that look at the word before
+
+
+def test_relations_are_read_from_the_dev_file(folder: Path) -> None:
+    """Every word of this treebank depends on the next one, so what goes to heads goes to the next word."""
+    rows = [line.split("\t") for line in (folder / "de-dev.conllu").read_text(encoding="utf-8").splitlines()]
+    for row, after in zip(rows, [*rows[1:], [""]], strict=True):
+        if row != [""]:
+            row[6:8] = ["0", "root"] if after == [""] else [after[0], "dep:x"]
+    path = folder / "sv-dev.conllu"
+    path.write_text("\n".join("\t".join(row) for row in rows) + "\n\n", encoding="utf-8")
+    other = f"{folder}/de-"
+    wanted = settings(folder, targets=[f"sv={other}train.conllu:{path}:{other}test.conllu"])
+    run(wanted, out=folder / "trees", device="cpu", profile=30)
+    swedish = read_json(folder / "trees" / "heads.json")["languages"][1]["attention"]
+    assert {*swedish["relations"]} == {"dep"}
+    assert swedish["relations"]["dep"]["n"] >= 20
+    assert swedish["relations"]["dep"]["to_head"]["shares"] == swedish["shares"]["next"]
+    assert swedish["relations"]["dep"]["to_dependent"]["shares"] == swedish["shares"]["previous"]
+    assert swedish["shares"]["next"] != swedish["shares"]["previous"]
