@@ -58,6 +58,11 @@ COMMANDS: dict[str, Command] = {
         "judge an order of heads: score against heads ablated, beside random order and an oracle",
         "with --oracle and --out, the oracle goes on from what it had when the same command is run again",
     ),
+    "report": Command(
+        "polyhead.cli.report_request:ReportRequest",
+        "polyhead.cli.report:report",
+        "write one page about a run, or several side by side, that opens from disk",
+    ),
     "doctor": Command(
         "polyhead.cli.doctor_request:DoctorRequest",
         "polyhead.cli.doctor:doctor",

@@ -1,14 +1,12 @@
 """Pruning curves as SVG, which needs the extra `report`: score against heads ablated, one line a group of orders."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from polyhead.report.drawing import drawing_library, save_chart
 from polyhead.report.tables import title
-
-logger = logging.getLogger(__name__)
 
 # Dashes tell the directions apart without colour.
 _DASHES = {"lowest first": [1, 0], "highest first": [6, 4], "random": [2, 2], "oracle": [10, 3, 2, 3]}
@@ -24,12 +22,12 @@ def curve_picture(document: Mapping[str, Any], path: Path) -> Path | None:
         document: What `polyhead curve` leaves in `curve.json`.
         path: Where the SVG goes.
     """
-    try:
-        import altair
-        import vl_convert  # noqa: F401 (altair draws SVG with it)
-    except ImportError:
-        logger.info("no SVG picture: altair and vl-convert-python are not installed (pip install 'polyhead[report]')")
-        return None
+    altair = drawing_library()
+    return None if altair is None else save_chart(curve_chart(altair, document), path)
+
+
+def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
+    """The chart of `curve_picture`."""
     rows = points(document)
     names = list(dict.fromkeys(row["name"] for row in rows))
     heads = [_SPOKEN[key] for key in dict.fromkeys(order["direction"] for order in document["orders"])]
@@ -58,8 +56,7 @@ def curve_picture(document: Mapping[str, Any], path: Path) -> Path | None:
         *(["random: mean of the orders, shaded from the worst to the best"] if _SPOKEN["random"] in heads else []),
     ]
     caption = altair.TitleParams(f"score against heads ablated: {document['model']}", subtitle=subtitle, anchor="start")
-    altair.layer(band, line).properties(title=caption, width=520, height=340).save(str(path))
-    return path
+    return altair.layer(band, line).properties(title=caption, width=520, height=340)
 
 
 def points(document: Mapping[str, Any]) -> list[dict[str, Any]]:

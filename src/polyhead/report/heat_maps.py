@@ -1,14 +1,12 @@
 """Heat maps for comparing scores, as SVG with the extra `report`: correlations of groups, and each group's heads side by side."""
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from polyhead.report.drawing import drawing_library, save_chart
 from polyhead.report.pictures import Scores
-
-logger = logging.getLogger(__name__)
 
 CORRELATION_LEGEND = (
     "Spearman's ρ of head scores, mean over pairs of runs, from −1 (red) by 0 (white) to 1 (blue); "
@@ -30,9 +28,12 @@ def correlation_map(names: Sequence[str], values: Scores, path: Path, *, title: 
         path: Where the SVG goes.
         title: Printed above.
     """
-    altair = _altair()
-    if altair is None:
-        return None
+    altair = drawing_library()
+    return None if altair is None else save_chart(correlation_chart(altair, names, values, title=title), path)
+
+
+def correlation_chart(altair: Any, names: Sequence[str], values: Scores, *, title: str = "") -> Any:
+    """The chart of `correlation_map`."""
     rows = [
         {"one": one, "other": other, "rho": value, "text": f"{value:.2f}", "dark": abs(value) > 0.65}
         for one, line in zip(names, values, strict=True)
@@ -51,7 +52,7 @@ def correlation_map(names: Sequence[str], values: Scores, path: Path, *, title: 
         inked = base.transform_filter(f"datum.dark === {str(is_dark).lower()}")
         layers.append(inked.mark_text(fontSize=12, color=ink).encode(text="text:N"))
     chart = altair.layer(*layers).properties(width=altair.Step(_CELL), height=altair.Step(_CELL))
-    return _saved(altair, chart, path, title, CORRELATION_LEGEND)
+    return _captioned(altair, chart, title, CORRELATION_LEGEND)
 
 
 def head_maps(ranks: Mapping[str, Scores], path: Path, *, columns: int = 4, title: str = "") -> Path | None:
@@ -65,9 +66,12 @@ def head_maps(ranks: Mapping[str, Scores], path: Path, *, columns: int = 4, titl
         columns: Maps in a row.
         title: Printed above.
     """
-    altair = _altair()
-    if altair is None:
-        return None
+    altair = drawing_library()
+    return None if altair is None else save_chart(head_maps_chart(altair, ranks, columns=columns, title=title), path)
+
+
+def head_maps_chart(altair: Any, ranks: Mapping[str, Scores], *, columns: int = 4, title: str = "") -> Any:
+    """The chart of `head_maps`."""
     rows = [
         {"group": name, "layer": i, "head": j, "rank": value}
         for name, matrix in ranks.items()
@@ -93,21 +97,9 @@ def head_maps(ranks: Mapping[str, Scores], path: Path, *, columns: int = 4, titl
         .properties(width=altair.Step(_SMALL), height=altair.Step(_SMALL))
         .resolve_axis(x="independent", y="independent")  # shared ones stand under empty places of the last row
     )
-    return _saved(altair, chart, path, title, RANK_LEGEND)
+    return _captioned(altair, chart, title, RANK_LEGEND)
 
 
-def _altair() -> Any:
-    """The drawing library, or None where the extra is missing, which is logged."""
-    try:
-        import altair
-        import vl_convert  # noqa: F401 (altair draws SVG with it)
-    except ImportError:
-        logger.info("no SVG picture: altair and vl-convert-python are not installed (pip install 'polyhead[report]')")
-        return None
-    return altair
-
-
-def _saved(altair: Any, chart: Any, path: Path, title: str, legend: str) -> Path:
+def _captioned(altair: Any, chart: Any, title: str, legend: str) -> Any:
     caption = altair.TitleParams(title, subtitle=legend.split("; "), anchor="start")
-    chart.properties(title=caption, background="white").save(str(path))
-    return path
+    return chart.properties(title=caption, background="white")

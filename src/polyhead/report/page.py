@@ -63,12 +63,21 @@ def write_report(record: Record, folder: Path) -> Path:
 
 def page(record: Record, *, picture: str | None = None) -> str:
     """The page's Markdown; `picture` is the file name of an SVG to show."""
-    settings, first = record["settings"], cells(record)[0]
-    pruned = chosen_heads(first)
-    sections = [
-        f"# {settings['task']}: {', '.join(map(short, settings['sources']))} to {len(first['targets'])} target(s)",
-        headline(record),
-        claim(record),
+    first = cells(record)[0]
+    heads = section("Heads × layers", _shown_picture(picture), _text_block(first, chosen_heads(first)), ranking_line(first))
+    parts = [f"# {page_title(record)}", headline(record), claim(record), *score_sections(record), heads, *source_sections(record)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def page_title(record: Record) -> str:
+    """Task, sources and how many targets."""
+    settings = record["settings"]
+    return f"{settings['task']}: {', '.join(map(short, settings['sources']))} to {len(cells(record)[0]['targets'])} target(s)"
+
+
+def score_sections(record: Record) -> list[str]:
+    """What came out: test scores, seeds, controls, tests and trials; each a section in Markdown, or empty."""
+    return [
         section("Test scores", score_table(record), note_on_scores(record), note_on_tests(record)),
         section("Scores by seed", seed_table(record), note_on_seeds(record)),
         _all_metrics(record),
@@ -76,12 +85,16 @@ def page(record: Record, *, picture: str | None = None) -> str:
         section("Ranked against controls", contrast_table(record), note_on_tests(record, "contrast")),
         _noise_section(record),
         section("Trials", trial_table(record), note_on_trials(record)),
-        section("Heads × layers", _shown_picture(picture), _text_block(first, pruned), _ranking(first)),
+    ]
+
+
+def source_sections(record: Record) -> list[str]:
+    """What it cost and where it comes from: ceilings, data and provenance; each a section in Markdown, or empty."""
+    return [
         section("What pruning can save", ceilings(record.get("cost") or {})),
         section("Data", data_table(record), note_on_data(record)),
         section("Provenance", provenance(record)),
     ]
-    return "\n\n".join(part for part in sections if part) + "\n"
 
 
 def section(name: str, *parts: str) -> str:
@@ -187,7 +200,8 @@ def _text_block(cell: Mapping[str, Any], pruned: list[str]) -> str:
     return f"```text\n{text_picture(cell['scores'], pruned)}\n```\n\n{legend}"
 
 
-def _ranking(cell: Mapping[str, Any]) -> str:
+def ranking_line(cell: Mapping[str, Any]) -> str:
+    """How the heads were ranked, at what cost, and the first to go."""
     cost = cell.get("ranking_cost") or {}
     spent = (
         f" by {cost['method']} in {cost.get('seconds', 0):.1f} s ({cost.get('forward_passes', 0):g} forward and "

@@ -1,11 +1,11 @@
 """The heads × layers picture: as text, which needs nothing, and as SVG, which needs the extra `report`."""
 
-import logging
 import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-logger = logging.getLogger(__name__)
+from polyhead.report.drawing import drawing_library, save_chart
 
 Scores = Sequence[Sequence[float | None]]
 
@@ -49,12 +49,12 @@ def head_picture(scores: Scores, path: Path, *, pruned: Collection[str] = (), ti
         pruned: Addresses of the pruned heads.
         title: Printed above.
     """
-    try:
-        import altair
-        import vl_convert  # noqa: F401 (altair draws SVG with it)
-    except ImportError:
-        logger.info("no SVG picture: altair and vl-convert-python are not installed (pip install 'polyhead[report]')")
-        return None
+    altair = drawing_library()
+    return None if altair is None else save_chart(head_chart(altair, scores, pruned=pruned, title=title), path)
+
+
+def head_chart(altair: Any, scores: Scores, *, pruned: Collection[str] = (), title: str = "") -> Any:
+    """The chart of `head_picture`."""
     place = places(scores)
     last = max(place.values(), default=1)
     rows = [
@@ -79,8 +79,7 @@ def head_picture(scores: Scores, path: Path, *, pruned: Collection[str] = (), ti
         layers.append(crossed.mark_text(fontSize=10, color=ink, dy=9).encode(text="place:Q"))
         layers.append(crossed.mark_text(fontSize=22, fontWeight="bold", color=ink, dy=-5, text="×"))
     caption = altair.TitleParams(title, subtitle=PICTURE_LEGEND.split("; "), anchor="start")
-    altair.layer(*layers).properties(title=caption, width=altair.Step(_CELL), height=altair.Step(_CELL)).save(str(path))
-    return path
+    return altair.layer(*layers).properties(title=caption, width=altair.Step(_CELL), height=altair.Step(_CELL))
 
 
 def places(scores: Scores) -> dict[tuple[int, int], int]:

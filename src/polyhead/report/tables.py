@@ -43,7 +43,7 @@ DATA_HEADERS = (
     "repairs",
     "sha256",
 )
-_ARMS = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
+ARM_NAMES = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -182,7 +182,7 @@ def control_table(record: Record) -> str:
         chosen = ", ".join(str(cell["chosen"]) for cell in cells(record, arm))
         trials = ", ".join(str(len(cell["trials"])) for cell in cells(record, arm))
         gain = shown_points(mean_gain(gains(record, arm)), signed=True)
-        rows.append([_ARMS.get(arm, arm), gain, interval(mean_interval(record, arm)), chosen, trials])
+        rows.append([ARM_NAMES.get(arm, arm), gain, interval(mean_interval(record, arm)), chosen, trials])
     return markdown(["pruned", "mean gain over targets", "95 % interval", "k by seed", "fine-tunings by seed"], rows)
 
 
@@ -191,7 +191,7 @@ def contrast_table(record: Record) -> str:
     rows, names = [], target_names(record)
     for row in contrasts(record):
         one, _, other = row["arm"].partition(" - ")
-        pair = f"{_ARMS.get(one, one)} minus {_ARMS.get(other, other)}"
+        pair = f"{ARM_NAMES.get(one, one)} minus {ARM_NAMES.get(other, other)}"
         name, gain = row.get("name") or row["language"], shown_points(row.get("gain"), signed=True)
         rows.append([pair, names.get(name, name), gain, interval(row.get("interval")), *_p_cells(record, row)])
     return markdown(["pruned", "target", "difference of gains", "95 % interval", "p", "p (Holm)"], rows) if rows else ""

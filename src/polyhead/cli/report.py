@@ -1,0 +1,80 @@
+"""`polyhead report`: one page about one run or several, and the same as Markdown and pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from polyhead.cli.console import Console
+from polyhead.cli.report_request import ReportRequest
+from polyhead.errors import SettingError, StoreError
+from polyhead.report.curve_picture import points
+from polyhead.report.finished_run import finished_runs
+from polyhead.report.html_page import html_page
+from polyhead.report.markdown_page import markdown_page
+from polyhead.report.picture_files import write_pictures
+from polyhead.store import read_json, write_text_atomic
+
+PAGE = "report.html"
+
+
+def report(request: ReportRequest, console: Console) -> int:
+    """Read all runs before anything is written; then the page, the Markdown and the pictures."""
+    runs = finished_runs(request.runs)
+    curves = [_curve(path) for path in request.curve]
+    out = request.out or (runs[0].folder / PAGE if len(runs) == 1 else Path(PAGE))
+    _check_places(request, out)
+    text = html_page(runs, curves=curves)
+    write_text_atomic(out, text)
+    left: dict[str, Any] = {"page": str(out)}
+    if request.markdown is not None:
+        write_text_atomic(request.markdown, markdown_page(runs))
+        left["markdown"] = str(request.markdown)
+    if request.pictures is not None:
+        left["pictures"] = [str(path) for path in write_pictures(runs, curves, request.pictures)]
+    for run in runs:
+        if run.heads is None:
+            console.note(f"note: {run.name}: has no heads.json; run the same polyhead run command again to add it")
+    console.result(left, _text(left))
+    return 0
+
+
+def _text(left: Mapping[str, Any]) -> str:
+    lines = [f"page: {left['page']}"] + ([f"markdown: {left['markdown']}"] if "markdown" in left else [])
+    return "\n".join([*lines, *(f"picture: {path}" for path in left.get("pictures", ()))])
+
+
+def _check_places(request: ReportRequest, out: Path) -> None:
+    """Nothing that is read may be written over, and no two results may share a file.
+
+    Raises:
+        SettingError: That would happen, or a page would go where a folder is.
+    """
+    for option, path in (("--out", out), ("--markdown", request.markdown)):
+        if path is None:
+            continue
+        if path.is_dir():
+            raise SettingError(f"{option} {path}: is a folder; give the name of a file in it")
+        if path.suffix in (".json", ".tsv", ".safetensors"):
+            raise SettingError(f"{option} {path}: would be written over as a page; give a name that ends with .html or .md")
+        if any(path.resolve() == other.resolve() for other in request.curve):
+            raise SettingError(f"{option} {path}: is also read; give another name")
+    if request.markdown is not None and request.markdown.resolve() == out.resolve():
+        raise SettingError(f"--markdown {request.markdown}: the page goes there; give another name")
+    if request.pictures is not None and request.pictures.exists() and not request.pictures.is_dir():
+        raise SettingError(f"--pictures {request.pictures}: is not a folder; give the name of a folder")
+
+
+def _curve(path: Path) -> Mapping[str, Any]:
+    """The document of a pruning curve.
+
+    Raises:
+        StoreError: The file cannot be read or is not one.
+    """
+    document = read_json(path / "curve.json" if path.is_dir() else path)
+    try:
+        if not points(document) or not all(key in document for key in ("main_metric", "model")):
+            raise KeyError("orders")
+        {key: document["data"][key] for key in ("name", "split", "sentences")}
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise StoreError(f"{path}: not a curve; give the curve.json that polyhead curve --out leaves") from None
+    return dict(document)

@@ -1,0 +1,77 @@
+"""Charts of runs, drawn by altair: gains with their intervals, and dev scores by the number of heads that went."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from polyhead.report.finished_run import FinishedRun
+from polyhead.report.reading import RANKED, arms, cells, gains, main_metric, mean_gain, mean_interval, statistic, target_names
+from polyhead.report.tables import ARM_NAMES, title
+
+_ROW = 16
+
+
+def gain_chart(altair: Any, runs: Sequence[FinishedRun]) -> Any:
+    """Gain of every target and their mean, a line for its 95 % interval; one panel a run, one colour an arm."""
+    rows = [row for run in runs for row in _gain_rows(run)]
+    names = [*dict.fromkeys(row["target"] for row in rows if row["target"] != "mean"), "mean"]
+    shown_arms = list(dict.fromkeys(row["pruned"] for row in rows))
+    base = altair.Chart(altair.Data(values=rows)).encode(
+        y=altair.Y("target:N", sort=names, title=None, axis=altair.Axis(labelLimit=220)),
+        yOffset=altair.YOffset("pruned:N", sort=shown_arms),
+        color=altair.Color(
+            "pruned:N", sort=shown_arms, title="pruned", scale=altair.Scale(domain=shown_arms, scheme="tableau10")
+        ),
+    )
+    axis = altair.X("gain:Q", title="gain in points, with its 95 % interval")
+    lines = (
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule(strokeWidth=2)
+        .encode(x=altair.X("low:Q", title="gain in points, with its 95 % interval"), x2="high:Q")
+    )
+    dots = base.mark_point(filled=True, size=55, opacity=1).encode(x=axis)
+    zero = altair.Chart(altair.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[3, 3], color="grey").encode(x="zero:Q")
+    panels = [
+        altair.layer(
+            zero,
+            lines.transform_filter({"field": "run", "equal": run.name}),
+            dots.transform_filter({"field": "run", "equal": run.name}),
+        ).properties(width=430, height=altair.Step(_ROW), title=run.name if len(runs) > 1 else "")
+        for run in runs
+    ]
+    return altair.vconcat(*panels).resolve_scale(x="shared").properties(background="white")
+
+
+def _gain_rows(run: FinishedRun) -> list[dict[str, Any]]:
+    record, found = run.record, []
+    names = target_names(record)
+    for arm in arms(record):
+        rows = gains(record, arm)
+        for row in rows:
+            tested = statistic(record, arm=arm, name=row.name, language=row.language) or {}
+            found.append(_gain_row(run, arm, names[row.name], row.gain, tested.get("interval")))
+        if len(rows) > 1:
+            found.append(_gain_row(run, arm, "mean", mean_gain(rows), mean_interval(record, arm)))
+    return found
+
+
+def _gain_row(run: FinishedRun, arm: str, target: str, gain: float, bounds: Sequence[float] | None) -> dict[str, Any]:
+    low, high = bounds or (None, None)
+    return {"run": run.name, "pruned": ARM_NAMES.get(arm, arm), "target": target, "gain": gain, "low": low, "high": high}
+
+
+def trial_chart(altair: Any, run: FinishedRun) -> Any:
+    """Dev score against heads gone: a line for heads merely masked, points for fine-tunings, a ring around the chosen one."""
+    masked, tried = [], []
+    for cell in cells(run.record, RANKED):
+        seed = f"seed {cell['seed']}"
+        masked += [{"seed": seed, "k": k, "dev": value} for k, value in enumerate(cell.get("screen") or ())]
+        tried += [{"seed": seed, "k": t["k"], "dev": t["dev"], "chosen": t["k"] == cell["chosen"]} for t in cell["trials"]]
+    names = list(dict.fromkeys(row["seed"] for row in tried))
+    x = altair.X("k:Q", title="heads gone (k)", axis=altair.Axis(tickMinStep=1))
+    y = altair.Y("dev:Q", title=f"dev {title(main_metric(run.record))} in points", scale=altair.Scale(zero=False))
+    colour = altair.Color("seed:N", title=None, scale=altair.Scale(domain=names, scheme="tableau10"))
+    line = altair.Chart(altair.Data(values=masked)).mark_line(strokeDash=[4, 3]).encode(x=x, y=y, color=colour)
+    points = altair.Chart(altair.Data(values=tried)).encode(x=x, y=y, color=colour)
+    rings = points.transform_filter("datum.chosen").mark_point(size=200, strokeWidth=2)
+    layers = [*([line] if masked else []), points.mark_point(filled=True, size=60, opacity=1), rings]
+    return altair.layer(*layers).properties(width=430, height=240, background="white")

@@ -1,0 +1,148 @@
+"""`report.html`: one page about one run or several side by side, complete in itself; it asks no network for anything."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from polyhead.errors import SettingError
+from polyhead.report.charts import gain_chart, trial_chart
+from polyhead.report.curve_picture import curve_chart
+from polyhead.report.drawing import drawing_library, svg_text
+from polyhead.report.finished_run import FinishedRun
+from polyhead.report.head_facts import head_facts
+from polyhead.report.heat_maps import CORRELATION_LEGEND, correlation_chart
+from polyhead.report.page import claim, headline, page_title, ranking_line, score_sections, source_sections
+from polyhead.report.rank_agreement import agreement_table, between_runs, within_run
+from polyhead.report.runs_table import runs_table
+
+_ROOM_FOR_HEADS: Final = 2_400_000
+_SCRIPTS: Final = ("measures.js", "head_map.js", "sentences.js", "head_panel.js", "start.js")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture on the page.
+
+    Attributes:
+        source: The SVG as a data address.
+        words: What it shows, for who cannot see it; also printed below.
+    """
+
+    source: str
+    words: str
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """What the page says of one run; texts are HTML."""
+
+    name: str
+    title: str
+    headline: str
+    claim: str
+    scores: str
+    sources: str
+    ranking: str
+    trials: Figure
+    agreement: Figure | None
+    agreement_table: str
+
+
+def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page as text: headline, map of heads with all that is known of each, agreement, curves, trials, tables, provenance.
+
+    Args:
+        runs: From `finished_runs`; more than one stand side by side.
+        curves: Documents that `polyhead curve` left in `curve.json`.
+
+    Raises:
+        SettingError: The extra `report` is not installed.
+    """
+    altair = drawing_library()
+    if altair is None:
+        raise missing_extra()
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        raise missing_extra() from None
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["html"] = lambda text: Markup(text)
+    across, why = between_runs(runs)
+    room = _ROOM_FOR_HEADS // len(runs)
+    data = {"runs": [head_facts(run, room=room) for run in runs]}
+    return environment.from_string(_template("page.html.j2")).render(
+        title=page_title(runs[0].record) if len(runs) == 1 else f"{len(runs)} runs side by side",
+        runs=[_run_part(altair, run) for run in runs],
+        runs_table=as_html(runs_table(runs)) if len(runs) > 1 else "",
+        gains=_figure(gain_chart(altair, runs), "Gain in test score on every target; a dot's line is its 95 % interval"),
+        across=None if across is None else _figure(correlation_chart(altair, across.names, across.values), CORRELATION_LEGEND),
+        across_table="" if across is None else as_html(agreement_table(across)),
+        across_why=why,
+        curves=[_figure(curve_chart(altair, document), _curve_words(document)) for document in curves],
+        style=Markup(_template("page.css")),
+        script=Markup("\n".join(_template(name) for name in _SCRIPTS)),
+        data=Markup(_inside_script(data)),
+    )
+
+
+def missing_extra() -> SettingError:
+    """What is said where the page cannot be drawn."""
+    return SettingError("the page needs altair, vl-convert-python, jinja2 and markdown-it-py: pip install 'polyhead[report]'")
+
+
+def as_html(markdown: str) -> str:
+    """Markdown of this package's tables and notes as HTML: markup in names stays text, and tables scroll by themselves."""
+    from markdown_it import MarkdownIt
+
+    text: str = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link"]).render(markdown)
+    return text.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
+
+
+def _run_part(altair: Any, run: FinishedRun) -> RunPart:
+    record, agreement = run.record, within_run(run)
+    return RunPart(
+        name=run.name,
+        title=page_title(record),
+        headline=as_html(headline(record)),
+        claim=as_html(claim(record)),
+        scores=as_html("\n\n".join(part for part in score_sections(record) if part)),
+        sources=as_html("\n\n".join(part for part in source_sections(record) if part)),
+        ranking=as_html(ranking_line(run.first)),
+        trials=_figure(
+            trial_chart(altair, run),
+            "Dev score by heads gone: points are fine-tunings, a ring marks the chosen one, the dashed line is the unpruned "
+            "model with heads merely masked",
+        ),
+        agreement=None
+        if agreement is None
+        else _figure(correlation_chart(altair, agreement.names, agreement.values), CORRELATION_LEGEND),
+        agreement_table="" if agreement is None else as_html(agreement_table(agreement)),
+    )
+
+
+def _figure(chart: Any, words: str) -> Figure:
+    packed = base64.b64encode(svg_text(chart).encode("utf-8")).decode("ascii")
+    return Figure(f"data:image/svg+xml;base64,{packed}", words)
+
+
+def _curve_words(document: Mapping[str, Any]) -> str:
+    data = document["data"]
+    return (
+        f"Score on {data['name']} ({data['split']}) against heads switched off, nothing trained; random orders with their range"
+    )
+
+
+def _inside_script(data: object) -> str:
+    """JSON that no text in it can end the script element of."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+@cache
+def _template(name: str) -> str:
+    return (files("polyhead.report") / "template" / name).read_text(encoding="utf-8")

@@ -1,0 +1,69 @@
+"""The page of one or several runs as Markdown: the same tables, with agreement of rankings and the heads that went first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polyhead.report.finished_run import FinishedRun
+from polyhead.report.page import chosen_heads, claim, headline, page_title, ranking_line, score_sections, section, source_sections
+from polyhead.report.pictures import places
+from polyhead.report.rank_agreement import agreement_table, between_runs, within_run
+from polyhead.report.reading import short
+from polyhead.report.runs_table import runs_table
+from polyhead.report.tables import markdown
+
+_SHOWN_HEADS = 12
+
+
+def markdown_page(runs: Sequence[FinishedRun]) -> str:
+    """One document; several runs come one after the other below the table that has them all."""
+    if len(runs) == 1:
+        return _joined([f"# {page_title(runs[0].record)}", *_run_parts(runs[0])])
+    across, why = between_runs(runs)
+    parts = [f"# {len(runs)} runs side by side", runs_table(runs)]
+    parts.append(section("How far rankings agree between runs", "" if across is None else agreement_table(across), why))
+    for run in runs:
+        parts += [f"# {run.name}: {page_title(run.record)}", *_run_parts(run)]
+    return _joined(parts)
+
+
+def _run_parts(run: FinishedRun) -> list[str]:
+    record, agreement = run.record, within_run(run)
+    return [
+        headline(record),
+        claim(record),
+        *score_sections(record),
+        section("Lowest-ranked heads", ranking_line(run.first), head_table(run), _head_note(run)),
+        section("How far rankings agree", "" if agreement is None else agreement_table(agreement)),
+        *source_sections(record),
+    ]
+
+
+def head_table(run: FinishedRun) -> str:
+    """The first heads to go in the first seed: whether they went, and in each profiled language what switching one off does."""
+    languages: Sequence[Mapping[str, Any]] = [] if run.heads is None else run.heads["languages"]
+    pruned = chosen_heads(run.first)
+    rows = []
+    for (layer, head), place in sorted(places(run.first["scores"]).items(), key=lambda item: item[1])[:_SHOWN_HEADS]:
+        address = f"{layer}.{head}"
+        effects = [_effect(own["effects"], layer, head) for own in languages]
+        rows.append([place, address, "pruned" if address in pruned else "", *effects])
+    return markdown(["place", "head", "", *(short(own["name"]) for own in languages)], rows)
+
+
+def _effect(effects: Mapping[str, Any], layer: int, head: int) -> str:
+    value, low, high = (effects[key][layer][head] for key in ("difference", "low", "high"))
+    return "–" if value is None else f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def _head_note(run: FinishedRun) -> str:
+    if run.heads is None or not run.heads["languages"]:
+        return "What single heads do in each language was not measured."
+    return (
+        f"Languages: points of the main figure with that head alone off minus with all heads, by the unpruned model of seed "
+        f"{run.heads['seed']}, on at most {run.heads['n_sentences']} dev sentences; in brackets the 95 % bootstrap interval over "
+        "sentences."
+    )
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"

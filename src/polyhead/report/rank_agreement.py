@@ -1,0 +1,85 @@
+"""How far the rankings of heads of runs agree: over seeds and languages of one run, and between runs of one encoder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyhead.report.finished_run import FinishedRun
+from polyhead.report.reading import RANKED, short
+from polyhead.report.tables import markdown
+from polyhead.statistics import spearman
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RankAgreement:
+    """Spearman's ρ of head scores between groups.
+
+    Attributes:
+        names: Of the groups.
+        values: `[groups][groups]`, symmetric; None where it cannot be had.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+def within_run(run: FinishedRun) -> RankAgreement | None:
+    """Between the run's seeds (scores on the source's dev) and the languages of its profile; None with fewer than two of them."""
+    groups: dict[str, list[Scores]] = {f"seed {cell['seed']}": [_matrix(cell["scores"])] for cell in _ranked(run)}
+    if run.heads is not None:
+        for own in run.heads["languages"]:
+            groups[short(own["name"])] = [_matrix(next(iter(own["scores"].values())))]
+    return _agreement(groups) if len(groups) > 1 else None
+
+
+def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str]:
+    """Between runs, mean over pairs of seeds, and why some runs are not in it; only heads of one encoder can be compared.
+
+    Where the runs are of several encoders, those of the one that most runs share are compared.
+    """
+    kinds: dict[Any, list[FinishedRun]] = {}
+    for run in runs:
+        kinds.setdefault((run.record.get("model_hash"), run.shape), []).append(run)
+    same = max(kinds.values(), key=len)
+    left = [run.name for run in runs if run not in same]
+    why = f"Not compared, because their encoder is another: {', '.join(left)}." if left else ""
+    if same[0].record.get("model_hash") is None:
+        return None, "The runs do not say which encoder they start from, so their heads cannot be compared."
+    if len(same) < 2:
+        return None, "No two runs start from the same encoder, so their heads cannot be compared." if len(runs) > 1 else ""
+    return _agreement({run.name: [_matrix(cell["scores"]) for cell in _ranked(run)] for run in same}), why
+
+
+def agreement_table(found: RankAgreement) -> str:
+    """The matrix in Markdown, with two decimals."""
+    rows = [
+        [name, *("–" if value is None else f"{value:.2f}" for value in row)]
+        for name, row in zip(found.names, found.values, strict=True)
+    ]
+    return markdown(["", *found.names], rows)
+
+
+def _agreement(groups: Mapping[str, Sequence[Scores]]) -> RankAgreement:
+    names = tuple(groups)
+    values = tuple(tuple(_mean_rho(groups[one], groups[other], is_same=one == other) for other in names) for one in names)
+    return RankAgreement(names, values)
+
+
+def _mean_rho(one: Sequence[Scores], other: Sequence[Scores], *, is_same: bool) -> float | None:
+    pairs = [(a, b) for i, a in enumerate(one) for j, b in enumerate(other) if not is_same or i < j]
+    found = [rho for a, b in pairs if not np.isnan(rho := spearman(a.ravel(), b.ravel()).value)]
+    return fmean(found) if found else None
+
+
+def _ranked(run: FinishedRun) -> list[Mapping[str, Any]]:
+    return [cell for cell in run.record["cells"] if cell.get("arm", RANKED) == RANKED]
+
+
+def _matrix(scores: Sequence[Sequence[float | None]]) -> Scores:
+    return np.array([[np.nan if value is None else value for value in row] for row in scores], dtype=np.float64)

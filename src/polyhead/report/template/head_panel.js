@@ -1,0 +1,81 @@
+// All that is known of one head: its place in every seed, and in every language its score, effect and attention.
+
+function drawPanel(run, state) {
+  const panel = document.getElementById("head-panel");
+  const head = state.head, [i, j] = head.split(".").map(Number);
+  panel.dataset.head = head;
+  panel.replaceChildren(element("h3", {}, `Head ${head}: layer ${i}, head ${j}`), seedLine(run, i, j, head));
+  if (!run.languages.length) {
+    panel.append(element("p", {}, run.measured ? "What it does in each language is not measured: no language could be profiled." : "What it does in each language is not measured: this run has no heads.json. Run the same polyhead run command again to add it."));
+    return;
+  }
+  panel.append(effectTable(run, i, j), attentionTable(run, i, j));
+  const relations = relationTable(run, i, j);
+  panel.append(element("h4", {}, "Along dependencies, against attention spread evenly"));
+  panel.append(relations || element("p", { class: "note" }, "Not measured: these corpora have no trees, or the page has no room for them."));
+  panel.append(element("h4", {}, "Examples"));
+  const shownOnes = run.languages.filter((own) => own.examples.length);
+  panel.append(element("p", { class: "note" }, shownOnes.length ? "Choose a word to see where this head looks from it; shares of attention in per cent." : "No example sentences on this page."));
+  for (const own of shownOnes) {
+    panel.append(element("div", { class: "note" }, own.name));
+    for (const example of own.examples) panel.append(drawSentence(run, own, example, head));
+  }
+}
+
+function seedLine(run, i, j, head) {
+  const parts = run.seeds.map((own) => {
+    const place = own.places[i][j];
+    if (place === null) return `seed ${own.seed}: not in the encoder`;
+    return `seed ${own.seed}: place ${place} of ${own.places.flat().filter((n) => n !== null).length}${own.pruned.includes(head) ? ", pruned" : ", kept"}`;
+  });
+  return element("p", {}, `In the ranking (1 goes first): ${parts.join("; ")}.`);
+}
+
+function effectTable(run, i, j) {
+  const rows = run.languages.map((own) => {
+    const rank = own.scores[i][j] === null ? null : 1 + own.scores.flat().filter((value) => value !== null && value < own.scores[i][j]).length;
+    const bounds = own.low[i][j] === null ? "–" : `${signed(own.low[i][j])} to ${signed(own.high[i][j])}`;
+    return [own.name, shown(own.scores[i][j]), rank === null ? "–" : String(rank), signed(own.difference[i][j]), bounds];
+  });
+  const titles = ["language", `score (${run.method})`, "place", "effect when off, points", "95 % interval"];
+  return framed("Score and effect", titles, rows, `On dev samples, by the unpruned model of seed ${run.profile_seed}. Effect: main figure with this head alone off minus with all heads; intervals are over sentences.`);
+}
+
+function attentionTable(run, i, j) {
+  const kinds = Object.keys(PLACE_NAMES);
+  const rows = run.languages.map((own) => [own.name, ...kinds.map((kind) => {
+    const share = own.shares[kind];
+    return share ? `${percent(share.values[i][j])} (${percent(share.even)})` : "–";
+  })]);
+  return framed("Attention, per cent", ["language", ...kinds.map((kind) => PLACE_NAMES[kind])], rows, "Mean over words; in brackets what attention spread evenly would give.");
+}
+
+function relationTable(run, i, j) {
+  const rows = [];
+  for (const own of run.languages) {
+    const found = own.relations.flatMap((item) => Object.keys(WAYS).map((way) => ({ item, way, share: item[way] })));
+    const ratio = (one) => one.share.values[i][j] / Math.max(one.share.even, 1);
+    found.sort((a, b) => ratio(b) - ratio(a));
+    for (const one of found.slice(0, 2)) {
+      const from = one.way === "to_head" ? `${one.item.relation} → its head` : `head → its ${one.item.relation}`;
+      rows.push([own.name, from, percent(one.share.values[i][j]), percent(one.share.even), String(one.item.n)]);
+    }
+  }
+  return rows.length ? framed("", ["language", "from → to", "per cent", "even", "words"], rows, "The two kinds of dependency whose share is highest against even attention; a pick of the highest, so read small differences as chance.") : null;
+}
+
+function framed(name, titles, rows, note) {
+  const box = element("div", {}, "");
+  if (name) box.append(element("h4", {}, name));
+  const scroll = element("div", { class: "scroll", tabindex: "0" }, ""), table = element("table", {}, "");
+  const top = table.createTHead().insertRow();
+  titles.forEach((title, place) => top.append(element("th", { scope: "col", class: place ? "number" : "" }, title)));
+  const body = table.createTBody();
+  for (const row of rows) {
+    const line = body.insertRow();
+    row.forEach((text, place) => line.append(element("td", { class: place ? "number" : "" }, text)));
+  }
+  scroll.append(table);
+  box.append(scroll, element("p", { class: "note" }, note));
+  return box;
+}

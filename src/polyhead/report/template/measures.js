@@ -1,0 +1,128 @@
+// What the map can show: for each measure its value of a head, its colours, and its words.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+
+// two significant digits, never in powers of ten
+function shown(value) {
+  if (value === null || value === undefined) return "–";
+  if (Math.abs(value) < 0.0001) return "0";
+  return Number(value.toPrecision(2)).toString();
+}
+
+function percent(thousandths) {
+  return thousandths === null ? "–" : Math.round(thousandths / 10).toString();
+}
+
+function signed(value) {
+  if (value === null || value === undefined) return "–";
+  return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(2);
+}
+
+const PLACE_NAMES = { previous: "the word before", next: "the word after", same: "the word itself", separators: "special tokens" };
+const WAYS = { to_head: "its head", to_dependent: "its dependent" };
+
+function seedOf(run, state) {
+  return run.seeds.find((own) => String(own.seed) === state.seed) || run.seeds[0];
+}
+
+function languageOf(run, state) {
+  return run.languages.find((own) => own.name === state.language) || run.languages[0];
+}
+
+// A measure: key, label, whether it is of a seed or of a language, matrix(run, state), words(run, state), text(value), diverging.
+function measuresOf(run) {
+  const found = [
+    {
+      key: "place", label: "place in the ranking", of: "seed", text: (value) => (value === null ? "–" : String(value)),
+      matrix: (state) => seedOf(run, state).places,
+      words: (state) => `Place in the ranking of seed ${seedOf(run, state).seed}: 1 has the lowest score and goes first.`,
+    },
+    {
+      key: "score", label: "score in the ranking", of: "seed", text: shown,
+      matrix: (state) => seedOf(run, state).scores,
+      words: (state) => `Score (${run.method}) on the source’s dev text, seed ${seedOf(run, state).seed}.`,
+    },
+  ];
+  if (!run.languages.length) return found;
+  found.push(
+    {
+      key: "language-score", label: "score in a language", of: "language", text: shown,
+      matrix: (state) => languageOf(run, state).scores,
+      words: (state) => `Score (${run.method}) on ${sampleOf(run, languageOf(run, state))}.`,
+    },
+    {
+      key: "effect", label: "effect of switching it off", of: "language", text: shown, diverging: true,
+      matrix: (state) => languageOf(run, state).difference,
+      words: (state) => {
+        const own = languageOf(run, state);
+        return `Points of ${own.metric} (${own.unpruned.toFixed(1)} with all heads) with that head alone off minus with all, on ${sampleOf(run, own)}. Below 0 the head helps.`;
+      },
+    },
+  );
+  for (const [kind, name] of Object.entries(PLACE_NAMES)) {
+    if (run.languages.some((own) => own.shares[kind])) {
+      found.push(shareMeasure(run, kind, `attention to ${name}`, (own) => own.shares[kind], `attention to ${name}`));
+    }
+  }
+  for (const relation of relationsOf(run)) {
+    for (const [way, name] of Object.entries(WAYS)) {
+      const pick = (own) => (own.relations.find((item) => item.relation === relation) || {})[way];
+      const words = way === "to_head" ? `attention of a word to its head, where it is its ${relation}` : `attention of a word to its ${relation}`;
+      found.push(shareMeasure(run, `${relation}:${way}`, `${relation}: ${words.split(",")[0]}`, pick, words));
+    }
+  }
+  return found;
+}
+
+function relationsOf(run) {
+  const counts = new Map();
+  for (const own of run.languages) for (const item of own.relations) counts.set(item.relation, (counts.get(item.relation) || 0) + item.n);
+  return [...counts].sort((a, b) => b[1] - a[1]).map((item) => item[0]);
+}
+
+function shareMeasure(run, key, label, pick, words) {
+  return {
+    key, label, of: "language", text: percent, limits: [0, 1000], unit: " %",
+    matrix: (state) => (pick(languageOf(run, state)) || {}).values || null,
+    words: (state) => {
+      const own = languageOf(run, state), share = pick(own);
+      if (!share) return `Not measured on ${own.name}: no trees, or fewer than 20 such words in the sample.`;
+      return `Share of ${words}, in per cent, mean over words of ${sampleOf(run, own)}; attention spread evenly would give ${percent(share.even)}.`;
+    },
+  };
+}
+
+function sampleOf(run, own) {
+  return `${own.name} (${own.n_sentences} ${own.split} sentences, ${own.n_words.toLocaleString("en")} words)`;
+}
+
+// Colours of a share 0..1 between pale and dark, and of −1..1 around white; ink that can be read on them.
+const PALE = [236, 242, 248], DARK = [16, 62, 110], COLD = [23, 92, 160], WARM = [178, 72, 20], WHITE = [247, 247, 247];
+
+function between(one, other, share) {
+  return one.map((part, i) => Math.round(part + (other[i] - part) * share));
+}
+
+function colourOf(measure, value, limits) {
+  if (value === null) return { background: "transparent", color: "inherit" };
+  let rgb;
+  if (measure.diverging) {
+    const share = limits[1] === 0 ? 0 : Math.max(-1, Math.min(1, value / limits[1]));
+    rgb = between(WHITE, share < 0 ? COLD : WARM, Math.abs(share));
+  } else {
+    rgb = between(PALE, DARK, limits[1] === limits[0] ? 0.5 : (value - limits[0]) / (limits[1] - limits[0]));
+  }
+  const light = (0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]) > 140;
+  return { background: `rgb(${rgb.join(",")})`, color: light ? "#10161c" : "#ffffff" };
+}
+
+function limitsOf(measure, matrix) {
+  if (measure.limits) return measure.limits;
+  const values = matrix.flat().filter((value) => value !== null);
+  if (!values.length) return [0, 1];
+  if (measure.diverging) {
+    const most = Math.max(...values.map(Math.abs));
+    return [-most, most];
+  }
+  return [Math.min(...values), Math.max(...values)];
+}
