@@ -22,11 +22,18 @@ def gain_chart(altair: Any, runs: Sequence[FinishedRun]) -> Any:
             "pruned:N", sort=shown_arms, title="pruned", scale=altair.Scale(domain=shown_arms, scheme="tableau10")
         ),
     )
-    axis = altair.X("gain:Q", title="gain in points, with its 95 % interval")
+    axis = altair.X(
+        "gain:Q", title="gain in points, with its 95 % interval", axis=altair.Axis(labelOverlap="greedy", tickCount=7)
+    )
     lines = (
         base.transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=2)
-        .encode(x=altair.X("low:Q", title="gain in points, with its 95 % interval"), x2="high:Q")
+        .encode(
+            x=altair.X(
+                "low:Q", title="gain in points, with its 95 % interval", axis=altair.Axis(labelOverlap="greedy", tickCount=7)
+            ),
+            x2="high:Q",
+        )
     )
     dots = base.mark_point(filled=True, size=55, opacity=1).encode(x=axis)
     zero = altair.Chart(altair.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[3, 3], color="grey").encode(x="zero:Q")
