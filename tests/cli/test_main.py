@@ -54,6 +54,7 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "predict",
         "compare",
         "curve",
+        "report",
         "doctor",
         "data list",
         "data get",

@@ -9,12 +9,10 @@ from polyhead.cli.report_request import ReportRequest
 from polyhead.errors import SettingError, StoreError
 from polyhead.report.curve_picture import points
 from polyhead.report.finished_run import finished_runs
-from polyhead.report.html_page import html_page
+from polyhead.report.html_page import PAGE, html_page
 from polyhead.report.markdown_page import markdown_page
 from polyhead.report.picture_files import write_pictures
 from polyhead.store import read_json, write_text_atomic
-
-PAGE = "report.html"
 
 
 def report(request: ReportRequest, console: Console) -> int:

@@ -54,7 +54,7 @@ _NONE: tuple[str, ...] = ()
 class RunRequest:
     """Do the main job: fine-tune on the source, rank heads, find how many to prune, prune, and test in every target language.
 
-    Leaves result.json, scores.tsv, heads.json, the pruned model in model/ and report.md in the --out folder.
+    Leaves result.json, scores.tsv, heads.json, the pruned model in model/, and report.html and report.md in the --out folder.
     """
 
     model: ModelOption

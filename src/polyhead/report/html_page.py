@@ -2,10 +2,12 @@
 
 import base64
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from polyhead.errors import SettingError
@@ -18,6 +20,11 @@ from polyhead.report.heat_maps import CORRELATION_LEGEND, correlation_chart
 from polyhead.report.page import claim, headline, page_title, ranking_line, score_sections, source_sections
 from polyhead.report.rank_agreement import agreement_table, between_runs, within_run
 from polyhead.report.runs_table import runs_table
+from polyhead.store import write_text_atomic
+
+logger = logging.getLogger(__name__)
+
+PAGE: Final = "report.html"
 
 _ROOM_FOR_HEADS: Final = 2_400_000
 _SCRIPTS: Final = ("measures.js", "head_map.js", "sentences.js", "head_panel.js", "start.js")
@@ -88,6 +95,18 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
         script=Markup("\n".join(_template(name) for name in _SCRIPTS)),
         data=Markup(_inside_script(data)),
     )
+
+
+def write_html_page(run: FinishedRun) -> Path | None:
+    """The path of `report.html` in the run's folder, written whole; None, and a line in the log, without the extra `report`."""
+    try:
+        text = html_page([run])
+    except SettingError as error:
+        logger.info("no page: %s", error)
+        return None
+    path = run.folder / PAGE
+    write_text_atomic(path, text)
+    return path
 
 
 def missing_extra() -> SettingError:

@@ -20,6 +20,8 @@ from polyhead.importance.methods import method
 from polyhead.plain_values import plain
 from polyhead.progress import Progress, Silent
 from polyhead.ranking import masks_for
+from polyhead.report.finished_run import finished_run
+from polyhead.report.html_page import write_html_page
 from polyhead.report.page import claim, write_report
 from polyhead.store import RunStore, read_json, write_json_atomic
 from polyhead.studies.cell import Outcome, run_cell
@@ -49,7 +51,7 @@ def run(
     progress: Progress | None = None,
     command: str | None = None,
 ) -> dict[str, Any]:
-    """The content of `result.json`; leaves it in `out`, with `scores.tsv`, `report.md`, `heads.json` and the model in `model/`.
+    """The content of `result.json`; leaves it in `out`, with reports, scores, `heads.json` and the model in `model/`.
 
     Costs a seed: one fine-tuning of the whole encoder, one scoring pass, and as many more fine-tunings as the search asks for;
     each control costs another search. Stopped at any moment and called again with the same settings it continues, and ends with
@@ -90,6 +92,7 @@ def run(
         bench = Bench(settings, inputs, store, encoder, present, where, precision, progress or Silent())
         if held is not None:
             profile_heads(bench, fitted(bench, trains[0], present), folder, n_sentences=profile)
+            write_html_page(finished_run(folder))
             return held
         outcomes = [run_cell(bench, cell) for cell in cells]
         pool = noise_pool(bench, seeds) if "noise" in controls else None
@@ -115,7 +118,8 @@ def run(
         record = cast(dict[str, Any], plain(result))
         write_report(record, folder)
         forget_checkpoints(bench, seeds=seeds, chosen=outcomes[0].chosen)
-        write_json_atomic(folder / RESULT, record)  # last: where it stands, everything does
+        write_json_atomic(folder / RESULT, record)  # where it stands, every number does
+        write_html_page(finished_run(folder))  # can be drawn again at any time
     return record
 
 
