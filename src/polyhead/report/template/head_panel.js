@@ -12,7 +12,7 @@ function drawPanel(run, state) {
   panel.append(effectTable(run, i, j), attentionTable(run, i, j));
   const relations = relationTable(run, i, j);
   panel.append(element("h4", {}, "Along dependencies, against attention spread evenly"));
-  panel.append(relations || element("p", { class: "note" }, "Not measured: these corpora have no trees, or the page has no room for them."));
+  panel.append(relations || element("p", { class: "note" }, run.slimmed.includes("relations") ? "Left out of this page of several runs." : "Not measured: these corpora have no trees."));
   panel.append(element("h4", {}, "Examples"));
   const shownOnes = run.languages.filter((own) => own.examples.length);
   panel.append(element("p", { class: "note" }, shownOnes.length ? "Choose a word to see where this head looks from it; shares of attention in per cent." : "No example sentences on this page."));
