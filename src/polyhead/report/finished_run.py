@@ -7,14 +7,11 @@ from typing import Any
 
 from polyhead.errors import StoreError
 from polyhead.report.reading import RANKED, Record
+from polyhead.report.run_schema import heads_fault, record_fault
 from polyhead.store import read_json
 from polyhead.tasks import TASKS
 
 RESULT, HEADS = "result.json", "heads.json"
-_SCHEMA = 1
-_TARGET_KEYS = {"name", "language", "n_words"}
-_CELL_KEYS = {"seed", "scores", "trials", "chosen", "targets", "ranking"}
-_PROFILE_KEYS = {"name", "language", "split", "n_sentences", "n_words", "scores", "effects", "attention", "examples"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,81 +85,46 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
     return FinishedRun(run.name, folder, record, profile)
 
 
-def _fault(record: object) -> str | None:
+def _fault(record: Any) -> str | None:
     """What keeps a JSON value from being a record that can be shown; None if nothing does."""
-    if not isinstance(record, Mapping):
-        return "expected a JSON object"
-    if record.get("schema") != _SCHEMA:
-        return f"schema {record.get('schema')!r}; this version reads {_SCHEMA}"
-    settings = record.get("settings")
-    if not isinstance(settings, Mapping) or settings.get("task") not in TASKS:
-        return f"settings.task is not one of {', '.join(TASKS)}"
-    if not isinstance(settings.get("sources"), list):
-        return "settings.sources is not a list"
-    cells = record.get("cells")
-    if not isinstance(cells, list) or not cells:
-        return "cells is not a list of at least one"
-    if fault := next((found for cell in cells if (found := _cell_fault(cell, TASKS[settings["task"]].metric))), None):
+    if fault := record_fault(record):
         return fault
-    if not any(cell.get("arm", RANKED) == RANKED for cell in cells):
+    if not any(cell.get("arm", RANKED) == RANKED for cell in record["cells"]):
         return "no cell is of the ranked arm"
+    metric, shape = TASKS[record["settings"]["task"]].metric, None
+    for cell in record["cells"]:
+        shape = shape or (len(cell["scores"]), len(cell["scores"][0]))
+        if not _is_matrix(cell["scores"], shape):
+            return f"scores of seed {cell['seed']}: not {shape[0]} layers of {shape[1]} heads"
+        for target in cell["targets"]:
+            if any(values and values.get(metric) is None for values in (target.get("unpruned"), target.get("pruned"))):
+                return f"target {target['name']}: has no {metric}"
     return None
 
 
-def _cell_fault(cell: object, metric: str) -> str | None:
-    if not isinstance(cell, Mapping) or _CELL_KEYS - cell.keys():
-        return f"a cell lacks {', '.join(sorted(_CELL_KEYS - cell.keys())) if isinstance(cell, Mapping) else 'everything'}"
-    scores = cell["scores"]
-    if not _is_matrix(scores, (len(scores), len(scores[0])) if isinstance(scores, list) and scores and scores[0] else (1, 1)):
-        return "scores of a cell are not a matrix of numbers"
-    trials, targets = cell["trials"], cell["targets"]
-    if not isinstance(trials, list) or any(not isinstance(t, Mapping) or {"k", "heads", "dev"} - t.keys() for t in trials):
-        return "a trial lacks k, heads or dev"
-    if not isinstance(targets, list) or not targets:
-        return "a cell has no targets"
-    for target in targets:
-        if not isinstance(target, Mapping) or _TARGET_KEYS - target.keys():
-            return "a target lacks name, language or n_words"
-        for state in ("unpruned", "pruned"):
-            values = target.get(state)
-            if values is not None and (not isinstance(values, Mapping) or not _is_number(values.get(metric))):
-                return f"target {target['name']} has no {metric}"
-    return None
-
-
-def _profile_fault(profile: object, shape: tuple[int, int]) -> str | None:
-    if not isinstance(profile, Mapping) or profile.get("schema") != _SCHEMA:
-        return f"expected a JSON object of schema {_SCHEMA}"
-    languages = profile.get("languages")
-    if not isinstance(languages, list) or not isinstance(profile.get("left_out"), list):
-        return "languages and left_out are not lists"
-    for own in languages:
-        if not isinstance(own, Mapping) or _PROFILE_KEYS - own.keys():
-            return "a language lacks some of its entries"
+def _profile_fault(profile: Any, shape: tuple[int, int]) -> str | None:
+    """The same for a profile of heads of this shape."""
+    if fault := heads_fault(profile):
+        return fault
+    for own in profile["languages"]:
         attention, effects = own["attention"], own["effects"]
-        matrices = [*own["scores"].values(), *(effects[key] for key in ("difference", "low", "high") if key in effects)]
-        matrices += list(attention["shares"].values())
-        matrices += [
-            relation[way]["shares"] for relation in attention["relations"].values() for way in ("to_head", "to_dependent")
-        ]
+        ways = [relation[way] for relation in attention["relations"].values() for way in ("to_head", "to_dependent")]
+        matrices = [*own["scores"].values(), *(effects[key] for key in ("difference", "low", "high"))]
+        matrices += [*attention["shares"].values(), *(way["shares"] for way in ways)]
         if not all(_is_matrix(matrix, shape) for matrix in matrices):
-            return f"a matrix of {own['name']} does not have {shape[0]} layers of {shape[1]} heads"
+            return f"a matrix of {own['name']}: not {shape[0]} layers of {shape[1]} heads"
+        if attention["shares"].keys() != attention["even"].keys():
+            return f"attention of {own['name']}: shares and even are of different kinds"
+        for example in own["examples"]:
+            n = len(example["words"])
+            rows = [row for layer in example["weights"] for row in layer]
+            if not _is_matrix(example["weights"], shape) or not all(_is_matrix(row, (n, n + 1)) for row in rows):
+                return f"an example of {own['name']}: weights are not those of its {n} words"
     return None
 
 
-def _is_matrix(value: object, shape: tuple[int, int]) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == shape[0]
-        and all(
-            isinstance(row, list) and len(row) == shape[1] and all(item is None or _is_number(item) for item in row)
-            for row in value
-        )
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_matrix(value: Sequence[Sequence[object]], shape: tuple[int, int]) -> bool:
+    return len(value) == shape[0] and all(len(row) == shape[1] for row in value)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

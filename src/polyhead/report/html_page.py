@@ -10,11 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from polyhead.errors import SettingError
+from polyhead.errors import PolyheadError, SettingError
 from polyhead.report.charts import gain_chart, trial_chart
 from polyhead.report.curve_picture import curve_chart
 from polyhead.report.drawing import drawing_library, svg_text
-from polyhead.report.finished_run import FinishedRun
+from polyhead.report.finished_run import FinishedRun, finished_run
 from polyhead.report.head_facts import head_facts
 from polyhead.report.heat_maps import CORRELATION_LEGEND, correlation_chart
 from polyhead.report.page import claim, headline, page_title, ranking_line, score_sections, source_sections
@@ -97,16 +97,18 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
     )
 
 
-def write_html_page(run: FinishedRun) -> Path | None:
-    """The path of `report.html` in the run's folder, written whole; None, and a line in the log, without the extra `report`."""
+def write_html_page(folder: Path) -> Path | None:
+    """The path of `report.html` in a finished run's folder; None, and a line in the log, where it cannot be drawn.
+
+    A run is not lost for want of its page: `polyhead report` draws it again.
+    """
     try:
-        text = html_page([run])
-    except SettingError as error:
-        logger.info("no page: %s", error)
+        text = html_page([finished_run(folder)])
+        write_text_atomic(folder / PAGE, text)
+    except PolyheadError as error:
+        logger.warning("no page: %s", error)
         return None
-    path = run.folder / PAGE
-    write_text_atomic(path, text)
-    return path
+    return folder / PAGE
 
 
 def missing_extra() -> SettingError:
