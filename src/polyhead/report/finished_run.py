@@ -1,15 +1,12 @@
 """A finished run read back from its folder: the record, and the profile of its heads where there is one."""
 
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from polyhead.errors import StoreError
+from polyhead.report.form_check import form_fault
 from polyhead.report.heads_form import HeadsForm
 from polyhead.report.reading import RANKED, Record
 from polyhead.report.record_form import RecordForm
@@ -17,7 +14,6 @@ from polyhead.store import read_json
 from polyhead.tasks import TASKS
 
 RESULT, HEADS = "result.json", "heads.json"
-_SCHEMA = 1
 _UNFINISHED = "is not finished: run the same command again"
 
 
@@ -78,7 +74,7 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
             f"{folder}: {what if folder.is_dir() else 'no such folder'} (expected {RESULT}, which polyhead run writes)"
         )
     record = read_json(path)
-    if fault := _fault(record, RecordForm) or _record_fault(record):
+    if fault := form_fault(record, RecordForm) or _record_fault(record):
         raise StoreError(f"{path}: not the result of a run ({fault}); make it again with polyhead run")
     if record.get("status", "done") != "done":
         raise StoreError(f"{path}: {_UNFINISHED} (status {record['status']!r}, expected 'done')")
@@ -87,33 +83,11 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
     if not heads.is_file():
         return run
     profile = read_json(heads)
-    if fault := _fault(profile, HeadsForm) or _profile_fault(profile, run.shape):
+    if fault := form_fault(profile, HeadsForm) or _profile_fault(profile, run.shape):
         raise StoreError(f"{heads}: not the heads of this run ({fault}); delete it and run the same command again")
     if profile.get("model_hash") != record.get("model_hash"):
         raise StoreError(f"{heads}: is of another encoder than {path}; delete it and run the same command again")
     return FinishedRun(run.name, folder, record, profile)
-
-
-def _fault(value: object, form: Any) -> str | None:
-    """The first thing by which a JSON value is not of this version's schema and of a form; None if nothing is."""
-    if not isinstance(value, Mapping):
-        return "expected a JSON object"
-    if value.get("schema") != _SCHEMA:
-        return f"schema {value.get('schema')!r}; this version reads {_SCHEMA}"
-    try:
-        _adapter(form).validate_python(value, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        if first["type"] == "missing":
-            return f"{place} is missing"
-        return f"{place} {first['msg'].replace('Input should', 'should')}, found {reprlib.repr(first['input'])}"
-    return None
-
-
-@cache
-def _adapter(form: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(form)
 
 
 def _record_fault(record: Mapping[str, Any]) -> str | None:
