@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.errors import StoreError
+from polyhead.report.form_check import form_fault
+from polyhead.report.heads_form import HeadsForm
 from polyhead.report.reading import RANKED, Record
-from polyhead.report.run_schema import heads_fault, record_fault
+from polyhead.report.record_form import RecordForm
 from polyhead.store import read_json
 from polyhead.tasks import TASKS
 
 RESULT, HEADS = "result.json", "heads.json"
+_UNFINISHED = "is not finished: run the same command again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,65 +69,66 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
     """
     path = folder / RESULT
     if not path.is_file():
-        what = "is not finished: run the same command again" if (folder / "fits").is_dir() else "holds no run"
+        what = _UNFINISHED if (folder / "fits").is_dir() else "holds no run"
         raise StoreError(
             f"{folder}: {what if folder.is_dir() else 'no such folder'} (expected {RESULT}, which polyhead run writes)"
         )
     record = read_json(path)
-    if fault := _fault(record):
+    if fault := form_fault(record, RecordForm) or _record_fault(record):
         raise StoreError(f"{path}: not the result of a run ({fault}); make it again with polyhead run")
+    if record.get("status", "done") != "done":
+        raise StoreError(f"{path}: {_UNFINISHED} (status {record['status']!r}, expected 'done')")
     run = FinishedRun(name or folder.resolve().name, folder, record, None)
     heads = folder / HEADS
     if not heads.is_file():
         return run
     profile = read_json(heads)
-    if fault := _profile_fault(profile, run.shape):
+    if fault := form_fault(profile, HeadsForm) or _profile_fault(profile, run.shape):
         raise StoreError(f"{heads}: not the heads of this run ({fault}); delete it and run the same command again")
     if profile.get("model_hash") != record.get("model_hash"):
         raise StoreError(f"{heads}: is of another encoder than {path}; delete it and run the same command again")
     return FinishedRun(run.name, folder, record, profile)
 
 
-def _fault(record: Any) -> str | None:
-    """What keeps a JSON value from being a record that can be shown; None if nothing does."""
-    if fault := record_fault(record):
-        return fault
-    if not any(cell.get("arm", RANKED) == RANKED for cell in record["cells"]):
+def _record_fault(record: Mapping[str, Any]) -> str | None:
+    """What no form can say of a record: its task, that its matrices have one shape, and that its targets have the main figure."""
+    task, cells = record["settings"]["task"], record["cells"]
+    if task not in TASKS:
+        return f"settings.task is {task!r}; expected one of {', '.join(TASKS)}"
+    if not any(cell.get("arm", RANKED) == RANKED for cell in cells):
         return "no cell is of the ranked arm"
-    metric, shape = TASKS[record["settings"]["task"]].metric, None
-    for cell in record["cells"]:
-        shape = shape or (len(cell["scores"]), len(cell["scores"][0]))
-        if not _is_matrix(cell["scores"], shape):
-            return f"scores of seed {cell['seed']}: not {shape[0]} layers of {shape[1]} heads"
+    shape = len(cells[0]["scores"]), len(cells[0]["scores"][0])
+    metric = TASKS[task].metric
+    for place, cell in enumerate(cells):
+        if not _has_shape(cell["scores"], shape) or not shape[1]:
+            return f"scores of cells.{place} do not have {shape[0]} layers of as many heads as the first"
         for target in cell["targets"]:
-            if any(values and values.get(metric) is None for values in (target.get("unpruned"), target.get("pruned"))):
-                return f"target {target['name']}: has no {metric}"
+            if any(target.get(state) and metric not in target[state] for state in ("unpruned", "pruned")):
+                return f"target {target['name']} of cells.{place} has no {metric}"
     return None
 
 
-def _profile_fault(profile: Any, shape: tuple[int, int]) -> str | None:
-    """The same for a profile of heads of this shape."""
-    if fault := heads_fault(profile):
-        return fault
+def _profile_fault(profile: Mapping[str, Any], shape: tuple[int, int]) -> str | None:
+    """What no form can say of a profile: that its matrices have the encoder's shape, and its weights that of their sentence."""
     for own in profile["languages"]:
         attention, effects = own["attention"], own["effects"]
-        ways = [relation[way] for relation in attention["relations"].values() for way in ("to_head", "to_dependent")]
         matrices = [*own["scores"].values(), *(effects[key] for key in ("difference", "low", "high"))]
-        matrices += [*attention["shares"].values(), *(way["shares"] for way in ways)]
-        if not all(_is_matrix(matrix, shape) for matrix in matrices):
-            return f"a matrix of {own['name']}: not {shape[0]} layers of {shape[1]} heads"
-        if attention["shares"].keys() != attention["even"].keys():
-            return f"attention of {own['name']}: shares and even are of different kinds"
+        matrices += attention["shares"].values()
+        matrices += [kind[way]["shares"] for kind in attention["relations"].values() for way in ("to_head", "to_dependent")]
+        if not all(_has_shape(matrix, shape) for matrix in matrices):
+            return f"a matrix of {own['name']} does not have {shape[0]} layers of {shape[1]} heads"
+        if without := attention["shares"].keys() - attention["even"].keys():
+            return f"{own['name']} does not say what even attention to {', '.join(sorted(without))} would be"
         for example in own["examples"]:
             n = len(example["words"])
-            rows = [row for layer in example["weights"] for row in layer]
-            if not _is_matrix(example["weights"], shape) or not all(_is_matrix(row, (n, n + 1)) for row in rows):
-                return f"an example of {own['name']}: weights are not those of its {n} words"
+            heads = [head for layer in example["weights"] for head in layer]
+            if not _has_shape(example["weights"], shape) or not all(_has_shape(head, (n, n + 1)) for head in heads):
+                return f"the weights of an example of {own['name']} are not those of its {n} words"
     return None
 
 
-def _is_matrix(value: Sequence[Sequence[object]], shape: tuple[int, int]) -> bool:
-    return len(value) == shape[0] and all(len(row) == shape[1] for row in value)
+def _has_shape(rows: Sequence[Sequence[object]], shape: tuple[int, int]) -> bool:
+    return len(rows) == shape[0] and all(len(row) == shape[1] for row in rows)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -1,10 +1,12 @@
 """One page about a run, `report.md`: what happened and how sure it is, then tables, the picture, ceilings and provenance."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from polyhead.errors import SettingError
 from polyhead.report.by_seed import seed_table
 from polyhead.report.notes import (
     note_on_controls,
@@ -45,6 +47,8 @@ from polyhead.report.tables import (
 )
 from polyhead.store import write_text_atomic
 
+logger = logging.getLogger(__name__)
+
 
 def write_report(record: Record, folder: Path) -> Path:
     """The path of `report.md` in `folder`, written from a run's record; `heads.svg` beside it where the extra is installed.
@@ -54,8 +58,12 @@ def write_report(record: Record, folder: Path) -> Path:
         folder: An existing folder; an older page in it is replaced at once, never half.
     """
     first = cells(record)[0]
-    pruned = chosen_heads(first)
-    svg = head_picture(first["scores"], folder / "heads.svg", pruned=pruned, title=f"importance of heads, seed {first['seed']}")
+    try:
+        caption = f"importance of heads, seed {first['seed']}"
+        svg = head_picture(first["scores"], folder / "heads.svg", pruned=chosen_heads(first), title=caption)
+    except SettingError as error:
+        logger.warning("no SVG picture: %s", error)
+        svg = None
     path = folder / "report.md"
     write_text_atomic(path, page(record, picture=None if svg is None else svg.name))
     return path
