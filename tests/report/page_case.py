@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report.profile_case import HEADS, Gone, drawn_profile, drawn_scores, matrix
+from report.profile_case import Encoder, drawn_profile
 
 ODD = 'x=<b>&"/test.conllu'
 TARGETS = (("ud/de_gsd", "de"), ("ud/ar_padt", "ar"), ("ud/he_htb", "he"), ("ud/zh_gsdsimp", "zh-Hans"), (ODD, "nl"))
@@ -21,14 +21,16 @@ def write_run(
     model_hash: str = "a" * 64,
     controls: bool = True,
     method: str = "gradient",
-    gone: Gone = (),
+    shape: tuple[int, int] = (6, 8),
+    gone: tuple[tuple[int, int], ...] = (),
 ) -> Path:
     """The folder, with `result.json` and, if wanted, `heads.json`; `gone` are heads that the encoder does not have."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
+    encoder = Encoder(random, method, shape, gone)
     arms = ("ranked", "random") if controls else ("ranked",)
     unpruned = {own: random.normal([61, 44, 47, 39, 58], 1.0) for own in _SEEDS}
-    cells = [_cell(random, number, arm, unpruned[number], method, gone) for arm in arms for number in _SEEDS]
+    cells = [_cell(encoder, number, arm, unpruned[number]) for arm in arms for number in _SEEDS]
     record = {
         "schema": 1,
         "status": "done",
@@ -48,7 +50,7 @@ def write_run(
     _write(folder / "result.json", record)
     if profile:
         names = {language: name for name, language in TARGETS} | {"en": "ud/en_ewt"}
-        _write(folder / "heads.json", drawn_profile(random, names, model_hash=model_hash, method=method, gone=gone))
+        _write(folder / "heads.json", drawn_profile(encoder, names, model_hash=model_hash))
     return folder
 
 
@@ -76,22 +78,20 @@ def _settings(method: str, controls: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _cell(
-    random: np.random.Generator, seed: int, arm: str, unpruned: np.ndarray[Any, Any], method: str, gone: Gone
-) -> dict[str, Any]:
+def _cell(encoder: Encoder, seed: int, arm: str, unpruned: np.ndarray[Any, Any]) -> dict[str, Any]:
     """One fine-tuning's; the unpruned scores are of the seed, whatever the arm."""
-    scores = drawn_scores(random, method)
-    addresses = [(int(i) // HEADS, int(i) % HEADS) for i in np.argsort(scores.ravel(), kind="stable")]
-    order = [f"{i}.{j}" for i, j in addresses if (i, j) not in gone]
+    random, scores = encoder.random, encoder.scores()
+    addresses = zip(*np.unravel_index(np.argsort(scores, axis=None, kind="stable"), encoder.shape), strict=True)
+    order = [f"{i}.{j}" for i, j in addresses if (i, j) not in encoder.gone]
     gains = random.normal(0.1 if arm == "ranked" else -0.2, 0.3, len(TARGETS))
     dev = 90.0 + random.normal(0, 0.2)
     return {
         "seed": seed,
         "arm": arm,
         "control": None if arm == "ranked" else arm,
-        "scores": matrix(scores, gone),
+        "scores": encoder.matrix(scores),
         "ranking": order,
-        "ranking_cost": {"method": method, "seconds": 2.5, "forward_passes": 1.0, "backward_passes": 1.0},
+        "ranking_cost": {"method": encoder.method, "seconds": 2.5, "forward_passes": 1.0, "backward_passes": 1.0},
         "screen": [round(dev - 0.4 - 0.01 * k**2, 3) for k in range(13)],
         "trials": [
             {"k": k, "heads": order[:k], "dev": round(dev - 0.1 * abs(k - 4), 3), "seconds": 60.0 - k} for k in (0, 4, 12)
