@@ -28,11 +28,13 @@ def head_facts(run: FinishedRun, *, room: int) -> dict[str, Any]:
     heads = run.heads or {"languages": [], "left_out": [], "n_sentences": 0, "method": ""}
     languages = [_language(own) for own in heads["languages"]]
     slimmed = _slim(languages, room)
+    ranked_by = (run.first.get("ranking_cost") or {}).get("method", "")
     return {
         "name": run.name,
         "shape": list(run.shape),
         "seeds": [_seed(cell) for cell in run.record["cells"] if cell.get("arm", RANKED) == RANKED],
-        "method": heads["method"] or (run.first.get("ranking_cost") or {}).get("method", ""),
+        "ranked_by": ranked_by,
+        "method": heads["method"] or ranked_by,
         "profile_seed": heads.get("seed"),
         "n_sentences": heads["n_sentences"],
         "languages": languages,

@@ -5,6 +5,7 @@ function drawPanel(run, state) {
   const head = state.head, [i, j] = head.split(".").map(Number);
   panel.dataset.head = head;
   panel.replaceChildren(element("h3", {}, `Head ${head}: layer ${i}, head ${j}`), seedLine(run, i, j, head));
+  if (run.seeds[0].places[i][j] === null) return;
   if (!run.languages.length) {
     panel.append(element("p", {}, run.measured ? "What it does in each language is not measured: no language could be profiled." : "What it does in each language is not measured: this run has no heads.json. Run the same polyhead run command again to add it."));
     return;
@@ -32,12 +33,13 @@ function seedLine(run, i, j, head) {
 }
 
 function effectTable(run, i, j) {
+  const unit = unitOf(run.languages);
   const rows = run.languages.map((own) => {
     const rank = own.scores[i][j] === null ? null : 1 + own.scores.flat().filter((value) => value !== null && value < own.scores[i][j]).length;
     const bounds = own.low[i][j] === null ? "–" : `${signed(own.low[i][j])} to ${signed(own.high[i][j])}`;
-    return [own.name, shown(own.scores[i][j]), rank === null ? "–" : String(rank), signed(own.difference[i][j]), bounds];
+    return [own.name, unit.text(own.scores[i][j]), rank === null ? "–" : String(rank), signed(own.difference[i][j]), bounds];
   });
-  const titles = ["language", `score (${run.method})`, "place", "effect when off, points", "95 % interval"];
+  const titles = ["language", `score (${run.method}${unit.name})`, "place", "effect when off, points", "95 % interval"];
   return framed("Score and effect", titles, rows, `On dev samples, by the unpruned model of seed ${run.profile_seed}. Effect: main figure with this head alone off minus with all heads; intervals are over sentences.`);
 }
 

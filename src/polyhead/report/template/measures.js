@@ -5,7 +5,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 // two significant digits, never in powers of ten
 function shown(value) {
   if (value === null || value === undefined) return "–";
-  if (Math.abs(value) < 0.0001) return "0";
+  if (value !== 0 && Math.abs(value) < 0.0001) return "≈0";
   return Number(value.toPrecision(2)).toString();
 }
 
@@ -16,6 +16,16 @@ function percent(thousandths) {
 function signed(value) {
   if (value === null || value === undefined) return "–";
   return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(2);
+}
+
+// Scores of some methods are tiny. All seeds, or all languages, of a run are shown in one unit, which the words name.
+const UNITS = [["", 1], [", in thousandths", 1e3], [", in millionths", 1e6], [", in billionths", 1e9]];
+
+function unitOf(owners) {
+  const most = Math.max(0, ...owners.flatMap((own) => own.scores.flat()).map(Math.abs));
+  const step = most === 0 || most >= 0.01 ? 0 : Math.ceil(-Math.log10(most) / 3);
+  const [name, times] = UNITS[Math.min(step, UNITS.length - 1)];
+  return { name, text: (value) => shown(value === null ? null : value * times) };
 }
 
 const PLACE_NAMES = { previous: "the word before", next: "the word after", same: "the word itself", separators: "special tokens" };
@@ -31,6 +41,7 @@ function languageOf(run, state) {
 
 // A measure: key, label, whether it is of a seed or of a language, matrix(run, state), words(run, state), text(value), diverging.
 function measuresOf(run) {
+  const seedUnit = unitOf(run.seeds), languageUnit = unitOf(run.languages);
   const found = [
     {
       key: "place", label: "place in the ranking", of: "seed", text: (value) => (value === null ? "–" : String(value)),
@@ -38,17 +49,17 @@ function measuresOf(run) {
       words: (state) => `Place in the ranking of seed ${seedOf(run, state).seed}: 1 has the lowest score and goes first.`,
     },
     {
-      key: "score", label: "score in the ranking", of: "seed", text: shown,
+      key: "score", label: "score in the ranking", of: "seed", text: seedUnit.text,
       matrix: (state) => seedOf(run, state).scores,
-      words: (state) => `Score (${run.method}) on the source’s dev text, seed ${seedOf(run, state).seed}.`,
+      words: (state) => `Score (${run.ranked_by})${seedUnit.name} on the source’s dev text, seed ${seedOf(run, state).seed}.`,
     },
   ];
   if (!run.languages.length) return found;
   found.push(
     {
-      key: "language-score", label: "score in a language", of: "language", text: shown,
+      key: "language-score", label: "score in a language", of: "language", text: languageUnit.text,
       matrix: (state) => languageOf(run, state).scores,
-      words: (state) => `Score (${run.method}) on ${sampleOf(run, languageOf(run, state))}.`,
+      words: (state) => `Score (${run.method})${languageUnit.name} on ${sampleOf(run, languageOf(run, state))}.`,
     },
     {
       key: "effect", label: "effect of switching it off", of: "language", text: shown, diverging: true,
@@ -112,8 +123,13 @@ function colourOf(measure, value, limits) {
   } else {
     rgb = between(PALE, DARK, limits[1] === limits[0] ? 0.5 : (value - limits[0]) / (limits[1] - limits[0]));
   }
-  const light = (0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]) > 140;
-  return { background: `rgb(${rgb.join(",")})`, color: light ? "#10161c" : "#ffffff" };
+  return { background: `rgb(${rgb.join(",")})`, color: luminance(rgb) > 0.179 ? "#000000" : "#ffffff" };
+}
+
+// As WCAG defines it; where it is 0.179, black and white can be read equally well.
+function luminance(rgb) {
+  const [r, g, b] = rgb.map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
 function limitsOf(measure, matrix) {
