@@ -1,10 +1,19 @@
-"""One browser for all tests of the page."""
+"""One browser and one set of pages for all tests of the page."""
 
-from collections.abc import Iterator
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from report.browser import CHROMIUM
+from report.page_case import write_many, write_run
+
+from polyhead.cli.main import main
+
+PageOf = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +26,60 @@ def browser() -> Iterator[Any]:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield found
         found.close()
+
+
+@pytest.fixture(scope="session")
+def page_of(tmp_path_factory: pytest.TempPathFactory) -> PageOf:
+    """The page of a name in `_RUNS`, written by the command when a test first asks for it."""
+    written: dict[str, Path] = {}
+
+    def page_of(name: str) -> Path:
+        if name not in written:
+            folder = tmp_path_factory.mktemp(name)
+            page = folder / "page of a run.html"
+            assert main(["report", *map(str, _RUNS[name](folder)), "--out", str(page)]) == 0
+            written[name] = page
+        return written[name]
+
+    return page_of
+
+
+@pytest.fixture(scope="session")
+def fonts() -> Callable[[str], None]:
+    """Skips a test where the machine has no font of a language: what is missing then is not the page's fault."""
+
+    def need(language: str) -> None:
+        tool = shutil.which("fc-list")
+        listed = subprocess.run([tool, f":lang={language}", "family"], capture_output=True, check=True) if tool else None
+        if listed is None or not listed.stdout.strip():
+            pytest.skip(f"needs a font with {language} (sh scripts/browser.sh)")
+
+    return need
+
+
+def _empty(folder: Path) -> list[Path]:
+    """A run no language of which could be profiled."""
+    run = write_run(folder / "empty")
+    path = run / "heads.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"languages": []}), encoding="utf-8")
+    return [run]
+
+
+def _mixed(folder: Path) -> list[Path]:
+    """Three runs that differ in all a page may stumble over: what was measured, the shape, and a name that is markup."""
+    return [
+        write_run(folder / "whole"),
+        write_run(folder / "<img src=x onerror=alert(1)>", profile=False, controls=False),
+        write_run(folder / "narrow", seed=1, model_hash="b" * 64, shape=(3, 4)),
+    ]
+
+
+_RUNS: dict[str, Callable[[Path], list[Path]]] = {
+    "one": lambda folder: [write_run(folder / "one")],
+    "bare": lambda folder: [write_run(folder / "bare", profile=False)],
+    "empty": _empty,
+    "gone": lambda folder: [write_run(folder / "gone", gone=((2, 4), (0, 0)))],
+    "fisher": lambda folder: [write_run(folder / "fisher", method="fisher")],
+    "mixed": _mixed,
+    "twenty": lambda folder: write_many(folder, 20),
+}
