@@ -40,3 +40,9 @@ def opened(browser: Any, path: Path, *, width: int = 1280, dark: bool = False) -
         yield found
     finally:
         page.close()
+
+
+def quiet(shown: Opened) -> None:
+    """Nothing was complained of, and no network asked for anything."""
+    assert shown.complaints == []
+    assert shown.requests == []

@@ -1,43 +1,14 @@
 """The page in headless Chromium: quiet, alone, answering mouse and keyboard, right in every script, at home on any screen."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report.browser import Opened, opened
-from report.page_case import ODD, write_many, write_run
-
-from polyhead.cli.main import main
+from report.browser import opened, quiet
+from report.page_case import ODD
 
 pytestmark = pytest.mark.slow
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One run, the same without a profile, one whose profile has no language, and twenty side by side."""
-    folder = tmp_path_factory.mktemp("pages")
-    runs = {
-        "one": [write_run(folder / "one")],
-        "bare": [write_run(folder / "bare", profile=False)],
-        "twenty": write_many(folder, 20),
-    }
-    runs["empty"] = [write_run(folder / "empty")]
-    heads = folder / "empty" / "heads.json"
-    heads.write_text(re.sub(r'"languages": \[.*\], "left_out"', '"languages": [], "left_out"', heads.read_text(encoding="utf-8")))
-    found = {}
-    for name, own in runs.items():
-        found[name] = folder / f"{name}.html"
-        assert main(["report", *map(str, own), "--out", str(found[name])]) == 0
-    return found
-
-
-def quiet(shown: Opened) -> None:
-    assert shown.complaints == []
-    assert shown.requests == []
 
 
 @pytest.mark.parametrize("name", ["one", "bare", "empty", "twenty"])
@@ -68,7 +39,8 @@ def test_a_click_opens_a_head(browser: Any, pages: dict[str, Path]) -> None:
         assert "Head 3.5" in page.inner_text("#head-panel h3")
         assert page.get_attribute('#head-map button[data-head="3.5"]', "aria-pressed") == "true"
         text = page.inner_text("#head-panel")
-        assert all(name in text for name in ("ud/de_gsd", "ud/ar_padt", "95 % interval", "nsubj"))
+        assert all(name in text for name in ("ud/de_gsd", "ud/ar_padt", "95 % interval", "nsubj", "1,834"))
+        assert page.inner_text("#chosen-head").startswith("Head 3.5. In the ranking")
         quiet(shown)
 
 
