@@ -1,6 +1,7 @@
 """One browser and one set of pages for all tests of the page."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from report.browser import CHROMIUM
-from report.page_case import write_many, write_run
+from report.page_case import give_two_methods, write_many, write_run
 
 from polyhead.cli.main import main
 
@@ -83,3 +84,23 @@ _RUNS: dict[str, Callable[[Path], list[Path]]] = {
     "mixed": _mixed,
     "twenty": lambda folder: write_many(folder, 20),
 }
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One run, the same without a profile, one whose profile has no language, one with several methods, and twenty."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = {
+        "one": [write_run(folder / "one")],
+        "bare": [write_run(folder / "bare", profile=False)],
+        "twenty": write_many(folder, 20),
+    }
+    runs["methods"] = [give_two_methods(write_run(folder / "methods"))]
+    runs["empty"] = [write_run(folder / "empty")]
+    heads = folder / "empty" / "heads.json"
+    heads.write_text(re.sub(r'"languages": \[.*\], "left_out"', '"languages": [], "left_out"', heads.read_text(encoding="utf-8")))
+    found = {}
+    for name, own in runs.items():
+        found[name] = folder / f"{name}.html"
+        assert main(["report", *map(str, own), "--out", str(found[name])]) == 0
+    return found

@@ -115,6 +115,7 @@ def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
             yield from places(value[key], (*before, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["result.json", "heads.json"])
 @pytest.mark.parametrize("wrong", [None, "x", 3, -1.5, True, [], {}, [None]])
 def test_no_damage_anywhere_is_more_than_a_refusal(

@@ -140,7 +140,7 @@ def as_html(markdown: str) -> str:
 
 def _scrolling(table: re.Match[str]) -> str:
     """A table in a box of its own, which says how many columns it has, so that print can make room."""
-    return f'<div class="scroll" tabindex="0"><table style="--columns: {table[1].count("<th")}">{table[1]}</table></div>'
+    return f'<div class="scroll" tabindex="0"><table style="--columns: {table[1].count("</th>")}">{table[1]}</table></div>'
 
 
 def _run_part(altair: Any, run: FinishedRun) -> RunPart:
