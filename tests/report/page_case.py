@@ -29,7 +29,7 @@ def write_run(
     random = np.random.default_rng(seed)
     encoder = Encoder(random, method, shape, gone)
     arms = ("ranked", "random") if controls else ("ranked",)
-    unpruned = {own: random.normal([61, 44, 47, 39, 58], 1.0) for own in _SEEDS}
+    unpruned = {own: random.normal(np.resize([61, 44, 47, 39, 58], len(TARGETS)), 1.0) for own in _SEEDS}
     cells = [_cell(encoder, number, arm, unpruned[number]) for arm in arms for number in _SEEDS]
     record = {
         "schema": 1,

@@ -9,6 +9,9 @@ from report.page_case import write_run
 
 from polyhead.report.finished_run import finished_run
 from polyhead.report.head_facts import head_facts
+from polyhead.report.page import chosen_heads
+from polyhead.report.pictures import text_picture
+from polyhead.report.tables import trial_table
 
 
 def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
@@ -77,6 +80,18 @@ def test_what_has_no_room_goes_in_order_and_is_named(tmp_path: Path) -> None:
     assert least["languages"][1]["relations"] == [] != whole["languages"][1]["relations"]
     assert all(own["examples"] == [] for own in least["languages"])
     assert least["languages"][0]["difference"] == whole["languages"][0]["difference"]
+
+
+def test_a_head_that_the_encoder_lacked_was_not_pruned_by_the_run(tmp_path: Path) -> None:
+    run = finished_run(write_run(tmp_path, profile=False))
+    gone, *others = run.first["ranking"][:4]
+    layer, head = map(int, gone.split("."))
+    run.first["scores"][layer][head] = None
+    facts = head_facts(run, room=10**7)
+    assert facts["seeds"][0]["pruned"] == others
+    assert facts["seeds"][0]["places"][layer][head] is None
+    assert f"| {' '.join(others)} |" in trial_table(run.record)
+    assert text_picture(run.first["scores"], chosen_heads(run.first)).count("x") == 3
 
 
 def test_a_run_without_a_profile_says_so(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from polyhead.report.reading import (
     chosen_on_test,
     controls,
     gains,
+    heads_gone,
     main_metric,
     mean_gain,
     mean_interval,
@@ -122,7 +123,7 @@ def _shown_picture(picture: str | None) -> str:
 
 def chosen_heads(cell: Mapping[str, Any]) -> list[str]:
     """Addresses of the heads that the chosen trial of a cell pruned."""
-    return next((list(trial["heads"]) for trial in cell["trials"] if trial["k"] == cell["chosen"]), [])
+    return next((heads_gone(cell, trial) for trial in cell["trials"] if trial["k"] == cell["chosen"]), [])
 
 
 def headline(record: Record) -> str:

@@ -16,10 +16,10 @@ function drawPanel(run, state) {
   panel.append(effectTable(run, i, j), attentionTable(run, i, j));
   const relations = relationTable(run, i, j);
   panel.append(element("h4", {}, "Along dependencies, against attention spread evenly"));
-  panel.append(relations || element("p", { class: "note" }, run.slimmed.includes("relations") ? "Left out of this page of several runs." : "Not measured: these corpora have no trees."));
+  panel.append(relations || element("p", { class: "note" }, run.slimmed.includes("relations") ? "Left out to keep this page small; heads.json has them." : "Not measured: no trees, or no kind of dependency with 20 words in a sample."));
   panel.append(element("h4", {}, "Examples"));
   const shownOnes = run.languages.filter((own) => own.examples.length);
-  panel.append(element("p", { class: "note" }, shownOnes.length ? "Choose a word to see where this head looks from it; shares of attention in per cent." : "No example sentences on this page."));
+  panel.append(element("p", { class: "note" }, shownOnes.length ? "Choose a word to see where this head looks from it; shares of attention in per cent." : run.slimmed.some((what) => what.startsWith("example")) ? "Left out to keep this page small; heads.json has them." : "None: no sentence of 6 to 14 words in the samples."));
   for (const own of shownOnes) {
     panel.append(element("div", { class: "note" }, own.name));
     for (const example of own.examples) panel.append(drawSentence(run, own, example, head));
