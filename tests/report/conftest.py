@@ -1,15 +1,19 @@
-"""One browser and a few pages for all tests in it."""
+"""One browser and one set of pages for all tests of the page."""
 
-import re
-from collections.abc import Iterator
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report.browser import CHROMIUM
-from report.page_case import give_two_methods, write_many, write_run
+from report.page_case import write_many, write_run
 
 from polyhead.cli.main import main
+
+PageOf = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
@@ -25,20 +29,73 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One run, the same without a profile, one whose profile has no language, one with several methods, and twenty."""
-    folder = tmp_path_factory.mktemp("pages")
-    runs = {
-        "one": [write_run(folder / "one")],
-        "bare": [write_run(folder / "bare", profile=False)],
-        "twenty": write_many(folder, 20),
-    }
-    runs["methods"] = [give_two_methods(write_run(folder / "methods"))]
-    runs["empty"] = [write_run(folder / "empty")]
-    heads = folder / "empty" / "heads.json"
-    heads.write_text(re.sub(r'"languages": \[.*\], "left_out"', '"languages": [], "left_out"', heads.read_text(encoding="utf-8")))
-    found = {}
-    for name, own in runs.items():
-        found[name] = folder / f"{name}.html"
-        assert main(["report", *map(str, own), "--out", str(found[name])]) == 0
-    return found
+def page_of(tmp_path_factory: pytest.TempPathFactory) -> PageOf:
+    """The page of a name in `_RUNS`, written by the command when a test first asks for it."""
+    written: dict[str, Path] = {}
+
+    def page_of(name: str) -> Path:
+        if name not in written:
+            folder = tmp_path_factory.mktemp(name)
+            page = folder / "page of a run.html"
+            assert main(["report", *map(str, _RUNS[name](folder)), "--out", str(page)]) == 0
+            written[name] = page
+        return written[name]
+
+    return page_of
+
+
+@pytest.fixture(scope="session")
+def fonts() -> Callable[[str], None]:
+    """Skips a test where the machine has no font of a language: what is missing then is not the page's fault."""
+
+    def need(language: str) -> None:
+        tool = shutil.which("fc-list")
+        listed = subprocess.run([tool, f":lang={language}", "family"], capture_output=True, check=True) if tool else None
+        if listed is None or not listed.stdout.strip():
+            pytest.skip(f"needs a font with {language} (sh scripts/browser.sh)")
+
+    return need
+
+
+def _empty(folder: Path) -> list[Path]:
+    """A run no language of which could be profiled."""
+    run = write_run(folder / "empty")
+    path = run / "heads.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"languages": []}), encoding="utf-8")
+    return [run]
+
+
+def _mixed(folder: Path) -> list[Path]:
+    """Three runs that differ in all a page may stumble over: what was measured, the shape, and a name that is markup."""
+    return [
+        write_run(folder / "whole"),
+        write_run(folder / "<img src=x onerror=alert(1)>", profile=False, controls=False),
+        write_run(folder / "narrow", seed=1, model_hash="b" * 64, shape=(3, 4)),
+    ]
+
+
+def _methods(folder: Path) -> list[Path]:
+    """A profile by two methods, of a run that ranked by a third; one score is tiny."""
+    run = write_run(folder / "methods")
+    record, heads = (json.loads((run / name).read_text(encoding="utf-8")) for name in ("result.json", "heads.json"))
+    for cell in record["cells"]:
+        cell["ranking_cost"]["method"] = "shapley"
+    for own in heads["languages"]:
+        own["scores"]["ablation"] = [[0.5 + value for value in row] for row in own["scores"]["gradient"]]
+        own["scores"]["gradient"] = [[1e-3 * value for value in row] for row in own["scores"]["gradient"]]
+        own["scores"]["gradient"][3][5] = 1.2e-9
+    for name, document in (("result.json", record), ("heads.json", heads)):
+        (run / name).write_text(json.dumps(document), encoding="utf-8")
+    return [run]
+
+
+_RUNS: dict[str, Callable[[Path], list[Path]]] = {
+    "one": lambda folder: [write_run(folder / "one")],
+    "bare": lambda folder: [write_run(folder / "bare", profile=False)],
+    "empty": _empty,
+    "gone": lambda folder: [write_run(folder / "gone", gone=((2, 4), (0, 0)))],
+    "fisher": lambda folder: [write_run(folder / "fisher", method="fisher")],
+    "mixed": _mixed,
+    "methods": _methods,
+    "twenty": lambda folder: write_many(folder, 20),
+}

@@ -97,3 +97,10 @@ def test_a_head_that_the_encoder_lacked_was_not_pruned_by_the_run(tmp_path: Path
 def test_a_run_without_a_profile_says_so(tmp_path: Path) -> None:
     facts = head_facts(finished_run(write_run(tmp_path, profile=False)), room=10)
     assert (facts["measured"], facts["languages"], facts["method"]) == (False, [], "gradient")
+
+
+def test_what_ranked_the_run_is_not_what_profiled_it(tmp_path: Path) -> None:
+    run = finished_run(write_run(tmp_path))
+    run.first["ranking_cost"]["method"] = "shapley"
+    facts = head_facts(run, room=10**7)
+    assert (facts["method"], facts["methods"]) == ("shapley", ["gradient"])

@@ -19,23 +19,20 @@ def gain_chart(altair: Any, runs: Sequence[FinishedRun]) -> Any:
         y=altair.Y("target:N", sort=names, title=None, axis=altair.Axis(labelLimit=220)),
         yOffset=altair.YOffset("pruned:N", sort=shown_arms),
         color=altair.Color(
-            "pruned:N", sort=shown_arms, title="pruned", scale=altair.Scale(domain=shown_arms, scheme="tableau10")
+            "pruned:N",
+            sort=shown_arms,
+            scale=altair.Scale(domain=shown_arms, scheme="tableau10"),
+            legend=altair.Legend(title="pruned") if len(shown_arms) > 1 else None,
         ),
     )
-    axis = altair.X(
-        "gain:Q", title="gain in points, with its 95 % interval", axis=altair.Axis(labelOverlap="greedy", tickCount=7)
-    )
-    lines = (
-        base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=2)
-        .encode(
-            x=altair.X(
-                "low:Q", title="gain in points, with its 95 % interval", axis=altair.Axis(labelOverlap="greedy", tickCount=7)
-            ),
-            x2="high:Q",
-        )
-    )
-    dots = base.mark_point(filled=True, size=55, opacity=1).encode(x=axis)
+
+    def along(name: str) -> Any:
+        ticks = altair.Axis(labelOverlap="greedy", tickCount=7)
+        return altair.X(f"{name}:Q", title="gain in points, with its 95 % interval", axis=ticks)
+
+    tested = base.transform_filter("isValid(datum.low)")
+    lines = tested.mark_rule(strokeWidth=2).encode(x=along("low"), x2="high:Q")
+    dots = base.mark_point(filled=True, size=55, opacity=1).encode(x=along("gain"))
     zero = altair.Chart(altair.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[3, 3], color="grey").encode(x="zero:Q")
     panels = [
         altair.layer(

@@ -8,6 +8,7 @@ function drawPanel(run, state) {
   panel.replaceChildren(element("h3", {}, `Head ${head}: layer ${i}, head ${j}`), element("p", {}, places));
   // the panel is long: what is spoken on every choice is its first lines alone
   document.getElementById("chosen-head").textContent = `Head ${head}. ${places}`;
+  if (run.seeds[0].places[i][j] === null) return;
   if (!run.languages.length) {
     panel.append(element("p", {}, run.measured ? "What it does in each language is not measured: no language could be profiled." : "What it does in each language is not measured: this run has no heads.json. Run the same polyhead run command again to add it."));
     return;

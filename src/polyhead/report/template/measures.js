@@ -134,8 +134,13 @@ function colourOf(measure, value, limits) {
   } else {
     rgb = between(PALE, DARK, limits[1] === limits[0] ? 0.5 : (value - limits[0]) / (limits[1] - limits[0]));
   }
-  const light = (0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]) > 140;
-  return { background: `rgb(${rgb.join(",")})`, color: light ? "#10161c" : "#ffffff" };
+  return { background: `rgb(${rgb.join(",")})`, color: luminance(rgb) > 0.179 ? "#000000" : "#ffffff" };
+}
+
+// As WCAG defines it; where it is 0.179, black and white can be read equally well.
+function luminance(rgb) {
+  const [r, g, b] = rgb.map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
 function limitsOf(measure, matrix) {

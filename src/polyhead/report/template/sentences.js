@@ -19,7 +19,7 @@ function drawSentence(run, own, example, head) {
     [...words, last].forEach((box_, to) => {
       const share = row[to] / 255;
       box_.replaceChildren(to < n ? example.words[to] : example.separators || "special", element("small", {}, `${Math.round(100 * share)} %`));
-      box_.style.background = `rgb(11 92 173 / ${(0.75 * share).toFixed(3)})`;
+      box_.style.background = `rgb(11 92 173 / ${(0.6 * share).toFixed(3)})`;
       if (to < n) box_.setAttribute("aria-pressed", String(to === from));
     });
   }
