@@ -1,4 +1,4 @@
-"""The cells of `method_cells.py`, `search_for_k.py` and `repair.py` in files small enough to be kept with the project, one a fine-tuning.
+"""The cells of `method_cells.py`, `search_for_k.py` and `repair.py` in files small enough to keep, one a fine-tuning.
 
     python benchmarks/cell_archive.py pack      # runs/benchmarks → results/method_cells/SEED.safetensors.xz
     python benchmarks/cell_archive.py unpack    # and back; what is there is not touched

@@ -64,8 +64,3 @@ def opened(browser: Any, path: Path, *, width: int = 1280, dark: bool = False, s
         yield found
     finally:
         context.close()
-
-
-def quiet(shown: Opened) -> None:
-    """Nothing was complained of, and no network asked for anything."""
-    shown.assert_quiet()

@@ -1,11 +1,11 @@
 """Figures of the page in headless Chromium: methods kept apart, small numbers, order by a column, print, the map in sight."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from report.browser import opened, quiet
+from report.browser import opened
+from report.conftest import PageOf
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +18,8 @@ CELL = """([row, column]) => {
 }"""
 
 
-def test_every_method_has_its_score_and_the_ranking_keeps_its_own_name(browser: Any, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["methods"]) as shown:
+def test_every_method_has_its_score_and_the_ranking_keeps_its_own_name(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("methods")) as shown:
         page = shown.page
         page.click('#head-map button[data-head="3.5"]')
         assert page.evaluate(CELL, ["ud/de_gsd", "score, gradient"]) == "0.0000000012"
@@ -32,11 +32,11 @@ def test_every_method_has_its_score_and_the_ranking_keeps_its_own_name(browser: 
             page.select_option("#measure", measure)
             assert said in page.inner_text("#map-words")
         assert "Seeds are scored by shapley, languages by gradient" in page.inner_text("#agreement")
-        quiet(shown)
+        shown.assert_quiet()
 
 
-def test_small_scores_are_shown_in_a_unit_that_is_named(browser: Any, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["methods"]) as shown:
+def test_small_scores_are_shown_in_a_unit_that_is_named(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("methods")) as shown:
         page = shown.page
         page.select_option("#measure", "language-score")
         texts = page.locator("#head-map button").all_inner_texts()
@@ -50,8 +50,8 @@ def test_small_scores_are_shown_in_a_unit_that_is_named(browser: Any, pages: dic
         assert "units" not in page.inner_text("#map-words")
 
 
-def test_tables_are_ordered_by_a_column_and_means_stay_below(browser: Any, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["one"]) as shown:
+def test_tables_are_ordered_by_a_column_and_means_stay_below(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("one")) as shown:
         page = shown.page
         table = page.locator("#scores .scroll table").first
         column = table.locator("th").all_inner_texts().index("gain")
@@ -71,11 +71,11 @@ def test_tables_are_ordered_by_a_column_and_means_stay_below(browser: Any, pages
             assert gains() == [*expected, before[-1]]
         title.locator("button").press("Enter")
         assert gains()[0] == min(before[:-1])
-        quiet(shown)
+        shown.assert_quiet()
 
 
-def test_runs_are_ordered_by_any_figure(browser: Any, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["twenty"]) as shown:
+def test_runs_are_ordered_by_any_figure(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("twenty")) as shown:
         page = shown.page
         page.click("#headline th button:text-is('gain')")
         column = page.locator("#headline th").all_inner_texts().index("gain")
@@ -86,11 +86,9 @@ def test_runs_are_ordered_by_any_figure(browser: Any, pages: dict[str, Path]) ->
 
 
 @pytest.mark.parametrize("name", ["one", "twenty"])
-def test_print_loses_nothing_at_its_right_edge_and_leaves_the_screen_as_it_was(
-    browser: Any, pages: dict[str, Path], name: str
-) -> None:
+def test_print_loses_nothing_at_its_right_edge_and_leaves_the_screen_as_it_was(browser: Any, page_of: PageOf, name: str) -> None:
     a4 = 718  # CSS pixels between the usual margins
-    with opened(browser, pages[name], width=a4, dark=True) as shown:
+    with opened(browser, page_of(name), width=a4, dark=True) as shown:
         page = shown.page
         closed = page.locator("details:not([open])").count()
         page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
@@ -102,7 +100,7 @@ def test_print_loses_nothing_at_its_right_edge_and_leaves_the_screen_as_it_was(
         assert page.locator("details:not([open])").count() == closed
 
 
-def test_the_map_stays_in_sight_of_a_long_panel(browser: Any, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["one"]) as shown:
+def test_the_map_stays_in_sight_of_a_long_panel(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("one")) as shown:
         shown.page.locator(".sentence").last.scroll_into_view_if_needed()
         assert shown.page.evaluate("document.getElementById('head-map').getBoundingClientRect().bottom") > 100
