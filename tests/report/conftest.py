@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from report.browser import CHROMIUM
-from report.page_case import write_many, write_run
+from report.page_case import give_two_methods, write_many, write_run
 
 from polyhead.cli.main import main
 
@@ -74,21 +74,6 @@ def _mixed(folder: Path) -> list[Path]:
     ]
 
 
-def _methods(folder: Path) -> list[Path]:
-    """A profile by two methods, of a run that ranked by a third; one score is tiny."""
-    run = write_run(folder / "methods")
-    record, heads = (json.loads((run / name).read_text(encoding="utf-8")) for name in ("result.json", "heads.json"))
-    for cell in record["cells"]:
-        cell["ranking_cost"]["method"] = "shapley"
-    for own in heads["languages"]:
-        own["scores"]["ablation"] = [[0.5 + value for value in row] for row in own["scores"]["gradient"]]
-        own["scores"]["gradient"] = [[1e-3 * value for value in row] for row in own["scores"]["gradient"]]
-        own["scores"]["gradient"][3][5] = 1.2e-9
-    for name, document in (("result.json", record), ("heads.json", heads)):
-        (run / name).write_text(json.dumps(document), encoding="utf-8")
-    return [run]
-
-
 _RUNS: dict[str, Callable[[Path], list[Path]]] = {
     "one": lambda folder: [write_run(folder / "one")],
     "bare": lambda folder: [write_run(folder / "bare", profile=False)],
@@ -96,6 +81,6 @@ _RUNS: dict[str, Callable[[Path], list[Path]]] = {
     "gone": lambda folder: [write_run(folder / "gone", gone=((2, 4), (0, 0)))],
     "fisher": lambda folder: [write_run(folder / "fisher", method="fisher")],
     "mixed": _mixed,
-    "methods": _methods,
+    "methods": lambda folder: [give_two_methods(write_run(folder / "methods"))],
     "twenty": lambda folder: write_many(folder, 20),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report import page_case, profile_case
 from report.page_case import write_run
 
 from polyhead.errors import SettingError
@@ -17,6 +18,8 @@ from polyhead.report.html_page import as_html, html_page, write_html_page
 pytest.importorskip("altair", reason="needs the extra report")
 pytest.importorskip("vl_convert", reason="needs the extra report")
 pytest.importorskip("jinja2", reason="needs the extra report")
+
+XLM_R_LARGE = (24, 16)
 
 
 def facts(page: str) -> list[dict[str, Any]]:
@@ -46,19 +49,18 @@ def test_no_text_of_a_run_ends_a_script_or_becomes_markup(tmp_path: Path) -> Non
     assert facts(page)[0]["languages"][0]["examples"][0]["words"][0] == evil
 
 
-def write_large(folder: Path) -> Path:
-    """A run of the shape of XLM-R large, profiled in ten languages."""
-    run = write_run(folder, shape=(24, 16))
-    path = run / "heads.json"
-    heads = json.loads(path.read_text(encoding="utf-8"))
-    heads["languages"] += [own | {"name": f"{own['name']}-too"} for own in heads["languages"]]
-    path.write_text(json.dumps(heads, ensure_ascii=False), encoding="utf-8")
-    return run
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in ten languages."""
+    more = {f"q{letter}": profile_case.SENTENCES["de"] for letter in "abcde"}
+    monkeypatch.setattr(profile_case, "SENTENCES", profile_case.SENTENCES | more)
+    monkeypatch.setattr(page_case, "TARGETS", (*page_case.TARGETS, *((f"ud/{code}_x", code) for code in more)))
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("large")
 def test_pages_stay_small_and_say_what_they_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = html_page([finished_run(write_large(tmp_path / "one"))])
+    one = html_page([finished_run(write_run(tmp_path / "one", shape=XLM_R_LARGE))])
     assert len(one.encode("utf-8")) < 1_500_000
     monkeypatch.setattr(module, "_LARGEST_OF_ONE", 500_000)
     small = html_page([finished_run(tmp_path / "one")])
@@ -70,9 +72,10 @@ def test_pages_stay_small_and_say_what_they_left_out(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("large")
 def test_the_room_is_shared_among_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LARGEST", 1_500_000)
-    page = html_page(finished_runs([write_large(tmp_path / name) for name in "abc"]))
+    page = html_page(finished_runs([write_run(tmp_path / name, shape=XLM_R_LARGE) for name in "abc"]))
     assert len(page.encode("utf-8")) < 1_540_000
     assert all(run["slimmed"] for run in facts(page))
 
