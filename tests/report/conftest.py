@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.browser import CHROMIUM
+from report.browser import CHROMIUM, PageOf
 from report.page_case import write_many, write_run
 
 from polyhead.cli.main import main
-
-PageOf = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
