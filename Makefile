@@ -1,13 +1,14 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`. Both set up .venv first.
 PY := .venv/bin/python
 
-.PHONY: help setup demo test unit lint types ci
+.PHONY: help setup demo test unit lint types docs ci
 
 help:
 	@echo "make demo   fine-tune, rank, prune and report on text and an encoder that come with the package (under 5 minutes on two cores)"
 	@echo "make test   all tests"
 	@echo "make unit   the fast tests alone (under 90 seconds)"
 	@echo "make lint types   ruff; mypy --strict"
+	@echo "make docs   the documentation, into build/site"
 
 setup: .venv/ready
 
@@ -31,4 +32,7 @@ lint: setup
 types: setup
 	$(PY) -m mypy src
 
-ci: lint types test
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
+ci: lint types docs test

@@ -1,4 +1,4 @@
-"""The cells of `method_cells.py` in files small enough to be kept with the project, one a fine-tuning.
+"""The cells of `method_cells.py`, `search_for_k.py` and `repair.py` in files small enough to keep, one a fine-tuning.
 
     python benchmarks/cell_archive.py pack      # runs/benchmarks → results/method_cells/SEED.safetensors.xz
     python benchmarks/cell_archive.py unpack    # and back; what is there is not touched
@@ -21,7 +21,8 @@ from safetensors.numpy import load_file, save, save_file
 from polyhead.store import write_text_atomic
 
 FOLDER = RESULTS / "method_cells"
-_TEXTS = ("scores", "oracles", "identity")
+_TEXTS = ("scores", "oracles", "identity", "search")
+_REPAIR = "repair"
 
 
 def pack(seed: int) -> Path | None:
@@ -30,7 +31,7 @@ def pack(seed: int) -> Path | None:
     if not curves:
         return None
     texts = {str(path.relative_to(WORK)): path.read_text() for path in _texts(seed)}
-    content = save({name: _steps(counts) for name, counts in curves.items()}, texts)
+    content = save({name: _steps(counts) for name, counts in curves.items()} | _repairs(seed), texts)
     FOLDER.mkdir(parents=True, exist_ok=True)
     archive = FOLDER / f"{seed}.safetensors.xz"
     archive.write_bytes(lzma.compress(content, preset=9))
@@ -38,10 +39,16 @@ def pack(seed: int) -> Path | None:
 
 
 def _texts(seed: int) -> list[Path]:
-    names = [f"*.{seed}.json", f"*-{seed}.txt"]
+    names = [f"*.{seed}.json", f"*-{seed}.txt", f"{seed}.*.json"]
     if seed == SEEDS[0]:
         names.append("*-dev-*.txt")
     return sorted({path for folder in _TEXTS for name in names for path in (WORK / folder).glob(name)})
+
+
+def _repairs(seed: int) -> dict[str, NDArray[np.int16]]:
+    """Counts of every repaired cut by `repair/FILE/LANGUAGE`."""
+    files = sorted((WORK / _REPAIR).glob(f"*.{seed}.*.safetensors"))
+    return {f"{_REPAIR}/{path.name}/{key}": own.astype(np.int16) for path in files for key, own in load_file(path).items()}
 
 
 def _steps(counts: NDArray[np.int64]) -> NDArray[np.int16]:
@@ -63,9 +70,17 @@ def unpack(seed: int) -> None:
             if not (WORK / name).is_file():
                 write_text_atomic(WORK / name, text)
         (WORK / "curves").mkdir(exist_ok=True)
+        repairs: dict[str, dict[str, NDArray[np.int64]]] = {}
         for name in file.keys():  # noqa: SIM118
-            if not (WORK / "curves" / name).is_file():
+            if name.startswith(f"{_REPAIR}/"):
+                _, path, key = name.split("/")
+                repairs.setdefault(path, {})[key] = file.get_tensor(name).astype(np.int64)
+            elif not (WORK / "curves" / name).is_file():
                 save_file({"counts": np.cumsum(file.get_tensor(name), axis=0, dtype=np.int64)}, WORK / "curves" / name)
+        for path, counts in repairs.items():
+            (WORK / _REPAIR).mkdir(exist_ok=True)
+            if not (WORK / _REPAIR / path).is_file():
+                save_file(counts, WORK / _REPAIR / path)
     plain.unlink()
 
 

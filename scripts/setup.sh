@@ -24,5 +24,5 @@ elif [ "$(uname -s)" = Linux ] && ! nvidia-smi -L >/dev/null 2>&1; then
 else
     $pip "torch==$torch"
 fi
-$pip --constraint constraints.txt --editable '.[report,dev]'
+$pip --constraint constraints.txt --editable '.[report,dev,docs]'
 touch .venv/ready

@@ -10,7 +10,16 @@ from conformance.tiny import PAD, tiny_model
 from curve_case import LABELS, labelled
 
 from polyhead.architectures import attention_sites, head_mask
-from polyhead.curves import Curve, area, bootstrap_areas, default_depth, pruning_curve, pruning_curves, random_order
+from polyhead.curves import (
+    Curve,
+    area,
+    bootstrap_areas,
+    bootstrap_changes,
+    default_depth,
+    pruning_curve,
+    pruning_curves,
+    random_order,
+)
 from polyhead.errors import SettingError
 from polyhead.heads import HeadId, HeadMask
 from polyhead.importance.baselines import random
@@ -140,3 +149,19 @@ def test_what_cannot_be_resampled_is_refused() -> None:
     for group in ([], [bare], [one, bare], [one, curve([0.9, 0.8, 0.7], seed=1)], [one, curve([0.9, 0.8], seed=1, sentences=9)]):
         with pytest.raises(SettingError, match="each with counts"):
             bootstrap_areas(group, ACCURACY, seed=0)
+
+
+def test_changes_are_paired_with_the_score_at_zero() -> None:
+    """Draws of the change from k = 0 by hand: the same sentences on both sides, so a curve that is level never moves."""
+    right = np.random.default_rng(3).integers(0, 5, (3, 20, 1))
+    counts = np.concatenate([right, np.full_like(right, 5)], axis=2)
+    counts[2] = counts[0]
+    curve = Curve("x", (0, 1, 2), scores=counts[..., 0].sum(axis=1) / counts[..., 1].sum(axis=1), counts=counts)
+    metric = partial(metric_from_counts, TASKS["pos"])
+    drawn = bootstrap_changes([curve], metric, seed=1, draws=400)
+    assert drawn.shape == (400, 3)
+    assert (drawn[:, 0] == 0).all()
+    assert (drawn[:, 2] == 0).all()
+    assert drawn[:, 1].mean() == pytest.approx(curve.scores[1] - curve.scores[0], abs=0.02)
+    areas = bootstrap_areas([curve], metric, seed=1, draws=400)
+    assert np.corrcoef(areas, drawn[:, 1])[0, 1] > 0.9

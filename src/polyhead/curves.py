@@ -1,7 +1,7 @@
 """How good is an order of heads? Score against heads ablated, the area under it, and its intervals; nothing is retrained."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -194,6 +194,28 @@ def bootstrap_areas(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int,
     Raises:
         SettingError: There is no curve, one keeps no counts, or their shapes differ.
     """
+    areas = np.zeros(draws)
+    for rows, weight, scores in _redrawn(curves, metric, seed=seed, draws=draws):
+        areas[rows] += weight * area(scores)
+    return areas
+
+
+def bootstrap_changes(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int, draws: int = 1000) -> Array:
+    """Score at k minus score at 0, `[draws, K + 1]`, averaged over `curves`; drawn as in `bootstrap_areas`, so 0 at k = 0.
+
+    Raises:
+        SettingError: As there.
+    """
+    changes: Array | None = None
+    for rows, weight, scores in _redrawn(curves, metric, seed=seed, draws=draws):
+        changes = np.zeros((draws, scores.shape[1])) if changes is None else changes
+        changes[rows] += weight[:, None] * (scores - scores[:, :1])
+    assert changes is not None  # there is a curve
+    return changes
+
+
+def _redrawn(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int, draws: int) -> Iterator[tuple[slice, Array, Array]]:
+    """For some draws at a time and each curve: which draws, the curve's weight in them, and its scores `[draws, K + 1]`."""
     counts = [curve.counts for curve in curves if curve.counts is not None]
     if not counts or len(counts) < len(curves) or len({own.shape for own in counts}) > 1:
         raise SettingError(
@@ -203,7 +225,6 @@ def bootstrap_areas(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int,
     n_seeds, n_sentences = len(counts), counts[0].shape[1]
     for_sentences, for_seeds = (np.random.default_rng((seed, part)) for part in range(2))
     weights = for_seeds.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=draws) / n_seeds
-    areas = np.zeros(draws)
     block = max(1, _BLOCK // n_sentences)
     for start in range(0, draws, block):
         rows = slice(start, min(start + block, draws))
@@ -211,5 +232,4 @@ def bootstrap_areas(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int,
         for own, weight in zip(counts, weights[rows].T, strict=True):
             # [draws, sentences] @ [K + 1, sentences, columns] → [K + 1, draws, columns]
             sums = drawn.astype(np.float64) @ own.astype(np.float64)
-            areas[rows] += weight * area(metric(sums).T)
-    return areas
+            yield rows, weight, metric(sums).T

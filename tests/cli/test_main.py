@@ -86,7 +86,7 @@ def test_every_option_is_explained_in_a_sentence(name: str) -> None:
     [
         (["evalute"], "did you mean 'evaluate'"),
         (["rank", "m", "--taks", "pos"], "--task"),
-        (["rank", "m", "--task", "pos"], "Missing option '--data'"),
+        (["rank", "m", "--task", "pos"], "give a labelled file by --data FILE, or a corpus by --corpus NAME"),
         (["evaluate", "m", "--task", "pos", "--target", "--json"], "--target: expected one or more values"),
         (["run", "--search", "brute"], "'brute' is not one of 'sequential', 'sweep', 'screened'"),
         (["run", "--max-pruned", "many"], "--max-pruned"),

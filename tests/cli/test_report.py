@@ -9,6 +9,7 @@ from cli.cases import refused
 from report.page_case import write_many, write_run
 
 CURVE = {
+    "schema": 1,
     "main_metric": "accuracy",
     "model": "m",
     "data": {"name": "ud/en_ewt", "split": "dev", "sentences": 512},
@@ -39,6 +40,8 @@ def test_several_runs_markdown_pictures_and_curves(cli: Callable, tmp_path: Path
     assert (pictures / "gains.png").read_bytes().startswith(b"\x89PNG")
     markdown = (tmp_path / "both.md").read_text(encoding="utf-8")
     assert "# 2 runs side by side" in markdown
+    assert "## Gains side by side" in markdown
+    assert "## Pruning curve: ud/en_ewt, dev" in markdown
     assert markdown.count("## Lowest-ranked heads") == 2
     assert "Score on ud/en_ewt (dev) against heads switched off" in out.read_text(encoding="utf-8")
 
@@ -56,6 +59,8 @@ def test_bad_runs_are_refused_and_nothing_is_written(cli: Callable, tmp_path: Pa
     refused(cli("report", good, good, "--out", out), "given twice")
     (tmp_path / "x.json").write_text('{"orders": 3}', encoding="utf-8")
     refused(cli("report", good, "--curve", tmp_path / "x.json", "--out", out), "x.json: not a curve")
+    (bad / "result.json").write_text(json.dumps({"schema": 1, "status": "running"}), encoding="utf-8")
+    refused(cli("report", good, bad, "--out", out), "not the result of a run (settings is missing)")
     assert not out.exists()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from report.browser import CHROMIUM, PageOf
-from report.page_case import write_many, write_run
+from report.page_case import give_two_methods, write_many, write_run
 
 from polyhead.cli.main import main
 
@@ -79,5 +79,6 @@ _RUNS: dict[str, Callable[[Path], list[Path]]] = {
     "gone": lambda folder: [write_run(folder / "gone", gone=((2, 4), (0, 0)))],
     "fisher": lambda folder: [write_run(folder / "fisher", method="fisher")],
     "mixed": _mixed,
+    "methods": lambda folder: [give_two_methods(write_run(folder / "methods"))],
     "twenty": lambda folder: write_many(folder, 20),
 }

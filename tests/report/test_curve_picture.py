@@ -48,6 +48,15 @@ def test_a_group_has_one_point_a_k_with_the_range_of_its_orders() -> None:
     assert {row["goes"] for row in found} == {"lowest first", "highest first", "random", "oracle"}
 
 
+def test_an_order_is_shaded_by_the_interval_of_its_change_where_there_is_one() -> None:
+    change = {"low": [0.0, -2.0, -12.0], "high": [0.0, 0.5, -8.0]}
+    rows = [{"group": group, "change": change} for group in ("gradient, lowest first", "random (2 orders)")]
+    found = points(DOCUMENT | {"areas": rows})
+    lowest = [(row["low"], row["high"]) for row in found if row["group"] == "gradient, lowest first"]
+    assert lowest == [(90.0, 90.0), (88.0, 90.5), (78.0, 82.0)]
+    assert next(row for row in found if row["name"] == "random" and row["k"] == 1)["low"] == 70.0
+
+
 def test_lines_are_told_apart_by_colour_and_by_dashes(tmp_path: Path) -> None:
     svg = drawn(tmp_path, DOCUMENT)
     lines = re.findall(r'aria-roledescription="line mark"[^>]*stroke="([^"]+)"[^>]*?(?:stroke-dasharray="([^"]+)")?/?>', svg)

@@ -1,7 +1,7 @@
 """Runs read back: what is refused, with the file and the fault in one line, and how runs of one name are told apart."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from report.page_case import write_many, write_run
 
 from polyhead.errors import StoreError
 from polyhead.report.finished_run import finished_run, finished_runs
+from polyhead.report.head_facts import head_facts
+from polyhead.report.markdown_page import markdown_page
 
 
 def test_reads_the_record_and_the_profile(tmp_path: Path) -> None:
@@ -39,6 +41,13 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
         finished_runs([write_run(tmp_path / "x"), tmp_path / "y" / ".." / "x"])
 
 
+def test_a_record_that_says_that_it_is_not_finished_is_refused(tmp_path: Path) -> None:
+    path = write_run(tmp_path) / "result.json"
+    path.write_text(json.dumps(spoil(json.loads(path.read_text(encoding="utf-8")), "status", value="running")), encoding="utf-8")
+    with pytest.raises(StoreError, match=r"is not finished: run the same command again \(status 'running'"):
+        finished_run(tmp_path)
+
+
 def spoil(record: dict[str, Any], *keys: Any, value: Any) -> dict[str, Any]:
     inner = record
     for key in keys[:-1]:
@@ -55,14 +64,14 @@ def spoil(record: dict[str, Any], *keys: Any, value: Any) -> dict[str, Any]:
     [
         (lambda r: [r], "expected a JSON object"),
         (lambda r: spoil(r, "schema", value=7), "schema 7"),
-        (lambda r: spoil(r, "settings", "task", value="poetry"), "settings.task"),
-        (lambda r: spoil(r, "settings", "sources", value="en"), "settings.sources"),
-        (lambda r: spoil(r, "cells", value=[]), "cells"),
-        (lambda r: spoil(r, "cells", 0, "trials", value=None), "a cell lacks trials"),
-        (lambda r: spoil(r, "cells", 1, "scores", value=[[1, 2], [3]]), "scores of a cell"),
-        (lambda r: spoil(r, "cells", 0, "scores", value="x"), "scores of a cell"),
-        (lambda r: spoil(r, "cells", 0, "trials", value=[{"k": 0}]), "a trial lacks"),
-        (lambda r: spoil(r, "cells", 0, "targets", value=[]), "no targets"),
+        (lambda r: spoil(r, "settings", "task", value="poetry"), "settings.task is 'poetry'"),
+        (lambda r: spoil(r, "settings", "sources", value="en"), "settings.sources should be a valid list, found 'en'"),
+        (lambda r: spoil(r, "cells", value=[]), "cells List should have at least 1 item"),
+        (lambda r: spoil(r, "cells", 0, "trials", value=None), "cells.0.trials is missing"),
+        (lambda r: spoil(r, "cells", 1, "scores", value=[[1, 2], [3]]), "scores of cells.1 do not have"),
+        (lambda r: spoil(r, "cells", 0, "scores", value="x"), "cells.0.scores should be"),
+        (lambda r: spoil(r, "cells", 0, "trials", value=[{"k": 0}]), "cells.0.trials.0.heads is missing"),
+        (lambda r: spoil(r, "cells", 0, "targets", value=[]), "cells.0.targets List should have"),
         (lambda r: spoil(r, "cells", 0, "targets", 2, "unpruned", value={"macro_f1": 3}), "has no accuracy"),
     ],
 )
@@ -78,11 +87,13 @@ def test_a_damaged_record_is_refused(tmp_path: Path, change: Callable[[dict[str,
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda h: spoil(h, "schema", value=2), "schema 1"),
-        (lambda h: spoil(h, "left_out", value=None), "left_out"),
-        (lambda h: spoil(h, "languages", 0, "effects", value=None), "lacks some"),
+        (lambda h: spoil(h, "schema", value=2), "schema 2; this version reads 1"),
+        (lambda h: spoil(h, "left_out", value=None), "left_out is missing"),
+        (lambda h: spoil(h, "languages", 0, "effects", value=None), "languages.0.effects is missing"),
         (lambda h: spoil(h, "languages", 1, "effects", "low", value=[[1.0]]), "6 layers of 8 heads"),
         (lambda h: spoil(h, "languages", 1, "attention", "relations", "obj", "to_head", "shares", value=[[1.0]]), "6 layers"),
+        (lambda h: spoil(h, "languages", 2, "attention", "even", "next", value=None), "even attention to next"),
+        (lambda h: spoil(h, "languages", 2, "examples", 1, "words", value=["one"]), "not those of its 1 words"),
         (lambda h: spoil(h, "model_hash", value="b" * 64), "another encoder"),
     ],
 )
@@ -92,3 +103,45 @@ def test_a_damaged_profile_is_refused(tmp_path: Path, change: Callable[[dict[str
     with pytest.raises(StoreError, match=said) as caught:
         finished_run(tmp_path)
     assert str(path) in str(caught.value)
+
+
+def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a JSON value, of lists the first alone; matrices no deeper than their rows."""
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        yield (*before, 0)
+    elif isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(min(1, len(value))):
+            yield (*before, key)
+            yield from places(value[key], (*before, key))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["result.json", "heads.json"])
+@pytest.mark.parametrize("wrong", [None, "x", 3, -1.5, True, [], {}, [None]])
+def test_no_damage_anywhere_is_more_than_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, wrong: object
+) -> None:
+    folder = write_run(tmp_path)
+    files = {own: json.loads((folder / own).read_text(encoding="utf-8")) for own in ("result.json", "heads.json")}
+    monkeypatch.setattr("polyhead.report.finished_run.read_json", lambda path: files[path.name])
+    whole = files[name]
+    refusals = []
+    for place in places(whole):
+        files[name] = changed(whole, place, wrong)
+        try:
+            run = finished_run(folder)
+            head_facts(run, room=10**7)
+            markdown_page([run])
+        except StoreError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 20
+    assert not [text for text in refusals if "\n" in text]
+
+
+def changed(value: Any, place: tuple[Any, ...], to: object) -> Any:
+    """A copy with one thing changed; what is left as it was is shared."""
+    if not place:
+        return to
+    made = value.copy()
+    made[place[0]] = changed(value[place[0]], place[1:], to)
+    return made

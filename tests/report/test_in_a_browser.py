@@ -125,7 +125,7 @@ def test_tables_and_charts_need_no_script(browser: Any, page_of: PageOf) -> None
         assert "The map of heads needs JavaScript" in shown.page.inner_text("noscript")
         assert not shown.page.is_visible(".controls")
         assert shown.page.locator("#scores table").count() >= 2
-        assert shown.page.locator("#scores figure img").first.bounding_box()["height"] > 100
+        assert shown.page.locator("#gains figure img").first.bounding_box()["height"] > 100
 
 
 @pytest.mark.parametrize("name", ["bare", "empty"])

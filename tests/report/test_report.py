@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from record_case import cell, record
 
+from polyhead.errors import SettingError
 from polyhead.report import score_table, trial_table, write_report
 from polyhead.report.page import ceilings, claim, headline, page
 from polyhead.report.reading import arms
@@ -215,6 +216,19 @@ def test_the_page_is_complete_and_readable_without_the_picture(tmp_path: Path, m
     assert "layer | head 0 1" in text
     assert "![" not in text
     assert [p.name for p in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise SettingError("a chart cannot be drawn (x)")
+
+    monkeypatch.setattr("polyhead.report.page.head_picture", refuse)
+    text = write_report(json.loads(json.dumps(record())), tmp_path).read_text(encoding="utf-8")
+    assert "layer | head 0 1" in text
+    assert "![" not in text
+    assert "no SVG picture: a chart cannot be drawn (x)" in caplog.text
 
 
 def test_markdown_right_aligns_numbers() -> None:

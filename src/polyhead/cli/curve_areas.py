@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from polyhead.cli.curve_orders import Order
-from polyhead.curves import Array, Curve, area, bootstrap_areas
+from polyhead.curves import Array, Curve, area, bootstrap_areas, bootstrap_changes
 from polyhead.metrics import metric_from_counts
 from polyhead.statistics import percentile_interval
 from polyhead.tasks import Task
@@ -54,12 +54,20 @@ def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, s
                 "orders": len(members),
                 "area": values[group],
                 "interval": _interval(draws[group]),
+                "change": _changes([curves[order.key] for order in members], task, seed=seed),
                 "minus_random": difference(group, _find(orders, "random")) if ranked else None,
                 "minus_highest": difference(group, _find(orders, "highest", name)) if direction == "lowest" else None,
                 "regret": difference(_find(orders, "oracle"), group),
             }
         )
     return rows
+
+
+def _changes(curves: Sequence[Curve], task: Task, *, seed: int) -> dict[str, list[float]]:
+    """Both ends of the interval of the change from k = 0, in points, by k."""
+    drawn = 100 * bootstrap_changes(curves, partial(metric_from_counts, task), seed=seed, draws=DRAWS)
+    ends = [_interval(at_k) for at_k in drawn.T]
+    return {"low": [low for low, _ in ends], "high": [high for _, high in ends]}
 
 
 def _find(orders: Sequence[Order], direction: str, name: str | None = None) -> str | None:

@@ -33,7 +33,7 @@ class CurveRequest:
 
     model: ModelArgument
     task: TaskOption
-    data: OneDataOption
+    data: OneDataOption = None
     scores: Annotated[
         list[Path],
         typer.Option(

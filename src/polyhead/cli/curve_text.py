@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from polyhead.report.curve_table import area_table
 from polyhead.report.tables import markdown, shown_points, title
 
 Document = Mapping[str, Any]
@@ -29,7 +30,7 @@ def curve_text(document: Document) -> str:
         f"Score: {title(document['main_metric'])} in points on {data['name']}, {data['split']} split "
         f"({data['sentences']:,} sentences, {data['words']:,} words), with k heads ablated and nothing retrained."
     )
-    return "\n\n".join([head, _scores(document), _areas(document), _notes(document)])
+    return "\n\n".join([head, _scores(document), area_table(document["areas"]), _notes(document)])
 
 
 def _scores(document: Document) -> str:
@@ -39,27 +40,6 @@ def _scores(document: Document) -> str:
         groups.setdefault(order["group"], []).append(order["scores"])
     rows = [[group, *(shown_points(fmean(scores[k] for scores in own)) for k in ks)] for group, own in groups.items()]
     return markdown(["heads that go", *(f"k = {k}" for k in ks)], rows)
-
-
-def _areas(document: Document) -> str:
-    rows = []
-    with_oracle = any(row["regret"] for row in document["areas"])
-    for row in document["areas"]:
-        cells = [row["group"], _number(row["area"]), _span(row["interval"])]
-        for key in ("minus_random", "minus_highest", *(["regret"] if with_oracle else [])):
-            found = row[key]
-            cells += ["–", "–"] if found is None else [_number(found["difference"], "+"), _span(found["interval"], "+")]
-        rows.append(cells)
-    headers = ["heads that go", "area", "95 % interval", "minus random", "95 % interval", "minus highest first", "95 % interval"]
-    return markdown([*headers, *(["regret", "95 % interval"] if with_oracle else [])], rows)
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.4f}"
-
-
-def _span(bounds: Sequence[float | None], sign: str = "") -> str:
-    return "–" if None in bounds else f"{_number(bounds[0], sign)} to {_number(bounds[1], sign)}"
 
 
 def _notes(document: Document) -> str:

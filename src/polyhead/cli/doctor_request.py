@@ -33,7 +33,7 @@ class DoctorRequest:
 
     model: ModelArgument
     task: TaskOption
-    data: OneDataOption
+    data: OneDataOption = None
     corpus: CorpusOption = None
     split: SplitOption = "dev"
     language: LanguageOption = "und"

@@ -7,14 +7,18 @@ from polyhead.data.sentences import Dataset
 from polyhead.errors import SettingError
 
 
-def one_reference(data: Path, *, corpus: str | None, language: str) -> DataReference:
+def one_reference(data: Path | None, *, corpus: str | None, language: str) -> DataReference:
     """What `--data` and `--corpus` name; nothing is opened.
 
     Raises:
-        SettingError: A folder without `--corpus`, or a corpus's name that cannot be read.
+        SettingError: Neither is given, or a folder without `--corpus`, or a corpus's name that cannot be read.
     """
     if corpus is not None:
         return DataReference.parse(corpus)
+    if data is None:
+        raise SettingError(
+            "no text: give a labelled file by --data FILE, or a corpus by --corpus NAME (phrases/en needs no --data)"
+        )
     if data.is_dir():
         raise SettingError(f"--data {data}: a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs

@@ -16,7 +16,13 @@ DataOption = Annotated[
     typer.Option("--data", metavar="FOLDER", help="Where corpora named ud/en_ewt and so on lie.", show_default=False),
 ]
 OneDataOption = Annotated[
-    Path, typer.Option("--data", metavar="PATH", help="A labelled file; or, with --corpus, the folder where corpora lie.")
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help="A labelled file; or, with --corpus, the folder where corpora lie (phrases/en and so on need none).",
+        show_default=False,
+    ),
 ]
 CorpusOption = Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")]
 SplitOption = Annotated[

@@ -6,26 +6,26 @@ from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.report_request import ReportRequest
-from polyhead.errors import SettingError, StoreError
-from polyhead.report.curve_picture import points
+from polyhead.errors import SettingError
+from polyhead.report.curve_file import read_curve
 from polyhead.report.finished_run import finished_runs
 from polyhead.report.html_page import PAGE, html_page
 from polyhead.report.markdown_page import markdown_page
 from polyhead.report.picture_files import write_pictures
-from polyhead.store import read_json, write_text_atomic
+from polyhead.store import write_text_atomic
 
 
 def report(request: ReportRequest, console: Console) -> int:
     """Read all runs before anything is written; then the page, the Markdown and the pictures."""
     runs = finished_runs(request.runs)
-    curves = [_curve(path) for path in request.curve]
+    curves = [read_curve(path) for path in request.curve]
     out = request.out or (runs[0].folder / PAGE if len(runs) == 1 else Path(PAGE))
     _check_places(request, out)
     text = html_page(runs, curves=curves)
     write_text_atomic(out, text)
     left: dict[str, Any] = {"page": str(out)}
     if request.markdown is not None:
-        write_text_atomic(request.markdown, markdown_page(runs))
+        write_text_atomic(request.markdown, markdown_page(runs, curves=curves))
         left["markdown"] = str(request.markdown)
     if request.pictures is not None:
         left["pictures"] = [str(path) for path in write_pictures(runs, curves, request.pictures)]
@@ -60,19 +60,3 @@ def _check_places(request: ReportRequest, out: Path) -> None:
         raise SettingError(f"--markdown {request.markdown}: the page goes there; give another name")
     if request.pictures is not None and request.pictures.exists() and not request.pictures.is_dir():
         raise SettingError(f"--pictures {request.pictures}: is not a folder; give the name of a folder")
-
-
-def _curve(path: Path) -> Mapping[str, Any]:
-    """The document of a pruning curve.
-
-    Raises:
-        StoreError: The file cannot be read or is not one.
-    """
-    document = read_json(path / "curve.json" if path.is_dir() else path)
-    try:
-        if not points(document) or not all(key in document for key in ("main_metric", "model")):
-            raise KeyError("orders")
-        {key: document["data"][key] for key in ("name", "split", "sentences")}
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        raise StoreError(f"{path}: not a curve; give the curve.json that polyhead curve --out leaves") from None
-    return dict(document)

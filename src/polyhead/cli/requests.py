@@ -36,7 +36,7 @@ class RankRequest:
 
     model: ModelArgument
     task: TaskOption
-    data: OneDataOption
+    data: OneDataOption = None
     corpus: CorpusOption = None
     split: SplitOption = "dev"
     language: LanguageOption = "und"

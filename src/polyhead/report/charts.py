@@ -8,44 +8,53 @@ from polyhead.report.reading import RANKED, arms, cells, gains, main_metric, mea
 from polyhead.report.tables import ARM_NAMES, title
 
 _ROW = 16
+_MOST_PANELS = 3
 
 
 def gain_chart(altair: Any, runs: Sequence[FinishedRun]) -> Any:
-    """Gain of every target and their mean, a line for its 95 % interval; one panel a run, one colour an arm."""
-    rows = [row for run in runs for row in _gain_rows(run)]
+    """Gain of every target and their mean, a line for its 95 % interval; one panel a run, one colour an arm.
+
+    More than a few runs share one panel, in which each has its mean over targets alone.
+    """
+    by_run = {run.name: _gain_rows(run) for run in runs}
+    if len(runs) > _MOST_PANELS:
+        means = [{**row, "target": row["run"]} for rows in by_run.values() for row in _means(rows)]
+        panels = {"mean over targets": means}
+    else:
+        panels = by_run if len(runs) > 1 else {"": next(iter(by_run.values()))}
+    shown_arms = list(dict.fromkeys(row["pruned"] for rows in panels.values() for row in rows))
+    charts = [_gain_panel(altair, rows, shown_arms).properties(title=name) for name, rows in panels.items()]
+    chart = altair.vconcat(*charts).resolve_scale(x="shared", yOffset="independent", color="shared")
+    return chart.properties(background="white")
+
+
+def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the mean; of a run with one target, that target's."""
+    return [row for row in rows if row["target"] == "mean"] or list(rows)
+
+
+def _gain_panel(altair: Any, rows: Sequence[dict[str, Any]], shown_arms: Sequence[str]) -> Any:
     names = [*dict.fromkeys(row["target"] for row in rows if row["target"] != "mean"), "mean"]
-    shown_arms = list(dict.fromkeys(row["pruned"] for row in rows))
     base = altair.Chart(altair.Data(values=rows)).encode(
         y=altair.Y("target:N", sort=names, title=None, axis=altair.Axis(labelLimit=220)),
         yOffset=altair.YOffset("pruned:N", sort=shown_arms),
         color=altair.Color(
-            "pruned:N", sort=shown_arms, title="pruned", scale=altair.Scale(domain=shown_arms, scheme="tableau10")
+            "pruned:N",
+            sort=shown_arms,
+            scale=altair.Scale(domain=shown_arms, scheme="tableau10"),
+            legend=altair.Legend(title="pruned") if len(shown_arms) > 1 else None,
         ),
     )
-    axis = altair.X(
-        "gain:Q", title="gain in points, with its 95 % interval", axis=altair.Axis(labelOverlap="greedy", tickCount=7)
-    )
-    lines = (
-        base.transform_filter("isValid(datum.low)")
-        .mark_rule(strokeWidth=2)
-        .encode(
-            x=altair.X(
-                "low:Q", title="gain in points, with its 95 % interval", axis=altair.Axis(labelOverlap="greedy", tickCount=7)
-            ),
-            x2="high:Q",
-        )
-    )
-    dots = base.mark_point(filled=True, size=55, opacity=1).encode(x=axis)
+
+    def along(name: str) -> Any:
+        ticks = altair.Axis(labelOverlap="greedy", tickCount=7)
+        return altair.X(f"{name}:Q", title="gain in points, with its 95 % interval", axis=ticks)
+
+    tested = base.transform_filter("isValid(datum.low)")
+    lines = tested.mark_rule(strokeWidth=2).encode(x=along("low"), x2="high:Q")
+    dots = base.mark_point(filled=True, size=55, opacity=1).encode(x=along("gain"))
     zero = altair.Chart(altair.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[3, 3], color="grey").encode(x="zero:Q")
-    panels = [
-        altair.layer(
-            zero,
-            lines.transform_filter({"field": "run", "equal": run.name}),
-            dots.transform_filter({"field": "run", "equal": run.name}),
-        ).properties(width=430, height=altair.Step(_ROW), title=run.name if len(runs) > 1 else "")
-        for run in runs
-    ]
-    return altair.vconcat(*panels).resolve_scale(x="shared").properties(background="white")
+    return altair.layer(zero, lines, dots).properties(width=430, height=altair.Step(_ROW))
 
 
 def _gain_rows(run: FinishedRun) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Pruning curves as SVG, which needs the extra `report`: score against heads ablated, one line a group of orders."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -53,6 +53,7 @@ def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
     data = document["data"]
     subtitle = [
         f"{data['name']}, {data['split']}, {data['sentences']:,} sentences; nothing retrained",
+        *(["shaded: 95 % bootstrap interval of the change from k = 0, over sentences"] if _has_changes(document) else []),
         *(["random: mean of the orders, shaded from the worst to the best"] if _SPOKEN["random"] in heads else []),
     ]
     caption = altair.TitleParams(f"score against heads ablated: {document['model']}", subtitle=subtitle, anchor="start")
@@ -60,7 +61,11 @@ def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
 
 
 def points(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a group of orders and k: the mean score of its orders, the lowest and the highest."""
+    """One row a group of orders and k: the mean score of its orders, and what is shaded around it.
+
+    For random orders from the worst to the best; for others, where the document has it, the interval of the change from k = 0.
+    """
+    changes = {row["group"]: row["change"] for row in document.get("areas") or () if row.get("change")}
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for order in document["orders"]:
         groups.setdefault(order["group"], []).append(order)
@@ -71,9 +76,21 @@ def points(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             "goes": _SPOKEN[own[0]["direction"]],
             "k": k,
             "score": fmean(scores),
-            "low": min(scores),
-            "high": max(scores),
+            **_shaded(own, k, scores, changes.get(group)),
         }
         for group, own in groups.items()
         for k, scores in enumerate(zip(*(order["scores"] for order in own), strict=True))
     ]
+
+
+def _shaded(
+    orders: Sequence[Mapping[str, Any]], k: int, scores: Sequence[float], change: Mapping[str, Sequence[float]] | None
+) -> dict[str, float]:
+    if change is None or orders[0]["direction"] == "random":
+        return {"low": min(scores), "high": max(scores)}
+    first = fmean(order["scores"][0] for order in orders)
+    return {"low": first + change["low"][k], "high": first + change["high"][k]}
+
+
+def _has_changes(document: Mapping[str, Any]) -> bool:
+    return any(row.get("change") for row in document.get("areas") or ())

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.errors import StoreError
+from polyhead.report.form_check import form_fault
+from polyhead.report.heads_form import HeadsForm
 from polyhead.report.reading import RANKED, Record
+from polyhead.report.record_form import RecordForm
 from polyhead.store import read_json
 from polyhead.tasks import TASKS
 
 RESULT, HEADS = "result.json", "heads.json"
-_SCHEMA = 1
-_TARGET_KEYS = {"name", "language", "n_words"}
-_CELL_KEYS = {"seed", "scores", "trials", "chosen", "targets", "ranking"}
-_PROFILE_KEYS = {"name", "language", "split", "n_sentences", "n_words", "scores", "effects", "attention", "examples"}
+_UNFINISHED = "is not finished: run the same command again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,100 +69,66 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
     """
     path = folder / RESULT
     if not path.is_file():
-        what = "is not finished: run the same command again" if (folder / "fits").is_dir() else "holds no run"
+        what = _UNFINISHED if (folder / "fits").is_dir() else "holds no run"
         raise StoreError(
             f"{folder}: {what if folder.is_dir() else 'no such folder'} (expected {RESULT}, which polyhead run writes)"
         )
     record = read_json(path)
-    if fault := _fault(record):
+    if fault := form_fault(record, RecordForm) or _record_fault(record):
         raise StoreError(f"{path}: not the result of a run ({fault}); make it again with polyhead run")
+    if record.get("status", "done") != "done":
+        raise StoreError(f"{path}: {_UNFINISHED} (status {record['status']!r}, expected 'done')")
     run = FinishedRun(name or folder.resolve().name, folder, record, None)
     heads = folder / HEADS
     if not heads.is_file():
         return run
     profile = read_json(heads)
-    if fault := _profile_fault(profile, run.shape):
+    if fault := form_fault(profile, HeadsForm) or _profile_fault(profile, run.shape):
         raise StoreError(f"{heads}: not the heads of this run ({fault}); delete it and run the same command again")
     if profile.get("model_hash") != record.get("model_hash"):
         raise StoreError(f"{heads}: is of another encoder than {path}; delete it and run the same command again")
     return FinishedRun(run.name, folder, record, profile)
 
 
-def _fault(record: object) -> str | None:
-    """What keeps a JSON value from being a record that can be shown; None if nothing does."""
-    if not isinstance(record, Mapping):
-        return "expected a JSON object"
-    if record.get("schema") != _SCHEMA:
-        return f"schema {record.get('schema')!r}; this version reads {_SCHEMA}"
-    settings = record.get("settings")
-    if not isinstance(settings, Mapping) or settings.get("task") not in TASKS:
-        return f"settings.task is not one of {', '.join(TASKS)}"
-    if not isinstance(settings.get("sources"), list):
-        return "settings.sources is not a list"
-    cells = record.get("cells")
-    if not isinstance(cells, list) or not cells:
-        return "cells is not a list of at least one"
-    if fault := next((found for cell in cells if (found := _cell_fault(cell, TASKS[settings["task"]].metric))), None):
-        return fault
+def _record_fault(record: Mapping[str, Any]) -> str | None:
+    """What no form can say of a record: its task, that its matrices have one shape, and that its targets have the main figure."""
+    task, cells = record["settings"]["task"], record["cells"]
+    if task not in TASKS:
+        return f"settings.task is {task!r}; expected one of {', '.join(TASKS)}"
     if not any(cell.get("arm", RANKED) == RANKED for cell in cells):
         return "no cell is of the ranked arm"
+    shape = len(cells[0]["scores"]), len(cells[0]["scores"][0])
+    metric = TASKS[task].metric
+    for place, cell in enumerate(cells):
+        if not _has_shape(cell["scores"], shape) or not shape[1]:
+            return f"scores of cells.{place} do not have {shape[0]} layers of as many heads as the first"
+        for target in cell["targets"]:
+            if any(target.get(state) and metric not in target[state] for state in ("unpruned", "pruned")):
+                return f"target {target['name']} of cells.{place} has no {metric}"
     return None
 
 
-def _cell_fault(cell: object, metric: str) -> str | None:
-    if not isinstance(cell, Mapping) or _CELL_KEYS - cell.keys():
-        return f"a cell lacks {', '.join(sorted(_CELL_KEYS - cell.keys())) if isinstance(cell, Mapping) else 'everything'}"
-    scores = cell["scores"]
-    if not _is_matrix(scores, (len(scores), len(scores[0])) if isinstance(scores, list) and scores and scores[0] else (1, 1)):
-        return "scores of a cell are not a matrix of numbers"
-    trials, targets = cell["trials"], cell["targets"]
-    if not isinstance(trials, list) or any(not isinstance(t, Mapping) or {"k", "heads", "dev"} - t.keys() for t in trials):
-        return "a trial lacks k, heads or dev"
-    if not isinstance(targets, list) or not targets:
-        return "a cell has no targets"
-    for target in targets:
-        if not isinstance(target, Mapping) or _TARGET_KEYS - target.keys():
-            return "a target lacks name, language or n_words"
-        for state in ("unpruned", "pruned"):
-            values = target.get(state)
-            if values is not None and (not isinstance(values, Mapping) or not _is_number(values.get(metric))):
-                return f"target {target['name']} has no {metric}"
-    return None
-
-
-def _profile_fault(profile: object, shape: tuple[int, int]) -> str | None:
-    if not isinstance(profile, Mapping) or profile.get("schema") != _SCHEMA:
-        return f"expected a JSON object of schema {_SCHEMA}"
-    languages = profile.get("languages")
-    if not isinstance(languages, list) or not isinstance(profile.get("left_out"), list):
-        return "languages and left_out are not lists"
-    for own in languages:
-        if not isinstance(own, Mapping) or _PROFILE_KEYS - own.keys():
-            return "a language lacks some of its entries"
+def _profile_fault(profile: Mapping[str, Any], shape: tuple[int, int]) -> str | None:
+    """What no form can say of a profile: that its matrices have the encoder's shape, and its weights that of their sentence."""
+    for own in profile["languages"]:
         attention, effects = own["attention"], own["effects"]
-        matrices = [*own["scores"].values(), *(effects[key] for key in ("difference", "low", "high") if key in effects)]
-        matrices += list(attention["shares"].values())
-        matrices += [
-            relation[way]["shares"] for relation in attention["relations"].values() for way in ("to_head", "to_dependent")
-        ]
-        if not all(_is_matrix(matrix, shape) for matrix in matrices):
+        matrices = [*own["scores"].values(), *(effects[key] for key in ("difference", "low", "high"))]
+        matrices += attention["shares"].values()
+        matrices += [kind[way]["shares"] for kind in attention["relations"].values() for way in ("to_head", "to_dependent")]
+        if not all(_has_shape(matrix, shape) for matrix in matrices):
             return f"a matrix of {own['name']} does not have {shape[0]} layers of {shape[1]} heads"
+        if without := attention["shares"].keys() - attention["even"].keys():
+            return f"{own['name']} does not say what even attention to {', '.join(sorted(without))} would be"
+        for example in own["examples"]:
+            n = len(example["words"])
+            heads = [head for layer in example["weights"] for head in layer]
+            if not _has_shape(example["weights"], shape) or not all(_has_shape(head, (n, n + 1)) for head in heads):
+                return f"the weights of an example of {own['name']} are not those of its {n} words"
     return None
 
 
-def _is_matrix(value: object, shape: tuple[int, int]) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == shape[0]
-        and all(
-            isinstance(row, list) and len(row) == shape[1] and all(item is None or _is_number(item) for item in row)
-            for row in value
-        )
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _has_shape(rows: Sequence[Sequence[object]], shape: tuple[int, int]) -> bool:
+    return len(rows) == shape[0] and all(len(row) == shape[1] for row in rows)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

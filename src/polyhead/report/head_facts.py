@@ -1,6 +1,7 @@
 """What the page's script needs to draw and explain the heads of a run: plain numbers, small enough to lie inside the page."""
 
 import base64
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,6 +13,7 @@ from polyhead.report.reading import RANKED, short
 
 PLACES: Final = ("previous", "next", "same", "separators")
 _PER_MILLE: Final = 1000
+_FEW_RELATIONS: Final = 8
 
 
 def head_facts(run: FinishedRun, *, room: int) -> dict[str, Any]:
@@ -19,29 +21,28 @@ def head_facts(run: FinishedRun, *, room: int) -> dict[str, Any]:
 
     Scores have three significant digits, effects two decimals (points), shares of attention are in thousandths, and the weights
     of example sentences are bytes in base64 (255 = all). What does not fit in the room is left out, second examples and rarer
-    relations first, and `slimmed` says so.
+    relations first, then examples from the last language on, and `slimmed` says so. Matrices are never left out.
 
     Args:
         run: With or without a profile.
-        room: Bytes that the profile may take, about.
+        room: Bytes that the facts may take.
     """
     heads = run.heads or {"languages": [], "left_out": [], "n_sentences": 0, "method": ""}
     languages = [_language(own) for own in heads["languages"]]
-    slimmed = _slim(languages, room)
-    ranked_by = (run.first.get("ranking_cost") or {}).get("method", "")
-    return {
+    methods = dict.fromkeys(method for own in languages for method in own["scores"])
+    facts = {
         "name": run.name,
         "shape": list(run.shape),
         "seeds": [_seed(cell) for cell in run.record["cells"] if cell.get("arm", RANKED) == RANKED],
-        "ranked_by": ranked_by,
-        "method": heads["method"] or ranked_by,
+        "method": (run.first.get("ranking_cost") or {}).get("method") or run.record["settings"].get("method") or "",
+        "methods": sorted(methods, key=lambda method: method != heads["method"]),
         "profile_seed": heads.get("seed"),
         "n_sentences": heads["n_sentences"],
-        "languages": languages,
-        "left_out": [{"name": short(str(own.get("name", ""))), "why": str(own.get("why", ""))} for own in heads["left_out"]],
+        "left_out": [{"name": short(own["name"]), "why": own["why"]} for own in heads["left_out"]],
         "measured": run.heads is not None,
-        "slimmed": slimmed,
     }
+    slimmed = _slim(languages, room - _size({**facts, "languages": "", "slimmed": []}))
+    return {**facts, "languages": languages, "slimmed": slimmed}
 
 
 def _seed(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def _language(own: Mapping[str, Any]) -> dict[str, Any]:
         "split": own["split"],
         "n_sentences": own["n_sentences"],
         "n_words": own["n_words"],
-        "scores": [[_digits(value) for value in row] for row in next(iter(own["scores"].values()))],
+        "scores": {method: [[_digits(value) for value in row] for row in matrix] for method, matrix in own["scores"].items()},
         "metric": effects["metric"],
         "unpruned": round(effects["unpruned"], 2),
         **{key: [[_cents(value) for value in row] for row in effects[key]] for key in ("difference", "low", "high")},
@@ -107,31 +108,34 @@ def _direction(words: Sequence[str]) -> str:
 
 
 def _slim(languages: list[dict[str, Any]], room: int) -> list[str]:
-    """Takes things out until the rest fits; what was taken out, in words."""
+    """Takes things out until the rest fits, of the examples no more than needed; what was taken out, in words."""
     taken = []
-    steps = (
-        ("second example sentences", lambda own: own.update(examples=own["examples"][:1])),
-        ("relations beyond the eight most frequent", lambda own: own.update(relations=own["relations"][:8])),
-        ("example sentences", lambda own: own.update(examples=[])),
-        ("relations", lambda own: own.update(relations=[])),
-    )
-    for name, take in steps:
-        if _size(languages) <= room:
-            break
+    if _size(languages) > room and any(len(own["examples"]) > 1 for own in languages):
         for own in languages:
-            take(own)
-        taken.append(name)
+            own["examples"] = own["examples"][:1]
+        taken.append("second example sentences")
+    if _size(languages) > room and any(len(own["relations"]) > _FEW_RELATIONS for own in languages):
+        for own in languages:
+            own["relations"] = own["relations"][:_FEW_RELATIONS]
+        taken.append(f"relations beyond the {_FEW_RELATIONS} most frequent of a language")
+    over, without = _size(languages) - room, []
+    for own in reversed(languages):
+        if over > 0 and own["examples"]:
+            over -= _size(own["examples"])
+            own["examples"] = []
+            without.append(own["name"])
+    if without:
+        taken.append(f"example sentences of {', '.join(reversed(without))}")
+    if over > 0 and any(own["relations"] for own in languages):
+        for own in languages:
+            own["relations"] = []
+        taken.append("relations")
     return taken
 
 
-def _size(languages: Sequence[Mapping[str, Any]]) -> int:
-    """Bytes, about: four a number of a matrix, and the packed examples."""
-    total = 0
-    for own in languages:
-        n_heads = sum(map(len, own["scores"]))
-        total += n_heads * (4 * 6 + 4 * len(own["shares"]) + 8 * len(own["relations"]))
-        total += sum(len(example["weights"]) for example in own["examples"])
-    return total
+def _size(facts: object) -> int:
+    """Bytes that facts take on the page."""
+    return len(json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
 
 
 def _digits(value: float | None) -> float | None:

@@ -35,7 +35,7 @@ def correlation_map(names: Sequence[str], values: Scores, path: Path, *, title: 
 def correlation_chart(altair: Any, names: Sequence[str], values: Scores, *, title: str = "") -> Any:
     """The chart of `correlation_map`."""
     rows = [
-        {"one": one, "other": other, "rho": value, "text": f"{value:.2f}", "dark": abs(value) > 0.65}
+        {"one": one, "other": other, "rho": value, "text": f"{value:z.2f}", "dark": abs(value) > 0.65}
         for one, line in zip(names, values, strict=True)
         for other, value in zip(names, line, strict=True)
         if value is not None and not math.isnan(value)

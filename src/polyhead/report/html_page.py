@@ -3,31 +3,35 @@
 import base64
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from polyhead.errors import SettingError
+from polyhead.errors import PolyheadError, SettingError
 from polyhead.report.charts import gain_chart, trial_chart
 from polyhead.report.curve_picture import curve_chart
+from polyhead.report.curve_table import area_table
 from polyhead.report.drawing import drawing_library, svg_text
-from polyhead.report.finished_run import FinishedRun
+from polyhead.report.finished_run import FinishedRun, finished_run
 from polyhead.report.head_facts import head_facts
 from polyhead.report.heat_maps import CORRELATION_LEGEND, correlation_chart
 from polyhead.report.page import claim, headline, page_title, ranking_line, score_sections, source_sections
-from polyhead.report.rank_agreement import agreement_table, between_runs, within_run
-from polyhead.report.runs_table import runs_table
+from polyhead.report.rank_agreement import agreement_table, between_runs, method_note, within_run
+from polyhead.report.runs_table import gains_table, runs_table
 from polyhead.store import write_text_atomic
 
 logger = logging.getLogger(__name__)
 
 PAGE: Final = "report.html"
 
-_ROOM_FOR_HEADS: Final = 2_400_000
-_SCRIPTS: Final = ("measures.js", "head_map.js", "sentences.js", "head_panel.js", "start.js")
+# Bytes of a page, a little under what mail and review tools still show: of one run, and of any number of runs.
+_LARGEST_OF_ONE: Final = 1_450_000
+_LARGEST: Final = 4_900_000
+_SCRIPTS: Final = ("measures.js", "head_map.js", "sentences.js", "head_panel.js", "sorting.js", "start.js")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,15 @@ class RunPart:
     trials: Figure
     agreement: Figure | None
     agreement_table: str
+    agreement_note: str
+
+
+@dataclass(frozen=True)
+class CurvePart:
+    """A pruning curve on the page; `areas` is HTML, empty where the file has none."""
+
+    figure: Figure
+    areas: str
 
 
 def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -80,32 +93,35 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["html"] = lambda text: Markup(text)
     across, why = between_runs(runs)
-    room = _ROOM_FOR_HEADS // len(runs)
-    data = {"runs": [head_facts(run, room=room) for run in runs]}
-    return environment.from_string(_template("page.html.j2")).render(
+    fill = partial(
+        environment.from_string(_template("page.html.j2")).render,
         title=page_title(runs[0].record) if len(runs) == 1 else f"{len(runs)} runs side by side",
         runs=[_run_part(altair, run) for run in runs],
         runs_table=as_html(runs_table(runs)) if len(runs) > 1 else "",
+        gains_table=as_html(gains_table(runs)) if len(runs) > 1 else "",
         gains=_figure(gain_chart(altair, runs), "Gain in test score on every target; a dot's line is its 95 % interval"),
         across=None if across is None else _figure(correlation_chart(altair, across.names, across.values), CORRELATION_LEGEND),
         across_table="" if across is None else as_html(agreement_table(across)),
         across_why=why,
-        curves=[_figure(curve_chart(altair, document), _curve_words(document)) for document in curves],
+        curves=[_curve_part(altair, document) for document in curves],
         style=Markup(_template("page.css")),
         script=Markup("\n".join(_template(name) for name in _SCRIPTS)),
-        data=Markup(_inside_script(data)),
     )
+    room = min(_LARGEST, len(runs) * _LARGEST_OF_ONE) - len(fill(data="").encode("utf-8"))
+    return str(fill(data=Markup(_inside_script({"runs": [head_facts(run, room=room // len(runs)) for run in runs]}))))
 
 
-def write_html_page(run: FinishedRun) -> Path | None:
-    """The path of `report.html` in the run's folder, written whole; None, and a line in the log, without the extra `report`."""
+def write_html_page(folder: Path) -> Path | None:
+    """The path of `report.html` in a finished run's folder, written whole; None, and a line in the log, where it cannot be.
+
+    The extra `report` may be missing, a file of the run damaged, or the disk full: no such thing may spoil a run that is done.
+    """
+    path = folder / PAGE
     try:
-        text = html_page([run])
-    except SettingError as error:
-        logger.info("no page: %s", error)
+        write_text_atomic(path, html_page([finished_run(folder)]))
+    except (PolyheadError, OSError) as error:
+        logger.warning("no page: %s", error)
         return None
-    path = run.folder / PAGE
-    write_text_atomic(path, text)
     return path
 
 
@@ -119,7 +135,12 @@ def as_html(markdown: str) -> str:
     from markdown_it import MarkdownIt
 
     text: str = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link"]).render(markdown)
-    return text.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
+    return re.sub("<table>(.*?)</table>", _scrolling, text, flags=re.DOTALL)
+
+
+def _scrolling(table: re.Match[str]) -> str:
+    """A table in a box of its own, which says how many columns it has, so that print can make room."""
+    return f'<div class="scroll" tabindex="0"><table style="--columns: {table[1].count("</th>")}">{table[1]}</table></div>'
 
 
 def _run_part(altair: Any, run: FinishedRun) -> RunPart:
@@ -141,19 +162,21 @@ def _run_part(altair: Any, run: FinishedRun) -> RunPart:
         if agreement is None
         else _figure(correlation_chart(altair, agreement.names, agreement.values), CORRELATION_LEGEND),
         agreement_table="" if agreement is None else as_html(agreement_table(agreement)),
+        agreement_note=method_note(run),
     )
+
+
+def _curve_part(altair: Any, document: Mapping[str, Any]) -> CurvePart:
+    data, areas = document["data"], document.get("areas") or []
+    words = (
+        f"Score on {data['name']} ({data['split']}) against heads switched off, nothing trained; random orders with their range"
+    )
+    return CurvePart(_figure(curve_chart(altair, document), words), as_html(area_table(areas)) if areas else "")
 
 
 def _figure(chart: Any, words: str) -> Figure:
     packed = base64.b64encode(svg_text(chart).encode("utf-8")).decode("ascii")
     return Figure(f"data:image/svg+xml;base64,{packed}", words)
-
-
-def _curve_words(document: Mapping[str, Any]) -> str:
-    data = document["data"]
-    return (
-        f"Score on {data['name']} ({data['split']}) against heads switched off, nothing trained; random orders with their range"
-    )
 
 
 def _inside_script(data: object) -> str:

@@ -3,24 +3,36 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polyhead.report.curve_table import area_table
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.page import chosen_heads, claim, headline, page_title, ranking_line, score_sections, section, source_sections
 from polyhead.report.pictures import places
-from polyhead.report.rank_agreement import agreement_table, between_runs, within_run
+from polyhead.report.rank_agreement import agreement_table, between_runs, method_note, within_run
 from polyhead.report.reading import short
-from polyhead.report.runs_table import runs_table
-from polyhead.report.tables import markdown
+from polyhead.report.runs_table import gains_table, runs_table
+from polyhead.report.tables import markdown, shown_points
 
 _SHOWN_HEADS = 12
+_GAINS_NOTE = (
+    "Pruned minus unpruned, in points of each run's own figure; in brackets the 95 % interval; – where a run does not have the "
+    "target."
+)
 
 
-def markdown_page(runs: Sequence[FinishedRun]) -> str:
-    """One document; several runs come one after the other below the table that has them all."""
+def markdown_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]] = ()) -> str:
+    """One document; several runs come one after the other below the tables that have them all.
+
+    Args:
+        runs: From `finished_runs`.
+        curves: Documents from `read_curve`.
+    """
+    curve_parts = [section(f"Pruning curve: {_curve_name(document)}", _curve_text(document)) for document in curves]
     if len(runs) == 1:
-        return _joined([f"# {page_title(runs[0].record)}", *_run_parts(runs[0])])
+        return _joined([f"# {page_title(runs[0].record)}", *_run_parts(runs[0]), *curve_parts])
     across, why = between_runs(runs)
-    parts = [f"# {len(runs)} runs side by side", runs_table(runs)]
+    parts = [f"# {len(runs)} runs side by side", runs_table(runs), section("Gains side by side", gains_table(runs), _GAINS_NOTE)]
     parts.append(section("How far rankings agree between runs", "" if across is None else agreement_table(across), why))
+    parts += curve_parts
     for run in runs:
         parts += [f"# {run.name}: {page_title(run.record)}", *_run_parts(run)]
     return _joined(parts)
@@ -33,7 +45,7 @@ def _run_parts(run: FinishedRun) -> list[str]:
         claim(record),
         *score_sections(record),
         section("Lowest-ranked heads", ranking_line(run.first), head_table(run), _head_note(run)),
-        section("How far rankings agree", "" if agreement is None else agreement_table(agreement)),
+        section("How far rankings agree", *(() if agreement is None else (agreement_table(agreement), method_note(run)))),
         *source_sections(record),
     ]
 
@@ -52,7 +64,20 @@ def head_table(run: FinishedRun) -> str:
 
 def _effect(effects: Mapping[str, Any], layer: int, head: int) -> str:
     value, low, high = (effects[key][layer][head] for key in ("difference", "low", "high"))
-    return "–" if value is None else f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
+    return "–" if value is None or low is None or high is None else f"{value:+z.2f} ({low:+z.2f} to {high:+z.2f})"
+
+
+def _curve_name(document: Mapping[str, Any]) -> str:
+    return f"{document['data']['name']}, {document['data']['split']}"
+
+
+def _curve_text(document: Mapping[str, Any]) -> str:
+    """The areas of a curve; where the file has none, the score with no head gone and with the most gone."""
+    if document.get("areas"):
+        return area_table(document["areas"])
+    rows = [[order["group"], *map(shown_points, (order["scores"][0], order["scores"][-1]))] for order in document["orders"]]
+    most = len(document["orders"][0]["scores"]) - 1
+    return markdown(["heads that go", "k = 0", f"k = {most}"], rows)
 
 
 def _head_note(run: FinishedRun) -> str:

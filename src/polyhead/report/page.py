@@ -1,10 +1,12 @@
 """One page about a run, `report.md`: what happened and how sure it is, then tables, the picture, ceilings and provenance."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from polyhead.errors import SettingError
 from polyhead.report.by_seed import seed_table
 from polyhead.report.notes import (
     note_on_controls,
@@ -25,6 +27,7 @@ from polyhead.report.reading import (
     chosen_on_test,
     controls,
     gains,
+    heads_gone,
     main_metric,
     mean_gain,
     mean_interval,
@@ -45,6 +48,8 @@ from polyhead.report.tables import (
 )
 from polyhead.store import write_text_atomic
 
+logger = logging.getLogger(__name__)
+
 
 def write_report(record: Record, folder: Path) -> Path:
     """The path of `report.md` in `folder`, written from a run's record; `heads.svg` beside it where the extra is installed.
@@ -54,8 +59,12 @@ def write_report(record: Record, folder: Path) -> Path:
         folder: An existing folder; an older page in it is replaced at once, never half.
     """
     first = cells(record)[0]
-    pruned = chosen_heads(first)
-    svg = head_picture(first["scores"], folder / "heads.svg", pruned=pruned, title=f"importance of heads, seed {first['seed']}")
+    try:
+        caption = f"importance of heads, seed {first['seed']}"
+        svg = head_picture(first["scores"], folder / "heads.svg", pruned=chosen_heads(first), title=caption)
+    except SettingError as error:
+        logger.warning("no SVG picture: %s", error)
+        svg = None
     path = folder / "report.md"
     write_text_atomic(path, page(record, picture=None if svg is None else svg.name))
     return path
@@ -114,7 +123,7 @@ def _shown_picture(picture: str | None) -> str:
 
 def chosen_heads(cell: Mapping[str, Any]) -> list[str]:
     """Addresses of the heads that the chosen trial of a cell pruned."""
-    return next((list(trial["heads"]) for trial in cell["trials"] if trial["k"] == cell["chosen"]), [])
+    return next((heads_gone(cell, trial) for trial in cell["trials"] if trial["k"] == cell["chosen"]), [])
 
 
 def headline(record: Record) -> str:

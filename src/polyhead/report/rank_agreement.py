@@ -34,8 +34,17 @@ def within_run(run: FinishedRun) -> RankAgreement | None:
     groups: dict[str, list[Scores]] = {f"seed {cell['seed']}": [_matrix(cell["scores"])] for cell in _ranked(run)}
     if run.heads is not None:
         for own in run.heads["languages"]:
-            groups[short(own["name"])] = [_matrix(next(iter(own["scores"].values())))]
+            scores = own["scores"].get(run.heads["method"], next(iter(own["scores"].values())))
+            groups[short(own["name"])] = [_matrix(scores)]
     return _agreement(groups) if len(groups) > 1 else None
+
+
+def method_note(run: FinishedRun) -> str:
+    """That seeds and languages were scored by different methods, where they were; else nothing."""
+    own = (run.first.get("ranking_cost") or {}).get("method")
+    if run.heads is None or not run.heads["languages"] or own in (None, run.heads["method"]):
+        return ""
+    return f"Seeds are scored by {own}, languages by {run.heads['method']}: the two kinds differ by method too."
 
 
 def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str]:
@@ -59,7 +68,7 @@ def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str
 def agreement_table(found: RankAgreement) -> str:
     """The matrix in Markdown, with two decimals."""
     rows = [
-        [name, *("–" if value is None else f"{value:.2f}" for value in row)]
+        [name, *("–" if value is None else f"{value:z.2f}" for value in row)]
         for name, row in zip(found.names, found.values, strict=True)
     ]
     return markdown(["", *found.names], rows)

@@ -117,6 +117,16 @@ def cells(record: Record, arm: str = RANKED) -> list[Mapping[str, Any]]:
     return [cell for cell in record["cells"] if cell.get("arm", RANKED) == arm]
 
 
+def heads_gone(cell: Mapping[str, Any], trial: Mapping[str, Any]) -> list[str]:
+    """Addresses of the heads that a trial pruned; those that the encoder lacked before the run are no merit of it.
+
+    >>> heads_gone({"scores": [[0.1, None]]}, {"heads": ["0.0", "0.1"]})
+    ['0.0']
+    """
+    present = {f"{i}.{j}" for i, row in enumerate(cell["scores"]) for j, value in enumerate(row) if value is not None}
+    return [head for head in trial["heads"] if head in present]
+
+
 def seeds(record: Record) -> list[int]:
     """The seeds that were run."""
     return list(dict.fromkeys(cell["seed"] for cell in record["cells"]))

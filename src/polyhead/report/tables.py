@@ -13,6 +13,7 @@ from polyhead.report.reading import (
     chosen_on_test,
     contrasts,
     gains,
+    heads_gone,
     main_metric,
     mean_gain,
     mean_interval,
@@ -164,7 +165,7 @@ def trial_table(record: Record, *, arm: str = RANKED) -> str:
             shown_points(trial["dev"]),
             f"{trial['seconds']:.0f}" if trial.get("seconds") is not None else "–",
             "chosen" if trial["k"] == cell["chosen"] else "",
-            " ".join(trial["heads"]) or "none",
+            " ".join(heads_gone(cell, trial)) or "none",
         ]
         for cell in cells(record, arm)
         for trial in cell["trials"]

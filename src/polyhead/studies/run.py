@@ -20,7 +20,6 @@ from polyhead.importance.methods import method
 from polyhead.plain_values import plain
 from polyhead.progress import Progress, Silent
 from polyhead.ranking import masks_for
-from polyhead.report.finished_run import finished_run
 from polyhead.report.html_page import write_html_page
 from polyhead.report.page import claim, write_report
 from polyhead.store import RunStore, read_json, write_json_atomic
@@ -92,7 +91,7 @@ def run(
         bench = Bench(settings, inputs, store, encoder, present, where, precision, progress or Silent())
         if held is not None:
             profile_heads(bench, fitted(bench, trains[0], present), folder, n_sentences=profile)
-            write_html_page(finished_run(folder))
+            write_html_page(folder)
             return held
         outcomes = [run_cell(bench, cell) for cell in cells]
         pool = noise_pool(bench, seeds) if "noise" in controls else None
@@ -119,7 +118,7 @@ def run(
         write_report(record, folder)
         forget_checkpoints(bench, seeds=seeds, chosen=outcomes[0].chosen)
         write_json_atomic(folder / RESULT, record)  # where it stands, every number does
-        write_html_page(finished_run(folder))  # can be drawn again at any time
+        write_html_page(folder)  # can be drawn again at any time
     return record
 
 

@@ -3,6 +3,7 @@
 function drawMap(run, state, choose) {
   const table = document.getElementById("head-map");
   const [layers, heads] = run.shape;
+  table.style.setProperty("--heads", heads);
   const head = table.tHead, body = table.tBodies[0];
   head.replaceChildren();
   body.replaceChildren();
@@ -26,35 +27,37 @@ function fillMap(run, state) {
   const measure = measuresOf(run).find((own) => own.key === state.measure);
   const matrix = measure.matrix(state), seed = seedOf(run, state);
   const limits = matrix ? limitsOf(measure, matrix) : [0, 1];
-  document.getElementById("map-words").textContent = measure.words(state);
+  const power = measure.scaled && matrix ? powerOf(matrix) : 0, unit = power ? powerText(power) : measure.unit || "";
+  const text = (value) => measure.text(value === null ? null : value * 10 ** power);
+  const number = seed.places.flat().filter((place) => place !== null).length;
+  document.getElementById("map-words").textContent = measure.words(state) + (power ? ` Numbers are in units of ${unit.slice(3)}.` : "");
   for (const button of document.querySelectorAll("#head-map button")) {
     const [i, j] = button.dataset.head.split(".").map(Number);
     const value = matrix ? matrix[i][j] : null;
     const pruned = seed.pruned.includes(button.dataset.head);
     Object.assign(button.style, colourOf(measure, value, limits));
-    button.textContent = measure.text(value);
+    button.textContent = measure.scaled ? fitting(value === null ? null : value * 10 ** power) : text(value);
     button.classList.toggle("pruned", pruned);
     button.setAttribute("aria-pressed", String(button.dataset.head === state.head));
     button.tabIndex = button.dataset.head === state.head ? 0 : -1;
     const place = seed.places[i][j];
     const parts = [`head ${button.dataset.head}`];
-    if (measure.key !== "place") parts.push(`${measure.label} ${measure.text(value)}${measure.unit || ""}`);
-    parts.push(place === null ? "not in the encoder" : `place ${place} of ${seed.places.flat().filter((n) => n !== null).length}`);
+    if (measure.key !== "place") parts.push(`${measure.label} ${text(value)}${value === null ? "" : unit}`);
+    parts.push(place === null ? "not in the encoder" : `place ${place} of ${number}`);
     if (pruned) parts.push(`pruned by seed ${seed.seed}`);
     button.setAttribute("aria-label", parts.join(", "));
   }
-  drawLegend(measure, matrix ? limits : null);
+  drawLegend(measure, matrix ? limits : null, (value) => (measure.scaled ? fitting(value * 10 ** power) : text(value)) + unit);
 }
 
-function drawLegend(measure, limits) {
+function drawLegend(measure, limits, text) {
   const legend = document.getElementById("legend");
   legend.replaceChildren();
   if (limits === null) return;
   const stops = [0, 0.25, 0.5, 0.75, 1].map((share) => colourOf(measure, limits[0] + share * (limits[1] - limits[0]), limits).background);
   const bar = element("i", {}, "");
   bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-  const unit = measure.unit || "";
-  legend.append(measure.text(limits[0]) + unit, bar, measure.text(limits[1]) + unit);
+  legend.append(text(limits[0]), bar, text(limits[1]));
 }
 
 function moveFocus(event, layers, heads) {

@@ -4,7 +4,10 @@ function drawPanel(run, state) {
   const panel = document.getElementById("head-panel");
   const head = state.head, [i, j] = head.split(".").map(Number);
   panel.dataset.head = head;
-  panel.replaceChildren(element("h3", {}, `Head ${head}: layer ${i}, head ${j}`), seedLine(run, i, j, head));
+  const places = seedLine(run, i, j, head);
+  panel.replaceChildren(element("h3", {}, `Head ${head}: layer ${i}, head ${j}`), element("p", {}, places));
+  // the panel is long: what is spoken on every choice is its first lines alone
+  document.getElementById("chosen-head").textContent = `Head ${head}. ${places}`;
   if (run.seeds[0].places[i][j] === null) return;
   if (!run.languages.length) {
     panel.append(element("p", {}, run.measured ? "What it does in each language is not measured: no language could be profiled." : "What it does in each language is not measured: this run has no heads.json. Run the same polyhead run command again to add it."));
@@ -13,10 +16,10 @@ function drawPanel(run, state) {
   panel.append(effectTable(run, i, j), attentionTable(run, i, j));
   const relations = relationTable(run, i, j);
   panel.append(element("h4", {}, "Along dependencies, against attention spread evenly"));
-  panel.append(relations || element("p", { class: "note" }, "Not measured: these corpora have no trees, or the page has no room for them."));
+  panel.append(relations || element("p", { class: "note" }, run.slimmed.includes("relations") ? "Left out to keep this page small; heads.json has them." : "Not measured: no trees, or no kind of dependency with 20 words in a sample."));
   panel.append(element("h4", {}, "Examples"));
   const shownOnes = run.languages.filter((own) => own.examples.length);
-  panel.append(element("p", { class: "note" }, shownOnes.length ? "Choose a word to see where this head looks from it; shares of attention in per cent." : "No example sentences on this page."));
+  panel.append(element("p", { class: "note" }, shownOnes.length ? "Choose a word to see where this head looks from it; shares of attention in per cent." : run.slimmed.some((what) => what.startsWith("example")) ? "Left out to keep this page small; heads.json has them." : "None: no sentence of 6 to 14 words in the samples."));
   for (const own of shownOnes) {
     panel.append(element("div", { class: "note" }, own.name));
     for (const example of own.examples) panel.append(drawSentence(run, own, example, head));
@@ -29,18 +32,23 @@ function seedLine(run, i, j, head) {
     if (place === null) return `seed ${own.seed}: not in the encoder`;
     return `seed ${own.seed}: place ${place} of ${own.places.flat().filter((n) => n !== null).length}${own.pruned.includes(head) ? ", pruned" : ", kept"}`;
   });
-  return element("p", {}, `In the ranking (1 goes first): ${parts.join("; ")}.`);
+  return `In the ranking (1 goes first): ${parts.join("; ")}.`;
 }
 
 function effectTable(run, i, j) {
-  const unit = unitOf(run.languages);
   const rows = run.languages.map((own) => {
-    const rank = own.scores[i][j] === null ? null : 1 + own.scores.flat().filter((value) => value !== null && value < own.scores[i][j]).length;
-    const bounds = own.low[i][j] === null ? "–" : `${signed(own.low[i][j])} to ${signed(own.high[i][j])}`;
-    return [own.name, unit.text(own.scores[i][j]), rank === null ? "–" : String(rank), signed(own.difference[i][j]), bounds];
+    const scores = run.methods.flatMap((method) => scoreAndPlace(own.scores[method], i, j));
+    const bounds = own.low[i][j] === null || own.high[i][j] === null ? "–" : `${signed(own.low[i][j])} to ${signed(own.high[i][j])}`;
+    return [own.name, own.n_words.toLocaleString("en"), ...scores, signed(own.difference[i][j]), bounds];
   });
-  const titles = ["language", `score (${run.method}${unit.name})`, "place", "effect when off, points", "95 % interval"];
-  return framed("Score and effect", titles, rows, `On dev samples, by the unpruned model of seed ${run.profile_seed}. Effect: main figure with this head alone off minus with all heads; intervals are over sentences.`);
+  const titles = ["language", "words", ...run.methods.flatMap((method) => [`score, ${method}`, "place"]), "effect", "95 % interval"];
+  const words = `On dev samples, by the unpruned model of seed ${run.profile_seed}. Place: 1 has the lowest score in that language. Effect: points of ${run.languages[0].metric.replace("_", "-")} with this head alone off minus with all heads; intervals are over sentences.`;
+  return framed("Score and effect", titles, rows, words);
+}
+
+function scoreAndPlace(matrix, i, j) {
+  if (!matrix || matrix[i][j] === null) return ["–", "–"];
+  return [shown(matrix[i][j]), String(1 + matrix.flat().filter((value) => value !== null && value < matrix[i][j]).length)];
 }
 
 function attentionTable(run, i, j) {

@@ -5,8 +5,24 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 // two significant digits, never in powers of ten
 function shown(value) {
   if (value === null || value === undefined) return "–";
-  if (value !== 0 && Math.abs(value) < 0.0001) return "≈0";
-  return Number(value.toPrecision(2)).toString();
+  const short = Number(value.toPrecision(2)), size = Math.abs(short);
+  if (size === 0 || size >= 0.000001) return short.toString();
+  return short.toFixed(Math.min(20, 1 - Math.floor(Math.log10(size))));
+}
+
+// the power of ten by which small scores are multiplied, so that they fit the map's cells
+function powerOf(matrix) {
+  const most = Math.max(0, ...matrix.flat().filter((value) => value !== null).map(Math.abs));
+  return most === 0 || most >= 0.1 ? 0 : Math.ceil(-Math.log10(most));
+}
+
+// what fits a cell: of scores far below the largest only that they are
+function fitting(value) {
+  return value !== null && value !== 0 && Math.abs(value) < 0.01 ? `${value < 0 ? "−" : ""}<0.01` : shown(value);
+}
+
+function powerText(power) {
+  return power ? ` · 10⁻${[...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}` : "";
 }
 
 function percent(thousandths) {
@@ -16,16 +32,6 @@ function percent(thousandths) {
 function signed(value) {
   if (value === null || value === undefined) return "–";
   return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(2);
-}
-
-// Scores of some methods are tiny. All seeds, or all languages, of a run are shown in one unit, which the words name.
-const UNITS = [["", 1], [", in thousandths", 1e3], [", in millionths", 1e6], [", in billionths", 1e9]];
-
-function unitOf(owners) {
-  const most = Math.max(0, ...owners.flatMap((own) => own.scores.flat()).map(Math.abs));
-  const step = most === 0 || most >= 0.01 ? 0 : Math.ceil(-Math.log10(most) / 3);
-  const [name, times] = UNITS[Math.min(step, UNITS.length - 1)];
-  return { name, text: (value) => shown(value === null ? null : value * times) };
 }
 
 const PLACE_NAMES = { previous: "the word before", next: "the word after", same: "the word itself", separators: "special tokens" };
@@ -39,9 +45,8 @@ function languageOf(run, state) {
   return run.languages.find((own) => own.name === state.language) || run.languages[0];
 }
 
-// A measure: key, label, whether it is of a seed or of a language, matrix(run, state), words(run, state), text(value), diverging.
+// A measure: key, label, whether it is of a seed or of a language, matrix(state), words(state), text(value), unit, diverging, scaled.
 function measuresOf(run) {
-  const seedUnit = unitOf(run.seeds), languageUnit = unitOf(run.languages);
   const found = [
     {
       key: "place", label: "place in the ranking", of: "seed", text: (value) => (value === null ? "–" : String(value)),
@@ -49,18 +54,24 @@ function measuresOf(run) {
       words: (state) => `Place in the ranking of seed ${seedOf(run, state).seed}: 1 has the lowest score and goes first.`,
     },
     {
-      key: "score", label: "score in the ranking", of: "seed", text: seedUnit.text,
+      key: "score", label: "score in the ranking", of: "seed", text: shown, scaled: true,
       matrix: (state) => seedOf(run, state).scores,
-      words: (state) => `Score (${run.ranked_by})${seedUnit.name} on the source’s dev text, seed ${seedOf(run, state).seed}.`,
+      words: (state) => `Score (${run.method}) on the source’s dev text, seed ${seedOf(run, state).seed}.`,
     },
   ];
   if (!run.languages.length) return found;
+  for (const method of run.methods) {
+    found.push({
+      key: method === run.methods[0] ? "language-score" : `language-score:${method}`, of: "language", text: shown, scaled: true,
+      label: `score in a language${run.methods.length > 1 ? `, ${method}` : ""}`,
+      matrix: (state) => languageOf(run, state).scores[method] || null,
+      words: (state) => {
+        const own = languageOf(run, state);
+        return own.scores[method] ? `Score (${method}) on ${sampleOf(run, own)}.` : `Not measured by ${method} on ${own.name}.`;
+      },
+    });
+  }
   found.push(
-    {
-      key: "language-score", label: "score in a language", of: "language", text: languageUnit.text,
-      matrix: (state) => languageOf(run, state).scores,
-      words: (state) => `Score (${run.method})${languageUnit.name} on ${sampleOf(run, languageOf(run, state))}.`,
-    },
     {
       key: "effect", label: "effect of switching it off", of: "language", text: shown, diverging: true,
       matrix: (state) => languageOf(run, state).difference,

@@ -37,7 +37,7 @@ function openRun(index) {
   const [layers, heads] = run.shape, [i, j] = (state.head || "0.0").split(".").map(Number);
   if (!state.head || i >= layers || j >= heads) state.head = firstHead(run);
   const notes = run.left_out.map((own) => `Not profiled: ${own.name} (${own.why}).`);
-  if (run.slimmed.length) notes.push(`Left out to keep this page of several runs small: ${run.slimmed.join(", ")}; the run’s own page has them.`);
+  if (run.slimmed.length) notes.push(`Left out to keep this page small: ${run.slimmed.join("; ")}. The run’s heads.json has all.`);
   document.getElementById("left-out").textContent = notes.join(" ");
   showChoices();
   drawMap(run, state, choose);
@@ -64,7 +64,15 @@ function start() {
   }
   choices.hidden = false;
   openRun(0);
-  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => { details.open = true; }));
+  window.addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((details) => {
+    details.open = true;
+    details.dataset.printed = "";
+  }));
+  window.addEventListener("afterprint", () => document.querySelectorAll("details[data-printed]").forEach((details) => {
+    details.open = false;
+    delete details.dataset.printed;
+  }));
+  document.querySelectorAll("main .scroll table, #headline table").forEach(sortable);
 }
 
 start();

@@ -1,0 +1,130 @@
+"""Renews what the guides in `docs/guides` copy from the code: the tables of options, and the printed output of their commands.
+
+    python scripts/guides.py            # tables of options
+    python scripts/guides.py --outputs  # runs every ```sh and ```python block of all guides in order, in one new folder, and
+                                        # writes what each ```sh block printed into the ```text block below it
+
+A block of output is cut to what fits a page: a line of three dots stands for what was left out.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+from polyhead.cli.main import COMMANDS, resolve
+from polyhead.cli.request_form import as_function
+
+GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guides"
+# In the order in which a reader would follow them: later guides use what earlier ones leave.
+ORDER = ("fit", "rank", "prune", "evaluate", "predict", "compare", "curve", "run", "report", "doctor", "methods", "data")
+_OPTIONS = re.compile(r"<!-- options: (?P<name>[a-z ]+) -->\n.*?<!-- end of options -->", re.DOTALL)
+_BLOCK = re.compile(r"```(?P<kind>sh|python)\n(?P<code>.*?)```(?P<shown>\n\n```text\n.*?```)?", re.DOTALL)
+_MOST_LINES = 26
+
+
+def options_table(name: str) -> str:
+    """The options of a command as Markdown, in the order of its help."""
+    rows = []
+    for parameter in _click_command(name).params:
+        if parameter.name == "help":
+            continue
+        is_argument = not parameter.opts[0].startswith("-")
+        name_, value = (parameter.metavar, "") if is_argument else (parameter.opts[0], parameter.metavar or "")
+        default = "required" if parameter.required else _default(parameter)
+        rows.append(f"| `{name_}` | {f'`{value}`' if value else ''} | {default} | {_escaped(parameter.help or '')} |")
+    return "\n".join(["| option | value | default | what it does |", "|:--|:--|:--|:--|", *rows])
+
+
+def _click_command(name: str) -> Any:
+    app = typer.Typer(add_completion=False)
+    app.command(name)(as_function(resolve(COMMANDS[name].request)))
+    return get_command(app)
+
+
+def _default(parameter: Any) -> str:
+    value = parameter.default
+    return "" if value is None or value is False or value in ((), []) or callable(value) else f"`{value}`"
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def with_options(text: str) -> str:
+    """The guide with its tables of options as the code has them."""
+
+    def table(found: re.Match[str]) -> str:
+        return f"<!-- options: {found['name']} -->\n{options_table(found['name'])}\n<!-- end of options -->"
+
+    return _OPTIONS.sub(table, text)
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Kind and code of every block that is meant to be run."""
+    for found in _BLOCK.finditer(text):
+        yield found["kind"], found["code"]
+
+
+def run_block(kind: str, code: str, folder: Path) -> str:
+    """What the block prints to stdout, run in the folder.
+
+    Raises:
+        RuntimeError: It fails.
+    """
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    command = ["sh", "-e", "-c", code] if kind == "sh" else [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{code}\nexit {done.returncode}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def with_outputs(text: str, run: Callable[[str, str], str]) -> str:
+    """The guide with the output of every shell block that shows one."""
+
+    def renewed(found: re.Match[str]) -> str:
+        printed = run(found["kind"], found["code"])
+        shown = f"\n\n```text\n{_cut(printed)}\n```" if found["shown"] else ""
+        return f"```{found['kind']}\n{found['code']}```{shown}"
+
+    return _BLOCK.sub(renewed, text)
+
+
+def _cut(printed: str) -> str:
+    lines = [line.rstrip() if len(line) <= 150 else f"{line[:147]}..." for line in printed.rstrip().splitlines()]
+    if len(lines) <= _MOST_LINES:
+        return "\n".join(lines)
+    return "\n".join([*lines[: _MOST_LINES - 6], "...", *lines[-5:]])
+
+
+def main() -> None:
+    """Renews the guides that are asked for, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("guides", nargs="*", default=list(ORDER), metavar="GUIDE", help="some of the guides alone")
+    parser.add_argument("--outputs", action="store_true", help="also run every block (minutes)")
+    parser.add_argument("--folder", type=Path, help="run the blocks here, and leave what they write")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = wanted.folder or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        for guide in wanted.guides:
+            path = GUIDES / f"{guide}.md"
+            text = with_options(path.read_text(encoding="utf-8"))
+            if wanted.outputs:
+                print(guide, flush=True)
+                text = with_outputs(text, lambda kind, code: run_block(kind, code, folder))
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The page as text: complete in itself, small, markup in names kept harmless; a run is never lost to it."""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report import page_case, profile_case
+from report.page_case import write_run
+
+from polyhead.errors import SettingError
+from polyhead.report import html_page as module
+from polyhead.report.finished_run import finished_run, finished_runs
+from polyhead.report.html_page import as_html, html_page, write_html_page
+
+pytest.importorskip("altair", reason="needs the extra report")
+pytest.importorskip("vl_convert", reason="needs the extra report")
+pytest.importorskip("jinja2", reason="needs the extra report")
+
+XLM_R_LARGE = (24, 16)
+
+
+def facts(page: str) -> list[dict[str, Any]]:
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
+    found: list[dict[str, Any]] = json.loads(data)["runs"]
+    return found
+
+
+def test_sections_stand_in_order_the_map_before_the_tables(tmp_path: Path) -> None:
+    page = html_page([finished_run(write_run(tmp_path))])
+    assert re.findall(r'<section id="(\w+)">', page) == ["gains", "heads", "agreement", "curves", "trials", "scores", "sources"]
+    assert page.index('id="headline"') < page.index('id="gains"')
+
+
+def test_no_text_of_a_run_ends_a_script_or_becomes_markup(tmp_path: Path) -> None:
+    run = finished_run(write_run(tmp_path))
+    assert run.heads is not None
+    evil = '</script><script>alert("x")</script><!--\u2028'
+    run.heads["languages"][0]["examples"][0]["words"][0] = evil
+    run.heads["languages"][0]["name"] = evil
+    run.heads["left_out"][0]["why"] = evil
+    run.record["settings"]["sources"] = [evil]
+    run.record["environment"]["host"] = evil
+    page = html_page([run])
+    assert page.count("</script>") == 2
+    assert '<script>alert("x")' not in page
+    assert facts(page)[0]["languages"][0]["examples"][0]["words"][0] == evil
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in ten languages."""
+    more = {f"q{letter}": profile_case.SENTENCES["de"] for letter in "abcde"}
+    monkeypatch.setattr(profile_case, "SENTENCES", profile_case.SENTENCES | more)
+    monkeypatch.setattr(page_case, "TARGETS", (*page_case.TARGETS, *((f"ud/{code}_x", code) for code in more)))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("large")
+def test_pages_stay_small_and_say_what_they_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = html_page([finished_run(write_run(tmp_path / "one", shape=XLM_R_LARGE))])
+    assert len(one.encode("utf-8")) < 1_500_000
+    monkeypatch.setattr(module, "_LARGEST_OF_ONE", 500_000)
+    small = html_page([finished_run(tmp_path / "one")])
+    assert len(small.encode("utf-8")) < 520_000
+    assert facts(small)[0]["slimmed"][0] == "second example sentences"
+    assert facts(one)[0]["slimmed"] == []
+    for own in facts(small)[0]["languages"]:
+        assert len(own["difference"]) == 24, "what the map shows is never left out"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("large")
+def test_the_room_is_shared_among_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LARGEST", 1_500_000)
+    page = html_page(finished_runs([write_run(tmp_path / name, shape=XLM_R_LARGE) for name in "abc"]))
+    assert len(page.encode("utf-8")) < 1_540_000
+    assert all(run["slimmed"] for run in facts(page))
+
+
+def test_a_table_scrolls_in_its_own_box_and_says_how_wide_it_is() -> None:
+    html = as_html("| a | b | c |\n|--|--|--|\n| <b>x</b> | 1 | ![i](http://x/y.png) |")
+    assert html.startswith('<div class="scroll" tabindex="0"><table style="--columns: 3">')
+    assert "<b>" not in html
+    assert "<img" not in html
+
+
+def damaged(folder: Path) -> None:
+    (folder / "heads.json").write_text("{", encoding="utf-8")
+
+
+def undrawable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(chart: object) -> str:
+        raise SettingError("a chart cannot be drawn")
+
+    monkeypatch.setattr(module, "svg_text", refuse)
+
+
+def unwritable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_text_atomic", refuse)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder, patch: damaged(folder), "heads.json:1: not JSON"),
+        (undrawable, "cannot be drawn"),
+        (unwritable, "No space left"),
+        (lambda folder, patch: patch.setattr(module, "drawing_library", lambda: None), "pip install"),
+    ],
+)
+def test_a_page_that_cannot_be_made_is_logged_and_spoils_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, spoil: Any, said: str
+) -> None:
+    folder = write_run(tmp_path / "one")
+    spoil(folder, monkeypatch)
+    with caplog.at_level(logging.WARNING, logger="polyhead"):
+        assert write_html_page(folder) is None
+    assert said in caplog.text
+    assert not (folder / "report.html").exists()
+
+
+def test_the_page_goes_beside_the_run(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "one")
+    assert write_html_page(folder) == folder / "report.html"
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -1,0 +1,62 @@
+"""The page as Markdown: the tables of the HTML page, the heads that went first, what was not measured."""
+
+from pathlib import Path
+
+from report.page_case import write_many, write_run
+
+from polyhead.report.finished_run import finished_run, finished_runs
+from polyhead.report.markdown_page import head_table, markdown_page
+
+CURVE = {
+    "data": {"name": "ud/en_ewt", "split": "dev", "sentences": 512},
+    "orders": [{"group": "gradient, lowest first", "scores": [90.0, 89.0, 70.0]}],
+}
+
+
+def test_the_lowest_heads_stand_in_order_with_effects_and_intervals(tmp_path: Path) -> None:
+    run = finished_run(write_run(tmp_path))
+    lines = head_table(run).splitlines()
+    assert lines[0].startswith("| place | head |  | ud/en_ewt | ud/de_gsd |")
+    assert [line.split(" | ")[1] for line in lines[2:]] == run.first["ranking"][:12]
+    assert [line.split(" | ")[2] for line in lines[2:]] == ["pruned"] * 4 + [""] * 8
+    assert run.heads is not None
+    layer, head = map(int, run.first["ranking"][0].split("."))
+    effects = run.heads["languages"][0]["effects"]
+    value, low, high = (effects[key][layer][head] for key in ("difference", "low", "high"))
+    assert f"| {value:+z.2f} ({low:+z.2f} to {high:+z.2f}) |" in lines[2]
+
+
+def test_a_head_without_an_effect_or_interval_is_a_dash(tmp_path: Path) -> None:
+    run = finished_run(write_run(tmp_path))
+    layer, head = map(int, run.first["ranking"][0].split("."))
+    assert run.heads is not None
+    run.heads["languages"][0]["effects"]["low"][layer][head] = None
+    assert head_table(run).splitlines()[2].split(" | ")[3] == "–"
+
+
+def test_several_runs_share_tables_and_have_their_own(tmp_path: Path) -> None:
+    text = markdown_page(finished_runs(write_many(tmp_path, 2)))
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings[:3] == ["# 2 runs side by side", "## Gains side by side", "## How far rankings agree between runs"]
+    assert [line for line in headings if line.startswith("# run-")] == [
+        "# run-0: pos: ud/en_ewt to 5 target(s)",
+        "# run-1: pos: ud/en_ewt to 5 target(s)",
+    ]
+    assert headings.count("## Provenance") == 2
+
+
+def test_a_curve_has_its_areas_or_else_its_ends(tmp_path: Path) -> None:
+    runs = [finished_run(write_run(tmp_path))]
+    assert "Pruning curve" not in markdown_page(runs)
+    text = markdown_page(runs, curves=[CURVE])
+    assert "## Pruning curve: ud/en_ewt, dev\n\n| heads that go | k = 0 | k = 2 |" in text
+    assert "| gradient, lowest first | 90.00 | 70.00 |" in text
+
+
+def test_what_was_not_measured_and_how_methods_differ_is_said(tmp_path: Path) -> None:
+    bare = finished_run(write_run(tmp_path / "bare", profile=False))
+    assert "What single heads do in each language was not measured." in markdown_page([bare])
+    run = finished_run(write_run(tmp_path / "one"))
+    assert "differ by method" not in markdown_page([run])
+    run.first["ranking_cost"]["method"] = "shapley"
+    assert "Seeds are scored by shapley, languages by gradient" in markdown_page([run])

@@ -1,0 +1,48 @@
+"""Several runs in one table: each in the unit of its own figure, gains by target side by side."""
+
+from pathlib import Path
+
+from report.page_case import write_many, write_run
+
+from polyhead.report.finished_run import finished_run, finished_runs
+from polyhead.report.reading import gains
+from polyhead.report.runs_table import gains_table, runs_table
+
+
+def rows(table: str) -> list[list[str]]:
+    return [[field.strip() for field in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def test_a_run_has_a_row_with_its_gain_and_interval(tmp_path: Path) -> None:
+    runs = finished_runs(write_many(tmp_path, 2))
+    found = rows(runs_table(runs))
+    assert [row[0] for row in found] == ["run-0", "run-1"]
+    for row, run in zip(found, runs, strict=True):
+        own = gains(run.record)
+        assert row[3:8] == ["5", "2", "4", "48", "accuracy"]
+        assert float(row[10]) == round(sum(gain.gain for gain in own) / len(own), 2)
+        (mean,) = [
+            stat["interval"] for stat in run.record["statistics"] if stat["arm"] == "ranked" and stat["language"] == "mean"
+        ]
+        assert row[11] == f"{mean[0]:+.2f} to {mean[1]:+.2f}"
+
+
+def test_gains_stand_side_by_side_and_a_target_that_a_run_lacks_is_a_dash(tmp_path: Path) -> None:
+    runs = finished_runs(write_many(tmp_path, 2))
+    for cell in runs[1].record["cells"]:
+        cell["targets"] = [target for target in cell["targets"] if target["language"] != "ar"]
+    found = {row[0]: row[1:] for row in rows(gains_table(runs))}
+    first = {row.name: row.gain for row in gains(runs[0].record)}
+    assert found["ud/de_gsd"][0].startswith(f"{first['ud/de_gsd']:+.2f} (")
+    assert found["ud/ar_padt"][0] != "–" == found["ud/ar_padt"][1]
+    assert list(found)[-1] == "mean"
+    assert "x: test.conllu" in found, "a file is called as in every other table"
+
+
+def test_no_interval_is_given_to_a_target_of_which_nothing_was_pruned(tmp_path: Path) -> None:
+    run = finished_run(write_run(tmp_path))
+    for cell in run.record["cells"]:
+        for target in cell["targets"]:
+            target["k"] = 0
+    (german,) = [row for row in rows(gains_table([run])) if row[0] == "ud/de_gsd"]
+    assert "(" not in german[1]
