@@ -77,6 +77,7 @@ _RUNS: dict[str, Callable[[Path], list[Path]]] = {
     "bare": lambda folder: [write_run(folder / "bare", profile=False)],
     "empty": _empty,
     "gone": lambda folder: [write_run(folder / "gone", gone=((2, 4), (0, 0)))],
+    "magnitude": lambda folder: [write_run(folder / "magnitude", method="magnitude")],
     "fisher": lambda folder: [write_run(folder / "fisher", method="fisher")],
     "mixed": _mixed,
     "methods": lambda folder: [give_two_methods(write_run(folder / "methods"))],

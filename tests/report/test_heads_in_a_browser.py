@@ -105,6 +105,16 @@ def test_small_scores_are_not_all_called_zero(browser: Any, page_of: PageOf) -> 
         shown.assert_quiet()
 
 
+def test_large_scores_are_whole_numbers(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("magnitude")) as shown:
+        for measure in ("score", "language-score"):
+            shown.page.select_option("#measure", measure)
+            assert all(re.fullmatch(r"\d{3,5}", text) for text in shown.heads("textContent"))
+            assert not NOT_A_NUMBER.search(shown.page.inner_text("#legend"))
+        assert not NOT_A_NUMBER.search(shown.page.inner_text("#head-panel"))
+        shown.assert_quiet()
+
+
 def test_effects_are_coloured_from_zero(browser: Any, page_of: PageOf) -> None:
     with opened(browser, page_of("one")) as shown:
         shown.page.select_option("#measure", "effect")
