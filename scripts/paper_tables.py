@@ -81,7 +81,9 @@ def rank_correlation(rows: Sequence[Row]) -> str:
             own = [(float(r["spearman_rho"]), f"{r['language_a']}-{r['language_b']}") for r in rows]
             own = [pair for pair, r in zip(own, rows, strict=True) if (r["task"], r["model"]) == (task, model)]
             (low, least), (high, most) = min(own), max(own)
-            body.append([task, name, len(own), f"{fmean(rho for rho, _ in own):.2f}", f"{low:.2f} ({least})", f"{high:.2f} ({most})"])
+            body.append(
+                [task, name, len(own), f"{fmean(rho for rho, _ in own):.2f}", f"{low:.2f} ({least})", f"{high:.2f} ({most})"]
+            )
     return markdown(["task", "model", "pairs", "mean ρ", "lowest", "highest"], body)
 
 
