@@ -1,7 +1,7 @@
 """A page in headless Chromium, with everything it complained of and asked a network for."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _PATIENCE = 90_000.0  # milliseconds: other tests share the processor
+PageOf = Callable[[str], Path]  # the page of a name, as the fixture page_of gives it
 _AT_HOME = ("file:", "data:", "blob:", "about:")
 
 

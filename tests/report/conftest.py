@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.browser import CHROMIUM
+from report.browser import CHROMIUM, PageOf
 from report.page_case import give_two_methods, write_many, write_run
 
 from polyhead.cli.main import main
-
-PageOf = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +77,7 @@ _RUNS: dict[str, Callable[[Path], list[Path]]] = {
     "bare": lambda folder: [write_run(folder / "bare", profile=False)],
     "empty": _empty,
     "gone": lambda folder: [write_run(folder / "gone", gone=((2, 4), (0, 0)))],
+    "magnitude": lambda folder: [write_run(folder / "magnitude", method="magnitude")],
     "fisher": lambda folder: [write_run(folder / "fisher", method="fisher")],
     "mixed": _mixed,
     "methods": lambda folder: [give_two_methods(write_run(folder / "methods"))],

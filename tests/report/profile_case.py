@@ -35,8 +35,10 @@ class Encoder:
     gone: tuple[tuple[int, int], ...] = ()
 
     def scores(self) -> NDArray[np.float64]:
-        """Of the size that a fine-tuned encoder's have: squares are smaller by two orders."""
+        """Of the size that a fine-tuned encoder's have: squares are smaller by two orders, norms of weights larger by five."""
         found: NDArray[np.float64] = np.exp(self.random.normal(-4.5, 0.8, self.shape))
+        if self.method == "magnitude":
+            return found * 1e5
         return found**2 / 10 if self.method == "fisher" else found
 
     def matrix(self, values: NDArray[np.float64]) -> list[list[float | None]]:

@@ -4,8 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from report.browser import opened
-from report.conftest import PageOf
+from report.browser import PageOf, opened
 
 pytestmark = pytest.mark.slow
 

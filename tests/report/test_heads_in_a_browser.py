@@ -4,8 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from report.browser import opened
-from report.conftest import PageOf
+from report.browser import PageOf, opened
 
 pytestmark = pytest.mark.slow
 
@@ -103,6 +102,16 @@ def test_small_scores_are_not_all_called_zero(browser: Any, page_of: PageOf) -> 
             assert max(map(len, texts)) < 8
         rows = shown.page.locator("#head-panel table").first.locator("tbody tr td:nth-child(2)").all_inner_texts()
         assert "0" not in rows
+        shown.assert_quiet()
+
+
+def test_large_scores_are_whole_numbers(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("magnitude")) as shown:
+        for measure in ("score", "language-score"):
+            shown.page.select_option("#measure", measure)
+            assert all(re.fullmatch(r"\d{3,5}", text) for text in shown.heads("textContent"))
+            assert not NOT_A_NUMBER.search(shown.page.inner_text("#legend"))
+        assert not NOT_A_NUMBER.search(shown.page.inner_text("#head-panel"))
         shown.assert_quiet()
 
 

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.browser import opened
-from report.conftest import PageOf
+from report.browser import PageOf, opened
 from report.page_case import ODD
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from report.browser import opened
-from report.conftest import PageOf
+from report.browser import PageOf, opened
 from report.profile_case import SENTENCES
 
 pytestmark = pytest.mark.slow
