@@ -1,0 +1,189 @@
+"""What pages say in passing against the code: options, commands, files, names; and the examples of how to extend polyhead."""
+
+import ast
+import importlib
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conformance.scoring_case import DEAD, model_with_dead_head, tiny_encoded
+from conformance.tiny import MASKS, PAD, tiny_model
+
+import polyhead
+from polyhead.architectures import ARCHITECTURES
+from polyhead.batching import scoring_batches
+from polyhead.cli.main import COMMANDS
+from polyhead.importance.method_row import Options
+from polyhead.pruning import prune
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from guides import blocks, options_table, run_block  # noqa: E402
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob("*.md"))]
+EXAMPLES = [DOCS / "reproduce.md", *sorted((DOCS / "extend").glob("*.md"))]
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def inline(text: str) -> list[str]:
+    """What stands between backquotes outside of blocks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def blocks_of(kind: str, text: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+OPTIONS = {name: {"--help", *re.findall(r"^\| `(--[a-z-]+)`", options_table(name), flags=re.MULTILINE)} for name in COMMANDS}
+
+
+def unknown_options(text: str) -> list[str]:
+    """Options between backquotes that no command has."""
+    named = [option for code in inline(text) for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)]
+    return [option for option in named if not any(option in own for own in OPTIONS.values())]
+
+
+def wrong_commands(text: str) -> Iterator[str]:
+    """Commands between backquotes, and in blocks that show and do not run them, which do not exist or lack an option."""
+    lines = [*inline(text), *"".join(blocks_of("text", text)).replace("\\\n", " ").splitlines()]
+    for line in lines:
+        if not re.match(r"(?:\S*/)?polyhead [a-z]", line):
+            continue
+        words = shlex.split(line)[1:]
+        name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+        is_group = any(known.startswith(f"{name} ") for known in COMMANDS)
+        has_all = name in COMMANDS and {word for word in words if word.startswith("--")} <= OPTIONS[name]
+        if not is_group and not has_all:
+            yield line
+
+
+def missing_imports(text: str) -> Iterator[str]:
+    """What Python on the page imports and is not there; Python that cannot be read raises SyntaxError."""
+    for code in blocks_of("python", text):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names if not there(alias.name))
+            elif isinstance(node, ast.ImportFrom):
+                yield from (f"{node.module}.{a.name}" for a in node.names if not there(f"{node.module}.{a.name}"))
+
+
+def missing_names(text: str) -> list[str]:
+    """Dotted names of polyhead, in the reference and between backquotes, that are not there."""
+    named = [*re.findall(r"^::: (\S+)", text, flags=re.MULTILINE), *inline(text)]
+    return [name for name in named if re.fullmatch(r"polyhead(\.\w+)+", name) and not there(name)]
+
+
+def missing_files(text: str) -> list[str]:
+    """Files of the repository named on the page that are not there; those of the package also without `src/polyhead`."""
+    named = [name for code in inline(text) for name in re.findall(r"[\w/.-]+/[\w.-]+\.(?:py|toml|sh|json)\b", code)]
+    known = ("src", "tests", "benchmarks", "recipes", "scripts", "importance", "data")
+    homes = (ROOT, ROOT / "src" / "polyhead")
+    return [name for name in named if name.split("/")[0] in known and not any((home / name).exists() for home in homes)]
+
+
+FINDERS = (unknown_options, wrong_commands, missing_imports, missing_names, missing_files)
+BAD = """
+`--no-such-option`, `polyhead prune M --n-lowest 3`, `polyhead nothing`, `polyhead.heads.Nothing`, `tests/no_such_file.py`
+
+```python
+from polyhead.heads import Nothing
+```
+
+::: polyhead.nowhere
+
+```text
+polyhead rank M --targets x
+```
+"""
+FOUND = {
+    "unknown_options": ["--no-such-option"],
+    "wrong_commands": ["polyhead prune M --n-lowest 3", "polyhead nothing", "polyhead rank M --targets x"],
+    "missing_imports": ["polyhead.heads.Nothing"],
+    "missing_names": ["polyhead.nowhere", "polyhead.heads.Nothing"],
+    "missing_files": ["tests/no_such_file.py"],
+}
+
+
+@pytest.mark.parametrize("find", FINDERS, ids=lambda find: find.__name__)
+def test_what_is_wrong_on_a_page_is_found(find: Callable[[str], Iterable[str]]) -> None:
+    assert list(find(BAD)) == FOUND[find.__name__]
+
+
+@pytest.mark.parametrize("find", FINDERS, ids=lambda find: find.__name__)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_nothing_on_a_page_is_wrong(path: Path, find: Callable[[str], Iterable[str]]) -> None:
+    assert not list(find(text_of(path)))
+
+
+def there(name: str) -> bool:
+    """Whether some first part of a dotted name is a module and the rest are its attributes."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[end:]:
+            found = getattr(found, part, None)
+        return found is not None
+    return False
+
+
+def test_the_reference_has_every_public_name() -> None:
+    shown = re.findall(r"^::: \S+\.(\w+)$", text_of(DOCS / "api.md"), flags=re.MULTILINE)
+    assert set(polyhead.__all__) <= set(shown)
+    assert len(shown) == len(set(shown))
+
+
+def test_the_encoders_that_work_are_those_of_the_table() -> None:
+    names = {"BERT": "bert", "RoBERTa": "roberta", "XLM-R": "xlm-roberta", "DistilBERT": "distilbert", "ELECTRA": "electra"}
+    said = text_of(DOCS / "faq.md").partition("## Which encoders work?")[2].partition("\n## ")[0].partition(":")[0]
+    assert {names[name] for name in re.findall(r"[A-Z][\w-]*[A-Z]\w*", said)} == set(ARCHITECTURES)
+
+
+def test_guides_start_short() -> None:
+    for path in (DOCS / "guides").glob("*.md"):
+        for code in blocks_of("python", text_of(path)):
+            assert len([line for line in code.splitlines() if line.strip()]) <= 15, path.name
+    first = re.findall(r"```bash\n(.*?)```", text_of(DOCS / "index.md"), flags=re.DOTALL)[0]
+    assert len(first.splitlines()) <= 10
+
+
+def test_the_example_of_a_method_keeps_its_promises() -> None:
+    scope: dict[str, object] = {}
+    exec(blocks_of("python", text_of(DOCS / "extend" / "method.md"))[0], scope)
+    score = scope["output_size"]
+    batches = scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
+    one_by_one = scoring_batches(tiny_encoded(), pad_id=PAD, budget=1)
+    for family in ARCHITECTURES:
+        model = model_with_dead_head(family)
+        found = score(model, batches, Options(precision="fp32")).values  # type: ignore[operator]
+        assert found[DEAD.layer, DEAD.head] == 0
+        assert np.count_nonzero(found) == 11
+        again = score(model, one_by_one, Options(precision="fp32")).values  # type: ignore[operator]
+        np.testing.assert_allclose(again, found, rtol=1e-5)
+        gone = score(prune(tiny_model(family), MASKS["zero-head-layer"]), batches, Options()).values  # type: ignore[operator]
+        assert np.array_equal(np.isnan(gone), ~MASKS["zero-head-layer"].keep)
+        assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run(path: Path, tmp_path: Path) -> None:
+    """Shell blocks in their order, then all Python blocks as one program: what one defines the next uses."""
+    parts = list(blocks(text_of(path)))
+    for kind, code in parts:
+        if kind == "sh":
+            run_block(kind, code, tmp_path)
+    program = "\n".join(code for kind, code in parts if kind == "python")
+    printed = run_block("python", program, tmp_path)
+    assert printed or not program
