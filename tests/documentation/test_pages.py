@@ -18,6 +18,7 @@ from polyhead.architectures import ARCHITECTURES
 from polyhead.batching import scoring_batches
 from polyhead.cli.main import COMMANDS
 from polyhead.importance.method_row import Options
+from polyhead.importance.methods import METHODS
 from polyhead.pruning import prune
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,6 +149,11 @@ def test_the_encoders_that_work_are_those_of_the_table() -> None:
     names = {"BERT": "bert", "RoBERTa": "roberta", "XLM-R": "xlm-roberta", "DistilBERT": "distilbert", "ELECTRA": "electra"}
     said = text_of(DOCS / "faq.md").partition("## Which encoders work?")[2].partition("\n## ")[0].partition(":")[0]
     assert {names[name] for name in re.findall(r"[A-Z][\w-]*[A-Z]\w*", said)} == set(ARCHITECTURES)
+
+
+def test_the_methods_that_depend_on_batches_are_named() -> None:
+    said = text_of(DOCS / "faq.md").partition("attention kernel?")[2].partition("\n## ")[0]
+    assert re.findall(r"`([a-z0-9-]+)`", said) == [row.name for row in METHODS.values() if not row.batch_invariant]
 
 
 def test_guides_start_short() -> None:
