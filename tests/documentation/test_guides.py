@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -63,17 +62,3 @@ def test_all_blocks_run_in_their_order(tmp_path: Path) -> None:
     for name in ORDER:
         for kind, code in blocks((GUIDES / f"{name}.md").read_text(encoding="utf-8")):
             run_block(kind, code, tmp_path)
-
-
-@pytest.mark.slow
-def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs", reason="needs the extra docs")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    pages = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html"))
-    assert not re.search(r'<(?:script|link|img)[^>]+(?:src|href)="(?:https?:)?//', pages), "the site asks a network"

@@ -1,0 +1,70 @@
+"""The site as it is built: no warning, nothing asked of a network, examples in it, and a search that works from disk."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("mkdocs", reason="needs the extra docs")
+    folder = tmp_path_factory.mktemp("built") / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture
+def page(site: Path) -> Iterator[Any]:
+    """A page of a browser, with what it asked for in `page.asked` and its errors in `page.errors`."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
+    if CHROMIUM is None:
+        pytest.skip("needs the package chromium (sh scripts/browser.sh)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_page()
+        opened.asked, opened.errors = [], []
+        opened.on("request", lambda request: opened.asked.append(request.url))
+        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+        yield opened
+        browser.close()
+
+
+def test_no_page_names_anything_on_a_network_to_be_loaded(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(?:https?:)?//', text), path
+
+
+def test_the_examples_are_part_of_the_site(site: Path) -> None:
+    listed = re.findall(r'href="([\w/-]+/report\.html)"', (site / "examples" / "index.html").read_text(encoding="utf-8"))
+    assert set(listed) == {path.relative_to(ROOT / "examples").as_posix() for path in (ROOT / "examples").glob("*/report.html")}
+    assert all((site / "examples" / name).is_file() for name in listed)
+
+
+def test_every_module_of_the_reference_is_described(site: Path) -> None:
+    text = (site / "api.html").read_text(encoding="utf-8")
+    assert text.count('class="doc doc-object') >= 40
+    assert "&gt;&gt;&gt;" in text or ">>>" in text, "examples of docstrings are shown"
+
+
+def test_search_works_from_disk_and_nothing_is_asked_of_a_network(site: Path, page: Any) -> None:
+    page.goto((site / "index.html").as_uri())
+    page.fill("input[data-md-component=search-query]", "densify")
+    page.wait_for_selector(".md-search-result__item", timeout=20_000)
+    found = page.eval_on_selector_all(".md-search-result__link", "all => all.map(a => a.getAttribute('href'))")
+    assert any("prune" in link or "faq" in link or "api" in link for link in found), found
+    assert page.errors == []
+    assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
