@@ -49,7 +49,8 @@ OPTIONS = {name: {"--help", *re.findall(r"^\| `(--[a-z-]+)`", options_table(name
 
 def unknown_options(text: str) -> list[str]:
     """Options between backquotes that no command has."""
-    named = [option for code in inline(text) for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)]
+    ours = [code for code in inline(text) if ".py" not in code]  # else the options of a script
+    named = [option for code in ours for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)]
     return [option for option in named if not any(option in own for own in OPTIONS.values())]
 
 

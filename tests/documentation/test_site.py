@@ -62,7 +62,7 @@ def test_every_module_of_the_reference_is_described(site: Path) -> None:
 
 def test_search_works_from_disk_and_nothing_is_asked_of_a_network(site: Path, page: Any) -> None:
     page.goto((site / "index.html").as_uri())
-    page.fill("input[data-md-component=search-query]", "densify")
+    page.locator("input[data-md-component=search-query]").press_sequentially("densify")  # keys, for the page listens to them
     page.wait_for_selector(".md-search-result__item", timeout=20_000)
     found = page.eval_on_selector_all(".md-search-result__link", "all => all.map(a => a.getAttribute('href'))")
     assert any("prune" in link or "faq" in link or "api" in link for link in found), found
