@@ -50,7 +50,9 @@ def test_says_what_each_head_does_in_each_language_with_a_dev_split(done: tuple[
         ("de", "dev", 12),
     ]
     for own in heads["languages"]:
-        assert np.shape(own["scores"]["gradient"]) == (2, 4)
+        assert list(own["scores"]) == ["gradient", "confidence", "magnitude"]
+        assert all(np.shape(scores) == (2, 4) for scores in own["scores"].values())
+        assert len({str(scores) for scores in own["scores"].values()}) == 3
         effects = own["effects"]
         assert (np.array(effects["low"]) <= np.array(effects["difference"]) + 1e-3).all()
         shares = own["attention"]["shares"]

@@ -4,11 +4,11 @@ from polyhead.cli.console import Console, met
 from polyhead.cli.taggers import note_unread_tests, set_threads
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import RunRequest, chosen_seeds
+from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
 from polyhead.report.page import claim, headline
 from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.grid import run_settings
-from polyhead.studies.head_profile import HEADS_FILE
 from polyhead.studies.run import run as run_study
 
 
@@ -47,7 +47,7 @@ def run(request: RunRequest, console: Console) -> int:
     for data in record["data"]:
         console.repairs(f"{data['name']} {data['split']}", data["repairs"] | met(data["encoding"]))
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
-    left = {"page": PAGE, "report": "report.md", "pruned model": "model", "record": "result.json", "heads": HEADS_FILE}
+    left = {"page": PAGE, "report": "report.md", "pruned model": "model", "record": RESULT, "heads": HEADS}
     paths = "\n".join(f"{what}: {request.out / name}" for what, name in left.items() if (request.out / name).exists())
     console.result(record, "\n\n".join(part for part in [*parts, paths] if part))
     return 0

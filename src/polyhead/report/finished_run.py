@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polyhead.attention_shares import DIRECTIONS
 from polyhead.errors import StoreError
 from polyhead.report.form_check import form_fault
 from polyhead.report.heads_form import HeadsForm
@@ -114,7 +115,7 @@ def _profile_fault(profile: Mapping[str, Any], shape: tuple[int, int]) -> str | 
         attention, effects = own["attention"], own["effects"]
         matrices = [*own["scores"].values(), *(effects[key] for key in ("difference", "low", "high"))]
         matrices += attention["shares"].values()
-        matrices += [kind[way]["shares"] for kind in attention["relations"].values() for way in ("to_head", "to_dependent")]
+        matrices += [kind[way]["shares"] for kind in attention["relations"].values() for way in DIRECTIONS]
         if not all(_has_shape(matrix, shape) for matrix in matrices):
             return f"a matrix of {own['name']} does not have {shape[0]} layers of {shape[1]} heads"
         if without := attention["shares"].keys() - attention["even"].keys():

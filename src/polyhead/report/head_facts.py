@@ -6,12 +6,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from polyhead.attention_shares import DIRECTIONS, PLACES
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.page import chosen_heads
 from polyhead.report.pictures import places
 from polyhead.report.reading import RANKED, short
 
-PLACES: Final = ("previous", "next", "same", "separators")
 _PER_MILLE: Final = 1000
 _FEW_RELATIONS: Final = 8
 
@@ -75,7 +75,7 @@ def _language(own: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "relation": relation,
                 "n": found["n"],
-                **{way: _share(found[way]["shares"], found[way]["even"]) for way in ("to_head", "to_dependent")},
+                **{way: _share(found[way]["shares"], found[way]["even"]) for way in DIRECTIONS},
             }
             for relation, found in sorted(attention["relations"].items(), key=lambda item: -item[1]["n"])
         ],

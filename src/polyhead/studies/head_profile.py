@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.errors import DataFormatError, PolyheadError, SettingError
 from polyhead.importance.methods import METHODS
 from polyhead.plain_values import jsonable
+from polyhead.report.finished_run import HEADS
 from polyhead.store import read_json, write_text_atomic
 from polyhead.studies.fits import Bench, Fitted, load_fitted
 from polyhead.studies.inputs import reader_of
@@ -24,15 +25,16 @@ from polyhead.studies.language_profile import language_profile
 logger = logging.getLogger(__name__)
 
 SCHEMA: Final = 1
-HEADS_FILE: Final = "heads.json"
-_MOST_PASSES = 64.0
+_MOST_PASSES: Final = 64.0
+# What a head gives to the loss, how pointed its attention is, and the size of its weights: three passes in all.
+_BESIDE: Final = ("gradient", "confidence", "magnitude")
 
 
 def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int) -> Path:
     """The path of `heads.json` in `folder`: scores, effects, attention and examples of every head in every language of the run.
 
     Looks at a seeded sample of the dev split of every source and target, never at a test split; a language that has no dev split,
-    or whose sample cannot be used, is named in the file under `left_out` with the reason. Costs a language one scoring, one
+    or whose sample cannot be used, is named in the file under `left_out` with the reason. Costs a language the scorings, one
     forward pass for attention, and 1 + H(L + 1)/2 passes for the effects. Does nothing if the file is there and of the same run.
     Stopped and called again it goes on after the last finished language.
 
@@ -45,8 +47,8 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
     Raises:
         StoreError: The folder cannot be written to, or the fine-tuned model cannot be had again.
     """
-    path = folder / HEADS_FILE
-    method = profiled_method(bench)
+    path = folder / HEADS
+    methods = profiled_methods(bench)
     what = fingerprint(
         {
             "schema": SCHEMA,
@@ -55,7 +57,7 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
             "data": [bench.inputs.data_hash, bench.inputs.test_hash],
             "seed": full.train.seed,
             "precision": bench.precision,
-            "method": method,
+            "methods": methods,
             "n_sentences": n_sentences,
         }
     )
@@ -69,7 +71,7 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
         part = parts / f"{place}.json"
         if not part.is_file():
             model = model if model is not None else load_fitted(bench, full)
-            found = _one(bench, model, reference, method, seed=full.train.seed, n_sentences=n_sentences)
+            found = _one(bench, model, reference, methods, seed=full.train.seed, n_sentences=n_sentences)
             write_text_atomic(part, _text(found))
         found = read_json(part)
         (left_out if "why" in found else languages).append(found)
@@ -78,7 +80,7 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
         "made_of": what,
         "model_hash": bench.model_hash,
         "seed": full.train.seed,
-        "method": method,
+        "method": methods[0],
         "shape": [bench.present.n_layers, bench.present.n_heads],
         "n_sentences": n_sentences,
         "languages": languages,
@@ -89,11 +91,12 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
     return path
 
 
-def profiled_method(bench: Bench) -> str:
-    """The run's own method, or `gradient` where that one would take more passes a language than the effects do."""
+def profiled_methods(bench: Bench) -> tuple[str, ...]:
+    """The run's own method, unless that takes more passes a language than is meant here, and beside it three cheap ones."""
     row, shape = METHODS[bench.settings.method], (bench.present.n_layers, bench.present.n_heads)
     costs = [None if passes.count is None else passes.count(*shape) for passes in (row.forward, row.backward)]
-    return row.name if all(cost is not None and cost <= _MOST_PASSES for cost in costs) else "gradient"
+    own = [row.name] if all(cost is not None and cost <= _MOST_PASSES for cost in costs) else []
+    return tuple(dict.fromkeys((*own, *_BESIDE)))
 
 
 def _made_of(path: Path) -> object:
@@ -119,13 +122,13 @@ def _references(bench: Bench) -> Iterator[DataReference]:
 
 
 def _one(
-    bench: Bench, model: PreTrainedModel, reference: DataReference, method: str, *, seed: int, n_sentences: int
+    bench: Bench, model: PreTrainedModel, reference: DataReference, methods: Sequence[str], *, seed: int, n_sentences: int
 ) -> dict[str, Any]:
     """The profile of one language, or its name and why there is none."""
     try:
         dev = _dev(bench, reference)
         drawn = sample(dev, n_sentences, seed=bench.settings.sample_seed)
-        return language_profile(bench, model, drawn, method, words=reference.words, seed=seed)
+        return language_profile(bench, model, drawn, methods, words=reference.words, seed=seed)
     except PolyheadError as error:
         logger.warning("heads of %s are not profiled: %s", reference.text, error)
         return {"name": reference.text, "language": bench.inputs.languages.get(reference.text, ""), "why": str(error)}

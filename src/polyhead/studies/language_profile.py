@@ -30,7 +30,7 @@ Positions = list[NDArray[np.int64] | None]
 
 
 def language_profile(
-    bench: Bench, model: PreTrainedModel, data: Dataset, method: str, *, words: Words, seed: int
+    bench: Bench, model: PreTrainedModel, data: Dataset, methods: Sequence[str], *, words: Words, seed: int
 ) -> dict[str, Any]:
     """The entry of one language in `heads.json`; matrices are `[layers][heads]`, NaN for heads that are gone.
 
@@ -38,7 +38,7 @@ def language_profile(
         bench: Of the run.
         model: Unpruned and fine-tuned, on the run's device.
         data: A sample of a dev split.
-        method: Scores the heads on it.
+        methods: Each scores the heads on it.
         words: What a word of a treebank is.
         seed: Of methods that draw random numbers.
 
@@ -56,7 +56,10 @@ def language_profile(
         unknown="ignore",
     )
     batches = scoring_batches(encoded, pad_id=inputs.pad_id)
-    scores = score_heads(method, model, batches, seed=seed, precision=bench.precision, progress=bench.progress)
+    scores = {
+        method: score_heads(method, model, batches, seed=seed, precision=bench.precision, progress=bench.progress)
+        for method in methods
+    }
     labelled = Labelled(encoded, [sentence.labels for sentence in data.sentences])
     effects = head_effects(
         model,
@@ -74,7 +77,7 @@ def language_profile(
         "split": data.split,
         "n_sentences": len(data.sentences),
         "n_words": data.n_words,
-        "scores": {method: _rounded(scores.values)},
+        "scores": {method: _rounded(found.values) for method, found in scores.items()},
         "effects": {
             "metric": effects.metric,
             "unpruned": _rounded(effects.unpruned),

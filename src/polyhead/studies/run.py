@@ -20,6 +20,7 @@ from polyhead.importance.methods import method
 from polyhead.plain_values import plain
 from polyhead.progress import Progress, Silent
 from polyhead.ranking import masks_for
+from polyhead.report.finished_run import RESULT
 from polyhead.report.html_page import write_html_page
 from polyhead.report.page import claim, write_report
 from polyhead.store import RunStore, read_json, write_json_atomic
@@ -35,7 +36,6 @@ from polyhead.studies.summary import noise_pool, summarise
 logger = logging.getLogger(__name__)
 
 SCHEMA = 1
-RESULT = "result.json"
 LEFT = (RESULT, "report.md", "scores.tsv", "model")
 
 
