@@ -1,17 +1,15 @@
 """The site as it is built: no warning, nothing asked of a network, examples in it, and a search that works from disk."""
 
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import opened
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = pytest.mark.slow
 
@@ -24,22 +22,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
-
-
-@pytest.fixture
-def page(site: Path) -> Iterator[Any]:
-    """A page of a browser, with what it asked for in `page.asked` and its errors in `page.errors`."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
-    if CHROMIUM is None:
-        pytest.skip("needs the package chromium (sh scripts/browser.sh)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.asked, opened.errors = [], []
-        opened.on("request", lambda request: opened.asked.append(request.url))
-        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
-        yield opened
-        browser.close()
 
 
 def test_no_page_names_anything_on_a_network_to_be_loaded(site: Path) -> None:
@@ -60,11 +42,11 @@ def test_every_module_of_the_reference_is_described(site: Path) -> None:
     assert "&gt;&gt;&gt;" in text or ">>>" in text, "examples of docstrings are shown"
 
 
-def test_search_works_from_disk_and_nothing_is_asked_of_a_network(site: Path, page: Any) -> None:
-    page.goto((site / "index.html").as_uri())
-    page.locator("input[data-md-component=search-query]").press_sequentially("densify")  # keys, for the page listens to them
-    page.wait_for_selector(".md-search-result__item", timeout=20_000)
-    found = page.eval_on_selector_all(".md-search-result__link", "all => all.map(a => a.getAttribute('href'))")
-    assert any("prune" in link or "faq" in link or "api" in link for link in found), found
-    assert page.errors == []
-    assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+def test_search_works_from_disk_and_nothing_is_asked_of_a_network(site: Path, browser: Any) -> None:
+    with opened(browser, site / "index.html") as found:
+        page = found.page
+        page.locator("input[data-md-component=search-query]").press_sequentially("densify")  # keys, for the page listens to them
+        page.wait_for_selector(".md-search-result__item")
+        links = page.eval_on_selector_all(".md-search-result__link", "all => all.map(a => a.getAttribute('href'))")
+        assert any("prune" in link or "faq" in link or "api" in link for link in links), links
+        found.assert_quiet()

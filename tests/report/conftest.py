@@ -1,29 +1,15 @@
-"""One browser and one set of pages for all tests of the page."""
+"""One set of pages for all tests of the page."""
 
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from report.browser import CHROMIUM, PageOf
-from report.page_case import give_two_methods, write_many, write_run
+from report.page_case import PageOf, give_two_methods, write_many, write_run
 
 from polyhead.cli.main import main
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium, headless; tests are skipped where it is not installed."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
-    if CHROMIUM is None:
-        pytest.skip("needs the package chromium (sh scripts/browser.sh)")
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Run folders on disk for tests of the page: a record of two seeds with a control, and the profile of its heads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from report.profile_case import Encoder, drawn_profile
 
 ODD = 'x=<b>&"/test.conllu'
 TARGETS = (("ud/de_gsd", "de"), ("ud/ar_padt", "ar"), ("ud/he_htb", "he"), ("ud/zh_gsdsimp", "zh-Hans"), (ODD, "nl"))
+PageOf = Callable[[str], Path]  # the page of a name, as the fixture page_of gives it
 _SEEDS = (42, 43)
 
 

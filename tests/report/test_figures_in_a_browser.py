@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from report.browser import PageOf, opened
+from chromium import opened
+from report.page_case import PageOf
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.browser import PageOf, opened
-from report.page_case import ODD
+from chromium import opened
+from report.page_case import ODD, PageOf
 
 pytestmark = pytest.mark.slow
 

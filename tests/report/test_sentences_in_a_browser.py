@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from report.browser import PageOf, opened
+from chromium import opened
+from report.page_case import PageOf
 from report.profile_case import SENTENCES
 
 pytestmark = pytest.mark.slow

@@ -1,16 +1,29 @@
-"""A page in headless Chromium, with everything it complained of and asked a network for."""
+"""One headless Chromium for all tests, and pages in it with everything they complained of and asked a network for."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+import pytest
+
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _PATIENCE = 90_000.0  # milliseconds: other tests share the processor
-PageOf = Callable[[str], Path]  # the page of a name, as the fixture page_of gives it
 _AT_HOME = ("file:", "data:", "blob:", "about:")
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    """Debian's Chromium; the calling test is skipped where it is not installed. Playwright can be started once at a time only."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
+    if _CHROMIUM is None:
+        pytest.skip("needs the package chromium (sh scripts/browser.sh)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @dataclass
