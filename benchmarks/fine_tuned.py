@@ -63,11 +63,20 @@ def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
 
 def _same_as_before(name: str, identity: str) -> None:
     """End the process if cells were measured in this folder on another model or text of that name."""
-    path = WORK / "identity" / f"{name}.txt"
+    path = _identity(name)
     if not path.is_file():
         write_text_atomic(path, identity + "\n")
-    elif path.read_text().strip() != identity:
+    elif identity_of(name) != identity:
         sys.exit(f"{WORK}: its cells were measured on another {name}; delete them, or name another folder by POLYHEAD_BENCHMARKS")
+
+
+def identity_of(name: str) -> str:
+    """What the cells in this folder were measured on: sha256 of a model's weights, or a fingerprint of sentences."""
+    return _identity(name).read_text(encoding="ascii").strip()
+
+
+def _identity(name: str) -> Path:
+    return WORK / "identity" / f"{name}.txt"
 
 
 def _random(seed: int) -> PreTrainedModel:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from area_intervals import Areas, Counts, areas_of, minus, summary
 from environment import environment, write
-from fine_tuned import LABELS, PAD, POS, SEEDS, TREEBANKS, WORK, batches, fine_tuned, sentences
+from fine_tuned import LABELS, PAD, POS, SEEDS, TREEBANKS, WORK, batches, fine_tuned, identity_of, sentences
 from method_cells import DEFAULT, K, precision, scored
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
@@ -92,7 +92,7 @@ def table() -> dict[str, Any]:
 
 
 def rows(order: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """Area by language and in the mean, for each way of repair, and what it has over none."""
+    """Area by language and in the mean, for each way of repair, what it has over none, and the sha256 of each seed's weights."""
     found: dict[str, Areas] = {
         how: areas_of({language: [[curve(order, how, seed, language)] for seed in seeds] for language in TREEBANKS})
         for how in HOWS
@@ -100,6 +100,7 @@ def rows(order: str, seeds: Sequence[int]) -> dict[str, Any]:
     gains = {how: minus(found[how], found["none"]) for how in HOWS[1:]}
     return {
         "seeds": list(seeds),
+        "fine_tunings": {seed: identity_of(f"mini-en_ewt-{seed}") for seed in seeds},
         "area": {h: by_language(a) for h, a in found.items()},
         "gain": {h: by_language(a) for h, a in gains.items()},
     }

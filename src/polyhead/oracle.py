@@ -1,6 +1,5 @@
 """The greedy oracle: the order of heads found by trying, at each step, what every single further removal would score."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from polyhead.architectures import head_mask
 from polyhead.batching import scoring_batches
 from polyhead.config import fingerprint
 from polyhead.data.labels import LabelSet
-from polyhead.devices import Precision, machine
+from polyhead.devices import Precision, machine, warn_of_another_machine
 from polyhead.errors import SettingError, StoreError
 from polyhead.heads import HeadId, HeadMask
 from polyhead.importance.partial import identity_of
@@ -22,8 +21,6 @@ from polyhead.masked_evaluation import MaskedScores, masked_scores
 from polyhead.progress import Progress, Silent
 from polyhead.store import read_json, write_json_atomic
 from polyhead.tasks import Task
-
-logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 
@@ -149,14 +146,7 @@ class _Kept:
         others = [name for name, value in self._identity.items() if held["identity"].get(name) != value]
         if others:
             raise StoreError(f"{self._path}: belongs to an oracle with other {', '.join(others)}; take another file or delete it")
-        for name, value in self._machine.items():
-            if held["machine"].get(name) != value:
-                logger.warning(
-                    "the oracle goes on with %s %s after a start with %s: losses that break ties may differ in the last digits",
-                    name,
-                    value,
-                    held["machine"].get(name),
-                )
+        warn_of_another_machine(str(self._path), self._machine, held["machine"])
 
     def save(self, order: Sequence[HeadId], scores: Sequence[float]) -> None:
         """Store the steps done; a kill at any moment leaves these or those before the last step."""

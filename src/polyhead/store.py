@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
+from polyhead.atomic_file import write_bytes_atomic
 from polyhead.config import fingerprint
 from polyhead.errors import SettingError, StoreError
 from polyhead.plain_values import jsonable
@@ -24,35 +24,12 @@ _RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write UTF-8 text so that a reader sees the old file or the whole new one, also after a crash.
-
-    A link stays a link, to the new text; what is no file (a pipe, a device) is written to, not replaced.
+    """Write UTF-8 text as `write_bytes_atomic` writes bytes.
 
     Raises:
-        StoreError: The folder cannot be written to.
+        StoreError: The file cannot be written.
     """
-    path = path.resolve()
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8", newline="\n")
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written ({error.strerror or error}): choose another folder or free some space"
-        ) from None
+    write_bytes_atomic(path, text.encode())
 
 
 def write_json_atomic(path: Path, obj: object) -> None:

@@ -1,7 +1,6 @@
 """A half-done training on disk, from which it goes on with the same numbers after any kind of stop."""
 
 import hashlib
-import logging
 import os
 import signal
 import threading
@@ -20,13 +19,11 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from polyhead.config import TrainSpec, fingerprint
-from polyhead.devices import machine
+from polyhead.devices import machine, warn_of_another_machine
 from polyhead.encoding import Encoded
 from polyhead.errors import StoreError
 from polyhead.heads import HeadMask
 from polyhead.store import read_json, write_json_atomic
-
-logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 _FILE = "training.json"
@@ -113,14 +110,7 @@ class TrainingState:
             raise StoreError(
                 f"{path}: belongs to a training with other {', '.join(others)}; take another folder or delete {self._folder}"
             )
-        for name, value in self._machine.items():
-            if head["machine"].get(name) != value:
-                logger.warning(
-                    "training goes on with %s %s after a start with %s: the last digits of its result may differ",
-                    name,
-                    value,
-                    head["machine"].get(name),
-                )
+        warn_of_another_machine(str(self._folder), self._machine, head["machine"])
 
     def is_due(self, step: int) -> bool:
         """Whether the state should be saved after `step`."""

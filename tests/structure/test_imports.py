@@ -17,6 +17,7 @@ LEVELS: dict[str, float] = {
     "loader_hook": 0,
     "numerals": 0,
     "progress": 0,
+    "atomic_file": 1,
     "atomic_folder": 1,
     "heads": 1,
     "plain_values": 1,

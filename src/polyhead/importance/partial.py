@@ -1,11 +1,8 @@
 """What a long method has so far, in one file: a second call for the same model, data and settings goes on from there."""
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,8 +17,9 @@ from safetensors.numpy import save
 from torch import Tensor, uint8
 from transformers import PreTrainedModel
 
+from polyhead.atomic_file import write_bytes_atomic
 from polyhead.batching import Batch
-from polyhead.devices import machine
+from polyhead.devices import machine, warn_of_another_machine
 from polyhead.errors import StoreError
 from polyhead.plain_values import jsonable
 
@@ -69,13 +67,7 @@ class Partial:
                 f"{self.path}: holds partial results of another method, model, data or setting: finish that work with the "
                 "command that began it, or delete the file to start again"
             )
-        began: dict[str, str] = json.loads(metadata.get(_MACHINE, "{}"))
-        for name, value in self.machine.items():
-            if began.get(name) != value:
-                _LOG.warning(
-                    "%s goes on with %s %s after a start with %s: last digits may differ",
-                    *(self.path, name, value, began.get(name)),
-                )
+        warn_of_another_machine(str(self.path), self.machine, json.loads(metadata.get(_MACHINE, "{}")))
         return arrays
 
     def save(self, arrays: Arrays) -> None:
@@ -88,23 +80,7 @@ class Partial:
             return
         facts = {_KEY: self._said(), _MACHINE: json.dumps(dict(self.machine), sort_keys=True)}
         content = save({name: np.asarray(array, dtype=np.float64, order="C") for name, array in arrays.items()}, facts)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".tmp")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(name, self.path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-                raise
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: cannot be written ({error.strerror or error}): choose another file or free some space"
-            ) from None
+        write_bytes_atomic(self.path, content)
 
     def _said(self) -> str:
         return json.dumps(jsonable({"schema": _SCHEMA, **self.identity}), sort_keys=True)

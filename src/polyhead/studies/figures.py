@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
+from polyhead.atomic_file import write_bytes_atomic
 from polyhead.errors import StoreError
 from polyhead.store import read_json, write_json_atomic
 
@@ -24,10 +25,8 @@ class Figures:
 
 def keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:
     """Write PATH.safetensors (counts) and then PATH.json (the rest), by name of the data."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file({str(i): f.counts for i, f in enumerate(figures.values())}, part)
-    part.replace(path.with_suffix(".safetensors"))
+    counts = {str(i): figure.counts for i, figure in enumerate(figures.values())}
+    write_bytes_atomic(path.with_suffix(".safetensors"), save(counts))
     facts = [{"name": name, "metrics": dict(f.metrics), "n_words": f.n_words} for name, f in figures.items()]
     write_json_atomic(path.with_suffix(".json"), {"schema": 1, "figures": facts})
 
