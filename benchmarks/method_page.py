@@ -5,6 +5,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import study_tables
+
 from polyhead.importance.methods import METHODS
 from polyhead.report.tables import markdown
 from polyhead.store import read_json
@@ -20,7 +22,7 @@ def tables() -> dict[str, str]:
     if RESULTS.is_file():
         measured = read_json(RESULTS)
         found |= {"quality": quality(measured), "differences": differences(measured)}
-    return found
+    return found | study_tables.tables()
 
 
 def needs() -> str:
