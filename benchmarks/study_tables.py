@@ -35,7 +35,7 @@ def cost(measured: dict[str, Any]) -> str:
     rows = [
         [
             f"`{name}`",
-            f"{row['forward']:g} + {row['backward']:g}",
+            f"{row['forward']:.4g} + {row['backward']:.4g}",
             _digits(row["seconds"]),
             _digits(row["seconds"] / unit),
             f"{1024 * row['memory_gb']:.0f}",
