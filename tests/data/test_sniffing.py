@@ -60,6 +60,7 @@ def test_a_few_broken_tags_hide_nothing(tmp_path):
     [
         ("", ":1: no text; expected labelled sentences"),
         (" \n\n", ":1: no text"),
+        ("# a comment\n\njust words\nhere\n", ":3: no labels that can be told from 'just words'"),
         ("just\nwords\n", ":1: no labels that can be told from 'just'; expected CoNLL-U, or a column of tags"),
         ("two words\nand two\n", ":1: no labels"),
         ("NOUN\nVERB\n", ":1: no labels"),

@@ -78,7 +78,9 @@ def _conllu(full: Sequence[str]) -> Look | None:
 
 
 def _columns(path: Path, lines: Sequence[str]) -> Look:
-    first = next((line for line in lines if line.strip(" ") and not line.startswith("#")), lines[0])
+    rows_at = (at for at, line in enumerate(lines) if line.strip(" ") and not line.startswith("#"))
+    at = next(rows_at, 0)
+    first = lines[at]
     separator = "tab" if "\t" in first else "space"
     cut = [line.split("\t") if separator == "tab" else line.split() for line in lines]
     has_index = _counts_up([row for row, line in zip(cut, lines, strict=True) if not line.startswith("#")])
@@ -96,11 +98,11 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
     upos = [c for c in candidates if _mostly(tags[c], lambda tag: tag in UPOS or tag == "_") and set(tags[c]) != {"_"}]
     if not spans and not upos:
         expected = "CoNLL-U, or a column of tags such as B-PER or NOUN; declare the layout with --columns and --task"
-        raise data_error(path, 1, f"no labels that can be told from {shown(first)}", expected)
+        raise data_error(path, at + 1, f"no labels that can be told from {shown(first)}", expected)
     tag = (spans or upos)[0]
     token = next((c for c in candidates if c not in spans and c not in upos), tag)
     if token == tag:
-        raise data_error(path, 1, f"no column of words beside the tags in {shown(first)}", "a word and a tag in every row")
+        raise data_error(path, at + 1, f"no column of words beside the tags in {shown(first)}", "a word and a tag in every row")
     counts = sorted(n for n, times in Counter(map(len, rows)).items() if times > _BROKEN_TAGS * len(rows) / 2)
     items = [f"token={token + 1}", f"tag={tag + 1}"]
     items += ["index=1"] if has_index else []
