@@ -121,7 +121,7 @@ def measure(model: PreTrainedModel, language: str, seed: int, methods: list[str]
             curve(model, Cell(method, language, seed), order)
             if method == DEFAULT:
                 curve(model, Cell("highest", language, seed), order[::-1])
-                if seed in FEW_SEEDS and scores.signed is not None:
+                if scores.signed is not None:
                     curve(model, Cell("signed", language, seed), rank(-scores.signed))
     heads = rank(scored(model, "magnitude", language, seed))
     for draw in range(RANDOM_ORDERS):

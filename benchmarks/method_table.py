@@ -36,7 +36,7 @@ def main() -> None:
         "methods": {name: row_of(name) for name in METHODS},
         "orders": {name: row_of(name) for name in ("highest", "signed", "oracle")},
         "default_against": {
-            name: [difference(DEFAULT, name, group) for group in GROUPS] for name in (*RIVALS, "random", "highest")
+            name: [difference(DEFAULT, name, group) for group in GROUPS] for name in (*RIVALS, "signed", "random", "highest")
         },
         "best_on_the_languages_chosen_on": best(),
     }
