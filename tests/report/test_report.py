@@ -12,7 +12,8 @@ from record_case import cell, record
 
 from polyhead.errors import SettingError
 from polyhead.report import score_table, trial_table, write_report
-from polyhead.report.page import ceilings, claim, headline, page
+from polyhead.report.claim import claim
+from polyhead.report.page import ceilings, headline, page
 from polyhead.report.reading import arms
 from polyhead.report.tables import contrast_table, control_table, data_table, markdown
 
@@ -74,6 +75,10 @@ def test_the_headline_carries_numbers_and_their_spread() -> None:
     assert "from 45.00 to 46.00 points (+1.00; single targets +0.50 to +1.50; 1 seed(s))" in said
 
 
+def generated(*names: str) -> dict:
+    return record(cell(1), cell(2), controls=("noise",)) | {"data": [{"name": name} for name in names]}
+
+
 @pytest.mark.parametrize(
     ("case", "said"),
     [
@@ -83,6 +88,9 @@ def test_the_headline_carries_numbers_and_their_spread() -> None:
         (record(cell(1), cell(2), controls=("noise",)), ""),
         (record(cell(1), cell(2), controls=("noise",), select_on="target-dev"), "Oracle: "),
         (record(cell(1), cell(2), controls=("noise",), protocol="paper"), "Protocol `paper`: "),
+        (generated("phrases/en", "phrases/de"), "All text of this run is generated from templates: "),
+        (generated("ud/en_ewt", "phrases/de", "phrases/de"), "The text of phrases/de is generated from templates: "),
+        (generated("ud/en_ewt", "phrases/mine.conllu"), ""),
     ],
 )
 def test_what_may_be_claimed(case: dict, said: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from polyhead.errors import SettingError
 from polyhead.report.by_seed import seed_table
+from polyhead.report.claim import claim
 from polyhead.report.notes import (
     note_on_controls,
     note_on_data,
@@ -24,8 +25,6 @@ from polyhead.report.reading import (
     RANKED,
     Record,
     cells,
-    chosen_on_test,
-    controls,
     gains,
     heads_gone,
     main_metric,
@@ -162,19 +161,6 @@ def _spread(record: Record) -> str:
         return f"95 % interval {interval(bounds)}"
     values = [row.gain for row in gains(record)]
     return f"single targets {shown_points(min(values), signed=True)} to {shown_points(max(values), signed=True)}"
-
-
-def claim(record: Record) -> str:
-    """What the numbers may and may not be taken for."""
-    missing = ["one seed"] * (len(seeds(record)) == 1) + ["no controls"] * (not controls(record))
-    lines = [f"{', '.join(missing)}: no claim of a gain." if missing else ""]
-    protocol, select_on = record["settings"].get("protocol", "sound"), record["settings"].get("select_on", "source-dev")
-    if chosen_on_test(record):
-        lines.append(f"Protocol `{protocol}`: kept to compare with published numbers; its gains are maxima over noisy draws.")
-        lines.append("No p value is given: k was chosen on the tested split, and p would hold only for a k fixed beforehand.")
-    if select_on == "target-dev":
-        lines.append("Oracle: the number of heads was chosen on the targets' own dev sets, which a zero-shot user does not have.")
-    return " ".join(line[0].upper() + line[1:] for line in lines if line)
 
 
 def _noise_section(record: Record) -> str:

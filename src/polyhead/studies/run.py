@@ -20,9 +20,10 @@ from polyhead.importance.methods import method
 from polyhead.plain_values import plain
 from polyhead.progress import Progress, Silent
 from polyhead.ranking import masks_for
+from polyhead.report.claim import claim
 from polyhead.report.finished_run import RESULT
 from polyhead.report.html_page import write_html_page
-from polyhead.report.page import claim, write_report
+from polyhead.report.page import write_report
 from polyhead.store import RunStore, read_json, write_json_atomic
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.environment import environment, model_hash
