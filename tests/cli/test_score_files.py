@@ -40,6 +40,16 @@ def test_rank_writes_over_its_own_scores_alone(cli: Callable, tagger: Path, tree
     assert out.read_text() == "notes\n"
 
 
+def test_fewer_heads_than_n_lowest_are_said_and_recorded(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    out, dev = tmp_path / "s.tsv", treebank / "dev.conllu"
+    result = cli("rank", tagger, "--task", "pos", "--data", dev, "--method", "l0", "--n-lowest", 99, "--out", out)
+    assert result.code == 0
+    assert "--n-lowest 99: this model has 8 heads, so 7 was used" in result.err
+    assert read_scores(out).settings["n_lowest"] == 7
+    fewer = cli("rank", tagger, "--task", "pos", "--data", dev, "--method", "l0", "--n-lowest", 3)
+    assert "--n-lowest" not in fewer.err
+
+
 def test_combined_scores_replace_no_input(cli: Callable, own: list[Path], tmp_path: Path) -> None:
     kept = own[0].read_bytes()
     refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", own[0]), "en.tsv: is one of the files to read")

@@ -58,6 +58,7 @@ def test_k_heads_are_expected_shut(model: PreTrainedModel, batches: list[Batch],
     assert ((found.values > 0) & (found.values < 1)).all()
     assert found.values.std() > 0.01
     assert (found.n, found.total, found.signed) == (6, None, None)
+    assert found.settings["n_lowest"] == 12 - n_open
 
 
 def test_only_heads_that_are_there_count(batches: list[Batch]) -> None:

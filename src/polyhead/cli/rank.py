@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from polyhead.architectures import head_mask
 from polyhead.batching import scoring_batches
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.labelled_sample import labelled_sample
@@ -46,6 +47,8 @@ def rank(request: RankRequest, console: Console) -> int:
         max_passes=request.max_passes,
         keep=keep,
     )
+    if (used := scores.settings.get("n_lowest", request.n_lowest)) != request.n_lowest:
+        console.note(f"--n-lowest {request.n_lowest}: this model has {head_mask(tagger.model).n_kept} heads, so {used} was used")
     split = data.split if request.corpus else None
     settings = {"split": split, "limit": request.limit, "new_classifier": sample.is_new and chosen.needs_labels}
     scores = replace(scores, **facts, settings={**scores.settings, "seed": request.seed, **settings})

@@ -90,7 +90,8 @@ def l0(
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`; each is a step of Adam, and every epoch goes through them in an order of its own.
         seed: Of that order and of the noise, which is drawn on the CPU: the same on every device.
-        n_lowest: K. One head is always expected open, so K is at most one less than the heads present.
+        n_lowest: K. One head is always expected open, so K is at most one less than the heads present; `settings` says which
+            was used.
         epochs: Passes over the data. A kept state is of one number of epochs only.
         precision: Of the matrix products; gates stay float32, log α and the optimiser float64. `auto`: bf16 where the device has
             units for it.
@@ -109,9 +110,10 @@ def l0(
     if n == 0:
         raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
     chosen = pick_precision(precision, next(model.parameters()).device)
-    settings = {"seed": seed, "n_lowest": n_lowest, "epochs": epochs, "precision": chosen}
-    kept = kept_at(keep, model, batches, {"method": "l0", **settings})
     present = head_mask(model).keep
+    n_shut = min(n_lowest, max(int(present.sum()) - 1, 0))
+    settings = {"seed": seed, "n_lowest": n_shut, "epochs": epochs, "precision": chosen}
+    kept = kept_at(keep, model, batches, {"method": "l0", **settings})
     state = _learn(model, batches, settings, kept, watch=progress or Silent(), n=n)
     values = np.full(present.shape, np.nan)
     values[present] = probability_open(state.log_alpha)
@@ -139,8 +141,8 @@ def _learn(
     seed, device = settings["seed"], next(model.parameters()).device
     present = head_mask(model).keep
     n_present, steps = int(present.sum()), settings["epochs"] * len(batches)
-    # one head open at least; half a head where there is only one
-    target = max(n_present - settings["n_lowest"], min(1.0, n_present / 2))
+    # n_lowest leaves one head open at least; half a head where there is only one
+    target = n_present - settings["n_lowest"] if n_present > 1 else n_present / 2
     state = _first(kept.load(), n_present, target)
     watch.start(steps, "score heads")
     try:
