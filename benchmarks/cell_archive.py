@@ -1,12 +1,15 @@
 """The cells of `method_cells.py`, `search_for_k.py` and `repair.py` in files small enough to keep, one a fine-tuning.
 
-    python benchmarks/cell_archive.py pack      # runs/benchmarks → results/method_cells/SEED.safetensors.xz
-    python benchmarks/cell_archive.py unpack    # and back; what is there is not touched
+    python benchmarks/cell_archive.py pack method     # runs/benchmarks → results/method_cells/SEED.safetensors.xz
+    python benchmarks/cell_archive.py pack repair     # cells of `repair.py` alone → results/repair_cells
+    python benchmarks/cell_archive.py unpack method   # and back; what is there is not touched
 
 So tables can be made again, and measuring goes on in another sitting, where fine-tuning gives the same weights again
-(`fine_tuned.py` refuses others).
+(`fine_tuned.py` refuses others). Repair has archives of its own because its seed 42 is another fine-tuning than that of the other
+tables: the two do not unpack into one folder (POLYHEAD_BENCHMARKS names another).
 """
 
+import argparse
 import lzma
 import sys
 from pathlib import Path
@@ -14,35 +17,46 @@ from pathlib import Path
 import numpy as np
 from environment import RESULTS
 from fine_tuned import SEEDS, WORK
+from method_cells import DEFAULT
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save, save_file
 
 from polyhead.store import write_text_atomic
 
-FOLDER = RESULTS / "method_cells"
-_TEXTS = ("scores", "oracles", "identity", "search")
+KINDS = ("method", "repair")
 _REPAIR = "repair"
 
 
-def pack(seed: int) -> Path | None:
+def archive_of(kind: str, seed: int) -> Path:
+    return RESULTS / f"{kind}_cells" / f"{seed}.safetensors.xz"
+
+
+def pack(kind: str, seed: int) -> None:
     """Curves as int16 steps from one k to the next, which compress well; scores, oracles and identities as they are."""
-    curves = {path.name: load_file(path)["counts"] for path in sorted((WORK / "curves").glob(f"*.{seed}.safetensors"))}
-    if not curves:
-        return None
-    texts = {str(path.relative_to(WORK)): path.read_text() for path in _texts(seed)}
-    content = save({name: _steps(counts) for name, counts in curves.items()} | _repairs(seed), texts)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    archive = FOLDER / f"{seed}.safetensors.xz"
-    archive.write_bytes(lzma.compress(content, preset=9))
-    return archive
+    tensors = _repairs(seed) if kind == "repair" else _curves(seed)
+    if not tensors:
+        return
+    archive, texts = archive_of(kind, seed), {str(path.relative_to(WORK)): path.read_text() for path in _texts(kind, seed)}
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    archive.write_bytes(lzma.compress(save(tensors, texts), preset=9))
 
 
-def _texts(seed: int) -> list[Path]:
-    names = [f"*.{seed}.json", f"*-{seed}.txt", f"{seed}.*.json"]
+def _texts(kind: str, seed: int) -> list[Path]:
+    names = {
+        "identity": [f"mini-*-{seed}.txt" if kind == "repair" else f"*-{seed}.txt"],
+        "scores": [f"{DEFAULT}.en.{seed}.json" if kind == "repair" else f"*.{seed}.json"],
+    }
+    if kind == "method":
+        names |= {"oracles": [f"*.{seed}.json"], "search": [f"{seed}.*.json"]}
     if seed == SEEDS[0]:
-        names.append("*-dev-*.txt")
-    return sorted({path for folder in _TEXTS for name in names for path in (WORK / folder).glob(name)})
+        names["identity"] += ["*-dev-*.txt", "*-train-*.txt"]
+    return sorted({path for folder, own in names.items() for name in own for path in (WORK / folder).glob(name)})
+
+
+def _curves(seed: int) -> dict[str, NDArray[np.int16]]:
+    """Steps of every curve by its file."""
+    return {path.name: _steps(load_file(path)["counts"]) for path in sorted((WORK / "curves").glob(f"*.{seed}.safetensors"))}
 
 
 def _repairs(seed: int) -> dict[str, NDArray[np.int16]]:
@@ -57,33 +71,52 @@ def _steps(counts: NDArray[np.int64]) -> NDArray[np.int16]:
     return steps
 
 
-def unpack(seed: int) -> None:
+def unpack(kind: str, seed: int) -> None:
     """Every cell of the archive that is not there yet."""
-    archive = FOLDER / f"{seed}.safetensors.xz"
+    archive = archive_of(kind, seed)
     if not archive.is_file():
         return
     plain = WORK / f"{seed}.unpacked"
     WORK.mkdir(parents=True, exist_ok=True)
     plain.write_bytes(lzma.decompress(archive.read_bytes()))
-    with safe_open(plain, framework="np") as file:
-        for name, text in (file.metadata() or {}).items():
-            if not (WORK / name).is_file():
-                write_text_atomic(WORK / name, text)
-        (WORK / "curves").mkdir(exist_ok=True)
-        repairs: dict[str, dict[str, NDArray[np.int64]]] = {}
-        for name in file.keys():  # noqa: SIM118
-            if name.startswith(f"{_REPAIR}/"):
-                _, path, key = name.split("/")
-                repairs.setdefault(path, {})[key] = file.get_tensor(name).astype(np.int64)
-            elif not (WORK / "curves" / name).is_file():
-                save_file({"counts": np.cumsum(file.get_tensor(name), axis=0, dtype=np.int64)}, WORK / "curves" / name)
-        for path, counts in repairs.items():
-            (WORK / _REPAIR).mkdir(exist_ok=True)
-            if not (WORK / _REPAIR / path).is_file():
-                save_file(counts, WORK / _REPAIR / path)
-    plain.unlink()
+    try:
+        with safe_open(plain, framework="np") as file:
+            texts = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    finally:
+        plain.unlink()
+    _refuse_others(texts)
+    for name, text in texts.items():
+        if not (WORK / name).is_file():
+            write_text_atomic(WORK / name, text)
+    repairs: dict[str, dict[str, NDArray[np.int64]]] = {}
+    for name, steps in tensors.items():
+        if name.startswith(f"{_REPAIR}/"):
+            _, path, language = name.split("/")
+            repairs.setdefault(path, {})[language] = steps.astype(np.int64)
+        else:
+            _save_new(WORK / "curves" / name, {"counts": np.cumsum(steps, axis=0, dtype=np.int64)})
+    for path, counts in repairs.items():
+        _save_new(WORK / _REPAIR / path, counts)
+
+
+def _save_new(path: Path, tensors: dict[str, NDArray[np.int64]]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if not path.is_file():
+        save_file(tensors, path)
+
+
+def _refuse_others(texts: dict[str, str]) -> None:
+    """Cells of two fine-tunings, or of two samples of text, do not lie in one folder."""
+    for name, text in texts.items():
+        if name.startswith("identity/") and (WORK / name).is_file() and (WORK / name).read_text() != text:
+            sys.exit(f"{WORK / name}: cells here are of another {Path(name).stem}; name another folder by POLYHEAD_BENCHMARKS")
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("way", choices=["pack", "unpack"])
+    parser.add_argument("kind", choices=KINDS)
+    options = parser.parse_args()
     for each in SEEDS:
-        {"pack": pack, "unpack": unpack}[sys.argv[1]](each)
+        (pack if options.way == "pack" else unpack)(options.kind, each)
