@@ -1,5 +1,6 @@
 """Many masks in one go: the numbers of a plain gated pass, with the shared layers computed once."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,19 +41,25 @@ def test_logits_are_exactly_those_of_a_plain_gated_pass(family: str, masks: list
                 assert torch.equal(logits, plain(model, batch, mask))
 
 
-def test_layers_below_the_first_difference_run_once() -> None:
-    model = tiny_model("bert")
-    runs = [0, 0, 0]
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_only_what_a_mask_changes_runs_again(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model(family)
+    runs: Counter[nn.Module] = Counter()
+    forward = nn.Linear.forward
 
-    def count(layer: int) -> None:
-        runs[layer] += 1
+    def counted(module: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        runs[module] += 1
+        return forward(module, x)
 
-    for site in attention_sites(model):
-        site.output.register_forward_hook(lambda *_, layer=site.layer: count(layer))
+    monkeypatch.setattr(nn.Linear, "forward", counted)
     with torch.inference_mode():
         list(masked_logits(model, batches()[0], [*NESTED, NESTED[-1]]))
+    sites = attention_sites(model)
     # the first mask runs all; then the lowest changed layer is 2, 2, 1, 2, 0, 0, and the last mask repeats the one before
-    assert runs == [3, 4, 7]
+    assert [runs[site.output] for site in sites] == [3, 4, 7]
+    # the heads of the lowest changed layer see what they saw before
+    for projections in zip(*(site.inputs for site in sites), strict=True):
+        assert [runs[projection] for projection in projections] == [1, 3, 4]
 
 
 def by_sentence(batch: Batch, seed: int = 0) -> list[torch.Tensor]:

@@ -1,7 +1,7 @@
 """Many masks on one model: layers below the first difference between two masks are not computed again."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from polyhead.gates import gated
 from polyhead.heads import HeadMask
 from polyhead.predictions import no_labels, place_labels
 from polyhead.progress import Progress, Silent
+
+# What modules gave in the last pass that computed them.
+_Kept = dict[nn.Module, Any]
 
 
 def masked_labels(
@@ -66,8 +69,10 @@ def masked_logits(
 ) -> Iterator[Tensor]:
     """Logits `[rows, length, labels]` of one batch under every mask in turn, without recomputing what two neighbours share.
 
-    Layers below the first one in which two neighbours differ, in any sentence, are not computed again; what they gave is held,
-    that is one hidden state a layer. A mask is asked for when its logits are, so the masks may depend on what came before.
+    Layers below the first one in which two neighbours differ, in any sentence, are not computed again, nor is that layer's
+    attention (in DistilBERT, its projections into heads): only what its heads write changes. What these gave is held, that is
+    two hidden states a layer (in DistilBERT four). A mask is asked for when its logits are, so the masks may depend on what came
+    before.
 
     Args:
         model: In the mode and precision wanted.
@@ -77,7 +82,7 @@ def masked_logits(
         fill: What a head that is off puts in instead of zero, as `gated` has it.
     """
     sites = attention_sites(model)
-    kept: dict[int, Any] = {}
+    kept: _Kept = {}
     before: Tensor | None = None
     logits: Tensor | None = None
     for mask in masks:
@@ -100,34 +105,46 @@ def _first_difference(one: Tensor, other: Tensor) -> int:
 
 
 @contextmanager
-def _from_layer(sites: Sequence[AttentionSite], start: int, kept: dict[int, Any]) -> Iterator[None]:
-    """A block in which layers below `start` give the output they gave last time; the others' outputs are kept for next time."""
-    handles = [site.block.register_forward_hook(_keeping(kept, site.layer)) for site in sites[start:]]
-    # a wrapper (a compiled block, a device hook) may have put a forward of its own on the instance
-    own = [(site.block, site.block.__dict__.get("forward")) for site in sites[:start]]
-    try:
+def _from_layer(sites: Sequence[AttentionSite], start: int, kept: _Kept) -> Iterator[None]:
+    """A block in which what lies before the output projection of layer `start` gives what it gave last time.
+
+    Layers below are not computed, nor the attention of that layer, whose input is as it was; what the rest gives is kept for
+    next time.
+    """
+    with ExitStack() as stack:
         for site in sites[:start]:
-            site.block.__dict__["forward"] = _repeating(kept[site.layer])
+            stack.enter_context(_repeating(site.block, kept[site.block]))
+        for site in sites[start:]:
+            for part in (site.block, *_before_heads_go(site)):
+                if site.layer == start and part is not site.block and part in kept:
+                    stack.enter_context(_repeating(part, kept[part]))
+                else:
+                    stack.callback(part.register_forward_hook(_keeping(kept)).remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for block, forward in own:
-            if forward is None:
-                block.__dict__.pop("forward", None)
-            else:
-                block.__dict__["forward"] = forward
 
 
-def _keeping(kept: dict[int, Any], layer: int) -> Callable[[nn.Module, Any, Any], None]:
+def _before_heads_go(site: AttentionSite) -> tuple[nn.Module, ...]:
+    """The attention module; where the output projection is inside it, the projections into heads."""
+    return site.inputs if any(module is site.output for module in site.attention.modules()) else (site.attention,)
+
+
+def _keeping(kept: _Kept) -> Callable[[nn.Module, Any, Any], None]:
     def hook(module: nn.Module, args: Any, output: Any) -> None:
-        kept[layer] = output
+        kept[module] = output
 
     return hook
 
 
-def _repeating(output: Any) -> Callable[..., Any]:
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        return output
-
-    return forward
+@contextmanager
+def _repeating(module: nn.Module, output: Any) -> Iterator[None]:
+    """A block in which the module gives that output, whatever goes in."""
+    # a wrapper (a compiled block, a device hook) may have put a forward of its own on the instance
+    own = module.__dict__.get("forward")
+    module.__dict__["forward"] = lambda *args, **kwargs: output
+    try:
+        yield
+    finally:
+        if own is None:
+            module.__dict__.pop("forward", None)
+        else:
+            module.__dict__["forward"] = own

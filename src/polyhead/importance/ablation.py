@@ -51,9 +51,10 @@ def ablation(
     the mean over its labelled words; sentences without any are passed over. What two heads do for each other does not show: of
     two that can stand in for one another both score low.
 
-    Costs less than a pass a head: from the top layer down, each head's ablation computes only its own layer and those above, so
-    L layers of H heads take 1 + H(L + 1)/2 forward passes, and one more for the means under `mean`. Holds one hidden state a
-    layer of one batch. The model is left as it was found.
+    Costs less than a pass a head: from the top layer down, each head's ablation computes only its own layer, from the output
+    projection on, and those above. L layers of H heads count as 1 + H(L + 1)/2 forward passes (a layer begun counts as one), and
+    one more for the means under `mean`. Holds two hidden states a layer of one batch, four in DistilBERT. The model is left as
+    it was found.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.

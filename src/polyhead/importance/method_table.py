@@ -14,7 +14,7 @@ from polyhead.importance.weight_gradient import weight_gradient, weight_gradient
 
 _ONE_BATCH = "activations of one batch"
 _ONE_LAYER = "attention weights of one batch in one layer"
-_ONE_STATE_A_LAYER = "hidden states of one batch after every layer"
+_STATES_OF_LAYERS = "two hidden states a layer of one batch (DistilBERT: four)"
 
 METHODS: dict[str, Method] = {
     row.name: row
@@ -123,7 +123,7 @@ METHODS: dict[str, Method] = {
             lambda model, batches, o: ablation(model, batches, precision=o.precision, progress=o.progress, keep=o.keep),
             forward=Passes("1 + H(L + 1)/2", lambda layers, heads: 1 + heads * (layers + 1) / 2),
             backward=NO_PASS,
-            memory=_ONE_STATE_A_LAYER,
+            memory=_STATES_OF_LAYERS,
             needs_labels=True,
             sign="signed",
             dead_head_is_zero=True,
@@ -139,7 +139,7 @@ METHODS: dict[str, Method] = {
             ),
             forward=Passes("2 + H(L + 1)/2", lambda layers, heads: 2 + heads * (layers + 1) / 2),
             backward=NO_PASS,
-            memory=_ONE_STATE_A_LAYER,
+            memory=_STATES_OF_LAYERS,
             needs_labels=True,
             sign="signed",
             dead_head_is_zero=True,
@@ -162,7 +162,7 @@ METHODS: dict[str, Method] = {
             ),
             forward=Passes("2, and about H(L + 1) a round until the lowest are settled", None),
             backward=NO_PASS,
-            memory="hidden states of one batch after every layer; one number a head for every round and batch",
+            memory=f"{_STATES_OF_LAYERS}; one number a head for every round and batch",
             needs_labels=True,
             sign="signed",
             dead_head_is_zero=True,

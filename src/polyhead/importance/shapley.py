@@ -74,8 +74,8 @@ def shapley(
 
     Costs 2 forward passes and, for a round on L layers of H heads, about H(L + 1): an order and its reverse visit 2LH sets, but
     each step changes the same layer in all sentences of a batch, so what lies below it is not computed again. Which orders
-    are drawn depends on the batches, so values vary with them by chance. Holds one hidden state a layer of one batch, and the
-    sums of every round and batch. The model is left as it was found.
+    are drawn depends on the batches, so values vary with them by chance. Holds two hidden states a layer of one batch (four in
+    DistilBERT), and the sums of every round and batch. The model is left as it was found.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
