@@ -212,6 +212,8 @@ def test_what_cannot_be_combined_is_said() -> None:
         combine([A, scores_of([[1.0]])], "summed")
     with pytest.raises(SettingError, match="magnitude"):
         combine([A, HeadScores(A.values, "magnitude")], "summed")
+    with pytest.raises(SettingError, match="gradient, mean-rank"):
+        combine([A, *combine([A, B], "mean-rank")], "summed")
     with pytest.raises(SettingError, match="'magnitude' cannot be merged"):
         combine([HeadScores(A.values, "magnitude")], "merged")
     with pytest.raises(SettingError, match="expected merged, summed, each, mean-rank, worst-case or regret"):

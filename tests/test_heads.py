@@ -110,6 +110,11 @@ def test_paper_normalisation_spans_zero_to_one_skips_nan_and_keeps_the_order_in_
             assert np.array_equal(np.argsort(before[kept], kind="stable"), np.argsort(after[kept], kind="stable"))
 
 
+def test_paper_normalisation_turns_no_order_round() -> None:
+    with pytest.raises(SettingError, match="the lowest score is -3, .* use none"):
+        normalise(np.array([[-3.0, -1.0], [1.0, np.nan]]), "paper")
+
+
 @given(matrices, st.sampled_from([0.5, 2.0, 64.0]))
 @settings(deadline=None)
 def test_paper_normalisation_forgets_a_layers_scale(values: NDArray[np.float64], factor: float) -> None:

@@ -1,5 +1,6 @@
 """Many masks in one go: the numbers of a plain gated pass, with the shared layers computed once."""
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
 
@@ -115,6 +116,22 @@ def test_a_layer_is_shared_only_if_no_sentence_differs_there() -> None:
     with torch.inference_mode():
         list(masked_logits(model, batch, [HeadMask.full(3, 4), one, two, three, three]))
     assert runs == [1, 2, 3]
+
+
+def test_no_attention_weights_are_held() -> None:
+    model, batch = tiny_model("bert", kernel="eager"), batches()[0]
+    held: list[int] = []
+    for site in attention_sites(model):
+        site.block.register_forward_pre_hook(lambda *_: held.append(len(shapes_alive())))
+
+    def shapes_alive() -> list[torch.Size]:
+        gc.collect()
+        found = [item for item in gc.get_objects() if isinstance(item, torch.Tensor)]
+        return [item.shape for item in found if item.ndim == 4 and item.shape[-1] == item.shape[-2] == batch.input_ids.shape[1]]
+
+    with torch.inference_mode():
+        list(masked_logits(model, batch, NESTED))
+    assert max(held) <= 1, "the attention mask alone"
 
 
 def test_masks_are_asked_for_one_by_one_and_may_be_one_tensor_written_to() -> None:

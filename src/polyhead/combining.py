@@ -185,7 +185,7 @@ def _compared(predicted: HeadScores, own: Array, *, k: int) -> Prediction:
 def _check(scores: Sequence[HeadScores]) -> None:
     if not scores:
         raise SettingError("no scores to combine: give those of one source at least")
-    shapes, methods = {item.values.shape for item in scores}, {item.method for item in scores}
+    shapes, methods = {item.values.shape for item in scores}, {item.title for item in scores}
     if len(shapes) > 1 or len(methods) > 1:
         raise SettingError(
             f"scores of shapes {sorted(shapes)} and methods {sorted(methods)} cannot be combined: these must be equal"

@@ -186,7 +186,7 @@ def examine(
 
     Raises:
         UnknownNameError: No method has this name.
-        SettingError: No labelled word, or the model is not in float32.
+        SettingError: No labelled word, the model is not in float32, or the method refuses its settings.
         ArchitectureError: The family has no row in `ARCHITECTURES`, or the weights are not of the shape that the config records.
     """
     find_method(method)
@@ -208,6 +208,7 @@ def examine(
         split=split,
         before=state_of(model),
     )
+    _refuse_settings(subject)
     watch = progress or Silent()
     watch.start(len(checks), "check")
     findings = []
@@ -218,3 +219,13 @@ def examine(
     finally:
         watch.stop()
     return tuple(findings)
+
+
+def _refuse_settings(subject: Subject) -> None:
+    """Let the method refuse its settings before any check; whatever else is wrong in it is for the checks to find."""
+    try:
+        _ = subject.usual
+    except SettingError:
+        raise
+    except Exception:
+        return

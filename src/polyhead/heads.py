@@ -192,10 +192,10 @@ def normalise(values: NDArray[np.float64], how: Normalisation = "none") -> NDArr
     Args:
         values: Scores, higher = more important.
         how: `none` returns them as they are; `paper` divides each layer by its sum, then scales the whole matrix to [0, 1]
-            (0/0 = 0), as Ma et al. 2021 do.
+            (0/0 = 0), as Ma et al. 2021 do. It is for scores of 0 and more: over a negative sum the order would turn round.
 
     Raises:
-        SettingError: `how` is neither.
+        SettingError: `how` is neither, or a score is below 0 under `paper`.
 
     >>> normalise(np.array([[1.0, 3.0], [2.0, 2.0]]), "paper").tolist()
     [[0.0, 1.0], [0.5, 0.5]]
@@ -204,6 +204,11 @@ def normalise(values: NDArray[np.float64], how: Normalisation = "none") -> NDArr
         return values
     if how != "paper":
         raise SettingError(f"normalisation {how!r}: expected 'none' or 'paper'")
+    if (values < 0).any():
+        raise SettingError(
+            f"normalisation paper: the lowest score is {np.nanmin(values):.3g}, and dividing a layer by its sum can turn the order of "
+            "scores below 0 round; use none"
+        )
     with np.errstate(invalid="ignore", divide="ignore"):
         sums = np.nansum(values, axis=1, keepdims=True)
         by_layer = np.where(np.isnan(values), np.nan, np.where(sums == 0, 0.0, values / sums))

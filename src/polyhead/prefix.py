@@ -130,7 +130,8 @@ def _before_heads_go(site: AttentionSite) -> tuple[nn.Module, ...]:
 
 def _keeping(kept: _Kept) -> Callable[[nn.Module, Any, Any], None]:
     def hook(module: nn.Module, args: Any, output: Any) -> None:
-        kept[module] = output
+        # beside its output, eager attention gives its weights, which nothing here asks for
+        kept[module] = (output[0], *(None for _ in output[1:])) if isinstance(output, tuple) else output
 
     return hook
 

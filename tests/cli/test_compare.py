@@ -22,9 +22,15 @@ Array = NDArray[np.float64]
 LANGUAGES = ("en", "de", "sw")
 
 
-def written(path: Path, method: str = "gradient", languages: tuple[str, ...] = (), values: Array | None = None) -> Path:
+def written(
+    path: Path,
+    method: str = "gradient",
+    languages: tuple[str, ...] = (),
+    values: Array | None = None,
+    settings: dict[str, object] | None = None,
+) -> Path:
     values = np.random.default_rng(len(str(path))).random((3, 4)) if values is None else values
-    write_scores(path, HeadScores(values, method, total=10 * values, n=10, languages=languages))
+    write_scores(path, HeadScores(values, method, total=10 * values, n=10, languages=languages, settings=settings or {}))
     return path
 
 
@@ -94,6 +100,12 @@ def test_files_of_no_one_language_are_no_language(cli: Callable, files: list[Pat
     document = cli("compare", *files[:4], both, unsaid, "--json").json
     assert [group["name"] for group in document["groups"]] == ["en", "de", "en+de", "unsaid"]
     assert (document["leave_one_out"], document["sharing"][0]["runs"]) == ([], {"en": 2, "de": 2})
+
+
+def test_combined_scores_are_no_further_run_of_their_method(cli: Callable, files: list[Path], tmp_path: Path) -> None:
+    ranks = written(tmp_path / "ranks.tsv", languages=("en",), settings={"combined": "mean-rank"})
+    runs = [row["runs"] for row in cli("compare", *files[:4], ranks, "--json").json["sharing"]]
+    assert runs == [{"en": 2, "de": 2}]
 
 
 def test_what_is_printed(cli: Callable, files: list[Path]) -> None:

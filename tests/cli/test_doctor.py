@@ -102,6 +102,7 @@ def test_one_sentence_is_too_few_for_one_check(cli: Callable, tagger: Path, tree
         (["--precision", "bf16"], ["--precision bf16", "fp32", "leave it out"]),
         (["--data", "nothing.conllu"], ["nothing.conllu: no such file"]),
         (["--limit", "0"], ["--limit"]),
+        (["--method", "shapley", "--max-passes", "1"], ["--max-passes 1"]),
     ],
 )
 def test_bad_input_is_refused(cli: Callable, tagger: Path, treebank: Path, more: list[str], said: list[str]) -> None:

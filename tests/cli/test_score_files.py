@@ -33,11 +33,27 @@ def test_rank_writes_over_its_own_scores_alone(cli: Callable, tagger: Path, tree
     refused(cli("rank", tagger, *arguments, treebank / "train.conllu"), "whose text's sha256 is")
     refused(cli("rank", tagger, *arguments, dev, "--language", "de"), "whose languages is und, not de")
     assert out.read_bytes() == kept
-    assert cli("rank", tagger, *arguments, dev, "--limit", 4).code == 0, "the same again may be replaced"
-    assert read_scores(out).settings["limit"] == 4
+    for other in (["--limit", 4], ["--seed", 1], ["--anchor", "first"], ["--max-length", 16]):
+        refused(cli("rank", tagger, *arguments, dev, *other), f"whose {other[0][2:].replace('-', ' ')} is ")
+    assert out.read_bytes() == kept
+    assert cli("rank", tagger, *arguments, dev).code == 0, "the same again may be replaced"
     out.write_text("notes\n")
     refused(cli("rank", tagger, *arguments, dev), "s.tsv: holds something that is no file of scores")
     assert out.read_text() == "notes\n"
+
+
+def test_where_nothing_can_be_written_nothing_is_scored(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("")
+    out = tmp_path / "notes" / "s.tsv"
+    result = cli("rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--out", out)
+    refused(result, "s.tsv: cannot write in", "name another folder")
+
+
+def test_an_order_that_normalising_would_turn_round_is_refused(cli: Callable, tagger: Path, treebank: Path) -> None:
+    arguments = ["rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--normalise", "paper"]
+    assert cli(*arguments).code == 0
+    for method in ("ablation", "entropy"):
+        refused(cli(*arguments, "--method", method), f"method {method}: its scores may be below 0", "use normalisation none")
 
 
 def test_fewer_heads_than_n_lowest_are_said_and_recorded(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from polyhead.architectures import ARCHITECTURES, attention_sites
 from polyhead.batching import Batch, scoring_batches, training_batches
 from polyhead.encoding import Encoded
 from polyhead.errors import SettingError
-from polyhead.importance.methods import METHODS, score_heads
+from polyhead.importance.methods import METHODS, check_normalisation, score_heads
 from polyhead.progress import Silent
 from polyhead.pruning import prune
 
@@ -75,6 +76,12 @@ def test_signs_are_those_of_the_row(family: str, method: str) -> None:
         assert (found >= 0).all()
     elif METHODS[method].sign == "signed":
         assert (found < 0).any(), "on a random model some heads harm"
+    elif METHODS[method].sign == "negative":
+        assert (found <= 0).all()
+    refused = METHODS[method].sign in ("signed", "negative")
+    with pytest.raises(SettingError, match=method) if refused else nullcontext():
+        check_normalisation(method, "paper")
+    check_normalisation(method, "none")
 
 
 @families

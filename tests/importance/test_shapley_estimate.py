@@ -41,7 +41,7 @@ def test_batches_are_resampled_each_by_itself() -> None:
     assert low[0, 0] < -1 < 1 < high[0, 0]
 
 
-def test_the_margin_is_that_between_the_lowest_and_the_next() -> None:
+def test_the_margin_is_that_between_the_lowest_and_all_others() -> None:
     values = np.array([[3.0, np.nan], [1.0, 2.0]])
     low, high = values - 0.25, values + 0.25
     assert unsettled_by(values, low, high, 1) == 0
@@ -50,6 +50,8 @@ def test_the_margin_is_that_between_the_lowest_and_the_next() -> None:
     # of the two lowest the widest counts; that of the one above is its lower end
     low[0, 0] = 1.5
     assert unsettled_by(values, low, high, 2) == pytest.approx(1.0)
+    # a head further up with a wider interval counts as much as the next one up
+    assert unsettled_by(values, low, high, 1) == pytest.approx(1.0)
     assert unsettled_by(values, low, high, 0) == 0
 
 

@@ -98,7 +98,7 @@ def _languages(groups: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, list[
     found: dict[str, dict[str, list[HeadScores]]] = {}
     for run in (run for members in groups.values() for run in members):
         if run.language is not None and len(run.scores.languages) == 1:
-            found.setdefault(run.scores.method, {}).setdefault(run.language, []).append(run.scores)
+            found.setdefault(run.scores.title, {}).setdefault(run.language, []).append(run.scores)
     return found
 
 

@@ -68,10 +68,10 @@ class Console:
         self.out.flush()
 
 
-def met(counts: Mapping[str, int]) -> dict[str, int]:
-    """What a reader of scores must know of the encoding, as `Console.repairs` prints it."""
+def met(counts: Mapping[str, int], *, unknown: str = "counted as wrong") -> dict[str, int]:
+    """What a reader of scores must know of the encoding, as `Console.repairs` prints it; `unknown` is what became of such words."""
     texts = {
-        "unknown_labels": "a word with a label that the model cannot predict, counted as wrong",
+        "unknown_labels": f"a word with a label that the model cannot predict, {unknown}",
         "truncated_words": "a word longer than a window, labelled by its first pieces alone",
     }
     return {text: counts[name] for name, text in texts.items() if counts.get(name)}

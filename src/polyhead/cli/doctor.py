@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from polyhead.checks.finding import Finding
-from polyhead.cli.console import Console, wrapped
+from polyhead.cli.console import Console, met, wrapped
 from polyhead.cli.doctor_request import DoctorRequest
 from polyhead.cli.failures import CHECK_FAILED, DONE
 from polyhead.cli.labelled_sample import labelled_sample
@@ -25,9 +25,12 @@ def doctor(request: DoctorRequest, console: Console) -> int:
     task, chosen = find_task(request.task), find_method(request.method)
     sample = labelled_sample(request, task, console, needs_labels=True)
     tagger, data = sample.tagger, sample.data
+    encoded = tagger.encode(data.sentences)
+    counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
+    console.repairs(data.name, met(counts, unknown="left out of the scores"))
     findings = examine(
         tagger.model,
-        tagger.encode(data.sentences),
+        encoded,
         pad_id=tagger.pad_id,
         labels=tagger.labels,
         task=task,
@@ -46,7 +49,7 @@ def doctor(request: DoctorRequest, console: Console) -> int:
         "method": chosen.name,
         "seed": request.seed,
         "device": str(tagger.device),
-        "data": {"name": data.name, "split": data.split, "sentences": len(data.sentences), "words": data.n_words},
+        "data": {"name": data.name, "split": data.split, "sentences": len(data.sentences), "words": data.n_words} | counts,
         "new_classifier": sample.is_new,
         "n_failed": n_failed,
         "checks": [asdict(finding) for finding in findings],

@@ -27,6 +27,10 @@ def methods(request: MethodsRequest, console: Console) -> int:
 
 
 def _entry(row: Method) -> str:
-    needs = "needs nothing but the model" if row.needs == "nothing" else f"needs {row.needs}"
+    needs = (
+        "needs nothing but the model (rank still asks which text it stands for)"
+        if row.needs == "nothing"
+        else f"needs {row.needs}"
+    )
     lines = [row.summary, f"{row.forward.text} + {row.backward.text} passes; {needs}; sign: {row.sign}", row.source]
     return "\n".join([row.name, *(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ") for line in lines)])

@@ -6,14 +6,14 @@ from typing import Any
 
 from polyhead.architectures import head_mask
 from polyhead.batching import scoring_batches
-from polyhead.cli.console import Console, wrapped
+from polyhead.cli.console import Console, met, wrapped
 from polyhead.cli.labelled_sample import labelled_sample
 from polyhead.cli.one_dataset import few_sentences
 from polyhead.cli.requests import RankRequest
 from polyhead.cli.score_output import check_replaced, check_score_file
 from polyhead.head_files import scores_document, write_scores
+from polyhead.importance.methods import check_normalisation, score_heads
 from polyhead.importance.methods import method as find_method
-from polyhead.importance.methods import score_heads
 from polyhead.ranking import rank as order_of
 from polyhead.report.pictures import text_picture
 from polyhead.report.tables import markdown
@@ -27,14 +27,29 @@ def rank(request: RankRequest, console: Console) -> int:
     if request.out is not None:
         check_score_file("--out", request.out)
     task, chosen = find_task(request.task), find_method(request.method)
+    check_normalisation(chosen.name, request.normalise)
     sample = labelled_sample(request, task, console, needs_labels=chosen.needs_labels)
     data, tagger = sample.data, sample.tagger
     facts: dict[str, Any] = {"languages": (data.language,), "model": request.model, "data_hash": data.sha256}
+    settings = {
+        "seed": request.seed,
+        "split": data.split if request.corpus else None,
+        "limit": request.limit,
+        "new_classifier": sample.is_new and chosen.needs_labels,
+        "task": task.name,
+        "words": sample.words,
+        "anchor": tagger.anchor,
+        "max_length": tagger.max_length,
+        "revision": request.revision,
+    }
     if request.out is not None:
-        check_replaced("--out", request.out, method=chosen.name, **facts)
+        check_replaced("--out", request.out, settings=settings, method=chosen.name, **facts)
     if chosen.needs != "nothing" and (note := few_sentences(data)):
         console.note(note)
     encoded = tagger.encode(data.sentences)
+    counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
+    if chosen.needs_labels:
+        console.repairs(data.name, met(counts, unknown="left out of the scores"))
     keep = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
     scores = score_heads(
         request.method,
@@ -49,9 +64,7 @@ def rank(request: RankRequest, console: Console) -> int:
     )
     if (used := scores.settings.get("n_lowest", request.n_lowest)) != request.n_lowest:
         console.note(f"--n-lowest {request.n_lowest}: this model has {head_mask(tagger.model).n_kept} heads, so {used} was used")
-    split = data.split if request.corpus else None
-    settings = {"split": split, "limit": request.limit, "new_classifier": sample.is_new and chosen.needs_labels}
-    scores = replace(scores, **facts, settings={**scores.settings, "seed": request.seed, **settings})
+    scores = replace(scores, **facts, settings={**scores.settings, **settings})
     ranking = [str(head) for head in order_of(scores, normalisation=request.normalise)]
     if request.out is not None:
         write_scores(request.out, scores)
@@ -60,7 +73,7 @@ def rank(request: RankRequest, console: Console) -> int:
     document = scores_document(scores) | {
         "ranking": ranking,
         "task": task.name,
-        "data": {"name": data.name, "split": data.split, "sentences": len(data.sentences), "words": data.n_words},
+        "data": {"name": data.name, "split": data.split, "sentences": len(data.sentences), "words": data.n_words} | counts,
         "words": sample.words,
         "new_classifier": sample.is_new,
     }

@@ -1,7 +1,8 @@
 """Where a command's scores go: what may stand there already, checked before any work is done."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from polyhead.errors import DataFormatError, SettingError
 from polyhead.head_files import read_scores
@@ -11,7 +12,7 @@ def check_score_file(option: str, path: Path, *, inputs: Iterable[Path] = ()) ->
     """Refuse a name that no file of scores has, a folder, and a file that the command reads.
 
     Raises:
-        SettingError: One of these; nothing was written.
+        SettingError: One of these, or nothing can be written there; nothing was.
     """
     if path.suffix not in (".tsv", ".json"):
         raise SettingError(f"{option} {path}: expected a name that ends in .tsv or .json")
@@ -19,14 +20,16 @@ def check_score_file(option: str, path: Path, *, inputs: Iterable[Path] = ()) ->
         raise SettingError(f"{option} {path}: is a folder; name a file")
     if any(path.resolve() == other.resolve() for other in inputs):
         raise SettingError(f"{option} {path}: is one of the files to read, which would be lost; name another file")
+    _check_writable(option, path)
 
 
-def check_replaced(option: str, path: Path, **facts: object) -> None:
-    """Refuse to write scores over a file that holds anything but earlier scores of the same method, model, text and so on.
+def check_replaced(option: str, path: Path, *, settings: Mapping[str, object], **facts: object) -> None:
+    """Refuse to write scores over a file that holds anything but earlier scores of the same method, model, text and settings.
 
     Args:
         option: What the user gave the path by.
         path: Where scores are to go; nothing need be there.
+        settings: What must be equal of the file's settings, as far as it says them.
         facts: Attributes of `HeadScores` that must be equal, by name.
 
     Raises:
@@ -38,8 +41,10 @@ def check_replaced(option: str, path: Path, **facts: object) -> None:
         held = read_scores(path)
     except DataFormatError:
         raise SettingError(f"{option} {path}: holds something that is no file of scores; name another file") from None
-    for name, wanted in facts.items():
-        if (found := getattr(held, name)) != wanted:
+    known = {name: (getattr(held, name), wanted) for name, wanted in facts.items()}
+    known |= {name: (held.settings[name], wanted) for name, wanted in settings.items() if name in held.settings}
+    for name, (found, wanted) in known.items():
+        if found != wanted:
             what = name.replace("data_hash", "text's sha256").replace("_", " ")
             raise SettingError(
                 f"{option} {path}: holds scores whose {what} is {_shown(found)}, not {_shown(wanted)}; name another file, or "
@@ -47,6 +52,16 @@ def check_replaced(option: str, path: Path, **facts: object) -> None:
             )
 
 
+def _check_writable(option: str, path: Path) -> None:
+    """Before any work: whether a file can be made where it is to stand, or where its folders are to be made."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingError(f"{option} {path}: cannot write in {folder} ({error.strerror}); name another folder") from None
+
+
 def _shown(value: object) -> str:
-    said = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    said = " ".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
     return said[:60] or "not said"

@@ -67,7 +67,7 @@ class Method:
         backward: Backward passes over the data.
         memory: What it holds beside the model.
         needs_labels: Whether unlabelled text is not enough.
-        sign: `absolute`, `signed` (negative: the head harms) or `none`.
+        sign: `absolute` (0 or more), `signed` (negative: the head harms), `negative` (0 or less) or `none`.
         dead_head_is_zero: A head whose output columns are zero scores 0.
         finds_planted: A head that alone carries the label comes out on top.
         batch_invariant: Neither batch size, nor order, nor padding changes the score.
@@ -81,7 +81,7 @@ class Method:
     backward: Passes
     memory: str
     needs_labels: bool
-    sign: Literal["absolute", "signed", "none"]
+    sign: Literal["absolute", "signed", "negative", "none"]
     dead_head_is_zero: bool
     finds_planted: bool
     batch_invariant: bool

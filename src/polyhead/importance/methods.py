@@ -8,13 +8,13 @@ from transformers import PreTrainedModel
 
 from polyhead.batching import Batch
 from polyhead.devices import Precision
-from polyhead.errors import UnknownNameError, allowed_names
-from polyhead.heads import HeadScores
+from polyhead.errors import SettingError, UnknownNameError, allowed_names
+from polyhead.heads import HeadScores, Normalisation
 from polyhead.importance.method_row import Method, Options
 from polyhead.importance.method_table import METHODS
 from polyhead.progress import Progress
 
-__all__ = ["METHODS", "method", "score_heads"]
+__all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
 
 
 def method(name: str) -> Method:
@@ -26,6 +26,20 @@ def method(name: str) -> Method:
     if name not in METHODS:
         raise UnknownNameError(f"method {name!r}: {allowed_names(name, METHODS)}")
     return METHODS[name]
+
+
+def check_normalisation(name: str, normalisation: Normalisation) -> None:
+    """Refuse, before anything is scored, a normalisation that is not for the method's scores.
+
+    Raises:
+        UnknownNameError: No row has this name.
+        SettingError: `paper` is for scores of 0 and more.
+    """
+    if normalisation == "paper" and method(name).sign in ("signed", "negative"):
+        raise SettingError(
+            f"method {name}: its scores may be below 0, and dividing a layer by its sum (normalisation paper) can turn their "
+            "order round; use normalisation none"
+        )
 
 
 def score_heads(

@@ -140,8 +140,8 @@ def saving(partial: Partial, arrays: Callable[[], Arrays]) -> Iterator[Callable[
         yield step
         if stepped:
             partial.save(arrays())
-    except BaseException:
-        if partial.path is not None:
+    except BaseException as stop:
+        if partial.path is not None and not isinstance(stop, StoreError):
             try:
                 partial.save(arrays())
             except StoreError as error:  # what stopped the work is the better message

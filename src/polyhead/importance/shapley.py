@@ -66,7 +66,7 @@ def shapley(
     the ends of the 95 % interval, which is that of the random orders for these sentences, not for others; it is somewhat too
     narrow after few rounds of few batches.
 
-    It stops when the lowest K are settled: the upper end of each lies below the lower end of the next one up plus 2 % of
+    It stops when the lowest K are settled: the upper end of each lies below the lower ends of all others plus 2 % of
     |v(all) - v(none)|, after three rounds at least; or at one of the limits, and then `settings` says `settled` False. Beside
     that stand there `rounds`; `epsilon`, the smallest share that would have settled them (None where the ends are equal);
     `n_lowest`, the K used; `v_all`, `v_none`; and `sentence_passes`, forward passes times sentences, for comparison with the

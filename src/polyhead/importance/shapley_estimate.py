@@ -110,7 +110,7 @@ def intervals(sums: NDArray[np.float64], *, seed: int) -> tuple[NDArray[np.float
 
 
 def unsettled_by(values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], n_lowest: int) -> float:
-    """The smallest margin, 0 or more, by which the upper ends of the lowest heads lie below the lower end of the next one up.
+    """The smallest margin, 0 or more, with which the upper ends of the lowest heads lie below the lower ends of all others.
 
     Args:
         values: `[layers, heads]`; NaN = no such head; ties go by address.
@@ -121,7 +121,8 @@ def unsettled_by(values: NDArray[np.float64], low: NDArray[np.float64], high: ND
     if n_lowest < 1:
         return 0.0
     order = np.argsort(values, axis=None, kind="stable")  # NaN comes last
-    return max(0.0, float(high.flat[order[:n_lowest]].max() - low.flat[order[n_lowest]]))
+    # not that of the next one up alone: a head further up may have a wider interval
+    return max(0.0, float(high.flat[order[:n_lowest]].max() - np.nanmin(low.flat[order[n_lowest:]])))
 
 
 def to_arrays(walked: Walked) -> dict[str, NDArray[np.float64]]:

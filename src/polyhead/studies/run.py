@@ -16,7 +16,7 @@ from polyhead.encoding_choice import EncodingChoice
 from polyhead.errors import SettingError, StoreError
 from polyhead.head_files import write_scores
 from polyhead.heads import HeadMask
-from polyhead.importance.methods import method
+from polyhead.importance.methods import check_normalisation, method
 from polyhead.plain_values import plain
 from polyhead.progress import Progress, Silent
 from polyhead.ranking import masks_for
@@ -74,6 +74,7 @@ def run(
     cells = expand(settings, seeds=seeds, controls=controls)
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
     method(settings.method)
+    check_normalisation(settings.method, settings.normalisation)
     folder = Path(out)
     where = pick_device(device)
     precision = pick_precision(trains[0].precision, where)
