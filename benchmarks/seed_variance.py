@@ -1,12 +1,12 @@
 """How much do scores move when only the seed changes? Five seeds of a real encoder, all heads and 24 of 144 pruned.
 
-    python benchmarks/seed_variance.py fits [--seeds 42 43]   # 10 fine-tunings, about four minutes each; continues where it stopped
+    python benchmarks/seed_variance.py fits [--seeds 42 43]   # 10 fine-tunings, about four minutes each; can be stopped
     python benchmarks/seed_variance.py table                  # seconds; writes results/seed_variance.json
 
 The 12 × 12-head encoder of `shared/models/e5` on 1,500 sentences of UD English-EWT drawn by seed 42 (three epochs, the default
-settings). For each seed, heads are ranked by `gradient` on English dev and the 24 lowest are pruned before fine-tuning. The correct and
-scored words of every test sentence in nine languages are kept, one file per fine-tuning, in results/seed_variance_cells.
-The table holds, per language, what method.md 7 needs: the variance over seeds of the gain, and the variance over resampled sentences.
+settings). For each seed, heads are ranked by `gradient` on English dev and the 24 lowest are pruned before fine-tuning. What was
+scored and what was correct in every test sentence of nine languages is kept in results/seed_variance_cells, one file per
+fine-tuning. The table holds the variance of the gain over seeds and over resampled sentences, per language and for their mean.
 """
 
 import argparse
@@ -16,10 +16,9 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from environment import RESULTS, SHARED, environment, write
+from environment import RESULTS, SHARED
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from transformers import AutoConfig, PreTrainedTokenizerBase
@@ -100,7 +99,8 @@ def fine_tuning(seed: int, k: int) -> None:
         prune(model, masks_for(rank(scores), [k], (n_layers, n_heads))[0])
     else:
         prune(model, HeadMask.full(n_layers, n_heads))
-    fit(model, labelled("en", "train", n=TRAINING_SENTENCES).encoded, spec, pad_id=pad, state_folder=WORK / f"e5.{seed}.{k}.state")
+    train = labelled("en", "train", n=TRAINING_SENTENCES).encoded
+    fit(model, train, spec, pad_id=pad, state_folder=WORK / f"e5.{seed}.{k}.state")
     precision = pick_precision(spec.precision, model.device)
     dev = labelled("en", "dev")
     if k == 0:

@@ -111,7 +111,7 @@ def test_paper_normalisation_spans_zero_to_one_skips_nan_and_keeps_the_order_in_
 
 
 def test_paper_normalisation_turns_no_order_round() -> None:
-    with pytest.raises(SettingError, match="the lowest score is -3, .* use none"):
+    with pytest.raises(SettingError, match=r"the lowest score is -3, .* use none"):
         normalise(np.array([[-3.0, -1.0], [1.0, np.nan]]), "paper")
 
 

@@ -206,8 +206,8 @@ def normalise(values: NDArray[np.float64], how: Normalisation = "none") -> NDArr
         raise SettingError(f"normalisation {how!r}: expected 'none' or 'paper'")
     if (values < 0).any():
         raise SettingError(
-            f"normalisation paper: the lowest score is {np.nanmin(values):.3g}, and dividing a layer by its sum can turn the order of "
-            "scores below 0 round; use none"
+            f"normalisation paper: the lowest score is {np.nanmin(values):.3g}, and dividing a layer by its sum can reverse the "
+            "order of negative scores; use none"
         )
     with np.errstate(invalid="ignore", divide="ignore"):
         sums = np.nansum(values, axis=1, keepdims=True)

@@ -69,7 +69,7 @@ class Console:
 
 
 def met(counts: Mapping[str, int], *, unknown: str = "counted as wrong") -> dict[str, int]:
-    """What a reader of scores must know of the encoding, as `Console.repairs` prints it; `unknown` is what became of such words."""
+    """What a reader of scores must know of the encoding, as `Console.repairs` prints it; `unknown`: what became of them."""
     texts = {
         "unknown_labels": f"a word with a label that the model cannot predict, {unknown}",
         "truncated_words": "a word longer than a window, labelled by its first pieces alone",
