@@ -20,13 +20,13 @@ from method_cells import precision
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.architectures import full_mask
-from polyhead.batching import Batch
-from polyhead.devices import attention_kernel
-from polyhead.gates import gated
-from polyhead.heads import HeadId, HeadMask
+from polyhead.core.heads import HeadId, HeadMask
 from polyhead.importance.ablation import ablation
-from polyhead.importance.scoring import losses_of, scoring_mode
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import losses_of, scoring_mode
+from polyhead.models.architectures import full_mask
+from polyhead.models.devices import attention_kernel
+from polyhead.models.gates import gated
 
 SEED = SEEDS[-1]
 

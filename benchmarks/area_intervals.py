@@ -11,9 +11,9 @@ import numpy as np
 from fine_tuned import POS, TREEBANKS
 from numpy.typing import NDArray
 
-from polyhead.curves import area
-from polyhead.metrics import metric_from_counts
-from polyhead.statistics import percentile_interval
+from polyhead.learning.metrics import metric_from_counts
+from polyhead.selection.curves import area
+from polyhead.selection.statistics import percentile_interval
 
 DRAWS = 1000
 Counts = NDArray[np.int64]  # [K + 1, sentences, columns]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertForTokenClassification
 
-from polyhead.batching import Batch
+from polyhead.learning.batching import Batch
 
 
 def released_procedure(model: BertForTokenClassification, batches: Sequence[Batch]) -> NDArray[np.float64]:

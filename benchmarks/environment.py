@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from polyhead.store import write_json_atomic
-from polyhead.studies.environment import environment as run_environment
+from polyhead.core.store import write_json_atomic
+from polyhead.models.environment import environment as run_environment
 
 RESULTS = Path(__file__).parent / "results"
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -14,18 +14,18 @@ import torch
 from environment import SHARED
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from polyhead.batching import Batch, scoring_batches
-from polyhead.checkpoint import load_tagger, load_tokenizer, save_pruned
-from polyhead.config import TrainSpec, fingerprint
+from polyhead.core.specs import TrainSpec, fingerprint
+from polyhead.core.store import write_text_atomic
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
 from polyhead.data.labels import LabelSet
 from polyhead.data.references import sample
-from polyhead.encoding import encode, model_limit
-from polyhead.inference import Labelled
-from polyhead.store import write_text_atomic
-from polyhead.tasks import task
-from polyhead.training import fit
+from polyhead.data.tasks import task
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.learning.encoding import encode, model_limit
+from polyhead.learning.inference import Labelled
+from polyhead.learning.training import fit
+from polyhead.models.saving import load_tagger, load_tokenizer, save_pruned
 
 MINI = SHARED / "models" / "mini"
 WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))

@@ -20,15 +20,15 @@ from environment import SHARED, environment, write
 from fine_tuned import LABELS, PAD, POS, SEEDS, TREEBANKS, batches, fine_tuned, sentences
 from transformers import PreTrainedModel
 
+from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.corpora import open_corpus
-from polyhead.devices import pick_precision
-from polyhead.heads import HeadId, HeadMask
 from polyhead.importance.gradient import gradient
-from polyhead.inference import Labelled
-from polyhead.masked_evaluation import masked_counts
-from polyhead.metrics import metric_from_counts, sentence_counts
-from polyhead.ranking import masks_for, rank
-from polyhead.statistics import percentile_interval
+from polyhead.learning.inference import Labelled
+from polyhead.learning.masked_evaluation import masked_counts
+from polyhead.learning.metrics import metric_from_counts, sentence_counts
+from polyhead.models.devices import pick_precision
+from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.statistics import percentile_interval
 
 KS = (6, 12, 24)
 DRAWS = 5

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
 
-from polyhead.curves import pruning_curve
-from polyhead.devices import Precision, pick_precision
-from polyhead.head_files import read_scores, write_scores
-from polyhead.heads import HeadId, HeadScores
+from polyhead.core.heads import HeadId, HeadScores
 from polyhead.importance.methods import METHODS, score_heads
-from polyhead.oracle import greedy_order
-from polyhead.ranking import rank
+from polyhead.models.devices import Precision, pick_precision
+from polyhead.selection.curves import pruning_curve
+from polyhead.selection.head_files import read_scores, write_scores
+from polyhead.selection.oracle import greedy_order
+from polyhead.selection.ranking import rank
 
 K = 24
 RANDOM_ORDERS = 5

@@ -7,9 +7,9 @@ from typing import Any
 
 import study_tables
 
+from polyhead.core.store import read_json
 from polyhead.importance.methods import METHODS
 from polyhead.report.tables import markdown
-from polyhead.store import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "methods.md"

@@ -7,15 +7,15 @@ import environment
 import numpy as np
 from fine_tuned import LABELS, MINI, PAD, POS, tokenizer
 
-from polyhead.batching import scoring_batches
-from polyhead.checkpoint import load_tagger
-from polyhead.config import TrainSpec
+from polyhead.core.heads import HeadMask
+from polyhead.core.specs import TrainSpec
 from polyhead.data.corpora import open_corpus
-from polyhead.encoding import encode, model_limit
-from polyhead.heads import HeadMask
-from polyhead.inference import Labelled
-from polyhead.masked_evaluation import masked_scores
-from polyhead.training import fit
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import encode, model_limit
+from polyhead.learning.inference import Labelled
+from polyhead.learning.masked_evaluation import masked_scores
+from polyhead.learning.training import fit
+from polyhead.models.saving import load_tagger
 
 SEED = 42
 

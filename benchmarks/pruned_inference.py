@@ -18,9 +18,9 @@ import torch
 from environment import environment, median, write
 from transformers import BertConfig, BertForTokenClassification
 
-from polyhead.devices import Precision, autocast, has_bf16_units
-from polyhead.heads import HeadMask
-from polyhead.pruning import prune
+from polyhead.core.heads import HeadMask
+from polyhead.models.devices import Precision, autocast, has_bf16_units
+from polyhead.models.pruning import prune
 
 WIDTH, LAYERS, HEADS, VOCABULARY = 768, 12, 12, 119_547
 SHARES = (0.0, 0.25, 0.5)

@@ -6,8 +6,8 @@ import torch
 from environment import median, seconds
 from torch.nn.functional import linear
 
-from polyhead.batching import Batch
-from polyhead.devices import Precision
+from polyhead.learning.batching import Batch
+from polyhead.models.devices import Precision
 
 WIDTH, LAYERS = 768, 12
 MATRICES = ((WIDTH, WIDTH),) * 4 + ((4 * WIDTH, WIDTH), (WIDTH, 4 * WIDTH))  # of a layer: q, k, v, output, up, down

@@ -25,11 +25,11 @@ from method_cells import DEFAULT, K, precision, scored
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
 
-from polyhead.heads import HeadId, HeadMask
-from polyhead.inference import evaluate
-from polyhead.pruning import prune
-from polyhead.ranking import masks_for, rank
-from polyhead.repair import Repair, repaired
+from polyhead.compression.repair import Repair, repaired
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.learning.inference import evaluate
+from polyhead.models.pruning import prune
+from polyhead.selection.ranking import masks_for, rank
 
 HOWS = ("none", *get_args(Repair))
 ORDERS = ("lowest", "random", "highest")

@@ -19,26 +19,26 @@ import numpy as np
 from environment import SHARED, environment, write
 from fine_tuned import LABELS, MINI, PAD, POS, SEEDS, TREEBANKS, WORK, sentences, tokenizer
 from method_cells import precision
+from trial_baselines import always_zero, evenly_spaced, random_ks
 
-from polyhead.batching import scoring_batches
-from polyhead.checkpoint import load_tagger, save_pruned
-from polyhead.config import TrainSpec
+from polyhead.core.heads import HeadMask
+from polyhead.core.specs import TrainSpec
+from polyhead.core.store import read_json, write_json_atomic
 from polyhead.data.corpora import open_corpus
 from polyhead.data.references import sample
-from polyhead.encoding import Encoded, encode, model_limit
-from polyhead.head_files import read_scores, write_scores
-from polyhead.heads import HeadMask
 from polyhead.importance.methods import score_heads
-from polyhead.inference import evaluate
-from polyhead.masked_evaluation import masked_counts
-from polyhead.metrics import metric_from_counts
-from polyhead.pruning import prune
-from polyhead.ranking import masks_for, rank
-from polyhead.statistics import bootstrap_standard_error
-from polyhead.store import read_json, write_json_atomic
-from polyhead.training import fit
-from polyhead.trial_baselines import always_zero, evenly_spaced, random_ks
-from polyhead.trials import regret, search
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import Encoded, encode, model_limit
+from polyhead.learning.inference import evaluate
+from polyhead.learning.masked_evaluation import masked_counts
+from polyhead.learning.metrics import metric_from_counts
+from polyhead.learning.training import fit
+from polyhead.models.pruning import prune
+from polyhead.models.saving import load_tagger, save_pruned
+from polyhead.selection.head_files import read_scores, write_scores
+from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.statistics import bootstrap_standard_error
+from polyhead.selection.trials import regret, search
 
 K, TRAINING_SENTENCES, RANDOM_FIVES = 12, 4000, 1000
 FOLDER = WORK / "search"

@@ -23,23 +23,23 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
-from polyhead.batching import scoring_batches
-from polyhead.checkpoint import load_tagger, load_tokenizer
-from polyhead.config import TrainSpec
+from polyhead.core.heads import HeadMask
+from polyhead.core.specs import TrainSpec
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
 from polyhead.data.labels import LabelSet
 from polyhead.data.references import sample
-from polyhead.devices import pick_precision
-from polyhead.encoding import encode, model_limit
-from polyhead.head_files import read_scores, write_scores
-from polyhead.heads import HeadMask
+from polyhead.data.tasks import task
 from polyhead.importance.methods import score_heads
-from polyhead.inference import Labelled, evaluate
-from polyhead.pruning import prune
-from polyhead.ranking import masks_for, rank
-from polyhead.tasks import task
-from polyhead.training import fit
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import encode, model_limit
+from polyhead.learning.inference import Labelled, evaluate
+from polyhead.learning.training import fit
+from polyhead.models.devices import pick_precision
+from polyhead.models.pruning import prune
+from polyhead.models.saving import load_tagger, load_tokenizer
+from polyhead.selection.head_files import read_scores, write_scores
+from polyhead.selection.ranking import masks_for, rank
 
 WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
 CELLS = RESULTS / "seed_variance_cells"

@@ -15,10 +15,10 @@ from environment import environment, write
 from fine_tuned import SEEDS, SENTENCES, TREEBANKS, batches, fine_tuned
 from numpy.typing import NDArray
 
-from polyhead.combining import Combination, leave_one_out
-from polyhead.heads import HeadScores
+from polyhead.core.heads import HeadScores
 from polyhead.importance.gate_pass import sentence_gradients
-from polyhead.languages import Sharing, bootstrap_scores, head_sharing
+from polyhead.selection.combining import Combination, leave_one_out
+from polyhead.selection.sharing import Sharing, bootstrap_scores, head_sharing
 
 K = 12
 DRAWS = 200

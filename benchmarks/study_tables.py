@@ -5,8 +5,8 @@ from typing import Any
 
 from environment import RESULTS
 
+from polyhead.core.store import read_json
 from polyhead.report.tables import markdown
-from polyhead.store import read_json
 
 _STRATEGIES = {
     "screened": "`screened` (the default)",

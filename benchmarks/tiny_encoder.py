@@ -19,17 +19,17 @@ import environment
 import numpy as np
 from fine_tuned import LABELS, POS, SEEDS, WORK
 
-from polyhead.batching import scoring_batches
-from polyhead.checkpoint import load_tagger, load_tokenizer
-from polyhead.config import TrainSpec
+from polyhead.core.heads import HeadMask
+from polyhead.core.specs import TrainSpec
+from polyhead.core.store import read_json, write_json_atomic
 from polyhead.data.corpora import open_corpus
-from polyhead.encoding import encode, model_limit
-from polyhead.heads import HeadMask
-from polyhead.inference import Labelled
-from polyhead.masked_evaluation import masked_scores
-from polyhead.own_encoders import OWN_ENCODERS, model_folder
-from polyhead.store import read_json, write_json_atomic
-from polyhead.training import fit
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import encode, model_limit
+from polyhead.learning.inference import Labelled
+from polyhead.learning.masked_evaluation import masked_scores
+from polyhead.learning.training import fit
+from polyhead.models.own_encoders import OWN_ENCODERS, model_folder
+from polyhead.models.saving import load_tagger, load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr")

@@ -21,18 +21,18 @@ from environment import environment
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
 
-from polyhead.batching import Batch, padding_share, training_batches
-from polyhead.config import TrainSpec
+from polyhead.core.specs import TrainSpec
+from polyhead.core.store import read_json, write_json_atomic
 from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import LabelSet
-from polyhead.devices import Precision, pick_device, pick_precision
-from polyhead.encoding import Encoded, encode, model_limit
-from polyhead.inference import Labelled, evaluate
-from polyhead.optimisation import rate_factor
-from polyhead.store import read_json, write_json_atomic
-from polyhead.studies.grid import run_settings
-from polyhead.tasks import task
-from polyhead.training import fit
+from polyhead.data.tasks import task
+from polyhead.learning.batching import Batch, padding_share, training_batches
+from polyhead.learning.encoding import Encoded, encode, model_limit
+from polyhead.learning.inference import Labelled, evaluate
+from polyhead.learning.optimisation import rate_factor
+from polyhead.learning.training import fit
+from polyhead.models.devices import Precision, pick_device, pick_precision
+from polyhead.studies.settings import run_settings
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared"

@@ -19,13 +19,13 @@ from pretraining.start import new_encoder
 from pretraining.text import read_groups
 from transformers import PreTrainedTokenizerFast
 
-from polyhead.atomic_folder import new_folder
 from polyhead.cli.progress_bar import Bar, Lines
-from polyhead.config import fingerprint
-from polyhead.devices import pick_device, pick_precision
-from polyhead.errors import PolyheadError
-from polyhead.store import write_json_atomic
-from polyhead.studies.environment import environment
+from polyhead.core.atomic_folder import new_folder
+from polyhead.core.errors import PolyheadError
+from polyhead.core.specs import fingerprint
+from polyhead.core.store import write_json_atomic
+from polyhead.models.devices import pick_device, pick_precision
+from polyhead.models.environment import environment
 
 
 def main() -> int:

@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from polyhead.phrases.files import write_phrases
+from polyhead.data.phrases.files import write_phrases
 
-TABLE = Path(__file__).resolve().parents[1] / "src/polyhead/phrases/tables/checksums.toml"
+TABLE = Path(__file__).resolve().parents[1] / "src/polyhead/data/phrases/tables/checksums.toml"
 
 with tempfile.TemporaryDirectory() as folder:
     sums = write_phrases(Path(folder))

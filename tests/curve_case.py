@@ -3,8 +3,8 @@
 from conformance.scoring_case import tiny_encoded
 
 from polyhead.data.labels import LabelSet
-from polyhead.encoding import join
-from polyhead.inference import Labelled
+from polyhead.learning.encoding import join
+from polyhead.learning.inference import Labelled
 
 LABELS = {"pos": LabelSet(("ADJ", "ADP", "ADV", "AUX", "NOUN")), "ner": LabelSet(("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))}
 FOREIGN = {"pos": "PUNCT", "ner": "B-MISC"}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import polyhead
-from polyhead.architectures import ARCHITECTURES
 from polyhead.data.corpus_table import CORPORA
+from polyhead.data.tasks import TASKS
 from polyhead.importance.methods import METHODS
+from polyhead.models.architectures import ARCHITECTURES
 from polyhead.studies.protocols import PROTOCOLS
-from polyhead.tasks import TASKS
 
 PUBLIC = [
     "HeadMask",

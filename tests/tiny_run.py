@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from polyhead.studies.grid import RunSettings, run_settings
+from polyhead.studies.settings import RunSettings, run_settings
 
 LEXICON = {
     "en": {

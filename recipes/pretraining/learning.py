@@ -13,11 +13,11 @@ from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 from transformers import XLMRobertaForMaskedLM
 
-from polyhead.config import fingerprint
-from polyhead.devices import Precision, autocast
-from polyhead.optimisation import clip_gradients, rate_factor, set_rate
-from polyhead.progress import Progress
-from polyhead.training_state import Position, TrainingState, stop_requests
+from polyhead.core.progress import Progress
+from polyhead.core.specs import fingerprint
+from polyhead.learning.optimisation import clip_gradients, rate_factor, set_rate
+from polyhead.learning.training_state import Position, TrainingState, stop_requests
+from polyhead.models.devices import Precision, autocast
 
 SHOWN = 50  # steps that a line of the loss curve is the mean of
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from polyhead.config import NonNegative, Positive, check_fields, read_toml, spec_from
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
+from polyhead.core.specs import NonNegative, Positive, check_fields, read_toml, spec_from
 
 Count = Annotated[int, Field(ge=1)]
 

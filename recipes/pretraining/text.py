@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pretraining.settings import TextSpec
 
-from polyhead.errors import DataFormatError
-from polyhead.phrases.files import running_text
-from polyhead.phrases.generate import pretraining
-from polyhead.phrases.grammar import grammar
-from polyhead.phrases.inventory import inventory
+from polyhead.core.errors import DataFormatError
+from polyhead.data.phrases.files import running_text
+from polyhead.data.phrases.generate import pretraining
+from polyhead.data.phrases.grammar import grammar
+from polyhead.data.phrases.inventory import inventory
 
 Group = tuple[str, ...]
 

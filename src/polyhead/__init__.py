@@ -6,7 +6,7 @@ Importing it makes Transformers' own `from_pretrained` load pruned checkpoints; 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from polyhead.loader_hook import install_loader_hook
+from polyhead.models.loader_hook import install_loader_hook
 
 __all__ = [
     "HeadMask",
@@ -32,44 +32,44 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from polyhead.batching import scoring_batches
-    from polyhead.checkpoint import densify, load_tagger, load_tokenizer, save_pruned
-    from polyhead.config import TrainSpec
+    from polyhead.core.heads import HeadMask, HeadScores
+    from polyhead.core.specs import TrainSpec
     from polyhead.data.corpora import open_corpus
     from polyhead.data.labels import label_set
-    from polyhead.encoding import encode
-    from polyhead.gates import gated
-    from polyhead.heads import HeadMask, HeadScores
+    from polyhead.data.tasks import task
     from polyhead.importance.methods import score_heads
-    from polyhead.inference import evaluate
-    from polyhead.pruning import prune
-    from polyhead.ranking import prune_lowest
-    from polyhead.studies.grid import run_settings
+    from polyhead.learning.batching import scoring_batches
+    from polyhead.learning.encoding import encode
+    from polyhead.learning.inference import evaluate
+    from polyhead.learning.training import fit
+    from polyhead.models.gates import gated
+    from polyhead.models.pruning import prune
+    from polyhead.models.saving import densify, load_tagger, load_tokenizer, save_pruned
+    from polyhead.selection.ranking import prune_lowest
     from polyhead.studies.run import run
-    from polyhead.tasks import task
-    from polyhead.training import fit
+    from polyhead.studies.settings import run_settings
 
 _HOMES = {
-    "HeadMask": "polyhead.heads",
-    "HeadScores": "polyhead.heads",
-    "TrainSpec": "polyhead.config",
-    "densify": "polyhead.checkpoint",
-    "encode": "polyhead.encoding",
-    "evaluate": "polyhead.inference",
-    "fit": "polyhead.training",
-    "gated": "polyhead.gates",
+    "HeadMask": "polyhead.core.heads",
+    "HeadScores": "polyhead.core.heads",
+    "TrainSpec": "polyhead.core.specs",
+    "densify": "polyhead.models.saving",
+    "encode": "polyhead.learning.encoding",
+    "evaluate": "polyhead.learning.inference",
+    "fit": "polyhead.learning.training",
+    "gated": "polyhead.models.gates",
     "label_set": "polyhead.data.labels",
-    "load_tagger": "polyhead.checkpoint",
-    "load_tokenizer": "polyhead.checkpoint",
+    "load_tagger": "polyhead.models.saving",
+    "load_tokenizer": "polyhead.models.saving",
     "open_corpus": "polyhead.data.corpora",
-    "prune": "polyhead.pruning",
-    "prune_lowest": "polyhead.ranking",
+    "prune": "polyhead.models.pruning",
+    "prune_lowest": "polyhead.selection.ranking",
     "run": "polyhead.studies.run",
-    "run_settings": "polyhead.studies.grid",
-    "save_pruned": "polyhead.checkpoint",
+    "run_settings": "polyhead.studies.settings",
+    "save_pruned": "polyhead.models.saving",
     "score_heads": "polyhead.importance.methods",
-    "scoring_batches": "polyhead.batching",
-    "task": "polyhead.tasks",
+    "scoring_batches": "polyhead.learning.batching",
+    "task": "polyhead.data.tasks",
 }
 
 if not TYPE_CHECKING:  # a checker that saw it would take any name for one of ours

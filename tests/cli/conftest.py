@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForTokenClassification, XLMRobertaModel
 
 from polyhead.cli.main import main
-from polyhead.tasks import UPOS
+from polyhead.data.tasks import UPOS
 
 WORDS = ("the", "a", "dog", "cat", "runs", "sleeps", "and", ".", "big", "house")
 TAGS = ("DET", "DET", "NOUN", "NOUN", "VERB", "VERB", "CCONJ", "PUNCT", "ADJ", "NOUN")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from cli.cases import fit_arguments, refused
 
-from polyhead.architectures import head_mask
-from polyhead.checkpoint import load_saved
 from polyhead.cli import fit
+from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.data.references import sample
-from polyhead.head_files import read_scores, write_mask, write_scores
-from polyhead.heads import HeadMask, HeadScores
+from polyhead.models.architectures import head_mask
+from polyhead.models.saving import load_saved
+from polyhead.selection.head_files import read_scores, write_mask, write_scores
 
 
 def test_rank_prints_one_document(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ import pytest
 from cli.cases import refused
 from numpy.typing import NDArray
 
-from polyhead.agreement import agreement
-from polyhead.cli.compare_groups import Run, grouped
-from polyhead.combining import combine, leave_one_out
-from polyhead.head_files import read_scores, write_scores
-from polyhead.heads import HeadScores, normalise
-from polyhead.languages import head_sharing
+from polyhead.core.heads import HeadScores, normalise
+from polyhead.selection.agreement import agreement
+from polyhead.selection.combining import combine, leave_one_out
+from polyhead.selection.comparison import Run, grouped
+from polyhead.selection.head_files import read_scores, write_scores
+from polyhead.selection.sharing import head_sharing
 
 Array = NDArray[np.float64]
 LANGUAGES = ("en", "de", "sw")

@@ -15,9 +15,9 @@ from transformers import AutoModelForTokenClassification
 
 from polyhead.cli import curve as command
 from polyhead.cli.main import main
-from polyhead.head_files import write_scores
-from polyhead.heads import HeadScores
-from polyhead.tasks import UPOS
+from polyhead.core.heads import HeadScores
+from polyhead.data.tasks import UPOS
+from polyhead.selection.head_files import write_scores
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,10 @@ import pytest
 from cli.cases import refused
 from data.server import Served, served
 
-from polyhead.data import download, homes
+from polyhead.data import download
+from polyhead.data import download_urls as homes
 from polyhead.data.corpus_table import CORPORA
-from polyhead.data.homes import home
+from polyhead.data.download_urls import home
 
 ROW = "1\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n"
 NAME = "ud/de_gsd"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from cli.cases import refused
 
-from polyhead import doctor, inference
+from polyhead.doctor import examine as doctor
 from polyhead.importance.methods import METHODS
+from polyhead.learning import inference
 
 COMPILED = "a compiled model obeys the mask"
 

@@ -18,7 +18,7 @@ from typer.main import get_command
 from polyhead.cli import failures, main
 from polyhead.cli.failures import guarded
 from polyhead.cli.request_form import as_function
-from polyhead.errors import PolyheadError
+from polyhead.core.errors import PolyheadError
 from polyhead.importance.methods import METHODS
 
 COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from cli.cases import fit_arguments, refused
 
-from polyhead.architectures import head_mask
-from polyhead.checkpoint import load_saved
-from polyhead.head_files import write_mask, write_scores
-from polyhead.heads import HeadId, HeadMask, HeadScores
+from polyhead.core.heads import HeadId, HeadMask, HeadScores
+from polyhead.models.architectures import head_mask
+from polyhead.models.saving import load_saved
+from polyhead.selection.head_files import write_mask, write_scores
 
 
 def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

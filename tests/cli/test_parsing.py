@@ -14,9 +14,9 @@ from polyhead.cli.requests import PredictRequest
 from polyhead.cli.train_options import SearchOptions, TrainOptions
 from polyhead.cli.train_options import given as given_options
 from polyhead.cli.train_requests import FitRequest, RunRequest, chosen_seeds
-from polyhead.config import SearchSpec, TrainSpec
-from polyhead.errors import SettingError
-from polyhead.studies.grid import run_settings
+from polyhead.core.errors import SettingError
+from polyhead.core.specs import SearchSpec, TrainSpec
+from polyhead.studies.settings import run_settings
 
 NEEDED = ["--model", "m", "--task", "pos", "--source", "ud/en_ewt", "--target", "ud/de_gsd", "--out", "o"]
 VALUES = st.lists(st.text(alphabet="abc/_=:.", min_size=1), min_size=1, max_size=4)

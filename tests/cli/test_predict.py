@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from polyhead.data.conllu import read_conllu
-from polyhead.tasks import UPOS
+from polyhead.data.tasks import UPOS
 
 RAW = (
     "# newpar\n# text = thedog runs\n1-2\tthedog\t_\t_\t_\t_\t_\t_\t_\tX=1\n1\tthe\tthe\t_\tDT\tA=b\t2\tdet\t_\t_\n"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from cli.cases import refused
 
-from polyhead.cli.compare_groups import Run, doubts
-from polyhead.head_files import read_scores, write_scores
-from polyhead.heads import HeadScores
+from polyhead.core.heads import HeadScores
+from polyhead.selection.comparison import Run, doubts
+from polyhead.selection.head_files import read_scores, write_scores
 
 
 @pytest.fixture

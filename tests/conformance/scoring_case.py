@@ -7,10 +7,10 @@ import torch
 from conformance.tiny import N_LABELS, PAD, VOCABULARY, tiny_model
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites
-from polyhead.encoding import Encoded, EncodingCounts, Window
-from polyhead.gates import gated
-from polyhead.heads import HeadId, HeadMask
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.learning.encoding import Encoded, EncodingCounts, Window
+from polyhead.models.architectures import attention_sites
+from polyhead.models.gates import gated
 
 PLANTED = HeadId(0, 2)
 DEAD = HeadId(1, 1)

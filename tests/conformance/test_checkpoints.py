@@ -8,10 +8,10 @@ import torch
 from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
 from transformers import AutoModelForTokenClassification
 
-from polyhead.architectures import ARCHITECTURES, head_mask
-from polyhead.checkpoint import densify, save_pruned
-from polyhead.loader_hook import install_loader_hook
-from polyhead.pruning import prune
+from polyhead.models.architectures import ARCHITECTURES, head_mask
+from polyhead.models.loader_hook import install_loader_hook
+from polyhead.models.pruning import prune
+from polyhead.models.saving import densify, save_pruned
 
 install_loader_hook()
 

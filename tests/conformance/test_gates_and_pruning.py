@@ -10,11 +10,11 @@ from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
 from torch import nn
 from transformers import PreTrainedModel
 
-from polyhead.architectures import ARCHITECTURES
-from polyhead.errors import ArchitectureError, PolyheadError
-from polyhead.gates import gated
-from polyhead.heads import HeadMask
-from polyhead.pruning import prune
+from polyhead.core.errors import ArchitectureError, PolyheadError
+from polyhead.core.heads import HeadMask
+from polyhead.models.architectures import ARCHITECTURES
+from polyhead.models.gates import gated
+from polyhead.models.pruning import prune
 
 Kernel = Literal["sdpa", "eager"]
 Padding = Literal["none", "right", "left"]

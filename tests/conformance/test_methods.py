@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
-from polyhead.architectures import ARCHITECTURES, attention_sites
-from polyhead.batching import Batch, scoring_batches, training_batches
-from polyhead.encoding import Encoded
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
+from polyhead.core.progress import Silent
 from polyhead.importance.methods import METHODS, check_normalisation, score_heads
-from polyhead.progress import Silent
-from polyhead.pruning import prune
+from polyhead.learning.batching import Batch, scoring_batches, training_batches
+from polyhead.learning.encoding import Encoded
+from polyhead.models.architectures import ARCHITECTURES, attention_sites
+from polyhead.models.pruning import prune
 
 families = pytest.mark.parametrize("family", ARCHITECTURES)
 methods = pytest.mark.parametrize("method", METHODS)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel
 
-from polyhead.heads import HeadMask
+from polyhead.core.heads import HeadMask
 
 VOCABULARY = 60
 PAD = 1

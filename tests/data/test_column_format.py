@@ -1,7 +1,7 @@
 import pytest
 
+from polyhead.core.errors import SettingError
 from polyhead.data.column_format import ColumnFormat, parse_columns
-from polyhead.errors import SettingError
 
 
 def test_the_compact_text():

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polyhead.core.errors import DataFormatError
 from polyhead.data.column_format import ColumnFormat, parse_columns
 from polyhead.data.columns import BLANK_WITH_SPACES, TRAILING, WORDLESS, read_columns
 from polyhead.data.schemes import INSIDE_STARTS
-from polyhead.errors import DataFormatError
 
 
 def write(tmp_path, text, name="a.txt"):

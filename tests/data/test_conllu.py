@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polyhead.core.errors import DataFormatError
 from polyhead.data.conllu import BLANK_WITH_SPACES, read_conllu
-from polyhead.errors import DataFormatError
-from polyhead.tasks import UPOS
+from polyhead.data.tasks import UPOS
 
 SAMPLE = """# newdoc
 # text = Im Haus!

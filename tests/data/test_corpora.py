@@ -3,12 +3,12 @@ import lzma
 
 import pytest
 
+from polyhead.core.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.data.column_format import parse_columns
 from polyhead.data.corpora import CORPORA, corpus, has_split, holdout, open_corpus, open_file
 from polyhead.data.layouts import parse_layout
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.errors import DataFormatError, SettingError, UnknownNameError
-from polyhead.tasks import TASKS
+from polyhead.data.tasks import TASKS
 
 RANGE = "1-2\tim\t_\t_\t_\t_\t_\t_\t_\t_\n1\tin\t_\tADP\t_\t_\t3\t_\t_\t_\n2\tdem\t_\tDET\t_\t_\t3\t_\t_\t_\n"
 RANGE += "3\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n"

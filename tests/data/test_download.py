@@ -12,8 +12,8 @@ from data.server import Served, served
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from polyhead.core.errors import DownloadError
 from polyhead.data.download import Patience, fetch
-from polyhead.errors import DownloadError
 
 BODY = np.random.default_rng(0).bytes(300_000)  # the same in every worker of pytest
 SHA256 = hashlib.sha256(BODY).hexdigest()

@@ -1,9 +1,9 @@
 import pytest
 
+from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.labels import LabelSet, harmonise, label_set
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.errors import SettingError, UnknownNameError
-from polyhead.tasks import TASKS, UPOS
+from polyhead.data.tasks import TASKS, UPOS
 
 
 def dataset(*labels):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from polyhead.core.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.data.layouts import parse_layout
 from polyhead.data.references import DataReader, DataReference, one_word_choice, sample
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.errors import DataFormatError, SettingError, UnknownNameError
-from polyhead.tasks import TASKS
+from polyhead.data.tasks import TASKS
 
 POS, NER = TASKS["pos"], TASKS["ner"]
 

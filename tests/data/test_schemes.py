@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB1, IOB2, IOBES, Entities
 
+from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.schemes import (
     BEGIN_IN_IOB1,
     END_STARTS,
@@ -14,7 +15,6 @@ from polyhead.data.schemes import (
     scheme,
     to_iob2,
 )
-from polyhead.errors import DataFormatError, SettingError
 
 TYPES = ["PER", "reference-part", "reminder/todo", "a_b"]
 

@@ -7,8 +7,8 @@ from collections import deque
 
 import pytest
 
+from polyhead.core.errors import DataFormatError
 from polyhead.data.textfile import find_file, read_lines
-from polyhead.errors import DataFormatError
 
 TEXT = b"eins\nzwei\n\ndrei\n"
 LINES = [(1, "eins"), (2, "zwei"), (3, ""), (4, "drei")]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from polyhead.core.errors import DownloadError
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import CORPORA
 from polyhead.data.unpacking import unpack
-from polyhead.errors import DownloadError
 
 
 def tar_of(files: dict[str, str]) -> bytes:

@@ -14,12 +14,12 @@ from conformance.scoring_case import DEAD, model_with_dead_head, tiny_encoded
 from conformance.tiny import MASKS, PAD, tiny_model
 
 import polyhead
-from polyhead.architectures import ARCHITECTURES
-from polyhead.batching import scoring_batches
 from polyhead.cli.main import COMMANDS
-from polyhead.importance.method_row import Options
+from polyhead.importance.method import Options
 from polyhead.importance.methods import METHODS
-from polyhead.pruning import prune
+from polyhead.learning.batching import scoring_batches
+from polyhead.models.architectures import ARCHITECTURES
+from polyhead.models.pruning import prune
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -94,10 +94,10 @@ def missing_files(text: str) -> list[str]:
 
 FINDERS = (unknown_options, wrong_commands, missing_imports, missing_names, missing_files)
 BAD = """
-`--no-such-option`, `polyhead prune M --n-lowest 3`, `polyhead nothing`, `polyhead.heads.Nothing`, `tests/no_such_file.py`
+`--no-such-option`, `polyhead prune M --n-lowest 3`, `polyhead nothing`, `polyhead.core.heads.Nothing`, `tests/no_such_file.py`
 
 ```python
-from polyhead.heads import Nothing
+from polyhead.core.heads import Nothing
 ```
 
 ::: polyhead.nowhere
@@ -109,8 +109,8 @@ polyhead rank M --targets x
 FOUND = {
     "unknown_options": ["--no-such-option"],
     "wrong_commands": ["polyhead prune M --n-lowest 3", "polyhead nothing", "polyhead rank M --targets x"],
-    "missing_imports": ["polyhead.heads.Nothing"],
-    "missing_names": ["polyhead.nowhere", "polyhead.heads.Nothing"],
+    "missing_imports": ["polyhead.core.heads.Nothing"],
+    "missing_names": ["polyhead.nowhere", "polyhead.core.heads.Nothing"],
     "missing_files": ["tests/no_such_file.py"],
 }
 

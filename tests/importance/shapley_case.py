@@ -10,11 +10,11 @@ from conformance.tiny import PAD, tiny_model
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.batching import Batch, scoring_batches
-from polyhead.gates import gated
-from polyhead.heads import HeadMask
-from polyhead.importance.scoring import sentence_losses
-from polyhead.pruning import prune
+from polyhead.core.heads import HeadMask
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.models.gates import gated
+from polyhead.models.pruning import prune
 
 FIVE = HeadMask([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 0, 1]])
 HEADS = [(head.layer, head.head) for head in FIVE.kept]

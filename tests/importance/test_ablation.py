@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites
-from polyhead.batching import Batch, collate, scoring_batches
-from polyhead.combining import combine
-from polyhead.errors import SettingError, StoreError
-from polyhead.gates import gated
-from polyhead.head_means import head_means
-from polyhead.heads import HeadId, HeadMask
+from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.progress import Silent
 from polyhead.importance.ablation import ablation
-from polyhead.progress import Silent
-from polyhead.pruning import prune
+from polyhead.learning.batching import Batch, collate, scoring_batches
+from polyhead.learning.head_means import head_means
+from polyhead.models.architectures import attention_sites
+from polyhead.models.gates import gated
+from polyhead.models.pruning import prune
+from polyhead.selection.combining import combine
 
 ENCODED = tiny_encoded()
 LABELLED = [0, 1, 2, 3, 4, 6]

@@ -10,10 +10,10 @@ from conformance.tiny import MASKS, PAD, tiny_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.architectures import ARCHITECTURES, AttentionSite, attention_sites
-from polyhead.batching import Batch, scoring_batches
 from polyhead.importance.attention_weights import each_attention
-from polyhead.pruning import prune
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.models.architectures import ARCHITECTURES, AttentionSite, attention_sites
+from polyhead.models.pruning import prune
 
 BATCHES = scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
 PADDED = next(batch for batch in BATCHES if batch.has_padding)

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from conformance.tiny import MASKS, tiny_model
 
-from polyhead.architectures import attention_sites
 from polyhead.importance.baselines import magnitude, random
-from polyhead.pruning import prune
+from polyhead.models.architectures import attention_sites
+from polyhead.models.pruning import prune
 
 
 def test_magnitude_is_the_norm_of_value_times_output() -> None:

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from polyhead.batching import Batch, collate, scoring_batches
-from polyhead.errors import SettingError
-from polyhead.gates import gated
+from polyhead.core.errors import SettingError
 from polyhead.importance.gate_pass import sentence_gradients, visit_gradients
 from polyhead.importance.gradient import gradient
-from polyhead.pruning import prune
+from polyhead.learning.batching import Batch, collate, scoring_batches
+from polyhead.models.gates import gated
+from polyhead.models.pruning import prune
 
 ENCODED = tiny_encoded()
 LABELLED = [0, 1, 2, 3, 4, 6]

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites
-from polyhead.batching import Batch, collate, scoring_batches
-from polyhead.errors import SettingError
-from polyhead.gates import gated
+from polyhead.core.errors import SettingError
 from polyhead.importance.gradient import gradient
+from polyhead.learning.batching import Batch, collate, scoring_batches
+from polyhead.models.architectures import attention_sites
+from polyhead.models.gates import gated
 
 ENCODED = tiny_encoded()
 LABELLED = [0, 1, 2, 3, 4, 6]

@@ -8,16 +8,16 @@ from conformance.tiny import PAD, tiny_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.architectures import ARCHITECTURES
-from polyhead.batching import Batch, scoring_batches
-from polyhead.combining import combine
-from polyhead.errors import SettingError
-from polyhead.gates import gated
-from polyhead.heads import HeadId, HeadMask
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.progress import Silent
 from polyhead.importance.gate_pass import visit_gradients
 from polyhead.importance.integrated import integrated
-from polyhead.importance.scoring import sentence_losses
-from polyhead.progress import Silent
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.models.architectures import ARCHITECTURES
+from polyhead.models.gates import gated
+from polyhead.selection.combining import combine
 
 
 @pytest.fixture(scope="module")

@@ -10,19 +10,19 @@ from conformance.scoring_case import tiny_encoded
 from conformance.tiny import MASKS, PAD, VOCABULARY, tiny_model
 from transformers import PreTrainedModel
 
-from polyhead.architectures import full_mask
-from polyhead.batching import Batch, scoring_batches
-from polyhead.encoding import Encoded, EncodingCounts, Window
-from polyhead.errors import SettingError, StoreError
-from polyhead.gates import gated
-from polyhead.heads import HeadId, HeadMask
+from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.progress import Silent
 from polyhead.importance.gate_pass import gate_gradients
 from polyhead.importance.gradient import gradient
 from polyhead.importance.l0 import hard_concrete, l0, probability_open
-from polyhead.importance.scoring import sentence_losses
-from polyhead.progress import Silent
-from polyhead.pruning import prune
-from polyhead.ranking import rank
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.learning.encoding import Encoded, EncodingCounts, Window
+from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.models.architectures import full_mask
+from polyhead.models.gates import gated
+from polyhead.models.pruning import prune
+from polyhead.selection.ranking import rank
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 from transformers import PreTrainedModel
 
-from polyhead.architectures import ARCHITECTURES
-from polyhead.batching import Batch, collate, scoring_batches
-from polyhead.combining import combine
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
 from polyhead.importance.relevance import conservation, relevance
 from polyhead.importance.relevance_rules import Variant
+from polyhead.learning.batching import Batch, collate, scoring_batches
+from polyhead.models.architectures import ARCHITECTURES
+from polyhead.selection.combining import combine
 
 ENCODED = tiny_encoded()
 LABELLED = [0, 1, 2, 3, 4, 6]

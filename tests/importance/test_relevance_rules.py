@@ -8,10 +8,10 @@ from conformance.tiny import MASKS, tiny_inputs, tiny_model
 from torch import nn
 from torch.nn.functional import gelu
 
-from polyhead.architectures import ARCHITECTURES, attention_sites
-from polyhead.errors import ArchitectureError, SettingError
+from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.importance.relevance_rules import Variant, relevance_rules
-from polyhead.pruning import prune
+from polyhead.models.architectures import ARCHITECTURES, attention_sites
+from polyhead.models.pruning import prune
 
 variants = pytest.mark.parametrize("variant", ["cp", "attn"])
 

@@ -5,9 +5,9 @@ import torch
 from conformance.scoring_case import tiny_encoded
 from conformance.tiny import PAD, tiny_model
 
-from polyhead.batching import scoring_batches
-from polyhead.errors import UnknownNameError
+from polyhead.core.errors import UnknownNameError
 from polyhead.importance.methods import method, score_heads
+from polyhead.learning.batching import scoring_batches
 
 
 def test_an_unknown_method_is_refused_with_the_names_there_are() -> None:

@@ -11,14 +11,14 @@ from conformance.tiny import MASKS, tiny_model
 from importance.shapley_case import FIVE, exact, five_heads, tiny_batches
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites
-from polyhead.batching import Batch
-from polyhead.errors import SettingError, StoreError
-from polyhead.heads import HeadMask
+from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.heads import HeadMask
+from polyhead.core.progress import Silent
 from polyhead.importance.shapley import shapley
 from polyhead.importance.shapley_walks import Order, expected_cost, walk
-from polyhead.progress import Silent
-from polyhead.pruning import prune
+from polyhead.learning.batching import Batch
+from polyhead.models.architectures import attention_sites
+from polyhead.models.pruning import prune
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from polyhead.heads import HeadMask
+from polyhead.core.heads import HeadMask
 from polyhead.importance.shapley_estimate import Walked, estimate_of, from_arrays, intervals, to_arrays, unsettled_by
 from polyhead.importance.shapley_walks import Ends
 

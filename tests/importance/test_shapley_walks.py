@@ -12,13 +12,13 @@ from importance.shapley_case import FIVE, HEADS, exact, five_heads, losses_of_se
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites, head_mask
-from polyhead.batching import Batch
-from polyhead.gates import gated
-from polyhead.heads import HeadMask
-from polyhead.importance.scoring import scoring_mode, sentence_losses
+from polyhead.core.heads import HeadMask
 from polyhead.importance.shapley_walks import Order, expected_cost, find_ends, random_order, walk
-from polyhead.pruning import prune
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
+from polyhead.models.architectures import attention_sites, head_mask
+from polyhead.models.gates import gated
+from polyhead.models.pruning import prune
 
 
 def run(model: PreTrainedModel, batch: Batch, order: Order, truncation: float = 0.0) -> tuple[NDArray[np.float64], float]:

@@ -11,12 +11,12 @@ from conformance.tiny import MASKS, PAD, tiny_model
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites
-from polyhead.batching import Batch, scoring_batches
-from polyhead.combining import combine
-from polyhead.heads import HeadScores
+from polyhead.core.heads import HeadScores
 from polyhead.importance.weight_gradient import weight_gradient, weight_gradient_released
-from polyhead.pruning import prune
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.models.architectures import attention_sites
+from polyhead.models.pruning import prune
+from polyhead.selection.combining import combine
 
 HEADS, HEAD_DIM = 4, 4
 

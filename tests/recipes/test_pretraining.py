@@ -23,8 +23,8 @@ from pretraining.settings import ModelSpec, TextSpec, TrainingSpec, read_recipe 
 from pretraining.start import OFFSETS, from_translations, new_encoder  # noqa: E402
 from pretraining.text import read_groups  # noqa: E402
 
-from polyhead.errors import DataFormatError, SettingError  # noqa: E402
-from polyhead.progress import Silent  # noqa: E402
+from polyhead.core.errors import DataFormatError, SettingError  # noqa: E402
+from polyhead.core.progress import Silent  # noqa: E402
 
 PLACES = ("house", "tree", "car")
 GROUPS = [(f"the {a} sees a {b}", f"der {a}o sieht einen {b}o") for a in ("dog", "cat", "bird") for b in PLACES] * 4

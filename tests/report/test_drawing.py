@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
 from polyhead.report.drawing import drawing_library, save_chart, svg_text
 
 altair: Any = pytest.importorskip("altair", reason="needs the extra report")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from report.page_case import write_many, write_run
 
-from polyhead.errors import StoreError
+from polyhead.core.errors import StoreError
 from polyhead.report.finished_run import finished_run, finished_runs
 from polyhead.report.head_facts import head_facts
 from polyhead.report.markdown_page import markdown_page

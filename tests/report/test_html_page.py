@@ -10,7 +10,7 @@ import pytest
 from report import page_case, profile_case
 from report.page_case import write_run
 
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
 from polyhead.report import html_page as module
 from polyhead.report.finished_run import finished_run, finished_runs
 from polyhead.report.html_page import as_html, html_page, write_html_page

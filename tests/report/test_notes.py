@@ -22,7 +22,7 @@ from polyhead.report.notes import (
 )
 from polyhead.report.page import page
 from polyhead.report.tables import data_table
-from polyhead.statistics import bootstrap_gains
+from polyhead.selection.statistics import bootstrap_gains
 from polyhead.studies import summary
 
 

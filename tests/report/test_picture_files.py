@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from report.page_case import write_run
 
-from polyhead.errors import SettingError, StoreError
+from polyhead.core.errors import SettingError, StoreError
 from polyhead.report.finished_run import finished_run, finished_runs
 from polyhead.report.picture_files import write_pictures
 

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from record_case import cell, record
 
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
 from polyhead.report import score_table, trial_table, write_report
 from polyhead.report.claim import claim
 from polyhead.report.page import ceilings, headline, page

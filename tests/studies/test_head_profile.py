@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tiny_run import settings, tiny_data, write_treebank
 
-from polyhead.store import read_json
+from polyhead.core.store import read_json
 from polyhead.studies import head_profile
-from polyhead.studies.grid import run_settings
 from polyhead.studies.language_profile import language_profile
 from polyhead.studies.run import run
+from polyhead.studies.settings import run_settings
 
 
 @pytest.fixture(scope="module")

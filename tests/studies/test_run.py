@@ -14,9 +14,9 @@ import torch
 from tiny_run import settings, tiny_data, write_treebank
 from transformers import AutoModelForTokenClassification
 
-from polyhead.architectures import head_mask
-from polyhead.errors import SettingError, StoreError, UnknownNameError
-from polyhead.store import Record, RunStore
+from polyhead.core.errors import SettingError, StoreError, UnknownNameError
+from polyhead.core.store import Record, RunStore
+from polyhead.models.architectures import head_mask
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.record import Clock
 from polyhead.studies.run import run
@@ -79,7 +79,7 @@ def test_a_finished_run_is_not_done_again(
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr("polyhead.studies.fits.fit", refuse)
+    monkeypatch.setattr("polyhead.studies.finetunes.fit", refuse)
     assert run(settings(folder), out=out, device="cpu") == first
 
 

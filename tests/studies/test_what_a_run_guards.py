@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from tiny_run import settings, tiny_data, write_treebank
 
-from polyhead.errors import DataFormatError, SettingError
-from polyhead.heads import HeadScores
+from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.core.heads import HeadScores
 from polyhead.importance.methods import score_heads
-from polyhead.statistics import holm
-from polyhead.studies.fits import pooled
+from polyhead.selection.statistics import holm
+from polyhead.studies.finetunes import pooled
 from polyhead.studies.run import LEFT, run
 
 
@@ -116,7 +116,7 @@ def test_more_controls_train_nothing_twice(folder: Path, monkeypatch: pytest.Mon
     run(spec, out=out, device="cpu")
     done, trained = fits(out), []
     fit = run.__globals__["run_cell"].__globals__["fitted"].__globals__["fit"]
-    monkeypatch.setattr("polyhead.studies.fits.fit", lambda *args, **kwargs: trained.append(1) or fit(*args, **kwargs))
+    monkeypatch.setattr("polyhead.studies.finetunes.fit", lambda *args, **kwargs: trained.append(1) or fit(*args, **kwargs))
     run(spec, out=out, device="cpu", controls=["highest"])
     assert len(trained) == len(fits(out) - done) > 0
 

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from polyhead.agreement import DRAWS, LEVEL, Agreement, Measure, agreement_table
-from polyhead.cli.compare_groups import Run, doubts, grouped, read_runs
-from polyhead.cli.compare_request import CompareRequest
-from polyhead.cli.compare_text import comparison_text
 from polyhead.cli.console import Console, wrapped
+from polyhead.cli.result_requests import CompareRequest
 from polyhead.cli.score_output import check_score_file
-from polyhead.combining import Combination, combine, leave_one_out, ranks
-from polyhead.errors import SettingError
-from polyhead.head_files import write_scores
-from polyhead.heads import HeadScores, Normalisation, normalise
-from polyhead.languages import EndSharing, head_sharing
-from polyhead.plain_values import jsonable
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadScores, Normalisation, normalise
+from polyhead.core.plain_values import jsonable
+from polyhead.core.store import write_json_atomic, write_text_atomic
+from polyhead.report.comparison_text import comparison_text
 from polyhead.report.heat_maps import correlation_map, head_maps
-from polyhead.store import write_json_atomic, write_text_atomic
+from polyhead.selection.agreement import DRAWS, LEVEL, Agreement, Measure, agreement_table
+from polyhead.selection.combining import Combination, combine, leave_one_out, ranks
+from polyhead.selection.comparison import Run, doubts, grouped, read_runs
+from polyhead.selection.head_files import write_scores
+from polyhead.selection.sharing import EndSharing, head_sharing
 
 
 def compare(request: CompareRequest, console: Console) -> int:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from polyhead.cli.progress_bar import Bar, Lines
-from polyhead.plain_values import jsonable
-from polyhead.progress import Progress, Silent
+from polyhead.core.plain_values import jsonable
+from polyhead.core.progress import Progress, Silent
 
 WIDTH = 80
 """Columns that prose is broken to."""

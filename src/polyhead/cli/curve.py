@@ -6,28 +6,28 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from polyhead.architectures import head_mask
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.curve_areas import DRAWS, LEVEL, areas
-from polyhead.cli.curve_orders import Order, oracle, orders, read_files
 from polyhead.cli.curve_request import CurveRequest
-from polyhead.cli.curve_text import curve_page, curve_text
-from polyhead.cli.fitting_scores import other_model
 from polyhead.cli.one_dataset import few_sentences, one_dataset, one_reference
 from polyhead.cli.taggers import Tagger, open_tagger, set_threads
-from polyhead.config import fingerprint
-from polyhead.curves import Curve, default_depth, pruning_curves
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask
+from polyhead.core.plain_values import jsonable
+from polyhead.core.specs import fingerprint
+from polyhead.core.store import RunStore, write_json_atomic, write_text_atomic
 from polyhead.data.sentences import Dataset
-from polyhead.errors import SettingError
-from polyhead.heads import HeadMask
-from polyhead.inference import Labelled
-from polyhead.oracle import greedy_order
-from polyhead.plain_values import jsonable
+from polyhead.data.tasks import Task
+from polyhead.data.tasks import task as find_task
+from polyhead.learning.inference import Labelled
+from polyhead.models.architectures import head_mask
+from polyhead.models.environment import environment
 from polyhead.report.curve_picture import curve_picture
-from polyhead.store import RunStore, write_json_atomic, write_text_atomic
-from polyhead.studies.environment import environment
-from polyhead.tasks import Task
-from polyhead.tasks import task as find_task
+from polyhead.report.curve_text import curve_page, curve_text
+from polyhead.selection.curves import Curve, default_depth, pruning_curves
+from polyhead.selection.judged_orders import Order, oracle, orders, read_files
+from polyhead.selection.oracle import greedy_order
+from polyhead.selection.order_quality import DRAWS, LEVEL, areas
+from polyhead.selection.score_files import other_model
 
 
 def curve(request: CurveRequest, console: Console) -> int:

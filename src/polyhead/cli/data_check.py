@@ -3,23 +3,23 @@
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from polyhead.checkpoint import load_tokenizer
 from polyhead.cli.console import Console
 from polyhead.cli.data_check_text import report
 from polyhead.cli.data_requests import DataCheckRequest
 from polyhead.cli.failures import CHECK_FAILED, DONE
-from polyhead.data.checking import overlaps, split_facts
+from polyhead.core.errors import SettingError
 from polyhead.data.corpora import CORPORA, corpus, corpus_file, open_corpus, open_file
 from polyhead.data.corpus_table import SPLITS, Split
+from polyhead.data.guess_layout import Look, look
 from polyhead.data.layouts import parse_layout
 from polyhead.data.references import DataReference
 from polyhead.data.schemes import Scheme
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Dataset
-from polyhead.data.sniffing import Look, look
+from polyhead.data.tasks import task as find_task
 from polyhead.data.textfile import SUFFIXES, data_error, find_file
-from polyhead.errors import SettingError
-from polyhead.tasks import task as find_task
+from polyhead.doctor.data_check import overlaps, split_facts
+from polyhead.models.saving import load_tokenizer
 
 # What a user writes for a file whose language does not matter.
 _NO_LANGUAGE = "und"

@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from polyhead.cli.data_requests import DataCheckRequest
-from polyhead.data.checking import Overlap, SplitFacts
-from polyhead.data.sniffing import Look
+from polyhead.data.guess_layout import Look
+from polyhead.doctor.data_check import Overlap, SplitFacts
 from polyhead.report.tables import markdown
 
 _WIDTH = 80

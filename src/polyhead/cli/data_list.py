@@ -6,11 +6,11 @@ from pathlib import Path
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.data_requests import DataListRequest
 from polyhead.cli.failures import DONE
+from polyhead.core.errors import SettingError
 from polyhead.data.corpora import CORPORA, corpus, corpus_file
 from polyhead.data.corpus_table import SPLITS, Split
-from polyhead.data.homes import home
+from polyhead.data.download_urls import home
 from polyhead.data.textfile import find_file
-from polyhead.errors import SettingError
 from polyhead.report.tables import markdown
 
 

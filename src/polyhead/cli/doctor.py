@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from polyhead.checks.finding import Finding
 from polyhead.cli.console import Console, met, wrapped
 from polyhead.cli.doctor_request import DoctorRequest
 from polyhead.cli.failures import CHECK_FAILED, DONE
-from polyhead.cli.labelled_sample import labelled_sample
-from polyhead.doctor import examine
-from polyhead.errors import SettingError
+from polyhead.cli.inputs import labelled_sample
+from polyhead.core.errors import SettingError
+from polyhead.data.tasks import task as find_task
+from polyhead.doctor.examine import examine
+from polyhead.doctor.finding import Finding
 from polyhead.importance.methods import method as find_method
 from polyhead.report.tables import markdown
-from polyhead.tasks import task as find_task
 
 
 def doctor(request: DoctorRequest, console: Console) -> int:

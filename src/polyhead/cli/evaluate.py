@@ -8,9 +8,9 @@ from polyhead.cli.requests import EvaluateRequest
 from polyhead.cli.taggers import Tagger, open_tagger, set_threads
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
+from polyhead.data.tasks import Task
+from polyhead.data.tasks import task as find_task
 from polyhead.report.tables import markdown, shown_points, title
-from polyhead.tasks import Task
-from polyhead.tasks import task as find_task
 
 
 def evaluate(request: EvaluateRequest, console: Console) -> int:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import typer
 
-from polyhead.errors import PolyheadError, UnknownNameError
+from polyhead.core.errors import PolyheadError, UnknownNameError
 
 DONE, CHECK_FAILED, BAD_INPUT, INTERNAL_ERROR, STOPPED = 0, 1, 2, 3, 130
 

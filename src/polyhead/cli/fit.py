@@ -5,28 +5,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polyhead.checkpoint import save_pruned
 from polyhead.cli.console import Console
 from polyhead.cli.options import Reading
 from polyhead.cli.taggers import Tagger, new_tagger, note_unread_tests, set_threads
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import FitRequest
-from polyhead.config import TrainSpec, spec_from
+from polyhead.core.errors import SettingError
+from polyhead.core.specs import TrainSpec, spec_from
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
 from polyhead.data.references import SAMPLE_SEED, one_word_choice, references, sample
 from polyhead.data.sentences import Dataset
-from polyhead.encoding import join
-from polyhead.encoding_choice import EncodingChoice
-from polyhead.errors import SettingError
-from polyhead.model_card import CardScore, ModelCard
+from polyhead.data.tasks import Task
+from polyhead.data.tasks import task as find_task
+from polyhead.learning.encoding import join
+from polyhead.learning.training import FitRecord
+from polyhead.learning.training import fit as fit_model
+from polyhead.learning.training_state import discard_state
+from polyhead.models.encoding_choice import EncodingChoice
+from polyhead.models.model_card import CardScore, ModelCard
+from polyhead.models.saving import save_pruned
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_points, title
-from polyhead.tasks import Task
-from polyhead.tasks import task as find_task
-from polyhead.training import FitRecord
-from polyhead.training import fit as fit_model
-from polyhead.training_state import discard_state
 
 
 def fit(request: FitRequest, console: Console) -> int:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from polyhead.cli.failures import BAD_INPUT, DONE, guarded, usage_error
-from polyhead.errors import SettingError, UnknownNameError
+from polyhead.core.errors import SettingError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "predict": Command("polyhead.cli.requests:PredictRequest", "polyhead.cli.predict:predict", "tag CoNLL-U or column text"),
     "compare": Command(
-        "polyhead.cli.compare_request:CompareRequest",
+        "polyhead.cli.result_requests:CompareRequest",
         "polyhead.cli.compare:compare",
         "say how far saved scores agree, over methods, languages and seeds",
     ),
@@ -75,7 +75,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "data get": Command(
         "polyhead.cli.data_requests:DataGetRequest",
-        "polyhead.cli.data_get:data_get",
+        "polyhead.cli.data_commands:data_get",
         "fetch corpora from their public homes",
         "what has come is kept, and the same command continues from there",
     ),

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from polyhead.cli.console import WIDTH, Console
 from polyhead.cli.requests import MethodsRequest
-from polyhead.importance.method_row import Method
+from polyhead.importance.method import Method
 from polyhead.importance.methods import METHODS
 
 

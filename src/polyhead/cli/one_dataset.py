@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from polyhead.core.errors import SettingError
 from polyhead.data.references import DataReader, DataReference, Split, sample
 from polyhead.data.sentences import Dataset
-from polyhead.errors import SettingError
 
 
 def one_reference(data: Path | None, *, corpus: str | None, language: str) -> DataReference:

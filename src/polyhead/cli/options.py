@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from polyhead.data.references import DataReader
-from polyhead.tasks import Task
+from polyhead.data.tasks import Task
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Folder or hub id of the model.", show_default=False)]
 TaskOption = Annotated[str, typer.Option("--task", metavar="NAME", help="pos, ner or slots.", show_default=False)]

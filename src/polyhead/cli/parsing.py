@@ -14,8 +14,8 @@ from typer.main import get_command
 
 from polyhead.cli.request_form import as_function
 from polyhead.cli.train_requests import FitRequest, RunRequest
-from polyhead.config import Spec, read_toml, spec_from
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
+from polyhead.core.specs import Spec, read_toml, spec_from
 
 T = TypeVar("T")
 Kind = Literal["flag", "value", "list"]

@@ -9,18 +9,18 @@ from pathlib import Path
 from polyhead.cli.console import Console
 from polyhead.cli.requests import PredictRequest
 from polyhead.cli.taggers import open_tagger, set_threads
+from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.core.store import write_text_atomic
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import read_conllu
-from polyhead.data.filling import CONLLU, filled, read_bytes, written
 from polyhead.data.layouts import parse_layout
 from polyhead.data.sentences import Sentence
+from polyhead.data.tasks import Task
+from polyhead.data.tasks import task as find_task
 from polyhead.data.textfile import read_lines
-from polyhead.errors import DataFormatError, SettingError
-from polyhead.inference import predict as predict_labels
-from polyhead.store import write_text_atomic
-from polyhead.tasks import Task
-from polyhead.tasks import task as find_task
+from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
+from polyhead.learning.inference import predict as predict_labels
 
 UNKNOWN_LANGUAGE = "und"
 

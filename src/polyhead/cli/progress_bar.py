@@ -10,7 +10,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Bar:
-    """One line on stderr: what is done, how much of it, time spent and time left. Implements `polyhead.progress.Progress`."""
+    """One line on stderr: what is done, how much of it, time spent and time left. Implements `Progress`."""
 
     def __init__(self) -> None:
         self._live: Progress | None = None
@@ -37,7 +37,7 @@ class Bar:
 
 
 class Lines:
-    """A line on stderr once a minute, and none for work that is done sooner. Implements `polyhead.progress.Progress`."""
+    """A line on stderr once a minute, and none for work that is done sooner. Implements `polyhead.core.progress.Progress`."""
 
     def __init__(self) -> None:
         self._what, self._total, self._done = "", 0, 0

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from polyhead.architectures import head_mask
-from polyhead.card_file import cut_further, read_card
-from polyhead.checkpoint import densify, load_saved, load_tokenizer, save_pruned
 from polyhead.cli.console import Console
-from polyhead.cli.fitting_scores import check_scores, check_shape, other_model
 from polyhead.cli.requests import PruneRequest
-from polyhead.encoding_choice import read_choice
-from polyhead.errors import CheckpointError, SettingError
-from polyhead.head_files import read_mask, read_scores
-from polyhead.heads import HeadId, HeadMask
-from polyhead.model_card import ModelCard
-from polyhead.pruning import prune as prune_model
-from polyhead.ranking import prune_lowest
+from polyhead.core.errors import CheckpointError, SettingError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.models.architectures import head_mask
+from polyhead.models.card_file import cut_further, read_card
+from polyhead.models.encoding_choice import read_choice
+from polyhead.models.model_card import ModelCard
+from polyhead.models.pruning import prune as prune_model
+from polyhead.models.saving import densify, load_saved, load_tokenizer, save_pruned
+from polyhead.selection.head_files import read_mask, read_scores
+from polyhead.selection.ranking import prune_lowest
+from polyhead.selection.score_files import check_scores, check_shape, other_model
 
 
 def prune(request: PruneRequest, console: Console) -> int:

@@ -4,20 +4,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from polyhead.architectures import head_mask
-from polyhead.batching import scoring_batches
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.labelled_sample import labelled_sample
+from polyhead.cli.inputs import labelled_sample
 from polyhead.cli.one_dataset import few_sentences
 from polyhead.cli.requests import RankRequest
 from polyhead.cli.score_output import check_replaced, check_score_file
-from polyhead.head_files import scores_document, write_scores
+from polyhead.data.tasks import task as find_task
 from polyhead.importance.methods import check_normalisation, score_heads
 from polyhead.importance.methods import method as find_method
-from polyhead.ranking import rank as order_of
+from polyhead.learning.batching import scoring_batches
+from polyhead.models.architectures import head_mask
 from polyhead.report.pictures import text_picture
 from polyhead.report.tables import markdown
-from polyhead.tasks import task as find_task
+from polyhead.selection.head_files import scores_document, write_scores
+from polyhead.selection.ranking import rank as order_of
 
 _LEGEND = "0 to 9: tenth of the ranking that the head is in, 9 = most important; -: gone"
 

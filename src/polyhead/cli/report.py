@@ -6,13 +6,13 @@ from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.report_request import ReportRequest
-from polyhead.errors import SettingError
-from polyhead.report.curve_file import read_curve
+from polyhead.core.errors import SettingError
+from polyhead.core.store import write_text_atomic
+from polyhead.report.curves import read_curve
 from polyhead.report.finished_run import finished_runs
 from polyhead.report.html_page import PAGE, html_page
 from polyhead.report.markdown_page import markdown_page
 from polyhead.report.picture_files import write_pictures
-from polyhead.store import write_text_atomic
 
 
 def report(request: ReportRequest, console: Console) -> int:

@@ -9,8 +9,8 @@ from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
 from polyhead.report.page import headline
 from polyhead.report.tables import contrast_table, control_table, score_table
-from polyhead.studies.grid import run_settings
 from polyhead.studies.run import run as run_study
+from polyhead.studies.settings import run_settings
 
 
 def run(request: RunRequest, console: Console) -> int:

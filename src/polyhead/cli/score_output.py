@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from polyhead.errors import DataFormatError, SettingError
-from polyhead.head_files import read_scores
+from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.selection.head_files import read_scores
 
 
 def check_score_file(option: str, path: Path, *, inputs: Iterable[Path] = ()) -> None:

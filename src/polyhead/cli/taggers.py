@@ -8,21 +8,21 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from polyhead.checkpoint import load_tagger, load_tokenizer
 from polyhead.cli.console import Console
 from polyhead.cli.options import Reading
+from polyhead.core.errors import CheckpointError, SettingError
+from polyhead.core.progress import Progress
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
 from polyhead.data.references import DataReference
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.devices import Precision, pick_device, pick_precision
-from polyhead.encoding import Encoded, encode, model_limit
-from polyhead.encoding_choice import read_choice
-from polyhead.errors import CheckpointError, SettingError
-from polyhead.inference import Evaluation, Labelled, evaluate
-from polyhead.pieces import Anchor
-from polyhead.progress import Progress
-from polyhead.tasks import Task
+from polyhead.data.tasks import Task
+from polyhead.learning.encoding import Encoded, encode, model_limit
+from polyhead.learning.inference import Evaluation, Labelled, evaluate
+from polyhead.learning.subwords import Anchor
+from polyhead.models.devices import Precision, pick_device, pick_precision
+from polyhead.models.encoding_choice import read_choice
+from polyhead.models.saving import load_tagger, load_tokenizer
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from polyhead.cli.options import (
     TaskOption,
 )
 from polyhead.cli.train_options import SearchOptions, TrainOptions
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
 
 ModelOption = Annotated[
     str,

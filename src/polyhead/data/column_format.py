@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
+from polyhead.core.errors import SettingError
+from polyhead.core.values import whole_number
 from polyhead.data.schemes import Scheme, scheme
-from polyhead.errors import SettingError
-from polyhead.numerals import whole_number
 
 Separator = Literal["tab", "space", "auto"]
 

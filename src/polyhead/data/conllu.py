@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from polyhead.core.errors import DataFormatError
+from polyhead.core.values import whole_number
 from polyhead.data.sentences import Sentence
+from polyhead.data.tasks import UPOS
 from polyhead.data.textfile import data_error, find_file, read_lines, shown
-from polyhead.errors import DataFormatError
-from polyhead.numerals import whole_number
-from polyhead.tasks import UPOS
 
 Words = Literal["surface", "syntactic"]
 BLANK_WITH_SPACES = "line of spaces read as a blank line"

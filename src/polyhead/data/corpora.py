@@ -9,17 +9,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.conllu import Words
 from polyhead.data.corpus_table import CORPORA, Corpus, CorpusFile, Split
 from polyhead.data.labels import harmonise
 from polyhead.data.layouts import Layout, read_layout
+from polyhead.data.phrases.files import phrase_dataset
 from polyhead.data.schemes import scheme as scheme_of
 from polyhead.data.sentences import Dataset
+from polyhead.data.tasks import TASKS, Task
 from polyhead.data.textfile import SUFFIXES, data_error, find_file
-from polyhead.errors import SettingError, UnknownNameError
-from polyhead.phrases.files import phrase_dataset
-from polyhead.tasks import TASKS, Task
 
 __all__ = ["CORPORA", "corpus", "has_split", "holdout", "open_corpus", "open_file"]
 

@@ -44,7 +44,7 @@ class Corpus:
         splits: The files there are. For treebanks the path is that of the CoNLL-U file without `.conllu`.
         layout: Layout of the files; None means CoNLL-U.
         advice: What to use in place of a split that is not there.
-        made: The language, as `polyhead.phrases` names it, of sentences that are made in memory and need no data folder; empty
+        made: The language, as `data.phrases` names it, of sentences that are made in memory and need no data folder; empty
             for a corpus of files.
         quirks: Known faults of each split's file, by the description under which reading counts what it mends, and how often
             each occurs; a split that is not named has none.

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyhead.errors import DownloadError
-from polyhead.progress import Progress, Silent
+from polyhead.core.errors import DownloadError
+from polyhead.core.progress import Progress, Silent
 
 _CHUNK = 1 << 16
 _TIMEOUT = 30.0

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.schemes import Scheme, from_iob2, scheme, to_iob2
 from polyhead.data.sentences import Dataset
-from polyhead.errors import SettingError, UnknownNameError
-from polyhead.tasks import Task
+from polyhead.data.tasks import Task
 
 __all__ = ["LabelSet", "Scheme", "from_iob2", "harmonise", "label_set", "scheme", "to_iob2"]
 
@@ -67,7 +67,7 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
         SettingError: A span task whose training data hold no span.
 
     >>> from polyhead.data.sentences import Sentence
-    >>> from polyhead.tasks import TASKS
+    >>> from polyhead.data.tasks import TASKS
     >>> data = Dataset("x", "en", "train", (Sentence(("Ann",), ("B-PER",), "en", "x:1"),))
     >>> label_set(TASKS["ner"], [data]).names
     ('O', 'B-PER', 'I-PER')
@@ -90,7 +90,7 @@ def harmonise(dataset: Dataset, task: Task) -> Dataset:
     """`dataset` with span types under the task's own names (`Task.map_type`); spans keep their borders, tag tasks are unchanged.
 
     >>> from polyhead.data.sentences import Sentence
-    >>> from polyhead.tasks import TASKS
+    >>> from polyhead.data.tasks import TASKS
     >>> data = Dataset("x", "hi", "train", (Sentence(("a", "b"), ("B-NEP", "I-NEP"), "hi", "x:1"),))
     >>> harmonise(data, TASKS["ner"]).sentences[0].labels
     ('B-PER', 'I-PER')

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from polyhead.data.bracketed import BracketFormat, read_bracketed
+from polyhead.core.errors import SettingError
 from polyhead.data.column_format import ColumnFormat, Separator, parse_columns
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import Words, read_conllu
+from polyhead.data.massive import BracketFormat, read_bracketed
+from polyhead.data.multiatis import RowFormat, read_token_rows
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Sentence
 from polyhead.data.spans import SpanFormat, read_spans
-from polyhead.data.token_rows import RowFormat, read_token_rows
-from polyhead.errors import SettingError
 
 Layout = ColumnFormat | SpanFormat | RowFormat | BracketFormat
 

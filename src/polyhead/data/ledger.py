@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from polyhead.errors import DownloadError
+from polyhead.core.errors import DownloadError
 
 LEDGER = "polyhead-data.json"
 _SCHEMA = 1

@@ -8,14 +8,14 @@ from typing import Literal, Self
 
 import numpy as np
 
+from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import corpus, has_split, holdout, open_corpus, open_file
 from polyhead.data.corpus_table import CORPORA, SPLITS, Split
 from polyhead.data.layouts import parse_layout
 from polyhead.data.sentences import Dataset
+from polyhead.data.tasks import Task
 from polyhead.data.textfile import find_file
-from polyhead.errors import DataFormatError, SettingError
-from polyhead.tasks import Task
 
 __all__ = [
     "SAMPLE_SEED",

@@ -6,7 +6,7 @@ A tag is `O` or `PREFIX-TYPE`, split at its first `-`, so a type may hold `-`, `
 from collections.abc import Callable, Sequence
 from typing import Literal, cast, get_args
 
-from polyhead.errors import DataFormatError, SettingError
+from polyhead.core.errors import DataFormatError, SettingError
 
 Scheme = Literal["iob2", "iob1", "bioes", "io"]
 _PREFIXES: dict[Scheme, str] = {"iob2": "BI", "iob1": "BI", "bioes": "BIES", "io": "I"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from polyhead.errors import DataFormatError
+from polyhead.core.errors import DataFormatError
 
 WIDENED = "span that begins or ends inside a word, widened to the whole word"
 SHARED = "word that two spans share, given to the first of them"

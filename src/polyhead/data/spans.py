@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from polyhead.core.errors import DataFormatError
+from polyhead.core.values import whole_number
 from polyhead.data.sentences import Sentence
 from polyhead.data.span_labels import Span, SpanError, span_labels
 from polyhead.data.textfile import data_error, find_file, read_lines, shown
-from polyhead.errors import DataFormatError
-from polyhead.numerals import whole_number
 
 DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to the characters that stand there"
 BEFORE = "span that begins before the utterance, cut to it"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from polyhead.errors import DataFormatError
+from polyhead.core.errors import DataFormatError
 
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"

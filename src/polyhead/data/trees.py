@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from polyhead.core.values import whole_number
 from polyhead.data.conllu import Words
 from polyhead.data.textfile import find_file, read_lines
-from polyhead.numerals import whole_number
 
 _ID, _HEAD, _DEPREL = 0, 6, 7
 

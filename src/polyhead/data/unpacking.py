@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
-from polyhead.errors import DownloadError
+from polyhead.core.errors import DownloadError
 
 Kind = Literal["massive", "wikiann"]
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError, ValueError, KeyError, TypeError)

@@ -1,1 +1,5 @@
-"""Ways of scoring heads, one a file, all with the same call; `methods` is their table."""
+"""One way of scoring heads per file, and the table that lists them all.
+
+A new method is one file here and one row in `table.py`; the conformance tests then check every property the row declares.
+Imports `core`, `data`, `models` and `learning`.
+"""

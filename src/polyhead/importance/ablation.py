@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.architectures import full_mask, head_mask
-from polyhead.batching import Batch
-from polyhead.devices import Precision, attention_kernel, pick_precision
-from polyhead.errors import SettingError
-from polyhead.head_means import head_means
-from polyhead.heads import HeadMask, HeadScores
-from polyhead.importance.partial import Partial, kept_at, saving
-from polyhead.importance.scoring import losses_of, scoring_mode
-from polyhead.prefix import masked_logits
-from polyhead.progress import Progress, Silent
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask, HeadScores
+from polyhead.core.progress import Progress, Silent
+from polyhead.learning.batching import Batch
+from polyhead.learning.head_means import head_means
+from polyhead.learning.resumable import Partial, kept_at, saving
+from polyhead.learning.scoring_mode import losses_of, scoring_mode
+from polyhead.learning.shared_prefix import masked_logits
+from polyhead.models.architectures import full_mask, head_mask
+from polyhead.models.devices import Precision, attention_kernel, pick_precision
 
 Fill = Literal["zero", "mean"]
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyhead.architectures import AttentionSite, Projection, attention_sites, full_mask
-from polyhead.batching import Batch
-from polyhead.devices import Precision, attention_kernel
-from polyhead.gates import gated
+from polyhead.learning.batching import Batch
+from polyhead.models.architectures import AttentionSite, Projection, attention_sites, full_mask
+from polyhead.models.devices import Precision, attention_kernel
+from polyhead.models.gates import gated
 
 Receive = Callable[[AttentionSite, Tensor], None]
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites, head_mask
-from polyhead.heads import HeadScores
+from polyhead.core.heads import HeadScores
+from polyhead.models.architectures import attention_sites, head_mask
 
 
 def magnitude(model: PreTrainedModel) -> HeadScores:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.architectures import head_mask
-from polyhead.batching import Batch
-from polyhead.devices import Precision, pick_precision
-from polyhead.errors import SettingError
-from polyhead.gates import gated
-from polyhead.importance.scoring import scoring_mode, sentence_losses
-from polyhead.progress import Progress, Silent
+from polyhead.core.errors import SettingError
+from polyhead.core.progress import Progress, Silent
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
+from polyhead.models.architectures import head_mask
+from polyhead.models.devices import Precision, pick_precision
+from polyhead.models.gates import gated
 
 # the batch on the model's device, the gradients, and which of its sentences have a labelled word
 Visit = Callable[[Batch, Tensor, Tensor], None]

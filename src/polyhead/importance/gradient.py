@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.architectures import head_mask
-from polyhead.batching import Batch
-from polyhead.devices import Precision, pick_precision
-from polyhead.errors import SettingError
-from polyhead.heads import HeadScores
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadScores
+from polyhead.core.progress import Progress
 from polyhead.importance.gate_pass import visit_gradients
-from polyhead.progress import Progress
+from polyhead.learning.batching import Batch
+from polyhead.models.architectures import head_mask
+from polyhead.models.devices import Precision, pick_precision
 
 Per = Literal["sentence", "token", "batch"]
 

@@ -14,15 +14,15 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from transformers import PreTrainedModel
 
-from polyhead.architectures import head_mask
-from polyhead.batching import Batch
-from polyhead.devices import Precision, pick_precision
-from polyhead.errors import SettingError
-from polyhead.heads import HeadScores
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadScores
+from polyhead.core.progress import Progress, Silent
 from polyhead.importance.gate_pass import count_labelled, gate_gradients
-from polyhead.importance.partial import Partial, kept_at, saving
-from polyhead.importance.scoring import scoring_mode
-from polyhead.progress import Progress, Silent
+from polyhead.learning.batching import Batch
+from polyhead.learning.resumable import Partial, kept_at, saving
+from polyhead.learning.scoring_mode import scoring_mode
+from polyhead.models.architectures import head_mask
+from polyhead.models.devices import Precision, pick_precision
 
 Array = NDArray[np.float64]
 

@@ -6,13 +6,13 @@ from typing import Literal
 
 from transformers import PreTrainedModel
 
-from polyhead.batching import Batch
-from polyhead.devices import Precision
-from polyhead.errors import SettingError, UnknownNameError, allowed_names
-from polyhead.heads import HeadScores, Normalisation
-from polyhead.importance.method_row import Method, Options
-from polyhead.importance.method_table import METHODS
-from polyhead.progress import Progress
+from polyhead.core.errors import SettingError, UnknownNameError, allowed_names
+from polyhead.core.heads import HeadScores, Normalisation
+from polyhead.core.progress import Progress
+from polyhead.importance.method import Method, Options
+from polyhead.importance.table import METHODS
+from polyhead.learning.batching import Batch
+from polyhead.models.devices import Precision
 
 __all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
 

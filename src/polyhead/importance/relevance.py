@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyhead.architectures import attention_sites, full_mask, head_mask
-from polyhead.batching import Batch
-from polyhead.devices import attention_kernel
-from polyhead.errors import SettingError
-from polyhead.gates import gated
-from polyhead.heads import HeadScores
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadScores
+from polyhead.core.progress import Progress, Silent
 from polyhead.importance.relevance_rules import Variant, relevance_rules
-from polyhead.importance.scoring import scoring_mode
-from polyhead.progress import Progress, Silent
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import scoring_mode
+from polyhead.models.architectures import attention_sites, full_mask, head_mask
+from polyhead.models.devices import attention_kernel
+from polyhead.models.gates import gated
 
 _NO_LABEL = "no sentence has a labelled word, so no head can be scored: check the label column of the data"
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.activations import ACT2CLS
 
-from polyhead.architectures import PROJECTIONS, AttentionSite, Projection, attention_sites
-from polyhead.errors import ArchitectureError, SettingError
+from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.models.architectures import PROJECTIONS, AttentionSite, Projection, attention_sites
 
 Variant = Literal["cp", "attn"]
 Rule = Callable[[Tensor], Tensor]

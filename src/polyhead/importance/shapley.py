@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.architectures import head_mask
-from polyhead.batching import Batch
-from polyhead.devices import Precision, pick_precision
-from polyhead.errors import SettingError
-from polyhead.heads import HeadMask, HeadScores
-from polyhead.importance.partial import Partial, kept_at, saving
-from polyhead.importance.scoring import scoring_mode
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask, HeadScores
+from polyhead.core.progress import Progress, Silent
 from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of, from_arrays, to_arrays
 from polyhead.importance.shapley_walks import Ends, expected_cost, find_ends, random_order, walk
-from polyhead.progress import Progress, Silent
+from polyhead.learning.batching import Batch
+from polyhead.learning.resumable import Partial, kept_at, saving
+from polyhead.learning.scoring_mode import scoring_mode
+from polyhead.models.architectures import head_mask
+from polyhead.models.devices import Precision, pick_precision
 
 _FEWEST_ROUNDS = 2
 

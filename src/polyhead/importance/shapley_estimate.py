@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhead.heads import HeadMask
+from polyhead.core.heads import HeadMask
 from polyhead.importance.shapley_walks import Ends
 
 _REPLICATES = 1000

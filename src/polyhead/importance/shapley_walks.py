@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.batching import Batch
-from polyhead.devices import Precision, attention_kernel
-from polyhead.heads import HeadMask
-from polyhead.importance.scoring import losses_of
-from polyhead.prefix import masked_logits
+from polyhead.core.heads import HeadMask
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import losses_of
+from polyhead.learning.shared_prefix import masked_logits
+from polyhead.models.devices import Precision, attention_kernel
 
 
 @dataclass(frozen=True)

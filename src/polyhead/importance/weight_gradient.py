@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.architectures import AttentionSite, attention_sites, head_mask
-from polyhead.batching import Batch
-from polyhead.devices import Precision, pick_precision
-from polyhead.errors import SettingError
-from polyhead.heads import HeadScores
-from polyhead.importance.scoring import scoring_mode, sentence_losses
-from polyhead.progress import Progress, Silent
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadScores
+from polyhead.core.progress import Progress, Silent
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
+from polyhead.models.architectures import AttentionSite, attention_sites, head_mask
+from polyhead.models.devices import Precision, pick_precision
 
 
 def weight_gradient(

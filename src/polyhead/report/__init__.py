@@ -1,4 +1,8 @@
-"""Records in, tables, pictures and one page out; nothing here opens a model."""
+"""Records in; tables, pictures and one page out. Nothing here opens a model.
+
+Everything shown is read from the files that a run left.
+Imports `core`, `data` and `selection`.
+"""
 
 from polyhead.report.page import write_report
 from polyhead.report.pictures import head_picture, text_picture

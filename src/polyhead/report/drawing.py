@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from polyhead.errors import SettingError
+from polyhead.core.errors import SettingError
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ def form_fault(value: object, form: Any) -> str | None:
         value: What a JSON file holds.
         form: A TypedDict; keys that it does not name are passed over.
 
-    >>> from polyhead.report.curve_file import CurveDataForm
+    >>> from polyhead.report.curves import CurveDataForm
     >>> form_fault({"schema": 1, "name": "ud/de_gsd", "split": "dev", "sentences": "many"}, CurveDataForm)
     "sentences should be a valid integer, found 'many'"
     """

@@ -11,7 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from polyhead.errors import PolyheadError, SettingError
+from polyhead.core.errors import PolyheadError, SettingError
+from polyhead.core.store import write_text_atomic
 from polyhead.report.charts import gain_chart, trial_chart
 from polyhead.report.claim import claim
 from polyhead.report.curve_picture import curve_chart
@@ -23,7 +24,6 @@ from polyhead.report.heat_maps import CORRELATION_LEGEND, correlation_chart
 from polyhead.report.page import headline, page_title, ranking_line, score_sections, source_sections
 from polyhead.report.rank_agreement import agreement_table, between_runs, method_note, within_run
 from polyhead.report.runs_table import gains_table, runs_table
-from polyhead.store import write_text_atomic
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from polyhead.errors import SettingError
-from polyhead.report.by_seed import seed_table
+from polyhead.core.errors import SettingError
+from polyhead.core.store import write_text_atomic
 from polyhead.report.claim import claim
 from polyhead.report.notes import (
     note_on_controls,
@@ -34,6 +34,7 @@ from polyhead.report.reading import (
     short,
     target_names,
 )
+from polyhead.report.run_tables import seed_table
 from polyhead.report.tables import (
     contrast_table,
     control_table,
@@ -45,7 +46,6 @@ from polyhead.report.tables import (
     title,
     trial_table,
 )
-from polyhead.store import write_text_atomic
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyhead.errors import SettingError, StoreError
+from polyhead.core.errors import SettingError, StoreError
 from polyhead.report.charts import gain_chart, trial_chart
 from polyhead.report.curve_picture import curve_chart
 from polyhead.report.drawing import drawing_library, save_chart

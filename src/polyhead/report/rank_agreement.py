@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.reading import RANKED, short
 from polyhead.report.tables import markdown
-from polyhead.statistics import spearman
+from polyhead.selection.statistics import spearman
 
 Scores = NDArray[np.float64]
 

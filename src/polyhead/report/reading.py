@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from polyhead.tasks import TASKS
+from polyhead.data.tasks import TASKS
 
 Record = Mapping[str, Any]
 

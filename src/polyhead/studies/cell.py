@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polyhead.batching import scoring_batches
-from polyhead.combining import combine
-from polyhead.config import fingerprint
-from polyhead.head_files import read_scores, write_scores
-from polyhead.heads import HeadId, HeadMask, HeadScores, normalise
+from polyhead.core.heads import HeadId, HeadMask, HeadScores, normalise
+from polyhead.core.specs import fingerprint
+from polyhead.core.store import read_json, write_json_atomic
 from polyhead.importance.methods import score_heads
-from polyhead.masked_evaluation import masked_counts
-from polyhead.ranking import masks_for, rank
-from polyhead.statistics import bootstrap_standard_error
-from polyhead.store import read_json, write_json_atomic
-from polyhead.studies.figures import Figures
-from polyhead.studies.fits import Bench, Fitted, fitted, load_fitted, main_metric, points, pooled, tested
-from polyhead.studies.grid import Cell
-from polyhead.trials import TrialTable, search
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.masked_evaluation import masked_counts
+from polyhead.selection.combining import combine
+from polyhead.selection.head_files import read_scores, write_scores
+from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.statistics import bootstrap_standard_error
+from polyhead.selection.trials import TrialTable, search
+from polyhead.studies.evaluations import Figures
+from polyhead.studies.finetunes import Bench, Fitted, fitted, load_fitted, main_metric, points, pooled, tested
+from polyhead.studies.settings import Cell
 
 logger = logging.getLogger(__name__)
 

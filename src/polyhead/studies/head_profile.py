@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from transformers import PreTrainedModel
 
-from polyhead.config import fingerprint
+from polyhead.core.errors import DataFormatError, PolyheadError, SettingError
+from polyhead.core.plain_values import jsonable
+from polyhead.core.specs import fingerprint
+from polyhead.core.store import read_json, write_text_atomic
 from polyhead.data.references import DataReference, references, sample
 from polyhead.data.sentences import Dataset
-from polyhead.errors import DataFormatError, PolyheadError, SettingError
 from polyhead.importance.methods import METHODS
-from polyhead.plain_values import jsonable
 from polyhead.report.finished_run import HEADS
-from polyhead.store import read_json, write_text_atomic
-from polyhead.studies.fits import Bench, Fitted, load_fitted
+from polyhead.studies.finetunes import Bench, Fitted, load_fitted
 from polyhead.studies.inputs import reader_of
 from polyhead.studies.language_profile import language_profile
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from polyhead.checkpoint import load_config, load_tokenizer
-from polyhead.config import fingerprint
+from polyhead.core.errors import SettingError
+from polyhead.core.specs import fingerprint
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet, label_set
 from polyhead.data.references import DataReader, one_word_choice, references, sample
 from polyhead.data.sentences import Dataset
-from polyhead.encoding import Encoded, encode, join, model_limit
-from polyhead.errors import SettingError
-from polyhead.inference import Labelled
-from polyhead.studies.grid import RunSettings
-from polyhead.tasks import Task
-from polyhead.tasks import task as find_task
+from polyhead.data.tasks import Task
+from polyhead.data.tasks import task as find_task
+from polyhead.learning.encoding import Encoded, encode, join, model_limit
+from polyhead.learning.inference import Labelled
+from polyhead.models.saving import load_config, load_tokenizer
+from polyhead.studies.settings import RunSettings
 
 
 @dataclass(frozen=True)

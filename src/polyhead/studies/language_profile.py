@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.attention_shares import DIRECTIONS, PLACES, Share, Shares
-from polyhead.batching import scoring_batches
+from polyhead.core.errors import DataFormatError
 from polyhead.data.conllu import Words
 from polyhead.data.sentences import Dataset
 from polyhead.data.trees import Tree, read_trees
-from polyhead.encoding import Encoded, encode, model_limit
-from polyhead.errors import DataFormatError
-from polyhead.head_effects import head_effects
 from polyhead.importance.methods import score_heads
-from polyhead.inference import Labelled
-from polyhead.studies.fits import Bench
-from polyhead.word_attention import each_word_attention, word_of_position
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import Encoded, encode, model_limit
+from polyhead.learning.inference import Labelled
+from polyhead.selection.head_effects import head_effects
+from polyhead.studies.attention_shares import DIRECTIONS, PLACES, Share, Shares
+from polyhead.studies.finetunes import Bench
+from polyhead.studies.word_attention import each_word_attention, word_of_position
 
 _FEWEST_OF_A_RELATION: Final = 20
 _EXAMPLES: Final = 2

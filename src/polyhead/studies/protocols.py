@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from polyhead.heads import Normalisation
+from polyhead.core.heads import Normalisation
 
 ProtocolName = Literal["sound", "paper", "paper-released"]
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from polyhead.architectures import PROJECTIONS, attention_sites
-from polyhead.heads import HeadMask
-from polyhead.model_card import CardScore, ModelCard
+from polyhead.core.heads import HeadMask
+from polyhead.core.store import RunStore
+from polyhead.models.architectures import PROJECTIONS, attention_sites
+from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
-from polyhead.store import RunStore
 from polyhead.studies.cell import Outcome
-from polyhead.studies.cut_after import cut_note
-from polyhead.studies.figures import Figures
-from polyhead.studies.fits import Bench, points
+from polyhead.studies.evaluations import Figures
+from polyhead.studies.finetunes import Bench, points
+from polyhead.studies.prune_after import cut_note
 
 
 class Clock:

@@ -7,31 +7,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from polyhead.architectures import head_mask
-from polyhead.atomic_folder import remove_leftovers
-from polyhead.checkpoint import load_tagger, save_pruned
-from polyhead.config import SearchSpec
-from polyhead.devices import pick_device, pick_precision
-from polyhead.encoding_choice import EncodingChoice
-from polyhead.errors import SettingError, StoreError
-from polyhead.head_files import write_scores
-from polyhead.heads import HeadMask
+from polyhead.core.atomic_folder import remove_leftovers
+from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.heads import HeadMask
+from polyhead.core.plain_values import plain
+from polyhead.core.progress import Progress, Silent
+from polyhead.core.specs import SearchSpec
+from polyhead.core.store import RunStore, read_json, write_json_atomic
 from polyhead.importance.methods import check_normalisation, method
-from polyhead.plain_values import plain
-from polyhead.progress import Progress, Silent
-from polyhead.ranking import masks_for
+from polyhead.models.architectures import head_mask
+from polyhead.models.devices import pick_device, pick_precision
+from polyhead.models.encoding_choice import EncodingChoice
+from polyhead.models.environment import environment, model_hash
+from polyhead.models.saving import load_tagger, save_pruned
 from polyhead.report.claim import claim
 from polyhead.report.finished_run import RESULT
 from polyhead.report.html_page import write_html_page
 from polyhead.report.page import write_report
-from polyhead.store import RunStore, read_json, write_json_atomic
+from polyhead.selection.head_files import write_scores
+from polyhead.selection.ranking import masks_for
 from polyhead.studies.cell import Outcome, run_cell
-from polyhead.studies.environment import environment, model_hash
-from polyhead.studies.fits import Bench, fitted, forget_checkpoints, load_fitted
-from polyhead.studies.grid import RunSettings, expand
+from polyhead.studies.finetunes import Bench, fitted, forget_checkpoints, load_fitted
 from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.record import Clock, cell_record, cost_record, model_card
+from polyhead.studies.settings import RunSettings, expand
 from polyhead.studies.summary import noise_pool, summarise
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhead.statistics import (
+from polyhead.selection.statistics import (
     beyond_noise,
     bootstrap_gains,
     bootstrap_mean_gains,
@@ -17,8 +17,8 @@ from polyhead.statistics import (
     selection_noise,
 )
 from polyhead.studies.cell import Outcome
-from polyhead.studies.figures import Figures
-from polyhead.studies.fits import Bench, fitted, main_metric, points, tested
+from polyhead.studies.evaluations import Figures
+from polyhead.studies.finetunes import Bench, fitted, main_metric, points, tested
 
 POOL = 10
 _DRAWS = 1000

@@ -1,1 +1,0 @@
-"""The invariants that `polyhead.doctor` holds a user's own model to."""

@@ -1,0 +1,224 @@
+"""The heads that stay rescaled, by least squares on unlabelled text, to make up for those that a model lost."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.heads import HeadMask
+from polyhead.core.progress import Progress, Silent
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import scoring_mode
+from polyhead.models.architectures import AttentionSite, attention_sites, full_mask, head_mask
+from polyhead.models.devices import Precision, attention_kernel, pick_precision
+from polyhead.models.gates import gated
+
+Model = TypeVar("Model", bound="PreTrainedModel")
+
+# Of the mean diagonal entry: float32 activations leave noise of about a tenth of this in a direction that two heads share.
+RIDGE = 1e-6
+
+
+def refit(
+    pruned: Model,
+    full: PreTrainedModel,
+    batches: Sequence[Batch],
+    *,
+    precision: Precision | Literal["auto"] = "auto",
+    progress: Progress | None = None,
+) -> Model:
+    """`pruned`, changed in place: one factor a head and a new bias a layer bring what goes through it near that in `full`.
+
+    From the lowest layer that lost a head upwards, with x' the layer's input and u_h what its head h adds to it in the pruned
+    model, whose lower layers are repaired by then, and x and y the layer's input and attention output in the full model at the
+    same positions: the factors g and the bias b minimise Σ |x + y − x' − b − Σ_h g_h u_h|² over all positions that are not
+    padding, special tokens included, and are folded into the output projection. With x and x' in it a layer also makes up for
+    what lower ones could not. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead head stays as it is and two equal
+    heads share alike. A layer without heads gets the bias alone. The factors have no bounds.
+
+    Costs at most two forward passes of each model, and memory for two hidden states of the whole text. No labels are needed.
+    The full model, modes, `requires_grad` and hooks are left as they were; an interruption leaves the lower layers refitted.
+
+    Args:
+        pruned: A copy of `full` with some heads cut out and nothing else changed, on the same device.
+        full: What it is brought near to.
+        batches: From `scoring_batches`; their order does not matter.
+        precision: Of the matrix products; sums are float64.
+        progress: Told of every batch in every layer.
+
+    Raises:
+        SettingError: There is no batch, or `pruned` is of another size or has a head that `full` has not.
+        ArchitectureError: The family has no row in `ARCHITECTURES`, or an output projection has no bias.
+
+    Source: Kwon et al. 2022, "A fast post-training pruning framework for transformers" (mask tuning).
+    """
+    pairs = _changed_layers(pruned, full)
+    if not len(batches):
+        raise SettingError("no sentence, so nothing can be refitted: give at least one batch")
+    for site, _ in pairs:
+        bias_of(site)
+    device = next(full.parameters()).device
+    chosen = pick_precision(precision, device)
+    watch = progress or Silent()
+    watch.start(len(pairs) * len(batches), "refit heads")
+    try:
+        with _running(full, chosen):
+            ours = theirs = [_reach(full, whole, batch.to(device), chosen) for _, whole in pairs[:1] for batch in batches]
+            for site, whole in pairs:
+                with _running(pruned, chosen):
+                    moments, theirs = _measure(site, whole, ours, theirs, chosen, watch)
+                _solve(site, moments)
+                if site is not pairs[-1][0]:
+                    with _running(pruned, chosen):
+                        ours = [_through(site, call, chosen)[2] for call in ours]
+    finally:
+        watch.stop()
+    return pruned
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a layer is called with for one batch; within a model only the hidden state differs from layer to layer."""
+
+    batch: Batch
+    hidden: Tensor
+    rest: tuple[Any, ...]
+    named: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Over `n` positions, float64 on the CPU: sums of z and of what is wanted side by side, and of z times both."""
+
+    n: int
+    sums: Tensor  # [columns + width]
+    products: Tensor  # [columns, columns + width]
+
+
+def _changed_layers(pruned: PreTrainedModel, full: PreTrainedModel) -> list[tuple[AttentionSite, AttentionSite]]:
+    """Each layer of both models from the lowest one that lost a head upwards."""
+    before, after = head_mask(full), head_mask(pruned)
+    check_shape(after, before)
+    if (after.keep & ~before.keep).any():
+        raise SettingError("the pruned model has heads that the full one has not: give the model that it was cut out of")
+    changed = np.flatnonzero((before.keep != after.keep).any(axis=1))
+    first = int(changed[0]) if changed.size else before.n_layers
+    return list(zip(attention_sites(pruned), attention_sites(full), strict=True))[first:]
+
+
+@contextmanager
+def _running(model: PreTrainedModel, precision: Precision) -> Iterator[None]:
+    # gates of one change nothing, but within the block compiled code runs eagerly and so with hooks
+    with scoring_mode(model, precision), torch.no_grad(), gated(model, full_mask(model)):
+        yield
+
+
+def _reach(model: PreTrainedModel, site: AttentionSite, batch: Batch, precision: Precision) -> _Call:
+    """How the model calls a layer in a forward pass over the batch."""
+    found: list[_Call] = []
+
+    def take(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        found.append(_Call(batch, args[0], args[1:], named))
+
+    handle = site.block.register_forward_pre_hook(take, with_kwargs=True)
+    try:
+        with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
+            model(input_ids=batch.input_ids, attention_mask=batch.attention_mask if batch.has_padding else None)
+    finally:
+        handle.remove()
+    return found[0]
+
+
+def _through(site: AttentionSite, call: _Call, precision: Precision) -> tuple[Tensor, Tensor, _Call]:
+    """One layer run: what went into and what came out of its output projection at the batch's tokens, and the next call."""
+    found: list[Tensor] = []
+    tokens = call.batch.attention_mask.bool()
+
+    def take(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        found.extend((args[0][tokens], output[tokens]))
+
+    handle = site.output.register_forward_hook(take)
+    try:
+        with attention_kernel(tokens.device, tokens.shape[1], precision, work="predict"):
+            hidden = site.block(call.hidden, *call.rest, **call.named)
+    finally:
+        handle.remove()
+    return found[0], found[1], replace(call, hidden=hidden)
+
+
+def _measure(
+    site: AttentionSite,
+    whole: AttentionSite,
+    ours: Sequence[_Call],
+    theirs: Sequence[_Call],
+    precision: Precision,
+    watch: Progress,
+) -> tuple[_Moments, list[_Call]]:
+    """Moments of a layer's heads in the pruned model and of what attention should add there, and the full model's next calls."""
+    n, sums, products = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    calls = []
+    for own, other in zip(ours, theirs, strict=True):
+        z, _, _ = _through(site, own, precision)
+        _, y, call = _through(whole, other, precision)
+        calls.append(call)
+        tokens = own.batch.attention_mask.bool()
+        # moved before it is widened: not every device has float64
+        heads, out, was, now = (part.cpu().double() for part in (z, y, other.hidden[tokens], own.hidden[tokens]))
+        both = torch.cat((heads, was + out - now), dim=1)
+        n, sums, products = n + len(both), sums + both.sum(0), products + heads.T @ both
+        watch.advance(1)
+    return _Moments(n, sums, products), calls
+
+
+def _solve(site: AttentionSite, moments: _Moments) -> None:
+    """Fold the best factors of the layer's heads into the output projection, and what the mean then lacks into its bias."""
+    weight = site.output.weight.detach().cpu().double()
+    columns = weight.shape[1]
+    mean = moments.sums / moments.n
+    if site.kept:
+        centred = moments.products - moments.n * torch.outer(mean[:columns], mean)
+        # u_h = W_h z_h: the products of the u follow from those of z, which are far fewer numbers
+        gram = site.split(site.split((weight.T @ weight) * centred[:, :columns]).sum(-1).T).sum(-1)  # [kept, kept]
+        wanted = site.split((weight.T * centred[:, columns:]).sum(1)).sum(-1)  # [kept]
+        ridge = RIDGE * gram.diagonal().mean() + torch.finfo(torch.float64).tiny
+        change = torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=torch.float64), wanted - gram.sum(1))
+        weight = weight * (1 + change).repeat_interleave(site.head_dim)
+        overwrite(site.output.weight, weight)
+    overwrite(bias_of(site), mean[columns:] - weight @ mean[:columns])
+
+
+def bias_of(site: AttentionSite) -> Tensor:
+    """The bias of a layer's output projection.
+
+    Raises:
+        ArchitectureError: It has none.
+    """
+    if site.output.bias is None:
+        raise ArchitectureError(
+            f"layer {site.layer}: the output projection has no bias, which a repair writes to; prune without repair"
+        )
+    return site.output.bias
+
+
+def overwrite(parameter: Tensor, values: Tensor) -> None:
+    """Give a parameter new values, also float64 ones from the CPU."""
+    with torch.no_grad():
+        parameter.copy_(values.to(parameter.dtype))  # rounded before it is moved: not every device has float64
+
+
+def check_shape(mask: HeadMask, full: HeadMask) -> None:
+    """See that a mask is for a model of this size.
+
+    Raises:
+        SettingError: It is not.
+    """
+    if mask.keep.shape != full.keep.shape:
+        raise SettingError(
+            f"{mask.n_layers} layers x {mask.n_heads} heads to keep: the model has {full.n_layers} x {full.n_heads} unpruned"
+        )

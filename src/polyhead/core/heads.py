@@ -1,0 +1,218 @@
+"""Value types for heads: an address, a mask and a matrix of scores, over read-only numpy arrays.
+
+A head has one address, `(layer, head)`, 0-based, always in the numbering of the unpruned model. Arrays are `[layers, heads]`.
+In a mask True means keep; in scores higher means more important and NaN marks a head that the model no longer has.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polyhead.core.errors import SettingError
+from polyhead.core.values import whole_number
+
+Normalisation = Literal["none", "paper"]
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class HeadId:
+    """Address of one head: 0-based layer and 0-based head, in the unpruned numbering; written `layer.head`."""
+
+    layer: int
+    head: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `layer.head`, for example `3.5`.
+
+        Raises:
+            SettingError: The text is not two non-negative whole numbers joined by a dot.
+
+        >>> HeadId.parse("3.5")
+        HeadId(layer=3, head=5)
+        """
+        layer, head = (whole_number(part) for part in text.strip().partition(".")[::2])
+        if layer is None or head is None:
+            shown = repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
+            raise SettingError(f"head {shown}: expected LAYER.HEAD with 0-based numbers, for example 3.5")
+        return cls(layer, head)
+
+    def __str__(self) -> str:
+        return f"{self.layer}.{self.head}"
+
+
+def _read_only(values: ArrayLike, dtype: type[np.generic]) -> NDArray[np.generic]:
+    array = np.array(values, dtype=dtype)
+    if array.ndim != 2:
+        raise SettingError(f"a matrix of heads has shape [layers, heads]; got {array.ndim} dimension(s) of shape {array.shape}")
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMask:
+    """Which heads to keep: `keep` is bool `[layers, heads]`, True = keep. Zero heads in a layer is legal."""
+
+    keep: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keep", _read_only(self.keep, np.bool_))
+
+    @classmethod
+    def full(cls, n_layers: int, n_heads: int) -> Self:
+        """Every head kept."""
+        return cls(np.ones((n_layers, n_heads), dtype=np.bool_))
+
+    @classmethod
+    def without(cls, n_layers: int, n_heads: int, heads: Iterable[HeadId]) -> Self:
+        """Every head kept but `heads`.
+
+        Raises:
+            SettingError: An address lies outside `[n_layers, n_heads]`.
+
+        >>> HeadMask.without(2, 2, [HeadId(0, 1)]).keep.tolist()
+        [[True, False], [True, True]]
+        """
+        keep = np.ones((n_layers, n_heads), dtype=np.bool_)
+        for head in heads:
+            if not (0 <= head.layer < n_layers and 0 <= head.head < n_heads):
+                raise SettingError(f"head {head}: this model has layers 0..{n_layers - 1} and heads 0..{n_heads - 1}")
+            keep[head.layer, head.head] = False
+        return cls(keep)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        return int(self.keep.shape[0])
+
+    @property
+    def n_heads(self) -> int:
+        """Number of heads a layer had before anything was pruned."""
+        return int(self.keep.shape[1])
+
+    @property
+    def pruned(self) -> tuple[HeadId, ...]:
+        """Addresses of the heads not kept, in order."""
+        return tuple(HeadId(int(layer), int(head)) for layer, head in np.argwhere(~self.keep))
+
+    @property
+    def kept(self) -> tuple[HeadId, ...]:
+        """Addresses of the heads kept, in order."""
+        return tuple(HeadId(int(layer), int(head)) for layer, head in np.argwhere(self.keep))
+
+    @property
+    def n_pruned(self) -> int:
+        """Number of heads not kept."""
+        return int((~self.keep).sum())
+
+    @property
+    def n_kept(self) -> int:
+        """Number of heads kept."""
+        return int(self.keep.sum())
+
+    def __and__(self, other: "HeadMask") -> "HeadMask":
+        if self.keep.shape != other.keep.shape:
+            raise SettingError(f"masks of shapes {self.keep.shape} and {other.keep.shape} cannot be joined")
+        return HeadMask(self.keep & other.keep)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HeadMask) and np.array_equal(self.keep, other.keep)
+
+    def __hash__(self) -> int:
+        return hash((self.keep.shape, self.keep.tobytes()))
+
+
+@dataclass(frozen=True, eq=False)
+class HeadScores:
+    """Importance of every head, and what is needed to merge languages without another pass.
+
+    Attributes:
+        values: float64 `[layers, heads]`; higher = more important; NaN = the model no longer has this head.
+        method: Name in the methods table.
+        signed: Mean signed gradient `[layers, heads]` where the method has one: positive means that turning the head down
+            lowers the loss; None where it has none.
+        total: Σ over units of what `values` is the mean of, before division by `n` (None where the method has no such sum).
+        low: Lower ends of the 95 % intervals of the estimates `[layers, heads]`; None where the method has none.
+        high: Upper ends, likewise.
+        n: Number of units that `total` sums over: sentences, or batches for the weight gradients.
+        languages: Languages of the data, in order.
+        model: Name or folder of the model.
+        data_hash: Fingerprint or sha256 of the data: of the file, or over the hashes of several.
+        seconds: Wall-clock time spent.
+        forward_passes: Full-data forward passes spent.
+        backward_passes: Full-data backward passes spent.
+        settings: What else it takes to get the same numbers (`per`, precision, seed, …); JSON values only.
+    """
+
+    values: NDArray[np.float64]
+    method: str
+    signed: NDArray[np.float64] | None = None
+    total: NDArray[np.float64] | None = None
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+    n: int = 0
+    languages: Sequence[str] = ()
+    model: str = ""
+    data_hash: str = ""
+    seconds: float = 0.0
+    forward_passes: float = 0.0
+    backward_passes: float = 0.0
+    settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("values", "signed", "total", "low", "high"):
+            array = getattr(self, name)
+            if array is not None:
+                object.__setattr__(self, name, _read_only(array, np.float64))
+        object.__setattr__(self, "languages", tuple(self.languages))
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        return int(self.values.shape[0])
+
+    @property
+    def n_heads(self) -> int:
+        """Number of heads a layer had before anything was pruned."""
+        return int(self.values.shape[1])
+
+    @property
+    def title(self) -> str:
+        """The method, and how sources were combined where the values are no longer on its scale: `gradient, mean-rank`."""
+        how = self.settings.get("combined")
+        return self.method if how in (None, "merged", "each") else f"{self.method}, {how}"
+
+
+def normalise(values: NDArray[np.float64], how: Normalisation = "none") -> NDArray[np.float64]:
+    """Scale a matrix of scores `[layers, heads]`; NaN stays NaN and is skipped.
+
+    Args:
+        values: Scores, higher = more important.
+        how: `none` returns them as they are; `paper` divides each layer by its sum, then scales the whole matrix to [0, 1]
+            (0/0 = 0), as Ma et al. 2021 do. It is for scores of 0 and more: over a negative sum the order would turn round.
+
+    Raises:
+        SettingError: `how` is neither, or a score is below 0 under `paper`.
+
+    >>> normalise(np.array([[1.0, 3.0], [2.0, 2.0]]), "paper").tolist()
+    [[0.0, 1.0], [0.5, 0.5]]
+    """
+    if how == "none":
+        return values
+    if how != "paper":
+        raise SettingError(f"normalisation {how!r}: expected 'none' or 'paper'")
+    if (values < 0).any():
+        raise SettingError(
+            f"normalisation paper: the lowest score is {np.nanmin(values):.3g}, and dividing a layer by its sum can reverse the "
+            "order of negative scores; use none"
+        )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sums = np.nansum(values, axis=1, keepdims=True)
+        by_layer = np.where(np.isnan(values), np.nan, np.where(sums == 0, 0.0, values / sums))
+        if np.isnan(by_layer).all():
+            return by_layer
+        low, high = np.nanmin(by_layer), np.nanmax(by_layer)
+        return by_layer * 0.0 if high == low else (by_layer - low) / (high - low)

@@ -1,0 +1,219 @@
+"""Results on disk: a folder per run, JSON written whole or not at all, and never one setting's result over another's."""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.files import write_bytes_atomic
+from polyhead.core.plain_values import jsonable
+from polyhead.core.specs import fingerprint
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two writers are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+SCHEMA: Final = 1
+_RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write UTF-8 text as `write_bytes_atomic` writes bytes.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    write_bytes_atomic(path, text.encode())
+
+
+def write_json_atomic(path: Path, obj: object) -> None:
+    """Write indented JSON as `write_text_atomic` does, of what `jsonable` makes of the object.
+
+    Raises:
+        StoreError: The object has no JSON form, or the folder cannot be written to.
+    """
+    try:
+        text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
+    except (SettingError, TypeError) as error:
+        raise StoreError(f"{path}: {error}") from None
+    write_text_atomic(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        StoreError: The file is missing, cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{path}:{error.lineno}: not JSON ({error.msg}): delete the file and run again") from None
+    except UnicodeDecodeError as error:
+        raise StoreError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}): delete the file and run again"
+        ) from None
+    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deep
+        raise StoreError(f"{path}: not JSON that can be read ({error}): delete the file and run again") from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one piece of work left: the settings that name it, and its result, both plain JSON values."""
+
+    settings: Mapping[str, Any]
+    result: Mapping[str, Any] = field(compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of its folder; equal settings have equal ones."""
+        return fingerprint(self.settings)
+
+
+class RunStore:
+    """A folder of records, one folder each, named by the fingerprint of the settings; open it with `with`, or `close` it.
+
+    Args:
+        folder: Where the run lives; made if it is missing and the mode is `write`.
+        settings: What the whole folder is for, kept in `settings.json`; a folder made for other settings is refused. None asks
+            nothing.
+        name: What the user calls it, for messages; the folder unless given.
+        mode: `write` locks the folder against other writers until `close`; `read` locks nothing and cannot `put`.
+
+    Raises:
+        StoreError: Another process writes here, the folder holds other settings' results, or it is missing (`read`).
+    """
+
+    def __init__(
+        self, folder: Path, settings: object = None, *, name: Path | None = None, mode: Literal["read", "write"] = "write"
+    ) -> None:
+        self.folder = Path(folder)
+        self._name = name or self.folder
+        self._lock: int | None = None
+        if mode == "write":
+            self._lock = _locked(self.folder)
+        elif not self.folder.is_dir():
+            raise StoreError(f"{self.folder}: no such run folder")
+        self._mode = mode
+        try:
+            if settings is not None:
+                self._claim(jsonable(settings))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the folder free for others; may be called twice."""
+        if self._lock is not None:
+            # Removed while still locked: who waits on the removed file finds that out in `_locked` and makes a new one.
+            with contextlib.suppress(OSError):
+                (self.folder / _LOCK).unlink()
+            os.close(self._lock)
+            self._lock = None
+
+    def folder_of(self, name: str) -> Path:
+        """The folder of the record with this fingerprint, for what is too large for JSON; not made here."""
+        return self.folder / name
+
+    def get(self, name: str) -> Record | None:
+        """The record with this fingerprint, or None if that work has not been done.
+
+        Raises:
+            StoreError: Its file is corrupt or foreign.
+        """
+        path = self.folder_of(name) / _RECORD
+        return _read_record(path) if path.is_file() else None
+
+    def put(self, record: Record) -> Path:
+        """Keep a record; the folder where it now lies. The same settings may be kept again, which replaces their result.
+
+        Raises:
+            StoreError: The store is not open for writing, or the folder holds a corrupt or foreign record.
+        """
+        if self._lock is None:
+            raise StoreError(f"{self.folder}: not open for writing")
+        stored = Record(jsonable(record.settings), record.result)
+        folder = self.folder_of(stored.fingerprint)
+        self.get(stored.fingerprint)
+        content = {"schema": SCHEMA, "fingerprint": stored.fingerprint, "settings": stored.settings, "result": record.result}
+        write_json_atomic(folder / _RECORD, content)
+        return folder
+
+    def records(self) -> Iterator[Record]:
+        """All records, in the order of their fingerprints."""
+        for path in sorted(self.folder.glob(f"*/{_RECORD}")):
+            yield _read_record(path)
+
+    def _claim(self, settings: Any) -> None:
+        path = self.folder / _SETTINGS
+        if path.is_file():
+            held = read_json(path)
+            if not isinstance(held, dict) or held.get("settings") != settings:
+                raise _other_settings(self._name, held.get("settings") if isinstance(held, dict) else held, settings)
+        elif self._mode == "write":
+            write_json_atomic(path, {"schema": SCHEMA, "fingerprint": fingerprint(settings), "settings": settings})
+
+
+def _read_record(path: Path) -> Record:
+    content = read_json(path)
+    if not isinstance(content, dict) or not {"settings", "result"} <= content.keys() or content.get("schema") != SCHEMA:
+        raise StoreError(f"{path}: not a record of schema {SCHEMA}: delete it and run again")
+    record = Record(content["settings"], content["result"])
+    if record.fingerprint != path.parent.name:
+        raise StoreError(f"{path}: its settings have fingerprint {record.fingerprint}, its folder is named {path.parent.name}")
+    return record
+
+
+def _other_settings(folder: Path, held: object, wanted: object) -> StoreError:
+    """Both settings by their fingerprints and by what differs."""
+    return StoreError(
+        f"{folder}: holds results of other settings ({fingerprint(held)}, not {fingerprint(wanted)}; "
+        f"{'; '.join(_differences(held, wanted, ''))}): choose another folder or delete this one"
+    )
+
+
+def _differences(held: object, wanted: object, name: str) -> Iterator[str]:
+    if isinstance(held, Mapping) and isinstance(wanted, Mapping):
+        for key in sorted({*held, *wanted}):
+            yield from _differences(held.get(key), wanted.get(key), f"{name}.{key}".lstrip("."))
+    elif held != wanted:
+        yield f"{name or 'settings'} was {held!r}, is {wanted!r}"
+
+
+def _locked(folder: Path) -> int:
+    """A descriptor that holds the folder's lock; the system frees it when the process ends, however it ends."""
+    path = folder / _LOCK
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be written to ({error.strerror or error}): choose another folder") from None
+        try:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock), os.stat(path)):
+                os.ftruncate(lock, 0)
+                os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                return lock
+        except BlockingIOError:
+            holder = os.pread(lock, 200, 0).decode(errors="replace").strip() or "another process"
+            os.close(lock)
+            raise StoreError(f"{folder}: {holder} is writing here: wait for it, stop it, or choose another folder") from None
+        except FileNotFoundError:
+            pass
+        os.close(lock)

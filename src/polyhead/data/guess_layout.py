@@ -1,0 +1,160 @@
+"""What a labelled file looks like: the layout that would read it, for a report and never for reading unasked."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from polyhead.data.schemes import Scheme
+from polyhead.data.tasks import UPOS
+from polyhead.data.textfile import data_error, find_file, read_lines, shown
+
+_LINES = 20_000
+_SPAN_TAG = re.compile(r"O|[BIES]-.+")
+_ID = re.compile(r"\d+([-.]\d+)?")
+# So many tags may be broken, and their column is still the one that holds tags.
+_BROKEN_TAGS = 0.02
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found.
+
+    Attributes:
+        format: In words.
+        task: What its labels are for, if that shows: `pos`; for spans `ner`, or `slots` where the format is one of slots.
+        columns: What `--columns` would declare; None for CoNLL-U.
+        scheme: What `--scheme` would declare; None where it is not to be declared.
+    """
+
+    format: str
+    task: str
+    columns: str | None = None
+    scheme: Scheme | None = None
+
+
+def look(path: Path) -> Look:
+    """The layout of the file, judged by its first twenty thousand lines.
+
+    Raises:
+        DataFormatError: The file cannot be read as text, is empty, or looks like nothing that is known.
+    """
+    path = find_file(path) or path
+    lines = [line for _, line in islice(read_lines(path), _LINES)]
+    full = [line for line in lines if line.strip(" ")]
+    if not full:
+        raise data_error(path, 1, "no text", "labelled sentences")
+    return _structured(full) or _conllu(full) or _columns(path, lines)
+
+
+def _structured(full: Sequence[str]) -> Look | None:
+    """Formats that hold a sentence a row, or all of them in one JSON list."""
+    first = full[0].strip()
+    if "\t" not in first and (first == "[" or re.match(r"\[\s*\{", first)):
+        return Look("Stockmark JSON: one list of texts with spans", "ner", "stockmark")
+    if first.startswith("{"):
+        try:
+            annotated = str(json.loads(first)["annot_utt"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        spaced = " " in annotated.strip() or annotated.isascii()
+        return Look("MASSIVE JSON lines: slots in brackets", "slots", "massive" if spaced else "massive:words=characters")
+    fields = first.split("\t")
+    if "utterance" in fields and {"slot_labels", "slot-labels"} & set(fields):
+        return Look("MultiATIS++ TSV: a header, a sentence a row", "slots", "multiatis")
+    if len(fields) == 5 and fields[4].startswith("{") and "tokenizations" in fields[4]:
+        return Look("Facebook TSV: a sentence a row, slots by offsets", "slots", "facebook")
+    return None
+
+
+def _conllu(full: Sequence[str]) -> Look | None:
+    rows = [line.split("\t") for line in full if not line.startswith("#")]
+    if rows and all(len(row) == 10 and _ID.fullmatch(row[0]) for row in rows[:50]):
+        return Look("CoNLL-U", "pos")
+    return None
+
+
+def _columns(path: Path, lines: Sequence[str]) -> Look:
+    rows_at = (at for at, line in enumerate(lines) if line.strip(" ") and not line.startswith("#"))
+    at = next(rows_at, 0)
+    first = lines[at]
+    separator = "tab" if "\t" in first else "space"
+    cut = [line.split("\t") if separator == "tab" else line.split() for line in lines]
+    has_index = _counts_up([row for row, line in zip(cut, lines, strict=True) if not line.startswith("#")])
+    hashes = [row for row, line in zip(cut, lines, strict=True) if line.startswith("#")]
+    comments = bool(hashes) and (has_index or (separator == "tab" and all(len(row) == 1 for row in hashes)))
+    rows = [row for row, line in zip(cut, lines, strict=True) if line.strip(" ") and not (comments and line.startswith("#"))]
+    width = min(n for n, times in Counter(map(len, rows)).items() if times > _BROKEN_TAGS * len(rows) / 2)
+    rows = [row for row in rows if len(row) >= width]
+    # an index is no word, and neither is the one column of a file that has no other
+    candidates = [c for c in range(1 if has_index else 0, width) if width > 1]
+    tags = {c: [row[c] for row in rows] for c in candidates}
+    spans = [
+        c for c in candidates if _mostly(tags[c], lambda tag: _SPAN_TAG.fullmatch(tag) is not None) and set(tags[c]) != {"O"}
+    ]
+    upos = [c for c in candidates if _mostly(tags[c], lambda tag: tag in UPOS or tag == "_") and set(tags[c]) != {"_"}]
+    if not spans and not upos:
+        expected = "CoNLL-U, or a column of tags such as B-PER or NOUN; declare the layout with --columns and --task"
+        raise data_error(path, at + 1, f"no labels that can be told from {shown(first)}", expected)
+    tag = (spans or upos)[0]
+    token = next((c for c in candidates if c not in spans and c not in upos), tag)
+    if token == tag:
+        raise data_error(path, at + 1, f"no column of words beside the tags in {shown(first)}", "a word and a tag in every row")
+    counts = sorted(n for n, times in Counter(map(len, rows)).items() if times > _BROKEN_TAGS * len(rows) / 2)
+    items = [f"token={token + 1}", f"tag={tag + 1}"]
+    items += ["index=1"] if has_index else []
+    items += ["comments=hash"] if comments else []
+    items += [f"columns={'/'.join(map(str, counts))}"] if len(counts) > 1 else []
+    more = f"; more tags in column {', '.join(str(c + 1) for c in spans[1:])}" if spans[1:] else ""
+    kind = f"columns separated by {separator.upper() if separator == 'tab' else 'spaces'}{more}"
+    if not spans:
+        return Look(kind, "pos", f"{separator}:{','.join(items)}")
+    return Look(kind, "ner", f"{separator}:{','.join(items)}", _scheme(_sentences(cut, tag, width)))
+
+
+def _mostly(tags: Sequence[str], is_tag: object) -> bool:
+    known = {tag: bool(is_tag(tag)) for tag in set(tags)}  # type: ignore[operator]
+    return sum(not known[tag] for tag in tags) <= _BROKEN_TAGS * len(tags)
+
+
+def _counts_up(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first column counts words in every sentence, from 0 or 1."""
+    before: int | None = None
+    seen = False
+    for row in rows:
+        if not row or not row[0].strip(" "):
+            before = None
+            continue
+        if not row[0].isdecimal() or len(row) < 2 or int(row[0]) not in ((0, 1) if before is None else (before + 1,)):
+            return False
+        before, seen = int(row[0]), True
+    return seen
+
+
+def _sentences(cut: Sequence[Sequence[str]], tag: int, width: int) -> list[list[str]]:
+    """Tags of each sentence; rows that are no words end one, which does no harm here."""
+    sentences: list[list[str]] = [[]]
+    for row in cut:
+        if len(row) >= width:
+            sentences[-1].append(row[tag])
+        elif sentences[-1]:
+            sentences.append([])
+    return sentences
+
+
+def _scheme(sentences: Sequence[Sequence[str]]) -> Scheme:
+    """The scheme that these tags are written in, as far as they show it."""
+    prefixes = {tag[0] for sentence in sentences for tag in sentence if tag[1:2] == "-"}
+    if prefixes & {"E", "S"}:
+        return "bioes"
+    if "B" not in prefixes:
+        return "io"
+    # in IOB1 a B- stands only right after a span of its own type
+    for sentence in sentences:
+        for before, tag in zip(["O", *sentence], sentence, strict=False):
+            if tag[0] == "B" and before[2:] != tag[2:]:
+                return "iob2"
+    return "iob1"

@@ -1,0 +1,109 @@
+"""The phrases as files and as data sets: CoNLL-U for parts of speech, column files for entities and slots, with checksums."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Literal
+
+from polyhead.core.errors import DataFormatError
+from polyhead.data.phrases.generate import SEED, phrases
+from polyhead.data.phrases.grammar import Grammar, grammar
+from polyhead.data.phrases.inventory import inventory, read_table
+from polyhead.data.phrases.realise import Phrase
+from polyhead.data.sentences import Dataset, Sentence
+
+Split = Literal["train", "dev", "test"]
+SIZES: Final[Mapping[Split, int]] = {"train": 2400, "dev": 400, "test": 600}
+"""Sentences of each split, in every language."""
+SUFFIXES: Final[Mapping[str, str]] = {"pos": ".conllu", "ner": ".ner.tsv", "slots": ".slots.tsv"}
+"""What the file of each task is called after its split."""
+
+
+@cache
+def split_phrases(language: str, split: Split, seed: int = SEED) -> tuple[Phrase, ...]:
+    """The sentences of a split; the i-th says the same in every language."""
+    return tuple(phrases(language, split, SIZES[split], seed=seed))
+
+
+def labels_of(phrase: Phrase, task: str) -> tuple[str, ...]:
+    """One label a word for that task."""
+    return {"pos": phrase.upos, "ner": phrase.entities, "slots": phrase.slots}[task]
+
+
+def running_text(words: Sequence[str], table: Grammar) -> str:
+    """The sentence as it is written, with the language's own spaces.
+
+    >>> running_text(("Hello", ",", "world", "."), grammar("en")), running_text(("我", "走", "。"), grammar("zh"))
+    ('Hello, world.', '我走。')
+    """
+    text = ""
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else ""
+        glued = word in table.closing or (before != "" and before in table.opening)
+        text += word if not place or glued else table.space + word
+    return text
+
+
+def file_text(found: Sequence[Phrase], language: str, split: Split, task: str) -> str:
+    """A split as the text of its file; translations share their `sent_id`."""
+    return "".join(_block(phrase, f"{split}-{number}", grammar(language), task) for number, phrase in enumerate(found, 1))
+
+
+def _block(phrase: Phrase, name: str, table: Grammar, task: str) -> str:
+    lines = [f"# sent_id = {name}", f"# text = {running_text(phrase.words, table)}"]
+    for number, (word, label) in enumerate(zip(phrase.words, labels_of(phrase, task), strict=True), 1):
+        lines.append(f"{number}\t{word}\t_\t{label}" + "\t_" * 6 if task == "pos" else f"{number}\t{word}\t{label}")
+    return "\n".join(lines) + "\n\n"
+
+
+@cache
+def phrase_dataset(name: str, language: str, task: str, split: Split) -> Dataset:
+    """A split as a data set, made in memory: equal to what reading its written file gives, hash included.
+
+    Args:
+        name: What the data set is to be called.
+        language: Of the tables, for example `zh`.
+        task: `pos`, `ner` or `slots`.
+        split: Which.
+
+    Raises:
+        DataFormatError: It is not what the package's checksums say: the tables were changed, or this machine makes it otherwise.
+    """
+    found = split_phrases(language, split)
+    digest = sha256(file_text(found, language, split, task).encode()).hexdigest()
+    file = f"{language}/{split}{SUFFIXES[task]}"
+    if checksums().get(file) != digest:
+        raise DataFormatError(f"phrases/{file}: sha256 {digest[:12]}..., not that of checksums.toml; install polyhead again")
+    sentences, line = [], 3
+    for phrase in found:
+        source = f"phrases/{file}:{line}"
+        sentences.append(Sentence(phrase.words, labels_of(phrase, task), grammar(language).language, source))
+        line += len(phrase.words) + 3
+    return Dataset(name, grammar(language).language, split, tuple(sentences), {}, digest)
+
+
+@cache
+def checksums() -> Mapping[str, str]:
+    """SHA-256 of every file that `write_phrases` writes, by its path in the folder."""
+    return dict(read_table("checksums")["sha256"])
+
+
+def write_phrases(folder: Path, *, languages: Sequence[str] = (), seed: int = SEED) -> dict[str, str]:
+    """Write all splits for all tasks; the checksum of each file by its path in `folder`.
+
+    Args:
+        folder: Made if it is not there; files in it are written over.
+        languages: Which; all of them if empty.
+        seed: Another seed makes other sentences, for which the package has no checksums.
+    """
+    written = {}
+    for language in languages or inventory().languages:
+        (folder / language).mkdir(parents=True, exist_ok=True)
+        for split in SIZES:
+            found = split_phrases(language, split, seed)
+            for task, suffix in SUFFIXES.items():
+                data = file_text(found, language, split, task).encode()
+                (folder / language / f"{split}{suffix}").write_bytes(data)
+                written[f"{language}/{split}{suffix}"] = sha256(data).hexdigest()
+    return written

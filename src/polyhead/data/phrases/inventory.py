@@ -1,0 +1,113 @@
+"""What all languages share: the templates with their intents and slots, and the fillers of every class, by name only."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from polyhead.core.errors import DataFormatError, UnknownNameError
+
+OPENER = "opener"
+"""The class that may stand before any template: a greeting, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a slot of a template takes and is called.
+
+    Attributes:
+        name: As templates write it, between braces.
+        filler_class: The class of its fillers.
+        slot: Its type for the task slots; empty where it carries no label.
+        entity: Its type for the task ner; empty where it is no name.
+    """
+
+    name: str
+    filler_class: str
+    slot: str
+    entity: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A template before any language words it: an intent with its roles."""
+
+    name: str
+    intent: str
+    roles: tuple[Role, ...]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Everything that holds for all languages.
+
+    Attributes:
+        languages: Names of the tables, for example `de`.
+        frames: By name, in the order of the table.
+        fillers: By class, the names of its fillers.
+        closed: Classes too small to be split: every part draws on all of them.
+    """
+
+    languages: tuple[str, ...]
+    frames: Mapping[str, Frame] = field(hash=False)
+    fillers: Mapping[str, tuple[str, ...]] = field(hash=False)
+    closed: frozenset[str]
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """All slot types, in alphabetical order."""
+        return tuple(sorted({role.slot for frame in self.frames.values() for role in frame.roles if role.slot}))
+
+    @property
+    def intents(self) -> tuple[str, ...]:
+        """All intents, in the order of the table."""
+        return tuple(dict.fromkeys(frame.intent for frame in self.frames.values()))
+
+
+def read_table(name: str) -> dict[str, Any]:
+    """A table of the package as TOML gives it.
+
+    Raises:
+        UnknownNameError: There is no such table.
+        DataFormatError: It is not TOML.
+    """
+    path = files("polyhead.data.phrases").joinpath("tables", f"{name}.toml")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise DataFormatError(f"{name}.toml: {error}; expected TOML") from None
+    except FileNotFoundError:
+        known = ", ".join(inventory().languages) if name != "frames" else "none: the package is not whole, install it again"
+        raise UnknownNameError(f"phrases in {name!r}: no such language; known are {known}") from None
+
+
+@cache
+def inventory() -> Inventory:
+    """The table `frames.toml`, checked.
+
+    Raises:
+        DataFormatError: A template names a role or a class that is not declared, or a name occurs twice.
+    """
+    table = read_table("frames")
+    fillers = {name: tuple(names.split()) for name, names in table["fillers"].items()}
+    for name, names in fillers.items():
+        if len(set(names)) < len(names):
+            raise DataFormatError(f"frames.toml: fillers.{name} has a name twice; expected each once")
+    entities = table["entities"]
+    roles = {}
+    for name, (filler_class, slot) in table["roles"].items():
+        if filler_class not in fillers:
+            raise DataFormatError(f"frames.toml: role {name} takes {filler_class!r}; expected a class under fillers")
+        roles[name] = Role(name, filler_class, slot, entities.get(filler_class, ""))
+    frames = {name: _frame(name, row, roles) for name, row in table["frames"].items()}
+    return Inventory(tuple(table["languages"]), frames, fillers, frozenset(table["closed"]))
+
+
+def _frame(name: str, row: list[str], roles: Mapping[str, Role]) -> Frame:
+    intent, names = row[0], row[1].split()
+    missing = [role for role in names if role not in roles]
+    if missing:
+        raise DataFormatError(f"frames.toml: frame {name} has the role {missing[0]!r}; expected one under roles")
+    return Frame(name, intent, tuple(roles[role] for role in names))

@@ -1,0 +1,175 @@
+"""A frame and its fillers worded in one language: the words with their parts of speech, entities and slots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby, pairwise
+
+from polyhead.core.errors import DataFormatError
+from polyhead.data.phrases.grammar import Affix, Grammar
+from polyhead.data.phrases.harmony import harmonised
+from polyhead.data.phrases.inventory import OPENER, Frame, Role
+from polyhead.data.phrases.notation import Reference, Token
+
+_OPENER = Role(OPENER, OPENER, "", "")
+NOTHING = "none"
+"""The opener that stands for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """One sentence with all its gold labels.
+
+    Attributes:
+        words: Surface tokens.
+        upos: A part of speech for each.
+        entities: IOB2 tags of PER, ORG, LOC and MISC.
+        slots: IOB2 tags of slots.
+    """
+
+    words: tuple[str, ...]
+    upos: tuple[str, ...]
+    entities: tuple[str, ...]
+    slots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Words that always stand together, labelled: worked out once for each filler and form, as most of the time goes here."""
+
+    words: tuple[str, ...]
+    upos: tuple[str, ...]
+    entities: tuple[str, ...]
+    slots: tuple[str, ...]
+
+
+def realised(frame: Frame, fillers: Mapping[str, str], grammar: Grammar) -> Phrase:
+    """The sentence.
+
+    Args:
+        frame: What is said.
+        fillers: By role the filler's name, `opener` included.
+        grammar: In which language.
+
+    Raises:
+        DataFormatError: The table has no such form; the message names table, template and form.
+    """
+    words: list[str] = []
+    upos: list[str] = []
+    entities: list[str] = []
+    slots: list[str] = []
+    for part in _parts(grammar, frame):
+        if isinstance(part, Reference):
+            filler = fillers.get(part.role, "")
+            if filler == NOTHING:
+                continue
+            part = _segment(grammar, frame, part, filler, _gender(frame, part, fillers, grammar) if part.controller else "")
+        words += part.words
+        upos += part.upos
+        entities += part.entities
+        slots += part.slots
+    for place, (merged, tag) in reversed(_merges(words, grammar)):
+        words[place : place + 2], upos[place : place + 2] = [merged], [tag]
+        del entities[place], slots[place]
+    _change(words, grammar)
+    return Phrase(tuple(words), tuple(upos), tuple(entities), tuple(slots))
+
+
+@cache
+def _parts(grammar: Grammar, frame: Frame) -> tuple[_Segment | Reference, ...]:
+    """The template with its own words joined to segments."""
+    found: list[_Segment | Reference] = []
+    for fixed, run in groupby(grammar.templates[frame.name], key=lambda part: isinstance(part, Token)):
+        parts = list(run)
+        found += [_labelled([part for part in parts if isinstance(part, Token)], None)] if fixed else []
+        found += [part for part in parts if isinstance(part, Reference)]
+    return tuple(found)
+
+
+@cache
+def _segment(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender: str) -> _Segment:
+    return _labelled(_tokens(grammar, frame, part, filler, gender), _roles(frame).get(part.role))
+
+
+def _labelled(tokens: Sequence[Token], role: Role | None) -> _Segment:
+    core = [role is not None and token.core for token in tokens]
+    first = core.index(True) if True in core else 0
+
+    def tags(kind: str) -> tuple[str, ...]:
+        return tuple(f"{'B' if place == first else 'I'}-{kind}" if kind and inside else "O" for place, inside in enumerate(core))
+
+    entity, slot = (role.entity, role.slot) if role is not None else ("", "")
+    return _Segment(tuple(token.form for token in tokens), tuple(token.upos for token in tokens), tags(entity), tags(slot))
+
+
+@cache
+def _roles(frame: Frame) -> dict[str, Role]:
+    return {OPENER: _OPENER, **{role.name: role for role in frame.roles}}
+
+
+def _gender(frame: Frame, part: Reference, fillers: Mapping[str, str], grammar: Grammar) -> str:
+    controller = _roles(frame).get(part.controller)
+    where = f"{grammar.name}.toml: templates.{frame.name}"
+    if controller is None:
+        raise DataFormatError(f"{where}: {part.controller!r} after @; expected one of {', '.join(_roles(frame))}")
+    filler = fillers[part.controller]
+    gender = grammar.fillers[controller.filler_class].entries[filler].gender
+    if not gender:
+        raise DataFormatError(f"{where}: {controller.filler_class}.{filler} has no gender; write one after |")
+    return gender
+
+
+def _tokens(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender: str) -> tuple[Token, ...]:
+    """What a reference becomes, without labels."""
+    where = f"{grammar.name}.toml: templates.{frame.name}"
+    form = ".".join(filter(None, (part.form, gender)))
+    if filler:
+        kind = grammar.fillers[_roles(frame)[part.role].filler_class]
+        if form not in kind.forms:
+            allowed = ", ".join(kind.forms) or "no form: it has but one"
+            raise DataFormatError(f"{where}: {part.role} in the form {form!r}; expected {allowed}")
+        tokens = kind.entries[filler].forms[kind.forms.index(form)]
+    else:
+        try:
+            tokens = grammar.words[part.role][form]
+        except KeyError:
+            found = f"{part.role!r} in the form {form!r}"
+            raise DataFormatError(f"{where}: {found}; expected a role of {frame.name}, or a form under words") from None
+    for name in part.affixes:
+        if name not in grammar.affixes:
+            allowed = ", ".join(grammar.affixes) or "none: no affixes are declared"
+            raise DataFormatError(f"{where}: affix {name!r}; expected {allowed}")
+        tokens = _fused(tokens, grammar.affixes[name], grammar.spoken)
+    return tokens
+
+
+def _fused(tokens: tuple[Token, ...], affix: Affix, spoken: Mapping[str, str]) -> tuple[Token, ...]:
+    first, last = tokens[0], tokens[-1]
+    if affix.suffix:
+        ending = harmonised(spoken.get(last.form, last.form), affix.suffix)
+        return (*tokens[:-1], replace(last, form=f"{last.form}{affix.joint}{ending}"))
+    for beginning, fused in affix.fuse.items():
+        if first.form.startswith(beginning):
+            return (replace(first, form=fused + first.form.removeprefix(beginning)), *tokens[1:])
+    return (replace(first, form=affix.prefix + first.form), *tokens[1:])
+
+
+def _merges(words: list[str], grammar: Grammar) -> list[tuple[int, tuple[str, str]]]:
+    """Where two neighbours are written as one (`a el` as `al`), and as what."""
+    if not grammar.contractions:
+        return []
+    pairs = enumerate(pairwise(words))
+    found = [(place, grammar.contractions[pair]) for place, pair in pairs if pair in grammar.contractions]
+    return [(place, (token.form, token.upos)) for place, token in found]
+
+
+def _change(words: list[str], grammar: Grammar) -> None:
+    """Change words before others (`a` to `an`), and the first letter to a capital."""
+    for rule in grammar.sandhi:
+        for place, (word, after) in enumerate(pairwise(words)):
+            if word == rule.word and rule.before.match(after):
+                words[place] = rule.becomes
+    if grammar.cased:
+        first = next(place for place, word in enumerate(words) if word[0].isalpha())
+        letter = words[first][0]
+        words[first] = grammar.upper.get(letter, letter.upper()) + words[first][1:]

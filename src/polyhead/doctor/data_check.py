@@ -1,0 +1,143 @@
+"""What is worth knowing of labelled text before a model is trained on it: counts, labels, long sentences, repeats, leaks."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from polyhead.data.sentences import Dataset
+from polyhead.learning.subwords import special_tokens, word_pieces
+
+
+@dataclass(frozen=True)
+class TokenRates:
+    """What a tokenizer makes of a split.
+
+    Attributes:
+        pieces: Of all words.
+        unknown_words: Words with an unknown token among their pieces, or without any piece.
+        lone_marker_words: Words whose first piece is a bare space marker (`▁`), on which a label would say little.
+        window: Pieces that a window holds beside the special tokens.
+    """
+
+    pieces: int
+    unknown_words: int
+    lone_marker_words: int
+    window: int
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What one split holds.
+
+    Attributes:
+        split: `train`, `dev` or `test`.
+        sentences: How many.
+        words: In all of them.
+        unlabelled_words: Words without a label.
+        longest: Words of the longest sentence.
+        over_long: Sentences that do not fit one window: by their pieces where a tokenizer was given, else by their words.
+        repeats: Sentences whose words another sentence before them has too.
+        labels: How often each tag or span type occurs.
+        repairs: How often reading mended what.
+        rates: None without a tokenizer.
+        sha256: Of the decompressed file.
+    """
+
+    split: str
+    sentences: int
+    words: int
+    unlabelled_words: int
+    longest: int
+    over_long: int
+    repeats: int
+    labels: Mapping[str, int]
+    repairs: Mapping[str, int]
+    rates: TokenRates | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Sentences that two splits share.
+
+    Attributes:
+        first: One split.
+        second: The other.
+        shared: Sentences of the second whose words are those of a sentence of the first.
+        relabelled: Those of them that no sentence of the first labels alike.
+    """
+
+    first: str
+    second: str
+    shared: int
+    relabelled: int
+
+
+def split_facts(dataset: Dataset, *, max_length: int, tokenizer: PreTrainedTokenizerBase | None = None) -> SplitFacts:
+    """What the split holds; span labels are counted by type, once a span.
+
+    Args:
+        dataset: As it was read.
+        max_length: Longest window, special tokens included; a tokenizer's own limit may lower it.
+        tokenizer: A fast tokenizer, where its rates are wanted.
+
+    Raises:
+        SettingError: The tokenizer is not a fast one.
+    """
+    sentences = dataset.sentences
+    labels: Counter[str] = Counter()
+    for sentence in sentences:
+        for label in sentence.labels:
+            if label is not None and label != "O" and not label.startswith("I-"):
+                labels[label.removeprefix("B-")] += 1
+    lengths = [len(sentence.words) for sentence in sentences]
+    rates, over_long = (
+        (None, sum(n > max_length for n in lengths)) if tokenizer is None else _rates(dataset, tokenizer, max_length)
+    )
+    return SplitFacts(
+        dataset.split,
+        len(sentences),
+        dataset.n_words,
+        sum(label is None for sentence in sentences for label in sentence.labels),
+        max(lengths, default=0),
+        over_long,
+        len(sentences) - len({sentence.words for sentence in sentences}),
+        dict(labels.most_common()),
+        dataset.repairs,
+        rates,
+        dataset.sha256,
+    )
+
+
+def overlaps(datasets: Sequence[Dataset]) -> Iterator[Overlap]:
+    """Every pair of splits, in their order, with what they share."""
+    for first, second in combinations(datasets, 2):
+        known: dict[tuple[str, ...], set[tuple[str | None, ...]]] = {}
+        for sentence in first.sentences:
+            known.setdefault(sentence.words, set()).add(sentence.labels)
+        shared = [sentence for sentence in second.sentences if sentence.words in known]
+        relabelled = sum(sentence.labels not in known[sentence.words] for sentence in shared)
+        yield Overlap(first.split, second.split, len(shared), relabelled)
+
+
+def _rates(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[TokenRates, int]:
+    """Rates over all words, each distinct word being cut up once, and how many sentences are too long for a window."""
+    counts = Counter(word for sentence in dataset.sentences for word in sentence.words)
+    place = {word: i for i, word in enumerate(counts)}
+    made = word_pieces(list(counts), tokenizer)
+    times = np.fromiter(counts.values(), np.int64, len(counts))
+    unknown = made.unknown.copy()
+    if tokenizer.unk_token_id is not None:
+        owner = np.repeat(np.arange(len(counts)), made.lengths)
+        unknown[owner[made.ids == tokenizer.unk_token_id]] = True
+    prefix, suffix = special_tokens(tokenizer)
+    window = min(max_length, tokenizer.model_max_length) - len(prefix) - len(suffix)
+    long = sum(sum(int(made.lengths[place[word]]) for word in sentence.words) > window for sentence in dataset.sentences)
+    rates = TokenRates(
+        int((made.lengths * times).sum()), int(times[unknown].sum()), int(times[made.lone_marker].sum()), int(window)
+    )
+    return rates, long

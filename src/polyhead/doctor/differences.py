@@ -1,0 +1,122 @@
+"""The check of gradients: what autograd says of a gate against what turning the gate really does, in float64."""
+
+import copy
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyhead.core.heads import HeadId
+from polyhead.doctor.finding import Measured
+from polyhead.doctor.subject import Subject
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
+from polyhead.learning.seen_embeddings import SeenRows
+from polyhead.models import gates
+from polyhead.models.architectures import full_mask, head_mask
+
+_STEP = 1e-3  # truncation leaves an error of about its square, float64 one of 1e-13
+_HEADS_BY_SIZE = _HEADS_BY_CHANCE = 2
+_MEMORY = Path("/proc/meminfo")
+
+
+def gradients_are_differences(subject: Subject) -> Measured:
+    """Gate gradients of the mean loss against central differences, for the two steepest heads and two drawn by the seed.
+
+    For `gradient` and `fisher` the scores themselves too: they are means over sentences of |difference| and its square. The
+    worst, as a share of the largest.
+    """
+    if not head_mask(subject.model).n_kept:
+        return Measured(math.nan, "the model has no heads left", excuse="not checked")
+    if short := _lacking(subject.model):
+        return Measured(math.nan, f"a copy in float64 needs {short} more memory", excuse="not checked")
+    model = wide_copy(subject.model, subject.batches)
+    batches = [batch.to(model.device) for batch in subject.batches]
+    gradient = _gradient(model, batches)
+    heads = _chosen(subject, gradient)
+    by_head = torch.stack([_differences(model, batches, head) for head in heads], dim=1)  # [labelled sentences, heads]
+    means = by_head.mean(dim=0)
+    apart = {"gate gradients": _apart(torch.stack([gradient[head.layer, head.head] for head in heads]), means)}
+    expected = {"gradient": by_head.abs().mean(dim=0), "fisher": by_head.square().mean(dim=0)}.get(subject.method)
+    if expected is not None:
+        scores = subject.score(model, batches)
+        apart["scores"] = _apart(_at(scores.values, heads), expected)
+        if scores.signed is not None:
+            apart["signed scores"] = _apart(_at(scores.signed, heads), means)
+    worst = list(apart)[int(np.argmax(list(apart.values())))]
+    return Measured(apart[worst], f"{worst} of heads {' '.join(map(str, heads))}")
+
+
+def wide_copy(model: PreTrainedModel, batches: list[Batch]) -> PreTrainedModel:
+    """A copy in float64 and eval mode; its input embedding holds only the rows that the text needs.
+
+    The whole one is most of a multilingual model. Only these batches can go through the copy.
+    """
+    whole = model.get_input_embeddings()
+    replaced: dict[int, object] = {}
+    if type(whole) is nn.Embedding:
+        rows = torch.unique(torch.cat([batch.input_ids.flatten() for batch in batches]))
+        replaced[id(whole)] = SeenRows(whole, rows.to(whole.weight.device))
+    other = copy.deepcopy(model, replaced).eval()
+    return (other.cpu() if model.device.type == "mps" else other).double()  # MPS has no float64
+
+
+def _lacking(model: PreTrainedModel) -> str:
+    """How much memory a float64 copy would need more than there is; empty if it fits, or if nobody knows."""
+    whole = model.get_input_embeddings().weight.numel()
+    needed = 12 * (sum(parameter.numel() for parameter in model.parameters()) - whole)  # float32 first, then float64 of it
+    if model.device.type == "cuda":
+        free = torch.cuda.mem_get_info(model.device)[0]
+    elif _MEMORY.is_file() and (found := re.search(r"^MemAvailable:\s+(\d+) kB", _MEMORY.read_text(), re.MULTILINE)):
+        free = 1024 * int(found[1])
+    else:
+        return ""
+    return "" if needed <= free else f"{(needed - free) / 2**30:.1f} GiB"
+
+
+def _gradient(model: PreTrainedModel, batches: list[Batch]) -> Tensor:
+    """Gradient of the mean sentence loss with respect to the gates, `[layers, heads]`, on the CPU."""
+    full = full_mask(model)
+    ones = torch.ones(full.keep.shape, dtype=torch.float64, device=model.device, requires_grad=True)
+    total = torch.zeros_like(ones)
+    n = 0
+    with scoring_mode(model, "fp32"), torch.enable_grad(), gates.gated(model, ones):
+        for batch in batches:
+            losses, labelled = sentence_losses(model, batch, "fp32")
+            total += torch.autograd.grad(losses.sum(), ones)[0]
+            n += int(labelled.sum())
+    return (total / n).cpu()
+
+
+def _differences(model: PreTrainedModel, batches: list[Batch], head: HeadId) -> Tensor:
+    """Central difference of every labelled sentence's loss as one head's gate moves about one, on the CPU."""
+    sides = []
+    for step in (_STEP, -_STEP):
+        moved = torch.ones(full_mask(model).keep.shape, dtype=torch.float64, device=model.device)
+        moved[head.layer, head.head] += step
+        with scoring_mode(model, "fp32"), torch.no_grad(), gates.gated(model, moved):
+            found = [sentence_losses(model, batch, "fp32") for batch in batches]
+        sides.append(torch.cat([losses[labelled] for losses, labelled in found]).cpu())
+    return (sides[0] - sides[1]) / (2 * _STEP)
+
+
+def _chosen(subject: Subject, gradient: Tensor) -> list[HeadId]:
+    heads = sorted(head_mask(subject.model).kept, key=lambda head: -abs(float(gradient[head.layer, head.head])))
+    steepest, others = heads[:_HEADS_BY_SIZE], heads[_HEADS_BY_SIZE:]
+    drawn = np.random.default_rng(subject.seed).permutation(len(others))[:_HEADS_BY_CHANCE]
+    return steepest + [others[place] for place in drawn]
+
+
+def _at(values: NDArray[np.float64], heads: list[HeadId]) -> Tensor:
+    return torch.tensor([values[head.layer, head.head] for head in heads], dtype=torch.float64)
+
+
+def _apart(found: Tensor, expected: Tensor) -> float:
+    """Largest difference as a share of the largest expected value."""
+    apart = float((found - expected).abs().max())
+    return apart / float(expected.abs().max()) if apart else 0.0

@@ -1,0 +1,126 @@
+"""Checks of masks, cuts and checkpoints: all of them compare logits."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from polyhead.core.errors import ArchitectureError
+from polyhead.doctor.finding import Measured
+from polyhead.doctor.subject import Cut, Kernel, Subject, copied, kernels, logits_apart, text_logits, under_kernel
+from polyhead.learning import inference
+from polyhead.learning.batching import collate
+from polyhead.models import gates, pruning
+
+# Through their modules, so that what is checked is what callers of these modules get.
+from polyhead.models import saving as checkpoint
+from polyhead.models.architectures import head_mask
+
+_HALF: Cut = "a random half of the heads"
+
+
+def masked_is_pruned(subject: Subject, kind: Cut) -> Measured:
+    """Logits under a mask against those of a pruned copy, under every attention kernel; the worst of them."""
+    mask, batches = subject.cut(kind), subject.batches
+    values = {}
+    for kernel in kernels(subject.model):
+        model = under_kernel(subject.model, kernel)
+        with gates.gated(model, mask):
+            masked = text_logits(model, batches)
+        values[kernel] = logits_apart(masked, text_logits(pruning.prune(copied(model), mask), batches))
+    worst = list(values)[int(np.argmax(list(values.values())))]  # NaN counts as the largest
+    return Measured(values[worst], f"worst under {worst}" if len(values) > 1 else f"under {worst} alone")
+
+
+def mask_reaches_predictions(subject: Subject) -> Measured:
+    """Logits inside `predict` and `evaluate` with a mask against those of the pruned model there."""
+    if not head_mask(subject.model).n_kept:
+        return Measured(math.nan, "the model has no heads left", excuse="not checked")
+    mask = subject.cut(_HALF)
+    model = copied(subject.model)
+    cut = pruning.prune(copied(subject.model), mask)
+    plain = _logits_inside(model, lambda: _predict(subject, model))
+    expected = _logits_inside(cut, lambda: _predict(subject, cut))
+    predicted = _logits_inside(model, lambda: _predict(subject, model, masked=_HALF))
+    evaluated = _logits_inside(model, lambda: _evaluate(subject, model, masked=_HALF))
+    value = float(np.max([logits_apart(found, expected) for found in (predicted, evaluated)]))  # NaN wins
+    ignored = [name for name, found in (("predict", predicted), ("evaluate", evaluated)) if torch.equal(found, plain)]
+    return Measured(value, f"the mask changes nothing in {' and '.join(ignored)}" if ignored else "", ok=not ignored)
+
+
+def _predict(subject: Subject, model: PreTrainedModel, *, masked: Cut = "nothing") -> list[list[str]]:
+    return inference.predict(
+        model,
+        subject.encoded,
+        pad_id=subject.pad_id,
+        labels=subject.labels,
+        device=model.device,
+        mask=None if masked == "nothing" else subject.cut(masked),
+    )
+
+
+def _evaluate(subject: Subject, model: PreTrainedModel, *, masked: Cut) -> None:
+    # the figures do not matter here, so any labels will do as gold
+    gold = [[subject.labels.names[0]] * n for n in subject.encoded.words_per_sentence]
+    inference.evaluate(
+        model,
+        {"sample": inference.Labelled(subject.encoded, gold)},
+        subject.task,
+        subject.labels,
+        pad_id=subject.pad_id,
+        device=model.device,
+        mask=subject.cut(masked),
+    )
+
+
+def _logits_inside(model: PreTrainedModel, work: Callable[[], object]) -> Tensor:
+    """All logits that the model gives while the work lasts, flat."""
+    seen: list[Tensor] = []
+    handle = model.register_forward_hook(lambda module, args, output: seen.append(output.logits.flatten()))
+    try:
+        work()
+    finally:
+        handle.remove()
+    return torch.cat(seen)
+
+
+def compiled_obeys(subject: Subject) -> Measured:
+    """Logits under a mask of a model that was compiled before, against those of a pruned one; a refusal is as good.
+
+    The compiler's `eager` backend is used, which traces and guards like any other and needs no C compiler. What this process has
+    compiled before is dropped: torch stops compiling a function after a few models.
+    """
+    torch.compiler.reset()
+    mask, batches = subject.cut(_HALF), subject.in_file_order(1)[:1]
+    compiled = torch.compile(copied(subject.model), backend="eager")
+    text_logits(compiled, batches)
+    try:
+        with gates.gated(compiled, mask):
+            masked = text_logits(compiled, batches)
+    except ArchitectureError as refusal:
+        return Measured(0.0, f"refused: {refusal}")
+    return Measured(logits_apart(masked, text_logits(pruning.prune(copied(subject.model), mask), batches)))
+
+
+def save_and_load(subject: Subject) -> Measured:
+    """Logits of a pruned copy before it is saved and after it is loaded again; they must be equal bit for bit."""
+    cut = pruning.prune(copied(subject.model), subject.cut(_HALF))
+    kernel: Kernel = "eager" if cut.config._attn_implementation == "eager" else "sdpa"
+    expected = text_logits(under_kernel(cut, kernel), subject.batches)
+    with TemporaryDirectory(prefix="polyhead-doctor-") as folder:
+        path = checkpoint.save_pruned(cut, Path(folder) / "model")
+        loaded = checkpoint.load_tagger(path, labels=None, kernel=kernel).to(cut.device)
+        found = text_logits(loaded, subject.batches)
+    return Measured(logits_apart(found, expected), ok=torch.equal(found, expected))
+
+
+def padding_leaves_logits(subject: Subject) -> Measured:
+    """Logits of every window by itself, without padding or mask, against all of them in one batch padded further than needed."""
+    alone = [collate([[window]], pad_id=subject.pad_id) for window in subject.encoded.windows]
+    padded = subject.in_file_order(subject.encoded.n_sentences, pad_to=subject.padded_length)
+    return Measured(logits_apart(text_logits(subject.model, padded), text_logits(subject.model, alone)))

@@ -1,0 +1,249 @@
+"""Sentences to windows of pieces: every word is owned by exactly one window and labelled at its anchor piece."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.data.labels import LabelSet
+from polyhead.data.sentences import Sentence
+from polyhead.learning.subwords import Anchor, special_tokens, word_pieces
+
+IGNORED_LABEL = -100  # what torch's cross-entropy ignores by default
+_OVERLAP = 0.25
+# Their position ids start at pad_token_id + 1, so that many rows of the position table are never reached.
+_OFFSET_POSITIONS = frozenset(
+    ["camembert", "data2vec-text", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"]
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Window:
+    """A stretch of one sentence that the model reads at once.
+
+    Attributes:
+        sentence: Index of the sentence in what was encoded.
+        input_ids: int32 `[length]`, special tokens included.
+        anchor_positions: int32 `[owned words]`, positions in this window.
+        anchor_words: int32 `[owned words]`, word indices in the sentence, ascending.
+        label_ids: int32 `[owned words]`, −100 where there is no usable gold label.
+        specials: How many special tokens stand before and after the pieces of words.
+    """
+
+    sentence: int
+    input_ids: NDArray[np.int32]
+    anchor_positions: NDArray[np.int32]
+    anchor_words: NDArray[np.int32]
+    label_ids: NDArray[np.int32]
+    specials: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingCounts:
+    """What encoding met.
+
+    Attributes:
+        words: Words in all sentences.
+        pieces: Pieces of these words, before anything is cut or repeated in overlaps.
+        lone_marker_first: Words whose first piece is a bare space marker (`▁`).
+        windowed_sentences: Sentences that needed more than one window.
+        unk_words: Words without any piece, read as `unk_token`.
+        truncated_words: Words longer than a window, of which the first pieces are kept.
+        unknown_labels: Gold labels that the label set does not have: they can never be predicted.
+    """
+
+    words: int = 0
+    pieces: int = 0
+    lone_marker_first: int = 0
+    windowed_sentences: int = 0
+    unk_words: int = 0
+    truncated_words: int = 0
+    unknown_labels: int = 0
+
+    @property
+    def lone_marker_share(self) -> float:
+        """Share of words whose first piece is a bare space marker, 0..1."""
+        return self.lone_marker_first / self.words if self.words else 0.0
+
+    def __add__(self, other: "EncodingCounts") -> "EncodingCounts":
+        return EncodingCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Encoded sentences.
+
+    Attributes:
+        windows: In sentence order, and in text order within a sentence.
+        n_sentences: Number of sentences, those without words included.
+        words_per_sentence: As many as sentences; the windows of sentence i own words 0..n−1, each once.
+        counts: What was met.
+    """
+
+    windows: tuple[Window, ...]
+    n_sentences: int
+    words_per_sentence: tuple[int, ...]
+    counts: EncodingCounts
+
+
+def model_limit(config: PretrainedConfig) -> int | None:
+    """The longest input, special tokens included, that the architecture has positions for; None if it has no such limit.
+
+    RoBERTa and its kin number positions from `pad_token_id + 1`, so XLM-R's table of 514 serves 512 tokens.
+    """
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions <= 0:
+        return None
+    return positions - (config.pad_token_id or 0) - 1 if config.model_type in _OFFSET_POSITIONS else positions
+
+
+def encode(
+    sentences: Sequence[Sentence],
+    tokenizer: PreTrainedTokenizerBase,
+    labels: LabelSet | None,
+    *,
+    max_length: int = 256,
+    model_limit: int | None = None,
+    anchor: Anchor = "text",
+    unknown: Literal["error", "ignore"] = "error",
+) -> Encoded:
+    """Windows of pieces with anchors and label ids; no word is ever dropped.
+
+    A sentence that fits is one window. A longer one becomes windows of whole words that overlap by up to a quarter; a word
+    belongs to the window in which its anchor is farther from the nearer edge (ties: the earlier window).
+    A word without any piece becomes `unk_token`; a word longer than a window keeps its first pieces.
+
+    Args:
+        sentences: In the order wanted back.
+        tokenizer: A fast tokenizer; left as it was.
+        labels: Label set that gives the ids; None to encode without labels.
+        max_length: Longest window, special tokens included; the tokenizer's `model_max_length` and `model_limit` may lower it.
+        model_limit: The architecture's own limit, from `model_limit(model.config)`.
+        anchor: `text` (first piece that carries a character of the word) or `first` (first piece).
+        unknown: What to do with a gold label that `labels` lacks: `error`, or `ignore` (−100, and counted) for evaluation data.
+
+    Raises:
+        SettingError: The window cannot hold one piece beside the special tokens, or the tokenizer is not a fast one.
+        DataFormatError: A gold label is not in `labels` and `unknown="error"`.
+    """
+    prefix, suffix = special_tokens(tokenizer)
+    limit = min(n for n in (max_length, tokenizer.model_max_length, model_limit) if n is not None)
+    capacity = limit - len(prefix) - len(suffix)
+    if capacity < 1:
+        raise SettingError(
+            f"window of {limit} tokens: {len(prefix) + len(suffix)} special tokens leave no room for a piece; raise max_length"
+        )
+    types: dict[str, int] = {}
+    words = np.array([types.setdefault(word, len(types)) for sentence in sentences for word in sentence.words], dtype=np.int64)
+    pieces = word_pieces(tuple(types), tokenizer, anchor=anchor)
+    lengths = np.minimum(pieces.lengths, capacity)[words]
+    word_ends = np.cumsum(lengths)
+    word_starts = word_ends - lengths
+    stream = pieces.ids[np.repeat(pieces.starts[words] - word_starts, lengths) + np.arange(int(lengths.sum()))]
+    anchors = word_starts + np.minimum(pieces.anchors, capacity - 1)[words]
+    label_ids, unknown_labels = _label_ids(sentences, labels, unknown)
+
+    before, after = np.array(prefix, dtype=np.int32), np.array(suffix, dtype=np.int32)
+    windows: list[Window] = []
+    windowed = first = 0
+    for index, sentence in enumerate(sentences):
+        last = first + len(sentence.words)
+        made = 0
+        for start, end, owned in _windows(word_starts[first:last], word_ends[first:last], anchors[first:last], capacity):
+            begin = word_starts[first + start]
+            windows.append(
+                Window(
+                    sentence=index,
+                    input_ids=np.concatenate((before, stream[begin : word_ends[first + end - 1]], after)),
+                    anchor_positions=(anchors[first + owned] - begin + len(prefix)).astype(np.int32),
+                    anchor_words=owned,
+                    label_ids=label_ids[first + owned],
+                    specials=(len(prefix), len(suffix)),
+                )
+            )
+            made += 1
+        windowed += made > 1
+        first = last
+    counts = EncodingCounts(
+        words=len(words),
+        pieces=int(pieces.lengths[words].sum()),
+        lone_marker_first=int(pieces.lone_marker[words].sum()),
+        windowed_sentences=windowed,
+        unk_words=int(pieces.unknown[words].sum()),
+        truncated_words=int((pieces.lengths > capacity)[words].sum()),
+        unknown_labels=unknown_labels,
+    )
+    return Encoded(tuple(windows), len(sentences), tuple(len(sentence.words) for sentence in sentences), counts)
+
+
+def join(parts: Sequence[Encoded]) -> Encoded:
+    """All parts as one, sentences numbered on from part to part, so that several languages are batched together."""
+    windows: list[Window] = []
+    words: list[int] = []
+    counts = EncodingCounts()
+    for part in parts:
+        windows.extend(replace(window, sentence=window.sentence + len(words)) for window in part.windows)
+        words.extend(part.words_per_sentence)
+        counts = counts + part.counts
+    return Encoded(tuple(windows), len(words), tuple(words), counts)
+
+
+def _label_ids(
+    sentences: Sequence[Sentence], labels: LabelSet | None, unknown: Literal["error", "ignore"]
+) -> tuple[NDArray[np.int32], int]:
+    gold = [label for sentence in sentences for label in sentence.labels]
+    if labels is None:
+        return np.full(len(gold), IGNORED_LABEL, dtype=np.int32), 0
+    known: dict[str | None, int] = {name: index for index, name in enumerate(labels.names)}
+    known[None] = IGNORED_LABEL
+    n_unknown = sum(label not in known for label in gold)
+    if n_unknown and unknown == "error":
+        sentence, word, label = next(
+            (sentence, word, label)
+            for sentence in sentences
+            for word, label in zip(sentence.words, sentence.labels, strict=True)
+            if label not in known
+        )
+        raise DataFormatError(
+            f"{sentence.source}: word {word!r} of the sentence that begins here has label {label!r}; "
+            f"expected one of {' '.join(labels.names)}; mend the data or map the label"
+        )
+    return np.array([known.get(label, IGNORED_LABEL) for label in gold], dtype=np.int32), n_unknown
+
+
+def _windows(
+    starts: NDArray[np.int64], ends: NDArray[np.int64], anchors: NDArray[np.int64], capacity: int
+) -> Iterator[tuple[int, int, NDArray[np.int32]]]:
+    """First word, word after the last, and owned words of each window; positions are those of the whole stream of pieces."""
+    n_words = len(starts)
+    if n_words == 0:
+        return
+    if ends[-1] - starts[0] <= capacity:
+        yield 0, n_words, np.arange(n_words, dtype=np.int32)
+        return
+    spans: list[tuple[int, int]] = []
+    start = 0
+    while True:
+        end = int(np.searchsorted(ends, starts[start] + capacity, side="right"))
+        spans.append((start, end))
+        if end == n_words:
+            break
+        # The next window begins late enough to overlap by a quarter at most and to hold the next word whole.
+        earliest = max(starts[end] - int(capacity * _OVERLAP), ends[end] - capacity)
+        start = int(np.searchsorted(starts, earliest, side="left"))
+    owner = np.zeros(n_words, dtype=np.int64)
+    farthest = np.full(n_words, -1.0)
+    for number, (start, end) in enumerate(spans):
+        # The sentence's own ends count as edges too: they never change which of two overlapping windows wins.
+        distance = np.minimum(anchors[start:end] - starts[start], ends[end - 1] - 1 - anchors[start:end])
+        better = distance > farthest[start:end]
+        owner[start:end][better] = number
+        farthest[start:end][better] = distance[better]
+    for number, (start, end) in enumerate(spans):
+        owned = np.flatnonzero(owner == number).astype(np.int32)
+        if len(owned):
+            yield start, end, owned

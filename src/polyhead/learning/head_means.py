@@ -1,0 +1,97 @@
+"""What every head puts into the output projection on average: the stand-in for a head under mean-ablation and repair."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyhead.core.errors import SettingError
+from polyhead.core.progress import Progress, Silent
+from polyhead.learning.batching import Batch
+from polyhead.learning.scoring_mode import scoring_mode
+from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
+from polyhead.models.devices import Precision, attention_kernel, pick_precision
+from polyhead.models.gates import gated
+
+
+def head_means(
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    *,
+    precision: Precision | Literal["auto"] = "auto",
+    progress: Progress | None = None,
+) -> Tensor:
+    """Mean of what each head puts into the output projection, `[layers, heads, head_dim]`, on the model's device.
+
+    The mean is over all positions that are not padding, special tokens included; every position counts once, so long sentences
+    count for more than short ones, and positions in the overlap of two windows count twice. float32, or float64 for a float64
+    model; zeros for heads that the model no longer has. No labels are needed. Costs one forward pass; the model is left as it
+    was found.
+
+    Args:
+        model: Any family of `ARCHITECTURES`, pruned or not.
+        batches: From `scoring_batches`; their order does not matter.
+        precision: Of the matrix products; the sums stay float32, and float64 between batches.
+        progress: Told of every batch.
+
+    Raises:
+        SettingError: There is no batch.
+    """
+    if not len(batches):
+        raise SettingError("no sentence, so the heads have no mean: give at least one batch")
+    sites = attention_sites(model)
+    watch = progress or Silent()
+    device = next(model.parameters()).device
+    chosen = pick_precision(precision, device)
+    shape = (*full_mask(model).keep.shape, sites[0].head_dim)
+    sums = torch.zeros(shape, dtype=torch.float64)
+    positions = 0
+    watch.start(len(batches), "head means")
+    try:
+        with scoring_mode(model, chosen), torch.no_grad():
+            for batch in batches:
+                here = batch.to(device)
+                for layer, found in _batch_sums(model, sites, here, chosen).items():
+                    sums[layer, list(sites[layer].kept)] += found.cpu().double()  # in this order: MPS has no float64
+                positions += batch.n_tokens
+                watch.advance(1)
+    finally:
+        watch.stop()
+    return (sums / positions).to(torch.promote_types(model.dtype, torch.float32)).to(device)
+
+
+def _batch_sums(model: PreTrainedModel, sites: Sequence[AttentionSite], batch: Batch, precision: Precision) -> dict[int, Tensor]:
+    """Sums `[kept heads, head_dim]` over the batch's tokens, by layer."""
+    found: dict[int, Tensor] = {}
+    padding = batch.attention_mask if batch.has_padding else None
+    with (
+        _watched(model, sites, batch, found),
+        attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"),
+    ):
+        model(input_ids=batch.input_ids, attention_mask=padding)
+    return found
+
+
+@contextmanager
+def _watched(model: PreTrainedModel, sites: Sequence[AttentionSite], batch: Batch, found: dict[int, Tensor]) -> Iterator[None]:
+    # gates of one change nothing, but within the block compiled code runs eagerly and so with hooks
+    with gated(model, full_mask(model)), ExitStack() as stack:
+        for site in sites:
+            if site.kept:
+                stack.callback(site.output.register_forward_pre_hook(_summing(site, batch.attention_mask, found)).remove)
+        yield
+
+
+def _summing(
+    site: AttentionSite, attention_mask: Tensor, found: dict[int, Tensor]
+) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        z = args[0]
+        wide = z.to(torch.promote_types(z.dtype, torch.float32))
+        total = torch.where(attention_mask[..., None].bool(), wide, 0).sum(dim=(0, 1))
+        found[site.layer] = total.view(len(site.kept), site.head_dim)
+
+    return hook

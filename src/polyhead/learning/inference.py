@@ -1,0 +1,152 @@
+"""Prediction and evaluation: one label a word for every word, several languages in one length-sorted pass."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from polyhead.core.heads import HeadMask
+from polyhead.core.progress import Progress, Silent
+from polyhead.data.labels import LabelSet
+from polyhead.data.tasks import Task
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import Encoded, join
+from polyhead.learning.metrics import score, sentence_counts
+from polyhead.learning.predictions import no_labels, place_labels
+from polyhead.models.devices import Precision, attention_kernel, autocast
+from polyhead.models.gates import gated
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What one language is evaluated on.
+
+    Attributes:
+        encoded: Its sentences, encoded.
+        gold: Their labels, one a word; None marks a word that is predicted but not scored.
+    """
+
+    encoded: Encoded
+    gold: Sequence[Sequence[str | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How well one language was labelled.
+
+    Attributes:
+        metrics: Fractions in 0..1, as `metrics.score` gives them; the main figure is under the task's metric.
+        counts: What a figure over resampled sentences is computed from, int `[sentences, k]`, in file order.
+        n_words: Words that have a gold label.
+        predicted: The labels given, one a word.
+    """
+
+    metrics: Mapping[str, float]
+    counts: NDArray[np.int64]
+    n_words: int
+    predicted: Sequence[Sequence[str]]
+
+
+def predict(
+    model: PreTrainedModel,
+    encoded: Encoded,
+    *,
+    pad_id: int,
+    labels: LabelSet,
+    device: torch.device,
+    precision: Precision = "fp32",
+    mask: HeadMask | None = None,
+    budget: int = 1024,
+    progress: Progress | None = None,
+) -> list[list[str]]:
+    """One label for every word of every sentence, in the order of the sentences given.
+
+    One forward pass over the data in length-sorted batches, in eval mode; the model is moved to `device` and otherwise left as
+    it was found.
+
+    Args:
+        model: A token classifier with as many outputs as `labels`.
+        encoded: The sentences.
+        pad_id: Id of the padding piece.
+        labels: What the outputs mean.
+        device: Where to compute.
+        precision: Use that of the training, so that both see the same model.
+        mask: Heads not kept are gated to zero.
+        budget: Padded positions in a batch.
+        progress: Told of every batch.
+    """
+    watch = progress or Silent()
+    batches = scoring_batches(encoded, pad_id=pad_id, budget=budget)
+    ids = no_labels(encoded.words_per_sentence)
+    was_training = model.training
+    model.to(device).eval()
+    watch.start(len(batches), "predict")
+    try:
+        with torch.inference_mode(), gated(model, mask) if mask is not None else nullcontext(), autocast(device, precision):
+            for batch in batches:
+                here = batch.to(device)
+                with attention_kernel(device, here.input_ids.shape[1], precision, work="predict"):
+                    logits = model(input_ids=here.input_ids, attention_mask=here.attention_mask).logits
+                place_labels(ids, batch, logits)
+                watch.advance(1)
+    finally:
+        watch.stop()
+        model.train(was_training)
+    return [[labels.names[i] for i in sentence] for sentence in ids]
+
+
+def evaluate(
+    model: PreTrainedModel,
+    datasets: Mapping[str, Labelled],
+    task: Task,
+    labels: LabelSet,
+    *,
+    pad_id: int,
+    device: torch.device,
+    precision: Precision = "fp32",
+    mask: HeadMask | None = None,
+    budget: int = 1024,
+    progress: Progress | None = None,
+) -> dict[str, Evaluation]:
+    """How well each language is labelled, under the names given; all of them go through the model in one length-sorted pass.
+
+    Args:
+        model: A token classifier with as many outputs as `labels`.
+        datasets: Sentences and gold labels under a name, usually a language.
+        task: Which metrics are computed.
+        labels: What the outputs mean.
+        pad_id: Id of the padding piece.
+        device: Where to compute.
+        precision: Use that of the training.
+        mask: Heads not kept are gated to zero.
+        budget: Padded positions in a batch.
+        progress: Told of every batch.
+    """
+    together = join([data.encoded for data in datasets.values()])
+    predicted = predict(
+        model,
+        together,
+        pad_id=pad_id,
+        labels=labels,
+        device=device,
+        precision=precision,
+        mask=mask,
+        budget=budget,
+        progress=progress,
+    )
+    results: dict[str, Evaluation] = {}
+    start = 0
+    for name, data in datasets.items():
+        own = predicted[start : start + data.encoded.n_sentences]
+        start += data.encoded.n_sentences
+        results[name] = Evaluation(
+            metrics=score(task, data.gold, own),
+            counts=sentence_counts(task, data.gold, own),
+            n_words=sum(label is not None for sentence in data.gold for label in sentence),
+            predicted=own,
+        )
+    return results

@@ -1,0 +1,171 @@
+"""How well data sets are labelled under many masks of one model, layers that masks share computed once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask
+from polyhead.core.progress import Progress
+from polyhead.data.labels import LabelSet
+from polyhead.data.tasks import Task
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.learning.encoding import IGNORED_LABEL, join
+from polyhead.learning.inference import Labelled
+from polyhead.learning.metrics import metric_from_counts, sentence_counts
+from polyhead.learning.shared_prefix import masked_labels, masked_logits
+from polyhead.models.devices import Precision, attention_kernel, autocast
+
+_NOT_PREDICTED, _NOT_PREDICTABLE = -1, -2
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedScores:
+    """What many masks of one model score on one data set.
+
+    Attributes:
+        scores: The task's main figure, a fraction in 0..1, `[masks]`.
+        losses: Mean cross-entropy over words whose gold label the model can predict, `[masks]`; 0 where there is none.
+    """
+
+    scores: NDArray[np.float64]
+    losses: NDArray[np.float64]
+
+
+def masked_counts(
+    model: PreTrainedModel,
+    datasets: Mapping[str, Labelled],
+    task: Task,
+    labels: LabelSet,
+    masks: Sequence[HeadMask],
+    *,
+    pad_id: int,
+    precision: Precision = "fp32",
+    budget: int = 1024,
+    progress: Progress | None = None,
+) -> list[dict[str, NDArray[np.int64]]]:
+    """Counts `[sentences, columns]` of every data set by name, one dict a mask, as `metrics.sentence_counts` gives them.
+
+    A figure is `metric_from_counts` of their sum, its interval a bootstrap over their rows. All data sets go through the model
+    together, where the model is; the cost is that of `prefix.masked_labels`, least where neighbouring masks differ in high
+    layers alone.
+
+    Args:
+        model: A token classifier with as many outputs as `labels`; left as it was found.
+        datasets: Sentences and gold labels under a name.
+        task: What is counted.
+        labels: What the outputs mean.
+        masks: In an order in which neighbours differ little.
+        pad_id: Id of the padding piece.
+        precision: Of the matrix products.
+        budget: Padded positions in a batch.
+        progress: Told of every batch.
+
+    Raises:
+        SettingError: No word of a data set has a gold label.
+    """
+    together = join([data.encoded for data in datasets.values()])
+    batches = scoring_batches(together, pad_id=pad_id, budget=budget)
+    found = masked_labels(model, batches, masks, together.words_per_sentence, precision=precision, progress=progress)
+    return [_counts(datasets, task, labels, ids) for ids in found]
+
+
+def _counts(
+    datasets: Mapping[str, Labelled], task: Task, labels: LabelSet, ids: Sequence[NDArray[np.int64]]
+) -> dict[str, NDArray[np.int64]]:
+    counts, start = {}, 0
+    for name, data in datasets.items():
+        own = ids[start : start + data.encoded.n_sentences]
+        start += data.encoded.n_sentences
+        counts[name] = sentence_counts(task, data.gold, _named(own, labels))
+    return counts
+
+
+def masked_scores(
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    data: Labelled,
+    task: Task,
+    labels: LabelSet,
+    masks: Sequence[HeadMask],
+    *,
+    precision: Precision = "fp32",
+    advance: Callable[[int], None] | None = None,
+) -> MaskedScores:
+    """Main figure and loss under every mask, equal to what `masked_counts` leads to, without building labels for an accuracy.
+
+    For searches that ask for thousands of masks; layers shared by neighbouring masks are computed once, and a batch's results
+    leave the device together.
+
+    Args:
+        model: A token classifier; left as it was found.
+        batches: All sentences of `data`, from `scoring_batches`.
+        data: Where the gold labels are taken from.
+        task: Its main figure is what is scored.
+        labels: What the outputs mean.
+        masks: In an order in which neighbours differ little.
+        precision: Of the matrix products.
+        advance: Told of every batch, how many masks it has gone through.
+
+    Raises:
+        SettingError: No word has a gold label.
+    """
+    starts = np.concatenate(([0], np.cumsum(data.encoded.words_per_sentence, dtype=np.int64)))
+    predicted = np.full((len(masks), int(starts[-1])), _NOT_PREDICTED, dtype=np.int64)
+    losses, n_labelled = np.zeros(len(masks)), 0
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            for batch in batches:
+                here = batch.to(device)
+                with attention_kernel(device, here.input_ids.shape[1], precision, work="predict"):
+                    rows = [_of_words(logits, here) for logits in masked_logits(model, here, masks)]
+                sentences = np.array(batch.sentences, dtype=np.int64)[batch.rows[batch.anchor_rows].numpy()]
+                predicted[:, starts[sentences] + batch.anchor_words.numpy()] = torch.stack([ids for ids, _ in rows]).cpu().numpy()
+                losses += torch.stack([loss for _, loss in rows]).cpu().double().numpy()
+                n_labelled += int((batch.anchor_labels != IGNORED_LABEL).sum())
+                if advance is not None:
+                    advance(len(masks))
+    finally:
+        model.train(was_training)
+    return MaskedScores(main_figures(task, labels, data, predicted), losses / max(n_labelled, 1))
+
+
+def _of_words(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Label id of every word of the batch, and the sum of the losses of those that have a label to learn."""
+    words = logits[batch.anchor_rows, batch.anchor_columns]
+    wide = words.to(torch.promote_types(words.dtype, torch.float32))
+    return words.argmax(dim=-1), cross_entropy(wide, batch.anchor_labels, ignore_index=IGNORED_LABEL, reduction="sum")
+
+
+def main_figures(task: Task, labels: LabelSet, data: Labelled, predicted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The task's main figure, in 0..1, of each row of label ids `[masks, words]`, words in the order of the sentences.
+
+    As everywhere, a word without a gold label is not scored, and a gold label that the model cannot predict is missed.
+
+    Raises:
+        SettingError: No word has a gold label.
+    """
+    if task.metric == "accuracy":
+        known: dict[str | None, int] = {name: i for i, name in enumerate(labels.names)}
+        known[None] = IGNORED_LABEL
+        gold = np.array([known.get(label, _NOT_PREDICTABLE) for sentence in data.gold for label in sentence], dtype=np.int64)
+        n_scored = int((gold != IGNORED_LABEL).sum())
+        if n_scored == 0:
+            raise SettingError(f"no word of {len(data.gold)} sentences has a gold label: nothing to score")
+        return np.asarray((predicted == gold).sum(axis=1) / n_scored, dtype=np.float64)
+    ends = np.cumsum(data.encoded.words_per_sentence)[:-1]
+    sums = [sentence_counts(task, data.gold, _named(np.split(ids, ends), labels)).sum(axis=0) for ids in predicted]
+    return metric_from_counts(task, np.stack(sums))
+
+
+def _named(ids: Sequence[NDArray[np.int64]], labels: LabelSet) -> list[list[str]]:
+    return [[labels.names[i] for i in sentence.tolist()] for sentence in ids]

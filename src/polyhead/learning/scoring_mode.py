@@ -1,0 +1,76 @@
+"""What every scoring pass shares: an eval-mode model with frozen weights, sentence losses, and everything put back afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from polyhead.learning.batching import Batch
+from polyhead.models.architectures import attention_sites
+from polyhead.models.devices import Precision, attention_kernel, autocast
+
+
+@contextmanager
+def scoring_mode(model: PreTrainedModel, precision: Precision, *, trained: tuple[Tensor, ...] = ()) -> Iterator[None]:
+    """A block in which the model is in eval mode and only `trained` asks for gradients; all is as before afterwards.
+
+    Under bf16 the frozen matrices of the layers are cast once for the whole block, not once a batch: autocast keeps no copy of
+    weights that ask for no gradient.
+    """
+    modes = {module: module.training for module in model.modules()}
+    asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    device = next(model.parameters()).device
+    try:
+        model.eval()
+        for parameter in asked:
+            parameter.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        with _cast_once(model) if precision == "bf16" else nullcontext(), autocast(device, precision):
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for parameter, wanted in asked.items():
+            parameter.requires_grad_(wanted)
+
+
+@contextmanager
+def _cast_once(model: PreTrainedModel) -> Iterator[None]:
+    linear = [module for site in attention_sites(model) for module in site.block.modules() if isinstance(module, nn.Linear)]
+    # autocast itself leaves float64 weights alone
+    held = [(m, m.weight) for m in linear if m.weight.dtype == torch.float32 and not m.weight.requires_grad]
+    try:
+        for module, weight in held:
+            module.weight = nn.Parameter(weight.to(torch.bfloat16), requires_grad=False)
+        yield
+    finally:
+        for module, weight in held:
+            module.weight = weight
+
+
+def sentence_losses(model: PreTrainedModel, batch: Batch, precision: Precision) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of each sentence's labelled words, each word counted once, and which have any; both `[sentences]`.
+
+    A sentence without a labelled word has loss 0. `precision` is that of the block around the call.
+    """
+    mask = batch.attention_mask if batch.has_padding else None
+    with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="score"):
+        logits = model(input_ids=batch.input_ids, attention_mask=mask).logits
+    return losses_of(logits, batch)
+
+
+def losses_of(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """What `sentence_losses` says, from logits `[rows, length, labels]` that are there already."""
+    chosen = logits[batch.anchor_rows, batch.anchor_columns]
+    wide = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
+    losses = cross_entropy(wide, batch.anchor_labels, ignore_index=-100, reduction="none")
+    owner = batch.rows[batch.anchor_rows]
+    labelled = batch.anchor_labels != -100
+    n = len(batch.sentences)
+    counts = torch.zeros(n, device=losses.device, dtype=losses.dtype).index_add(0, owner, labelled.to(losses.dtype))
+    sums = torch.zeros(n, device=losses.device, dtype=losses.dtype).index_add(0, owner, losses)
+    return sums / counts.clamp(min=1), counts > 0

@@ -1,0 +1,199 @@
+"""Fine-tuning: one seeded loop, under a mask if one is given, that can be stopped at any moment and gone on with."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask
+from polyhead.core.progress import Progress, Silent
+from polyhead.core.specs import TrainSpec
+from polyhead.learning.batching import Batch, training_batches
+from polyhead.learning.encoding import IGNORED_LABEL, Encoded
+from polyhead.learning.fast_dropout import cheap_dropout
+from polyhead.learning.optimisation import build_optimiser, clip_gradients, rate_factor, set_rate
+from polyhead.learning.seen_embeddings import seen_rows
+from polyhead.learning.training_state import Position, StopRequest, TrainingState, identity, stop_requests
+from polyhead.models.devices import Precision, attention_kernel, autocast, pick_device, pick_precision
+from polyhead.models.gates import gated
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """What a fine-tuning left besides the weights.
+
+    Attributes:
+        steps: Optimiser steps, those before a resumption included.
+        epochs: Passes over the data.
+        seconds: Wall-clock time, that of earlier calls up to the state they left included.
+        losses: Mean of the batches' losses, per epoch.
+        resumed_at: The step this call went on from; 0 if it began at the beginning.
+        seconds_before: What of `seconds` went by in earlier calls.
+        precision: What the matrix products ran in; evaluate in the same.
+        sentences_per_second: Throughput of this call; 0 if nothing was left to do.
+    """
+
+    steps: int
+    epochs: int
+    seconds: float
+    losses: tuple[float, ...]
+    resumed_at: int
+    seconds_before: float
+    precision: Precision
+    sentences_per_second: float
+
+
+def fit(
+    model: PreTrainedModel,
+    encoded: Encoded,
+    spec: TrainSpec,
+    *,
+    pad_id: int,
+    mask: HeadMask | None = None,
+    device: torch.device | None = None,
+    state_folder: Path | None = None,
+    save_every: int | None = None,
+    progress: Progress | None = None,
+) -> FitRecord:
+    """The record of fine-tuning `model` on `encoded`, in place: `spec.epochs` forward and backward passes over the data.
+
+    AdamW with linear warm-up and decay, gradients clipped by their norm; the loss is the mean cross entropy over a batch's
+    labelled words, so words weigh equally. Weights, moments and loss are float32; matrix products run in bf16 where `spec` and
+    the device say so. Order and dropout follow from `spec.seed` (global generators are left as they were); the classifier's
+    start is the caller's affair. On a CPU the same call gives the same numbers, for the same number of threads.
+
+    Args:
+        model: A token classifier with a row of outputs for each label; moved to `device` and left in the mode it was in.
+        encoded: The training sentences; those without any labelled word still count in a batch.
+        spec: How to train.
+        pad_id: Id of the padding piece.
+        mask: Heads not kept are gated to zero throughout.
+        device: Where to compute; the best one of the machine by default.
+        state_folder: Where to keep what it takes to go on after a stop (about every 45 s, and at SIGINT or SIGTERM, which end as
+            KeyboardInterrupt). If a state lies there, the training goes on from it, to the same numbers bit for bit. A finished
+            training's state stays: call again for the same weights at once, or `training_state.discard_state`.
+        save_every: Steps between two savings, instead of the time.
+        progress: Told of every step.
+
+    Raises:
+        SettingError: There is nothing to train on, or a setting asks for what is not there.
+        StoreError: `state_folder` cannot be written, or holds the state of another training.
+        KeyboardInterrupt: The process was asked to stop; the state is saved and the model holds what was reached.
+    """
+    device = device or pick_device()
+    precision = pick_precision(spec.precision, device)
+    epochs = [_batches(encoded, spec, pad_id=pad_id, epoch=epoch) for epoch in range(spec.epochs)]
+    steps = len(epochs[0])
+    if not steps:
+        raise SettingError("nothing to train on: no sentence has a word; give at least one labelled sentence")
+    total, rate = steps * spec.epochs, spec.rate_for(model.config.hidden_size)
+    started = time.perf_counter()
+    watch = progress or Silent()
+    model.to(device)
+    store = None
+    if state_folder is not None:
+        who = identity(model, encoded, spec, mask=mask, precision=precision)
+        store = TrainingState(state_folder, identity=who, device=device, every=save_every)
+    at = first = Position()
+    n_sentences = 0
+
+    def rate_at(step: int) -> float:
+        return rate * rate_factor(step, total=total, warmup=spec.warmup)
+
+    def decay_so_far() -> float:
+        return math.prod(1 - rate_at(step) * spec.weight_decay for step in range(at.step))
+
+    with ExitStack() as stack:
+        stack.enter_context(gated(model, mask) if mask is not None else nullcontext())
+        stack.enter_context(_training_mode(model, freeze=spec.freeze))
+        stack.enter_context(seen_rows(model, _ids(encoded, pad_id), decay=decay_so_far))
+        bits = stack.enter_context(cheap_dropout(model))
+        stop = stack.enter_context(stop_requests()) if store else StopRequest()
+        stack.callback(watch.stop)
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        optimiser = build_optimiser(trained.values(), spec, rate=rate)
+        if store:
+            at = first = store.load(trained, optimiser)
+        watch.start(total, "fit")
+        watch.advance(at.step)
+        for batches in epochs[at.step // steps :]:
+            for batch in batches[at.step % steps :]:
+                bits.start(spec.seed, at.step)
+                torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention's dropout, and all of it on other devices
+                set_rate(optimiser, rate_at(at.step))
+                length = batch.input_ids.shape[1]
+                with attention_kernel(device, length, precision, work="fit"), autocast(device, precision):
+                    loss = word_loss(model, batch.to(device))
+                loss.backward()
+                clip_gradients(list(trained.values()), spec.clip)
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+                at = _advanced(at, float(loss.detach()), steps)
+                n_sentences += len(batch.sentences)
+                watch.advance(1)
+                if store and (stop.asked or at.step == total or store.is_due(at.step)):
+                    store.save(replace(at, seconds=first.seconds + time.perf_counter() - started), trained, optimiser)
+                if stop.asked:
+                    raise KeyboardInterrupt
+    seconds = time.perf_counter() - started
+    before = first.seconds
+    return FitRecord(total, spec.epochs, before + seconds, at.losses, first.step, before, precision, n_sentences / seconds)
+
+
+def _batches(encoded: Encoded, spec: TrainSpec, *, pad_id: int, epoch: int) -> Sequence[Batch]:
+    return training_batches(encoded, pad_id=pad_id, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
+
+
+def _step_seed(seed: int, step: int) -> int:
+    """A well-mixed 32-bit seed: torch's CPU generator reads no more bits than these."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
+
+
+def _advanced(at: Position, loss: float, steps: int) -> Position:
+    """The position one step on; an epoch's losses are averaged when it ends."""
+    summed = at.epoch_loss + loss
+    if (at.step + 1) % steps:
+        return Position(at.step + 1, at.losses, summed)
+    return Position(at.step + 1, (*at.losses, summed / steps), 0.0)
+
+
+def _ids(encoded: Encoded, pad_id: int) -> Tensor:
+    """All ids that the training can meet."""
+    return torch.from_numpy(np.unique(np.concatenate([[pad_id], *(window.input_ids for window in encoded.windows)])))
+
+
+def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Mean cross entropy over the batch's labelled words, float32; zero if it has none."""
+    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()  # [rows, length, labels]
+    total = cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum")
+    return total / (batch.labels != IGNORED_LABEL).sum().clamp(min=1)
+
+
+@contextmanager
+def _training_mode(model: PreTrainedModel, *, freeze: Sequence[str]) -> Iterator[None]:
+    """Inside, the model is in training mode, parts named in `freeze` have no gradients, and torch's generators may be seeded."""
+    frozen: list[nn.Parameter] = []
+    if "embeddings" in freeze:
+        # without a gradient in any of them, backward ends at the lowest layer
+        embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
+        frozen = [parameter for parameter in embeddings.parameters() if parameter.requires_grad]
+    was_training = model.training
+    try:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        model.train()
+        with torch.random.fork_rng():
+            yield
+    finally:
+        model.train(was_training)
+        for parameter in frozen:
+            parameter.requires_grad_(True)

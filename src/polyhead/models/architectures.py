@@ -1,0 +1,231 @@
+"""Where each model family keeps its heads: one row per `model_type`; nobody else reshapes a projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+from polyhead.core.errors import ArchitectureError
+from polyhead.core.heads import HeadMask
+from polyhead.models import pruning_record
+
+if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
+    from transformers import PreTrainedModel
+
+Projection = Literal["query", "key", "value"]
+PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row: dotted paths, the first from the base model, the others from one layer.
+
+    Attributes:
+        layers: The list of layers.
+        attention: The module that computes attention (its class picks the kernel).
+        query, key, value: Projections whose output rows are blocks of heads. The same path three times means one fused
+            projection whose rows are laid out `[3, heads, head_dim]`.
+        output: The projection whose input columns are the same blocks.
+        head_count: Attribute of `attention` that stores the number of heads.
+        width: Attribute of `attention` that stores heads × head_dim.
+    """
+
+    layers: str
+    attention: str
+    query: str
+    key: str
+    value: str
+    output: str
+    head_count: str
+    width: str
+
+
+_BERT_LIKE = Architecture(
+    layers="encoder.layer",
+    attention="attention.self",
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    output="attention.output.dense",
+    head_count="num_attention_heads",
+    width="all_head_size",
+)
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "bert": _BERT_LIKE,
+    "roberta": _BERT_LIKE,
+    "xlm-roberta": _BERT_LIKE,
+    "electra": _BERT_LIKE,
+    "distilbert": Architecture(
+        layers="transformer.layer",
+        attention="attention",
+        query="attention.q_lin",
+        key="attention.k_lin",
+        value="attention.v_lin",
+        output="attention.out_lin",
+        head_count="n_heads",
+        width="dim",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class AttentionSite:
+    """The heads of one layer: live modules, and which heads of the unpruned numbering they still hold, in block order.
+
+    Attributes:
+        layer: 0-based index.
+        block: The whole layer.
+        attention: The module that computes attention.
+        query, key, value: Projections into heads; one and the same module where the family fuses them.
+        output: The projection back; its input `[..., len(kept) * head_dim]` is the heads' outputs side by side.
+        head_dim: Width of one head.
+        kept: Heads still there, in the order of their blocks.
+    """
+
+    layer: int
+    block: nn.Module
+    attention: nn.Module
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    output: nn.Linear
+    head_dim: int
+    kept: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[nn.Linear, ...]:
+        """The distinct modules among query, key and value: three, or one where they are fused."""
+        return tuple(dict.fromkeys((self.query, self.key, self.value)))
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of each module in `inputs`."""
+        return len(self.kept) * self.head_dim * (len(PROJECTIONS) // len(self.inputs))
+
+    def head_rows(self, projection: Projection) -> Tensor:
+        """Rows of the projection's weight that belong to each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
+        third = PROJECTIONS.index(projection) if len(self.inputs) == 1 else 0
+        return _blocks(len(self.kept), self.head_dim) + third * len(self.kept) * self.head_dim
+
+    def head_columns(self) -> Tensor:
+        """Columns of the output projection's weight that belong to each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
+        return _blocks(len(self.kept), self.head_dim)
+
+    def split(self, joined: Tensor) -> Tensor:
+        """The output projection's input `[..., len(kept) * head_dim]` as a view `[..., len(kept), head_dim]`."""
+        return joined.view(*joined.shape[:-1], len(self.kept), self.head_dim)
+
+
+def _blocks(n_heads: int, head_dim: int) -> Tensor:
+    return torch.arange(n_heads * head_dim).view(n_heads, head_dim)
+
+
+def architecture(model: PreTrainedModel) -> Architecture:
+    """The row of the model's `model_type`.
+
+    Raises:
+        ArchitectureError: No row is known for it.
+    """
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    if kind not in ARCHITECTURES:
+        raise ArchitectureError(
+            f"model_type {kind!r}: no row in polyhead.models.architectures; known: {', '.join(ARCHITECTURES)}"
+        )
+    return ARCHITECTURES[kind]
+
+
+def full_mask(model: PreTrainedModel) -> HeadMask:
+    """Every head of the unpruned model, `[layers, heads]`, whatever was pruned since."""
+    architecture(model)
+    return HeadMask.full(model.config.num_hidden_layers, model.config.num_attention_heads)
+
+
+def recorded_mask(model: PreTrainedModel) -> HeadMask:
+    """Which heads the model still has by the record in its config; nothing is checked against the weights.
+
+    Raises:
+        ArchitectureError: The model is quantized, or the record is that of a model of another size.
+        CheckpointError: The record is corrupt.
+    """
+    full = full_mask(model)
+    record = getattr(model.config, pruning_record.KEY, None)
+    if record is None:
+        return full
+    if not pruning_record.is_ours(record):
+        raise ArchitectureError("the model is quantized, so its heads cannot be gated or cut; load it unquantized")
+    mask = pruning_record.read_record(record)
+    if mask.keep.shape != full.keep.shape:
+        raise ArchitectureError(
+            f"the config records removed heads of a model of {mask.n_layers} layers x {mask.n_heads} heads; "
+            f"this one has {full.n_layers} x {full.n_heads}; take a config without {pruning_record.KEY}"
+        )
+    return mask
+
+
+def head_mask(model: PreTrainedModel) -> HeadMask:
+    """Which heads the model still has, `[layers, heads]` in the unpruned numbering.
+
+    Raises:
+        ArchitectureError: The family has no row, or the weights do not have the shape that the config's record asks for.
+        CheckpointError: The record of removed heads is corrupt.
+    """
+    mask = recorded_mask(model)
+    attention_sites(model)
+    return mask
+
+
+def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> tuple[AttentionSite, ...]:
+    """The attention of every layer, bottom up; live modules, nothing is copied.
+
+    Args:
+        model: Any head on top; a bare base model and a compiled wrapper will do.
+        mask: Which heads the weights hold, if not those that the config records.
+
+    Raises:
+        ArchitectureError: The family has no row, or the weights do not have the expected shape.
+        CheckpointError: The record of removed heads is corrupt.
+    """
+    row = architecture(model)
+    mask = recorded_mask(model) if mask is None else mask
+    head_dim = model.config.hidden_size // model.config.num_attention_heads
+    try:
+        layers = attrgetter(row.layers)(model.base_model)
+        found = [[attrgetter(path)(layer) for path in _paths(row)] for layer in layers]
+    except AttributeError as error:
+        kind = type(model).__name__
+        raise ArchitectureError(f"{kind}: {error}; expected the modules of a plain {model.config.model_type!r} model") from None
+    if len(found) != mask.n_layers:
+        raise ArchitectureError(f"the model holds {len(found)} layers but its config says {mask.n_layers}")
+    sites = []
+    for i, (layer, (attention, query, key, value, output)) in enumerate(zip(layers, found, strict=True)):
+        kept = tuple(int(head) for head in mask.keep[i].nonzero()[0])
+        site = AttentionSite(i, layer, attention, query, key, value, output, head_dim=head_dim, kept=kept)
+        _check(site)
+        sites.append(site)
+    return tuple(sites)
+
+
+def _paths(row: Architecture) -> tuple[str, ...]:
+    return row.attention, row.query, row.key, row.value, row.output
+
+
+def _check(site: AttentionSite) -> None:
+    for module in (*site.inputs, site.output):
+        if not isinstance(module, nn.Linear):
+            kind = type(module).__name__
+            raise ArchitectureError(
+                f"layer {site.layer}: a projection is a {kind}; expected torch.nn.Linear (merge adapters first)"
+            )
+    width = len(site.kept) * site.head_dim
+    found = (*(module.weight.shape[0] for module in site.inputs), site.output.weight.shape[1])
+    expected = (*(site.n_rows for _ in site.inputs), width)
+    if found != expected:
+        raise ArchitectureError(
+            f"layer {site.layer}: the projections have {found} head rows and columns, but the config leaves {len(site.kept)} "
+            f"heads of {site.head_dim}, that is {expected}; the config and the weights are of different models"
+        )

@@ -1,0 +1,98 @@
+"""How a tagger was trained to read text: a small JSON file beside the model, so that predicting asks nobody to remember it."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from polyhead.core.errors import CheckpointError
+from polyhead.data.conllu import Words
+from polyhead.learning.subwords import Anchor
+from polyhead.models.devices import Precision
+from polyhead.models.names import is_local
+from polyhead.models.own_encoders import model_folder
+from polyhead.models.sources import hub_file
+
+CHOICE_FILE: Final = "polyhead.json"
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodingChoice:
+    """What a model saw in training, for whoever has it read text again.
+
+    Attributes:
+        anchor: Piece of a word at which it is labelled.
+        max_length: Longest window in pieces, special tokens included.
+        precision: Of the matrix products.
+        words: Which words of a treebank were labelled; others get a note.
+        task: Name in the tasks table, for human readers.
+    """
+
+    anchor: Anchor
+    max_length: int
+    precision: Precision
+    words: Words
+    task: str
+
+
+_ALLOWED: Final[dict[str, tuple[str, ...]]] = {
+    "anchor": get_args(Anchor),
+    "precision": get_args(Precision),
+    "words": get_args(Words),
+}
+
+
+def write_choice(choice: EncodingChoice, folder: Path) -> None:
+    """Write `polyhead.json` into an existing folder; `read_choice` reads it back."""
+    text = json.dumps({"schema": SCHEMA, **asdict(choice)}, indent=1, ensure_ascii=False)
+    (folder / CHOICE_FILE).write_text(f"{text}\n", encoding="utf-8")
+
+
+def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingChoice | None:
+    """What a checkpoint records of its encoding; None where it has no record.
+
+    Args:
+        name: Folder, or id on the Hub (a record that cannot be had offline counts as none).
+        revision: Branch, tag or commit on the Hub.
+
+    Raises:
+        CheckpointError: There is a record, but it cannot be read, is of another schema, or has a value that is not allowed.
+    """
+    path = hub_file(name, CHOICE_FILE, revision) if not is_local(str(name)) else model_folder(name) / CHOICE_FILE
+    if path is None:
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or a number of too many digits
+        raise CheckpointError(f"{path}: not JSON ({str(error).splitlines()[0]}); {_MEND}") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: holds a {type(found).__name__}; expected a JSON object; {_MEND}")
+    schema = found.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
+        raise CheckpointError(f"{path}: schema {_shown(schema)}; this version reads {SCHEMA}; upgrade polyhead or save again")
+    return EncodingChoice(**{field.name: _checked(field.name, found.get(field.name), path) for field in fields(EncodingChoice)})
+
+
+_MEND = "save the model again, or delete the file and give --anchor and --max-length yourself"
+
+
+def _checked(name: str, value: object, path: Path) -> Any:
+    if name == "max_length":
+        fits, expected = type(value) is int and value >= 1, "a whole number of at least 1"
+    elif name in _ALLOWED:
+        fits, expected = value in _ALLOWED[name], " or ".join(_ALLOWED[name])
+    else:
+        fits, expected = isinstance(value, str) and bool(value), "the name of a task"
+    if not fits:
+        raise CheckpointError(f"{path}: {name} is {_shown(value)}; expected {expected}; {_MEND}")
+    return value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,0 +1,180 @@
+"""Temporary, differentiable factors on heads: a pre-hook on each layer's output projection."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask
+from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
+
+Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]
+
+
+@contextmanager
+def gated(
+    model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | None = None, fill: Tensor | None = None
+) -> Iterator[None]:
+    """A block in which what every head puts into the output projection is multiplied by its gate; the hooks go with the block.
+
+    Gates are addressed in the unpruned numbering: those of heads that the model no longer has are ignored. They stay float32
+    (float64 if given so) under autocast, and gradients flow to them. Nested blocks multiply. Call `backward` inside the block:
+    gradient checkpointing recomputes the forward pass there. Compiled modules ignore hooks, so compiled code anywhere runs
+    eagerly while the block lasts.
+
+    Args:
+        model: Any family of `ARCHITECTURES`, pruned or not, also compiled.
+        gates: A mask (False = 0), or numbers or booleans of shape `[layers, heads]`; `[sentences, layers, heads]` for a
+            gate row per sentence; `[sentences, positions, layers, heads]` for a gate on every token. A tensor is read anew in
+            every forward pass, so it may be changed in place inside the block.
+        rows: int64 `[batch rows]`, the sentence of each row of the batch; default: as many sentences as rows, in order.
+        fill: `[layers, heads, head_dim]`, what a head whose gate is 0 puts in instead of zero, for example its mean from
+            `head_means`; between 0 and 1 the two are mixed: gate times its own, plus 1 − gate times this.
+
+    Raises:
+        SettingError: The shape of the gates or of `fill` does not fit the model, or (in the forward pass) the batch.
+        ArchitectureError: The family has no row in `ARCHITECTURES`.
+    """
+    sites = attention_sites(model)
+    mask: HeadMask | None = None
+    if isinstance(gates, HeadMask):
+        mask, gates = gates, torch.from_numpy(gates.keep.copy())
+    _check(gates, rows, full_mask(model))
+    _check_fill(fill, sites, full_mask(model))
+    with ExitStack() as stack:
+        if "torch._dynamo" in sys.modules:  # else nothing can have been compiled, and importing it takes seconds
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for site in sites:
+            # nobody can change a mask inside the block, so a layer that it leaves alone needs no hook
+            if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):
+                kind = _mask_hook if gates.dtype == torch.bool else _number_hook
+                stack.callback(site.output.register_forward_pre_hook(kind(site, gates, rows, fill)).remove)
+        yield
+
+
+def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
+    expected = f"[{full.n_layers}, {full.n_heads}]"
+    if not 2 <= gates.ndim <= 4 or tuple(gates.shape[-2:]) != full.keep.shape:
+        raise SettingError(
+            f"gates of shape {[*gates.shape]}: this model takes {expected}, with sentences, or sentences and positions, before it"
+        )
+    if gates.is_complex() or not (gates.is_floating_point() or gates.dtype == torch.bool):
+        raise SettingError(f"gates of dtype {gates.dtype}: expected booleans or floating-point numbers")
+    if rows is None:
+        return
+    if gates.ndim == 2:
+        raise SettingError(f"rows were given, but gates of shape {[*gates.shape]} are the same for every row; leave rows out")
+    if rows.ndim != 1 or rows.is_floating_point() or rows.dtype == torch.bool:
+        raise SettingError(f"rows of shape {[*rows.shape]} and dtype {rows.dtype}: expected int64 [batch rows]")
+    if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < gates.shape[0]:
+        raise SettingError(f"rows from {int(rows.min())} to {int(rows.max())}: gates has rows 0..{gates.shape[0] - 1}")
+
+
+def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadMask) -> None:
+    expected = [full.n_layers, full.n_heads, sites[0].head_dim]
+    if fill is not None and not ([*fill.shape] == expected and fill.is_floating_point()):
+        raise SettingError(f"fill of shape {[*fill.shape]} and dtype {fill.dtype}: expected floating-point numbers {expected}")
+
+
+def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
+    kept = torch.tensor(site.kept, device=gates.device)
+    all_ones = _all_ones(gates, site.layer, kept)
+
+    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        ones = all_ones()
+        if ones and not gates.requires_grad:
+            return None
+        z = args[0]
+        # chosen here and not once per block: every recomputation under gradient checkpointing needs a graph of its own
+        chosen = gates[..., site.layer, :].index_select(-1, kept).to(torch.promote_types(gates.dtype, torch.float32))
+        chosen = _of_rows(chosen.to(z.device), rows, z)
+        scaled: Tensor = _Scale.apply(z, chosen, site.head_dim, ones)
+        if fill is not None:
+            own = fill[site.layer, list(site.kept)].to(z.device)
+            scaled = scaled + ((1 - chosen)[..., None] * own).to(z.dtype).flatten(-2)
+        return (scaled, *args[1:])
+
+    return hook
+
+
+def _all_ones(gates: Tensor, layer: int, kept: Tensor) -> Callable[[], bool]:
+    """A function that says whether a layer's gates are all one now: the block may have written to them since it began.
+
+    A look takes microseconds on a CPU. Elsewhere it waits for all work in the queue, so there only a write, which torch counts
+    in the tensor's version, makes it look again.
+    """
+    seen: tuple[int | None, bool] = (None, False)
+
+    def look() -> bool:
+        nonlocal seen
+        version = None if gates.device.type == "cpu" or gates.is_inference() else gates._version
+        if version is None or version != seen[0]:
+            with torch.no_grad():
+                seen = (version, bool((gates[..., layer, :].index_select(-1, kept) == 1).all()))
+        return seen[1]
+
+    if gates.device.type != "cpu":
+        look()
+    return look
+
+
+def _mask_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
+    kept = torch.tensor(site.kept, device=gates.device)
+
+    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        z = args[0]
+        columns = gates[..., site.layer, :].index_select(-1, kept).repeat_interleave(site.head_dim, dim=-1)
+        columns = _of_rows(columns.to(z.device), rows, z)
+        if fill is None:
+            return (z * columns, *args[1:])
+        return (torch.where(columns, z, fill[site.layer, list(site.kept)].to(z).flatten()), *args[1:])
+
+    return hook
+
+
+def _of_rows(gate: Tensor, rows: Tensor | None, z: Tensor) -> Tensor:
+    """Gates `[heads]`, `[sentences, heads]` or `[sentences, positions, heads]`, broadcast over z `[rows, positions, …]`."""
+    if gate.ndim == 1:
+        return gate
+    if rows is not None:
+        gate = gate.index_select(0, rows.to(gate.device))
+    if z.ndim != 3 or gate.shape[0] != z.shape[0] or (gate.ndim == 3 and gate.shape[1] != z.shape[1]):
+        raise SettingError(
+            f"gates for {[*gate.shape[:-1]]} rows (and positions), but the batch is {[*z.shape[:-1]]}; "
+            "give one gate row per batch row, or rows= to say which each uses"
+        )
+    return gate[:, None] if gate.ndim == 2 else gate
+
+
+class _Scale(torch.autograd.Function):
+    """z times its gates, its gate gradient summed in float32 whatever the precision of z."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, gate: Tensor, head_dim: int, ones: bool) -> Tensor:
+        ctx.save_for_backward(z, gate)
+        ctx.head_dim, ctx.ones = head_dim, ones
+        return z.view_as(z) if ones else _times(z, gate, head_dim)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (grad,) = grads
+        z, gate = ctx.saved_tensors
+        dz = dgate = None
+        if ctx.needs_input_grad[0]:
+            dz = grad if ctx.ones else _times(grad, gate, ctx.head_dim)
+        if ctx.needs_input_grad[1]:
+            wide = torch.promote_types(z.dtype, gate.dtype)
+            products = (z.to(wide) * grad).unflatten(-1, (-1, ctx.head_dim)).sum(-1)
+            dgate = products.sum_to_size(gate.shape).to(gate.dtype)
+        return dz, dgate, None, None
+
+
+def _times(z: Tensor, gate: Tensor, head_dim: int) -> Tensor:
+    # the product is taken in the gate's precision: a gate of 0.999 must not become 1 under bfloat16
+    heads: Tensor = z.unflatten(-1, (-1, head_dim))
+    return (heads * gate[..., None]).to(z.dtype).flatten(-2)

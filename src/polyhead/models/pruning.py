@@ -1,0 +1,128 @@
+"""Removing heads for good: smaller matrices, and a record in the config of which heads are gone."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.heads import HeadMask
+from polyhead.models import pruning_record
+from polyhead.models.architectures import PROJECTIONS, AttentionSite, architecture, attention_sites, full_mask, recorded_mask
+
+if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
+    from transformers import PreTrainedModel
+
+Model = TypeVar("Model", bound="PreTrainedModel")
+
+
+def prune(model: Model, mask: HeadMask) -> Model:
+    """The same model, changed in place: every head that `mask` does not keep is cut out of its weights.
+
+    Logits equal those under `gated(model, mask)`. Heads that are already gone stay gone, whatever the mask says, and the
+    numbering is always that of the unpruned model, so pruning twice is pruning by both masks. A layer may lose all its heads.
+    The projections stay the same modules but get new, smaller parameters of the same dtype, device and `requires_grad`;
+    gradients are dropped, and an optimiser must be built afterwards. The model gets a config of its own that records the
+    removed heads: `head_mask(model)`, `copy.deepcopy` and `save_pretrained` keep it.
+
+    Args:
+        model: Of a family in `ARCHITECTURES`; a compiled wrapper is pruned through and compiles again when it is called.
+        mask: True = keep, `[layers, heads]` of the unpruned model.
+
+    Raises:
+        SettingError: The mask has another shape than the unpruned model.
+        ArchitectureError: The family has no row, the weights are quantized, wrapped or not in memory.
+    """
+    has = recorded_mask(model)
+    if mask.keep.shape != has.keep.shape:
+        raise SettingError(
+            f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {has.n_layers} x {has.n_heads} before pruning"
+        )
+    sites = attention_sites(model)
+    if any(module.weight.is_meta for site in sites for module in (*site.inputs, site.output)):
+        raise ArchitectureError("the weights are not in memory (meta device or offloaded); load the model without offloading")
+    cut(model, sites, has & mask)
+    return model
+
+
+def cut(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:
+    """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; no checks, weights may be on meta."""
+    row = architecture(model)
+    for site in sites:
+        wanted = [block for block, head in enumerate(site.kept) if keep.keep[site.layer, head]]
+        if len(wanted) < len(site.kept):
+            _cut_site(site, torch.tensor(wanted, dtype=torch.int64))
+            setattr(site.attention, row.head_count, len(wanted))
+            setattr(site.attention, row.width, len(wanted) * site.head_dim)
+    if keep != full_mask(model):
+        _own_config(model)
+        setattr(model.config, pruning_record.KEY, pruning_record.write_record(keep))
+
+
+def full_state(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The model's weights at the unpruned shape: zeros where heads were cut; what was never cut is shared, not copied.
+
+    Raises:
+        ArchitectureError: As `attention_sites`.
+    """
+    names = {module: name for name, module in model.named_modules()}
+    state: dict[str, Tensor] = dict(model.state_dict())
+    heads = tuple(range(full_mask(model).n_heads))
+    for site in attention_sites(model):
+        whole = dataclasses.replace(site, kept=heads)
+        kept = torch.tensor(site.kept, dtype=torch.int64)
+        for module, rows in _rows(whole, kept):
+            for key in (f"{names[module]}.weight", f"{names[module]}.bias"):
+                if key in state:
+                    state[key] = _spread(state[key], rows, 0, whole.n_rows)
+        key = f"{names[site.output]}.weight"
+        state[key] = _spread(state[key], whole.head_columns()[kept].flatten(), 1, len(heads) * site.head_dim)
+    return state
+
+
+def _cut_site(site: AttentionSite, blocks: Tensor) -> None:
+    for module, rows in _rows(site, blocks):
+        _shrink(module, rows, 0)
+    _shrink(site.output, site.head_columns()[blocks].flatten(), 1)
+
+
+def _rows(site: AttentionSite, blocks: Tensor) -> list[tuple[nn.Linear, Tensor]]:
+    rows = [site.head_rows(name)[blocks].flatten() for name in PROJECTIONS]
+    if len(site.inputs) == 1:
+        return [(site.query, torch.cat(rows))]
+    return list(zip(site.inputs, rows, strict=True))
+
+
+def _shrink(linear: nn.Linear, index: Tensor, dim: int) -> None:
+    linear.weight = _selected(linear.weight, index, dim)
+    if dim == 0:
+        linear.out_features = len(index)
+        if linear.bias is not None:
+            linear.bias = _selected(linear.bias, index, 0)
+    else:
+        linear.in_features = len(index)
+
+
+def _selected(parameter: Tensor, index: Tensor, dim: int) -> nn.Parameter:
+    # index_select copies: a slice would keep the whole old matrix in memory
+    chosen = parameter.detach().index_select(dim, index.to(parameter.device))
+    return nn.Parameter(chosen, requires_grad=parameter.requires_grad)
+
+
+def _spread(small: Tensor, index: Tensor, dim: int, size: int) -> Tensor:
+    shape = [*small.shape]
+    shape[dim] = size
+    return small.new_zeros(shape).index_copy_(dim, index.to(small.device), small)
+
+
+def _own_config(model: PreTrainedModel) -> None:
+    # models built from one config object share it, and a record of removed heads is true of one of them only
+    shared = model.config
+    own = copy.deepcopy(shared)
+    for module in model.modules():
+        if module.__dict__.get("config") is shared:
+            module.config = own

@@ -1,0 +1,235 @@
+"""How good is an order of heads? Score against heads ablated, the area under it, and its intervals; nothing is retrained."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from transformers import PreTrainedModel
+
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.progress import Progress
+from polyhead.data.labels import LabelSet
+from polyhead.data.tasks import Task
+from polyhead.learning.inference import Labelled
+from polyhead.learning.masked_evaluation import masked_counts
+from polyhead.learning.metrics import metric_from_counts
+from polyhead.models.architectures import head_mask
+from polyhead.models.devices import Precision
+from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.statistics import CorpusMetric
+
+Array = NDArray[np.float64]
+
+# Resampled sentences held at once, as in `statistics`.
+_BLOCK = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What a model scores as heads are ablated one after the other.
+
+    Attributes:
+        order: Name of the order in which they go.
+        ks: How many are gone at each point: 0..K.
+        scores: The task's main figure at each, a fraction in 0..1, `[K + 1]`.
+        counts: What figures over resampled sentences are computed from, int `[K + 1, sentences, columns]`; None if not kept.
+    """
+
+    order: str
+    ks: tuple[int, ...]
+    scores: Array
+    counts: NDArray[np.int64] | None = None
+
+
+def default_depth(present: HeadMask) -> int:
+    """K where nobody names one: half of the heads that the model has, rounded down."""
+    return present.n_kept // 2
+
+
+def random_order(present: HeadMask, *, seed: int) -> tuple[HeadId, ...]:
+    """All heads of the model in a random order: that of the importance method `random` with this seed."""
+    return rank(np.where(present.keep, np.random.default_rng(seed).random(present.keep.shape), np.nan))
+
+
+def pruning_curve(
+    model: PreTrainedModel,
+    data: Labelled,
+    task: Task,
+    labels: LabelSet,
+    ranking: Sequence[HeadId],
+    *,
+    pad_id: int,
+    name: str = "lowest first",
+    max_pruned: int | None = None,
+    precision: Precision = "fp32",
+    budget: int = 1024,
+    progress: Progress | None = None,
+) -> Curve:
+    """Score against k for the first k heads of one order, k = 0..K; see `pruning_curves`."""
+    curves = pruning_curves(
+        model,
+        data,
+        task,
+        labels,
+        {name: ranking},
+        pad_id=pad_id,
+        max_pruned=max_pruned,
+        precision=precision,
+        budget=budget,
+        progress=progress,
+    )
+    return curves[name]
+
+
+def pruning_curves(
+    model: PreTrainedModel,
+    data: Labelled,
+    task: Task,
+    labels: LabelSet,
+    orders: Mapping[str, Sequence[HeadId]],
+    *,
+    pad_id: int,
+    max_pruned: int | None = None,
+    precision: Precision = "fp32",
+    budget: int = 1024,
+    progress: Progress | None = None,
+) -> dict[str, Curve]:
+    """A curve for every order, by its name: the score with its first k heads ablated, for k = 0..K, nothing retrained.
+
+    k = 0 is computed once for all orders. A point costs the layers from that of the head that went last upwards, so a curve
+    costs about K (L + 1) / (2L) forward passes over the data.
+
+    Args:
+        model: A token classifier with as many outputs as `labels`, pruned or not; left as it was found.
+        data: Sentences and gold labels; an order that was made on the same sentences is flattered by them a little.
+        task: Its main figure is the score.
+        labels: What the outputs mean.
+        orders: The heads that go, first ones in front, at least K of those that the model has. Reverse a ranking for
+            highest-first; `random_order` gives the control.
+        pad_id: Id of the padding piece.
+        max_pruned: K; half of the model's heads if None.
+        precision: Of the matrix products.
+        budget: Padded positions in a batch.
+        progress: Told of every batch of every curve.
+
+    Raises:
+        SettingError: No order is given, K is out of range, an order holds fewer than K heads, one twice, or one that the model
+            never had; or no word has a gold label.
+    """
+    present = head_mask(model)
+    depth = default_depth(present) if max_pruned is None else max_pruned
+    if not orders or not 1 <= depth <= present.n_kept:
+        raise SettingError(f"{len(orders)} orders and K = {depth}: expected at least one order and K from 1 to {present.n_kept}")
+    shape, ks = (present.n_layers, present.n_heads), tuple(range(depth + 1))
+    masks = {name: masks_for(order, ks, shape, gone=present.pruned) for name, order in orders.items()}
+    curves: dict[str, Curve] = {}
+    unpruned: list[NDArray[np.int64]] = []
+    for name, own in masks.items():
+        found = masked_counts(
+            model,
+            {name: data},
+            task,
+            labels,
+            own[len(unpruned) :],
+            pad_id=pad_id,
+            precision=precision,
+            budget=budget,
+            progress=progress,
+        )
+        counts = np.stack([*unpruned, *(by_name[name] for by_name in found)])
+        unpruned = [counts[0]]
+        curves[name] = Curve(name, ks, metric_from_counts(task, counts.sum(axis=1)), counts)
+    return curves
+
+
+def area(scores: ArrayLike) -> Array:
+    """Mean score over k = 0..K divided by the score at 0, from `[..., K + 1]` to `[...]`; NaN where the score at 0 is 0.
+
+    1 means that the heads were not missed; only areas with the same K compare.
+
+    >>> float(area([0.5, 0.5, 0.25, 0.25]))
+    0.75
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    first = array[..., 0]
+    result: Array = np.divide(array.mean(axis=-1), first, out=np.full_like(first, math.nan), where=first > 0)
+    return result
+
+
+def regret(oracle: ArrayLike, scores: ArrayLike) -> float:
+    """Area of the oracle's scores minus that of `scores`, both `[K + 1]` on the same sentences.
+
+    The greedy oracle is no proven best order, so a regret may come out below zero.
+
+    Raises:
+        SettingError: The two have different K or different scores at k = 0, so are not of one model and one data set.
+    """
+    a, b = np.asarray(oracle, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or a[0] != b[0]:
+        raise SettingError(
+            f"scores of an oracle {a.shape} and of an order {b.shape}, {a.flat[0]:.6f} and {b.flat[0]:.6f} at k = 0: "
+            "these must be equal; take both on the same sentences"
+        )
+    return float(area(a) - area(b))
+
+
+def bootstrap_areas(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int, draws: int = 1000) -> Array:
+    """Areas `[draws]`, averaged over `curves` (one a seed), under resampling of seeds and, inside, of sentences.
+
+    One draw of sentences serves all curves and all k of a replicate. It depends on `seed` and on the number of sentences alone:
+    for two groups of curves on the same sentences, the results of two calls with one `seed` may be subtracted draw by draw, and
+    that is the paired bootstrap of their difference. The same holds for the draw of seeds in two groups of equal size, so let
+    their curves stand in the same order of seeds. Orders are not made anew: what choosing one on these very sentences gains
+    (an oracle's does most) is not in the interval.
+
+    Args:
+        curves: Of one order, or of one kind of order over several seeds; on the same sentences, with the same K and with counts.
+        metric: From summed counts to the figure, for example a partial `metric_from_counts`.
+        seed: Of the draws.
+        draws: How many.
+
+    Raises:
+        SettingError: There is no curve, one keeps no counts, or their shapes differ.
+    """
+    areas = np.zeros(draws)
+    for rows, weight, scores in _redrawn(curves, metric, seed=seed, draws=draws):
+        areas[rows] += weight * area(scores)
+    return areas
+
+
+def bootstrap_changes(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int, draws: int = 1000) -> Array:
+    """Score at k minus score at 0, `[draws, K + 1]`, averaged over `curves`; drawn as in `bootstrap_areas`, so 0 at k = 0.
+
+    Raises:
+        SettingError: As there.
+    """
+    changes: Array | None = None
+    for rows, weight, scores in _redrawn(curves, metric, seed=seed, draws=draws):
+        changes = np.zeros((draws, scores.shape[1])) if changes is None else changes
+        changes[rows] += weight[:, None] * (scores - scores[:, :1])
+    assert changes is not None  # there is a curve
+    return changes
+
+
+def _redrawn(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int, draws: int) -> Iterator[tuple[slice, Array, Array]]:
+    """For some draws at a time and each curve: which draws, the curve's weight in them, and its scores `[draws, K + 1]`."""
+    counts = [curve.counts for curve in curves if curve.counts is not None]
+    if not counts or len(counts) < len(curves) or len({own.shape for own in counts}) > 1:
+        raise SettingError(
+            f"{len(curves)} curves with counts of shapes {sorted({own.shape for own in counts})}: expected at least one curve, "
+            "each with counts, and all on the same sentences with the same K"
+        )
+    n_seeds, n_sentences = len(counts), counts[0].shape[1]
+    for_sentences, for_seeds = (np.random.default_rng((seed, part)) for part in range(2))
+    weights = for_seeds.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=draws) / n_seeds
+    block = max(1, _BLOCK // n_sentences)
+    for start in range(0, draws, block):
+        rows = slice(start, min(start + block, draws))
+        drawn = for_sentences.multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=rows.stop - start)
+        for own, weight in zip(counts, weights[rows].T, strict=True):
+            # [draws, sentences] @ [K + 1, sentences, columns] → [K + 1, draws, columns]
+            sums = drawn.astype(np.float64) @ own.astype(np.float64)
+            yield rows, weight, metric(sums).T

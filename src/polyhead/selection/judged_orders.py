@@ -1,0 +1,99 @@
+"""The orders that `polyhead curve` judges: each file's ranking from both ends, random ones, and the oracle's."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadId, HeadMask, HeadScores, Normalisation
+from polyhead.selection.curves import random_order
+from polyhead.selection.head_files import read_scores
+from polyhead.selection.ranking import rank
+from polyhead.selection.score_files import check_scores
+
+Direction = Literal["lowest", "highest", "random", "oracle"]
+ORACLE = "greedy oracle"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order of heads.
+
+    Attributes:
+        group: What it is called in tables; the random orders share one name.
+        name: Of the ranking it is made from: the method, with the file's name where two files have one method.
+        direction: Which heads of the ranking go first, or how else the order was made.
+        heads: All heads of the model, the first to go in front; of the oracle those that it has tried.
+        seed: Of a random order.
+        file: Where the scores came from.
+        data_hash: Of the text that the scores were made on, as their file says it.
+    """
+
+    group: str
+    name: str
+    direction: Direction
+    heads: tuple[HeadId, ...]
+    seed: int | None = None
+    file: str | None = None
+    data_hash: str = ""
+
+    @property
+    def key(self) -> str:
+        """A name that no other order has."""
+        return self.group if self.seed is None else f"{self.group}, seed {self.seed}"
+
+
+def read_files(paths: Sequence[Path]) -> dict[str, tuple[Path, HeadScores]]:
+    """Scores by name: that of the method, with the file's name where the method is unknown or stands in several files.
+
+    Raises:
+        DataFormatError: A file cannot be read as scores.
+        SettingError: A file is named twice.
+    """
+    if twice := [path for path, n in Counter(paths).items() if n > 1]:
+        raise SettingError(f"--scores {twice[0]}: named {paths.count(twice[0])} times; name each file once")
+    found = [(path, read_scores(path)) for path in paths]
+    titles = Counter(scores.title for _, scores in found)
+    stems = Counter(path.stem for path in paths)
+    named = {}
+    for path, scores in found:
+        file = path.stem if stems[path.stem] == 1 else str(path)
+        name = file if scores.method == "unknown" else scores.title if titles[scores.title] == 1 else f"{scores.title} ({file})"
+        named[name] = (path, scores)
+    return named
+
+
+def orders(
+    files: dict[str, tuple[Path, HeadScores]],
+    *,
+    normalisation: Normalisation,
+    n_random: int,
+    seed: int,
+    model: str,
+    present: HeadMask,
+) -> list[Order]:
+    """Every file's order, lowest first and highest first, then the random ones with the seeds from `seed` on.
+
+    Raises:
+        SettingError: Scores are for a model of another shape, or leave out a head that this one has.
+    """
+    found = []
+    for name, (path, scores) in files.items():
+        check_scores(path, scores, model=model, present=present)
+        ranking = tuple(head for head in rank(scores, normalisation=normalisation) if present.keep[head.layer, head.head])
+        both: dict[Direction, tuple[HeadId, ...]] = {"lowest": ranking, "highest": ranking[::-1]}
+        found += [
+            Order(f"{name}, {direction} first", name, direction, heads, file=str(path), data_hash=scores.data_hash)
+            for direction, heads in both.items()
+        ]
+    group = f"random ({n_random} {'order' if n_random == 1 else 'orders'})"
+    for number in range(seed, seed + n_random):
+        found.append(Order(group, "random", "random", random_order(present, seed=number), seed=number))
+    return found
+
+
+def oracle(heads: Sequence[HeadId]) -> Order:
+    """The oracle's order among the others."""
+    return Order(ORACLE, ORACLE, "oracle", tuple(heads))

@@ -1,0 +1,45 @@
+"""How well corpora were labelled, kept on disk so that statistics need no model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from polyhead.core.errors import StoreError
+from polyhead.core.files import write_bytes_atomic
+from polyhead.core.store import read_json, write_json_atomic
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """How well one corpus was labelled: metrics as fractions, counts `[sentences, k]` to resample, words scored."""
+
+    metrics: Mapping[str, float]
+    counts: NDArray[np.int64]
+    n_words: int
+
+
+def keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:
+    """Write PATH.safetensors (counts) and then PATH.json (the rest), by name of the data."""
+    counts = {str(i): figure.counts for i, figure in enumerate(figures.values())}
+    write_bytes_atomic(path.with_suffix(".safetensors"), save(counts))
+    facts = [{"name": name, "metrics": dict(f.metrics), "n_words": f.n_words} for name, f in figures.items()]
+    write_json_atomic(path.with_suffix(".json"), {"schema": 1, "figures": facts})
+
+
+def kept_figures(path: Path) -> dict[str, Figures]:
+    """What `keep_figures` wrote.
+
+    Raises:
+        StoreError: One of the two files is not there or not whole.
+    """
+    try:
+        counts = load_file(path.with_suffix(".safetensors"))
+        facts = read_json(path.with_suffix(".json"))["figures"]
+        return {f["name"]: Figures(f["metrics"], counts[str(i)], f["n_words"]) for i, f in enumerate(facts)}
+    except (OSError, KeyError, TypeError, SafetensorError) as error:
+        raise StoreError(f"{path}: no usable figures ({error}): delete {path.parent} and run again") from None

@@ -1,0 +1,54 @@
+"""Pruning after fine-tuning: heads cut out of the fine-tuned model, and what is left repaired if the search asks for it."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from polyhead.compression.repair import repaired
+from polyhead.core.heads import HeadMask
+from polyhead.core.progress import Progress
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.models.devices import Precision
+from polyhead.models.pruning import prune
+from polyhead.studies.inputs import Inputs
+from polyhead.studies.settings import RunSettings
+
+# Training sentences, of all sources together, whose text a repair looks at; their labels are not used, and dev chooses k.
+SENTENCES = 512
+
+
+def cut_after(
+    full: PreTrainedModel, mask: HeadMask, settings: RunSettings, inputs: Inputs, *, precision: Precision, progress: Progress
+) -> PreTrainedModel:
+    """The fine-tuned model without the heads outside `mask`; trains nothing, and without a repair costs nothing."""
+    how = settings.search.repair
+    if how == "none":
+        return prune(full, mask)
+    batches = repair_text(inputs, seed=settings.sample_seed)
+    return repaired(full, mask, batches, how=how, precision=precision, progress=progress)
+
+
+def repair_text(inputs: Inputs, *, seed: int) -> list[Batch]:
+    """Batches of `SENTENCES` training sentences drawn by the seed, or of all if there are no more."""
+    train = inputs.train
+    drawn = set(np.random.default_rng(seed).permutation(train.n_sentences)[:SENTENCES].tolist())
+    some = replace(train, windows=tuple(window for window in train.windows if window.sentence in drawn))
+    return scoring_batches(some, pad_id=inputs.pad_id)
+
+
+def repair_facts(settings: RunSettings) -> dict[str, Any]:
+    """What decides a repaired model's weights beside the full model's and the mask; empty where nothing is repaired."""
+    how = settings.search.repair
+    return {} if how == "none" else {"repair": {"how": how, "sentences": SENTENCES, "seed": settings.sample_seed}}
+
+
+def cut_note(settings: RunSettings) -> str:
+    """When heads were cut and what was mended, as a part of a sentence; empty where they were cut before fine-tuning."""
+    if settings.search.prune == "before":
+        return ""
+    if settings.search.repair == "none":
+        return "heads cut after fine-tuning, without training again"
+    text = f"the text of at most {SENTENCES} training sentences"
+    return f"heads cut after fine-tuning, without training again; repaired by `{settings.search.repair}` on {text}"

@@ -1,0 +1,119 @@
+"""Attention from word to word: pieces of a word put together, special tokens put together in one last column."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from polyhead.core.progress import Progress, Silent
+from polyhead.data.sentences import Sentence
+from polyhead.importance.attention_weights import each_attention
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.learning.encoding import Encoded
+from polyhead.learning.scoring_mode import scoring_mode
+from polyhead.learning.subwords import word_pieces
+from polyhead.models.architectures import AttentionSite
+from polyhead.models.devices import Precision
+
+# index of the sentence, layer, its heads that are left, weights [those heads, words, words + 1]
+Receive = Callable[[int, int, tuple[int, ...], NDArray[np.float64]], None]
+
+
+def word_of_position(
+    sentences: Sequence[Sentence], encoded: Encoded, tokenizer: PreTrainedTokenizerBase
+) -> list[NDArray[np.int64] | None]:
+    """For each sentence, the index of the word that each position of its window belongs to.
+
+    Special tokens have the number of words as their index. None for a sentence of several windows, whose words do not all see
+    each other, and for one without words.
+    """
+    windows: dict[int, list[int]] = {}
+    for place, window in enumerate(encoded.windows):
+        windows.setdefault(window.sentence, []).append(place)
+    types = {word: i for i, word in enumerate(dict.fromkeys(word for sentence in sentences for word in sentence.words))}
+    lengths = word_pieces(tuple(types), tokenizer).lengths if types else np.zeros(0, dtype=np.int64)
+    found: list[NDArray[np.int64] | None] = []
+    for index, sentence in enumerate(sentences):
+        own = windows.get(index, [])
+        if len(own) != 1:
+            found.append(None)
+            continue
+        window = encoded.windows[own[0]]
+        before, after = window.specials
+        room = len(window.input_ids) - before - after
+        n_words = len(sentence.words)
+        # a word alone in its window may be longer than the window: its first pieces are there
+        counts = np.minimum(lengths[[types[word] for word in sentence.words]], room)
+        text = np.repeat(np.arange(n_words), counts)
+        found.append(np.concatenate((np.full(before, n_words), text, np.full(after, n_words))))
+    return found
+
+
+def each_word_attention(
+    model: PreTrainedModel,
+    encoded: Encoded,
+    positions: Sequence[NDArray[np.int64] | None],
+    receive: Receive,
+    *,
+    pad_id: int,
+    precision: Precision,
+    progress: Progress | None = None,
+) -> None:
+    """Nothing comes back: `receive` is given the attention between words of every sentence and layer in turn.
+
+    Attention from a word is the mean over its pieces, attention to a word the sum over its pieces; the last column is what goes
+    to special tokens, so every row sums to 1. Costs one forward pass over the sentences, and memory of one layer of one batch.
+
+    Args:
+        model: A token classifier, pruned or not; left as it was found.
+        encoded: The sentences.
+        positions: From `word_of_position`; sentences with None are passed over.
+        receive: Given index, layer, kept heads, and weights `[kept heads, words, words + 1]`.
+        pad_id: Id of the padding piece.
+        precision: Of the matrix products.
+        progress: Told of every batch.
+    """
+    device = next(model.parameters()).device
+    batches = scoring_batches(encoded, pad_id=pad_id)
+    watch = progress or Silent()
+    watch.start(len(batches), "attention")
+    try:
+        with scoring_mode(model, precision), torch.inference_mode():
+            for batch in batches:
+                each_attention(model, batch.to(device), _by_words(batch, positions, receive), precision=precision)
+                watch.advance(1)
+    finally:
+        watch.stop()
+
+
+def _by_words(
+    batch: Batch, positions: Sequence[NDArray[np.int64] | None], receive: Receive
+) -> Callable[[AttentionSite, Tensor], None]:
+    """A receiver of weights between pieces that hands on those between words, sentence by sentence."""
+    sentences = [batch.sentences[row] for row in batch.rows.tolist()]
+    gathers = {row: _gather(own) for row, index in enumerate(sentences) if (own := positions[index]) is not None}
+
+    def layer(site: AttentionSite, log_weights: Tensor) -> None:
+        weights = log_weights.exp().cpu().double()
+        for row, gather in gathers.items():
+            receive(sentences[row], site.layer, site.kept, _between_words(weights[row], gather))
+
+    return layer
+
+
+def _gather(positions: NDArray[np.int64]) -> Tensor:
+    """`[words + 1, positions]`: 1 where a position belongs to the word; the last row is that of special tokens."""
+    n = int(positions.max()) + 1
+    return torch.from_numpy((positions[None, :] == np.arange(n)[:, None]).astype(np.float64))
+
+
+def _between_words(weights: Tensor, gather: Tensor) -> NDArray[np.float64]:
+    """Weights between pieces `[heads, length, length]` → between words `[heads, words, words + 1]`."""
+    length = gather.shape[1]
+    to_words = weights[:, :length, :length] @ gather.T
+    means = gather[:-1] / gather[:-1].sum(dim=1, keepdim=True)
+    found: NDArray[np.float64] = (means @ to_words).numpy()
+    return found

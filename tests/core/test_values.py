@@ -1,0 +1,85 @@
+"""Numbers of absurd length are bad input with its own message everywhere, not a failure of Python's conversion."""
+
+from pathlib import Path
+
+import pytest
+
+from polyhead.core.errors import CheckpointError, DataFormatError, SettingError, StoreError
+from polyhead.core.heads import HeadId
+from polyhead.core.specs import read_toml
+from polyhead.core.store import read_json
+from polyhead.core.values import whole_number
+from polyhead.data.column_format import parse_columns
+from polyhead.data.conllu import read_conllu
+from polyhead.models.pruning_record import read_record
+from polyhead.selection.head_files import read_scores
+
+LONG = "9" * 5000  # Python's int() raises for more than 4,300 digits
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("007", 7), ("999999999", 999999999)])
+def test_numbers(text: str, number: int) -> None:
+    assert whole_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", " 1", "1.0", "٣", "²", "1_000", "1000000000", LONG])
+def test_what_is_no_number(text: str) -> None:
+    assert whole_number(text) is None
+
+
+@pytest.mark.parametrize("text", [f"{LONG}.0", f"0.{LONG}"])
+def test_heads(text: str) -> None:
+    with pytest.raises(SettingError, match=r"LAYER\.HEAD") as error:
+        HeadId.parse(text)
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("item", ["token=", "tag=", "index=", "columns=", "columns=2/"])
+def test_columns(item: str) -> None:
+    with pytest.raises(SettingError, match="columns counted from 1") as error:
+        parse_columns(f"tab:{item}{LONG}")
+    assert len(str(error.value)) < 300
+
+
+def test_a_file_of_no_columns_is_refused() -> None:
+    with pytest.raises(SettingError, match="columns=0"):
+        parse_columns("tab:columns=0")
+
+
+ROW = "1\tw\t_\tNOUN\t_\t_\t_\t_\t_\t_\n"
+
+
+@pytest.mark.parametrize("identifier", [LONG, f"1-{LONG}", f"{LONG}-2", f"1.{LONG}"])
+def test_conllu_ids(tmp_path: Path, identifier: str) -> None:
+    path = tmp_path / "a.conllu"
+    path.write_text(ROW + ROW.replace("1\t", f"{identifier}\t", 1))
+    with pytest.raises(DataFormatError, match=r"a\.conllu:2: id"):
+        list(read_conllu(path, language="en"))
+
+
+def test_conllu_heads(tmp_path: Path) -> None:
+    path = tmp_path / "a.conllu"
+    path.write_text(f"1-1\tw\t_\t_\t_\t_\t_\t_\t_\t_\n1\tw\t_\tNOUN\t_\t_\t{LONG}\t_\t_\t_\n")
+    with pytest.raises(DataFormatError, match=r"a\.conllu:1: word 1 of range 1-1 has HEAD"):
+        list(read_conllu(path, language="en", words="surface"))
+
+
+def test_records_of_removed_heads() -> None:
+    record = {"quant_method": "polyhead", "schema": 1, "n_layers": 2, "n_heads": 2, "pruned_heads": {LONG: [0]}}
+    with pytest.raises(CheckpointError, match=r"pruned_heads has layer .*expected 0\.\.1"):
+        read_record(record)
+
+
+def test_the_schema_of_scores(tmp_path: Path) -> None:
+    (tmp_path / "s.tsv").write_text(f"# polyhead scores schema {LONG} method=x\nlayer\thead\tscore\n0\t0\t1\n")
+    with pytest.raises(DataFormatError, match=r"s\.tsv:1: schema"):
+        read_scores(tmp_path / "s.tsv")
+
+
+def test_settings_and_results(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f"[train]\nepochs = {LONG}\n")
+    with pytest.raises(SettingError, match="is not TOML"):
+        read_toml(tmp_path / "a.toml")
+    (tmp_path / "a.json").write_text(f'{{"n": {LONG}}}')
+    with pytest.raises(StoreError, match=r"a\.json: not JSON that can be read"):
+        read_json(tmp_path / "a.json")

@@ -1,0 +1,543 @@
+"""The doctor: all is well with every family, and each fault, planted where a user would meet it, is found."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conformance.scoring_case import tiny_encoded
+from conformance.tiny import MASKS, PAD, tiny_model
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from polyhead.core.errors import ArchitectureError, SettingError, UnknownNameError
+from polyhead.core.heads import HeadMask, HeadScores
+from polyhead.core.progress import Silent
+from polyhead.data.labels import LabelSet
+from polyhead.data.tasks import TASKS, UPOS
+from polyhead.doctor import differences, scoring
+from polyhead.doctor.examine import CHECKS, examine
+from polyhead.doctor.finding import Check, Finding, Measured
+from polyhead.doctor.subject import Subject, logits_apart, scores_apart, text_logits
+from polyhead.importance import gate_pass
+from polyhead.importance.method import Options
+from polyhead.importance.methods import METHODS
+from polyhead.learning import inference
+from polyhead.learning import scoring_mode as shared_scoring
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.models import gates, pruning
+from polyhead.models import saving as checkpoint
+from polyhead.models.architectures import ARCHITECTURES
+
+COMPILED = "a compiled model obeys the mask"
+# compiling takes seconds, and a fault in scores is not looked for among masks, nor the other way round
+QUICK = tuple(check for check in CHECKS if check.name != COMPILED)
+OF_SCORES = tuple(check for check in QUICK if check.run.__module__ in (scoring.__name__, differences.__name__))
+OF_LOGITS = tuple(check for check in QUICK if check not in OF_SCORES)
+SLOW = tuple(check for check in CHECKS if check.name == COMPILED)
+
+MASKED = {f"masked = pruned: {kind}" for kind in (
+    "one head", "all heads of a layer", "all heads of a layer but one", "every head", "a random half of the heads"
+)}  # fmt: skip
+IN_PREDICT = "the mask is active in predict and evaluate"
+SAVED = "pruned, saved and loaded: the same logits, bit for bit"
+PADDED_LOGITS = "padding leaves the logits of words alone"
+ORDER_LOGITS = "the order of heads in the weights leaves the logits alone"
+ORDER_SCORES = "the order of heads in the weights moves the scores alike"
+DEAD = "a dead head scores 0"
+SIZE = "scores do not depend on the batch size"
+ORDER = "scores do not depend on the order of batches"
+PADDING = "scores do not depend on the padding"
+WORDS = "a loss weighs words equally"
+SENTENCES = "scores weigh sentences equally"
+CARRIED = "nothing is carried from batch to batch"
+KERNELS = "scores do not depend on the attention kernel"
+DIFFERENCES = "gate gradients are finite differences"
+STOPPED = "scoring that is stopped leaves the model as it was"
+UNCHANGED = "all of this leaves the model as it was"
+
+Scorer = Callable[[PreTrainedModel, Sequence[Batch], Options], HeadScores]
+
+
+def findings(model: PreTrainedModel | None = None, **options: Any) -> dict[str, Finding]:
+    found = examine(
+        model if model is not None else small(),
+        options.pop("encoded", tiny_encoded()),
+        pad_id=PAD,
+        labels=LabelSet(UPOS[:5]),
+        task=TASKS["pos"],
+        **{"checks": QUICK, "split": "dev", **options},
+    )
+    return {finding.name: finding for finding in found}
+
+
+def small() -> PreTrainedModel:
+    return tiny_model("bert", layers=2)
+
+
+def failed(model: PreTrainedModel | None = None, **options: Any) -> set[str]:
+    return {name for name, finding in findings(model, **options).items() if not finding.ok}
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, scorer: Scorer, name: str = "gradient") -> None:
+    """Let a method's row run another function and promise what it did."""
+    monkeypatch.setitem(METHODS, name, replace(METHODS[name], score=scorer))
+
+
+def rescaled(change: Callable[[PreTrainedModel, Sequence[Batch], NDArray[np.float64]], NDArray[np.float64]]) -> Scorer:
+    """The gradient method with its values changed."""
+    honest = METHODS["gradient"].score
+
+    def score(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
+        scores = honest(model, batches, options)
+        return replace(scores, values=change(model, batches, scores.values))
+
+    return score
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_all_is_well(family: str) -> None:
+    found = findings(tiny_model(family, layers=2))
+    assert {finding.result for finding in found.values()} == {"ok"}, found
+    assert list(found) == [check.name for check in QUICK]
+
+
+def test_text_of_a_test_split_is_found() -> None:
+    assert failed(split="test") == {"the text is no test split"}
+    found = findings(split=None)["the text is no test split"]
+    assert (found.result, "does not say" in found.detail) == ("not checked", True)
+
+
+def test_all_is_well_with_a_pruned_model_and_one_sentence() -> None:
+    found = findings(pruning.prune(tiny_model("xlm-roberta"), MASKS["everything"]))
+    unseen = {finding.name for finding in found.values() if finding.detail == "the model has no heads left"}
+    assert "a dead head scores 0" in unseen
+    assert {name: finding.result for name, finding in found.items()} == {
+        name: "not checked" if name in unseen else "ok" for name in found
+    }
+    encoded = tiny_encoded()
+    short = replace(encoded, windows=encoded.windows[:1], n_sentences=1, words_per_sentence=encoded.words_per_sentence[:1])
+    found = findings(encoded=short)
+    for name in (CARRIED, "scores do not depend on the batch size", "scores weigh sentences equally"):
+        assert found.pop(name).detail == "it takes two sentences"
+    assert found.pop("scores do not depend on the order of batches").result == "not checked"
+    assert {finding.result for finding in found.values()} == {"ok"}, found
+
+
+def test_a_model_in_training_mode_is_left_so() -> None:
+    model = small().train()
+    assert not failed(model, checks=OF_SCORES)
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "gradient"])
+def test_no_method_is_blamed_for_what_it_does_not_promise(method: str) -> None:
+    found = findings(method=method, checks=OF_SCORES)
+    assert not {name: finding for name, finding in found.items() if not finding.ok}
+    promised = {SIZE, ORDER, PADDING} if METHODS[method].batch_invariant else set()
+    assert promised == {name for name in (SIZE, ORDER, PADDING) if found[name].result == "ok"}
+    assert (found[DEAD].result == "ok") == METHODS[method].dead_head_is_zero
+
+
+def test_what_is_asked_wrongly_is_refused_before_any_check() -> None:
+    encoded = tiny_encoded()
+    bare = replace(encoded, windows=tuple(replace(w, label_ids=np.full_like(w.label_ids, -100)) for w in encoded.windows))
+    with pytest.raises(SettingError, match="labelled word"):
+        findings(encoded=bare)
+    with pytest.raises(UnknownNameError, match="'magic'"):
+        findings(method="magic")
+    with pytest.raises(SettingError, match=r"float64.*float32"):
+        findings(tiny_model("bert", dtype=torch.float64))
+
+
+def test_progress_is_told_of_every_check() -> None:
+    told: list[int] = []
+
+    class Counts(Silent):
+        def advance(self, n: int) -> None:
+            told.append(n)
+
+    findings(checks=QUICK[:3], progress=Counts())
+    assert told == [1, 1, 1]
+
+
+def test_an_exception_in_a_check_is_a_failure_with_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("no space\nleft")
+
+    monkeypatch.setattr(checkpoint, "save_pruned", broken)
+    found = findings(checks=OF_LOGITS)
+    assert {name for name, finding in found.items() if not finding.ok} == {SAVED}
+    assert found[SAVED].detail == "OSError: no space left"
+
+
+def test_differences_have_a_scale() -> None:
+    small, large = torch.tensor([0.5, -0.25]), torch.tensor([100.0, 1.0])
+    assert logits_apart(small + 0.1, small) == pytest.approx(0.1)
+    assert logits_apart(large + 0.1, large) == pytest.approx(0.001)
+    assert np.isnan(logits_apart(torch.tensor([torch.nan, 0.0]), small))
+    scores = np.array([[1e-4, np.nan]])
+    assert scores_apart(scores * 1.1, scores) == pytest.approx(0.1)
+    assert scores_apart(np.array([[np.nan, 1e-4]]), scores) == np.inf
+    assert scores_apart(np.zeros((1, 2)), np.zeros((1, 2))) == 0
+
+
+# gating, pruning, checkpoints
+
+
+def test_gates_that_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def nothing(*_: object, **__: object) -> Iterator[None]:
+        yield
+
+    for module in (gates, inference, gate_pass):
+        monkeypatch.setattr(module, "gated", nothing)
+    found = failed()
+    assert MASKED | {IN_PREDICT, DIFFERENCES} <= found
+    assert "masked = pruned: nothing" not in found
+
+
+def test_a_mask_that_only_predict_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "gated", lambda *_, **__: contextlib.nullcontext())
+    found = findings(checks=OF_LOGITS)
+    assert {name for name, finding in found.items() if not finding.ok} == {IN_PREDICT}
+    assert found[IN_PREDICT].detail == "the mask changes nothing in predict and evaluate"
+
+
+def test_a_mask_that_only_evaluate_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = inference.evaluate
+    monkeypatch.setattr(inference, "evaluate", lambda *args, **options: honest(*args, **{**options, "mask": None}))
+    found = findings(checks=OF_LOGITS)
+    assert {name for name, finding in found.items() if not finding.ok} == {IN_PREDICT}
+    assert found[IN_PREDICT].detail == "the mask changes nothing in evaluate"
+
+
+def test_hooks_that_do_nothing_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = gates._mask_hook
+
+    def skipped(*arguments: Any) -> Any:
+        hook = honest(*arguments)
+        return lambda module, args: hook(module, args) if module.training else None
+
+    monkeypatch.setattr(gates, "_mask_hook", skipped)
+    assert MASKED | {IN_PREDICT} <= failed(checks=OF_LOGITS)
+
+
+def test_a_cut_that_keeps_the_wrong_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = pruning._cut_site
+    monkeypatch.setattr(pruning, "_cut_site", lambda site, blocks: honest(site, (blocks + 1) % len(site.kept)))
+    found = failed(checks=OF_LOGITS)
+    assert {"masked = pruned: one head", "masked = pruned: all heads of a layer but one", IN_PREDICT} <= found
+    assert SAVED not in found
+
+
+def test_a_checkpoint_that_lacks_a_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = PreTrainedModel.save_pretrained
+
+    def lossy(model: PreTrainedModel, folder: Any, **options: Any) -> None:
+        state = model.state_dict()
+        state.pop("classifier.bias")
+        honest(model, folder, state_dict=state, **options)
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", lossy)
+    found = findings(checks=OF_LOGITS)
+    assert {name for name, finding in found.items() if not finding.ok} == {SAVED}
+    assert "classifier.bias" in found[SAVED].detail
+
+
+def test_a_checkpoint_that_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = PreTrainedModel.save_pretrained
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", lambda model, folder: honest(copy.deepcopy(model).bfloat16(), folder))
+    assert failed(checks=OF_LOGITS) == {SAVED}
+
+
+def test_a_model_that_reads_its_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small()
+    honest = type(model).forward
+    monkeypatch.setattr(type(model), "forward", lambda self, input_ids, attention_mask=None: honest(self, input_ids))
+    checks = [check for check in QUICK if check.name in (PADDED_LOGITS, PADDING, DEAD)]
+    assert failed(model, checks=checks) == {PADDED_LOGITS, PADDING}
+
+
+@pytest.mark.slow
+def test_a_compiled_model_that_ignores_the_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not failed(checks=SLOW)
+    monkeypatch.setattr(torch.compiler, "set_stance", lambda *_: contextlib.nullcontext())
+    assert failed(checks=SLOW) == {COMPILED}
+
+
+# scores
+
+
+def test_scores_on_the_wrong_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, METHODS["weight-gradient-released"].score)
+    found = failed(checks=OF_SCORES)
+    assert {DEAD, ORDER_SCORES, DIFFERENCES} <= found
+    assert found <= {DEAD, ORDER_SCORES, DIFFERENCES, SIZE, PADDING, SENTENCES}
+
+
+def test_absolute_values_taken_of_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, METHODS["gradient-batch"].score)
+    found = failed(checks=OF_SCORES)
+    assert {SIZE, SENTENCES, DIFFERENCES} <= found
+    assert not {DEAD, ORDER_SCORES, CARRIED, KERNELS} & found
+
+
+def test_sums_that_run_on_from_batch_to_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = METHODS["gradient"].score
+
+    def running(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
+        parts = [honest(model, [batch], options) for batch in batches if (batch.anchor_labels != -100).any()]
+        signed = np.cumsum([part.signed * part.n for part in parts], axis=0)  # never cleared
+        n = sum(part.n for part in parts)
+        return replace(parts[0], values=np.abs(signed).sum(0) / n, signed=None, total=None, n=n)
+
+    plant(monkeypatch, running)
+    found = failed(checks=OF_SCORES)
+    assert {CARRIED, SIZE, ORDER, SENTENCES} <= found
+    assert not {DEAD, ORDER_SCORES, KERNELS} & found
+
+
+def test_a_buffer_that_is_kept_from_call_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = np.zeros((2, 4))
+
+    def kept(model: PreTrainedModel, batches: Sequence[Batch], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        nonlocal buffer
+        buffer = buffer + values
+        return buffer
+
+    plant(monkeypatch, rescaled(kept))
+    assert {CARRIED, SENTENCES} <= failed(checks=OF_SCORES)
+
+
+def test_padding_that_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = shared_scoring.sentence_losses
+
+    def unmasked(model: PreTrainedModel, batch: Batch, precision: Any) -> tuple[Tensor, Tensor]:
+        return honest(model, replace(batch, n_tokens=batch.n_positions), precision)
+
+    monkeypatch.setattr(gate_pass, "sentence_losses", unmasked)
+    found = failed(checks=OF_SCORES)
+    assert {PADDING, SIZE} <= found
+    assert not {PADDED_LOGITS, DEAD, ORDER_SCORES} & found
+
+
+def test_words_that_weigh_by_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_token(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Every word of the batch weighs the same, whatever the sentence."""
+        chosen = logits[batch.anchor_rows, batch.anchor_columns]
+        losses = cross_entropy(chosen, batch.anchor_labels, ignore_index=-100, reduction="none")
+        owner, labelled = batch.rows[batch.anchor_rows], batch.anchor_labels != -100
+        zeros = losses.new_zeros(len(batch.sentences))
+        counts = zeros.index_add(0, owner, labelled.to(losses.dtype))
+        return zeros.index_add(0, owner, losses) * (counts > 0).sum() / counts.sum(), counts > 0
+
+    monkeypatch.setattr(shared_scoring, "losses_of", by_token)
+    found = failed(checks=OF_SCORES)
+    assert {WORDS, SENTENCES, SIZE} <= found
+    assert not {CARRIED, DEAD, ORDER_SCORES} & found
+
+
+def test_long_sentences_that_weigh_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = METHODS["gradient"].score
+
+    def by_words(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
+        single = [one for batch in batches for one in _sentences(batch)]
+        parts = [honest(model, [batch], options) for batch in single]
+        weights = [int((batch.anchor_labels != -100).sum()) for batch in single]
+        values = np.average([part.values for part in parts], axis=0, weights=weights)
+        return replace(parts[0], values=values, signed=None, total=None, n=len(parts))
+
+    plant(monkeypatch, by_words)
+    found = failed(checks=OF_SCORES)
+    assert {SENTENCES, DIFFERENCES} <= found
+    assert not {DEAD, ORDER_SCORES, KERNELS} & found
+
+
+def _sentences(batch: Batch) -> Iterator[Batch]:
+    for number, sentence in enumerate(batch.sentences):
+        own = batch.rows == number
+        words = own[batch.anchor_rows]
+        if (batch.anchor_labels[words] != -100).any():
+            renumbered = own.cumsum(0) - 1
+            yield replace(
+                batch,
+                input_ids=batch.input_ids[own],
+                attention_mask=batch.attention_mask[own],
+                is_text=batch.is_text[own],
+                labels=batch.labels[own],
+                rows=torch.zeros(int(own.sum()), dtype=torch.int64),
+                anchor_rows=renumbered[batch.anchor_rows[words]],
+                anchor_columns=batch.anchor_columns[words],
+                anchor_words=batch.anchor_words[words],
+                anchor_labels=batch.anchor_labels[words],
+                sentences=(sentence,),
+                n_tokens=int(batch.attention_mask[own].sum()),
+            )
+
+
+def test_scores_weighted_by_a_heads_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, rescaled(lambda model, batches, values: values * (1 + np.arange(values.shape[1]))))
+    found = failed(checks=OF_SCORES)
+    assert {ORDER_SCORES, DIFFERENCES} <= found
+    assert found <= {ORDER_SCORES, DIFFERENCES}
+
+
+def test_scores_that_see_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def eager_is_less(model: PreTrainedModel, batches: Sequence[Batch], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values * (0.999 if model.config._attn_implementation == "eager" else 1)
+
+    plant(monkeypatch, rescaled(eager_is_less))
+    assert failed(checks=OF_SCORES) == {KERNELS}
+
+
+def test_gate_gradients_that_are_twice_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = gates._Scale.backward
+
+    def twice(ctx: Any, *grads: Tensor) -> Any:
+        dz, dgate, *rest = honest(ctx, *grads)
+        return (dz, dgate if dgate is None else 2 * dgate, *rest)
+
+    monkeypatch.setattr(gates._Scale, "backward", staticmethod(twice))
+    found = findings(checks=OF_SCORES)
+    assert {name for name, finding in found.items() if not finding.ok} == {DIFFERENCES}
+    assert found[DIFFERENCES].value == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["gradient", "fisher"])
+def test_scores_that_are_twice_too_large(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    honest = METHODS[method].score
+
+    def twice(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
+        scores = honest(model, batches, options)
+        return replace(scores, values=2 * scores.values)
+
+    plant(monkeypatch, twice, method)
+    assert failed(method=method, checks=OF_SCORES) == {DIFFERENCES}
+
+
+# the model is left as it was
+
+
+def _leaves(what: str, model: PreTrainedModel) -> None:
+    if what == "hook":
+        model.base_model.encoder.register_forward_hook(lambda module, args, output: None)
+    elif what == "mode":
+        model.base_model.train()
+    elif what == "weight":
+        model.classifier.bias.data += 1e-3
+    elif what == "frozen":
+        model.classifier.bias.requires_grad_(False)
+    elif what == "gradient":
+        model.classifier.bias.grad = torch.zeros_like(model.classifier.bias)
+    else:
+        model.config.hidden_dropout_prob = 0.5
+
+
+@pytest.mark.parametrize("what", ["hook", "mode", "weight", "frozen", "gradient", "config"])
+def test_a_method_that_leaves_something_behind(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    honest = METHODS["gradient"].score
+
+    def untidy(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
+        scores = honest(model, batches, options)
+        _leaves(what, model)
+        return scores
+
+    plant(monkeypatch, untidy)
+    checks = [check for check in QUICK if check.name in (DEAD, UNCHANGED)]
+    found = findings(checks=checks)
+    assert not found[UNCHANGED].ok
+    assert found[UNCHANGED].value == 1, found[UNCHANGED].detail
+
+
+def test_a_method_that_is_untidy_only_when_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = METHODS["gradient"].score
+
+    def untidy(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
+        try:
+            return honest(model, batches, options)
+        except KeyboardInterrupt:
+            _leaves("hook", model)
+            raise
+
+    plant(monkeypatch, untidy)
+    found = findings(checks=OF_SCORES)
+    assert {name for name, finding in found.items() if not finding.ok} == {STOPPED, UNCHANGED}
+    assert found[STOPPED].detail.startswith("hooks: 1 changed, such as bert.encoder")
+
+
+def test_a_mask_over_a_pruned_model_keeps_what_is_gone_gone() -> None:
+    model = pruning.prune(small(), HeadMask([[1, 0, 1, 1], [0, 0, 0, 1]]))
+    assert not failed(model)
+
+
+def test_every_kind_of_cut() -> None:
+    kinds = (
+        "nothing",
+        "one head",
+        "all heads of a layer",
+        "all heads of a layer but one",
+        "every head",
+        "a random half of the heads",
+    )
+    gone = HeadMask([[1, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]])
+    model = pruning.prune(tiny_model("bert"), gone)
+    seen = []
+
+    def cuts(subject: Subject) -> Measured:
+        seen.extend(subject.cut(kind) for kind in kinds)
+        return Measured(0.0)
+
+    examine(
+        model,
+        tiny_encoded(),
+        pad_id=PAD,
+        labels=LabelSet(UPOS[:5]),
+        task=TASKS["pos"],
+        checks=[Check("cuts", "", cuts, 0.0)],
+    )
+    assert all((mask & gone) == mask for mask in seen)
+    assert [mask.n_kept for mask in seen[:2]] == [7, 6]
+    assert seen[2].n_kept in (3, 4)
+    assert seen[3].n_kept == seen[2].n_kept + 1
+    assert [mask.n_kept for mask in seen[4:]] == [0, 3]
+
+
+@pytest.mark.parametrize("family", ["xlm-roberta", "distilbert"])
+def test_the_copy_in_float64_computes_the_same_and_leaves_the_model_in_float32(family: str) -> None:
+    model, batches = tiny_model(family, layers=2), scoring_batches(tiny_encoded(), pad_id=PAD)
+    wide = differences.wide_copy(model, batches)
+    assert (wide.dtype, model.dtype) == (torch.float64, torch.float32)
+    assert wide.get_input_embeddings().weight.shape[0] < model.get_input_embeddings().weight.shape[0]
+    assert logits_apart(text_logits(wide, batches), text_logits(model, batches)) < 1e-6
+
+
+def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(differences, "_MEMORY", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("MemTotal: 9999999 kB\nMemAvailable:    1 kB\n")
+    (found,) = findings(checks=[check for check in QUICK if check.name == DIFFERENCES]).values()
+    assert (found.result, found.ok) == ("not checked", True)
+    assert "GiB more memory" in found.detail
+
+
+def test_a_family_without_a_row_is_refused() -> None:
+    model = small()
+    model.config.model_type = "unheard-of"
+    with pytest.raises(ArchitectureError, match="unheard-of"):
+        findings(model)
+
+
+def test_reordered_weights_are_not_those_of_the_model() -> None:
+    model = small()
+    before, after = (one.bert.encoder.layer[0].attention.self.query.weight for one in (model, scoring.reordered(model)))
+    assert torch.equal(after, before.roll(before.shape[0] // 4, dims=0))
+    assert not torch.equal(after, before)

@@ -1,0 +1,104 @@
+import copy
+
+import pytest
+import torch
+from conformance.tiny import HEAD_DIM, MASKS, tiny_model
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
+
+from polyhead.core.errors import ArchitectureError, CheckpointError
+from polyhead.core.heads import HeadMask
+from polyhead.models.architectures import ARCHITECTURES, attention_sites, full_mask, head_mask
+from polyhead.models.pruning import prune
+
+
+def test_the_table_is_pinned() -> None:
+    assert list(ARCHITECTURES) == ["bert", "roberta", "xlm-roberta", "electra", "distilbert"]
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_sites_are_live_modules_in_layer_order(family: str) -> None:
+    model = tiny_model(family)
+    sites = attention_sites(model)
+    assert [site.layer for site in sites] == [0, 1, 2]
+    modules = set(model.modules())
+    for site in sites:
+        assert site.kept == (0, 1, 2, 3)
+        assert site.head_dim == HEAD_DIM
+        assert {site.block, site.attention, site.query, site.key, site.value, site.output} <= modules
+        assert len({site.query, site.key, site.value, site.output}) == 4
+        # the classes name what they compute, so a crossed path in a row shows here
+        names = {module: name.rpartition(".")[2] for name, module in site.block.named_modules()}
+        assert [names[site.query][0], names[site.key][0], names[site.value][0]] == ["q", "k", "v"]
+        assert "out" in {module: name for name, module in site.block.named_modules()}[site.output]
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_the_stored_attributes_named_in_the_row_exist(family: str) -> None:
+    for site in attention_sites(tiny_model(family)):
+        assert getattr(site.attention, ARCHITECTURES[family].head_count) == 4
+        assert getattr(site.attention, ARCHITECTURES[family].width) == 4 * HEAD_DIM
+
+
+def test_rows_and_columns_are_blocks_of_heads() -> None:
+    (site, *_) = attention_sites(prune(tiny_model("bert"), MASKS["uneven"]))
+    assert site.kept == (1, 2)
+    assert site.head_rows("key").tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert site.head_columns().tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    joined = torch.arange(16.0).view(1, 2, 8)
+    assert site.split(joined)[0, 1].tolist() == [[8, 9, 10, 11], [12, 13, 14, 15]]
+
+
+def test_a_fused_projection_has_its_rows_in_thirds() -> None:
+    (site, *_) = attention_sites(tiny_model("bert", layers=1, heads=2))
+    fused = nn.Linear(8, 24)
+    fused_site = type(site)(**{**vars(site), "query": fused, "key": fused, "value": fused})
+    assert fused_site.inputs == (fused,)
+    assert fused_site.n_rows == 24
+    assert fused_site.head_rows("query").tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert fused_site.head_rows("value").tolist() == [[16, 17, 18, 19], [20, 21, 22, 23]]
+
+
+def test_a_bare_encoder_and_a_compiled_wrapper_will_do() -> None:
+    model = tiny_model("xlm-roberta")
+    assert len(attention_sites(model.base_model)) == 3
+    assert attention_sites(torch.compile(model))[0].query is attention_sites(model)[0].query
+
+
+def test_the_mask_of_an_untouched_model_is_full() -> None:
+    assert head_mask(tiny_model("electra")) == HeadMask.full(3, 4) == full_mask(tiny_model("electra"))
+
+
+def test_an_unknown_family_is_named() -> None:
+    config = AutoConfig.for_model("albert", hidden_size=8, num_attention_heads=2, intermediate_size=8, vocab_size=20)
+    with pytest.raises(ArchitectureError, match=r"model_type 'albert'.*known: bert, roberta"):
+        attention_sites(AutoModel.from_config(config))
+    with pytest.raises(ArchitectureError, match="model_type None"):
+        attention_sites(nn.Linear(2, 2))
+
+
+def test_a_replaced_projection_is_refused() -> None:
+    model = tiny_model("bert")
+    model.bert.encoder.layer[1].attention.self.key = nn.Identity()
+    with pytest.raises(ArchitectureError, match=r"layer 1: a projection is a Identity; expected torch\.nn\.Linear"):
+        attention_sites(model)
+
+
+def test_a_config_of_another_model_is_refused() -> None:
+    pruned = prune(tiny_model("bert"), MASKS["one-head"])
+    unpruned = AutoModelForTokenClassification.from_config(copy.deepcopy(pruned.config))
+    with pytest.raises(ArchitectureError, match=r"layer 1: .* the config and the weights are of different models"):
+        head_mask(unpruned)
+    pruned.config.quantization_config["n_layers"] = 9
+    with pytest.raises(ArchitectureError, match="9 layers x 4 heads; this one has 3 x 4"):
+        head_mask(pruned)
+
+
+def test_a_quantized_model_and_a_corrupt_record_are_refused() -> None:
+    model = tiny_model("bert")
+    model.config.quantization_config = {"quant_method": "gptq", "bits": 4}
+    with pytest.raises(ArchitectureError, match="quantized"):
+        head_mask(model)
+    model.config.quantization_config = {"quant_method": "polyhead", "schema": 2}
+    with pytest.raises(CheckpointError, match="schema 2"):
+        head_mask(model)

@@ -1,0 +1,60 @@
+"""A model's card as a file: there and back, absent, corrupt, and after a cut."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyhead.core.errors import CheckpointError
+from polyhead.models.card_file import cut_further, read_card, write_card
+from polyhead.models.model_card import CardScore, ModelCard
+
+CARD = ModelCard(
+    task="pos",
+    languages=("en",),
+    training_data=("ud/en_ewt train",),
+    ranking="by `gradient`",
+    scores=(CardScore("ud/de_gsd test", "de", "accuracy", 0.7), CardScore("x", "en", "accuracy", 0.9, 0.95)),
+)
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    assert read_card(tmp_path) is None
+    write_card(CARD, tmp_path)
+    assert read_card(tmp_path) == CARD
+
+
+def test_a_cut_leaves_the_scores_of_the_unpruned_model() -> None:
+    cut = cut_further(CARD, ranking="by hand", choice="two")
+    assert [(score.pruned, score.full) for score in cut.scores] == [(None, 0.7), (None, 0.95)]
+    assert (cut.ranking, cut.choice, cut.training_data) == ("by hand", "two", CARD.training_data)
+    assert "was not scored" in cut.caveat
+    assert cut_further(ModelCard(), ranking="", choice="").caveat == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"task": 3},
+        {"languages": "en"},
+        {"scores": [1]},
+        {"scores": [{"data": "x"}]},
+        {"more": 1},
+        {"choice": None},
+    ],
+)
+def test_a_broken_record_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    write_card(CARD, tmp_path)
+    path = tmp_path / "model_card.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=r"model_card\.json: .*expected .*delete the file to go on without it"):
+        read_card(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "\x00"])
+def test_what_is_no_json_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model_card.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"model_card\.json"):
+        read_card(tmp_path)

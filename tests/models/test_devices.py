@@ -1,0 +1,134 @@
+import pytest
+import torch
+from training_case import N_LABELS, PAD, tiny_encoded, tiny_model
+
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask
+from polyhead.core.specs import TrainSpec
+from polyhead.data.labels import LabelSet
+from polyhead.importance.methods import score_heads
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.inference import predict
+from polyhead.learning.shared_prefix import masked_labels
+from polyhead.learning.training import fit
+from polyhead.models.devices import attention_kernel, autocast, has_bf16_units, pick_device, pick_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes the machine look as if it had other devices."""
+
+    def look(*, cuda=0, mps=False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"), [({}, "cpu"), ({"mps": True}, "mps"), ({"cuda": 1, "mps": True}, "cuda"), ({"cuda": 2}, "cuda")]
+)
+def test_auto_takes_the_best(machine, has, expected):
+    machine(**has)
+    assert pick_device() == pick_device(None) == torch.device(expected)
+
+
+def test_names_are_obeyed(machine):
+    machine(cuda=2, mps=True)
+    assert pick_device("cpu") == CPU
+    assert pick_device("mps") == torch.device("mps")
+    assert pick_device("cuda:1") == torch.device("cuda", 1)
+
+
+@pytest.mark.parametrize("name", ["cuda:2", "cuda:-1", "gpu", "cuda:", "mps:1", "tpu:0", ""])
+def test_what_is_not_there_is_refused(machine, name):
+    machine(cuda=2, mps=True)
+    with pytest.raises(SettingError, match=f"device '{name}'"):
+        pick_device(name)
+
+
+def test_refusal_says_what_there_is(machine):
+    machine()
+    with pytest.raises(SettingError, match=r"'cuda' is not on this machine, which has cpu \(1\)"):
+        pick_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [({}, "fp32"), ({"avx512_f": True}, "fp32"), ({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16")],
+)
+def test_precision_follows_the_processor(monkeypatch, found, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert has_bf16_units(CPU) == (expected == "bf16")
+    assert pick_precision("auto", CPU) == expected
+    assert pick_precision("bf16", CPU) == "bf16"
+    assert pick_precision("fp32", CPU) == "fp32"
+
+
+def test_unknown_precision():
+    with pytest.raises(SettingError, match="'fp16'"):
+        pick_precision("fp16", CPU)
+
+
+def test_autocast():
+    layer = torch.nn.Linear(2, 2)
+    with autocast(CPU, "bf16"):
+        assert layer(torch.ones(1, 2)).dtype == torch.bfloat16
+    with autocast(CPU, "fp32"):
+        assert layer(torch.ones(1, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("work", "precision", "length", "plain"),
+    [
+        ("fit", "bf16", 192, True),
+        ("fit", "fp32", 192, True),
+        ("fit", "fp32", 193, False),
+        ("score", "bf16", 192, True),
+        ("score", "bf16", 193, False),
+        ("score", "fp32", 16, False),
+        ("predict", "bf16", 16, False),
+        ("predict", "fp32", 16, False),
+    ],
+)
+def test_attention_takes_the_faster_kernel(work, precision, length, plain):
+    before = torch.backends.cuda.flash_sdp_enabled()
+    with attention_kernel(CPU, length, precision, work=work):
+        assert torch.backends.cuda.flash_sdp_enabled() == (before and not plain)
+        assert torch.backends.cuda.math_sdp_enabled()
+    with attention_kernel(torch.device("cuda"), length, precision, work=work):
+        assert torch.backends.cuda.flash_sdp_enabled() == before
+    assert torch.backends.cuda.flash_sdp_enabled() == before
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_every_pass_over_a_model_asks_for_its_kernel(monkeypatch, precision):
+    asked = set()
+
+    def note(device, length, in_precision, *, work):
+        asked.add((work, in_precision, 0 < length < 32))
+        return attention_kernel(device, length, in_precision, work=work)
+
+    for module in ("training", "inference", "prefix", "importance.scoring"):
+        monkeypatch.setattr(f"polyhead.{module}.attention_kernel", note)
+
+    def works():
+        found, rest = {work for work, *_ in asked}, {tuple(rest) for _, *rest in asked}
+        asked.clear()
+        assert rest == {(precision, True)}
+        return found
+
+    model, encoded = tiny_model(), tiny_encoded(6)
+    batches, labels = scoring_batches(encoded, pad_id=PAD), LabelSet(tuple("ABCDE"[:N_LABELS]))
+    fit(model, encoded, TrainSpec(epochs=1, precision=precision), pad_id=PAD, device=CPU)
+    assert works() == {"fit"}
+    predict(model, encoded, pad_id=PAD, labels=labels, device=CPU, precision=precision)
+    assert works() == {"predict"}
+    masked_labels(model, batches, [HeadMask.full(2, 2)], encoded.words_per_sentence, precision=precision)
+    assert works() == {"predict"}
+    for method in ("gradient", "weight-gradient"):
+        score_heads(method, model, batches, precision=precision)
+        assert works() == {"score"}

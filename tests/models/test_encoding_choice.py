@@ -1,0 +1,94 @@
+"""The record of a tagger's encoding: there and back, absent, and corrupt."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyhead.core.errors import CheckpointError
+from polyhead.models.encoding_choice import EncodingChoice, read_choice, write_choice
+
+CHOICE = EncodingChoice(anchor="first", max_length=128, precision="bf16", words="syntactic", task="pos")
+RECORD = {"schema": 1, "anchor": "first", "max_length": 128, "precision": "bf16", "words": "syntactic", "task": "pos"}
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    write_choice(CHOICE, tmp_path)
+    assert json.loads((tmp_path / "polyhead.json").read_text()) == RECORD
+    assert read_choice(tmp_path) == read_choice(str(tmp_path)) == CHOICE
+
+
+def test_none_where_there_is_no_record(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in (tmp_path, tmp_path / "no-such-folder", tmp_path / "file", "org/model-on-the-hub"):
+        assert read_choice(name) is None
+
+
+def test_what_a_later_version_adds_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "polyhead.json").write_text(json.dumps({**RECORD, "note": 1}))
+    assert read_choice(tmp_path) == CHOICE
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 2}, "schema 2; this version reads 1"),
+        ({"schema": True}, "schema True"),
+        ({"anchor": "last"}, "anchor is 'last'; expected text or first"),
+        ({"anchor": ["text"]}, r"anchor is \['text'\]"),
+        ({"max_length": 0}, "max_length is 0; expected a whole number"),
+        ({"max_length": "256"}, "max_length is '256'"),
+        ({"max_length": True}, "max_length is True"),
+        ({"precision": "auto"}, "precision is 'auto'; expected bf16 or fp32"),
+        ({"words": None}, "words is None; expected surface or syntactic"),
+        ({"task": ""}, "task is ''; expected the name of a task"),
+        ({"task": "x" * 999}, None),
+    ],
+)
+def test_a_value_that_is_not_allowed(tmp_path: Path, change: dict[str, Any], message: str | None) -> None:
+    (tmp_path / "polyhead.json").write_text(json.dumps({**RECORD, **change}))
+    if message is None:
+        assert read_choice(tmp_path) is not None
+        return
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read_choice(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path / "polyhead.json"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in RECORD if name != "schema"])
+def test_a_missing_value(tmp_path: Path, name: str) -> None:
+    (tmp_path / "polyhead.json").write_text(json.dumps({key: value for key, value in RECORD.items() if key != name}))
+    with pytest.raises(CheckpointError, match=f"{name} is None"):
+        read_choice(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000, b'{"schema": ' + b"1" * 5000 + b"}"], ids=range(7)
+)
+def test_what_is_no_record(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "polyhead.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"polyhead\.json: ") as caught:
+        read_choice(tmp_path)
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "polyhead.json").mkdir()
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_choice(tmp_path)
+
+
+def test_a_record_on_the_hub_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_choice(CHOICE, tmp_path)
+    asked = []
+
+    def download(name: str, file: str, revision: str | None) -> str:
+        asked.append((name, file, revision))
+        return str(tmp_path / file)
+
+    monkeypatch.setattr("polyhead.models.sources.hf_hub_download", download)
+    assert read_choice("org/model", revision="v1") == CHOICE
+    assert asked == [("org/model", "polyhead.json", "v1")]

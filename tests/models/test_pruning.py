@@ -1,0 +1,176 @@
+import copy
+import gc
+
+import numpy as np
+import pytest
+import torch
+from conformance.tiny import HEAD_DIM, MASKS, logits, tiny_inputs, tiny_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
+
+from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.heads import HeadMask
+from polyhead.models.architectures import ARCHITECTURES, attention_sites, head_mask
+from polyhead.models.pruning import full_state, prune
+
+masks = st.lists(st.booleans(), min_size=12, max_size=12).map(lambda keep: HeadMask(np.reshape(keep, (3, 4))))
+
+
+def parameters(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    return dict(model.named_parameters())
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_matrices_shrink_and_no_attribute_is_stale(family: str, mask: HeadMask) -> None:
+    model = tiny_model(family)
+    before = sum(p.numel() for p in model.parameters())
+    assert prune(model, mask) is model
+    for site in attention_sites(model):
+        width = HEAD_DIM * int(mask.keep[site.layer].sum())
+        assert site.kept == tuple(np.flatnonzero(mask.keep[site.layer]))
+        for linear in (site.query, site.key, site.value):
+            assert tuple(linear.weight.shape) == (linear.out_features, linear.in_features) == (width, 16)
+            assert linear.bias.shape == (width,)
+        assert tuple(site.output.weight.shape) == (site.output.out_features, site.output.in_features) == (16, width)
+        assert getattr(site.attention, ARCHITECTURES[family].head_count) == width // HEAD_DIM
+        assert getattr(site.attention, ARCHITECTURES[family].width) == width
+    per_head = HEAD_DIM * (4 * 16 + 3)
+    assert before - sum(p.numel() for p in model.parameters()) == mask.n_pruned * per_head
+    assert head_mask(model) == mask
+
+
+def test_the_right_blocks_are_cut() -> None:
+    model, mask = tiny_model("bert"), MASKS["uneven"]
+    whole = copy.deepcopy(model)
+    prune(model, mask)
+    for old, new in zip(attention_sites(whole), attention_sites(model), strict=True):
+        for position, head in enumerate(new.kept):
+            was, now = slice(4 * head, 4 * head + 4), slice(4 * position, 4 * position + 4)
+            assert torch.equal(old.value.weight[was], new.value.weight[now])
+            assert torch.equal(old.key.bias[was], new.key.bias[now])
+            assert torch.equal(old.output.weight[:, was], new.output.weight[:, now])
+
+
+@settings(max_examples=15, deadline=None)
+@given(masks, masks)
+def test_pruning_twice_is_pruning_by_both_masks(first: HeadMask, second: HeadMask) -> None:
+    twice = prune(prune(tiny_model("roberta"), first), second)
+    once = prune(tiny_model("roberta"), first & second)
+    assert head_mask(twice) == head_mask(once) == first & second
+    assert all(torch.equal(a, b) for a, b in zip(twice.parameters(), once.parameters(), strict=True))
+
+
+def test_pruning_again_with_the_same_mask_touches_nothing() -> None:
+    model = prune(tiny_model("bert"), MASKS["uneven"])
+    before = parameters(model)
+    prune(model, MASKS["uneven"])
+    assert all(parameter is before[name] for name, parameter in parameters(model).items())
+
+
+def test_a_head_that_is_gone_stays_gone() -> None:
+    model = prune(tiny_model("bert"), MASKS["uneven"])
+    prune(model, HeadMask.full(3, 4))
+    assert head_mask(model) == MASKS["uneven"]
+
+
+def test_nothing_pruned_leaves_the_config_alone() -> None:
+    model = tiny_model("bert")
+    config = model.config
+    prune(model, HeadMask.full(3, 4))
+    assert model.config is config
+    assert not hasattr(config, "quantization_config")
+
+
+def test_the_record_is_of_this_model_only() -> None:
+    config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=3, num_attention_heads=4, intermediate_size=8)
+    one, other = BertForTokenClassification(config), BertForTokenClassification(config)
+    prune(one, MASKS["uneven"])
+    assert head_mask(other) == HeadMask.full(3, 4)
+    assert head_mask(one) == MASKS["uneven"]
+    held = {id(module.config) for module in one.modules() if hasattr(module, "config")}
+    assert held == {id(one.config)}
+
+
+def test_the_kernel_can_still_be_changed_afterwards() -> None:
+    model, inputs = prune(tiny_model("bert", kernel="sdpa"), MASKS["uneven"]), tiny_inputs()
+    expected = logits(model, inputs)
+    model.set_attn_implementation("eager")
+    assert model(**inputs, output_attentions=True).attentions[0].shape[1] == 2
+    torch.testing.assert_close(logits(model, inputs), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_dtype_grad_flags_mode_and_module_identity_are_kept(dtype: torch.dtype) -> None:
+    model = tiny_model("electra", dtype=dtype).train()
+    sites = attention_sites(model)
+    sites[0].key.weight.requires_grad_(False)
+    sites[2].output.bias.requires_grad_(False)
+    flags = {name: parameter.requires_grad for name, parameter in parameters(model).items()}
+    prune(model, MASKS["uneven"])
+    assert {name: parameter.requires_grad for name, parameter in parameters(model).items()} == flags
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    assert all(module.training for module in model.modules())
+    assert [site.key for site in attention_sites(model)] == [site.key for site in sites]
+
+
+def test_a_deep_copy_keeps_the_record_and_is_independent() -> None:
+    model = prune(tiny_model("bert"), MASKS["one-head"])
+    twin = copy.deepcopy(model)
+    prune(twin, MASKS["uneven"])
+    assert head_mask(model) == MASKS["one-head"]
+    assert head_mask(twin) == MASKS["one-head"] & MASKS["uneven"]
+
+
+def test_the_cut_weights_are_freed() -> None:
+    model = tiny_model("bert")
+    old = [site.query.weight.untyped_storage() for site in attention_sites(model)]
+    sizes = [storage.nbytes() for storage in old]
+    prune(model, MASKS["zero-head-layer"])
+    gc.collect()
+    for site, size in zip(attention_sites(model), sizes, strict=True):
+        for weight in (site.query.weight, site.output.weight):
+            assert weight.untyped_storage().nbytes() == weight.numel() * 4 < size
+            assert weight.is_contiguous()
+
+
+def test_a_pruned_model_trains() -> None:
+    model, inputs = prune(tiny_model("distilbert"), MASKS["zero-head-layer"]).train(), tiny_inputs()
+    labels = torch.zeros_like(inputs["input_ids"])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(8):
+        loss = model(**inputs, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_full_state_has_zeros_where_heads_were(family: str) -> None:
+    whole, model = tiny_model(family), prune(tiny_model(family), MASKS["uneven"])
+    whole.load_state_dict(full_state(model))
+    torch.testing.assert_close(logits(whole, tiny_inputs()), logits(model, tiny_inputs()), atol=1e-5, rtol=0)
+    for site in attention_sites(whole):
+        gone = ~torch.tensor(MASKS["uneven"].keep[site.layer]).repeat_interleave(HEAD_DIM)
+        for values in (site.query.weight[gone], site.value.bias[gone], site.output.weight[:, gone]):
+            assert not values.any()
+        assert site.output.bias.any()
+
+
+def test_a_mask_of_another_shape_is_refused_and_nothing_is_cut() -> None:
+    model = tiny_model("bert")
+    with pytest.raises(SettingError, match="mask of 3 layers x 5 heads: this model has 3 x 4"):
+        prune(model, HeadMask.full(3, 5))
+    assert head_mask(model) == HeadMask.full(3, 4)
+
+
+def test_weights_that_are_not_in_memory_are_refused() -> None:
+    config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=3, num_attention_heads=4, intermediate_size=8)
+    with torch.device("meta"):
+        model = BertForTokenClassification(config)
+    with pytest.raises(ArchitectureError, match="not in memory"):
+        prune(model, MASKS["uneven"])

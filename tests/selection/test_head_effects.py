@@ -1,0 +1,72 @@
+"""The effect of one head against a plain loop under a mask, sign and interval included."""
+
+import numpy as np
+import pytest
+import torch
+from conformance.tiny import PAD, tiny_model
+from curve_case import LABELS, labelled
+
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.data.tasks import TASKS
+from polyhead.learning.inference import Labelled, evaluate, predict
+from polyhead.models.pruning import prune
+from polyhead.selection.head_effects import HeadEffects, head_effects
+
+CPU = torch.device("cpu")
+
+
+def as_predicted(task: str) -> tuple[torch.nn.Module, Labelled]:
+    """A model and data whose gold labels are its own predictions, so that no head can harm."""
+    model, data = tiny_model("xlm-roberta"), labelled(task)
+    return model, Labelled(data.encoded, predict(model, data.encoded, pad_id=PAD, labels=LABELS[task], device=CPU))
+
+
+def effects(model: torch.nn.Module, data: Labelled, task: str) -> HeadEffects:
+    return head_effects(model, data, TASKS[task], LABELS[task], pad_id=PAD)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["pos", "ner"])
+def test_differences_are_those_of_one_evaluation_a_head(task: str) -> None:
+    model, data = tiny_model("xlm-roberta"), labelled(task)
+    found = effects(model, data, task)
+    shape = found.difference.shape
+    metric = TASKS[task].metric
+
+    def points(mask: HeadMask | None) -> float:
+        own = evaluate(model, {"x": data}, TASKS[task], LABELS[task], pad_id=PAD, device=CPU, mask=mask)
+        return 100 * own["x"].metrics[metric]
+
+    assert found.metric == metric
+    assert found.unpruned == pytest.approx(points(None))
+    for layer, head in np.ndindex(*shape):
+        alone = points(HeadMask.without(*shape, [HeadId(layer, head)]))
+        assert found.difference[layer, head] == pytest.approx(alone - found.unpruned, abs=1e-9)
+    assert np.abs(found.difference).max() > 0
+
+
+def test_a_head_that_helps_is_negative_and_lies_in_its_interval() -> None:
+    model, data = as_predicted("pos")
+    found = effects(model, data, "pos")
+    assert found.unpruned == 100
+    assert found.difference.max() <= 0 > found.difference.min()
+    assert (found.low <= found.difference + 1e-9).all()
+    assert (found.difference - 1e-9 <= found.high).all()
+    moved = found.difference < 0
+    assert (found.low[moved] < found.high[moved]).all()
+
+
+def test_heads_that_are_gone_have_no_effect_to_show() -> None:
+    model, data = as_predicted("pos")
+    shape = effects(model, data, "pos").difference.shape
+    prune(model, HeadMask.without(*shape, [HeadId(1, 0)]))  # type: ignore[arg-type]
+    found = effects(model, data, "pos")
+    for matrix in (found.difference, found.low, found.high):
+        assert np.argwhere(np.isnan(matrix)).tolist() == [[1, 0]]
+
+
+def test_data_without_labels_is_refused() -> None:
+    model, data = tiny_model("xlm-roberta"), labelled("pos")
+    bare = Labelled(data.encoded, [[None] * len(gold) for gold in data.gold])
+    with pytest.raises(SettingError, match="label"):
+        effects(model, bare, "pos")
