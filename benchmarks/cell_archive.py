@@ -1,7 +1,7 @@
-"""The cells of `method_cells.py`, `search_for_k.py` and `compression/repair.py` in files small enough to keep, one a fine-tuning.
+"""The cells of `method_cells.py`, `search_for_k.py` and `repair.py` in files small enough to keep, one a fine-tuning.
 
     python benchmarks/cell_archive.py pack method     # runs/benchmarks → results/method_cells/SEED.safetensors.xz
-    python benchmarks/cell_archive.py pack repair     # cells of `compression/repair.py` alone → results/repair_cells
+    python benchmarks/cell_archive.py pack repair     # cells of `repair.py` alone → results/repair_cells
     python benchmarks/cell_archive.py unpack method   # and back; what is there is not touched
 
 So tables can be made again, and measuring goes on in another sitting, where fine-tuning gives the same weights again
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save, save_file
 
-from polyhead.core.store import write_text_atomic
+from polyhead.core.files import write_text_atomic
 
 KINDS = ("method", "repair")
 _REPAIR = "repair"

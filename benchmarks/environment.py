@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from polyhead.core.store import write_json_atomic
+from polyhead.core.files import write_json_atomic
 from polyhead.models.environment import environment as run_environment
 
 RESULTS = Path(__file__).parent / "results"

@@ -14,18 +14,20 @@ import torch
 from environment import SHARED
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from polyhead.core.specs import TrainSpec, fingerprint
-from polyhead.core.store import write_text_atomic
+from polyhead.core.files import write_text_atomic
+from polyhead.core.specs import TrainSpec
+from polyhead.core.values import fingerprint
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
 from polyhead.data.labels import LabelSet
-from polyhead.data.references import sample
+from polyhead.data.sampling import sample
 from polyhead.data.tasks import task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled
 from polyhead.learning.training import fit
-from polyhead.models.saving import load_tagger, load_tokenizer, save_pruned
+from polyhead.models.loading import load_tagger, load_tokenizer
+from polyhead.models.saving import save_pruned
 
 MINI = SHARED / "models" / "mini"
 WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))

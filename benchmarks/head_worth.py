@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.corpora import open_corpus
-from polyhead.importance.gradient import gradient
+from polyhead.importance.gradients import gradient
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts, sentence_counts

@@ -23,9 +23,9 @@ from polyhead.core.heads import HeadId, HeadScores
 from polyhead.importance.methods import METHODS, score_heads
 from polyhead.models.devices import Precision, pick_precision
 from polyhead.selection.curves import pruning_curve
-from polyhead.selection.head_files import read_scores, write_scores
 from polyhead.selection.oracle import greedy_order
 from polyhead.selection.ranking import rank
+from polyhead.selection.score_files import read_scores, write_scores
 
 K = 24
 RANDOM_ORDERS = 5

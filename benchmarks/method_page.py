@@ -7,7 +7,7 @@ from typing import Any
 
 import study_tables
 
-from polyhead.core.store import read_json
+from polyhead.core.files import read_json
 from polyhead.importance.methods import METHODS
 from polyhead.report.tables import markdown
 

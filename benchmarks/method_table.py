@@ -17,12 +17,12 @@ from fine_tuned import POS, SEEDS, SENTENCES, TREEBANKS
 from method_cells import CHEAP, DEFAULT, FEW_LANGUAGES, RANDOM_ORDERS, Cell, K, oracle_path, scores_path
 from scipy.stats import kendalltau
 
+from polyhead.core.files import read_json
 from polyhead.core.heads import HeadId
-from polyhead.core.store import read_json
 from polyhead.importance.methods import METHODS
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.selection.head_files import read_scores
 from polyhead.selection.ranking import rank
+from polyhead.selection.score_files import read_scores
 
 OTHER_LANGUAGES = tuple(language for language in TREEBANKS if language not in FEW_LANGUAGES)
 GROUPS = {"chosen on": FEW_LANGUAGES, "confirmed on": OTHER_LANGUAGES, "all": tuple(TREEBANKS)}

@@ -15,7 +15,7 @@ from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_scores
 from polyhead.learning.training import fit
-from polyhead.models.saving import load_tagger
+from polyhead.models.loading import load_tagger
 
 SEED = 42
 

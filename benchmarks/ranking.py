@@ -23,7 +23,7 @@ from environment import environment, median, write
 from ranking_floor import floor, operations, products, rate
 from ranking_memory import mbert_sample, mbert_shape
 
-from polyhead.importance.gradient import gradient
+from polyhead.importance.gradients import gradient
 from polyhead.learning.batching import Batch, padding_share, scoring_batches, training_batches
 from polyhead.models.devices import Precision, has_bf16_units
 

@@ -18,8 +18,8 @@ from ranking_memory import mbert_sample, mbert_shape
 from scipy.stats import spearmanr
 from transformers import PreTrainedModel
 
+from polyhead.core.files import read_json
 from polyhead.core.specs import TrainSpec
-from polyhead.core.store import read_json
 from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import label_set
 from polyhead.data.sentences import Sentence
@@ -28,7 +28,7 @@ from polyhead.importance.methods import METHODS, score_heads
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, encode
 from polyhead.learning.training import fit
-from polyhead.models.saving import load_tagger, load_tokenizer
+from polyhead.models.loading import load_tagger, load_tokenizer
 
 Row = dict[str, float]
 # Those that compute in the precision asked for.

@@ -1,4 +1,4 @@
-"""The work of `selection/ranking.py`, and the memory it takes, measured in a process of its own.
+"""The work of `ranking.py`, and the memory it takes, measured in a process of its own.
 
 python benchmarks/ranking_memory.py PRECISION SENTENCES SEED THREADS
 """
@@ -17,7 +17,7 @@ from transformers import BertConfig, BertForTokenClassification, BertTokenizer
 from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import label_set
 from polyhead.data.tasks import task
-from polyhead.importance.gradient import gradient
+from polyhead.importance.gradients import gradient
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded, encode
 from polyhead.models.devices import Precision, pick_precision

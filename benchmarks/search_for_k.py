@@ -21,11 +21,11 @@ from fine_tuned import LABELS, MINI, PAD, POS, SEEDS, TREEBANKS, WORK, sentences
 from method_cells import precision
 from trial_baselines import always_zero, evenly_spaced, random_ks
 
+from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
-from polyhead.core.store import read_json, write_json_atomic
 from polyhead.data.corpora import open_corpus
-from polyhead.data.references import sample
+from polyhead.data.sampling import sample
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded, encode, model_limit
@@ -33,10 +33,11 @@ from polyhead.learning.inference import evaluate
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.learning.training import fit
+from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
-from polyhead.models.saving import load_tagger, save_pruned
-from polyhead.selection.head_files import read_scores, write_scores
+from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.statistics import bootstrap_standard_error
 from polyhead.selection.trials import regret, search
 

@@ -28,7 +28,7 @@ from polyhead.core.specs import TrainSpec
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
 from polyhead.data.labels import LabelSet
-from polyhead.data.references import sample
+from polyhead.data.sampling import sample
 from polyhead.data.tasks import task
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
@@ -36,10 +36,10 @@ from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
 from polyhead.learning.training import fit
 from polyhead.models.devices import pick_precision
+from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.pruning import prune
-from polyhead.models.saving import load_tagger, load_tokenizer
-from polyhead.selection.head_files import read_scores, write_scores
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.score_files import read_scores, write_scores
 
 WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
 CELLS = RESULTS / "seed_variance_cells"

@@ -5,7 +5,7 @@ from typing import Any
 
 from environment import RESULTS
 
-from polyhead.core.store import read_json
+from polyhead.core.files import read_json
 from polyhead.report.tables import markdown
 
 _STRATEGIES = {

@@ -19,17 +19,17 @@ import environment
 import numpy as np
 from fine_tuned import LABELS, POS, SEEDS, WORK
 
+from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
-from polyhead.core.store import read_json, write_json_atomic
 from polyhead.data.corpora import open_corpus
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_scores
 from polyhead.learning.training import fit
-from polyhead.models.own_encoders import OWN_ENCODERS, model_folder
-from polyhead.models.saving import load_tagger, load_tokenizer
+from polyhead.models.loading import load_tagger, load_tokenizer
+from polyhead.models.names import OWN_ENCODERS, model_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr")

@@ -21,16 +21,15 @@ from environment import environment
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
 
+from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.specs import TrainSpec
-from polyhead.core.store import read_json, write_json_atomic
 from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import task
 from polyhead.learning.batching import Batch, padding_share, training_batches
 from polyhead.learning.encoding import Encoded, encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
-from polyhead.learning.optimisation import rate_factor
-from polyhead.learning.training import fit
+from polyhead.learning.training import fit, rate_factor
 from polyhead.models.devices import Precision, pick_device, pick_precision
 from polyhead.studies.settings import run_settings
 

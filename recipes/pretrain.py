@@ -19,11 +19,10 @@ from pretraining.start import new_encoder
 from pretraining.text import read_groups
 from transformers import PreTrainedTokenizerFast
 
-from polyhead.cli.progress_bar import Bar, Lines
-from polyhead.core.atomic_folder import new_folder
+from polyhead.cli.console import Bar, Lines
 from polyhead.core.errors import PolyheadError
-from polyhead.core.specs import fingerprint
-from polyhead.core.store import write_json_atomic
+from polyhead.core.files import new_folder, write_json_atomic
+from polyhead.core.values import fingerprint
 from polyhead.models.devices import pick_device, pick_precision
 from polyhead.models.environment import environment
 

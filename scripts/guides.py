@@ -21,7 +21,7 @@ import typer
 from typer.main import get_command
 
 from polyhead.cli.main import COMMANDS, resolve
-from polyhead.cli.request_form import as_function
+from polyhead.cli.parsing import as_function
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guides"
 # In the order in which a reader would follow them: later guides use what earlier ones leave.

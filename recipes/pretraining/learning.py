@@ -14,8 +14,8 @@ from torch.optim import AdamW
 from transformers import XLMRobertaForMaskedLM
 
 from polyhead.core.progress import Progress
-from polyhead.core.specs import fingerprint
-from polyhead.learning.optimisation import clip_gradients, rate_factor, set_rate
+from polyhead.core.values import fingerprint
+from polyhead.learning.training import clip_gradients, rate_factor, set_rate
 from polyhead.learning.training_state import Position, TrainingState, stop_requests
 from polyhead.models.devices import Precision, autocast
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from polyhead.core.errors import SettingError
-from polyhead.core.specs import NonNegative, Positive, check_fields, read_toml, spec_from
+from polyhead.core.settings_file import read_toml, spec_from
+from polyhead.core.specs import NonNegative, Positive, check_fields
 
 Count = Annotated[int, Field(ge=1)]
 

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from polyhead.learning.inference import evaluate
     from polyhead.learning.training import fit
     from polyhead.models.gates import gated
+    from polyhead.models.loading import load_tagger, load_tokenizer
     from polyhead.models.pruning import prune
-    from polyhead.models.saving import densify, load_tagger, load_tokenizer, save_pruned
+    from polyhead.models.saving import densify, save_pruned
     from polyhead.selection.ranking import prune_lowest
     from polyhead.studies.run import run
     from polyhead.studies.settings import run_settings
@@ -59,8 +60,8 @@ _HOMES = {
     "fit": "polyhead.learning.training",
     "gated": "polyhead.models.gates",
     "label_set": "polyhead.data.labels",
-    "load_tagger": "polyhead.models.saving",
-    "load_tokenizer": "polyhead.models.saving",
+    "load_tagger": "polyhead.models.loading",
+    "load_tokenizer": "polyhead.models.loading",
     "open_corpus": "polyhead.data.corpora",
     "prune": "polyhead.models.pruning",
     "prune_lowest": "polyhead.selection.ranking",

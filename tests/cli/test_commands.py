@@ -13,10 +13,10 @@ from cli.cases import fit_arguments, refused
 
 from polyhead.cli import fit
 from polyhead.core.heads import HeadMask, HeadScores
-from polyhead.data.references import sample
+from polyhead.data.sampling import sample
 from polyhead.models.architectures import head_mask
-from polyhead.models.saving import load_saved
-from polyhead.selection.head_files import read_scores, write_mask, write_scores
+from polyhead.models.loading import load_saved
+from polyhead.selection.score_files import read_scores, write_mask, write_scores
 
 
 def test_rank_prints_one_document(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

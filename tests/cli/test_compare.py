@@ -15,7 +15,7 @@ from polyhead.core.heads import HeadScores, normalise
 from polyhead.selection.agreement import agreement
 from polyhead.selection.combining import combine, leave_one_out
 from polyhead.selection.comparison import Run, grouped
-from polyhead.selection.head_files import read_scores, write_scores
+from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.sharing import head_sharing
 
 Array = NDArray[np.float64]

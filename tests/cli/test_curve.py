@@ -13,11 +13,11 @@ from cli.cases import refused
 from cli.conftest import Result
 from transformers import AutoModelForTokenClassification
 
-from polyhead.cli import curve as command
 from polyhead.cli.main import main
 from polyhead.core.heads import HeadScores
 from polyhead.data.tasks import UPOS
-from polyhead.selection.head_files import write_scores
+from polyhead.selection import order_quality
+from polyhead.selection.score_files import write_scores
 
 
 @pytest.fixture(scope="session")
@@ -153,24 +153,24 @@ def test_a_stopped_oracle_goes_on_in_the_same_folder(
     out = tmp_path / "c"
     whole = judge("--oracle", "--json").json
     calls: list[dict] = []
-    real = command.pruning_curves
+    real = order_quality.pruning_curves
 
     def stop(*arguments: object, **options: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "pruning_curves", stop)
+    monkeypatch.setattr(order_quality, "pruning_curves", stop)
     assert judge("--oracle", "--out", out).code == 130
     assert not (out / "curve.json").exists()
     kept = json.loads((out / "oracle.json").read_text())
     assert kept["order"] == whole["orders"][-1]["heads"]
-    monkeypatch.setattr(command, "pruning_curves", real)
+    monkeypatch.setattr(order_quality, "pruning_curves", real)
 
     def counted(*arguments: object, **options: object) -> object:
         calls.append(options)
         return greedy(*arguments, **options)
 
-    greedy = command.greedy_order
-    monkeypatch.setattr(command, "greedy_order", counted)
+    greedy = order_quality.greedy_order
+    monkeypatch.setattr(order_quality, "greedy_order", counted)
     again = judge("--oracle", "--out", out, "--json").json
     assert calls[0]["keep"] == out / "oracle.json"
     assert (again["orders"], again["areas"]) == (whole["orders"], whole["areas"])

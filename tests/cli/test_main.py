@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from polyhead.cli import failures, main
 from polyhead.cli.failures import guarded
-from polyhead.cli.request_form import as_function
+from polyhead.cli.parsing import as_function
 from polyhead.core.errors import PolyheadError
 from polyhead.importance.methods import METHODS
 

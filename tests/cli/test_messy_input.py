@@ -12,8 +12,8 @@ from cli.cases import fit_arguments, refused
 
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
 from polyhead.models.architectures import head_mask
-from polyhead.models.saving import load_saved
-from polyhead.selection.head_files import write_mask, write_scores
+from polyhead.models.loading import load_saved
+from polyhead.selection.score_files import write_mask, write_scores
 
 
 def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

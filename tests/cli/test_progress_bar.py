@@ -2,8 +2,8 @@
 
 import pytest
 
-from polyhead.cli import progress_bar
-from polyhead.cli.progress_bar import Lines
+from polyhead.cli import console as progress_bar
+from polyhead.cli.console import Lines
 
 
 def test_a_log_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from cli.cases import refused
 
 from polyhead.core.heads import HeadScores
 from polyhead.selection.comparison import Run, doubts
-from polyhead.selection.head_files import read_scores, write_scores
+from polyhead.selection.score_files import read_scores, write_scores
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from polyhead.core.errors import SettingError
-from polyhead.core.plain_values import jsonable, plain
+from polyhead.core.values import jsonable, plain
 
 
 @dataclass(frozen=True)

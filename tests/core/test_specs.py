@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from polyhead.core.errors import SettingError
-from polyhead.core.specs import SearchSpec, Spec, TrainSpec, allowed_loss, fingerprint, read_toml, spec_from
+from polyhead.core.settings_file import read_toml, spec_from
+from polyhead.core.specs import SearchSpec, Spec, TrainSpec, allowed_loss
+from polyhead.core.values import fingerprint
 
 
 def test_defaults_are_those_of_the_sound_protocol() -> None:
@@ -145,7 +147,7 @@ def test_fingerprints_tell_settings_apart_and_nothing_else() -> None:
 
 
 def test_the_fingerprint_is_the_same_in_another_process_and_release() -> None:
-    code = "from polyhead.core.specs import *; print(fingerprint({'b': [1, 2.5, None], 'ä': {'y', 'x'}}))"
+    code = "from polyhead.core.values import *; print(fingerprint({'b': [1, 2.5, None], 'ä': {'y', 'x'}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"})
     assert done.stdout.strip() == fingerprint({"b": [1, 2.5, None], "ä": {"y", "x"}}) == "9303b5f6f667d1f2"
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from polyhead.core.errors import StoreError
-from polyhead.core.specs import TrainSpec, fingerprint
-from polyhead.core.store import Record, RunStore, read_json, write_json_atomic, write_text_atomic
+from polyhead.core.files import read_json, write_json_atomic, write_text_atomic
+from polyhead.core.specs import TrainSpec
+from polyhead.core.store import Record, RunStore
+from polyhead.core.values import fingerprint
 
 
 def test_a_record_comes_back_by_the_fingerprint_of_its_settings(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from polyhead.core.errors import CheckpointError, DataFormatError, SettingError, StoreError
+from polyhead.core.files import read_json
 from polyhead.core.heads import HeadId
-from polyhead.core.specs import read_toml
-from polyhead.core.store import read_json
+from polyhead.core.settings_file import read_toml
 from polyhead.core.values import whole_number
 from polyhead.data.column_format import parse_columns
 from polyhead.data.conllu import read_conllu
 from polyhead.models.pruning_record import read_record
-from polyhead.selection.head_files import read_scores
+from polyhead.selection.score_files import read_scores
 
 LONG = "9" * 5000  # Python's int() raises for more than 4,300 digits
 

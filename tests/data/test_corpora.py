@@ -5,8 +5,9 @@ import pytest
 
 from polyhead.core.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.data.column_format import parse_columns
-from polyhead.data.corpora import CORPORA, corpus, has_split, holdout, open_corpus, open_file
+from polyhead.data.corpora import CORPORA, corpus, has_split, open_corpus, open_file
 from polyhead.data.layouts import parse_layout
+from polyhead.data.sampling import holdout
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import TASKS
 

@@ -16,8 +16,7 @@ from polyhead.data.checksums import PINNED
 from polyhead.data.corpora import CORPORA, open_corpus
 from polyhead.data.download import Patience
 from polyhead.data.download_urls import home
-from polyhead.data.fetch import get_corpus
-from polyhead.data.ledger import LEDGER, Entry, read_ledger, write_ledger
+from polyhead.data.fetch import LEDGER, Entry, get_corpus, read_ledger, write_ledger
 
 ROW = "1\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n"
 NAME = "ud/de_gsd"

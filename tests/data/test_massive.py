@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from polyhead.core.errors import DataFormatError
 from polyhead.data.massive import OTHER_TEXT, BracketFormat, read_bracketed
-from polyhead.data.span_labels import WIDENED
+from polyhead.data.schemes import WIDENED
 
 
 def row(annotated, utterance=None):

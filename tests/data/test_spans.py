@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyhead.core.errors import DataFormatError
-from polyhead.data.span_labels import SHARED, WIDENED, SpanError, span_labels
+from polyhead.data.schemes import SHARED, WIDENED, SpanError, span_labels
 from polyhead.data.spans import BEFORE, DECOMPOSED, SpanFormat, read_spans
 
 FACEBOOK, STOCKMARK = SpanFormat("facebook"), SpanFormat("stockmark")

@@ -10,7 +10,7 @@ from conformance.tiny import MASKS, PAD, tiny_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.importance.attention_weights import each_attention
+from polyhead.importance.attention import each_attention
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.models.architectures import ARCHITECTURES, AttentionSite, attention_sites
 from polyhead.models.pruning import prune

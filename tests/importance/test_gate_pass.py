@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.importance.gate_pass import sentence_gradients, visit_gradients
-from polyhead.importance.gradient import gradient
+from polyhead.importance.gradients import gradient
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune

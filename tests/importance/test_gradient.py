@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
-from polyhead.importance.gradient import gradient
+from polyhead.importance.gradients import gradient
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated

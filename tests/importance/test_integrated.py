@@ -12,7 +12,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.progress import Silent
 from polyhead.importance.gate_pass import visit_gradients
-from polyhead.importance.integrated import integrated
+from polyhead.importance.gradients import integrated
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.scoring_mode import sentence_losses
 from polyhead.models.architectures import ARCHITECTURES

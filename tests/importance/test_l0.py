@@ -14,7 +14,7 @@ from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.progress import Silent
 from polyhead.importance.gate_pass import gate_gradients
-from polyhead.importance.gradient import gradient
+from polyhead.importance.gradients import gradient
 from polyhead.importance.l0 import hard_concrete, l0, probability_open
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, EncodingCounts, Window

@@ -4,7 +4,7 @@ from torch import nn
 from training_case import tiny_model
 
 from polyhead.core.specs import TrainSpec
-from polyhead.learning.optimisation import build_optimiser, clip_gradients, rate_factor, set_rate
+from polyhead.learning.training import build_optimiser, clip_gradients, rate_factor, set_rate
 
 
 def test_rate_rises_then_falls_and_is_never_zero():

@@ -7,7 +7,7 @@ from conformance.scoring_case import LENGTHS, tiny_encoded
 from conformance.tiny import N_LABELS, PAD
 
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.predictions import no_labels, place_labels
+from polyhead.learning.inference import no_labels, place_labels
 
 
 def test_nothing_is_placed_at_first() -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from polyhead.core.errors import CheckpointError
-from polyhead.models.card_file import cut_further, read_card, write_card
-from polyhead.models.model_card import CardScore, ModelCard
+from polyhead.models.model_card import CardScore, ModelCard, cut_further, read_card, write_card
 
 CARD = ModelCard(
     task="pos",

@@ -12,8 +12,8 @@ from polyhead.data.labels import LabelSet
 from polyhead.data.phrases.generate import pretraining
 from polyhead.data.tasks import task
 from polyhead.models.environment import model_hash
-from polyhead.models.own_encoders import OWN_ENCODERS, model_folder
-from polyhead.models.saving import load_config, load_tagger, load_tokenizer
+from polyhead.models.loading import load_config, load_tagger, load_tokenizer
+from polyhead.models.names import OWN_ENCODERS, model_folder
 
 LANGUAGES = ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr")
 LIMIT = 8 * 2**20  # bytes

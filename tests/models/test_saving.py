@@ -27,9 +27,10 @@ from polyhead.data.labels import LabelSet
 from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice, read_choice
 from polyhead.models.loader_hook import install_loader_hook
+from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.pruning import prune
-from polyhead.models.saving import densify, load_tagger, load_tokenizer, save_pruned
+from polyhead.models.saving import densify, save_pruned
 
 install_loader_hook()
 MASK = MASKS["zero-head-layer"]

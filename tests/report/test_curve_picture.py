@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from polyhead.report.curve_picture import curve_picture, points
+from polyhead.report.curves import curve_picture, points
 
 
 def order(group: str, name: str, direction: str, scores: list[float]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Areas in a table: intervals beside each figure, dashes where there is none, regret only with an oracle."""
 
-from polyhead.report.curve_table import area_table
+from polyhead.report.curves import area_table
 
 LOW = {
     "group": "gradient, lowest first",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from polyhead.core.errors import SettingError
-from polyhead.report.drawing import drawing_library, save_chart, svg_text
+from polyhead.report.pictures import drawing_library, save_chart, svg_text
 
 altair: Any = pytest.importorskip("altair", reason="needs the extra report")
 vl_convert: Any = pytest.importorskip("vl_convert", reason="needs the extra report")

@@ -5,7 +5,7 @@ from typing import NotRequired
 import pytest
 from typing_extensions import TypedDict
 
-from polyhead.report.form_check import form_fault
+from polyhead.report.record_form import form_fault
 
 
 class Inner(TypedDict):

@@ -12,7 +12,7 @@ from record_case import cell, record
 
 from polyhead.core.errors import SettingError
 from polyhead.report import score_table, trial_table, write_report
-from polyhead.report.claim import claim
+from polyhead.report.notes import claim
 from polyhead.report.page import ceilings, headline, page
 from polyhead.report.reading import arms
 from polyhead.report.tables import contrast_table, control_table, data_table, markdown

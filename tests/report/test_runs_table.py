@@ -6,7 +6,7 @@ from report.page_case import write_many, write_run
 
 from polyhead.report.finished_run import finished_run, finished_runs
 from polyhead.report.reading import gains
-from polyhead.report.runs_table import gains_table, runs_table
+from polyhead.report.run_tables import gains_table, runs_table
 
 
 def rows(table: str) -> list[list[str]]:

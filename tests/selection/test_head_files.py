@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from polyhead.core.errors import DataFormatError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
-from polyhead.selection.head_files import read_mask, read_scores, scores_document, write_mask, write_scores
+from polyhead.selection.score_files import read_mask, read_scores, scores_document, write_mask, write_scores
 
 matrices = st.tuples(st.integers(1, 3), st.integers(1, 3)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.floats(allow_infinity=False))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_run import settings, tiny_data, write_treebank
 
-from polyhead.core.store import read_json
+from polyhead.core.files import read_json
 from polyhead.studies import head_profile
 from polyhead.studies.language_profile import language_profile
 from polyhead.studies.run import run

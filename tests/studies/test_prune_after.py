@@ -15,7 +15,7 @@ from polyhead.core.store import RunStore
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import pick_device
 from polyhead.models.environment import model_hash
-from polyhead.models.saving import load_tagger
+from polyhead.models.loading import load_tagger
 from polyhead.studies import prune_after as cut_after
 from polyhead.studies.finetunes import Bench, fitted, load_fitted
 from polyhead.studies.inputs import open_inputs

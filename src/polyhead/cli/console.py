@@ -5,14 +5,18 @@ import json as json_text
 import logging
 import sys
 import textwrap
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from polyhead.cli.progress_bar import Bar, Lines
-from polyhead.core.plain_values import jsonable
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
 from polyhead.core.progress import Progress, Silent
+from polyhead.core.values import jsonable
 
 WIDTH = 80
 """Columns that prose is broken to."""
@@ -110,3 +114,57 @@ def as_json(document: object) -> str:
     '{"scores": [1.5, null]}\\n'
     """
     return json_text.dumps(jsonable(document), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+_SECONDS_BETWEEN_LINES = 60.0
+
+
+class Bar:
+    """One line on stderr: what is done, how much of it, time spent and time left. Implements `Progress`."""
+
+    def __init__(self) -> None:
+        self._live: RichProgress | None = None
+        self._task: TaskID | None = None
+
+    def start(self, total: int, what: str) -> None:
+        """Begin a piece of work; ends the one before."""
+        self.stop()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
+        self._live = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
+        self._task = self._live.add_task(what, total=total)
+        self._live.start()
+
+    def advance(self, n: int) -> None:
+        """Say that `n` more steps are done."""
+        if self._live is not None and self._task is not None:
+            self._live.advance(self._task, n)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._live is not None:
+            self._live.stop()
+        self._live, self._task = None, None
+
+
+class Lines:
+    """A line on stderr once a minute, and none for work that is done sooner. Implements `Progress`."""
+
+    def __init__(self) -> None:
+        self._what, self._total, self._done = "", 0, 0
+        self._began = self._said = time.monotonic()
+
+    def start(self, total: int, what: str) -> None:
+        """Begin a piece of work; ends the one before."""
+        self._what, self._total, self._done = what, total, 0
+        self._began = time.monotonic()
+
+    def advance(self, n: int) -> None:
+        """Say that `n` more steps are done."""
+        self._done += n
+        now = time.monotonic()
+        if now - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = now
+            print(f"{self._what}: {self._done:,} of {self._total:,} after {now - self._began:.0f} s", file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        """Nothing to take away."""

@@ -7,26 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.curve_request import CurveRequest
-from polyhead.cli.one_dataset import few_sentences, one_dataset, one_reference
-from polyhead.cli.taggers import Tagger, open_tagger, set_threads
+from polyhead.cli.inputs import few_sentences, one_dataset, one_reference, opened, set_threads
+from polyhead.cli.result_requests import CurveRequest
 from polyhead.core.errors import SettingError
+from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadMask
-from polyhead.core.plain_values import jsonable
-from polyhead.core.specs import fingerprint
-from polyhead.core.store import RunStore, write_json_atomic, write_text_atomic
+from polyhead.core.store import RunStore
+from polyhead.core.values import fingerprint, jsonable
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
 from polyhead.learning.inference import Labelled
+from polyhead.learning.tagger import Tagger
 from polyhead.models.architectures import head_mask
 from polyhead.models.environment import environment
-from polyhead.report.curve_picture import curve_picture
 from polyhead.report.curve_text import curve_page, curve_text
-from polyhead.selection.curves import Curve, default_depth, pruning_curves
-from polyhead.selection.judged_orders import Order, oracle, orders, read_files
-from polyhead.selection.oracle import greedy_order
-from polyhead.selection.order_quality import DRAWS, LEVEL, areas
+from polyhead.report.curves import curve_picture
+from polyhead.selection.curves import Curve, default_depth
+from polyhead.selection.judged_orders import Order, orders, read_files
+from polyhead.selection.order_quality import DRAWS, LEVEL, areas, judged_orders
 from polyhead.selection.score_files import other_model
 
 
@@ -59,7 +58,16 @@ def curve(request: CurveRequest, console: Console) -> int:
             stack.enter_context(RunStore(request.out, settings))
         if note := few_sentences(data):
             console.note(note)
-        judged, curves = _judged(request, tagger, labelled, task, judged, settings["max_pruned"], console)
+        judged, curves = judged_orders(
+            tagger,
+            labelled,
+            task,
+            judged,
+            depth=settings["max_pruned"],
+            with_oracle=request.oracle,
+            oracle_file=None if request.out is None else request.out / "oracle.json",
+            progress=console.progress,
+        )
         document = _document(request, task, tagger, data, settings, judged, curves)
         document = jsonable(document | {"command": console.command, "seconds": time.perf_counter() - started})
         if request.out is not None:
@@ -74,7 +82,7 @@ def _opened(request: CurveRequest, task: Task, console: Console) -> tuple[Tagger
     reader = request.files.reader(task, request.data)
     data = one_dataset(reader, reference, request.split, labelled=True, limit=request.limit, seed=request.seed)
     device, revision = request.machine.device, request.revision
-    tagger = open_tagger(request.model, task=task, device=device, reading=request.reading, revision=revision)
+    tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
     if note := tagger.other_words(reference.words):
         console.note(note)
     if data.split == "test":
@@ -87,6 +95,13 @@ def _depth(request: CurveRequest, present: HeadMask) -> int:
     if not 1 <= depth <= present.n_kept:
         raise SettingError(f"--max-pruned {depth}: {request.model} has {present.n_kept} heads; give 1 to {present.n_kept}")
     return depth
+
+
+def _leave(folder: Path, document: Mapping[str, Any]) -> None:
+    picture = curve_picture(document, folder / "curve.svg")
+    write_text_atomic(folder / "curve.md", curve_page(document, picture=None if picture is None else picture.name))
+    # last: where this file stands, the others do
+    write_json_atomic(folder / "curve.json", document)
 
 
 def _settings(request: CurveRequest, data: Dataset, tagger: Tagger, judged: Sequence[Order], depth: int) -> dict[str, Any]:
@@ -104,44 +119,6 @@ def _settings(request: CurveRequest, data: Dataset, tagger: Tagger, judged: Sequ
         "anchor": tagger.anchor,
         "max_length": tagger.max_length,
     }
-
-
-def _judged(
-    request: CurveRequest,
-    tagger: Tagger,
-    labelled: Labelled,
-    task: Task,
-    judged: list[Order],
-    depth: int,
-    console: Console,
-) -> tuple[list[Order], dict[str, Curve]]:
-    """All orders, the oracle's among them if it is asked for, and a curve for each by its key."""
-    tagger.model.to(tagger.device)
-    if request.oracle:
-        found = greedy_order(
-            tagger.model,
-            labelled,
-            task,
-            tagger.labels,
-            n_steps=depth,
-            pad_id=tagger.pad_id,
-            precision=tagger.precision,
-            progress=console.progress,
-            keep=None if request.out is None else request.out / "oracle.json",
-        )
-        judged = [*judged, oracle(found.order)]
-    curves = pruning_curves(
-        tagger.model,
-        labelled,
-        task,
-        tagger.labels,
-        {order.key: order.heads for order in judged},
-        pad_id=tagger.pad_id,
-        max_pruned=depth,
-        precision=tagger.precision,
-        progress=console.progress,
-    )
-    return judged, curves
 
 
 def _document(
@@ -188,10 +165,3 @@ def _document(
         "areas": areas(judged, curves, task, seed=request.seed),
         "environment": environment(tagger.device, tagger.precision),
     }
-
-
-def _leave(folder: Path, document: Mapping[str, Any]) -> None:
-    picture = curve_picture(document, folder / "curve.svg")
-    write_text_atomic(folder / "curve.md", curve_page(document, picture=None if picture is None else picture.name))
-    # last: where this file stands, the others do
-    write_json_atomic(folder / "curve.json", document)

@@ -19,7 +19,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import task as find_task
 from polyhead.data.textfile import SUFFIXES, data_error, find_file
 from polyhead.doctor.data_check import overlaps, split_facts
-from polyhead.models.saving import load_tokenizer
+from polyhead.models.loading import load_tokenizer
 
 # What a user writes for a file whose language does not matter.
 _NO_LANGUAGE = "und"

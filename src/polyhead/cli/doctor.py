@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.doctor_request import DoctorRequest
 from polyhead.cli.failures import CHECK_FAILED, DONE
 from polyhead.cli.inputs import labelled_sample
+from polyhead.cli.requests import DoctorRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.tasks import task as find_task
 from polyhead.doctor.examine import examine

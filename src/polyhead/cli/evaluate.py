@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.cli.console import Console, met
+from polyhead.cli.inputs import opened, set_threads
 from polyhead.cli.requests import EvaluateRequest
-from polyhead.cli.taggers import Tagger, open_tagger, set_threads
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
+from polyhead.learning.tagger import Tagger
 from polyhead.report.tables import markdown, shown_points, title
 
 
@@ -22,7 +23,7 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     reader = request.files.reader(task, request.data)
     datasets = [reader.open(reference, request.split) for reference in named]
     device, revision = request.machine.device, request.revision
-    tagger = open_tagger(request.model, task=task, device=device, reading=request.reading, revision=revision)
+    tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
     if note := tagger.other_words(words):
         console.note(note)
     targets = _targets(tagger, datasets, task, console)

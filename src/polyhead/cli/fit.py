@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
-from polyhead.cli.options import Reading
-from polyhead.cli.taggers import Tagger, new_tagger, note_unread_tests, set_threads
+from polyhead.cli.inputs import note_unread_tests, set_threads
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
-from polyhead.core.specs import TrainSpec, spec_from
+from polyhead.core.settings_file import spec_from
+from polyhead.core.specs import TrainSpec
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
-from polyhead.data.references import SAMPLE_SEED, one_word_choice, references, sample
+from polyhead.data.references import SAMPLE_SEED, one_word_choice, references
+from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import join
+from polyhead.learning.tagger import Tagger, new_tagger
 from polyhead.learning.training import FitRecord
 from polyhead.learning.training import fit as fit_model
 from polyhead.learning.training_state import discard_state
@@ -52,7 +54,9 @@ def fit(request: FitRequest, console: Console) -> int:
         labels=label_set(task, trains),
         seed=spec.seed,
         device=request.machine.device,
-        reading=Reading(anchor=spec.anchor, max_length=spec.max_length, precision=spec.precision),
+        anchor=spec.anchor,
+        max_length=spec.max_length,
+        precision=spec.precision,
         revision=request.revision,
     )
     state = request.out.with_name(request.out.name + ".state")

@@ -53,24 +53,24 @@ COMMANDS: dict[str, Command] = {
         "say how far saved scores agree, over methods, languages and seeds",
     ),
     "curve": Command(
-        "polyhead.cli.curve_request:CurveRequest",
+        "polyhead.cli.result_requests:CurveRequest",
         "polyhead.cli.curve:curve",
         "judge an order of heads: score against heads ablated, beside random order and an oracle",
         "with --oracle and --out, the oracle goes on from what it had when the same command is run again",
     ),
     "report": Command(
-        "polyhead.cli.report_request:ReportRequest",
+        "polyhead.cli.result_requests:ReportRequest",
         "polyhead.cli.report:report",
         "write one page about a run, or several side by side, that opens from disk",
     ),
     "doctor": Command(
-        "polyhead.cli.doctor_request:DoctorRequest",
+        "polyhead.cli.requests:DoctorRequest",
         "polyhead.cli.doctor:doctor",
         "check on your own model and text that gating, scoring and pruning do what they promise",
     ),
     "data list": Command(
         "polyhead.cli.data_requests:DataListRequest",
-        "polyhead.cli.data_list:data_list",
+        "polyhead.cli.data_commands:data_list",
         "list the corpora that are known by name",
     ),
     "data get": Command(

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from polyhead.cli.console import Console
+from polyhead.cli.inputs import opened, set_threads
 from polyhead.cli.requests import PredictRequest
-from polyhead.cli.taggers import open_tagger, set_threads
 from polyhead.core.errors import DataFormatError, SettingError
-from polyhead.core.store import write_text_atomic
+from polyhead.core.files import write_text_atomic
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import read_conllu
@@ -48,7 +48,7 @@ def _predict(request: PredictRequest, task: Task, path: Path, console: Console) 
     layout = _layout(request, task, path)
     sentences = _read(path, layout)
     device, revision = request.machine.device, request.revision
-    tagger = open_tagger(request.model, task=task, device=device, reading=request.reading, revision=revision)
+    tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
     if layout is CONLLU and tagger.trained_words == "surface" and (ranges := _multiword_ranges(path)):
         console.note(
             f"note: {request.model} was trained on surface tokens; the {ranges} multiword tokens here are tagged word by word"

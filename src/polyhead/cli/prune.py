@@ -11,14 +11,13 @@ from polyhead.cli.requests import PruneRequest
 from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.models.architectures import head_mask
-from polyhead.models.card_file import cut_further, read_card
 from polyhead.models.encoding_choice import read_choice
-from polyhead.models.model_card import ModelCard
+from polyhead.models.loading import load_saved, load_tokenizer
+from polyhead.models.model_card import ModelCard, cut_further, read_card
 from polyhead.models.pruning import prune as prune_model
-from polyhead.models.saving import densify, load_saved, load_tokenizer, save_pruned
-from polyhead.selection.head_files import read_mask, read_scores
+from polyhead.models.saving import densify, save_pruned
 from polyhead.selection.ranking import prune_lowest
-from polyhead.selection.score_files import check_scores, check_shape, other_model
+from polyhead.selection.score_files import check_scores, check_shape, other_model, read_mask, read_scores
 
 
 def prune(request: PruneRequest, console: Console) -> int:

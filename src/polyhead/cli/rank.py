@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.inputs import labelled_sample
-from polyhead.cli.one_dataset import few_sentences
+from polyhead.cli.inputs import few_sentences, labelled_sample
 from polyhead.cli.requests import RankRequest
 from polyhead.cli.score_output import check_replaced, check_score_file
 from polyhead.data.tasks import task as find_task
@@ -16,8 +15,8 @@ from polyhead.learning.batching import scoring_batches
 from polyhead.models.architectures import head_mask
 from polyhead.report.pictures import text_picture
 from polyhead.report.tables import markdown
-from polyhead.selection.head_files import scores_document, write_scores
 from polyhead.selection.ranking import rank as order_of
+from polyhead.selection.score_files import scores_document, write_scores
 
 _LEGEND = "0 to 9: tenth of the ranking that the head is in, 9 = most important; -: gone"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
-from polyhead.cli.report_request import ReportRequest
+from polyhead.cli.result_requests import ReportRequest
 from polyhead.core.errors import SettingError
-from polyhead.core.store import write_text_atomic
+from polyhead.core.files import write_text_atomic
 from polyhead.report.curves import read_curve
 from polyhead.report.finished_run import finished_runs
 from polyhead.report.html_page import PAGE, html_page

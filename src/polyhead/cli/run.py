@@ -1,12 +1,12 @@
 """`polyhead run`: the main job, end to end."""
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.taggers import note_unread_tests, set_threads
+from polyhead.cli.inputs import note_unread_tests, set_threads
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import RunRequest, chosen_seeds
-from polyhead.report.claim import claim
 from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
+from polyhead.report.notes import claim
 from polyhead.report.page import headline
 from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.run import run as run_study

@@ -1,11 +1,11 @@
-"""Where a command's scores go: what may stand there already, checked before any work is done."""
+"""Where a command's scores go: what may stand there already, checked before any work is done. Needs no torch."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from polyhead.core.errors import DataFormatError, SettingError
-from polyhead.selection.head_files import read_scores
+from polyhead.selection.score_files import read_scores
 
 
 def check_score_file(option: str, path: Path, *, inputs: Iterable[Path] = ()) -> None:

@@ -1,7 +1,6 @@
 """Results on disk: a folder per run, JSON written whole or not at all, and never one setting's result over another's."""
 
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -9,60 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from polyhead.core.errors import SettingError, StoreError
-from polyhead.core.files import write_bytes_atomic
-from polyhead.core.plain_values import jsonable
-from polyhead.core.specs import fingerprint
+from polyhead.core.errors import StoreError
+from polyhead.core.files import read_json, write_json_atomic
+from polyhead.core.values import fingerprint, jsonable
 
 try:
     import fcntl
 except ImportError:  # not on Windows, where two writers are not kept apart
     fcntl = None  # type: ignore[assignment]
 
+
 SCHEMA: Final = 1
 _RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Write UTF-8 text as `write_bytes_atomic` writes bytes.
-
-    Raises:
-        StoreError: The file cannot be written.
-    """
-    write_bytes_atomic(path, text.encode())
-
-
-def write_json_atomic(path: Path, obj: object) -> None:
-    """Write indented JSON as `write_text_atomic` does, of what `jsonable` makes of the object.
-
-    Raises:
-        StoreError: The object has no JSON form, or the folder cannot be written to.
-    """
-    try:
-        text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
-    except (SettingError, TypeError) as error:
-        raise StoreError(f"{path}: {error}") from None
-    write_text_atomic(path, text + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        StoreError: The file is missing, cannot be read, or is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{path}:{error.lineno}: not JSON ({error.msg}): delete the file and run again") from None
-    except UnicodeDecodeError as error:
-        raise StoreError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}): delete the file and run again"
-        ) from None
-    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deep
-        raise StoreError(f"{path}: not JSON that can be read ({error}): delete the file and run again") from None
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,17 @@
 """Whole numbers as text: read only if they are of a sane length, because Python itself refuses more than 4,300 digits."""
 
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyhead.core.errors import SettingError
+
 _MOST_DIGITS = 9
 
 
@@ -10,3 +22,65 @@ def whole_number(text: str) -> int | None:
     (12, None, None)
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def plain(obj: object) -> object:
+    """Plain values for `obj`: dataclasses and mappings as dicts, sequences and arrays as lists, sets sorted.
+
+    Raises:
+        SettingError: Something in it has no JSON form.
+    """
+    match obj:
+        case None | bool() | int() | str() | float():
+            return obj
+        case Path():
+            return obj.as_posix()
+        case np.generic() | np.ndarray():
+            return obj.tolist()
+        case Mapping():
+            return {str(key): plain(value) for key, value in obj.items()}
+        case list() | tuple():
+            return [plain(item) for item in obj]
+        case set() | frozenset():
+            return sorted((plain(item) for item in obj), key=lambda item: json.dumps(item, sort_keys=True))
+    if is_dataclass(obj) and not isinstance(obj, type):
+        return {item.name: plain(getattr(obj, item.name)) for item in fields(obj)}
+    raise SettingError(f"{type(obj).__name__} has no JSON form: give plain values, dataclasses or arrays")
+
+
+def jsonable(obj: object) -> Any:
+    """As `plain`, with None for NaN and infinities, which strict JSON cannot write.
+
+    Raises:
+        SettingError: Something in it has no JSON form.
+
+    >>> jsonable({"scores": (1.5, float("nan"))})
+    {'scores': [1.5, None]}
+    """
+    return _finite(plain(obj))
+
+
+def _finite(obj: Any) -> Any:
+    match obj:
+        case float():
+            return obj if math.isfinite(obj) else None
+        case dict():
+            return {key: _finite(value) for key, value in obj.items()}
+        case list():
+            return [_finite(item) for item in obj]
+    return obj
+
+
+def fingerprint(obj: object) -> str:
+    """Sixteen hex digits that are the same for equal settings on every run, machine and Python version.
+
+    Dataclasses, mappings, sequences, sets, paths and numpy arrays become JSON with sorted keys; SettingError for anything else.
+
+    >>> fingerprint({"b": 1, "a": (2.5, None)}) == fingerprint({"a": [2.5, None], "b": 1})
+    True
+    """
+    try:
+        text = json.dumps(plain(obj), sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise SettingError(f"a fingerprint needs finite numbers ({error})") from None
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]

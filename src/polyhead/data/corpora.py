@@ -1,9 +1,7 @@
 """Open a corpus by name or a file by path, whole, with its hash and the count of what was mended."""
 
 import hashlib
-import random
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,8 +19,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import TASKS, Task
 from polyhead.data.textfile import SUFFIXES, data_error, find_file
 
-__all__ = ["CORPORA", "corpus", "has_split", "holdout", "open_corpus", "open_file"]
-
+__all__ = ["CORPORA", "corpus", "has_split", "open_corpus", "open_file"]
 Types = Literal["task", "file"]
 
 
@@ -189,29 +186,3 @@ def _read(path: Path, name: str, split: Split, *, language: str, layout: Layout 
     found = read_layout(path, layout, language=language, words=words, strict=strict, repairs=repairs, digest=digest)
     read = tuple(found)
     return Dataset(name, language, split, read, dict(sorted(repairs.items())), digest.hexdigest())
-
-
-def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset, Dataset]:
-    """(train, dev): a seeded `share` of the sentences, at least one, becomes dev; both keep file order, name and hash.
-
-    Raises:
-        SettingError: `share` is not between 0 and 1, or there are fewer than two sentences.
-
-    >>> from polyhead.data.sentences import Sentence
-    >>> data = Dataset("x", "en", "train", tuple(Sentence((w,), ("NOUN",), "en", f"x:{w}") for w in "abcdefghij"))
-    >>> train, dev = holdout(data, seed=42)
-    >>> len(train.sentences), len(dev.sentences), dev.split
-    (9, 1, 'dev')
-    """
-    n = len(dataset.sentences)
-    if not 0 < share < 1:
-        raise SettingError(f"share {share}: expected a number between 0 and 1")
-    if n < 2:
-        raise SettingError(f"{dataset.name}: {n} sentence(s); at least 2 are needed to hold some out")
-    n_dev = min(n - 1, max(1, round(n * share)))
-    chosen = frozenset(random.Random(seed).sample(range(n), n_dev))
-    return _part(dataset, [i for i in range(n) if i not in chosen], "train"), _part(dataset, sorted(chosen), "dev")
-
-
-def _part(dataset: Dataset, indices: Sequence[int], split: Split) -> Dataset:
-    return replace(dataset, split=split, sentences=tuple(dataset.sentences[i] for i in indices))

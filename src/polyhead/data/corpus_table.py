@@ -10,8 +10,7 @@ from typing import Literal
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import TRAILING, WORDLESS
 from polyhead.data.layouts import NAMED, Layout
-from polyhead.data.schemes import INSIDE_STARTS
-from polyhead.data.span_labels import SHARED, WIDENED
+from polyhead.data.schemes import INSIDE_STARTS, SHARED, WIDENED
 from polyhead.data.spans import BEFORE, DECOMPOSED, SpanFormat
 
 Split = Literal["train", "dev", "test"]

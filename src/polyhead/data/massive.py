@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from polyhead.data.schemes import Span, SpanError, span_labels
 from polyhead.data.sentences import Sentence
-from polyhead.data.span_labels import Span, SpanError, span_labels
 from polyhead.data.textfile import data_error, find_file, read_lines, shown
 
 OTHER_TEXT = "row whose annotation says something else than its utterance, read as the annotation has it"

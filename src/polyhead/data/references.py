@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
-import numpy as np
-
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import Words
-from polyhead.data.corpora import corpus, has_split, holdout, open_corpus, open_file
+from polyhead.data.corpora import corpus, has_split, open_corpus, open_file
 from polyhead.data.corpus_table import CORPORA, SPLITS, Split
 from polyhead.data.layouts import parse_layout
+from polyhead.data.sampling import holdout
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.textfile import find_file
@@ -26,7 +25,6 @@ __all__ = [
     "Split",
     "one_word_choice",
     "references",
-    "sample",
 ]
 
 # One sample for all seeds of a study, so that they differ in head initialisation, order and dropout alone.
@@ -207,18 +205,3 @@ def one_word_choice(references: Sequence[DataReference]) -> Words:
             f"data {references[0].text!r} and {odd!r}: one run uses one meaning of a word; put @words on all of them or on none"
         )
     return references[0].words if references else "surface"
-
-
-def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
-    """`n` sentences drawn by the seed, in file order; the whole dataset if it has no more.
-
-    >>> from polyhead.data.sentences import Sentence
-    >>> data = Dataset("x", "en", "dev", tuple(Sentence((w,), (None,), "en", f"x:{w}") for w in "abc"))
-    >>> len(sample(data, 2, seed=1).sentences), sample(data, 5, seed=1) is data
-    (2, True)
-    """
-    total = len(dataset.sentences)
-    if n >= total:
-        return dataset
-    chosen = np.random.default_rng(seed).choice(total, size=n, replace=False)
-    return replace(dataset, sentences=tuple(dataset.sentences[i] for i in sorted(chosen.tolist())))

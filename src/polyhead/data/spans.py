@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from polyhead.core.errors import DataFormatError
 from polyhead.core.values import whole_number
+from polyhead.data.schemes import Span, SpanError, span_labels
 from polyhead.data.sentences import Sentence
-from polyhead.data.span_labels import Span, SpanError, span_labels
 from polyhead.data.textfile import data_error, find_file, read_lines, shown
 
 DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to the characters that stand there"

@@ -15,10 +15,9 @@ from polyhead.doctor.finding import Measured
 from polyhead.doctor.subject import Cut, Kernel, Subject, copied, kernels, logits_apart, text_logits, under_kernel
 from polyhead.learning import inference
 from polyhead.learning.batching import collate
-from polyhead.models import gates, pruning
 
 # Through their modules, so that what is checked is what callers of these modules get.
-from polyhead.models import saving as checkpoint
+from polyhead.models import gates, loading, pruning, saving
 from polyhead.models.architectures import head_mask
 
 _HALF: Cut = "a random half of the heads"
@@ -113,8 +112,8 @@ def save_and_load(subject: Subject) -> Measured:
     kernel: Kernel = "eager" if cut.config._attn_implementation == "eager" else "sdpa"
     expected = text_logits(under_kernel(cut, kernel), subject.batches)
     with TemporaryDirectory(prefix="polyhead-doctor-") as folder:
-        path = checkpoint.save_pruned(cut, Path(folder) / "model")
-        loaded = checkpoint.load_tagger(path, labels=None, kernel=kernel).to(cut.device)
+        path = saving.save_pruned(cut, Path(folder) / "model")
+        loaded = loading.load_tagger(path, labels=None, kernel=kernel).to(cut.device)
         found = text_logits(loaded, subject.batches)
     return Measured(logits_apart(found, expected), ok=torch.equal(found, expected))
 

@@ -3,9 +3,7 @@
 from polyhead.importance.ablation import ablation
 from polyhead.importance.attention import confidence, entropy
 from polyhead.importance.baselines import magnitude, random
-from polyhead.importance.gradient import gradient
-from polyhead.importance.gradients import fisher
-from polyhead.importance.integrated import integrated
+from polyhead.importance.gradients import fisher, gradient, integrated
 from polyhead.importance.l0 import l0
 from polyhead.importance.method import NO_PASS, ONE_PASS, Method, Passes
 from polyhead.importance.relevance import relevance

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.core.specs import Anchor
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Sentence
-from polyhead.learning.subwords import Anchor, special_tokens, word_pieces
+from polyhead.learning.subwords import special_tokens, word_pieces
 
 IGNORED_LABEL = -100  # what torch's cross-entropy ignores by default
 _OVERLAP = 0.25

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
-from polyhead.learning.batching import scoring_batches
+from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.metrics import score, sentence_counts
-from polyhead.learning.predictions import no_labels, place_labels
 from polyhead.models.devices import Precision, attention_kernel, autocast
 from polyhead.models.gates import gated
 
@@ -150,3 +150,23 @@ def evaluate(
             predicted=own,
         )
     return results
+
+
+def no_labels(words_per_sentence: Sequence[int]) -> list[NDArray[np.int64]]:
+    """An array a sentence, `[words]`, −1 throughout: `place_labels` fills it in."""
+    return [np.full(n, -1, dtype=np.int64) for n in words_per_sentence]
+
+
+def place_labels(ids: list[NDArray[np.int64]], batch: Batch, logits: Tensor) -> None:
+    """Write the id of the highest logit of every word of the batch to the word's place in `ids`, in place.
+
+    Args:
+        ids: From `no_labels`.
+        batch: Best left on the CPU, where the loop over its words runs.
+        logits: `[rows, length, labels]`, on any device.
+    """
+    where = (batch.anchor_rows.to(logits.device), batch.anchor_columns.to(logits.device))
+    best = logits[where].argmax(dim=-1).tolist()
+    owners = batch.rows[batch.anchor_rows].tolist()
+    for owner, word, label in zip(owners, batch.anchor_words.tolist(), best, strict=True):
+        ids[batch.sentences[owner]][word] = label

@@ -19,9 +19,9 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import write_bytes_atomic
-from polyhead.core.plain_values import jsonable
+from polyhead.core.values import jsonable
 from polyhead.learning.batching import Batch
-from polyhead.models.devices import machine, warn_of_another_machine
+from polyhead.models.environment import machine, warn_of_another_machine
 
 _LOG = logging.getLogger(__name__)
 _KEY: Final = "polyhead"

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.learning.batching import Batch
-from polyhead.learning.predictions import no_labels, place_labels
+from polyhead.learning.inference import no_labels, place_labels
 from polyhead.models.architectures import AttentionSite, attention_sites
 from polyhead.models.devices import Precision, attention_kernel, autocast
 from polyhead.models.gates import gated

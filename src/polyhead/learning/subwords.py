@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from polyhead.core.errors import SettingError
-
-Anchor = Literal["text", "first"]
+from polyhead.core.specs import Anchor
 
 # An Encoding holds strings and offsets beside the ids, about a kilobyte a word: few are kept at a time.
 _WORDS_PER_CALL = 16_384
+
 # Byte-level BPE writes the space as this character (Radford et al. 2019, `bytes_to_unicode`).
 _BYTE_LEVEL_SPACE = "\u0120"
 _LONGEST_MARKER_RUN = 16

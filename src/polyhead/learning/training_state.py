@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from polyhead.core.errors import StoreError
+from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask
-from polyhead.core.specs import TrainSpec, fingerprint
-from polyhead.core.store import read_json, write_json_atomic
+from polyhead.core.specs import TrainSpec
+from polyhead.core.values import fingerprint
 from polyhead.learning.encoding import Encoded
-from polyhead.models.devices import machine, warn_of_another_machine
+from polyhead.models.environment import machine, warn_of_another_machine
 
 SCHEMA = 1
 _FILE = "training.json"

@@ -1,12 +1,10 @@
 """Which device and which precision the work runs in: chosen from what the machine has, or forced by name."""
 
 import logging
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
-import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyhead.core.errors import SettingError
@@ -94,18 +92,3 @@ def attention_kernel(device: torch.device, length: int, precision: Precision, *,
     if device.type == "cpu" and length <= _SHORT and plain:
         return sdpa_kernel(SDPBackend.MATH)  # type: ignore[no-any-return]
     return nullcontext()
-
-
-def machine(device: torch.device) -> dict[str, str]:
-    """What else the last bits of a result depend on."""
-    found = {"threads": str(torch.get_num_threads()), "device": device.type}
-    return found | {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
-
-
-def warn_of_another_machine(what: str, now: Mapping[str, str], began: Mapping[str, str]) -> None:
-    """Log where work that goes on does so on another `machine` than it began on."""
-    for name, value in now.items():
-        if began.get(name) != value:
-            _LOG.warning(
-                "%s goes on with %s %s after a start with %s: last digits may differ", what, name, value, began.get(name)
-            )

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from polyhead.core.errors import CheckpointError
+from polyhead.core.specs import Anchor
 from polyhead.data.conllu import Words
-from polyhead.learning.subwords import Anchor
 from polyhead.models.devices import Precision
-from polyhead.models.names import is_local
-from polyhead.models.own_encoders import model_folder
+from polyhead.models.names import is_local, model_folder
 from polyhead.models.sources import hub_file
 
 CHOICE_FILE: Final = "polyhead.json"

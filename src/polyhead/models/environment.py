@@ -1,14 +1,18 @@
 """What a result depends on besides its settings: versions, processor, threads, the files of the encoder."""
 
 import hashlib
+import logging
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+import transformers
 
-from polyhead.models.own_encoders import model_folder
+from polyhead.models.names import model_folder
 
+_LOG = logging.getLogger(__name__)
 PACKAGES = ("polyhead", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
 
 
@@ -58,3 +62,18 @@ def model_hash(model: str) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """What else the last bits of a result depend on."""
+    found = {"threads": str(torch.get_num_threads()), "device": device.type}
+    return found | {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
+
+
+def warn_of_another_machine(what: str, now: Mapping[str, str], began: Mapping[str, str]) -> None:
+    """Log where work that goes on does so on another `machine` than it began on."""
+    for name, value in now.items():
+        if began.get(name) != value:
+            _LOG.warning(
+                "%s goes on with %s %s after a start with %s: last digits may differ", what, name, value, began.get(name)
+            )

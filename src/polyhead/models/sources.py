@@ -11,8 +11,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from polyhead.core.errors import CheckpointError, PolyheadError
-from polyhead.models.names import is_hub_id
-from polyhead.models.own_encoders import OWN_ENCODERS, model_folder
+from polyhead.models.names import OWN_ENCODERS, is_hub_id, model_folder
 
 T = TypeVar("T")
 

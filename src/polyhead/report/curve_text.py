@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from polyhead.report.curve_table import area_table
+from polyhead.report.curves import area_table
 from polyhead.report.tables import markdown, shown_points, title
 
 Document = Mapping[str, Any]

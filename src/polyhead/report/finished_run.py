@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.core.errors import StoreError
-from polyhead.core.store import read_json
+from polyhead.core.files import read_json
 from polyhead.data.tasks import TASKS
-from polyhead.report.form_check import form_fault
-from polyhead.report.heads_form import HeadsForm
+from polyhead.report.heads_form import DIRECTIONS, HeadsForm
 from polyhead.report.reading import RANKED, Record
-from polyhead.report.record_form import RecordForm
-from polyhead.studies.attention_shares import DIRECTIONS
+from polyhead.report.record_form import RecordForm, form_fault
 
 RESULT, HEADS = "result.json", "heads.json"
 _UNFINISHED = "is not finished: run the same command again"

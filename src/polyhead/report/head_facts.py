@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from polyhead.report.finished_run import FinishedRun
+from polyhead.report.heads_form import DIRECTIONS, PLACES
 from polyhead.report.page import chosen_heads
 from polyhead.report.pictures import places
 from polyhead.report.reading import RANKED, short
-from polyhead.studies.attention_shares import DIRECTIONS, PLACES
 
 _PER_MILLE: Final = 1000
 _FEW_RELATIONS: Final = 8

@@ -83,3 +83,7 @@ class HeadsForm(TypedDict):
     n_sentences: int
     languages: list[LanguageForm]
     left_out: list[LeftOutForm]
+
+
+PLACES = ("previous", "next", "same", "separators")
+DIRECTIONS = ("to_head", "to_dependent")

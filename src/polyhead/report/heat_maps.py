@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyhead.report.drawing import drawing_library, save_chart
-from polyhead.report.pictures import Scores
+from polyhead.report.pictures import Scores, drawing_library, save_chart
 
 CORRELATION_LEGEND = (
     "Spearman's ρ of head scores, mean over pairs of runs, from −1 (red) by 0 (white) to 1 (blue); "

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from polyhead.core.errors import PolyheadError, SettingError
-from polyhead.core.store import write_text_atomic
+from polyhead.core.files import write_text_atomic
 from polyhead.report.charts import gain_chart, trial_chart
-from polyhead.report.claim import claim
-from polyhead.report.curve_picture import curve_chart
-from polyhead.report.curve_table import area_table
-from polyhead.report.drawing import drawing_library, svg_text
+from polyhead.report.curves import area_table, curve_chart
 from polyhead.report.finished_run import FinishedRun, finished_run
 from polyhead.report.head_facts import head_facts
 from polyhead.report.heat_maps import CORRELATION_LEGEND, correlation_chart
+from polyhead.report.notes import claim
 from polyhead.report.page import headline, page_title, ranking_line, score_sections, source_sections
+from polyhead.report.pictures import drawing_library, svg_text
 from polyhead.report.rank_agreement import agreement_table, between_runs, method_note, within_run
-from polyhead.report.runs_table import gains_table, runs_table
+from polyhead.report.run_tables import gains_table, runs_table
 
 logger = logging.getLogger(__name__)
 

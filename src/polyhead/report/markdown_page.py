@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyhead.report.claim import claim
-from polyhead.report.curve_table import area_table
+from polyhead.report.curves import area_table
 from polyhead.report.finished_run import FinishedRun
+from polyhead.report.notes import claim
 from polyhead.report.page import chosen_heads, headline, page_title, ranking_line, score_sections, section, source_sections
 from polyhead.report.pictures import places
 from polyhead.report.rank_agreement import agreement_table, between_runs, method_note, within_run
 from polyhead.report.reading import short
-from polyhead.report.runs_table import gains_table, runs_table
+from polyhead.report.run_tables import gains_table, runs_table
 from polyhead.report.tables import markdown, shown_points
 
 _SHOWN_HEADS = 12

@@ -1,14 +1,50 @@
 """The lines under the tables: how figures were made and what columns mean, enough to print the tables elsewhere."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from polyhead.report.reading import RANKED, Record, arms, chosen_on_test, contrasts, mean_interval, rows_with_tests, seeds
+from polyhead.data.corpus_table import CORPORA
+from polyhead.report.reading import (
+    RANKED,
+    Record,
+    arms,
+    chosen_on_test,
+    contrasts,
+    controls,
+    mean_interval,
+    rows_with_tests,
+    seeds,
+)
+
+
+def claim(record: Record) -> str:
+    """Warnings about seeds, controls, choices made on the tested split, and text that was generated; empty if none is due."""
+    missing = ["one seed"] * (len(seeds(record)) == 1) + ["no controls"] * (not controls(record))
+    lines = [f"{', '.join(missing)}: no claim of a gain." if missing else ""]
+    protocol, select_on = record["settings"].get("protocol", "sound"), record["settings"].get("select_on", "source-dev")
+    if chosen_on_test(record):
+        lines.append(f"Protocol `{protocol}`: kept to compare with published numbers; its gains are maxima over noisy draws.")
+        lines.append("No p value is given: k was chosen on the tested split, and p would hold only for a k fixed beforehand.")
+    if select_on == "target-dev":
+        lines.append("Oracle: the number of heads was chosen on the targets' own dev sets, which a zero-shot user does not have.")
+    lines.append(_generated(record))
+    return " ".join(line[0].upper() + line[1:] for line in lines if line)
+
+
+def _generated(record: Record) -> str:
+    """That text of the run was made by polyhead itself, and what figures on it are worth; empty where all was read from files."""
+    names = list(dict.fromkeys(data["name"] for data in record.get("data") or ()))
+    made = [name for name in names if name in CORPORA and CORPORA[name].made]
+    if not made:
+        return ""
+    which = "all text of this run" if made == names else f"the text of {', '.join(made)}"
+    return f"{which} is generated from templates: its figures show how the method behaves and are no evidence about a language."
+
 
 # As many as studies.summary takes, which may not be imported from here; a test holds the two together.
 DRAWS = 1000
 _INTERVALS_ABOVE = "95 % interval: made as under the test scores."
-
 _METRICS = {
     "accuracy": "accuracy: share of words with the right tag.",
     "macro_f1": (
@@ -147,3 +183,32 @@ def note_on_data(record: Record) -> str:
         "their first pieces are read. No word is dropped. Repairs: faults of the file that were mended while reading. sha256: "
         "the first 12 digits of the file's checksum."
     )
+
+
+def provenance(record: Record) -> str:
+    """Environment, date, time, command and learning rate, line by line, then the settings that were given."""
+    lines = [f"- {name}: {value}" for name, value in (record.get("environment") or {}).items() if value is not None]
+    lines += [f"- date: {record['date']}"] if record.get("date") else []
+    lines.append(f"- time: {record.get('seconds', 0) / 60:.1f} minutes")
+    lines.append(f"- learning rate: {learning_rate(record)}")
+    command = record.get("command")
+    if command:
+        lines.append(f"- command: `{command if isinstance(command, str) else shlex.join(command)}`")
+    rows = "\n".join(f"{name} = {value}" for name, value in _given(record).items())
+    return "\n".join(lines) + f"\n\n```text\n{rows}\n```"
+
+
+def learning_rate(record: Record) -> str:
+    """The peak learning rate that was used, and whether the encoder's width decided it; older records may lack the number."""
+    used, asked = record.get("learning_rate"), (record["settings"].get("train") or {}).get("learning_rate")
+    if asked is not None:
+        return f"{asked if used is None else used:g}"
+    return "by the encoder's width" if used is None else f"{used:g} (by the encoder's width)"
+
+
+def _given(record: Record) -> dict[str, Any]:
+    """The settings that hold something; without the seed of `train`, which every seed of the run replaces by itself."""
+    settings = {key: value for key, value in record["settings"].items() if value not in (None, [], {})}
+    if "train" in settings and "seeds" in settings:
+        settings["train"] = {key: value for key, value in settings["train"].items() if key != "seed" and value is not None}
+    return settings

@@ -7,9 +7,9 @@ from statistics import fmean
 from typing import Any
 
 from polyhead.core.errors import SettingError
-from polyhead.core.store import write_text_atomic
-from polyhead.report.claim import claim
+from polyhead.core.files import write_text_atomic
 from polyhead.report.notes import (
+    claim,
     note_on_controls,
     note_on_data,
     note_on_metrics,
@@ -18,9 +18,9 @@ from polyhead.report.notes import (
     note_on_seeds,
     note_on_tests,
     note_on_trials,
+    provenance,
 )
 from polyhead.report.pictures import PICTURE_LEGEND, head_picture, text_picture
-from polyhead.report.provenance import provenance
 from polyhead.report.reading import (
     RANKED,
     Record,

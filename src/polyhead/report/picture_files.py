@@ -7,12 +7,11 @@ from typing import Any
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.report.charts import gain_chart, trial_chart
-from polyhead.report.curve_picture import curve_chart
-from polyhead.report.drawing import drawing_library, save_chart
+from polyhead.report.curves import curve_chart
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.heat_maps import correlation_chart
 from polyhead.report.page import chosen_heads
-from polyhead.report.pictures import head_chart
+from polyhead.report.pictures import drawing_library, head_chart, save_chart
 from polyhead.report.rank_agreement import between_runs, within_run
 
 KINDS = (".svg", ".png")

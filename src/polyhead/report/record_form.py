@@ -1,9 +1,46 @@
 """The form of a run's `result.json`: what a page reads of it, so that a damaged file is refused before anything is drawn."""
 
-from typing import Annotated, Any, NotRequired
+import reprlib
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Final, NotRequired
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # typing's own cannot be checked before Python 3.12
+
+SCHEMA: Final = 1
+
+
+def form_fault(value: object, form: Any) -> str | None:
+    """The first thing by which a JSON value is not of this version's schema and of a form; None if nothing is.
+
+    Args:
+        value: What a JSON file holds.
+        form: A TypedDict; keys that it does not name are passed over.
+
+    >>> from polyhead.report.curves import CurveDataForm
+    >>> form_fault({"schema": 1, "name": "ud/de_gsd", "split": "dev", "sentences": "many"}, CurveDataForm)
+    "sentences should be a valid integer, found 'many'"
+    """
+    if not isinstance(value, Mapping):
+        return "expected a JSON object"
+    if value.get("schema") != SCHEMA:
+        return f"schema {value.get('schema')!r}; this version reads {SCHEMA}"
+    try:
+        _adapter(form).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            return f"{place} is missing"
+        return f"{place} {first['msg'].replace('Input should', 'should')}, found {reprlib.repr(first['input'])}"
+    return None
+
+
+@cache
+def _adapter(form: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(form)
+
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]

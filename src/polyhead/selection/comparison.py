@@ -2,15 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from polyhead.core.errors import SettingError
-from polyhead.core.heads import HeadScores
-from polyhead.selection.head_files import read_scores
+from polyhead.core.heads import HeadScores, Normalisation, normalise
+from polyhead.core.values import jsonable
+from polyhead.selection.agreement import DRAWS, LEVEL, Agreement, Measure, agreement_table
+from polyhead.selection.combining import Combination, combine, leave_one_out
+from polyhead.selection.score_files import read_scores
+from polyhead.selection.sharing import EndSharing, head_sharing
 
 By = Literal["method", "language", "file"]
 
@@ -102,3 +106,114 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
     for run, key, name in zip(runs, keys, names, strict=True):
         groups.setdefault(str(run.path) if None in key and taken[name] > 1 else name, []).append(run)
     return groups
+
+
+def comparison(
+    groups: Mapping[str, Sequence[Run]], *, k: int, normalisation: Normalisation, seed: int, combination: Combination
+) -> dict[str, Any]:
+    """How far groups of runs agree, as the JSON document of `compare`.
+
+    Args:
+        groups: Runs by the name of their group, from `grouped`.
+        k: Heads at either end.
+        normalisation: Of the scores before ranking.
+        seed: Of the resampling.
+        combination: How the order of a language is predicted from the others.
+    """
+    values = {name: [normalise(run.scores.values, normalisation) for run in members] for name, members in groups.items()}
+    table = agreement_table(values, k=k, seed=seed)
+    foretold: list[dict[str, Any]] = []
+    sharing: list[dict[str, Any]] = []
+    for method, by_language in _languages(groups).items():
+        if len(by_language) > 2:
+            foretold += _foretold(method, by_language, combination, normalisation, k)
+        if len(by_language) > 1:
+            sharing.append(_shared(method, by_language, normalisation, k))
+    document: dict[str, Any] = jsonable(
+        {
+            "schema": 1,
+            "k": k,
+            "seed": seed,
+            "draws": DRAWS,
+            "level": LEVEL,
+            "normalisation": normalisation,
+            "groups": [_group_facts(name, members) for name, members in groups.items()],
+            "pairs": [{"one": one, "other": other} | _figures(found) for (one, other), found in table.between.items()],
+            "stability": [{"group": name} | _figures(found) for name, found in table.within.items()],
+            "leave_one_out": foretold,
+            "sharing": sharing,
+        }
+    )
+    return document
+
+
+def _languages(groups: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, list[HeadScores]]]:
+    """The scores of each method by language, of the files that are of one language."""
+    found: dict[str, dict[str, list[HeadScores]]] = {}
+    for run in (run for members in groups.values() for run in members):
+        if run.language is not None and len(run.scores.languages) == 1:
+            found.setdefault(run.scores.title, {}).setdefault(run.language, []).append(run.scores)
+    return found
+
+
+def _group_facts(name: str, members: Sequence[Run]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "methods": list(dict.fromkeys(run.scores.title for run in members)),
+        "languages": list(dict.fromkeys(language for run in members for language in run.scores.languages)),
+        "files": [str(run.path) for run in members],
+    }
+
+
+def _figures(found: Agreement) -> dict[str, Any]:
+    names = ("spearman", "kendall", "weighted_tau", "lowest", "highest")
+    measures: dict[str, Measure] = {name: getattr(found, name) for name in names}
+    return {
+        name: {"value": m.value, "interval": [m.interval.low, m.interval.high], "min": m.least, "max": m.most}
+        for name, m in measures.items()
+    } | {"n_heads": found.n_heads, "n_pairs": found.n_pairs}
+
+
+def _foretold(
+    method: str, by_language: Mapping[str, Sequence[HeadScores]], how: Combination, normalisation: Normalisation, k: int
+) -> list[dict[str, Any]]:
+    one_each = {language: _over_seeds(scores) for language, scores in by_language.items()}
+    predictions = leave_one_out(one_each, how, k=k, normalisation=normalisation)
+    return [
+        {"method": method, "language": language, "how": how}
+        | {"spearman": found.spearman, "lowest": found.lowest, "highest": found.highest, "k": found.k}
+        for language, found in predictions.items()
+    ]
+
+
+def _over_seeds(scores: Sequence[HeadScores]) -> HeadScores:
+    """A language's runs as one: merged where the method keeps totals, else their mean."""
+    if len(scores) == 1:
+        return scores[0]
+    if all(item.total is not None and item.n for item in scores):
+        return combine(scores, "merged")[0]
+    summed = combine(scores, "summed")[0]
+    return replace(summed, values=summed.values / len(scores))
+
+
+def _shared(method: str, by_language: Mapping[str, Sequence[HeadScores]], normalisation: Normalisation, k: int) -> dict[str, Any]:
+    replicates = {
+        language: np.stack([normalise(item.values, normalisation) for item in scores]) for language, scores in by_language.items()
+    }
+    found = head_sharing(replicates, k=k)
+    runs = {language: len(scores) for language, scores in by_language.items()}
+    return {"method": method, "k": k, "share": found.share, "runs": runs} | {
+        end.end: _end_facts(end) for end in (found.lowest, found.highest)
+    }
+
+
+def _end_facts(end: EndSharing) -> dict[str, Any]:
+    return {
+        "shared": [str(head) for head in end.shared],
+        "specific": {language: [str(head) for head in heads] for language, heads in end.specific.items()},
+        "nowhere": [str(head) for head in end.nowhere],
+        "unsettled": [str(head) for head in end.unsettled],
+        "within": dict(end.within),
+        "between": [{"one": one, "other": other, "overlap": overlap} for (one, other), overlap in end.between.items()],
+        "frequency": {language: matrix.tolist() for language, matrix in end.frequency.items()},
+    }

@@ -9,9 +9,8 @@ from typing import Literal
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, Normalisation
 from polyhead.selection.curves import random_order
-from polyhead.selection.head_files import read_scores
 from polyhead.selection.ranking import rank
-from polyhead.selection.score_files import check_scores
+from polyhead.selection.score_files import check_scores, read_scores
 
 Direction = Literal["lowest", "highest", "random", "oracle"]
 ORACLE = "greedy oracle"

@@ -9,10 +9,10 @@ import torch
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.progress import Progress, Silent
-from polyhead.core.specs import fingerprint
-from polyhead.core.store import read_json, write_json_atomic
+from polyhead.core.values import fingerprint
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.batching import scoring_batches
@@ -20,7 +20,8 @@ from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import MaskedScores, masked_scores
 from polyhead.learning.resumable import identity_of
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision, machine, warn_of_another_machine
+from polyhead.models.devices import Precision
+from polyhead.models.environment import machine, warn_of_another_machine
 
 SCHEMA = 1
 

@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from polyhead.core.progress import Progress
 from polyhead.data.tasks import Task
+from polyhead.learning.inference import Labelled
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.selection.curves import Array, Curve, area, bootstrap_areas, bootstrap_changes
-from polyhead.selection.judged_orders import Order
+from polyhead.learning.tagger import Tagger
+from polyhead.selection.curves import Array, Curve, area, bootstrap_areas, bootstrap_changes, pruning_curves
+from polyhead.selection.judged_orders import Order, oracle
+from polyhead.selection.oracle import greedy_order
 from polyhead.selection.statistics import percentile_interval
 
 DRAWS = 1000
@@ -78,3 +83,43 @@ def _find(orders: Sequence[Order], direction: str, name: str | None = None) -> s
 def _interval(draws: Array) -> list[float]:
     found = percentile_interval(draws, level=LEVEL)
     return [found.low, found.high]
+
+
+def judged_orders(
+    tagger: Tagger,
+    labelled: Labelled,
+    task: Task,
+    judged: list[Order],
+    *,
+    depth: int,
+    with_oracle: bool,
+    oracle_file: Path | None,
+    progress: Progress,
+) -> tuple[list[Order], dict[str, Curve]]:
+    """All orders, the oracle's among them if it is asked for, and a curve for each by its key."""
+    tagger.model.to(tagger.device)
+    if with_oracle:
+        found = greedy_order(
+            tagger.model,
+            labelled,
+            task,
+            tagger.labels,
+            n_steps=depth,
+            pad_id=tagger.pad_id,
+            precision=tagger.precision,
+            progress=progress,
+            keep=oracle_file,
+        )
+        judged = [*judged, oracle(found.order)]
+    curves = pruning_curves(
+        tagger.model,
+        labelled,
+        task,
+        tagger.labels,
+        {order.key: order.heads for order in judged},
+        pad_id=tagger.pad_id,
+        max_pruned=depth,
+        precision=tagger.precision,
+        progress=progress,
+    )
+    return judged, curves

@@ -1,11 +1,18 @@
 """Scores and masks from files, held against the model that they are to be used on."""
 
+import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from polyhead.core.errors import SettingError
-from polyhead.core.heads import HeadMask, HeadScores
+from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.core.files import write_json_atomic, write_text_atomic
+from polyhead.core.heads import HeadId, HeadMask, HeadScores
+from polyhead.selection.score_rows import BANNER, SCHEMA, check_schema, checked_matrix, parse_json, read_rows, read_text
 
 
 def check_shape(path: Path, shape: tuple[int, ...], *, model: str, present: HeadMask) -> None:
@@ -40,3 +47,169 @@ def other_model(path: Path, scores: HeadScores, *, model: str) -> str:
     if not scores.model or scores.model == model or Path(scores.model).resolve() == Path(model).resolve():
         return ""
     return f"note: {path}: its scores were made on {scores.model}, and are used on {model}"
+
+
+_OPTIONAL: Final = ("signed", "total", "low", "high")
+_FACTS: Final[dict[str, tuple[type, ...]]] = {
+    "n": (int,),
+    "languages": (list,),
+    "model": (str,),
+    "data_hash": (str,),
+    "seconds": (int, float),
+    "passes": (dict,),
+    "settings": (dict,),
+}
+
+
+def scores_document(scores: HeadScores) -> dict[str, Any]:
+    """Scores as the plain object that `write_scores` puts into JSON; NaN is None."""
+    return {
+        "schema": SCHEMA,
+        "method": scores.method,
+        "scores": _listed(scores.values),
+        **{name: _listed(matrix) for name, matrix in _optional(scores).items()},
+        **_facts(scores),
+    }
+
+
+def write_scores(path: Path, scores: HeadScores) -> None:
+    """Write scores whole or not at all, as JSON if the name ends in `.json`, else as TSV; both give back the same numbers.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    if path.suffix == ".json":
+        write_json_atomic(path, scores_document(scores))
+        return
+    matrices = {"score": scores.values, **_optional(scores)}
+    lines = [f"{BANNER} {SCHEMA} method={scores.method}", f"# {json.dumps(_facts(scores), ensure_ascii=False)}"]
+    lines.append("\t".join(["layer", "head", *matrices]))
+    for layer, head in np.ndindex(scores.values.shape):
+        numbers = (float(matrix[layer, head]) for matrix in matrices.values())
+        lines.append(
+            "\t".join([str(layer), str(head), *(repr(number) if math.isfinite(number) else "null" for number in numbers)])
+        )
+    write_text_atomic(path, "\n".join(lines) + "\n")
+
+
+def read_scores(path: Path) -> HeadScores:
+    """Scores from a TSV or JSON file, told apart by their first character; the method of a foreign file is `unknown`.
+
+    Raises:
+        DataFormatError: The file cannot be read, is of another shape or schema, or a head is missing, stands twice or has no
+            number.
+    """
+    text = read_text(path)
+    if text.lstrip()[:1] not in ("{", "["):
+        rows = read_rows(path, text)
+        matrices = dict(rows.matrices)
+        return _with_facts(path, rows.facts_line, matrices.pop("score"), rows.method, matrices, rows.facts)
+    content = parse_json(path, text)
+    if isinstance(content, list):
+        return HeadScores(checked_matrix(path, "scores", content), "unknown")
+    check_schema(path, 1, content.get("schema", SCHEMA))
+    if "scores" not in content:
+        raise DataFormatError(
+            f"{path}:1: no `scores` among {', '.join(map(repr, content)) or 'no keys'}: expected [layers][heads]"
+        )
+    values = checked_matrix(path, "scores", content["scores"])
+    extra = {name: checked_matrix(path, name, content[name]) for name in _OPTIONAL if content.get(name) is not None}
+    for name, matrix in extra.items():
+        if matrix.shape != values.shape:
+            raise DataFormatError(f"{path}:1: `{name}` is {matrix.shape}, `scores` is {values.shape}: these must be equal")
+    return _with_facts(path, 1, values, str(content.get("method", "unknown")), extra, content)
+
+
+def write_mask(path: Path, mask: HeadMask) -> None:
+    """Write a mask as JSON, whole or not at all.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    pruned = [str(head) for head in mask.pruned]
+    write_json_atomic(path, {"schema": SCHEMA, "n_layers": mask.n_layers, "n_heads": mask.n_heads, "pruned": pruned})
+
+
+def read_mask(path: Path) -> HeadMask:
+    """A mask from a JSON file with `pruned` and the model's shape, or with `keep`.
+
+    Raises:
+        DataFormatError: The file cannot be read, is of another shape or schema, or names a head outside the model.
+    """
+    content = parse_json(path, read_text(path))
+    if isinstance(content, list):
+        content = {"keep": content}
+    check_schema(path, 1, content.get("schema", SCHEMA))
+    if ("keep" in content) == ("pruned" in content):
+        raise DataFormatError(f"{path}:1: expected a mask with either `keep` or `pruned`, found {sorted(content)}")
+    if "keep" in content:
+        keep = checked_matrix(path, "keep", content["keep"], booleans=True)
+        return HeadMask(keep.astype(np.bool_))
+    shape = [content.get("n_layers"), content.get("n_heads")]
+    if not all(type(size) is int and size > 0 for size in shape):
+        raise DataFormatError(
+            f"{path}:1: n_layers and n_heads are {shape}: expected the unpruned model's numbers beside `pruned`"
+        )
+    pruned = content["pruned"]
+    if not (isinstance(pruned, list) and all(isinstance(head, str) for head in pruned)):
+        raise DataFormatError(f'{path}:1: `pruned` is {str(pruned)[:60]}: expected a list of heads written like "3.5"')
+    try:
+        return HeadMask.without(int(shape[0]), int(shape[1]), [HeadId.parse(head) for head in pruned])
+    except SettingError as error:
+        raise DataFormatError(f"{path}:1: {error}") from None
+
+
+def _optional(scores: HeadScores) -> dict[str, NDArray[np.float64]]:
+    matrices = {name: getattr(scores, name) for name in _OPTIONAL}
+    return {name: matrix for name, matrix in matrices.items() if matrix is not None}
+
+
+def _facts(scores: HeadScores) -> dict[str, Any]:
+    return {
+        "n_layers": scores.n_layers,
+        "n_heads": scores.n_heads,
+        "n": scores.n,
+        "languages": list(scores.languages),
+        "model": scores.model,
+        "data_hash": scores.data_hash,
+        "seconds": scores.seconds,
+        "passes": {"forward": scores.forward_passes, "backward": scores.backward_passes},
+        "settings": dict(scores.settings),
+    }
+
+
+def _with_facts(
+    path: Path,
+    line: int,
+    values: NDArray[np.float64],
+    method: str,
+    extra: Mapping[str, NDArray[np.float64]],
+    facts: Mapping[str, Any],
+) -> HeadScores:
+    for name, kinds in _FACTS.items():
+        if name in facts and type(facts[name]) not in kinds:
+            raise DataFormatError(f"{path}:{line}: `{name}` is {str(facts[name])[:60]}: expected {kinds[-1].__name__}")
+    said = tuple(facts.get(name, size) for name, size in zip(("n_layers", "n_heads"), values.shape, strict=True))
+    if said != values.shape:
+        raise DataFormatError(
+            f"{path}:{line}: n_layers and n_heads are {said}, the scores are {values.shape}: these must be equal"
+        )
+    passes = {name: facts.get("passes", {}).get(name, 0.0) for name in ("forward", "backward")}
+    if not all(type(number) in (int, float) for number in passes.values()):
+        raise DataFormatError(f"{path}:{line}: `passes` is {passes}: expected numbers")
+    known = {name: facts[name] for name in _FACTS if name in facts and name != "passes"}
+    return HeadScores(
+        values,
+        method,
+        signed=extra.get("signed"),
+        total=extra.get("total"),
+        low=extra.get("low"),
+        high=extra.get("high"),
+        forward_passes=passes["forward"],
+        backward_passes=passes["backward"],
+        **known,
+    )
+
+
+def _listed(matrix: NDArray[np.float64]) -> list[list[float | None]]:
+    return [[value if math.isfinite(value) else None for value in row] for row in matrix.tolist()]

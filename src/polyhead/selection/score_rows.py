@@ -3,6 +3,8 @@
 import json
 import math
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.core.errors import DataFormatError
+from polyhead.core.values import whole_number
 
 SCHEMA: Final = 1
 
@@ -60,3 +63,115 @@ def checked_matrix(path: Path, name: str, rows: object, *, booleans: bool = Fals
             if not (whole if booleans else number):
                 raise DataFormatError(f"{path}:1: `{name}` has {value!r} for head {layer}.{head}: expected {what}")
     return np.array([[math.nan if value is None else float(value) for value in row] for row in rows], dtype=np.float64)
+
+
+BANNER: Final = "# polyhead scores schema"
+
+# Far above any encoder's; a stray large number must not ask for a matrix that fills the memory.
+LARGEST: Final = 4096
+_NOTHING: Final = "null"
+_MATRICES: Final = ("score", "signed", "total", "low", "high")
+_UNNAMED: Final = ("layer", "head", "score", "signed", "total")
+_Cells = dict[tuple[int, int], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of a file say: a matrix `[layers, heads]` for `score` and each optional column, and the comments' facts."""
+
+    matrices: Mapping[str, NDArray[np.float64]]
+    method: str
+    facts: Mapping[str, Any]
+    facts_line: int
+
+
+def read_rows(path: Path, text: str) -> Rows:
+    """Scores from rows; without a line of column names these are layer, head, score, then signed and total.
+
+    Raises:
+        DataFormatError: A column or head is missing, a head stands twice, or a cell is not a number; also an unknown schema.
+    """
+    method, facts, facts_line = "unknown", dict[str, Any](), 1
+    columns: list[str] | None = None
+    cells: _Cells = {}
+    lines: dict[tuple[int, int], int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.startswith(BANNER):
+            schema, _, name = line.removeprefix(BANNER).strip().partition(" method=")
+            known = whole_number(schema)
+            check_schema(path, number, schema[:40] if known is None else known)
+            method = name or method
+            facts_line = number + 1
+        elif line.startswith("# {") and number == facts_line > 1:
+            facts = _facts(path, number, line)
+        elif line.strip() and not line.startswith("#"):
+            parts = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
+            if columns is None and not parts[0].lstrip("+-").isdecimal():
+                columns = _named(path, number, parts)
+                continue
+            columns = columns or list(_UNNAMED[: max(3, len(parts))])
+            place, values = _row(path, number, columns, parts)
+            if place in cells:
+                raise DataFormatError(
+                    f"{path}:{number}: head {place[0]}.{place[1]} stands in line {lines[place]} already: delete one of the two"
+                )
+            cells[place] = values
+            lines[place] = number
+    if not cells or columns is None:
+        raise DataFormatError(f"{path}:1: no row of scores: expected layer, head and score")
+    return Rows(_filled(path, cells, [name for name in columns if name in _MATRICES]), method, facts, facts_line)
+
+
+def _facts(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(line.removeprefix("#"))
+    except (ValueError, RecursionError) as error:
+        raise DataFormatError(f"{path}:{number}: the comment is not JSON ({error}): mend it or delete the line") from None
+    return dict(facts)
+
+
+def _named(path: Path, number: int, parts: Sequence[str]) -> list[str]:
+    names = [part.lower() for part in parts]
+    wanted = ["layer", "head", "score"]
+    if any(names.count(name) != 1 for name in wanted) or any(names.count(name) > 1 for name in _MATRICES):
+        raise DataFormatError(f"{path}:{number}: columns {', '.join(parts)[:80]}: expected {', '.join(wanted)}, each once")
+    return names
+
+
+def _row(path: Path, number: int, columns: Sequence[str], parts: Sequence[str]) -> tuple[tuple[int, int], tuple[float, ...]]:
+    if len(parts) != len(columns):
+        raise DataFormatError(f"{path}:{number}: {len(parts)} columns, expected {len(columns)}: {', '.join(columns)}")
+    row = dict(zip(columns, parts, strict=True))
+    for name in ("layer", "head"):
+        if not (row[name].isascii() and row[name].isdecimal() and len(row[name]) < 9 and int(row[name]) < LARGEST):
+            raise DataFormatError(f"{path}:{number}: {name} {row[name][:30]!r}: expected a whole number from 0 to {LARGEST - 1}")
+    values = tuple(_number(path, number, name, row[name]) for name in columns if name in _MATRICES)
+    return (int(row["layer"]), int(row["head"])), values
+
+
+def _number(path: Path, number: int, name: str, text: str) -> float:
+    if text == _NOTHING:
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise DataFormatError(f"{path}:{number}: {name} {text[:30]!r}: expected a finite number, or null for a head that is gone")
+    return value
+
+
+def _filled(path: Path, cells: _Cells, names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    n_layers, n_heads = (1 + max(place[axis] for place in cells) for axis in (0, 1))
+    missing = n_layers * n_heads - len(cells)
+    if missing:
+        first = next(place for place in np.ndindex(n_layers, n_heads) if place not in cells)
+        raise DataFormatError(
+            f"{path}:1: head {first[0]}.{first[1]} is missing ({missing} of {n_layers} layers x {n_heads} heads): "
+            "expected a row for each, with null for heads that are gone"
+        )
+    matrices = {name: np.empty((n_layers, n_heads)) for name in names}
+    for place, values in cells.items():
+        for name, value in zip(names, values, strict=True):
+            matrices[name][place] = value
+    return matrices

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from polyhead.data.trees import Tree
 
 Matrix = NDArray[np.float64]
+
 # `previous`, or (`nsubj`, `to_head`)
 Kind = str | tuple[str, str]
-
-PLACES = ("previous", "next", "same", "separators")
-DIRECTIONS = ("to_head", "to_dependent")
 
 
 @dataclass(frozen=True)

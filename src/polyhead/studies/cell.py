@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, normalise
-from polyhead.core.specs import fingerprint
-from polyhead.core.store import read_json, write_json_atomic
+from polyhead.core.values import fingerprint
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.selection.combining import combine
-from polyhead.selection.head_files import read_scores, write_scores
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.statistics import bootstrap_standard_error
 from polyhead.selection.trials import TrialTable, search
 from polyhead.studies.evaluations import Figures

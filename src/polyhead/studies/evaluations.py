@@ -10,8 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from polyhead.core.errors import StoreError
-from polyhead.core.files import write_bytes_atomic
-from polyhead.core.store import read_json, write_json_atomic
+from polyhead.core.files import read_json, write_bytes_atomic, write_json_atomic
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,19 +13,21 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.core.atomic_folder import remove_leftovers
 from polyhead.core.errors import StoreError
+from polyhead.core.files import remove_leftovers
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress
-from polyhead.core.specs import TrainSpec, fingerprint
+from polyhead.core.specs import TrainSpec
 from polyhead.core.store import Record, RunStore
+from polyhead.core.values import fingerprint
 from polyhead.learning.inference import Evaluation, Labelled, evaluate
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.learning.training import fit
 from polyhead.models.devices import Precision
 from polyhead.models.environment import versions
+from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
-from polyhead.models.saving import load_tagger, save_pruned
+from polyhead.models.saving import save_pruned
 from polyhead.studies.evaluations import Figures, keep_figures, kept_figures
 from polyhead.studies.inputs import Inputs
 from polyhead.studies.prune_after import cut_after, repair_facts

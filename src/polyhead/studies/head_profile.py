@@ -11,10 +11,10 @@ from typing import Any, Final
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import DataFormatError, PolyheadError, SettingError
-from polyhead.core.plain_values import jsonable
-from polyhead.core.specs import fingerprint
-from polyhead.core.store import read_json, write_text_atomic
-from polyhead.data.references import DataReference, references, sample
+from polyhead.core.files import read_json, write_text_atomic
+from polyhead.core.values import fingerprint, jsonable
+from polyhead.data.references import DataReference, references
+from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.importance.methods import METHODS
 from polyhead.report.finished_run import HEADS

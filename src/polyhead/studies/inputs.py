@@ -7,16 +7,17 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from polyhead.core.errors import SettingError
-from polyhead.core.specs import fingerprint
+from polyhead.core.values import fingerprint
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet, label_set
-from polyhead.data.references import DataReader, one_word_choice, references, sample
+from polyhead.data.references import DataReader, one_word_choice, references
+from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import Encoded, encode, join, model_limit
 from polyhead.learning.inference import Labelled
-from polyhead.models.saving import load_config, load_tokenizer
+from polyhead.models.loading import load_config, load_tokenizer
 from polyhead.studies.settings import RunSettings
 
 

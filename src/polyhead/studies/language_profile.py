@@ -16,8 +16,9 @@ from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded, encode, model_limit
 from polyhead.learning.inference import Labelled
+from polyhead.report.heads_form import DIRECTIONS, PLACES
 from polyhead.selection.head_effects import head_effects
-from polyhead.studies.attention_shares import DIRECTIONS, PLACES, Share, Shares
+from polyhead.studies.attention_shares import Share, Shares
 from polyhead.studies.finetunes import Bench
 from polyhead.studies.word_attention import each_word_attention, word_of_position
 

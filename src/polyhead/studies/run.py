@@ -7,25 +7,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from polyhead.core.atomic_folder import remove_leftovers
 from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.files import read_json, remove_leftovers, write_json_atomic
 from polyhead.core.heads import HeadMask
-from polyhead.core.plain_values import plain
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.specs import SearchSpec
-from polyhead.core.store import RunStore, read_json, write_json_atomic
+from polyhead.core.store import RunStore
+from polyhead.core.values import plain
 from polyhead.importance.methods import check_normalisation, method
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import pick_device, pick_precision
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import environment, model_hash
-from polyhead.models.saving import load_tagger, save_pruned
-from polyhead.report.claim import claim
+from polyhead.models.loading import load_tagger
+from polyhead.models.saving import save_pruned
 from polyhead.report.finished_run import RESULT
 from polyhead.report.html_page import write_html_page
+from polyhead.report.notes import claim
 from polyhead.report.page import write_report
-from polyhead.selection.head_files import write_scores
 from polyhead.selection.ranking import masks_for
+from polyhead.selection.score_files import write_scores
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.finetunes import Bench, fitted, forget_checkpoints, load_fitted
 from polyhead.studies.head_profile import profile_heads

@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 
 from polyhead.core.errors import SettingError, UnknownNameError, allowed_names
 from polyhead.core.heads import Normalisation
-from polyhead.core.specs import SearchSpec, TrainSpec, spec_from
+from polyhead.core.settings_file import spec_from
+from polyhead.core.specs import SearchSpec, TrainSpec
 from polyhead.data.references import SAMPLE_SEED
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from polyhead.core.progress import Progress, Silent
 from polyhead.data.sentences import Sentence
-from polyhead.importance.attention_weights import each_attention
+from polyhead.importance.attention import each_attention
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded
 from polyhead.learning.scoring_mode import scoring_mode

@@ -18,10 +18,9 @@ from polyhead.data.corpora import CORPORA, open_corpus
 from polyhead.data.corpus_table import SPLITS
 from polyhead.data.phrases import files
 from polyhead.data.phrases.files import SIZES, SUFFIXES, checksums, phrase_dataset, running_text, split_phrases, write_phrases
-from polyhead.data.phrases.generate import draws, phrases, pretraining
+from polyhead.data.phrases.generate import PARTS, draws, ownership, phrases, pretraining
 from polyhead.data.phrases.grammar import grammar
 from polyhead.data.phrases.inventory import inventory
-from polyhead.data.phrases.parts import PARTS, ownership
 from polyhead.data.phrases.realise import NOTHING, realised
 from polyhead.data.references import DataReader, DataReference
 from polyhead.data.tasks import TASKS

@@ -1,6 +1,5 @@
 """A tagger, opened: model, tokenizer, labels by name, device, precision, and the encoding that fits it."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,21 +7,18 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from polyhead.cli.console import Console
-from polyhead.cli.options import Reading
-from polyhead.core.errors import CheckpointError, SettingError
+from polyhead.core.errors import CheckpointError
 from polyhead.core.progress import Progress
+from polyhead.core.specs import Anchor
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
-from polyhead.data.references import DataReference
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import Task
 from polyhead.learning.encoding import Encoded, encode, model_limit
 from polyhead.learning.inference import Evaluation, Labelled, evaluate
-from polyhead.learning.subwords import Anchor
 from polyhead.models.devices import Precision, pick_device, pick_precision
 from polyhead.models.encoding_choice import read_choice
-from polyhead.models.saving import load_tagger, load_tokenizer
+from polyhead.models.loading import load_tagger, load_tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,28 +80,16 @@ class Tagger:
         return f"note: {self.name} was trained on {kinds[self.trained_words]}, these are {kinds[words]}; scores may suffer"
 
 
-def set_threads(n: int | None) -> None:
-    """Use `n` processor threads; None leaves torch's own choice.
-
-    Raises:
-        SettingError: More than there are processors, which would make everything far slower.
-    """
-    if n is None:
-        return
-    if n > (there := os.cpu_count() or n):
-        raise SettingError(f"--threads {n}: this machine has {there} processors; give at most {there}")
-    torch.set_num_threads(n)
-
-
-def note_unread_tests(sources: Sequence[str], console: Console) -> None:
-    """Say which files of the sources nobody reads: the test files, which only a target is scored on."""
-    for text in sources:
-        files = DataReference.parse(text, "source").files or {}
-        if "test" in files:
-            console.note(f"note: {files['test']} is not read; to score it, name it as a target")
-
-
-def open_tagger(name: str, *, task: Task, device: str, reading: Reading, revision: str | None = None) -> Tagger:
+def open_tagger(
+    name: str,
+    *,
+    task: Task,
+    device: str = "auto",
+    anchor: Anchor | None = None,
+    max_length: int | None = None,
+    precision: Literal["auto", "bf16", "fp32"] | None = None,
+    revision: str | None = None,
+) -> Tagger:
     """A fine-tuned tagger with the labels it was saved with, reading as it did in training unless told otherwise.
 
     Raises:
@@ -117,20 +101,39 @@ def open_tagger(name: str, *, task: Task, device: str, reading: Reading, revisio
         expected = f"some of {' '.join(task.labels)}" if task.labels else "O and B-TYPE, I-TYPE"
         shown = " ".join(labels.names[:8]) + (" ..." if labels.size > 8 else "")
         raise CheckpointError(f"{name}: predicts {shown}; task {task.name} needs {expected}; fine-tune it with polyhead fit")
-    return _tagger(name, model, labels, device, reading, revision)
+    return _tagger(name, model, labels, device, anchor, max_length, precision, revision)
 
 
-def new_tagger(name: str, *, labels: LabelSet, seed: int, device: str, reading: Reading, revision: str | None = None) -> Tagger:
+def new_tagger(
+    name: str,
+    *,
+    labels: LabelSet,
+    seed: int,
+    device: str = "auto",
+    anchor: Anchor | None = None,
+    max_length: int | None = None,
+    precision: Literal["auto", "bf16", "fp32"] | None = None,
+    revision: str | None = None,
+) -> Tagger:
     """An encoder with a classifier for `labels`: its own where it has these labels, else a new one drawn from the seed.
 
     Raises:
         CheckpointError: Nothing is there, or the encoder's weights are missing.
     """
     model = load_tagger(name, labels=labels, seed=seed, revision=revision)
-    return _tagger(name, model, labels, device, reading, revision)
+    return _tagger(name, model, labels, device, anchor, max_length, precision, revision)
 
 
-def _tagger(name: str, model: PreTrainedModel, labels: LabelSet, device: str, reading: Reading, revision: str | None) -> Tagger:
+def _tagger(
+    name: str,
+    model: PreTrainedModel,
+    labels: LabelSet,
+    device: str,
+    anchor: Anchor | None,
+    max_length: int | None,
+    precision: Literal["auto", "bf16", "fp32"] | None,
+    revision: str | None,
+) -> Tagger:
     where = pick_device(device)
     choice = read_choice(name, revision=revision)
     # a training in bf16 is followed where this machine has units for it
@@ -141,9 +144,9 @@ def _tagger(name: str, model: PreTrainedModel, labels: LabelSet, device: str, re
         tokenizer=load_tokenizer(name, revision=revision),
         labels=labels,
         device=where,
-        precision=pick_precision(reading.precision or recorded, where),
-        anchor=reading.anchor or (choice.anchor if choice else "text"),
-        max_length=reading.max_length or (choice.max_length if choice else 256),
+        precision=pick_precision(precision or recorded, where),
+        anchor=anchor or (choice.anchor if choice else "text"),
+        max_length=max_length or (choice.max_length if choice else 256),
         trained_words=choice.words if choice else None,
     )
 

@@ -1,0 +1,52 @@
+"""Seeded parts of a corpus: a held-out dev set, a sample."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from polyhead.core.errors import SettingError
+from polyhead.data.corpus_table import Split
+from polyhead.data.sentences import Dataset
+
+
+def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset, Dataset]:
+    """(train, dev): a seeded `share` of the sentences, at least one, becomes dev; both keep file order, name and hash.
+
+    Raises:
+        SettingError: `share` is not between 0 and 1, or there are fewer than two sentences.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> data = Dataset("x", "en", "train", tuple(Sentence((w,), ("NOUN",), "en", f"x:{w}") for w in "abcdefghij"))
+    >>> train, dev = holdout(data, seed=42)
+    >>> len(train.sentences), len(dev.sentences), dev.split
+    (9, 1, 'dev')
+    """
+    n = len(dataset.sentences)
+    if not 0 < share < 1:
+        raise SettingError(f"share {share}: expected a number between 0 and 1")
+    if n < 2:
+        raise SettingError(f"{dataset.name}: {n} sentence(s); at least 2 are needed to hold some out")
+    n_dev = min(n - 1, max(1, round(n * share)))
+    chosen = frozenset(random.Random(seed).sample(range(n), n_dev))
+    return _part(dataset, [i for i in range(n) if i not in chosen], "train"), _part(dataset, sorted(chosen), "dev")
+
+
+def _part(dataset: Dataset, indices: Sequence[int], split: Split) -> Dataset:
+    return replace(dataset, split=split, sentences=tuple(dataset.sentences[i] for i in indices))
+
+
+def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
+    """`n` sentences drawn by the seed, in file order; the whole dataset if it has no more.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> data = Dataset("x", "en", "dev", tuple(Sentence((w,), (None,), "en", f"x:{w}") for w in "abc"))
+    >>> len(sample(data, 2, seed=1).sentences), sample(data, 5, seed=1) is data
+    (2, True)
+    """
+    total = len(dataset.sentences)
+    if n >= total:
+        return dataset
+    chosen = np.random.default_rng(seed).choice(total, size=n, replace=False)
+    return replace(dataset, sentences=tuple(dataset.sentences[i] for i in sorted(chosen.tolist())))
