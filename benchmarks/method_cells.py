@@ -88,7 +88,7 @@ def scored(model: PreTrainedModel, method: str, language: str, seed: int) -> Hea
         path.parent.mkdir(parents=True, exist_ok=True)
         keep = path.with_suffix(".partial")
         started = time.perf_counter()
-        found = score_heads(method, model, batches(language), seed=seed, precision=precision(), n_lowest=12, keep=keep)
+        found = score_heads(method, model, batches(language), seed=seed, precision=precision(), n_lowest=12, resume_file=keep)
         write_scores(path, replace(found, languages=(language,), model=f"mini, EWT, seed {seed}"))
         keep.unlink(missing_ok=True)
         print(f"{method} {language} {seed}: scored in {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
@@ -134,7 +134,7 @@ def oracle(model: PreTrainedModel, language: str, seed: int) -> None:
     path = oracle_path(language, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    found = greedy_order(model, sentences(language), POS, LABELS, n_steps=K, pad_id=PAD, precision=precision(), keep=path)
+    found = greedy_order(model, sentences(language), POS, LABELS, n_steps=K, pad_id=PAD, precision=precision(), resume_file=path)
     curve(model, Cell("oracle", language, seed), found.order)
     print(f"oracle {language} {seed}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 

@@ -123,12 +123,12 @@ def test_a_stopped_call_goes_on_and_ends_with_the_same_numbers(tmp_path: Path, f
     expected = ablation(model, given, fill=fill)
     means = len(given) if fill == "mean" else 0
     with pytest.raises(KeyboardInterrupt):
-        ablation(model, given, fill=fill, keep=keep, progress=Stops(means + 2))
+        ablation(model, given, fill=fill, resume_file=keep, progress=Stops(means + 2))
     assert keep.exists()
     runs: list[int] = []
     handle = attention_sites(model)[2].output.register_forward_hook(lambda *_: runs.append(1))
     watch = Stops(1000)
-    found = ablation(model, given, fill=fill, keep=keep, progress=watch)
+    found = ablation(model, given, fill=fill, resume_file=keep, progress=watch)
     handle.remove()
     assert len(runs) == 13 * (len(given) - 2)
     assert watch.seen == len(given)
@@ -136,16 +136,16 @@ def test_a_stopped_call_goes_on_and_ends_with_the_same_numbers(tmp_path: Path, f
     assert found.n == expected.n
     assert found.forward_passes == expected.forward_passes
     assert keep.exists(), "left for the caller, so that a result that cannot be written is not lost"
-    np.testing.assert_array_equal(ablation(model, given, fill=fill, keep=keep).values, expected.values)
+    np.testing.assert_array_equal(ablation(model, given, fill=fill, resume_file=keep).values, expected.values)
 
 
 def test_partial_results_of_other_work_are_neither_taken_up_nor_lost(tmp_path: Path) -> None:
     model, keep = tiny_model("bert"), tmp_path / "kept"
     with pytest.raises(KeyboardInterrupt):
-        ablation(model, batches(), keep=keep, progress=Stops(2))
+        ablation(model, batches(), resume_file=keep, progress=Stops(2))
     kept = keep.read_bytes()
     with pytest.raises(StoreError, match="another method, model, data or setting"):
-        ablation(model, batches(), keep=keep, fill="mean")
+        ablation(model, batches(), resume_file=keep, fill="mean")
     assert keep.read_bytes() == kept
 
 

@@ -148,15 +148,15 @@ def test_stopped_work_goes_on_to_the_same_numbers(
     keep, settings = tmp_path / "scores.partial", {"seed": 7, "n_lowest": 4, "epochs": 3}
     whole = l0(model, batches, precision="fp32", **settings)  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        l0(model, batches, precision="fp32", keep=keep, progress=Watch(stop_at), **settings)  # type: ignore[arg-type]
+        l0(model, batches, precision="fp32", resume_file=keep, progress=Watch(stop_at), **settings)  # type: ignore[arg-type]
     assert keep.exists()
     watch = Watch()
-    resumed = l0(model, batches, precision="fp32", keep=keep, progress=watch, **settings)  # type: ignore[arg-type]
+    resumed = l0(model, batches, precision="fp32", resume_file=keep, progress=watch, **settings)  # type: ignore[arg-type]
     assert watch.told == [stop_at] + [1] * (3 * len(batches) - stop_at)
     assert resumed.values.tobytes() == whole.values.tobytes()
     assert resumed.settings == whole.settings
     assert keep.exists(), "left for the caller, so that a result that cannot be written is not lost"
-    again = l0(model, batches, precision="fp32", keep=keep, **settings)  # type: ignore[arg-type]
+    again = l0(model, batches, precision="fp32", resume_file=keep, **settings)  # type: ignore[arg-type]
     assert again.values.tobytes() == whole.values.tobytes()
 
 
@@ -165,10 +165,10 @@ def test_work_of_another_setting_is_neither_taken_up_nor_lost(
 ) -> None:
     keep = tmp_path / "scores.partial"
     with pytest.raises(KeyboardInterrupt):
-        l0(model, batches, seed=1, epochs=2, precision="fp32", keep=keep, progress=Watch(2))
+        l0(model, batches, seed=1, epochs=2, precision="fp32", resume_file=keep, progress=Watch(2))
     kept = keep.read_bytes()
     with pytest.raises(StoreError, match="another method, model, data or setting"):
-        l0(model, batches, seed=2, epochs=2, precision="fp32", keep=keep)
+        l0(model, batches, seed=2, epochs=2, precision="fp32", resume_file=keep)
     assert keep.read_bytes() == kept
 
 

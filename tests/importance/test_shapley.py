@@ -138,9 +138,9 @@ class Stops(Silent):
             raise KeyboardInterrupt
 
 
-def stopped(keep: Path, after: int, **settings: Any) -> None:
+def stopped(resume_file: Path, after: int, **settings: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
-        shapley(five_heads().float(), tiny_batches(), keep=keep, progress=Stops(after), **settings)
+        shapley(five_heads().float(), tiny_batches(), resume_file=keep, progress=Stops(after), **settings)
     assert keep.exists()
 
 
@@ -158,7 +158,7 @@ def test_a_stopped_call_goes_on_and_ends_with_the_same_bits(tmp_path: Path, afte
 
     monkeypatch.setattr("polyhead.importance.shapley.walk", counted)
     monkeypatch.setattr("polyhead.importance.shapley.find_ends", None)
-    found = shapley(model, given, max_rounds=3, n_lowest=4, keep=keep)
+    found = shapley(model, given, max_rounds=3, n_lowest=4, resume_file=keep)
     # the first three steps are the ends; then each is an order and its reverse for one batch, nine in all
     assert len(walks) == 2 * (9 - (after - 3))
     assert keep.exists(), "left for the caller, so that a result that cannot be written is not lost"
@@ -189,12 +189,12 @@ def test_a_kept_file_goes_on_under_other_limits_but_not_for_another_seed(tmp_pat
     model, keep = five_heads().float(), tmp_path / "kept"
     stopped(keep, 10, max_rounds=3, n_lowest=4)
     expected = shapley(model, tiny_batches(), max_rounds=4, n_lowest=3).values
-    np.testing.assert_array_equal(shapley(model, tiny_batches(), max_rounds=4, n_lowest=3, keep=keep).values, expected)
+    np.testing.assert_array_equal(shapley(model, tiny_batches(), max_rounds=4, n_lowest=3, resume_file=keep).values, expected)
     kept = keep.read_bytes()
     with pytest.raises(StoreError, match="another method, model, data or setting"):
-        shapley(model, tiny_batches(), max_rounds=4, n_lowest=3, keep=keep, seed=7)
+        shapley(model, tiny_batches(), max_rounds=4, n_lowest=3, resume_file=keep, seed=7)
     fewer = shapley(model, tiny_batches(), max_rounds=2, n_lowest=3)
-    found = shapley(model, tiny_batches(), max_rounds=2, n_lowest=3, keep=keep)
+    found = shapley(model, tiny_batches(), max_rounds=2, n_lowest=3, resume_file=keep)
     np.testing.assert_array_equal(found.values, fewer.values)
     assert found.settings == fewer.settings
     assert keep.read_bytes() == kept, "rounds beyond these limits are not lost"

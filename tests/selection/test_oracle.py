@@ -137,35 +137,35 @@ def test_a_stopped_search_goes_on_with_the_same_result(tmp_path: Path) -> None:
     assert whole.done == whole.total > 0
     stopped = Stop(whole.total // 2)
     with pytest.raises(KeyboardInterrupt):
-        search(model, data, 5, progress=stopped, keep=keep)
+        search(model, data, 5, progress=stopped, resume_file=keep)
     assert model.training
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     n_kept = len(json.loads(keep.read_text())["order"])
     assert 0 < n_kept < 5
     rest = Stop(10**9)
-    assert search(model, data, 5, progress=rest, keep=keep) == expected
+    assert search(model, data, 5, progress=rest, resume_file=keep) == expected
     assert rest.done == rest.total < whole.total
     # fewer steps are the beginning of more
-    assert search(model, data, 2, progress=Stop(0), keep=keep) == Oracle(expected.order[:2], expected.scores[:3])
+    assert search(model, data, 2, progress=Stop(0), resume_file=keep) == Oracle(expected.order[:2], expected.scores[:3])
 
 
 def test_what_another_search_left_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model, data, keep = tiny_model("bert"), labelled("pos"), tmp_path / "oracle.json"
-    search(model, data, 1, keep=keep)
+    search(model, data, 1, resume_file=keep)
     with pytest.raises(StoreError, match=r"oracle.json: belongs to an oracle with other weights; take another file"):
-        search(tiny_model("bert", seed=1), data, 2, keep=keep)
+        search(tiny_model("bert", seed=1), data, 2, resume_file=keep)
     with pytest.raises(StoreError, match="other gold labels, data;"):
-        search(model, labelled("pos", seed=1), 2, keep=keep)
+        search(model, labelled("pos", seed=1), 2, resume_file=keep)
     gold = [[label if label is None or label in LABELS["pos"] else "SYM" for label in sentence] for sentence in data.gold]
     with pytest.raises(StoreError, match="other gold labels;"):
-        search(model, Labelled(data.encoded, gold), 2, keep=keep)
+        search(model, Labelled(data.encoded, gold), 2, resume_file=keep)
     with pytest.raises(StoreError, match="other precision"):
-        search(model, data, 2, keep=keep, precision="bf16")
+        search(model, data, 2, resume_file=keep, precision="bf16")
     held = json.loads(keep.read_text())
     for broken in ({**held, "order": []}, {**held, "schema": 2}, {**held, "order": [3]}, [1]):
         keep.write_text(json.dumps(broken))
         with pytest.raises(StoreError, match="delete it to start again"):
-            search(model, data, 2, keep=keep)
+            search(model, data, 2, resume_file=keep)
     keep.write_text(json.dumps({**held, "machine": {**held["machine"], "threads": "97"}}))
-    search(model, data, 2, keep=keep)
+    search(model, data, 2, resume_file=keep)
     assert "goes on with threads" in caplog.text

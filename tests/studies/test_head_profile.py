@@ -37,7 +37,7 @@ def targets(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def done(folder: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     out = folder / "out"
-    record = run(settings(folder, targets=targets(folder)), out=out, device="cpu", profile=12)
+    record = run(settings(folder, targets=targets(folder)), out=out, device="cpu", head_analysis=12)
     return out, record, read_json(out / "heads.json")
 
 
@@ -71,7 +71,7 @@ def test_a_run_finished_without_it_gets_it_later_and_keeps_its_result(
 ) -> None:
     out = folder / "later"
     wanted = settings(folder, targets=targets(folder))
-    run(wanted, out=out, device="cpu", profile=0)
+    run(wanted, out=out, device="cpu", head_analysis=0)
     assert not (out / "heads.json").exists()
     result = (out / "result.json").read_bytes()
 
@@ -85,22 +85,22 @@ def test_a_run_finished_without_it_gets_it_later_and_keeps_its_result(
 
     monkeypatch.setattr(head_profile, "language_profile", stopped)
     with pytest.raises(KeyboardInterrupt):
-        run(wanted, out=out, device="cpu", profile=12)
+        run(wanted, out=out, device="cpu", head_analysis=12)
     assert not (out / "heads.json").exists()
-    run(wanted, out=out, device="cpu", profile=12)
+    run(wanted, out=out, device="cpu", head_analysis=12)
     assert calls[:3] == ["en", "de", "de"]
     assert (out / "result.json").read_bytes() == result
     assert read_json(out / "heads.json")["languages"] == done[2]["languages"]
     assert not list(out.glob("fits/*/profile-*"))
     n_calls = len(calls)
-    run(wanted, out=out, device="cpu", profile=12)
+    run(wanted, out=out, device="cpu", head_analysis=12)
     assert len(calls) == n_calls
 
 
 def test_a_dev_file_that_is_a_test_file_is_not_looked_at(folder: Path) -> None:
     test = f"{folder}/de-test.conllu"
     wanted = settings(folder, targets=[f"de={folder}/de-train.conllu:{test}:{test}"])
-    run(wanted, out=folder / "same", device="cpu", profile=5)
+    run(wanted, out=folder / "same", device="cpu", head_analysis=5)
     heads = read_json(folder / "same" / "heads.json")
     assert [own["language"] for own in heads["languages"]] == ["en"]
     assert "test file" in heads["left_out"][0]["why"]
@@ -116,7 +116,7 @@ def test_examples_are_short_sentences_whose_rows_are_whole(tmp_path: Path) -> No
         search={"max_pruned": 1, "how": "sweep"},
         train={"epochs": 1, "precision": "fp32"},
     )
-    run(wanted, out=tmp_path / "out", device="cpu", profile=10)
+    run(wanted, out=tmp_path / "out", device="cpu", head_analysis=10)
     heads = json.loads((tmp_path / "out" / "heads.json").read_text(encoding="utf-8"))
     for own in heads["languages"]:
         for example in own["examples"]:
@@ -141,7 +141,7 @@ def test_relations_are_read_from_the_dev_file(folder: Path) -> None:
     path.write_text("\n".join("\t".join(row) for row in rows) + "\n\n", encoding="utf-8")
     other = f"{folder}/de-"
     wanted = settings(folder, targets=[f"sv={other}train.conllu:{path}:{other}test.conllu"])
-    run(wanted, out=folder / "trees", device="cpu", profile=30)
+    run(wanted, out=folder / "trees", device="cpu", head_analysis=30)
     swedish = read_json(folder / "trees" / "heads.json")["languages"][1]["attention"]
     assert {*swedish["relations"]} == {"dep"}
     assert swedish["relations"]["dep"]["n"] >= 20

@@ -17,7 +17,7 @@ from polyhead.models.devices import pick_device
 from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_tagger
 from polyhead.studies import prune_after as cut_after
-from polyhead.studies.finetunes import Bench, fitted, load_fitted
+from polyhead.studies.finetunes import RunContext, fine_tuned, load_fine_tuned
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings
@@ -34,28 +34,28 @@ def after(folder: Path, repair: str) -> RunSettings:
     return settings(folder, train={"epochs": 1}, search={"prune": "after", "repair": repair})
 
 
-def bench(spec: RunSettings, store: RunStore) -> Bench:
+def context(spec: RunSettings, store: RunStore) -> RunContext:
     inputs = open_inputs(spec)
     present = head_mask(load_tagger(spec.model, labels=inputs.labels, seed=0))
-    return Bench(spec, inputs, store, model_hash(spec.model), present, pick_device("cpu"), "fp32", Silent())
+    return RunContext(spec, inputs, store, model_hash(spec.model), present, pick_device("cpu"), "fp32", Silent())
 
 
 def test_each_repair_is_a_fit_of_its_own_from_one_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
-    fit = fitted.__globals__["fit"]
+    fit = fine_tuned.__globals__["fit"]
     monkeypatch.setattr("polyhead.studies.finetunes.fit", lambda *args, **kwargs: trained.append(1) or fit(*args, **kwargs))
     biases, folders, full = {}, set(), set()
     with RunStore(folder / "fits") as store:
         for repair in ("none", "means", "refit"):
-            here = bench(after(folder, repair), store)
-            found = fitted(here, here.settings.train, MASK)
-            again = fitted(here, here.settings.train, MASK)
+            here = context(after(folder, repair), store)
+            found = fine_tuned(here, here.settings.train, MASK)
+            again = fine_tuned(here, here.settings.train, MASK)
             assert again.folder == found.folder
-            model = load_fitted(here, found)
+            model = load_fine_tuned(here, found)
             assert head_mask(model) == MASK
             biases[repair] = model.roberta.encoder.layer[0].attention.output.dense.bias.detach()
             folders.add(found.folder)
-            full.add(fitted(here, here.settings.train, here.present).folder)
+            full.add(fine_tuned(here, here.settings.train, here.present).folder)
             what = json.loads((found.folder / "record.json").read_text())["settings"]
             assert what.get("repair") == (None if repair == "none" else {"how": repair, "sentences": 512, "seed": 42})
     assert len(folders) == 3
@@ -66,13 +66,13 @@ def test_each_repair_is_a_fit_of_its_own_from_one_training(folder: Path, monkeyp
 
 def test_a_dropped_model_is_repaired_again_to_the_same(folder: Path) -> None:
     with RunStore(folder / "again") as store:
-        here = bench(after(folder, "refit"), store)
-        found = fitted(here, here.settings.train, MASK)
-        before = load_fitted(here, found).state_dict()
+        here = context(after(folder, "refit"), store)
+        found = fine_tuned(here, here.settings.train, MASK)
+        before = load_fine_tuned(here, found).state_dict()
         for path in (found.folder / "model").iterdir():
             path.unlink()
         (found.folder / "model").rmdir()
-        assert all(torch.equal(value, before[name]) for name, value in load_fitted(here, found).state_dict().items())
+        assert all(torch.equal(value, before[name]) for name, value in load_fine_tuned(here, found).state_dict().items())
 
 
 def test_repairs_see_training_text_alone_and_not_too_much(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,15 +115,15 @@ def test_more_controls_train_nothing_twice(folder: Path, monkeypatch: pytest.Mon
     spec = settings(folder, **QUICK)
     run(spec, out=out, device="cpu")
     done, trained = fits(out), []
-    fit = run.__globals__["run_cell"].__globals__["fitted"].__globals__["fit"]
+    fit = run.__globals__["run_cell"].__globals__["fine_tuned"].__globals__["fit"]
     monkeypatch.setattr("polyhead.studies.finetunes.fit", lambda *args, **kwargs: trained.append(1) or fit(*args, **kwargs))
     run(spec, out=out, device="cpu", controls=["highest"])
     assert len(trained) == len(fits(out) - done) > 0
 
 
 def test_dev_scores_are_pooled_by_language() -> None:
-    bench: Any = SimpleNamespace(inputs=SimpleNamespace(languages={"a": "en", "b": "en", "c": "de"}))
-    assert pooled(bench, {"a": 0.2, "b": 0.4, "c": 0.9}) == pytest.approx(0.6)
+    context: Any = SimpleNamespace(inputs=SimpleNamespace(languages={"a": "en", "b": "en", "c": "de"}))
+    assert pooled(context, {"a": 0.2, "b": 0.4, "c": 0.9}) == pytest.approx(0.6)
 
 
 def test_half_written_models_are_swept_away(folder: Path) -> None:

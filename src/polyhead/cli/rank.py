@@ -49,7 +49,7 @@ def rank(request: RankRequest, console: Console) -> int:
     counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
     if chosen.needs_labels:
         console.repairs(data.name, met(counts, unknown="left out of the scores"))
-    keep = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
+    resume_file = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
     scores = score_heads(
         request.method,
         tagger.model,
@@ -59,7 +59,7 @@ def rank(request: RankRequest, console: Console) -> int:
         progress=console.progress,
         n_lowest=request.n_lowest,
         max_passes=request.max_passes,
-        keep=keep,
+        resume_file=resume_file,
     )
     if (used := scores.settings.get("n_lowest", request.n_lowest)) != request.n_lowest:
         console.note(f"--n-lowest {request.n_lowest}: this model has {head_mask(tagger.model).n_kept} heads, so {used} was used")
@@ -67,8 +67,8 @@ def rank(request: RankRequest, console: Console) -> int:
     ranking = [str(head) for head in order_of(scores, normalisation=request.normalise)]
     if request.out is not None:
         write_scores(request.out, scores)
-    if keep is not None:
-        keep.unlink(missing_ok=True)
+    if resume_file is not None:
+        resume_file.unlink(missing_ok=True)
     document = scores_document(scores) | {
         "ranking": ranking,
         "task": task.name,

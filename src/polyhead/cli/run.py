@@ -39,7 +39,7 @@ def run(request: RunRequest, console: Console) -> int:
         out=request.out,
         seeds=chosen_seeds(request),
         controls=[name for text in request.controls for name in text.split(",") if name],
-        profile=request.profile,
+        head_analysis=request.head_analysis,
         device=request.machine.device,
         progress=console.progress,
         command=console.command,

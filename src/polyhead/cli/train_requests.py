@@ -97,11 +97,9 @@ class RunRequest:
     controls: Annotated[list[str], typer.Option("--controls", metavar="NAME...", help="Some of random, highest and noise.")] = (
         _NONE  # type: ignore[assignment]
     )
-    profile: Annotated[
+    head_analysis: Annotated[
         int,
-        typer.Option(
-            "--profile", min=0, metavar="N", help="Dev sentences a language for heads.json, what each head does; 0: none."
-        ),
+        typer.Option("--head-analysis", min=0, metavar="N", help="Dev sentences per language for heads.json; 0 disables."),
     ] = 100
     train_limit: TrainLimitOption = None
     train: TrainOptions

@@ -43,7 +43,7 @@ def ablation(
     fill: Fill = "zero",
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
-    keep: Path | None = None,
+    resume_file: Path | None = None,
 ) -> HeadScores:
     """Importance `[layers, heads]`: mean over sentences of the loss with that head alone off, minus the loss with all on.
 
@@ -58,11 +58,11 @@ def ablation(
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
-        batches: From `scoring_batches`; their order does not matter, except for going on from `keep`.
+        batches: From `scoring_batches`; their order does not matter, except for going on from `resume_file`.
         fill: What a head that is off puts into the output projection: `zero`, or its `mean` over all tokens of these batches.
         precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
         progress: Told of every batch.
-        keep: File for partial results: a second call with the same arguments goes on after the last batch that it holds, and
+        resume_file: File for partial results: a second call with the same arguments goes on after the last batch that it holds, and
             ends with the same numbers. It is left at the end, for the caller to remove when the result is safe.
 
     Raises:
@@ -77,7 +77,7 @@ def ablation(
     present = head_mask(model)
     device = next(model.parameters()).device
     chosen = pick_precision(precision, device)
-    partial = kept_at(keep, model, batches, {"method": method, "precision": chosen})
+    partial = kept_at(resume_file, model, batches, {"method": method, "precision": chosen})
     began = time.perf_counter()
     known = partial.load() or {}
     means = _means(model, batches, known, precision=chosen, progress=progress) if fill == "mean" else None

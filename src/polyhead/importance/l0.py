@@ -42,19 +42,19 @@ class _State:
 
     Attributes:
         log_alpha: Logit of the gate before stretching.
-        push: Running mean of the loss gradient with respect to log α.
+        grad_ema: Running mean of the loss gradient with respect to log α.
         mean: Adam's first moment, of loss gradient and penalty together.
         square: Adam's second moment.
-        price: λ of the last step.
+        multiplier: λ of the last step.
         step: Steps done.
         seconds: What they took, in all the calls that did them.
     """
 
     log_alpha: Array
-    push: Array
+    grad_ema: Array
     mean: Array
     square: Array
-    price: float = 0.0
+    multiplier: float = 0.0
     step: int = 0
     seconds: float = 0.0
 
@@ -68,7 +68,7 @@ def l0(
     epochs: int = EPOCHS,
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
-    keep: Path | None = None,
+    resume_file: Path | None = None,
 ) -> HeadScores:
     """Importance `[layers, heads]`, 0..1: the probability that the head's gate is open, learnt so that K heads are expected shut.
 
@@ -96,7 +96,7 @@ def l0(
         precision: Of the matrix products; gates stay float32, log α and the optimiser float64. `auto`: bf16 where the device has
             units for it.
         progress: Told of every batch of every epoch.
-        keep: File that holds log α and the optimiser's state, now and then and when the work is stopped; a second call with the
+        resume_file: File that holds log α and the optimiser's state, now and then and when the work is stopped; a second call with the
             same model, batches and settings goes on from there, to the same numbers. It is left at the end, for the caller to
             remove when the result is safe.
 
@@ -113,7 +113,7 @@ def l0(
     present = head_mask(model).keep
     n_shut = min(n_lowest, max(int(present.sum()) - 1, 0))
     settings = {"seed": seed, "n_lowest": n_shut, "epochs": epochs, "precision": chosen}
-    kept = kept_at(keep, model, batches, {"method": "l0", **settings})
+    kept = kept_at(resume_file, model, batches, {"method": "l0", **settings})
     state = _learn(model, batches, settings, kept, watch=progress or Silent(), n=n)
     values = np.full(present.shape, np.nan)
     values[present] = probability_open(state.log_alpha)
@@ -124,7 +124,7 @@ def l0(
         seconds=state.seconds,
         forward_passes=epochs,
         backward_passes=epochs,
-        settings={**settings, "penalty": state.price},
+        settings={**settings, "penalty": state.multiplier},
     )
 
 
@@ -206,13 +206,13 @@ def _stepped(state: _State, push: Array, rate: float, target: float) -> _State:
     step, (slow, slower) = state.step + 1, _BETAS
     p_open = probability_open(state.log_alpha)
     slope = p_open * (1 - p_open)
-    running = slow * state.push + (1 - slow) * push
-    price = -float((running / (1 - slow**step) * slope).sum() / max((slope * slope).sum(), _TINY))
-    gradient = push + price * slope
+    running = slow * state.grad_ema + (1 - slow) * push
+    multiplier = -float((running / (1 - slow**step) * slope).sum() / max((slope * slope).sum(), _TINY))
+    gradient = push + multiplier * slope
     mean = slow * state.mean + (1 - slow) * gradient
     square = slower * state.square + (1 - slower) * gradient**2
     move = mean / (1 - slow**step) / (np.sqrt(square / (1 - slower**step)) + _TINY)
-    return _State(_on_target(state.log_alpha - rate * move, target), running, mean, square, price, step, state.seconds)
+    return _State(_on_target(state.log_alpha - rate * move, target), running, mean, square, multiplier, step, state.seconds)
 
 
 def _on_target(log_alpha: Array, target: float) -> Array:
@@ -229,10 +229,16 @@ def _first(kept: Mapping[str, Array] | None, n_present: int, target: float) -> _
     if kept is None:
         zero = np.zeros(n_present)
         return _State(_on_target(zero, target), zero, zero, zero)
-    price, step, seconds = kept["position"].tolist()
-    return _State(kept["log_alpha"], kept["push"], kept["mean"], kept["square"], price, int(step), seconds)
+    multiplier, step, seconds = kept["position"].tolist()
+    return _State(kept["log_alpha"], kept["grad_ema"], kept["mean"], kept["square"], multiplier, int(step), seconds)
 
 
 def _arrays(state: _State) -> dict[str, Array]:
-    position = np.array([state.price, state.step, state.seconds])
-    return {"log_alpha": state.log_alpha, "push": state.push, "mean": state.mean, "square": state.square, "position": position}
+    position = np.array([state.multiplier, state.step, state.seconds])
+    return {
+        "log_alpha": state.log_alpha,
+        "grad_ema": state.grad_ema,
+        "mean": state.mean,
+        "square": state.square,
+        "position": position,
+    }

@@ -24,7 +24,7 @@ class Options:
         n_lowest: K, how many of the lowest heads the caller cares about: `shapley` stops when these are settled, `l0` leaves
             all others open.
         max_passes: Forward passes over the data after which `shapley` stops, settled or not; None for no limit.
-        keep: File in which a long method keeps what it has, so that a second call goes on from there; None keeps nothing.
+        resume_file: File in which a long method keeps what it has, so that a second call goes on from there; None keeps nothing.
     """
 
     seed: int = 42
@@ -32,7 +32,7 @@ class Options:
     progress: Progress | None = None
     n_lowest: int = 12
     max_passes: float | None = None
-    keep: Path | None = None
+    resume_file: Path | None = None
 
 
 Score = Callable[[PreTrainedModel, Sequence[Batch], Options], HeadScores]

@@ -52,7 +52,7 @@ def score_heads(
     progress: Progress | None = None,
     n_lowest: int = 12,
     max_passes: float | None = None,
-    keep: Path | None = None,
+    resume_file: Path | None = None,
 ) -> HeadScores:
     """Importance of every head, `[layers, heads]`, higher = more important, by the method of that name.
 
@@ -67,12 +67,12 @@ def score_heads(
         progress: Told how far the work is.
         n_lowest: How many of the lowest heads matter to the caller; see `Options`.
         max_passes: Most forward passes over the data that `shapley` may take.
-        keep: File for the partial results of long methods, which a second call goes on from; left for the caller to remove.
+        resume_file: File for the partial results of long methods, which a second call goes on from; left for the caller to remove.
 
     Raises:
         UnknownNameError: No row has this name.
         SettingError: No labelled word, where labels are needed; or a setting is out of its range.
-        StoreError: `keep` holds other work, or cannot be written.
+        StoreError: `resume_file` holds other work, or cannot be written.
     """
-    options = Options(seed, precision, progress, n_lowest, max_passes, keep)
+    options = Options(seed, precision, progress, n_lowest, max_passes, resume_file)
     return method(name).score(model, batches, options)

@@ -57,7 +57,7 @@ def shapley(
     truncation: float = 0.0,
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
-    keep: Path | None = None,
+    resume_file: Path | None = None,
 ) -> HeadScores:
     """Importance `[layers, heads]`: the mean of v(S with the head) - v(S) over random orders, S being the heads still on.
 
@@ -88,7 +88,7 @@ def shapley(
             for S = all; the heads still on are recorded as zero, so that values no longer add up. 0 walks to the end.
         precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
         progress: Told of every batch of every round.
-        keep: File for partial results: a second call with the same arguments (`n_lowest` and the limits may differ) goes on from
+        resume_file: File for partial results: a second call with the same arguments (`n_lowest` and the limits may differ) goes on from
             there and ends with the same numbers. It is left at the end, for the caller to remove when the result is safe.
 
     Raises:
@@ -102,7 +102,9 @@ def shapley(
     plan = _Plan(model, batches, present, seed, truncation, chosen)
     limits = _Limits(min(n_lowest, max(present.n_kept - 1, 0)), np.inf if max_passes is None else max_passes, max_rounds)
     _check(plan, limits, n_lowest)
-    partial = kept_at(keep, model, batches, {"method": "shapley", "seed": seed, "truncation": truncation, "precision": chosen})
+    partial = kept_at(
+        resume_file, model, batches, {"method": "shapley", "seed": seed, "truncation": truncation, "precision": chosen}
+    )
     watch = progress or Silent()
     try:
         with scoring_mode(model, chosen), torch.inference_mode():

@@ -118,7 +118,9 @@ METHODS: dict[str, Method] = {
         Method(
             "ablation",
             "how much the loss rises with the head alone off",
-            lambda model, batches, o: ablation(model, batches, precision=o.precision, progress=o.progress, keep=o.keep),
+            lambda model, batches, o: ablation(
+                model, batches, precision=o.precision, progress=o.progress, resume_file=o.resume_file
+            ),
             forward=Passes("1 + H(L + 1)/2", lambda layers, heads: 1 + heads * (layers + 1) / 2),
             backward=NO_PASS,
             memory=_STATES_OF_LAYERS,
@@ -133,7 +135,7 @@ METHODS: dict[str, Method] = {
             "ablation-mean",
             "the same with the head saying what it says on average instead of nothing",
             lambda model, batches, o: ablation(
-                model, batches, fill="mean", precision=o.precision, progress=o.progress, keep=o.keep
+                model, batches, fill="mean", precision=o.precision, progress=o.progress, resume_file=o.resume_file
             ),
             forward=Passes("2 + H(L + 1)/2", lambda layers, heads: 2 + heads * (layers + 1) / 2),
             backward=NO_PASS,
@@ -156,7 +158,7 @@ METHODS: dict[str, Method] = {
                 max_passes=o.max_passes,
                 precision=o.precision,
                 progress=o.progress,
-                keep=o.keep,
+                resume_file=o.resume_file,
             ),
             forward=Passes("2, and about H(L + 1) a round until the lowest are settled", None),
             backward=NO_PASS,
@@ -200,7 +202,13 @@ METHODS: dict[str, Method] = {
             "l0",
             "probability that a learnt gate is open when K heads are to be shut; learnt for all heads together",
             lambda model, batches, o: l0(
-                model, batches, seed=o.seed, n_lowest=o.n_lowest, precision=o.precision, progress=o.progress, keep=o.keep
+                model,
+                batches,
+                seed=o.seed,
+                n_lowest=o.n_lowest,
+                precision=o.precision,
+                progress=o.progress,
+                resume_file=o.resume_file,
             ),
             forward=Passes("10", lambda layers, heads: 10.0),
             backward=Passes("10", lambda layers, heads: 10.0),

@@ -50,7 +50,7 @@ def greedy_order(
     precision: Precision = "fp32",
     budget: int = 1024,
     progress: Progress | None = None,
-    keep: Path | None = None,
+    resume_file: Path | None = None,
 ) -> Oracle:
     """The first `n_steps` heads to go when each step removes the head whose removal leaves the best score on `data`.
 
@@ -72,13 +72,13 @@ def greedy_order(
         precision: Of the matrix products.
         budget: Padded positions in a batch.
         progress: Told of every candidate in every batch.
-        keep: JSON file that holds the order so far after every step; a later call with the same model, data and settings goes
+        resume_file: JSON file that holds the order so far after every step; a later call with the same model, data and settings goes
             on from there, also to more steps. Under another thread count or version the last digits of losses may differ,
             which is warned of.
 
     Raises:
         SettingError: `n_steps` is out of range, or no word has a gold label.
-        StoreError: `keep` belongs to another search, or cannot be read or written.
+        StoreError: `resume_file` belongs to another search, or cannot be read or written.
     """
     present = head_mask(model)
     if not 1 <= n_steps <= present.n_kept:
@@ -87,7 +87,9 @@ def greedy_order(
     settings = {"metric": task.metric, "precision": precision, "labels": list(labels.names), "heads": fingerprint(present.keep)}
     facts = {**settings, "gold labels": fingerprint(data.gold)}
     kept = _Kept(
-        keep, identity={} if keep is None else identity_of(model, batches, facts), device=next(model.parameters()).device
+        resume_file,
+        identity={} if resume_file is None else identity_of(model, batches, facts),
+        device=next(model.parameters()).device,
     )
     order, scores = kept.load()
     watch = progress or Silent()

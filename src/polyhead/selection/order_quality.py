@@ -108,7 +108,7 @@ def judged_orders(
             pad_id=tagger.pad_id,
             precision=tagger.precision,
             progress=progress,
-            keep=oracle_file,
+            resume_file=oracle_file,
         )
         judged = [*judged, oracle(found.order)]
     curves = pruning_curves(

@@ -18,7 +18,7 @@ from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.statistics import bootstrap_standard_error
 from polyhead.selection.trials import TrialTable, search
 from polyhead.studies.evaluations import Figures
-from polyhead.studies.finetunes import Bench, Fitted, fitted, load_fitted, main_metric, points, pooled, tested
+from polyhead.studies.finetunes import RunContext, FineTuned, fine_tuned, load_fine_tuned, main_metric, points, pooled, tested
 from polyhead.studies.settings import Cell
 
 logger = logging.getLogger(__name__)
@@ -53,17 +53,17 @@ class Outcome:
     pruned: Mapping[str, Figures]
     reported: Mapping[str, int]
     trial_tests: Mapping[int, Mapping[str, Figures]]
-    chosen: Fitted
+    chosen: FineTuned
     chosen_tests: Mapping[str, Figures]
     n_fits: int
     trial_seconds: Mapping[int, float]
 
 
-def run_cell(bench: Bench, cell: Cell) -> Outcome:
+def run_cell(context: RunContext, cell: Cell) -> Outcome:
     """One seed of one arm, from the pre-trained encoder to test scores."""
-    spec, train, present = cell.settings.search, cell.train, bench.present
-    full = fitted(bench, train, present)
-    scores = arm_scores(bench, cell, full)
+    spec, train, present = cell.settings.search, cell.train, context.present
+    full = fine_tuned(context, train, present)
+    scores = arm_scores(context, cell, full)
     ranking = rank(scores)
     masks = masks_for(
         ranking,
@@ -72,11 +72,11 @@ def run_cell(bench: Bench, cell: Cell) -> Outcome:
         min_per_layer=spec.min_per_layer,
         gone=present.pruned,
     )
-    fits: dict[int, Fitted] = {}
+    fits: dict[int, FineTuned] = {}
 
     def score_at(k: int) -> float:
-        fits[k] = fitted(bench, train, masks[k])
-        score = points(bench, fits[k].dev)
+        fits[k] = fine_tuned(context, train, masks[k])
+        score = points(context, fits[k].dev)
         logger.info("seed %d, %s: k = %d scores %.2f on dev (%.0f s)", cell.seed, cell.arm, k, score, fits[k].seconds)
         return score
 
@@ -85,40 +85,40 @@ def run_cell(bench: Bench, cell: Cell) -> Outcome:
         max_pruned=spec.max_pruned,
         how=spec.how,
         objective=spec.objective,
-        screen=lambda: screen(bench, full, masks),
-        standard_error=lambda: standard_error(bench, full.dev),
+        screen=lambda: screen(context, full, masks),
+        standard_error=lambda: standard_error(context, full.dev),
         delta=spec.delta,
         include_zero=spec.include_zero,
     )
     if cell.settings.rules.reported_split:
-        trial_tests = {k: tested(bench, fit) for k, fit in fits.items()}
-        reported = {name: _best_on(bench, trial_tests, name) for name in bench.inputs.tests}
+        trial_tests = {k: tested(context, fit) for k, fit in fits.items()}
+        reported = {name: _best_on(context, trial_tests, name) for name in context.inputs.tests}
     else:
         trial_tests = {}
-        reported = dict.fromkeys(bench.inputs.tests, table.chosen)
+        reported = dict.fromkeys(context.inputs.tests, table.chosen)
     return Outcome(
         cell=cell,
         scores=scores,
         ranking=ranking,
         table=table,
         masks=masks,
-        unpruned=tested(bench, full),
-        pruned={name: tested(bench, fits[k])[name] for name, k in reported.items()},
+        unpruned=tested(context, full),
+        pruned={name: tested(context, fits[k])[name] for name, k in reported.items()},
         reported=reported,
         trial_tests=trial_tests,
         chosen=fits[table.chosen],
-        chosen_tests=tested(bench, fits[table.chosen]),
+        chosen_tests=tested(context, fits[table.chosen]),
         n_fits=0 if spec.prune == "after" else len(table.trials),
         trial_seconds={k: fit.seconds for k, fit in fits.items()},
     )
 
 
-def arm_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
+def arm_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
     """The scores whose lowest heads go first in this arm: the method's normalised, the same turned round, or random ones."""
     if cell.arm == "random":
-        model = load_fitted(bench, full)
+        model = load_fine_tuned(context, full)
         return score_heads("random", model, (), seed=cell.seed)
-    scores = _method_scores(bench, cell, full)
+    scores = _method_scores(context, cell, full)
     values = normalise(scores.values, cell.settings.normalisation)
     facts = {**scores.settings, "normalisation": cell.settings.normalisation}
     if cell.arm == "highest":
@@ -128,32 +128,38 @@ def arm_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
     return replace(scores, values=values, settings=facts)
 
 
-def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
+def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
     """Scores on the sources' dev sets, merged over sources as the paper's MD heuristic does; kept beside the fine-tuned model."""
     n_lowest = max(1, cell.settings.search.max_pruned)
-    what = {"method": cell.settings.method, "seed": cell.seed, "precision": bench.precision, "split": "dev", "n_lowest": n_lowest}
+    what = {
+        "method": cell.settings.method,
+        "seed": cell.seed,
+        "precision": context.precision,
+        "split": "dev",
+        "n_lowest": n_lowest,
+    }
     path = full.folder / f"scores-{fingerprint(what)}.json"
     if path.is_file():
         return read_scores(path)
-    model = load_fitted(bench, full)
+    model = load_fine_tuned(context, full)
     parts: list[HeadScores] = []
-    for name, data in bench.inputs.source_dev.items():
+    for name, data in context.inputs.source_dev.items():
         scores = score_heads(
             cell.settings.method,
             model,
-            scoring_batches(data.encoded, pad_id=bench.inputs.pad_id),
+            scoring_batches(data.encoded, pad_id=context.inputs.pad_id),
             seed=cell.seed,
-            precision=bench.precision,
-            progress=bench.progress,
+            precision=context.precision,
+            progress=context.progress,
             n_lowest=n_lowest,
-            keep=path.with_suffix(f".{len(parts)}.partial"),
+            resume_file=path.with_suffix(f".{len(parts)}.partial"),
         )
         parts.append(
             replace(
                 scores,
-                languages=(bench.inputs.languages[name],),
+                languages=(context.inputs.languages[name],),
                 model=f"{cell.settings.model}, fine-tuned (seed {cell.seed})",
-                data_hash=bench.inputs.sha256_of(name, "dev"),
+                data_hash=context.inputs.sha256_of(name, "dev"),
             )
         )
     scores = parts[0] if len(parts) == 1 else combine(parts, "merged" if parts[0].total is not None else "summed")[0]
@@ -163,40 +169,40 @@ def _method_scores(bench: Bench, cell: Cell, full: Fitted) -> HeadScores:
     return scores
 
 
-def screen(bench: Bench, full: Fitted, masks: tuple[HeadMask, ...]) -> list[float]:
+def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> list[float]:
     """Dev score in points for every mask on the fine-tuned full model, nothing trained; kept beside it."""
     path = full.folder / f"screen-{fingerprint([mask.keep for mask in masks])}.json"
     if not path.is_file():
-        write_json_atomic(path, {"schema": 1, "dev": _masked_scores(bench, full, masks)})
+        write_json_atomic(path, {"schema": 1, "dev": _masked_scores(context, full, masks)})
     found: list[float] = read_json(path)["dev"]
     return found
 
 
-def _masked_scores(bench: Bench, full: Fitted, masks: tuple[HeadMask, ...]) -> list[float]:
+def _masked_scores(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> list[float]:
     """The screening itself; layers that two neighbouring masks share run once."""
     counts = masked_counts(
-        load_fitted(bench, full),
-        bench.inputs.selection,
-        bench.inputs.task,
-        bench.inputs.labels,
+        load_fine_tuned(context, full),
+        context.inputs.selection,
+        context.inputs.task,
+        context.inputs.labels,
         masks,
-        pad_id=bench.inputs.pad_id,
-        precision=bench.precision,
-        progress=bench.progress,
+        pad_id=context.inputs.pad_id,
+        precision=context.precision,
+        progress=context.progress,
     )
-    figures = [{name: float(main_metric(bench, own.sum(axis=0))) for name, own in by_name.items()} for by_name in counts]
-    return [100 * pooled(bench, by_name) for by_name in figures]
+    figures = [{name: float(main_metric(context, own.sum(axis=0))) for name, own in by_name.items()} for by_name in counts]
+    return [100 * pooled(context, by_name) for by_name in figures]
 
 
-def standard_error(bench: Bench, dev: Mapping[str, Figures]) -> float:
+def standard_error(context: RunContext, dev: Mapping[str, Figures]) -> float:
     """Standard error of the dev score in points, by bootstrap over sentences, corpora being independent."""
     variance = 0.0
     for name, figures in dev.items():
-        weight = pooled(bench, {other: float(other == name) for other in dev})
-        variance += (weight * bootstrap_standard_error(figures.counts, lambda c: main_metric(bench, c), seed=0)) ** 2
+        weight = pooled(context, {other: float(other == name) for other in dev})
+        variance += (weight * bootstrap_standard_error(figures.counts, lambda c: main_metric(context, c), seed=0)) ** 2
     return float(100 * np.sqrt(variance))
 
 
-def _best_on(bench: Bench, tests: Mapping[int, Mapping[str, Figures]], name: str) -> int:
-    scores = {k: by_target[name].metrics[bench.inputs.task.metric] for k, by_target in tests.items() if k > 0}
+def _best_on(context: RunContext, tests: Mapping[int, Mapping[str, Figures]], name: str) -> int:
+    scores = {k: by_target[name].metrics[context.inputs.task.metric] for k, by_target in tests.items() if k > 0}
     return max(scores, key=lambda k: (scores[k], k), default=0)

@@ -40,7 +40,7 @@ _SAME_POINTS = 0.01
 
 
 @dataclass(frozen=True)
-class Bench:
+class RunContext:
     """What the cells of a run work with.
 
     Attributes:
@@ -65,7 +65,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FineTuned:
     """A finished fine-tuning.
 
     Attributes:
@@ -83,46 +83,46 @@ class Fitted:
     seconds: float
 
 
-def fitted(bench: Bench, train: TrainSpec, mask: HeadMask) -> Fitted:
+def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTuned:
     """The encoder fine-tuned with the heads of `mask`, now or in an earlier run; costs nothing if it is already there.
 
     Heads are cut before training, or after it from the full fine-tuned model where the search says so (then nothing is
     trained, and the search may ask for a repair), or masked while training alone (protocol `paper-released`).
     """
-    settings = bench.settings
+    settings = context.settings
     what = {
         "model": settings.model,
         "revision": settings.revision,
-        "model_hash": bench.model_hash,
-        "task": bench.inputs.task.name,
-        "labels": bench.inputs.labels.names,
-        "data": bench.inputs.data_hash,
+        "model_hash": context.model_hash,
+        "task": context.inputs.task.name,
+        "labels": context.inputs.labels.names,
+        "data": context.inputs.data_hash,
         "train": asdict(train),
-        "precision": bench.precision,
+        "precision": context.precision,
         "pruned": [str(head) for head in mask.pruned],
-        "when": _when(bench, mask),
-        "select_on": sorted(bench.inputs.selection),
-        **(repair_facts(settings) if _when(bench, mask) == "after" else {}),
+        "when": _when(context, mask),
+        "select_on": sorted(context.inputs.selection),
+        **(repair_facts(settings) if _when(context, mask) == "after" else {}),
     }
-    folder = bench.store.folder_of(fingerprint(what))
-    record = bench.store.get(folder.name)
+    folder = context.store.folder_of(fingerprint(what))
+    record = context.store.get(folder.name)
     if record is None:
         started = time.perf_counter()
         remove_leftovers(folder / "model")
-        model, facts = _trained(bench, train, mask, folder)
-        keep_figures(folder / "dev", _figures(bench, model, bench.inputs.selection))
-        save_pruned(model, folder / "model", tokenizer=bench.inputs.tokenizer, overwrite=True)
-        machine = {**versions(), "threads": str(torch.get_num_threads()), "device": str(bench.device)}
+        model, facts = _trained(context, train, mask, folder)
+        keep_figures(folder / "dev", _figures(context, model, context.inputs.selection))
+        save_pruned(model, folder / "model", tokenizer=context.inputs.tokenizer, overwrite=True)
+        machine = {**versions(), "threads": str(torch.get_num_threads()), "device": str(context.device)}
         seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
         record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine})
-        bench.store.put(record)
+        context.store.put(record)
         shutil.rmtree(folder / "state", ignore_errors=True)
-    _warn_of_changes(bench, record)
-    return Fitted(folder, train, mask, kept_figures(folder / "dev"), float(record.result["seconds"]))
+    _warn_of_changes(context, record)
+    return FineTuned(folder, train, mask, kept_figures(folder / "dev"), float(record.result["seconds"]))
 
 
-def _warn_of_changes(bench: Bench, record: Record) -> None:
-    now = {**versions(), "threads": str(torch.get_num_threads()), "device": str(bench.device)}
+def _warn_of_changes(context: RunContext, record: Record) -> None:
+    now = {**versions(), "threads": str(torch.get_num_threads()), "device": str(context.device)}
     for name, value in record.result["machine"].items():
         if now.get(name) != value:
             logger.warning(
@@ -133,43 +133,43 @@ def _warn_of_changes(bench: Bench, record: Record) -> None:
             )
 
 
-def _when(bench: Bench, mask: HeadMask) -> str:
-    if bench.settings.rules.mask_in_training_only:
+def _when(context: RunContext, mask: HeadMask) -> str:
+    if context.settings.rules.mask_in_training_only:
         return "masked"
-    return "after" if bench.settings.search.prune == "after" and mask.n_pruned > bench.present.n_pruned else "before"
+    return "after" if context.settings.search.prune == "after" and mask.n_pruned > context.present.n_pruned else "before"
 
 
-def _trained(bench: Bench, train: TrainSpec, mask: HeadMask, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _trained(context: RunContext, train: TrainSpec, mask: HeadMask, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The fine-tuned model and the record of its training, which is empty where none was needed."""
-    settings, when = bench.settings, _when(bench, mask)
+    settings, when = context.settings, _when(context, mask)
     if when == "after":
-        full = load_fitted(bench, fitted(bench, train, bench.present))
-        return cut_after(full, mask, settings, bench.inputs, precision=bench.precision, progress=bench.progress), {}
-    model = load_tagger(settings.model, labels=bench.inputs.labels, seed=train.seed, revision=settings.revision)
+        full = load_fine_tuned(context, fine_tuned(context, train, context.present))
+        return cut_after(full, mask, settings, context.inputs, precision=context.precision, progress=context.progress), {}
+    model = load_tagger(settings.model, labels=context.inputs.labels, seed=train.seed, revision=settings.revision)
     if when == "before":
         prune(model, mask)
     record = fit(
         model,
-        bench.inputs.train,
+        context.inputs.train,
         train,
-        pad_id=bench.inputs.pad_id,
+        pad_id=context.inputs.pad_id,
         mask=mask if when == "masked" else None,
-        device=bench.device,
+        device=context.device,
         state_folder=folder / "state",
-        progress=bench.progress,
+        progress=context.progress,
     )
     return model, asdict(record)
 
 
-def tested(bench: Bench, fit_: Fitted) -> dict[str, Figures]:
+def tested(context: RunContext, fit_: FineTuned) -> dict[str, Figures]:
     """Test figures of a finished fine-tuning by target name; all targets go through the model in one pass, once."""
-    kept = fit_.folder / f"test-{bench.inputs.test_hash}"
+    kept = fit_.folder / f"test-{context.inputs.test_hash}"
     if not kept.with_suffix(".json").is_file():
-        keep_figures(kept, _figures(bench, load_fitted(bench, fit_), bench.inputs.tests))
+        keep_figures(kept, _figures(context, load_fine_tuned(context, fit_), context.inputs.tests))
     return kept_figures(kept)
 
 
-def load_fitted(bench: Bench, fit_: Fitted) -> PreTrainedModel:
+def load_fine_tuned(context: RunContext, fit_: FineTuned) -> PreTrainedModel:
     """The fine-tuned model itself, from its checkpoint; trained once more if that was dropped.
 
     Raises:
@@ -177,55 +177,55 @@ def load_fitted(bench: Bench, fit_: Fitted) -> PreTrainedModel:
     """
     folder = fit_.folder / "model"
     if not folder.is_dir():
-        model, _ = _trained(bench, fit_.train, fit_.mask, fit_.folder)
-        now, then = points(bench, _figures(bench, model, bench.inputs.selection)), points(bench, fit_.dev)
+        model, _ = _trained(context, fit_.train, fit_.mask, fit_.folder)
+        now, then = points(context, _figures(context, model, context.inputs.selection)), points(context, fit_.dev)
         if abs(now - then) > _SAME_POINTS:
             raise StoreError(f"{fit_.folder}: trained again it scores {now:.3f} on dev, not {then:.3f}: start in another folder")
-        save_pruned(model, folder, tokenizer=bench.inputs.tokenizer, overwrite=True)
+        save_pruned(model, folder, tokenizer=context.inputs.tokenizer, overwrite=True)
         shutil.rmtree(fit_.folder / "state", ignore_errors=True)
-    return load_tagger(folder, labels=bench.inputs.labels).to(bench.device)
+    return load_tagger(folder, labels=context.inputs.labels).to(context.device)
 
 
-def points(bench: Bench, figures: Mapping[str, Figures]) -> float:
+def points(context: RunContext, figures: Mapping[str, Figures]) -> float:
     """The main figure in points (0..100), pooled over corpora."""
-    return 100 * pooled(bench, {name: figure.metrics[bench.inputs.task.metric] for name, figure in figures.items()})
+    return 100 * pooled(context, {name: figure.metrics[context.inputs.task.metric] for name, figure in figures.items()})
 
 
-def pooled(bench: Bench, values: Mapping[str, float]) -> float:
+def pooled(context: RunContext, values: Mapping[str, float]) -> float:
     """The mean over languages of the means over each one's corpora."""
     by_language: dict[str, list[float]] = {}
     for name, value in values.items():
-        by_language.setdefault(bench.inputs.languages[name], []).append(value)
+        by_language.setdefault(context.inputs.languages[name], []).append(value)
     return float(np.mean([np.mean(own) for own in by_language.values()]))
 
 
-def main_metric(bench: Bench, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def main_metric(context: RunContext, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """The main figure as a fraction, from counts summed over sentences, `[..., k]` → `[...]`."""
-    return metric_from_counts(bench.inputs.task, counts)
+    return metric_from_counts(context.inputs.task, counts)
 
 
-def _figures(bench: Bench, model: PreTrainedModel, datasets: Mapping[str, Labelled]) -> dict[str, Figures]:
+def _figures(context: RunContext, model: PreTrainedModel, datasets: Mapping[str, Labelled]) -> dict[str, Figures]:
     found: dict[str, Evaluation] = evaluate(
         model,
         datasets,
-        bench.inputs.task,
-        bench.inputs.labels,
-        pad_id=bench.inputs.pad_id,
-        device=bench.device,
-        precision=bench.precision,
-        progress=bench.progress,
+        context.inputs.task,
+        context.inputs.labels,
+        pad_id=context.inputs.pad_id,
+        device=context.device,
+        precision=context.precision,
+        progress=context.progress,
     )
     return {name: Figures(dict(item.metrics), item.counts, item.n_words) for name, item in found.items()}
 
 
-def forget_checkpoints(bench: Bench, *, seeds: Sequence[int], chosen: Fitted) -> None:
+def forget_checkpoints(context: RunContext, *, seeds: Sequence[int], chosen: FineTuned) -> None:
     """Remove the weights of a finished run's fine-tunings but for what further controls start from; figures stay.
 
     Kept are the unpruned models of these seeds, and the chosen one.
     """
-    unpruned = [str(head) for head in bench.present.pruned]
-    for record in bench.store.records():
-        folder, what = bench.store.folder_of(record.fingerprint), record.settings
+    unpruned = [str(head) for head in context.present.pruned]
+    for record in context.store.records():
+        folder, what = context.store.folder_of(record.fingerprint), record.settings
         start = what["pruned"] == unpruned and what["train"]["seed"] in seeds
         if not start and folder != chosen.folder:
             shutil.rmtree(folder / "model", ignore_errors=True)

@@ -18,7 +18,7 @@ from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.importance.methods import METHODS
 from polyhead.report.finished_run import HEADS
-from polyhead.studies.finetunes import Bench, Fitted, load_fitted
+from polyhead.studies.finetunes import RunContext, FineTuned, load_fine_tuned
 from polyhead.studies.inputs import reader_of
 from polyhead.studies.language_profile import language_profile
 
@@ -30,7 +30,7 @@ _MOST_PASSES: Final = 64.0
 _BESIDE: Final = ("gradient", "confidence", "magnitude")
 
 
-def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int) -> Path:
+def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sentences: int) -> Path:
     """The path of `heads.json` in `folder`: scores, effects, attention and examples of every head in every language of the run.
 
     Looks at a seeded sample of the dev split of every source and target, never at a test split; a language that has no dev split,
@@ -39,7 +39,7 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
     Stopped and called again it goes on after the last finished language.
 
     Args:
-        bench: Of the run.
+        context: Of the run.
         full: The unpruned fine-tuning of the run's first seed.
         folder: Of the results.
         n_sentences: Most sentences a language.
@@ -48,15 +48,15 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
         StoreError: The folder cannot be written to, or the fine-tuned model cannot be had again.
     """
     path = folder / HEADS
-    methods = profiled_methods(bench)
+    methods = profiled_methods(context)
     what = fingerprint(
         {
             "schema": SCHEMA,
-            "settings": asdict(bench.settings),
-            "model_hash": bench.model_hash,
-            "data": [bench.inputs.data_hash, bench.inputs.test_hash],
+            "settings": asdict(context.settings),
+            "model_hash": context.model_hash,
+            "data": [context.inputs.data_hash, context.inputs.test_hash],
             "seed": full.train.seed,
-            "precision": bench.precision,
+            "precision": context.precision,
             "methods": methods,
             "n_sentences": n_sentences,
         }
@@ -67,21 +67,21 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
     languages: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     model: PreTrainedModel | None = None
-    for place, reference in enumerate(_references(bench)):
+    for place, reference in enumerate(_references(context)):
         part = parts / f"{place}.json"
         if not part.is_file():
-            model = model if model is not None else load_fitted(bench, full)
-            found = _one(bench, model, reference, methods, seed=full.train.seed, n_sentences=n_sentences)
+            model = model if model is not None else load_fine_tuned(context, full)
+            found = _one(context, model, reference, methods, seed=full.train.seed, n_sentences=n_sentences)
             write_text_atomic(part, _text(found))
         found = read_json(part)
         (left_out if "why" in found else languages).append(found)
     record = {
         "schema": SCHEMA,
         "made_of": what,
-        "model_hash": bench.model_hash,
+        "model_hash": context.model_hash,
         "seed": full.train.seed,
         "method": methods[0],
-        "shape": [bench.present.n_layers, bench.present.n_heads],
+        "shape": [context.present.n_layers, context.present.n_heads],
         "n_sentences": n_sentences,
         "languages": languages,
         "left_out": left_out,
@@ -91,9 +91,9 @@ def profile_heads(bench: Bench, full: Fitted, folder: Path, *, n_sentences: int)
     return path
 
 
-def profiled_methods(bench: Bench) -> tuple[str, ...]:
+def profiled_methods(context: RunContext) -> tuple[str, ...]:
     """The run's own method, unless that takes more passes a language than is meant here, and beside it three cheap ones."""
-    row, shape = METHODS[bench.settings.method], (bench.present.n_layers, bench.present.n_heads)
+    row, shape = METHODS[context.settings.method], (context.present.n_layers, context.present.n_heads)
     costs = [None if passes.count is None else passes.count(*shape) for passes in (row.forward, row.backward)]
     own = [row.name] if all(cost is not None and cost <= _MOST_PASSES for cost in costs) else []
     return tuple(dict.fromkeys((*own, *_BESIDE)))
@@ -111,10 +111,10 @@ def _text(record: object) -> str:
     return json.dumps(jsonable(record), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def _references(bench: Bench) -> Iterator[DataReference]:
+def _references(context: RunContext) -> Iterator[DataReference]:
     """Sources and then targets, each corpus once."""
     seen: set[str] = set()
-    settings = bench.settings
+    settings = context.settings
     for reference in (*references(settings.sources, "source"), *references(settings.targets, "target")):
         if reference.text not in seen:
             seen.add(reference.text)
@@ -122,21 +122,21 @@ def _references(bench: Bench) -> Iterator[DataReference]:
 
 
 def _one(
-    bench: Bench, model: PreTrainedModel, reference: DataReference, methods: Sequence[str], *, seed: int, n_sentences: int
+    context: RunContext, model: PreTrainedModel, reference: DataReference, methods: Sequence[str], *, seed: int, n_sentences: int
 ) -> dict[str, Any]:
     """The profile of one language, or its name and why there is none."""
     try:
-        dev = _dev(bench, reference)
-        drawn = sample(dev, n_sentences, seed=bench.settings.sample_seed)
-        return language_profile(bench, model, drawn, methods, words=reference.words, seed=seed)
+        dev = _dev(context, reference)
+        drawn = sample(dev, n_sentences, seed=context.settings.sample_seed)
+        return language_profile(context, model, drawn, methods, words=reference.words, seed=seed)
     except PolyheadError as error:
         logger.warning("heads of %s are not profiled: %s", reference.text, error)
-        return {"name": reference.text, "language": bench.inputs.languages.get(reference.text, ""), "why": str(error)}
+        return {"name": reference.text, "language": context.inputs.languages.get(reference.text, ""), "why": str(error)}
 
 
-def _dev(bench: Bench, reference: DataReference) -> Dataset:
+def _dev(context: RunContext, reference: DataReference) -> Dataset:
     """The dev split; of a source without one, what was held out of its training data."""
-    reader, settings = reader_of(bench.settings, bench.inputs.task), bench.settings
+    reader, settings = reader_of(context.settings, context.inputs.task), context.settings
     if reference.text in settings.sources:
         dev = reader.train_and_dev(reference, seed=settings.sample_seed)[1]
     elif reference.has("dev"):
@@ -145,7 +145,7 @@ def _dev(bench: Bench, reference: DataReference) -> Dataset:
         raise SettingError(
             f"{reference.text}: has no dev split, and a test split is not looked at; write LANGUAGE=TRAIN:DEV:TEST"
         )
-    tests = {record["sha256"] for record in bench.inputs.records if record["split"] == "test"}
+    tests = {record["sha256"] for record in context.inputs.records if record["split"] == "test"}
     if dev.sha256 in tests:
         raise DataFormatError(f"{reference.text}: its dev file is a test file of this run, which is not looked at")
     return dev

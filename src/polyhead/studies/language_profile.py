@@ -19,7 +19,7 @@ from polyhead.learning.inference import Labelled
 from polyhead.report.heads_form import DIRECTIONS, PLACES
 from polyhead.selection.head_effects import head_effects
 from polyhead.studies.attention_shares import Share, Shares
-from polyhead.studies.finetunes import Bench
+from polyhead.studies.finetunes import RunContext
 from polyhead.studies.word_attention import each_word_attention, word_of_position
 
 _FEWEST_OF_A_RELATION: Final = 20
@@ -31,12 +31,12 @@ Positions = list[NDArray[np.int64] | None]
 
 
 def language_profile(
-    bench: Bench, model: PreTrainedModel, data: Dataset, methods: Sequence[str], *, words: Words, seed: int
+    context: RunContext, model: PreTrainedModel, data: Dataset, methods: Sequence[str], *, words: Words, seed: int
 ) -> dict[str, Any]:
     """The entry of one language in `heads.json`; matrices are `[layers][heads]`, NaN for heads that are gone.
 
     Args:
-        bench: Of the run.
+        context: Of the run.
         model: Unpruned and fine-tuned, on the run's device.
         data: A sample of a dev split.
         methods: Each scores the heads on it.
@@ -46,7 +46,7 @@ def language_profile(
     Raises:
         PolyheadError: The sample cannot be used: no label that the model knows, for example.
     """
-    train, inputs = bench.settings.train, bench.inputs
+    train, inputs = context.settings.train, context.inputs
     encoded = encode(
         data.sentences,
         inputs.tokenizer,
@@ -58,7 +58,7 @@ def language_profile(
     )
     batches = scoring_batches(encoded, pad_id=inputs.pad_id)
     scores = {
-        method: score_heads(method, model, batches, seed=seed, precision=bench.precision, progress=bench.progress)
+        method: score_heads(method, model, batches, seed=seed, precision=context.precision, progress=context.progress)
         for method in methods
     }
     labelled = Labelled(encoded, [sentence.labels for sentence in data.sentences])
@@ -68,10 +68,10 @@ def language_profile(
         inputs.task,
         inputs.labels,
         pad_id=inputs.pad_id,
-        precision=bench.precision,
-        progress=bench.progress,
+        precision=context.precision,
+        progress=context.progress,
     )
-    attention, examples = _attention(bench, model, data, encoded, words)
+    attention, examples = _attention(context, model, data, encoded, words)
     return {
         "name": data.name,
         "language": data.language,
@@ -105,13 +105,13 @@ def trees_of(data: Dataset, words: Words) -> list[Tree | None]:
 
 
 def _attention(
-    bench: Bench, model: PreTrainedModel, data: Dataset, encoded: Encoded, words: Words
+    context: RunContext, model: PreTrainedModel, data: Dataset, encoded: Encoded, words: Words
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Shares over all sentences of one window, and the whole weights of a few short ones."""
-    positions = word_of_position(data.sentences, encoded, bench.inputs.tokenizer)
+    positions = word_of_position(data.sentences, encoded, context.inputs.tokenizer)
     if all(own is None for own in positions):
-        raise DataFormatError(f"{data.name}: no sentence fits one window of {bench.settings.train.max_length} pieces")
-    shape = bench.present.n_layers, bench.present.n_heads
+        raise DataFormatError(f"{data.name}: no sentence fits one window of {context.settings.train.max_length} pieces")
+    shape = context.present.n_layers, context.present.n_heads
     shares = Shares(shape, positions, trees_of(data, words))
     shown = _chosen(data, positions)
     weights = {index: np.full((*shape, n, n + 1), np.nan) for index, n in shown.items()}
@@ -122,9 +122,9 @@ def _attention(
             weights[sentence][layer, list(kept)] = found
 
     each_word_attention(
-        model, encoded, positions, receive, pad_id=bench.inputs.pad_id, precision=bench.precision, progress=bench.progress
+        model, encoded, positions, receive, pad_id=context.inputs.pad_id, precision=context.precision, progress=context.progress
     )
-    before, after = _special_names(bench)
+    before, after = _special_names(context)
     examples = [
         {
             "words": list(data.sentences[index].words),
@@ -159,8 +159,8 @@ def _chosen(data: Dataset, positions: Positions) -> dict[int, int]:
     return {index: len(data.sentences[index].words) for index in fit[:_EXAMPLES]}
 
 
-def _special_names(bench: Bench) -> tuple[str, str]:
-    tokenizer = bench.inputs.tokenizer
+def _special_names(context: RunContext) -> tuple[str, str]:
+    tokenizer = context.inputs.tokenizer
     before, after = tokenizer.cls_token or tokenizer.bos_token, tokenizer.sep_token or tokenizer.eos_token
     return str(before or ""), str(after or "")
 

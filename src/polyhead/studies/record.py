@@ -14,7 +14,7 @@ from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.studies.cell import Outcome
 from polyhead.studies.evaluations import Figures
-from polyhead.studies.finetunes import Bench, points
+from polyhead.studies.finetunes import RunContext, points
 from polyhead.studies.prune_after import cut_note
 
 
@@ -32,7 +32,7 @@ class Clock:
         return sum(self._earlier.values()) + begun + time.perf_counter() - self._started
 
 
-def cell_record(bench: Bench, outcome: Outcome) -> dict[str, Any]:
+def cell_record(context: RunContext, outcome: Outcome) -> dict[str, Any]:
     """One seed of one arm as JSON values; scores in points (0..100)."""
     cell, scores, table = outcome.cell, outcome.scores, outcome.table
     return {
@@ -58,7 +58,7 @@ def cell_record(bench: Bench, outcome: Outcome) -> dict[str, Any]:
                 "heads": [str(head) for head in outcome.masks[trial.k].pruned],
                 "dev": trial.score,
                 "seconds": outcome.trial_seconds[trial.k],
-                **({"tests": _points(bench, outcome.trial_tests[trial.k])} if outcome.trial_tests else {}),
+                **({"tests": _points(context, outcome.trial_tests[trial.k])} if outcome.trial_tests else {}),
             }
             for trial in table.trials
         ],
@@ -68,7 +68,7 @@ def cell_record(bench: Bench, outcome: Outcome) -> dict[str, Any]:
         "targets": [
             {
                 "name": name,
-                "language": bench.inputs.languages[name],
+                "language": context.inputs.languages[name],
                 "n_words": full.n_words,
                 "k": outcome.reported[name],
                 "unpruned": _scaled(full.metrics),
@@ -110,13 +110,13 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> dict[str, Any]:
     }
 
 
-def model_card(bench: Bench, outcome: Outcome, *, caveat: str) -> ModelCard:
+def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCard:
     """What a reader of the saved checkpoint must know; its scores are those of the checkpoint itself."""
-    settings, metric = bench.settings, bench.inputs.task.metric
+    settings, metric = context.settings, context.inputs.task.metric
     scores = [
         CardScore(
             data=f"{short(name)} test",
-            language=bench.inputs.languages[name],
+            language=context.inputs.languages[name],
             metric=metric,
             pruned=outcome.chosen_tests[name].metrics[metric],
             full=full.metrics[metric],
@@ -126,10 +126,10 @@ def model_card(bench: Bench, outcome: Outcome, *, caveat: str) -> ModelCard:
     return ModelCard(
         base_model="" if Path(settings.model).is_dir() else settings.model,
         task=settings.task,
-        languages=tuple(dict.fromkeys(bench.inputs.languages[name] for name in bench.inputs.source_dev)),
+        languages=tuple(dict.fromkeys(context.inputs.languages[name] for name in context.inputs.source_dev)),
         training_data=tuple(
             f"{short(str(record['name']))} train, {record['sentences']:,} sentences"
-            for record in bench.inputs.records
+            for record in context.inputs.records
             if record["split"] == "train"
         ),
         ranking=f"by `{outcome.scores.method}` on {', '.join(map(short, settings.sources))} dev, lowest first",
@@ -139,8 +139,8 @@ def model_card(bench: Bench, outcome: Outcome, *, caveat: str) -> ModelCard:
     )
 
 
-def _points(bench: Bench, figures: Mapping[str, Figures]) -> dict[str, float]:
-    return {name: points(bench, {name: figure}) for name, figure in figures.items()}
+def _points(context: RunContext, figures: Mapping[str, Figures]) -> dict[str, float]:
+    return {name: points(context, {name: figure}) for name, figure in figures.items()}
 
 
 def _scaled(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -28,7 +28,7 @@ from polyhead.report.page import write_report
 from polyhead.selection.ranking import masks_for
 from polyhead.selection.score_files import write_scores
 from polyhead.studies.cell import Outcome, run_cell
-from polyhead.studies.finetunes import Bench, fitted, forget_checkpoints, load_fitted
+from polyhead.studies.finetunes import RunContext, fine_tuned, forget_checkpoints, load_fine_tuned
 from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.record import Clock, cell_record, cost_record, model_card
@@ -47,7 +47,7 @@ def run(
     out: str | Path,
     seeds: Sequence[int] = (42,),
     controls: Sequence[str] = (),
-    profile: int = 100,
+    head_analysis: int = 100,
     device: str = "auto",
     progress: Progress | None = None,
     command: str | None = None,
@@ -64,7 +64,7 @@ def run(
         out: Folder of the results.
         seeds: One or more; the first one's model is saved.
         controls: Some of `random` and `highest` (the same search over other orders) and `noise` (re-seeded unpruned runs).
-        profile: Most dev sentences a language for `heads.json`; 0 makes none.
+        head_analysis: Dev sentences per language for `heads.json`; 0 disables.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         progress: Told of every step.
         command: Kept in the result, for its reader.
@@ -83,7 +83,7 @@ def run(
     held = _held(folder, settings, seeds=seeds, controls=controls)
     if held is not None and (held["data"] != plain(inputs.records) or held["model_hash"] != encoder):
         held = None
-    if held is not None and not profile:
+    if held is not None and not head_analysis:
         return held
     present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
@@ -91,43 +91,43 @@ def run(
     with RunStore(folder / "fits", settings, name=folder) as store:
         remove_leftovers(folder / "model")
         clock = Clock(store)
-        bench = Bench(settings, inputs, store, encoder, present, where, precision, progress or Silent())
+        context = RunContext(settings, inputs, store, encoder, present, where, precision, progress or Silent())
         if held is not None:
-            profile_heads(bench, fitted(bench, trains[0], present), folder, n_sentences=profile)
+            profile_heads(context, fine_tuned(context, trains[0], present), folder, n_sentences=head_analysis)
             write_html_page(folder)
             return held
-        outcomes = [run_cell(bench, cell) for cell in cells]
-        pool = noise_pool(bench, seeds) if "noise" in controls else None
-        chosen = load_fitted(bench, outcomes[0].chosen)
-        records = [cell_record(bench, outcome) for outcome in outcomes]
+        outcomes = [run_cell(context, cell) for cell in cells]
+        pool = noise_pool(context, seeds) if "noise" in controls else None
+        chosen = load_fine_tuned(context, outcomes[0].chosen)
+        records = [cell_record(context, outcome) for outcome in outcomes]
         result = {
-            **_facts(bench, seeds=seeds, controls=controls, command=command),
+            **_facts(context, seeds=seeds, controls=controls, command=command),
             "learning_rate": settings.train.rate_for(chosen.config.hidden_size),
             "cells": records,
             "trials": records[0]["trials"],
             "targets": records[0]["targets"],
-            "statistics": summarise(bench, outcomes, pool),
+            "statistics": summarise(context, outcomes, pool),
             "noise": pool,
             "cost": cost_record(chosen, present),
             "seconds": clock.seconds(),
         }
-        card = model_card(bench, outcomes[0], caveat=claim(result))
-        choice = _encoding(bench)
+        card = model_card(context, outcomes[0], caveat=claim(result))
+        choice = _encoding(context)
         save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, encoding=choice, overwrite=True)
         _write_scores(folder, outcomes)
-        if profile:
-            profile_heads(bench, fitted(bench, trains[0], present), folder, n_sentences=profile)
+        if head_analysis:
+            profile_heads(context, fine_tuned(context, trains[0], present), folder, n_sentences=head_analysis)
         record = cast(dict[str, Any], plain(result))
         write_report(record, folder)
-        forget_checkpoints(bench, seeds=seeds, chosen=outcomes[0].chosen)
+        forget_checkpoints(context, seeds=seeds, chosen=outcomes[0].chosen)
         write_json_atomic(folder / RESULT, record)  # where it stands, every number does
         write_html_page(folder)  # can be drawn again at any time
     return record
 
 
-def _facts(bench: Bench, *, seeds: Sequence[int], controls: Sequence[str], command: str | None) -> dict[str, Any]:
+def _facts(context: RunContext, *, seeds: Sequence[int], controls: Sequence[str], command: str | None) -> dict[str, Any]:
     """What was run, on what, by which versions."""
-    settings = bench.settings
+    settings = context.settings
     return {
         "schema": SCHEMA,
         "status": "done",
@@ -135,22 +135,26 @@ def _facts(bench: Bench, *, seeds: Sequence[int], controls: Sequence[str], comma
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {
             **asdict(settings),
-            "words": bench.inputs.words,
+            "words": context.inputs.words,
             "seeds": list(seeds),
             "controls": list(controls),
             "claim": settings.rules.claim,
         },
-        "environment": environment(bench.device, bench.precision),
-        "model_hash": bench.model_hash,
-        "data": list(bench.inputs.records),
+        "environment": environment(context.device, context.precision),
+        "model_hash": context.model_hash,
+        "data": list(context.inputs.records),
     }
 
 
-def _encoding(bench: Bench) -> EncodingChoice:
+def _encoding(context: RunContext) -> EncodingChoice:
     """What the saved tagger must know to read text as it did in training."""
-    settings, train = bench.settings, bench.settings.train
+    settings, train = context.settings, context.settings.train
     return EncodingChoice(
-        anchor=train.anchor, max_length=train.max_length, precision=bench.precision, words=bench.inputs.words, task=settings.task
+        anchor=train.anchor,
+        max_length=train.max_length,
+        precision=context.precision,
+        words=context.inputs.words,
+        task=settings.task,
     )
 
 

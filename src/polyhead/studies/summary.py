@@ -18,14 +18,14 @@ from polyhead.selection.statistics import (
 )
 from polyhead.studies.cell import Outcome
 from polyhead.studies.evaluations import Figures
-from polyhead.studies.finetunes import Bench, fitted, main_metric, points, tested
+from polyhead.studies.finetunes import RunContext, fine_tuned, main_metric, points, tested
 
 POOL = 10
 _DRAWS = 1000
 _TEST_SEED, _GAIN_SEED, _NOISE_SEED = 0, 1, 2  # gain and noise must be drawn independently
 
 
-def noise_pool(bench: Bench, seeds: Sequence[int]) -> dict[str, Any]:
+def noise_pool(context: RunContext, seeds: Sequence[int]) -> dict[str, Any]:
     """Dev and test scores in points of at least ten unpruned fine-tunings that differ in their seed alone.
 
     The run's own seeds come first, then the next whole numbers; each costs one fine-tuning, those of the run's seeds nothing.
@@ -33,16 +33,16 @@ def noise_pool(bench: Bench, seeds: Sequence[int]) -> dict[str, Any]:
     pool = list(seeds)
     while len(pool) < POOL:
         pool.append(max(pool) + 1)
-    fits = [fitted(bench, replace(bench.settings.train, seed=seed), bench.present) for seed in pool]
-    tests = [tested(bench, fit) for fit in fits]
+    fits = [fine_tuned(context, replace(context.settings.train, seed=seed), context.present) for seed in pool]
+    tests = [tested(context, fit) for fit in fits]
     return {
         "seeds": pool,
-        "dev": [points(bench, fit.dev) for fit in fits],
-        "tests": {name: [points(bench, {name: test[name]}) for test in tests] for name in bench.inputs.tests},
+        "dev": [points(context, fit.dev) for fit in fits],
+        "tests": {name: [points(context, {name: test[name]}) for test in tests] for name in context.inputs.tests},
     }
 
 
-def summarise(bench: Bench, outcomes: Sequence[Outcome], pool: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """One row per arm and target: gain in points (mean over seeds), 95 % interval, p, and p by Holm over the printed table.
 
     Arms are compared with their own unpruned models; rows of `ranked - random` and `ranked - highest` compare the models that
@@ -57,16 +57,16 @@ def summarise(bench: Bench, outcomes: Sequence[Outcome], pool: Mapping[str, Any]
     }
     rows: list[dict[str, Any]] = []
     for arm, own in arms.items():
-        table = _Table(bench, arm, tuple((o.pruned, o.unpruned, o.reported) for o in own))
+        table = _Table(context, arm, tuple((o.pruned, o.unpruned, o.reported) for o in own))
         n_fits = max(outcome.n_fits for outcome in own)
-        noise = {} if pool is None else {name: _noise(bench, pool, name, n=n_fits) for name in bench.inputs.tests}
-        rows += _corrected(table.rows(noise, n_cells=len(bench.inputs.tests)))
+        noise = {} if pool is None else {name: _noise(context, pool, name, n=n_fits) for name in context.inputs.tests}
+        rows += _corrected(table.rows(noise, n_cells=len(context.inputs.tests)))
     controls = {arm: own for arm, own in arms.items() if arm != "ranked"}
     contrasts: list[dict[str, Any]] = []
     for arm, own in controls.items():
         sides = zip(arms["ranked"], own, strict=True)
-        table = _Table(bench, f"ranked - {arm}", tuple((a.pruned, b.pruned, _either(a, b)) for a, b in sides))
-        contrasts += table.rows({}, n_cells=len(controls) * len(bench.inputs.tests))
+        table = _Table(context, f"ranked - {arm}", tuple((a.pruned, b.pruned, _either(a, b)) for a, b in sides))
+        contrasts += table.rows({}, n_cells=len(controls) * len(context.inputs.tests))
     return [*rows, *_corrected(contrasts)]
 
 
@@ -83,9 +83,9 @@ def _either(one: Outcome, other: Outcome) -> dict[str, int]:
     return {name: max(k, other.reported[name]) for name, k in one.reported.items()}
 
 
-def _noise(bench: Bench, pool: Mapping[str, Any], name: str, *, n: int) -> NDArray[np.float64]:
+def _noise(context: RunContext, pool: Mapping[str, Any], name: str, *, n: int) -> NDArray[np.float64]:
     """What choosing alone gains on that target; chosen as the protocol chooses, on source dev or on the target itself."""
-    chosen_on = pool["tests"][name] if bench.settings.rules.reported_split else pool["dev"]
+    chosen_on = pool["tests"][name] if context.settings.rules.reported_split else pool["dev"]
     return selection_noise(chosen_on, pool["tests"][name], n=max(n, 1), seed=_NOISE_SEED, draws=_DRAWS)
 
 
@@ -93,13 +93,13 @@ def _noise(bench: Bench, pool: Mapping[str, Any], name: str, *, n: int) -> NDArr
 class _Table:
     """Two sides to compare: for every seed, figures by target of either side, and the k that was reported."""
 
-    bench: Bench
+    context: RunContext
     arm: str
     seeds: tuple[tuple[Mapping[str, Figures], Mapping[str, Figures], Mapping[str, int]], ...]
 
     def rows(self, noise: Mapping[str, NDArray[np.float64]], *, n_cells: int) -> list[dict[str, Any]]:
         """A row a target, then the mean over targets; `n_cells` tests stand in the printed table."""
-        names = list(self.bench.inputs.tests)
+        names = list(self.context.inputs.tests)
         table = [self._row(name, noise.get(name), n_cells) for name in names]
         if not any(k for *_, ks in self.seeds for k in ks.values()):
             return table
@@ -122,10 +122,10 @@ class _Table:
         )
 
     def _metric(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 100 * main_metric(self.bench, counts)
+        return 100 * main_metric(self.context, counts)
 
     def _row(self, name: str, noise: NDArray[np.float64] | None, n_cells: int) -> dict[str, Any]:
-        row = self._blank(name, self.bench.inputs.languages[name])
+        row = self._blank(name, self.context.inputs.languages[name])
         row["k"] = [ks[name] for *_, ks in self.seeds]
         if not any(row["k"]):
             return row
@@ -134,7 +134,7 @@ class _Table:
         gains = bootstrap_gains(one, other, self._metric, seed=_GAIN_SEED, draws=_DRAWS)
         interval = percentile_interval(gains)
         row |= {"gain": test.difference, "interval": [interval.low, interval.high]}
-        if not self.bench.settings.rules.reported_split:
+        if not self.context.settings.rules.reported_split:
             row |= {"p": test.p, "shuffles": test.shuffles}
         if noise is not None:
             beyond = beyond_noise(gains, noise)
