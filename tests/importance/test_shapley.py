@@ -138,7 +138,7 @@ class Stops(Silent):
             raise KeyboardInterrupt
 
 
-def stopped(resume_file: Path, after: int, **settings: Any) -> None:
+def stopped(keep: Path, after: int, **settings: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         shapley(five_heads().float(), tiny_batches(), resume_file=keep, progress=Stops(after), **settings)
     assert keep.exists()

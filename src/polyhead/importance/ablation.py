@@ -62,8 +62,8 @@ def ablation(
         fill: What a head that is off puts into the output projection: `zero`, or its `mean` over all tokens of these batches.
         precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
         progress: Told of every batch.
-        resume_file: File for partial results: a second call with the same arguments goes on after the last batch that it holds, and
-            ends with the same numbers. It is left at the end, for the caller to remove when the result is safe.
+        resume_file: File for partial results. A second call with the same arguments continues after the last batch in it, to the
+            same final numbers. The caller removes it once the result is safe.
 
     Raises:
         SettingError: `fill` is unknown, or no sentence has a labelled word.

@@ -96,9 +96,8 @@ def l0(
         precision: Of the matrix products; gates stay float32, log α and the optimiser float64. `auto`: bf16 where the device has
             units for it.
         progress: Told of every batch of every epoch.
-        resume_file: File that holds log α and the optimiser's state, now and then and when the work is stopped; a second call with the
-            same model, batches and settings goes on from there, to the same numbers. It is left at the end, for the caller to
-            remove when the result is safe.
+        resume_file: Holds log α and the optimiser's state, saved now and then and when the work is stopped. A second call with
+            the same model, batches and settings continues from there, to the same numbers. The caller removes the file.
 
     Raises:
         SettingError: `n_lowest` or `epochs` is below 1, `seed` below 0, or no sentence has a labelled word.

@@ -67,7 +67,7 @@ def score_heads(
         progress: Told how far the work is.
         n_lowest: How many of the lowest heads matter to the caller; see `Options`.
         max_passes: Most forward passes over the data that `shapley` may take.
-        resume_file: File for the partial results of long methods, which a second call goes on from; left for the caller to remove.
+        resume_file: Partial results of a long method, from which a second call continues; the caller removes it.
 
     Raises:
         UnknownNameError: No row has this name.

@@ -88,8 +88,8 @@ def shapley(
             for S = all; the heads still on are recorded as zero, so that values no longer add up. 0 walks to the end.
         precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
         progress: Told of every batch of every round.
-        resume_file: File for partial results: a second call with the same arguments (`n_lowest` and the limits may differ) goes on from
-            there and ends with the same numbers. It is left at the end, for the caller to remove when the result is safe.
+        resume_file: File for partial results. A second call with the same arguments (`n_lowest` and the limits may differ)
+            continues from there, with the same final numbers. The caller removes it once the result is safe.
 
     Raises:
         SettingError: A setting is out of its range, one round costs more than `max_passes`, or no sentence has a labelled word.

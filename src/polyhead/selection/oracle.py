@@ -72,8 +72,8 @@ def greedy_order(
         precision: Of the matrix products.
         budget: Padded positions in a batch.
         progress: Told of every candidate in every batch.
-        resume_file: JSON file that holds the order so far after every step; a later call with the same model, data and settings goes
-            on from there, also to more steps. Under another thread count or version the last digits of losses may differ,
+        resume_file: JSON file that holds the order so far after every step; a later call with the same model, data and settings
+            continues from there, also to more steps. Under another thread count or version the last digits of losses may differ,
             which is warned of.
 
     Raises:

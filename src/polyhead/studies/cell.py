@@ -18,7 +18,7 @@ from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.statistics import bootstrap_standard_error
 from polyhead.selection.trials import TrialTable, search
 from polyhead.studies.evaluations import Figures
-from polyhead.studies.finetunes import RunContext, FineTuned, fine_tuned, load_fine_tuned, main_metric, points, pooled, tested
+from polyhead.studies.finetunes import FineTuned, RunContext, fine_tuned, load_fine_tuned, main_metric, points, pooled, tested
 from polyhead.studies.settings import Cell
 
 logger = logging.getLogger(__name__)

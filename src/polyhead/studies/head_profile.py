@@ -18,7 +18,7 @@ from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.importance.methods import METHODS
 from polyhead.report.finished_run import HEADS
-from polyhead.studies.finetunes import RunContext, FineTuned, load_fine_tuned
+from polyhead.studies.finetunes import FineTuned, RunContext, load_fine_tuned
 from polyhead.studies.inputs import reader_of
 from polyhead.studies.language_profile import language_profile
 
