@@ -1,6 +1,6 @@
 import pytest
 import torch
-from training_case import N_LABELS, PAD, tiny_encoded, tiny_model
+from training_case import N_LABELS, tiny_encoded, tiny_model
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
@@ -122,10 +122,10 @@ def test_every_pass_over_a_model_asks_for_its_kernel(monkeypatch, precision):
         return found
 
     model, encoded = tiny_model(), tiny_encoded(6)
-    batches, labels = scoring_batches(encoded, pad_id=PAD), LabelSet(tuple("ABCDE"[:N_LABELS]))
-    fit(model, encoded, TrainSpec(epochs=1, precision=precision), pad_id=PAD, device=CPU)
+    batches, labels = scoring_batches(encoded), LabelSet(tuple("ABCDE"[:N_LABELS]))
+    fit(model, encoded, TrainSpec(epochs=1, precision=precision), device=CPU)
     assert works() == {"fit"}
-    predict(model, encoded, pad_id=PAD, labels=labels, device=CPU, precision=precision)
+    predict(model, encoded, labels=labels, device=CPU, precision=precision)
     assert works() == {"predict"}
     masked_labels(model, batches, [HeadMask.full(2, 2)], encoded.words_per_sentence, precision=precision)
     assert works() == {"predict"}

@@ -55,7 +55,6 @@ def predict(
     model: PreTrainedModel,
     encoded: Encoded,
     *,
-    pad_id: int,
     labels: LabelSet,
     device: torch.device,
     precision: Precision = "fp32",
@@ -71,7 +70,6 @@ def predict(
     Args:
         model: A token classifier with as many outputs as `labels`.
         encoded: The sentences.
-        pad_id: Id of the padding piece.
         labels: What the outputs mean.
         device: Where to compute.
         precision: Use that of the training, so that both see the same model.
@@ -80,7 +78,7 @@ def predict(
         progress: Told of every batch.
     """
     watch = progress or Silent()
-    batches = scoring_batches(encoded, pad_id=pad_id, budget=budget)
+    batches = scoring_batches(encoded, budget=budget)
     ids = no_labels(encoded.words_per_sentence)
     was_training = model.training
     model.to(device).eval()
@@ -105,7 +103,6 @@ def evaluate(
     task: Task,
     labels: LabelSet,
     *,
-    pad_id: int,
     device: torch.device,
     precision: Precision = "fp32",
     mask: HeadMask | None = None,
@@ -119,7 +116,6 @@ def evaluate(
         datasets: Sentences and gold labels under a name, usually a language.
         task: Which metrics are computed.
         labels: What the outputs mean.
-        pad_id: Id of the padding piece.
         device: Where to compute.
         precision: Use that of the training.
         mask: Heads not kept are gated to zero.
@@ -130,7 +126,6 @@ def evaluate(
     predicted = predict(
         model,
         together,
-        pad_id=pad_id,
         labels=labels,
         device=device,
         precision=precision,

@@ -45,7 +45,6 @@ def masked_counts(
     labels: LabelSet,
     masks: Sequence[HeadMask],
     *,
-    pad_id: int,
     precision: Precision = "fp32",
     budget: int = 1024,
     progress: Progress | None = None,
@@ -62,7 +61,6 @@ def masked_counts(
         task: What is counted.
         labels: What the outputs mean.
         masks: In an order in which neighbours differ little.
-        pad_id: Id of the padding piece.
         precision: Of the matrix products.
         budget: Padded positions in a batch.
         progress: Told of every batch.
@@ -71,7 +69,7 @@ def masked_counts(
         SettingError: No word of a data set has a gold label.
     """
     together = join([data.encoded for data in datasets.values()])
-    batches = scoring_batches(together, pad_id=pad_id, budget=budget)
+    batches = scoring_batches(together, budget=budget)
     found = masked_labels(model, batches, masks, together.words_per_sentence, precision=precision, progress=progress)
     return [_counts(datasets, task, labels, ids) for ids in found]
 

@@ -95,7 +95,6 @@ def fit(
     encoded: Encoded,
     spec: TrainSpec,
     *,
-    pad_id: int,
     mask: HeadMask | None = None,
     device: torch.device | None = None,
     state_folder: Path | None = None,
@@ -113,7 +112,6 @@ def fit(
         model: A token classifier with a row of outputs for each label; moved to `device` and left in the mode it was in.
         encoded: The training sentences; those without any labelled word still count in a batch.
         spec: How to train.
-        pad_id: Id of the padding piece.
         mask: Heads not kept are gated to zero throughout.
         device: Where to compute; the best one of the machine by default.
         state_folder: Where to keep what it takes to go on after a stop (about every 45 s, and at SIGINT or SIGTERM, which end as
@@ -129,7 +127,7 @@ def fit(
     """
     device = device or pick_device()
     precision = pick_precision(spec.precision, device)
-    epochs = [_batches(encoded, spec, pad_id=pad_id, epoch=epoch) for epoch in range(spec.epochs)]
+    epochs = [_batches(encoded, spec, epoch=epoch) for epoch in range(spec.epochs)]
     steps = len(epochs[0])
     if not steps:
         raise SettingError("nothing to train on: no sentence has a word; give at least one labelled sentence")
@@ -153,7 +151,7 @@ def fit(
     with ExitStack() as stack:
         stack.enter_context(gated(model, mask) if mask is not None else nullcontext())
         stack.enter_context(_training_mode(model, freeze=spec.freeze))
-        stack.enter_context(seen_rows(model, _ids(encoded, pad_id), decay=decay_so_far))
+        stack.enter_context(seen_rows(model, _ids(encoded), decay=decay_so_far))
         bits = stack.enter_context(cheap_dropout(model))
         stop = stack.enter_context(stop_requests()) if store else StopRequest()
         stack.callback(watch.stop)
@@ -187,8 +185,8 @@ def fit(
     return FitRecord(total, spec.epochs, before + seconds, at.losses, first.step, before, precision, n_sentences / seconds)
 
 
-def _batches(encoded: Encoded, spec: TrainSpec, *, pad_id: int, epoch: int) -> Sequence[Batch]:
-    return training_batches(encoded, pad_id=pad_id, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
+def _batches(encoded: Encoded, spec: TrainSpec, *, epoch: int) -> Sequence[Batch]:
+    return training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
 
 
 def _step_seed(seed: int, step: int) -> int:
@@ -204,9 +202,9 @@ def _advanced(at: Position, loss: float, steps: int) -> Position:
     return Position(at.step + 1, (*at.losses, summed / steps), 0.0)
 
 
-def _ids(encoded: Encoded, pad_id: int) -> Tensor:
+def _ids(encoded: Encoded) -> Tensor:
     """All ids that the training can meet."""
-    return torch.from_numpy(np.unique(np.concatenate([[pad_id], *(window.input_ids for window in encoded.windows)])))
+    return torch.from_numpy(np.unique(np.concatenate([[encoded.pad_id], *(window.input_ids for window in encoded.windows)])))
 
 
 def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:

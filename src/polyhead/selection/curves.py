@@ -61,7 +61,6 @@ def pruning_curve(
     labels: LabelSet,
     ranking: Sequence[HeadId],
     *,
-    pad_id: int,
     name: str = "lowest first",
     max_pruned: int | None = None,
     precision: Precision = "fp32",
@@ -75,7 +74,6 @@ def pruning_curve(
         task,
         labels,
         {name: ranking},
-        pad_id=pad_id,
         max_pruned=max_pruned,
         precision=precision,
         budget=budget,
@@ -91,7 +89,6 @@ def pruning_curves(
     labels: LabelSet,
     orders: Mapping[str, Sequence[HeadId]],
     *,
-    pad_id: int,
     max_pruned: int | None = None,
     precision: Precision = "fp32",
     budget: int = 1024,
@@ -109,7 +106,6 @@ def pruning_curves(
         labels: What the outputs mean.
         orders: The heads that go, first ones in front, at least K of those that the model has. Reverse a ranking for
             highest-first; `random_order` gives the control.
-        pad_id: Id of the padding piece.
         max_pruned: K; half of the model's heads if None.
         precision: Of the matrix products.
         budget: Padded positions in a batch.
@@ -134,7 +130,6 @@ def pruning_curves(
             task,
             labels,
             own[len(unpruned) :],
-            pad_id=pad_id,
             precision=precision,
             budget=budget,
             progress=progress,

@@ -45,7 +45,6 @@ def head_effects(
     task: Task,
     labels: LabelSet,
     *,
-    pad_id: int,
     precision: Precision = "fp32",
     seed: int = 0,
     draws: int = 1000,
@@ -62,7 +61,6 @@ def head_effects(
         data: Sentences with gold labels.
         task: Its main figure is what is moved.
         labels: What the outputs mean.
-        pad_id: Id of the padding piece.
         precision: Of the matrix products.
         seed: Of the bootstrap.
         draws: Replicates of it.
@@ -76,7 +74,7 @@ def head_effects(
         head_mask(model).kept, key=lambda head: (-head.layer, head.head)
     )  # neighbours then differ in high layers alone
     masks = [full, *(HeadMask.without(full.n_layers, full.n_heads, [head]) for head in heads)]
-    found = masked_counts(model, {"": data}, task, labels, masks, pad_id=pad_id, precision=precision, progress=progress)
+    found = masked_counts(model, {"": data}, task, labels, masks, precision=precision, progress=progress)
     counts = [by_name[""] for by_name in found]
 
     def figure(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,7 +46,6 @@ def greedy_order(
     labels: LabelSet,
     *,
     n_steps: int,
-    pad_id: int,
     precision: Precision = "fp32",
     budget: int = 1024,
     progress: Progress | None = None,
@@ -68,7 +67,6 @@ def greedy_order(
         task: Its main figure is the score.
         labels: What the outputs mean.
         n_steps: K, from 1 to the number of heads that the model has.
-        pad_id: Id of the padding piece.
         precision: Of the matrix products.
         budget: Padded positions in a batch.
         progress: Told of every candidate in every batch.
@@ -83,7 +81,7 @@ def greedy_order(
     present = head_mask(model)
     if not 1 <= n_steps <= present.n_kept:
         raise SettingError(f"oracle of {n_steps} steps: this model has heads for 1 to {present.n_kept}")
-    batches = scoring_batches(data.encoded, pad_id=pad_id, budget=budget)
+    batches = scoring_batches(data.encoded, budget=budget)
     settings = {"metric": task.metric, "precision": precision, "labels": list(labels.names), "heads": fingerprint(present.keep)}
     facts = {**settings, "gold labels": fingerprint(data.gold)}
     kept = _Kept(
