@@ -96,7 +96,7 @@ def short_fine_tuning(seed: int, *, quick: bool) -> tuple[PreTrainedModel, list[
         return encode([sentences[i] for i in chosen], tokenizer, labels)
 
     if not quick:
-        fit(model, encoded(train.sentences, 2000), TrainSpec(epochs=1, seed=seed))
+        fit(model, encoded(train.sentences, 2000), TrainSpec(epochs=1, seed=seed), device="auto")
     return model, scoring_batches(encoded(dev.sentences, 64 if quick else 512))
 
 

@@ -100,7 +100,7 @@ def fine_tuning(seed: int, k: int) -> None:
     else:
         prune(model, HeadMask.full(n_layers, n_heads))
     train = labelled("en", "train", n=TRAINING_SENTENCES).encoded
-    fit(model, train, spec, state_folder=WORK / f"e5.{seed}.{k}.state")
+    fit(model, train, spec, device="auto", state_folder=WORK / f"e5.{seed}.{k}.state")
     precision = pick_precision(spec.precision, model.device)
     dev = labelled("en", "dev")
     if k == 0:

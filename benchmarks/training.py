@@ -129,7 +129,7 @@ def timed_fit(encoded: Encoded, spec: TrainSpec, n: int) -> float:
     """Sentences per second of `fit` on the whole corpus, stopped after n + 1 steps; building the batches is in the time."""
     clock = Clock(n)
     with contextlib.suppress(Enough):
-        fit(new_model(spec.seed), encoded, spec, progress=clock)
+        fit(new_model(spec.seed), encoded, spec, device="auto", progress=clock)
     return spec.batch_size * n / (clock.times[-1] - clock.times[0])
 
 

@@ -12,7 +12,7 @@ from polyhead.learning.encoding import Window
 from polyhead.learning.inference import Labelled, evaluate, predict
 
 LABELS = LabelSet(("ADJ", "ADP", "ADV", "AUX", "NOUN"))
-OPTIONS = {"labels": LABELS, "device": torch.device("cpu")}
+OPTIONS = {"labels": LABELS, "precision": "fp32"}
 
 
 def one_by_one(model, encoded):

@@ -21,10 +21,10 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("task", ["pos", "ner"])
 def test_counts_are_those_of_an_evaluation_under_each_mask(task: str) -> None:
     model, data = tiny_model("bert"), {"de": labelled(task), "nl": labelled(task, seed=1)}
-    found = masked_counts(model, data, TASKS[task], LABELS[task], MANY, budget=40)
+    found = masked_counts(model, data, TASKS[task], LABELS[task], MANY, precision="fp32", budget=40)
     assert len(found) == len(MANY)
     for mask, by_name in zip(MANY, found, strict=True):
-        alone = evaluate(model, data, TASKS[task], LABELS[task], device=CPU, mask=mask)
+        alone = evaluate(model, data, TASKS[task], LABELS[task], precision="fp32", mask=mask)
         assert list(by_name) == ["de", "nl"]
         for name, counts in by_name.items():
             assert counts.tolist() == alone[name].counts.tolist()
@@ -58,7 +58,8 @@ def test_scores_are_those_of_an_evaluation_under_each_mask(task: str, precision:
 
 def test_losses_weigh_every_labelled_word_once() -> None:
     model, data = tiny_model("bert"), labelled("pos")
-    found = masked_scores(model, scoring_batches(data.encoded, budget=40), data, TASKS["pos"], LABELS["pos"], [MASKS["uneven"]])
+    batches, masks = scoring_batches(data.encoded, budget=40), [MASKS["uneven"]]
+    found = masked_scores(model, batches, data, TASKS["pos"], LABELS["pos"], masks, precision="fp32")
     losses = []
     with torch.no_grad(), gated(model, MASKS["uneven"]):
         for window in data.encoded.windows:

@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from conformance.tiny import tiny_model
 from curve_case import LABELS, labelled
 
@@ -37,14 +36,14 @@ FULL = HeadMask.full(3, 4)
 def test_points_are_single_evaluations_with_the_first_k_heads_gone(task: str) -> None:
     model, data = tiny_model("bert"), labelled(task)
     orders = {"low": random_order(FULL, seed=3), "high": random_order(FULL, seed=3)[::-1], "other": random_order(FULL, seed=4)}
-    curves = pruning_curves(model, data, TASKS[task], LABELS[task], orders, budget=40)
+    curves = pruning_curves(model, data, TASKS[task], LABELS[task], orders, precision="fp32", budget=40)
     assert list(curves) == ["low", "high", "other"]
     for name, curve in curves.items():
         assert curve.order == name
         assert curve.ks == tuple(range(7)), "half of twelve heads unless told otherwise"
         for k, score, counts in zip(curve.ks, curve.scores, curve.counts, strict=True):
             mask = HeadMask.without(3, 4, orders[name][:k])
-            alone = evaluate(model, {"": data}, TASKS[task], LABELS[task], device=torch.device("cpu"), mask=mask)[""]
+            alone = evaluate(model, {"": data}, TASKS[task], LABELS[task], precision="fp32", mask=mask)[""]
             assert score == alone.metrics[TASKS[task].metric]
             assert counts.tolist() == alone.counts.tolist()
     assert curves["low"].scores.tolist() != curves["high"].scores.tolist()

@@ -57,7 +57,7 @@ def _predict(subject: Subject, model: PreTrainedModel, *, masked: Cut = "nothing
         model,
         subject.encoded,
         labels=subject.labels,
-        device=model.device,
+        precision="fp32",
         mask=None if masked == "nothing" else subject.cut(masked),
     )
 
@@ -70,7 +70,7 @@ def _evaluate(subject: Subject, model: PreTrainedModel, *, masked: Cut) -> None:
         {"sample": inference.Labelled(subject.encoded, gold)},
         subject.task,
         subject.labels,
-        device=model.device,
+        precision="fp32",
         mask=subject.cut(masked),
     )
 

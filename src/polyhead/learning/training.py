@@ -23,7 +23,7 @@ from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
 from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, identity, stop_requests
-from polyhead.models.devices import Precision, attention_kernel, autocast, pick_device, pick_precision
+from polyhead.models.devices import Precision, attention_kernel, autocast, placement
 from polyhead.models.gates import gated
 
 
@@ -96,7 +96,7 @@ def fit(
     spec: TrainSpec,
     *,
     mask: HeadMask | None = None,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     state_folder: Path | None = None,
     save_every: int | None = None,
     progress: Progress | None = None,
@@ -113,7 +113,7 @@ def fit(
         encoded: The training sentences; those without any labelled word still count in a batch.
         spec: How to train.
         mask: Heads not kept are gated to zero throughout.
-        device: Where to compute; the best one of the machine by default.
+        device: Where to compute; where the model is by default.
         state_folder: Where to keep what it takes to go on after a stop (about every 45 s, and at SIGINT or SIGTERM, which end as
             KeyboardInterrupt). If a state lies there, the training goes on from it, to the same numbers bit for bit. A finished
             training's state stays: call again for the same weights at once, or `training_state.discard_state`.
@@ -125,8 +125,7 @@ def fit(
         StoreError: `state_folder` cannot be written, or holds the state of another training.
         KeyboardInterrupt: The process was asked to stop; the state is saved and the model holds what was reached.
     """
-    device = device or pick_device()
-    precision = pick_precision(spec.precision, device)
+    where, precision = placement(model, device=device, precision=spec.precision)
     epochs = [_batches(encoded, spec, epoch=epoch) for epoch in range(spec.epochs)]
     steps = len(epochs[0])
     if not steps:
@@ -134,11 +133,11 @@ def fit(
     total, rate = steps * spec.epochs, spec.rate_for(model.config.hidden_size)
     started = time.perf_counter()
     watch = progress or Silent()
-    model.to(device)
+    model.to(where)
     store = None
     if state_folder is not None:
         who = identity(model, encoded, spec, mask=mask, precision=precision)
-        store = TrainingState(state_folder, identity=who, device=device, every=save_every)
+        store = TrainingState(state_folder, identity=who, device=where, every=save_every)
     at = first = Position()
     n_sentences = 0
 
@@ -167,8 +166,8 @@ def fit(
                 torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention's dropout, and all of it on other devices
                 set_rate(optimiser, rate_at(at.step))
                 length = batch.input_ids.shape[1]
-                with attention_kernel(device, length, precision, work="fit"), autocast(device, precision):
-                    loss = word_loss(model, batch.to(device))
+                with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
+                    loss = word_loss(model, batch.to(where))
                 loss.backward()
                 clip_gradients(list(trained.values()), spec.clip)
                 optimiser.step()

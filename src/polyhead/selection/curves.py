@@ -17,7 +17,7 @@ from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision
+from polyhead.models.devices import PrecisionChoice
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.statistics import CorpusMetric
 
@@ -63,7 +63,7 @@ def pruning_curve(
     *,
     name: str = "lowest first",
     max_pruned: int | None = None,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> Curve:
@@ -90,7 +90,7 @@ def pruning_curves(
     orders: Mapping[str, Sequence[HeadId]],
     *,
     max_pruned: int | None = None,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, Curve]:
@@ -107,7 +107,7 @@ def pruning_curves(
         orders: The heads that go, first ones in front, at least K of those that the model has. Reverse a ranking for
             highest-first; `random_order` gives the control.
         max_pruned: K; half of the model's heads if None.
-        precision: Of the matrix products.
+        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         budget: Padded positions in a batch.
         progress: Told of every batch of every curve.
 
