@@ -46,7 +46,6 @@ TREEBANKS = {
     "fa": "ud/fa_seraji",
 }
 SENTENCES = 512
-PAD = 1
 
 
 def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
@@ -56,7 +55,7 @@ def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
         train = open_corpus(TREEBANKS["en"], "train", root=SHARED / "data")
         model = load_tagger(str(MINI), labels=LABELS, seed=seed) if pretrained else _random(seed)
         encoded = encode(train.sentences, tokenizer(), LABELS, model_limit=model_limit(model.config))
-        fit(model, encoded, TrainSpec(seed=seed), pad_id=PAD, state_folder=folder / "state")
+        fit(model, encoded, TrainSpec(seed=seed), device="auto", state_folder=folder / "state")
         save_pruned(model, folder / "model", tokenizer=tokenizer())
     weights = (folder / "model" / "model.safetensors").read_bytes()
     _same_as_before(folder.name, hashlib.sha256(weights).hexdigest())
@@ -109,4 +108,4 @@ def sentences(language: str, *, split: Split = "dev", n: int | None = SENTENCES,
 
 def batches(language: str, *, split: Split = "dev") -> list[Batch]:
     """The same sentences as scoring batches."""
-    return scoring_batches(sentences(language, split=split).encoded, pad_id=PAD)
+    return scoring_batches(sentences(language, split=split).encoded)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from environment import SHARED, environment, write
-from fine_tuned import LABELS, PAD, POS, SEEDS, TREEBANKS, batches, fine_tuned, sentences
+from fine_tuned import LABELS, POS, SEEDS, TREEBANKS, batches, fine_tuned, sentences
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadId, HeadMask
@@ -85,7 +85,7 @@ def accuracies(
 ) -> dict[str, list[dict[str, float]]]:
     """Points and their interval, by data set and mask."""
     precision = pick_precision("auto", torch.device("cpu"))
-    found = masked_counts(model, datasets, POS, LABELS, masks, pad_id=PAD, precision=precision)
+    found = masked_counts(model, datasets, POS, LABELS, masks, precision=precision)
     return {name: [with_interval(counts[name]) for counts in found] for name in datasets}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fine_tuned import LABELS, PAD, POS, SEEDS, TREEBANKS, WORK, batches, fine_tuned, sentences
+from fine_tuned import LABELS, POS, SEEDS, TREEBANKS, WORK, batches, fine_tuned, sentences
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
@@ -101,7 +101,7 @@ def curve(model: PreTrainedModel, cell: Cell, order: tuple[HeadId, ...]) -> None
         return
     started = time.perf_counter()
     data = sentences(cell.language)
-    found = pruning_curve(model, data, POS, LABELS, order, pad_id=PAD, max_pruned=K, precision=precision())
+    found = pruning_curve(model, data, POS, LABELS, order, max_pruned=K, precision=precision())
     assert found.counts is not None
     cell.path.parent.mkdir(parents=True, exist_ok=True)
     beside = cell.path.with_suffix(".new")
@@ -134,7 +134,7 @@ def oracle(model: PreTrainedModel, language: str, seed: int) -> None:
     path = oracle_path(language, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    found = greedy_order(model, sentences(language), POS, LABELS, n_steps=K, pad_id=PAD, precision=precision(), resume_file=path)
+    found = greedy_order(model, sentences(language), POS, LABELS, n_steps=K, precision=precision(), resume_file=path)
     curve(model, Cell("oracle", language, seed), found.order)
     print(f"oracle {language} {seed}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 

@@ -5,7 +5,7 @@ Unpruned accuracy should lie between 85 and 98 % and fall by 5 points or more, e
 
 import environment
 import numpy as np
-from fine_tuned import LABELS, MINI, PAD, POS, tokenizer
+from fine_tuned import LABELS, MINI, POS, tokenizer
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
@@ -25,7 +25,7 @@ def main() -> None:
     train = open_corpus("phrases/en", "train")
     model = load_tagger(str(MINI), labels=LABELS, seed=SEED)
     limit = model_limit(model.config)
-    fit(model, encode(train.sentences, tokenizer(), LABELS, model_limit=limit), TrainSpec(seed=SEED), pad_id=PAD)
+    fit(model, encode(train.sentences, tokenizer(), LABELS, model_limit=limit), TrainSpec(seed=SEED), device="auto")
     shape = (model.config.num_hidden_layers, model.config.num_attention_heads)
     masks = [HeadMask(np.ones(shape, dtype=np.bool_)), HeadMask(np.zeros(shape, dtype=np.bool_))]
     rows = {}
@@ -33,7 +33,7 @@ def main() -> None:
         test = open_corpus(f"phrases/{language}", "test")
         encoded = encode(test.sentences, tokenizer(), LABELS, model_limit=limit, unknown="ignore")
         data = Labelled(encoded, [sentence.labels for sentence in test.sentences])
-        scores = masked_scores(model, scoring_batches(encoded, pad_id=PAD), data, POS, LABELS, masks).scores
+        scores = masked_scores(model, scoring_batches(encoded), data, POS, LABELS, masks, precision="fp32").scores
         rows[language] = {"all_heads": round(float(scores[0]), 4), "no_heads": round(float(scores[1]), 4), "sha256": test.sha256}
         print(language, rows[language])
     environment.write("phrase_difficulty", {"environment": environment.environment(seed=SEED), "accuracy": rows})

@@ -38,10 +38,10 @@ def main() -> None:
     precisions: list[Precision] = ["bf16", "fp32"] if has_bf16_units(torch.device("cpu")) else ["fp32"]
     memory = {p: _in_fresh_process(p, options) for p in precisions}
     encoded, model = mbert_sample(options.sentences, options.seed), mbert_shape(options.seed)
-    batches = scoring_batches(encoded, pad_id=0)
+    batches = scoring_batches(encoded)
     in_file_order = {
-        "released": list(training_batches(encoded, pad_id=0, batch_size=8, order="file", seed=0, epoch=0, pad_to=256)),
-        "script": list(training_batches(encoded, pad_id=0, batch_size=32, order="file", seed=0, epoch=0)),
+        "released": list(training_batches(encoded, batch_size=8, order="file", seed=0, epoch=0, pad_to=256)),
+        "script": list(training_batches(encoded, batch_size=32, order="file", seed=0, epoch=0)),
     }
     baselines = {"released": released_procedure, "script": masked_script}
     work: dict[str, Work] = {f"polyhead {p}": (batches, partial(gradient, model, precision=p)) for p in precisions}

@@ -52,7 +52,7 @@ def main() -> None:
     }
     shape, mini = mbert_shape(options.seed), short_fine_tuning(options.seed, quick=options.quick)
     for method in options.methods:
-        own = scoring_batches(mbert_sample(n if is_cheap(method) else n // 4, options.seed), pad_id=0)
+        own = scoring_batches(mbert_sample(n if is_cheap(method) else n // 4, options.seed))
         agreement["mbert-shape"][method] = agreement_of(method, shape, own, max_passes=ONE_ROUND)
         agreement["mini"][method] = agreement_of(method, *mini, max_passes=None)
         print(method, json.dumps({model: rows[method] for model, rows in agreement.items()}), file=sys.stderr, flush=True)
@@ -90,15 +90,14 @@ def short_fine_tuning(seed: int, *, quick: bool) -> tuple[PreTrainedModel, list[
     folder = SHARED / "models" / "mini"
     tokenizer = load_tokenizer(folder)
     model: PreTrainedModel = load_tagger(folder, labels=labels, seed=seed)
-    pad_id = int(tokenizer.pad_token_id)
 
     def encoded(sentences: Sequence[Sentence], n: int) -> Encoded:
         chosen = np.random.default_rng(seed).choice(len(sentences), n, replace=False)
         return encode([sentences[i] for i in chosen], tokenizer, labels)
 
     if not quick:
-        fit(model, encoded(train.sentences, 2000), TrainSpec(epochs=1, seed=seed), pad_id=pad_id)
-    return model, scoring_batches(encoded(dev.sentences, 64 if quick else 512), pad_id=pad_id)
+        fit(model, encoded(train.sentences, 2000), TrainSpec(epochs=1, seed=seed), device="auto")
+    return model, scoring_batches(encoded(dev.sentences, 64 if quick else 512))
 
 
 def _agrees(row: Row) -> bool:

@@ -37,7 +37,7 @@ def mbert_shape(seed: int) -> BertForTokenClassification:
 
 def memory_of_ranking(precision: Precision, n: int, seed: int) -> dict[str, float]:
     """Peak resident memory while ranking minus that of the loaded model, in GB; for a process that does nothing else."""
-    model, batches = mbert_shape(seed), scoring_batches(mbert_sample(n, seed), pad_id=0)
+    model, batches = mbert_shape(seed), scoring_batches(mbert_sample(n, seed))
     loaded = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts afresh
     gradient(model, batches, precision=precision)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from area_intervals import Areas, Counts, areas_of, minus, summary
 from environment import environment, write
-from fine_tuned import LABELS, PAD, POS, SEEDS, TREEBANKS, WORK, batches, fine_tuned, identity_of, sentences
+from fine_tuned import LABELS, POS, SEEDS, TREEBANKS, WORK, batches, fine_tuned, identity_of, sentences
 from method_cells import DEFAULT, K, precision, scored
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
@@ -55,7 +55,7 @@ def cell(model: PreTrainedModel, mask: HeadMask, how: str, path: Path) -> None:
         small = prune(copy.deepcopy(model), mask)
     else:
         small = repaired(model, mask, batches("en", split="train"), how=how, precision=precision())
-    found = evaluate(small, dev(), POS, LABELS, pad_id=PAD, device=torch.device("cpu"), precision=precision())
+    found = evaluate(small, dev(), POS, LABELS, device=torch.device("cpu"), precision=precision())
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     save_file({language: evaluation.counts for language, evaluation in found.items()}, beside)

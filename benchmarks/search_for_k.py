@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from environment import SHARED, environment, write
-from fine_tuned import LABELS, MINI, PAD, POS, SEEDS, TREEBANKS, WORK, sentences, tokenizer
+from fine_tuned import LABELS, MINI, POS, SEEDS, TREEBANKS, WORK, sentences, tokenizer
 from method_cells import precision
 from trial_baselines import always_zero, evenly_spaced, random_ks
 
@@ -63,15 +63,15 @@ def trial(seed: int, k: int, train: Encoded) -> None:
         return
     model = load_tagger(str(MINI), labels=LABELS, seed=seed)
     prune(model, masks(seed)[k] if k else HeadMask.full(model.config.num_hidden_layers, model.config.num_attention_heads))
-    fit(model, train, TrainSpec(seed=seed), pad_id=PAD, state_folder=FOLDER / f"state.{seed}.{k}")
+    fit(model, train, TrainSpec(seed=seed), device="auto", state_folder=FOLDER / f"state.{seed}.{k}")
     data = {"dev": sentences("en", n=None), **{name: sentences(name, split="test", n=None) for name in TREEBANKS}}
-    found = evaluate(model, data, POS, LABELS, pad_id=PAD, device=model.device, precision=precision())
+    found = evaluate(model, data, POS, LABELS, device=model.device, precision=precision())
     points = {name: 100 * evaluation.metrics["accuracy"] for name, evaluation in found.items()}
     record: dict[str, Any] = {"seed": seed, "k": k, "dev": points.pop("dev"), "tests": points}
     if k == 0:
-        batches = scoring_batches(data["dev"].encoded, pad_id=PAD)
+        batches = scoring_batches(data["dev"].encoded)
         write_scores(FOLDER / f"{seed}.scores.json", score_heads("gradient", model, batches, precision=precision()))
-        counts = masked_counts(model, {"dev": data["dev"]}, POS, LABELS, masks(seed), pad_id=PAD, precision=precision())
+        counts = masked_counts(model, {"dev": data["dev"]}, POS, LABELS, masks(seed), precision=precision())
         record["screen"] = [100 * float(ACCURACY(by_name["dev"].sum(axis=0))) for by_name in counts]
         record["standard_error"] = 100 * bootstrap_standard_error(found["dev"].counts, ACCURACY, seed=0)
         save_pruned(model, FOLDER / f"{seed}.full", tokenizer=tokenizer())

@@ -91,7 +91,7 @@ def fine_tuning(seed: int, k: int) -> None:
     """One fine-tuning and its counts of every test sentence; k = 0 also ranks the heads."""
     if cell(seed, k).is_file():
         return
-    spec, pad, scores_file = TrainSpec(seed=seed), int(tokenizer().pad_token_id), CELLS / f"{seed}.scores.json"
+    spec, scores_file = TrainSpec(seed=seed), CELLS / f"{seed}.scores.json"
     model = load_tagger(str(encoder()), labels=LABELS, seed=seed)
     n_layers, n_heads = model.config.num_hidden_layers, model.config.num_attention_heads
     if k:
@@ -100,14 +100,14 @@ def fine_tuning(seed: int, k: int) -> None:
     else:
         prune(model, HeadMask.full(n_layers, n_heads))
     train = labelled("en", "train", n=TRAINING_SENTENCES).encoded
-    fit(model, train, spec, pad_id=pad, state_folder=WORK / f"e5.{seed}.{k}.state")
+    fit(model, train, spec, device="auto", state_folder=WORK / f"e5.{seed}.{k}.state")
     precision = pick_precision(spec.precision, model.device)
     dev = labelled("en", "dev")
     if k == 0:
-        batches = scoring_batches(dev.encoded, pad_id=pad)
+        batches = scoring_batches(dev.encoded)
         write_scores(scores_file, score_heads("gradient", model, batches, precision=precision))
     data = {"en.dev": dev, **{f"{name}.test": labelled(name, "test") for name in TREEBANKS}}
-    found = evaluate(model, data, POS, LABELS, pad_id=pad, device=model.device, precision=precision)
+    found = evaluate(model, data, POS, LABELS, device=model.device, precision=precision)
     counts = {name: np.ascontiguousarray(own.counts[:, :2], dtype=np.int16) for name, own in found.items()}
     cell(seed, k).write_bytes(lzma.compress(save(counts), preset=9))
     points = {name: round(100 * own.metrics["accuracy"], 2) for name, own in found.items()}

@@ -72,9 +72,9 @@ def test(name: str, model_name: str, seed: int) -> None:
         return
     tokenizer = load_tokenizer(model_name)
     model = load_tagger(model_name, labels=LABELS, seed=seed)
-    limit, pad = model_limit(model.config), tokenizer.pad_token_id
+    limit = model_limit(model.config)
     train = encode(open_corpus("phrases/en", "train").sentences, tokenizer, LABELS, model_limit=limit)
-    fit(model, train, TrainSpec(seed=seed), pad_id=pad)
+    fit(model, train, TrainSpec(seed=seed), device="auto")
     shape = (model.config.num_hidden_layers, model.config.num_attention_heads)
     masks = [HeadMask(np.full(shape, keep, dtype=np.bool_)) for keep in (True, False)]
     rows = {}
@@ -82,7 +82,7 @@ def test(name: str, model_name: str, seed: int) -> None:
         test_split = open_corpus(f"phrases/{language}", "test")
         encoded = encode(test_split.sentences, tokenizer, LABELS, model_limit=limit, unknown="ignore")
         data = Labelled(encoded, [sentence.labels for sentence in test_split.sentences])
-        scores = masked_scores(model, scoring_batches(encoded, pad_id=pad), data, POS, LABELS, masks).scores
+        scores = masked_scores(model, scoring_batches(encoded), data, POS, LABELS, masks, precision="fp32").scores
         rows[language] = {"all_heads": 100 * float(scores[0]), "no_heads": 100 * float(scores[1])}
     write_json_atomic(place(name, seed), rows)
     print(name, seed, {key: [round(value, 1) for value in row.values()] for key, row in rows.items()}, file=sys.stderr)

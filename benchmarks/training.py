@@ -88,7 +88,7 @@ def read(split: str, spec: TrainSpec) -> tuple[Encoded, list[tuple[str | None, .
 
 def epoch(encoded: Encoded, spec: TrainSpec, number: int, pad_to: int | None = None) -> Sequence[Batch]:
     options = {"batch_size": spec.batch_size, "order": spec.order, "seed": spec.seed, "epoch": number}
-    return training_batches(encoded, pad_id=1, pad_to=pad_to, **options)
+    return training_batches(encoded, pad_to=pad_to, **options)
 
 
 def plain_training(model: PreTrainedModel, batches: Iterable[Batch], spec: TrainSpec, *, total: int, clock: Clock) -> None:
@@ -129,7 +129,7 @@ def timed_fit(encoded: Encoded, spec: TrainSpec, n: int) -> float:
     """Sentences per second of `fit` on the whole corpus, stopped after n + 1 steps; building the batches is in the time."""
     clock = Clock(n)
     with contextlib.suppress(Enough):
-        fit(new_model(spec.seed), encoded, spec, pad_id=1, progress=clock)
+        fit(new_model(spec.seed), encoded, spec, device="auto", progress=clock)
     return spec.batch_size * n / (clock.times[-1] - clock.times[0])
 
 
@@ -198,8 +198,8 @@ def accuracy(name: str, seed: int) -> dict[str, Any]:
         clock = Clock(total)
         plain_training(model, (batch for batches in epochs for batch in batches), spec, total=total, clock=clock)
     else:
-        fit(model, encoded, spec, pad_id=1, device=device)
-    options = {"pad_id": 1, "device": device, "precision": precision}
+        fit(model, encoded, spec, device=device)
+    options = {"device": device, "precision": precision}
     metrics = evaluate(model, {"dev": Labelled(dev, gold)}, POS, LABELS, **options)["dev"].metrics
     result: dict[str, Any] = {"dev_accuracy": round(metrics["accuracy"], 5), "warmup": spec.warmup}
     if name == "baseline":

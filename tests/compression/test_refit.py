@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, PAD, logits, tiny_inputs, tiny_model
+from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -27,7 +27,7 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 def text(budget: int = 40) -> list[Batch]:
-    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=budget)
+    return scoring_batches(tiny_encoded(), budget=budget)
 
 
 def twin_heads(family: str, dtype: torch.dtype = torch.float32, *, copies: tuple[int, ...] = (3,)) -> PreTrainedModel:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, PAD, logits, tiny_inputs, tiny_model
+from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
 from transformers import AutoModelForTokenClassification
 
 from polyhead.compression.repair import Repair, fold_means, repaired
@@ -21,7 +21,7 @@ from polyhead.models.saving import save_pruned
 
 
 def text() -> list[Batch]:
-    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
+    return scoring_batches(tiny_encoded(), budget=40)
 
 
 @pytest.mark.parametrize("family", ARCHITECTURES)

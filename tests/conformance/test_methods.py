@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import DEAD, PLANTED, model_with_dead_head, planted_encoded, planted_model, tiny_encoded
-from conformance.tiny import MASKS, PAD, tiny_model
+from conformance.tiny import MASKS, tiny_model
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
@@ -29,7 +29,7 @@ SHORT: dict[str, Any] = {"n_lowest": 3, "max_passes": 40}  # two rounds of shapl
 
 
 def batches_of(encoded: Encoded, budget: int = 40) -> list[Batch]:
-    return scoring_batches(encoded, pad_id=PAD, budget=budget)
+    return scoring_batches(encoded, budget=budget)
 
 
 def values(method: str, model: PreTrainedModel, batches: list[Batch]) -> NDArray[np.float64]:
@@ -61,8 +61,8 @@ def test_batches_order_and_padding_do_not_matter(family: str, method: str) -> No
     others = {
         "size": batches_of(encoded, budget=1),
         "order": batches_of(encoded)[::-1],
-        "file order": list(training_batches(encoded, pad_id=PAD, batch_size=3, order="file", seed=0, epoch=0)),
-        "padding": list(training_batches(encoded, pad_id=PAD, batch_size=4, order="file", seed=0, epoch=0, pad_to=30)),
+        "file order": list(training_batches(encoded, batch_size=3, order="file", seed=0, epoch=0)),
+        "padding": list(training_batches(encoded, batch_size=4, order="file", seed=0, epoch=0, pad_to=30)),
     }
     same = {how: np.allclose(values(method, model, batches), usual, rtol=1e-9, atol=0) for how, batches in others.items()}
     assert all(same.values()) == METHODS[method].batch_invariant, same

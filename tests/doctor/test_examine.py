@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, PAD, tiny_model
+from conformance.tiny import MASKS, tiny_model
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -71,7 +71,6 @@ def findings(model: PreTrainedModel | None = None, **options: Any) -> dict[str, 
     found = examine(
         model if model is not None else small(),
         options.pop("encoded", tiny_encoded()),
-        pad_id=PAD,
         labels=LabelSet(UPOS[:5]),
         task=TASKS["pos"],
         **{"checks": QUICK, "split": "dev", **options},
@@ -500,7 +499,6 @@ def test_every_kind_of_cut() -> None:
     examine(
         model,
         tiny_encoded(),
-        pad_id=PAD,
         labels=LabelSet(UPOS[:5]),
         task=TASKS["pos"],
         checks=[Check("cuts", "", cuts, 0.0)],
@@ -514,7 +512,7 @@ def test_every_kind_of_cut() -> None:
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "distilbert"])
 def test_the_copy_in_float64_computes_the_same_and_leaves_the_model_in_float32(family: str) -> None:
-    model, batches = tiny_model(family, layers=2), scoring_batches(tiny_encoded(), pad_id=PAD)
+    model, batches = tiny_model(family, layers=2), scoring_batches(tiny_encoded())
     wide = differences.wide_copy(model, batches)
     assert (wide.dtype, model.dtype) == (torch.float64, torch.float32)
     assert wide.get_input_embeddings().weight.shape[0] < model.get_input_embeddings().weight.shape[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conformance.scoring_case import DEAD, model_with_dead_head, tiny_encoded
-from conformance.tiny import MASKS, PAD, tiny_model
+from conformance.tiny import MASKS, tiny_model
 
 import polyhead
 from polyhead.cli.main import COMMANDS
@@ -169,8 +169,8 @@ def test_the_example_of_a_method_keeps_its_promises() -> None:
     scope: dict[str, object] = {}
     exec(blocks_of("python", text_of(DOCS / "extend" / "method.md"))[0], scope)
     score = scope["output_size"]
-    batches = scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
-    one_by_one = scoring_batches(tiny_encoded(), pad_id=PAD, budget=1)
+    batches = scoring_batches(tiny_encoded(), budget=40)
+    one_by_one = scoring_batches(tiny_encoded(), budget=1)
     for family in ARCHITECTURES:
         model = model_with_dead_head(family)
         found = score(model, batches, Options(precision="fp32")).values  # type: ignore[operator]

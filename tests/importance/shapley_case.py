@@ -6,7 +6,7 @@ import math
 import numpy as np
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import PAD, tiny_model
+from conformance.tiny import tiny_model
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
@@ -21,7 +21,7 @@ HEADS = [(head.layer, head.head) for head in FIVE.kept]
 
 
 def tiny_batches(budget: int = 40) -> list[Batch]:
-    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=budget)
+    return scoring_batches(tiny_encoded(), budget=budget)
 
 
 def five_heads() -> PreTrainedModel:

@@ -28,7 +28,7 @@ LABELLED = [0, 1, 2, 3, 4, 6]
 
 
 def batches(budget: int = 40) -> list[Batch]:
-    return scoring_batches(ENCODED, pad_id=PAD, budget=budget)
+    return scoring_batches(ENCODED, budget=budget)
 
 
 def plain_losses(model: PreTrainedModel) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ Method = Callable[..., HeadScores]
 
 
 def batches(budget: int = 40, encoded: Encoded = ENCODED) -> list[Batch]:
-    return scoring_batches(encoded, pad_id=PAD, budget=budget)
+    return scoring_batches(encoded, budget=budget)
 
 
 def largest(weights: Tensor) -> float:

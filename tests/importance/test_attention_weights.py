@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, PAD, tiny_model
+from conformance.tiny import MASKS, tiny_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -15,7 +15,7 @@ from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.models.architectures import ARCHITECTURES, AttentionSite, attention_sites
 from polyhead.models.pruning import prune
 
-BATCHES = scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
+BATCHES = scoring_batches(tiny_encoded(), budget=40)
 PADDED = next(batch for batch in BATCHES if batch.has_padding)
 
 

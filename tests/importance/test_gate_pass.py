@@ -28,7 +28,7 @@ def model() -> PreTrainedModel:
 
 
 def batches(budget: int = 40) -> list[Batch]:
-    return scoring_batches(ENCODED, pad_id=PAD, budget=budget)
+    return scoring_batches(ENCODED, budget=budget)
 
 
 def own_gradient(model: PreTrainedModel, sentence: int, at: float = 1.0) -> Tensor:

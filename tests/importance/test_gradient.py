@@ -25,7 +25,7 @@ def model() -> PreTrainedModel:
 
 
 def batches(budget: int = 40) -> list[Batch]:
-    return scoring_batches(ENCODED, pad_id=PAD, budget=budget)
+    return scoring_batches(ENCODED, budget=budget)
 
 
 def alone(sentence: int) -> Batch:

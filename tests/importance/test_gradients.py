@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import PAD, tiny_model
+from conformance.tiny import tiny_model
 from transformers import PreTrainedModel
 
 from polyhead.importance.gate_pass import sentence_gradients
@@ -19,7 +19,7 @@ def model() -> PreTrainedModel:
 
 
 def batches(seed: int = 0, budget: int = 40) -> list[Batch]:
-    return scoring_batches(tiny_encoded(seed=seed), pad_id=PAD, budget=budget)
+    return scoring_batches(tiny_encoded(seed=seed), budget=budget)
 
 
 def test_gradients_are_squared_before_they_are_added(model: PreTrainedModel) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import PAD, tiny_model
+from conformance.tiny import tiny_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -26,7 +26,7 @@ def model() -> PreTrainedModel:
 
 
 def batches(seed: int = 0) -> list[Batch]:
-    return scoring_batches(tiny_encoded(seed=seed), pad_id=PAD, budget=40)
+    return scoring_batches(tiny_encoded(seed=seed), budget=40)
 
 
 def mean_loss(model: PreTrainedModel, mask: HeadMask) -> float:

@@ -32,7 +32,7 @@ def model() -> PreTrainedModel:
 
 @pytest.fixture(scope="module")
 def batches() -> list[Batch]:
-    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
+    return scoring_batches(tiny_encoded(), budget=40)
 
 
 def test_gates_are_open_as_often_as_is_said_and_their_slope_is_that_of_the_draw() -> None:
@@ -80,7 +80,7 @@ def own_labels(model: PreTrainedModel, n: int) -> list[Batch]:
         anchors = np.arange(1, len(ids) - 1, dtype=np.int32)
         windows.append(Window(sentence, ids, anchors, anchors - 1, said[anchors]))
     words = tuple(len(window.input_ids) - 2 for window in windows)
-    return scoring_batches(Encoded(tuple(windows), n, words, EncodingCounts()), pad_id=PAD, budget=150)
+    return scoring_batches(Encoded(tuple(windows), n, words, EncodingCounts(), PAD), budget=150)
 
 
 def mean_loss(model: PreTrainedModel, batches: list[Batch], heads: tuple[HeadId, ...]) -> float:

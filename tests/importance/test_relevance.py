@@ -25,7 +25,7 @@ variants = pytest.mark.parametrize("variant", ["cp", "attn"])
 
 
 def batches(budget: int = 40) -> list[Batch]:
-    return scoring_batches(ENCODED, pad_id=PAD, budget=budget)
+    return scoring_batches(ENCODED, budget=budget)
 
 
 def linear_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:

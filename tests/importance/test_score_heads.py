@@ -3,7 +3,7 @@
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import PAD, tiny_model
+from conformance.tiny import tiny_model
 
 from polyhead.core.errors import UnknownNameError
 from polyhead.importance.methods import method, score_heads
@@ -17,7 +17,7 @@ def test_an_unknown_method_is_refused_with_the_names_there_are() -> None:
 
 
 def test_options_reach_the_method() -> None:
-    model, batches = tiny_model("bert", dtype=torch.float64), scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
+    model, batches = tiny_model("bert", dtype=torch.float64), scoring_batches(tiny_encoded(), budget=40)
     assert score_heads("gradient-token", model, batches, precision="fp32").settings == {
         "per": "token",
         "precision": "fp32",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, PAD, tiny_model
+from conformance.tiny import MASKS, tiny_model
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
@@ -28,7 +28,7 @@ def model() -> PreTrainedModel:
 
 @pytest.fixture(scope="module")
 def batches() -> list[Batch]:
-    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=30)
+    return scoring_batches(tiny_encoded(), budget=30)
 
 
 def plain(model: PreTrainedModel, batches: list[Batch], *, rows: bool) -> NDArray[np.float64]:

@@ -39,7 +39,7 @@ def made(*lengths):
                 windows.append(window(sentence, one, words=done))
                 done += one - 2
         words.append(done)
-    return Encoded(tuple(windows), len(lengths), tuple(words), EncodingCounts())
+    return Encoded(tuple(windows), len(lengths), tuple(words), EncodingCounts(), PAD)
 
 
 def order_of(batches):
@@ -47,7 +47,7 @@ def order_of(batches):
 
 
 def train(encoded, **changes):
-    arguments = {"pad_id": PAD, "batch_size": 4, "order": "buckets", "seed": 1, "epoch": 0} | changes
+    arguments = {"batch_size": 4, "order": "buckets", "seed": 1, "epoch": 0} | changes
     return training_batches(encoded, **arguments)
 
 
@@ -88,7 +88,7 @@ def test_to_moves_every_tensor():
 @settings(max_examples=100, deadline=None)
 def test_scoring_batches_hold_every_window_once_within_the_budget(lengths, budget):
     encoded = made(*lengths)
-    batches = scoring_batches(encoded, pad_id=PAD, budget=budget)
+    batches = scoring_batches(encoded, budget=budget)
     met = Counter(sentence for batch in batches for sentence in batch.sentences)
     assert met == Counter({number: 1 for number, length in enumerate(lengths) if length})
     assert sum(batch.n_words for batch in batches) == sum(encoded.words_per_sentence)
@@ -102,17 +102,17 @@ def test_scoring_batches_hold_every_window_once_within_the_budget(lengths, budge
 
 
 def test_scoring_batches_fill_the_budget():
-    batches = scoring_batches(made(*[8] * 10), pad_id=PAD, budget=32)
+    batches = scoring_batches(made(*[8] * 10), budget=32)
     assert [len(batch.sentences) for batch in batches] == [4, 4, 2]
 
 
 def test_scoring_batches_are_cut_where_lengths_fall():
-    batches = scoring_batches(made(20, 19, *[4] * 10), pad_id=PAD, budget=60)
+    batches = scoring_batches(made(20, 19, *[4] * 10), budget=60)
     assert [len(batch.sentences) for batch in batches] == [2, 10]
 
 
 def test_windows_of_a_sentence_stay_together():
-    batches = scoring_batches(made(6, (20, 20, 7), 6, 6), pad_id=PAD, budget=24)
+    batches = scoring_batches(made(6, (20, 20, 7), 6, 6), budget=24)
     assert order_of(batches) == [(1,), (0, 2, 3)]
     assert batches[0].rows.tolist() == [0, 0, 0]
     assert batches[0].anchor_words.tolist() == [*range(41)]
@@ -177,12 +177,12 @@ def test_settings_not_allowed(changes, message):
     with pytest.raises(SettingError, match=message):
         train(made(5), **changes)
     with pytest.raises(SettingError, match="token budget 0"):
-        scoring_batches(made(5), pad_id=PAD, budget=0)
+        scoring_batches(made(5), budget=0)
 
 
 def test_nothing_to_batch():
     for encoded in (made(), made(0)):
-        assert scoring_batches(encoded, pad_id=PAD) == []
+        assert scoring_batches(encoded) == []
         assert list(train(encoded)) == []
     assert padding_share([]) == 0
 
@@ -198,9 +198,9 @@ def test_padding_on_english_ewt(shared):
     mbert = BertTokenizer(str(shared / "data" / "tokenizers" / "mbert" / "vocab.txt"), do_lower_case=False)
     for tokenizer in (mini, mbert):
         encoded = encode(data, tokenizer, None)
-        batches = scoring_batches(encoded, pad_id=tokenizer.pad_token_id, budget=1024)
+        batches = scoring_batches(encoded, budget=1024)
         assert sum(batch.n_words for batch in batches) == 25148
         assert max(batch.n_positions for batch in batches) <= 1024
         assert padding_share(batches) < 0.02
         assert len(batches) < 1.2 * sum(batch.n_tokens for batch in batches) / 1024
-        assert padding_share(training_batches(encoded, pad_id=1, batch_size=16, order="buckets", seed=42, epoch=0)) < 0.1
+        assert padding_share(training_batches(encoded, batch_size=16, order="buckets", seed=42, epoch=0)) < 0.1

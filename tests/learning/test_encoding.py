@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -213,6 +215,22 @@ def test_join_numbers_on():
     assert (both.n_sentences, both.words_per_sentence) == (3, (1, 1, 20))
     assert both.counts == first.counts + second.counts
     assert both.counts.words == 22
+
+
+def test_pad_id_is_the_tokenizers():
+    bare = make_tokenizer()
+    bare.pad_token = None
+    assert encode([sentence("a")], TOKENIZER, None).pad_id == TOKENIZER.pad_token_id == 1
+    assert encode([sentence("a")], bare, None).pad_id == 0
+
+
+def test_join_refuses_different_tokenizers():
+    one = encode([sentence("a")], TOKENIZER, None)
+    assert join([one, one]).pad_id == one.pad_id
+    with pytest.raises(SettingError, match="padding ids 1, 7"):
+        join([one, replace(one, pad_id=7)])
+    with pytest.raises(SettingError, match="cannot join nothing"):
+        join([])
 
 
 @pytest.mark.parametrize(

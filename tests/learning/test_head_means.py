@@ -44,7 +44,7 @@ def plain_means(model: PreTrainedModel) -> torch.Tensor:
 @pytest.mark.parametrize("mask", ["nothing", "zero-head-layer"])
 def test_the_mean_is_over_all_tokens_and_no_padding(family: str, mask: str) -> None:
     model = prune(tiny_model(family, dtype=torch.float64), MASKS[mask])
-    batches = scoring_batches(ENCODED, pad_id=PAD, budget=60)
+    batches = scoring_batches(ENCODED, budget=60)
     assert any(batch.has_padding for batch in batches)
     found = head_means(model, batches)
     assert found.dtype == torch.float64
@@ -54,7 +54,7 @@ def test_the_mean_is_over_all_tokens_and_no_padding(family: str, mask: str) -> N
 
 def test_neither_batches_nor_their_order_matter() -> None:
     model = tiny_model("bert", dtype=torch.float64)
-    one, other = (head_means(model, scoring_batches(ENCODED, pad_id=PAD, budget=budget)) for budget in (1, 200))
+    one, other = (head_means(model, scoring_batches(ENCODED, budget=budget)) for budget in (1, 200))
     torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
 
 
@@ -62,7 +62,7 @@ def test_neither_batches_nor_their_order_matter() -> None:
 def test_one_pass_in_float32_and_the_means_can_be_trained_on(precision: str) -> None:
     model = tiny_model("bert").train()
     before = copy.deepcopy(model.state_dict())
-    batches = scoring_batches(ENCODED, pad_id=PAD, budget=40)
+    batches = scoring_batches(ENCODED, budget=40)
     runs: list[int] = []
     handle = attention_sites(model)[1].output.register_forward_hook(lambda *_: runs.append(1))
     found = head_means(model, batches, precision=precision)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def test_one_pass_in_float32_and_the_means_can_be_trained_on(precision: str) -> 
 
 def test_compiled_layers_are_seen_too() -> None:
     model = tiny_model("bert")
-    batches = scoring_batches(ENCODED, pad_id=PAD, budget=40)
+    batches = scoring_batches(ENCODED, budget=40)
     expected = head_means(model, batches, precision="fp32")
     model.bert.encoder.layer[1] = torch.compile(model.bert.encoder.layer[1], backend="eager")
     model.requires_grad_(False)
@@ -94,7 +94,7 @@ def test_a_head_that_always_says_the_same_is_its_mean() -> None:
     site = attention_sites(model)[1]
     with torch.no_grad():
         site.value.weight[site.head_rows("value")[2]] = 0
-    batches = scoring_batches(ENCODED, pad_id=PAD, budget=40)
+    batches = scoring_batches(ENCODED, budget=40)
     means = head_means(model, batches)
     torch.testing.assert_close(means[1, 2], site.value.bias[site.head_rows("value")[2]].detach(), rtol=1e-12, atol=0)
     inputs = {"input_ids": batches[0].input_ids, "attention_mask": batches[0].attention_mask}
@@ -114,7 +114,7 @@ class Stops(Silent):
 def test_stopping_leaves_no_hook_and_no_data_is_refused() -> None:
     model = tiny_model("bert")
     with pytest.raises(KeyboardInterrupt):
-        head_means(model, scoring_batches(ENCODED, pad_id=PAD), progress=Stops())
+        head_means(model, scoring_batches(ENCODED), progress=Stops())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     with pytest.raises(SettingError, match="no sentence"):
         head_means(model, [])

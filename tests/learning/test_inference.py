@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from training_case import N_LABELS, PAD, tiny_encoded, tiny_model
+from training_case import N_LABELS, tiny_encoded, tiny_model
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.labels import LabelSet
@@ -12,7 +12,7 @@ from polyhead.learning.encoding import Window
 from polyhead.learning.inference import Labelled, evaluate, predict
 
 LABELS = LabelSet(("ADJ", "ADP", "ADV", "AUX", "NOUN"))
-OPTIONS = {"pad_id": PAD, "labels": LABELS, "device": torch.device("cpu")}
+OPTIONS = {"labels": LABELS, "precision": "fp32"}
 
 
 def one_by_one(model, encoded):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conformance.tiny import MASKS, PAD, tiny_model
+from conformance.tiny import MASKS, tiny_model
 from curve_case import LABELS, labelled
 
 from polyhead.core.errors import SettingError
@@ -21,10 +21,10 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("task", ["pos", "ner"])
 def test_counts_are_those_of_an_evaluation_under_each_mask(task: str) -> None:
     model, data = tiny_model("bert"), {"de": labelled(task), "nl": labelled(task, seed=1)}
-    found = masked_counts(model, data, TASKS[task], LABELS[task], MANY, pad_id=PAD, budget=40)
+    found = masked_counts(model, data, TASKS[task], LABELS[task], MANY, precision="fp32", budget=40)
     assert len(found) == len(MANY)
     for mask, by_name in zip(MANY, found, strict=True):
-        alone = evaluate(model, data, TASKS[task], LABELS[task], pad_id=PAD, device=CPU, mask=mask)
+        alone = evaluate(model, data, TASKS[task], LABELS[task], precision="fp32", mask=mask)
         assert list(by_name) == ["de", "nl"]
         for name, counts in by_name.items():
             assert counts.tolist() == alone[name].counts.tolist()
@@ -35,7 +35,7 @@ def test_counts_are_those_of_an_evaluation_under_each_mask(task: str) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_scores_are_those_of_an_evaluation_under_each_mask(task: str, precision: str) -> None:
     model, data = tiny_model("xlm-roberta").train(), labelled(task)
-    batches = scoring_batches(data.encoded, pad_id=PAD, budget=40)
+    batches = scoring_batches(data.encoded, budget=40)
     told: list[int] = []
     found = masked_scores(
         model,
@@ -50,7 +50,7 @@ def test_scores_are_those_of_an_evaluation_under_each_mask(task: str, precision:
     assert told == [len(MANY)] * len(batches)
     assert model.training
     for mask, score in zip(MANY, found.scores, strict=True):
-        options = {"pad_id": PAD, "device": CPU, "precision": precision, "mask": mask}
+        options = {"device": CPU, "precision": precision, "mask": mask}
         alone = evaluate(model, {"": data}, TASKS[task], LABELS[task], **options)[""]
         assert score == alone.metrics[TASKS[task].metric]
     assert len(set(found.scores.tolist())) > 2, "a test in which masks differ"
@@ -58,9 +58,8 @@ def test_scores_are_those_of_an_evaluation_under_each_mask(task: str, precision:
 
 def test_losses_weigh_every_labelled_word_once() -> None:
     model, data = tiny_model("bert"), labelled("pos")
-    found = masked_scores(
-        model, scoring_batches(data.encoded, pad_id=PAD, budget=40), data, TASKS["pos"], LABELS["pos"], [MASKS["uneven"]]
-    )
+    batches, masks = scoring_batches(data.encoded, budget=40), [MASKS["uneven"]]
+    found = masked_scores(model, batches, data, TASKS["pos"], LABELS["pos"], masks, precision="fp32")
     losses = []
     with torch.no_grad(), gated(model, MASKS["uneven"]):
         for window in data.encoded.windows:
@@ -86,6 +85,6 @@ def test_nothing_to_score_is_refused(task: str) -> None:
     data = Labelled(encoded, [[None] * n for n in encoded.words_per_sentence])
     mask = [HeadMask.full(3, 4)]
     with pytest.raises(SettingError, match="no word of 14 sentences has a gold label"):
-        masked_counts(tiny_model("bert"), {"": data}, TASKS[task], LABELS[task], mask, pad_id=PAD)
+        masked_counts(tiny_model("bert"), {"": data}, TASKS[task], LABELS[task], mask)
     with pytest.raises(SettingError, match="no word of 14 sentences has a gold label"):
-        masked_scores(tiny_model("bert"), scoring_batches(encoded, pad_id=PAD), data, TASKS[task], LABELS[task], mask)
+        masked_scores(tiny_model("bert"), scoring_batches(encoded), data, TASKS[task], LABELS[task], mask)

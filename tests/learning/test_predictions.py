@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import LENGTHS, tiny_encoded
-from conformance.tiny import N_LABELS, PAD
+from conformance.tiny import N_LABELS
 
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import no_labels, place_labels
@@ -17,7 +17,7 @@ def test_nothing_is_placed_at_first() -> None:
 @pytest.mark.parametrize("budget", [1, 40])
 def test_every_word_gets_the_highest_logit_at_its_own_anchor(budget: int) -> None:
     encoded = tiny_encoded()
-    batches = scoring_batches(encoded, pad_id=PAD, budget=budget)
+    batches = scoring_batches(encoded, budget=budget)
     ids = no_labels(encoded.words_per_sentence)
     for batch in batches[::-1]:
         # the label that wins follows from the piece, so that it is known without a model

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import PAD, tiny_model
+from conformance.tiny import tiny_model
 
 from polyhead.core.errors import StoreError
 from polyhead.learning import resumable as partial
@@ -20,7 +20,7 @@ IDENTITY = {"method": "ablation", "seed": 3}
 
 
 def batches(budget: int = 40, seed: int = 0) -> list[Batch]:
-    return scoring_batches(tiny_encoded(seed=seed), pad_id=PAD, budget=budget)
+    return scoring_batches(tiny_encoded(seed=seed), budget=budget)
 
 
 def test_arrays_come_back_exactly(tmp_path: Path) -> None:

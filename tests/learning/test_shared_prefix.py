@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, PAD, tiny_model
+from conformance.tiny import MASKS, tiny_model
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -23,7 +23,7 @@ NESTED = [HeadMask.without(3, 4, ORDER[:k]) for k in range(len(ORDER) + 1)]
 
 
 def batches() -> list[Batch]:
-    return scoring_batches(tiny_encoded(), pad_id=PAD, budget=40)
+    return scoring_batches(tiny_encoded(), budget=40)
 
 
 def plain(model: PreTrainedModel, batch: Batch, mask: HeadMask) -> torch.Tensor:

@@ -60,7 +60,7 @@ def crash():
 
 
 def train(model, encoded=None, spec=SPEC, **options):
-    return fit(model, encoded or tiny_encoded(), spec, pad_id=PAD, device=CPU, **options)
+    return fit(model, encoded or tiny_encoded(), spec, device=CPU, **options)
 
 
 def plain_training(model, encoded, spec):
@@ -72,9 +72,7 @@ def plain_training(model, encoded, spec):
     batches = [
         batch
         for epoch in range(spec.epochs)
-        for batch in training_batches(
-            encoded, pad_id=PAD, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch
-        )
+        for batch in training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
     ]
     rising = round(spec.warmup * len(batches))
     losses = []
@@ -285,7 +283,7 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_bits(tmp_path):
         "    def stop(self): pass\n"
         "spec = TrainSpec(epochs=6, batch_size=4, learning_rate=1e-2, precision='fp32')\n"
         "model, folder = case.tiny_model(), Path(sys.argv[1])\n"
-        "options = dict(pad_id=case.PAD, device=torch.device('cpu'), progress=Slow(), save_every=1)\n"
+        "options = dict(device=torch.device('cpu'), progress=Slow(), save_every=1)\n"
         "fit(model, case.tiny_encoded(), spec, state_folder=folder, **options)\n"
     )
     arguments = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]

@@ -1,7 +1,12 @@
+import importlib
+import inspect
+import pkgutil
+
 import pytest
 import torch
-from training_case import N_LABELS, PAD, tiny_encoded, tiny_model
+from training_case import N_LABELS, tiny_encoded, tiny_model
 
+import polyhead
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
@@ -11,7 +16,7 @@ from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import predict
 from polyhead.learning.shared_prefix import masked_labels
 from polyhead.learning.training import fit
-from polyhead.models.devices import attention_kernel, autocast, has_bf16_units, pick_device, pick_precision
+from polyhead.models.devices import attention_kernel, autocast, has_bf16_units, pick_device, pick_precision, placement
 
 CPU = torch.device("cpu")
 
@@ -68,6 +73,29 @@ def test_precision_follows_the_processor(monkeypatch, found, expected):
     assert pick_precision("fp32", CPU) == "fp32"
 
 
+def test_work_on_a_model_runs_where_the_model_is(machine, monkeypatch):
+    machine(cuda=2)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    layer = torch.nn.Linear(1, 1)
+    assert placement(layer) == (CPU, "fp32")
+    assert placement() == placement(layer, device="auto") == (torch.device("cuda"), "bf16")
+    assert placement(layer, device="cuda:1", precision="fp32") == (torch.device("cuda", 1), "fp32")
+    assert placement(layer, device=CPU, precision="bf16") == (CPU, "bf16")
+
+
+MODULES = [module.name for module in pkgutil.walk_packages(polyhead.__path__, "polyhead.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_device_and_precision_default_alike_everywhere(name):
+    for function in vars(importlib.import_module(name)).values():
+        if inspect.isfunction(function) and function.__module__ == name:
+            for parameter in inspect.signature(function).parameters.values():
+                if parameter.name in ("device", "precision"):
+                    assert parameter.default in (inspect.Parameter.empty, None, "auto"), f"{function.__name__}({parameter})"
+
+
 def test_unknown_precision():
     with pytest.raises(SettingError, match="'fp16'"):
         pick_precision("fp16", CPU)
@@ -122,10 +150,10 @@ def test_every_pass_over_a_model_asks_for_its_kernel(monkeypatch, precision):
         return found
 
     model, encoded = tiny_model(), tiny_encoded(6)
-    batches, labels = scoring_batches(encoded, pad_id=PAD), LabelSet(tuple("ABCDE"[:N_LABELS]))
-    fit(model, encoded, TrainSpec(epochs=1, precision=precision), pad_id=PAD, device=CPU)
+    batches, labels = scoring_batches(encoded), LabelSet(tuple("ABCDE"[:N_LABELS]))
+    fit(model, encoded, TrainSpec(epochs=1, precision=precision), device=CPU)
     assert works() == {"fit"}
-    predict(model, encoded, pad_id=PAD, labels=labels, device=CPU, precision=precision)
+    predict(model, encoded, labels=labels, device=CPU, precision=precision)
     assert works() == {"predict"}
     masked_labels(model, batches, [HeadMask.full(2, 2)], encoded.words_per_sentence, precision=precision)
     assert works() == {"predict"}

@@ -5,8 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
-from conformance.tiny import PAD, tiny_model
+from conformance.tiny import tiny_model
 from curve_case import LABELS, labelled
 
 from polyhead.core.errors import SettingError
@@ -37,14 +36,14 @@ FULL = HeadMask.full(3, 4)
 def test_points_are_single_evaluations_with_the_first_k_heads_gone(task: str) -> None:
     model, data = tiny_model("bert"), labelled(task)
     orders = {"low": random_order(FULL, seed=3), "high": random_order(FULL, seed=3)[::-1], "other": random_order(FULL, seed=4)}
-    curves = pruning_curves(model, data, TASKS[task], LABELS[task], orders, pad_id=PAD, budget=40)
+    curves = pruning_curves(model, data, TASKS[task], LABELS[task], orders, precision="fp32", budget=40)
     assert list(curves) == ["low", "high", "other"]
     for name, curve in curves.items():
         assert curve.order == name
         assert curve.ks == tuple(range(7)), "half of twelve heads unless told otherwise"
         for k, score, counts in zip(curve.ks, curve.scores, curve.counts, strict=True):
             mask = HeadMask.without(3, 4, orders[name][:k])
-            alone = evaluate(model, {"": data}, TASKS[task], LABELS[task], pad_id=PAD, device=torch.device("cpu"), mask=mask)[""]
+            alone = evaluate(model, {"": data}, TASKS[task], LABELS[task], precision="fp32", mask=mask)[""]
             assert score == alone.metrics[TASKS[task].metric]
             assert counts.tolist() == alone.counts.tolist()
     assert curves["low"].scores.tolist() != curves["high"].scores.tolist()
@@ -61,7 +60,7 @@ def test_k_0_is_computed_once_and_lower_layers_are_shared() -> None:
         site.output.register_forward_hook(lambda *_, layer=site.layer: count(layer))
     top = [HeadId(2, head) for head in range(4)]
     orders = {"one": top, "two": top[::-1]}
-    pruning_curves(model, data, TASKS["pos"], LABELS["pos"], orders, pad_id=PAD, max_pruned=3, budget=10**6)
+    pruning_curves(model, data, TASKS["pos"], LABELS["pos"], orders, max_pruned=3, budget=10**6)
     # the first curve begins with k = 0, the second with k = 1
     assert runs == [2, 2, 7]
 
@@ -73,18 +72,18 @@ def test_a_pruned_model_is_judged_on_the_heads_it_has() -> None:
     order = random_order(present, seed=0)
     assert len(order) == 10
     assert (order, default_depth(present)) == (rank(random(model, seed=0)), 5)
-    curve = pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order, pad_id=PAD, max_pruned=10)
+    curve = pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order, max_pruned=10)
     assert len(curve.scores) == 11
     # an order made before the cut still names the lost heads: these are passed over and not counted
     older = [HeadId(0, 1), *order[:5], HeadId(1, 2), *order[5:]]
-    again = pruning_curve(model, data, TASKS["pos"], LABELS["pos"], older, pad_id=PAD, max_pruned=10)
+    again = pruning_curve(model, data, TASKS["pos"], LABELS["pos"], older, max_pruned=10)
     assert np.array_equal(again.counts, curve.counts)
     with pytest.raises(SettingError, match="K from 1 to 10"):
-        pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order, pad_id=PAD, max_pruned=11)
+        pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order, max_pruned=11)
     with pytest.raises(SettingError, match="this ranking lets 0 to 4 go"):
-        pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order[:4], pad_id=PAD)
+        pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order[:4])
     with pytest.raises(SettingError, match="at least one order"):
-        pruning_curves(model, data, TASKS["pos"], LABELS["pos"], {}, pad_id=PAD)
+        pruning_curves(model, data, TASKS["pos"], LABELS["pos"], {})
 
 
 def test_an_area_is_the_mean_over_the_score_with_all_heads() -> None:

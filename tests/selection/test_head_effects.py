@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conformance.tiny import PAD, tiny_model
+from conformance.tiny import tiny_model
 from curve_case import LABELS, labelled
 
 from polyhead.core.errors import SettingError
@@ -13,17 +13,15 @@ from polyhead.learning.inference import Labelled, evaluate, predict
 from polyhead.models.pruning import prune
 from polyhead.selection.head_effects import HeadEffects, head_effects
 
-CPU = torch.device("cpu")
-
 
 def as_predicted(task: str) -> tuple[torch.nn.Module, Labelled]:
     """A model and data whose gold labels are its own predictions, so that no head can harm."""
     model, data = tiny_model("xlm-roberta"), labelled(task)
-    return model, Labelled(data.encoded, predict(model, data.encoded, pad_id=PAD, labels=LABELS[task], device=CPU))
+    return model, Labelled(data.encoded, predict(model, data.encoded, labels=LABELS[task], precision="fp32"))
 
 
 def effects(model: torch.nn.Module, data: Labelled, task: str) -> HeadEffects:
-    return head_effects(model, data, TASKS[task], LABELS[task], pad_id=PAD)  # type: ignore[arg-type]
+    return head_effects(model, data, TASKS[task], LABELS[task], precision="fp32")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("task", ["pos", "ner"])
@@ -34,7 +32,7 @@ def test_differences_are_those_of_one_evaluation_a_head(task: str) -> None:
     metric = TASKS[task].metric
 
     def points(mask: HeadMask | None) -> float:
-        own = evaluate(model, {"x": data}, TASKS[task], LABELS[task], pad_id=PAD, device=CPU, mask=mask)
+        own = evaluate(model, {"x": data}, TASKS[task], LABELS[task], precision="fp32", mask=mask)
         return 100 * own["x"].metrics[metric]
 
     assert found.metric == metric

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conformance.tiny import PAD, tiny_model
+from conformance.tiny import tiny_model
 from curve_case import LABELS, labelled
 from transformers import PreTrainedModel
 
@@ -22,7 +22,8 @@ from polyhead.selection.ranking import rank
 
 
 def search(model: PreTrainedModel, data: Labelled, n_steps: int, *, task: str = "pos", **options: object) -> Oracle:
-    return greedy_order(model, data, TASKS[task], LABELS[task], n_steps=n_steps, pad_id=PAD, budget=40, **options)  # type: ignore[arg-type]
+    options = {"precision": "fp32", "budget": 40, **options}
+    return greedy_order(model, data, TASKS[task], LABELS[task], n_steps=n_steps, **options)  # type: ignore[arg-type]
 
 
 def mean_loss(model: PreTrainedModel, data: Labelled, mask: HeadMask) -> float:
@@ -46,7 +47,7 @@ def test_each_step_takes_the_best_removal_and_ties_go_to_the_lower_loss(task: st
         results = {}
         for other in HeadMask.without(3, 4, gone).kept:
             mask = HeadMask.without(3, 4, [*gone, other])
-            alone = evaluate(model, {"": data}, TASKS[task], LABELS[task], pad_id=PAD, device=torch.device("cpu"), mask=mask)
+            alone = evaluate(model, {"": data}, TASKS[task], LABELS[task], precision="fp32", mask=mask)
             results[other] = (-alone[""].metrics[TASKS[task].metric], mean_loss(model, data, mask))
         assert head == min(results, key=lambda other: (*results[other], other))
         assert found.scores[step + 1] == -results[head][0]
@@ -58,7 +59,7 @@ def test_each_step_takes_the_best_removal_and_ties_go_to_the_lower_loss(task: st
 def test_its_curve_has_its_scores_and_no_other_first_step_is_better() -> None:
     model, data = tiny_model("xlm-roberta"), labelled("pos")
     oracle = search(model, data, 6)
-    options = {"pad_id": PAD, "budget": 40, "max_pruned": 6}
+    options = {"precision": "fp32", "budget": 40, "max_pruned": 6}
     own = pruning_curve(model, data, TASKS["pos"], LABELS["pos"], oracle.order, **options)
     assert tuple(own.scores) == oracle.scores
     assert regret(oracle.scores, own.scores) == 0
@@ -77,7 +78,7 @@ def test_the_only_head_that_matters_goes_last() -> None:
         for site in attention_sites(model):
             for head, columns in enumerate(site.head_columns()):
                 site.output.weight[:, columns] *= 20.0 * (HeadId(site.layer, head) == planted)
-    gold = predict(model, encoded, pad_id=PAD, labels=LABELS["pos"], device=torch.device("cpu"))
+    gold = predict(model, encoded, labels=LABELS["pos"], precision="fp32")
     found = search(model, Labelled(encoded, gold), 12)
     assert found.order[-1] == planted
     assert list(found.order[:-1]) == sorted(found.order[:-1]), "the others are alike, and go by address"
@@ -94,7 +95,7 @@ def test_layers_below_a_candidate_run_once() -> None:
 
     for site in attention_sites(model):
         site.output.register_forward_hook(lambda *_, layer=site.layer: count(layer))
-    greedy_order(model, data, TASKS["pos"], LABELS["pos"], n_steps=1, pad_id=PAD, budget=10**6)
+    greedy_order(model, data, TASKS["pos"], LABELS["pos"], n_steps=1, budget=10**6)
     # once for the mask before the step, then four candidates a layer, each of which runs its own layer and those above
     assert runs == [1 + 4, 1 + 8, 1 + 12]
 

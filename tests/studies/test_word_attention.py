@@ -33,7 +33,7 @@ def test_rows_and_columns_of_a_word_are_those_of_its_pieces() -> None:
     def receive(sentence: int, layer: int, kept: tuple[int, ...], weights: NDArray[np.float64]) -> None:
         found[sentence, layer], kept_heads[layer] = weights, kept
 
-    each_word_attention(model, encoded, positions, receive, pad_id=tokenizer.pad_token_id, precision="fp32")
+    each_word_attention(model, encoded, positions, receive, precision="fp32")
     assert len(found) == 3 * 4
     assert kept_heads[1] == tuple(head for head in range(8) if head != 2)
     for index, sentence in enumerate(SENTENCES):

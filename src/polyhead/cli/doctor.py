@@ -31,7 +31,6 @@ def doctor(request: DoctorRequest, console: Console) -> int:
     findings = examine(
         tagger.model,
         encoded,
-        pad_id=tagger.pad_id,
         labels=tagger.labels,
         task=task,
         method=chosen.name,

@@ -64,7 +64,6 @@ def fit(request: FitRequest, console: Console) -> int:
         tagger.model,
         join([tagger.encode(data.sentences) for data in trains]),
         spec,
-        pad_id=tagger.pad_id,
         device=tagger.device,
         state_folder=state,
         progress=console.progress,

@@ -56,7 +56,6 @@ def _predict(request: PredictRequest, task: Task, path: Path, console: Console) 
     labels = predict_labels(
         tagger.model,
         tagger.encode(sentences),
-        pad_id=tagger.pad_id,
         labels=tagger.labels,
         device=tagger.device,
         precision=tagger.precision,

@@ -53,7 +53,7 @@ def rank(request: RankRequest, console: Console) -> int:
     scores = score_heads(
         request.method,
         tagger.model,
-        scoring_batches(encoded, pad_id=tagger.pad_id),
+        scoring_batches(encoded),
         seed=request.seed,
         precision=tagger.precision,
         progress=console.progress,

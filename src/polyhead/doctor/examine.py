@@ -149,7 +149,6 @@ def examine(
     model: PreTrainedModel,
     encoded: Encoded,
     *,
-    pad_id: int,
     labels: LabelSet,
     task: Task,
     method: str = "gradient",
@@ -173,7 +172,6 @@ def examine(
     Args:
         model: A token classifier in float32, pruned or not, not compiled, on the device of choice; left as it was if all is well.
         encoded: Some labelled sentences, never of a test split.
-        pad_id: Id of the padding piece.
         labels: What the outputs mean.
         task: What the model does.
         method: The importance method that is held to its promises.
@@ -198,7 +196,6 @@ def examine(
     subject = Subject(
         model,
         encoded,
-        pad_id,
         task,
         labels,
         method,

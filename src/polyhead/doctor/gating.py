@@ -56,9 +56,8 @@ def _predict(subject: Subject, model: PreTrainedModel, *, masked: Cut = "nothing
     return inference.predict(
         model,
         subject.encoded,
-        pad_id=subject.pad_id,
         labels=subject.labels,
-        device=model.device,
+        precision="fp32",
         mask=None if masked == "nothing" else subject.cut(masked),
     )
 
@@ -71,8 +70,7 @@ def _evaluate(subject: Subject, model: PreTrainedModel, *, masked: Cut) -> None:
         {"sample": inference.Labelled(subject.encoded, gold)},
         subject.task,
         subject.labels,
-        pad_id=subject.pad_id,
-        device=model.device,
+        precision="fp32",
         mask=subject.cut(masked),
     )
 
@@ -120,6 +118,6 @@ def save_and_load(subject: Subject) -> Measured:
 
 def padding_leaves_logits(subject: Subject) -> Measured:
     """Logits of every window by itself, without padding or mask, against all of them in one batch padded further than needed."""
-    alone = [collate([[window]], pad_id=subject.pad_id) for window in subject.encoded.windows]
+    alone = [collate([[window]], pad_id=subject.encoded.pad_id) for window in subject.encoded.windows]
     padded = subject.in_file_order(subject.encoded.n_sentences, pad_to=subject.padded_length)
     return Measured(logits_apart(text_logits(subject.model, padded), text_logits(subject.model, alone)))

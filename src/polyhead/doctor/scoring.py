@@ -127,7 +127,7 @@ def _plain_losses(subject: Subject) -> dict[int, float]:
     """Mean cross-entropy over the labelled words of each sentence that has any, from one window at a time."""
     losses: dict[int, list[float]] = {}
     for window in subject.encoded.windows:
-        logits = text_logits(subject.model, [collate([[window]], pad_id=subject.pad_id)]).cpu().double()
+        logits = text_logits(subject.model, [collate([[window]], pad_id=subject.encoded.pad_id)]).cpu().double()
         for position, label in zip(window.anchor_positions.tolist(), window.label_ids.tolist(), strict=True):
             if label != -100:
                 loss = cross_entropy(logits[position], torch.tensor(label))

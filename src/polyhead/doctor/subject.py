@@ -39,7 +39,6 @@ class Subject:
     Attributes:
         model: The user's own, float32: scored and gated as it is, copied wherever a check changes something.
         encoded: The sample of text.
-        pad_id: Id of the padding piece.
         task: What the model does.
         labels: What its outputs mean.
         method: Name of the importance method.
@@ -52,7 +51,6 @@ class Subject:
 
     model: PreTrainedModel
     encoded: Encoded
-    pad_id: int
     task: Task
     labels: LabelSet
     method: str
@@ -70,13 +68,11 @@ class Subject:
     @property
     def batches(self) -> list[Batch]:
         """The sample as `rank` batches it."""
-        return scoring_batches(self.encoded, pad_id=self.pad_id)
+        return scoring_batches(self.encoded)
 
     def in_file_order(self, size: int, *, pad_to: int | None = None) -> list[Batch]:
         """The sample in batches of `size` sentences, unsorted."""
-        batches = training_batches(
-            self.encoded, pad_id=self.pad_id, batch_size=size, order="file", seed=0, epoch=0, pad_to=pad_to
-        )
+        batches = training_batches(self.encoded, batch_size=size, order="file", seed=0, epoch=0, pad_to=pad_to)
         return list(batches)
 
     @property

@@ -95,7 +95,7 @@ class TrainingBatches(Sequence[Batch]):
         return collate([self._windows[sentence] for sentence in group], pad_id=self._pad_id, pad_to=self._pad_to)
 
 
-def scoring_batches(encoded: Encoded, *, pad_id: int, budget: int = 1024) -> list[Batch]:
+def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
     """Batches of sentences of like length, longest first, each of at most `budget` positions with padding.
 
     All windows of a sentence stand in one batch; a sentence that alone exceeds the budget is a batch of its own. Every sentence
@@ -114,13 +114,12 @@ def scoring_batches(encoded: Encoded, *, pad_id: int, budget: int = 1024) -> lis
     rows = np.fromiter((len(windows[sentence]) for sentence in order), dtype=np.int64, count=len(order))
     ends = _best_ends(lengths[order], rows, budget)
     groups = [order[start:end].tolist() for start, end in zip([0, *ends], ends, strict=False)]
-    return [collate([windows[sentence] for sentence in group], pad_id=pad_id) for group in groups]
+    return [collate([windows[sentence] for sentence in group], pad_id=encoded.pad_id) for group in groups]
 
 
 def training_batches(
     encoded: Encoded,
     *,
-    pad_id: int,
     batch_size: int,
     order: Order,
     seed: int,
@@ -133,7 +132,6 @@ def training_batches(
 
     Args:
         encoded: The sentences; all windows of a sentence go into one batch.
-        pad_id: Id of the padding token.
         batch_size: Sentences in a batch.
         order: `file`; `shuffled`; or `buckets`: shuffled, cut into stretches of 50 batches, sorted by length within each,
             cut into batches, and the batches shuffled.
@@ -165,7 +163,7 @@ def training_batches(
         groups = [groups[number] for number in generator.permutation(len(groups))]
     else:
         raise SettingError(f"order {order!r}: expected 'buckets', 'shuffled' or 'file'")
-    return TrainingBatches([group.tolist() for group in groups], windows, pad_id=pad_id, pad_to=pad_to)
+    return TrainingBatches([group.tolist() for group in groups], windows, pad_id=encoded.pad_id, pad_to=pad_to)
 
 
 def padding_share(batches: Iterable[Batch]) -> float:

@@ -83,12 +83,14 @@ class Encoded:
         n_sentences: Number of sentences, those without words included.
         words_per_sentence: As many as sentences; the windows of sentence i own words 0..n−1, each once.
         counts: What was met.
+        pad_id: Id that pads a batch of these windows.
     """
 
     windows: tuple[Window, ...]
     n_sentences: int
     words_per_sentence: tuple[int, ...]
     counts: EncodingCounts
+    pad_id: int
 
 
 def model_limit(config: PretrainedConfig) -> int | None:
@@ -178,11 +180,21 @@ def encode(
         truncated_words=int((pieces.lengths > capacity)[words].sum()),
         unknown_labels=unknown_labels,
     )
-    return Encoded(tuple(windows), len(sentences), tuple(len(sentence.words) for sentence in sentences), counts)
+    # padding is masked out, so any id serves a tokenizer that has none of its own
+    pad_id = int(tokenizer.pad_token_id or 0)
+    return Encoded(tuple(windows), len(sentences), tuple(len(sentence.words) for sentence in sentences), counts, pad_id)
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
-    """All parts as one, sentences numbered on from part to part, so that several languages are batched together."""
+    """All parts as one, sentences numbered on from part to part, so that several languages are batched together.
+
+    Raises:
+        SettingError: There is no part, or parts differ in their padding id: they come from different tokenizers.
+    """
+    pad_ids = sorted({part.pad_id for part in parts})
+    if len(pad_ids) != 1:
+        found = f"padding ids {', '.join(map(str, pad_ids))}" if pad_ids else "nothing"
+        raise SettingError(f"cannot join {found}: expected encoded sentences of one tokenizer; encode them all with the same one")
     windows: list[Window] = []
     words: list[int] = []
     counts = EncodingCounts()
@@ -190,7 +202,7 @@ def join(parts: Sequence[Encoded]) -> Encoded:
         windows.extend(replace(window, sentence=window.sentence + len(words)) for window in part.windows)
         words.extend(part.words_per_sentence)
         counts = counts + part.counts
-    return Encoded(tuple(windows), len(words), tuple(words), counts)
+    return Encoded(tuple(windows), len(words), tuple(words), counts, pad_ids[0])
 
 
 def _label_ids(

@@ -17,7 +17,7 @@ from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.metrics import score, sentence_counts
-from polyhead.models.devices import Precision, attention_kernel, autocast
+from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, placement
 from polyhead.models.gates import gated
 
 
@@ -55,10 +55,9 @@ def predict(
     model: PreTrainedModel,
     encoded: Encoded,
     *,
-    pad_id: int,
     labels: LabelSet,
-    device: torch.device,
-    precision: Precision = "fp32",
+    device: torch.device | str | None = None,
+    precision: PrecisionChoice = "auto",
     mask: HeadMask | None = None,
     budget: int = 1024,
     progress: Progress | None = None,
@@ -71,25 +70,25 @@ def predict(
     Args:
         model: A token classifier with as many outputs as `labels`.
         encoded: The sentences.
-        pad_id: Id of the padding piece.
         labels: What the outputs mean.
-        device: Where to compute.
-        precision: Use that of the training, so that both see the same model.
+        device: Where to compute; where the model is by default.
+        precision: Use that of the training, so that both see the same model; `auto` chooses as `fit` does.
         mask: Heads not kept are gated to zero.
         budget: Padded positions in a batch.
         progress: Told of every batch.
     """
+    where, chosen = placement(model, device=device, precision=precision)
     watch = progress or Silent()
-    batches = scoring_batches(encoded, pad_id=pad_id, budget=budget)
+    batches = scoring_batches(encoded, budget=budget)
     ids = no_labels(encoded.words_per_sentence)
     was_training = model.training
-    model.to(device).eval()
+    model.to(where).eval()
     watch.start(len(batches), "predict")
     try:
-        with torch.inference_mode(), gated(model, mask) if mask is not None else nullcontext(), autocast(device, precision):
+        with torch.inference_mode(), gated(model, mask) if mask is not None else nullcontext(), autocast(where, chosen):
             for batch in batches:
-                here = batch.to(device)
-                with attention_kernel(device, here.input_ids.shape[1], precision, work="predict"):
+                here = batch.to(where)
+                with attention_kernel(where, here.input_ids.shape[1], chosen, work="predict"):
                     logits = model(input_ids=here.input_ids, attention_mask=here.attention_mask).logits
                 place_labels(ids, batch, logits)
                 watch.advance(1)
@@ -105,9 +104,8 @@ def evaluate(
     task: Task,
     labels: LabelSet,
     *,
-    pad_id: int,
-    device: torch.device,
-    precision: Precision = "fp32",
+    device: torch.device | str | None = None,
+    precision: PrecisionChoice = "auto",
     mask: HeadMask | None = None,
     budget: int = 1024,
     progress: Progress | None = None,
@@ -119,9 +117,8 @@ def evaluate(
         datasets: Sentences and gold labels under a name, usually a language.
         task: Which metrics are computed.
         labels: What the outputs mean.
-        pad_id: Id of the padding piece.
-        device: Where to compute.
-        precision: Use that of the training.
+        device: Where to compute; where the model is by default.
+        precision: Use that of the training; `auto` chooses as `fit` does.
         mask: Heads not kept are gated to zero.
         budget: Padded positions in a batch.
         progress: Told of every batch.
@@ -130,7 +127,6 @@ def evaluate(
     predicted = predict(
         model,
         together,
-        pad_id=pad_id,
         labels=labels,
         device=device,
         precision=precision,

@@ -20,7 +20,7 @@ from polyhead.learning.encoding import IGNORED_LABEL, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.metrics import metric_from_counts, sentence_counts
 from polyhead.learning.shared_prefix import masked_labels, masked_logits
-from polyhead.models.devices import Precision, attention_kernel, autocast
+from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, placement
 
 _NOT_PREDICTED, _NOT_PREDICTABLE = -1, -2
 
@@ -45,8 +45,7 @@ def masked_counts(
     labels: LabelSet,
     masks: Sequence[HeadMask],
     *,
-    pad_id: int,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> list[dict[str, NDArray[np.int64]]]:
@@ -62,8 +61,7 @@ def masked_counts(
         task: What is counted.
         labels: What the outputs mean.
         masks: In an order in which neighbours differ little.
-        pad_id: Id of the padding piece.
-        precision: Of the matrix products.
+        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         budget: Padded positions in a batch.
         progress: Told of every batch.
 
@@ -71,7 +69,7 @@ def masked_counts(
         SettingError: No word of a data set has a gold label.
     """
     together = join([data.encoded for data in datasets.values()])
-    batches = scoring_batches(together, pad_id=pad_id, budget=budget)
+    batches = scoring_batches(together, budget=budget)
     found = masked_labels(model, batches, masks, together.words_per_sentence, precision=precision, progress=progress)
     return [_counts(datasets, task, labels, ids) for ids in found]
 
@@ -95,7 +93,7 @@ def masked_scores(
     labels: LabelSet,
     masks: Sequence[HeadMask],
     *,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     advance: Callable[[int], None] | None = None,
 ) -> MaskedScores:
     """Main figure and loss under every mask, equal to what `masked_counts` leads to, without building labels for an accuracy.
@@ -110,7 +108,7 @@ def masked_scores(
         task: Its main figure is what is scored.
         labels: What the outputs mean.
         masks: In an order in which neighbours differ little.
-        precision: Of the matrix products.
+        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         advance: Told of every batch, how many masks it has gone through.
 
     Raises:
@@ -119,14 +117,14 @@ def masked_scores(
     starts = np.concatenate(([0], np.cumsum(data.encoded.words_per_sentence, dtype=np.int64)))
     predicted = np.full((len(masks), int(starts[-1])), _NOT_PREDICTED, dtype=np.int64)
     losses, n_labelled = np.zeros(len(masks)), 0
-    device = next(model.parameters()).device
+    device, chosen = placement(model, precision=precision)
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), autocast(device, precision):
+        with torch.inference_mode(), autocast(device, chosen):
             for batch in batches:
                 here = batch.to(device)
-                with attention_kernel(device, here.input_ids.shape[1], precision, work="predict"):
+                with attention_kernel(device, here.input_ids.shape[1], chosen, work="predict"):
                     rows = [_of_words(logits, here) for logits in masked_logits(model, here, masks)]
                 sentences = np.array(batch.sentences, dtype=np.int64)[batch.rows[batch.anchor_rows].numpy()]
                 predicted[:, starts[sentences] + batch.anchor_words.numpy()] = torch.stack([ids for ids, _ in rows]).cpu().numpy()

@@ -15,7 +15,7 @@ from polyhead.core.progress import Progress, Silent
 from polyhead.learning.batching import Batch
 from polyhead.learning.inference import no_labels, place_labels
 from polyhead.models.architectures import AttentionSite, attention_sites
-from polyhead.models.devices import Precision, attention_kernel, autocast
+from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, placement
 from polyhead.models.gates import gated
 
 # What modules gave in the last pass that computed them.
@@ -28,7 +28,7 @@ def masked_labels(
     masks: Sequence[HeadMask],
     words_per_sentence: Sequence[int],
     *,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     progress: Progress | None = None,
 ) -> list[list[NDArray[np.int64]]]:
     """The label ids predicted under every mask: `[masks][sentences][words]`; the same as a plain pass under `gated` for each.
@@ -41,20 +41,20 @@ def masked_labels(
         batches: All sentences, from `scoring_batches`.
         masks: In an order in which neighbours differ little.
         words_per_sentence: As `Encoded` has them.
-        precision: Of the matrix products.
+        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         progress: Told of every batch.
     """
     watch = progress or Silent()
     ids = [no_labels(words_per_sentence) for _ in masks]
-    device = next(model.parameters()).device
+    device, chosen = placement(model, precision=precision)
     was_training = model.training
     model.eval()
     watch.start(len(batches), "masks")
     try:
-        with torch.inference_mode(), autocast(device, precision):
+        with torch.inference_mode(), autocast(device, chosen):
             for batch in batches:
                 here = batch.to(device)
-                with attention_kernel(device, here.input_ids.shape[1], precision, work="predict"):
+                with attention_kernel(device, here.input_ids.shape[1], chosen, work="predict"):
                     for place, logits in enumerate(masked_logits(model, here, masks)):
                         place_labels(ids[place], batch, logits)
                 watch.advance(1)

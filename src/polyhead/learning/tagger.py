@@ -35,11 +35,6 @@ class Tagger:
     max_length: int
     trained_words: Words | None
 
-    @property
-    def pad_id(self) -> int:
-        """Id of the padding piece."""
-        return int(self.tokenizer.pad_token_id or 0)
-
     def encode(self, sentences: Sequence[Sentence]) -> Encoded:
         """The sentences as this model reads them; gold labels that it does not know are left out of losses, not of scores."""
         return encode(
@@ -65,7 +60,6 @@ class Tagger:
             labelled,
             task,
             self.labels,
-            pad_id=self.pad_id,
             device=self.device,
             precision=self.precision,
             progress=progress,

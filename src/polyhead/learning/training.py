@@ -23,7 +23,7 @@ from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
 from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, identity, stop_requests
-from polyhead.models.devices import Precision, attention_kernel, autocast, pick_device, pick_precision
+from polyhead.models.devices import Precision, attention_kernel, autocast, placement
 from polyhead.models.gates import gated
 
 
@@ -95,9 +95,8 @@ def fit(
     encoded: Encoded,
     spec: TrainSpec,
     *,
-    pad_id: int,
     mask: HeadMask | None = None,
-    device: torch.device | None = None,
+    device: torch.device | str | None = None,
     state_folder: Path | None = None,
     save_every: int | None = None,
     progress: Progress | None = None,
@@ -113,9 +112,8 @@ def fit(
         model: A token classifier with a row of outputs for each label; moved to `device` and left in the mode it was in.
         encoded: The training sentences; those without any labelled word still count in a batch.
         spec: How to train.
-        pad_id: Id of the padding piece.
         mask: Heads not kept are gated to zero throughout.
-        device: Where to compute; the best one of the machine by default.
+        device: Where to compute; where the model is by default.
         state_folder: Where to keep what it takes to go on after a stop (about every 45 s, and at SIGINT or SIGTERM, which end as
             KeyboardInterrupt). If a state lies there, the training goes on from it, to the same numbers bit for bit. A finished
             training's state stays: call again for the same weights at once, or `training_state.discard_state`.
@@ -127,20 +125,19 @@ def fit(
         StoreError: `state_folder` cannot be written, or holds the state of another training.
         KeyboardInterrupt: The process was asked to stop; the state is saved and the model holds what was reached.
     """
-    device = device or pick_device()
-    precision = pick_precision(spec.precision, device)
-    epochs = [_batches(encoded, spec, pad_id=pad_id, epoch=epoch) for epoch in range(spec.epochs)]
+    where, precision = placement(model, device=device, precision=spec.precision)
+    epochs = [_batches(encoded, spec, epoch=epoch) for epoch in range(spec.epochs)]
     steps = len(epochs[0])
     if not steps:
         raise SettingError("nothing to train on: no sentence has a word; give at least one labelled sentence")
     total, rate = steps * spec.epochs, spec.rate_for(model.config.hidden_size)
     started = time.perf_counter()
     watch = progress or Silent()
-    model.to(device)
+    model.to(where)
     store = None
     if state_folder is not None:
         who = identity(model, encoded, spec, mask=mask, precision=precision)
-        store = TrainingState(state_folder, identity=who, device=device, every=save_every)
+        store = TrainingState(state_folder, identity=who, device=where, every=save_every)
     at = first = Position()
     n_sentences = 0
 
@@ -153,7 +150,7 @@ def fit(
     with ExitStack() as stack:
         stack.enter_context(gated(model, mask) if mask is not None else nullcontext())
         stack.enter_context(_training_mode(model, freeze=spec.freeze))
-        stack.enter_context(seen_rows(model, _ids(encoded, pad_id), decay=decay_so_far))
+        stack.enter_context(seen_rows(model, _ids(encoded), decay=decay_so_far))
         bits = stack.enter_context(cheap_dropout(model))
         stop = stack.enter_context(stop_requests()) if store else StopRequest()
         stack.callback(watch.stop)
@@ -169,8 +166,8 @@ def fit(
                 torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention's dropout, and all of it on other devices
                 set_rate(optimiser, rate_at(at.step))
                 length = batch.input_ids.shape[1]
-                with attention_kernel(device, length, precision, work="fit"), autocast(device, precision):
-                    loss = word_loss(model, batch.to(device))
+                with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
+                    loss = word_loss(model, batch.to(where))
                 loss.backward()
                 clip_gradients(list(trained.values()), spec.clip)
                 optimiser.step()
@@ -187,8 +184,8 @@ def fit(
     return FitRecord(total, spec.epochs, before + seconds, at.losses, first.step, before, precision, n_sentences / seconds)
 
 
-def _batches(encoded: Encoded, spec: TrainSpec, *, pad_id: int, epoch: int) -> Sequence[Batch]:
-    return training_batches(encoded, pad_id=pad_id, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
+def _batches(encoded: Encoded, spec: TrainSpec, *, epoch: int) -> Sequence[Batch]:
+    return training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
 
 
 def _step_seed(seed: int, step: int) -> int:
@@ -204,9 +201,9 @@ def _advanced(at: Position, loss: float, steps: int) -> Position:
     return Position(at.step + 1, (*at.losses, summed / steps), 0.0)
 
 
-def _ids(encoded: Encoded, pad_id: int) -> Tensor:
+def _ids(encoded: Encoded) -> Tensor:
     """All ids that the training can meet."""
-    return torch.from_numpy(np.unique(np.concatenate([[pad_id], *(window.input_ids for window in encoded.windows)])))
+    return torch.from_numpy(np.unique(np.concatenate([[encoded.pad_id], *(window.input_ids for window in encoded.windows)])))
 
 
 def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:

@@ -5,12 +5,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyhead.core.errors import SettingError
 
 _LOG = logging.getLogger(__name__)
 Precision = Literal["bf16", "fp32"]
+PrecisionChoice = Literal["auto", "bf16", "fp32"]
 Work = Literal["fit", "score", "predict"]
 _SHORT = 192
 
@@ -56,7 +58,7 @@ def has_bf16_units(device: torch.device) -> bool:
     return False
 
 
-def pick_precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) -> Precision:
+def pick_precision(name: PrecisionChoice, device: torch.device) -> Precision:
     """The precision to compute in: `auto` is bf16 where the device has units for it, else fp32. Weights stay float32 in both.
 
     Raises:
@@ -67,6 +69,28 @@ def pick_precision(name: Literal["auto", "bf16", "fp32"], device: torch.device) 
     if name not in ("bf16", "fp32"):
         raise SettingError(f"precision {name!r}: expected auto, bf16 or fp32")
     return name
+
+
+def placement(
+    model: nn.Module | None = None, *, device: torch.device | str | None = None, precision: PrecisionChoice = "auto"
+) -> tuple[torch.device, Precision]:
+    """The device and the precision that work runs in: one rule for training, scoring, prediction and evaluation.
+
+    Args:
+        model: Where it is is where work on it runs if no device is named; without a model that is the machine's best device.
+        device: A device, or a name as `pick_device` reads it; `auto` is the machine's best.
+        precision: `auto` is bf16 where that device has units for it, else fp32.
+
+    Raises:
+        SettingError: The device is not on this machine, or a name is unknown.
+
+    >>> placement(nn.Linear(1, 1), precision="fp32")
+    (device(type='cpu'), 'fp32')
+    """
+    if device is None and model is not None:
+        device = next(model.parameters()).device
+    where = device if isinstance(device, torch.device) else pick_device(device)
+    return where, pick_precision(precision, where)
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

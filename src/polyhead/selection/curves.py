@@ -17,7 +17,7 @@ from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision
+from polyhead.models.devices import PrecisionChoice
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.statistics import CorpusMetric
 
@@ -61,10 +61,9 @@ def pruning_curve(
     labels: LabelSet,
     ranking: Sequence[HeadId],
     *,
-    pad_id: int,
     name: str = "lowest first",
     max_pruned: int | None = None,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> Curve:
@@ -75,7 +74,6 @@ def pruning_curve(
         task,
         labels,
         {name: ranking},
-        pad_id=pad_id,
         max_pruned=max_pruned,
         precision=precision,
         budget=budget,
@@ -91,9 +89,8 @@ def pruning_curves(
     labels: LabelSet,
     orders: Mapping[str, Sequence[HeadId]],
     *,
-    pad_id: int,
     max_pruned: int | None = None,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, Curve]:
@@ -109,9 +106,8 @@ def pruning_curves(
         labels: What the outputs mean.
         orders: The heads that go, first ones in front, at least K of those that the model has. Reverse a ranking for
             highest-first; `random_order` gives the control.
-        pad_id: Id of the padding piece.
         max_pruned: K; half of the model's heads if None.
-        precision: Of the matrix products.
+        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         budget: Padded positions in a batch.
         progress: Told of every batch of every curve.
 
@@ -134,7 +130,6 @@ def pruning_curves(
             task,
             labels,
             own[len(unpruned) :],
-            pad_id=pad_id,
             precision=precision,
             budget=budget,
             progress=progress,

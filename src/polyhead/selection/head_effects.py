@@ -14,7 +14,7 @@ from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import full_mask, head_mask
-from polyhead.models.devices import Precision
+from polyhead.models.devices import PrecisionChoice
 from polyhead.selection.statistics import bootstrap_gains, percentile_interval
 
 Matrix = NDArray[np.float64]
@@ -45,8 +45,7 @@ def head_effects(
     task: Task,
     labels: LabelSet,
     *,
-    pad_id: int,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     seed: int = 0,
     draws: int = 1000,
     progress: Progress | None = None,
@@ -62,8 +61,7 @@ def head_effects(
         data: Sentences with gold labels.
         task: Its main figure is what is moved.
         labels: What the outputs mean.
-        pad_id: Id of the padding piece.
-        precision: Of the matrix products.
+        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         seed: Of the bootstrap.
         draws: Replicates of it.
         progress: Told of every batch.
@@ -76,7 +74,7 @@ def head_effects(
         head_mask(model).kept, key=lambda head: (-head.layer, head.head)
     )  # neighbours then differ in high layers alone
     masks = [full, *(HeadMask.without(full.n_layers, full.n_heads, [head]) for head in heads)]
-    found = masked_counts(model, {"": data}, task, labels, masks, pad_id=pad_id, precision=precision, progress=progress)
+    found = masked_counts(model, {"": data}, task, labels, masks, precision=precision, progress=progress)
     counts = [by_name[""] for by_name in found]
 
     def figure(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import MaskedScores, masked_scores
 from polyhead.learning.resumable import identity_of
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision
+from polyhead.models.devices import PrecisionChoice, placement
 from polyhead.models.environment import machine, warn_of_another_machine
 
 SCHEMA = 1
@@ -46,8 +46,7 @@ def greedy_order(
     labels: LabelSet,
     *,
     n_steps: int,
-    pad_id: int,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "auto",
     budget: int = 1024,
     progress: Progress | None = None,
     resume_file: Path | None = None,
@@ -68,8 +67,7 @@ def greedy_order(
         task: Its main figure is the score.
         labels: What the outputs mean.
         n_steps: K, from 1 to the number of heads that the model has.
-        pad_id: Id of the padding piece.
-        precision: Of the matrix products.
+        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         budget: Padded positions in a batch.
         progress: Told of every candidate in every batch.
         resume_file: JSON file that holds the order so far after every step; a later call with the same model, data and settings
@@ -83,20 +81,21 @@ def greedy_order(
     present = head_mask(model)
     if not 1 <= n_steps <= present.n_kept:
         raise SettingError(f"oracle of {n_steps} steps: this model has heads for 1 to {present.n_kept}")
-    batches = scoring_batches(data.encoded, pad_id=pad_id, budget=budget)
-    settings = {"metric": task.metric, "precision": precision, "labels": list(labels.names), "heads": fingerprint(present.keep)}
+    device, chosen = placement(model, precision=precision)
+    batches = scoring_batches(data.encoded, budget=budget)
+    settings = {"metric": task.metric, "precision": chosen, "labels": list(labels.names), "heads": fingerprint(present.keep)}
     facts = {**settings, "gold labels": fingerprint(data.gold)}
     kept = _Kept(
         resume_file,
         identity={} if resume_file is None else identity_of(model, batches, facts),
-        device=next(model.parameters()).device,
+        device=device,
     )
     order, scores = kept.load()
     watch = progress or Silent()
     watch.start(len(batches) * sum(present.n_kept - step + 1 for step in range(len(order), n_steps)), "oracle")
 
     def tried(masks: Sequence[HeadMask]) -> MaskedScores:
-        return masked_scores(model, batches, data, task, labels, masks, precision=precision, advance=watch.advance)
+        return masked_scores(model, batches, data, task, labels, masks, precision=chosen, advance=watch.advance)
 
     try:
         while len(order) < n_steps:

@@ -147,7 +147,7 @@ def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScor
         scores = score_heads(
             cell.settings.method,
             model,
-            scoring_batches(data.encoded, pad_id=context.inputs.pad_id),
+            scoring_batches(data.encoded),
             seed=cell.seed,
             precision=context.precision,
             progress=context.progress,
@@ -186,7 +186,6 @@ def _masked_scores(context: RunContext, full: FineTuned, masks: tuple[HeadMask, 
         context.inputs.task,
         context.inputs.labels,
         masks,
-        pad_id=context.inputs.pad_id,
         precision=context.precision,
         progress=context.progress,
     )

@@ -57,11 +57,6 @@ class Inputs:
         """Hash of the file behind a split; of a held-out dev set, that of the file it was held out of."""
         return str(next(record["sha256"] for record in self.records if (record["name"], record["split"]) == (name, split)))
 
-    @property
-    def pad_id(self) -> int:
-        """Id of the padding piece."""
-        return int(self.tokenizer.pad_token_id or 0)
-
 
 def open_inputs(settings: RunSettings) -> Inputs:
     """Every corpus of a run, read and encoded once.

@@ -56,7 +56,7 @@ def language_profile(
         anchor=train.anchor,
         unknown="ignore",
     )
-    batches = scoring_batches(encoded, pad_id=inputs.pad_id)
+    batches = scoring_batches(encoded)
     scores = {
         method: score_heads(method, model, batches, seed=seed, precision=context.precision, progress=context.progress)
         for method in methods
@@ -67,7 +67,6 @@ def language_profile(
         labelled,
         inputs.task,
         inputs.labels,
-        pad_id=inputs.pad_id,
         precision=context.precision,
         progress=context.progress,
     )
@@ -121,9 +120,7 @@ def _attention(
         if sentence in weights:
             weights[sentence][layer, list(kept)] = found
 
-    each_word_attention(
-        model, encoded, positions, receive, pad_id=context.inputs.pad_id, precision=context.precision, progress=context.progress
-    )
+    each_word_attention(model, encoded, positions, receive, precision=context.precision, progress=context.progress)
     before, after = _special_names(context)
     examples = [
         {

@@ -35,7 +35,7 @@ def repair_text(inputs: Inputs, *, seed: int) -> list[Batch]:
     train = inputs.train
     drawn = set(np.random.default_rng(seed).permutation(train.n_sentences)[:SENTENCES].tolist())
     some = replace(train, windows=tuple(window for window in train.windows if window.sentence in drawn))
-    return scoring_batches(some, pad_id=inputs.pad_id)
+    return scoring_batches(some)
 
 
 def repair_facts(settings: RunSettings) -> dict[str, Any]:

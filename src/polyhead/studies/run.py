@@ -16,7 +16,7 @@ from polyhead.core.store import RunStore
 from polyhead.core.values import plain
 from polyhead.importance.methods import check_normalisation, method
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import pick_device, pick_precision
+from polyhead.models.devices import placement
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import environment, model_hash
 from polyhead.models.loading import load_tagger
@@ -77,8 +77,7 @@ def run(
     method(settings.method)
     check_normalisation(settings.method, settings.normalisation)
     folder = Path(out)
-    where = pick_device(device)
-    precision = pick_precision(trains[0].precision, where)
+    where, precision = placement(device=device, precision=trains[0].precision)
     inputs, encoder = open_inputs(settings), model_hash(settings.model)
     held = _held(folder, settings, seeds=seeds, controls=controls)
     if held is not None and (held["data"] != plain(inputs.records) or held["model_hash"] != encoder):

@@ -58,7 +58,6 @@ def each_word_attention(
     positions: Sequence[NDArray[np.int64] | None],
     receive: Receive,
     *,
-    pad_id: int,
     precision: Precision,
     progress: Progress | None = None,
 ) -> None:
@@ -72,12 +71,11 @@ def each_word_attention(
         encoded: The sentences.
         positions: From `word_of_position`; sentences with None are passed over.
         receive: Given index, layer, kept heads, and weights `[kept heads, words, words + 1]`.
-        pad_id: Id of the padding piece.
         precision: Of the matrix products.
         progress: Told of every batch.
     """
     device = next(model.parameters()).device
-    batches = scoring_batches(encoded, pad_id=pad_id)
+    batches = scoring_batches(encoded)
     watch = progress or Silent()
     watch.start(len(batches), "attention")
     try:
