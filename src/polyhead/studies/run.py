@@ -79,7 +79,7 @@ def run(
     folder = Path(out)
     where = pick_device(device)
     precision = pick_precision(trains[0].precision, where)
-    inputs, encoder = open_inputs(settings), model_hash(settings.model)
+    inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
     held = _held(folder, settings, seeds=seeds, controls=controls)
     if held is not None and (held["data"] != plain(inputs.records) or held["model_hash"] != encoder):
         held = None
