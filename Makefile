@@ -1,11 +1,12 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`. Both set up .venv first.
 PY := .venv/bin/python
 
-.PHONY: help setup demo test unit lint types docs ci
+.PHONY: help setup demo test test-oldest unit lint types docs ci
 
 help:
 	@echo "make demo   fine-tune, rank, prune and report on text and an encoder that come with the package (under 5 minutes on two cores)"
 	@echo "make test   all tests"
+	@echo "make test-oldest   the tests of models and architectures with the oldest Transformers that is supported"
 	@echo "make unit   the fast tests alone (under 90 seconds)"
 	@echo "make lint types   ruff; mypy --strict"
 	@echo "make docs   the documentation, into build/site"
@@ -22,6 +23,12 @@ demo: setup
 test: setup
 	$(PY) -m pytest -n auto --dist loadfile
 
+.venv-oldest/ready: .venv/ready constraints-oldest.txt scripts/oldest.sh
+	@sh scripts/oldest.sh
+
+test-oldest: .venv-oldest/ready
+	.venv-oldest/bin/python -m pytest -n auto --dist loadfile tests/conformance tests/models
+
 unit: setup
 	$(PY) -m pytest -n auto --dist loadfile -m "not slow"
 
@@ -35,4 +42,4 @@ types: setup
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
-ci: lint types docs test
+ci: lint types docs test test-oldest

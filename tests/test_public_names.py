@@ -43,7 +43,7 @@ TABLES = {
         shapley relevance relevance-attn l0 confidence entropy magnitude random
         """,
     ),
-    "architectures": (ARCHITECTURES, "bert roberta xlm-roberta electra distilbert"),
+    "architectures": (ARCHITECTURES, "bert roberta xlm-roberta camembert electra distilbert"),
     "tasks": (TASKS, "pos ner slots"),
     "protocols": (PROTOCOLS, "sound paper paper-released"),
     "corpora": (

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel
 
 from polyhead.core.heads import HeadMask
+from polyhead.models.architectures import ARCHITECTURES
 
 VOCABULARY = 60
 PAD = 1
@@ -16,6 +17,7 @@ HEAD_DIM = 4
 # what a family needs beside the common sizes
 EXTRA: dict[str, dict[str, Any]] = {
     "electra": {"embedding_size": 12},
+    "camembert": {"type_vocab_size": 1},
     "roberta": {"type_vocab_size": 1},
     "xlm-roberta": {"type_vocab_size": 1},
 }
@@ -38,7 +40,7 @@ def tiny_model(
         "hidden_size": width,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "hidden_dim" if model_type == "distilbert" else "intermediate_size": 2 * width,
+        ARCHITECTURES[model_type].feed_forward: 2 * width,
         "max_position_embeddings": 40,
         "pad_token_id": PAD,
         "num_labels": n_labels,

@@ -67,7 +67,7 @@ def test_conllu_heads(tmp_path: Path) -> None:
 def test_records_of_removed_heads() -> None:
     record = {"quant_method": "polyhead", "schema": 1, "n_layers": 2, "n_heads": 2, "pruned_heads": {LONG: [0]}}
     with pytest.raises(CheckpointError, match=r"pruned_heads has layer .*expected 0\.\.1"):
-        read_record(record)
+        read_record(record, n_layers=2, n_heads=2)
 
 
 def test_the_schema_of_scores(tmp_path: Path) -> None:

@@ -79,16 +79,3 @@ def test_a_record_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "polyhead.json").mkdir()
     with pytest.raises(CheckpointError, match="cannot be read"):
         read_choice(tmp_path)
-
-
-def test_a_record_on_the_hub_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_choice(CHOICE, tmp_path)
-    asked = []
-
-    def download(name: str, file: str, revision: str | None) -> str:
-        asked.append((name, file, revision))
-        return str(tmp_path / file)
-
-    monkeypatch.setattr("polyhead.models.sources.hf_hub_download", download)
-    assert read_choice("org/model", revision="v1") == CHOICE
-    assert asked == [("org/model", "polyhead.json", "v1")]

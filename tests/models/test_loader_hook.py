@@ -24,10 +24,12 @@ ORDERS = {
     "polyhead first": f"""
 {HOOK}{HOOK}
 assert not {{"torch", "transformers"}} & set(sys.modules)
+before = list(sys.meta_path)
+assert len([finder for finder in before if "polyhead" in type(finder).__module__]) == 1
 import transformers.quantizers.auto as auto
 assert "polyhead" in auto.AUTO_QUANTIZER_MAPPING
 assert "polyhead" not in type(auto.__loader__).__module__ + type(auto.__spec__.loader).__module__
-assert not [finder for finder in sys.meta_path if "polyhead" in type(finder).__module__]
+assert set(before) <= set(sys.meta_path)  # taking one out would hide another from threads that are importing
 from transformers import AutoModelForTokenClassification
 {LOAD}""",
     # what README.md of a checkpoint says happens without polyhead, then the hook in the other order

@@ -7,13 +7,16 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from polyhead.cli.main import main
+from polyhead.core.heads import HeadMask
 from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import LabelSet
 from polyhead.data.phrases.generate import pretraining
 from polyhead.data.tasks import task
 from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_config, load_tagger, load_tokenizer
+from polyhead.models.model_card import ModelCard, render_card
 from polyhead.models.names import OWN_ENCODERS, model_folder
+from polyhead.models.saving import densify
 
 LANGUAGES = ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr")
 LIMIT = 8 * 2**20  # bytes
@@ -70,3 +73,18 @@ def test_the_main_job_runs_on_it_with_nothing_else_at_hand(tmp_path: Path, capsy
     names = "run --model polyhead/tiny --task pos --source phrases/en --target phrases/de phrases/zh --train-limit 100 --epochs 1"
     assert main([*names.split(), "--max-pruned", "4", "--out", str(tmp_path / "run")]) == 0
     assert "phrases/de" in capsys.readouterr().out
+
+
+def test_the_own_encoder_keeps_its_tokenizer_and_its_name(tmp_path: Path) -> None:
+    folder = densify("polyhead/tiny", tmp_path / "dense")
+    assert load_tokenizer(folder).get_vocab() == load_tokenizer("polyhead/tiny").get_vocab()
+    page = render_card(ModelCard(base_model="polyhead/tiny", task="pos"), HeadMask.full(4, 4), name="x", auto_class="AutoModel")
+    assert "polyhead/tiny, fine-tuned for `pos`," in page
+    assert "base_model" not in page  # there is no such model on the Hub
+
+
+def test_a_folder_named_like_it_is_a_local_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("polyhead/tiny").mkdir(parents=True)
+    page = render_card(ModelCard(base_model="polyhead/tiny", task="pos"), HeadMask.full(4, 4), name="x", auto_class="AutoModel")
+    assert "fine-tuned from a local encoder" in page

@@ -13,13 +13,10 @@ from polyhead.core.specs import Anchor
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Sentence
 from polyhead.learning.subwords import special_tokens, word_pieces
+from polyhead.models.architectures import architecture
 
 IGNORED_LABEL = -100  # what torch's cross-entropy ignores by default
 _OVERLAP = 0.25
-# Their position ids start at pad_token_id + 1, so that many rows of the position table are never reached.
-_OFFSET_POSITIONS = frozenset(
-    ["camembert", "data2vec-text", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"]
-)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -97,11 +94,14 @@ def model_limit(config: PretrainedConfig) -> int | None:
     """The longest input, special tokens included, that the architecture has positions for; None if it has no such limit.
 
     RoBERTa and its kin number positions from `pad_token_id + 1`, so XLM-R's table of 514 serves 512 tokens.
+
+    Raises:
+        ArchitectureError: The family has no row.
     """
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions <= 0:
         return None
-    return positions - (config.pad_token_id or 0) - 1 if config.model_type in _OFFSET_POSITIONS else positions
+    return positions - (config.pad_token_id or 0) - 1 if architecture(config).positions_after_padding else positions
 
 
 def encode(

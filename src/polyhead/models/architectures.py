@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
-from polyhead.core.errors import ArchitectureError
+from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 Projection = Literal["query", "key", "value"]
 PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """One row: dotted paths, the first from the base model, the others from one layer.
+    """One row: all that polyhead knows of a family. Paths are dotted: `layers` starts at the base model, the next six at a layer.
 
     Attributes:
+        model_type: As in the family's configs.
         layers: The list of layers.
         attention: The module that computes attention (its class picks the kernel).
         query, key, value: Projections whose output rows are blocks of heads. The same path three times means one fused
@@ -32,8 +33,13 @@ class Architecture:
         output: The projection whose input columns are the same blocks.
         head_count: Attribute of `attention` that stores the number of heads.
         width: Attribute of `attention` that stores heads × head_dim.
+        feed_forward: Attribute of the config that holds the inner width of the feed-forward block.
+        classifier: Attribute of the token classifier that holds its last layer, a `torch.nn.Linear`.
+        positions_after_padding: Whether positions are numbered from `pad_token_id + 1`, as RoBERTa does, so that as many rows of
+            the position table are never used.
     """
 
+    model_type: str
     layers: str
     attention: str
     query: str
@@ -42,9 +48,13 @@ class Architecture:
     output: str
     head_count: str
     width: str
+    feed_forward: str = "intermediate_size"
+    classifier: str = "classifier"
+    positions_after_padding: bool = False
 
 
-_BERT_LIKE = Architecture(
+_BERT = Architecture(
+    model_type="bert",
     layers="encoder.layer",
     attention="attention.self",
     query="attention.self.query",
@@ -54,23 +64,56 @@ _BERT_LIKE = Architecture(
     head_count="num_attention_heads",
     width="all_head_size",
 )
+_ROBERTA = replace(_BERT, model_type="roberta", positions_after_padding=True)
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "bert": _BERT_LIKE,
-    "roberta": _BERT_LIKE,
-    "xlm-roberta": _BERT_LIKE,
-    "electra": _BERT_LIKE,
-    "distilbert": Architecture(
-        layers="transformer.layer",
-        attention="attention",
-        query="attention.q_lin",
-        key="attention.k_lin",
-        value="attention.v_lin",
-        output="attention.out_lin",
-        head_count="n_heads",
-        width="dim",
-    ),
+    row.model_type: row
+    for row in (
+        _BERT,
+        _ROBERTA,
+        replace(_ROBERTA, model_type="xlm-roberta"),
+        replace(_ROBERTA, model_type="camembert"),
+        replace(_BERT, model_type="electra"),
+        Architecture(
+            model_type="distilbert",
+            layers="transformer.layer",
+            attention="attention",
+            query="attention.q_lin",
+            key="attention.k_lin",
+            value="attention.v_lin",
+            output="attention.out_lin",
+            head_count="n_heads",
+            width="dim",
+            feed_forward="hidden_dim",
+        ),
+    )
 }
+
+
+def register_architecture(row: Architecture) -> None:
+    """Add a family to `ARCHITECTURES` for this process; gates, pruning, scoring, saving and loading work on it from then on.
+
+    Registering the same row again changes nothing. The paths are checked when a model of the family is first used.
+
+    Raises:
+        SettingError: A field is not a dotted name, query, key and value are neither three projections nor one, or `model_type`
+            has another row already.
+
+    >>> register_architecture(ARCHITECTURES["bert"])
+    """
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if field.name == "positions_after_padding":
+            if not isinstance(value, bool):
+                raise SettingError(f"positions_after_padding is {value!r}; expected True or False")
+        elif not isinstance(value, str) or not value:
+            raise SettingError(f"{field.name} is {value!r}; expected a text")
+        elif field.name != "model_type" and not all(part.isidentifier() or part.isdecimal() for part in value.split(".")):
+            raise SettingError(f"{field.name} is {value!r}; expected attribute names joined by dots, such as {_BERT.query}")
+    if len({row.query, row.key, row.value}) == 2:
+        raise SettingError("query, key and value name two modules; expected three projections, or one that is fused")
+    if ARCHITECTURES.setdefault(row.model_type, row) != row:
+        raise SettingError(f"model_type {row.model_type!r} has another row already: {ARCHITECTURES[row.model_type]}")
 
 
 @dataclass(frozen=True)
@@ -125,23 +168,42 @@ def _blocks(n_heads: int, head_dim: int) -> Tensor:
     return torch.arange(n_heads * head_dim).view(n_heads, head_dim)
 
 
-def architecture(model: PreTrainedModel) -> Architecture:
-    """The row of the model's `model_type`.
+def architecture(config: PretrainedConfig) -> Architecture:
+    """The row of a config's `model_type`.
 
     Raises:
         ArchitectureError: No row is known for it.
     """
-    kind = getattr(getattr(model, "config", None), "model_type", None)
+    kind = getattr(config, "model_type", None)
     if kind not in ARCHITECTURES:
         raise ArchitectureError(
-            f"model_type {kind!r}: no row in polyhead.models.architectures; known: {', '.join(ARCHITECTURES)}"
+            f"model_type {kind!r}: not supported; supported are {', '.join(ARCHITECTURES)} (see polyhead.register_architecture)"
         )
     return ARCHITECTURES[kind]
 
 
+_WRAPPERS = {
+    "module": "a parallel wrapper; pass its .module",
+    "get_base_model": "a PEFT model; pass .merge_and_unload(), or .get_base_model() to leave the adapter out",
+}
+
+
+def _row(model: PreTrainedModel) -> Architecture:
+    for name, advice in _WRAPPERS.items():
+        if hasattr(model, name):
+            raise ArchitectureError(f"{type(model).__name__} is {advice}")
+    if not hasattr(model, "config") or not hasattr(model, "base_model"):
+        raise ArchitectureError(f"{type(model).__name__} is not a model of Transformers; pass what from_pretrained returns")
+    return architecture(model.config)
+
+
 def full_mask(model: PreTrainedModel) -> HeadMask:
-    """Every head of the unpruned model, `[layers, heads]`, whatever was pruned since."""
-    architecture(model)
+    """Every head of the unpruned model, `[layers, heads]`, whatever was pruned since.
+
+    Raises:
+        ArchitectureError: The model is a wrapper, or its family has no row.
+    """
+    _row(model)
     return HeadMask.full(model.config.num_hidden_layers, model.config.num_attention_heads)
 
 
@@ -149,22 +211,16 @@ def recorded_mask(model: PreTrainedModel) -> HeadMask:
     """Which heads the model still has by the record in its config; nothing is checked against the weights.
 
     Raises:
-        ArchitectureError: The model is quantized, or the record is that of a model of another size.
-        CheckpointError: The record is corrupt.
+        ArchitectureError: The model is quantized.
+        CheckpointError: The record is corrupt, or that of a model of another size.
     """
     full = full_mask(model)
     record = getattr(model.config, pruning_record.KEY, None)
     if record is None:
         return full
     if not pruning_record.is_ours(record):
-        raise ArchitectureError("the model is quantized, so its heads cannot be gated or cut; load it unquantized")
-    mask = pruning_record.read_record(record)
-    if mask.keep.shape != full.keep.shape:
-        raise ArchitectureError(
-            f"the config records removed heads of a model of {mask.n_layers} layers x {mask.n_heads} heads; "
-            f"this one has {full.n_layers} x {full.n_heads}; take a config without {pruning_record.KEY}"
-        )
-    return mask
+        raise ArchitectureError("the model is quantized, so its heads cannot be gated or pruned; load it unquantized")
+    return pruning_record.read_record(record, n_layers=full.n_layers, n_heads=full.n_heads)
 
 
 def head_mask(model: PreTrainedModel) -> HeadMask:
@@ -190,7 +246,7 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
         ArchitectureError: The family has no row, or the weights do not have the expected shape.
         CheckpointError: The record of removed heads is corrupt.
     """
-    row = architecture(model)
+    row = _row(model)
     mask = recorded_mask(model) if mask is None else mask
     head_dim = model.config.hidden_size // model.config.num_attention_heads
     try:
@@ -215,11 +271,13 @@ def _paths(row: Architecture) -> tuple[str, ...]:
 
 
 def _check(site: AttentionSite) -> None:
+    if len(site.inputs) == 2 or len({id(getattr(module, "weight", None)) for module in site.inputs}) < len(site.inputs):
+        raise ArchitectureError(f"layer {site.layer}: query, key and value share weights; expected three, or one fused")
     for module in (*site.inputs, site.output):
         if not isinstance(module, nn.Linear):
             kind = type(module).__name__
             raise ArchitectureError(
-                f"layer {site.layer}: a projection is a {kind}; expected torch.nn.Linear (merge adapters first)"
+                f"layer {site.layer}: a projection is a {kind}; expected torch.nn.Linear (merge adapters, load unquantized)"
             )
     width = len(site.kept) * site.head_dim
     found = (*(module.weight.shape[0] for module in site.inputs), site.output.weight.shape[1])

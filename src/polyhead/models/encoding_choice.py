@@ -3,14 +3,14 @@
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from reprlib import repr
 from typing import Any, Final, get_args
 
 from polyhead.core.errors import CheckpointError
 from polyhead.core.specs import Anchor
 from polyhead.data.conllu import Words
 from polyhead.models.devices import Precision
-from polyhead.models.names import is_local, model_folder
-from polyhead.models.sources import hub_file
+from polyhead.models.sources import own_file
 
 CHOICE_FILE: Final = "polyhead.json"
 SCHEMA: Final = 1
@@ -58,7 +58,7 @@ def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingCho
     Raises:
         CheckpointError: There is a record, but it cannot be read, is of another schema, or has a value that is not allowed.
     """
-    path = hub_file(name, CHOICE_FILE, revision) if not is_local(str(name)) else model_folder(name) / CHOICE_FILE
+    path = own_file(name, CHOICE_FILE, revision=revision)
     if path is None:
         return None
     try:
@@ -73,7 +73,7 @@ def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingCho
         raise CheckpointError(f"{path}: holds a {type(found).__name__}; expected a JSON object; {_MEND}")
     schema = found.get("schema")
     if type(schema) is not int or schema != SCHEMA:
-        raise CheckpointError(f"{path}: schema {_shown(schema)}; this version reads {SCHEMA}; upgrade polyhead or save again")
+        raise CheckpointError(f"{path}: schema {repr(schema)}; this version reads {SCHEMA}; upgrade polyhead or save again")
     return EncodingChoice(**{field.name: _checked(field.name, found.get(field.name), path) for field in fields(EncodingChoice)})
 
 
@@ -88,10 +88,5 @@ def _checked(name: str, value: object, path: Path) -> Any:
     else:
         fits, expected = isinstance(value, str) and bool(value), "the name of a task"
     if not fits:
-        raise CheckpointError(f"{path}: {name} is {_shown(value)}; expected {expected}; {_MEND}")
+        raise CheckpointError(f"{path}: {name} is {repr(value)}; expected {expected}; {_MEND}")
     return value
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 import transformers
 
-from polyhead.models.names import model_folder
+from polyhead.models.names import is_local
+from polyhead.models.sources import checkpoint_folder
 
 _LOG = logging.getLogger(__name__)
 PACKAGES = ("polyhead", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
@@ -50,11 +51,15 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def model_hash(model: str) -> str:
-    """sha256 over the weights and the config of a local model folder; a hub id is its own name and gives an empty text."""
-    folder = model_folder(model)
-    if not folder.is_dir():
-        return ""
+def model_hash(model: str, *, revision: str | None = None) -> str:
+    """What tells two states of a model apart: its commit on the Hub, else sha256 over weights, config and tokenizer.
+
+    Raises:
+        CheckpointError: The model cannot be found.
+    """
+    folder = checkpoint_folder(model, revision=revision)
+    if not is_local(model):
+        return folder.name
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
         digest.update(path.name.encode())

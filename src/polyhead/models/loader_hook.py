@@ -2,9 +2,9 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -27,27 +27,22 @@ def _register() -> None:
 
 
 class _RegistryFinder(MetaPathFinder):
-    """Waits for the import of the registry, steps aside, and has the loader registered after it."""
+    """Has the loader registered after the registry was imported; stays in `sys.meta_path`, which other threads may be reading."""
 
-    def find_spec(self, fullname: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname != REGISTRY or self not in sys.meta_path:
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != REGISTRY:
             return None
-        sys.meta_path.remove(self)
-        try:
-            spec = find_spec(fullname)
-        finally:
-            sys.meta_path.insert(0, self)
+        spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _RegisteringLoader(spec.loader, self)
+            spec.loader = _RegisteringLoader(spec.loader)
         return spec
 
 
 class _RegisteringLoader(Loader):
     """Runs the registry's own loader, puts it back in its place, then registers ours."""
 
-    def __init__(self, inner: Loader, finder: _RegistryFinder) -> None:
+    def __init__(self, inner: Loader) -> None:
         self._inner = inner
-        self._finder = finder
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -60,6 +55,4 @@ class _RegisteringLoader(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._inner
         self._inner.exec_module(module)
-        if self._finder in sys.meta_path:  # only now: an import that failed may be tried again
-            sys.meta_path.remove(self._finder)
         _register()

@@ -1,5 +1,6 @@
 """The classifier on top of an encoder: a seeded new one, or the stored one with its rows in another order."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -18,15 +19,28 @@ from transformers import (
 
 from polyhead.core.errors import ArchitectureError, CheckpointError
 from polyhead.data.labels import LabelSet
-from polyhead.models.sources import checked_source, reading
+from polyhead.models import pruning_record
+from polyhead.models.architectures import architecture, attention_sites, full_mask, recorded_mask
+from polyhead.models.checks import (
+    check_finite,
+    check_labels,
+    check_shapes,
+    check_sizes,
+    check_vocabulary,
+    read_old_record,
+    weight_files,
+)
+from polyhead.models.pruning import cut
+from polyhead.models.sources import checkpoint_folder, reading
 
-HEAD = "classifier"  # the module of a token classifier on top of the encoder, in every family of the table
+Kernel = Literal["sdpa", "eager"]
 
 
 def _classifier(model: PreTrainedModel) -> nn.Linear:
-    head = getattr(model, HEAD, None)
+    name = architecture(model.config).classifier
+    head = getattr(model, name, None)
     if not isinstance(head, nn.Linear):
-        raise ArchitectureError(f"{type(model).__name__}: its {HEAD!r} is a {type(head).__name__}; expected torch.nn.Linear")
+        raise ArchitectureError(f"{type(model).__name__}: its {name!r} is a {type(head).__name__}; expected torch.nn.Linear")
     return head
 
 
@@ -70,7 +84,7 @@ def load_tagger(
     labels: LabelSet | None,
     seed: int | None = None,
     revision: str | None = None,
-    kernel: Literal["sdpa", "eager"] = "sdpa",
+    kernel: Kernel = "sdpa",
 ) -> PreTrainedModel:
     """A token classifier in float32 and eval mode, from a folder or hub id, pruned or not; no downloaded code is run.
 
@@ -85,44 +99,76 @@ def load_tagger(
         kernel: Attention implementation.
 
     Raises:
-        CheckpointError: Nothing there, no safetensors weights, corrupt files or record, encoder weights missing, or no head.
+        ArchitectureError: The family has no row.
+        CheckpointError: Nothing there, no safetensors weights, corrupt files or record, weights of the encoder that are missing,
+            NaN or infinite, or no head.
     """
-    name = checked_source(name)
-    config = reading(name, lambda: AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
-    stored = classifier_labels(config)
+    folder = checkpoint_folder(name, revision=revision)
+    config = _config(name, folder)
+    stored = reading(name, lambda: classifier_labels(config))
     if labels is None and stored is None:
         raise CheckpointError(f"{name}: has no token-classification head ({config.architectures}); fine-tune it first")
     keep = stored is not None and (labels is None or set(stored) == set(labels.names))
     if not keep and labels is not None:
         config.id2label = dict(enumerate(labels.names))
         config.label2id = {label: i for i, label in enumerate(labels.names)}
-
-    def load() -> tuple[PreTrainedModel, dict[str, Any]]:
-        loaded = AutoModelForTokenClassification.from_pretrained(
-            name,
-            config=config,
-            revision=revision,
-            dtype=torch.float32,
-            attn_implementation=kernel,
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=not keep,
-            output_loading_info=True,
-        )
-        return cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
-
-    with torch.random.fork_rng(devices=[]):  # Transformers draws for missing weights; those of a new head are drawn below
-        model, report = reading(name, load)
-    unread = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-    lost = sorted(key for key in unread if keep or not key.startswith(f"{HEAD}."))
-    if lost:
-        raise CheckpointError(
-            f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; the checkpoint is incomplete"
-        )
+    model = _load(name, folder, AutoModelForTokenClassification, config, kernel, dtype=torch.float32, new_classifier=not keep)
     if not keep:
         new_head(model, seed)
     elif labels is not None and stored != labels.names:
         reorder_head(model, cast(tuple[str, ...], stored), labels.names)
+    reading(name, lambda: check_finite(model))
+    return model
+
+
+def _config(name: str | Path, folder: Path) -> PretrainedConfig:
+    config: PretrainedConfig = reading(name, lambda: AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    return config
+
+
+def _load(
+    name: str | Path,
+    folder: Path,
+    kind: Any,
+    config: PretrainedConfig,
+    kernel: Kernel,
+    *,
+    dtype: torch.dtype | Literal["auto"],
+    new_classifier: bool = False,
+) -> PreTrainedModel:
+    """The model of a class of Transformers; its files are held against its config before any weight is read."""
+    but = architecture(config).classifier if new_classifier else None
+
+    def load() -> tuple[PreTrainedModel, dict[str, Any]]:
+        files = weight_files(folder)
+        check_sizes(config, files)
+        read_old_record(config)
+        config._attn_implementation = kernel  # config.json may name one whose code Transformers would download
+        with torch.device("meta"):  # shapes alone
+            shape = kind.from_config(copy.deepcopy(config)) if hasattr(kind, "from_config") else kind(copy.deepcopy(config))
+        if hasattr(config, pruning_record.KEY):
+            cut(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
+        for path in files:
+            check_shapes(shape, path, but=but)
+        loaded = kind.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            attn_implementation=kernel,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=new_classifier,
+            output_loading_info=True,
+        )
+        return cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
+
+    with torch.random.fork_rng(devices=[]):  # Transformers draws for missing weights; those of a new head are drawn afterwards
+        model, report = reading(name, load)
+    lost = sorted(key for key in report["missing_keys"] if but is None or not key.startswith(f"{but}."))
+    if lost:
+        raise CheckpointError(
+            f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; the checkpoint is incomplete"
+        )
     return model
 
 
@@ -132,43 +178,48 @@ def load_config(name: str | Path, *, revision: str | None = None) -> PretrainedC
     Raises:
         CheckpointError: Nothing there, or no config that Transformers can read.
     """
-    name = checked_source(name, weights=False)
-    config: PretrainedConfig = reading(name, lambda: AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
-    return config
+    return _config(name, checkpoint_folder(name, revision=revision, weights=False))
 
 
 def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id, of the fast kind (which knows the place of every piece in its word).
 
     Raises:
-        CheckpointError: Nothing there, no tokenizer, or only a slow one.
+        CheckpointError: Nothing there, no tokenizer, only a slow one, or one with ids that the model does not embed.
     """
-    name = checked_source(name, weights=False)
-    tokenizer = reading(name, lambda: AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False))
+    folder = checkpoint_folder(name, revision=revision, weights=False)
+    tokenizer = reading(name, lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
     if not getattr(tokenizer, "is_fast", False):
         raise CheckpointError(f"{name}: has no fast tokenizer; save one with a tokenizer.json")
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # what Transformers makes up where no file is
         raise CheckpointError(f"{name}: has no tokenizer (no tokenizer.json); copy there the one that the model was trained with")
+    reading(name, lambda: check_vocabulary(tokenizer.get_vocab(), _config(name, folder)))
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
 def classifier_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
-    """The labels of the token classifier that a checkpoint was saved with, in the order of its outputs; None if it has none."""
+    """The labels of the token classifier that a checkpoint was saved with, in the order of its outputs; None if it has none.
+
+    Raises:
+        CheckpointError: The labels are not one for each output.
+    """
     if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
         return None
-    return tuple(str(config.id2label[i]) for i in range(config.num_labels))
+    return check_labels(config.id2label)
 
 
-def load_saved(name: str | Path, *, revision: str | None = None) -> PreTrainedModel:
+def load_saved(name: str | Path, *, revision: str | None = None, kernel: Kernel = "sdpa") -> PreTrainedModel:
     """The model of a folder or hub id in the class and dtype it was saved with, with or without a head on top.
 
     Raises:
+        ArchitectureError: The family has no row.
         CheckpointError: Nothing there, corrupt, or its class is not one of Transformers' own.
     """
-    name = checked_source(name)
-    config = reading(name, lambda: AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False))
+    folder = checkpoint_folder(name, revision=revision)
+    config = _config(name, folder)
     kind = getattr(transformers, (config.architectures or ["AutoModel"])[0], None)
-    if kind is None:
+    if not hasattr(kind, "from_pretrained"):
         raise CheckpointError(f"{name}: its architecture {config.architectures} is not one of Transformers' own")
-    load = lambda: kind.from_pretrained(name, revision=revision, dtype="auto", use_safetensors=True)  # noqa: E731
-    return cast(PreTrainedModel, reading(name, load))
+    model = _load(name, folder, kind, config, kernel, dtype="auto")
+    reading(name, lambda: check_finite(model))
+    return model

@@ -9,8 +9,8 @@ from typing import Any, Final
 from polyhead.core.errors import CheckpointError, StoreError
 from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask
-from polyhead.models.names import is_local, model_folder
-from polyhead.models.sources import hub_file
+from polyhead.models.names import is_local, is_own_encoder
+from polyhead.models.sources import own_file
 
 CARD_FILE: Final = "model_card.json"
 SCHEMA: Final = 1
@@ -40,7 +40,8 @@ class ModelCard:
     """What the maker of a checkpoint knows about it; empty fields are left out of the page.
 
     Attributes:
-        base_model: Hub id of the encoder that was fine-tuned; for a folder, or if empty, the page says "a local encoder".
+        base_model: Encoder that was fine-tuned, as a hub id or an encoder of polyhead's own; for a folder, or if empty, the page
+            says "a local encoder".
         task: Name of the task, such as `pos`.
         languages: BCP-47 codes of the training data.
         training_data: Corpora and splits trained on.
@@ -73,7 +74,7 @@ def read_card(name: str | Path, *, revision: str | None = None) -> ModelCard | N
     Raises:
         CheckpointError: The file is there and is no such record.
     """
-    path = hub_file(name, CARD_FILE, revision) if not is_local(str(name)) else model_folder(name) / CARD_FILE
+    path = own_file(name, CARD_FILE, revision=revision)
     if path is None or not path.is_file():
         return None
     try:
@@ -165,7 +166,7 @@ def _summary(card: ModelCard, mask: HeadMask, auto_class: str, dense: bool) -> s
 
 def _what(card: ModelCard, auto_class: str) -> str:
     # a folder's name means nothing to a reader, and as a link on the Hub it could point to someone else's model
-    if not is_local(card.base_model):
+    if not is_local(card.base_model) or is_own_encoder(card.base_model):
         return f"{card.base_model}, fine-tuned for `{card.task}`," if card.task else card.base_model
     if not card.task and auto_class == "AutoModel":
         return "A Transformer encoder"

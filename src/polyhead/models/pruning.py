@@ -51,7 +51,7 @@ def prune(model: Model, mask: HeadMask) -> Model:
 
 def cut(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:
     """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; no checks, weights may be on meta."""
-    row = architecture(model)
+    row = architecture(model.config)
     for site in sites:
         wanted = [block for block, head in enumerate(site.kept) if keep.keep[site.layer, head]]
         if len(wanted) < len(site.kept):

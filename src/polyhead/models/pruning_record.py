@@ -5,6 +5,7 @@ It is the value of `quantization_config`, because that is the key under which Tr
 """
 
 from collections.abc import Mapping
+from reprlib import repr
 
 from polyhead.core.errors import CheckpointError
 from polyhead.core.heads import HeadId, HeadMask
@@ -40,15 +41,18 @@ def is_ours(record: object) -> bool:
     return isinstance(record, Mapping) and record.get("quant_method") == METHOD
 
 
-def read_record(record: object, *, where: str = KEY) -> HeadMask:
+def read_record(record: object, *, n_layers: int, n_heads: int, where: str = KEY) -> HeadMask:
     """The heads that a record leaves, `[layers, heads]` in the unpruned numbering.
 
     Args:
         record: The value of `quantization_config`.
+        n_layers: Layers of the model that the record must be of.
+        n_heads: Heads per layer of the unpruned model.
         where: What to call it in an error: a path, or the key.
 
     Raises:
-        CheckpointError: It is not such a record, is of another schema, or names heads that cannot exist.
+        CheckpointError: It is not such a record, is of another schema or of a model of another size, or names heads that cannot
+            exist.
     """
     if not isinstance(record, Mapping) or record.get("quant_method") != METHOD:
         found = record.get("quant_method") if isinstance(record, Mapping) else type(record).__name__
@@ -58,26 +62,32 @@ def read_record(record: object, *, where: str = KEY) -> HeadMask:
         raise CheckpointError(
             f"{where}: schema {schema!r} of the record of removed heads; this version reads {SCHEMA}; upgrade polyhead or re-save"
         )
-    n_layers, n_heads = _size(record, "n_layers", where), _size(record, "n_heads", where)
-    pruned = record.get("pruned_heads")
+    size = record.get("n_layers"), record.get("n_heads")
+    if any(type(n) is not int for n in size) or size != (n_layers, n_heads):
+        raise CheckpointError(
+            f"{where}: n_layers is {repr(size[0])} and n_heads {repr(size[1])}, but the model has {n_layers} and {n_heads}; "
+            "take the config.json that was saved with the weights"
+        )
+    return HeadMask.without(n_layers, n_heads, read_heads(record.get("pruned_heads"), n_layers, n_heads, where=where))
+
+
+def read_heads(pruned: object, n_layers: int, n_heads: int, *, where: str) -> list[HeadId]:
+    """The heads in an object of layer to list of heads, such as `{"0": [1, 3]}`, which Transformers 4 wrote too.
+
+    Raises:
+        CheckpointError: It is not such an object, or names heads that cannot exist.
+    """
     if not isinstance(pruned, Mapping):
-        raise CheckpointError(f"{where}: pruned_heads is {pruned!r}; expected an object of layer to list of heads")
-    heads: set[HeadId] = set()
+        raise CheckpointError(f"{where}: pruned_heads is {repr(pruned)}; expected an object of layer to list of heads")
+    heads = []
     for layer, listed in pruned.items():
-        number = whole_number(layer) if isinstance(layer, str) else None
-        if number is None or number >= n_layers:
-            raise CheckpointError(f"{where}: pruned_heads has layer {str(layer)[:40]!r}; expected 0..{n_layers - 1}")
+        number = layer if type(layer) is int else whole_number(layer) if isinstance(layer, str) else None
+        if number is None or not 0 <= number < n_layers:
+            raise CheckpointError(f"{where}: pruned_heads has layer {repr(layer)}; expected 0..{n_layers - 1}")
         if not isinstance(listed, list | tuple):
-            raise CheckpointError(f"{where}: pruned_heads of layer {layer} is {listed!r}; expected a list of heads")
+            raise CheckpointError(f"{where}: pruned_heads of layer {layer} is {repr(listed)}; expected a list of heads")
         for head in listed:
             if type(head) is not int or not 0 <= head < n_heads:
-                raise CheckpointError(f"{where}: pruned_heads of layer {layer} has head {head!r}; expected 0..{n_heads - 1}")
-            heads.add(HeadId(number, head))
-    return HeadMask.without(n_layers, n_heads, heads)
-
-
-def _size(record: Mapping[str, object], key: str, where: str) -> int:
-    value = record.get(key)
-    if type(value) is not int or value < 1:
-        raise CheckpointError(f"{where}: {key} is {value!r}; expected a whole number of at least 1")
-    return value
+                raise CheckpointError(f"{where}: pruned_heads of layer {layer} has head {repr(head)}; expected 0..{n_heads - 1}")
+            heads.append(HeadId(number, head))
+    return heads

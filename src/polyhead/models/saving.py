@@ -17,7 +17,7 @@ from polyhead.models.encoding_choice import EncodingChoice, read_choice, write_c
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, read_card, render_card, write_card
 from polyhead.models.pruning import full_state
-from polyhead.models.sources import quiet
+from polyhead.models.sources import checkpoint_folder, quiet
 
 
 def save_pruned(
@@ -99,8 +99,8 @@ def densify(
     if isinstance(model_or_folder, PreTrainedModel) or hasattr(model_or_folder, "_orig_mod"):
         model = _unwrapped(cast(PreTrainedModel, model_or_folder))
     else:
-        model = load_saved(str(model_or_folder))
-        if tokenizer is None and (Path(model_or_folder) / "tokenizer_config.json").is_file():
+        model = load_saved(model_or_folder)
+        if tokenizer is None and (checkpoint_folder(model_or_folder) / "tokenizer_config.json").is_file():
             tokenizer = load_tokenizer(model_or_folder)
         encoding, card = encoding or read_choice(model_or_folder), card or read_card(model_or_folder)
     mask, folder = head_mask(model), Path(folder)

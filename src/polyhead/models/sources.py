@@ -1,63 +1,81 @@
-"""Reading checkpoints through Transformers with one-line errors and no noise."""
+"""Where a model's files lie, and reading them through Transformers with one-line errors and no noise."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from polyhead.core.errors import CheckpointError, PolyheadError
-from polyhead.models.names import OWN_ENCODERS, is_hub_id, model_folder
+from polyhead.models.checks import INDEX, WEIGHTS, check_stored_config, weight_files
+from polyhead.models.names import OWN_ENCODERS, is_hub_id, is_local, model_folder
 
 T = TypeVar("T")
+_SMALL = ["*.json", "*.txt", "*.model"]  # configs, records, and vocabularies of every kind of tokenizer
+_WEIGHTS = [WEIGHTS, INDEX, "model-*-of-*.safetensors"]
 
 
-def checked_source(name: str | Path, *, weights: bool = True) -> str:
-    """The name as Transformers wants it, after the checks that give a better message than Transformers does.
+def checkpoint_folder(name: str | Path, *, revision: str | None = None, weights: bool = True) -> Path:
+    """The folder of a model's files: the one named, an own encoder's, or the snapshot of a model on the Hub, downloaded once.
+
+    Within a process a hub id stands for one commit, that of its first use, which is the snapshot folder's name.
 
     Args:
-        name: Folder, own encoder, or id on the Hub; whether the Hub has it is not asked.
+        name: Folder, own encoder, or id on the Hub (HF_HOME and offline mode are honoured).
+        revision: Branch, tag or commit on the Hub.
         weights: Whether safetensors weights must be there.
 
     Raises:
-        CheckpointError: No such folder and no possible id, a file, or a folder without config or safetensors weights.
+        CheckpointError: Nothing there, a file, no config, a config that must not be followed, or no safetensors weights.
     """
-    path = model_folder(name)
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise CheckpointError(f"{name}: has no config.json; expected a folder written by save_pretrained")
-        if weights and not ((path / "model.safetensors").is_file() or (path / "model.safetensors.index.json").is_file()):
-            if any(path.glob("*.bin")):
-                raise CheckpointError(
-                    f"{name}: has only .bin weights, which polyhead does not read; convert: python -c 'from transformers import "
-                    f'AutoModel; AutoModel.from_pretrained("{name}").save_pretrained("{name}-safetensors")\''
-                )
-            raise CheckpointError(f"{name}: has no model.safetensors; expected a folder written by save_pretrained")
-        return str(path)
-    if path.exists():
+    folder = model_folder(name)
+    if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{name}: is a file; expected a folder written by save_pretrained, or a hub id")
-    if isinstance(name, Path) or not is_hub_id(name):
-        raise CheckpointError(
-            f"{name}: no such folder; expected a folder written by save_pretrained, a hub id such as org/name, or an encoder "
-            f"that comes with polyhead ({', '.join(OWN_ENCODERS)})"
-        )
-    return name
+    if not folder.is_dir():
+        if isinstance(name, Path) or not is_hub_id(name):
+            raise CheckpointError(
+                f"{name}: no such folder; expected a folder written by save_pretrained, a hub id such as org/name, or an encoder "
+                f"that comes with polyhead ({', '.join(OWN_ENCODERS)})"
+            )
+        folder = _snapshot(name, revision, weights=False)
+        if weights:
+            folder = _snapshot(name, folder.name, weights=True)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{name}: has no config.json; expected a folder written by save_pretrained")
+    check_stored_config(folder / "config.json")
+    if weights:
+        weight_files(folder)
+    return folder
 
 
-def hub_file(name: str | Path, file: str, revision: str | None = None) -> Path | None:
-    """Where a file of a model on the Hub lies after download, or in the cache when offline; None if none is to be had."""
+@cache
+def _snapshot(name: str, revision: str | None, *, weights: bool) -> Path:
+    wanted = [*_SMALL, *_WEIGHTS] if weights else _SMALL
     try:
         with quiet():
-            return Path(hf_hub_download(str(name), file, revision=revision))
-    except (OSError, ValueError):  # no such file, no such model, no network: the model's own loading says which
+            return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"]))
+    except Exception as error:  # of the hub's client, or of one of the HTTP libraries beneath it
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{name}: no such folder here, and as a hub id it cannot be loaded: {lines[0]}") from error
+
+
+def own_file(name: str | Path, file: str, *, revision: str | None = None) -> Path | None:
+    """Where a file that polyhead keeps beside a model should lie; None where the model cannot be reached."""
+    if is_local(str(name)):
+        return model_folder(name) / file
+    try:
+        return checkpoint_folder(name, revision=revision, weights=False) / file
+    except CheckpointError:  # the model's own loading says why
         return None
 
 
-def reading(name: str, read: Callable[[], T]) -> T:
+def reading(name: str | Path, read: Callable[[], T]) -> T:
     """What `read` returns; whatever Transformers raises becomes one line that begins with the checkpoint's name.
 
     Raises:
@@ -68,10 +86,21 @@ def reading(name: str, read: Callable[[], T]) -> T:
             return read()
     except PolyheadError as error:
         raise type(error)(f"{name}: {error}") from None
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,  # RecursionError too
+        KeyError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        ArithmeticError,
+        MemoryError,
+        SafetensorError,
+        StrictDataclassError,
+    ) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        what = "cannot be loaded" if Path(name).is_dir() else "no such folder here, and as a hub id it cannot be loaded"
-        raise CheckpointError(f"{name}: {what}: {lines[0]}") from error
+        raise CheckpointError(f"{name}: cannot be loaded: {lines[0]}") from error
 
 
 @contextmanager

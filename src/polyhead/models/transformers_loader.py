@@ -6,21 +6,24 @@ an ordinary one again before `from_pretrained` returns it. Imported by `loader_h
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from safetensors import safe_open
+from torch import nn
 from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING, register_quantization_config, register_quantizer
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from polyhead.core.errors import CheckpointError
-from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
+from polyhead.models.architectures import architecture, attention_sites, full_mask
+from polyhead.models.checks import check_shapes
 from polyhead.models.pruning import cut
-from polyhead.models.pruning_record import KEY, METHOD, read_record, write_record
+from polyhead.models.pruning_record import KEY, METHOD, read_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+_LOG = logging.getLogger("transformers.polyhead")  # heard and silenced with the rest of what Transformers says of a load
 
 
 class RemovedHeadsConfig(QuantizationConfigMixin):  # type: ignore[misc]
@@ -29,44 +32,41 @@ class RemovedHeadsConfig(QuantizationConfigMixin):  # type: ignore[misc]
     quant_method = METHOD
 
     def __init__(self, record: Mapping[str, object]) -> None:
-        self.mask = read_record(record, where=f"config.json: {KEY}")
+        self.record = dict(record)  # read once there is a model to check it against
 
     @classmethod
     def from_dict(
         cls, config_dict: Mapping[str, object], return_unused_kwargs: bool = False, **kwargs: Any
     ) -> RemovedHeadsConfig | tuple[RemovedHeadsConfig, dict[str, Any]]:
-        """The checked record; options for quantizers have no meaning here."""
+        """The record; options for quantizers have no meaning here."""
         config = cls(config_dict)
         return (config, kwargs) if return_unused_kwargs else config
 
     def to_dict(self) -> dict[str, Any]:
         """The record as it stands in `config.json`."""
-        return dict(write_record(self.mask))
+        return self.record
 
 
 class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
-    """Cuts the freshly built, still empty model to the record's shape, and leaves no trace of itself on the loaded one."""
+    """Prunes the freshly built, still empty model to the record's shape, and leaves no trace of itself on the loaded one."""
 
     quantization_config: RemovedHeadsConfig
 
     def _process_model_before_weight_loading(
         self, model: PreTrainedModel, checkpoint_files: Iterable[str] | None = None, **kwargs: Any
     ) -> PreTrainedModel:
-        mask, full = self.quantization_config.mask, full_mask(model)
-        if mask.keep.shape != full.keep.shape:
-            raise CheckpointError(
-                f"config.json: {KEY} records removed heads of {mask.n_layers} layers x {mask.n_heads} heads, "
-                f"but the model has {full.n_layers} x {full.n_heads}; the record belongs to another model"
-            )
+        full = full_mask(model)
+        record, where = self.quantization_config.record, f"config.json: {KEY}"
+        mask = read_record(record, n_layers=full.n_layers, n_heads=full.n_heads, where=where)
         cut(model, attention_sites(model, mask=full), mask)
-        sites = attention_sites(model, mask=mask)
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
-                _check_shapes(model, sites, path)
+                check_shapes(model, path, but=architecture(model.config).classifier)
         return model
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
         model.config.quantization_config = self.quantization_config.to_dict()
+        _renew_classifier(model)
         for module in model.modules():
             if "_is_quantized" in getattr(getattr(module, "config", None), "__dict__", ()):
                 del module.config._is_quantized
@@ -103,18 +103,15 @@ def register() -> None:
         register_quantizer(METHOD)(RemovedHeadsLoader)
 
 
-def _check_shapes(model: PreTrainedModel, sites: Iterable[AttentionSite], path: str) -> None:
-    # Transformers only warns of a mismatch when ignore_mismatched_sizes is set, and fills the layer with random weights
-    names = {id(module): name for name, module in model.base_model.named_modules()}
-    prefix = f"{model.base_model_prefix}."
-    with safe_open(path, framework="pt") as file:
-        stored = {key.removeprefix(prefix): key for key in file.keys()}  # noqa: SIM118 (not a mapping)
-        for site in sites:
-            for module in (*site.inputs, site.output):
-                key = stored.get(f"{names[id(module)]}.weight")
-                found = None if key is None else tuple(file.get_slice(key).get_shape())
-                if found is not None and found != tuple(module.weight.shape):
-                    raise CheckpointError(
-                        f"{path}: {key} has shape {found}, but the record of removed heads in config.json leaves "
-                        f"{len(site.kept)} heads, shape {tuple(module.weight.shape)}; they do not belong together"
-                    )
+def _renew_classifier(model: PreTrainedModel) -> None:
+    # Transformers before 5.17 gives a model that has a third-party loader the stored classifier, whatever its number of labels
+    head = getattr(model, architecture(model.config).classifier, None)
+    if not isinstance(head, nn.Linear) or head.weight.shape == (head.out_features, head.in_features):
+        return
+    stored, wanted = len(head.weight), head.out_features
+    _LOG.warning("the checkpoint's classifier has %d outputs, the config %d labels: it is new and untrained", stored, wanted)
+    fresh = nn.Linear(head.in_features, wanted, bias=head.bias is not None, device=head.weight.device, dtype=head.weight.dtype)
+    head.weight, head.bias = fresh.weight, fresh.bias
+    nn.init.normal_(head.weight, std=getattr(model.config, "initializer_range", 0.02))
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)

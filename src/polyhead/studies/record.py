@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.store import RunStore
-from polyhead.models.architectures import PROJECTIONS, attention_sites
+from polyhead.models.architectures import PROJECTIONS, architecture, attention_sites
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.studies.cell import Outcome
@@ -86,7 +86,7 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> dict[str, Any]:
     """
     config = model.config
     site = attention_sites(model)[0]
-    width, inner = config.hidden_size, getattr(config, "intermediate_size", None) or config.hidden_dim
+    width, inner = config.hidden_size, getattr(config, architecture(config).feed_forward)
     biases = [getattr(site, name).bias is not None for name in PROJECTIONS]
     head = 4 * width * site.head_dim + sum(biases) * site.head_dim  # rows of q, k, v with their biases, columns of the output
     embedding = model.get_input_embeddings().weight.numel()

@@ -78,7 +78,7 @@ def run(
     check_normalisation(settings.method, settings.normalisation)
     folder = Path(out)
     where, precision = placement(device=device, precision=trains[0].precision)
-    inputs, encoder = open_inputs(settings), model_hash(settings.model)
+    inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
     held = _held(folder, settings, seeds=seeds, controls=controls)
     if held is not None and (held["data"] != plain(inputs.records) or held["model_hash"] != encoder):
         held = None

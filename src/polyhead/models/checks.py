@@ -1,0 +1,206 @@
+"""What a checkpoint's files say is checked before a model is built from them: sizes, names of weight files, shapes, numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from reprlib import repr
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from safetensors import safe_open
+
+from polyhead.core.errors import CheckpointError
+from polyhead.core.heads import HeadMask
+from polyhead.models import pruning_record
+from polyhead.models.architectures import architecture
+
+if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
+    from transformers import PretrainedConfig, PreTrainedModel
+
+WEIGHTS: Final = "model.safetensors"
+INDEX: Final = "model.safetensors.index.json"
+_FLOATS: Final = ("F64", "F32", "F16", "BF16")
+_MOST_LABELS: Final = 100_000
+_FILE = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a checkpoint.
+
+    Raises:
+        CheckpointError: It cannot be read, or is something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deeply, or a number of too many digits
+        raise CheckpointError(f"{path}: not JSON that can be read ({str(error).splitlines()[0]})") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: holds a {type(found).__name__}; expected a JSON object")
+    return found
+
+
+def check_stored_config(path: Path) -> None:
+    """Refuse a `config.json` that Transformers would follow to other files, or spend memory on, before it can be checked.
+
+    Raises:
+        CheckpointError: Which value is wrong, and what is allowed.
+    """
+    stored = read_object(path)
+    if not isinstance(stored.get("model_type"), str):
+        raise CheckpointError(f"{path}: model_type is {repr(stored.get('model_type'))}; expected the name of a model family")
+    names = stored.get("architectures")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise CheckpointError(f"{path}: architectures is {repr(names)}; expected a list of class names")
+    labels = stored.get("num_labels", 0)
+    if type(labels) is not int or not 0 <= labels <= _MOST_LABELS:
+        raise CheckpointError(f"{path}: num_labels is {repr(labels)}; expected a whole number of at most {_MOST_LABELS:,}")
+    if stored.get("transformers_weights") is not None:
+        raise CheckpointError(f"{path}: transformers_weights names other weights; polyhead reads {WEIGHTS}; remove the entry")
+    record = stored.get(pruning_record.KEY)
+    if record is not None and not pruning_record.is_ours(record):
+        raise CheckpointError(f"{path}: the weights are quantized ({pruning_record.KEY}); polyhead works on unquantized weights")
+    if (path.parent / "adapter_config.json").exists():
+        raise CheckpointError(f"{path.parent}: holds an adapter (adapter_config.json); merge it into the model and save that")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that hold a checkpoint's weights.
+
+    Raises:
+        CheckpointError: There are none, or the index names a file that is missing, elsewhere or not safetensors.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        what = "has only .bin weights" if any(folder.glob("*.bin")) else f"has no {WEIGHTS}"
+        raise CheckpointError(
+            f"{folder}: {what}; polyhead reads safetensors alone, which Transformers makes of a checkpoint that you trust by "
+            "from_pretrained(FOLDER, weights_only=True) and save_pretrained(NEW_FOLDER)"
+        )
+    where = read_object(folder / INDEX).get("weight_map")
+    if not isinstance(where, Mapping) or not where:
+        raise CheckpointError(f"{folder / INDEX}: weight_map is {repr(where)}; expected an object of tensor to file")
+    for name in where.values():
+        if not isinstance(name, str) or not _FILE.fullmatch(name):
+            raise CheckpointError(f"{folder / INDEX}: names {repr(name)}; expected safetensors files of the same folder")
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder / INDEX}: names {name}, which is missing")
+    return [folder / name for name in sorted(set(where.values()))]
+
+
+def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
+    """Refuse sizes of which no model can be built, or of more layers than there are weights.
+
+    Raises:
+        ArchitectureError: The family has no row.
+        CheckpointError: Which size is wrong, and what is allowed.
+    """
+    row = architecture(config)
+    n_tensors = 0
+    for path in files:
+        with safe_open(path, framework="pt") as file:
+            n_tensors += len(file.keys())
+    for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", row.feed_forward):
+        value = getattr(config, name, None)
+        if type(value) is not int or value < 1:
+            raise CheckpointError(f"config.json: {name} is {repr(value)}; expected a whole number of at least 1")
+    if config.num_hidden_layers > n_tensors:
+        raise CheckpointError(f"config.json: num_hidden_layers is {config.num_hidden_layers}, but there are {n_tensors} tensors")
+    if config.hidden_size % config.num_attention_heads:
+        raise CheckpointError(
+            f"config.json: hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}"
+        )
+
+
+def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = None) -> None:
+    """Compare what a safetensors file says of its tensors with the parameters of a model, which may be on the meta device.
+
+    Args:
+        model: As its config and record of removed heads make it.
+        path: Of the file; no tensor is read.
+        but: A module whose parameters may differ, for they will be new.
+
+    Raises:
+        CheckpointError: A tensor has another shape, or holds no floating-point numbers.
+    """
+    # Transformers only warns of a mismatch when ignore_mismatched_sizes is set, and fills the layer with random weights
+    prefix = f"{model.base_model_prefix}."
+    with safe_open(path, framework="pt") as file:
+        stored = {key.removeprefix(prefix): key for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        for name, parameter in model.named_parameters():
+            key = stored.get(name.removeprefix(prefix))
+            if key is None or (but is not None and name.startswith(f"{but}.")):
+                continue
+            found = file.get_slice(key)
+            if tuple(found.get_shape()) != tuple(parameter.shape):
+                raise CheckpointError(
+                    f"{path}: {key} has shape {tuple(found.get_shape())}, but config.json (with its removed heads) asks for "
+                    f"{tuple(parameter.shape)}; they do not belong together"
+                )
+            if found.get_dtype() not in _FLOATS:
+                raise CheckpointError(f"{path}: {key} has dtype {found.get_dtype()}; expected one of {', '.join(_FLOATS)}")
+
+
+def check_finite(model: PreTrainedModel) -> None:
+    """Refuse weights that are NaN or infinite; reads every weight once.
+
+    Raises:
+        CheckpointError: The first such tensor.
+    """
+    for name, parameter in model.named_parameters():
+        # the two extremes are NaN where any number is, and no copy is made
+        if parameter.numel() and not all(torch.isfinite(end) for end in torch.aminmax(parameter.detach())):
+            raise CheckpointError(f"{name} holds NaN or infinite weights; the training that made it diverged")
+
+
+def check_labels(labels: Mapping[int, object]) -> tuple[str, ...]:
+    """The labels of a classifier in the order of its outputs.
+
+    Raises:
+        CheckpointError: A number is missing, or two outputs have the same label.
+    """
+    names = tuple(str(labels[i]) for i in range(len(labels)) if i in labels)
+    if len(names) < len(labels):
+        raise CheckpointError(f"config.json: id2label has {repr(sorted(labels))}; expected 0 to {len(labels) - 1}")
+    if twice := [one for one, other in pairwise(sorted(names)) if one == other]:
+        raise CheckpointError(f"config.json: id2label has {repr(twice[0])} more than once; expected a label for each output")
+    return names
+
+
+def read_old_record(config: PretrainedConfig) -> None:
+    """Turn the record of removed heads of Transformers 4, `config.pruned_heads`, into the one that is read here, in place.
+
+    Raises:
+        CheckpointError: It names heads that cannot exist.
+    """
+    old = getattr(config, "pruned_heads", None)
+    if not old:
+        return
+    if hasattr(config, pruning_record.KEY):
+        raise CheckpointError(f"config.json: pruned_heads and {pruning_record.KEY} both record removed heads; keep one")
+    n_layers, n_heads = config.num_hidden_layers, config.num_attention_heads
+    heads = pruning_record.read_heads(old, n_layers, n_heads, where="config.json")
+    setattr(config, pruning_record.KEY, pruning_record.write_record(HeadMask.without(n_layers, n_heads, heads)))
+    config.pruned_heads = {}
+
+
+def check_vocabulary(ids: Mapping[str, int], config: PretrainedConfig) -> None:
+    """Refuse a tokenizer that numbers its subwords beyond the model's embedding.
+
+    Raises:
+        CheckpointError: The highest id, and the size of the embedding.
+    """
+    if not ids:
+        return
+    subword, highest = max(ids.items(), key=lambda item: item[1])
+    if highest >= config.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer gives {repr(subword)} the id {highest}, but the model embeds {config.vocab_size} subwords; "
+            "they do not belong together"
+        )
