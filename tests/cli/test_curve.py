@@ -102,7 +102,7 @@ def test_the_text_names_orders_k_areas_and_how_they_were_made(judge: Callable[..
     assert [cell.strip() for cell in header][1:-1] == ["heads that go", "k = 0", "k = 1", "k = 2", "k = 3", "k = 4"]
     assert first[1].strip() == "gradient, lowest first"
     assert "random (5 orders)" in shown
-    assert "for random orders also over the orders" in shown
+    assert "this model, other sentences" in shown
     assert "regret" not in shown
     alone = judge("--random-seeds", 0).out
     assert "random (" not in alone

@@ -76,3 +76,27 @@ def record(*cells: dict[str, Any], controls: tuple[str, ...] = (), statistics: A
         },
         "seconds": 120.0,
     }
+
+
+def statistic(
+    name: str | None, gain: float, *, arm: str = "ranked", n_seeds: int = 5, p: float | None = None, **facts: Any
+) -> dict[str, Any]:
+    """A row of the statistics, with an interval as far as so many seeds have one; of the mean over targets if not named."""
+    return {
+        "arm": arm,
+        "name": name,
+        "language": {None: "mean", "ud/de_gsd": "de"}.get(name, "nl"),
+        "gain": gain,
+        "n_seeds": n_seeds,
+        "by_seed": [gain] * n_seeds,
+        "standard_error": 0.3 if n_seeds > 1 else None,
+        "degrees_of_freedom": n_seeds - 1.0 if n_seeds > 1 else None,
+        "interval": [gain - 0.6, gain + 0.6] if n_seeds > 2 else None,
+        "p": p,
+        "p_holm": None if p is None else 2 * p,
+        "detectable_gain": 0.9 if n_seeds > 2 else None,
+        "none_pruned": False,
+        "noise": None,
+        "gain_minus_noise": None,
+        **facts,
+    }

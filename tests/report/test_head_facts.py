@@ -19,7 +19,7 @@ def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     facts = head_facts(run, room=10**7)
     assert run.heads is not None
     assert facts["slimmed"] == []
-    assert [own["seed"] for own in facts["seeds"]] == [42, 43]
+    assert [own["seed"] for own in facts["seeds"]] == [42, 43, 44, 45, 46]
     assert facts["seeds"][0]["pruned"] == run.first["ranking"][:4]
     lowest = run.first["ranking"][0].split(".")
     assert facts["seeds"][0]["places"][int(lowest[0])][int(lowest[1])] == 1

@@ -4,11 +4,12 @@ import builtins
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from record_case import cell, record
+from record_case import cell, record, statistic
 
 from polyhead.core.errors import SettingError
 from polyhead.report import score_table, trial_table, write_report
@@ -56,17 +57,58 @@ def test_all_heads_are_called_best_only_if_others_were_tried() -> None:
         assert "was best" not in headline(case)
 
 
-def test_tests_stand_beside_the_gain() -> None:
+def five(*statistics: dict, **settings: Any) -> dict:
+    return record(*(cell(seed) for seed in range(1, 6)), statistics=list(statistics), **settings)
+
+
+def test_a_gain_stands_with_how_sure_it_is() -> None:
+    case = five(statistic("ud/de_gsd", 0.5, p=0.02), statistic("ud/a|b", 0.3, p=0.04), statistic(None, 0.5, p=0.001))
+    german, dutch, mean = rows(score_table(case))
+    assert german[-4:] == ["-0.10 to +1.10", "0.0200", "0.0400", "–"]
+    assert dutch[-4:] == ["-0.30 to +0.90", "0.0400", "0.0800", "0.90"], "not found: what would have been stands beside it"
+    assert mean[-4:] == ["-0.10 to +1.10", "0.0010", "0.0020", "–"]
+    assert "95 % interval -0.10 to +1.10; 5 seed(s)" in headline(case)
+    assert "95 % interval -0.20 to +1.00; detectable 0.90; 5 seed(s)" in headline(five(statistic(None, 0.4, p=0.3)))
+
+
+def test_four_seeds_have_an_interval_and_no_p() -> None:
+    case = record(
+        *(cell(seed) for seed in range(4)), statistics=[statistic(None, 0.4, n_seeds=4), statistic("ud/de_gsd", 0.9, n_seeds=4)]
+    )
+    lines = rows(score_table(case))
+    assert lines[0][-2:] == ["+0.30 to +1.50", "–"], "an interval above zero is a gain that was found"
+    assert lines[2][-2:] == ["-0.20 to +1.00", "0.90"]
+    assert "| p |" not in page(case)
+    assert "No p value below 5 seeds" in page(case)
+
+
+@pytest.mark.parametrize(("n", "said"), [(1, "1 seed: no claim"), (2, "2 seeds: no claim")])
+def test_below_three_seeds_there_is_no_interval_anywhere(n: int, said: str) -> None:
     statistics = [
-        {"arm": "ranked", "name": "ud/de_gsd", "language": "de", "gain": 0.5, "interval": [-0.1, 1.1], "p": 0.02, "p_holm": 0.04},
-        {"arm": "ranked", "name": "mean over targets", "language": "mean", "gain": 1.0, "interval": [0.2, 1.8], "p": None},
+        statistic(name, 0.4, arm=arm, n_seeds=n)
+        for arm in ("ranked", "random", "ranked - random")
+        for name in ("ud/de_gsd", "ud/a|b", None)
     ]
-    tested = record(cell(1), cell(2), statistics=statistics)
-    german, dutch, mean = rows(score_table(tested))
-    assert german[-3:] == ["-0.10 to +1.10", "0.0200", "0.0400"]
-    assert dutch[-3:] == ["–", "–", "–"]
-    assert mean[7] == "+0.20 to +1.80"
-    assert "95 % interval +0.20 to +1.80" in headline(tested)
+    cells = [cell(seed, arm) for seed in range(n) for arm in ("ranked", "random")]
+    case = record(*cells, controls=("random",), statistics=statistics)
+    text = page(case)
+    assert said in headline(case)
+    assert claim(case) == f"{said}."
+    for table in (score_table(case), control_table(case), contrast_table(case)):
+        for row in rows(table):
+            assert said in row
+    assert " to +" not in text.partition("## Heads")[0]
+    assert "Student" not in text
+
+
+def test_a_cell_that_pruned_nothing_has_no_interval() -> None:
+    nothing = {"none_pruned": True, "interval": None, "detectable_gain": None}
+    case = five(statistic("ud/de_gsd", 0.0, **nothing), statistic("ud/a|b", 0.3, p=0.04))
+    for own in case["cells"]:
+        own["targets"][0]["k"] = 0
+    german, _, mean = rows(score_table(case))
+    assert german[4:] == ["–", "–", "0 (none pruned)", "–", "–", "–", "–"]
+    assert mean[-4:] == ["–"] * 4
 
 
 def test_the_headline_carries_numbers_and_their_spread() -> None:
@@ -76,18 +118,19 @@ def test_the_headline_carries_numbers_and_their_spread() -> None:
 
 
 def generated(*names: str) -> dict:
-    return record(cell(1), cell(2), controls=("noise",)) | {"data": [{"name": name} for name in names]}
+    return record(cell(1), cell(2), cell(3), controls=("noise",)) | {"data": [{"name": name} for name in names]}
 
 
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        (record(), "One seed, no controls: no claim of a gain."),
-        (record(cell(1), cell(2)), "No controls: no claim of a gain."),
-        (record(cell(1), cell(1, "random"), controls=("random",)), "One seed: no claim of a gain."),
-        (record(cell(1), cell(2), controls=("noise",)), ""),
-        (record(cell(1), cell(2), controls=("noise",), select_on="target-dev"), "Oracle: "),
-        (record(cell(1), cell(2), controls=("noise",), protocol="paper"), "Protocol `paper`: "),
+        (record(), "1 seed: no claim. No controls: no claim of a gain."),
+        (record(cell(1), cell(2)), "2 seeds: no claim. No controls: no claim of a gain."),
+        (record(cell(1), cell(2), cell(3)), "No controls: no claim of a gain."),
+        (record(cell(1), cell(1, "random"), controls=("random",)), "1 seed: no claim."),
+        (record(cell(1), cell(2), cell(3), controls=("noise",)), ""),
+        (record(cell(1), cell(2), cell(3), controls=("noise",), select_on="target-dev"), "Oracle: "),
+        (record(cell(1), cell(2), cell(3), controls=("noise",), protocol="paper"), "Protocol `paper`: "),
         (generated("phrases/en", "phrases/de"), "All text of this run is generated from templates: "),
         (generated("ud/en_ewt", "phrases/de", "phrases/de"), "The text of phrases/de is generated from templates: "),
         (generated("ud/en_ewt", "phrases/mine.conllu"), ""),
@@ -116,26 +159,18 @@ def test_controls_stand_in_one_table_only_if_they_were_run() -> None:
 
 
 CONTRASTS = [
-    {"arm": "ranked", "name": "mean over targets", "language": "mean", "gain": 1.0, "interval": [0.2, 1.8], "p": None},
-    {"arm": "random", "name": "mean over targets", "language": "mean", "gain": -1.0, "interval": [-1.5, -0.5], "p": None},
-    {
-        "arm": "ranked - random",
-        "name": "ud/de_gsd",
-        "language": "de",
-        "gain": 1.5,
-        "interval": [1.1, 1.9],
-        "p": 0.0012,
-        "p_holm": 0.0024,
-    },
-    {"arm": "ranked - random", "name": "mean over targets", "language": "mean", "gain": 2.0, "interval": [1.5, 2.5], "p": None},
+    statistic(None, 1.0),
+    statistic(None, -1.0, arm="random"),
+    statistic("ud/de_gsd", 1.5, arm="ranked - random", p=0.0012),
+    statistic(None, 0.5, arm="ranked - random", p=0.2),
 ]
 
 
 def test_controls_stand_with_the_interval_of_their_mean_gain() -> None:
     case = record(cell(1), cell(1, "random", gain=-0.5), statistics=CONTRASTS)
-    assert [row[:3] for row in rows(control_table(case))] == [
-        ["lowest-ranked heads", "+1.00", "+0.20 to +1.80"],
-        ["random heads", "-1.00", "-1.50 to -0.50"],
+    assert [row[:4] for row in rows(control_table(case))] == [
+        ["lowest-ranked heads", "+1.00", "+0.40 to +1.60", "–"],
+        ["random heads", "-1.00", "-1.60 to -0.40", "–"],
     ]
 
 
@@ -143,26 +178,14 @@ def test_ranked_heads_are_set_against_controls_and_the_pair_is_no_arm() -> None:
     assert contrast_table(record()) == ""
     case = record(cell(1), cell(1, "random", gain=-0.5), statistics=CONTRASTS)
     assert rows(contrast_table(case)) == [
-        ["lowest-ranked heads minus random heads", "ud/de_gsd", "+1.50", "+1.10 to +1.90", "0.0012", "0.0024"],
-        ["lowest-ranked heads minus random heads", "mean over targets", "+2.00", "+1.50 to +2.50", "–", "–"],
+        ["lowest-ranked heads minus random heads", "ud/de_gsd", "+1.50", "+0.90 to +2.10", "0.0012", "0.0024", "–"],
+        ["lowest-ranked heads minus random heads", "mean over targets", "+0.50", "-0.10 to +1.10", "0.2000", "0.4000", "0.90"],
     ]
     assert arms(case) == ["ranked", "random"]
     assert "0.0012" not in score_table(case), "the pair's p is not the ranked arm's"
-    assert "95 % interval +0.20 to +1.80" in headline(case)
+    assert "95 % interval +0.40 to +1.60" in headline(case)
     assert "## Ranked against controls" in page(case)
     assert "## Ranked against controls" not in page(record())
-
-
-def test_no_p_where_k_was_chosen_on_the_tested_split() -> None:
-    statistics = [
-        {"arm": "ranked", "name": "ud/de_gsd", "language": "de", "gain": 0.5, "interval": [-0.1, 1.1], "p": 0.02, "p_holm": 0.04},
-        CONTRASTS[2],
-    ]
-    for protocol, shown in (("sound", ["0.0200", "0.0400"]), ("paper", ["", ""]), ("paper-released", ["", ""])):
-        case = record(cell(1), cell(2), statistics=statistics, protocol=protocol)
-        assert rows(score_table(case))[0][-3:] == ["-0.10 to +1.10", *shown]
-        assert (rows(contrast_table(case))[0][-2:] == ["", ""]) == (protocol != "sound")
-        assert ("No p value is given" in claim(case)) == (protocol != "sound")
 
 
 @pytest.mark.parametrize(
@@ -170,15 +193,20 @@ def test_no_p_where_k_was_chosen_on_the_tested_split() -> None:
     [([0.1, 0.5], "helps beyond noise"), ([-0.1, 0.5], "within noise"), ([-0.5, -0.1], "hurts beyond noise")],
 )
 def test_noise_has_three_outcomes(bounds: list[float], verdict: str) -> None:
-    row = {
-        "arm": "ranked",
-        "name": "ud/de_gsd",
-        "language": "de",
-        "gain": 0.5,
-        "gain_minus_noise": {"mean": 0, "interval": bounds},
-    }
-    (line,) = [line for line in page(record(statistics=[row])).splitlines() if "gain minus selection noise" in line]
+    noise = {"noise": {"mean": 0.1, "standard_error": 0.1}, "gain_minus_noise": {"value": 0.4, "interval": bounds}}
+    (line,) = [line for line in page(five(statistic("ud/de_gsd", 0.5, **noise))).splitlines() if "gain minus" in line]
     assert line.endswith(f": {verdict}")
+    assert "minus selection noise" in line
+
+
+def test_masks_of_one_model_are_held_against_random_heads() -> None:
+    row = statistic(None, 0.5, gain_minus_noise={"value": 0.4, "interval": [0.1, 0.7]})
+    after = {"search": {"prune": "after"}}
+    cells = [cell(seed, arm) for seed in range(5) for arm in ("ranked", "random")]
+    text = page(record(*cells, statistics=[row], controls=("random",), **after))
+    assert "- mean over targets (ranked): gain minus that of random heads +0.10 to +0.70: helps beyond noise" in text
+    assert "no pool of re-seeded models says" in text
+    assert "`--controls random` gives what takes its place" in page(five(statistic(None, 0.5), **after))
 
 
 def test_the_page_says_which_words_were_scored() -> None:

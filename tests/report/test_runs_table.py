@@ -1,5 +1,6 @@
 """Several runs in one table: each in the unit of its own figure, gains by target side by side."""
 
+import re
 from pathlib import Path
 
 from report.page_case import write_many, write_run
@@ -19,7 +20,7 @@ def test_a_run_has_a_row_with_its_gain_and_interval(tmp_path: Path) -> None:
     assert [row[0] for row in found] == ["run-0", "run-1"]
     for row, run in zip(found, runs, strict=True):
         own = gains(run.record)
-        assert row[3:8] == ["5", "2", "4", "48", "accuracy"]
+        assert row[3:8] == ["5", "5", "4", "48", "accuracy"]
         assert float(row[10]) == round(sum(gain.gain for gain in own) / len(own), 2)
         (mean,) = [
             stat["interval"] for stat in run.record["statistics"] if stat["arm"] == "ranked" and stat["language"] == "mean"
@@ -33,6 +34,7 @@ def test_gains_stand_side_by_side_and_a_target_that_a_run_lacks_is_a_dash(tmp_pa
         cell["targets"] = [target for target in cell["targets"] if target["language"] != "ar"]
     found = {row[0]: row[1:] for row in rows(gains_table(runs))}
     first = {row.name: row.gain for row in gains(runs[0].record)}
+    assert re.fullmatch(r"[-+]0\.\d\d \(\S+ to \S+(; detectable 0\.\d\d)?\)", found["ud/de_gsd"][0])
     assert found["ud/de_gsd"][0].startswith(f"{first['ud/de_gsd']:+.2f} (")
     assert found["ud/ar_padt"][0] != "–" == found["ud/ar_padt"][1]
     assert list(found)[-1] == "mean"
@@ -45,4 +47,4 @@ def test_no_interval_is_given_to_a_target_of_which_nothing_was_pruned(tmp_path: 
         for target in cell["targets"]:
             target["k"] = 0
     (german,) = [row for row in rows(gains_table([run])) if row[0] == "ud/de_gsd"]
-    assert "(" not in german[1]
+    assert german[1] == "0 (none pruned)"

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +20,14 @@ from polyhead.models.pruning import prune
 from polyhead.selection.curves import (
     Curve,
     area,
-    bootstrap_areas,
-    bootstrap_changes,
     default_depth,
     pruning_curve,
     pruning_curves,
     random_order,
+    redrawn_scores,
 )
+from polyhead.selection.judged_orders import Order
+from polyhead.selection.order_quality import areas
 from polyhead.selection.ranking import rank
 
 ACCURACY = partial(metric_from_counts, TASKS["pos"])
@@ -103,64 +105,64 @@ def curve(rates: list[float], *, seed: int, sentences: int = 200, words: int = 1
     return Curve("x", tuple(range(len(rates))), ACCURACY(counts.sum(axis=1)), counts)
 
 
-def test_intervals_hold_what_a_plain_bootstrap_gives() -> None:
+def test_redrawn_scores_hold_what_a_plain_bootstrap_gives() -> None:
     one = curve([0.9, 0.8, 0.6], seed=1)
-    drawn = bootstrap_areas([one], ACCURACY, seed=0, draws=4000)
+    drawn = area(redrawn_scores(one, ACCURACY, seed=0, draws=4000))
     rng = np.random.default_rng(5)
     plain = [float(area(ACCURACY(one.counts[:, rng.integers(0, 200, size=200)].sum(axis=1)))) for _ in range(4000)]
     assert drawn.shape == (4000,)
     assert np.mean(drawn) == pytest.approx(float(area(one.scores)), abs=2e-3)
     assert np.std(drawn) == pytest.approx(np.std(plain), rel=0.06)
-    assert np.array_equal(drawn, bootstrap_areas([one], ACCURACY, seed=0, draws=4000))
-    assert not np.array_equal(drawn, bootstrap_areas([one], ACCURACY, seed=1, draws=4000))
 
 
 def test_draws_with_one_seed_are_paired() -> None:
     one, other = curve([0.9, 0.8, 0.6], seed=1), curve([0.9, 0.7, 0.5], seed=2)
-    a, b = (bootstrap_areas([item], ACCURACY, seed=0) for item in (one, other))
-    unpaired = bootstrap_areas([other], ACCURACY, seed=1)
+    a, b = (area(redrawn_scores(item, ACCURACY, seed=0)) for item in (one, other))
+    unpaired = area(redrawn_scores(other, ACCURACY, seed=1))
     assert np.corrcoef(a, b)[0, 1] > 0.3
     assert np.std(a - b) < np.std(a - unpaired)
-    assert bootstrap_areas([one, one], ACCURACY, seed=0) == pytest.approx(a)
-
-
-def test_blocks_of_draws_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    group = [curve([0.9, 0.8, 0.6], seed=seed) for seed in (1, 2)]
-    whole = bootstrap_areas(group, ACCURACY, seed=0, draws=50)
-    monkeypatch.setattr("polyhead.selection.curves._BLOCK", 1400)
-    assert bootstrap_areas(group, ACCURACY, seed=0, draws=50) == pytest.approx(whole, rel=1e-12)
-
-
-def test_seeds_are_resampled_too() -> None:
-    apart = [curve([0.9, 0.9, 0.9], seed=1), curve([0.9, 0.3, 0.3], seed=1)]
-    mean = np.mean([area(item.scores) for item in apart])
-    drawn = bootstrap_areas(apart, ACCURACY, seed=0)
-    assert np.mean(drawn) == pytest.approx(mean, abs=0.02)
-    assert np.std(drawn) > 3 * np.std(bootstrap_areas(apart[:1], ACCURACY, seed=0))
-    # the same seeds are drawn for a second group of as many
-    better = [curve([0.9, 0.95, 0.95], seed=1), curve([0.9, 0.35, 0.35], seed=1)]
-    assert np.std(bootstrap_areas(better, ACCURACY, seed=0) - drawn) < 0.2 * np.std(drawn)
 
 
 def test_what_cannot_be_resampled_is_refused() -> None:
     one = curve([0.9, 0.8], seed=1)
-    bare = Curve("x", one.ks, one.scores)
-    for group in ([], [bare], [one, bare], [one, curve([0.9, 0.8, 0.7], seed=1)], [one, curve([0.9, 0.8], seed=1, sentences=9)]):
-        with pytest.raises(SettingError, match="each with counts"):
-            bootstrap_areas(group, ACCURACY, seed=0)
+    with pytest.raises(SettingError, match="keeps no counts"):
+        redrawn_scores(Curve("x", one.ks, one.scores), ACCURACY, seed=0)
 
 
-def test_changes_are_paired_with_the_score_at_zero() -> None:
-    """Draws of the change from k = 0 by hand: the same sentences on both sides, so a curve that is level never moves."""
+def judged(*rates: list[float], random: int) -> dict[str, Any]:
+    """The rows of `areas` by group, for one ranked order and some random ones."""
+    heads = tuple(HeadId(0, head) for head in range(4))
+    found = [Order("g, lowest first", "g", "lowest", heads)]
+    found += [Order(f"random ({random} orders)", "random", "random", heads, seed=number) for number in range(random)]
+    curves = {order.key: curve(own, seed=place) for place, (order, own) in enumerate(zip(found, rates, strict=True))}
+    return {row["direction"]: row for row in areas(found, curves, TASKS["pos"], seed=0)}
+
+
+def test_random_orders_are_drawn_from_as_well() -> None:
+    level, spread = [[0.9, 0.6, 0.6]] * 4, [[0.9, 0.9, 0.9], [0.9, 0.6, 0.6], [0.9, 0.4, 0.4], [0.9, 0.5, 0.5]]
+    narrow, wide = (judged([0.9, 0.8, 0.8], *own, random=4)["random"]["interval"] for own in (level, spread))
+    assert wide[1] - wide[0] > 3 * (narrow[1] - narrow[0])
+    rows = judged([0.9, 0.8, 0.8], *spread, random=4)
+    gap, own = rows["lowest"]["minus_random"], rows["lowest"]["interval"]
+    assert gap["difference"] == pytest.approx(rows["lowest"]["area"] - rows["random"]["area"])
+    assert gap["interval"][1] - gap["interval"][0] > 3 * (own[1] - own[0])
+
+
+def test_two_random_orders_have_no_interval_and_one_has_that_of_its_sentences() -> None:
+    two = judged([0.9, 0.8, 0.8], [0.9, 0.6, 0.6], [0.9, 0.5, 0.5], random=2)
+    assert np.isnan([*two["random"]["interval"], *two["lowest"]["minus_random"]["interval"]]).all()
+    one = judged([0.9, 0.8, 0.8], [0.9, 0.6, 0.6], random=1)
+    assert not np.isnan([*one["random"]["interval"], *one["lowest"]["minus_random"]["interval"]]).any()
+
+
+def test_the_change_is_paired_with_the_score_at_zero() -> None:
+    """The same sentences on both sides, so a curve that is level never moves."""
     right = np.random.default_rng(3).integers(0, 5, (3, 20, 1))
     counts = np.concatenate([right, np.full_like(right, 5)], axis=2)
     counts[2] = counts[0]
-    curve = Curve("x", (0, 1, 2), scores=counts[..., 0].sum(axis=1) / counts[..., 1].sum(axis=1), counts=counts)
-    metric = partial(metric_from_counts, TASKS["pos"])
-    drawn = bootstrap_changes([curve], metric, seed=1, draws=400)
-    assert drawn.shape == (400, 3)
-    assert (drawn[:, 0] == 0).all()
-    assert (drawn[:, 2] == 0).all()
-    assert drawn[:, 1].mean() == pytest.approx(curve.scores[1] - curve.scores[0], abs=0.02)
-    areas = bootstrap_areas([curve], metric, seed=1, draws=400)
-    assert np.corrcoef(areas, drawn[:, 1])[0, 1] > 0.9
+    own = Curve("x", (0, 1, 2), scores=counts[..., 0].sum(axis=1) / counts[..., 1].sum(axis=1), counts=counts)
+    order = Order("x", "x", "lowest", (HeadId(0, 0), HeadId(0, 1)))
+    (row,) = areas([order], {"x": own}, TASKS["pos"], seed=1)
+    low, high = row["change"]["low"], row["change"]["high"]
+    assert low[0] == high[0] == low[2] == high[2] == 0
+    assert low[1] < 100 * (own.scores[1] - own.scores[0]) < high[1]

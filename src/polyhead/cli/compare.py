@@ -37,9 +37,7 @@ def compare(request: CompareRequest, console: Console) -> int:
     if request.by is None:
         for doubt in doubts(groups):
             console.note(doubt)
-    document = comparison(
-        groups, k=k, normalisation=request.normalise, seed=request.seed, combination=request.combine or "mean-rank"
-    )
+    document = comparison(groups, k=k, normalisation=request.normalise, combination=request.combine or "mean-rank")
     document["n_heads"] = int(present.sum())
     if request.combine is not None and request.out_scores is not None:
         combined = _combined(runs, request.combine, request.normalise, console)

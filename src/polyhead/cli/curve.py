@@ -25,8 +25,9 @@ from polyhead.report.curve_text import curve_page, curve_text
 from polyhead.report.curves import curve_picture
 from polyhead.selection.curves import Curve, default_depth
 from polyhead.selection.judged_orders import Order, orders, read_files
-from polyhead.selection.order_quality import DRAWS, LEVEL, areas, judged_orders
+from polyhead.selection.order_quality import areas, judged_orders
 from polyhead.selection.score_files import other_model
+from polyhead.selection.statistics import DRAWS, LEVEL
 
 
 def curve(request: CurveRequest, console: Console) -> int:

@@ -63,7 +63,6 @@ class CompareRequest:
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Also leave compare.json, compare.md and heat maps (SVG) there."),
     ] = None
-    seed: SeedOption = 42
     json: JsonOption = False
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.report.finished_run import FinishedRun
-from polyhead.report.reading import RANKED, arms, cells, gains, main_metric, mean_gain, mean_interval, statistic, target_names
+from polyhead.report.reading import RANKED, arms, cells, gains, main_metric, mean_gain, mean_statistic, statistic, target_names
 from polyhead.report.tables import ARM_NAMES, title
 
 _ROW = 16
@@ -63,10 +63,10 @@ def _gain_rows(run: FinishedRun) -> list[dict[str, Any]]:
     for arm in arms(record):
         rows = gains(record, arm)
         for row in rows:
-            tested = statistic(record, arm=arm, name=row.name, language=row.language) or {}
+            tested = statistic(record, arm=arm, name=row.name, language=row.language)
             found.append(_gain_row(run, arm, names[row.name], row.gain, tested.get("interval")))
         if len(rows) > 1:
-            found.append(_gain_row(run, arm, "mean", mean_gain(rows), mean_interval(record, arm)))
+            found.append(_gain_row(run, arm, "mean", mean_gain(rows), mean_statistic(record, arm).get("interval")))
     return found
 
 

@@ -44,22 +44,17 @@ def _section(title: str, keys: Sequence[str], rows: Sequence[Mapping[str, Any]],
     if not rows:
         return ""
     k = document["k"]
-    headers = ["Spearman's ρ [95 %]", "Kendall's τ-b", "weighted τ", f"shared of lowest {k}", f"shared of highest {k}"]
+    headers = ["Spearman's ρ", "Kendall's τ-b", "weighted τ", f"shared of lowest {k}", f"shared of highest {k}"]
     with_runs = any(row["n_pairs"] > 1 for row in rows)
     body = []
     for row in rows:
         figures = [_number(row[name]["value"]) for name in _MEASURES]
-        figures[0] += _interval(row["spearman"]["interval"])
         if with_runs:
             span = f"{_number(row['spearman']['min'])} to {_number(row['spearman']['max'])}"
             figures += [span if row["n_pairs"] > 1 else "–", str(row["n_pairs"])]
         body.append([*(row[key] for key in keys), *figures])
     extra = ["ρ over pairs of runs", "pairs"] if with_runs else []
     return f"## {title}\n\n{markdown([*keys, *headers, *extra], body)}"
-
-
-def _interval(bounds: Sequence[float | None]) -> str:
-    return f" [{_number(bounds[0])}, {_number(bounds[1])}]"
 
 
 def _number(value: float | None) -> str:
@@ -69,11 +64,10 @@ def _number(value: float | None) -> str:
 def _note(document: Document) -> str:
     k, n = document["k"], document["n_heads"]
     return (
-        "Figures are means over pairs of runs, over the heads that all the files of a row have. Intervals: bootstrap over heads, "
-        f"{document['draws']:,} draws, 2.5th to 97.5th percentile; they say how much a figure depends on which heads the model "
-        "happens to have, and speak of no other seed and no other data: for seeds see the spread over pairs of runs. Weighted τ: "
-        "Kendall's τ in which the most important heads weigh most (hyperbolic weights). Shared of lowest, of highest: share of "
-        f"the {k} heads that both have there; two random orders share {k / n:.2f} on average. –: a constant matrix has no order."
+        "Figures are means over pairs of runs, over the heads that all the files of a row have; they have no interval, because "
+        "heads are not a sample: for other seeds see the smallest and largest over pairs of runs. Weighted τ: Kendall's τ in "
+        "which the most important heads weigh most (hyperbolic weights). Shared of lowest, of highest: share of the "
+        f"{k} heads that both have there; two random orders share {k / n:.2f} on average. –: a constant matrix has no order."
     )
 
 

@@ -47,8 +47,9 @@ def _notes(document: Document) -> str:
     notes = [
         f"Area: mean score over k = 0..{document['max_pruned']} divided by the score at 0; 1 means that the heads were not "
         "missed, and only areas with the same largest k compare.",
-        f"Intervals: bootstrap over sentences ({document['draws']:,} draws, percentile), the same draw for both sides of a "
-        "difference" + ("; for random orders also over the orders." if "random" in directions else "."),
+        f"Intervals: this model, other sentences (95 %, {document['draws']:,} resamples, the same for both sides of a "
+        "difference); of other fine-tunings they say nothing"
+        + (". For the mean of random orders also other random orders, from three orders on." if "random" in directions else "."),
     ]
     if "oracle" in directions:
         notes.append(

@@ -129,7 +129,7 @@ def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
     data = document["data"]
     subtitle = [
         f"{data['name']}, {data['split']}, {data['sentences']:,} sentences; nothing retrained",
-        *(["shaded: 95 % bootstrap interval of the change from k = 0, over sentences"] if _has_changes(document) else []),
+        *(["shaded: 95 % interval of the change from k = 0: this model, other sentences"] if _has_changes(document) else []),
         *(["random: mean of the orders, shaded from the worst to the best"] if _SPOKEN["random"] in heads else []),
     ]
     caption = altair.TitleParams(f"score against heads ablated: {document['model']}", subtitle=subtitle, anchor="start")

@@ -15,8 +15,8 @@ from polyhead.report.tables import markdown, shown_points
 
 _SHOWN_HEADS = 12
 _GAINS_NOTE = (
-    "Pruned minus unpruned, in points of each run's own figure; in brackets the 95 % interval; – where a run does not have the "
-    "target."
+    "Pruned minus unpruned, in points of each run's own figure; in brackets the 95 % interval over seeds and sentences, and "
+    "the smallest gain that the seeds would have found where this one was not; – where a run does not have the target."
 )
 
 
@@ -86,8 +86,8 @@ def _head_note(run: FinishedRun) -> str:
         return "What single heads do in each language was not measured."
     return (
         f"Languages: points of the main figure with that head alone off minus with all heads, by the unpruned model of seed "
-        f"{run.heads['seed']}, on at most {run.heads['n_sentences']} dev sentences; in brackets the 95 % bootstrap interval over "
-        "sentences."
+        f"{run.heads['seed']}, on at most {run.heads['n_sentences']} dev sentences; in brackets the 95 % interval: "
+        "this model, other sentences."
     )
 
 

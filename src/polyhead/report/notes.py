@@ -1,27 +1,28 @@
 """The lines under the tables: how figures were made and what columns mean, enough to print the tables elsewhere."""
 
 import shlex
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from polyhead.data.corpus_table import CORPORA
 from polyhead.report.reading import (
     RANKED,
     Record,
+    arm_statistics,
     arms,
     chosen_on_test,
     contrasts,
     controls,
-    mean_interval,
-    rows_with_tests,
+    mean_statistic,
     seeds,
 )
+from polyhead.report.tables import no_claim
+from polyhead.selection.statistics import DRAWS, POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
 
 
 def claim(record: Record) -> str:
     """Warnings about seeds, controls, choices made on the tested split, and text that was generated; empty if none is due."""
-    missing = ["one seed"] * (len(seeds(record)) == 1) + ["no controls"] * (not controls(record))
-    lines = [f"{', '.join(missing)}: no claim of a gain." if missing else ""]
+    few = no_claim(len(seeds(record)))
+    lines = [f"{few}." if few else "", "" if controls(record) else "No controls: no claim of a gain."]
     protocol, select_on = record["settings"].get("protocol", "sound"), record["settings"].get("select_on", "source-dev")
     if chosen_on_test(record):
         lines.append(f"Protocol `{protocol}`: kept to compare with published numbers; its gains are maxima over noisy draws.")
@@ -42,9 +43,6 @@ def _generated(record: Record) -> str:
     return f"{which} is generated from templates: its figures show how the method behaves and are no evidence about a language."
 
 
-# As many as studies.summary takes, which may not be imported from here; a test holds the two together.
-DRAWS = 1000
-_INTERVALS_ABOVE = "95 % interval: made as under the test scores."
 _METRICS = {
     "accuracy": "accuracy: share of words with the right tag.",
     "macro_f1": (
@@ -63,22 +61,41 @@ _METRICS = {
 
 
 def note_on_tests(record: Record, kind: Literal["gain", "contrast"] = "gain") -> str:
-    """How the p values and intervals of a table were made; empty where it has none.
+    """How the intervals and p values of a table were made; empty where it has none.
 
     Args:
         record: Of the run.
         kind: The ranked arm's score table, or that of the contrasts with controls.
     """
-    if kind == "gain":
-        rows, sides = rows_with_tests(record), "the outputs of the unpruned and the pruned model"
-        what = "the mean gain over seeds"
+    rows = arm_statistics(record) if kind == "gain" else contrasts(record)
+    if not rows:
+        return ""
+    paired = "" if kind == "gain" else "The pruned models of the two arms, seed by seed; their unpruned model is the same."
+    if kind == "contrast" and arm_statistics(record):
+        how = "Interval, p and detectable gain: made as under the test scores."
     else:
-        pairs = dict.fromkeys(row["arm"] for row in contrasts(record))
-        rows, sides = [row for arm in pairs for row in rows_with_tests(record, arm)], "the outputs of the two arms' pruned models"
-        what = "the mean over seeds of the difference between the two arms' pruned models (their unpruned one is the same)"
-    is_said = kind == "contrast" and bool(rows_with_tests(record))
-    intervals = "" if not rows else _INTERVALS_ABOVE if is_said else _interval_note(record)
-    return " ".join(part for part in (_p_note(record, rows, what, sides), intervals) if part)
+        how = _how(record)
+    tests = sum(row.get("p") is not None for row in rows)
+    family = f"p (Holm): corrected over the {tests} test(s) of this table." if tests else ""
+    return " ".join(part for part in (paired, how, family) if part)
+
+
+def _how(record: Record) -> str:
+    """How an interval over fine-tunings, its p and the detectable gain are made, as far as these seeds allow them."""
+    n_seeds = len(seeds(record))
+    if few := no_claim(n_seeds):
+        return (
+            f"{few}: what differs between fine-tunings cannot be told from what pruning does. An interval takes "
+            f"{SEEDS_FOR_INTERVAL} seeds or more, a p value {SEEDS_FOR_P}."
+        )
+    also_p = n_seeds >= SEEDS_FOR_P and not chosen_on_test(record)
+    without = f" No p value below {SEEDS_FOR_P} seeds." if n_seeds < SEEDS_FOR_P else ""
+    return (
+        f"95 % interval{' and p (two-sided)' * also_p}: of other fine-tunings on other sentences. Student's t; the standard "
+        f"error has the variance over the {n_seeds} seeds and that over resampled sentences ({DRAWS:,} draws), which all seeds "
+        f"share; degrees of freedom by Satterthwaite.{without} Detectable gain: the smallest that {n_seeds} such seeds find with "
+        f"power {POWER}, given where the gain was not found."
+    )
 
 
 def note_on_controls(record: Record) -> str:
@@ -86,51 +103,36 @@ def note_on_controls(record: Record) -> str:
     if len(arms(record)) < 2:
         return ""
     shared = "Same trial budget and selection split as the ranked heads."
-    if not any(mean_interval(record, arm) for arm in arms(record)):
+    if not any(mean_statistic(record, arm) for arm in arms(record)):
         return shared
-    return f"{shared} {_INTERVALS_ABOVE if rows_with_tests(record) else _interval_note(record)}"
-
-
-def _p_note(record: Record, rows: Sequence[Mapping[str, Any]], what: str, sides: str) -> str:
-    tests = [row for row in rows if row.get("p") is not None]
-    if chosen_on_test(record) or not tests:
-        return ""
-    used = sorted({int(row["shuffles"]) for row in tests if row.get("shuffles")})
-    number = "R" if not used else f"{used[0]:,}" if len(used) == 1 else f"R = {used[0]:,} to {used[-1]:,}"
-    divisor = f"{used[0] + 1:,}" if len(used) == 1 else "(R + 1)"
-    return (
-        f"p: two-sided paired approximate randomisation of {what}, {number} shuffles; a shuffle draws one swap bit a sentence, "
-        f"which all seeds share, and where it is set swaps {sides}; p = (1 + shuffles whose difference is at least as large, of "
-        f"either sign) / {divisor}. It is about these fine-tuned models on other sentences; of other seeds the interval "
-        f"speaks. p (Holm): Holm's correction over the {len(tests)} test(s) of this table; means over targets are not tested."
-    )
-
-
-def _interval_note(record: Record) -> str:
-    n_seeds = len(seeds(record))
-    drawn = (
-        "a draw takes sentences of the test set with replacement, the same ones for both models of a pair (there is one seed, so "
-        "no seeds are drawn); "
-        if n_seeds == 1
-        else f"a draw takes {n_seeds} seeds with replacement and, inside, sentences of the test set with replacement, the same "
-        "ones for all its seeds and for both models of a pair; "
-    )
-    mean = "each target's sentences are drawn by themselves" + (", the seeds once for all targets" if n_seeds > 1 else "")
-    return f"95 % interval: bootstrap, {DRAWS:,} draws, 2.5th to 97.5th percentile; {drawn}for the mean over targets {mean}."
+    return f"{shared} {'Interval: made as under the test scores.' if arm_statistics(record) else _how(record)}"
 
 
 def note_on_noise(record: Record) -> str:
-    """How selection noise was drawn; empty where the run has no pool of re-seeded unpruned runs."""
+    """What gains were held against; empty where there is nothing to hold them against and no noise to speak of."""
+    if _pruned_after(record):
+        if "random" in arms(record):
+            return f"{_NO_POOL} In its place stands the gain of random heads under the same search, seed by seed."
+        return f"{_NO_POOL} `--controls random` gives what takes its place: random heads under the same search."
     pool = record.get("noise") or {}
     if not pool.get("seeds"):
         return ""
     return (
-        "Selection noise is what choosing the best of n equal models gains by chance, n being the fine-tunings of the arm's "
-        f"longest search: a draw takes n of {len(pool['seeds'])} unpruned fine-tunings that differ in their seed alone (with "
-        "replacement), chooses the one with the best score on what the search chose by, and gives its test score minus the mean "
-        f"of them all. {DRAWS:,} draws, independent of those of the gain; the 95 % interval is that of the gain's draws minus "
-        "these."
+        "Selection noise is what choosing the best of n equal models gains by chance, n being the models that the arm's longest "
+        f"search compared: n of {len(pool['seeds'])} unpruned fine-tunings that differ in their seed alone are drawn without "
+        "replacement, the one with the best score on what the search chose by is taken, and its test score counts minus the mean "
+        "of them all; mean over all such draws. The 95 % interval of the difference has the standard errors of both."
     )
+
+
+def _pruned_after(record: Record) -> bool:
+    return bool((record["settings"].get("search") or {}).get("prune") == "after")
+
+
+_NO_POOL = (
+    "Heads were pruned after fine-tuning, so all models of a search share one training and no pool of re-seeded models says what "
+    "choosing among them gains."
+)
 
 
 def note_on_scores(record: Record) -> str:
@@ -164,7 +166,7 @@ def note_on_trials(record: Record) -> str:
     ]
     search = record["settings"].get("search") or {}
     cut = f"Heads were cut after fine-tuning, without training again; repair: {search.get('repair', 'none')}."
-    return " ".join(["Scores are of dev, in points.", *([cut] if search.get("prune") == "after" else []), *reasons])
+    return " ".join(["Scores are of dev, in points.", *([cut] if _pruned_after(record) else []), *reasons])
 
 
 def note_on_data(record: Record) -> str:

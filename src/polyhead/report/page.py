@@ -29,7 +29,7 @@ from polyhead.report.reading import (
     heads_gone,
     main_metric,
     mean_gain,
-    mean_interval,
+    mean_statistic,
     seeds,
     short,
     target_names,
@@ -39,10 +39,13 @@ from polyhead.report.tables import (
     contrast_table,
     control_table,
     data_table,
+    detectable,
     interval,
+    interval_cell,
     metric_table,
     score_table,
     shown_points,
+    target_name,
     title,
     trial_table,
 )
@@ -156,30 +159,27 @@ def _why_none(record: Record, n_heads: int) -> str:
 
 
 def _spread(record: Record) -> str:
-    bounds = mean_interval(record, RANKED)
-    if bounds:
-        return f"95 % interval {interval(bounds)}"
-    values = [row.gain for row in gains(record)]
-    return f"single targets {shown_points(min(values), signed=True)} to {shown_points(max(values), signed=True)}"
+    found = mean_statistic(record, RANKED)
+    if not found:
+        values = [row.gain for row in gains(record)]
+        return f"single targets {shown_points(min(values), signed=True)} to {shown_points(max(values), signed=True)}"
+    if not found.get("interval"):
+        return interval_cell(found)
+    missed = detectable(found)
+    return f"95 % interval {interval(found['interval'])}" + ("" if missed is None else f"; detectable {shown_points(missed)}")
 
 
 def _noise_section(record: Record) -> str:
-    lines = _noise(record)
-    return section("Tests against selection noise", lines, note_on_noise(record)) if lines else ""
+    return section("Tests against selection noise", _noise(record), note_on_noise(record))
 
 
 def _noise(record: Record) -> str:
     lines, names = [], target_names(record)
     for row in record.get("statistics") or ():
-        value = row.get("gain_minus_noise")
-        if value is None:
-            continue
-        bounds = value.get("interval") if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
-        what = shown_points(value, signed=True) if not bounds else interval(bounds)
-        if bounds:
-            what += f": {_verdict(bounds)}"
-        name = row.get("name") or row["language"]
-        lines.append(f"- {names.get(name, name)} ({row.get('arm', RANKED)}): gain minus selection noise {what}")
+        if beyond := row.get("gain_minus_noise"):
+            what = "selection noise" if row.get("noise") else "that of random heads"
+            said = f"{interval(beyond['interval'])}: {_verdict(beyond['interval'])}"
+            lines.append(f"- {target_name(row, names)} ({row.get('arm', RANKED)}): gain minus {what} {said}")
     return "\n".join(lines)
 
 

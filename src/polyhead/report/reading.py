@@ -178,30 +178,26 @@ def chosen_on_test(record: Record) -> bool:
     return bool(record["settings"].get("protocol", "sound") != "sound")
 
 
-def rows_with_tests(record: Record, arm: str = RANKED) -> list[Mapping[str, Any]]:
-    """The rows of an arm's statistics that hold a p value or an interval; empty where nothing was tested."""
-    rows = (row for row in record.get("statistics") or () if row.get("arm", RANKED) == arm)
-    return [row for row in rows if row.get("p") is not None or row.get("interval")]
+def arm_statistics(record: Record, arm: str = RANKED) -> list[Mapping[str, Any]]:
+    """The rows of an arm's statistics; empty where there are none."""
+    return [row for row in record.get("statistics") or () if row.get("arm", RANKED) == arm]
 
 
 def contrasts(record: Record) -> list[Mapping[str, Any]]:
-    """The rows of the tests that set one arm against another: their arm is written `ranked - random`."""
+    """The rows of the statistics that set one arm against another: their arm is written `ranked - random`."""
     return [row for row in record.get("statistics") or () if " - " in row.get("arm", RANKED)]
 
 
-def mean_interval(record: Record, arm: str) -> Sequence[float] | None:
-    """The 95 % interval of an arm's mean gain over targets; None where it was not computed."""
-    for row in record.get("statistics") or ():
-        if row.get("arm", RANKED) == arm and row.get("language") == "mean":
-            return row.get("interval")  # type: ignore[no-any-return]
-    return None
+def mean_statistic(record: Record, arm: str) -> Mapping[str, Any]:
+    """The statistics of an arm's mean gain over targets; empty where there are none."""
+    return next((row for row in arm_statistics(record, arm) if row["language"] == "mean"), {})
 
 
-def statistic(record: Record, *, arm: str, name: str, language: str) -> Mapping[str, Any] | None:
-    """The tests' result for one target of one arm, by its name or else its language; None if there is none."""
-    found = [row for row in record.get("statistics") or () if row.get("arm", RANKED) == arm]
+def statistic(record: Record, *, arm: str, name: str, language: str) -> Mapping[str, Any]:
+    """The statistics of one target of one arm, by its name or else its language; empty where there are none."""
+    found = arm_statistics(record, arm)
     for key, value in (("name", name), ("language", language)):
         for row in found:
             if row.get(key) == value:
-                return row  # type: ignore[no-any-return]
-    return None
+                return row
+    return {}

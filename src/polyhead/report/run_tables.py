@@ -1,7 +1,8 @@
 """The table by seed: what every seed scored on every target, with mean and standard deviation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.reading import (
@@ -11,14 +12,23 @@ from polyhead.report.reading import (
     gains,
     main_metric,
     mean_gain,
-    mean_interval,
+    mean_statistic,
     seed_scores,
     seeds,
     shown_names,
     statistic,
     target_names,
 )
-from polyhead.report.tables import interval, markdown, shown_points, title
+from polyhead.report.tables import (
+    certainty,
+    certainty_columns,
+    detectable,
+    interval_cell,
+    markdown,
+    pruned_number,
+    shown_points,
+    title,
+)
 
 
 def seed_table(record: Record, *, arm: str = RANKED) -> str:
@@ -56,8 +66,10 @@ def _block(name: str, ids: Sequence[int], pairs: Sequence[tuple[float, float]], 
 
 def runs_table(runs: Sequence[FinishedRun]) -> str:
     """One row a run, in Markdown; means over targets and seeds, in points of the run's own main figure."""
+    means = [mean_statistic(run.record, RANKED) for run in runs]
+    columns = certainty_columns(means, tested=False)
     rows = []
-    for run in runs:
+    for run, mean in zip(runs, means, strict=True):
         found, record = gains(run.record), run.record
         settings = record["settings"]
         ks = sorted({k for row in found for k in row.ks})
@@ -75,15 +87,15 @@ def runs_table(runs: Sequence[FinishedRun]) -> str:
                 shown_points(fmean(row.unpruned for row in found)) if found else "–",
                 shown_points(fmean(row.pruned for row in found)) if found else "–",
                 shown_points(mean_gain(found), signed=True),
-                interval(mean_interval(record, RANKED)),
+                *certainty(mean, columns),
             ]
         )
     headers = ["run", "task", "method", "targets", "seeds", "heads pruned", "of", "figure", "unpruned", "pruned", "gain"]
-    return markdown([*headers, "95 % interval"], rows)
+    return markdown([*headers, *columns], rows)
 
 
 def gains_table(runs: Sequence[FinishedRun]) -> str:
-    """One row a target of any run, one column a run: the gain, and its 95 % interval in brackets; in Markdown."""
+    """One row a target of any run, one column a run: the gain, and in brackets how sure it is; in Markdown."""
     found = [{row.name: row for row in gains(run.record)} for run in runs]
     names = shown_names(name for own in found for name in own)
     rows = [
@@ -91,7 +103,7 @@ def gains_table(runs: Sequence[FinishedRun]) -> str:
         for name in dict.fromkeys(name for own in found for name in own)
     ]
     means = [
-        _bracketed(mean_gain([*own.values()]), mean_interval(run.record, RANKED)) if own else "–"
+        _bracketed(mean_gain([*own.values()]), mean_statistic(run.record, RANKED)) if own else "–"
         for run, own in zip(runs, found, strict=True)
     ]
     return markdown(["target", *(run.name for run in runs)], [*rows, ["mean", *means]])
@@ -100,9 +112,13 @@ def gains_table(runs: Sequence[FinishedRun]) -> str:
 def _gain(run: FinishedRun, row: Gain | None) -> str:
     if row is None:
         return "–"
-    tested = statistic(run.record, arm=RANKED, name=row.name, language=row.language) or {}
-    return _bracketed(row.gain, None if row.pruned_nothing else tested.get("interval"))
+    if row.pruned_nothing:
+        return pruned_number(row)
+    return _bracketed(row.gain, statistic(run.record, arm=RANKED, name=row.name, language=row.language))
 
 
-def _bracketed(gain: float, bounds: Sequence[float] | None) -> str:
-    return shown_points(gain, signed=True) + (f" ({interval(bounds)})" if bounds else "")
+def _bracketed(gain: float, row: Mapping[str, Any]) -> str:
+    """The gain, its interval, and the smallest that would have been found where it was not."""
+    missed = detectable(row)
+    said = interval_cell(row) + ("" if missed is None else f"; detectable {shown_points(missed)}")
+    return shown_points(gain, signed=True) + ("" if said == "–" else f" ({said})")

@@ -8,20 +8,20 @@ from polyhead.report.reading import (
     RANKED,
     Gain,
     Record,
+    arm_statistics,
     arms,
     cells,
-    chosen_on_test,
     contrasts,
     gains,
     heads_gone,
     main_metric,
     mean_gain,
-    mean_interval,
-    rows_with_tests,
+    mean_statistic,
     short,
     statistic,
     target_names,
 )
+from polyhead.selection.statistics import SEEDS_FOR_INTERVAL
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -94,36 +94,62 @@ def pruned_number(row: Gain) -> str:
 
 
 def score_table(record: Record, *, arm: str = RANKED) -> str:
-    """One row a target: test score with all heads, with the chosen heads gone, the gain, and its interval and p where tested.
+    """One row a target: test score with all heads, with the chosen heads gone, the gain, and how sure it is.
 
-    Under the paper's protocols p stays blank: k was chosen on the tested split. `notes.note_on_tests` says how both were made.
+    Under the paper's protocols there is no p: k was chosen on the tested split. `notes.note_on_tests` says how all was made.
     """
     rows, names = gains(record, arm), target_names(record)
-    tested = bool(rows_with_tests(record, arm))
+    columns = certainty_columns(arm_statistics(record, arm))
     headers = ["target", "language", "words", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned"]
     body = []
     for row in rows:
         cells_ = [names[row.name], row.language, f"{row.n_words:,}", shown_points(row.unpruned)]
         cells_ += ["–", "–"] if row.pruned_nothing else [shown_points(row.pruned), shown_points(row.gain, signed=True)]
-        cells_.append(pruned_number(row))
-        body.append(cells_ + (_test_cells(record, arm, row) if tested else []))
+        found = statistic(record, arm=arm, name=row.name, language=row.language)
+        body.append([*cells_, pruned_number(row), *certainty(found, columns)])
     if len(rows) > 1:
         means = [shown_points(fmean(row.unpruned for row in rows)), shown_points(fmean(row.pruned for row in rows))]
         last = ["mean", "", "", *means, shown_points(mean_gain(rows), signed=True), ""]
-        body.append(last + ([interval(mean_interval(record, arm)), "", ""] if tested else []))
-    return markdown([*headers, *(["95 % interval", "p", "p (Holm)"] if tested else [])], body)
+        body.append([*last, *certainty(mean_statistic(record, arm), columns)])
+    return markdown([*headers, *columns], body)
 
 
-def _test_cells(record: Record, arm: str, row: Gain) -> list[str]:
-    found = statistic(record, arm=arm, name=row.name, language=row.language)
-    if found is None or row.pruned_nothing:
-        return ["–", "–", "–"]
-    return [interval(found.get("interval")), *_p_cells(record, found)]
+INTERVAL, P, HOLM, DETECTABLE = "95 % interval", "p", "p (Holm)", "detectable gain"
 
 
-def _p_cells(record: Record, row: Mapping[str, Any]) -> list[str]:
-    """p and p by Holm; blank where they would not hold."""
-    return ["", ""] if chosen_on_test(record) else [_p(row.get("p")), _p(row.get("p_holm"))]
+def certainty_columns(rows: Sequence[Mapping[str, Any]], *, tested: bool = True) -> list[str]:
+    """The columns that say how sure the gains of a table are, from its rows of the statistics; p only in a `tested` table."""
+    filled = {P: "p", HOLM: "p_holm"} if tested else {}
+    filled[DETECTABLE] = "detectable_gain"
+    return [INTERVAL] * any(rows) + [name for name, key in filled.items() if any(row.get(key) is not None for row in rows)]
+
+
+def certainty(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    """What a row of the statistics has for these columns; the detectable gain only where the gain was not found."""
+    cells_ = {INTERVAL: interval_cell(row), P: _p(row.get("p")), HOLM: _p(row.get("p_holm"))}
+    cells_[DETECTABLE] = shown_points(detectable(row))
+    return [cells_[name] for name in columns]
+
+
+def interval_cell(row: Mapping[str, Any]) -> str:
+    """An interval in points, or why there is none."""
+    if not row or row.get("none_pruned"):
+        return "–"
+    return interval(row.get("interval")) if row["n_seeds"] >= SEEDS_FOR_INTERVAL else no_claim(row["n_seeds"])
+
+
+def no_claim(n_seeds: int) -> str:
+    """What is said in place of an interval where the seeds are too few for one; empty where they are not."""
+    return "" if n_seeds >= SEEDS_FOR_INTERVAL else f"{n_seeds} seed{'s' * (n_seeds > 1)}: no claim"
+
+
+def detectable(row: Mapping[str, Any]) -> float | None:
+    """The smallest gain that the seeds would have found; None where the gain was found, or where nothing can be said."""
+    bounds, p = row.get("interval"), row.get("p_holm")
+    if not bounds or (p < 0.05 if p is not None else bounds[0] > 0 or bounds[1] < 0):
+        return None
+    found: float | None = row.get("detectable_gain")
+    return found
 
 
 def interval(bounds: Sequence[float] | None) -> str:
@@ -174,28 +200,37 @@ def trial_table(record: Record, *, arm: str = RANKED) -> str:
 
 
 def control_table(record: Record) -> str:
-    """One row an arm: mean gain over targets, its interval, what each seed chose; empty if the ranked arm is the only one."""
+    """One row an arm: mean gain over targets, how sure it is, what each seed chose; empty if the ranked arm is the only one."""
     names = arms(record)
     if len(names) < 2:
         return ""
+    found = {arm: mean_statistic(record, arm) for arm in names}
+    columns = certainty_columns([*found.values()], tested=False)
     rows = []
     for arm in names:
         chosen = ", ".join(str(cell["chosen"]) for cell in cells(record, arm))
         trials = ", ".join(str(len(cell["trials"])) for cell in cells(record, arm))
         gain = shown_points(mean_gain(gains(record, arm)), signed=True)
-        rows.append([ARM_NAMES.get(arm, arm), gain, interval(mean_interval(record, arm)), chosen, trials])
-    return markdown(["pruned", "mean gain over targets", "95 % interval", "k by seed", "fine-tunings by seed"], rows)
+        rows.append([ARM_NAMES.get(arm, arm), gain, *certainty(found[arm], columns), chosen, trials])
+    return markdown(["pruned", "mean gain over targets", *columns, "k by seed", "fine-tunings by seed"], rows)
 
 
 def contrast_table(record: Record) -> str:
-    """One row a pair of arms and target: how much more the ranked heads gain than a control; empty where that was not tested."""
-    rows, names = [], target_names(record)
-    for row in contrasts(record):
+    """One row a pair of arms and target: how much more the ranked heads gain than a control; empty where there is no control."""
+    found, names = contrasts(record), target_names(record)
+    columns = certainty_columns(found)
+    rows = []
+    for row in found:
         one, _, other = row["arm"].partition(" - ")
         pair = f"{ARM_NAMES.get(one, one)} minus {ARM_NAMES.get(other, other)}"
-        name, gain = row.get("name") or row["language"], shown_points(row.get("gain"), signed=True)
-        rows.append([pair, names.get(name, name), gain, interval(row.get("interval")), *_p_cells(record, row)])
-    return markdown(["pruned", "target", "difference of gains", "95 % interval", "p", "p (Holm)"], rows) if rows else ""
+        gain = "0 (none pruned)" if row.get("none_pruned") else shown_points(row["gain"], signed=True)
+        rows.append([pair, target_name(row, names), gain, *certainty(row, columns)])
+    return markdown(["pruned", "target", "difference of gains", *columns], rows) if rows else ""
+
+
+def target_name(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """How the target of a row of the statistics is called, or the mean over targets."""
+    return "mean over targets" if row.get("name") is None else names.get(row["name"], row["name"])
 
 
 def data_table(record: Record) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores, Normalisation, normalise
 from polyhead.core.values import jsonable
-from polyhead.selection.agreement import DRAWS, LEVEL, Agreement, Measure, agreement_table
+from polyhead.selection.agreement import Agreement, Measure, agreement_table
 from polyhead.selection.combining import Combination, combine, leave_one_out
 from polyhead.selection.score_files import read_scores
 from polyhead.selection.sharing import EndSharing, head_sharing
@@ -109,7 +109,7 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
 
 
 def comparison(
-    groups: Mapping[str, Sequence[Run]], *, k: int, normalisation: Normalisation, seed: int, combination: Combination
+    groups: Mapping[str, Sequence[Run]], *, k: int, normalisation: Normalisation, combination: Combination
 ) -> dict[str, Any]:
     """How far groups of runs agree, as the JSON document of `compare`.
 
@@ -117,11 +117,10 @@ def comparison(
         groups: Runs by the name of their group, from `grouped`.
         k: Heads at either end.
         normalisation: Of the scores before ranking.
-        seed: Of the resampling.
         combination: How the order of a language is predicted from the others.
     """
     values = {name: [normalise(run.scores.values, normalisation) for run in members] for name, members in groups.items()}
-    table = agreement_table(values, k=k, seed=seed)
+    table = agreement_table(values, k=k)
     foretold: list[dict[str, Any]] = []
     sharing: list[dict[str, Any]] = []
     for method, by_language in _languages(groups).items():
@@ -133,9 +132,6 @@ def comparison(
         {
             "schema": 1,
             "k": k,
-            "seed": seed,
-            "draws": DRAWS,
-            "level": LEVEL,
             "normalisation": normalisation,
             "groups": [_group_facts(name, members) for name, members in groups.items()],
             "pairs": [{"one": one, "other": other} | _figures(found) for (one, other), found in table.between.items()],
@@ -168,10 +164,10 @@ def _group_facts(name: str, members: Sequence[Run]) -> dict[str, Any]:
 def _figures(found: Agreement) -> dict[str, Any]:
     names = ("spearman", "kendall", "weighted_tau", "lowest", "highest")
     measures: dict[str, Measure] = {name: getattr(found, name) for name in names}
-    return {
-        name: {"value": m.value, "interval": [m.interval.low, m.interval.high], "min": m.least, "max": m.most}
-        for name, m in measures.items()
-    } | {"n_heads": found.n_heads, "n_pairs": found.n_pairs}
+    return {name: {"value": m.value, "min": m.least, "max": m.most} for name, m in measures.items()} | {
+        "n_heads": found.n_heads,
+        "n_pairs": found.n_pairs,
+    }
 
 
 def _foretold(

@@ -1,7 +1,7 @@
-"""How good is an order of heads? Score against heads ablated, the area under it, and its intervals; nothing is retrained."""
+"""How good is an order of heads? Score against heads ablated, and the area under it; nothing is retrained."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +19,9 @@ from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice
 from polyhead.selection.ranking import masks_for, rank
-from polyhead.selection.statistics import CorpusMetric
+from polyhead.selection.statistics import DRAWS, CorpusMetric, redrawn
 
 Array = NDArray[np.float64]
-
-# Resampled sentences held at once, as in `statistics`.
-_BLOCK = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,60 +168,16 @@ def regret(oracle: ArrayLike, scores: ArrayLike) -> float:
     return float(area(a) - area(b))
 
 
-def bootstrap_areas(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int, draws: int = 1000) -> Array:
-    """Areas `[draws]`, averaged over `curves` (one a seed), under resampling of seeds and, inside, of sentences.
+def redrawn_scores(curve: Curve, metric: CorpusMetric, *, seed: int, draws: int = DRAWS) -> Array:
+    """Scores over resampled sentences, `[draws, K + 1]`: of this model on other sentences, not of other fine-tunings.
 
-    One draw of sentences serves all curves and all k of a replicate. It depends on `seed` and on the number of sentences alone:
-    for two groups of curves on the same sentences, the results of two calls with one `seed` may be subtracted draw by draw, and
-    that is the paired bootstrap of their difference. The same holds for the draw of seeds in two groups of equal size, so let
-    their curves stand in the same order of seeds. Orders are not made anew: what choosing one on these very sentences gains
-    (an oracle's does most) is not in the interval.
-
-    Args:
-        curves: Of one order, or of one kind of order over several seeds; on the same sentences, with the same K and with counts.
-        metric: From summed counts to the figure, for example a partial `metric_from_counts`.
-        seed: Of the draws.
-        draws: How many.
+    One resample serves all k. It depends on `seed` and on the number of sentences alone: what two curves on the same sentences
+    make of it may be subtracted draw by draw. An order is not made anew: what choosing one on these very sentences gains (an
+    oracle's does most) is in no interval.
 
     Raises:
-        SettingError: There is no curve, one keeps no counts, or their shapes differ.
+        SettingError: The curve keeps no counts.
     """
-    areas = np.zeros(draws)
-    for rows, weight, scores in _redrawn(curves, metric, seed=seed, draws=draws):
-        areas[rows] += weight * area(scores)
-    return areas
-
-
-def bootstrap_changes(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int, draws: int = 1000) -> Array:
-    """Score at k minus score at 0, `[draws, K + 1]`, averaged over `curves`; drawn as in `bootstrap_areas`, so 0 at k = 0.
-
-    Raises:
-        SettingError: As there.
-    """
-    changes: Array | None = None
-    for rows, weight, scores in _redrawn(curves, metric, seed=seed, draws=draws):
-        changes = np.zeros((draws, scores.shape[1])) if changes is None else changes
-        changes[rows] += weight[:, None] * (scores - scores[:, :1])
-    assert changes is not None  # there is a curve
-    return changes
-
-
-def _redrawn(curves: Sequence[Curve], metric: CorpusMetric, *, seed: int, draws: int) -> Iterator[tuple[slice, Array, Array]]:
-    """For some draws at a time and each curve: which draws, the curve's weight in them, and its scores `[draws, K + 1]`."""
-    counts = [curve.counts for curve in curves if curve.counts is not None]
-    if not counts or len(counts) < len(curves) or len({own.shape for own in counts}) > 1:
-        raise SettingError(
-            f"{len(curves)} curves with counts of shapes {sorted({own.shape for own in counts})}: expected at least one curve, "
-            "each with counts, and all on the same sentences with the same K"
-        )
-    n_seeds, n_sentences = len(counts), counts[0].shape[1]
-    for_sentences, for_seeds = (np.random.default_rng((seed, part)) for part in range(2))
-    weights = for_seeds.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=draws) / n_seeds
-    block = max(1, _BLOCK // n_sentences)
-    for start in range(0, draws, block):
-        rows = slice(start, min(start + block, draws))
-        drawn = for_sentences.multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=rows.stop - start)
-        for own, weight in zip(counts, weights[rows].T, strict=True):
-            # [draws, sentences] @ [K + 1, sentences, columns] → [K + 1, draws, columns]
-            sums = drawn.astype(np.float64) @ own.astype(np.float64)
-            yield rows, weight, metric(sums).T
+    if curve.counts is None:
+        raise SettingError(f"curve {curve.order!r} keeps no counts, so its sentences cannot be resampled; make it with counts")
+    return redrawn(curve.counts, metric, seed=seed, draws=draws)

@@ -15,7 +15,7 @@ from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import full_mask, head_mask
 from polyhead.models.devices import PrecisionChoice
-from polyhead.selection.statistics import bootstrap_gains, percentile_interval
+from polyhead.selection.statistics import percentile_interval, redrawn
 
 Matrix = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class HeadEffects:
         metric: Name of the figure.
         unpruned: With all heads.
         difference: `[layers, heads]`, with that head off minus with all; negative: the head helps. NaN for heads that are gone.
-        low: Lower ends of 95 % paired bootstrap intervals over sentences.
+        low: Lower ends of 95 % intervals: this model, other sentences.
         high: Upper ends.
     """
 
@@ -85,6 +85,7 @@ def head_effects(
     for head, own in zip(heads, counts[1:], strict=True):
         place = (head.layer, head.head)
         difference[place] = float(figure(own.sum(axis=0))) - unpruned
-        interval = percentile_interval(bootstrap_gains(own[None], counts[0][None], figure, seed=seed, draws=draws))
+        drawn = redrawn([own, counts[0]], figure, seed=seed, draws=draws)
+        interval = percentile_interval(drawn[:, 0] - drawn[:, 1])
         low[place], high[place] = interval.low, interval.high
     return HeadEffects(task.metric, unpruned, difference, low, high)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +13,40 @@ from polyhead.data.tasks import Task
 from polyhead.learning.inference import Labelled
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.learning.tagger import Tagger
-from polyhead.selection.curves import Array, Curve, area, bootstrap_areas, bootstrap_changes, pruning_curves
+from polyhead.selection.curves import Array, Curve, area, pruning_curves, redrawn_scores
 from polyhead.selection.judged_orders import Order, oracle
 from polyhead.selection.oracle import greedy_order
-from polyhead.selection.statistics import percentile_interval
-
-DRAWS = 1000
-LEVEL = 0.95
+from polyhead.selection.statistics import Interval, mean_over_seeds, percentile_interval
 
 
 def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, seed: int) -> list[dict[str, Any]]:
     """One row a group of orders: its area, and what it is better or worse by than random, highest-first and the oracle.
 
-    Every difference is paired: its draws are those of the two areas, which are made on the same resampled sentences.
+    Intervals are of this model on other sentences. Where several random orders are on a side, they are of other random orders as
+    well, as `mean_over_seeds` has it for fine-tunings; with fewer than three there is none. Every difference is paired: both
+    sides are scored on the same resampled sentences.
 
     Args:
         orders: What was judged.
         curves: By the orders' keys.
         task: Its main figure is the score.
-        seed: Of the bootstrap.
+        seed: Of the resamples.
     """
     groups: dict[str, list[Order]] = {}
     for order in orders:
         groups.setdefault(order.group, []).append(order)
-    values: dict[str, float] = {}
-    draws: dict[str, Array] = {}
-    for group, members in groups.items():
-        own = [curves[order.key] for order in members]
-        values[group] = float(np.mean([area(curve.scores) for curve in own]))
-        draws[group] = bootstrap_areas(own, partial(metric_from_counts, task), seed=seed, draws=DRAWS)
+    metric = partial(metric_from_counts, task)
+    drawn = {key: redrawn_scores(curve, metric, seed=seed) for key, curve in curves.items()}
+    values = {group: np.array([area(curves[order.key].scores) for order in own]) for group, own in groups.items()}
+    resampled = {group: np.stack([area(drawn[order.key]) for order in own], axis=1) for group, own in groups.items()}
+    n_sentences = max(curve.counts.shape[1] for curve in curves.values() if curve.counts is not None)
 
     def difference(one: str | None, other: str | None) -> dict[str, Any] | None:
         if one is None or other is None or one == other:
             return None
-        return {"difference": values[one] - values[other], "interval": _interval(draws[one] - draws[other])}
+        gaps = values[one] - values[other]
+        bounds = _bounds(gaps, resampled[one] - resampled[other], n_sentences)
+        return {"difference": float(gaps.mean()), "interval": bounds}
 
     rows = []
     for group, members in groups.items():
@@ -57,9 +58,9 @@ def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, s
                 "name": name,
                 "direction": direction,
                 "orders": len(members),
-                "area": values[group],
-                "interval": _interval(draws[group]),
-                "change": _changes([curves[order.key] for order in members], task, seed=seed),
+                "area": float(values[group].mean()),
+                "interval": _bounds(values[group], resampled[group], n_sentences),
+                "change": None if len(members) > 1 else _changes(drawn[members[0].key]),
                 "minus_random": difference(group, _find(orders, "random")) if ranked else None,
                 "minus_highest": difference(group, _find(orders, "highest", name)) if direction == "lowest" else None,
                 "regret": difference(_find(orders, "oracle"), group),
@@ -68,21 +69,24 @@ def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, s
     return rows
 
 
-def _changes(curves: Sequence[Curve], task: Task, *, seed: int) -> dict[str, list[float]]:
-    """Both ends of the interval of the change from k = 0, in points, by k."""
-    drawn = 100 * bootstrap_changes(curves, partial(metric_from_counts, task), seed=seed, draws=DRAWS)
-    ends = [_interval(at_k) for at_k in drawn.T]
-    return {"low": [low for low, _ in ends], "high": [high for _, high in ends]}
+def _bounds(values: Array, resampled: Array, n_sentences: int) -> list[float]:
+    """The interval of the mean of one or more orders' figures `[orders]`, from resamples `[draws, orders]`; NaN with two."""
+    if len(values) == 1:
+        found: Interval | None = percentile_interval(resampled[:, 0])
+    else:
+        found = mean_over_seeds(values, resampled, n_sentences=n_sentences).interval
+    return [nan, nan] if found is None else [found.low, found.high]
+
+
+def _changes(scores: Array) -> dict[str, list[float]]:
+    """Both ends of the interval of the change from k = 0, in points, by k, from scores over resampled sentences."""
+    ends = [percentile_interval(at_k) for at_k in 100 * (scores - scores[:, :1]).T]
+    return {"low": [end.low for end in ends], "high": [end.high for end in ends]}
 
 
 def _find(orders: Sequence[Order], direction: str, name: str | None = None) -> str | None:
     """The group of that direction (and name) if there is one."""
     return next((order.group for order in orders if order.direction == direction and name in (None, order.name)), None)
-
-
-def _interval(draws: Array) -> list[float]:
-    found = percentile_interval(draws, level=LEVEL)
-    return [found.low, found.high]
 
 
 def judged_orders(

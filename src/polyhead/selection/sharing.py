@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId
+from polyhead.selection.statistics import resamples
 
 Array = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -80,10 +81,9 @@ def bootstrap_scores(contributions: Array, *, draws: int, seed: int) -> Array:
             f"{draws} resamples of contributions of shape {sizes.shape}: expected [sentences, layers, heads] with one or more "
             "sentences, and one or more resamples"
         )
-    rng, n = np.random.default_rng(seed), len(sizes)
-    counts = np.stack([np.bincount(rng.integers(0, n, size=n), minlength=n) for _ in range(draws)])
-    scores: Array = (counts @ sizes.reshape(n, -1) / n).reshape(draws, *sizes.shape[1:])
-    return scores
+    n = len(sizes)
+    flat = np.concatenate([weights @ sizes.reshape(n, -1) for weights in resamples(n, seed=seed, draws=draws)])
+    return flat.reshape(draws, *sizes.shape[1:]) / n
 
 
 def head_sharing(replicates: Mapping[str, Array], *, k: int, share: float = 0.9) -> Sharing:

@@ -1,12 +1,13 @@
-"""Whether a difference is more than noise: paired tests, intervals, families of tests, selection noise, rank correlation."""
+"""How sure a figure is: means over fine-tunings, intervals over sentences, families of tests, selection noise, correlation."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 from polyhead.core.errors import SettingError
 
@@ -14,26 +15,66 @@ Array = NDArray[np.float64]
 CorpusMetric = Callable[[Array], Array]
 """Counts `[..., columns]` summed over sentences → the corpus figure `[...]`, for example a partial `metric_from_counts`."""
 
-# Rows of swaps or weights held at once: a million numbers a block stay small beside any model.
+DRAWS: Final = 1000
+LEVEL: Final = 0.95
+POWER: Final = 0.8
+SEEDS_FOR_INTERVAL: Final = 3
+SEEDS_FOR_P: Final = 5
+
+# Numbers in a block of weights: a million stay small beside any model.
 _BLOCK = 1_000_000
 
 
 @dataclass(frozen=True)
-class PairedTest:
-    """A difference, in the metric's own unit, and its p value under `shuffles` random swaps."""
-
-    difference: float
-    p: float
-    shuffles: int
-
-
-@dataclass(frozen=True)
 class Interval:
-    """A percentile interval of `level`, for example 0.95."""
+    """An interval of `level`, for example 0.95."""
 
     low: float
     high: float
-    level: float
+    level: float = LEVEL
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """A mean over fine-tunings that differ in their seed, and how far the mean of other fine-tunings may lie from it.
+
+    Attributes:
+        value: The mean, in the metric's own unit.
+        by_seed: What it is the mean of.
+        standard_error: Over other seeds and other sentences; None with one seed.
+        degrees_of_freedom: Of Student's t, by Satterthwaite; None with one seed.
+        interval: At 95 %; None below three seeds.
+        p: Two-sided, that the mean is 0; None below five seeds.
+    """
+
+    value: float
+    by_seed: tuple[float, ...]
+    standard_error: float | None
+    degrees_of_freedom: float | None
+    interval: Interval | None
+    p: float | None
+
+    @property
+    def n_seeds(self) -> int:
+        """How many fine-tunings it is the mean of."""
+        return len(self.by_seed)
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true mean that a two-sided test at 5 % finds with power 0.8; None where there is no interval."""
+        if self.interval is None or self.standard_error is None or self.degrees_of_freedom is None:
+            return None
+        critical = _critical(self.degrees_of_freedom)
+        return self.standard_error * float(special.nctdtrinc(self.degrees_of_freedom, 1 - POWER, critical))
+
+
+@dataclass(frozen=True)
+class SelectionNoise:
+    """What choosing the best of several equal models gains by chance, on average, and the standard error of that."""
+
+    mean: float
+    standard_error: float
+    degrees_of_freedom: float
 
 
 @dataclass(frozen=True)
@@ -45,126 +86,142 @@ class Correlation:
     n: int
 
 
-def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> tuple[Array, Array]:
-    """Both as `[seeds, sentences, columns]`."""
+def mean_gain(
+    sets: Sequence[tuple[ArrayLike, ArrayLike]], metric: CorpusMetric, *, seed: int, parallel: bool = False, draws: int = DRAWS
+) -> SeedMean:
+    """The mean gain over fine-tunings, averaged over one or more test sets.
+
+    A gain is metric(pruned) − metric(unpruned) of a whole corpus, both of one seed. The sentences of a set are the same for all
+    seeds and for both sides, so one resample of them serves all of these; sets are resampled independently.
+
+    Args:
+        sets: Pruned and unpruned counts of each test set, `[seeds, sentences, columns]`, seeds in one order.
+        metric: From summed counts to the figure, whose unit the answer has.
+        seed: Of the resamples.
+        parallel: Row i of every set is a translation of row i of the others, so all sets are resampled by row together.
+        draws: Resamples of the sentences.
+
+    Raises:
+        SettingError: There is no set, two sides differ in shape, a set is empty, sets differ in their number of seeds, or
+            parallel ones in their number of sentences.
+    """
+    pairs = [_paired(pruned, unpruned) for pruned, unpruned in sets]
+    sizes = {pair.shape[2] for pair in pairs}
+    if not pairs or len({pair.shape[1] for pair in pairs}) > 1 or (parallel and len(sizes) > 1):
+        raise SettingError(
+            f"{len(pairs)} test sets with {sorted({pair.shape[1] for pair in pairs})} seeds and {sorted(sizes)} sentences: "
+            "expected at least one, as many seeds in each, and as many sentences where the sets are parallel"
+        )
+    measured = [metric(pair.sum(axis=2)) for pair in pairs]
+    drawn = [redrawn(pair, metric, seed=(seed, 0 if parallel else place), draws=draws) for place, pair in enumerate(pairs)]
+    return mean_over_seeds(
+        np.mean([after - before for after, before in measured], axis=0),
+        np.mean([own[:, 0] - own[:, 1] for own in drawn], axis=0),
+        n_sentences=min(sizes),
+    )
+
+
+def mean_over_seeds(values: ArrayLike, drawn: ArrayLike, *, n_sentences: int) -> SeedMean:
+    """The mean of one figure per fine-tuning, from the figures `[seeds]` and those over resampled sentences `[draws, seeds]`."""
+    by_draw = np.asarray(drawn, dtype=np.float64)
+    own = by_draw.var(axis=0, ddof=1)
+    return seed_mean(
+        np.asarray(values, dtype=np.float64).tolist(),
+        sentence_variance=float(by_draw.mean(axis=1).var(ddof=1)),
+        own_sentence_variances=own.tolist(),
+        n_sentences=n_sentences,
+    )
+
+
+def seed_mean(
+    by_seed: Sequence[float], *, sentence_variance: float, own_sentence_variances: Sequence[float], n_sentences: int
+) -> SeedMean:
+    """The mean over S fine-tunings with its standard error, interval and p.
+
+    SE² = max(s²/S + v − u, s²/S, v): s² is the variance over seeds, v that of the mean over resampled sentences, which all seeds
+    share, and u = (mean of the seeds' own sentence variances − v)/(S − 1) is what both hold. Student's t with Satterthwaite's
+    degrees of freedom, s²/S having S − 1 and v n − 1.
+
+    Args:
+        by_seed: The figure of each fine-tuning.
+        sentence_variance: v.
+        own_sentence_variances: Variance of each fine-tuning's own figure over resampled sentences.
+        n_sentences: n, of the smallest test set.
+
+    Raises:
+        SettingError: There is no fine-tuning, or another number of variances.
+
+    Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
+    """
+    n_seeds, v = len(by_seed), sentence_variance
+    if n_seeds == 0 or len(own_sentence_variances) != n_seeds:
+        raise SettingError(f"{n_seeds} fine-tunings, {len(own_sentence_variances)} variances: expected one or more of both")
+    value = math.fsum(by_seed) / n_seeds
+    if n_seeds == 1:
+        return SeedMean(value, tuple(by_seed), None, None, None, None)
+    over_seeds = math.fsum((own - value) ** 2 for own in by_seed) / (n_seeds - 1) / n_seeds
+    both = (math.fsum(own_sentence_variances) / n_seeds - v) / (n_seeds - 1)
+    total = max(over_seeds + v - both, over_seeds, v)
+    parts = over_seeds**2 / (n_seeds - 1) + v**2 / max(n_sentences - 1, 1)
+    df, error = total**2 / parts if parts > 0 else float(n_seeds - 1), math.sqrt(total)
+    interval = around(value, error, df) if n_seeds >= SEEDS_FOR_INTERVAL else None
+    p = _two_sided(value, error, df) if n_seeds >= SEEDS_FOR_P else None
+    return SeedMean(value, tuple(by_seed), error, df, interval, p)
+
+
+def around(value: float, standard_error: float, degrees_of_freedom: float) -> Interval:
+    """The 95 % interval of Student's t."""
+    half = _critical(degrees_of_freedom) * standard_error
+    return Interval(value - half, value + half)
+
+
+def _critical(degrees_of_freedom: float) -> float:
+    return float(special.stdtrit(degrees_of_freedom, (1 + LEVEL) / 2))
+
+
+def _two_sided(value: float, standard_error: float, degrees_of_freedom: float) -> float:
+    if standard_error == 0:
+        return float(value == 0)
+    return 2 * float(special.stdtr(degrees_of_freedom, -abs(value) / standard_error))
+
+
+def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> Array:
+    """Both sides, `[2, seeds, sentences, columns]`."""
     a, b = np.asarray(pruned, dtype=np.float64), np.asarray(unpruned, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 3 or 0 in a.shape:
         raise SettingError(f"paired counts of shapes {a.shape} and {b.shape}: these must be equal, [seeds, sentences, columns]")
-    return a, b
+    return np.stack([a, b])
 
 
-def paired_randomisation(
-    pruned: ArrayLike, unpruned: ArrayLike, metric: CorpusMetric, *, seed: int, n_cells: int = 1, shuffles: int | None = None
-) -> PairedTest:
-    """The mean gain over seeds and its p value by paired approximate randomisation.
+def redrawn(counts: ArrayLike, metric: CorpusMetric, *, seed: int | Sequence[int], draws: int = DRAWS) -> Array:
+    """The corpus figure over resampled sentences, `[draws, ...]`, from counts `[..., sentences, columns]`.
 
-    T = mean over seeds of metric(pruned) − metric(unpruned), each on the whole corpus. A shuffle draws one bit a sentence and
-    swaps that sentence's two outputs in all seeds. p = (1 + #{|T*| ≥ |T|}) / (R + 1).
-
-    Args:
-        pruned: Counts `[seeds, sentences, columns]`.
-        unpruned: The same for the unpruned models, in the same order.
-        metric: From summed counts to the figure.
-        seed: Of the shuffles.
-        n_cells: Tests in the table, so that p can be small enough for Holm's correction over it.
-        shuffles: R; max(10,000, 40 × n_cells) if None.
-
-    Raises:
-        SettingError: Shapes differ or are empty.
-
-    Source: Yeh 2000, "More accurate tests for the statistical significance of result differences".
+    All that stands before the sentences is figured from one resample, so differences along these axes are paired. The resamples
+    depend on `seed` and the number of sentences alone: two calls on the same sentences are paired too.
     """
-    a, b = _paired(pruned, unpruned)
-    n_seeds, n_sentences, n_columns = a.shape
-    shuffles = max(10_000, 40 * n_cells) if shuffles is None else shuffles
-    sums_a, sums_b = a.sum(axis=1), b.sum(axis=1)
-    observed = float(np.mean(metric(sums_a) - metric(sums_b)))
-    gaps = (a - b).transpose(1, 0, 2).reshape(n_sentences, -1)
-    rng = np.random.default_rng(seed)
-    extreme = 0
-    for rows in _blocks(shuffles, n_sentences):
-        swaps = rng.integers(0, 2, size=(rows, n_sentences), dtype=np.int8).astype(np.float64)
-        moved = (swaps @ gaps).reshape(rows, n_seeds, n_columns)
-        drawn = np.mean(metric(sums_a - moved) - metric(sums_b + moved), axis=1)
-        extreme += int(np.sum(np.abs(drawn) >= abs(observed) - 1e-9))
-    return PairedTest(observed, (1 + extreme) / (shuffles + 1), shuffles)
-
-
-def bootstrap_gains(pruned: ArrayLike, unpruned: ArrayLike, metric: CorpusMetric, *, seed: int, draws: int = 1000) -> Array:
-    """Gains `[draws]` under resampling of seeds and, inside, of sentences.
-
-    All seeds are tested on the same sentences, so one draw of sentences serves all the seeds of a replicate: drawing anew for
-    each seed would let the noise of the test set shrink with the number of seeds, which it does not.
-
-    Raises:
-        SettingError: Shapes differ or are empty.
-    """
-    return bootstrap_mean_gains([(pruned, unpruned)], metric, seed=seed, draws=draws)
-
-
-def bootstrap_mean_gains(
-    pairs: Sequence[tuple[ArrayLike, ArrayLike]], metric: CorpusMetric, *, seed: int, draws: int = 1000
-) -> Array:
-    """Gains `[draws]` averaged over several test sets, each given as its pruned and its unpruned counts.
-
-    A replicate draws the seeds once for all test sets, whose models are the same, and the sentences of each set by themselves.
-
-    Raises:
-        SettingError: Shapes differ or are empty, or the sets have different numbers of seeds.
-    """
-    sets = [_paired(pruned, unpruned) for pruned, unpruned in pairs]
-    if len({len(a) for a, _ in sets}) != 1:
-        raise SettingError(
-            f"{len(sets)} test sets with {sorted({len(a) for a, _ in sets})} seeds: expected as many seeds in each"
-        )
-    n_seeds = len(sets[0][0])
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=draws) / n_seeds
-    gains = np.zeros(draws)
-    for a, b in sets:
-        _, n_sentences, n_columns = a.shape
-        both = np.concatenate([a, b]).transpose(1, 0, 2).reshape(n_sentences, -1)
-        done = 0
-        for rows in _blocks(draws, n_sentences):
-            sums = (_resampled(rng, rows, n_sentences) @ both).reshape(rows, 2, n_seeds, n_columns)
-            by_seed = metric(sums[:, 0]) - metric(sums[:, 1])
-            gains[done : done + rows] += np.sum(weights[done : done + rows] * by_seed, axis=1)
-            done += rows
-    mean: Array = gains / len(sets)
-    return mean
-
-
-def bootstrap_interval(
-    pruned: ArrayLike, unpruned: ArrayLike, metric: CorpusMetric, *, seed: int, draws: int = 1000, level: float = 0.95
-) -> Interval:
-    """The percentile interval of the mean gain over seeds; see `bootstrap_gains`."""
-    return percentile_interval(bootstrap_gains(pruned, unpruned, metric, seed=seed, draws=draws), level=level)
-
-
-def percentile_interval(draws: ArrayLike, *, level: float = 0.95) -> Interval:
-    """The interval that leaves out equal shares of the draws at either end."""
-    low, high = np.quantile(np.asarray(draws, dtype=np.float64), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), level)
-
-
-def bootstrap_standard_error(counts: ArrayLike, metric: CorpusMetric, *, seed: int, draws: int = 1000) -> float:
-    """The standard error of one model's corpus figure under resampling of sentences; `counts` is `[sentences, columns]`."""
     array = np.asarray(counts, dtype=np.float64)
+    *outer, n_sentences, n_columns = array.shape
+    flat = np.moveaxis(array, -2, 0).reshape(n_sentences, -1)
+    parts = [
+        metric((weights @ flat).reshape(-1, *outer, n_columns)) for weights in resamples(n_sentences, seed=seed, draws=draws)
+    ]
+    return np.concatenate(parts)
+
+
+def resamples(n: int, *, seed: int | Sequence[int], draws: int = DRAWS) -> Iterator[Array]:
+    """How often each of n sentences is in each of the draws, with replacement: blocks of `[draws, n]`, together `draws` rows."""
     rng = np.random.default_rng(seed)
-    parts = [metric(_resampled(rng, rows, len(array)) @ array) for rows in _blocks(draws, len(array))]
-    return float(np.std(np.concatenate(parts), ddof=1))
+    block = max(1, _BLOCK // n)
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        drawn = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
-def _blocks(total: int, width: int) -> list[int]:
-    """How many rows of `width` numbers to take at a time."""
-    rows = max(1, _BLOCK // max(width, 1))
-    return [min(rows, total - start) for start in range(0, total, rows)]
-
-
-def _resampled(rng: np.random.Generator, rows: int, n: int) -> Array:
-    """How often each of n sentences is drawn, `[rows, n]`."""
-    drawn = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
-    return np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+def percentile_interval(drawn: ArrayLike) -> Interval:
+    """The 95 % interval of one model's figure over other sentences: it leaves out equal shares of the draws at either end."""
+    low, high = np.quantile(np.asarray(drawn, dtype=np.float64), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -182,46 +239,58 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
-def selection_noise(dev: ArrayLike, test: ArrayLike, *, n: int, seed: int, draws: int = 1000) -> Array:
-    """What choosing the best of `n` equal models gains by chance: `[draws]`, or `[draws, targets]` if `test` has targets.
+def selection_noise(dev: ArrayLike, test: ArrayLike, *, n: int) -> SelectionNoise:
+    """What choosing the best of `n` equal models gains by chance.
 
-    A draw takes `n` runs of the pool with replacement, chooses the one with the highest development score (ties to the first
-    drawn) and gives its test score minus the pool's mean.
+    A draw takes `n` runs of the pool without replacement, chooses the one with the highest development score and gives its test
+    score minus the mean of the pool. The answer is the mean over all possible draws, with the standard error of the jackknife
+    over the runs of the pool.
 
     Args:
-        dev: Source development score of each re-seeded unpruned run, `[pool]`, at least ten.
-        test: Their test scores, `[pool]` or `[pool, targets]`, in the unit of the answer.
-        n: Fine-tunings that the search used.
-        seed: Of the draws.
-        draws: How many.
+        dev: Score, on what the search chooses by, of each re-seeded unpruned run, `[pool]`, or `[pool, targets]` where every
+            target has a choice of its own.
+        test: Their test scores `[pool]` or `[pool, targets]`, in the unit of the answer, which is the mean over targets.
+        n: Distinct models that the search compared.
 
     Raises:
-        SettingError: The pool is too small or the two do not match.
+        SettingError: The pool holds fewer than 2n runs, or the two do not match.
     """
-    dev_scores, test_scores = np.asarray(dev, dtype=np.float64), np.asarray(test, dtype=np.float64)
-    if dev_scores.ndim != 1 or len(dev_scores) < 10 or len(test_scores) != len(dev_scores) or n < 1:
+    by, tests = (np.asarray(scores, dtype=np.float64) for scores in (dev, test))
+    size = len(by)
+    if len(tests) != size or n < 1 or size < 2 * n:
         raise SettingError(
-            f"selection noise of {n} fine-tunings from {dev_scores.size} dev and {len(test_scores)} test scores: "
-            "needs at least one fine-tuning and ten unpruned runs with both scores"
+            f"selection noise of {n} models from {size} dev and {len(tests)} test scores: needs at least one model, and twice as "
+            "many unpruned runs with both scores"
         )
-    drawn = np.random.default_rng(seed).integers(0, len(dev_scores), size=(draws, n))
-    best = drawn[np.arange(draws), np.argmax(dev_scores[drawn], axis=1)]
-    result: Array = test_scores[best] - test_scores.mean(axis=0)
-    return result
+    tests = tests.reshape(size, -1)
+    by = np.broadcast_to(by.reshape(size, -1), tests.shape)
+    without = np.array([_gain_of_the_best(np.delete(by, i, axis=0), np.delete(tests, i, axis=0), n) for i in range(size)])
+    return SelectionNoise(_gain_of_the_best(by, tests, n), float(math.sqrt(size - 1) * without.std()), float(size - 1))
 
 
-def beyond_noise(gains: ArrayLike, noise: ArrayLike, *, level: float = 0.95) -> Interval:
-    """The interval of gain − selection noise, from equally many independent draws of each, in one unit.
+def _gain_of_the_best(by: Array, tests: Array, n: int) -> float:
+    """Expected test score of the best of n runs minus the mean of all; both `[pool, targets]`, ties chosen at random."""
+    size, found = len(by), []
+    chances = np.array([math.comb(rank, n - 1) for rank in range(size)]) / math.comb(size, n)
+    for scores, own in zip(by.T, tests.T, strict=True):
+        _, place, ties = np.unique(scores, return_inverse=True, return_counts=True)
+        chance = np.bincount(np.sort(place), weights=chances) / ties
+        found.append(chance[place] @ own - own.mean())
+    return float(np.mean(found))
 
-    Pruning "helps beyond noise" only where it lies above zero.
 
-    Raises:
-        SettingError: The numbers of draws differ.
+def beyond_noise(gain: SeedMean, noise: SelectionNoise) -> tuple[float, Interval | None]:
+    """Gain minus selection noise and its interval; no interval below three seeds.
+
+    Pruning "helps beyond noise" only where the interval lies above zero.
     """
-    a, b = np.asarray(gains, dtype=np.float64), np.asarray(noise, dtype=np.float64)
-    if a.shape != b.shape or a.ndim != 1:
-        raise SettingError(f"gain and noise drawn {a.shape} and {b.shape} times: these must be equal")
-    return percentile_interval(a - b, level=level)
+    value = gain.value - noise.mean
+    if gain.interval is None or gain.standard_error is None or gain.degrees_of_freedom is None:
+        return value, None
+    variances = (gain.standard_error**2, noise.standard_error**2)
+    parts = variances[0] ** 2 / gain.degrees_of_freedom + variances[1] ** 2 / noise.degrees_of_freedom
+    df = sum(variances) ** 2 / parts if parts > 0 else gain.degrees_of_freedom
+    return value, around(value, math.sqrt(sum(variances)), df)
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> Correlation:

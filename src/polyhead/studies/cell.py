@@ -15,7 +15,7 @@ from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.selection.combining import combine
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.statistics import bootstrap_standard_error
+from polyhead.selection.statistics import redrawn
 from polyhead.selection.trials import TrialTable, search
 from polyhead.studies.evaluations import Figures
 from polyhead.studies.finetunes import FineTuned, RunContext, fine_tuned, load_fine_tuned, main_metric, points, pooled, tested
@@ -198,7 +198,7 @@ def standard_error(context: RunContext, dev: Mapping[str, Figures]) -> float:
     variance = 0.0
     for name, figures in dev.items():
         weight = pooled(context, {other: float(other == name) for other in dev})
-        variance += (weight * bootstrap_standard_error(figures.counts, lambda c: main_metric(context, c), seed=0)) ** 2
+        variance += weight**2 * float(np.var(redrawn(figures.counts, lambda c: main_metric(context, c), seed=0), ddof=1))
     return float(100 * np.sqrt(variance))
 
 

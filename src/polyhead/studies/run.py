@@ -96,7 +96,7 @@ def run(
             write_html_page(folder)
             return held
         outcomes = [run_cell(context, cell) for cell in cells]
-        pool = noise_pool(context, seeds) if "noise" in controls else None
+        pool = noise_pool(context, outcomes) if "noise" in controls else None
         chosen = load_fine_tuned(context, outcomes[0].chosen)
         records = [cell_record(context, outcome) for outcome in outcomes]
         result = {

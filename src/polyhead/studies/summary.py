@@ -1,37 +1,35 @@
-"""What a run's seeds and controls add up to: gains with tests and intervals, and how large a gain choosing alone would give."""
+"""What a run's seeds and controls add up to: gains with their uncertainty, and how large a gain choosing alone would give."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhead.selection.statistics import (
-    beyond_noise,
-    bootstrap_gains,
-    bootstrap_mean_gains,
-    holm,
-    paired_randomisation,
-    percentile_interval,
-    selection_noise,
-)
+from polyhead.selection.statistics import Interval, SelectionNoise, beyond_noise, holm, mean_gain, selection_noise
 from polyhead.studies.cell import Outcome
 from polyhead.studies.evaluations import Figures
 from polyhead.studies.finetunes import RunContext, fine_tuned, main_metric, points, tested
 
 POOL = 10
-_DRAWS = 1000
-_TEST_SEED, _GAIN_SEED, _NOISE_SEED = 0, 1, 2  # gain and noise must be drawn independently
+_GAIN_SEED = 1
+
+_Side = tuple[Mapping[str, Figures], Mapping[str, Figures], Mapping[str, int]]
+"""Of one seed: the figures on either side by target, and by target how many heads are pruned at most."""
 
 
-def noise_pool(context: RunContext, seeds: Sequence[int]) -> dict[str, Any]:
-    """Dev and test scores in points of at least ten unpruned fine-tunings that differ in their seed alone.
+def noise_pool(context: RunContext, outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
+    """Dev and test scores in points of unpruned fine-tunings that differ in their seed alone: ten, or 2n if that is more.
 
-    The run's own seeds come first, then the next whole numbers; each costs one fine-tuning, those of the run's seeds nothing.
+    n is the number of models that the longest search compared. The run's own seeds come first, then the next whole numbers; each
+    costs one fine-tuning, those of the run's seeds nothing. None where heads are pruned after fine-tuning: all models of a
+    search then share one training, so re-seeded ones say nothing about choosing among them.
     """
-    pool = list(seeds)
-    while len(pool) < POOL:
+    if context.settings.search.prune == "after":
+        return None
+    pool = list(dict.fromkeys(outcome.cell.seed for outcome in outcomes))
+    while len(pool) < max(POOL, 2 * _compared(outcomes)):
         pool.append(max(pool) + 1)
     fits = [fine_tuned(context, replace(context.settings.train, seed=seed), context.present) for seed in pool]
     tests = [tested(context, fit) for fit in fits]
@@ -43,31 +41,45 @@ def noise_pool(context: RunContext, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """One row per arm and target: gain in points (mean over seeds), 95 % interval, p, and p by Holm over the printed table.
+    """One row per arm and target, then one for the arm's mean over targets (language `mean`), as JSON values in points.
 
     Arms are compared with their own unpruned models; rows of `ranked - random` and `ranked - highest` compare the models that
-    two searches chose, and are one table together. A target for which nothing was pruned in any seed has gain 0 and leaves the
-    family of tests. Where k was chosen on the tested split (the paper's protocols) there is no p: a maximum is no draw. With a
-    pool of re-seeded unpruned runs an arm's row also says how large its gain is beyond selection noise. The last row of each
-    arm, language `mean`, holds the mean gain over targets.
+    two searches chose, and are one table together. p is corrected by Holm over the printed table. Where nothing was pruned in
+    any seed the gain is 0 and leaves that family. Where k was chosen on the tested split (the paper's protocols) there is no p:
+    a maximum is no draw. `gain_minus_noise` is against the pool of re-seeded unpruned runs, or where heads are pruned after
+    fine-tuning, against the random heads of the same search.
     """
     arms = {
         arm: [outcome for outcome in outcomes if outcome.cell.arm == arm]
         for arm in dict.fromkeys(outcome.cell.arm for outcome in outcomes)
     }
+    ranked, *controls = arms.items()
+    contrasts: list[dict[str, Any]] = []
+    for arm, own in controls:
+        pairs = [(a.pruned, b.pruned, _either(a, b)) for a, b in zip(ranked[1], own, strict=True)]
+        contrasts += _rows(context, f"ranked - {arm}", pairs, None)
     rows: list[dict[str, Any]] = []
     for arm, own in arms.items():
-        table = _Table(context, arm, tuple((o.pruned, o.unpruned, o.reported) for o in own))
-        n_fits = max(outcome.n_fits for outcome in own)
-        noise = {} if pool is None else {name: _noise(context, pool, name, n=n_fits) for name in context.inputs.tests}
-        rows += _corrected(table.rows(noise, n_cells=len(context.inputs.tests)))
-    controls = {arm: own for arm, own in arms.items() if arm != "ranked"}
-    contrasts: list[dict[str, Any]] = []
-    for arm, own in controls.items():
-        sides = zip(arms["ranked"], own, strict=True)
-        table = _Table(context, f"ranked - {arm}", tuple((a.pruned, b.pruned, _either(a, b)) for a, b in sides))
-        contrasts += table.rows({}, n_cells=len(controls) * len(context.inputs.tests))
+        sides = [(outcome.pruned, outcome.unpruned, outcome.reported) for outcome in own]
+        rows += _corrected(_rows(context, arm, sides, None if pool is None else _noise(context, pool, _compared(own))))
+    if context.settings.search.prune == "after":
+        random = {row["name"]: row for row in contrasts if row["arm"] == "ranked - random"}
+        for row in (row for row in rows if row["arm"] == "ranked" and row["name"] in random):
+            row["gain_minus_noise"] = _beyond(random[row["name"]]["gain"], random[row["name"]]["interval"])
     return [*rows, *_corrected(contrasts)]
+
+
+def _compared(outcomes: Sequence[Outcome]) -> int:
+    """Distinct models that the longest search chose among."""
+    return max(
+        max(1, sum(trial.k > 0 or outcome.cell.settings.search.include_zero for trial in outcome.table.trials))
+        for outcome in outcomes
+    )
+
+
+def _either(one: Outcome, other: Outcome) -> dict[str, int]:
+    """By target, whether there is anything to compare: 0 where neither search pruned."""
+    return {name: max(k, other.reported[name]) for name, k in one.reported.items()}
 
 
 def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -78,66 +90,82 @@ def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _either(one: Outcome, other: Outcome) -> dict[str, int]:
-    """By target, whether there is anything to compare: 0 where neither search pruned."""
-    return {name: max(k, other.reported[name]) for name, k in one.reported.items()}
+def _noise(context: RunContext, pool: Mapping[str, Any], n: int) -> dict[str | None, SelectionNoise]:
+    """What choosing alone gains on each target and on their mean (None); chosen on source dev, or on the target's own test."""
+    tests = pool["tests"]
+    groups: dict[str | None, list[str]] = {**{name: [name] for name in tests}, None: list(tests)}
+    found = {}
+    for key, names in groups.items():
+        scores = np.transpose([tests[name] for name in names])
+        chosen_on = scores if context.settings.rules.reported_split else pool["dev"]
+        found[key] = selection_noise(chosen_on, scores, n=n)
+    return found
 
 
-def _noise(context: RunContext, pool: Mapping[str, Any], name: str, *, n: int) -> NDArray[np.float64]:
-    """What choosing alone gains on that target; chosen as the protocol chooses, on source dev or on the target itself."""
-    chosen_on = pool["tests"][name] if context.settings.rules.reported_split else pool["dev"]
-    return selection_noise(chosen_on, pool["tests"][name], n=max(n, 1), seed=_NOISE_SEED, draws=_DRAWS)
+def _rows(
+    context: RunContext, arm: str, seeds: Sequence[_Side], noise: Mapping[str | None, SelectionNoise] | None
+) -> list[dict[str, Any]]:
+    """A row a target, then the mean over targets."""
+    names = list(context.inputs.tests)
+    return [
+        *(_row(context, arm, (name, context.inputs.languages[name]), [name], seeds, noise) for name in names),
+        _row(context, arm, (None, "mean"), names, seeds, noise),
+    ]
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Two sides to compare: for every seed, figures by target of either side, and the k that was reported."""
-
-    context: RunContext
-    arm: str
-    seeds: tuple[tuple[Mapping[str, Figures], Mapping[str, Figures], Mapping[str, int]], ...]
-
-    def rows(self, noise: Mapping[str, NDArray[np.float64]], *, n_cells: int) -> list[dict[str, Any]]:
-        """A row a target, then the mean over targets; `n_cells` tests stand in the printed table."""
-        names = list(self.context.inputs.tests)
-        table = [self._row(name, noise.get(name), n_cells) for name in names]
-        if not any(k for *_, ks in self.seeds for k in ks.values()):
-            return table
-        gains = bootstrap_mean_gains([self._counts(name) for name in names], self._metric, seed=_GAIN_SEED, draws=_DRAWS)
-        interval = percentile_interval(gains)
-        mean = self._blank("mean over targets", "mean")
-        return [
-            *table,
-            {**mean, "gain": float(np.mean([row["gain"] for row in table])), "interval": [interval.low, interval.high]},
-        ]
-
-    def _blank(self, name: str, language: str) -> dict[str, Any]:
-        facts = {"arm": self.arm, "name": name, "language": language, "seeds": len(self.seeds)}
-        return {**facts, "gain": 0.0, "interval": None, "p": None, "p_holm": None}
-
-    def _counts(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Both sides of one target, `[seeds, sentences, k]`."""
-        return np.stack([one[name].counts for one, *_ in self.seeds]), np.stack(
-            [other[name].counts for _, other, _ in self.seeds]
-        )
-
-    def _metric(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 100 * main_metric(self.context, counts)
-
-    def _row(self, name: str, noise: NDArray[np.float64] | None, n_cells: int) -> dict[str, Any]:
-        row = self._blank(name, self.context.inputs.languages[name])
-        row["k"] = [ks[name] for *_, ks in self.seeds]
-        if not any(row["k"]):
-            return row
-        one, other = self._counts(name)
-        test = paired_randomisation(one, other, self._metric, seed=_TEST_SEED, n_cells=n_cells)
-        gains = bootstrap_gains(one, other, self._metric, seed=_GAIN_SEED, draws=_DRAWS)
-        interval = percentile_interval(gains)
-        row |= {"gain": test.difference, "interval": [interval.low, interval.high]}
-        if not self.context.settings.rules.reported_split:
-            row |= {"p": test.p, "shuffles": test.shuffles}
-        if noise is not None:
-            beyond = beyond_noise(gains, noise)
-            row["noise"] = float(noise.mean())
-            row["gain_minus_noise"] = {"mean": test.difference - row["noise"], "interval": [beyond.low, beyond.high]}
+def _row(
+    context: RunContext,
+    arm: str,
+    called: tuple[str | None, str],
+    targets: Sequence[str],
+    seeds: Sequence[_Side],
+    noise: Mapping[str | None, SelectionNoise] | None,
+) -> dict[str, Any]:
+    """The mean gain over seeds and some targets."""
+    row: dict[str, Any] = {
+        "arm": arm,
+        "name": called[0],
+        "language": called[1],
+        "gain": 0.0,
+        "n_seeds": len(seeds),
+        "by_seed": [0.0] * len(seeds),
+        "none_pruned": not any(ks[name] for *_, ks in seeds for name in targets),
+    }
+    row |= dict.fromkeys(["standard_error", "degrees_of_freedom", "interval", "p", "p_holm", "detectable_gain"])
+    row |= dict.fromkeys(["noise", "gain_minus_noise"])
+    if row["none_pruned"]:
         return row
+    sets = [
+        (np.stack([one[name].counts for one, *_ in seeds]), np.stack([other[name].counts for _, other, _ in seeds]))
+        for name in targets
+    ]
+
+    def metric(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 100 * main_metric(context, counts)
+
+    # Translations have equally many sentences; where others do, drawing them by row together changes nothing in the mean.
+    parallel = len({one.shape[1] for one, _ in sets}) == 1
+    found = mean_gain(sets, metric, seed=_GAIN_SEED, parallel=parallel)
+    row |= {
+        "gain": found.value,
+        "by_seed": list(found.by_seed),
+        "standard_error": found.standard_error,
+        "degrees_of_freedom": found.degrees_of_freedom,
+        "interval": _bounds(found.interval),
+        "p": None if context.settings.rules.reported_split else found.p,
+        "detectable_gain": found.detectable,
+    }
+    if noise is not None:
+        own = noise[called[0]]
+        value, interval = beyond_noise(found, own)
+        row["noise"] = {"mean": own.mean, "standard_error": own.standard_error}
+        row["gain_minus_noise"] = _beyond(value, _bounds(interval))
+    return row
+
+
+def _beyond(value: float, interval: list[float] | None) -> dict[str, Any] | None:
+    return None if interval is None else {"value": value, "interval": interval}
+
+
+def _bounds(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]

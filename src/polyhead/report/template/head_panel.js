@@ -42,7 +42,7 @@ function effectTable(run, i, j) {
     return [own.name, own.n_words.toLocaleString("en"), ...scores, signed(own.difference[i][j]), bounds];
   });
   const titles = ["language", "words", ...run.methods.flatMap((method) => [`score, ${method}`, "place"]), "effect", "95 % interval"];
-  const words = `On dev samples, by the unpruned model of seed ${run.profile_seed}. Place: 1 has the lowest score in that language. Effect: points of ${run.languages[0].metric.replace("_", "-")} with this head alone off minus with all heads; intervals are over sentences.`;
+  const words = `On dev samples, by the unpruned model of seed ${run.profile_seed}. Place: 1 has the lowest score in that language. Effect: points of ${run.languages[0].metric.replace("_", "-")} with this head alone off minus with all heads; intervals: this model, other sentences.`;
   return framed("Score and effect", titles, rows, words);
 }
 
