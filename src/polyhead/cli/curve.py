@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.inputs import few_sentences, one_dataset, one_reference, opened, set_threads
+from polyhead.cli.inputs import few_sentences, one_dataset, one_reference, opened, other_words, set_threads
 from polyhead.cli.result_requests import CurveRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
@@ -17,8 +17,6 @@ from polyhead.core.values import fingerprint, jsonable
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
-from polyhead.learning.inference import Labelled
-from polyhead.learning.tagger import Tagger
 from polyhead.models.architectures import head_mask
 from polyhead.models.environment import environment
 from polyhead.report.curve_text import curve_page, curve_text
@@ -28,6 +26,7 @@ from polyhead.selection.judged_orders import Order, orders, read_files
 from polyhead.selection.order_quality import areas, judged_orders
 from polyhead.selection.score_files import other_model
 from polyhead.selection.statistics import DRAWS, LEVEL
+from polyhead.studies.tagger import Tagger
 
 
 def curve(request: CurveRequest, console: Console) -> int:
@@ -50,20 +49,22 @@ def curve(request: CurveRequest, console: Console) -> int:
         present=present,
     )
     settings = _settings(request, data, tagger, judged, _depth(request, present))
-    encoded = tagger.encode(data.sentences)
+    labelled = tagger.labelled(data)
+    encoded = labelled.encoded
     counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
     console.repairs(data.name, {**data.repairs, **met(counts)})
-    labelled = Labelled(encoded, [sentence.labels for sentence in data.sentences])
     with ExitStack() as stack:
         if request.out is not None:
             stack.enter_context(RunStore(request.out, settings))
         if note := few_sentences(data):
             console.note(note)
         judged, curves = judged_orders(
-            tagger,
+            tagger.model,
             labelled,
             task,
+            tagger.labels,
             judged,
+            precision=tagger.precision,
             depth=settings["max_pruned"],
             with_oracle=request.oracle,
             oracle_file=None if request.out is None else request.out / "oracle.json",
@@ -84,7 +85,7 @@ def _opened(request: CurveRequest, task: Task, console: Console) -> tuple[Tagger
     data = one_dataset(reader, reference, request.split, labelled=True, limit=request.limit, seed=request.seed)
     device, revision = request.machine.device, request.revision
     tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
-    if note := tagger.other_words(reference.words):
+    if note := other_words(tagger, reference.words):
         console.note(note)
     if data.split == "test":
         console.note("note: these curves are on a test split; choose between orders on dev, and report here what was chosen")

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.inputs import opened, set_threads
+from polyhead.cli.inputs import opened, other_words, set_threads
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
-from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
-from polyhead.learning.tagger import Tagger
 from polyhead.report.tables import markdown, shown_points, title
+from polyhead.studies.tagger import Tagger
 
 
 def evaluate(request: EvaluateRequest, console: Console) -> int:
@@ -24,9 +23,9 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     datasets = [reader.open(reference, request.split) for reference in named]
     device, revision = request.machine.device, request.revision
     tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
-    if note := tagger.other_words(words):
+    if note := other_words(tagger, words):
         console.note(note)
-    targets = _targets(tagger, datasets, task, console)
+    targets = _targets(tagger, datasets, console)
     document = {
         "schema": 1,
         "model": request.model,
@@ -44,25 +43,25 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     return 0
 
 
-def _targets(tagger: Tagger, datasets: Sequence[Dataset], task: Task, console: Console) -> list[dict[str, Any]]:
+def _targets(tagger: Tagger, datasets: Sequence[Dataset], console: Console) -> list[dict[str, Any]]:
     """One record a data set, metrics in points."""
-    encoded = [tagger.encode(data.sentences) for data in datasets]
-    found = tagger.evaluate(datasets, encoded, task, console.progress)
+    labelled = {str(i): tagger.labelled(data) for i, data in enumerate(datasets)}
+    found = tagger.evaluate(labelled, progress=console.progress)
     return [
         {
             "name": data.name,
             "language": data.language,
             "split": data.split,
             "sentences": len(data.sentences),
-            "n_words": evaluation.n_words,
-            "metrics": {metric: 100 * value for metric, value in evaluation.metrics.items()},
+            "n_words": found[name].n_words,
+            "metrics": {metric: 100 * value for metric, value in found[name].metrics.items()},
             "repairs": dict(data.repairs),
-            "unknown_labels": own.counts.unknown_labels,
-            "truncated_words": own.counts.truncated_words,
-            "lone_marker_share": own.counts.lone_marker_share,
+            "unknown_labels": labelled[name].encoded.counts.unknown_labels,
+            "truncated_words": labelled[name].encoded.counts.truncated_words,
+            "lone_marker_share": labelled[name].encoded.counts.lone_marker_share,
             "sha256": data.sha256,
         }
-        for data, own, evaluation in zip(datasets, encoded, found, strict=True)
+        for name, data in zip(labelled, datasets, strict=True)
     ]
 
 

@@ -19,16 +19,12 @@ from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
-from polyhead.learning.encoding import join
-from polyhead.learning.tagger import Tagger, new_tagger
 from polyhead.learning.training import FitRecord
-from polyhead.learning.training import fit as fit_model
 from polyhead.learning.training_state import discard_state
-from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_card import CardScore, ModelCard
-from polyhead.models.saving import save_pruned
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_points, title
+from polyhead.studies.tagger import Tagger
 
 
 def fit(request: FitRequest, console: Console) -> int:
@@ -49,27 +45,22 @@ def fit(request: FitRequest, console: Console) -> int:
     note_unread_tests(request.source, console)
     for data in (*trains, *devs):
         console.repairs(f"{data.name} {data.split}", data.repairs)
-    tagger = new_tagger(
+    tagger = Tagger.load(
         request.model,
+        task=task,
         labels=label_set(task, trains),
         seed=spec.seed,
         device=request.machine.device,
         anchor=spec.anchor,
         max_length=spec.max_length,
         precision=spec.precision,
+        words=words,
         revision=request.revision,
     )
     state = request.out.with_name(request.out.name + ".state")
-    record = fit_model(
-        tagger.model,
-        join([tagger.encode(data.sentences) for data in trains]),
-        spec,
-        device=tagger.device,
-        state_folder=state,
-        progress=console.progress,
-    )
-    dev = _dev_scores(tagger, devs, task, console)
-    _save(request.out, tagger, task, trains, dev, words=words)
+    record = tagger.fit(trains, spec=spec, resume_folder=state, progress=console.progress)
+    dev = _dev_scores(tagger, devs, console)
+    _save(request.out, tagger, trains, dev)
     discard_state(state)
     with suppress(OSError):  # anything else in it is not ours
         state.rmdir()
@@ -90,28 +81,24 @@ def fit(request: FitRequest, console: Console) -> int:
 _Scores = list[tuple[str, str, dict[str, float]]]
 
 
-def _dev_scores(tagger: Tagger, devs: list[Dataset], task: Task, console: Console) -> _Scores:
+def _dev_scores(tagger: Tagger, devs: list[Dataset], console: Console) -> _Scores:
     """Name, language and metrics in points of every dev set."""
     if not devs:
         return []
-    found = tagger.evaluate(devs, [tagger.encode(data.sentences) for data in devs], task, console.progress)
+    found = tagger.evaluate({str(i): data for i, data in enumerate(devs)}, progress=console.progress).values()
     return [(d.name, d.language, {m: 100 * x for m, x in own.metrics.items()}) for d, own in zip(devs, found, strict=True)]
 
 
-def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Scores, *, words: Words) -> None:
+def _save(out: Path, tagger: Tagger, trains: list[Dataset], dev: _Scores) -> None:
+    main = tagger.task.metric
     card = ModelCard(
         base_model="" if Path(tagger.name).is_dir() else tagger.name,
-        task=task.name,
+        task=tagger.task.name,
         languages=tuple(dict.fromkeys(data.language for data in trains)),
         training_data=tuple(f"{short(data.name)} {data.split} ({len(data.sentences):,} sentences)" for data in trains),
-        scores=tuple(
-            CardScore(f"{short(name)} dev", language, task.metric, metrics[task.metric] / 100) for name, language, metrics in dev
-        ),
+        scores=tuple(CardScore(f"{short(name)} dev", language, main, metrics[main] / 100) for name, language, metrics in dev),
     )
-    encoding = EncodingChoice(
-        anchor=tagger.anchor, max_length=tagger.max_length, precision=tagger.precision, words=words, task=task.name
-    )
-    save_pruned(tagger.model, out, tokenizer=tagger.tokenizer, card=card, encoding=encoding, overwrite=True)
+    tagger.save(out, card=card, overwrite=True)
 
 
 def _text(out: Path, task: Task, dev: _Scores, record: FitRecord, words: Words) -> str:

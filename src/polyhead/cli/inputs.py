@@ -12,13 +12,13 @@ from polyhead.cli.options import Reading
 from polyhead.cli.requests import DoctorRequest, RankRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
-from polyhead.data.labels import label_set
+from polyhead.data.labels import LabelSet, label_set
 from polyhead.data.references import DataReader, DataReference, Split
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
-from polyhead.learning.tagger import Tagger, new_tagger, open_tagger
 from polyhead.models.loading import classifier_labels, load_config
+from polyhead.studies.tagger import Tagger
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,47 +55,54 @@ def labelled_sample(request: RankRequest | DoctorRequest, task: Task, console: C
             f"note: {request.model} has no classifier for {task.name}; a new one (seed {request.seed}) is used, and scores of an "
             "encoder that was not fine-tuned say little; see polyhead fit"
         )
-    if note := tagger.other_words(reference.words):
+    if note := other_words(tagger, reference.words):
         console.note(note)
-    tagger.model.to(tagger.device)
     return LabelledSample(data, reference.words, tagger, is_new)
 
 
 def _tagger(request: RankRequest | DoctorRequest, task: Task, data: Dataset) -> tuple[Tagger, bool]:
     """The checkpoint's own classifier, or a new one where it has none; a classifier for something else is an error."""
     is_new = classifier_labels(load_config(request.model, revision=request.revision)) is None
+    labels, seed = (label_set(task, [data]), request.seed) if is_new else (None, None)
     device, revision = request.machine.device, request.revision
-    if not is_new:
-        return opened(request.model, request.reading, task=task, device=device, revision=revision), False
-    labels = label_set(task, [data])
-    tagger = new_tagger(
-        request.model,
-        labels=labels,
-        seed=request.seed,
-        device=device,
-        revision=revision,
-        anchor=request.reading.anchor,
-        max_length=request.reading.max_length,
-        precision=request.reading.precision,
-    )
-    return tagger, True
+    tagger = opened(request.model, request.reading, task=task, labels=labels, seed=seed, device=device, revision=revision)
+    return tagger, is_new
 
 
-def opened(name: str, reading: Reading, *, task: Task, device: str, revision: str | None) -> Tagger:
+def opened(
+    name: str,
+    reading: Reading,
+    *,
+    task: Task,
+    device: str,
+    revision: str | None,
+    labels: LabelSet | None = None,
+    seed: int | None = None,
+) -> Tagger:
     """The tagger that a command names, reading as the command says.
 
     Raises:
-        CheckpointError: See `open_tagger`.
+        CheckpointError: See `Tagger.load`.
     """
-    return open_tagger(
+    return Tagger.load(
         name,
         task=task,
+        labels=labels,
+        seed=seed,
         device=device,
         revision=revision,
         anchor=reading.anchor,
         max_length=reading.max_length,
-        precision=reading.precision,
+        precision=reading.precision or "auto",
     )
+
+
+def other_words(tagger: Tagger, words: Words) -> str:
+    """A note if the model was trained on words of another kind than these; empty if not, or if nobody knows."""
+    if tagger.trained_words is None or tagger.trained_words == words:
+        return ""
+    kinds = {"surface": "surface tokens", "syntactic": "syntactic words"}
+    return f"note: {tagger.name} was trained on {kinds[tagger.trained_words]}, these are {kinds[words]}; scores may suffer"
 
 
 def one_reference(data: Path | None, *, corpus: str | None, language: str) -> DataReference:

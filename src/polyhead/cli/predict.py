@@ -20,7 +20,6 @@ from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
 from polyhead.data.textfile import read_lines
 from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
-from polyhead.learning.inference import predict as predict_labels
 
 UNKNOWN_LANGUAGE = "und"
 
@@ -53,15 +52,7 @@ def _predict(request: PredictRequest, task: Task, path: Path, console: Console) 
         console.note(
             f"note: {request.model} was trained on surface tokens; the {ranges} multiword tokens here are tagged word by word"
         )
-    labels = predict_labels(
-        tagger.model,
-        tagger.encode(sentences),
-        labels=tagger.labels,
-        device=tagger.device,
-        precision=tagger.precision,
-        progress=console.progress,
-    )
-    labels = [list(written(tags, layout)) for tags in labels]
+    labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
     console.progress.stop()
     if not request.json or request.out is not None:
         _write(filled(read_bytes(path), path, sentences, labels, layout), request.out, console)

@@ -1,10 +1,7 @@
 """`polyhead prune`: cut heads out of a model and save what is left."""
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from polyhead.cli.console import Console
 from polyhead.cli.requests import PruneRequest
@@ -94,9 +91,8 @@ def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[H
         check_scores(request.scores, scores, model=request.model, present=present)
         if note := other_model(request.scores, scores, model=request.model):
             console.note(note)
-        values = np.where(present.keep, scores.values, np.nan)
-        there = replace(scores, values=values)
-        mask = prune_lowest(there, request.n_pruned, min_per_layer=request.min_per_layer, normalisation=request.normalise)
+        floor, how = request.min_per_layer, request.normalise
+        mask = prune_lowest(scores, request.n_pruned, present=present, min_per_layer=floor, normalisation=how)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
         return mask, f"by `{scores.title}`{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
     heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]

@@ -19,6 +19,7 @@ from transformers import (
 
 from polyhead.core.errors import ArchitectureError, CheckpointError
 from polyhead.data.labels import LabelSet
+from polyhead.data.tasks import Task
 from polyhead.models import pruning_record
 from polyhead.models.architectures import architecture, attention_sites, full_mask, recorded_mask
 from polyhead.models.checks import (
@@ -206,6 +207,30 @@ def classifier_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
     if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
         return None
     return check_labels(config.id2label)
+
+
+def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, revision: str | None = None) -> None:
+    """Refuse a checkpoint whose own classifier does not do the task; no weights are read.
+
+    Args:
+        name: Folder or hub id.
+        task: Tags must be among its own; spans must be in IOB2.
+        labels: What the classifier must predict, in any order; None leaves that to the task.
+        revision: Branch, tag or commit on the Hub.
+
+    Raises:
+        CheckpointError: There is no classifier, or its labels are others.
+    """
+    stored = classifier_labels(load_config(name, revision=revision))
+    if stored is None:
+        raise CheckpointError(f"{name}: has no token-classification head; fine-tune it first, or give a seed for a new one")
+    shown = " ".join(stored[:8]) + (" ..." if len(stored) > 8 else "")
+    if labels is not None and set(labels.names) != set(stored):
+        raise CheckpointError(f"{name}: predicts {shown}; expected {' '.join(labels.names)}; give a seed for a new classifier")
+    spans = "O" in stored and all(label == "O" or (label[:2] in ("B-", "I-") and len(label) > 2) for label in stored)
+    if not (set(stored) <= set(task.labels) if task.labels else spans):
+        expected = f"some of {' '.join(task.labels)}" if task.labels else "O and B-TYPE, I-TYPE"
+        raise CheckpointError(f"{name}: predicts {shown}; task {task.name} needs {expected}; fine-tune it with polyhead fit")
 
 
 def load_saved(name: str | Path, *, revision: str | None = None, kernel: Kernel = "sdpa") -> PreTrainedModel:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedModel
 
 from polyhead.core.progress import Progress
+from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.inference import Labelled
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.learning.tagger import Tagger
+from polyhead.models.devices import Precision
 from polyhead.selection.curves import Array, Curve, area, pruning_curves, redrawn_scores
 from polyhead.selection.judged_orders import Order, oracle
 from polyhead.selection.oracle import greedy_order
@@ -90,38 +92,39 @@ def _find(orders: Sequence[Order], direction: str, name: str | None = None) -> s
 
 
 def judged_orders(
-    tagger: Tagger,
+    model: PreTrainedModel,
     labelled: Labelled,
     task: Task,
+    labels: LabelSet,
     judged: list[Order],
     *,
+    precision: Precision,
     depth: int,
     with_oracle: bool,
     oracle_file: Path | None,
     progress: Progress,
 ) -> tuple[list[Order], dict[str, Curve]]:
     """All orders, the oracle's among them if it is asked for, and a curve for each by its key."""
-    tagger.model.to(tagger.device)
     if with_oracle:
         found = greedy_order(
-            tagger.model,
+            model,
             labelled,
             task,
-            tagger.labels,
+            labels,
             n_steps=depth,
-            precision=tagger.precision,
+            precision=precision,
             progress=progress,
             resume_file=oracle_file,
         )
         judged = [*judged, oracle(found.order)]
     curves = pruning_curves(
-        tagger.model,
+        model,
         labelled,
         task,
-        tagger.labels,
+        labels,
         {order.key: order.heads for order in judged},
         max_pruned=depth,
-        precision=tagger.precision,
+        precision=precision,
         progress=progress,
     )
     return judged, curves

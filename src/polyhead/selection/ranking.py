@@ -62,19 +62,37 @@ def masks_for(
     return tuple(masks)
 
 
-def prune_lowest(scores: HeadScores, n_pruned: int, *, min_per_layer: int = 0, normalisation: Normalisation = "none") -> HeadMask:
-    """The mask that drops the `n_pruned` least important heads, besides those that the model no longer has (NaN).
+def prune_lowest(
+    scores: HeadScores,
+    n_pruned: int,
+    *,
+    present: HeadMask | None = None,
+    min_per_layer: int = 0,
+    normalisation: Normalisation = "none",
+) -> HeadMask:
+    """The mask that drops the `n_pruned` least important heads, besides those that the model no longer has.
+
+    Args:
+        scores: NaN for heads that were gone when they were made.
+        n_pruned: How many of the others to drop.
+        present: The heads that the model has now, from `head_mask`; None takes those with a score.
+        min_per_layer: Heads that every layer keeps.
+        normalisation: See `polyhead.core.heads.normalise`.
 
     Raises:
-        SettingError: Not so many heads can go; see `masks_for`.
+        SettingError: Not so many heads can go (see `masks_for`), or the scores are not for the model that has `present`.
 
     >>> prune_lowest(HeadScores(np.array([[3.0, 1.0], [2.0, 4.0]]), "gradient"), 1).pruned
     (HeadId(layer=0, head=1),)
     """
     shape = (scores.n_layers, scores.n_heads)
-    gone = HeadMask(~np.isnan(scores.values)).pruned
-    ranking = rank(scores, normalisation=normalisation)
-    return masks_for(ranking, [n_pruned], shape, min_per_layer=min_per_layer, gone=gone)[0]
+    scored = HeadMask(~np.isnan(scores.values))
+    if present is None:
+        present = scored
+    if unscored := (HeadMask(~scored.keep) & present).kept:
+        raise SettingError(f"scores: none for head {unscored[0]}, which the model has ({len(unscored)} such); score this model")
+    ranking = rank(np.where(present.keep, scores.values, np.nan), normalisation=normalisation)
+    return masks_for(ranking, [n_pruned], shape, min_per_layer=min_per_layer, gone=present.pruned)[0]
 
 
 def keep_top(scores: HeadScores, n_kept: int, *, min_per_layer: int = 0, normalisation: Normalisation = "none") -> HeadMask:

@@ -1,0 +1,348 @@
+"""The object API: a tagger with all it takes to fine-tune, score, prune, evaluate, predict and save it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self, overload
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask, HeadScores
+from polyhead.core.progress import Progress
+from polyhead.core.specs import Anchor, TrainSpec
+from polyhead.data.conllu import Words
+from polyhead.data.labels import LabelSet
+from polyhead.data.sentences import Dataset, Sentence
+from polyhead.data.tasks import TASKS, Task
+from polyhead.data.tasks import task as find_task
+from polyhead.importance.methods import score_heads
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import Encoded, encode, join, model_limit
+from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
+from polyhead.learning.training import FitRecord, fit
+from polyhead.models.architectures import head_mask
+from polyhead.models.devices import Precision, PrecisionChoice, placement
+from polyhead.models.encoding_choice import EncodingChoice, read_choice
+from polyhead.models.loading import check_classifier, classifier_labels, load_tagger, load_tokenizer
+from polyhead.models.model_card import ModelCard
+from polyhead.models.names import is_local
+from polyhead.models.pruning import prune
+from polyhead.models.saving import save_pruned
+from polyhead.selection.ranking import prune_lowest
+
+Text = Dataset | Encoded | Labelled
+
+
+@dataclass(frozen=True, eq=False)
+class Tagger:
+    """A token classifier, and how it reads text: `Tagger.load(...)` opens one, the methods need nothing else.
+
+    Data are a `Dataset` from `open_corpus` or `open_file`, or already encoded. `fit` and `prune` change the model in place.
+
+    Attributes:
+        name: The folder or hub id it was loaded from.
+        model: The classifier, on the device that work runs on.
+        tokenizer: A fast one.
+        labels: What the model's outputs mean, in order.
+        task: What a label means and which figure counts.
+        precision: Of the matrix products, in training, scoring and evaluation.
+        anchor: The subword of a word that carries its label.
+        max_length: Longest window in subwords, special tokens included.
+        trained_words: Which words of a treebank it was trained on; None where nobody knows.
+
+    >>> from polyhead.data.corpora import open_corpus
+    >>> from polyhead.data.sampling import sample
+    >>> train, dev = (sample(open_corpus("phrases/en", split), 32, seed=1) for split in ("train", "dev"))
+    >>> tagger = Tagger.load("polyhead/tiny", task="pos", seed=42)
+    >>> tagger.fit(train, spec=TrainSpec(epochs=1)).steps
+    2
+    >>> scores = tagger.score("gradient", dev)
+    >>> tagger.prune(scores, 4).n_pruned
+    4
+    >>> 0 < tagger.evaluate(dev).metrics["accuracy"] < 1
+    True
+    >>> [len(tags) for tags in tagger.predict([["Where", "is", "the", "station", "?"]])]
+    [5]
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    labels: LabelSet
+    task: Task
+    precision: Precision
+    anchor: Anchor
+    max_length: int
+    trained_words: Words | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is, and so where work on it runs."""
+        return placement(self.model)[0]
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path,
+        *,
+        task: str | Task | None = None,
+        labels: LabelSet | None = None,
+        seed: int | None = None,
+        device: str | torch.device = "auto",
+        precision: PrecisionChoice = "auto",
+        anchor: Anchor | None = None,
+        max_length: int | None = None,
+        words: Words | None = None,
+        revision: str | None = None,
+    ) -> Self:
+        """A fine-tuned tagger, pruned or not; with a seed also an encoder that gets a new classifier.
+
+        Args:
+            name: Folder, or id on the Hub.
+            task: A row of the tasks table or its name; None takes the one that the checkpoint was saved with.
+            labels: Those of the classifier, from `label_set`; None keeps the stored ones, or with a seed takes the task's own.
+            seed: Draws a new classifier if the stored one is not for these labels; None refuses to.
+            device: `auto` (the machine's best), `cpu`, `cuda`, `cuda:N` or `mps`.
+            precision: `auto` is that of the training where it is recorded, else bf16 where the device has units for it.
+            anchor: As in training where that is recorded, else `text`.
+            max_length: As in training where that is recorded, else 256.
+            words: Which words of a treebank it is trained on, for `save`; as in training where that is recorded.
+            revision: Branch, tag or commit on the Hub.
+
+        Raises:
+            CheckpointError: Nothing is there, it has no classifier, or its labels are not those asked for.
+            SettingError: A setting is not allowed, or task or labels are neither given nor recorded.
+        """
+        name = str(name)
+        choice = read_choice(name, revision=revision)
+        found = _task(name, task, choice)
+        if seed is None:
+            check_classifier(name, found, labels=labels, revision=revision)
+        elif labels is None and not found.labels:
+            raise SettingError(f"task {found.name}: its labels come from the training data; give labels=, from label_set")
+        elif labels is None:
+            labels = LabelSet(found.labels)
+        if precision == "auto" and choice and choice.precision == "fp32":
+            precision = "fp32"  # a training in bf16 is followed where this machine has units for it
+        where, chosen = placement(device=device, precision=precision)
+        model = load_tagger(name, labels=labels, seed=seed, revision=revision).to(where)
+        return cls(
+            name=name,
+            model=model,
+            tokenizer=load_tokenizer(name, revision=revision),
+            labels=labels or LabelSet(classifier_labels(model.config) or ()),
+            task=found,
+            precision=chosen,
+            anchor=anchor or (choice.anchor if choice else "text"),
+            max_length=max_length or (choice.max_length if choice else 256),
+            trained_words=words or (choice.words if choice else None),
+        )
+
+    def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Literal["error", "ignore"] = "ignore") -> Encoded:
+        """The sentences as this model reads them; by default gold labels that it lacks are left out of losses, not of figures.
+
+        Raises:
+            DataFormatError: A gold label is not one of the model's and `unknown="error"`.
+        """
+        return encode(
+            sentences.sentences if isinstance(sentences, Dataset) else sentences,
+            self.tokenizer,
+            self.labels,
+            max_length=self.max_length,
+            model_limit=model_limit(self.model.config),
+            anchor=self.anchor,
+            unknown=unknown,
+        )
+
+    def labelled(self, data: Dataset) -> Labelled:
+        """The sentences as this model reads them, with their gold labels."""
+        return Labelled(self.encode(data), [sentence.labels for sentence in data.sentences])
+
+    def fit(
+        self,
+        data: Text | Sequence[Text],
+        *,
+        spec: TrainSpec | None = None,
+        resume_folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> FitRecord:
+        """The record of fine-tuning the model in place; see `polyhead.fit` for cost and for what makes numbers repeat.
+
+        Args:
+            data: What to train on; several are trained on together.
+            spec: How to train; anchor and length must be those that the tagger was loaded with.
+            resume_folder: Where to keep what it takes to continue after a stop; a second call continues from there.
+            progress: Updated after every step.
+
+        Raises:
+            SettingError: There is nothing to train on, or `spec` asks to read text in another way than the tagger does.
+            DataFormatError: A label is not one of the model's.
+            StoreError: `resume_folder` cannot be written, or belongs to another training.
+        """
+        spec = spec or TrainSpec(anchor=self.anchor, max_length=self.max_length, precision=self.precision)
+        for setting in ("anchor", "max_length", "precision"):
+            asked, own = getattr(spec, setting), getattr(self, setting)
+            if asked not in (own, "auto"):
+                raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
+        encoded, spec = self._encoded(data, unknown="error"), replace(spec, precision=self.precision)
+        return fit(self.model, encoded, spec, state_folder=resume_folder, progress=progress)
+
+    def score(
+        self,
+        method: str,
+        data: Text | Sequence[Text],
+        *,
+        seed: int = 42,
+        resume_file: Path | None = None,
+        progress: Progress | None = None,
+    ) -> HeadScores:
+        """Importance of every head, `[layers, heads]`, higher = more important; see `polyhead.score_heads`.
+
+        Args:
+            method: Name in `METHODS`, which also says what it costs.
+            data: Labelled sentences, never of a test split.
+            seed: Of methods that draw random numbers.
+            resume_file: Partial results of a long method, from which a second call continues.
+            progress: Updated as the work advances.
+
+        Raises:
+            UnknownNameError: No method has this name.
+            SettingError: No labelled word, where labels are needed.
+        """
+        scores = score_heads(
+            method,
+            self.model,
+            scoring_batches(self._encoded(data, unknown="ignore")),
+            seed=seed,
+            precision=self.precision,
+            progress=progress,
+            resume_file=resume_file,
+        )
+        read = [part for part in _parts(data) if isinstance(part, Dataset)]
+        return replace(
+            scores,
+            languages=tuple(dict.fromkeys(part.language for part in read)),
+            model=self.name,
+            data_hash="+".join(part.sha256 for part in read if part.sha256),
+            settings={
+                **scores.settings,
+                "seed": seed,
+                "task": self.task.name,
+                "anchor": self.anchor,
+                "max_length": self.max_length,
+            },
+        )
+
+    def prune(self, heads: HeadMask | HeadScores, n_pruned: int | None = None) -> HeadMask:
+        """The heads left after removing, for good and in place, those that a mask drops, or the lowest by their scores.
+
+        Args:
+            heads: A mask, True = keep (`prune_lowest` makes one that leaves every layer some heads); or scores of this model.
+            n_pruned: With scores, and only then: how many heads to remove, besides those already gone.
+
+        Raises:
+            SettingError: The shape is not the model's, a head has no score, not so many heads can go, or `n_pruned` is missing
+                beside scores or given beside a mask.
+        """
+        if isinstance(heads, HeadScores) and n_pruned is not None:
+            heads = prune_lowest(heads, n_pruned, present=head_mask(self.model))
+        elif isinstance(heads, HeadScores) or n_pruned is not None:
+            raise SettingError("prune takes a HeadMask alone, or HeadScores and the number of heads to remove")
+        prune(self.model, heads)
+        return head_mask(self.model)
+
+    @overload
+    def evaluate(
+        self, data: Dataset | Labelled, *, mask: HeadMask | None = None, progress: Progress | None = None
+    ) -> Evaluation: ...
+    @overload
+    def evaluate(
+        self, data: Mapping[str, Dataset | Labelled], *, mask: HeadMask | None = None, progress: Progress | None = None
+    ) -> dict[str, Evaluation]: ...
+    def evaluate(
+        self,
+        data: Dataset | Labelled | Mapping[str, Dataset | Labelled],
+        *,
+        mask: HeadMask | None = None,
+        progress: Progress | None = None,
+    ) -> Evaluation | dict[str, Evaluation]:
+        """How well the data are labelled; of several by name, each under its name, all in one pass.
+
+        Args:
+            data: With gold labels.
+            mask: Heads not kept are gated to zero.
+            progress: Updated after every batch.
+        """
+        if not isinstance(data, Mapping):
+            return self.evaluate({"": data}, mask=mask, progress=progress)[""]
+        labelled = {name: self.labelled(own) if isinstance(own, Dataset) else own for name, own in data.items()}
+        return evaluate(self.model, labelled, self.task, self.labels, precision=self.precision, mask=mask, progress=progress)
+
+    def predict(
+        self, sentences: Text | Sequence[Sentence | Sequence[str]], *, progress: Progress | None = None
+    ) -> list[list[str]]:
+        """One label for every word, in the order given.
+
+        Args:
+            sentences: Read from a file, or plain lists of words.
+            progress: Updated after every batch.
+
+        Raises:
+            SettingError: A sentence is a text that was not split into words.
+        """
+        if isinstance(sentences, Dataset | Encoded | Labelled):
+            encoded = self._encoded(sentences, unknown="ignore")
+        else:
+            encoded = self.encode([_sentence(words, number) for number, words in enumerate(sentences, start=1)])
+        return predict(self.model, encoded, labels=self.labels, precision=self.precision, progress=progress)
+
+    def save(self, folder: str | Path, *, card: ModelCard | None = None, overwrite: bool = False) -> Path:
+        """The folder, written whole or not at all; `Tagger.load`, and after `import polyhead` stock `from_pretrained`, open it.
+
+        Args:
+            folder: New or empty, unless `overwrite`.
+            card: What README.md says beside the removed heads; by default the encoder and the task.
+            overwrite: Replace a folder that holds something, once the new one is complete.
+
+        Raises:
+            CheckpointError: The folder cannot be written or is not empty.
+        """
+        encoding = EncodingChoice(
+            anchor=self.anchor,
+            max_length=self.max_length,
+            precision=self.precision,
+            words=self.trained_words or "surface",
+            task=self.task.name,
+        )
+        card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
+        return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
+
+    def _encoded(self, data: Text | Sequence[Text], *, unknown: Literal["error", "ignore"]) -> Encoded:
+        found = []
+        for part in _parts(data):
+            if isinstance(part, Labelled):
+                part = part.encoded
+            found.append(part if isinstance(part, Encoded) else self.encode(part, unknown=unknown))
+        return join(found)
+
+
+def _parts(data: Text | Sequence[Text]) -> Sequence[Text]:
+    return [data] if isinstance(data, Dataset | Encoded | Labelled) else data
+
+
+def _task(name: str, task: str | Task | None, choice: EncodingChoice | None) -> Task:
+    if task is None:
+        if choice is None:
+            raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
+        task = choice.task
+    return task if isinstance(task, Task) else find_task(task)
+
+
+def _sentence(words: Sentence | Sequence[str], number: int) -> Sentence:
+    if isinstance(words, Sentence):
+        return words
+    if isinstance(words, str):
+        raise SettingError(f"sentence {number}: {words[:40]!r} is a text; expected a list of its words, so split it first")
+    return Sentence(tuple(words), (None,) * len(words), "und", f"sentence:{number}")
