@@ -1,72 +1,61 @@
-"""Areas under pruning curves of several fine-tunings on several languages, with intervals that can be paired.
+"""Areas under pruning curves of several fine-tunings on several languages: means over fine-tunings with their intervals.
 
-Intervals are 95 % bootstrap intervals over fine-tunings (where there are several) and, inside, over sentences; of random orders
-also over the orders. One draw of sentences serves all orders and fine-tunings of a language, so areas of two orders may be
-subtracted draw by draw.
+Intervals are those of `polyhead.selection.statistics.mean_over_seeds`: other fine-tunings, other sentences. There is none below
+three fine-tunings, nor where the languages of a group were not all measured on the same ones. Several orders of one fine-tuning
+(the random ones) are averaged; they differ between fine-tunings, so the variance over these holds theirs too. One resample of
+sentences serves all orders and fine-tunings of a language, so areas of two orders may be subtracted draw by draw.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
-from fine_tuned import POS, TREEBANKS
+from fine_tuned import POS, SENTENCES, TREEBANKS
 from numpy.typing import NDArray
 
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.curves import area
-from polyhead.selection.statistics import percentile_interval
+from polyhead.selection.statistics import SeedMean, mean_over_seeds, redrawn
 
-DRAWS = 1000
+ACCURACY = partial(metric_from_counts, POS)
 Counts = NDArray[np.int64]  # [K + 1, sentences, columns]
-Areas = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]  # by language: [seeds], [draws, seeds]
+Areas = Mapping[str, Mapping[int, NDArray[np.float64]]]  # by language and fine-tuning [1 + draws]: as measured, then redrawn
 
 
-def areas_of(curves: Mapping[str, Sequence[Sequence[Counts]]]) -> Areas:
+def areas_of(curves: Mapping[str, Mapping[int, Sequence[Counts]]]) -> Areas:
     """Areas as measured and redrawn, from the counts of each language's fine-tunings; several curves of one are averaged."""
     return {
-        language: (
-            np.array([np.mean([_own(counts) for counts in own]) for own in by_seed]),
-            np.stack([_mean_order(own, language, place) for place, own in enumerate(by_seed)], axis=1),
-        )
+        language: {seed: np.mean([_areas(counts, language) for counts in own], axis=0) for seed, own in by_seed.items()}
         for language, by_seed in curves.items()
     }
 
 
 def minus(one: Areas, other: Areas) -> Areas:
     """Differences, paired by language, fine-tuning and draw."""
-    return {name: (one[name][0] - other[name][0], one[name][1] - other[name][1]) for name in one}
+    return {language: {seed: own - other[language][seed] for seed, own in by_seed.items()} for language, by_seed in one.items()}
 
 
-def summary(areas: Areas, group: Sequence[str]) -> dict[str, float]:
-    """The mean over a group of languages with its interval."""
-    interval = percentile_interval(_pooled(areas, group))
-    value = float(np.mean([areas[language][0].mean() for language in group]))
-    return {"value": round(value, 4), "low": round(interval.low, 4), "high": round(interval.high, 4)}
+def summary(areas: Areas, group: Sequence[str]) -> dict[str, float | int | None]:
+    """The mean over a group of languages, with its interval and the smallest difference that would have been found."""
+    value = float(np.mean([np.mean([own[0] for own in areas[language].values()]) for language in group]))
+    seeds = {tuple(sorted(areas[language])) for language in group}
+    found = over_seeds(areas, group, min(seeds)) if len(seeds) == 1 else None
+    interval = None if found is None else found.interval
+    return {
+        "value": round(value, 4),
+        "low": None if interval is None else round(interval.low, 4),
+        "high": None if interval is None else round(interval.high, 4),
+        "detectable": None if found is None or found.detectable is None else round(found.detectable, 4),
+    }
 
 
-def _own(counts: Counts) -> float:
-    return float(area(metric_from_counts(POS, counts.sum(axis=1))))
+def over_seeds(areas: Areas, group: Sequence[str], seeds: Sequence[int]) -> SeedMean:
+    """The mean over languages of each fine-tuning, and their mean."""
+    by_seed = np.mean([[areas[language][seed] for seed in seeds] for language in group], axis=0)
+    return mean_over_seeds(by_seed[:, 0], by_seed[:, 1:].T, n_sentences=SENTENCES)
 
 
-def _drawn(counts: Counts, language: str) -> NDArray[np.float64]:
-    """Areas `[draws]`; the draw depends on the language alone."""
-    n = counts.shape[1]
-    random = np.random.default_rng((0, list(TREEBANKS).index(language)))
-    weights = random.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
-    return area(metric_from_counts(POS, weights @ counts.astype(np.float64)).T)
-
-
-def _mean_order(curves: Sequence[Counts], language: str, place: int) -> NDArray[np.float64]:
-    """Means over the orders of one fine-tuning `[draws]`, the orders drawn anew: once for all languages, which share them."""
-    n = len(curves)
-    weights = np.random.default_rng((2, place, n)).multinomial(n, np.full(n, 1 / n), size=DRAWS) / n
-    areas: NDArray[np.float64] = (np.stack([_drawn(counts, language) for counts in curves], axis=1) * weights).sum(axis=1)
-    return areas
-
-
-def _pooled(areas: Areas, group: Sequence[str]) -> NDArray[np.float64]:
-    """Means over languages `[draws]`; fine-tunings are drawn once for all languages, as these have them in common."""
-    means = []
-    for size in {areas[language][1].shape[1] for language in group}:
-        weights = np.random.default_rng((1, size)).multinomial(size, np.full(size, 1 / size), size=DRAWS) / size
-        means += [(areas[name][1] * weights).sum(axis=1) for name in group if areas[name][1].shape[1] == size]
-    return np.mean(means, axis=0)
+def _areas(counts: Counts, language: str) -> NDArray[np.float64]:
+    """As measured, then redrawn; the draws depend on the language alone."""
+    drawn = redrawn(counts, ACCURACY, seed=(0, list(TREEBANKS).index(language)))
+    return area(np.concatenate([ACCURACY(counts.sum(axis=1))[None], drawn]))

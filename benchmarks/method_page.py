@@ -1,4 +1,4 @@
-"""The tables of `docs/methods.md`, from METHODS and what was measured: `python benchmarks/method_page.py` renews them."""
+"""The tables of `docs/methods.md` and `docs/statistics.md`, from METHODS and what was measured; run it to renew them."""
 
 import re
 from pathlib import Path
@@ -6,18 +6,19 @@ from statistics import fmean
 from typing import Any
 
 import study_tables
+from study_tables import with_interval
 
 from polyhead.core.files import read_json
 from polyhead.importance.methods import METHODS
 from polyhead.report.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "methods.md"
+PAGES = (ROOT / "docs" / "methods.md", ROOT / "docs" / "statistics.md")
 RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
 
 
 def tables() -> dict[str, str]:
-    """Markdown of each table on the page, by the name between its markers."""
+    """Markdown of each table, by the name between its markers."""
     found = {"needs": needs()}
     if RESULTS.is_file():
         measured = read_json(RESULTS)
@@ -61,8 +62,8 @@ def quality(measured: dict[str, Any]) -> str:
     rows = [
         [
             f"`{name}`" if name in METHODS else f"({name})",
-            *(_with_interval(found[name].get("pooled", {}).get(group)) for group in ("chosen on", "confirmed on", "all")),
-            *(_with_interval(found[name].get("pooled_regret", {}).get(group)) for group in ("chosen on", "all")),
+            *(with_interval(found[name].get("pooled", {}).get(group)) for group in ("chosen on", "confirmed on", "all")),
+            *(with_interval(found[name].get("pooled_regret", {}).get(group)) for group in ("chosen on", "all")),
             _agreement(found[name].get("agreement_with_oracle", {})),
             _mean_kept(found[name]["at_k_24"]),
             _cells(found[name]["cells"]),
@@ -91,14 +92,10 @@ def differences(measured: dict[str, Any]) -> str:
         rows.append(
             [
                 f"`{name}`" if name in METHODS else name,
-                *(_with_interval(by_group[g]) for g in ("chosen on", "confirmed on", "all")),
+                *(with_interval(by_group[g], is_gain=True) for g in ("chosen on", "confirmed on", "all")),
             ]
         )
     return markdown(["`gradient` minus", "en ar zh", "the other six", "all nine"], rows)
-
-
-def _with_interval(found: dict[str, Any] | None) -> str:
-    return "-" if not found or "value" not in found else f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def _agreement(by_language: dict[str, Any]) -> str:
@@ -128,4 +125,5 @@ def renewed(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -76,7 +76,7 @@ def areas(order: str, measured: Mapping[str, Sequence[int]]) -> Areas:
     """Areas of the cells of one order, by language and fine-tuning."""
     return areas_of(
         {
-            language: [[cell.counts for cell in cells_of(order, language, seed)] for seed in seeds]
+            language: {seed: [cell.counts for cell in cells_of(order, language, seed)] for seed in seeds}
             for language, seeds in measured.items()
         }
     )

@@ -94,7 +94,7 @@ def table() -> dict[str, Any]:
 def rows(order: str, seeds: Sequence[int]) -> dict[str, Any]:
     """Area by language and in the mean, for each way of repair, what it has over none, and the sha256 of each seed's weights."""
     found: dict[str, Areas] = {
-        how: areas_of({language: [[curve(order, how, seed, language)] for seed in seeds] for language in TREEBANKS})
+        how: areas_of({language: {seed: [curve(order, how, seed, language)] for seed in seeds} for language in TREEBANKS})
         for how in HOWS
     }
     gains = {how: minus(found[how], found["none"]) for how in HOWS[1:]}
@@ -106,7 +106,7 @@ def rows(order: str, seeds: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def by_language(areas: Areas) -> dict[str, dict[str, float]]:
+def by_language(areas: Areas) -> dict[str, dict[str, float | None]]:
     targets = [language for language in areas if language != "en"]
     return {**{language: summary(areas, (language,)) for language in areas}, "mean of the eight targets": summary(areas, targets)}
 

@@ -38,7 +38,7 @@ from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.statistics import bootstrap_standard_error
+from polyhead.selection.statistics import redrawn
 from polyhead.selection.trials import regret, search
 
 K, TRAINING_SENTENCES, RANDOM_FIVES = 12, 4000, 1000
@@ -73,7 +73,7 @@ def trial(seed: int, k: int, train: Encoded) -> None:
         write_scores(FOLDER / f"{seed}.scores.json", score_heads("gradient", model, batches, precision=precision()))
         counts = masked_counts(model, {"dev": data["dev"]}, POS, LABELS, masks(seed), precision=precision())
         record["screen"] = [100 * float(ACCURACY(by_name["dev"].sum(axis=0))) for by_name in counts]
-        record["standard_error"] = 100 * bootstrap_standard_error(found["dev"].counts, ACCURACY, seed=0)
+        record["standard_error"] = 100 * float(redrawn(found["dev"].counts, ACCURACY, seed=0).std(ddof=1))
         save_pruned(model, FOLDER / f"{seed}.full", tokenizer=tokenizer())
     write_json_atomic(place(seed, k), record)
     print(f"seed {seed}, k = {k}: dev {record['dev']:.2f}", file=sys.stderr, flush=True)

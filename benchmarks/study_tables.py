@@ -1,4 +1,4 @@
-"""Tables of `docs/methods.md` on cost, on how many heads to cut and on repair, from `results/`; `method_page.py` sets them."""
+"""Tables of `docs/` on cost, how many heads to prune, repair and statistics, from `results/`; `method_page.py` sets them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +24,8 @@ def tables() -> dict[str, str]:
         "cost": ("method_cost", cost),
         "search": ("search_for_k", search),
         "repair": ("repair", repair),
+        "simulation": ("statistics_simulation", simulation),
+        "variances": ("seed_variance", variances),
     }
     paths = {name: (RESULTS / f"{source}.json", table) for name, (source, table) in made.items()}
     return {name: table(read_json(path)) for name, (path, table) in paths.items() if path.is_file()}
@@ -68,10 +70,47 @@ def repair(measured: dict[str, Any]) -> str:
             [
                 title,
                 *(f"{found['area'][how][name]['value']:.3f}" for name in (*languages, mean)),
-                f"{gain['value']:.3f} ({gain['low']:.3f} to {gain['high']:.3f})" if gain else "-",
+                with_interval(gain, is_gain=True),
             ]
         )
     return markdown(["area", *languages, "mean of the eight", "gain over no repair"], rows)
+
+
+def simulation(measured: dict[str, Any]) -> str:
+    """Coverage and false alarms by the number of seeds, before and after, for every setting."""
+    rows = []
+    for setting in measured["settings"]:
+        share = setting["share_of_seeds_that_prune"]
+        name = setting["variances"] if share == 1 else f"{setting['variances']}, {100 * (1 - share):.0f} % of seeds k = 0"
+        for n_seeds, found in setting["by_seeds"].items():
+            figures = [found[when][what] for what in ("coverage", "false_alarms") for when in ("before", "after")]
+            rows.append([name, n_seeds, *("none" if figure is None else f"{figure:.1f}" for figure in figures)])
+    headers = ["coverage before", "coverage after", "false alarms before", "false alarms after"]
+    return markdown(["variances of", "seeds", *headers], rows)
+
+
+def variances(measured: dict[str, Any]) -> str:
+    """The gain of 24 pruned heads by language, its variances, and what five seeds make of it."""
+    rows = []
+    for name, row in measured["gain"].items():
+        low, high = row["interval"]
+        missed = f"{row['detectable']:.2f}" if row["p"] >= 0.05 else "–"
+        sure = [f"{row['standard_error']:.2f}", f"{row['degrees_of_freedom']:.1f}", f"{low:+.2f} to {high:+.2f}"]
+        parts = [f"{row[key]:.4f}" for key in ("s2", "v", "u")]
+        rows.append([name, f"{row['value']:+.2f}", *parts, *sure, f"{row['p']:.4f}", missed])
+    headers = ["gain", "s²", "v", "u", "SE", "degrees of freedom", "95 % interval", "p", "detectable gain"]
+    return markdown(["test set", *headers], rows)
+
+
+def with_interval(found: dict[str, Any] | None, *, is_gain: bool = False) -> str:
+    """A mean over fine-tunings, its interval if it has one, and of a gain not found the smallest that would have been."""
+    if not found or "value" not in found:
+        return "-"
+    value, low, high = found["value"], found["low"], found["high"]
+    if low is None:
+        return f"{value:z.3f}"
+    missed = f"; detectable {found['detectable']:z.3f}" if is_gain and low <= 0 <= high else ""
+    return f"{value:z.3f} ({low:z.3f} to {high:z.3f}{missed})"
 
 
 def _digits(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The page that compares methods holds the table of methods as it is and the figures as they were measured."""
+"""The pages on methods and statistics hold the table of methods as it is and the figures as they were measured."""
 
 import sys
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from method_page import PAGE, renewed, tables  # noqa: E402
+from method_page import PAGES, renewed, tables  # noqa: E402
 
 from polyhead.importance.methods import METHODS  # noqa: E402
 
 
 def test_the_tables_are_those_of_the_code_and_of_the_results() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert renewed(text) == text, "run python benchmarks/method_page.py"
-    assert all(f"<!-- {name} -->" in text and table in text for name, table in tables().items())
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert [renewed(text) for text in texts] == texts, "run python benchmarks/method_page.py"
+    assert all(f"<!-- {name} -->" in "".join(texts) and table in "".join(texts) for name, table in tables().items())
 
 
 def test_every_method_is_on_the_page() -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = PAGES[0].read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in text and row.source in text for name, row in METHODS.items())

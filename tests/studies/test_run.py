@@ -171,17 +171,21 @@ def test_the_papers_protocols(folder: Path, protocol: Any) -> None:
 
 
 def test_pruning_after_training_trains_once(folder: Path) -> None:
-    result = run(settings(folder, search={"prune": "after"}), out=folder / "after", device="cpu")
+    result = run(settings(folder, search={"prune": "after"}), out=folder / "after", device="cpu", controls=["noise"])
     records = [json.loads(path.read_text()) for path in (folder / "after" / "fits").glob("*/record.json")]
     assert sum(bool(record["result"]["fit"]) for record in records) == 1
     assert result["cells"][0]["fine_tunings"] == 0
+    assert result["noise"] is None, "masks of one model share its training, so re-seeded models are no null of theirs"
+    assert "`--controls random` gives what takes its place" in (folder / "after" / "report.md").read_text()
 
 
 def test_selection_noise_needs_ten_unpruned_runs(folder: Path) -> None:
     spec = settings(folder, train={"epochs": 1}, search={"how": "sweep", "max_pruned": 1, "include_zero": False})
     result = run(spec, out=folder / "noise", device="cpu", controls=["noise"])
     assert len(result["noise"]["seeds"]) == 10
-    assert all("gain_minus_noise" in row for row in result["statistics"] if row["p"] is not None)
+    assert all(row["noise"] is not None for row in result["statistics"] if not row["none_pruned"])
+    assert "1 seed: no claim" in (folder / "noise" / "report.md").read_text()
+    assert "1 seed: no claim" in (folder / "noise" / "model" / "README.md").read_text()
 
 
 def test_bad_settings(folder: Path) -> None:
