@@ -1,12 +1,15 @@
 import importlib
 import inspect
+import itertools
 import pkgutil
+from pathlib import Path
 
 import pytest
 import torch
 from training_case import N_LABELS, tiny_encoded, tiny_model
 
 import polyhead
+from polyhead.cli.inputs import set_threads
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
@@ -16,7 +19,15 @@ from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import predict
 from polyhead.learning.shared_prefix import masked_labels
 from polyhead.learning.training import fit
-from polyhead.models.devices import attention_kernel, autocast, has_bf16_units, pick_device, pick_precision, placement
+from polyhead.models.devices import (
+    attention_kernel,
+    autocast,
+    free_threads,
+    has_bf16_units,
+    pick_device,
+    pick_precision,
+    placement,
+)
 
 CPU = torch.device("cpu")
 
@@ -160,3 +171,66 @@ def test_every_pass_over_a_model_asks_for_its_kernel(monkeypatch, precision):
     for method in ("gradient", "weight-gradient"):
         score_heads(method, model, batches, precision=precision)
         assert works() == {"score"}
+
+
+@pytest.fixture
+def cores(monkeypatch, tmp_path):
+    """Makes the machine look as if so many cores, this one's share of them and other work were there."""
+
+    def look(n, *, affinity=None, running=(1,), quota=None):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: n)
+        monkeypatch.setattr("os.cpu_count", lambda: n)
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(affinity or n)), raising=False)
+        looks = itertools.cycle(running)
+        read = Path.read_text
+
+        def read_text(path, **kwargs):
+            known = {"/proc/loadavg": f"0.5 0.5 0.5 {next(looks)}/99 7\n", "/sys/fs/cgroup/cpu.max": quota}
+            if str(path) not in known:
+                return read(path, **kwargs)
+            if known[str(path)] is None:
+                raise FileNotFoundError
+            return known[str(path)]
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ({}, 8),
+        ({"affinity": 2}, 2),
+        ({"running": (4,)}, 5),
+        ({"running": (30,)}, 1),
+        ({"running": (1, 9, 1, 1, 1)}, 8),
+        ({"quota": "250000 100000\n"}, 2),
+        ({"quota": "50000 100000\n"}, 1),
+        ({"quota": "max 100000\n"}, 8),
+        ({"quota": "nonsense"}, 8),
+        ({"affinity": 4, "running": (7,), "quota": "300000 100000"}, 2),
+    ],
+)
+def test_threads_are_those_whose_cores_are_free(cores, machine, expected):
+    cores(8, **machine)
+    assert free_threads() == expected
+
+
+def test_threads_that_the_user_chose_stay(cores, monkeypatch):
+    cores(8, running=(30,))
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert free_threads() == 8
+
+
+def test_commands_take_the_free_cores_and_say_so(cores, monkeypatch, caplog):
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    cores(8, running=(4,))
+    set_threads(None)
+    set_threads(7)
+    assert chosen == [5, 7]
+    assert caplog.messages == [
+        "other work keeps the processor busy: computing with 5 threads in place of 8; see --threads",
+    ]

@@ -1,7 +1,9 @@
 """Gates beyond what the conformance tests hold over every family: rows, tokens, precision, and what is refused."""
 
 import copy
+import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -323,3 +325,90 @@ def test_a_traced_model_is_refused(model: PreTrainedModel) -> None:
     layer.dense = torch.jit.trace(copy.deepcopy(layer.dense), torch.ones(1, 2, 16, dtype=torch.float64))
     with pytest.raises(ArchitectureError, match="layer 0"), gated(model, MASKS["uneven"]):
         raise AssertionError("entered")
+
+
+@pytest.mark.parametrize(
+    ("gates", "message"),
+    [
+        ([[1.0] * 4] * 3, "gates is a list; expected a HeadMask or a torch.Tensor"),
+        (np.ones((3, 4)), "gates is a ndarray"),
+        (None, "gates is a NoneType"),
+        (torch.full((3, 4), torch.nan), "NaN or infinite"),
+        (torch.full((3, 4), torch.inf), "NaN or infinite"),
+        (torch.ones(3, 4, device="meta"), "without values"),
+        (torch.ones(3, 4).to_sparse(), "without values"),
+    ],
+)
+def test_what_is_not_gates_is_refused(model: PreTrainedModel, gates: Any, message: str) -> None:
+    error = SettingError if isinstance(gates, torch.Tensor) else TypeError
+    with pytest.raises(error, match=message), gated(model, gates):
+        raise AssertionError("entered")
+    with pytest.raises(TypeError, match="expected a HeadMask"):
+        prune(model, gates)
+    assert n_hooks(model) == 0
+
+
+def test_what_is_not_rows_or_fill_is_refused(model: PreTrainedModel) -> None:
+    with pytest.raises(TypeError, match="rows is a list"), gated(model, torch.ones(3, 3, 4), rows=[0, 1, 2]):  # type: ignore[arg-type]
+        raise AssertionError("entered")
+    with pytest.raises(TypeError, match="fill is a ndarray"), gated(model, MASKS["uneven"], fill=np.zeros((3, 4, 4))):  # type: ignore[arg-type]
+        raise AssertionError("entered")
+    fill = torch.zeros(3, 4, 4)
+    fill[2, 1, 0] = torch.inf
+    with (
+        pytest.raises(SettingError, match="fill holds NaN or infinite numbers for layer 2"),
+        gated(model, MASKS["uneven"], fill=fill),
+    ):
+        raise AssertionError("entered")
+
+
+def test_a_model_is_not_copied_inside_the_block(model: PreTrainedModel) -> None:
+    with gated(model, MASKS["uneven"]):
+        for copied in (copy.deepcopy, pickle.dumps):
+            with pytest.raises(SettingError, match="copied or pickled inside `gated`"):
+                copied(model)
+    assert n_hooks(copy.deepcopy(model)) == 0
+
+
+def test_one_thread_at_a_time(model: PreTrainedModel) -> None:
+    def elsewhere() -> str:
+        try:
+            with gated(model.base_model, torch.ones(3, 4)):
+                return ""
+        except SettingError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(1) as pool:
+        with gated(model, MASKS["uneven"]), gated(model, MASKS["one-head"]):
+            assert "another thread" in pool.submit(elsewhere).result()
+        with gated(tiny_model("bert"), MASKS["uneven"]):
+            assert pool.submit(elsewhere).result() == ""
+    with gated(model, MASKS["uneven"]):
+        pass
+
+
+class LikePeft(nn.Module):
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.base, self.config = model, model.config
+
+    def get_base_model(self) -> PreTrainedModel:
+        return self.base
+
+
+@pytest.mark.parametrize(("wrapper", "way_out"), [(nn.DataParallel, r"pass its \.module"), (LikePeft, "get_base_model")])
+def test_wrappers_are_refused_with_the_way_out(model: PreTrainedModel, wrapper: Any, way_out: str) -> None:
+    wrapped = wrapper(model)
+    for use in (lambda: gated(wrapped, MASKS["uneven"]).__enter__(), lambda: prune(wrapped, MASKS["uneven"])):
+        with pytest.raises(ArchitectureError, match=way_out):
+            use()
+
+
+def test_projections_that_share_weights_are_refused(model: PreTrainedModel) -> None:
+    attention = model.base_model.encoder.layer[1].attention.self
+    key = attention.key
+    attention.key = attention.query
+    for _ in range(2):
+        with pytest.raises(ArchitectureError, match="layer 1: query, key and value share weights"):
+            prune(model, MASKS["uneven"])
+        attention.key, key.weight = key, attention.query.weight

@@ -1,5 +1,6 @@
 """What scoring starts from: the labelled text that a command names, and the model opened as a tagger for it."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from polyhead.data.references import DataReader, DataReference, Split
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
+from polyhead.models.devices import free_threads
 from polyhead.models.loading import classifier_labels, load_config
 from polyhead.studies.tagger import Tagger
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +148,16 @@ def one_dataset(
 
 
 def set_threads(n: int | None) -> None:
-    """Use `n` processor threads; None leaves torch's own choice.
+    """Use `n` processor threads; None takes those whose cores are free.
 
     Raises:
         SettingError: More than there are processors, which would make everything far slower.
     """
     if n is None:
-        return
-    if n > (there := os.cpu_count() or n):
+        n = free_threads()
+        if n < (usual := torch.get_num_threads()):
+            _LOG.warning("other work keeps the processor busy: computing with %d threads in place of %d; see --threads", n, usual)
+    elif n > (there := os.cpu_count() or n):
         raise SettingError(f"--threads {n}: this machine has {there} processors; give at most {there}")
     torch.set_num_threads(n)
 

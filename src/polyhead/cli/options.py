@@ -75,7 +75,7 @@ class Machine:
 
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, metavar="N", help="Processor threads; all cores unless given.")
+        int | None, typer.Option("--threads", min=1, metavar="N", help="Processor threads; the cores that are free unless given.")
     ] = None
 
 

@@ -255,6 +255,8 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
     except AttributeError as error:
         kind = type(model).__name__
         raise ArchitectureError(f"{kind}: {error}; expected the modules of a plain {model.config.model_type!r} model") from None
+    if not found:
+        raise ArchitectureError(f"{type(model).__name__}: the model has no layers")
     if len(found) != mask.n_layers:
         raise ArchitectureError(f"the model holds {len(found)} layers but its config says {mask.n_layers}")
     sites = []

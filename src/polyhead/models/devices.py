@@ -1,7 +1,11 @@
 """Which device and which precision the work runs in: chosen from what the machine has, or forced by name."""
 
 import logging
+import os
+import time
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from statistics import median_low
 from typing import Literal
 
 import torch
@@ -46,6 +50,46 @@ def pick_device(name: str | None = "auto") -> torch.device:
         found = ", ".join(f"{k} ({_n_devices(k)})" for k in ("cpu", "cuda", "mps") if _n_devices(k))
         raise SettingError(f"device {name!r} is not on this machine, which has {found}; use --device auto to take the best one")
     return torch.device(kind, int(index)) if colon else torch.device(kind)
+
+
+def free_threads() -> int:
+    """How many processor threads find a core free now: at most torch's own default, at least 1.
+
+    Torch's threads wait for one another after every operation, so one that has to share its core with other work holds up all of
+    them: a training on all cores of a busy machine can take fifty times as long as on one. Counted are the cores that this
+    process may use (affinity, control group), less what other processes run at this moment. `OMP_NUM_THREADS` is obeyed.
+    """
+    default = torch.get_num_threads()
+    if "OMP_NUM_THREADS" in os.environ:
+        return default
+    cores = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return max(1, min(default, allowed, _quota(cores), cores - _busy()))
+
+
+def _quota(cores: int) -> int:
+    """Cores' worth of time that the control group allows."""
+    for path in (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")):
+        try:
+            words = path.read_text(encoding="ascii").split()
+            period = words[1] if len(words) > 1 else path.with_name("cpu.cfs_period_us").read_text(encoding="ascii")
+            if words[0] not in ("max", "-1"):
+                return max(1, int(words[0]) // int(period))
+        except (OSError, ValueError, ArithmeticError, IndexError):
+            continue
+    return cores
+
+
+def _busy() -> int:
+    """How many threads other than this one run or wait for a core: the middle of five looks; 0 where the system does not say."""
+    looks = []
+    for _ in range(5):
+        try:
+            looks.append(int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[0]) - 1)
+        except (OSError, ValueError, IndexError):
+            return 0
+        time.sleep(0.002)
+    return max(0, median_low(looks))
 
 
 def has_bf16_units(device: torch.device) -> bool:

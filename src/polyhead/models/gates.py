@@ -1,9 +1,12 @@
 """Temporary, differentiable factors on heads: a pre-hook on each layer's output projection."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +19,31 @@ from polyhead.models.architectures import AttentionSite, attention_sites, full_m
 Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]
 
 
+@dataclass
+class _Owner:
+    """The thread that has a model under gates, and how many of its blocks are open."""
+
+    thread: int
+    depth: int = 0
+
+
+_LOCK = threading.Lock()
+_OWNERS: WeakKeyDictionary[nn.Module, _Owner] = WeakKeyDictionary()
+
+
 @contextmanager
 def gated(
     model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | None = None, fill: Tensor | None = None
 ) -> Iterator[None]:
-    """A block in which what every head puts into the output projection is multiplied by its gate; the hooks go with the block.
+    """A block in which what every head puts into the output projection is multiplied by its gate; the hooks end with the block.
 
     Gates are addressed in the unpruned numbering: those of heads that the model no longer has are ignored. They stay float32
     (float64 if given so) under autocast, and gradients flow to them. Nested blocks multiply. Call `backward` inside the block:
     gradient checkpointing recomputes the forward pass there. Compiled modules ignore hooks, so compiled code anywhere runs
     eagerly while the block lasts.
+
+    Gates belong to the model, not to the thread: one model serves one thread at a time, and a second thread that opens a block
+    on it is refused. Give each thread a copy, made outside of any block.
 
     Args:
         model: Any family of `ARCHITECTURES`, pruned or not, also compiled.
@@ -37,24 +55,60 @@ def gated(
             `head_means`; between 0 and 1 the two are mixed: gate times its own, plus 1 − gate times this.
 
     Raises:
-        SettingError: The shape of the gates or of `fill` does not fit the model, or (in the forward pass) the batch.
+        TypeError: The gates are neither a mask nor a tensor, or `rows` or `fill` is not a tensor.
+        SettingError: The gates do not fit the model, or (in the forward pass) the batch; they or `fill` are not finite where the
+            block begins; or another thread has the model under gates; or the model is copied inside the block.
         ArchitectureError: The family has no row in `ARCHITECTURES`.
     """
     sites = attention_sites(model)
     mask: HeadMask | None = None
     if isinstance(gates, HeadMask):
         mask, gates = gates, torch.from_numpy(gates.keep.copy())
+    for name, value in {"gates": gates, "rows": rows, "fill": fill}.items():
+        if not isinstance(value, Tensor) and (value is not None or name == "gates"):
+            or_mask = "a HeadMask or " if name == "gates" else ""
+            raise TypeError(f"{name} is a {type(value).__name__}; expected {or_mask}a torch.Tensor")
     _check(gates, rows, full_mask(model))
     _check_fill(fill, sites, full_mask(model))
     with ExitStack() as stack:
+        stack.enter_context(_only_this_thread(sites[0].output))
         if "torch._dynamo" in sys.modules:  # else nothing can have been compiled, and importing it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for site in sites:
             # nobody can change a mask inside the block, so a layer that it leaves alone needs no hook
             if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):
                 kind = _mask_hook if gates.dtype == torch.bool else _number_hook
-                stack.callback(site.output.register_forward_pre_hook(kind(site, gates, rows, fill)).remove)
+                stack.callback(site.output.register_forward_pre_hook(_Hook(kind(site, gates, rows, fill))).remove)
         yield
+
+
+class _Hook:
+    """A hook that copies and pickles of its model cannot take along: nothing would ever remove it there."""
+
+    def __init__(self, apply: Hook) -> None:
+        self._apply = apply
+
+    def __call__(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        return self._apply(module, args)
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise SettingError("the model is being copied or pickled inside `gated`; do it outside of the block")
+
+
+@contextmanager
+def _only_this_thread(key: nn.Module) -> Iterator[None]:
+    with _LOCK:
+        owner = _OWNERS.setdefault(key, _Owner(threading.get_ident()))
+        if owner.thread != threading.get_ident():
+            raise SettingError("another thread has this model under gates; give each thread a copy of the model")
+        owner.depth += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            owner.depth -= 1
+            if not owner.depth:
+                del _OWNERS[key]
 
 
 def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
@@ -65,6 +119,10 @@ def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
         )
     if gates.is_complex() or not (gates.is_floating_point() or gates.dtype == torch.bool):
         raise SettingError(f"gates of dtype {gates.dtype}: expected booleans or floating-point numbers")
+    if gates.is_meta or gates.layout != torch.strided:
+        raise SettingError("gates without values in memory (meta or sparse); expected an ordinary tensor")
+    if gates.is_floating_point() and not bool(torch.isfinite(gates).all()):
+        raise SettingError("gates hold NaN or infinite numbers; expected finite ones, 1 for a head as it is and 0 for none")
     if rows is None:
         return
     if gates.ndim == 2:
@@ -79,6 +137,10 @@ def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadM
     expected = [full.n_layers, full.n_heads, sites[0].head_dim]
     if fill is not None and not ([*fill.shape] == expected and fill.is_floating_point()):
         raise SettingError(f"fill of shape {[*fill.shape]} and dtype {fill.dtype}: expected floating-point numbers {expected}")
+    if fill is not None and not bool(torch.isfinite(fill).all()):
+        for site in sites:  # what stands for heads that are gone is not read
+            if not bool(torch.isfinite(fill[site.layer, list(site.kept)]).all()):
+                raise SettingError(f"fill holds NaN or infinite numbers for layer {site.layer}; expected finite ones")
 
 
 def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:

@@ -34,10 +34,13 @@ def prune(model: Model, mask: HeadMask) -> Model:
         mask: True = keep, `[layers, heads]` of the unpruned model.
 
     Raises:
+        TypeError: The mask is not a `HeadMask`.
         SettingError: The mask has another shape than the unpruned model.
         ArchitectureError: The family has no row, the weights are quantized, wrapped or not in memory.
     """
     has = recorded_mask(model)
+    if not isinstance(mask, HeadMask):
+        raise TypeError(f"mask is a {type(mask).__name__}; expected a HeadMask, made by HeadMask(keep) of [layers, heads]")
     if mask.keep.shape != has.keep.shape:
         raise SettingError(
             f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {has.n_layers} x {has.n_heads} before pruning"
