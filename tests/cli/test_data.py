@@ -3,16 +3,16 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 from cli.cases import refused
 from data.server import Served, served
 
-from polyhead.data import download
-from polyhead.data import download_urls as homes
+from polyhead.data import download_urls
 from polyhead.data.corpus_table import CORPORA
-from polyhead.data.download_urls import home
+from polyhead.data.download_urls import source
 
 ROW = "1\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n"
 NAME = "ud/de_gsd"
@@ -20,10 +20,10 @@ NAME = "ud/de_gsd"
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    bodies = {remote: f"# {remote.path}\n{ROW}".encode() for remote in home(NAME).files}
+    bodies = {remote: f"# {remote.path}\n{ROW}".encode() for remote in source(NAME).files}
     pinned = {remote.path: hashlib.sha256(body).hexdigest() for remote, body in bodies.items() if "dev" in remote.path}
-    monkeypatch.setattr(homes, "PINNED", pinned)
-    monkeypatch.setattr(download.time, "sleep", lambda _: None)
+    monkeypatch.setattr(download_urls, "PINNED", pinned)
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda _: None))
     with served({urlsplit(remote.url).path: body for remote, body in bodies.items()}) as state:
         yield state
 
@@ -59,37 +59,37 @@ def test_list_of_a_family_and_of_what_lies_here(cli: Callable, tmp_path: Path) -
 
 
 def test_get_shows_the_licence_and_fetches_once(cli: Callable, mirror: Served, tmp_path: Path) -> None:
-    result = cli("data", "get", NAME, "--data", tmp_path / "d", "--home", mirror.address)
+    result = cli("data", "get", NAME, "--data", tmp_path / "d", "--mirror", mirror.address)
     assert result.code == 0, result.err
     assert "ud/de_gsd: https://github.com/UniversalDependencies/UD_German-GSD, licence CC BY-SA 4.0" in result.err
     assert "de_gsd-ud-train.conllu: fetched, as at the first download" in result.err
     assert "de_gsd-ud-dev.conllu: fetched, the released bytes" in result.err
     assert result.out == "ud/de_gsd: 4 fetched, 0 already there; licence CC BY-SA 4.0\n"
     mirror.asked = []
-    document = cli("data", "get", NAME, "--data", tmp_path / "d", "--home", mirror.address, "--json").json
+    document = cli("data", "get", NAME, "--data", tmp_path / "d", "--mirror", mirror.address, "--json").json
     assert {file["status"] for file in document["corpora"][0]["files"]} == {"there"}
     assert mirror.asked == []
 
 
-def test_get_says_what_a_home_lacks(cli: Callable, shared: Path) -> None:
-    result = cli("data", "get", "xsid/en", "--data", shared / "data", "--home", "http://nowhere.invalid")
+def test_get_says_what_a_source_lacks(cli: Callable, shared: Path) -> None:
+    result = cli("data", "get", "xsid/en", "--data", shared / "data", "--mirror", "https://nowhere.invalid")
     assert result.code == 0
-    assert "its home lacks the English training data" in result.err
+    assert "its source lacks the English training data" in result.err
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"address": "http://nowhere.invalid"}, ["no way to the server", "check the network, or name a mirror with --home"]),
-        ({"address": "mirror"}, ["home 'mirror': no address"]),
-        ({"files": {}}, ["answers 404 (Not Found)", "de_gsd-ud-train.conllu"]),
-        ({"refuse": [503] * 9}, ["answers 503", "5 times in a row; run the same command again"]),
+        ({"address": "https://nowhere.invalid"}, ["3 times in a row", "check the network, or name a mirror with --mirror"]),
+        ({"address": "mirror"}, ["mirror 'mirror': not an address"]),
+        ({"files": {}}, ["answers 404 ('Not Found')", "de_gsd-ud-train.conllu"]),
+        ({"refuse": [503] * 9}, ["answers 503", "3 times in a row"]),
     ],
 )
 def test_get_fails_in_one_line(cli: Callable, mirror: Served, tmp_path: Path, change: dict, said: list[str]) -> None:
     for name, value in change.items():
         setattr(mirror, name, value)
-    result = cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    result = cli("data", "get", NAME, "--data", tmp_path, "--mirror", mirror.address)
     assert (result.code, result.out) == (2, "")
     message = result.err.splitlines()[-1]
     assert message.startswith("polyhead: error: ")
@@ -100,9 +100,9 @@ def test_get_fails_in_one_line(cli: Callable, mirror: Served, tmp_path: Path, ch
 def test_get_refuses_other_bytes(cli: Callable, mirror: Served, tmp_path: Path) -> None:
     dev = next(path for path in mirror.files if "dev" in path)
     mirror.files[dev] = b"something else"
-    result = cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    result = cli("data", "get", NAME, "--data", tmp_path, "--mirror", mirror.address)
     assert result.code == 2
-    assert "is not that of the release" in result.err.splitlines()[-1]
+    assert "is not the released file" in result.err.splitlines()[-1]
     assert not list(tmp_path.rglob("*dev*"))
 
 
@@ -110,7 +110,7 @@ def test_get_refuses_other_bytes(cli: Callable, mirror: Served, tmp_path: Path) 
     ("arguments", "said"),
     [
         (["ud/de_gsf", "--data", "d"], ["corpus 'ud/de_gsf'", "did you mean ud/de_gsd"]),
-        (["ilner/hi", "--data", "d"], ["no public home of its files is known"]),
+        (["ilner/hi", "--data", "d"], ["no public source of its files is known"]),
         (["ud/de_gsd"], ["--data"]),
         (["ud/de_gsd", "--data", __file__], ["a file; name a folder"]),
     ],
@@ -170,7 +170,7 @@ def test_strict_exits_with_1_if_something_is_to_be_mended(cli: Callable, entitie
 
 
 def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, tmp_path: Path) -> None:
-    cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    cli("data", "get", NAME, "--data", tmp_path, "--mirror", mirror.address)
     (tmp_path / "ud/UD_German-GSD/de_gsd-ud-test.conllu").unlink()
     result = cli("data", "check", NAME, "--data", tmp_path)
     assert result.code == 0, result.err
