@@ -98,8 +98,8 @@ def test_real_files_are_read_by_their_looks_as_by_their_table(shared, name, spli
     found = look(path)
     task = TASKS[CORPORA[name].task]
     declared = parse_layout(found.columns, scheme=found.scheme)
-    by_looks = open_file(path, task, split, language="und", columns=declared, types="file")
-    by_table = open_file(path, task, split, language="und", columns=layout, types="file")
+    by_looks = open_file(path, task, split, language="und", columns=declared)
+    by_table = open_file(path, task, split, language="und", columns=layout)
     assert [s.words for s in by_looks.sentences] == [s.words for s in by_table.sentences]
     if name not in ("germeval/de", "stockmark/ja"):  # whose types the table renames
         assert [s.labels for s in by_looks.sentences] == [s.labels for s in by_table.sentences]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.inputs import few_sentences, one_dataset, one_reference, opened, set_threads
+from polyhead.cli.inputs import check_shared, few_sentences, one_dataset, one_reference, opened, predicted_types, set_threads
 from polyhead.cli.result_requests import CurveRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
@@ -51,7 +51,7 @@ def curve(request: CurveRequest, console: Console) -> int:
     settings = _settings(request, data, tagger, judged, _depth(request, present))
     encoded = tagger.encode(data.sentences)
     counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
-    console.repairs(data.name, {**data.repairs, **met(counts)})
+    console.repairs(data.name, {**data.notes, **met(counts)})
     labelled = Labelled(encoded, [sentence.labels for sentence in data.sentences])
     with ExitStack() as stack:
         if request.out is not None:
@@ -79,10 +79,11 @@ def curve(request: CurveRequest, console: Console) -> int:
 def _opened(request: CurveRequest, task: Task, console: Console) -> tuple[Tagger, Dataset]:
     """The model and the labelled text, and a note on what a reader of the result should know of them."""
     reference = one_reference(request.data, corpus=request.corpus, language=request.language)
-    reader = request.files.reader(task, request.data)
+    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
     data = one_dataset(reader, reference, request.split, labelled=True, limit=request.limit, seed=request.seed)
     device, revision = request.machine.device, request.revision
     tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
+    check_shared(tagger, data)
     if note := tagger.other_words(reference.words):
         console.note(note)
     if data.split == "test":

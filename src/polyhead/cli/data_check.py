@@ -83,7 +83,7 @@ def _corpus(request: DataCheckRequest) -> _Opened:
     absent: list[str] = []
     for split in (split for split in SPLITS if split in row.splits):
         if row.made or _lies(request.data, reference, split):
-            splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, types="file"))
+            splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, merge=False))
         else:
             absent.append(split)
     if not splits and request.data is not None:
@@ -108,7 +108,7 @@ def _files(request: DataCheckRequest) -> _Opened:
     for split, path in files.items():
         if layout is None:
             _check_name(path)
-        data = open_file(path, task, split, language=named.name, columns=layout, words=named.words, types="file")
+        data = open_file(path, task, split, language=named.name, columns=layout, words=named.words)
         splits.append(data)
     return _Opened(replace(found, task=task.name), request.columns is not None, splits, [])
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.inputs import opened, set_threads
+from polyhead.cli.inputs import opened, predicted_types, set_threads
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
@@ -20,7 +20,7 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     set_threads(request.machine.threads)
     named = references(request.target, "target")
     words = one_word_choice(named)
-    reader = request.files.reader(task, request.data)
+    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
     datasets = [reader.open(reference, request.split) for reference in named]
     device, revision = request.machine.device, request.revision
     tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
@@ -56,7 +56,7 @@ def _targets(tagger: Tagger, datasets: Sequence[Dataset], task: Task, console: C
             "sentences": len(data.sentences),
             "n_words": evaluation.n_words,
             "metrics": {metric: 100 * value for metric, value in evaluation.metrics.items()},
-            "repairs": dict(data.repairs),
+            "repairs": data.notes,
             "unknown_labels": own.counts.unknown_labels,
             "truncated_words": own.counts.truncated_words,
             "lone_marker_share": own.counts.lone_marker_share,

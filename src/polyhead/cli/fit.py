@@ -48,7 +48,7 @@ def fit(request: FitRequest, console: Console) -> int:
     devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
     note_unread_tests(request.source, console)
     for data in (*trains, *devs):
-        console.repairs(f"{data.name} {data.split}", data.repairs)
+        console.repairs(f"{data.name} {data.split}", data.notes)
     tagger = new_tagger(
         request.model,
         labels=label_set(task, trains),
@@ -104,7 +104,10 @@ def _save(out: Path, tagger: Tagger, task: Task, trains: list[Dataset], dev: _Sc
         base_model="" if Path(tagger.name).is_dir() else tagger.name,
         task=task.name,
         languages=tuple(dict.fromkeys(data.language for data in trains)),
-        training_data=tuple(f"{short(data.name)} {data.split} ({len(data.sentences):,} sentences)" for data in trains),
+        training_data=tuple(
+            f"{short(data.name)} {data.split} ({len(data.sentences):,} sentences{''.join(f'; {what}' for what in data.merged)})"
+            for data in trains
+        ),
         scores=tuple(
             CardScore(f"{short(name)} dev", language, task.metric, metrics[task.metric] / 100) for name, language, metrics in dev
         ),

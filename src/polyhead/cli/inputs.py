@@ -46,10 +46,11 @@ def labelled_sample(request: RankRequest | DoctorRequest, task: Task, console: C
     """
     set_threads(request.machine.threads)
     reference = one_reference(request.data, corpus=request.corpus, language=request.language)
-    reader = request.files.reader(task, request.data)
+    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
     data = one_dataset(reader, reference, request.split, labelled=needs_labels, limit=request.limit, seed=request.seed)
-    console.repairs(data.name, data.repairs)
+    console.repairs(data.name, data.notes)
     tagger, is_new = _tagger(request, task, data)
+    check_shared(tagger, data)
     if is_new and needs_labels:
         console.note(
             f"note: {request.model} has no classifier for {task.name}; a new one (seed {request.seed}) is used, and scores of an "
@@ -79,6 +80,27 @@ def _tagger(request: RankRequest | DoctorRequest, task: Task, data: Dataset) -> 
         precision=request.reading.precision,
     )
     return tagger, True
+
+
+def check_shared(tagger: Tagger, data: Dataset) -> None:
+    """Refuse text of which the model predicts no label but O: only words outside every span would count.
+
+    Raises:
+        SettingError: So it is.
+    """
+    gold = {label for sentence in data.sentences for label in sentence.labels if label not in (None, "O")}
+    if gold and not any(label in tagger.labels for label in gold):
+        found, predicted = (", ".join(sorted(map(str, labels))[:6]) for labels in (gold, set(tagger.labels) - {"O"}))
+        raise SettingError(
+            f"{tagger.name}: predicts {predicted}, but {data.name} is labelled {found}: they share no label, so no span would "
+            f"count; take a model trained on these labels, or see polyhead data check {data.name}"
+        )
+
+
+def predicted_types(name: str, revision: str | None) -> frozenset[str]:
+    """Span types that a checkpoint's classifier predicts; none where it has no classifier."""
+    labels = classifier_labels(load_config(name, revision=revision)) or ()
+    return frozenset(label[2:] for label in labels if label[:2] in ("B-", "I-"))
 
 
 def opened(name: str, reading: Reading, *, task: Task, device: str, revision: str | None) -> Tagger:

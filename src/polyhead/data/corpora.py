@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
 
 from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.column_format import ColumnFormat
@@ -20,7 +19,6 @@ from polyhead.data.tasks import TASKS, Task
 from polyhead.data.textfile import SUFFIXES, data_error, find_file
 
 __all__ = ["CORPORA", "corpus", "has_split", "open_corpus", "open_file"]
-Types = Literal["task", "file"]
 
 
 def _parse(name: str) -> tuple[str, Words | None]:
@@ -60,7 +58,8 @@ def open_corpus(
     *,
     root: str | Path | None = None,
     words: Words = "surface",
-    types: Types = "task",
+    kept: frozenset[str] = frozenset(),
+    merge: bool = True,
     strict: bool = False,
 ) -> Dataset:
     """One split of a known corpus, read whole, or made in memory (`phrases/de` and its like).
@@ -71,7 +70,8 @@ def open_corpus(
         root: The folder that holds `ud/`, `ner/` and `slots/`; corpora made in memory need none.
         words: For treebanks: `surface` reads the `.surface` file where one lies beside, else each multiword range as one word;
             `syntactic` reads syntactic words, which a `.surface` file does not have. Other corpora have one kind of word.
-        types: `task`: span types under the task's names (`Task.map_type`); `file`: as they stand in the file.
+        kept: Span types that stay as they are where the corpus merges types (`Corpus.merges_types`).
+        merge: Whether types are merged at all.
         strict: Raise where a repair or a known quirk would be counted.
 
     Raises:
@@ -88,8 +88,7 @@ def open_corpus(
     if row.made and words == "syntactic":
         raise SettingError(f"corpus {base}: it is made of surface words; leave out @words for all corpora of this run")
     if row.made:
-        made = phrase_dataset(base, row.made, row.task, split)
-        return made if types == "file" else harmonise(made, TASKS[row.task])
+        return phrase_dataset(base, row.made, row.task, split)
     if root is None:
         raise SettingError(f"corpus {base}: it is read from files; give root, the folder that holds ud/, ner/ and slots/")
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
@@ -99,7 +98,7 @@ def open_corpus(
         get = f"check --data, or fetch it with polyhead data get {base} --data {root}{advice}"
         raise data_error(path, 0, "no such file", f"the {split} file of {shown} below the data root; {get}")
     dataset = _read(path, shown, split, language=row.language, layout=layout, words=words, strict=strict)
-    return dataset if types == "file" else harmonise(dataset, TASKS[row.task])
+    return harmonise(dataset, TASKS[row.task], kept=kept) if merge and row.merges_types else dataset
 
 
 def corpus_file(name: str, split: Split, *, root: Path, words: Words = "surface") -> tuple[Path, Layout | None]:
@@ -136,10 +135,9 @@ def open_file(
     scheme: str | None = None,
     columns: Layout | None = None,
     words: Words = "surface",
-    types: Types = "task",
     strict: bool = False,
 ) -> Dataset:
-    """A user's own file as one split, read whole.
+    """A user's own file as one split, read whole; span types stay as they are.
 
     A `.conllu` file (also compressed) of a tag task is CoNLL-U; everything else is laid out as `columns` declares. Without it,
     the word is the first column, the tag the last, and the separator TAB if the first row holds one, else spaces.
@@ -152,7 +150,6 @@ def open_file(
         scheme: How spans are written (`iob2`, `iob1`, `bioes`, `io`); wanted for span tasks, here or in `columns`.
         columns: The layout, for example from `parse_layout("tab:token=2,tag=3,comments=hash", scheme=None)`.
         words: What a word is in CoNLL-U (see `open_corpus`).
-        types: As in `open_corpus`.
         strict: Raise where a repair would be counted.
 
     Raises:
@@ -176,8 +173,7 @@ def open_file(
         if declared is None:
             raise SettingError(f"{path}: task {task.name} needs a declared scheme; add --scheme iob2 (or iob1, bioes, io)")
         layout = replace(layout, scheme=declared)
-    dataset = _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
-    return dataset if types == "file" else harmonise(dataset, task)
+    return _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
 
 
 def _read(path: Path, name: str, split: Split, *, language: str, layout: Layout | None, words: Words, strict: bool) -> Dataset:

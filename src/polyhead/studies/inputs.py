@@ -122,6 +122,7 @@ def reader_of(settings: RunSettings, task: Task) -> DataReader:
         scheme=settings.scheme,
         columns=settings.columns,
         strict=settings.strict,
+        merge=settings.rules.merge_types,
     )
 
 
@@ -164,7 +165,7 @@ def _record(data: Dataset, encoded: Encoded) -> dict[str, object]:
         "sentences": len(data.sentences),
         "words": data.n_words,
         "sha256": data.sha256,
-        "repairs": dict(data.repairs),
+        "repairs": data.notes,
         "encoding": {
             "pieces": counts.pieces,
             "lone_marker_share": counts.lone_marker_first / max(counts.words, 1),
