@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.inputs import check_shared, few_sentences, one_dataset, one_reference, opened, predicted_types, set_threads
+from polyhead.cli.inputs import (
+    check_shared,
+    few_sentences,
+    note_reading,
+    one_dataset,
+    one_reference,
+    opened,
+    predicted_types,
+    set_threads,
+)
 from polyhead.cli.result_requests import CurveRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
@@ -51,7 +60,8 @@ def curve(request: CurveRequest, console: Console) -> int:
     settings = _settings(request, data, tagger, judged, _depth(request, present))
     encoded = tagger.encode(data.sentences)
     counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
-    console.repairs(data.name, {**data.notes, **met(counts)})
+    note_reading(console, data)
+    console.repairs(data.name, met(counts))
     labelled = Labelled(encoded, [sentence.labels for sentence in data.sentences])
     with ExitStack() as stack:
         if request.out is not None:

@@ -103,6 +103,8 @@ def _notes(
     for found in facts:
         for what, n in found.repairs.items():
             yield f"{found.split}: {n} x {what}"
+        for what in found.suspicions:
+            yield f"{found.split}: {what}"
         if found.unlabelled_words:
             yield f"{found.split}: {found.unlabelled_words} words have no label: they are neither trained on nor scored"
         if found.over_long:
@@ -116,7 +118,8 @@ def _notes(
             yield f"{found.split}: {len(unseen)} label(s) that train never shows and no model can learn: {', '.join(unseen)}"
     for overlap in shared:
         if overlap.shared:
-            yield f"{overlap.second}: {overlap.shared} sentences stand in {overlap.first} too: scores on them say less"
+            total = next(found.sentences for found in facts if found.split == overlap.second)
+            yield f"{overlap.second}: {overlap.shared} of {total} sentences stand in {overlap.first} too: scores on them say less"
 
 
 def _too_long(request: DataCheckRequest, found: SplitFacts) -> str:

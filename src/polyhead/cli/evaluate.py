@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.inputs import opened, predicted_types, set_threads
+from polyhead.cli.inputs import note_reading, opened, predicted_types, set_threads, zero_everywhere
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
@@ -39,8 +39,11 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
         "targets": targets,
     }
     console.result(document, f"{_table(targets)}\n\nin points, 0 to 100; {request.split} split; words are {words}")
-    for target in targets:
-        console.repairs(target["name"], target["repairs"] | met(target))
+    for data, target in zip(datasets, targets, strict=True):
+        note_reading(console, data)
+        console.repairs(target["name"], met(target))
+    if note := zero_everywhere(task, [target["metrics"][task.metric] for target in targets]):
+        console.note(note)
     return 0
 
 

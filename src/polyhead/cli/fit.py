@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
-from polyhead.cli.inputs import note_unread_tests, set_threads
+from polyhead.cli.inputs import note_reading, note_unread_tests, set_threads, zero_everywhere
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
@@ -17,6 +17,7 @@ from polyhead.data.labels import label_set
 from polyhead.data.references import SAMPLE_SEED, one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import join
@@ -47,8 +48,9 @@ def fit(request: FitRequest, console: Console) -> int:
         trains = [sample(data, request.train_limit, seed=SAMPLE_SEED) for data in trains]
     devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
     note_unread_tests(request.source, console)
-    for data in (*trains, *devs):
-        console.repairs(f"{data.name} {data.split}", data.notes)
+    note_reading(console, *trains, *devs)
+    for note in seen_before(trains, devs):
+        console.note(f"note: {note}")
     tagger = new_tagger(
         request.model,
         labels=label_set(task, trains),
@@ -70,6 +72,8 @@ def fit(request: FitRequest, console: Console) -> int:
         progress=console.progress,
     )
     dev = _dev_scores(tagger, devs, task, console)
+    if note := zero_everywhere(task, [metrics[task.metric] for _, _, metrics in dev]):
+        console.note(note)
     _save(request.out, tagger, task, trains, dev, words=words)
     discard_state(state)
     with suppress(OSError):  # anything else in it is not ours

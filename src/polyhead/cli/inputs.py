@@ -16,6 +16,7 @@ from polyhead.data.labels import label_set
 from polyhead.data.references import DataReader, DataReference, Split
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.data.suspicions import suspicious_text
 from polyhead.data.tasks import Task
 from polyhead.learning.tagger import Tagger, new_tagger, open_tagger
 from polyhead.models.loading import classifier_labels, load_config
@@ -48,7 +49,7 @@ def labelled_sample(request: RankRequest | DoctorRequest, task: Task, console: C
     reference = one_reference(request.data, corpus=request.corpus, language=request.language)
     reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
     data = one_dataset(reader, reference, request.split, labelled=needs_labels, limit=request.limit, seed=request.seed)
-    console.repairs(data.name, data.notes)
+    note_reading(console, data)
     tagger, is_new = _tagger(request, task, data)
     check_shared(tagger, data)
     if is_new and needs_labels:
@@ -80,6 +81,22 @@ def _tagger(request: RankRequest | DoctorRequest, task: Task, data: Dataset) -> 
         precision=request.reading.precision,
     )
     return tagger, True
+
+
+def note_reading(console: Console, *datasets: Dataset) -> None:
+    """Say what reading changed, and what looks wrong in the text."""
+    for data in datasets:
+        name = data.name if len(datasets) == 1 else f"{data.name} {data.split}"
+        console.repairs(name, data.notes)
+        for what in suspicious_text(data):
+            console.note(f"note: {name}: {what}")
+
+
+def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
+    """A note where no span was found as it is labelled; else empty."""
+    if task.kind == "tag" or not scores or any(scores):
+        return ""
+    return "note: F1 is 0.00 everywhere: look at the labels with polyhead data check, or train longer"
 
 
 def check_shared(tagger: Tagger, data: Dataset) -> None:

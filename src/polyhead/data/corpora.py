@@ -41,8 +41,10 @@ def corpus(name: str) -> Corpus:
     """
     base, _ = _parse(name)
     if base not in CORPORA:
-        near = get_close_matches(base, CORPORA, n=3)
-        hint = f"did you mean {' or '.join(near)}" if near else f"known are {', '.join(CORPORA)}"
+        relatives = [known for known in CORPORA if known.partition("/")[0] == base.partition("/")[0]]
+        near = get_close_matches(base, CORPORA, n=3) or get_close_matches(base, relatives, n=3, cutoff=0)
+        families = ", ".join(dict.fromkeys(known.partition("/")[0] for known in CORPORA))
+        hint = f"did you mean {' or '.join(near)}" if near else f"there are families {families} (polyhead data list)"
         raise UnknownNameError(f"corpus {name!r}: no such name; {hint}; your own files: LANGUAGE=FILE")
     return CORPORA[base]
 
@@ -126,6 +128,14 @@ def _treebank_file(name: str, stem: Path, words: Words) -> Path:
     return path
 
 
+def is_conllu(path: Path) -> bool:
+    """Whether a file, which may be compressed, has the name of a CoNLL-U file."""
+    name = path.name.lower()
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name.endswith((".conllu", ".conll-u"))
+
+
 def open_file(
     path: Path,
     task: Task,
@@ -156,16 +166,13 @@ def open_file(
         SettingError: A span task without a scheme, or a tag task with one, or with a layout that holds spans.
         DataFormatError: The file is missing or not as declared.
     """
-    name = path.name.lower()
-    for suffix in SUFFIXES:
-        name = name.removesuffix(suffix)
     layout = columns or ColumnFormat()
     if task.kind == "tag":
         if not isinstance(layout, ColumnFormat):
             raise SettingError(f"{path}: the layout holds spans, and task {task.name} has none; declare columns")
         if scheme is not None or layout.scheme is not None:
             raise SettingError(f"scheme {scheme or layout.scheme!r}: task {task.name} has no spans; leave the scheme out")
-        if columns is None and name.endswith((".conllu", ".conll-u")):
+        if columns is None and is_conllu(path):
             return _read(path, str(path), split, language=language, layout=None, words=words, strict=strict)
         layout = replace(layout, types=frozenset(task.labels) or None)
     elif isinstance(layout, ColumnFormat):

@@ -1,6 +1,7 @@
 """How a user names data: a corpus (`ud/en_ewt`, `ud/en_ewt@words`) or files of one language (`en=TRAIN:DEV:TEST`)."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -165,17 +166,25 @@ class DataReader:
             )
         if ":" in reference.text and find_file(files[split]) is None:
             raise SettingError(f"data {reference.text!r}: no file {files[split]}; check the path, which cannot hold ':'")
-        dataset = open_file(
-            files[split],
-            self.task,
-            split,
-            language=reference.name,
-            words=reference.words,
-            columns=None if self.columns is None else parse_layout(self.columns, scheme=self.scheme),
-            scheme=self.scheme,
-            strict=self.strict,
-        )
+        try:
+            dataset = open_file(
+                files[split],
+                self.task,
+                split,
+                language=reference.name,
+                words=reference.words,
+                columns=None if self.columns is None else parse_layout(self.columns, scheme=self.scheme),
+                scheme=self.scheme,
+                strict=self.strict,
+            )
+        except DataFormatError as error:
+            raise DataFormatError(f"{error}; see {check_command(files[split])}") from None
         return replace(dataset, name=reference.text)
+
+
+def check_command(path: Path) -> str:
+    """The command that shows how a file looks."""
+    return f"polyhead data check {shlex.quote(str(path))}"
 
 
 def _labelled_for(task: str, name: str) -> list[str]:
