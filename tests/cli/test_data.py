@@ -1,6 +1,8 @@
 """`polyhead data list|get|check` as a user calls them."""
 
 import hashlib
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -160,7 +162,7 @@ def test_check_compares_splits(cli: Callable, entities: Path, ner_tagger: Path) 
     assert document["needs_work"] is True
 
 
-def test_strict_exits_with_1_if_something_is_to_be_mended(cli: Callable, entities: Path) -> None:
+def test_strict_exits_with_1_if_something_is_to_be_repaired(cli: Callable, entities: Path) -> None:
     dev = entities / "dev.txt"
     assert cli("data", "check", dev, "--strict").code == 0
     assert cli("data", "check", entities / "train.txt", "--strict").code == 1
@@ -186,6 +188,11 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
         (["{d}/words.txt"], ["words.txt:1: no labels that can be told", "--columns"]),
         (["{d}/train.txt", "--columns", "tab:tag=2", "--scheme", "iob2"], ["train.txt:1: 1 column(s)"]),
         (["{d}/train.txt", "--scheme", "iob3"], ["scheme 'iob3'"]),
+        (["{d}/words.txt", "--scheme", "bmes"], ["scheme 'bmes': expected one of"]),
+        (
+            ["{d}/nine.conllu"],
+            ["nine.conllu:1: 9 column(s)", "in the whole file: 1 x row of 9 columns, 1 x row with spaces in place"],
+        ),
         (["{d}/train.txt", "--task", "pso"], ["task 'pso'"]),
         (["{d}/train.txt", "--task", "pos"], ["task pos has no spans"]),
         (["{d}/bad.txt"], ["bad.txt:51: 1 column(s)"]),
@@ -202,6 +209,7 @@ def test_check_refuses_bad_input(cli: Callable, entities: Path, arguments: list[
     (entities / "words.txt").write_text("just\nwords\n")
     (entities / "bad.txt").write_text("Ann B-PER\n" * 50 + "Lee\n" + "Ann B-PER\n" * 200)
     (entities / "tree.txt").write_text(ROW)
+    (entities / "nine.conllu").write_text(ROW.replace("\t_\n\n", "\n") + ROW.replace("\t", " "))
     refused(cli("data", "check", *(argument.format(d=entities) for argument in arguments)), *said)
 
 
@@ -238,3 +246,59 @@ def test_other_commands_take_a_layout_by_its_name(cli: Callable, ner_tagger: Pat
         "columns 'masive'",
         "or one of facebook, stockmark",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("the B-PER\nruns O\n" * 600, "train: the longest of 1 sentence(s) has 1,200 words: are blank lines between"),
+        (
+            "".join(f"w{i} B-PER\n\n" for i in range(20)),
+            "train: every sentence has one word: does a blank line follow each word?",
+        ),
+        ("".join(f"nl:{i} B-PER\nnl:{i} O\n\n" for i in range(20)), "train: all 20 different words begin with 'nl:'"),
+    ],
+)
+def test_suspicious_text_is_said_by_check_and_by_other_commands(
+    cli: Callable, ner_tagger: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text(text)
+    result = cli("data", "check", path, "--strict")
+    assert (result.code, "Nothing to repair" in result.out, said in result.prose) == (0, False, True), result.out
+    options = ["--task", "ner", "--target", f"nl={path}", "--scheme", "iob2", "--threads", 1]
+    assert said.removeprefix("train: ") in cli("evaluate", ner_tagger, *options).err
+
+
+def test_document_starts_are_nothing_to_repair_for_any_command(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("-DOCSTART- O\n\nthe B-PER\nruns O\n")
+    assert cli("data", "check", path, "--strict").code == 0
+    options = ["--task", "ner", "--target", f"nl={path}", "--scheme", "iob2", "--strict", "--threads", 1]
+    assert cli("evaluate", ner_tagger, *options).code == 0
+
+
+def test_a_file_that_cannot_be_read_is_sent_to_check(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a file.txt"
+    path.write_text("the B-PER\nruns L-PER\n")
+    said = f"see polyhead data check '{path}'"
+    options = ["--task", "ner", "--scheme", "iob2", "--threads", 1]
+    refused(cli("evaluate", ner_tagger, "--target", f"nl={path}", *options), "a file.txt:2: tag 'L-PER'", said)
+    refused(cli("predict", ner_tagger, tmp_path / "none.txt", *options), "see polyhead data check")
+
+
+def test_windows_are_those_that_the_model_has_positions_for(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(ner_tagger, tmp_path / "model")
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 512}))
+    path = tmp_path / "x.txt"
+    path.write_text("the B-PER\n" + "runs O\n" * 66)  # 67 words; 68 positions, two of them for special tokens
+    found = cli("data", "check", path, "--tokenizer", model, "--json").json["splits"][0]
+    assert (found["over_long"], found["rates"]["window"]) == (1, 66)
+
+
+def test_scores_of_nothing_but_zero_are_said(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("big B-PLANET\nruns O\n\n" * 3)
+    result = cli("evaluate", ner_tagger, "--target", f"nl={path}", "--task", "ner", "--scheme", "iob2", "--threads", 1)
+    assert "note: F1 is 0.00 everywhere" in result.err

@@ -74,6 +74,7 @@ def test_a_few_broken_tags_hide_nothing(tmp_path):
             r":3: tag 'L-X' in column 2 of 'c L-X'; expected O, or a type after B-, I-, E- or S-, as 2 of 3 rows have",
         ),
         ("a\tB-X\nb\t-X\n\nc\tO\n", r":2: tag '-X' in column 2"),
+        ("word\ttag\na\tB-X\nb\tO\n", r":1: tag 'tag' in column 2.*; delete the row if it is a header"),
         ("1\tB-X\n2\tO\n", ":1: no column of words beside the tags"),
     ],
 )

@@ -38,7 +38,7 @@ class _Opened:
 
 
 def data_check(request: DataCheckRequest, console: Console) -> int:
-    """Read every split there is, count, compare, print; 1 under --strict if something is to be mended."""
+    """Read every split there is, count, compare, print; 1 under --strict if something was repaired or splits share a sentence."""
     tokenizer = None if request.tokenizer is None else load_tokenizer(request.tokenizer)
     limit = None if request.tokenizer is None else model_limit(load_config(request.tokenizer))
     _scheme(request)

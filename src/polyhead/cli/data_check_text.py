@@ -39,13 +39,13 @@ def report(
         rows = [[f"{overlap.first}, {overlap.second}", overlap.shared, overlap.relabelled] for overlap in shared]
         parts.append(markdown(["splits", "sentences in both", "labelled otherwise"], rows))
     notes = [_wrapped(note) for note in _notes(request, facts, shared, absent)]
-    return "\n\n".join([*parts, "\n".join(notes) or "Nothing to mend."])
+    return "\n\n".join([*parts, "\n".join(notes) or "Nothing to repair."])
 
 
 def _head(request: DataCheckRequest, look: Look, is_declared: bool) -> str:
     lines = [_wrapped(f"format: {look.format}{f', scheme {look.scheme}' if look.scheme else ''}, task {look.task}")]
     if not is_declared and look.columns is not None:
-        lines += ["that is how it looks, which other commands do not go by; tell them:", f"  --task {look.task}"]
+        lines += ["this is a guess; declare it to other commands, which do not guess:", f"  --task {look.task}"]
         lines[-1] += f" --scheme {look.scheme}" if look.scheme else ""
         lines.append(f"  --columns {look.columns}")
     return "\n".join(lines)

@@ -38,7 +38,7 @@ def read_columns(
         language: BCP-47 code that the sentences will carry.
         columns: What is declared about the file.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was mended, by description.
+        repairs: Counts what was repaired, by description.
         digest: A hashlib object, fed with the decompressed bytes.
 
     Raises:
@@ -53,7 +53,7 @@ def read_columns(
         last_line = number
         if is_blank(line):
             if line:
-                reader.mend(number, BLANK, "an empty line")
+                reader.repair(number, BLANK, "an empty line")
             if reader.words:
                 yield reader.finish()
                 n_sentences += 1
@@ -85,7 +85,7 @@ class _Reader:
     indices: list[str] = field(default_factory=list)
     counts: tuple[int, ...] = ()
 
-    def mend(self, line: int, description: str, expected: str) -> None:
+    def repair(self, line: int, description: str, expected: str) -> None:
         """Count a repair, or refuse it where reading is strict."""
         if self.strict:
             raise data_error(self.path, line, description, f"{expected} (strict reading allows no repair)")
@@ -99,7 +99,7 @@ class _Reader:
         if not self.words and line.split(None, 1)[0] == DOCSTART:
             return
         if line in form.skipped_rows:
-            self.mend(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")
+            self.repair(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")
             return
         if form.separator == "auto":
             form = self.format = replace(form, separator="tab" if "\t" in line else "space")
@@ -111,7 +111,7 @@ class _Reader:
             self.counts = form.n_columns or (len(fields),)
             self._check_format(number, line)
         if form.trailing_separator and not fields[-1] and len(fields) - 1 in self.counts:
-            self.mend(number, TRAILING, "a row without it")
+            self.repair(number, TRAILING, "a row without it")
             fields.pop()
         if len(fields) not in self.counts:
             wanted = " or ".join(map(str, self.counts))
@@ -122,7 +122,7 @@ class _Reader:
             self._check_index(number, fields[form.index - (form.index > 0)])
         if not word.strip(" "):
             if form.skip_wordless and form.tag is not None and fields[form.tag - (form.tag > 0)] == "O":
-                self.mend(number, WORDLESS, "a word")
+                self.repair(number, WORDLESS, "a word")
                 return
             raise data_error(self.path, number, f"an empty word in {shown(line)}", f"a word in column {form.token}")
         self.words.append(word)
@@ -130,7 +130,7 @@ class _Reader:
         if form.tag is not None:
             tag = fields[form.tag - (form.tag > 0)]
             if tag in form.rewrites:
-                self.mend(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
+                self.repair(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
                 tag = form.rewrites[tag]
             self.tags.append(tag)
 
@@ -180,7 +180,7 @@ class _Reader:
             return tuple(None if tag == "_" else tag for tag in self.tags)
 
         def on_repair(position: int, description: str) -> None:
-            self.mend(self.lines[position], description, f"tags in {form.scheme}")
+            self.repair(self.lines[position], description, f"tags in {form.scheme}")
 
         try:
             labels = to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)

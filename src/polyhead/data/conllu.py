@@ -61,7 +61,7 @@ def read_conllu(
             the UPOS of its first member whose HEAD lies outside the range; all other words as they are.
         upos: `ignore` does not look at the column, whatever it holds: every label is None.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was mended, by description.
+        repairs: Counts what was repaired, by description.
         digest: A hashlib object, fed with the decompressed bytes.
 
     Raises:

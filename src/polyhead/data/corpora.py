@@ -1,4 +1,4 @@
-"""Open a corpus by name or a file by path, whole, with its hash and the count of what was mended."""
+"""Open a corpus by name or a file by path, whole, with its hash and the count of what was repaired."""
 
 import hashlib
 from collections import Counter

@@ -45,7 +45,7 @@ class Corpus:
         advice: What to use in place of a split that is not there.
         made: The language, as `data.phrases` names it, of sentences that are made in memory and need no data folder; empty
             for a corpus of files.
-        quirks: Known faults of each split's file, by the description under which reading counts what it mends, and how often
+        quirks: Known faults of each split's file, by the description under which reading counts what it repairs, and how often
             each occurs; a split that is not named has none.
         merges_types: Whether span types are merged into those of the task (`Task.map_type`), as work on this corpus does.
     """

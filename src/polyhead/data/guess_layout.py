@@ -137,9 +137,8 @@ def _no_labels(
         return data_error(path, at + 1, f"no labels that can be told from {shown(lines[at])}", expected)
     at, fit = misfits[best][0], len(places) - len(misfits[best])
     found = f"tag {shown(cut[at][best])} in column {best + 1} of {shown(lines[at])}"
-    return data_error(
-        path, at + 1, found, f"O, or a type after B-, I-, E- or S-, as {fit} of {len(places)} rows have; change the tags"
-    )
+    step = "delete the row if it is a header" if misfits[best] == places[:1] else "change the tags"
+    return data_error(path, at + 1, found, f"O, or a type after B-, I-, E- or S-, as {fit} of {len(places)} rows have; {step}")
 
 
 def _mostly(tags: Sequence[str], is_tag: object) -> bool:

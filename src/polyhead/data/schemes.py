@@ -78,7 +78,7 @@ def to_iob2(
         tags: In the order of the words.
         scheme: What `tags` is written in.
         types: Allowed span types; None allows all.
-        on_repair: Called with the 0-based position and a description for every tag that was mended: an I- (or E-) that starts
+        on_repair: Called with the 0-based position and a description for every tag that was repaired: an I- (or E-) that starts
             a span, a needless B- in IOB1, a BIOES span that is not closed.
 
     Raises:

@@ -34,7 +34,7 @@ class Dataset:
         language: BCP-47 code.
         split: `train`, `dev` or `test`.
         sentences: In file order.
-        repairs: How often each known quirk was met and mended, by its description; empty if none was.
+        repairs: How often each known quirk was met and repaired, by its description; empty if none was.
         merged: How many spans of each type are read under another type, by its description; empty if none is.
         sha256: Hash of the decompressed file's bytes.
     """

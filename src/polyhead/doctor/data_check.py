@@ -43,7 +43,7 @@ class SplitFacts:
         over_long: Sentences that do not fit one window: by their pieces where a tokenizer was given, else by their words.
         repeats: Sentences whose words another sentence before them has too.
         labels: How often each tag or span type occurs.
-        repairs: How often reading mended what.
+        repairs: How often reading repaired what.
         suspicions: What looks wrong (`suspicious_text`).
         rates: None without a tokenizer.
         sha256: Of the decompressed file.
