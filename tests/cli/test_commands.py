@@ -73,7 +73,7 @@ def test_rank_is_score_heads(cli: Callable, tagger: Path, treebank: Path, method
         (["--method", "magic"], ["'magic'", "gradient", "weight-gradient"]),
         (["--data", "nothing.conllu"], ["nothing.conllu: no such file"]),
         (["--data", "."], ["a folder", "--corpus"]),
-        (["--corpus", "ud/xx_none", "--data", "."], ["ud/xx_none", "no such name; known are ud/en_ewt, "]),
+        (["--corpus", "ud/xx_none", "--data", "."], ["ud/xx_none", "no such name; did you mean ud/"]),
         (["--out", "scores.pt"], [".tsv or .json"]),
         (["--device", "tpu"], ["device 'tpu'"]),
     ],

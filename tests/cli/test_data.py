@@ -1,18 +1,20 @@
 """`polyhead data list|get|check` as a user calls them."""
 
 import hashlib
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 from cli.cases import refused
 from data.server import Served, served
 
-from polyhead.data import download
-from polyhead.data import download_urls as homes
+from polyhead.data import download_urls
 from polyhead.data.corpus_table import CORPORA
-from polyhead.data.download_urls import home
+from polyhead.data.download_urls import source
 
 ROW = "1\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n"
 NAME = "ud/de_gsd"
@@ -20,10 +22,10 @@ NAME = "ud/de_gsd"
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    bodies = {remote: f"# {remote.path}\n{ROW}".encode() for remote in home(NAME).files}
+    bodies = {remote: f"# {remote.path}\n{ROW}".encode() for remote in source(NAME).files}
     pinned = {remote.path: hashlib.sha256(body).hexdigest() for remote, body in bodies.items() if "dev" in remote.path}
-    monkeypatch.setattr(homes, "PINNED", pinned)
-    monkeypatch.setattr(download.time, "sleep", lambda _: None)
+    monkeypatch.setattr(download_urls, "PINNED", pinned)
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda _: None))
     with served({urlsplit(remote.url).path: body for remote, body in bodies.items()}) as state:
         yield state
 
@@ -59,37 +61,37 @@ def test_list_of_a_family_and_of_what_lies_here(cli: Callable, tmp_path: Path) -
 
 
 def test_get_shows_the_licence_and_fetches_once(cli: Callable, mirror: Served, tmp_path: Path) -> None:
-    result = cli("data", "get", NAME, "--data", tmp_path / "d", "--home", mirror.address)
+    result = cli("data", "get", NAME, "--data", tmp_path / "d", "--mirror", mirror.address)
     assert result.code == 0, result.err
     assert "ud/de_gsd: https://github.com/UniversalDependencies/UD_German-GSD, licence CC BY-SA 4.0" in result.err
     assert "de_gsd-ud-train.conllu: fetched, as at the first download" in result.err
     assert "de_gsd-ud-dev.conllu: fetched, the released bytes" in result.err
     assert result.out == "ud/de_gsd: 4 fetched, 0 already there; licence CC BY-SA 4.0\n"
     mirror.asked = []
-    document = cli("data", "get", NAME, "--data", tmp_path / "d", "--home", mirror.address, "--json").json
+    document = cli("data", "get", NAME, "--data", tmp_path / "d", "--mirror", mirror.address, "--json").json
     assert {file["status"] for file in document["corpora"][0]["files"]} == {"there"}
     assert mirror.asked == []
 
 
-def test_get_says_what_a_home_lacks(cli: Callable, shared: Path) -> None:
-    result = cli("data", "get", "xsid/en", "--data", shared / "data", "--home", "http://nowhere.invalid")
+def test_get_says_what_a_source_lacks(cli: Callable, shared: Path) -> None:
+    result = cli("data", "get", "xsid/en", "--data", shared / "data", "--mirror", "https://nowhere.invalid")
     assert result.code == 0
-    assert "its home lacks the English training data" in result.err
+    assert "its source lacks the English training data" in result.err
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"address": "http://nowhere.invalid"}, ["no way to the server", "check the network, or name a mirror with --home"]),
-        ({"address": "mirror"}, ["home 'mirror': no address"]),
-        ({"files": {}}, ["answers 404 (Not Found)", "de_gsd-ud-train.conllu"]),
-        ({"refuse": [503] * 9}, ["answers 503", "5 times in a row; run the same command again"]),
+        ({"address": "https://nowhere.invalid"}, ["3 times in a row", "check the network, or name a mirror with --mirror"]),
+        ({"address": "mirror"}, ["mirror 'mirror': not an address"]),
+        ({"files": {}}, ["answers 404 ('Not Found')", "de_gsd-ud-train.conllu"]),
+        ({"refuse": [503] * 9}, ["answers 503", "3 times in a row"]),
     ],
 )
 def test_get_fails_in_one_line(cli: Callable, mirror: Served, tmp_path: Path, change: dict, said: list[str]) -> None:
     for name, value in change.items():
         setattr(mirror, name, value)
-    result = cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    result = cli("data", "get", NAME, "--data", tmp_path, "--mirror", mirror.address)
     assert (result.code, result.out) == (2, "")
     message = result.err.splitlines()[-1]
     assert message.startswith("polyhead: error: ")
@@ -100,9 +102,9 @@ def test_get_fails_in_one_line(cli: Callable, mirror: Served, tmp_path: Path, ch
 def test_get_refuses_other_bytes(cli: Callable, mirror: Served, tmp_path: Path) -> None:
     dev = next(path for path in mirror.files if "dev" in path)
     mirror.files[dev] = b"something else"
-    result = cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    result = cli("data", "get", NAME, "--data", tmp_path, "--mirror", mirror.address)
     assert result.code == 2
-    assert "is not that of the release" in result.err.splitlines()[-1]
+    assert "is not the released file" in result.err.splitlines()[-1]
     assert not list(tmp_path.rglob("*dev*"))
 
 
@@ -110,7 +112,7 @@ def test_get_refuses_other_bytes(cli: Callable, mirror: Served, tmp_path: Path) 
     ("arguments", "said"),
     [
         (["ud/de_gsf", "--data", "d"], ["corpus 'ud/de_gsf'", "did you mean ud/de_gsd"]),
-        (["ilner/hi", "--data", "d"], ["no public home of its files is known"]),
+        (["ilner/hi", "--data", "d"], ["no public source of its files is known"]),
         (["ud/de_gsd"], ["--data"]),
         (["ud/de_gsd", "--data", __file__], ["a file; name a folder"]),
     ],
@@ -160,7 +162,7 @@ def test_check_compares_splits(cli: Callable, entities: Path, ner_tagger: Path) 
     assert document["needs_work"] is True
 
 
-def test_strict_exits_with_1_if_something_is_to_be_mended(cli: Callable, entities: Path) -> None:
+def test_strict_exits_with_1_if_something_is_to_be_repaired(cli: Callable, entities: Path) -> None:
     dev = entities / "dev.txt"
     assert cli("data", "check", dev, "--strict").code == 0
     assert cli("data", "check", entities / "train.txt", "--strict").code == 1
@@ -170,7 +172,7 @@ def test_strict_exits_with_1_if_something_is_to_be_mended(cli: Callable, entitie
 
 
 def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, tmp_path: Path) -> None:
-    cli("data", "get", NAME, "--data", tmp_path, "--home", mirror.address)
+    cli("data", "get", NAME, "--data", tmp_path, "--mirror", mirror.address)
     (tmp_path / "ud/UD_German-GSD/de_gsd-ud-test.conllu").unlink()
     result = cli("data", "check", NAME, "--data", tmp_path)
     assert result.code == 0, result.err
@@ -186,6 +188,11 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
         (["{d}/words.txt"], ["words.txt:1: no labels that can be told", "--columns"]),
         (["{d}/train.txt", "--columns", "tab:tag=2", "--scheme", "iob2"], ["train.txt:1: 1 column(s)"]),
         (["{d}/train.txt", "--scheme", "iob3"], ["scheme 'iob3'"]),
+        (["{d}/words.txt", "--scheme", "bmes"], ["scheme 'bmes': expected one of"]),
+        (
+            ["{d}/nine.conllu"],
+            ["nine.conllu:1: 9 column(s)", "in the whole file: 1 x row of 9 columns, 1 x row with spaces in place"],
+        ),
         (["{d}/train.txt", "--task", "pso"], ["task 'pso'"]),
         (["{d}/train.txt", "--task", "pos"], ["task pos has no spans"]),
         (["{d}/bad.txt"], ["bad.txt:51: 1 column(s)"]),
@@ -202,6 +209,7 @@ def test_check_refuses_bad_input(cli: Callable, entities: Path, arguments: list[
     (entities / "words.txt").write_text("just\nwords\n")
     (entities / "bad.txt").write_text("Ann B-PER\n" * 50 + "Lee\n" + "Ann B-PER\n" * 200)
     (entities / "tree.txt").write_text(ROW)
+    (entities / "nine.conllu").write_text(ROW.replace("\t_\n\n", "\n") + ROW.replace("\t", " "))
     refused(cli("data", "check", *(argument.format(d=entities) for argument in arguments)), *said)
 
 
@@ -238,3 +246,59 @@ def test_other_commands_take_a_layout_by_its_name(cli: Callable, ner_tagger: Pat
         "columns 'masive'",
         "or one of facebook, stockmark",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("the B-PER\nruns O\n" * 600, "train: the longest of 1 sentence(s) has 1,200 words: are blank lines between"),
+        (
+            "".join(f"w{i} B-PER\n\n" for i in range(20)),
+            "train: every sentence has one word: does a blank line follow each word?",
+        ),
+        ("".join(f"nl:{i} B-PER\nnl:{i} O\n\n" for i in range(20)), "train: all 20 different words begin with 'nl:'"),
+    ],
+)
+def test_suspicious_text_is_said_by_check_and_by_other_commands(
+    cli: Callable, ner_tagger: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text(text)
+    result = cli("data", "check", path, "--strict")
+    assert (result.code, "Nothing to repair" in result.out, said in result.prose) == (0, False, True), result.out
+    options = ["--task", "ner", "--target", f"nl={path}", "--scheme", "iob2", "--threads", 1]
+    assert said.removeprefix("train: ") in cli("evaluate", ner_tagger, *options).err
+
+
+def test_document_starts_are_nothing_to_repair_for_any_command(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("-DOCSTART- O\n\nthe B-PER\nruns O\n")
+    assert cli("data", "check", path, "--strict").code == 0
+    options = ["--task", "ner", "--target", f"nl={path}", "--scheme", "iob2", "--strict", "--threads", 1]
+    assert cli("evaluate", ner_tagger, *options).code == 0
+
+
+def test_a_file_that_cannot_be_read_is_sent_to_check(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a file.txt"
+    path.write_text("the B-PER\nruns L-PER\n")
+    said = f"see polyhead data check '{path}'"
+    options = ["--task", "ner", "--scheme", "iob2", "--threads", 1]
+    refused(cli("evaluate", ner_tagger, "--target", f"nl={path}", *options), "a file.txt:2: tag 'L-PER'", said)
+    refused(cli("predict", ner_tagger, tmp_path / "none.txt", *options), "see polyhead data check")
+
+
+def test_windows_are_those_that_the_model_has_positions_for(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(ner_tagger, tmp_path / "model")
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 512}))
+    path = tmp_path / "x.txt"
+    path.write_text("the B-PER\n" + "runs O\n" * 66)  # 67 words; 68 positions, two of them for special tokens
+    found = cli("data", "check", path, "--tokenizer", model, "--json").json["splits"][0]
+    assert (found["over_long"], found["rates"]["window"]) == (1, 66)
+
+
+def test_scores_of_nothing_but_zero_are_said(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("big B-PLANET\nruns O\n\n" * 3)
+    result = cli("evaluate", ner_tagger, "--target", f"nl={path}", "--task", "ner", "--scheme", "iob2", "--threads", 1)
+    assert "note: F1 is 0.00 everywhere" in result.err

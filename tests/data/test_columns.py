@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from polyhead.core.errors import DataFormatError
 from polyhead.data.column_format import ColumnFormat, parse_columns
-from polyhead.data.columns import BLANK_WITH_SPACES, TRAILING, WORDLESS, read_columns
+from polyhead.data.columns import TRAILING, WORDLESS, read_columns
 from polyhead.data.schemes import INSIDE_STARTS
+from polyhead.data.textfile import BLANK
 
 
 def write(tmp_path, text, name="a.txt"):
@@ -67,7 +68,6 @@ def test_files_without_tags_and_words_without_a_tag(tmp_path):
         ("space:scheme=iob2", "a O\n O\n", r":2: 1 column"),
         ("tab:scheme=iob2", "a\tO\n\tO\n", r":2: an empty word in '\\tO'; expected a word in column 1"),
         ("tab:scheme=iob2", "a\tO\n \tO\n", r":2: an empty word"),
-        ("tab:scheme=iob2", "a\tO\n\t\n", r":2: an empty word"),
         ("tab:scheme=iob2", "a\tO\nb\tE-PER\n", r":2: tag 'E-PER'; expected O or B-TYPE or I-TYPE \(iob2\)"),
         ("tab:scheme=iob2", "a\tO\nb\t\n", r":2: tag ''"),
         ("tab:scheme=iob2", "a\tO\n\nb\tPER\n", r":3: tag 'PER'"),
@@ -99,7 +99,7 @@ def test_declared_types_and_tags(tmp_path):
     ("columns", "text", "labels", "repairs", "line"),
     [
         (ColumnFormat("tab", scheme="iob2"), "a\tO\nb\tI-PER\n", ("O", "B-PER"), {INSIDE_STARTS: 1}, 2),
-        (ColumnFormat("tab", scheme="iob2"), "a\tO\n   \n", ("O",), {BLANK_WITH_SPACES: 1}, 2),
+        (ColumnFormat("tab", scheme="iob2"), "a\tO\n   \n", ("O",), {BLANK: 1}, 2),
         (
             ColumnFormat("tab", scheme="iob2", rewrites={"-X": "I-X", "B-O": "O"}),
             "a\tB-X\nb\t-X\nc\tB-O\n",
@@ -183,3 +183,28 @@ def test_retyped_spans_keep_their_borders_and_are_no_repair(tmp_path):
     met: Counter[str] = Counter()
     (sentence,) = read(path, ColumnFormat("tab", scheme="iob2", retyped={"Xpart": "Y", "Xderiv": "O"}), repairs=met)
     assert (sentence.labels, met) == (("B-Y", "I-Y", "O", "B-X"), {})
+
+
+@pytest.mark.parametrize("blank", ["\t", "\t\t", " \t ", "\ufeff", "  "])
+def test_a_line_of_white_space_ends_a_sentence_and_is_counted(tmp_path, blank):
+    repairs: Counter[str] = Counter()
+    path = write(tmp_path, f"a\tO\n{blank}\nb\tO\n")
+    found = list(read_columns(path, language="x", columns=ColumnFormat("tab", scheme="iob2"), repairs=repairs))
+    assert [sentence.words for sentence in found] == [("a",), ("b",)]
+    assert repairs == {BLANK: 1}
+
+
+def test_document_starts_are_neither_words_nor_repairs(tmp_path):
+    path = write(tmp_path, "-DOCSTART- -X- O\n\na X O\n\n-DOCSTART- -X- O\n\nb X O\n")
+    repairs: Counter[str] = Counter()
+    columns = ColumnFormat("space", scheme="iob2")
+    found = list(read_columns(path, language="x", columns=columns, repairs=repairs, strict=True))
+    assert ([sentence.words for sentence in found], repairs) == ([("a",), ("b",)], {})
+
+
+def test_json_lines_are_called_so(tmp_path):
+    path = write(tmp_path, '{"tokens": ["a b"], "tags": ["O"]}\n')
+    with pytest.raises(DataFormatError, match=r":1: JSON Lines: .*; expected columns"):
+        list(read_columns(path, language="x", columns=ColumnFormat(scheme="iob2")))
+    path = write(tmp_path, '{" O\n')
+    assert [s.words for s in read_columns(path, language="x", columns=ColumnFormat(scheme="iob2"))] == [('{"',)]

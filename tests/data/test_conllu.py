@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyhead.core.errors import DataFormatError
-from polyhead.data.conllu import BLANK_WITH_SPACES, read_conllu
+from polyhead.data.conllu import conllu_faults, read_conllu
 from polyhead.data.tasks import UPOS
+from polyhead.data.textfile import BLANK
 
 SAMPLE = """# newdoc
 # text = Im Haus!
@@ -114,7 +115,6 @@ def test_a_range_of_labelled_words_without_heads_is_an_error_only_for_surface(tm
         (row("1-2", form="") + row("1") + row("2"), r":1: range 1-2 has an empty FORM"),
         ("", r":1: end of file and not one sentence"),
         ("\n# nothing\n\n", r":3: end of file and not one sentence"),
-        (row("1") + "\t\n", r":2: 2 column"),
     ],
 )
 def test_bad_input_is_one_error_with_its_line(tmp_path, text, message):
@@ -129,8 +129,8 @@ def test_a_line_of_spaces_is_blank_and_counted(tmp_path):
     path = write(tmp_path, row("1") + "  \n" + row("1"))
     repairs: Counter[str] = Counter()
     assert len(read(path, repairs=repairs)) == 2
-    assert repairs == {BLANK_WITH_SPACES: 1}
-    with pytest.raises(DataFormatError, match=":2: a line of spaces"):
+    assert repairs == {BLANK: 1}
+    with pytest.raises(DataFormatError, match=":2: a line of white space"):
         read(path, strict=True)
 
 
@@ -186,3 +186,18 @@ def test_the_head_rule_gives_the_surface_file_of_german(shared):
     ours = read(folder / "de_gsd-ud-test.conllu", words="surface")
     theirs = read(folder / "de_gsd-ud-test.surface.conllu")
     assert [(s.words, s.labels) for s in ours] == [(s.words, s.labels) for s in theirs]
+
+
+def test_rows_that_break_the_format_are_counted_by_kind(tmp_path):
+    row = ["1", "a", "_", "NOUN", "_", "_", "0", "_", "_", "_"]
+    ids = ("1--2", "²", "1-2", "8.1", "0", "1-")
+    rows = [row, row[:9], [*row, "_"], *([i, *row[1:]] for i in ids), [*row[:3], "NN", *row[4:]]]
+    path = tmp_path / "a.conllu"
+    path.write_text("\n".join(["# text", *map("\t".join, rows), " ".join(row), "\t", ""]))
+    assert conllu_faults(path) == {
+        "row of 9 columns": 1,
+        "row of 11 columns": 1,
+        "id that is not N, N-M or N.M": 4,
+        "UPOS that is not one of the 17": 1,
+        "row with spaces in place of TABs": 1,
+    }

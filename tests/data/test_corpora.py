@@ -121,7 +121,7 @@ def test_known_faults_are_counted_and_refused_when_strict(tmp_path):
         "tag -NEP read as I-NEP": 1,
         "tag -NETI read as I-NETI": 1,
     }
-    assert open_corpus("ilner/hi", "dev", root=tmp_path, types="file").sentences[0].labels[2] == "B-NETI"
+    assert open_corpus("ilner/hi", "dev", root=tmp_path, merge=False).sentences[0].labels[2] == "B-NETI"
     with pytest.raises(DataFormatError, match=r"Hindi-dev.txt:2: tag -NEP read as I-NEP; expected .* \(strict"):
         open_corpus("ilner/hi", "dev", root=tmp_path, strict=True)
     (folder / "Hindi-dev.txt").write_text("a\tB-NEP\nb\t-NEX\n")
@@ -150,9 +150,9 @@ def test_user_files_for_spans_declare_their_scheme(tmp_path):
     path.write_text("Ann NNP I-PER\nBo NNP I-DATE\n")
     with pytest.raises(SettingError, match="task ner needs a declared scheme; add --scheme iob2"):
         open_file(path, ner, "train", language="en")
-    assert open_file(path, ner, "train", language="en", scheme="iob1").sentences[0].labels == ("B-PER", "B-MISC")
+    assert open_file(path, ner, "train", language="en", scheme="iob1").sentences[0].labels == ("B-PER", "B-DATE")
     columns = parse_columns("space:token=1,tag=3,scheme=io")
-    data = open_file(path, ner, "train", language="en", columns=columns, types="file")
+    data = open_file(path, ner, "train", language="en", columns=columns)
     assert data.sentences[0].labels == ("B-PER", "B-DATE")
     assert open_file(path, ner, "train", language="en", scheme="bio").repairs == {"I- that starts a span read as B-": 2}
 

@@ -30,6 +30,9 @@ def test_the_scheme_is_told_from_the_tags(tmp_path, scheme):
     [
         ("a B-X\nb O\n", "space:token=1,tag=2", "ner"),
         ("a NN B-X\nb VB O\n", "space:token=1,tag=3", "ner"),
+        ("a NN B-NP B-X\nb VB B-VP O\n", "space:token=1,tag=4", "ner"),
+        ("-DOCSTART- -X- O\n\na -X- _ B-X\nb -X- _ O\n", "space:token=1,tag=4", "ner"),
+        ("a\tB-X\nb\tO\n\t\nc\tO\n\t\n", "tab:token=1,tag=2", "ner"),
         ("a\tNOUN\nb\tVERB\n", "tab:token=1,tag=2", "pos"),
         ("NOUN\ta\nVERB\tb\n", "tab:token=2,tag=1", "pos"),
         ("# text = a b\n1\ta\tO\tx\n2\tb\tB-X\tx\n\n1\tc\tO\tx\n", "tab:token=2,tag=3,index=1,comments=hash", "ner"),
@@ -65,7 +68,13 @@ def test_a_few_broken_tags_hide_nothing(tmp_path):
         ("two words\nand two\n", ":1: no labels"),
         ("NOUN\nVERB\n", ":1: no labels"),
         ("O B-X\nO B-Y\n", None),
-        ('{"a": 1}\n', ":1: no labels"),
+        ('{"a": 1}\n', ":1: JSON Lines of a kind that polyhead does not read: '{\"a\": 1}'"),
+        (
+            "a B-X\nb O\nc L-X\n",
+            r":3: tag 'L-X' in column 2 of 'c L-X'; expected O, or a type after B-, I-, E- or S-, as 2 of 3 rows have",
+        ),
+        ("a\tB-X\nb\t-X\n\nc\tO\n", r":2: tag '-X' in column 2"),
+        ("word\ttag\na\tB-X\nb\tO\n", r":1: tag 'tag' in column 2.*; delete the row if it is a header"),
         ("1\tB-X\n2\tO\n", ":1: no column of words beside the tags"),
     ],
 )
@@ -98,8 +107,31 @@ def test_real_files_are_read_by_their_looks_as_by_their_table(shared, name, spli
     found = look(path)
     task = TASKS[CORPORA[name].task]
     declared = parse_layout(found.columns, scheme=found.scheme)
-    by_looks = open_file(path, task, split, language="und", columns=declared, types="file")
-    by_table = open_file(path, task, split, language="und", columns=layout, types="file")
+    by_looks = open_file(path, task, split, language="und", columns=declared)
+    by_table = open_file(path, task, split, language="und", columns=layout)
     assert [s.words for s in by_looks.sentences] == [s.words for s in by_table.sentences]
     if name not in ("germeval/de", "stockmark/ja"):  # whose types the table renames
         assert [s.labels for s in by_looks.sentences] == [s.labels for s in by_table.sentences]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a NN B-NP B-X\nb VB B-VP O\n\nc NN B-NP B-X\n",
+        "a\tB-X\nb\tO\n\t\nc\tB-X\n",
+        "-DOCSTART- -X- O\n\na -X- _ B-X\nb -X- _ O\n",
+        "a B-X I-Y\nb O B-Y\n",
+    ],
+)
+def test_the_report_and_the_other_commands_read_the_same_column(tmp_path, text):
+    path = written(tmp_path, text)
+    found = look(path)
+    by_looks, undeclared = (
+        open_file(path, TASKS["ner"], "test", language="und", scheme=found.scheme, columns=columns)
+        for columns in (parse_layout(found.columns, scheme=found.scheme), None)
+    )
+    assert by_looks.sentences == undeclared.sentences
+
+
+def test_all_columns_of_tags_are_listed(tmp_path):
+    assert look(written(tmp_path, "a NN B-NP B-X\nb VB B-VP O\n")).format.endswith("; tags in column 4, others in column 3")

@@ -37,6 +37,15 @@ def test_unknown_label_and_bad_sets():
 def test_harmonise_renames_types_and_keeps_borders():
     data = harmonise(dataset(["B-DATE", "I-DATE", "B-NETI", "O", None, "B-NEL"]), TASKS["ner"])
     assert data.sentences[0].labels == ("B-MISC", "I-MISC", "B-MISC", "O", None, "B-LOC")
+    assert data.merged == {
+        f"span of type {old} read as {new}": 1 for old, new in (("DATE", "MISC"), ("NEL", "LOC"), ("NETI", "MISC"))
+    }
+    assert data.notes == data.merged
+
+
+def test_types_that_the_model_predicts_are_not_merged():
+    data = harmonise(dataset(["B-DATE", "I-DATE", "B-NETI"]), TASKS["ner"], kept=frozenset({"DATE"}))
+    assert data.sentences[0].labels == ("B-DATE", "I-DATE", "B-MISC")
 
 
 def test_harmonise_leaves_other_tasks_and_clean_data_alone():

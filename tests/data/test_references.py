@@ -1,5 +1,6 @@
 """How a user names data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_files_are_opened_as_the_task_reads_them(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("x Ann NEP-\n\nx Ann I-NEP\n".replace("NEP-", "I-NEP"))
     reader = DataReader(task=NER, columns="space:token=2,tag=3", scheme="iob1")
     ner = reader.open(DataReference.parse(f"hi={tmp_path}/t.txt"), "test")
-    assert [s.labels for s in ner.sentences] == [("B-PER",), ("B-PER",)]
+    assert [s.labels for s in ner.sentences] == [("B-NEP",), ("B-NEP",)]
 
 
 def test_a_split_that_is_not_there_says_what_to_write() -> None:
@@ -103,3 +104,22 @@ def test_a_split_without_labels_is_refused_unless_none_are_needed(tmp_path: Path
     with pytest.raises(DataFormatError, match=r"t\.conllu:1: no word of the test split has a label"):
         DataReader(task=POS).open(reference, "test")
     assert len(DataReader(task=POS).open(reference, "test", labelled=False).sentences) == 1
+
+
+def test_own_files_keep_their_types_and_corpora_that_declare_it_merge_them(tmp_path):
+    rows = "Ann B-PER\nMay B-DATE\nrose B-FOOD\n"
+    folder = tmp_path / "ner/swa_MasakhaNER"
+    folder.mkdir(parents=True)
+    (folder / "dev.txt").write_text(rows.replace("B-FOOD", "O"))
+    (tmp_path / "own.txt").write_text(rows)
+
+    def labels(reader: DataReader, text: str, split: str) -> tuple[str | None, ...]:
+        return reader.open(DataReference.parse(text), split).sentences[0].labels
+
+    own, known = f"en={tmp_path}/own.txt", "masakhaner/swa"
+    reader = DataReader(task=NER, root=tmp_path, scheme="iob2")
+    assert labels(reader, own, "test") == ("B-PER", "B-DATE", "B-FOOD")
+    assert labels(reader, known, "dev") == ("B-PER", "B-MISC", "O")
+    assert reader.open(DataReference.parse(known), "dev").merged == {"span of type DATE read as MISC": 1}
+    assert labels(replace(reader, kept=frozenset({"DATE"})), known, "dev") == ("B-PER", "B-DATE", "O")
+    assert labels(replace(reader, merge=True), own, "test") == ("B-PER", "B-MISC", "B-MISC")

@@ -3,11 +3,14 @@ import gzip
 import hashlib
 import lzma
 import os
+import tracemalloc
 from collections import deque
 
+import numpy as np
 import pytest
 
 from polyhead.core.errors import DataFormatError
+from polyhead.data import textfile
 from polyhead.data.textfile import find_file, read_lines
 
 TEXT = b"eins\nzwei\n\ndrei\n"
@@ -153,3 +156,34 @@ def test_an_empty_file_has_no_lines_or_says_what_is_wrong(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(COMPRESS[suffix](b""))
     assert list(read_lines(path)) == []
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_a_line_without_end_is_not_read_into_memory(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    with {".gz": gzip, ".xz": lzma, ".bz2": bz2}[suffix].open(path, "wb") as stream:
+        for _ in range(80):
+            stream.write(bytes(b"x" * (1 << 20)))
+    tracemalloc.start()
+    with pytest.raises(DataFormatError, match=r":1: a line of more than 67,108,864 bytes; expected text in lines"):
+        list(read_lines(path))
+    assert tracemalloc.get_traced_memory()[1] < 2 * textfile.LONGEST_LINE
+    tracemalloc.stop()
+
+
+def test_a_small_file_does_not_grow_without_measure(tmp_path, monkeypatch):
+    monkeypatch.setattr(textfile, "_BOMB", 1 << 20)
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"a O\n" * (1 << 20)))
+    with pytest.raises(DataFormatError, match=r"more than [\d,]+ bytes when decompressed; expected text, .* decompress it"):
+        list(read_lines(path))
+    path.write_bytes(gzip.compress(np.random.default_rng(0).integers(65, 90, 1 << 21, dtype=np.uint8).tobytes()))
+    assert len(list(read_lines(path))) == 1
+
+
+@pytest.mark.parametrize(("magic", "name"), [(b"PAR1", "Parquet"), (b"ARROW1\0\0", "Arrow"), (b"SQLite format 3\0", "SQLite")])
+def test_binary_tables_are_called_by_their_names(tmp_path, magic, name):
+    path = tmp_path / "a.txt"
+    path.write_bytes(magic + bytes(100))
+    with pytest.raises(DataFormatError, match=f"a binary {name} file; expected text; export it as columns"):
+        list(read_lines(path))

@@ -57,3 +57,11 @@ def test_the_last_sentence_needs_no_blank_line(tmp_path: Path) -> None:
     path = tmp_path / "x.conllu"
     path.write_text("1\tHund\t_\tNOUN\t_\t_\t2\tnsubj:pass\t_\t_\n2\tgeht\t_\tVERB\t_\t_\t0\troot\t_\t_", encoding="utf-8")
     assert read_trees(path, words="syntactic") == {1: Tree((1, None), ("nsubj", "root"))}
+
+
+@pytest.mark.parametrize("heads", [(2, 1, 0), (0, 0, 1), (2, 3, 1), (1, 0, 2), (3, 3, 3)])
+def test_cycles_and_several_roots_are_no_trees(tmp_path: Path, heads: tuple[int, ...]) -> None:
+    path = tmp_path / "a.conllu"
+    rows = [f"{i}\tw\t_\tX\t_\t_\t{head}\tdep\t_\t_" for i, head in enumerate(heads, 1)]
+    path.write_text("\n".join(rows) + "\n")
+    assert read_trees(path, words="syntactic") == {}

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from transformers import AutoTokenizer, BertTokenizer
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import read_conllu
 from polyhead.data.sentences import Sentence
-from polyhead.learning.batching import collate, padding_share, scoring_batches, training_batches
+from polyhead.learning.batching import WINDOWS_PER_PART, collate, padding_share, scoring_batches, training_batches
 from polyhead.learning.encoding import Encoded, EncodingCounts, Window, encode
 
 PAD = 1
@@ -204,3 +205,19 @@ def test_padding_on_english_ewt(shared):
         assert padding_share(batches) < 0.02
         assert len(batches) < 1.2 * sum(batch.n_tokens for batch in batches) / 1024
         assert padding_share(training_batches(encoded, batch_size=16, order="buckets", seed=42, epoch=0)) < 0.1
+
+
+@pytest.mark.parametrize("order", ["file", "shuffled", "buckets"])
+def test_a_sentence_of_many_windows_is_trained_on_in_parts(order):
+    windows = [window(0, 5, words=3 * i) for i in range(100)] + [window(i, 6) for i in range(1, 30)]
+    encoded = replace(made(*[5] * 30), windows=tuple(windows))
+    epochs = [train(encoded, order=order, epoch=epoch) for epoch in range(3)]
+    assert {len(batches) for batches in epochs} == {-(-(13 + 29) // 4)}
+    for batches in epochs:
+        assert max(batch.input_ids.shape[0] for batch in batches) <= 4 * WINDOWS_PER_PART
+        assert sum(batch.input_ids.shape[0] for batch in batches) == 129
+        found = Counter()
+        for batch in batches:
+            places = batch.rows[batch.anchor_rows].tolist()
+            found.update((batch.sentences[at], word) for at, word in zip(places, batch.anchor_words.tolist(), strict=True))
+        assert found == Counter((w.sentence, int(word)) for w in windows for word in w.anchor_words)

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.inputs import few_sentences, one_dataset, one_reference, opened, other_words, set_threads
+from polyhead.cli.inputs import (
+    check_shared,
+    few_sentences,
+    note_reading,
+    one_dataset,
+    one_reference,
+    opened,
+    other_words,
+    predicted_types,
+    set_threads,
+)
 from polyhead.cli.result_requests import CurveRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
@@ -52,7 +62,8 @@ def curve(request: CurveRequest, console: Console) -> int:
     labelled = tagger.labelled(data)
     encoded = labelled.encoded
     counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
-    console.repairs(data.name, {**data.repairs, **met(counts)})
+    note_reading(console, data)
+    console.repairs(data.name, met(counts))
     with ExitStack() as stack:
         if request.out is not None:
             stack.enter_context(RunStore(request.out, settings))
@@ -81,10 +92,11 @@ def curve(request: CurveRequest, console: Console) -> int:
 def _opened(request: CurveRequest, task: Task, console: Console) -> tuple[Tagger, Dataset]:
     """The model and the labelled text, and a note on what a reader of the result should know of them."""
     reference = one_reference(request.data, corpus=request.corpus, language=request.language)
-    reader = request.files.reader(task, request.data)
+    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
     data = one_dataset(reader, reference, request.split, labelled=True, limit=request.limit, seed=request.seed)
     device, revision = request.machine.device, request.revision
     tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
+    check_shared(tagger, data)
     if note := other_words(tagger, reference.words):
         console.note(note)
     if data.split == "test":

@@ -7,8 +7,9 @@ from polyhead.cli.console import Console
 from polyhead.cli.data_check_text import report
 from polyhead.cli.data_requests import DataCheckRequest
 from polyhead.cli.failures import CHECK_FAILED, DONE
-from polyhead.core.errors import SettingError
-from polyhead.data.corpora import CORPORA, corpus, corpus_file, open_corpus, open_file
+from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.data.conllu import conllu_faults
+from polyhead.data.corpora import CORPORA, corpus, corpus_file, is_conllu, open_corpus, open_file
 from polyhead.data.corpus_table import SPLITS, Split
 from polyhead.data.guess_layout import Look, look
 from polyhead.data.layouts import parse_layout
@@ -17,9 +18,10 @@ from polyhead.data.schemes import Scheme
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import task as find_task
-from polyhead.data.textfile import SUFFIXES, data_error, find_file
+from polyhead.data.textfile import data_error, find_file
 from polyhead.doctor.data_check import overlaps, split_facts
-from polyhead.models.loading import load_tokenizer
+from polyhead.learning.encoding import model_limit
+from polyhead.models.loading import load_config, load_tokenizer
 
 # What a user writes for a file whose language does not matter.
 _NO_LANGUAGE = "und"
@@ -36,10 +38,13 @@ class _Opened:
 
 
 def data_check(request: DataCheckRequest, console: Console) -> int:
-    """Read every split there is, count, compare, print; 1 under --strict if something is to be mended."""
+    """Read every split there is, count, compare, print; 1 under --strict if something was repaired or splits share a sentence."""
     tokenizer = None if request.tokenizer is None else load_tokenizer(request.tokenizer)
+    limit = None if request.tokenizer is None else model_limit(load_config(request.tokenizer))
+    _scheme(request)
     opened = _corpus(request) if _is_corpus(request.reference) else _files(request)
-    facts = [split_facts(data, max_length=request.max_length, tokenizer=tokenizer) for data in opened.splits]
+    longest = min(request.max_length, limit or request.max_length)
+    facts = [split_facts(data, max_length=longest, tokenizer=tokenizer) for data in opened.splits]
     shared = list(overlaps(opened.splits))
     n_repairs = sum(sum(found.repairs.values()) for found in facts)
     needs_work = bool(n_repairs or any(overlap.shared for overlap in shared))
@@ -83,7 +88,7 @@ def _corpus(request: DataCheckRequest) -> _Opened:
     absent: list[str] = []
     for split in (split for split in SPLITS if split in row.splits):
         if row.made or _lies(request.data, reference, split):
-            splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, types="file"))
+            splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, merge=False))
         else:
             absent.append(split)
     if not splits and request.data is not None:
@@ -106,10 +111,15 @@ def _files(request: DataCheckRequest) -> _Opened:
     layout = None if found.columns is None else parse_layout(found.columns, scheme=found.scheme)
     splits = []
     for split, path in files.items():
-        if layout is None:
-            _check_name(path)
-        data = open_file(path, task, split, language=named.name, columns=layout, words=named.words, types="file")
-        splits.append(data)
+        if layout is None and not is_conllu(path):
+            expected = "a name that ends in .conllu; every other file is read as columns"
+            raise data_error(path, 0, "CoNLL-U under another name", expected)
+        try:
+            splits.append(open_file(path, task, split, language=named.name, columns=layout, words=named.words))
+        except DataFormatError as error:
+            faults = conllu_faults(path) if layout is None else {}
+            counted = ", ".join(f"{n} x {what}" for what, n in faults.items())
+            raise DataFormatError(f"{error}; in the whole file: {counted}") if counted else error from None
     return _Opened(replace(found, task=task.name), request.columns is not None, splits, [])
 
 
@@ -125,7 +135,15 @@ def _look(request: DataCheckRequest, path: Path) -> Look:
         layout = parse_layout(request.columns, scheme=request.scheme)
         spans = request.scheme is not None or getattr(layout, "scheme", None) is not None or not hasattr(layout, "token")
         return Look("as declared", request.task or ("ner" if spans else "pos"), request.columns, _scheme(request))
-    found = look(path)
+    treebank = Look("CoNLL-U", "pos")
+    try:
+        found = look(path)
+    except DataFormatError:
+        if request.scheme is not None or not is_conllu(path):
+            raise
+        found = treebank
+    if found.task == "pos" and is_conllu(path):  # by its name every command reads it so, however many columns it has
+        found = treebank
     if request.scheme is None:
         return found
     if found.scheme is None:
@@ -135,12 +153,3 @@ def _look(request: DataCheckRequest, path: Path) -> Look:
 
 def _scheme(request: DataCheckRequest) -> Scheme | None:
     return None if request.scheme is None else find_scheme(request.scheme)
-
-
-def _check_name(path: Path) -> None:
-    name = path.name.lower()
-    for suffix in SUFFIXES:
-        name = name.removesuffix(suffix)
-    if not name.endswith((".conllu", ".conll-u")):
-        expected = "a name that ends in .conllu; every other file is read as columns"
-        raise data_error(path, 0, "CoNLL-U under another name", expected)

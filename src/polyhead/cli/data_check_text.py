@@ -39,13 +39,13 @@ def report(
         rows = [[f"{overlap.first}, {overlap.second}", overlap.shared, overlap.relabelled] for overlap in shared]
         parts.append(markdown(["splits", "sentences in both", "labelled otherwise"], rows))
     notes = [_wrapped(note) for note in _notes(request, facts, shared, absent)]
-    return "\n\n".join([*parts, "\n".join(notes) or "Nothing to mend."])
+    return "\n\n".join([*parts, "\n".join(notes) or "Nothing to repair."])
 
 
 def _head(request: DataCheckRequest, look: Look, is_declared: bool) -> str:
     lines = [_wrapped(f"format: {look.format}{f', scheme {look.scheme}' if look.scheme else ''}, task {look.task}")]
     if not is_declared and look.columns is not None:
-        lines += ["that is how it looks, which other commands do not go by; tell them:", f"  --task {look.task}"]
+        lines += ["this is a guess; declare it to other commands, which do not guess:", f"  --task {look.task}"]
         lines[-1] += f" --scheme {look.scheme}" if look.scheme else ""
         lines.append(f"  --columns {look.columns}")
     return "\n".join(lines)
@@ -103,6 +103,8 @@ def _notes(
     for found in facts:
         for what, n in found.repairs.items():
             yield f"{found.split}: {n} x {what}"
+        for what in found.suspicions:
+            yield f"{found.split}: {what}"
         if found.unlabelled_words:
             yield f"{found.split}: {found.unlabelled_words} words have no label: they are neither trained on nor scored"
         if found.over_long:
@@ -116,7 +118,8 @@ def _notes(
             yield f"{found.split}: {len(unseen)} label(s) that train never shows and no model can learn: {', '.join(unseen)}"
     for overlap in shared:
         if overlap.shared:
-            yield f"{overlap.second}: {overlap.shared} sentences stand in {overlap.first} too: scores on them say less"
+            total = next(found.sentences for found in facts if found.split == overlap.second)
+            yield f"{overlap.second}: {overlap.shared} of {total} sentences stand in {overlap.first} too: scores on them say less"
 
 
 def _too_long(request: DataCheckRequest, found: SplitFacts) -> str:

@@ -1,4 +1,4 @@
-"""`polyhead data get`: corpora from their public homes into the data folder."""
+"""`polyhead data get`: corpora from their public sources into the data folder."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,8 +10,8 @@ from polyhead.cli.failures import DONE
 from polyhead.core.errors import SettingError
 from polyhead.data.corpora import CORPORA, corpus, corpus_file
 from polyhead.data.corpus_table import SPLITS, Split
-from polyhead.data.download_urls import home
-from polyhead.data.fetch import Got, get_corpus, known_home
+from polyhead.data.download_urls import source
+from polyhead.data.fetch import Got, get_corpus, known_source
 from polyhead.data.textfile import find_file
 from polyhead.report.tables import markdown
 
@@ -27,30 +27,30 @@ def data_get(request: DataGetRequest, console: Console) -> int:
     """Fetch, one file after the other; what is finished stays whatever happens then."""
     if request.data.exists() and not request.data.is_dir():
         raise SettingError(f"--data {request.data}: a file; name a folder, which is made if need be")
-    homes = {name: known_home(name) for name in request.names}
+    sources = {name: known_source(name) for name in request.names}
     document = []
     lines = []
-    for name, source in homes.items():
-        console.note(f"{name}: {source.page}, licence {source.licence}")
+    for name, found in sources.items():
+        console.note(f"{name}: {found.page}, licence {found.licence}")
         files: list[Got] = []
-        for got in get_corpus(name, request.data, mirror=request.home, progress=console.progress):
+        for got in get_corpus(name, request.data, mirror=request.mirror, progress=console.progress):
             files.append(got)
             console.progress.stop()
             console.note(f"  {got.path}: {_SAID[got.status]}{_checked(got)}")
-        if source.missing:
-            console.note(f"note: {name}: its home lacks {source.missing}")
+        if found.missing:
+            console.note(f"note: {name}: its source lacks {found.missing}")
         document.append(
             {
                 "name": name,
-                "page": source.page,
-                "licence": source.licence,
-                "missing": source.missing,
+                "page": found.page,
+                "licence": found.licence,
+                "missing": found.missing,
                 "files": [asdict(got) for got in files],
             }
         )
         fetched, failed = (sum(got.status == status for got in files) for status in ("fetched", "failed"))
         there = len(files) - fetched - failed
-        lines.append(f"{name}: {fetched} fetched, {there} already there; licence {source.licence}")
+        lines.append(f"{name}: {fetched} fetched, {there} already there; licence {found.licence}")
     console.result({"schema": 1, "data": str(request.data), "corpora": document}, "\n".join(lines))
     return DONE
 
@@ -67,7 +67,7 @@ def data_list(request: DataListRequest, console: Console) -> int:
         raise SettingError(f"--data {request.data}: no such folder; polyhead data get NAME --data {request.data} makes it")
     facts = []
     for name in _chosen(request.names or []):
-        row, found = CORPORA[name], home(name)
+        row, found = CORPORA[name], source(name)
         splits = [split for split in SPLITS if split in row.splits]
         facts.append(
             {

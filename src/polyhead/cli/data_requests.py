@@ -23,7 +23,7 @@ class DataListRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class DataGetRequest:
-    """Fetch corpora from their public homes into the data folder, each file checked, a cut transfer continued.
+    """Fetch corpora from their public sources into the data folder, each file checked before it gets its name.
 
     Run it again and only what is missing is fetched. Licences are shown; keep to them. Sums are kept in polyhead-data.json.
     """
@@ -32,12 +32,12 @@ class DataGetRequest:
     data: Annotated[
         Path, typer.Option("--data", metavar="FOLDER", help="The folder that other commands take as --data.", show_default=False)
     ]
-    home: Annotated[
+    mirror: Annotated[
         str | None,
         typer.Option(
-            "--home",
+            "--mirror",
             metavar="URL",
-            help="A mirror in place of every home's host (or set POLYHEAD_DATA_HOME).",
+            help="An address in place of every source's host (or set POLYHEAD_DATA_MIRROR).",
             show_default=False,
         ),
     ] = None

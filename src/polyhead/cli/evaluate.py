@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.inputs import opened, other_words, set_threads
+from polyhead.cli.inputs import note_reading, opened, other_words, predicted_types, set_threads, zero_everywhere
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
@@ -19,7 +19,7 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     set_threads(request.machine.threads)
     named = references(request.target, "target")
     words = one_word_choice(named)
-    reader = request.files.reader(task, request.data)
+    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
     datasets = [reader.open(reference, request.split) for reference in named]
     device, revision = request.machine.device, request.revision
     tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
@@ -38,8 +38,11 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
         "targets": targets,
     }
     console.result(document, f"{_table(targets)}\n\nin points, 0 to 100; {request.split} split; words are {words}")
-    for target in targets:
-        console.repairs(target["name"], target["repairs"] | met(target))
+    for data, target in zip(datasets, targets, strict=True):
+        note_reading(console, data)
+        console.repairs(target["name"], met(target))
+    if note := zero_everywhere(task, [target["metrics"][task.metric] for target in targets]):
+        console.note(note)
     return 0
 
 
@@ -55,7 +58,7 @@ def _targets(tagger: Tagger, datasets: Sequence[Dataset], console: Console) -> l
             "sentences": len(data.sentences),
             "n_words": found[name].n_words,
             "metrics": {metric: 100 * value for metric, value in found[name].metrics.items()},
-            "repairs": dict(data.repairs),
+            "repairs": data.notes,
             "unknown_labels": labelled[name].encoded.counts.unknown_labels,
             "truncated_words": labelled[name].encoded.counts.truncated_words,
             "lone_marker_share": labelled[name].encoded.counts.lone_marker_share,

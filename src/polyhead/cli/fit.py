@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
-from polyhead.cli.inputs import note_unread_tests, set_threads
+from polyhead.cli.inputs import note_reading, note_unread_tests, set_threads, zero_everywhere
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
@@ -17,6 +17,7 @@ from polyhead.data.labels import label_set
 from polyhead.data.references import SAMPLE_SEED, one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
 from polyhead.learning.training import FitRecord
@@ -43,8 +44,9 @@ def fit(request: FitRequest, console: Console) -> int:
         trains = [sample(data, request.train_limit, seed=SAMPLE_SEED) for data in trains]
     devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
     note_unread_tests(request.source, console)
-    for data in (*trains, *devs):
-        console.repairs(f"{data.name} {data.split}", data.repairs)
+    note_reading(console, *trains, *devs)
+    for note in seen_before(trains, devs):
+        console.note(f"note: {note}")
     tagger = Tagger.load(
         request.model,
         task=task,
@@ -60,6 +62,8 @@ def fit(request: FitRequest, console: Console) -> int:
     state = request.out.with_name(request.out.name + ".state")
     record = tagger.fit(trains, spec=spec, resume_folder=state, progress=console.progress)
     dev = _dev_scores(tagger, devs, console)
+    if note := zero_everywhere(task, [metrics[task.metric] for _, _, metrics in dev]):
+        console.note(note)
     _save(request.out, tagger, trains, dev)
     discard_state(state)
     with suppress(OSError):  # anything else in it is not ours
@@ -95,7 +99,10 @@ def _save(out: Path, tagger: Tagger, trains: list[Dataset], dev: _Scores) -> Non
         base_model="" if Path(tagger.name).is_dir() else tagger.name,
         task=tagger.task.name,
         languages=tuple(dict.fromkeys(data.language for data in trains)),
-        training_data=tuple(f"{short(data.name)} {data.split} ({len(data.sentences):,} sentences)" for data in trains),
+        training_data=tuple(
+            f"{short(data.name)} {data.split} ({len(data.sentences):,} sentences{''.join(f'; {what}' for what in data.merged)})"
+            for data in trains
+        ),
         scores=tuple(CardScore(f"{short(name)} dev", language, main, metrics[main] / 100) for name, language, metrics in dev),
     )
     tagger.save(out, card=card, overwrite=True)

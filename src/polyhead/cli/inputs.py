@@ -17,6 +17,7 @@ from polyhead.data.labels import LabelSet, label_set
 from polyhead.data.references import DataReader, DataReference, Split
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.data.suspicions import suspicious_text
 from polyhead.data.tasks import Task
 from polyhead.models.devices import free_threads
 from polyhead.models.loading import classifier_labels, load_config
@@ -50,10 +51,11 @@ def labelled_sample(request: RankRequest | DoctorRequest, task: Task, console: C
     """
     set_threads(request.machine.threads)
     reference = one_reference(request.data, corpus=request.corpus, language=request.language)
-    reader = request.files.reader(task, request.data)
+    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
     data = one_dataset(reader, reference, request.split, labelled=needs_labels, limit=request.limit, seed=request.seed)
-    console.repairs(data.name, data.repairs)
+    note_reading(console, data)
     tagger, is_new = _tagger(request, task, data)
+    check_shared(tagger, data)
     if is_new and needs_labels:
         console.note(
             f"note: {request.model} has no classifier for {task.name}; a new one (seed {request.seed}) is used, and scores of an "
@@ -71,6 +73,43 @@ def _tagger(request: RankRequest | DoctorRequest, task: Task, data: Dataset) -> 
     device, revision = request.machine.device, request.revision
     tagger = opened(request.model, request.reading, task=task, labels=labels, seed=seed, device=device, revision=revision)
     return tagger, is_new
+
+
+def note_reading(console: Console, *datasets: Dataset) -> None:
+    """Say what reading changed, and what looks wrong in the text."""
+    for data in datasets:
+        name = data.name if len(datasets) == 1 else f"{data.name} {data.split}"
+        console.repairs(name, data.notes)
+        for what in suspicious_text(data):
+            console.note(f"note: {name}: {what}")
+
+
+def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
+    """A note where no span was found as it is labelled; else empty."""
+    if task.kind == "tag" or not scores or any(scores):
+        return ""
+    return "note: F1 is 0.00 everywhere: look at the labels with polyhead data check, or train longer"
+
+
+def check_shared(tagger: Tagger, data: Dataset) -> None:
+    """Refuse text of which the model predicts no label but O: only words outside every span would count.
+
+    Raises:
+        SettingError: So it is.
+    """
+    gold = {label for sentence in data.sentences for label in sentence.labels if label not in (None, "O")}
+    if gold and not any(label in tagger.labels for label in gold):
+        found, predicted = (", ".join(sorted(map(str, labels))[:6]) for labels in (gold, set(tagger.labels) - {"O"}))
+        raise SettingError(
+            f"{tagger.name}: predicts {predicted}, but {data.name} is labelled {found}: they share no label, so no span would "
+            f"count; take a model trained on these labels, or see polyhead data check {data.name}"
+        )
+
+
+def predicted_types(name: str, revision: str | None) -> frozenset[str]:
+    """Span types that a checkpoint's classifier predicts; none where it has no classifier."""
+    labels = classifier_labels(load_config(name, revision=revision)) or ()
+    return frozenset(label[2:] for label in labels if label[:2] in ("B-", "I-"))
 
 
 def opened(

@@ -87,9 +87,9 @@ class Files:
     columns: ColumnsOption = None
     strict: StrictOption = False
 
-    def reader(self, task: Task, root: Path | None) -> DataReader:
-        """What opens the command's data."""
-        return DataReader(task=task, root=root, scheme=self.scheme, columns=self.columns, strict=self.strict)
+    def reader(self, task: Task, root: Path | None, *, kept: frozenset[str] = frozenset()) -> DataReader:
+        """What opens the command's data; `kept`: span types that the model at hand predicts, which no corpus merges."""
+        return DataReader(task=task, root=root, scheme=self.scheme, columns=self.columns, strict=self.strict, kept=kept)
 
 
 @dataclass(frozen=True, kw_only=True)

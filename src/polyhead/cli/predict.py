@@ -15,10 +15,11 @@ from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import read_conllu
 from polyhead.data.layouts import parse_layout
+from polyhead.data.references import check_command
 from polyhead.data.sentences import Sentence
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
-from polyhead.data.textfile import read_lines
+from polyhead.data.textfile import is_blank, read_lines
 from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
 
 UNKNOWN_LANGUAGE = "und"
@@ -44,8 +45,11 @@ def predict(request: PredictRequest, console: Console) -> int:
 
 
 def _predict(request: PredictRequest, task: Task, path: Path, console: Console) -> int:
-    layout = _layout(request, task, path)
-    sentences = _read(path, layout)
+    try:
+        layout = _layout(request, task, path)
+        sentences = _read(path, layout)
+    except DataFormatError as error:
+        raise DataFormatError(f"{error}; see {check_command(path)}") from None
     device, revision = request.machine.device, request.revision
     tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
     if layout is CONLLU and tagger.trained_words == "surface" and (ranges := _multiword_ranges(path)):
@@ -73,7 +77,7 @@ def _layout(request: PredictRequest, task: Task, path: Path) -> ColumnFormat:
         layout = _columns(request.columns, request.scheme)
     else:
         layout = _columns("auto:", request.scheme)
-        first = next((line for _, line in read_lines(path) if line.strip(" ")), "")
+        first = next((line for _, line in read_lines(path) if not is_blank(line)), "")
         if len(first.split("\t" if "\t" in first else None)) == 1:
             layout = replace(layout, tag=None)
     return layout if task.kind == "tag" or layout.scheme else replace(layout, scheme="iob2")

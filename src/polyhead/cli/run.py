@@ -1,13 +1,15 @@
 """`polyhead run`: the main job, end to end."""
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.inputs import note_unread_tests, set_threads
+from polyhead.cli.inputs import note_unread_tests, set_threads, zero_everywhere
 from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import RunRequest, chosen_seeds
+from polyhead.data.tasks import task as find_task
 from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
 from polyhead.report.notes import claim
 from polyhead.report.page import headline
+from polyhead.report.reading import RANKED, gains
 from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.run import run as run_study
 from polyhead.studies.settings import run_settings
@@ -47,6 +49,8 @@ def run(request: RunRequest, console: Console) -> int:
     note_unread_tests(request.source, console)
     for data in record["data"]:
         console.repairs(f"{data['name']} {data['split']}", data["repairs"] | met(data["encoding"]))
+    if note := zero_everywhere(find_task(request.task), [row.unpruned for row in gains(record, RANKED)]):
+        console.note(note)
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
     left = {"page": PAGE, "report": "report.md", "pruned model": "model", "record": RESULT, "heads": HEADS}
     paths = "\n".join(f"{what}: {request.out / name}" for what, name in left.items() if (request.out / name).exists())

@@ -1,4 +1,74 @@
-"""Sha-256 of released files, uncompressed, by their path below the data root: what is fetched must be these bytes."""
+"""Sha-256 of corpus files, uncompressed, by their path below the data root: pinned here, or taken at the first download."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from polyhead.core.errors import DownloadError, StoreError
+from polyhead.core.files import write_text_atomic
+
+LEDGER = "polyhead-data.json"
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of one fetched file.
+
+    Attributes:
+        url: Where it came from; for a file taken out of an archive, the archive's.
+        sha256: Of its bytes.
+        licence: As its source states it.
+    """
+
+    url: str
+    sha256: str
+    licence: str
+
+
+def read_ledger(root: Path) -> dict[str, Entry]:
+    """Entries by path below `root`; none where there is no ledger yet.
+
+    Raises:
+        DownloadError: The ledger cannot be read.
+    """
+    path = root / LEDGER
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != _SCHEMA:
+            raise ValueError(f"schema {document['schema']!r}")
+        entries = {name: Entry(**fields) for name, fields in document["files"].items()}
+        if not all(type(value) is str for entry in entries.values() for value in asdict(entry).values()):
+            raise ValueError("a value that is not a string")
+        return entries
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        expected = f'one JSON object with "schema": {_SCHEMA} and "files"; repair it, or move it away to begin anew'
+        raise DownloadError(f"{path}: not a record of fetched files ({error}); expected {expected}") from None
+
+
+def add_entries(root: Path, entries: Mapping[str, Entry]) -> None:
+    """Add to the ledger, whoever else is adding to it: it is read, extended and replaced under a lock.
+
+    Raises:
+        DownloadError: The ledger cannot be read or written, or another process has entered other bytes of the same file.
+    """
+    try:
+        with FileLock(root / f".{LEDGER}.lock"):
+            found = read_ledger(root)
+            for path, entry in entries.items():
+                if path in found and found[path].sha256 != entry.sha256:
+                    raise DownloadError(f"{root / path}: another process fetched other bytes; move it away and fetch it again")
+            files = {path: asdict(entry) for path, entry in sorted((found | dict(entries)).items())}
+            text = json.dumps({"schema": _SCHEMA, "files": files}, indent=1, ensure_ascii=False) + "\n"
+            write_text_atomic(root / LEDGER, text)
+    except (OSError, StoreError) as error:
+        raise DownloadError(f"{root / LEDGER}: cannot be written ({error})") from error
+
 
 PINNED: dict[str, str] = {
     "ner/amh_MasakhaNER/dev.txt": "f7561345b55d41ccf472c1306e0a0a8f8bc3d46ac535f5dee3d1da3f1a0bb816",

@@ -4,6 +4,7 @@ What cannot be seen in a file is declared in a `ColumnFormat`: the columns, whet
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,9 +13,8 @@ from pathlib import Path
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.schemes import TagError, to_iob2
 from polyhead.data.sentences import Sentence
-from polyhead.data.textfile import data_error, find_file, read_lines, shown
+from polyhead.data.textfile import BLANK, data_error, find_file, is_blank, read_lines, shown
 
-BLANK_WITH_SPACES = "line of spaces read as a blank line"
 WORDLESS = "row with tag O and an empty word left out"
 TRAILING = "separator at the end of a row left out"
 
@@ -30,14 +30,15 @@ def read_columns(
 ) -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2. Streams: one sentence in memory at a time.
 
-    A line of nothing but spaces counts as blank, and is counted as a repair; a row with a TAB but no word is an error.
+    A line of nothing but spaces and TABs counts as blank, and is counted as a repair; a row with a tag but no word is an error.
+    A row `-DOCSTART-`, as CoNLL-2003 has before each document, is not a word and is left out.
 
     Args:
         path: The file, plain or compressed (`read_lines`).
         language: BCP-47 code that the sentences will carry.
         columns: What is declared about the file.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was mended, by description.
+        repairs: Counts what was repaired, by description.
         digest: A hashlib object, fed with the decompressed bytes.
 
     Raises:
@@ -50,9 +51,9 @@ def read_columns(
     n_sentences = 0
     for number, line in read_lines(path, digest=digest):
         last_line = number
-        if not line or (line[0] == " " and not line.strip(" ")):
+        if is_blank(line):
             if line:
-                reader.mend(number, BLANK_WITH_SPACES, "an empty line")
+                reader.repair(number, BLANK, "an empty line")
             if reader.words:
                 yield reader.finish()
                 n_sentences += 1
@@ -66,7 +67,6 @@ def read_columns(
         raise data_error(path, max(last_line, 1), "end of file and not one sentence", "at least one word row")
 
 
-# In CoNLL-2003 and its kin a sentence of this one row stands before each document.
 DOCSTART = "-DOCSTART-"
 
 
@@ -85,7 +85,7 @@ class _Reader:
     indices: list[str] = field(default_factory=list)
     counts: tuple[int, ...] = ()
 
-    def mend(self, line: int, description: str, expected: str) -> None:
+    def repair(self, line: int, description: str, expected: str) -> None:
         """Count a repair, or refuse it where reading is strict."""
         if self.strict:
             raise data_error(self.path, line, description, f"{expected} (strict reading allows no repair)")
@@ -97,19 +97,21 @@ class _Reader:
         if form.comments and line[0] == "#" and self._is_comment(line):
             return
         if not self.words and line.split(None, 1)[0] == DOCSTART:
-            self.repairs[f"row {DOCSTART} left out: it begins a document and is no word"] += 1
             return
         if line in form.skipped_rows:
-            self.mend(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")
+            self.repair(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")
             return
         if form.separator == "auto":
             form = self.format = replace(form, separator="tab" if "\t" in line else "space")
         fields = line.split("\t") if form.separator == "tab" else [part for part in line.split(" ") if part]
         if not self.counts:
+            if is_json_object(line):
+                expected = "columns, a word and its tag on each line; convert the file (or is it --columns massive?)"
+                raise data_error(self.path, number, f"JSON Lines: {shown(line)}", expected)
             self.counts = form.n_columns or (len(fields),)
             self._check_format(number, line)
         if form.trailing_separator and not fields[-1] and len(fields) - 1 in self.counts:
-            self.mend(number, TRAILING, "a row without it")
+            self.repair(number, TRAILING, "a row without it")
             fields.pop()
         if len(fields) not in self.counts:
             wanted = " or ".join(map(str, self.counts))
@@ -120,7 +122,7 @@ class _Reader:
             self._check_index(number, fields[form.index - (form.index > 0)])
         if not word.strip(" "):
             if form.skip_wordless and form.tag is not None and fields[form.tag - (form.tag > 0)] == "O":
-                self.mend(number, WORDLESS, "a word")
+                self.repair(number, WORDLESS, "a word")
                 return
             raise data_error(self.path, number, f"an empty word in {shown(line)}", f"a word in column {form.token}")
         self.words.append(word)
@@ -128,7 +130,7 @@ class _Reader:
         if form.tag is not None:
             tag = fields[form.tag - (form.tag > 0)]
             if tag in form.rewrites:
-                self.mend(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
+                self.repair(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
                 tag = form.rewrites[tag]
             self.tags.append(tag)
 
@@ -178,13 +180,21 @@ class _Reader:
             return tuple(None if tag == "_" else tag for tag in self.tags)
 
         def on_repair(position: int, description: str) -> None:
-            self.mend(self.lines[position], description, f"tags in {form.scheme}")
+            self.repair(self.lines[position], description, f"tags in {form.scheme}")
 
         try:
             labels = to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)
         except TagError as error:
             raise data_error(self.path, self.lines[error.position], error.found, error.expected) from error
         return tuple(_retyped(label, form.retyped) for label in labels) if form.retyped else labels
+
+
+def is_json_object(line: str) -> bool:
+    """Whether a line is a JSON object, as every line of a JSON Lines file is."""
+    try:
+        return line.startswith('{"') and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _retyped(label: str, names: Mapping[str, str]) -> str:

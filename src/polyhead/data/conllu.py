@@ -1,10 +1,11 @@
 """CoNLL-U in, `Sentence` records out, with UPOS as the label and a choice of what a word is.
 
-Lines that begin with `#` are comments, a line of nothing but spaces counts as blank (and is counted), empty nodes (`8.1`)
-are no words, and ids must count up from 1, so that a missing row is an error and not a missing word.
+Lines that begin with `#` are comments, a line of nothing but white space counts as blank (and is counted), empty nodes (`8.1`)
+are not words, and ids must count up from 1, so that a missing row is an error and not a missing word.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,11 +16,10 @@ from polyhead.core.errors import DataFormatError
 from polyhead.core.values import whole_number
 from polyhead.data.sentences import Sentence
 from polyhead.data.tasks import UPOS
-from polyhead.data.textfile import data_error, find_file, read_lines, shown
+from polyhead.data.textfile import BLANK, data_error, find_file, is_blank, read_lines, shown
 
 Words = Literal["surface", "syntactic"]
-BLANK_WITH_SPACES = "line of spaces read as a blank line"
-
+_ID = re.compile(r"[1-9][0-9]*(-[1-9][0-9]*)?|[0-9]+\.[1-9][0-9]*")
 _LABELS: dict[str, str | None] = {**{tag: tag for tag in UPOS}, "_": None}
 
 
@@ -61,7 +61,7 @@ def read_conllu(
             the UPOS of its first member whose HEAD lies outside the range; all other words as they are.
         upos: `ignore` does not look at the column, whatever it holds: every label is None.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was mended, by description.
+        repairs: Counts what was repaired, by description.
         digest: A hashlib object, fed with the decompressed bytes.
 
     Raises:
@@ -73,12 +73,12 @@ def read_conllu(
     last_line = 0
     for number, line in read_lines(path, digest=digest):
         last_line = number
-        if not line or (line[0] == " " and not line.strip(" ")):
+        if is_blank(line):
             if line:
                 if strict:
-                    raise data_error(path, number, "a line of spaces", "an empty line between sentences (strict reading)")
+                    raise data_error(path, number, "a line of white space", "an empty line between sentences (strict reading)")
                 if repairs is not None:
-                    repairs[BLANK_WITH_SPACES] += 1
+                    repairs[BLANK] += 1
             if current.start:
                 yield _finish(path, current, language, words, number)
                 n_sentences += 1
@@ -110,6 +110,27 @@ def read_conllu(
         n_sentences += 1
     if not n_sentences:
         raise data_error(path, max(last_line, 1), "end of file and not one sentence", "CoNLL-U with at least one word row")
+
+
+def conllu_faults(path: Path) -> Counter[str]:
+    """How many rows break the format, by kind; one that is out of order is not among them.
+
+    Raises:
+        DataFormatError: The file cannot be read as text.
+    """
+    found: Counter[str] = Counter()
+    for _, line in read_lines(path):
+        if is_blank(line) or line[0] == "#":
+            continue
+        columns = line.split("\t")
+        if len(columns) != 10:
+            spaced = len(columns) == 1 and len(line.split()) >= 10
+            found["row with spaces in place of TABs" if spaced else f"row of {len(columns)} columns"] += 1
+        elif not _ID.fullmatch(columns[0]):
+            found["id that is not N, N-M or N.M"] += 1
+        elif columns[3] not in _LABELS:
+            found["UPOS that is not one of the 17"] += 1
+    return found
 
 
 def _number(text: str) -> int:

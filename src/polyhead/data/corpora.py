@@ -1,11 +1,10 @@
-"""Open a corpus by name or a file by path, whole, with its hash and the count of what was mended."""
+"""Open a corpus by name or a file by path, whole, with its hash and the count of what was repaired."""
 
 import hashlib
 from collections import Counter
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
 
 from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.column_format import ColumnFormat
@@ -20,7 +19,6 @@ from polyhead.data.tasks import TASKS, Task
 from polyhead.data.textfile import SUFFIXES, data_error, find_file
 
 __all__ = ["CORPORA", "corpus", "has_split", "open_corpus", "open_file"]
-Types = Literal["task", "file"]
 
 
 def _parse(name: str) -> tuple[str, Words | None]:
@@ -43,8 +41,10 @@ def corpus(name: str) -> Corpus:
     """
     base, _ = _parse(name)
     if base not in CORPORA:
-        near = get_close_matches(base, CORPORA, n=3)
-        hint = f"did you mean {' or '.join(near)}" if near else f"known are {', '.join(CORPORA)}"
+        relatives = [known for known in CORPORA if known.partition("/")[0] == base.partition("/")[0]]
+        near = get_close_matches(base, CORPORA, n=3) or get_close_matches(base, relatives, n=3, cutoff=0)
+        families = ", ".join(dict.fromkeys(known.partition("/")[0] for known in CORPORA))
+        hint = f"did you mean {' or '.join(near)}" if near else f"there are families {families} (polyhead data list)"
         raise UnknownNameError(f"corpus {name!r}: no such name; {hint}; your own files: LANGUAGE=FILE")
     return CORPORA[base]
 
@@ -60,7 +60,8 @@ def open_corpus(
     *,
     root: str | Path | None = None,
     words: Words = "surface",
-    types: Types = "task",
+    kept: frozenset[str] = frozenset(),
+    merge: bool = True,
     strict: bool = False,
 ) -> Dataset:
     """One split of a known corpus, read whole, or made in memory (`phrases/de` and its like).
@@ -71,7 +72,8 @@ def open_corpus(
         root: The folder that holds `ud/`, `ner/` and `slots/`; corpora made in memory need none.
         words: For treebanks: `surface` reads the `.surface` file where one lies beside, else each multiword range as one word;
             `syntactic` reads syntactic words, which a `.surface` file does not have. Other corpora have one kind of word.
-        types: `task`: span types under the task's names (`Task.map_type`); `file`: as they stand in the file.
+        kept: Span types that stay as they are where the corpus merges types (`Corpus.merges_types`).
+        merge: Whether types are merged at all.
         strict: Raise where a repair or a known quirk would be counted.
 
     Raises:
@@ -88,8 +90,7 @@ def open_corpus(
     if row.made and words == "syntactic":
         raise SettingError(f"corpus {base}: it is made of surface words; leave out @words for all corpora of this run")
     if row.made:
-        made = phrase_dataset(base, row.made, row.task, split)
-        return made if types == "file" else harmonise(made, TASKS[row.task])
+        return phrase_dataset(base, row.made, row.task, split)
     if root is None:
         raise SettingError(f"corpus {base}: it is read from files; give root, the folder that holds ud/, ner/ and slots/")
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
@@ -99,7 +100,7 @@ def open_corpus(
         get = f"check --data, or fetch it with polyhead data get {base} --data {root}{advice}"
         raise data_error(path, 0, "no such file", f"the {split} file of {shown} below the data root; {get}")
     dataset = _read(path, shown, split, language=row.language, layout=layout, words=words, strict=strict)
-    return dataset if types == "file" else harmonise(dataset, TASKS[row.task])
+    return harmonise(dataset, TASKS[row.task], kept=kept) if merge and row.merges_types else dataset
 
 
 def corpus_file(name: str, split: Split, *, root: Path, words: Words = "surface") -> tuple[Path, Layout | None]:
@@ -127,6 +128,14 @@ def _treebank_file(name: str, stem: Path, words: Words) -> Path:
     return path
 
 
+def is_conllu(path: Path) -> bool:
+    """Whether a file, which may be compressed, has the name of a CoNLL-U file."""
+    name = path.name.lower()
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name.endswith((".conllu", ".conll-u"))
+
+
 def open_file(
     path: Path,
     task: Task,
@@ -136,10 +145,9 @@ def open_file(
     scheme: str | None = None,
     columns: Layout | None = None,
     words: Words = "surface",
-    types: Types = "task",
     strict: bool = False,
 ) -> Dataset:
-    """A user's own file as one split, read whole.
+    """A user's own file as one split, read whole; span types stay as they are.
 
     A `.conllu` file (also compressed) of a tag task is CoNLL-U; everything else is laid out as `columns` declares. Without it,
     the word is the first column, the tag the last, and the separator TAB if the first row holds one, else spaces.
@@ -152,23 +160,19 @@ def open_file(
         scheme: How spans are written (`iob2`, `iob1`, `bioes`, `io`); wanted for span tasks, here or in `columns`.
         columns: The layout, for example from `parse_layout("tab:token=2,tag=3,comments=hash", scheme=None)`.
         words: What a word is in CoNLL-U (see `open_corpus`).
-        types: As in `open_corpus`.
         strict: Raise where a repair would be counted.
 
     Raises:
         SettingError: A span task without a scheme, or a tag task with one, or with a layout that holds spans.
         DataFormatError: The file is missing or not as declared.
     """
-    name = path.name.lower()
-    for suffix in SUFFIXES:
-        name = name.removesuffix(suffix)
     layout = columns or ColumnFormat()
     if task.kind == "tag":
         if not isinstance(layout, ColumnFormat):
             raise SettingError(f"{path}: the layout holds spans, and task {task.name} has none; declare columns")
         if scheme is not None or layout.scheme is not None:
             raise SettingError(f"scheme {scheme or layout.scheme!r}: task {task.name} has no spans; leave the scheme out")
-        if columns is None and name.endswith((".conllu", ".conll-u")):
+        if columns is None and is_conllu(path):
             return _read(path, str(path), split, language=language, layout=None, words=words, strict=strict)
         layout = replace(layout, types=frozenset(task.labels) or None)
     elif isinstance(layout, ColumnFormat):
@@ -176,8 +180,7 @@ def open_file(
         if declared is None:
             raise SettingError(f"{path}: task {task.name} needs a declared scheme; add --scheme iob2 (or iob1, bioes, io)")
         layout = replace(layout, scheme=declared)
-    dataset = _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
-    return dataset if types == "file" else harmonise(dataset, task)
+    return _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
 
 
 def _read(path: Path, name: str, split: Split, *, language: str, layout: Layout | None, words: Words, strict: bool) -> Dataset:

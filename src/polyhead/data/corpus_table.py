@@ -45,8 +45,9 @@ class Corpus:
         advice: What to use in place of a split that is not there.
         made: The language, as `data.phrases` names it, of sentences that are made in memory and need no data folder; empty
             for a corpus of files.
-        quirks: Known faults of each split's file, by the description under which reading counts what it mends, and how often
+        quirks: Known faults of each split's file, by the description under which reading counts what it repairs, and how often
             each occurs; a split that is not named has none.
+        merges_types: Whether span types are merged into those of the task (`Task.map_type`), as work on this corpus does.
     """
 
     language: str
@@ -56,6 +57,7 @@ class Corpus:
     advice: str = ""
     made: str = ""
     quirks: Quirks = field(default_factory=dict, hash=False)
+    merges_types: bool = False
 
 
 def _treebank(language: str, folder: str, stem: str, splits: str = "train dev test", advice: str = "") -> Corpus:
@@ -129,7 +131,7 @@ def _uner(language: str, folder: str, stem: str, splits: str = "train dev test")
 
 def _masakhaner(language: str, code: str) -> Corpus:
     files: dict[Split, CorpusFile] = {split: CorpusFile(f"ner/{code}_MasakhaNER/{split}.txt") for split in SPLITS}
-    return Corpus(language, "ner", files, _MASAKHANER)
+    return Corpus(language, "ner", files, _MASAKHANER, merges_types=True)
 
 
 def _wikineural(language: str) -> Corpus:
@@ -141,7 +143,7 @@ def _wikineural(language: str) -> Corpus:
 
 def _ilner(language: str, name: str) -> Corpus:
     files: dict[Split, CorpusFile] = {split: CorpusFile(f"ner/{language}_IL-NER/{name}-{split}.txt") for split in SPLITS}
-    return Corpus(language, "ner", files, _ILNER)
+    return Corpus(language, "ner", files, _ILNER, merges_types=True)
 
 
 def _xsid(language: str, code: str) -> Corpus:
@@ -287,7 +289,9 @@ CORPORA: dict[str, Corpus] = {
             "test": {INSIDE_STARTS: 1, "tag -NEL read as I-NEL": 1},
         },
     ),
-    "aqmar/ar": Corpus("ar", "ner", {split: CorpusFile(f"ner/ar_AQMAR/{split}.txt") for split in SPLITS}, _AQMAR),
+    "aqmar/ar": Corpus(
+        "ar", "ner", {split: CorpusFile(f"ner/ar_AQMAR/{split}.txt") for split in SPLITS}, _AQMAR, merges_types=True
+    ),
     "xsid/en": _known(
         _with_train(_xsid("en", "en"), "slots/xSID-0.7/en.train.rebuilt.conll", _XSID_REBUILT),
         {"train": {INSIDE_STARTS: 40, "tag Orecurring_datetime read as O": 357}},
@@ -313,6 +317,7 @@ CORPORA: dict[str, Corpus] = {
         {split: CorpusFile(f"ner/de_GermEval2014/NER-de-{split}.tsv") for split in SPLITS},
         _GERMEVAL,
         quirks={"test": {TRAILING: 1}},
+        merges_types=True,
     ),
     "stockmark/ja": Corpus(
         "ja",
@@ -320,6 +325,7 @@ CORPORA: dict[str, Corpus] = {
         {"train": CorpusFile("ner/ja_Stockmark/ner.json")},
         _STOCKMARK,
         advice="it is one file; polyhead run holds out a tenth for dev; its words are characters",
+        merges_types=True,
     ),
     "facebook/en": _dialogues("en", {"dev": {WIDENED: 69}, "test": {SHARED: 1, WIDENED: 132}}),
     "facebook/es": _dialogues(

@@ -1,22 +1,24 @@
 """Where corpora are published, under which licence, and which of their files `polyhead data get` fetches from there.
 
-Addresses name a release or a commit wherever their home has one.
+Addresses name a release or a commit wherever their source has one.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from polyhead.data.checksums import PINNED
 from polyhead.data.corpus_table import CORPORA, SPLITS, Split
-from polyhead.data.unpacking import Kind
+from polyhead.data.layouts import Layout
 
 _GITHUB = "https://raw.githubusercontent.com"
 _UD_RELEASE = "r2.7"
+Kind = Literal["massive", "wikiann"]
 
 
 @dataclass(frozen=True)
 class Remote:
-    """One file at its home.
+    """One file at its source.
 
     Attributes:
         url: Its address.
@@ -52,15 +54,15 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Home:
+class Source:
     """What is published of one corpus.
 
     Attributes:
         page: For people.
-        licence: As its home states it.
+        licence: As its source states it.
         files: To be fetched one by one.
         archive: To be fetched and unpacked.
-        missing: What the table of corpora has and this home has not, and what to do; empty if nothing.
+        missing: What the table of corpora has and this source has not, and what to do; empty if nothing.
     """
 
     page: str
@@ -99,13 +101,23 @@ _WIKIANN = Remote(
 
 
 def _paths(name: str) -> dict[Split, str]:
-    """Where a corpus's files lie as their home has them."""
+    """Where a corpus's files lie as their source has them."""
     row = CORPORA[name]
     files = {split: row.splits[split] for split in SPLITS if split in row.splits}
     return {split: (file.released or file).path + ("" if row.layout else ".conllu") for split, file in files.items()}
 
 
-def _github(name: str, folder: str, page: str, licence: str, licence_file: str = "", missing: str = "", **renamed: str) -> Home:
+def split_layouts(name: str) -> dict[str, Layout | None]:
+    """How each released file of a corpus is laid out, by its path below the data root; None stands for CoNLL-U.
+
+    >>> split_layouts("ud/de_hdt")
+    {'ud/UD_German-HDT/de_hdt-ud-dev.conllu': None}
+    """
+    row = CORPORA[name]
+    return {path: (row.splits[split].released or row.splits[split]).layout or row.layout for split, path in _paths(name).items()}
+
+
+def _github(name: str, folder: str, page: str, licence: str, licence_file: str = "", missing: str = "", **renamed: str) -> Source:
     """A corpus whose files lie in one folder on GitHub, under the names they have here unless `renamed` by split."""
     paths = _paths(name)
     files = [Remote(f"{_GITHUB}/{folder}/{renamed.get(split) or path.rpartition('/')[2]}", path) for split, path in paths.items()]
@@ -114,13 +126,13 @@ def _github(name: str, folder: str, page: str, licence: str, licence_file: str =
         repository = "/".join(folder.split("/")[:3])
         target = f"{next(iter(paths.values())).rpartition('/')[0]}/{licence_file}"
         files.append(Remote(f"{_GITHUB}/{repository}/{licence_file}", target, is_licence=True))
-    return Home(f"https://github.com/{page}", licence, tuple(files), missing=missing)
+    return Source(f"https://github.com/{page}", licence, tuple(files), missing=missing)
 
 
-def home(name: str) -> Home | None:
-    """Where the corpus of that name is published; None if no home is known.
+def source(name: str) -> Source | None:
+    """Where the corpus of that name is published; None if no source is known.
 
-    >>> home("ud/en_ewt").files[0].url
+    >>> source("ud/en_ewt").files[0].url
     'https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.7/en_ewt-ud-train.conllu'
     """
     family, _, member = name.partition("/")
@@ -158,9 +170,9 @@ def home(name: str) -> Home | None:
             return _github(name, f"{page}/d61e767eb470d1f2a2272837bd4daff76c99854f/data/nlu/nlu_data/{member}", page, _BY_SA)
         case "massive":
             archive = Archive(_MASSIVE, "massive", member, _paths(name))
-            return Home("https://github.com/alexa/massive", "CC BY 4.0", archive=archive)
+            return Source("https://github.com/alexa/massive", "CC BY 4.0", archive=archive)
         case "wikiann":
             archive = Archive(_WIKIANN, "wikiann", member, _paths(name))
-            licence = "not stated by its home (text from Wikipedia, CC BY-SA)"
-            return Home("https://github.com/afshinrahimi/mmner", licence, archive=archive)
+            licence = "not stated by its source (text from Wikipedia, CC BY-SA)"
+            return Source("https://github.com/afshinrahimi/mmner", licence, archive=archive)
     return None

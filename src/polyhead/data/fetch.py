@@ -1,39 +1,52 @@
-"""Fetch a corpus by name into the data folder: what is there already is checked and left, what is missing comes from its home."""
+"""Fetch a corpus by name into the data folder, over pooch: what is there is checked and kept, what is missing is downloaded.
 
+A file gets its name when all of it is there, checked and readable as what it should be.
+"""
+
+import gzip
 import hashlib
+import io
 import json
+import lzma
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
+import tarfile
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Literal
+from urllib.parse import urljoin, urlsplit
 
-from polyhead.core.errors import DownloadError, SettingError
-from polyhead.core.progress import Progress
+import pooch
+import requests
+import urllib3
+
+from polyhead.core.errors import DataFormatError, DownloadError, SettingError
+from polyhead.core.progress import Progress, Silent
+from polyhead.data.checksums import Entry, add_entries, read_ledger
 from polyhead.data.corpora import corpus
-from polyhead.data.download import Patience, fetch
-from polyhead.data.download_urls import Archive, Home, Remote, home
-from polyhead.data.textfile import find_file, read_lines
-from polyhead.data.unpacking import unpack
+from polyhead.data.download_urls import Archive, Kind, Remote, Source, source, split_layouts
+from polyhead.data.layouts import read_layout
+from polyhead.data.textfile import find_file, read_lines, shown
 
-MIRROR_VARIABLE = "POLYHEAD_DATA_HOME"
+MIRROR_VARIABLE = "POLYHEAD_DATA_MIRROR"
 Status = Literal["fetched", "there", "not ours", "failed"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is known of one fetched file.
-
-    Attributes:
-        url: Where it came from; for a file taken out of an archive, the archive's.
-        sha256: Of its bytes.
-        licence: As its home states it.
-    """
-
-    url: str
-    sha256: str
-    licence: str
+_RETRIES = 2
+_LARGEST = 1 << 30  # bytes of a file
+_LARGEST_LANGUAGE = 1 << 26  # bytes that WikiANN's archive of one language unpacks to
+_SLOWEST = 1000  # bytes a second, on average since the transfer began, once it has lasted _GRACE seconds
+_GRACE = 30.0
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NEXT = "check the network, or name a mirror with --mirror URL"
+# what zipfile, tarfile and the decompressors raise for damaged, encrypted or unknown content
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError),
+    *(ValueError, KeyError, TypeError, RuntimeError, NotImplementedError, RecursionError),
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class Got:
     Attributes:
         path: Below the data root.
         status: `fetched`; `there`: it was, with the right bytes; `not ours`: it was, and nothing is known of what it should be;
-            `failed`: it could not be had, which the text of a licence alone may be.
+            `failed`: it could not be fetched, which only the text of a licence may be.
         pinned: Whether its checksum (or that of the archive it is from) is part of polyhead, and not of the first download alone.
     """
 
@@ -52,29 +65,22 @@ class Got:
     pinned: bool
 
 
-def known_home(name: str) -> Home:
+def known_source(name: str) -> Source:
     """Where the corpus of that name is published.
 
     Raises:
         UnknownNameError: There is no corpus of that name.
-        DownloadError: No home of it is known, or it is made and needs none.
+        DownloadError: No source of it is known, or it is generated and needs none.
     """
     if corpus(name).made:
-        raise DownloadError(f"corpus {name}: polyhead makes it itself, so nothing is fetched; just name it")
-    found = home(name.partition("@")[0])
+        raise DownloadError(f"corpus {name}: polyhead generates it, so nothing is fetched; just name it")
+    found = source(name.partition("@")[0])
     if found is None:
-        raise DownloadError(f"corpus {name}: no public home of its files is known; put them below the data folder yourself")
+        raise DownloadError(f"corpus {name}: no public source of its files is known; put them below the data folder yourself")
     return found
 
 
-def get_corpus(
-    name: str,
-    root: Path,
-    *,
-    mirror: str | None = None,
-    patience: Patience | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Got]:
+def get_corpus(name: str, root: Path, *, mirror: str | None = None, progress: Progress | None = None) -> Iterator[Got]:
     """Every file of a corpus, one after the other, each as soon as it is in its place.
 
     A file that is there is left alone, also where it is compressed; if its checksum is known it is held to it. Checksums of files
@@ -83,18 +89,20 @@ def get_corpus(
     Args:
         name: A key of `CORPORA`.
         root: The data folder; made if need be.
-        mirror: Address that stands in for the scheme and host of every home; else `POLYHEAD_DATA_HOME`, if that is set.
-        patience: How long to try (`fetch`).
+        mirror: Address that stands in for the scheme and host of every source; else `POLYHEAD_DATA_MIRROR`, if that is set.
         progress: Told of every kilobyte.
 
     Raises:
         UnknownNameError: There is no corpus of that name.
-        SettingError: `mirror` is no address.
-        DownloadError: No home is known, a file cannot be fetched, or one that is there has other bytes than it should.
+        SettingError: `mirror` is not an address.
+        DownloadError: No source is known, a file cannot be fetched or is not what it should be, or one that is there has other
+            bytes than it should.
     """
-    found = known_home(name)
-    mirror = _checked_mirror(mirror if mirror is not None else os.environ.get(MIRROR_VARIABLE) or None)
-    fetcher = _Fetcher(root, found.licence, mirror, patience, progress)
+    found = known_source(name)
+    mirror = mirror if mirror is not None else os.environ.get(MIRROR_VARIABLE) or None
+    if mirror is not None and (fault := _fault(mirror)):
+        raise SettingError(f"mirror {mirror!r}: {fault}; expected an address such as https://mirror.example.org/corpora")
+    fetcher = _Fetcher(name, root, found.licence, mirror, progress or Silent())
     for remote in found.files:
         yield fetcher.file(remote)
     if found.archive is not None:
@@ -105,28 +113,25 @@ def get_corpus(
 class _Fetcher:
     """What all files of one corpus share."""
 
+    name: str
     root: Path
     licence: str
     mirror: str | None
-    patience: Patience | None
-    progress: Progress | None
+    progress: Progress
 
     def file(self, remote: Remote) -> Got:
         """One file, fetched unless it is there."""
         known = read_ledger(self.root).get(remote.path)
         expected = remote.sha256 or (known.sha256 if known else None)
-        status = self.there(remote.path, expected)
+        status = _status(self.root / remote.path, expected)
         if status is None:
-            url = _at(remote.url, self.mirror)
-            target = self.root / remote.path
             try:
-                sha256 = fetch(url, target, sha256=expected, patience=self.patience, progress=self.progress)
+                self._fetch(remote, expected)
+                status = "fetched"
             except DownloadError:
                 if not remote.is_licence:
                     raise
-                return Got(remote.path, "failed", remote.sha256 is not None)
-            self.record({remote.path: Entry(url, sha256, self.licence)})
-            status = "fetched"
+                status = "failed"
         return Got(remote.path, status, remote.sha256 is not None)
 
     def unpacked(self, archive: Archive) -> Iterator[Got]:
@@ -134,93 +139,212 @@ class _Fetcher:
         entries = read_ledger(self.root)
         pinned = archive.remote.sha256 is not None
         paths = list(archive.targets.values())
-        found = [self.there(path, entries[path].sha256 if path in entries else None) for path in paths]
-        if all(found):
-            yield from (Got(path, status, pinned) for path, status in zip(paths, found, strict=True) if status)
-            return
-        foreign = [path for path, status in zip(paths, found, strict=True) if status == "not ours"]
-        if foreign:
-            raise DownloadError(f"{self.root / foreign[0]}: is there, but not all of its splits; move it away to fetch them all")
-        yield self.file(archive.remote)
-        targets = {split: self.root / path for split, path in archive.targets.items()}
-        unpack(archive.kind, self.root / archive.remote.path, archive.member, dict(targets.items()))
-        url = _at(archive.remote.url, self.mirror)
-        self.record({path: Entry(url, _sha256(self.root / path), self.licence) for path in paths})
-        yield from (Got(path, "fetched", pinned) for path in paths)
+        found = [_status(self.root / path, entries[path].sha256 if path in entries else None) for path in paths]
+        if None in found:
+            if "not ours" in found:
+                foreign = self.root / paths[found.index("not ours")]
+                raise DownloadError(f"{foreign}: is there, but not all of its splits; move it away to fetch them all")
+            yield self.file(archive.remote)
+            unpack(archive, self.name, self.root)
+            self._record(archive.remote, *paths)
+            found = ["fetched"] * len(paths)
+        yield from (Got(path, status or "there", pinned) for path, status in zip(paths, found, strict=True))
 
-    def there(self, path: str, expected: str | None) -> Status | None:
-        """Whether a file is in its place, held to its checksum if there is one; None if it is not there."""
-        found = find_file(self.root / path)
-        if found is None:
-            return None
-        if expected is None:
-            return "not ours"
-        if _sha256(found, compressed=found.name != Path(path).name) != expected:
-            raise DownloadError(
-                f"{found}: is not the released file (sha256 {expected[:16]}…); move it away to fetch that, or keep it"
-            )
-        return "there"
+    def _at(self, remote: Remote) -> str:
+        return remote.url if self.mirror is None else self.mirror.rstrip("/") + urlsplit(remote.url).path
 
-    def record(self, entries: dict[str, Entry]) -> None:
-        """Add to the ledger, which is read again: another process may have written it."""
-        write_ledger(self.root, read_ledger(self.root) | entries)
+    def _record(self, remote: Remote, *paths: str) -> None:
+        url = self._at(remote)
+        add_entries(self.root, {path: Entry(url, pooch.file_hash(str(self.root / path)), self.licence) for path in paths})
 
-
-def _sha256(path: Path, *, compressed: bool = False) -> str:
-    """Of the file's bytes, or of what they decompress to."""
-    if compressed:
-        digest = hashlib.sha256()
-        for _ in read_lines(path, digest=digest):
-            pass
-        return digest.hexdigest()
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    def _fetch(self, remote: Remote, sha256: str | None) -> None:
+        """Fetch, check, give the file its name and enter it in the ledger."""
+        url, target = self._at(remote), self.root / remote.path
+        check = None if sha256 else partial(_check, self.name, remote)
+        download = partial(_download, check=check, what=target.name, progress=self.progress)
+        pooch.get_logger().setLevel("ERROR")
+        registry = pooch.Pooch(self.root.absolute(), "", {remote.path: sha256}, {remote.path: url}, retry_if_failed=_RETRIES)
+        try:
+            registry.fetch(remote.path, downloader=download)
+        except requests.RequestException as error:
+            tries = f"{_RETRIES + 1} times in a row; {_NEXT}, or run the same command again later"
+            raise DownloadError(f"{url}: {_reason(error)}, {tries}") from error
+        except ValueError as error:
+            raise DownloadError(f"{url}: is not the released file (sha256 {(sha256 or '')[:16]}…); nothing was kept") from error
+        except OSError as error:
+            raise DownloadError(f"{target}: cannot be written ({_reason(error)}); free space, or choose another place") from error
+        finally:
+            self.progress.stop()
+        self._record(remote, remote.path)
 
 
-def _checked_mirror(mirror: str | None) -> str | None:
-    if mirror is None:
+def _status(path: Path, expected: str | None) -> Status | None:
+    """Whether a file is in its place, held to its checksum if there is one; None if it is not there."""
+    found = find_file(path)
+    if found is None:
         return None
-    parts = urlsplit(mirror)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise SettingError(f"home {mirror!r}: no address; expected one such as https://mirror.example.org/corpora")
-    return mirror.rstrip("/")
+    if not found.is_file():
+        raise DownloadError(f"{found}: a folder, where a file of the corpus should lie; move it away")
+    if expected is None:
+        return "not ours"
+    sha256, digest = pooch.file_hash(str(found)), hashlib.sha256()
+    if found.name != path.name:  # of what it decompresses to
+        for _ in read_lines(found, digest=digest):
+            pass
+        sha256 = digest.hexdigest()
+    if sha256 != expected:
+        raise DownloadError(f"{found}: is not the released file (sha256 {expected[:16]}…); move it away, or keep it")
+    return "there"
 
 
-def _at(url: str, mirror: str | None) -> str:
-    return url if mirror is None else mirror + urlsplit(url).path
+def _check(name: str, remote: Remote, path: Path) -> None:
+    """Refuse a file that is not what should lie at `remote.path`, by trying to read it."""
+    layouts = split_layouts(name)
+    try:
+        if remote.path in layouts:
+            for _ in read_layout(path, layouts[remote.path], language=corpus(name).language, words="syntactic"):
+                pass
+            return
+    except DataFormatError as error:
+        said = str(error).replace(str(path), remote.path)
+        raise DownloadError(f"{said}; what came is not this corpus; nothing was kept; {_NEXT}") from None
+    with path.open("rb") as file:
+        head = file.read(1000).lower().strip()
+    is_text = head and b"<html" not in head and b"<!doctype" not in head
+    if not (is_text if remote.is_licence else zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+        kind = "the text of a licence" if remote.is_licence else "an archive"
+        raise DownloadError(f"{remote.url}: what came is not {kind} (a web page?); nothing was kept; {_NEXT}")
 
 
-LEDGER = "polyhead-data.json"
-_SCHEMA = 1
+def _download(url: str, output: str, _: object, *, check: Callable[[Path], None] | None, what: str, progress: Progress) -> None:
+    """What pooch calls to fetch `url` into the new file `output`; a `RequestException` makes it try again."""
+    if fault := _fault(url):
+        raise DownloadError(f"{url}: {fault}")
+    headers = {"Accept-Encoding": "identity", "User-Agent": "polyhead"}
+    with requests.get(url, headers=headers, stream=True, timeout=30, hooks={"response": _check_answer}) as answer:
+        length = answer.headers.get("Content-Length")
+        if length is None and check and "Transfer-Encoding" not in answer.headers:
+            raise DownloadError(f"{url}: the server does not say how long the file is: a part would pass for the whole; {_NEXT}")
+        progress.start(-(-int(length or 0) // 1024), f"{what} (kB)")
+        with open(output, "wb") as file:
+            _copy(answer.raw, file, url, progress)
+            file.flush()
+            os.fsync(file.fileno())
+    os.chmod(output, 0o644)
+    if check:
+        check(Path(output))
 
 
-def read_ledger(root: Path) -> dict[str, Entry]:
-    """Entries by path below `root`; none where there is no ledger yet.
+def _check_answer(answer: requests.Response, *_: object, **__: object) -> None:
+    """Refuse an answer that cannot be the file, before its body is read or its redirect followed."""
+    if answer.is_redirect:
+        target = answer.headers["Location"]
+        if fault := _fault(target, answer.url):
+            raise DownloadError(f"{answer.url}: redirects to {shown(target)}: {fault}; {_NEXT}")
+        return
+    said = f"the server answers {answer.status_code} ({shown(answer.reason or '')})"
+    if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
+        raise requests.HTTPError(said)
+    if answer.status_code != 200:
+        raise DownloadError(f"{answer.url}: {said}; the file may have moved: {_NEXT}")
+    length = answer.headers.get("Content-Length", "0")
+    if not (length.isascii() and length.isdecimal() and len(length) < 20 and int(length) <= _LARGEST):
+        allowed = f"expected a number of bytes up to {_LARGEST:,}"
+        raise DownloadError(f"{answer.url}: the server says that the file has the length {shown(length)}; {allowed}; {_NEXT}")
+
+
+def _copy(body: Any, file: BinaryIO, url: str, progress: Progress) -> None:
+    began, size = time.monotonic(), 0
+    try:
+        while block := body.read1(1 << 16):
+            file.write(block)
+            progress.advance((size + len(block)) // 1024 - size // 1024)
+            size += len(block)
+            if size > _LARGEST:
+                raise DownloadError(f"{url}: sends more than {_LARGEST:,} bytes; nothing was kept; {_NEXT}")
+            if (seconds := time.monotonic() - began) > _GRACE and size < _SLOWEST * seconds:
+                raise DownloadError(f"{url}: sends less than {_SLOWEST:,} bytes a second; nothing was kept; {_NEXT}")
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(f"the transfer broke off ({_reason(error)})") from None
+
+
+def _fault(url: str, base: str = "") -> str:
+    """Why nothing is fetched from this address; empty if something may be."""
+    try:
+        parts = urlsplit(urljoin(base, url))
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"not an address ({error})"
+    if not host or parts.scheme not in ("http", "https"):
+        return "not an address that begins with https://"
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        return "http is for this machine alone (localhost); use https"
+    return ""
+
+
+def _reason(error: BaseException) -> str:
+    """What lies at the bottom of an error, in one line."""
+    while (inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        error = inner
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text) if str(text).isprintable() else shown(str(text))
+
+
+def unpack(archive: Archive, name: str, root: Path) -> None:
+    """Write the splits of one language, all of them or none; no path in the archive is ever used.
+
+    `massive`: rows of `1.1/data/LOCALE.jsonl` go to the split that their `partition` names, as they stand. `wikiann`: the files
+    `train`, `dev` and `test` of `CODE.tar.gz`, with the language prefix of every word (`en:`) taken off.
 
     Raises:
-        DownloadError: The ledger cannot be read.
+        DownloadError: The archive is damaged, has no such language or split, or what it holds is not the corpus.
     """
-    path = root / LEDGER
+    path = root / archive.remote.path
+    folder = (root / next(iter(archive.targets.values()))).parent
+    parts: dict[str, bytearray] = {split: bytearray() for split in archive.targets}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema"] != _SCHEMA:
-            raise ValueError(f"schema {document['schema']}")
-        return {name: Entry(**fields) for name, fields in document["files"].items()}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        expected = f'one JSON object with "schema": {_SCHEMA} and "files"; mend it, or move it away to begin anew'
-        raise DownloadError(f"{path}: not a record of fetched files ({error}); expected {expected}") from None
+        for split, line in _READERS[archive.kind](path, archive.member):
+            if split in parts:
+                parts[split] += line.rstrip(b"\r\n") + b"\n"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as workspace:
+            for wanted, target in archive.targets.items():
+                if not parts[wanted]:
+                    raise DownloadError(f"{path}: has no {wanted} split of {archive.member}; expected {', '.join(parts)}")
+                (Path(workspace) / wanted).write_bytes(parts[wanted])
+                _check(name, Remote(archive.remote.url, target), Path(workspace) / wanted)
+            for wanted, target in archive.targets.items():
+                os.replace(Path(workspace) / wanted, root / target)
+    except _DAMAGE as error:
+        raise DownloadError(f"{path}: is damaged ({_reason(error)}); delete it and fetch it again") from error
+    except OSError as error:
+        raise DownloadError(f"{folder}: cannot be written ({_reason(error)})") from error
 
 
-def write_ledger(root: Path, entries: Mapping[str, Entry]) -> None:
-    """Write all entries, in order of their paths; the old ledger stands until the new one is complete."""
-    files = {name: asdict(entries[name]) for name in sorted(entries)}
-    text = json.dumps({"schema": _SCHEMA, "files": files}, indent=1, ensure_ascii=False) + "\n"
-    path = root / LEDGER
-    workspace = path.with_name(f".{LEDGER}.part")
-    with workspace.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(workspace, path)
+def _massive(archive: Path, member: str) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(archive, "r:gz") as tar:
+        for info in tar:
+            if info.isfile() and PurePosixPath(info.name).name == f"{member}.jsonl":
+                for line in tar.extractfile(info) or ():
+                    yield str(json.loads(line)["partition"]), line
+                return
+    raise DownloadError(f"{archive}: has no {member}.jsonl; is it the archive of MASSIVE?")
+
+
+def _wikiann(archive: Path, member: str) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(archive) as outer:
+        names = [name for name in outer.namelist() if PurePosixPath(name).name == f"{member}.tar.gz"]
+        if not names:
+            raise DownloadError(f"{archive}: has no {member}.tar.gz; is it the archive of WikiANN?")
+        with outer.open(names[0]) as packed, gzip.open(packed) as stream:
+            content = stream.read(_LARGEST_LANGUAGE + 1)
+    if len(content) > _LARGEST_LANGUAGE:
+        raise ValueError(f"{member}.tar.gz unpacks to more than {_LARGEST_LANGUAGE:,} bytes")
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        for info in tar:
+            for line in (tar.extractfile(info) or ()) if info.isfile() else ():
+                prefix, colon, rest = line.partition(b":")
+                yield PurePosixPath(info.name).name, rest if colon else prefix
+
+
+_READERS: Mapping[Kind, Callable[[Path, str], Iterator[tuple[str, bytes]]]] = {"massive": _massive, "wikiann": _wikiann}

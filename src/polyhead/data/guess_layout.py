@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from polyhead.core.errors import DataFormatError
+from polyhead.data.columns import DOCSTART, is_json_object
 from polyhead.data.schemes import Scheme
 from polyhead.data.tasks import UPOS
-from polyhead.data.textfile import data_error, find_file, read_lines, shown
+from polyhead.data.textfile import data_error, find_file, is_blank, read_lines, shown
 
 _LINES = 20_000
 _SPAN_TAG = re.compile(r"O|[BIES]-.+")
@@ -44,9 +46,12 @@ def look(path: Path) -> Look:
     """
     path = find_file(path) or path
     lines = [line for _, line in islice(read_lines(path), _LINES)]
-    full = [line for line in lines if line.strip(" ")]
+    full = [line for line in lines if not is_blank(line)]
     if not full:
         raise data_error(path, 1, "no text", "labelled sentences")
+    if is_json_object(full[0]) and _structured(full) is None:
+        expected = "columns, a word and its tag on each line, or one of the layouts by name (docs: Corpora); convert the file"
+        raise data_error(path, 1, f"JSON Lines of a kind that polyhead does not read: {shown(full[0])}", expected)
     return _structured(full) or _conllu(full) or _columns(path, lines)
 
 
@@ -78,7 +83,7 @@ def _conllu(full: Sequence[str]) -> Look | None:
 
 
 def _columns(path: Path, lines: Sequence[str]) -> Look:
-    rows_at = (at for at, line in enumerate(lines) if line.strip(" ") and not line.startswith("#"))
+    rows_at = (at for at, line in enumerate(lines) if not is_blank(line) and not line.startswith(("#", DOCSTART)))
     at = next(rows_at, 0)
     first = lines[at]
     separator = "tab" if "\t" in first else "space"
@@ -86,9 +91,12 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
     has_index = _counts_up([row for row, line in zip(cut, lines, strict=True) if not line.startswith("#")])
     hashes = [row for row, line in zip(cut, lines, strict=True) if line.startswith("#")]
     comments = bool(hashes) and (has_index or (separator == "tab" and all(len(row) == 1 for row in hashes)))
-    rows = [row for row, line in zip(cut, lines, strict=True) if line.strip(" ") and not (comments and line.startswith("#"))]
+    left_out = ("#", DOCSTART) if comments else (DOCSTART,)
+    places = [i for i, line in enumerate(lines) if not is_blank(line) and not line.startswith(left_out)]
+    rows = [cut[i] for i in places]
     width = min(n for n, times in Counter(map(len, rows)).items() if times > _BROKEN_TAGS * len(rows) / 2)
-    rows = [row for row in rows if len(row) >= width]
+    places = [i for i in places if len(cut[i]) >= width]
+    rows = [cut[i] for i in places]
     # an index is no word, and neither is the one column of a file that has no other
     candidates = [c for c in range(1 if has_index else 0, width) if width > 1]
     tags = {c: [row[c] for row in rows] for c in candidates}
@@ -97,9 +105,10 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
     ]
     upos = [c for c in candidates if _mostly(tags[c], lambda tag: tag in UPOS or tag == "_") and set(tags[c]) != {"_"}]
     if not spans and not upos:
-        expected = "CoNLL-U, or a column of tags such as B-PER or NOUN; declare the layout with --columns and --task"
-        raise data_error(path, at + 1, f"no labels that can be told from {shown(first)}", expected)
-    tag = (spans or upos)[0]
+        raise _no_labels(path, lines, places, cut, candidates)
+    # what is read where no columns are declared (the word first, its tag last) goes first; else the first column of tags
+    found = spans or upos
+    tag = found[-1] if found[-1] == width - 1 and not has_index else found[0]
     token = next((c for c in candidates if c not in spans and c not in upos), tag)
     if token == tag:
         raise data_error(path, at + 1, f"no column of words beside the tags in {shown(first)}", "a word and a tag in every row")
@@ -108,11 +117,28 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
     items += ["index=1"] if has_index else []
     items += ["comments=hash"] if comments else []
     items += [f"columns={'/'.join(map(str, counts))}"] if len(counts) > 1 else []
-    more = f"; more tags in column {', '.join(str(c + 1) for c in spans[1:])}" if spans[1:] else ""
+    others = [str(c + 1) for c in found if c != tag]
+    more = f"; tags in column {tag + 1}, others in column {', '.join(others)}" if others else ""
     kind = f"columns separated by {separator.upper() if separator == 'tab' else 'spaces'}{more}"
     if not spans:
         return Look(kind, "pos", f"{separator}:{','.join(items)}")
     return Look(kind, "ner", f"{separator}:{','.join(items)}", _scheme(_sentences(cut, tag, width)))
+
+
+def _no_labels(
+    path: Path, lines: Sequence[str], places: Sequence[int], cut: Sequence[Sequence[str]], candidates: Sequence[int]
+) -> DataFormatError:
+    """What to say of rows in which no column holds tags: the first tag that does not fit, in the column that fits best."""
+    expected = "CoNLL-U, or a column of tags such as B-PER or NOUN; declare the layout with --columns and --task"
+    misfits = {c: [i for i in places if not _SPAN_TAG.fullmatch(cut[i][c]) and cut[i][c] not in UPOS] for c in candidates}
+    best = min(candidates, key=lambda c: len(misfits[c]), default=None)
+    if best is None or not 0 < 2 * len(misfits[best]) < len(places):
+        at = next((i for i in places if not lines[i].startswith("#")), places[0])
+        return data_error(path, at + 1, f"no labels that can be told from {shown(lines[at])}", expected)
+    at, fit = misfits[best][0], len(places) - len(misfits[best])
+    found = f"tag {shown(cut[at][best])} in column {best + 1} of {shown(lines[at])}"
+    step = "delete the row if it is a header" if misfits[best] == places[:1] else "change the tags"
+    return data_error(path, at + 1, found, f"O, or a type after B-, I-, E- or S-, as {fit} of {len(places)} rows have; {step}")
 
 
 def _mostly(tags: Sequence[str], is_tag: object) -> bool:

@@ -1,5 +1,6 @@
 """From span types and tags to the ordered label set that a classifier predicts."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +10,8 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 
 __all__ = ["LabelSet", "Scheme", "from_iob2", "harmonise", "label_set", "scheme", "to_iob2"]
+# how descriptions of merged types begin
+MERGED = "span of type "
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,13 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
     return LabelSet(("O", *(f"{prefix}-{span_type}" for span_type in types for prefix in "BI")))
 
 
-def harmonise(dataset: Dataset, task: Task) -> Dataset:
-    """`dataset` with span types under the task's own names (`Task.map_type`); spans keep their borders, tag tasks are unchanged.
+def harmonise(dataset: Dataset, task: Task, *, kept: frozenset[str] = frozenset()) -> Dataset:
+    """`dataset` with span types merged into the task's own (`Task.map_type`), counted in `merged`; spans keep their borders.
+
+    Args:
+        dataset: As its file has it; one of a tag task is unchanged.
+        task: A row of `TASKS`.
+        kept: Types that stay as they are, because the model predicts them.
 
     >>> from polyhead.data.sentences import Sentence
     >>> from polyhead.data.tasks import TASKS
@@ -98,14 +106,16 @@ def harmonise(dataset: Dataset, task: Task) -> Dataset:
     if task.kind == "tag":
         return dataset
     mapped: dict[str | None, str | None] = {None: None, "O": "O"}
+    merged: Counter[str] = Counter()
     sentences = []
     for sentence in dataset.sentences:
         labels: list[str | None] = []
         for label in sentence.labels:
             if label not in mapped:
                 assert label is not None
-                mapped[label] = label[:2] + task.map_type(label[2:])
-            labels.append(mapped[label])
+                mapped[label] = label if label[2:] in kept else label[:2] + task.map_type(label[2:])
+            labels.append(new := mapped[label])
+            if label is not None and new is not None and label != new and label[0] == "B":
+                merged[f"{MERGED}{label[2:]} read as {new[2:]}"] += 1
         sentences.append(replace(sentence, labels=tuple(labels)))
-    changed = any(old != new for old, new in mapped.items())
-    return replace(dataset, sentences=tuple(sentences)) if changed else dataset
+    return replace(dataset, sentences=tuple(sentences), merged=dict(sorted(merged.items()))) if merged else dataset

@@ -76,7 +76,7 @@ def read_layout(
         language: BCP-47 code that the sentences will carry.
         words: What a word is in CoNLL-U (`read_conllu`); nothing else has a choice.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was mended, by description.
+        repairs: Counts what was repaired, by description.
         digest: A hashlib object, fed with the decompressed bytes.
 
     Raises:

@@ -50,7 +50,7 @@ def read_bracketed(
         language: BCP-47 code that the sentences will carry.
         layout: What is declared about the file.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was mended, by description.
+        repairs: Counts what was repaired, by description.
         digest: A hashlib object, fed with the decompressed bytes.
 
     Raises:

@@ -50,7 +50,7 @@ def read_token_rows(
         language: BCP-47 code that the sentences will carry.
         layout: What is declared about the file.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was mended, by description.
+        repairs: Counts what was repaired, by description.
         digest: A hashlib object, fed with the decompressed bytes.
 
     Raises:
@@ -97,7 +97,7 @@ def _place(header: Sequence[str], names: Sequence[str]) -> int:
 def _uneven(path: Path, number: int, words: Sequence[str], tags: Sequence[str]) -> DataFormatError:
     empty = "" if all(words) else ", one of them empty (two spaces in a row?)"
     found = f"{len(words)} word(s){empty} but {len(tags)} label(s)"
-    return data_error(path, number, found, "one label a word, each joined by one space; mend the row or leave it out")
+    return data_error(path, number, found, "one label a word, each joined by one space; correct the row or leave it out")
 
 
 def _labels(

@@ -1,6 +1,7 @@
 """How a user names data: a corpus (`ud/en_ewt`, `ud/en_ewt@words`) or files of one language (`en=TRAIN:DEV:TEST`)."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import corpus, has_split, open_corpus, open_file
 from polyhead.data.corpus_table import CORPORA, SPLITS, Split
+from polyhead.data.labels import harmonise
 from polyhead.data.layouts import parse_layout
 from polyhead.data.sampling import holdout
 from polyhead.data.sentences import Dataset
@@ -111,6 +113,8 @@ class DataReader:
         scheme: How span tags of the user's own files are written; a corpus declares its own.
         columns: Layout of the user's own files, see `parse_layout`; a corpus declares its own.
         strict: Raise where a repair would be counted.
+        merge: Merge the span types of all data into those of the task (`Task.map_type`), not only where a corpus declares it.
+        kept: Types that are never merged, because the model at hand predicts them: gold and predictions mean the same.
     """
 
     task: Task
@@ -118,9 +122,11 @@ class DataReader:
     scheme: str | None = None
     columns: str | None = None
     strict: bool = False
+    merge: bool = False
+    kept: frozenset[str] = frozenset()
 
     def open(self, reference: DataReference, split: Split, *, labelled: bool = True) -> Dataset:
-        """One split, read whole, its span types under the task's names; the user's own files are named as the user wrote them.
+        """One split, read whole; the user's own files are named as the user wrote them.
 
         Raises:
             SettingError: The reference has no such split, or no folder is given for a corpus.
@@ -128,6 +134,8 @@ class DataReader:
             PolyheadError: The corpus is unknown, or a file cannot be read as declared.
         """
         found = self._corpus(reference, split) if reference.files is None else self._files(reference, split)
+        if self.merge and not found.merged:
+            found = harmonise(found, self.task, kept=self.kept)
         if labelled and all(label is None for sentence in found.sentences for label in sentence.labels):
             where = found.sentences[0].source if found.sentences else found.name
             raise DataFormatError(f"{where}: no word of the {split} split has a label; expected a filled tag column")
@@ -148,7 +156,7 @@ class DataReader:
                 f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}; "
                 f"for {self.task.name} its language has {there}; or give --task {row.task}"
             )
-        return open_corpus(reference.name, split, root=self.root, words=reference.words, strict=self.strict)
+        return open_corpus(reference.name, split, root=self.root, words=reference.words, kept=self.kept, strict=self.strict)
 
     def _files(self, reference: DataReference, split: Split) -> Dataset:
         files = reference.files or {}
@@ -158,17 +166,25 @@ class DataReader:
             )
         if ":" in reference.text and find_file(files[split]) is None:
             raise SettingError(f"data {reference.text!r}: no file {files[split]}; check the path, which cannot hold ':'")
-        dataset = open_file(
-            files[split],
-            self.task,
-            split,
-            language=reference.name,
-            words=reference.words,
-            columns=None if self.columns is None else parse_layout(self.columns, scheme=self.scheme),
-            scheme=self.scheme,
-            strict=self.strict,
-        )
+        try:
+            dataset = open_file(
+                files[split],
+                self.task,
+                split,
+                language=reference.name,
+                words=reference.words,
+                columns=None if self.columns is None else parse_layout(self.columns, scheme=self.scheme),
+                scheme=self.scheme,
+                strict=self.strict,
+            )
+        except DataFormatError as error:
+            raise DataFormatError(f"{error}; see {check_command(files[split])}") from None
         return replace(dataset, name=reference.text)
+
+
+def check_command(path: Path) -> str:
+    """The command that shows how a file looks."""
+    return f"polyhead data check {shlex.quote(str(path))}"
 
 
 def _labelled_for(task: str, name: str) -> list[str]:

@@ -55,9 +55,9 @@ def _split(tags: Sequence[str], scheme: Scheme, types: frozenset[str] | None) ->
             prefix, _, span_type = tag.partition("-")
             if prefix not in tuple(prefixes) or not span_type:
                 allowed = " or ".join(f"{letter}-TYPE" for letter in prefixes)
-                raise TagError(
-                    position, f"tag {tag!r}", f"O or {allowed} ({scheme}); declare another scheme if the file uses one"
-                )
+                others = ", ".join(other for other in get_args(Scheme) if other != scheme)
+                expected = f"O or {allowed} ({scheme}); --scheme takes {others} too, --columns tag=N another column"
+                raise TagError(position, f"tag {tag!r}", expected)
             if types is not None and span_type not in types:
                 raise TagError(position, f"tag {tag!r} of type {span_type!r}", f"one of the types {', '.join(sorted(types))}")
             pair = known[tag] = (prefix, span_type)
@@ -78,7 +78,7 @@ def to_iob2(
         tags: In the order of the words.
         scheme: What `tags` is written in.
         types: Allowed span types; None allows all.
-        on_repair: Called with the 0-based position and a description for every tag that was mended: an I- (or E-) that starts
+        on_repair: Called with the 0-based position and a description for every tag that was repaired: an I- (or E-) that starts
             a span, a needless B- in IOB1, a BIOES span that is not closed.
 
     Raises:

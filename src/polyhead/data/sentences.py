@@ -34,7 +34,8 @@ class Dataset:
         language: BCP-47 code.
         split: `train`, `dev` or `test`.
         sentences: In file order.
-        repairs: How often each known quirk was met and mended, by its description; empty if none was.
+        repairs: How often each known quirk was met and repaired, by its description; empty if none was.
+        merged: How many spans of each type are read under another type, by its description; empty if none is.
         sha256: Hash of the decompressed file's bytes.
     """
 
@@ -44,8 +45,14 @@ class Dataset:
     sentences: tuple[Sentence, ...]
     repairs: Mapping[str, int] = field(default_factory=dict)
     sha256: str = ""
+    merged: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_words(self) -> int:
         """Number of words in all sentences."""
         return sum(len(sentence.words) for sentence in self.sentences)
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """Everything that was read otherwise than it stands in the file, by description: repairs and merged types."""
+        return {**self.repairs, **self.merged}

@@ -62,7 +62,7 @@ def read_spans(
         language: BCP-47 code that the sentences will carry.
         layout: What is declared about the file.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was mended, by description.
+        repairs: Counts what was repaired, by description.
         digest: A hashlib object, fed with the decompressed bytes.
 
     Raises:
@@ -102,7 +102,7 @@ class _Reader:
             raise self.error(where, error.found, error.expected) from None
         return Sentence(tuple(text[a:b] for a, b in words), labels, self.language, f"{self.path}:{where}")
 
-    def mend(self, where: str, description: str, expected: str) -> None:
+    def repair(self, where: str, description: str, expected: str) -> None:
         """Count a repair, or refuse it where reading is strict."""
         if self.strict:
             raise self.error(where, description, f"{expected} (strict reading allows no repair)")
@@ -138,7 +138,7 @@ def _slot(reader: _Reader, where: str, slot: str, text: str) -> Span:
     last, _, span_type = rest.partition(":")
     start, end = whole_number(first), whole_number(last)
     if start is None and first.startswith("-") and whole_number(first[1:]) is not None:
-        reader.mend(where, BEFORE, "a span inside the utterance")
+        reader.repair(where, BEFORE, "a span inside the utterance")
         start = 0
     if start is None or end is None or not span_type or not start < end <= len(text):
         expected = f"start:end:type inside the utterance of {len(text)} characters, end exclusive"
@@ -161,7 +161,7 @@ def _words(reader: _Reader, where: str, tokenisation: str, text: str) -> list[tu
         decomposed = unicodedata.normalize("NFD", text)
         mapped = _composed(offsets, text)
         if mapped is not None and _spells(offsets, decomposed, tokens):
-            reader.mend(where, DECOMPOSED, "offsets in characters of the utterance")
+            reader.repair(where, DECOMPOSED, "offsets in characters of the utterance")
             offsets = mapped
     end_before = 0
     for start, end in offsets:

@@ -40,9 +40,9 @@ class Task:
         metric: The main figure, a key of `metrics.score(...)`.
         summary: One sentence for people.
         labels: The fixed label set in order; empty where the labels come from the training data.
-        renamed_types: Span types that other corpora write differently, and this task's name for them.
-        kept_types: Span types that stay as they are; empty means all.
-        other_type: What every other span type is merged into; None where there is no merging.
+        renamed_types: Where a corpus or protocol merges types: those that are written differently, and this task's name for them.
+        kept_types: Those that stay as they are; empty means all.
+        other_type: What every other one is merged into; None where there is no merging.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Task:
     other_type: str | None = None
 
     def map_type(self, span_type: str) -> str:
-        """This task's name for a span type of a corpus.
+        """What a span type of a corpus that merges types is read as.
 
         >>> TASKS["ner"].map_type("NEP"), TASKS["ner"].map_type("DATE"), TASKS["slots"].map_type("datetime")
         ('PER', 'MISC', 'datetime')
@@ -70,7 +70,7 @@ TASKS: dict[str, Task] = {
         "ner",
         "span",
         "span_f1",
-        "named entities: PER, ORG, LOC; every other type counts as MISC (Ma et al. 2021)",
+        "named entities; the types are those of the training data",
         renamed_types={"NEP": "PER", "NEO": "ORG", "NEL": "LOC", "MIS": "MISC"},
         kept_types=("PER", "ORG", "LOC", "MISC"),
         other_type="MISC",

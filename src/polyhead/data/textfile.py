@@ -18,6 +18,11 @@ _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 SUFFIXES = (".xz", ".gz", ".bz2")
 _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
+_TABLES = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"SQLite format 3\x00": "SQLite"}
+LONGEST_LINE = 1 << 26  # bytes
+# A compressed file that grows to more than so many bytes, and to so many times its own size, is no text.
+_BOMB, _RATIO = 1 << 28, 200
+BLANK = "line of white space read as a blank line"
 
 
 def data_error(path: Path, line: int, found: str, expected: str) -> DataFormatError:
@@ -32,6 +37,15 @@ def shown(text: str, limit: int = 60) -> str:
     ("'a\\\\tb'", "'xxx'...")
     """
     return repr(text) if len(text) <= limit else repr(text[:limit]) + "..."
+
+
+def is_blank(line: str) -> bool:
+    """Whether a line ends a sentence: it is empty, or holds only spaces, TABs or a stray byte order mark.
+
+    >>> is_blank(""), is_blank(" \\t"), is_blank("\\tO"), is_blank("\\u3000")
+    (True, True, False, False)
+    """
+    return not line or (line[0] in " \t\ufeff" and not line.strip(" \t\ufeff"))
 
 
 def find_file(path: Path) -> Path | None:
@@ -53,7 +67,8 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
 
     Raises:
         DataFormatError: The file is missing, a folder, unreadable, corrupt or truncated; it is not UTF-8, holds a NUL byte
-            or a carriage return inside a line. All lines before the fault have been yielded.
+            or a carriage return inside a line; a line has more than `LONGEST_LINE` bytes, or a compressed file grows too far.
+            All lines before the fault have been yielded.
     """
     found = find_file(path)
     if found is None:
@@ -63,6 +78,8 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
     number = 0
     pieces: list[bytes] = []
     first = True
+    size = waiting = 0
+    most = max(_BOMB, _RATIO * found.stat().st_size) if found.suffix in SUFFIXES else None
     with _open(found) as stream:
         while chunk := _next_chunk(stream, found, number + 1):
             if digest is not None:
@@ -71,7 +88,14 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
                 _refuse_other_formats(found, chunk)
                 chunk = chunk.removeprefix(_BOM)
                 first = False
+            size += len(chunk)
+            if most is not None and size > most:
+                expected = f"text, which does not grow to more than {_RATIO} times its compressed size; decompress it yourself"
+                raise data_error(found, number + 1, f"more than {most:,} bytes when decompressed", expected)
             head, newline, tail = chunk.rpartition(b"\n")
+            waiting = len(tail) if newline else waiting + len(tail)
+            if waiting > LONGEST_LINE:
+                raise data_error(found, number + 1, f"a line of more than {LONGEST_LINE:,} bytes", "text in lines")
             if not newline:
                 pieces.append(tail)
                 continue
@@ -116,6 +140,9 @@ def _refuse_other_formats(path: Path, chunk: bytes) -> None:
     for magic, name in _MAGIC.items():
         if chunk.startswith(magic):
             raise data_error(path, 1, f"{name} data under a name that does not say so", "plain text, or a name in .xz, .gz, .bz2")
+    for magic, name in _TABLES.items():
+        if chunk.startswith(magic):
+            raise data_error(path, 1, f"a binary {name} file", "text; export it as columns, a word and its tag on each line")
     if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise data_error(path, 1, "a UTF-16 byte order mark", "UTF-8; convert with `iconv -f UTF-16 -t UTF-8`")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from polyhead.core.values import whole_number
 from polyhead.data.conllu import Words
-from polyhead.data.textfile import find_file, read_lines
+from polyhead.data.textfile import find_file, is_blank, read_lines
 
 _ID, _HEAD, _DEPREL = 0, 6, 7
 
@@ -27,8 +27,8 @@ def read_trees(path: Path, *, words: Words) -> dict[int, Tree]:
     """Trees by the line of their sentence's first word row, the one that `Sentence.source` names.
 
     A surface token of several syntactic words (a range such as `1-2`) depends on the token that holds the HEAD of its first
-    member whose HEAD lies outside, under that member's label. A sentence whose HEAD column is not a tree over its words (empty,
-    or a number that is no word) has no entry; nor has any line of a file that is not CoNLL-U.
+    member whose HEAD lies outside, under that member's label. A sentence whose HEAD column is not a tree over its words (it is
+    empty, names no word, or has a cycle or several roots) has no entry; nor has any line of a file that is not CoNLL-U.
 
     Args:
         path: The file, plain or compressed.
@@ -41,10 +41,10 @@ def read_trees(path: Path, *, words: Words) -> dict[int, Tree]:
     rows: list[list[str]] = []
     first = 0
     for number, line in read_lines(find_file(path) or path):
-        if line.strip(" ") and line[0] != "#":
+        if not is_blank(line) and line[0] != "#":
             first = first or number
             rows.append(line.split("\t"))
-        elif not line.strip(" ") and rows:
+        elif is_blank(line) and rows:
             _add(found, first, rows, words)
             rows, first = [], 0
     if rows:
@@ -61,9 +61,9 @@ def _add(found: dict[int, Tree], line: int, rows: list[list[str]], words: Words)
 def _tree(rows: list[list[str]], words: Words) -> Tree | None:
     if any(len(row) <= _DEPREL for row in rows):
         return None
-    nodes = [row for row in rows if row[_ID].isdecimal()]
+    nodes = [row for row in rows if whole_number(row[_ID]) is not None]
     heads = [whole_number(row[_HEAD]) for row in nodes]
-    if any(head is None or head > len(nodes) for head in heads):
+    if not _is_tree(heads):
         return None
     tokens = _tokens(rows, len(nodes), words)
     if tokens is None:
@@ -78,6 +78,22 @@ def _tree(rows: list[list[str]], words: Words) -> Tree | None:
         head = _head(heads, link)
         found.append((None if head < 0 else token_of[head], nodes[link][_DEPREL].partition(":")[0]))
     return Tree(tuple(head for head, _ in found), tuple(relation for _, relation in found))
+
+
+def _is_tree(heads: list[int | None]) -> bool:
+    """Whether these 1-based heads, 0 for the root, lead from every node to one root."""
+    if heads.count(0) != 1 or any(head is None or head > len(heads) for head in heads):
+        return False
+    rooted = {0}
+    for node in range(1, len(heads) + 1):
+        way: list[int] = []
+        while node not in rooted and len(way) <= len(heads):
+            way.append(node)
+            node = heads[node - 1] or 0
+        if node not in rooted:
+            return False
+        rooted.update(way)
+    return True
 
 
 def _head(heads: list[int | None], member: int) -> int:

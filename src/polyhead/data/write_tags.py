@@ -68,7 +68,7 @@ def _first_line(sentence: Sentence) -> int:
 def _rows(lines: Sequence[bytes], sentence: Sentence, layout: ColumnFormat) -> Iterator[int]:
     """Indices of the lines from the sentence's first row to the blank line that ends it."""
     for number in range(_first_line(sentence), len(lines)):
-        if not lines[number].strip(b" \r"):
+        if not lines[number].strip(b" \t\r\xef\xbb\xbf"):
             return
         if layout is not CONLLU or _WORD_ID.match(lines[number].partition(b"\t")[0]):
             yield number

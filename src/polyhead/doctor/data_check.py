@@ -9,6 +9,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from polyhead.data.sentences import Dataset
+from polyhead.data.suspicions import suspicious_text
 from polyhead.learning.subwords import special_tokens, word_pieces
 
 
@@ -42,7 +43,8 @@ class SplitFacts:
         over_long: Sentences that do not fit one window: by their pieces where a tokenizer was given, else by their words.
         repeats: Sentences whose words another sentence before them has too.
         labels: How often each tag or span type occurs.
-        repairs: How often reading mended what.
+        repairs: How often reading repaired what.
+        suspicions: What looks wrong (`suspicious_text`).
         rates: None without a tokenizer.
         sha256: Of the decompressed file.
     """
@@ -56,6 +58,7 @@ class SplitFacts:
     repeats: int
     labels: Mapping[str, int]
     repairs: Mapping[str, int]
+    suspicions: tuple[str, ...]
     rates: TokenRates | None
     sha256: str
 
@@ -108,6 +111,7 @@ def split_facts(dataset: Dataset, *, max_length: int, tokenizer: PreTrainedToken
         len(sentences) - len({sentence.words for sentence in sentences}),
         dict(labels.most_common()),
         dataset.repairs,
+        tuple(suspicious_text(dataset)),
         rates,
         dataset.sha256,
     )

@@ -15,6 +15,8 @@ from polyhead.learning.encoding import IGNORED_LABEL, Encoded, Window
 Order = Literal["buckets", "shuffled", "file"]
 
 _BATCHES_PER_BUCKET = 50
+# A sentence of more windows is trained on in parts of so many each, so that no step holds more than batch size times this.
+WINDOWS_PER_PART = 8
 # What a batch costs beside its positions, as a share of the budget: on UD English-EWT dev it takes padding from 5 % to 1 %
 # for a tenth more batches.
 _BATCH_OVERHEAD = 0.1
@@ -128,10 +130,12 @@ def training_batches(
 ) -> TrainingBatches:
     """One epoch's batches of `batch_size` sentences; the last one keeps what is left over.
 
+    A sentence of more than `WINDOWS_PER_PART` windows (a text without sentence breaks) counts as several: each part of so many
+    windows takes a sentence's place, so that a batch holds at most `batch_size` times so many, and every epoch as many batches.
     The same arguments give the same batches: torch's and numpy's global generators are neither read nor moved.
 
     Args:
-        encoded: The sentences; all windows of a sentence go into one batch.
+        encoded: The sentences; all windows of a sentence, or of a part of one, go into one batch.
         batch_size: Sentences in a batch.
         order: `file`; `shuffled`; or `buckets`: shuffled, cut into stretches of 50 batches, sorted by length within each,
             cut into batches, and the batches shuffled.
@@ -146,7 +150,7 @@ def training_batches(
         raise SettingError(f"batch size {batch_size}: expected at least 1, for example 16")
     if seed < 0 or epoch < 0:
         raise SettingError(f"seed {seed}, epoch {epoch}: expected whole numbers from 0")
-    windows = _by_sentence(encoded)
+    windows = _in_parts(_by_sentence(encoded))
     lengths = _lengths(windows)
     if pad_to is not None and lengths.max(initial=0) > pad_to:
         raise SettingError(f"pad_to {pad_to}: the longest window has {lengths.max()} tokens; raise pad_to or lower max_length")
@@ -214,6 +218,12 @@ def _by_sentence(encoded: Encoded) -> list[list[Window]]:
     for window in encoded.windows:
         groups[window.sentence].append(window)
     return groups
+
+
+def _in_parts(sentences: Sequence[Sequence[Window]]) -> list[Sequence[Window]]:
+    """The sentences' windows in order, those of over-long sentences in parts; a sentence without windows stays one."""
+    size = WINDOWS_PER_PART
+    return [group[start : start + size] for group in sentences for start in range(0, max(len(group), 1), size)]
 
 
 def _lengths(windows: Sequence[Sequence[Window]]) -> NDArray[np.int64]:

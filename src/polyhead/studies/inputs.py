@@ -1,5 +1,6 @@
 """What all cells of a run share: corpora read once, labels, and every split encoded."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,15 @@ from polyhead.data.labels import LabelSet, label_set
 from polyhead.data.references import DataReader, one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.data.suspicions import seen_before, suspicious_text
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import Encoded, encode, join, model_limit
 from polyhead.learning.inference import Labelled
 from polyhead.models.loading import load_config, load_tokenizer
 from polyhead.studies.settings import RunSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,11 @@ def open_inputs(settings: RunSettings) -> Inputs:
     target_devs = [] if settings.select_on == "source-dev" else [reader.open(r, "dev") for r in targets]
     tests = [reader.open(reference, "test") for reference in targets]
     _check_unseen([*trains, *devs, *target_devs], tests)
+    for data in (*trains, *devs, *target_devs, *tests):
+        for what in suspicious_text(data):
+            logger.info("note: %s %s: %s", data.name, data.split, what)
+    for what in seen_before([*trains, *devs, *target_devs], tests):
+        logger.info("note: %s", what)
 
     labels = label_set(task, trains)
     longest = model_limit(load_config(settings.model, revision=settings.revision))
@@ -117,6 +126,7 @@ def reader_of(settings: RunSettings, task: Task) -> DataReader:
         scheme=settings.scheme,
         columns=settings.columns,
         strict=settings.strict,
+        merge=settings.rules.merge_types,
     )
 
 
@@ -159,7 +169,7 @@ def _record(data: Dataset, encoded: Encoded) -> dict[str, object]:
         "sentences": len(data.sentences),
         "words": data.n_words,
         "sha256": data.sha256,
-        "repairs": dict(data.repairs),
+        "repairs": data.notes,
         "encoding": {
             "pieces": counts.pieces,
             "lone_marker_share": counts.lone_marker_first / max(counts.words, 1),

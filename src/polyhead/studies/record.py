@@ -3,12 +3,13 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.store import RunStore
+from polyhead.data.labels import MERGED
 from polyhead.models.architectures import PROJECTIONS, architecture, attention_sites
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
@@ -129,6 +130,7 @@ def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCa
         languages=tuple(dict.fromkeys(context.inputs.languages[name] for name in context.inputs.source_dev)),
         training_data=tuple(
             f"{short(str(record['name']))} train, {record['sentences']:,} sentences"
+            + "".join(f"; {what}" for what in cast(Mapping[str, int], record["repairs"]) if what.startswith(MERGED))
             for record in context.inputs.records
             if record["split"] == "train"
         ),

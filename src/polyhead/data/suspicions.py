@@ -1,0 +1,40 @@
+"""What makes labelled text look misread or its scores worthless, each in one line; nothing is refused for it."""
+
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+
+from polyhead.data.sentences import Dataset
+
+_LONG = 1000  # words: no sentence of a treebank or corpus of entities comes near
+_FEW = 20  # sentences or words below which a pattern may be chance
+_SHARED = 0.1  # so much of a test set in the training text is more than set phrases
+
+
+def suspicious_text(dataset: Dataset) -> Iterator[str]:
+    """What looks wrong in one split, if anything.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> words = Dataset("x", "nl", "train", tuple(Sentence((w,), ("O",), "nl", "x:1") for w in "abc" * 10))
+    >>> list(suspicious_text(words))
+    ['every sentence has one word: does a blank line follow each word?']
+    """
+    lengths = [len(sentence.words) for sentence in dataset.sentences]
+    if (longest := max(lengths, default=0)) > _LONG:
+        yield f"the longest of {len(lengths):,} sentence(s) has {longest:,} words: are blank lines between sentences missing?"
+    if len(lengths) >= _FEW and longest == 1:
+        yield "every sentence has one word: does a blank line follow each word?"
+    words = {word for sentence in dataset.sentences for word in sentence.words}
+    pairs = zip(min(words, default=""), max(words, default=""), strict=False)
+    prefix = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if len(words) >= _FEW and len(prefix) > 1:
+        yield f"all {len(words):,} different words begin with {prefix!r}: is that part of the text?"
+
+
+def seen_before(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> Iterator[str]:
+    """Every test set of which a tenth or more has the words of sentences that were trained, ranked or selected on."""
+    known = {sentence.words for data in seen for sentence in data.sentences}
+    for test in tests:
+        n, total = sum(sentence.words in known for sentence in test.sentences), len(test.sentences)
+        if n and n >= _SHARED * total:
+            where = "are also in the text that is trained, ranked or selected on"
+            yield f"{test.name} {test.split}: {n:,} of {total:,} sentences {where}: scores on them say little"
