@@ -240,7 +240,7 @@ def test_a_cut_carries_the_card_on(cli: Callable, tagger: Path, treebank: Path, 
         assert cli("prune", tmp_path / "m", *options, *more, "--out", tmp_path / name).code == 0
         page = (tmp_path / name / "README.md").read_text()
         assert "en=train.conllu:dev.conllu: train" in page  # what it was trained on, without folders
-        assert "by `gradient` on en text, lowest first" in page
+        assert "by gradient on en text, lowest first" in page
         assert "the 2 lowest in s.tsv" in page
         assert "| accuracy | – |" in page  # a score of the model before the cut
         assert str(tmp_path) not in page

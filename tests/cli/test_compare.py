@@ -1,6 +1,7 @@
 """`polyhead compare`: groups, tables, what it leaves, and how it refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from cli.cases import refused
 from numpy.typing import NDArray
+from plain_markdown import assert_plain
 
 from polyhead.core.heads import HeadScores, normalise
 from polyhead.selection.agreement import agreement
@@ -219,6 +221,23 @@ def test_heads_gone_anywhere_do_not_count(cli: Callable, files: list[Path], tmp_
     assert document["pairs"][-1]["n_heads"] == 8
     assert document["pairs"][0]["n_heads"] == 12
     refused(cli("compare", *files, less, "--k", 9), "k = 9", "8 heads in common")
+
+
+def test_names_of_files_stay_text(cli: Callable, tmp_path: Path) -> None:
+    files = []
+    for number, name in enumerate(("x|y`z`<script>alert(1)", "[l](http:\\e.vil)\x1b[31m**b**")):
+        path = tmp_path / f"{name}.tsv"
+        values = HeadScores([[0.1 * number, 0.2], [0.3, 0.4]], "gradient", languages=("en", "de")[number : number + 1])  # type: ignore[arg-type]
+        write_scores(path, values)
+        files.append(path)
+    done = cli("compare", *files, "--out", tmp_path / "out", "--combine", "summed", "--out-scores", tmp_path / "`c`|.tsv")
+    assert done.code == 0
+    assert_plain(done.out)
+    assert_plain(re.sub(r"!\[\w+\]\(\w+\.svg\)", "", (tmp_path / "out" / "compare.md").read_text(encoding="utf-8")))
+    missing = cli("compare", files[0], tmp_path / "\x1b]0;title\x07\x1b[31m.tsv")
+    assert missing.code == 2
+    assert r"\x1b]0;title\x07\x1b[31m.tsv" in missing.err
+    assert "\x1b" not in missing.err
 
 
 def test_a_constant_matrix_is_shown_as_no_order(cli: Callable, files: list[Path], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ CARD = ModelCard(
     task="pos",
     languages=("en",),
     training_data=("ud/en_ewt train",),
-    ranking="by `gradient`",
+    ranking="by gradient",
     scores=(CardScore("ud/de_gsd test", "de", "accuracy", 0.7), CardScore("x", "en", "accuracy", 0.9, 0.95)),
 )
 

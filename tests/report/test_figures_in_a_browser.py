@@ -74,6 +74,32 @@ def test_tables_are_ordered_by_a_column_and_means_stay_below(browser: Any, page_
         shown.assert_quiet()
 
 
+def test_agreement_is_shown_in_numbers_and_colours(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("one")) as shown:
+        table = shown.page.locator("#agreement .matrix table")
+        names = table.locator("thead th").all_inner_texts()
+        assert names[:3] == ["seed 42", "seed 43", "ud/en_ewt"]
+        texts = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
+        assert texts[0][0] == "–", "one run of a seed has nothing to agree with"
+        assert texts == [list(column) for column in zip(*texts, strict=True)]
+        numbers = {text: float(text) for row in texts for text in row if text != "–"}
+        assert all(-1 <= number <= 1 for number in numbers.values())
+        cell = table.locator(f"td:text-is('{max(numbers, key=numbers.__getitem__)}')").first
+        red, _, blue = map(int, re.findall(r"\d+", cell.evaluate("one => getComputedStyle(one).backgroundColor"))[:3])
+        assert blue > red, "agreement is blue"
+        shown.assert_quiet()
+
+
+def test_a_run_s_agreement_is_drawn_when_its_part_is_opened(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("twenty")) as shown:
+        page = shown.page
+        assert page.locator("#agreement .matrix table").count() == 1, "between the runs alone"
+        page.click("#agreement details summary >> nth=3")
+        page.wait_for_selector("#agreement details[open] .matrix table")
+        assert page.locator("#agreement .matrix table").count() == 2
+        shown.assert_quiet()
+
+
 def test_runs_are_ordered_by_any_figure(browser: Any, page_of: PageOf) -> None:
     with opened(browser, page_of("twenty")) as shown:
         page = shown.page

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from report import page_case, profile_case
 from report.page_case import write_run
+from report.unpack import unpacked
 
 from polyhead.core.errors import SettingError
 from polyhead.report import html_page as module
@@ -24,7 +25,7 @@ XLM_R_LARGE = (24, 16)
 
 def facts(page: str) -> list[dict[str, Any]]:
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
-    found: list[dict[str, Any]] = json.loads(data)["runs"]
+    found: list[dict[str, Any]] = unpacked(json.loads(data))
     return found
 
 

@@ -122,7 +122,7 @@ def test_names_and_sentences_are_text_and_not_markup(browser: Any, page_of: Page
 
 def test_tables_and_charts_need_no_script(browser: Any, page_of: PageOf) -> None:
     with opened(browser, page_of("one"), scripts=False) as shown:
-        assert "The map of heads needs JavaScript" in shown.page.inner_text("noscript")
+        assert "The map of heads and the tables of agreement need JavaScript" in shown.page.inner_text("noscript")
         assert not shown.page.is_visible(".controls")
         assert shown.page.locator("#scores table").count() >= 2
         assert shown.page.locator("#gains figure img").first.bounding_box()["height"] > 100

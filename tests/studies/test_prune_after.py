@@ -97,7 +97,7 @@ def test_a_whole_run_repairs(folder: Path) -> None:
     records = [json.loads(path.read_text()) for path in (folder / "means" / "fits").glob("*/record.json")]
     assert sum(bool(record["result"]["fit"]) for record in records) == 1
     assert "repair: means" in (folder / "means" / "report.md").read_text()
-    assert "repaired by `means`" in (folder / "means" / "model" / "README.md").read_text()
+    assert "repaired by means" in (folder / "means" / "model" / "README.md").read_text()
 
 
 def test_a_repair_goes_with_pruning_after(folder: Path) -> None:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from polyhead.core.escaping import terminal_text
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.values import jsonable
 
@@ -58,7 +60,7 @@ class Console:
 
     def note(self, text: str) -> None:
         """Say something on stderr that is not the result."""
-        print(text, file=sys.stderr, flush=True)
+        print(terminal_text(text, breaks=True), file=sys.stderr, flush=True)
 
     def repairs(self, name: str, counts: Mapping[str, int]) -> None:
         """Say what reading mended or met, and how often."""
@@ -68,7 +70,7 @@ class Console:
     def result(self, document: Mapping[str, Any], text: str) -> None:
         """Print the result: `document` under `--json`, else `text`."""
         self.progress.stop()
-        self.out.write(as_json(document) if self.json else text.rstrip("\n") + "\n")
+        self.out.write(as_json(document) if self.json else terminal_text(text.rstrip("\n"), breaks=True) + "\n")
         self.out.flush()
 
 
@@ -86,7 +88,7 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        print(record.getMessage(), file=sys.stderr, flush=True)
+        print(terminal_text(record.getMessage(), breaks=True), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -131,7 +133,7 @@ class Bar:
         self.stop()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
         self._live = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
-        self._task = self._live.add_task(what, total=total)
+        self._task = self._live.add_task(escape(terminal_text(what)), total=total)
         self._live.start()
 
     def advance(self, n: int) -> None:
@@ -155,7 +157,7 @@ class Lines:
 
     def start(self, total: int, what: str) -> None:
         """Begin a piece of work; ends the one before."""
-        self._what, self._total, self._done = what, total, 0
+        self._what, self._total, self._done = terminal_text(what), total, 0
         self._began = time.monotonic()
 
     def advance(self, n: int) -> None:

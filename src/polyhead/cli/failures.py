@@ -15,6 +15,7 @@ from typing import NoReturn
 import typer
 
 from polyhead.core.errors import PolyheadError, UnknownNameError
+from polyhead.core.escaping import terminal_text
 
 DONE, CHECK_FAILED, BAD_INPUT, INTERNAL_ERROR, STOPPED = 0, 1, 2, 3, 130
 
@@ -99,7 +100,7 @@ def _internal(error: BaseException) -> int:
 
 def _say(text: str, code: int) -> int:
     with suppress(OSError):
-        print("polyhead: " + " ".join(text.split()), file=sys.stderr, flush=True)
+        print("polyhead: " + terminal_text(" ".join(text.split())), file=sys.stderr, flush=True)
     return code
 
 

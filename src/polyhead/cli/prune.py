@@ -94,7 +94,7 @@ def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[H
         floor, how = request.min_per_layer, request.normalise
         mask = prune_lowest(scores, request.n_pruned, present=present, min_per_layer=floor, normalisation=how)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
-        return mask, f"by `{scores.title}`{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
+        return mask, f"by {scores.title}{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
     heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]
     if twice := [head for head, count in Counter(heads).items() if count > 1]:
         raise SettingError(f"--heads: {twice[0]} is named more than once; name each head once")

@@ -1,6 +1,8 @@
 """`polyhead report`: one page about one run or several, and the same as Markdown and pictures."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from polyhead.report.picture_files import write_pictures
 
 def report(request: ReportRequest, console: Console) -> int:
     """Read all runs before anything is written; then the page, the Markdown and the pictures."""
-    runs = finished_runs(request.runs)
+    with _collector_off():
+        runs = finished_runs(request.runs)
     curves = [read_curve(path) for path in request.curve]
     out = request.out or (runs[0].folder / PAGE if len(runs) == 1 else Path(PAGE))
     _check_places(request, out)
-    text = html_page(runs, curves=curves)
+    text = html_page(runs, curves=curves, text=not request.no_text)
     write_text_atomic(out, text)
     left: dict[str, Any] = {"page": str(out)}
     if request.markdown is not None:
@@ -34,6 +37,18 @@ def report(request: ReportRequest, console: Console) -> int:
             console.note(f"note: {run.name}: has no heads.json; run the same polyhead run command again to add it")
     console.result(left, _text(left))
     return 0
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """No garbage collection meanwhile: it would visit the millions of numbers just read again and again, for most of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _text(left: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from polyhead.core.errors import CheckpointError, StoreError
+from polyhead.core.escaping import markdown_text, python_string
 from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask
 from polyhead.models.names import is_local, is_own_encoder
@@ -127,17 +128,22 @@ def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, 
         auto_class: Class of Transformers that loads the model.
         dense: The folder holds full-shape weights with zeros at the pruned places.
     """
-    parts = [_front_matter(card), f"# {name}\n", _summary(card, mask, auto_class, dense), _loading(name, auto_class, mask, dense)]
+    parts = [
+        _front_matter(card),
+        f"# {markdown_text(name)}\n",
+        _summary(card, mask, auto_class, dense),
+        _loading(name, auto_class, mask, dense),
+    ]
     if mask.n_pruned:
         parts.append(_heads(mask))
     facts = {"Trained on": ", ".join(card.training_data), "Ranking": card.ranking, "Number of heads": card.choice}
-    listed = [f"- {label}: {text}" for label, text in facts.items() if text]
+    listed = [f"- {label}: {markdown_text(text)}" for label, text in facts.items() if text]
     if listed:
         parts.append("## How it was made\n\n" + "\n".join(listed) + "\n")
     if card.scores:
         parts.append(_scores(card))
     elif card.caveat:
-        parts.append(f"{card.caveat}\n")
+        parts.append(f"{markdown_text(card.caveat)}\n")
     return "\n".join(parts)
 
 
@@ -166,16 +172,17 @@ def _summary(card: ModelCard, mask: HeadMask, auto_class: str, dense: bool) -> s
 
 def _what(card: ModelCard, auto_class: str) -> str:
     # a folder's name means nothing to a reader, and as a link on the Hub it could point to someone else's model
+    base, task = markdown_text(card.base_model), markdown_text(card.task)
     if not is_local(card.base_model) or is_own_encoder(card.base_model):
-        return f"{card.base_model}, fine-tuned for `{card.task}`," if card.task else card.base_model
-    if not card.task and auto_class == "AutoModel":
+        return f"{base}, fine-tuned for {task}," if task else base
+    if not task and auto_class == "AutoModel":
         return "A Transformer encoder"
-    return f"A model{f' for `{card.task}`' if card.task else ''}, fine-tuned from a local encoder,"
+    return f"A model{f' for {task}' if task else ''}, fine-tuned from a local encoder,"
 
 
 def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
     pruned = mask.n_pruned and not dense
-    code = f'from transformers import {auto_class}\n\nmodel = {auto_class}.from_pretrained("{name}")'
+    code = f"from transformers import {auto_class}\n\nmodel = {auto_class}.from_pretrained({python_string(name)})"
     if pruned:
         code = f"import polyhead  # before loading: it teaches Transformers the uneven layers\n{code}"
     text = f"## Loading\n\n```python\n{code}\n```\n"
@@ -201,8 +208,8 @@ def _scores(card: ModelCard) -> str:
     lines = ["## Scores\n", "| data | language | metric | this model | nothing pruned |", "|---|---|---|---|---|"]
     for row in card.scores:
         cells = (row.data, row.language, row.metric, _points(row.pruned), _points(row.full))
-        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
-    return "\n".join(lines) + "\n" + (f"\n{card.caveat}\n" if card.caveat else "")
+        lines.append("| " + " | ".join(map(markdown_text, cells)) + " |")
+    return "\n".join(lines) + "\n" + (f"\n{markdown_text(card.caveat)}\n" if card.caveat else "")
 
 
 def _points(score: float | None) -> str:

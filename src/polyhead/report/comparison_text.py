@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from polyhead.core.escaping import markdown_text
 from polyhead.report.tables import markdown
 
 Document = Mapping[str, Any]
@@ -26,7 +27,7 @@ def comparison_text(document: Document) -> str:
         *(_sharing(row) for row in document["sharing"]),
     ]
     if "combined" in document:
-        parts.append(f"Combined scores ({document['combined']['how']}): {document['combined']['file']}")
+        parts.append(f"Combined scores ({document['combined']['how']}): {markdown_text(document['combined']['file'])}")
     return "\n\n".join(part for part in parts if part)
 
 
@@ -86,7 +87,7 @@ def _foretold(document: Document) -> str:
 
 def _sharing(row: Mapping[str, Any]) -> str:
     """Shared and specific heads of one method, at both ends, and how stable the ends are."""
-    parts = [f"## Heads that languages share, {row['method']}"]
+    parts = [f"## Heads that languages share, {markdown_text(row['method'])}"]
     for end, words in _ENDS.items():
         found = row[end]
         body = [["all languages", *_counted(found["shared"])]]
@@ -106,7 +107,7 @@ def _sharing(row: Mapping[str, Any]) -> str:
     parts.append(
         f"In all languages: there in at least {high} % of the runs of each. In one alone: in at least {high} % of its runs, and "
         f"in at most {low} % of those of every other. In no language: in at most {low} % everywhere. Unsettled: the rest."
-        + (f" One run only of {', '.join(single)}: what is specific to it may be chance." if single else "")
+        + (f" One run only of {markdown_text(', '.join(single))}: what is specific to it may be chance." if single else "")
     )
     return "\n\n".join(parts)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from polyhead.core.escaping import markdown_code, markdown_text
 from polyhead.report.curves import area_table
 from polyhead.report.tables import markdown, shown_points, title
 
@@ -15,11 +16,11 @@ _COLUMNS = 7  # points of a curve that a table shows
 
 def curve_page(document: Document, *, picture: str | None) -> str:
     """The page `curve.md`: the tables, with a title, the picture where there is one, and where the numbers come from."""
-    parts = [f"# Orders of heads, judged on {document['model']}"]
+    parts = [f"# Orders of heads, judged on {markdown_text(document['model'])}"]
     parts += [f"![score against heads ablated]({picture})"] if picture else []
-    lines = [f"- {name}: {value}" for name, value in document["environment"].items()]
-    lines += [f"- sha256 of the data: `{document['data']['sha256']}`", f"- time: {document['seconds'] / 60:.1f} minutes"]
-    lines += [f"- command: `{document['command']}`"] if document["command"] else []
+    lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in document["environment"].items()]
+    lines += [f"- sha256 of the data: {document['data']['sha256']}", f"- time: {document['seconds'] / 60:.1f} minutes"]
+    lines += [f"- command: {markdown_code(document['command'])}"] if document["command"] else []
     return "\n\n".join([*parts, curve_text(document), "## Where the numbers come from", "\n".join(lines)]) + "\n"
 
 
@@ -27,7 +28,7 @@ def curve_text(document: Document) -> str:
     """Scores at some k, areas and differences, and what a reader must know of them."""
     data = document["data"]
     head = (
-        f"Score: {title(document['main_metric'])} in points on {data['name']}, {data['split']} split "
+        f"Score: {title(document['main_metric'])} in points on {markdown_text(data['name'])}, {data['split']} split "
         f"({data['sentences']:,} sentences, {data['words']:,} words), with k heads ablated and nothing retrained."
     )
     return "\n\n".join([head, _scores(document), area_table(document["areas"]), _notes(document)])
@@ -57,9 +58,9 @@ def _notes(document: Document) -> str:
             "the lower loss). Regret is its area minus an order's. No interval holds what choosing on these sentences gains "
             "it, and greedy is no proven best order."
         )
-    own = dict.fromkeys(order["name"] for order in document["orders"] if order["ranked_on_this_text"])
+    own = markdown_text(", ".join(dict.fromkeys(o["name"] for o in document["orders"] if o["ranked_on_this_text"])))
     if own:
-        notes.append(f"Ranked on the file that they are judged on, which flatters them a little: {', '.join(own)}.")
+        notes.append(f"Ranked on the file that they are judged on, which flatters them a little: {own}.")
     if document["areas"][0]["area"] is None:
         notes.append("The score at k = 0 is 0, so there is no area; is this the fine-tuned model?")
     return "\n".join(f"- {note}" for note in notes)

@@ -9,6 +9,7 @@ from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json
 from polyhead.data.tasks import TASKS
 from polyhead.report.heads_form import DIRECTIONS, HeadsForm
+from polyhead.report.packing import weight_bytes
 from polyhead.report.reading import RANKED, Record
 from polyhead.report.record_form import RecordForm, form_fault
 
@@ -86,6 +87,9 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
         raise StoreError(f"{heads}: not the heads of this run ({fault}); delete it and run the same command again")
     if profile.get("model_hash") != record.get("model_hash"):
         raise StoreError(f"{heads}: is of another encoder than {path}; delete it and run the same command again")
+    for own in profile["languages"]:
+        for example in own["examples"]:
+            example["weights"] = weight_bytes(example["weights"])  # as lists of floats, those of twenty runs fill a gigabyte
     return FinishedRun(run.name, folder, record, profile)
 
 

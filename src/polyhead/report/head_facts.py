@@ -1,10 +1,8 @@
-"""What the page's script needs to draw and explain the heads of a run: plain numbers, small enough to lie inside the page."""
+"""What the page's script needs to draw and explain the heads of a run."""
 
-import base64
-import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.heads_form import DIRECTIONS, PLACES
@@ -12,25 +10,13 @@ from polyhead.report.page import chosen_heads
 from polyhead.report.pictures import places
 from polyhead.report.reading import RANKED, short
 
-_PER_MILLE: Final = 1000
-_FEW_RELATIONS: Final = 8
 
-
-def head_facts(run: FinishedRun, *, room: int) -> dict[str, Any]:
-    """The heads of one run as the page's script reads them.
-
-    Scores have three significant digits, effects two decimals (points), shares of attention are in thousandths, and the weights
-    of example sentences are bytes in base64 (255 = all). What does not fit in the room is left out, second examples and rarer
-    relations first, then examples from the last language on, and `slimmed` says so. Matrices are never left out.
-
-    Args:
-        run: With or without a profile.
-        room: Bytes that the facts may take.
-    """
+def head_facts(run: FinishedRun) -> dict[str, Any]:
+    """The heads of one run, with or without a profile, as the page's script reads them; matrices are `[layers][heads]`."""
     heads = run.heads or {"languages": [], "left_out": [], "n_sentences": 0, "method": ""}
     languages = [_language(own) for own in heads["languages"]]
     methods = dict.fromkeys(method for own in languages for method in own["scores"])
-    facts = {
+    return {
         "name": run.name,
         "shape": list(run.shape),
         "seeds": [_seed(cell) for cell in run.record["cells"] if cell.get("arm", RANKED) == RANKED],
@@ -40,9 +26,8 @@ def head_facts(run: FinishedRun, *, room: int) -> dict[str, Any]:
         "n_sentences": heads["n_sentences"],
         "left_out": [{"name": short(own["name"]), "why": own["why"]} for own in heads["left_out"]],
         "measured": run.heads is not None,
+        "languages": languages,
     }
-    slimmed = _slim(languages, room - _size({**facts, "languages": "", "slimmed": []}))
-    return {**facts, "languages": languages, "slimmed": slimmed}
 
 
 def _seed(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,7 +35,7 @@ def _seed(cell: Mapping[str, Any]) -> dict[str, Any]:
     place = places(scores)
     return {
         "seed": cell["seed"],
-        "scores": [[_digits(value) for value in row] for row in scores],
+        "scores": scores,
         "places": [[place.get((i, j)) for j in range(len(row))] for i, row in enumerate(scores)],
         "pruned": chosen_heads(cell),
     }
@@ -64,10 +49,10 @@ def _language(own: Mapping[str, Any]) -> dict[str, Any]:
         "split": own["split"],
         "n_sentences": own["n_sentences"],
         "n_words": own["n_words"],
-        "scores": {method: [[_digits(value) for value in row] for row in matrix] for method, matrix in own["scores"].items()},
+        "scores": own["scores"],
         "metric": effects["metric"],
         "unpruned": round(effects["unpruned"], 2),
-        **{key: [[_cents(value) for value in row] for row in effects[key]] for key in ("difference", "low", "high")},
+        **{key: effects[key] for key in ("difference", "low", "high")},
         "shares": {
             kind: _share(attention["shares"][kind], attention["even"][kind]) for kind in PLACES if kind in attention["shares"]
         },
@@ -84,20 +69,15 @@ def _language(own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _share(matrix: Sequence[Sequence[float | None]], even: float) -> dict[str, Any]:
-    return {
-        "values": [[None if value is None else round(_PER_MILLE * value) for value in row] for row in matrix],
-        "even": round(_PER_MILLE * even),
-    }
+    return {"values": matrix, "even": even}
 
 
 def _example(example: Mapping[str, Any]) -> dict[str, Any]:
-    flat = [value for layer in example["weights"] for head in layer for row in head for value in row]
-    packed = bytes(0 if value is None else min(255, max(0, round(255 * value))) for value in flat)
     return {
         "words": list(example["words"]),
         "direction": _direction(example["words"]),
         "separators": " ".join(part for part in (example.get("special_before"), example.get("special_after")) if part),
-        "weights": base64.b64encode(packed).decode("ascii"),
+        "weights": example["weights"],
     }
 
 
@@ -105,42 +85,3 @@ def _direction(words: Sequence[str]) -> str:
     """`rtl` where more characters run from right to left than from left to right."""
     kinds = [unicodedata.bidirectional(character) for word in words for character in word]
     return "rtl" if sum(kind in ("R", "AL") for kind in kinds) > kinds.count("L") else "ltr"
-
-
-def _slim(languages: list[dict[str, Any]], room: int) -> list[str]:
-    """Takes things out until the rest fits, of the examples no more than needed; what was taken out, in words."""
-    taken = []
-    if _size(languages) > room and any(len(own["examples"]) > 1 for own in languages):
-        for own in languages:
-            own["examples"] = own["examples"][:1]
-        taken.append("second example sentences")
-    if _size(languages) > room and any(len(own["relations"]) > _FEW_RELATIONS for own in languages):
-        for own in languages:
-            own["relations"] = own["relations"][:_FEW_RELATIONS]
-        taken.append(f"relations beyond the {_FEW_RELATIONS} most frequent of a language")
-    over, without = _size(languages) - room, []
-    for own in reversed(languages):
-        if over > 0 and own["examples"]:
-            over -= _size(own["examples"])
-            own["examples"] = []
-            without.append(own["name"])
-    if without:
-        taken.append(f"example sentences of {', '.join(reversed(without))}")
-    if over > 0 and any(own["relations"] for own in languages):
-        for own in languages:
-            own["relations"] = []
-        taken.append("relations")
-    return taken
-
-
-def _size(facts: object) -> int:
-    """Bytes that facts take on the page."""
-    return len(json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
-
-
-def _digits(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.3g}")
-
-
-def _cents(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)

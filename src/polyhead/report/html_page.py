@@ -17,11 +17,11 @@ from polyhead.report.charts import gain_chart, trial_chart
 from polyhead.report.curves import area_table, curve_chart
 from polyhead.report.finished_run import FinishedRun, finished_run
 from polyhead.report.head_facts import head_facts
-from polyhead.report.heat_maps import CORRELATION_LEGEND, correlation_chart
 from polyhead.report.notes import claim
+from polyhead.report.packing import page_data
 from polyhead.report.page import headline, page_title, ranking_line, score_sections, source_sections
 from polyhead.report.pictures import drawing_library, svg_text
-from polyhead.report.rank_agreement import agreement_table, between_runs, method_note, within_run
+from polyhead.report.rank_agreement import RankAgreement, between_runs, method_note, within_run
 from polyhead.report.run_tables import gains_table, runs_table
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ PAGE: Final = "report.html"
 # Bytes of a page, a little under what mail and review tools still show: of one run, and of any number of runs.
 _LARGEST_OF_ONE: Final = 1_450_000
 _LARGEST: Final = 4_900_000
-_SCRIPTS: Final = ("measures.js", "head_map.js", "sentences.js", "head_panel.js", "sorting.js", "start.js")
+_SCRIPTS: Final = ("unpack", "measures", "matrices", "head_map", "sentences", "head_panel", "sorting", "start")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class RunPart:
     sources: str
     ranking: str
     trials: Figure
-    agreement: Figure | None
-    agreement_table: str
+    has_agreement: bool
     agreement_note: str
 
 
@@ -72,12 +71,13 @@ class CurvePart:
     areas: str
 
 
-def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]] = ()) -> str:
+def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]] = (), text: bool = True) -> str:
     """The page as text: headline, map of heads with all that is known of each, agreement, curves, trials, tables, provenance.
 
     Args:
         runs: From `finished_runs`; more than one stand side by side.
         curves: Documents that `polyhead curve` left in `curve.json`.
+        text: Whether example sentences may be on the page.
 
     Raises:
         SettingError: The extra `report` is not installed.
@@ -92,23 +92,23 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
         raise missing_extra() from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["html"] = lambda text: Markup(text)
-    across, why = between_runs(runs)
+    within, (across, why) = [within_run(run) for run in runs], between_runs(runs)
     fill = partial(
         environment.from_string(_template("page.html.j2")).render,
         title=page_title(runs[0].record) if len(runs) == 1 else f"{len(runs)} runs side by side",
-        runs=[_run_part(altair, run) for run in runs],
+        runs=[_run_part(altair, run, has_agreement=found is not None) for run, found in zip(runs, within, strict=True)],
         runs_table=as_html(runs_table(runs)) if len(runs) > 1 else "",
         gains_table=as_html(gains_table(runs)) if len(runs) > 1 else "",
         gains=_figure(gain_chart(altair, runs), "Gain in test score on every target; a dot's line is its 95 % interval"),
-        across=None if across is None else _figure(correlation_chart(altair, across.names, across.values), CORRELATION_LEGEND),
-        across_table="" if across is None else as_html(agreement_table(across)),
+        across=across is not None,
         across_why=why,
         curves=[_curve_part(altair, document) for document in curves],
         style=Markup(_template("page.css")),
-        script=Markup("\n".join(_template(name) for name in _SCRIPTS)),
+        script=Markup("\n".join(_template(f"{name}.js") for name in _SCRIPTS)),
     )
     room = min(_LARGEST, len(runs) * _LARGEST_OF_ONE) - len(fill(data="").encode("utf-8"))
-    return str(fill(data=Markup(_inside_script({"runs": [head_facts(run, room=room // len(runs)) for run in runs]}))))
+    facts = [{**head_facts(run), "agreement": _facts(found)} for run, found in zip(runs, within, strict=True)]
+    return str(fill(data=Markup(_inside_script(page_data(facts, across=_facts(across), room=room, text=text)))))
 
 
 def write_html_page(folder: Path) -> Path | None:
@@ -135,6 +135,7 @@ def as_html(markdown: str) -> str:
     from markdown_it import MarkdownIt
 
     text: str = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link"]).render(markdown)
+    text = text.replace(' style="text-align:left"', "").replace(' style="text-align:right"', ' class="number"')
     return re.sub("<table>(.*?)</table>", _scrolling, text, flags=re.DOTALL)
 
 
@@ -143,8 +144,12 @@ def _scrolling(table: re.Match[str]) -> str:
     return f'<div class="scroll" tabindex="0"><table style="--columns: {table[1].count("</th>")}">{table[1]}</table></div>'
 
 
-def _run_part(altair: Any, run: FinishedRun) -> RunPart:
-    record, agreement = run.record, within_run(run)
+def _facts(found: RankAgreement | None) -> dict[str, Any] | None:
+    return None if found is None else {"names": found.names, "rho": found.values}
+
+
+def _run_part(altair: Any, run: FinishedRun, *, has_agreement: bool) -> RunPart:
+    record = run.record
     return RunPart(
         name=run.name,
         title=page_title(record),
@@ -158,10 +163,7 @@ def _run_part(altair: Any, run: FinishedRun) -> RunPart:
             "Dev score by heads gone: points are fine-tunings, a ring marks the chosen one, the dashed line is the unpruned "
             "model with heads merely masked",
         ),
-        agreement=None
-        if agreement is None
-        else _figure(correlation_chart(altair, agreement.names, agreement.values), CORRELATION_LEGEND),
-        agreement_table="" if agreement is None else as_html(agreement_table(agreement)),
+        has_agreement=has_agreement,
         agreement_note=method_note(run),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polyhead.core.escaping import markdown_text
 from polyhead.report.curves import area_table
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.notes import claim
@@ -29,24 +30,26 @@ def markdown_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, 
     """
     curve_parts = [section(f"Pruning curve: {_curve_name(document)}", _curve_text(document)) for document in curves]
     if len(runs) == 1:
-        return _joined([f"# {page_title(runs[0].record)}", *_run_parts(runs[0]), *curve_parts])
+        return _joined([f"# {markdown_text(page_title(runs[0].record))}", *_run_parts(runs[0]), *curve_parts])
     across, why = between_runs(runs)
     parts = [f"# {len(runs)} runs side by side", runs_table(runs), section("Gains side by side", gains_table(runs), _GAINS_NOTE)]
-    parts.append(section("How far rankings agree between runs", "" if across is None else agreement_table(across), why))
+    agreements = "" if across is None else agreement_table(across)
+    parts.append(section("How far rankings agree between runs", agreements, markdown_text(why)))
     parts += curve_parts
     for run in runs:
-        parts += [f"# {run.name}: {page_title(run.record)}", *_run_parts(run)]
+        parts += [f"# {markdown_text(f'{run.name}: {page_title(run.record)}')}", *_run_parts(run)]
     return _joined(parts)
 
 
 def _run_parts(run: FinishedRun) -> list[str]:
     record, agreement = run.record, within_run(run)
+    agreements = () if agreement is None else (agreement_table(agreement), markdown_text(method_note(run)))
     return [
         headline(record),
         claim(record),
         *score_sections(record),
         section("Lowest-ranked heads", ranking_line(run.first), head_table(run), _head_note(run)),
-        section("How far rankings agree", *(() if agreement is None else (agreement_table(agreement), method_note(run)))),
+        section("How far rankings agree", *agreements),
         *source_sections(record),
     ]
 
@@ -69,7 +72,7 @@ def _effect(effects: Mapping[str, Any], layer: int, head: int) -> str:
 
 
 def _curve_name(document: Mapping[str, Any]) -> str:
-    return f"{document['data']['name']}, {document['data']['split']}"
+    return markdown_text(f"{document['data']['name']}, {document['data']['split']}")
 
 
 def _curve_text(document: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import shlex
 from typing import Any, Literal
 
+from polyhead.core.escaping import markdown_code, markdown_text, terminal_text
 from polyhead.data.corpus_table import CORPORA
 from polyhead.report.reading import (
     RANKED,
@@ -25,7 +26,9 @@ def claim(record: Record) -> str:
     lines = [f"{few}." if few else "", "" if controls(record) else "No controls: no claim of a gain."]
     protocol, select_on = record["settings"].get("protocol", "sound"), record["settings"].get("select_on", "source-dev")
     if chosen_on_test(record):
-        lines.append(f"Protocol `{protocol}`: kept to compare with published numbers; its gains are maxima over noisy draws.")
+        lines.append(
+            f"Protocol {markdown_code(protocol)}: kept to compare with published numbers; its gains are maxima over noisy draws."
+        )
         lines.append("No p value is given: k was chosen on the tested split, and p would hold only for a k fixed beforehand.")
     if select_on == "target-dev":
         lines.append("Oracle: the number of heads was chosen on the targets' own dev sets, which a zero-shot user does not have.")
@@ -160,12 +163,13 @@ def note_on_metrics(record: Record) -> str:
 def note_on_trials(record: Record) -> str:
     """The unit of the trials' scores, when heads were cut, and why every seed chose what it chose."""
     reasons = [
-        f"Seed {cell['seed']}: {cell['chosen_reason']}."
+        f"Seed {cell['seed']}: {markdown_text(cell['chosen_reason'])}."
         for cell in record["cells"]
         if cell.get("arm", RANKED) == RANKED and cell.get("chosen_reason")
     ]
     search = record["settings"].get("search") or {}
-    cut = f"Heads were cut after fine-tuning, without training again; repair: {search.get('repair', 'none')}."
+    repair = markdown_text(search.get("repair", "none"))
+    cut = f"Heads were cut after fine-tuning, without training again; repair: {repair}."
     return " ".join(["Scores are of dev, in points.", *([cut] if _pruned_after(record) else []), *reasons])
 
 
@@ -189,14 +193,18 @@ def note_on_data(record: Record) -> str:
 
 def provenance(record: Record) -> str:
     """Environment, date, time, command and learning rate, line by line, then the settings that were given."""
-    lines = [f"- {name}: {value}" for name, value in (record.get("environment") or {}).items() if value is not None]
-    lines += [f"- date: {record['date']}"] if record.get("date") else []
+    lines = [
+        f"- {markdown_text(name)}: {markdown_text(value)}"
+        for name, value in (record.get("environment") or {}).items()
+        if value is not None
+    ]
+    lines += [f"- date: {markdown_text(record['date'])}"] if record.get("date") else []
     lines.append(f"- time: {record.get('seconds', 0) / 60:.1f} minutes")
     lines.append(f"- learning rate: {learning_rate(record)}")
     command = record.get("command")
     if command:
-        lines.append(f"- command: `{command if isinstance(command, str) else shlex.join(command)}`")
-    rows = "\n".join(f"{name} = {value}" for name, value in _given(record).items())
+        lines.append(f"- command: {markdown_code(command if isinstance(command, str) else shlex.join(command))}")
+    rows = "\n".join(terminal_text(f"{name} = {value}") for name, value in _given(record).items())
     return "\n".join(lines) + f"\n\n```text\n{rows}\n```"
 
 

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from polyhead.core.errors import SettingError
+from polyhead.core.escaping import markdown_text
 from polyhead.core.files import write_text_atomic
 from polyhead.report.notes import (
     claim,
@@ -76,7 +77,14 @@ def page(record: Record, *, picture: str | None = None) -> str:
     """The page's Markdown; `picture` is the file name of an SVG to show."""
     first = cells(record)[0]
     heads = section("Heads × layers", _shown_picture(picture), _text_block(first, chosen_heads(first)), ranking_line(first))
-    parts = [f"# {page_title(record)}", headline(record), claim(record), *score_sections(record), heads, *source_sections(record)]
+    parts = [
+        f"# {markdown_text(page_title(record))}",
+        headline(record),
+        claim(record),
+        *score_sections(record),
+        heads,
+        *source_sections(record),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -154,7 +162,7 @@ def _why_none(record: Record, n_heads: int) -> str:
         return "no other number than k = 0 was tried (see the reasons under Trials)"
     objective = str(search.get("objective", "best"))
     if objective.startswith("within:"):
-        return f"every other number tried lost more than {objective.removeprefix('within:')} points on dev"
+        return f"every other number tried lost more than {markdown_text(objective.removeprefix('within:'))} points on dev"
     return f"with all {n_heads} heads the dev score was best"
 
 
@@ -179,7 +187,8 @@ def _noise(record: Record) -> str:
         if beyond := row.get("gain_minus_noise"):
             what = "selection noise" if row.get("noise") else "that of random heads"
             said = f"{interval(beyond['interval'])}: {_verdict(beyond['interval'])}"
-            lines.append(f"- {target_name(row, names)} ({row.get('arm', RANKED)}): gain minus {what} {said}")
+            which = markdown_text(f"{target_name(row, names)} ({row.get('arm', RANKED)})")
+            lines.append(f"- {which}: gain minus {what} {said}")
     return "\n".join(lines)
 
 
@@ -199,12 +208,12 @@ def ranking_line(cell: Mapping[str, Any]) -> str:
     """How the heads were ranked, at what cost, and the first to go."""
     cost = cell.get("ranking_cost") or {}
     spent = (
-        f" by {cost['method']} in {cost.get('seconds', 0):.1f} s ({cost.get('forward_passes', 0):g} forward and "
+        f" by {markdown_text(cost['method'])} in {cost.get('seconds', 0):.1f} s ({cost.get('forward_passes', 0):g} forward and "
         f"{cost.get('backward_passes', 0):g} backward passes over the data)"
         if cost.get("method")
         else ""
     )
-    return f"Ranked{spent}, seed {cell['seed']}. Least important first: {' '.join(cell['ranking'][:12])} …"
+    return f"Ranked{spent}, seed {cell['seed']}. Least important first: {markdown_text(' '.join(cell['ranking'][:12]))} …"
 
 
 def ceilings(cost: Mapping[str, Any]) -> str:
@@ -222,7 +231,7 @@ def ceilings(cost: Mapping[str, Any]) -> str:
         if key.startswith("attention_share_") and value is not None:
             n_tokens = key.rpartition("_")[2]
             lines.append(
-                f"- Attention is {value:.0%} of the encoder's multiply-adds at {n_tokens} tokens: "
+                f"- Attention is {value:.0%} of the encoder's multiply-adds at {markdown_text(n_tokens)} tokens: "
                 f"half of all heads saves at most {value / 2:.0%}."
             )
     return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.reading import RANKED, short
 from polyhead.report.tables import markdown
-from polyhead.selection.statistics import spearman
+from polyhead.selection.rank_figures import rank_correlations
 
 Scores = NDArray[np.float64]
 
@@ -75,15 +74,14 @@ def agreement_table(found: RankAgreement) -> str:
 
 
 def _agreement(groups: Mapping[str, Sequence[Scores]]) -> RankAgreement:
-    names = tuple(groups)
-    values = tuple(tuple(_mean_rho(groups[one], groups[other], is_same=one == other) for other in names) for one in names)
-    return RankAgreement(names, values)
-
-
-def _mean_rho(one: Sequence[Scores], other: Sequence[Scores], *, is_same: bool) -> float | None:
-    pairs = [(a, b) for i, a in enumerate(one) for j, b in enumerate(other) if not is_same or i < j]
-    found = [rho for a, b in pairs if not np.isnan(rho := spearman(a.ravel(), b.ravel()).value)]
-    return fmean(found) if found else None
+    """Over the heads that all rankings have."""
+    rows = np.stack([scores.ravel() for own in groups.values() for scores in own])
+    rho = rank_correlations(rows[:, ~np.isnan(rows).any(axis=0)])
+    np.fill_diagonal(rho, np.nan)
+    group_of = np.repeat(np.arange(len(groups)), [len(own) for own in groups.values()])
+    blocks = [[rho[np.ix_(group_of == one, group_of == other)] for other in range(len(groups))] for one in range(len(groups))]
+    values = tuple(tuple(None if np.isnan(block).all() else float(np.nanmean(block)) for block in line) for line in blocks)
+    return RankAgreement(tuple(groups), values)
 
 
 def _ranked(run: FinishedRun) -> list[Mapping[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from polyhead.core.escaping import markdown_text
 from polyhead.report.reading import (
     RANKED,
     Gain,
@@ -48,7 +49,7 @@ ARM_NAMES = {RANKED: "lowest-ranked heads", "random": "random heads", "highest":
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; columns of numbers stand to the right.
+    """A Markdown table whose cells show their text as it is; columns of numbers are right-aligned.
 
     >>> print(markdown(["k", "heads"], [[1, "0.3 1.2"]]))
     | k | heads |
@@ -62,7 +63,7 @@ def markdown(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _line(row: Sequence[object]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+    return "| " + " | ".join(map(markdown_text, row)) + " |"
 
 
 def _is_number(cell: object) -> bool:
@@ -250,7 +251,7 @@ def data_table(record: Record) -> str:
                 "–" if share is None else f"{100 * share:.1f} %",
                 *(f"{met[key]:,}" if key in met else "–" for key in ("windowed_sentences", "unk_words", "truncated_words")),
                 repairs or "none",
-                f"`{str(data.get('sha256', ''))[:12]}`",
+                str(data.get("sha256") or "–")[:12],
             ]
         )
     return markdown(DATA_HEADERS, rows) if rows else ""

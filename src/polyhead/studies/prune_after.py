@@ -51,4 +51,4 @@ def cut_note(settings: RunSettings) -> str:
     if settings.search.repair == "none":
         return "heads cut after fine-tuning, without training again"
     text = f"the text of at most {SENTENCES} training sentences"
-    return f"heads cut after fine-tuning, without training again; repaired by `{settings.search.repair}` on {text}"
+    return f"heads cut after fine-tuning, without training again; repaired by {settings.search.repair} on {text}"

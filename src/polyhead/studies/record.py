@@ -134,7 +134,7 @@ def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCa
             for record in context.inputs.records
             if record["split"] == "train"
         ),
-        ranking=f"by `{outcome.scores.method}` on {', '.join(map(short, settings.sources))} dev, lowest first",
+        ranking=f"by {outcome.scores.method} on {', '.join(map(short, settings.sources))} dev, lowest first",
         choice="; ".join(filter(None, (outcome.table.reason, cut_note(settings)))),
         scores=tuple(scores),
         caveat=caveat,

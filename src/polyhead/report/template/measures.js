@@ -1,7 +1,5 @@
 // What the map can show: for each measure its value of a head, its colours, and its words.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
-
 // two significant digits, never in powers of ten
 function shown(value) {
   if (value === null || value === undefined) return "–";
@@ -25,8 +23,8 @@ function powerText(power) {
   return power ? ` · 10⁻${[...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}` : "";
 }
 
-function percent(thousandths) {
-  return thousandths === null ? "–" : Math.round(thousandths / 10).toString();
+function percent(value) {
+  return value === null ? "–" : String(value);
 }
 
 function signed(value) {
@@ -104,7 +102,7 @@ function relationsOf(run) {
 
 function shareMeasure(run, key, label, pick, words) {
   return {
-    key, label, of: "language", text: percent, limits: [0, 1000], unit: " %",
+    key, label, of: "language", text: percent, limits: [0, 100], unit: " %",
     matrix: (state) => (pick(languageOf(run, state)) || {}).values || null,
     words: (state) => {
       const own = languageOf(run, state), share = pick(own);

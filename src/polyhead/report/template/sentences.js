@@ -1,7 +1,7 @@
 // Example sentences: choose a word, and the shades of all words say where the head's attention goes from there.
 
 function weightsOf(example) {
-  if (!example.bytes) example.bytes = Uint8Array.from(atob(example.weights), (character) => character.charCodeAt(0));
+  if (!example.bytes) example.bytes = bytesOf(example.weights);
   return example.bytes;
 }
 

@@ -2,8 +2,11 @@
 
 const state = { run: 0, measure: "place", seed: "", language: "", head: "" };
 
+const opened = [];
+
 function currentRun() {
-  return DATA.runs[state.run];
+  opened[state.run] ||= unpacked(DATA.runs[state.run]);
+  return opened[state.run];
 }
 
 function choose(head) {
@@ -68,11 +71,14 @@ function start() {
     details.open = true;
     details.dataset.printed = "";
   }));
+  window.addEventListener("beforeprint", () => drawMatrices(document));
+  document.querySelectorAll("#agreement details").forEach((details) => details.addEventListener("toggle", () => drawMatrices(details)));
   window.addEventListener("afterprint", () => document.querySelectorAll("details[data-printed]").forEach((details) => {
     details.open = false;
     delete details.dataset.printed;
   }));
   document.querySelectorAll("main .scroll table, #headline table").forEach(sortable);
+  drawMatrices(document);
 }
 
 start();
