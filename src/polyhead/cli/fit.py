@@ -1,6 +1,5 @@
 """`polyhead fit`: fine-tune a tagger on the source and save it."""
 
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import spec_from
 from polyhead.core.specs import TrainSpec
+from polyhead.core.store import writing
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
 from polyhead.data.references import SAMPLE_SEED, one_word_choice, references
@@ -23,7 +23,6 @@ from polyhead.learning.encoding import join
 from polyhead.learning.tagger import Tagger, new_tagger
 from polyhead.learning.training import FitRecord
 from polyhead.learning.training import fit as fit_model
-from polyhead.learning.training_state import discard_state
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.saving import save_pruned
@@ -36,8 +35,7 @@ def fit(request: FitRequest, console: Console) -> int:
     task = find_task(request.task)
     seed = {} if request.seed is None else {"seed": request.seed}
     spec = spec_from(TrainSpec, {**given(request.train), **seed}, where="train")
-    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
-        raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
+    _refuse_used(request.out)
     set_threads(request.machine.threads)
     sources = references(request.source, "source")
     words = one_word_choice(sources)
@@ -59,21 +57,21 @@ def fit(request: FitRequest, console: Console) -> int:
         precision=spec.precision,
         revision=request.revision,
     )
-    state = request.out.with_name(request.out.name + ".state")
-    record = fit_model(
-        tagger.model,
-        join([tagger.encode(data.sentences) for data in trains]),
-        spec,
-        pad_id=tagger.pad_id,
-        device=tagger.device,
-        state_folder=state,
-        progress=console.progress,
-    )
-    dev = _dev_scores(tagger, devs, task, console)
-    _save(request.out, tagger, task, trains, dev, words=words)
-    discard_state(state)
-    with suppress(OSError):  # anything else in it is not ours
-        state.rmdir()
+    unfinished = request.out.with_name(request.out.name + ".partial")
+    with writing(request.out):
+        _refuse_used(request.out)  # by another fit, a moment ago
+        record = fit_model(
+            tagger.model,
+            join([tagger.encode(data.sentences) for data in trains]),
+            spec,
+            pad_id=tagger.pad_id,
+            device=tagger.device,
+            resume_file=unfinished,
+            progress=console.progress,
+        )
+        dev = _dev_scores(tagger, devs, task, console)
+        _save(request.out, tagger, task, trains, dev, words=words)
+        unfinished.unlink(missing_ok=True)
     document: dict[str, Any] = {
         "schema": 1,
         "out": str(request.out),
@@ -86,6 +84,11 @@ def fit(request: FitRequest, console: Console) -> int:
     }
     console.result(document, _text(request.out, task, dev, record, words))
     return 0
+
+
+def _refuse_used(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SettingError(f"--out {out}: holds something already; name a new folder, or delete this one")
 
 
 _Scores = list[tuple[str, str, dict[str, float]]]

@@ -142,11 +142,12 @@ def _learn(
     n_present, steps = int(present.sum()), settings["epochs"] * len(batches)
     # n_lowest leaves one head open at least; half a head where there is only one
     target = n_present - settings["n_lowest"] if n_present > 1 else n_present / 2
-    state = _first(kept.load(), n_present, target)
+    known = kept.load()
+    state = _first(n_present, target) if known is None else _State(**known)
     watch.start(steps, "score heads")
     try:
         watch.advance(state.step)
-        with scoring_mode(model, settings["precision"]), saving(kept, lambda: _arrays(state)) as now_and_then:
+        with scoring_mode(model, settings["precision"]), saving(kept, lambda: vars(state)) as now_and_then:
             while state.step < steps:
                 started = time.perf_counter()
                 epoch, place = divmod(state.step, len(batches))
@@ -223,21 +224,7 @@ def _on_target(log_alpha: Array, target: float) -> Array:
     return log_alpha + offset
 
 
-def _first(kept: Mapping[str, Array] | None, n_present: int, target: float) -> _State:
-    """What was kept, or the beginning: all heads alike, as open as they are expected to be on average."""
-    if kept is None:
-        zero = np.zeros(n_present)
-        return _State(_on_target(zero, target), zero, zero, zero)
-    multiplier, step, seconds = kept["position"].tolist()
-    return _State(kept["log_alpha"], kept["grad_ema"], kept["mean"], kept["square"], multiplier, int(step), seconds)
-
-
-def _arrays(state: _State) -> dict[str, Array]:
-    position = np.array([state.multiplier, state.step, state.seconds])
-    return {
-        "log_alpha": state.log_alpha,
-        "grad_ema": state.grad_ema,
-        "mean": state.mean,
-        "square": state.square,
-        "position": position,
-    }
+def _first(n_present: int, target: float) -> _State:
+    """The beginning: all heads alike, as open as they are expected to be on average."""
+    zero = np.zeros(n_present)
+    return _State(_on_target(zero, target), zero, zero, zero)
