@@ -66,7 +66,7 @@ def test_long_scoring_goes_on_after_a_stop_and_is_told_how_many_heads_may_go(
     own = settings(folder, method="l0", train={"epochs": 1}, search={"how": "sweep", "max_pruned": 3, "include_zero": False})
     with pytest.raises(KeyboardInterrupt):
         run(own, out=folder / "stopped", device="cpu")
-    assert told[0]["n_lowest"] == 3
+    assert told[0]["options"] == {"n_lowest": 3}
     assert told[0]["resume_file"].is_file(), "the disk may be full after hours of scoring"
     run(own, out=folder / "stopped", device="cpu")
     assert told[1]["resume_file"] == told[0]["resume_file"]

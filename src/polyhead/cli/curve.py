@@ -65,7 +65,7 @@ def curve(request: CurveRequest, console: Console) -> int:
             judged,
             depth=settings["max_pruned"],
             with_oracle=request.oracle,
-            oracle_file=None if request.out is None else request.out / "oracle.json",
+            oracle_file=None if request.out is None else request.out / "oracle.partial",
             progress=console.progress,
         )
         document = _document(request, task, tagger, data, settings, judged, curves)

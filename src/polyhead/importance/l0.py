@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.optimize import brentq
 from scipy.special import expit
 from transformers import PreTrainedModel
@@ -34,6 +35,14 @@ _TRAVEL = 10.0
 _BETAS = (0.9, 0.99)
 _TINY = 1e-12
 _OPEN = -TEMPERATURE * log(-STRETCH[0] / STRETCH[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class L0Options:
+    """What `l0` can be told; see there."""
+
+    n_lowest: Annotated[int, Field(ge=1, description="heads to shut: as many as you mean to prune")] = 12
+    epochs: Annotated[int, Field(ge=1, description="passes over the data")] = EPOCHS
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,11 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
@@ -23,6 +24,16 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, pick_precision
 
 _FEWEST_ROUNDS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapleyOptions:
+    """What `shapley` can be told; see there."""
+
+    n_lowest: Annotated[int, Field(ge=1, description="lowest heads to settle: as many as you mean to prune")] = 12
+    max_passes: Annotated[float | None, Field(gt=0, description="forward passes over the data after which it stops")] = None
+    max_rounds: Annotated[int, Field(ge=2, description="rounds after which it stops")] = 64
+    truncation: Annotated[float, Field(ge=0, lt=1, description="share of the whole effect at which a walk ends early")] = 0.0
 
 
 @dataclass(frozen=True)

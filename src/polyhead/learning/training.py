@@ -157,9 +157,11 @@ def fit(
 
     def diverged(what: str, step: int) -> SettingError:
         kept = f"; the last good state is in {resume_file}" if resume_file is not None and resume_file.exists() else ""
+        better = min(rate / 10, replace(spec, learning_rate=None).rate_for(model.config.hidden_size))
+        other = " or precision fp32" if precision == "bf16" else ""
         return SettingError(
             f"training diverged: {what} not finite at step {step + 1} of {total}, learning rate {rate_at(step):.3g} (peak "
-            f"{rate:.3g}); try a tenth of that rate, or precision fp32{kept}"
+            f"{rate:.3g}); try learning rate {better:.3g}{other}{kept}"
         )
 
     with ExitStack() as stack:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any, Final
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import DataFormatError, PolyheadError, SettingError
-from polyhead.core.files import read_json, write_text_atomic
+from polyhead.core.files import write_text_atomic
 from polyhead.core.values import fingerprint, jsonable
 from polyhead.data.references import DataReference, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.importance.method import Method
 from polyhead.importance.methods import METHODS
+from polyhead.learning.resumable import Partial
 from polyhead.report.finished_run import HEADS
 from polyhead.studies.finetunes import FineTuned, RunContext, load_fine_tuned
 from polyhead.studies.inputs import reader_of
@@ -26,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 SCHEMA: Final = 1
 _MOST_PASSES: Final = 64.0
-# What a head gives to the loss, how pointed its attention is, and the size of its weights: three passes in all.
-_BESIDE: Final = ("gradient", "confidence", "magnitude")
 
 
 def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sentences: int) -> Path:
@@ -63,18 +62,13 @@ def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sente
     )
     if path.is_file() and _made_of(path) == what:
         return path
-    parts = full.folder / f"profile-{what}"
-    languages: list[dict[str, Any]] = []
-    left_out: list[dict[str, Any]] = []
+    kept = Partial(full.folder / f"profile-{what}.partial", {"profile": what})
+    found: list[dict[str, Any]] = (kept.load() or {"found": []})["found"]
     model: PreTrainedModel | None = None
-    for place, reference in enumerate(_references(context)):
-        part = parts / f"{place}.json"
-        if not part.is_file():
-            model = model if model is not None else load_fine_tuned(context, full)
-            found = _one(context, model, reference, methods, seed=full.train.seed, n_sentences=n_sentences)
-            write_text_atomic(part, _text(found))
-        found = read_json(part)
-        (left_out if "why" in found else languages).append(found)
+    for reference in list(_references(context))[len(found) :]:
+        model = model if model is not None else load_fine_tuned(context, full)
+        found.append(_one(context, model, reference, methods, seed=full.train.seed, n_sentences=n_sentences))
+        kept.save({"found": found})
     record = {
         "schema": SCHEMA,
         "made_of": what,
@@ -83,20 +77,31 @@ def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sente
         "method": methods[0],
         "shape": [context.present.n_layers, context.present.n_heads],
         "n_sentences": n_sentences,
-        "languages": languages,
-        "left_out": left_out,
+        "languages": [own for own in found if "why" not in own],
+        "left_out": [own for own in found if "why" in own],
     }
     write_text_atomic(path, _text(record))
-    shutil.rmtree(parts, ignore_errors=True)
+    kept.discard()
     return path
 
 
 def profiled_methods(context: RunContext) -> tuple[str, ...]:
-    """The run's own method, unless that takes more passes a language than is meant here, and beside it three cheap ones."""
-    row, shape = METHODS[context.settings.method], (context.present.n_layers, context.present.n_heads)
-    costs = [None if passes.count is None else passes.count(*shape) for passes in (row.forward, row.backward)]
-    own = [row.name] if all(cost is not None and cost <= _MOST_PASSES for cost in costs) else []
-    return tuple(dict.fromkeys((*own, *_BESIDE)))
+    """The run's own method, unless that takes more passes a language than is meant here, and beside it cheap ones.
+
+    These are the first of the table that looks at labels, the first that looks at text alone, and the first that looks at weights
+    alone, each with one pass at most.
+    """
+    shape = context.present.n_layers, context.present.n_heads
+
+    def within(row: Method, most: float) -> bool:
+        return all(passes.count is not None and passes.count(*shape) <= most for passes in (row.forward, row.backward))
+
+    own = METHODS[context.settings.method]
+    first: dict[str, str] = {}
+    for row in METHODS.values():
+        if row.needs != "shape" and within(row, 1):
+            first.setdefault(row.needs, row.name)
+    return tuple(dict.fromkeys((*([own.name] if within(own, _MOST_PASSES) else []), *first.values())))
 
 
 def _made_of(path: Path) -> object:
