@@ -5,7 +5,7 @@ import torch
 from conformance.tiny import MASKS, tiny_model
 
 from polyhead.core.heads import HeadMask
-from polyhead.importance.baselines import magnitude, random
+from polyhead.importance.baselines import magnitude, random_scores
 from polyhead.models.architectures import attention_sites
 from polyhead.models.pruning import prune
 
@@ -26,8 +26,8 @@ def test_magnitude_of_a_head_does_not_depend_on_which_others_are_left() -> None:
 
 def test_random_scores_are_those_of_their_seed_and_of_the_head() -> None:
     whole, mask = HeadMask.full(3, 4), MASKS["uneven"]
-    one = random(whole, seed=7).values
-    assert np.array_equal(one, random(whole, seed=7).values)
-    assert not np.array_equal(one, random(whole, seed=8).values)
-    assert np.array_equal(random(mask, seed=7).values[mask.keep], one[mask.keep])
-    assert np.array_equal(np.isnan(random(mask, seed=7).values), ~mask.keep)
+    one = random_scores(whole, seed=7).values
+    assert np.array_equal(one, random_scores(whole, seed=7).values)
+    assert not np.array_equal(one, random_scores(whole, seed=8).values)
+    assert np.array_equal(random_scores(mask, seed=7).values[mask.keep], one[mask.keep])
+    assert np.array_equal(np.isnan(random_scores(mask, seed=7).values), ~mask.keep)

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from tiny_run import settings, tiny_data, write_treebank
 
-from polyhead.core.errors import DataFormatError, SettingError, StoreError
+from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.core.store import RunStore
 from polyhead.importance.methods import score_heads
 from polyhead.selection.statistics import holm
 from polyhead.studies.finetunes import pooled
@@ -135,26 +134,6 @@ def test_half_written_models_are_swept_away(folder: Path) -> None:
     (out / ".model.abcd1234.tmp" / "new").mkdir(parents=True)
     run(spec, out=out, device="cpu")
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
-
-
-@pytest.mark.parametrize("left", ["fits/.lock", "fits/.settings.json.0a1b2c3d.tmp", None])
-def test_a_folder_that_a_kill_left_before_its_first_file_is_as_good_as_new(
-    folder: Path, tmp_path: Path, left: str | None
-) -> None:
-    (tmp_path / "fits").mkdir()
-    if left is not None:
-        (tmp_path / left).touch()
-    run(settings(folder, **QUICK), out=tmp_path, device="cpu", head_analysis=0)
-    assert (tmp_path / "result.json").is_file()
-
-
-def test_a_run_begun_elsewhere_is_named_and_a_folder_of_something_else_refused(folder: Path, tmp_path: Path) -> None:
-    with RunStore(tmp_path / "run" / "fits"), pytest.raises(StoreError, match=r"run: process .* is writing here"):
-        run(settings(folder, **QUICK), out=tmp_path / "run", device="cpu")
-    (tmp_path / "images" / "fits").mkdir(parents=True)
-    (tmp_path / "images" / "fits" / "galaxy.fits").touch()
-    with pytest.raises(StoreError, match="images: is not empty and holds no run"):
-        run(settings(folder, **QUICK), out=tmp_path / "images", device="cpu")
 
 
 def test_english_may_be_source_and_target(folder: Path) -> None:

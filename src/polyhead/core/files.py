@@ -21,9 +21,6 @@ from polyhead.core.errors import CheckpointError, SettingError, StoreError
 from polyhead.core.values import jsonable
 
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
-LOCK = ".lock"
-"""Name of the file that locks a folder of results."""
-
 # What a disk, a quota, a limit or a permission can cause while a block writes; any other OSError has another reason.
 _CANNOT_WRITE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
@@ -178,16 +175,6 @@ def remove_leftovers(target: Path) -> None:
         else:
             with contextlib.suppress(OSError):
                 left.unlink()
-
-
-def holds_only_leftovers(folder: Path) -> bool:
-    """Whether there is nothing in a folder, or nothing but locks and unfinished files of ours, so that it is as good as new."""
-    return all(
-        path.name == LOCK
-        or _UNFINISHED.fullmatch(path.name)
-        or (path.is_dir() and not path.is_symlink() and holds_only_leftovers(path))
-        for path in folder.iterdir()
-    )
 
 
 def write_text_atomic(path: Path, text: str) -> None:

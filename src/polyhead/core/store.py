@@ -11,11 +11,11 @@ from typing import Any, Final, Literal, Self
 from filelock import FileLock, Timeout
 
 from polyhead.core.errors import StoreError
-from polyhead.core.files import LOCK, cannot_write, read_json, remove_leftovers, write_json_atomic
+from polyhead.core.files import cannot_write, read_json, remove_leftovers, write_json_atomic
 from polyhead.core.values import fingerprint, jsonable
 
 SCHEMA: Final = 1
-_RECORD, _SETTINGS = "record.json", "settings.json"
+_RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
 _PATIENCE = 0.2  # seconds: enough for another process to finish giving its lock back
 
 
@@ -29,7 +29,7 @@ def writing(target: Path) -> Iterator[None]:
         StoreError: Another process writes it, which the message names; or nothing can be written there.
     """
     target = target.absolute()
-    lock = _locked(target.with_name(f".{target.name}{LOCK}"), target)
+    lock = _locked(target.with_name(f".{target.name}{_LOCK}"), target)
     try:
         remove_leftovers(target)
         yield
@@ -98,7 +98,7 @@ class RunStore:
         self._name = name or self.folder
         self._lock: FileLock | None = None
         if mode == "write":
-            self._lock = _locked(self.folder / LOCK, self._name)
+            self._lock = _locked(self.folder / _LOCK, self._name)
             remove_leftovers(self.folder)
         elif not self.folder.is_dir():
             raise StoreError(f"{self.folder}: no such run folder")

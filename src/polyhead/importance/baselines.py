@@ -28,7 +28,7 @@ def magnitude(model: PreTrainedModel) -> HeadScores:
     return HeadScores(values, "magnitude", seconds=time.perf_counter() - started)
 
 
-def random(present: HeadMask, *, seed: int) -> HeadScores:
+def random_scores(present: HeadMask, *, seed: int) -> HeadScores:
     """Scores `[layers, heads]` drawn evenly from [0, 1) by `seed`, for the heads that a model has: the control."""
     values = np.random.default_rng(seed).random(present.keep.shape)
     return HeadScores(np.where(present.keep, values, np.nan), "random", settings={"seed": seed})

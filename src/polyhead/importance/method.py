@@ -141,6 +141,10 @@ class Method:
             for item in fields(self.options)
         )
 
+    def takes_at_most(self, n: float, layers: int, heads: int) -> bool:
+        """Whether it is known to take no more than `n` passes of either kind over the data."""
+        return all(passes.count is not None and passes.count(layers, heads) <= n for passes in (self.forward, self.backward))
+
     def takes(self, option: str) -> bool:
         """Whether the method has an option of that name."""
         return any(item.name == option for item in fields(self.options))

@@ -2,7 +2,7 @@
 
 from polyhead.importance.ablation import ablation
 from polyhead.importance.attention import confidence, entropy
-from polyhead.importance.baselines import magnitude, random
+from polyhead.importance.baselines import magnitude, random_scores
 from polyhead.importance.gradients import IntegratedOptions, fisher, gradient, integrated
 from polyhead.importance.l0 import L0Options, l0
 from polyhead.importance.method import NO_PASS, ONE_PASS, Method, Passes
@@ -284,7 +284,7 @@ METHODS: dict[str, Method] = {
         Method(
             "random",
             "seeded random numbers",
-            lambda model, batches, call: random(head_mask(model), seed=call.seed),
+            lambda model, batches, call: random_scores(head_mask(model), seed=call.seed),
             forward=NO_PASS,
             backward=NO_PASS,
             memory="nothing",

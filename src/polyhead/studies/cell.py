@@ -9,7 +9,7 @@ import numpy as np
 from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, normalise
 from polyhead.core.values import fingerprint
-from polyhead.importance.baselines import random as random_scores
+from polyhead.importance.baselines import random_scores
 from polyhead.importance.methods import method, score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.masked_evaluation import masked_counts
@@ -117,7 +117,7 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
 def arm_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
     """The scores whose lowest heads go first in this arm: the method's normalised, the same turned round, or random ones."""
     if cell.arm == "random":
-        return random_scores(full.mask, seed=cell.seed)
+        return random_scores(context.present, seed=cell.seed)
     scores = _method_scores(context, cell, full)
     values = normalise(scores.values, cell.settings.normalisation)
     facts = {**scores.settings, "normalisation": cell.settings.normalisation}

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,14 +11,12 @@ from typing import Any, Final
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import DataFormatError, PolyheadError, SettingError
-from polyhead.core.files import write_text_atomic
+from polyhead.core.files import read_json, write_text_atomic
 from polyhead.core.values import fingerprint, jsonable
 from polyhead.data.references import DataReference, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
-from polyhead.importance.method import Method
 from polyhead.importance.methods import METHODS
-from polyhead.learning.resumable import Partial
 from polyhead.report.finished_run import HEADS
 from polyhead.studies.finetunes import FineTuned, RunContext, load_fine_tuned
 from polyhead.studies.inputs import reader_of
@@ -62,13 +61,18 @@ def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sente
     )
     if path.is_file() and _made_of(path) == what:
         return path
-    kept = Partial(full.folder / f"profile-{what}.partial", {"profile": what})
-    found: list[dict[str, Any]] = (kept.load() or {"found": []})["found"]
+    parts = full.folder / f"profile-{what}"
+    languages: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
     model: PreTrainedModel | None = None
-    for reference in list(_references(context))[len(found) :]:
-        model = model if model is not None else load_fine_tuned(context, full)
-        found.append(_one(context, model, reference, methods, seed=full.train.seed, n_sentences=n_sentences))
-        kept.save({"found": found})
+    for place, reference in enumerate(_references(context)):
+        part = parts / f"{place}.json"
+        if not part.is_file():
+            model = model if model is not None else load_fine_tuned(context, full)
+            found = _one(context, model, reference, methods, seed=full.train.seed, n_sentences=n_sentences)
+            write_text_atomic(part, _text(found))
+        found = read_json(part)
+        (left_out if "why" in found else languages).append(found)
     record = {
         "schema": SCHEMA,
         "made_of": what,
@@ -77,11 +81,11 @@ def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sente
         "method": methods[0],
         "shape": [context.present.n_layers, context.present.n_heads],
         "n_sentences": n_sentences,
-        "languages": [own for own in found if "why" not in own],
-        "left_out": [own for own in found if "why" in own],
+        "languages": languages,
+        "left_out": left_out,
     }
     write_text_atomic(path, _text(record))
-    kept.discard()
+    shutil.rmtree(parts, ignore_errors=True)
     return path
 
 
@@ -92,16 +96,12 @@ def profiled_methods(context: RunContext) -> tuple[str, ...]:
     alone, each with one pass at most.
     """
     shape = context.present.n_layers, context.present.n_heads
-
-    def within(row: Method, most: float) -> bool:
-        return all(passes.count is not None and passes.count(*shape) <= most for passes in (row.forward, row.backward))
-
     own = METHODS[context.settings.method]
     first: dict[str, str] = {}
     for row in METHODS.values():
-        if row.needs != "shape" and within(row, 1):
+        if row.needs != "shape" and row.takes_at_most(1, *shape):
             first.setdefault(row.needs, row.name)
-    return tuple(dict.fromkeys((*([own.name] if within(own, _MOST_PASSES) else []), *first.values())))
+    return tuple(dict.fromkeys((*([own.name] if own.takes_at_most(_MOST_PASSES, *shape) else []), *first.values())))
 
 
 def _made_of(path: Path) -> object:

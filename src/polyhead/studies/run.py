@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from polyhead.core.errors import SettingError, StoreError
-from polyhead.core.files import holds_only_leftovers, read_json, remove_leftovers, write_json_atomic
+from polyhead.core.files import read_json, remove_leftovers, write_json_atomic
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.specs import SearchSpec
@@ -80,19 +80,16 @@ def run(
     where = pick_device(device)
     precision = pick_precision(trains[0].precision, where)
     inputs, encoder = open_inputs(settings), model_hash(settings.model)
-    fits = folder / "fits"
-    if folder.exists() and not (fits / "settings.json").is_file() and not holds_only_leftovers(folder):
-        raise StoreError(f"{folder}: is not empty and holds no run: choose another folder")
+    held = _held(folder, settings, seeds=seeds, controls=controls)
+    if held is not None and (held["data"] != plain(inputs.records) or held["model_hash"] != encoder):
+        held = None
+    if held is not None and not head_analysis:
+        return held
     present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
-    with RunStore(fits, settings, name=folder) as store:
-        remove_leftovers(folder)
-        held = _held(folder, seeds=seeds, controls=controls)
-        if held is not None and (held["data"] != plain(inputs.records) or held["model_hash"] != encoder):
-            held = None
-        if held is not None and not head_analysis:
-            return held
-        logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
+    logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
+    with RunStore(folder / "fits", settings, name=folder) as store:
+        remove_leftovers(folder / "model")
         clock = Clock(store)
         context = RunContext(settings, inputs, store, encoder, present, where, precision, progress or Silent())
         if held is not None:
@@ -161,17 +158,22 @@ def _encoding(context: RunContext) -> EncodingChoice:
     )
 
 
-def _held(folder: Path, *, seeds: Sequence[int], controls: Sequence[str]) -> dict[str, Any] | None:
+def _held(folder: Path, settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str]) -> dict[str, Any] | None:
     """The finished result if it is of these seeds and controls; a finished run may be added to, but no seed or control may go.
 
     Raises:
-        StoreError: It is of seeds or controls that would go.
+        StoreError: The folder holds something else.
     """
+    if not (folder / "fits" / "settings.json").is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise StoreError(f"{folder}: is not empty and holds no run: choose another folder")
+        return None
     if not (folder / RESULT).is_file():
         return None
     held: dict[str, Any] = read_json(folder / RESULT)
     facts = held.get("settings", {})
-    lost = [*sorted({*facts.get("seeds", ())} - {*seeds}), *sorted({*facts.get("controls", ())} - {*controls})]
+    with RunStore(folder / "fits", settings, name=folder, mode="read"):
+        lost = [*sorted({*facts.get("seeds", ())} - {*seeds}), *sorted({*facts.get("controls", ())} - {*controls})]
     if lost:
         raise StoreError(
             f"{folder / RESULT}: holds results that this run would drop ({', '.join(map(str, lost))}): name them too, or choose "
