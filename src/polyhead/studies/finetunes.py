@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
+from polyhead.core.files import remove_leftovers
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress
 from polyhead.core.specs import TrainSpec
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 # Points that a score may move when equal work is done again: one changed word in ten thousand.
 _SAME_POINTS = 0.01
-_TRAINING = "training.partial"
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTun
     record = context.store.get(folder.name)
     if record is None:
         started = time.perf_counter()
+        remove_leftovers(folder / "model")
         model, facts = _trained(context, train, mask, folder)
         keep_figures(folder / "dev", _figures(context, model, context.inputs.selection))
         save_pruned(model, folder / "model", tokenizer=context.inputs.tokenizer, overwrite=True)
@@ -115,7 +116,7 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTun
         seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
         record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine})
         context.store.put(record)
-    (folder / _TRAINING).unlink(missing_ok=True)
+        shutil.rmtree(folder / "state", ignore_errors=True)
     _warn_of_changes(context, record)
     return FineTuned(folder, train, mask, kept_figures(folder / "dev"), float(record.result["seconds"]))
 
@@ -154,7 +155,7 @@ def _trained(context: RunContext, train: TrainSpec, mask: HeadMask, folder: Path
         pad_id=context.inputs.pad_id,
         mask=mask if when == "masked" else None,
         device=context.device,
-        resume_file=folder / _TRAINING,
+        resume_file=folder / "state" / "training.partial",
         progress=context.progress,
     )
     return model, asdict(record)
@@ -181,7 +182,7 @@ def load_fine_tuned(context: RunContext, fit_: FineTuned) -> PreTrainedModel:
         if abs(now - then) > _SAME_POINTS:
             raise StoreError(f"{fit_.folder}: trained again it scores {now:.3f} on dev, not {then:.3f}: start in another folder")
         save_pruned(model, folder, tokenizer=context.inputs.tokenizer, overwrite=True)
-        (fit_.folder / _TRAINING).unlink(missing_ok=True)
+        shutil.rmtree(fit_.folder / "state", ignore_errors=True)
     return load_tagger(folder, labels=context.inputs.labels).to(context.device)
 
 
