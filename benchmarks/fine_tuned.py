@@ -55,7 +55,7 @@ def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
         train = open_corpus(TREEBANKS["en"], "train", root=SHARED / "data")
         model = load_tagger(str(MINI), labels=LABELS, seed=seed) if pretrained else _random(seed)
         encoded = encode(train.sentences, tokenizer(), LABELS, model_limit=model_limit(model.config))
-        fit(model, encoded, TrainSpec(seed=seed), device="auto", state_folder=folder / "state")
+        fit(model, encoded, TrainSpec(seed=seed), device="auto", resume_file=folder / "training.partial")
         save_pruned(model, folder / "model", tokenizer=tokenizer())
     weights = (folder / "model" / "model.safetensors").read_bytes()
     _same_as_before(folder.name, hashlib.sha256(weights).hexdigest())

@@ -88,7 +88,7 @@ def scored(model: PreTrainedModel, method: str, language: str, seed: int) -> Hea
         path.parent.mkdir(parents=True, exist_ok=True)
         keep = path.with_suffix(".partial")
         started = time.perf_counter()
-        found = score_heads(method, model, batches(language), seed=seed, precision=precision(), n_lowest=12, resume_file=keep)
+        found = score_heads(method, model, batches(language), seed=seed, precision=precision(), resume_file=keep)
         write_scores(path, replace(found, languages=(language,), model=f"mini, EWT, seed {seed}"))
         keep.unlink(missing_ok=True)
         print(f"{method} {language} {seed}: scored in {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)

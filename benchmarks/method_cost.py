@@ -56,7 +56,8 @@ def measured(name: str) -> dict[str, float]:
     loaded = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts afresh
     started = time.perf_counter()
-    scores = score_heads(name, model, data, precision=precision(), max_passes=100)
+    options = {"max_passes": 100} if METHODS[name].takes("max_passes") else None
+    scores = score_heads(name, model, data, precision=precision(), options=options)
     seconds = time.perf_counter() - started
     passes = {"forward": scores.forward_passes, "backward": scores.backward_passes}
     return {"seconds": seconds, "memory_gb": _resident("VmHWM") - loaded, **passes}

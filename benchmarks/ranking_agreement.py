@@ -75,9 +75,9 @@ def is_cheap(method: str) -> bool:
 
 
 def agreement_of(method: str, model: PreTrainedModel, batches: Sequence[Batch], *, max_passes: float | None) -> Row:
+    options = {"max_passes": max_passes} if METHODS[method].takes("max_passes") else None
     one, other = (
-        score_heads(method, model, batches, precision=precision, max_passes=max_passes).values.ravel()
-        for precision in ("bf16", "fp32")
+        score_heads(method, model, batches, precision=precision, options=options).values.ravel() for precision in ("bf16", "fp32")
     )
     lowest = set(one.argsort(kind="stable")[:12].tolist()) & set(other.argsort(kind="stable")[:12].tolist())
     return {"spearman": float(spearmanr(one, other).statistic), "of_lowest_12": len(lowest)}

@@ -63,7 +63,7 @@ def trial(seed: int, k: int, train: Encoded) -> None:
         return
     model = load_tagger(str(MINI), labels=LABELS, seed=seed)
     prune(model, masks(seed)[k] if k else HeadMask.full(model.config.num_hidden_layers, model.config.num_attention_heads))
-    fit(model, train, TrainSpec(seed=seed), device="auto", state_folder=FOLDER / f"state.{seed}.{k}")
+    fit(model, train, TrainSpec(seed=seed), device="auto", resume_file=FOLDER / f"{seed}.{k}.partial")
     data = {"dev": sentences("en", n=None), **{name: sentences(name, split="test", n=None) for name in TREEBANKS}}
     found = evaluate(model, data, POS, LABELS, device=model.device, precision=precision())
     points = {name: 100 * evaluation.metrics["accuracy"] for name, evaluation in found.items()}

@@ -104,7 +104,7 @@ def fine_tuning(seed: int, k: int) -> None:
     else:
         prune(model, HeadMask.full(n_layers, n_heads))
     train = labelled("en", "train", n=TRAINING_SENTENCES).encoded
-    fit(model, train, spec, device="auto", state_folder=WORK / f"e5.{seed}.{k}.state")
+    fit(model, train, spec, device="auto", resume_file=WORK / f"e5.{seed}.{k}.partial")
     precision = pick_precision(spec.precision, model.device)
     dev = labelled("en", "dev")
     if k == 0:
@@ -116,8 +116,7 @@ def fine_tuning(seed: int, k: int) -> None:
     cell(seed, k).write_bytes(lzma.compress(save(counts), preset=9))
     points = {name: round(100 * own.metrics["accuracy"], 2) for name, own in found.items()}
     print(f"seed {seed}, k = {k}: {points}", file=sys.stderr, flush=True)
-    for left in (WORK / f"e5.{seed}.{k}.state").glob("*"):
-        left.unlink()
+    (WORK / f"e5.{seed}.{k}.partial").unlink()
 
 
 def counts_of(seed: int, k: int) -> dict[str, NDArray[np.int64]]:

@@ -70,7 +70,7 @@ def pretrain(options: argparse.Namespace) -> int:
         recipe.training,
         positions=recipe.model.positions,
         precision=precision,
-        state_folder=state,
+        resume_file=state / "training.partial",
         progress=progress,
     )
     facts = {"settings": asdict(recipe), "pieces": len(corpus.pieces), "lines": corpus.n_lines, "losses": losses}

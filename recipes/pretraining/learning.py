@@ -15,9 +15,11 @@ from transformers import XLMRobertaForMaskedLM
 
 from polyhead.core.progress import Progress
 from polyhead.core.values import fingerprint
+from polyhead.learning.resumable import Partial
 from polyhead.learning.training import clip_gradients, rate_factor, set_rate
 from polyhead.learning.training_state import Position, TrainingState, stop_requests
 from polyhead.models.devices import Precision, autocast
+from polyhead.models.environment import machine
 
 SHOWN = 50  # steps that a line of the loss curve is the mean of
 
@@ -29,10 +31,10 @@ def learn(
     *,
     positions: int,
     precision: Precision,
-    state_folder: Path,
+    resume_file: Path,
     progress: Progress,
 ) -> tuple[float, ...]:
-    """Train in place; the mean loss (nats a piece told) of every 50 steps. A second call goes on from the state in the folder."""
+    """Train in place; the mean loss (nats a piece told) of every 50 steps. A second call continues from the file."""
     device = next(model.parameters()).device
     trained = dict(model.named_parameters())
     optimiser = _optimiser(model, spec)
@@ -42,7 +44,7 @@ def learn(
         "precision": precision,
     }
     identity["model"] = fingerprint(model.config.to_diff_dict() | {"positions": positions})
-    state = TrainingState(state_folder, identity=identity, device=device)
+    state = TrainingState(Partial(resume_file, identity, machine(device)))
     position = state.load(trained, optimiser)
     began = time.perf_counter() - position.seconds
     model.train()

@@ -1,6 +1,7 @@
 """Each command on a tiny model: what it prints, what it leaves, and how it refuses bad input."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from cli.cases import fit_arguments, refused
 
 from polyhead.cli import fit
 from polyhead.core.heads import HeadMask, HeadScores
+from polyhead.core.store import writing
 from polyhead.data.sampling import sample
 from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
@@ -178,6 +180,39 @@ def test_fit_saves_a_tagger_that_the_other_commands_read(cli: Callable, ner_tagg
     assert again["targets"][0]["metrics"] == pytest.approx(result.json["dev"][0]["metrics"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"], "no state is left behind"
     refused(cli(*fit_arguments(ner_tagger, treebank, tmp_path / "m")), "holds something already")
+
+
+def test_a_training_that_diverges_saves_nothing(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    result = cli(*fit_arguments(tagger, treebank, tmp_path / "m"), "--learning-rate", 1e30)
+    refused(result, "training diverged: ", "of 3, learning rate ", "(peak 1e+30); try learning rate 0.0003")
+    assert not (tmp_path / "m").exists()
+
+
+def test_two_fits_into_one_folder_at_once(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    with writing(tmp_path / "m"):
+        fitting, pruning = (
+            fit_arguments(tagger, treebank, tmp_path / "m"),
+            ["prune", tagger, "--heads", "0.0", "--out", tmp_path / "m"],
+        )
+        for command in (fitting, pruning):
+            refused(cli(*command), f"m: process {os.getpid()} on", "is writing here: wait for it, stop it, or choose another")
+    (tmp_path / ".m.abcd1234.tmp" / "new").mkdir(parents=True)
+    assert cli(*fit_arguments(tagger, treebank, tmp_path / "m")).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_an_option_is_refused_by_a_method_that_has_it_not(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    rank = ["rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu"]
+    refused(cli(*rank, "--option", "n_lowest=3"), "method gradient has no option n_lowest; it has none")
+    refused(cli(*rank, "--method", "l0", "--option", "n_lowest=x"), "method l0, option n_lowest = 'x'")
+    refused(cli(*rank, "--method", "l0", "--option", "n_lowest"), "--option n_lowest: expected NAME=VALUE")
+    refused(cli(*rank, "--method", "l0", "--option", "epochs=1", "epochs=2"), "--option epochs=2: given twice")
+    found = cli(*rank, "--method", "l0", "--option", "epochs=1", "n-lowest=3", "--out", tmp_path / "s.json", "--json").json
+    assert (found["settings"]["epochs"], found["settings"]["n_lowest"]) == (1, 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["s.json"]
+    listed = cli("methods", "--json").json["methods"]
+    assert {row["name"] for row in listed if row["options"]} == {"integrated", "shapley", "l0"}
+    assert "--option n_lowest=VALUE: heads to shut" in cli("methods").out
 
 
 def test_the_training_sample_is_the_same_for_every_seed(

@@ -89,12 +89,6 @@ def test_a_pruned_model_and_an_encoder(cli: Callable, tagger: Path, encoder: Pat
     assert "has no classifier for pos" in result.err
 
 
-def test_one_sentence_is_too_few_for_one_check(cli: Callable, tagger: Path, treebank: Path) -> None:
-    result = cli(*arguments(tagger, treebank), "--limit", 1)
-    assert result.code == 0, result.out
-    assert "not checked: nothing is carried from batch to batch: it takes two sentences" in result.out
-
-
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -103,7 +97,8 @@ def test_one_sentence_is_too_few_for_one_check(cli: Callable, tagger: Path, tree
         (["--precision", "bf16"], ["--precision bf16", "fp32", "leave it out"]),
         (["--data", "nothing.conllu"], ["nothing.conllu: no such file"]),
         (["--limit", "0"], ["--limit"]),
-        (["--method", "shapley", "--max-passes", "1"], ["--max-passes 1"]),
+        (["--option", "n_lowest=3"], ["gradient has no option n_lowest; it has none"]),
+        (["--method", "shapley", "--option", "max_passes=1"], ["max_passes 1: on this model"]),
     ],
 )
 def test_bad_input_is_refused(cli: Callable, tagger: Path, treebank: Path, more: list[str], said: list[str]) -> None:

@@ -58,12 +58,12 @@ def test_an_order_that_normalising_would_turn_round_is_refused(cli: Callable, ta
 
 def test_fewer_heads_than_n_lowest_are_said_and_recorded(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
     out, dev = tmp_path / "s.tsv", treebank / "dev.conllu"
-    result = cli("rank", tagger, "--task", "pos", "--data", dev, "--method", "l0", "--n-lowest", 99, "--out", out)
+    result = cli("rank", tagger, "--task", "pos", "--data", dev, "--method", "l0", "--option", "n_lowest=99", "--out", out)
     assert result.code == 0
-    assert "--n-lowest 99: this model has 8 heads, so 7 was used" in result.err
+    assert "option n_lowest 99: this model has 8 heads, so 7 was used" in result.err
     assert read_scores(out).settings["n_lowest"] == 7
-    fewer = cli("rank", tagger, "--task", "pos", "--data", dev, "--method", "l0", "--n-lowest", 3)
-    assert "--n-lowest" not in fewer.err
+    fewer = cli("rank", tagger, "--task", "pos", "--data", dev, "--method", "l0", "--option", "n_lowest=3", "epochs=2")
+    assert "n_lowest" not in fewer.err
 
 
 def test_combined_scores_replace_no_input(cli: Callable, own: list[Path], tmp_path: Path) -> None:

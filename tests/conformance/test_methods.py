@@ -17,23 +17,30 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.progress import Silent
+from polyhead.doctor.scoring import reordered
 from polyhead.importance.methods import METHODS, check_normalisation, score_heads
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.learning.encoding import Encoded
+from polyhead.learning.scoring_mode import sentence_losses
 from polyhead.models.architectures import ARCHITECTURES, attention_sites
 from polyhead.models.pruning import prune
 
 families = pytest.mark.parametrize("family", ARCHITECTURES)
 methods = pytest.mark.parametrize("method", METHODS)
-SHORT: dict[str, Any] = {"n_lowest": 3, "max_passes": 40}  # two rounds of shapley
+SHORT = {"n_lowest": 3, "max_passes": 40}  # two rounds of shapley
 
 
 def batches_of(encoded: Encoded, budget: int = 40) -> list[Batch]:
     return scoring_batches(encoded, budget=budget)
 
 
+def short(method: str) -> dict[str, int]:
+    """Those of `SHORT` that the method knows."""
+    return {name: value for name, value in SHORT.items() if METHODS[method].takes(name)}
+
+
 def values(method: str, model: PreTrainedModel, batches: list[Batch]) -> NDArray[np.float64]:
-    return score_heads(method, model, batches, seed=1, precision="fp32", **SHORT).values
+    return score_heads(method, model, batches, seed=1, precision="fp32", options=short(method)).values
 
 
 @families
@@ -66,6 +73,45 @@ def test_batches_order_and_padding_do_not_matter(family: str, method: str) -> No
     }
     same = {how: np.allclose(values(method, model, batches), usual, rtol=1e-9, atol=0) for how, batches in others.items()}
     assert all(same.values()) == METHODS[method].batch_invariant, same
+
+
+@methods
+def test_a_text_has_the_mean_of_the_scores_of_its_sentences(method: str) -> None:
+    """So sentences weigh equally, and nothing is carried from batch to batch or from call to call."""
+    row, model = METHODS[method], tiny_model("bert", dtype=torch.float64)
+    every = batches_of(tiny_encoded(), budget=1)
+    alone = [batch for batch in every if not row.needs_labels or (batch.anchor_labels != -100).any()]
+    parts = [score_heads(method, model, [batch], seed=1, precision="fp32", options=short(method)) for batch in alone]
+    assert {part.n for part in parts} == {int(row.reads_text)}
+    mean = np.mean([part.values for part in parts], axis=0)
+    # weight gradients are summed in float32
+    assert np.allclose(values(method, model, alone), mean, rtol=1e-5, atol=1e-12) == row.additive
+
+
+@methods
+def test_heads_that_stand_elsewhere_in_the_weights_keep_their_scores(method: str) -> None:
+    model = tiny_model("bert", dtype=torch.float64)
+    batches = batches_of(tiny_encoded())
+    expected = np.roll(values(method, model, batches), 1, axis=1)
+    same = np.allclose(values(method, reordered(model), batches), expected, rtol=1e-9, atol=1e-15)
+    assert same == METHODS[method].place_invariant
+
+
+@families
+def test_a_loss_weighs_the_words_of_a_sentence_equally(family: str) -> None:
+    model, encoded = tiny_model(family, dtype=torch.float64).eval(), tiny_encoded()
+    by_sentence: dict[int, list[float]] = {}
+    for window in encoded.windows:
+        with torch.no_grad():
+            logits = model(torch.from_numpy(window.input_ids).long()[None]).logits[0].log_softmax(-1)
+        for place, label in zip(window.anchor_positions, window.label_ids, strict=True):
+            if label != -100:
+                by_sentence.setdefault(window.sentence, []).append(-float(logits[place, label]))
+    (batch,) = training_batches(encoded, batch_size=7, order="file", seed=0, epoch=0, pad_to=30)
+    with torch.no_grad():
+        losses, labelled = sentence_losses(model, batch, "fp32")
+    found = {sentence: float(loss) for sentence, loss, own in zip(batch.sentences, losses, labelled, strict=True) if own}
+    assert found == pytest.approx({sentence: np.mean(own) for sentence, own in by_sentence.items()})
 
 
 @families
@@ -122,7 +168,7 @@ def test_the_model_is_left_as_it_was_found(method: str, precision: str, stopped:
     modes = [module.training for module in model.modules()]
     batches = batches_of(tiny_encoded())
     try:
-        score_heads(method, model, batches, precision=precision, progress=Stops() if stopped else None, **SHORT)  # type: ignore[arg-type]
+        score_heads(method, model, batches, precision=precision, progress=Stops() if stopped else None, options=short(method))  # type: ignore[arg-type]
     except KeyboardInterrupt:
         assert stopped
     else:
@@ -177,8 +223,8 @@ def test_nothing_becomes_float64_on_the_device(method: str) -> None:
     with NoFloat64():
         with pytest.raises(TypeError):
             model.classifier.weight.double().cpu()
-        found = score_heads(method, model, batches, precision="fp32", **SHORT).values
-    np.testing.assert_array_equal(found, score_heads(method, model, batches, precision="fp32", **SHORT).values)
+        found = score_heads(method, model, batches, precision="fp32", options=short(method)).values
+    np.testing.assert_array_equal(found, score_heads(method, model, batches, precision="fp32", options=short(method)).values)
 
 
 @methods
@@ -196,7 +242,7 @@ def test_passes_are_told(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.autograd, "grad", counted_grad)
     handles = [site.output.register_forward_hook(counted_forward) for site in attention_sites(model)]
-    scores = score_heads(method, model, batches, **SHORT)
+    scores = score_heads(method, model, batches, options=short(method))
     for handle in handles:
         handle.remove()
     told = {"forward": scores.forward_passes, "backward": scores.backward_passes}

@@ -13,7 +13,7 @@ import pytest
 from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json, write_json_atomic, write_text_atomic
 from polyhead.core.specs import TrainSpec
-from polyhead.core.store import Record, RunStore
+from polyhead.core.store import Record, RunStore, writing
 from polyhead.core.values import fingerprint
 
 
@@ -163,3 +163,31 @@ def test_a_killed_writer_leaves_the_folder_free(tmp_path: Path) -> None:
         other.wait()
     assert (tmp_path / ".lock").exists()
     RunStore(tmp_path).close()
+
+
+def test_two_processes_do_not_write_one_target(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "tagger"
+    with writing(target):
+        (target.parent / ".other.abcd1234.tmp").touch()
+        with (
+            pytest.raises(StoreError, match=f"tagger: process {os.getpid()} on .* is writing here: wait for it"),
+            writing(target),
+        ):
+            pass
+        with writing(tmp_path / "deep" / "other"):
+            pass
+    assert os.listdir(tmp_path / "deep") == []
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"tagger: cannot be written"), writing(tmp_path / "file" / "tagger"):
+        pass
+
+
+def test_what_a_killed_writer_left_unfinished_is_removed_by_the_next(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "run") as store:
+        folder = store.put(Record({"k": 1}, {}))
+    (folder / ".record.json.abcd1234.tmp").write_text("{")
+    (folder / ".model.abcd1234.tmp" / "new").mkdir(parents=True)
+    RunStore(tmp_path / "run", mode="read").close()
+    assert len(os.listdir(folder)) == 3
+    RunStore(tmp_path / "run").close()
+    assert os.listdir(folder) == ["record.json"]

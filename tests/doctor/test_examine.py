@@ -15,7 +15,6 @@ from conformance.scoring_case import tiny_encoded
 from conformance.tiny import MASKS, tiny_model
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError, UnknownNameError
@@ -28,10 +27,9 @@ from polyhead.doctor.examine import CHECKS, examine
 from polyhead.doctor.finding import Check, Finding, Measured
 from polyhead.doctor.subject import Subject, logits_apart, scores_apart, text_logits
 from polyhead.importance import gate_pass
-from polyhead.importance.method import Options
+from polyhead.importance.method import Call
 from polyhead.importance.methods import METHODS
 from polyhead.learning import inference
-from polyhead.learning import scoring_mode as shared_scoring
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.models import gates, pruning
 from polyhead.models import saving as checkpoint
@@ -51,20 +49,13 @@ IN_PREDICT = "the mask is active in predict and evaluate"
 SAVED = "pruned, saved and loaded: the same logits, bit for bit"
 PADDED_LOGITS = "padding leaves the logits of words alone"
 ORDER_LOGITS = "the order of heads in the weights leaves the logits alone"
-ORDER_SCORES = "the order of heads in the weights moves the scores alike"
 DEAD = "a dead head scores 0"
-SIZE = "scores do not depend on the batch size"
-ORDER = "scores do not depend on the order of batches"
-PADDING = "scores do not depend on the padding"
-WORDS = "a loss weighs words equally"
-SENTENCES = "scores weigh sentences equally"
-CARRIED = "nothing is carried from batch to batch"
 KERNELS = "scores do not depend on the attention kernel"
 DIFFERENCES = "gate gradients are finite differences"
 STOPPED = "scoring that is stopped leaves the model as it was"
 UNCHANGED = "all of this leaves the model as it was"
 
-Scorer = Callable[[PreTrainedModel, Sequence[Batch], Options], HeadScores]
+Scorer = Callable[[PreTrainedModel, Sequence[Batch], Call], HeadScores]
 
 
 def findings(model: PreTrainedModel | None = None, **options: Any) -> dict[str, Finding]:
@@ -95,8 +86,8 @@ def rescaled(change: Callable[[PreTrainedModel, Sequence[Batch], NDArray[np.floa
     """The gradient method with its values changed."""
     honest = METHODS["gradient"].score
 
-    def score(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
-        scores = honest(model, batches, options)
+    def score(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
+        scores = honest(model, batches, call)
         return replace(scores, values=change(model, batches, scores.values))
 
     return score
@@ -125,9 +116,6 @@ def test_all_is_well_with_a_pruned_model_and_one_sentence() -> None:
     encoded = tiny_encoded()
     short = replace(encoded, windows=encoded.windows[:1], n_sentences=1, words_per_sentence=encoded.words_per_sentence[:1])
     found = findings(encoded=short)
-    for name in (CARRIED, "scores do not depend on the batch size", "scores weigh sentences equally"):
-        assert found.pop(name).detail == "it takes two sentences"
-    assert found.pop("scores do not depend on the order of batches").result == "not checked"
     assert {finding.result for finding in found.values()} == {"ok"}, found
 
 
@@ -142,8 +130,6 @@ def test_a_model_in_training_mode_is_left_so() -> None:
 def test_no_method_is_blamed_for_what_it_does_not_promise(method: str) -> None:
     found = findings(method=method, checks=OF_SCORES)
     assert not {name: finding for name, finding in found.items() if not finding.ok}
-    promised = {SIZE, ORDER, PADDING} if METHODS[method].batch_invariant else set()
-    assert promised == {name for name in (SIZE, ORDER, PADDING) if found[name].result == "ok"}
     assert (found[DEAD].result == "ok") == METHODS[method].dead_head_is_zero
 
 
@@ -263,8 +249,8 @@ def test_a_model_that_reads_its_padding(monkeypatch: pytest.MonkeyPatch) -> None
     model = small()
     honest = type(model).forward
     monkeypatch.setattr(type(model), "forward", lambda self, input_ids, attention_mask=None: honest(self, input_ids))
-    checks = [check for check in QUICK if check.name in (PADDED_LOGITS, PADDING, DEAD)]
-    assert failed(model, checks=checks) == {PADDED_LOGITS, PADDING}
+    checks = [check for check in QUICK if check.name in (PADDED_LOGITS, DEAD)]
+    assert failed(model, checks=checks) == {PADDED_LOGITS}
 
 
 @pytest.mark.slow
@@ -280,115 +266,7 @@ def test_a_compiled_model_that_ignores_the_mask(monkeypatch: pytest.MonkeyPatch)
 def test_scores_on_the_wrong_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, METHODS["weight-gradient-released"].score)
     found = failed(checks=OF_SCORES)
-    assert {DEAD, ORDER_SCORES, DIFFERENCES} <= found
-    assert found <= {DEAD, ORDER_SCORES, DIFFERENCES, SIZE, PADDING, SENTENCES}
-
-
-def test_absolute_values_taken_of_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, METHODS["gradient-batch"].score)
-    found = failed(checks=OF_SCORES)
-    assert {SIZE, SENTENCES, DIFFERENCES} <= found
-    assert not {DEAD, ORDER_SCORES, CARRIED, KERNELS} & found
-
-
-def test_sums_that_run_on_from_batch_to_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = METHODS["gradient"].score
-
-    def running(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
-        parts = [honest(model, [batch], options) for batch in batches if (batch.anchor_labels != -100).any()]
-        signed = np.cumsum([part.signed * part.n for part in parts], axis=0)  # never cleared
-        n = sum(part.n for part in parts)
-        return replace(parts[0], values=np.abs(signed).sum(0) / n, signed=None, total=None, n=n)
-
-    plant(monkeypatch, running)
-    found = failed(checks=OF_SCORES)
-    assert {CARRIED, SIZE, ORDER, SENTENCES} <= found
-    assert not {DEAD, ORDER_SCORES, KERNELS} & found
-
-
-def test_a_buffer_that_is_kept_from_call_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    buffer = np.zeros((2, 4))
-
-    def kept(model: PreTrainedModel, batches: Sequence[Batch], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        nonlocal buffer
-        buffer = buffer + values
-        return buffer
-
-    plant(monkeypatch, rescaled(kept))
-    assert {CARRIED, SENTENCES} <= failed(checks=OF_SCORES)
-
-
-def test_padding_that_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = shared_scoring.sentence_losses
-
-    def unmasked(model: PreTrainedModel, batch: Batch, precision: Any) -> tuple[Tensor, Tensor]:
-        return honest(model, replace(batch, n_tokens=batch.n_positions), precision)
-
-    monkeypatch.setattr(gate_pass, "sentence_losses", unmasked)
-    found = failed(checks=OF_SCORES)
-    assert {PADDING, SIZE} <= found
-    assert not {PADDED_LOGITS, DEAD, ORDER_SCORES} & found
-
-
-def test_words_that_weigh_by_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def by_token(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Every word of the batch weighs the same, whatever the sentence."""
-        chosen = logits[batch.anchor_rows, batch.anchor_columns]
-        losses = cross_entropy(chosen, batch.anchor_labels, ignore_index=-100, reduction="none")
-        owner, labelled = batch.rows[batch.anchor_rows], batch.anchor_labels != -100
-        zeros = losses.new_zeros(len(batch.sentences))
-        counts = zeros.index_add(0, owner, labelled.to(losses.dtype))
-        return zeros.index_add(0, owner, losses) * (counts > 0).sum() / counts.sum(), counts > 0
-
-    monkeypatch.setattr(shared_scoring, "losses_of", by_token)
-    found = failed(checks=OF_SCORES)
-    assert {WORDS, SENTENCES, SIZE} <= found
-    assert not {CARRIED, DEAD, ORDER_SCORES} & found
-
-
-def test_long_sentences_that_weigh_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = METHODS["gradient"].score
-
-    def by_words(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
-        single = [one for batch in batches for one in _sentences(batch)]
-        parts = [honest(model, [batch], options) for batch in single]
-        weights = [int((batch.anchor_labels != -100).sum()) for batch in single]
-        values = np.average([part.values for part in parts], axis=0, weights=weights)
-        return replace(parts[0], values=values, signed=None, total=None, n=len(parts))
-
-    plant(monkeypatch, by_words)
-    found = failed(checks=OF_SCORES)
-    assert {SENTENCES, DIFFERENCES} <= found
-    assert not {DEAD, ORDER_SCORES, KERNELS} & found
-
-
-def _sentences(batch: Batch) -> Iterator[Batch]:
-    for number, sentence in enumerate(batch.sentences):
-        own = batch.rows == number
-        words = own[batch.anchor_rows]
-        if (batch.anchor_labels[words] != -100).any():
-            renumbered = own.cumsum(0) - 1
-            yield replace(
-                batch,
-                input_ids=batch.input_ids[own],
-                attention_mask=batch.attention_mask[own],
-                is_text=batch.is_text[own],
-                labels=batch.labels[own],
-                rows=torch.zeros(int(own.sum()), dtype=torch.int64),
-                anchor_rows=renumbered[batch.anchor_rows[words]],
-                anchor_columns=batch.anchor_columns[words],
-                anchor_words=batch.anchor_words[words],
-                anchor_labels=batch.anchor_labels[words],
-                sentences=(sentence,),
-                n_tokens=int(batch.attention_mask[own].sum()),
-            )
-
-
-def test_scores_weighted_by_a_heads_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, rescaled(lambda model, batches, values: values * (1 + np.arange(values.shape[1]))))
-    found = failed(checks=OF_SCORES)
-    assert {ORDER_SCORES, DIFFERENCES} <= found
-    assert found <= {ORDER_SCORES, DIFFERENCES}
+    assert found == {DEAD, DIFFERENCES}
 
 
 def test_scores_that_see_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,8 +294,8 @@ def test_gate_gradients_that_are_twice_too_large(monkeypatch: pytest.MonkeyPatch
 def test_scores_that_are_twice_too_large(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     honest = METHODS[method].score
 
-    def twice(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
-        scores = honest(model, batches, options)
+    def twice(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
+        scores = honest(model, batches, call)
         return replace(scores, values=2 * scores.values)
 
     plant(monkeypatch, twice, method)
@@ -446,8 +324,8 @@ def _leaves(what: str, model: PreTrainedModel) -> None:
 def test_a_method_that_leaves_something_behind(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     honest = METHODS["gradient"].score
 
-    def untidy(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
-        scores = honest(model, batches, options)
+    def untidy(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
+        scores = honest(model, batches, call)
         _leaves(what, model)
         return scores
 
@@ -461,9 +339,9 @@ def test_a_method_that_leaves_something_behind(monkeypatch: pytest.MonkeyPatch, 
 def test_a_method_that_is_untidy_only_when_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = METHODS["gradient"].score
 
-    def untidy(model: PreTrainedModel, batches: Sequence[Batch], options: Options) -> HeadScores:
+    def untidy(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
         try:
-            return honest(model, batches, options)
+            return honest(model, batches, call)
         except KeyboardInterrupt:
             _leaves("hook", model)
             raise

@@ -15,7 +15,7 @@ from conformance.tiny import MASKS, tiny_model
 
 import polyhead
 from polyhead.cli.main import COMMANDS
-from polyhead.importance.method import Options
+from polyhead.importance.method import Call
 from polyhead.importance.methods import METHODS
 from polyhead.learning.batching import scoring_batches
 from polyhead.models.architectures import ARCHITECTURES
@@ -94,7 +94,7 @@ def missing_files(text: str) -> list[str]:
 
 FINDERS = (unknown_options, wrong_commands, missing_imports, missing_names, missing_files)
 BAD = """
-`--no-such-option`, `polyhead prune M --n-lowest 3`, `polyhead nothing`, `polyhead.core.heads.Nothing`, `tests/no_such_file.py`
+`--no-such-option`, `polyhead prune M --option x=3`, `polyhead nothing`, `polyhead.core.heads.Nothing`, `tests/no_such_file.py`
 
 ```python
 from polyhead.core.heads import Nothing
@@ -108,7 +108,7 @@ polyhead rank M --targets x
 """
 FOUND = {
     "unknown_options": ["--no-such-option"],
-    "wrong_commands": ["polyhead prune M --n-lowest 3", "polyhead nothing", "polyhead rank M --targets x"],
+    "wrong_commands": ["polyhead prune M --option x=3", "polyhead nothing", "polyhead rank M --targets x"],
     "missing_imports": ["polyhead.core.heads.Nothing"],
     "missing_names": ["polyhead.nowhere", "polyhead.core.heads.Nothing"],
     "missing_files": ["tests/no_such_file.py"],
@@ -173,12 +173,12 @@ def test_the_example_of_a_method_keeps_its_promises() -> None:
     one_by_one = scoring_batches(tiny_encoded(), budget=1)
     for family in ARCHITECTURES:
         model = model_with_dead_head(family)
-        found = score(model, batches, Options(precision="fp32")).values  # type: ignore[operator]
+        found = score(model, batches, Call(precision="fp32")).values  # type: ignore[operator]
         assert found[DEAD.layer, DEAD.head] == 0
         assert np.count_nonzero(found) == 11
-        again = score(model, one_by_one, Options(precision="fp32")).values  # type: ignore[operator]
+        again = score(model, one_by_one, Call(precision="fp32")).values  # type: ignore[operator]
         np.testing.assert_allclose(again, found, rtol=1e-5)
-        gone = score(prune(tiny_model(family), MASKS["zero-head-layer"]), batches, Options()).values  # type: ignore[operator]
+        gone = score(prune(tiny_model(family), MASKS["zero-head-layer"]), batches, Call()).values  # type: ignore[operator]
         assert np.array_equal(np.isnan(gone), ~MASKS["zero-head-layer"].keep)
         assert not any(module._forward_pre_hooks for module in model.modules())
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from conformance.tiny import MASKS, tiny_model
 
-from polyhead.importance.baselines import magnitude, random
+from polyhead.core.heads import HeadMask
+from polyhead.importance.baselines import magnitude, random_scores
 from polyhead.models.architectures import attention_sites
 from polyhead.models.pruning import prune
 
@@ -24,8 +25,9 @@ def test_magnitude_of_a_head_does_not_depend_on_which_others_are_left() -> None:
 
 
 def test_random_scores_are_those_of_their_seed_and_of_the_head() -> None:
-    model, mask = tiny_model("bert"), MASKS["uneven"]
-    one = random(model, seed=7).values
-    assert np.array_equal(one, random(model, seed=7).values)
-    assert not np.array_equal(one, random(model, seed=8).values)
-    assert np.array_equal(random(prune(model, mask), seed=7).values[mask.keep], one[mask.keep])
+    whole, mask = HeadMask.full(3, 4), MASKS["uneven"]
+    one = random_scores(whole, seed=7).values
+    assert np.array_equal(one, random_scores(whole, seed=7).values)
+    assert not np.array_equal(one, random_scores(whole, seed=8).values)
+    assert np.array_equal(random_scores(mask, seed=7).values[mask.keep], one[mask.keep])
+    assert np.array_equal(np.isnan(random_scores(mask, seed=7).values), ~mask.keep)

@@ -167,7 +167,7 @@ def test_work_of_another_setting_is_neither_taken_up_nor_lost(
     with pytest.raises(KeyboardInterrupt):
         l0(model, batches, seed=1, epochs=2, precision="fp32", resume_file=keep, progress=Watch(2))
     kept = keep.read_bytes()
-    with pytest.raises(StoreError, match="another method, model, data or setting"):
+    with pytest.raises(StoreError, match="belongs to work with other seed;"):
         l0(model, batches, seed=2, epochs=2, precision="fp32", resume_file=keep)
     assert keep.read_bytes() == kept
 

@@ -1,12 +1,13 @@
 """Intervals against known variances, and when the lowest heads are settled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from polyhead.core.heads import HeadMask
-from polyhead.importance.shapley_estimate import Walked, estimate_of, from_arrays, intervals, to_arrays, unsettled_by
-from polyhead.importance.shapley_walks import Ends
+from polyhead.importance.shapley_estimate import Walked, estimate_of, intervals, unsettled_by
 
 TRUE = np.array([[1.0, -2.0], [0.0, 5.0]])
 
@@ -57,8 +58,10 @@ def test_the_margin_is_that_between_the_lowest_and_all_others() -> None:
 
 def walked(sums: NDArray[np.float64], full: float = 1.0) -> Walked:
     sizes = (3, 2)
-    ends = tuple(Ends(np.full(n, full), np.arange(1.0, n + 1), np.arange(n) < 2) for n in sizes)
-    return Walked(ends, tuple(sums.reshape(-1, 2, 2)), tuple(np.arange(1.0, 1 + sums.shape[0] * sums.shape[1])), 2.5)
+    none = np.concatenate([np.arange(1.0, n + 1) for n in sizes])
+    labelled = np.concatenate([np.arange(n) < 2 for n in sizes])
+    costs = np.arange(1.0, 1 + sums.shape[0] * sums.shape[1]).tolist()
+    return Walked(np.full(5, full), none, labelled, len(sizes), sums.reshape(-1, 2, 2), costs, 2.5)
 
 
 def test_what_an_estimate_says() -> None:
@@ -89,29 +92,7 @@ def test_three_rounds_at_least_settle_it() -> None:
 
 def test_ends_that_are_equal_give_no_share() -> None:
     sums = drawn(4, 2, 0)
-    flat = Walked(tuple(Ends(end.full, end.full, end.labelled) for end in walked(sums).ends), walked(sums).sums)
+    flat = replace(walked(sums), none=walked(sums).full)
     found = estimate_of(flat, HeadMask.full(2, 2), seed=1, n_lowest=2)
     assert found.epsilon is None
     assert not found.settled
-
-
-@pytest.mark.parametrize("units", [0, 3, 4])
-def test_what_was_walked_comes_back_from_its_arrays(units: int) -> None:
-    whole = walked(drawn(2, 2, 0))
-    some = Walked(whole.ends, whole.sums[:units], whole.costs[:units], whole.seconds)
-    back = from_arrays(to_arrays(some), [3, 2])
-    assert (back.costs, back.seconds, back.rounds, back.n, back.passes) == (
-        some.costs,
-        some.seconds,
-        units // 2,
-        4,
-        some.passes,
-    )
-    assert len(back.sums) == units
-    for one, other in zip(back.sums, some.sums, strict=True):
-        np.testing.assert_array_equal(one, other)
-    for end, given in zip(back.ends, some.ends, strict=True):
-        np.testing.assert_array_equal(end.none, given.none)
-        np.testing.assert_array_equal(end.full, given.full)
-        assert end.labelled.dtype == np.bool_
-        np.testing.assert_array_equal(end.labelled, given.labelled)

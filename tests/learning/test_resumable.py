@@ -1,6 +1,7 @@
-"""Partial results: what comes back, what is not taken up, and when they are saved."""
+"""Unfinished work: what comes back, what is not continued, and when it is saved."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,22 @@ import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
 from conformance.tiny import tiny_model
+from safetensors.numpy import save
 
 from polyhead.core.errors import StoreError
-from polyhead.learning import resumable as partial
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.resumable import Partial, identity_of, kept_at, saving
 
-ARRAYS = {"sums": np.array([[0.1, np.nan], [1 / 3, -0.0], [2.0, 3.0]]).T, "none yet": np.zeros((0, 2, 3)), "n": np.array(7.0)}
+STATE = {
+    "sums": np.array([[0.1, np.nan], [1 / 3, -0.0], [2.0, 3.0]]).T,
+    "none yet": np.zeros((0, 2, 3)),
+    "labelled": np.array([True, False]),
+    "n": np.array(7.0),
+    "weights": torch.tensor([1.5, 2.5], dtype=torch.bfloat16),
+    "step": 12,
+    "order": ["3.5", "0.1"],
+    "seconds": 1 / 3,
+}
 IDENTITY = {"method": "ablation", "seed": 3}
 
 
@@ -23,77 +33,100 @@ def batches(budget: int = 40, seed: int = 0) -> list[Batch]:
     return scoring_batches(tiny_encoded(seed=seed), budget=budget)
 
 
-def test_arrays_come_back_exactly(tmp_path: Path) -> None:
-    kept = Partial(tmp_path / "new folder" / "kept.safetensors", IDENTITY)
+def test_the_state_comes_back_exactly(tmp_path: Path) -> None:
+    kept = Partial(tmp_path / "new folder" / "kept", IDENTITY)
     assert kept.load() is None
-    for scale in (1, 2):
-        kept.save({name: scale * array for name, array in ARRAYS.items()})
+    kept.save({"other": 1})
+    kept.save(STATE)
     back = kept.load()
     assert back is not None
-    assert back.keys() == ARRAYS.keys()
-    for name, array in ARRAYS.items():
-        assert (back[name].dtype, back[name].shape) == (np.float64, array.shape)
-        np.testing.assert_array_equal(back[name], 2 * array)
-    assert [path.name for path in (tmp_path / "new folder").iterdir()] == ["kept.safetensors"]
+    assert back.keys() == STATE.keys()
+    for name, value in STATE.items():
+        assert type(back[name]) is type(value)
+        if isinstance(value, np.ndarray):
+            assert (back[name].dtype, back[name].shape) == (value.dtype, value.shape)
+            np.testing.assert_array_equal(back[name], value)
+        elif isinstance(value, torch.Tensor):
+            assert torch.equal(back[name], value)
+        else:
+            assert back[name] == value
+    assert [path.name for path in (tmp_path / "new folder").iterdir()] == ["kept"]
+    kept.discard()
+    kept.discard()
+    assert kept.load() is None
 
 
-def test_without_a_path_nothing_is_kept(tmp_path: Path) -> None:
+def test_without_a_path_nothing_is_kept() -> None:
     kept = kept_at(None, tiny_model("bert"), batches(), IDENTITY)
-    kept.save(ARRAYS)
+    kept.save(STATE)
     assert kept.load() is None
     assert kept.identity == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 100, b"\x08\0\0\0\0\0\0\0{}      ", "cut", "other", "no metadata"])
-def test_corrupt_files_and_those_of_another_identity_are_refused(tmp_path: Path, content: bytes | str) -> None:
+def test_any_byte_that_changed_is_noticed_and_the_work_done_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept = Partial(tmp_path / "kept", IDENTITY)
-    if content == "other":
-        Partial(kept.path, {**IDENTITY, "seed": 4}).save(ARRAYS)
-    elif content == "no metadata":
-        partial_of_another_tool = partial.save({"sums": np.zeros(2)})
-        (tmp_path / "kept").write_bytes(partial_of_another_tool)
-    elif content == "cut":
-        kept.save(ARRAYS)
-        (tmp_path / "kept").write_bytes((tmp_path / "kept").read_bytes()[:-5])
-    else:
-        assert isinstance(content, bytes)
+    kept.save(STATE)
+    whole = (tmp_path / "kept").read_bytes()
+    # past the mark by which the file is known to be ours
+    for place in range(60, len(whole)):
+        (tmp_path / "kept").write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        caplog.clear()
+        try:
+            assert kept.load() is None, place
+            assert "kept: damaged" in caplog.text
+        except StoreError as error:
+            pytest.fail(f"byte {place}: {error}")
+    for content in (b"", whole[:-5], whole[:100]):
         (tmp_path / "kept").write_bytes(content)
-    with pytest.raises(StoreError, match=r"kept: .*delete "):
+        assert kept.load() is None
+    kept.save(STATE)
+    assert kept.load() is not None
+
+
+@pytest.mark.parametrize("content", [b"{}", b"\xff" * 100, b"\x08\0\0\0\0\0\0\0{}      ", save({"sums": np.zeros(2)})])
+def test_a_file_that_is_not_ours_is_not_written_over(tmp_path: Path, content: bytes) -> None:
+    kept = Partial(tmp_path / "kept", IDENTITY)
+    (tmp_path / "kept").write_bytes(content)
+    with pytest.raises(StoreError, match=r"kept: holds no unfinished work of polyhead; name another file or delete it"):
+        kept.load()
+
+
+def test_work_of_another_identity_is_refused_by_what_differs(tmp_path: Path) -> None:
+    kept = Partial(tmp_path / "kept", IDENTITY)
+    Partial(kept.path, {**IDENTITY, "seed": 4, "gold labels": "x"}).save(STATE)
+    with pytest.raises(StoreError, match=r"kept: belongs to work with other gold labels, seed; .*delete this one"):
         kept.load()
 
 
 def test_another_machine_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept = Partial(tmp_path / "kept", IDENTITY, {"threads": "1", "device": "cpu"})
-    kept.save(ARRAYS)
+    kept.save(STATE)
     assert kept.load() is not None
     assert not caplog.records
     with caplog.at_level(logging.WARNING):
         assert replace(kept, machine={"threads": "2", "device": "cpu"}).load() is not None
-    assert "goes on with threads 2 after a start with 1: last digits may differ" in caplog.text
+    assert "threads 2 after a start with 1: last digits may differ" in caplog.text
 
 
-def test_what_cannot_be_written_is_one_line_and_the_old_file_stays(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="is a folder"):
         Partial(tmp_path, IDENTITY).load()
-    with pytest.raises(StoreError, match=r"cannot be written .*: choose another"):
-        Partial(tmp_path / "file" / "kept", IDENTITY).save(ARRAYS)
+    with pytest.raises(StoreError, match=r"cannot be written .*; choose another"):
+        Partial(tmp_path / "file" / "kept", IDENTITY).save(STATE)
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_what_was_there_and_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Partial(tmp_path / "kept", IDENTITY)
-    kept.save(ARRAYS)
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StoreError, match="No space left"):
-        kept.save({"sums": np.zeros(3)})
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    kept.save(STATE)
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(StoreError, match=r"kept: cannot be written \(No space left on device: 8\.0 MB needed, .* free\); free"):
+        kept.save({"sums": np.zeros(1_000_000)})
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["kept"]
     back = kept.load()
     assert back is not None
-    assert back.keys() == ARRAYS.keys()
+    assert back.keys() == STATE.keys()
 
 
 def test_the_identity_covers_weights_data_and_facts() -> None:
@@ -121,12 +154,12 @@ def test_it_is_saved_every_ten_seconds_and_when_stopped(tmp_path: Path, monkeypa
     now, done = 100.0, 0
     monkeypatch.setattr("time.monotonic", lambda: now)
 
-    def held() -> float | None:
+    def held() -> int | None:
         back = kept.load()
-        return None if back is None else float(back["done"])
+        return None if back is None else back["done"]
 
     seen = []
-    with saving(kept, lambda: {"done": np.array(float(done))}) as step:
+    with saving(kept, lambda: {"done": done}) as step:
         for _ in range(5):
             done += 1
             now += 4
@@ -134,16 +167,16 @@ def test_it_is_saved_every_ten_seconds_and_when_stopped(tmp_path: Path, monkeypa
             seen.append(held())
     assert seen == [None, None, 3, 3, 3]
     assert held() == 5, "at the end too"
-    with saving(kept, lambda: {"done": np.array(6.0)}):
+    with saving(kept, lambda: {"done": 6}):
         pass
     assert held() == 5, "nothing was done, so nothing is saved"
-    with pytest.raises(KeyboardInterrupt), saving(kept, lambda: {"done": np.array(7.0)}):
+    with pytest.raises(KeyboardInterrupt), saving(kept, lambda: {"done": 7}):
         raise KeyboardInterrupt
     assert held() == 7
 
 
 def test_what_stopped_the_work_is_not_hidden_by_a_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(KeyboardInterrupt), saving(Partial(tmp_path / "file" / "kept", IDENTITY), lambda: ARRAYS):
+    with pytest.raises(KeyboardInterrupt), saving(Partial(tmp_path / "file" / "kept", IDENTITY), lambda: STATE):
         raise KeyboardInterrupt
     assert "cannot be written" in caplog.text

@@ -11,13 +11,12 @@ import pytest
 import torch
 from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
 from torch import nn
-from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import attention_sites
-from polyhead.models.gates import _all_ones, gated
+from polyhead.models.gates import gated
 from polyhead.models.pruning import prune
 
 
@@ -71,34 +70,6 @@ def test_gates_of_one_that_are_changed_inside_the_block_take_effect(model: PreTr
         with torch.inference_mode(kind == "inference"):
             gates.data.fill_(1)
         assert torch.equal(logits(model, inputs), plain)
-
-
-class Elsewhere(TorchFunctionMode):
-    """Tensors say that they lie on a GPU; looks at their values are counted."""
-
-    looks = 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func == torch.Tensor.device.__get__:  # type: ignore[attr-defined]
-            return torch.device("cuda")
-        self.looks += func == torch.Tensor.all
-        return func(*args, **(kwargs or {}))
-
-
-def test_on_a_gpu_the_values_are_fetched_on_entry_and_after_a_write_alone() -> None:
-    gates, kept = torch.ones(3, 4), torch.tensor([0, 1])
-    with Elsewhere() as mode:
-        look = _all_ones(gates, 1, kept)
-        assert mode.looks == 1
-        assert look()
-        assert look()
-        assert mode.looks == 1
-        gates[1, 3] = 0
-        assert look()
-        gates[1, 1] = 0
-        assert not look()
-        assert not look()
-        assert mode.looks == 3
 
 
 def test_gates_that_leave_one_have_the_gradient_of_where_they_are(model: PreTrainedModel) -> None:

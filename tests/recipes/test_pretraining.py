@@ -168,18 +168,20 @@ def test_a_stopped_training_ends_with_the_same_weights(corpus: Corpus, tmp_path:
         return new_encoder(SHAPE, corpus, dropout=0.1, seed=0, vocabulary=64)
 
     whole = fresh()
-    learn(whole, corpus, spec, state_folder=tmp_path / "whole", progress=Silent(), **settings)
+    learn(whole, corpus, spec, resume_file=tmp_path / "whole", progress=Silent(), **settings)
     with pytest.raises(KeyboardInterrupt):
-        learn(fresh(), corpus, spec, state_folder=tmp_path / "s", progress=Stops(5), **settings)
+        learn(fresh(), corpus, spec, resume_file=tmp_path / "s", progress=Stops(5), **settings)
     resumed = fresh()
-    learn(resumed, corpus, spec, state_folder=tmp_path / "s", progress=Silent(), **settings)
+    learn(resumed, corpus, spec, resume_file=tmp_path / "s", progress=Silent(), **settings)
     for (name, one), other in zip(whole.named_parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other), name
 
 
 def test_it_learns(corpus: Corpus, tmp_path: Path) -> None:
     spec = TrainingSpec(steps=150, pieces=400, learning_rate=3e-3)
-    losses = learn(encoder(corpus), corpus, spec, positions=40, precision="fp32", state_folder=tmp_path, progress=Silent())
+    losses = learn(
+        encoder(corpus), corpus, spec, positions=40, precision="fp32", resume_file=tmp_path / "training", progress=Silent()
+    )
     assert len(losses) == 3
     assert losses[-1] < 0.8 * losses[0]
 

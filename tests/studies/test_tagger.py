@@ -150,10 +150,10 @@ def test_a_seed_draws_the_classifier() -> None:
 
 def test_a_stopped_fit_continues(tmp_path: Path) -> None:
     tagger, spec = opened(), TrainSpec(epochs=1)
-    record = tagger.fit([TRAIN, GERMAN], spec=spec, resume_folder=tmp_path / "state")
+    record = tagger.fit([TRAIN, GERMAN], spec=spec, resume_file=tmp_path / "state")
     assert (record.steps, record.precision) == (2, "fp32")
     other = opened()
-    assert other.fit([TRAIN, GERMAN], spec=spec, resume_folder=tmp_path / "state").resumed_at == 2
+    assert other.fit([TRAIN, GERMAN], spec=spec, resume_file=tmp_path / "state").resumed_at == 2
     assert other.evaluate(DEV).predicted == tagger.evaluate(DEV).predicted
 
 

@@ -65,7 +65,7 @@ def test_long_scoring_goes_on_after_a_stop_and_is_told_how_many_heads_may_go(
     own = settings(folder, method="l0", train={"epochs": 1}, search={"how": "sweep", "max_pruned": 3, "include_zero": False})
     with pytest.raises(KeyboardInterrupt):
         run(own, out=folder / "stopped", device="cpu")
-    assert told[0]["n_lowest"] == 3
+    assert told[0]["options"] == {"n_lowest": 3}
     assert told[0]["resume_file"].is_file(), "the disk may be full after hours of scoring"
     run(own, out=folder / "stopped", device="cpu")
     assert told[1]["resume_file"] == told[0]["resume_file"]
@@ -131,7 +131,7 @@ def test_half_written_models_are_swept_away(folder: Path) -> None:
     spec = settings(folder, **QUICK)
     run(spec, out=out, device="cpu")
     (out / "result.json").unlink()
-    (out / ".model.abcd1234" / "new").mkdir(parents=True)
+    (out / ".model.abcd1234.tmp" / "new").mkdir(parents=True)
     run(spec, out=out, device="cpu")
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 

@@ -13,6 +13,7 @@ from polyhead.cli.score_output import check_score_file
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadScores, Normalisation, normalise
+from polyhead.core.store import writing
 from polyhead.report.comparison_text import comparison_text
 from polyhead.report.heat_maps import correlation_map, head_maps
 from polyhead.selection.combining import Combination, combine, ranks
@@ -44,7 +45,8 @@ def compare(request: CompareRequest, console: Console) -> int:
         write_scores(request.out_scores, combined)
         document["combined"] = {"how": request.combine, "file": str(request.out_scores)}
     if request.out is not None:
-        _leave(request.out, document, groups, request.normalise)
+        with writing(request.out):
+            _leave(request.out, document, groups, request.normalise)
     console.result(document, wrapped(comparison_text(document)))
     return 0
 

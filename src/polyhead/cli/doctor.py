@@ -7,6 +7,7 @@ from typing import Any
 from polyhead.cli.console import Console, met, wrapped
 from polyhead.cli.failures import CHECK_FAILED, DONE
 from polyhead.cli.inputs import labelled_sample
+from polyhead.cli.options import method_options
 from polyhead.cli.requests import DoctorRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.tasks import task as find_task
@@ -23,6 +24,7 @@ def doctor(request: DoctorRequest, console: Console) -> int:
             f"--precision {request.reading.precision}: what may differ is laid down for fp32, which is used; leave it out"
         )
     task, chosen = find_task(request.task), find_method(request.method)
+    options = chosen.chosen(method_options(request.option))
     sample = labelled_sample(request, task, console, needs_labels=True)
     tagger, data = sample.tagger, sample.data
     encoded = tagger.encode(data.sentences)
@@ -35,8 +37,7 @@ def doctor(request: DoctorRequest, console: Console) -> int:
         task=task,
         method=chosen.name,
         seed=request.seed,
-        n_lowest=request.n_lowest,
-        max_passes=request.max_passes,
+        options=options,
         split=None if request.corpus is None else data.split,
         progress=console.progress,
     )

@@ -1,6 +1,5 @@
 """`polyhead fit`: fine-tune a tagger on the source and save it."""
 
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import spec_from
 from polyhead.core.specs import TrainSpec
+from polyhead.core.store import writing
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
 from polyhead.data.references import SAMPLE_SEED, one_word_choice, references
@@ -21,7 +21,6 @@ from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
 from polyhead.learning.training import FitRecord
-from polyhead.learning.training_state import discard_state
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_points, title
@@ -33,8 +32,7 @@ def fit(request: FitRequest, console: Console) -> int:
     task = find_task(request.task)
     seed = {} if request.seed is None else {"seed": request.seed}
     spec = spec_from(TrainSpec, {**given(request.train), **seed}, where="train")
-    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
-        raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
+    _refuse_used(request.out)
     set_threads(request.machine.threads)
     sources = references(request.source, "source")
     words = one_word_choice(sources)
@@ -59,15 +57,15 @@ def fit(request: FitRequest, console: Console) -> int:
         words=words,
         revision=request.revision,
     )
-    state = request.out.with_name(request.out.name + ".state")
-    record = tagger.fit(trains, spec=spec, resume_folder=state, progress=console.progress)
-    dev = _dev_scores(tagger, devs, console)
-    if note := zero_everywhere(task, [metrics[task.metric] for _, _, metrics in dev]):
-        console.note(note)
-    _save(request.out, tagger, trains, dev)
-    discard_state(state)
-    with suppress(OSError):  # anything else in it is not ours
-        state.rmdir()
+    unfinished = request.out.with_name(request.out.name + ".partial")
+    with writing(request.out):
+        _refuse_used(request.out)  # by another fit, a moment ago
+        record = tagger.fit(trains, spec=spec, resume_file=unfinished, progress=console.progress)
+        dev = _dev_scores(tagger, devs, console)
+        if note := zero_everywhere(task, [metrics[task.metric] for _, _, metrics in dev]):
+            console.note(note)
+        _save(request.out, tagger, trains, dev)
+        unfinished.unlink(missing_ok=True)
     document: dict[str, Any] = {
         "schema": 1,
         "out": str(request.out),
@@ -80,6 +78,11 @@ def fit(request: FitRequest, console: Console) -> int:
     }
     console.result(document, _text(request.out, task, dev, record, words))
     return 0
+
+
+def _refuse_used(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SettingError(f"--out {out}: holds something already; name a new folder, or delete this one")
 
 
 _Scores = list[tuple[str, str, dict[str, float]]]

@@ -13,7 +13,7 @@ def methods(request: MethodsRequest, console: Console) -> int:
     """Print a few lines a method."""
     facts = [
         {key: value for key, value in asdict(row).items() if not callable(value)}
-        | {"forward": row.forward.text, "backward": row.backward.text, "needs": row.needs}
+        | {"forward": row.forward.text, "backward": row.backward.text, "options": [asdict(item) for item in row.listed_options]}
         for row in METHODS.values()
     ]
     about = (
@@ -27,10 +27,8 @@ def methods(request: MethodsRequest, console: Console) -> int:
 
 
 def _entry(row: Method) -> str:
-    needs = (
-        "needs nothing but the model (rank still asks which text it stands for)"
-        if row.needs == "nothing"
-        else f"needs {row.needs}"
-    )
-    lines = [row.summary, f"{row.forward.text} + {row.backward.text} passes; {needs}; sign: {row.sign}", row.source]
+    needs = f"needs {row.needs}" if row.reads_text else "needs nothing but the model (rank still asks which text it stands for)"
+    lines = [row.summary, f"{row.forward.text} + {row.backward.text} passes; {needs}; sign: {row.sign}"]
+    lines += [f"--option {item.name}=VALUE: {item.help} (default {item.default})" for item in row.listed_options]
+    lines.append(row.source)
     return "\n".join([row.name, *(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ") for line in lines)])

@@ -1,11 +1,13 @@
 """The options that several commands share, one by one and in groups, so that a name means the same everywhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from polyhead.core.errors import SettingError
 from polyhead.data.references import DataReader
 from polyhead.data.tasks import Task
 
@@ -31,12 +33,11 @@ SplitOption = Annotated[
 ]
 LanguageOption = Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")]
-LowestOption = Annotated[
-    int,
-    typer.Option("--n-lowest", min=1, metavar="K", help="Heads you mean to prune: shapley settles these, l0 closes as many."),
-]
-MaxPassesOption = Annotated[
-    float | None, typer.Option("--max-passes", min=1, metavar="N", help="Forward passes over the data that shapley may take.")
+MethodOption = Annotated[
+    list[str],
+    typer.Option(
+        "--option", metavar="NAME=VALUE...", help="One or more of the method's own, as n_lowest=24; polyhead methods lists them."
+    ),
 ]
 TargetOption = Annotated[
     list[str],
@@ -116,3 +117,22 @@ class Reading:
             help="auto (bf16 where the processor has units for it), bf16 or fp32; as trained unless given.",
         ),
     ] = None
+
+
+def method_options(given: Sequence[str]) -> dict[str, str]:
+    """What `--option` says, by name.
+
+    Raises:
+        SettingError: One is not NAME=VALUE, or names an option that another one sets.
+
+    >>> method_options(["n_lowest=24", "max-passes=100"])
+    {'n_lowest': '24', 'max_passes': '100'}
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        key = name.strip().replace("-", "_")
+        if not sign or key in found:
+            raise SettingError(f"--option {text}: {'given twice' if sign else 'expected NAME=VALUE, for example n_lowest=24'}")
+        found[key] = value.strip()
+    return found

@@ -7,6 +7,7 @@ from polyhead.cli.console import Console
 from polyhead.cli.requests import PruneRequest
 from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.store import writing
 from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import read_choice
 from polyhead.models.loading import load_saved, load_tokenizer
@@ -45,10 +46,8 @@ def prune(request: PruneRequest, console: Console) -> int:
     )
     if left.n_pruned > present.n_pruned:
         card = cut_further(card, ranking=ranking, choice=choice)
-    if request.densify:
-        densify(model, request.out, tokenizer=tokenizer, card=card, encoding=encoding)
-    else:
-        save_pruned(model, request.out, tokenizer=tokenizer, card=card, encoding=encoding)
+    with writing(request.out):
+        (densify if request.densify else save_pruned)(model, request.out, tokenizer=tokenizer, card=card, encoding=encoding)
     gone = [str(head) for head in left.pruned]
     document = {
         "schema": 1,

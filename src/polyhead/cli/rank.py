@@ -1,13 +1,16 @@
 """`polyhead rank`: importance of every head on labelled text."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
 from polyhead.cli.inputs import few_sentences, labelled_sample
+from polyhead.cli.options import method_options
 from polyhead.cli.requests import RankRequest
 from polyhead.cli.score_output import check_replaced, check_score_file
+from polyhead.core.store import writing
 from polyhead.data.tasks import task as find_task
 from polyhead.importance.methods import check_normalisation, score_heads
 from polyhead.importance.methods import method as find_method
@@ -26,6 +29,7 @@ def rank(request: RankRequest, console: Console) -> int:
     if request.out is not None:
         check_score_file("--out", request.out)
     task, chosen = find_task(request.task), find_method(request.method)
+    options = chosen.chosen(method_options(request.option))
     check_normalisation(chosen.name, request.normalise)
     sample = labelled_sample(request, task, console, needs_labels=chosen.needs_labels)
     data, tagger = sample.data, sample.tagger
@@ -43,32 +47,33 @@ def rank(request: RankRequest, console: Console) -> int:
     }
     if request.out is not None:
         check_replaced("--out", request.out, settings=settings, method=chosen.name, **facts)
-    if chosen.needs != "nothing" and (note := few_sentences(data)):
+    if chosen.reads_text and (note := few_sentences(data)):
         console.note(note)
     encoded = tagger.encode(data.sentences)
     counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
     if chosen.needs_labels:
         console.repairs(data.name, met(counts, unknown="left out of the scores"))
     resume_file = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
-    scores = score_heads(
-        request.method,
-        tagger.model,
-        scoring_batches(encoded),
-        seed=request.seed,
-        precision=tagger.precision,
-        progress=console.progress,
-        n_lowest=request.n_lowest,
-        max_passes=request.max_passes,
-        resume_file=resume_file,
-    )
-    if (used := scores.settings.get("n_lowest", request.n_lowest)) != request.n_lowest:
-        console.note(f"--n-lowest {request.n_lowest}: this model has {head_mask(tagger.model).n_kept} heads, so {used} was used")
-    scores = replace(scores, **facts, settings={**scores.settings, **settings})
+    with nullcontext() if request.out is None else writing(request.out):
+        scores = score_heads(
+            request.method,
+            tagger.model,
+            scoring_batches(encoded),
+            seed=request.seed,
+            precision=tagger.precision,
+            progress=console.progress,
+            resume_file=resume_file,
+            options=options,
+        )
+        scores = replace(scores, **facts, settings={**scores.settings, **settings})
+        if request.out is not None:
+            write_scores(request.out, scores)
+        if resume_file is not None:
+            resume_file.unlink(missing_ok=True)
+    for name, value in vars(options).items():
+        if (used := scores.settings.get(name, value)) != value:
+            console.note(f"option {name} {value}: this model has {head_mask(tagger.model).n_kept} heads, so {used} was used")
     ranking = [str(head) for head in order_of(scores, normalisation=request.normalise)]
-    if request.out is not None:
-        write_scores(request.out, scores)
-    if resume_file is not None:
-        resume_file.unlink(missing_ok=True)
     document = scores_document(scores) | {
         "ranking": ranking,
         "task": task.name,

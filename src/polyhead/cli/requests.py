@@ -14,9 +14,8 @@ from polyhead.cli.options import (
     JsonOption,
     LanguageOption,
     LimitOption,
-    LowestOption,
     Machine,
-    MaxPassesOption,
+    MethodOption,
     ModelArgument,
     NormaliseOption,
     OneDataOption,
@@ -47,8 +46,7 @@ class DoctorRequest:
     method: Annotated[str, typer.Option("--method", metavar="NAME", help="The scores to check; see polyhead methods.")] = (
         "gradient"
     )
-    n_lowest: LowestOption = 12
-    max_passes: MaxPassesOption = None
+    option: MethodOption = ()  # type: ignore[assignment]
     limit: Annotated[
         int, typer.Option("--limit", min=1, metavar="N", help="Sentences in the seeded sample that is checked on.")
     ] = 16
@@ -71,8 +69,7 @@ class RankRequest:
     split: SplitOption = "dev"
     language: LanguageOption = "und"
     method: Annotated[str, typer.Option("--method", metavar="NAME", help="See polyhead methods.")] = "gradient"
-    n_lowest: LowestOption = 12
-    max_passes: MaxPassesOption = None
+    option: MethodOption = ()  # type: ignore[assignment]
     limit: LimitOption = None
     normalise: NormaliseOption = "none"
     reading: Reading

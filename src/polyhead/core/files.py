@@ -1,50 +1,122 @@
-"""A file that a reader sees as it was or as it shall be, never half written."""
+"""Everything that is written goes through here: a reader sees a file as it was or as it shall be, never half written."""
 
 import contextlib
+import errno
 import json
 import os
+import re
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from polyhead.core.errors import CheckpointError, SettingError, StoreError
 from polyhead.core.values import jsonable
 
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+# What a disk, a quota, a limit or a permission can cause while a block writes; any other OSError has another reason.
+_CANNOT_WRITE = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+)
+
+
+@contextmanager
+def replacing(path: Path, *, n_bytes: int | None = None) -> Iterator[Path]:
+    """A temporary file beside `path` to write into; at the end of the block it takes the place of `path`, on disk first.
+
+    A block that fails leaves `path` as it was and nothing else. Parent folders are made; a link stays a link, to the new
+    content; a new file has the mode that the umask gives it, an old one keeps its own.
+
+    Args:
+        path: The file, which need not exist.
+        n_bytes: What will be written, for the message if it does not fit.
+
+    Raises:
+        StoreError: The file cannot be written, or the block met a full disk or the like.
+    """
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        if path.exists():
+            os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise cannot_write(path, error, n_bytes=n_bytes) from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
 
 def write_bytes_atomic(path: Path, content: bytes) -> None:
-    """Put `content` in place of what the file held, on disk before it has the name, so that a crash leaves the old or the new.
-
-    Parent folders are made. A link stays a link, to the new content; what is no file (a pipe, a device) is written to, not
-    replaced.
+    """Put `content` in place of what the file held, as `replacing` does; a pipe or a device is written to, not replaced.
 
     Raises:
         StoreError: The file cannot be written.
     """
-    path = path.resolve()
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    if path.exists() and not path.is_file():
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
-    except OSError as error:
+            path.write_bytes(content)
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        return
+    with replacing(path, n_bytes=len(content)) as temporary:
+        temporary.write_bytes(content)
+
+
+def cannot_write(path: Path, error: OSError | SafetensorError, *, n_bytes: int | None = None) -> StoreError:
+    """The one line for a write that failed: where, why, and what to do; on a full disk how much is needed and free."""
+    # safetensors knows the system's error by its text alone
+    code = re.search(r"os error (\d+)", str(error))
+    if isinstance(error, OSError):
+        number, why = error.errno, error.strerror or str(error)
+    else:
+        number, why = (int(code[1]), os.strerror(int(code[1]))) if code else (None, str(error))
+    do = "choose another folder"
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        needed = "" if n_bytes is None else f"{_size(n_bytes)} needed, "
+        why, do = f"{why}: {needed}{_size(_free(path))} free", "free some space or choose another folder"
+    elif number == errno.EFBIG:
+        why += "" if n_bytes is None else f": {_size(n_bytes)} needed"
+        do = "raise the limit on file sizes (ulimit -f) or choose another folder"
+    return StoreError(f"{path}: cannot be written ({why}); {do}")
+
+
+def require_space(path: Path, n_bytes: int, what: str) -> None:
+    """Ask before long work whether its result will fit.
+
+    Args:
+        path: What is to be written; it need not exist, nor need its parents.
+        n_bytes: How much.
+        what: What it is, for the message.
+
+    Raises:
+        StoreError: The disk has less left.
+    """
+    if (free := _free(path)) < n_bytes:
         raise StoreError(
-            f"{path}: cannot be written ({error.strerror or error}): choose another folder or free some space"
-        ) from None
+            f"{path}: {what} takes {_size(n_bytes)}, and only {_size(free)} are free there; free some space or choose another "
+            "folder"
+        )
+
+
+def _free(path: Path) -> int:
+    return shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.is_dir())).free
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
 
 
 @contextmanager
@@ -56,7 +128,8 @@ def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
         overwrite: Replace a folder that holds something; until the new one is complete the old one is left as it is.
 
     Raises:
-        CheckpointError: `folder` is a file, or holds something and `overwrite` is not set, or cannot be written.
+        CheckpointError: `folder` is a file, or holds something and `overwrite` is not set.
+        StoreError: It cannot be written.
     """
     folder = folder.expanduser().absolute()
     if folder.exists() and not folder.is_dir():
@@ -66,9 +139,9 @@ def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # beside the target, so that the rename stays within one file system
-        workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        workspace = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise cannot_write(folder, error) from None
     try:
         fresh, old = workspace / "new", workspace / "old"
         fresh.mkdir()
@@ -77,18 +150,31 @@ def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             folder.rename(old)
         try:
             os.replace(fresh, folder)
-        except OSError as error:
+        except OSError:
             if old.is_dir():
                 old.rename(folder)
-            raise CheckpointError(f"{folder}: cannot be written: {error.strerror}") from None
+            raise
+    except SafetensorError as error:
+        raise cannot_write(folder, error) from None
+    except OSError as error:
+        if error.errno in _CANNOT_WRITE:
+            raise cannot_write(folder, error) from None
+        raise
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process left of an unfinished `folder`; for a caller who alone may be writing it."""
-    for workspace in folder.expanduser().absolute().parent.glob(f".{folder.name}.????????"):
-        shutil.rmtree(workspace, ignore_errors=True)
+def remove_leftovers(target: Path) -> None:
+    """Delete what killed processes left unfinished of `target` and below it; for a caller who alone may be writing there."""
+    target = target.expanduser().absolute()
+    for left in (*target.parent.glob(f".{escape(target.name)}.*.tmp"), *target.rglob(".*.tmp")):
+        if not _UNFINISHED.fullmatch(left.name):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def write_text_atomic(path: Path, text: str) -> None:

@@ -1,25 +1,67 @@
 """Results on disk: a folder per run, JSON written whole or not at all, and never one setting's result over another's."""
 
-import contextlib
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
+from filelock import FileLock, Timeout
+
 from polyhead.core.errors import StoreError
-from polyhead.core.files import read_json, write_json_atomic
+from polyhead.core.files import cannot_write, read_json, remove_leftovers, write_json_atomic
 from polyhead.core.values import fingerprint, jsonable
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where two writers are not kept apart
-    fcntl = None  # type: ignore[assignment]
-
 
 SCHEMA: Final = 1
 _RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
+_PATIENCE = 0.2  # seconds: enough for another process to finish giving its lock back
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Inside, no other process that asks likewise writes `target`, a file or a folder; what killed ones left of it is removed.
+
+    The lock lies beside the target, as `.NAME.lock`, and goes with the block.
+
+    Raises:
+        StoreError: Another process writes it, which the message names; or nothing can be written there.
+    """
+    target = target.absolute()
+    lock = _locked(target.with_name(f".{target.name}{_LOCK}"), target)
+    try:
+        remove_leftovers(target)
+        yield
+    finally:
+        _unlock(lock)
+
+
+def _locked(path: Path, target: Path) -> FileLock:
+    """The lock, held; the system frees it when the process ends, however it ends."""
+    lock = FileLock(path, timeout=_PATIENCE, thread_local=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        holder = ""
+        with suppress(OSError):  # Windows lets nobody else read it
+            holder = path.read_text(encoding="utf-8", errors="replace")[:200].strip()
+        raise StoreError(
+            f"{target}: {holder or 'another process'} is writing here: wait for it, stop it, or choose another folder"
+        ) from None
+    except OSError as error:
+        raise cannot_write(target, error) from None
+    with suppress(OSError):
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+    return lock
+
+
+def _unlock(lock: FileLock) -> None:
+    # Removed while still locked: filelock sees to it that nobody takes a removed file for the lock.
+    with suppress(OSError):
+        os.unlink(lock.lock_file)
+    lock.release()
 
 
 @dataclass(frozen=True)
@@ -54,9 +96,10 @@ class RunStore:
     ) -> None:
         self.folder = Path(folder)
         self._name = name or self.folder
-        self._lock: int | None = None
+        self._lock: FileLock | None = None
         if mode == "write":
-            self._lock = _locked(self.folder)
+            self._lock = _locked(self.folder / _LOCK, self._name)
+            remove_leftovers(self.folder)
         elif not self.folder.is_dir():
             raise StoreError(f"{self.folder}: no such run folder")
         self._mode = mode
@@ -76,10 +119,7 @@ class RunStore:
     def close(self) -> None:
         """Give the folder free for others; may be called twice."""
         if self._lock is not None:
-            # Removed while still locked: who waits on the removed file finds that out in `_locked` and makes a new one.
-            with contextlib.suppress(OSError):
-                (self.folder / _LOCK).unlink()
-            os.close(self._lock)
+            _unlock(self._lock)
             self._lock = None
 
     def folder_of(self, name: str) -> Path:
@@ -149,28 +189,3 @@ def _differences(held: object, wanted: object, name: str) -> Iterator[str]:
             yield from _differences(held.get(key), wanted.get(key), f"{name}.{key}".lstrip("."))
     elif held != wanted:
         yield f"{name or 'settings'} was {held!r}, is {wanted!r}"
-
-
-def _locked(folder: Path) -> int:
-    """A descriptor that holds the folder's lock; the system frees it when the process ends, however it ends."""
-    path = folder / _LOCK
-    while True:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise StoreError(f"{folder}: cannot be written to ({error.strerror or error}): choose another folder") from None
-        try:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock), os.stat(path)):
-                os.ftruncate(lock, 0)
-                os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-                return lock
-        except BlockingIOError:
-            holder = os.pread(lock, 200, 0).decode(errors="replace").strip() or "another process"
-            os.close(lock)
-            raise StoreError(f"{folder}: {holder} is writing here: wait for it, stop it, or choose another folder") from None
-        except FileNotFoundError:
-            pass
-        os.close(lock)

@@ -28,8 +28,8 @@ _MEMORY = Path("/proc/meminfo")
 def gradients_are_differences(subject: Subject) -> Measured:
     """Gate gradients of the mean loss against central differences, for the two steepest heads and two drawn by the seed.
 
-    For `gradient` and `fisher` the scores themselves too: they are means over sentences of |difference| and its square. The
-    worst, as a share of the largest.
+    Where scores are means over sentences of a power of |gradient|, the scores themselves too. The worst, as a share of the
+    largest.
     """
     if not head_mask(subject.model).n_kept:
         return Measured(math.nan, "the model has no heads left", excuse="not checked")
@@ -42,8 +42,8 @@ def gradients_are_differences(subject: Subject) -> Measured:
     by_head = torch.stack([_differences(model, batches, head) for head in heads], dim=1)  # [labelled sentences, heads]
     means = by_head.mean(dim=0)
     apart = {"gate gradients": _apart(torch.stack([gradient[head.layer, head.head] for head in heads]), means)}
-    expected = {"gradient": by_head.abs().mean(dim=0), "fisher": by_head.square().mean(dim=0)}.get(subject.method)
-    if expected is not None:
+    if (power := subject.row.gradient_power) is not None:
+        expected = (by_head.abs() ** power).mean(dim=0)
         scores = subject.score(model, batches)
         apart["scores"] = _apart(_at(scores.values, heads), expected)
         if scores.signed is not None:

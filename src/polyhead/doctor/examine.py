@@ -29,7 +29,6 @@ DIFFERENCES = 1e-3
 """Largest difference of a gradient and a central difference, relative to the largest difference."""
 
 _MASK = "a mask does not show what pruning does: trust neither on this model; look at its row in architectures.py"
-_BATCHES = "the scores say something of how text was batched: compare no two of them; look at the method's use of Batch.rows"
 
 
 def _masked(kind: Cut) -> Check[Subject]:
@@ -74,42 +73,9 @@ CHECKS: tuple[Check[Subject], ...] = (
         LOGITS,
     ),
     Check(
-        "the order of heads in the weights moves the scores alike",
-        "a head's number has a part in its score: rankings favour places; look at the method",
-        scoring.order_moves_scores,
-        SCORES,
-    ),
-    Check(
         "a dead head scores 0",
         "what is scored is not what the head writes: do not rank with this method; look at the axis it sums over",
         scoring.dead_head,
-        SCORES,
-    ),
-    Check("scores do not depend on the batch size", _BATCHES, scoring.batch_size, SCORES),
-    Check("scores do not depend on the order of batches", _BATCHES, scoring.batch_order, SCORES),
-    Check(
-        "scores do not depend on the padding",
-        "padding is counted: scores depend on the longest sentence of a batch; look at the attention mask that the method passes",
-        scoring.padding_length,
-        SCORES,
-    ),
-    Check(
-        "a loss weighs words equally",
-        "words of some sentences count more than others; look at importance/scoring.py",
-        scoring.words_weigh_equally,
-        LOGITS,
-    ),
-    Check(
-        "scores weigh sentences equally",
-        "the score of the sample is not the mean over its sentences, one at a time: absolute values are taken too late, or long "
-        "sentences count more; look at the method's sums",
-        scoring.sentences_weigh_equally,
-        SCORES,
-    ),
-    Check(
-        "nothing is carried from batch to batch",
-        "later sentences see earlier ones: gradients or sums are not cleared; look at the method's loop over batches",
-        scoring.nothing_carried_over,
         SCORES,
     ),
     Check(
@@ -153,19 +119,19 @@ def examine(
     task: Task,
     method: str = "gradient",
     seed: int = 42,
-    n_lowest: int = 12,
-    max_passes: float | None = None,
+    options: object = None,
     split: str | None = None,
     checks: Sequence[Check[Subject]] = CHECKS,
     progress: Progress | None = None,
 ) -> tuple[Finding, ...]:
     """What each check says of the model, in the order of the table; nothing a check does raises.
 
-    The promises are those that the library's own tests make of tiny models: a mask and a cut give the same logits, a mask counts
-    in prediction, a checkpoint comes back bit for bit, scores belong to heads and depend on nothing else, and the model is
-    left as it was. Some need more than the method promises: these say `not promised`, with what was measured.
+    These are promises that depend on the model: a mask and pruning give the same logits, a mask counts in prediction, a
+    checkpoint comes back bit for bit, padding and the kernel change nothing, gradients are differences, and the model is left
+    as it was. What a method promises whatever the model (of batches, order, sentences) is for the library's own tests. A check
+    that needs more than the method promises says `not promised`, with what was measured.
 
-    Costs about as much as scoring the sample 12 times and 60 forward passes over it, so it should be small: 16 sentences will do.
+    Costs about as much as scoring the sample 4 times and 60 forward passes over it, so it should be small: 16 sentences will do.
     Memory: the model twice, its input embedding once; then its layers in float64. One check writes a pruned copy to the
     temporary folder. What this process has compiled is dropped.
 
@@ -176,8 +142,7 @@ def examine(
         task: What the model does.
         method: The importance method that is held to its promises.
         seed: Of the heads that masks leave out, and of the method.
-        n_lowest: As for `score_heads`.
-        max_passes: As for `score_heads`.
+        options: The method's own, as for `score_heads`.
         split: Of which split the sentences are, where that is known.
         checks: Rows of `CHECKS`, all by default.
         progress: Told of every check.
@@ -200,8 +165,7 @@ def examine(
         labels,
         method,
         seed=seed,
-        n_lowest=n_lowest,
-        max_passes=max_passes,
+        options=find_method(method).chosen(options),
         split=split,
         before=state_of(model),
     )

@@ -1,11 +1,11 @@
 """All that a model is apart from what it computes: taken before and after, it shows what was not put back."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
+
+from polyhead.learning.resumable import hash_of
 
 State = Mapping[str, Mapping[str, object]]
 
@@ -22,7 +22,7 @@ def state_of(model: PreTrainedModel, *, hashed: bool = True) -> State:
     modules = dict(model.named_modules())
     weights = parameters | dict(model.named_buffers())
     return {
-        "weights": {name: _digest(weight) if hashed else weight._version for name, weight in weights.items()},
+        "weights": {name: hash_of([("", weight)]) if hashed else weight._version for name, weight in weights.items()},
         "tensors behind the weights": {name: (id(weight), weight.dtype, weight.device) for name, weight in weights.items()},
         "requires_grad": {name: parameter.requires_grad for name, parameter in parameters.items()},
         "gradients": {name: None if parameter.grad is None else id(parameter.grad) for name, parameter in parameters.items()},
@@ -46,8 +46,3 @@ def changes(before: State, after: State) -> list[str]:
 def _hooks(module: nn.Module) -> int:
     kinds = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
     return sum(map(len, kinds))
-
-
-def _digest(weight: Tensor) -> str:
-    whole = weight.detach().cpu().contiguous().reshape(-1)
-    return sha256(whole.view(torch.uint8).numpy().data).hexdigest()

@@ -43,8 +43,7 @@ class Subject:
         labels: What its outputs mean.
         method: Name of the importance method.
         seed: Of methods that draw, and of the heads chosen for a check.
-        n_lowest: As for `score_heads`.
-        max_passes: As for `score_heads`.
+        options: The method's own, as for `score_heads`.
         split: Of the text, where it is known.
         before: The model as it was found.
     """
@@ -55,8 +54,7 @@ class Subject:
     labels: LabelSet
     method: str
     seed: int
-    n_lowest: int
-    max_passes: float | None
+    options: object
     split: str | None
     before: State
 
@@ -96,8 +94,7 @@ class Subject:
             seed=self.seed,
             precision="fp32",
             progress=progress,
-            n_lowest=self.n_lowest,
-            max_passes=self.max_passes,
+            options=self.options,
         )
 
     def cut(self, kind: Cut) -> HeadMask:

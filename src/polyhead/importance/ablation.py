@@ -1,7 +1,7 @@
 """How much the loss rises when one head alone is off, for every head, with shared lower layers computed once."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,9 +31,9 @@ class _Sums:
     """What the batches so far have given; replaced as a whole, so that a stop never falls between two halves of a step."""
 
     rises: NDArray[np.float64]  # [layers, heads], summed over sentences
-    n: int
-    batches: int
-    seconds: float
+    n: int = 0
+    batches: int = 0
+    seconds: float = 0.0
 
 
 def ablation(
@@ -79,9 +79,12 @@ def ablation(
     chosen = pick_precision(precision, device)
     partial = kept_at(resume_file, model, batches, {"method": method, "precision": chosen})
     began = time.perf_counter()
-    known = partial.load() or {}
-    means = _means(model, batches, known, precision=chosen, progress=progress) if fill == "mean" else None
-    sums = _over_batches(model, batches, present, partial, known, means, precision=chosen, progress=progress, began=began)
+    known = partial.load()
+    means = None
+    if fill == "mean":
+        means = known.pop("means").to(device) if known else head_means(model, batches, precision=chosen, progress=progress)
+    first = _Sums(**known) if known else _Sums(np.zeros(present.keep.shape))
+    sums = _over_batches(model, batches, present, partial, first, means, precision=chosen, progress=progress, began=began)
     if sums.n == 0:
         raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
     gone = np.where(present.keep, 0.0, np.nan)
@@ -97,26 +100,12 @@ def ablation(
     )
 
 
-def _means(
-    model: PreTrainedModel,
-    batches: Sequence[Batch],
-    known: Mapping[str, NDArray[np.float64]],
-    *,
-    precision: Precision,
-    progress: Progress | None,
-) -> Tensor:
-    if "means" not in known:
-        return head_means(model, batches, precision=precision, progress=progress)
-    dtype = torch.promote_types(model.dtype, torch.float32)
-    return torch.from_numpy(known["means"]).to(dtype).to(next(model.parameters()).device)
-
-
 def _over_batches(
     model: PreTrainedModel,
     batches: Sequence[Batch],
     present: HeadMask,
     partial: Partial,
-    known: Mapping[str, NDArray[np.float64]],
+    sums: _Sums,
     means: Tensor | None,
     *,
     precision: Precision,
@@ -128,19 +117,14 @@ def _over_batches(
     # from the top layer down: what lies below the layer of a mask is then as it was under the mask before
     off = sorted(present.kept, key=lambda head: (-head.layer, head.head))
     masks = [full, *(HeadMask.without(full.n_layers, full.n_heads, [head]) for head in off)]
-    sums = _taken_up(known, full)
     began -= sums.seconds
-    extra = {} if means is None else {"means": means.cpu().double().numpy()}
-
-    def arrays() -> dict[str, NDArray[np.float64]]:
-        return {"rises": sums.rises, "counts": np.array([sums.n, sums.batches, sums.seconds]), **extra}
-
+    extra = {} if means is None else {"means": means}
     watch = progress or Silent()
     watch.start(len(batches), "switch heads off")
     try:
         if sums.batches:
             watch.advance(sums.batches)
-        with scoring_mode(model, precision), torch.inference_mode(), saving(partial, arrays) as step:
+        with scoring_mode(model, precision), torch.inference_mode(), saving(partial, lambda: {**vars(sums), **extra}) as step:
             for batch in batches[sums.batches :]:
                 rises, n = _rises(model, batch.to(device), masks, means, precision)
                 after = sums.rises.copy()
@@ -152,13 +136,6 @@ def _over_batches(
     finally:
         watch.stop()
     return sums
-
-
-def _taken_up(known: Mapping[str, NDArray[np.float64]], full: HeadMask) -> _Sums:
-    if "rises" not in known:
-        return _Sums(np.zeros(full.keep.shape), 0, 0, 0.0)
-    n, batches, seconds = known["counts"]
-    return _Sums(known["rises"], int(n), int(batches), float(seconds))
 
 
 def _rises(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from polyhead.core.heads import HeadScores
+from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.models.architectures import attention_sites, head_mask
 
 
@@ -28,8 +28,7 @@ def magnitude(model: PreTrainedModel) -> HeadScores:
     return HeadScores(values, "magnitude", seconds=time.perf_counter() - started)
 
 
-def random(model: PreTrainedModel, *, seed: int) -> HeadScores:
-    """Scores `[layers, heads]` drawn evenly from [0, 1) by `seed`: the control."""
-    present = head_mask(model)
+def random_scores(present: HeadMask, *, seed: int) -> HeadScores:
+    """Scores `[layers, heads]` drawn evenly from [0, 1) by `seed`, for the heads that a model has: the control."""
     values = np.random.default_rng(seed).random(present.keep.shape)
     return HeadScores(np.where(present.keep, values, np.nan), "random", settings={"seed": seed})

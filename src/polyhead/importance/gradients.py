@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -136,6 +138,13 @@ def _absolute(gradients: Tensor, per: Per) -> Tensor:
 
 
 STEPS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegratedOptions:
+    """What `integrated` can be told; see there."""
+
+    steps: Annotated[int, Field(ge=1, description="points on the way from all heads off to all on")] = STEPS
 
 
 def integrated(

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.optimize import brentq
 from scipy.special import expit
 from transformers import PreTrainedModel
@@ -34,6 +35,14 @@ _TRAVEL = 10.0
 _BETAS = (0.9, 0.99)
 _TINY = 1e-12
 _OPEN = -TEMPERATURE * log(-STRETCH[0] / STRETCH[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class L0Options:
+    """What `l0` can be told; see there."""
+
+    n_lowest: Annotated[int, Field(ge=1, description="heads to shut: as many as you mean to prune")] = 12
+    epochs: Annotated[int, Field(ge=1, description="passes over the data")] = EPOCHS
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,11 +151,12 @@ def _learn(
     n_present, steps = int(present.sum()), settings["epochs"] * len(batches)
     # n_lowest leaves one head open at least; half a head where there is only one
     target = n_present - settings["n_lowest"] if n_present > 1 else n_present / 2
-    state = _first(kept.load(), n_present, target)
+    known = kept.load()
+    state = _first(n_present, target) if known is None else _State(**known)
     watch.start(steps, "score heads")
     try:
         watch.advance(state.step)
-        with scoring_mode(model, settings["precision"]), saving(kept, lambda: _arrays(state)) as now_and_then:
+        with scoring_mode(model, settings["precision"]), saving(kept, lambda: vars(state)) as now_and_then:
             while state.step < steps:
                 started = time.perf_counter()
                 epoch, place = divmod(state.step, len(batches))
@@ -223,21 +233,7 @@ def _on_target(log_alpha: Array, target: float) -> Array:
     return log_alpha + offset
 
 
-def _first(kept: Mapping[str, Array] | None, n_present: int, target: float) -> _State:
-    """What was kept, or the beginning: all heads alike, as open as they are expected to be on average."""
-    if kept is None:
-        zero = np.zeros(n_present)
-        return _State(_on_target(zero, target), zero, zero, zero)
-    multiplier, step, seconds = kept["position"].tolist()
-    return _State(kept["log_alpha"], kept["grad_ema"], kept["mean"], kept["square"], multiplier, int(step), seconds)
-
-
-def _arrays(state: _State) -> dict[str, Array]:
-    position = np.array([state.multiplier, state.step, state.seconds])
-    return {
-        "log_alpha": state.log_alpha,
-        "grad_ema": state.grad_ema,
-        "mean": state.mean,
-        "square": state.square,
-        "position": position,
-    }
+def _first(n_present: int, target: float) -> _State:
+    """The beginning: all heads alike, as open as they are expected to be on average."""
+    zero = np.zeros(n_present)
+    return _State(_on_target(zero, target), zero, zero, zero)

@@ -1,12 +1,14 @@
-"""What a row of the methods table says, and the choices that every method is called with."""
+"""What a row of the methods table says, and what every method is called with."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_type_hints
 
+from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedModel
 
+from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress
 from polyhead.learning.batching import Batch
@@ -14,28 +16,30 @@ from polyhead.models.devices import Precision
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a call to `score_heads` may choose; each method takes what concerns it.
+class NoOptions:
+    """Of a method that can be told nothing but what every method is told."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What `score_heads` hands to a method; each takes what concerns it.
 
     Attributes:
         seed: Of methods that draw random numbers.
         precision: Of the matrix products; gates and sums stay float32.
         progress: Told how far the work is.
-        n_lowest: K, how many of the lowest heads the caller cares about: `shapley` stops when these are settled, `l0` leaves
-            all others open.
-        max_passes: Forward passes over the data after which `shapley` stops, settled or not; None for no limit.
-        resume_file: File in which a long method keeps what it has, so that a second call goes on from there; None keeps nothing.
+        resume_file: File in which a long method keeps what it has, so that a second call continues; None keeps nothing.
+        options: The method's own, of the type that its row names.
     """
 
     seed: int = 42
     precision: Precision | Literal["auto"] = "auto"
     progress: Progress | None = None
-    n_lowest: int = 12
-    max_passes: float | None = None
     resume_file: Path | None = None
+    options: Any = NoOptions()
 
 
-Score = Callable[[PreTrainedModel, Sequence[Batch], Options], HeadScores]
+Score = Callable[[PreTrainedModel, Sequence[Batch], Call], HeadScores]
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Passes:
 
     Attributes:
         text: For readers; L layers, H heads a layer.
-        count: `(layers, heads)` → passes of an unpruned model; None where it depends on the data and the result says it.
+        count: `(layers, heads)` → passes of an unpruned model under default options; None where it depends on the data and the
+            result says it.
     """
 
     text: str
@@ -53,6 +58,23 @@ class Passes:
 
 NO_PASS = Passes("0", lambda layers, heads: 0.0)
 ONE_PASS = Passes("1", lambda layers, heads: 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of a method, for a listing.
+
+    Attributes:
+        name: What users write.
+        kind: Type of its value, as Python writes it.
+        default: What holds if it is left out.
+        help: What it does.
+    """
+
+    name: str
+    kind: str
+    default: object
+    help: str
 
 
 @dataclass(frozen=True)
@@ -66,12 +88,16 @@ class Method:
         forward: Forward passes over the data.
         backward: Backward passes over the data.
         memory: What it holds beside the model.
-        needs_labels: Whether unlabelled text is not enough.
+        needs: What it looks at: `labels` (and their text), `text`, the model's `weights` alone, or no more than its `shape`.
         sign: `absolute` (0 or more), `signed` (negative: the head harms), `negative` (0 or less) or `none`.
         dead_head_is_zero: A head whose output columns are zero scores 0.
         finds_planted: A head that alone carries the label comes out on top.
         batch_invariant: Neither batch size, nor order, nor padding changes the score.
         source: Where it is from.
+        additive: The scores of a text are the mean of those of its parts, weighted by what `n` counts.
+        place_invariant: Where a layer's heads stand in the weights plays no part: moved, they take their scores along.
+        gradient_power: p where the score is the mean over sentences of the p-th power of the absolute gate gradient.
+        options: Frozen dataclass of its own options, whose fields are `Annotated` with a pydantic `Field` that describes them.
     """
 
     name: str
@@ -80,14 +106,72 @@ class Method:
     forward: Passes
     backward: Passes
     memory: str
-    needs_labels: bool
+    needs: Literal["labels", "text", "weights", "shape"]
     sign: Literal["absolute", "signed", "negative", "none"]
     dead_head_is_zero: bool
     finds_planted: bool
     batch_invariant: bool
     source: str
+    additive: bool = True
+    place_invariant: bool = True
+    gradient_power: int | None = None
+    options: type = NoOptions
 
     @property
-    def needs(self) -> Literal["labels", "text", "nothing"]:
-        """What data it looks at."""
-        return "labels" if self.needs_labels else "nothing" if self.forward is NO_PASS else "text"
+    def needs_labels(self) -> bool:
+        """Whether unlabelled text is not enough."""
+        return self.needs == "labels"
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the text matters at all."""
+        return self.needs in ("labels", "text")
+
+    @property
+    def listed_options(self) -> tuple[Option, ...]:
+        """Its own options, for a listing."""
+        hints = get_type_hints(self.options, include_extras=True)
+        return tuple(
+            Option(
+                name=item.name,
+                kind=getattr(hints[item.name].__origin__, "__name__", str(hints[item.name].__origin__)),
+                default=item.default,
+                help=next(note.description for note in hints[item.name].__metadata__ if hasattr(note, "description")),
+            )
+            for item in fields(self.options)
+        )
+
+    def takes_at_most(self, n: float, layers: int, heads: int) -> bool:
+        """Whether it is known to take no more than `n` passes of either kind over the data."""
+        return all(passes.count is not None and passes.count(layers, heads) <= n for passes in (self.forward, self.backward))
+
+    def takes(self, option: str) -> bool:
+        """Whether the method has an option of that name."""
+        return any(item.name == option for item in fields(self.options))
+
+    def chosen(self, given: object = None) -> Any:
+        """The method's options: defaults, an object of their type, or a mapping of some by name, whose texts are read.
+
+        Raises:
+            SettingError: The method has no such option, or its value is not allowed.
+        """
+        if given is None:
+            return self.options()
+        if isinstance(given, self.options):
+            return given
+        if not isinstance(given, Mapping):
+            raise SettingError(
+                f"method {self.name}: expected options as {self.options.__name__} or a mapping, not {type(given).__name__}"
+            )
+        if unknown := [str(name) for name in given if not self.takes(str(name))]:
+            own = ", ".join(item.name for item in fields(self.options))
+            raise SettingError(f"method {self.name} has no option {unknown[0]}; it has {own or 'none'}")
+        hints = get_type_hints(self.options, include_extras=True)
+        values = {}
+        for name, value in given.items():
+            try:
+                values[name] = TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, str))
+            except ValidationError as error:
+                message = error.errors(include_url=False)[0]["msg"].replace("Input should", "should")
+                raise SettingError(f"method {self.name}, option {name} = {value!r}: {message}") from None
+        return self.options(**values)

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError, UnknownNameError, allowed_names
 from polyhead.core.heads import HeadScores, Normalisation
 from polyhead.core.progress import Progress
-from polyhead.importance.method import Method, Options
+from polyhead.importance.method import Call, Method
 from polyhead.importance.table import METHODS
 from polyhead.learning.batching import Batch
+from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision
 
 __all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
@@ -50,9 +52,8 @@ def score_heads(
     seed: int = 42,
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
-    n_lowest: int = 12,
-    max_passes: float | None = None,
     resume_file: Path | None = None,
+    options: object = None,
 ) -> HeadScores:
     """Importance of every head, `[layers, heads]`, higher = more important, by the method of that name.
 
@@ -65,14 +66,26 @@ def score_heads(
         seed: Of methods that draw random numbers.
         precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         progress: Told how far the work is.
-        n_lowest: How many of the lowest heads matter to the caller; see `Options`.
-        max_passes: Most forward passes over the data that `shapley` may take.
-        resume_file: Partial results of a long method, from which a second call continues; the caller removes it.
+        resume_file: Unfinished work of a long method, from which a second call continues; the caller removes it.
+        options: The method's own: an object of the type that its row names, such as `ShapleyOptions`, or a mapping by name.
 
     Raises:
         UnknownNameError: No row has this name.
-        SettingError: No labelled word, where labels are needed; or a setting is out of its range.
+        SettingError: No labelled word, where labels are needed; the method has no such option, or its value is not allowed; or
+            a head that the model has gets no finite score, which weights that are not finite cause.
         StoreError: `resume_file` holds other work, or cannot be written.
     """
-    options = Options(seed, precision, progress, n_lowest, max_passes, resume_file)
-    return method(name).score(model, batches, options)
+    row = method(name)
+    call = Call(seed, precision, progress, resume_file, row.chosen(options))
+    scores = row.score(model, batches, call)
+    if (bad := np.argwhere(head_mask(model).keep & ~np.isfinite(scores.values))).size:
+        raise SettingError(
+            f"method {name}: head {bad[0][0]}.{bad[0][1]} has no finite score; {_not_finite(model)}: load another checkpoint, or "
+            "train again with a lower learning rate"
+        )
+    return scores
+
+
+def _not_finite(model: PreTrainedModel) -> str:
+    names = [key for key, weight in model.named_parameters() if not bool(weight.isfinite().all())]
+    return f"the weights {names[0]} hold NaN or infinity" if names else "the model's losses are not finite"

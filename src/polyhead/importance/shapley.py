@@ -4,17 +4,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.progress import Progress, Silent
-from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of, from_arrays, to_arrays
+from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of
 from polyhead.importance.shapley_walks import Ends, expected_cost, find_ends, random_order, walk
 from polyhead.learning.batching import Batch
 from polyhead.learning.resumable import Partial, kept_at, saving
@@ -23,6 +24,16 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, pick_precision
 
 _FEWEST_ROUNDS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapleyOptions:
+    """What `shapley` can be told; see there."""
+
+    n_lowest: Annotated[int, Field(ge=1, description="lowest heads to settle: as many as you mean to prune")] = 12
+    max_passes: Annotated[float | None, Field(gt=0, description="forward passes over the data after which it stops")] = None
+    max_rounds: Annotated[int, Field(ge=2, description="rounds after which it stops")] = 64
+    truncation: Annotated[float, Field(ge=0, lt=1, description="share of the whole effect at which a walk ends early")] = 0.0
 
 
 @dataclass(frozen=True)
@@ -157,13 +168,12 @@ def _check(plan: _Plan, limits: _Limits, n_lowest: int) -> None:
 def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tuple[Walked, Estimate]:
     known = partial.load()
     began = time.perf_counter()
-    sizes = [len(batch.sentences) for batch in plan.batches]
-    walked = Walked(_all_ends(plan, watch)) if known is None else _needed(from_arrays(known, sizes), plan, limits)
-    if not (walked.ends and walked.n):
+    walked = _with_ends(plan, watch) if known is None else _needed(Walked(**known), plan, limits)
+    if not walked.n:
         raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
     began -= walked.seconds
     shown = -1
-    with saving(partial, lambda: to_arrays(walked)) as step:
+    with saving(partial, lambda: {**vars(walked), "sums": np.reshape(walked.sums, (-1, *plan.present.keep.shape))}) as step:
         while (estimate := _finished(walked, plan, limits)) is None:
             if walked.rounds != shown:
                 shown = walked.rounds
@@ -171,7 +181,8 @@ def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tup
                 if taken_up := len(walked.sums) % len(plan.batches):
                     watch.advance(taken_up)
             sums, cost = _round_of_batch(plan, walked)
-            walked = Walked(walked.ends, (*walked.sums, sums), (*walked.costs, cost), time.perf_counter() - began)
+            done = time.perf_counter() - began
+            walked = replace(walked, sums=(*walked.sums, sums), costs=(*walked.costs, cost), seconds=done)
             step()
             watch.advance(1)
     return walked, estimate
@@ -180,27 +191,31 @@ def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tup
 def _needed(walked: Walked, plan: _Plan, limits: _Limits) -> Walked:
     """What was kept, up to the round after which these limits stop, so that a kept file never changes the outcome."""
     for n_rounds in range(_FEWEST_ROUNDS, walked.rounds + 1):
-        n = n_rounds * len(walked.ends)
+        n = n_rounds * walked.n_batches
         part = replace(walked, sums=walked.sums[:n], costs=walked.costs[:n])
         if _finished(part, plan, limits) is not None:
             return part
     return walked
 
 
-def _all_ends(plan: _Plan, watch: Progress) -> tuple[Ends, ...]:
+def _with_ends(plan: _Plan, watch: Progress) -> Walked:
     device = next(plan.model.parameters()).device
     found: list[Ends] = []
     watch.start(len(plan.batches), "shapley, all heads and none")
     for batch in plan.batches:
         found.append(find_ends(plan.model, batch.to(device), plan.precision))
         watch.advance(1)
-    return tuple(found)
+    full, none = (np.concatenate([np.zeros(0), *losses]) for losses in ([e.full for e in found], [e.none for e in found]))
+    labelled = np.concatenate([np.zeros(0, dtype=np.bool_), *(ends.labelled for ends in found)])
+    return Walked(full, none, labelled, len(found))
 
 
 def _round_of_batch(plan: _Plan, walked: Walked) -> tuple[NDArray[np.float64], float]:
     """The next batch's sums over sentences in an order and in its reverse, halved, and what both cost in passes."""
     number, place = divmod(len(walked.sums), len(plan.batches))
-    batch, ends = plan.batches[place], walked.ends[place]
+    batch, first = plan.batches[place], sum(len(before.sentences) for before in plan.batches[:place])
+    own = slice(first, first + len(batch.sentences))
+    ends = Ends(walked.full[own], walked.none[own], walked.labelled[own])
     order = random_order(plan.present, len(batch.sentences), np.random.default_rng((plan.seed, number, place)))
     here = batch.to(next(plan.model.parameters()).device)
     (there, cost), (back, cost_back) = (
@@ -212,7 +227,7 @@ def _round_of_batch(plan: _Plan, walked: Walked) -> tuple[NDArray[np.float64], f
 
 def _finished(walked: Walked, plan: _Plan, limits: _Limits) -> Estimate | None:
     """The estimate, if a round has just ended and none is to follow."""
-    n_batches = len(walked.ends)
+    n_batches = walked.n_batches
     if walked.rounds < _FEWEST_ROUNDS or len(walked.sums) % n_batches:
         return None
     estimate = estimate_of(walked, plan.present, seed=plan.seed, n_lowest=limits.n_lowest)

@@ -1,14 +1,13 @@
 """What walks have given so far, and what it says: values, bootstrap intervals, and whether the lowest heads are settled."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.core.heads import HeadMask
-from polyhead.importance.shapley_walks import Ends
 
 _REPLICATES = 1000
 _TAILS = (2.5, 97.5)
@@ -18,30 +17,40 @@ _FEWEST_TO_SETTLE = 3
 
 @dataclass(frozen=True)
 class Walked:
-    """What there is so far: `sums` and `costs` of every (round, batch) in order.
+    """What there is so far; replaced as a whole, so that a stop never falls between two halves of a step.
 
-    Replaced as a whole, so that a stop never falls between two halves of a step.
+    Attributes:
+        full: Loss of every sentence, batch after batch, with all heads on; 0 where nothing is labelled.
+        none: Likewise with none.
+        labelled: Which sentences have a labelled word.
+        n_batches: Batches in a round.
+        sums: `[layers, heads]` of every (round, batch) in order.
+        costs: Forward passes of the same.
+        seconds: Wall-clock time.
     """
 
-    ends: tuple[Ends, ...]
-    sums: tuple[NDArray[np.float64], ...] = ()
-    costs: tuple[float, ...] = ()
+    full: NDArray[np.float64]
+    none: NDArray[np.float64]
+    labelled: NDArray[np.bool_]
+    n_batches: int
+    sums: Sequence[NDArray[np.float64]] = ()
+    costs: Sequence[float] = ()
     seconds: float = 0.0
 
     @property
     def rounds(self) -> int:
         """Whole rounds."""
-        return len(self.sums) // len(self.ends)
+        return len(self.sums) // self.n_batches
 
     @property
     def passes(self) -> float:
         """Forward passes over all batches, the two for the ends included."""
-        return 2 + sum(self.costs) / len(self.ends)
+        return 2 + sum(self.costs) / self.n_batches
 
     @property
     def n(self) -> int:
         """Sentences with a labelled word."""
-        return int(sum(ends.labelled.sum() for ends in self.ends))
+        return int(self.labelled.sum())
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,12 @@ class Estimate:
 
 def estimate_of(walked: Walked, present: HeadMask, *, seed: int, n_lowest: int) -> Estimate:
     """Values and intervals after at least two rounds, the last of them whole, and how the `n_lowest` lowest heads stand."""
-    sums = np.stack(walked.sums).reshape(walked.rounds, len(walked.ends), *present.keep.shape)
+    sums = np.stack(walked.sums).reshape(walked.rounds, walked.n_batches, *present.keep.shape)
     gone = np.where(present.keep, 0.0, np.nan)
     values = sums.mean(axis=0).sum(axis=0) / walked.n + gone
     low, high = (end / walked.n + gone for end in intervals(sums, seed=seed))
-    v_all = -sum(float(ends.full.sum()) for ends in walked.ends) / walked.n
-    v_none = -sum(float(ends.none.sum()) for ends in walked.ends) / walked.n
+    v_all = -float(walked.full.sum()) / walked.n
+    v_none = -float(walked.none.sum()) / walked.n
     margin, scale = unsettled_by(values, low, high, n_lowest), abs(v_all - v_none)
     epsilon = margin / scale if scale else None if margin else 0.0
     settled = walked.rounds >= _FEWEST_TO_SETTLE and epsilon is not None and epsilon <= _EPSILON
@@ -123,23 +132,3 @@ def unsettled_by(values: NDArray[np.float64], low: NDArray[np.float64], high: ND
     order = np.argsort(values, axis=None, kind="stable")  # NaN comes last
     # not that of the next one up alone: a head further up may have a wider interval
     return max(0.0, float(high.flat[order[:n_lowest]].max() - np.nanmin(low.flat[order[n_lowest:]])))
-
-
-def to_arrays(walked: Walked) -> dict[str, NDArray[np.float64]]:
-    """All of it as arrays that a file can hold."""
-    ends = {
-        "full": [end.full for end in walked.ends],
-        "none": [end.none for end in walked.ends],
-        "labelled": [end.labelled.astype(np.float64) for end in walked.ends],
-    }
-    arrays = {name: np.concatenate(parts) for name, parts in ends.items()}
-    arrays |= {"costs": np.array(walked.costs), "seconds": np.array([walked.seconds])}
-    return arrays | ({"sums": np.stack(walked.sums)} if walked.sums else {})
-
-
-def from_arrays(arrays: Mapping[str, NDArray[np.float64]], sentences_per_batch: Sequence[int]) -> Walked:
-    """The reverse of `to_arrays`."""
-    cuts = np.cumsum(sentences_per_batch)[:-1]
-    parts = [np.split(arrays[name], cuts) for name in ("full", "none", "labelled")]
-    ends = tuple(Ends(full, none, labelled.astype(np.bool_)) for full, none, labelled in zip(*parts, strict=True))
-    return Walked(ends, tuple(arrays.get("sums", ())), tuple(map(float, arrays["costs"])), float(arrays["seconds"][0]))

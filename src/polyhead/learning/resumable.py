@@ -1,123 +1,175 @@
-"""What a long method has so far, in one file: a second call for the same model, data and settings goes on from there."""
+"""Unfinished work in one file: whoever begins the same work again continues from it."""
 
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-from torch import Tensor, uint8
+from safetensors.torch import save_file
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
-from polyhead.core.files import write_bytes_atomic
+from polyhead.core.files import replacing
 from polyhead.core.values import jsonable
 from polyhead.learning.batching import Batch
 from polyhead.models.environment import machine, warn_of_another_machine
 
 _LOG = logging.getLogger(__name__)
-_KEY: Final = "polyhead"
-_MACHINE: Final = "machine"
-_SCHEMA: Final = 1
+_MARK: Final = "polyhead unfinished work"
+_FORM: Final = 1
 _SECONDS_BETWEEN: Final = 10.0
 
-Arrays = Mapping[str, NDArray[np.float64]]
+Array = Tensor | NDArray[Any]
+State = Mapping[str, Any]
+"""Tensors, numpy arrays and JSON values by name: all that it takes to continue."""
 
 
 @dataclass(frozen=True)
 class Partial:
-    """A file of float64 arrays (safetensors), with what they belong to in its metadata; nothing is kept where `path` is None.
+    """The file of one piece of work; nothing is kept where `path` is None.
+
+    It is a safetensors file; whose work it is, the JSON values and a sha256 of everything lie in its metadata.
 
     Attributes:
         path: The file, which need not exist.
-        identity: All that the arrays depend on, as JSON values; arrays of another identity are not taken up.
-        machine: What their last digits depend on besides; a difference is warned of.
+        identity: What must be equal for the work to be the same, by names that a message can use; JSON values.
+        machine: What the last digits depend on besides; a difference is warned of.
     """
 
     path: Path | None
-    identity: Mapping[str, Any]
+    identity: Mapping[str, Any] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
 
-    def load(self) -> dict[str, NDArray[np.float64]] | None:
-        """The arrays kept, or None where there is no file.
+    def load(self) -> dict[str, Any] | None:
+        """The state kept, or None where there is no file or a damaged one, which is warned of: the work is then done again.
 
         Raises:
-            StoreError: The file holds something else, or work on another model, data or settings, which must not be lost.
+            StoreError: The file belongs to other work, which must not be lost, or is none of ours.
         """
         if self.path is None or not self.path.exists():
             return None
         if self.path.is_dir():
-            raise StoreError(f"{self.path}: is a folder; give the name of a file for partial results")
+            raise StoreError(f"{self.path}: is a folder; give the name of a file for unfinished work")
         try:
-            with safe_open(self.path, framework="np") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: np.asarray(file.get_tensor(name), dtype=np.float64) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError, TypeError) as error:
-            raise StoreError(f"{self.path}: no partial results that can be read ({error}): delete it to start again") from None
-        if metadata.get(_KEY) != self._said():
+            begin = self.path.open("rb").read(200)
+            ours = not begin or _MARK.encode() in begin
+            head, state = _read(self.path)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be read ({error.strerror or error}); delete it to start again") from None
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            if not ours:
+                raise StoreError(f"{self.path}: holds no unfinished work of polyhead; name another file or delete it") from None
+            _LOG.warning("%s: damaged (%s), so the work that it held is done again", self.path, error)
+            return None
+        identity = self._identity()
+        others = sorted(name for name in {*identity, *head["identity"]} if identity.get(name) != head["identity"].get(name))
+        if others:
             raise StoreError(
-                f"{self.path}: holds partial results of another method, model, data or setting: finish that work with the "
-                "command that began it, or delete the file to start again"
+                f"{self.path}: belongs to work with other {', '.join(others)}; finish that with the command that began it, name "
+                "another file, or delete this one"
             )
-        warn_of_another_machine(str(self.path), self.machine, json.loads(metadata.get(_MACHINE, "{}")))
-        return arrays
+        warn_of_another_machine(str(self.path), self.machine, head["machine"])
+        return state
 
-    def save(self, arrays: Arrays) -> None:
-        """Write the arrays in place of those kept before; a reader sees the old file or the whole new one, also after a crash.
+    def save(self, state: State) -> None:
+        """Keep the state in place of the one before; a kill at any moment leaves one of the two.
 
         Raises:
             StoreError: The file cannot be written.
         """
         if self.path is None:
             return
-        facts = {_KEY: self._said(), _MACHINE: json.dumps(dict(self.machine), sort_keys=True)}
-        content = save({name: np.asarray(array, dtype=np.float64, order="C") for name, array in arrays.items()}, facts)
-        write_bytes_atomic(self.path, content)
+        was_numpy = [name for name, value in state.items() if isinstance(value, np.ndarray)]
+        tensors = {name: torch.from_numpy(np.array(state[name], order="C")) for name in was_numpy}
+        tensors |= {name: value.detach().contiguous() for name, value in state.items() if isinstance(value, Tensor)}
+        head = {
+            "identity": self._identity(),
+            "machine": dict(self.machine),
+            "facts": jsonable({name: value for name, value in state.items() if name not in tensors}),
+            "numpy": was_numpy,
+        }
+        sealed = json.dumps({**head, "sha256": _seal(head, tensors)})
+        with replacing(self.path, n_bytes=sum(tensor.nbytes for tensor in tensors.values())) as temporary:
+            save_file(tensors, temporary, {_MARK: sealed})
 
-    def _said(self) -> str:
-        return json.dumps(jsonable({"schema": _SCHEMA, **self.identity}), sort_keys=True)
+    def discard(self) -> None:
+        """Remove the file, once what the work was for is safe."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def _identity(self) -> dict[str, Any]:
+        found: dict[str, Any] = jsonable({"form": _FORM, **self.identity})
+        return found
 
 
-def kept_at(path: Path | None, model: PreTrainedModel, batches: Sequence[Batch], facts: Mapping[str, Any]) -> Partial:
-    """Partial results of this model on these batches; without a path nothing is hashed."""
-    if path is None:
-        return Partial(None, {})
-    return Partial(path, identity_of(model, batches, facts), machine(next(model.parameters()).device))
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    with safe_open(path, framework="pt") as file:
+        head = json.loads((file.metadata() or {})[_MARK])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if head.pop("sha256") != _seal(head, tensors):
+        raise ValueError("its content is not what was written")
+    state = {name: tensor.numpy() if name in head["numpy"] else tensor for name, tensor in tensors.items()}
+    return head, {**head["facts"], **state}
 
 
-def identity_of(model: PreTrainedModel, batches: Sequence[Batch], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts (method, seed, settings that change numbers), with sha256 over the weights and over the batches' tensors.
+def _seal(head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    text = json.dumps(head, sort_keys=True) + hash_of(sorted(tensors.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    The hash of the batches depends on their order and padding. Reading all weights takes about a second a gigabyte.
+
+def hash_of(arrays: Iterable[tuple[str, Array]]) -> str:
+    """The sha256 over names, types, shapes and bytes, in the order given; about a second a gigabyte."""
+    digest = hashlib.sha256()
+    for name, array in arrays:
+        tensor = torch.from_numpy(np.array(array, order="C")) if isinstance(array, np.ndarray) else array.detach().cpu()
+        digest.update(f"{name} {tensor.dtype} {[*tensor.shape]} ".encode())
+        # through bytes: numpy has no bfloat16
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def kept_at(
+    path: Path | None, model: PreTrainedModel, data: Iterable[tuple[str, Array]] | Sequence[Batch], facts: Mapping[str, Any]
+) -> Partial:
+    """Unfinished work with this model on this data; without a path nothing is hashed.
+
+    Args:
+        path: The file, or None.
+        model: Its weights are hashed.
+        data: Batches, or arrays by name; the hash depends on order and padding.
+        facts: What else must be equal: method, seed, settings that change numbers.
     """
-    weights, data = hashlib.sha256(), hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        _add(weights, name, tensor)
-    for batch in batches:
-        for item in fields(batch):
-            value = getattr(batch, item.name)
-            if isinstance(value, Tensor):
-                _add(data, item.name, value)
-        data.update(repr(batch.sentences).encode())
-    return {**facts, "weights": weights.hexdigest(), "data": data.hexdigest()}
+    if path is None:
+        return Partial(None)
+    return Partial(path, identity_of(model, data, facts), machine(next(model.parameters()).device))
 
 
-def _add(digest: "hashlib._Hash", name: str, tensor: Tensor) -> None:
-    digest.update(f"{name} {tensor.dtype} {[*tensor.shape]} ".encode())
-    # through bytes: numpy has no bfloat16
-    digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(uint8).numpy().data)
+def identity_of(
+    model: PreTrainedModel, data: Iterable[tuple[str, Array]] | Sequence[Batch], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The facts, with the hash of the weights and that of the data."""
+    arrays = (own for item in data for own in (_arrays(item) if isinstance(item, Batch) else [item]))
+    return {**facts, "weights": hash_of(model.state_dict().items()), "data": hash_of(arrays)}
+
+
+def _arrays(batch: Batch) -> Iterator[tuple[str, Array]]:
+    for item in fields(batch):
+        value = getattr(batch, item.name)
+        yield item.name, value if isinstance(value, Tensor) else np.array(value)
 
 
 @contextmanager
-def saving(partial: Partial, arrays: Callable[[], Arrays]) -> Iterator[Callable[[], None]]:
+def saving(partial: Partial, state: Callable[[], State]) -> Iterator[Callable[[], None]]:
     """A block of long work: what it yields is called after every step, and what there is gets saved now and then.
 
     That is at most every ten seconds, at the end, and when the block is left by an exception, Ctrl-C included. The file stays
@@ -125,7 +177,7 @@ def saving(partial: Partial, arrays: Callable[[], Arrays]) -> Iterator[Callable[
 
     Args:
         partial: Where to.
-        arrays: Gives the arrays of the last whole step, whenever it is called.
+        state: Gives the state after the last whole step, whenever it is called.
     """
     last, stepped = time.monotonic(), False
 
@@ -133,17 +185,17 @@ def saving(partial: Partial, arrays: Callable[[], Arrays]) -> Iterator[Callable[
         nonlocal last, stepped
         stepped = True
         if partial.path is not None and time.monotonic() - last >= _SECONDS_BETWEEN:
-            partial.save(arrays())
+            partial.save(state())
             last = time.monotonic()
 
     try:
         yield step
         if stepped:
-            partial.save(arrays())
+            partial.save(state())
     except BaseException as stop:
         if partial.path is not None and not isinstance(stop, StoreError):
             try:
-                partial.save(arrays())
+                partial.save(state())
             except StoreError as error:  # what stopped the work is the better message
                 _LOG.warning("%s", error)
         raise

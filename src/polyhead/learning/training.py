@@ -15,14 +15,17 @@ from torch.optim import AdamW
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
+from polyhead.core.files import require_space
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.specs import TrainSpec
+from polyhead.core.values import fingerprint
 from polyhead.learning.batching import Batch, training_batches
 from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
+from polyhead.learning.resumable import Array, kept_at
 from polyhead.learning.seen_embeddings import seen_rows
-from polyhead.learning.training_state import Position, StopRequest, TrainingState, identity, stop_requests
+from polyhead.learning.training_state import Position, StopRequest, TrainingState, stop_requests
 from polyhead.models.devices import Precision, attention_kernel, autocast, placement
 from polyhead.models.gates import gated
 
@@ -97,7 +100,7 @@ def fit(
     *,
     mask: HeadMask | None = None,
     device: torch.device | str | None = None,
-    state_folder: Path | None = None,
+    resume_file: Path | None = None,
     save_every: int | None = None,
     progress: Progress | None = None,
 ) -> FitRecord:
@@ -114,15 +117,16 @@ def fit(
         spec: How to train.
         mask: Heads not kept are gated to zero throughout.
         device: Where to compute; where the model is by default.
-        state_folder: Where to keep what it takes to go on after a stop (about every 45 s, and at SIGINT or SIGTERM, which end as
-            KeyboardInterrupt). If a state lies there, the training goes on from it, to the same numbers bit for bit. A finished
-            training's state stays: call again for the same weights at once, or `training_state.discard_state`.
+        resume_file: Where to keep what it takes to continue after a stop (about every 45 s, and at SIGINT or SIGTERM, which end
+            as KeyboardInterrupt). If a state lies there, the training continues from it, to the same numbers bit for bit. A
+            finished training's state stays: call again for the same weights at once, or remove the file.
         save_every: Steps between two savings, instead of the time.
         progress: Told of every step.
 
     Raises:
-        SettingError: There is nothing to train on, or a setting asks for what is not there.
-        StoreError: `state_folder` cannot be written, or holds the state of another training.
+        SettingError: There is nothing to train on, a setting asks for what is not there, or the training diverged: it ends at
+            the first loss, gradient or weight that is not finite, before that is stored.
+        StoreError: `resume_file` cannot be written or will not fit on the disk, or holds other work.
         KeyboardInterrupt: The process was asked to stop; the state is saved and the model holds what was reached.
     """
     where, precision = placement(model, device=device, precision=spec.precision)
@@ -135,9 +139,10 @@ def fit(
     watch = progress or Silent()
     model.to(where)
     store = None
-    if state_folder is not None:
-        who = identity(model, encoded, spec, mask=mask, precision=precision)
-        store = TrainingState(state_folder, identity=who, device=where, every=save_every)
+    if resume_file is not None:
+        pruned = "none" if mask is None else fingerprint(mask.keep)
+        facts = {"settings": fingerprint(spec), "mask": pruned, "precision": precision}
+        store = TrainingState(kept_at(resume_file, model, _arrays(encoded), facts), every=save_every)
     at = first = Position()
     n_sentences = 0
 
@@ -146,6 +151,15 @@ def fit(
 
     def decay_so_far() -> float:
         return math.prod(1 - rate_at(step) * spec.weight_decay for step in range(at.step))
+
+    def diverged(what: str, step: int) -> SettingError:
+        kept = f"; the last good state is in {resume_file}" if resume_file is not None and resume_file.exists() else ""
+        better = min(rate / 10, replace(spec, learning_rate=None).rate_for(model.config.hidden_size))
+        other = " or precision fp32" if precision == "bf16" else ""
+        return SettingError(
+            f"training diverged: {what} not finite at step {step + 1} of {total}, learning rate {rate_at(step):.3g} (peak "
+            f"{rate:.3g}); try learning rate {better:.3g}{other}{kept}"
+        )
 
     with ExitStack() as stack:
         stack.enter_context(gated(model, mask) if mask is not None else nullcontext())
@@ -156,8 +170,11 @@ def fit(
         stack.callback(watch.stop)
         trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         optimiser = build_optimiser(trained.values(), spec, rate=rate)
-        if store:
+        if store and resume_file is not None:
             at = first = store.load(trained, optimiser)
+            # weights and two moments; the state before is there until the new one is whole
+            n_bytes = 2 * 3 * sum(parameter.nbytes for parameter in trained.values())
+            require_space(resume_file, n_bytes if at.step == 0 else n_bytes // 2, "what it takes to continue after a stop")
         watch.start(total, "fit")
         watch.advance(at.step)
         for batches in epochs[at.step // steps :]:
@@ -169,13 +186,18 @@ def fit(
                 with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
                     loss = word_loss(model, batch.to(where))
                 loss.backward()
-                clip_gradients(list(trained.values()), spec.clip)
+                norm = clip_gradients(list(trained.values()), spec.clip)
+                if not math.isfinite(float(loss.detach())) or not math.isfinite(float(norm)):
+                    raise diverged("loss or gradient", at.step)
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
                 at = _advanced(at, float(loss.detach()), steps)
                 n_sentences += len(batch.sentences)
                 watch.advance(1)
-                if store and (stop.asked or at.step == total or store.is_due(at.step)):
+                saves = store is not None and (stop.asked or store.is_due(at.step))
+                if (saves or at.step == total) and not all(bool(p.isfinite().all()) for p in trained.values()):
+                    raise diverged("weights", at.step - 1)
+                if store and (saves or at.step == total):
                     store.save(replace(at, seconds=first.seconds + time.perf_counter() - started), trained, optimiser)
                 if stop.asked:
                     raise KeyboardInterrupt
@@ -199,6 +221,12 @@ def _advanced(at: Position, loss: float, steps: int) -> Position:
     if (at.step + 1) % steps:
         return Position(at.step + 1, at.losses, summed)
     return Position(at.step + 1, (*at.losses, summed / steps), 0.0)
+
+
+def _arrays(encoded: Encoded) -> Iterator[tuple[str, Array]]:
+    for window in encoded.windows:
+        for name in ("input_ids", "anchor_positions", "anchor_words", "label_ids"):
+            yield f"{window.sentence} {name}", getattr(window, name)
 
 
 def _ids(encoded: Encoded) -> Tensor:

@@ -16,7 +16,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
 
-Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]
+Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
 @dataclass
@@ -145,44 +145,19 @@ def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadM
 
 def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
     kept = torch.tensor(site.kept, device=gates.device)
-    all_ones = _all_ones(gates, site.layer, kept)
 
-    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        ones = all_ones()
-        if ones and not gates.requires_grad:
-            return None
+    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         z = args[0]
         # chosen here and not once per block: every recomputation under gradient checkpointing needs a graph of its own
         chosen = gates[..., site.layer, :].index_select(-1, kept).to(torch.promote_types(gates.dtype, torch.float32))
         chosen = _of_rows(chosen.to(z.device), rows, z)
-        scaled: Tensor = _Scale.apply(z, chosen, site.head_dim, ones)
+        scaled: Tensor = _Scale.apply(z, chosen, site.head_dim)
         if fill is not None:
             own = fill[site.layer, list(site.kept)].to(z.device)
             scaled = scaled + ((1 - chosen)[..., None] * own).to(z.dtype).flatten(-2)
         return (scaled, *args[1:])
 
     return hook
-
-
-def _all_ones(gates: Tensor, layer: int, kept: Tensor) -> Callable[[], bool]:
-    """A function that says whether a layer's gates are all one now: the block may have written to them since it began.
-
-    A look takes microseconds on a CPU. Elsewhere it waits for all work in the queue, so there only a write, which torch counts
-    in the tensor's version, makes it look again.
-    """
-    seen: tuple[int | None, bool] = (None, False)
-
-    def look() -> bool:
-        nonlocal seen
-        version = None if gates.device.type == "cpu" or gates.is_inference() else gates._version
-        if version is None or version != seen[0]:
-            with torch.no_grad():
-                seen = (version, bool((gates[..., layer, :].index_select(-1, kept) == 1).all()))
-        return seen[1]
-
-    if gates.device.type != "cpu":
-        look()
-    return look
 
 
 def _mask_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
@@ -217,23 +192,23 @@ class _Scale(torch.autograd.Function):
     """z times its gates, its gate gradient summed in float32 whatever the precision of z."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, gate: Tensor, head_dim: int, ones: bool) -> Tensor:
+    def forward(ctx: Any, z: Tensor, gate: Tensor, head_dim: int) -> Tensor:
         ctx.save_for_backward(z, gate)
-        ctx.head_dim, ctx.ones = head_dim, ones
-        return z.view_as(z) if ones else _times(z, gate, head_dim)
+        ctx.head_dim = head_dim
+        return _times(z, gate, head_dim)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (grad,) = grads
         z, gate = ctx.saved_tensors
         dz = dgate = None
         if ctx.needs_input_grad[0]:
-            dz = grad if ctx.ones else _times(grad, gate, ctx.head_dim)
+            dz = _times(grad, gate, ctx.head_dim)
         if ctx.needs_input_grad[1]:
             wide = torch.promote_types(z.dtype, gate.dtype)
             products = (z.to(wide) * grad).unflatten(-1, (-1, ctx.head_dim)).sum(-1)
             dgate = products.sum_to_size(gate.shape).to(gate.dtype)
-        return dz, dgate, None, None
+        return dz, dgate, None
 
 
 def _times(z: Tensor, gate: Tensor, head_dim: int) -> Tensor:

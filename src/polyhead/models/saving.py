@@ -10,7 +10,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from polyhead.core.files import new_folder
+from polyhead.core.files import new_folder, require_space
 from polyhead.models import pruning_record
 from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice, read_choice, write_choice
@@ -46,7 +46,8 @@ def save_pruned(
         overwrite: Replace a folder that holds something, once the new one is complete.
 
     Raises:
-        CheckpointError: The folder cannot be written or is not empty.
+        CheckpointError: The folder is not empty.
+        StoreError: It cannot be written, or the disk is too full.
         ArchitectureError: The model's weights and its record disagree, or its family has no row.
     """
     model, folder = _unwrapped(model), Path(folder)
@@ -64,6 +65,7 @@ def _write(
     encoding: EncodingChoice | None,
     overwrite: bool,
 ) -> Path:
+    require_space(folder, sum(parameter.nbytes for parameter in model.parameters()), "this model")
     with new_folder(folder, overwrite=overwrite) as fresh, quiet():
         model.save_pretrained(fresh)
         if tokenizer is not None:
@@ -94,6 +96,7 @@ def densify(
 
     Raises:
         CheckpointError: As `save_pruned`; or the folder to read is no checkpoint.
+        StoreError: As `save_pruned`.
         ArchitectureError: As `save_pruned`.
     """
     if isinstance(model_or_folder, PreTrainedModel) or hasattr(model_or_folder, "_orig_mod"):

@@ -1,15 +1,12 @@
 """The greedy oracle: the order of heads found by trying, at each step, what every single further removal would score."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError, StoreError
-from polyhead.core.files import read_json, write_json_atomic
+from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.values import fingerprint
@@ -18,12 +15,9 @@ from polyhead.data.tasks import Task
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import MaskedScores, masked_scores
-from polyhead.learning.resumable import identity_of
+from polyhead.learning.resumable import kept_at
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice, placement
-from polyhead.models.environment import machine, warn_of_another_machine
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -70,27 +64,23 @@ def greedy_order(
         precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         budget: Padded positions in a batch.
         progress: Told of every candidate in every batch.
-        resume_file: JSON file that holds the order so far after every step; a later call with the same model, data and settings
-            continues from there, also to more steps. Under another thread count or version the last digits of losses may differ,
-            which is warned of.
+        resume_file: Holds the order so far after every step; a later call with the same model, data and settings continues from
+            there, also to more steps. Under another thread count or version the last digits of losses may differ, which is
+            warned of.
 
     Raises:
         SettingError: `n_steps` is out of range, or no word has a gold label.
-        StoreError: `resume_file` belongs to another search, or cannot be read or written.
+        StoreError: `resume_file` belongs to other work, or cannot be read or written.
     """
     present = head_mask(model)
     if not 1 <= n_steps <= present.n_kept:
         raise SettingError(f"oracle of {n_steps} steps: this model has heads for 1 to {present.n_kept}")
-    device, chosen = placement(model, precision=precision)
+    _, chosen = placement(model, precision=precision)
     batches = scoring_batches(data.encoded, budget=budget)
-    settings = {"metric": task.metric, "precision": chosen, "labels": list(labels.names), "heads": fingerprint(present.keep)}
-    facts = {**settings, "gold labels": fingerprint(data.gold)}
-    kept = _Kept(
-        resume_file,
-        identity={} if resume_file is None else identity_of(model, batches, facts),
-        device=device,
-    )
-    order, scores = kept.load()
+    facts = {"metric": task.metric, "precision": chosen, "labels": list(labels.names), "heads": fingerprint(present.keep)}
+    partial = kept_at(resume_file, model, batches, {"method": "oracle", **facts, "gold labels": fingerprint(data.gold)})
+    known = partial.load() or {"order": [], "scores": []}
+    order, scores = [HeadId.parse(head) for head in known["order"]], list(known["scores"])
     watch = progress or Silent()
     watch.start(len(batches) * sum(present.n_kept - step + 1 for step in range(len(order), n_steps)), "oracle")
 
@@ -102,7 +92,7 @@ def greedy_order(
             before, head, after = _step(present, order, tried)
             scores = [*(scores or [before]), after]
             order.append(head)
-            kept.save(order, scores)
+            partial.save({"order": [str(head) for head in order], "scores": scores})
     finally:
         watch.stop()
     return Oracle(tuple(order[:n_steps]), tuple(scores[: n_steps + 1]))
@@ -120,38 +110,3 @@ def _step(
     scores, losses = found.scores.tolist(), found.losses.tolist()
     best = min(range(1, len(scores)), key=lambda i: (-scores[i], losses[i], candidates[i - 1]))
     return scores[0], candidates[best - 1], scores[best]
-
-
-class _Kept:
-    """The steps done, in a file that is replaced after every step; nothing is kept where there is no path."""
-
-    def __init__(self, path: Path | None, *, identity: Mapping[str, Any], device: torch.device) -> None:
-        self._path, self._identity, self._machine = path, dict(identity), machine(device)
-
-    def load(self) -> tuple[list[HeadId], list[float]]:
-        """The order so far and its scores, one more than steps; both empty before the first step."""
-        if self._path is None or not self._path.exists():
-            return [], []
-        held = read_json(self._path)
-        try:
-            if held["schema"] != SCHEMA:
-                raise StoreError(f"{self._path}: schema {held['schema']!r}, expected {SCHEMA}; delete it to start again")
-            self._check(held)
-            order, scores = [HeadId.parse(head) for head in held["order"]], [float(score) for score in held["scores"]]
-            if len(scores) != len(order) + 1 or len(set(order)) != len(order):
-                raise ValueError(f"{len(order)} heads with {len(scores)} scores")
-        except (KeyError, TypeError, ValueError, AttributeError, SettingError) as error:
-            raise StoreError(f"{self._path}: no usable oracle ({error}); delete it to start again") from None
-        return order, scores
-
-    def _check(self, held: Mapping[str, Any]) -> None:
-        others = [name for name, value in self._identity.items() if held["identity"].get(name) != value]
-        if others:
-            raise StoreError(f"{self._path}: belongs to an oracle with other {', '.join(others)}; take another file or delete it")
-        warn_of_another_machine(str(self._path), self._machine, held["machine"])
-
-    def save(self, order: Sequence[HeadId], scores: Sequence[float]) -> None:
-        """Store the steps done; a kill at any moment leaves these or those before the last step."""
-        if self._path is not None:
-            content = {"schema": SCHEMA, "identity": self._identity, "machine": self._machine}
-            write_json_atomic(self._path, {**content, "order": [str(head) for head in order], "scores": scores})

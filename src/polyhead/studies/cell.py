@@ -9,7 +9,8 @@ import numpy as np
 from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, normalise
 from polyhead.core.values import fingerprint
-from polyhead.importance.methods import score_heads
+from polyhead.importance.baselines import random_scores
+from polyhead.importance.methods import method, score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.selection.combining import combine
@@ -116,8 +117,7 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
 def arm_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
     """The scores whose lowest heads go first in this arm: the method's normalised, the same turned round, or random ones."""
     if cell.arm == "random":
-        model = load_fine_tuned(context, full)
-        return score_heads("random", model, (), seed=cell.seed)
+        return random_scores(context.present, seed=cell.seed)
     scores = _method_scores(context, cell, full)
     values = normalise(scores.values, cell.settings.normalisation)
     facts = {**scores.settings, "normalisation": cell.settings.normalisation}
@@ -130,13 +130,13 @@ def arm_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
 
 def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
     """Scores on the sources' dev sets, merged over sources as the paper's MD heuristic does; kept beside the fine-tuned model."""
-    n_lowest = max(1, cell.settings.search.max_pruned)
+    options = {"n_lowest": max(1, cell.settings.search.max_pruned)} if method(cell.settings.method).takes("n_lowest") else {}
     what = {
         "method": cell.settings.method,
         "seed": cell.seed,
         "precision": context.precision,
         "split": "dev",
-        "n_lowest": n_lowest,
+        "options": options,
     }
     path = full.folder / f"scores-{fingerprint(what)}.json"
     if path.is_file():
@@ -151,8 +151,8 @@ def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScor
             seed=cell.seed,
             precision=context.precision,
             progress=context.progress,
-            n_lowest=n_lowest,
             resume_file=path.with_suffix(f".{len(parts)}.partial"),
+            options=options,
         )
         parts.append(
             replace(

@@ -154,7 +154,7 @@ def _trained(context: RunContext, train: TrainSpec, mask: HeadMask, folder: Path
         train,
         mask=mask if when == "masked" else None,
         device=context.device,
-        state_folder=folder / "state",
+        resume_file=folder / "state" / "training.partial",
         progress=context.progress,
     )
     return model, asdict(record)

@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 SCHEMA: Final = 1
 _MOST_PASSES: Final = 64.0
-# What a head gives to the loss, how pointed its attention is, and the size of its weights: three passes in all.
-_BESIDE: Final = ("gradient", "confidence", "magnitude")
 
 
 def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sentences: int) -> Path:
@@ -92,11 +90,18 @@ def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sente
 
 
 def profiled_methods(context: RunContext) -> tuple[str, ...]:
-    """The run's own method, unless that takes more passes a language than is meant here, and beside it three cheap ones."""
-    row, shape = METHODS[context.settings.method], (context.present.n_layers, context.present.n_heads)
-    costs = [None if passes.count is None else passes.count(*shape) for passes in (row.forward, row.backward)]
-    own = [row.name] if all(cost is not None and cost <= _MOST_PASSES for cost in costs) else []
-    return tuple(dict.fromkeys((*own, *_BESIDE)))
+    """The run's own method, unless that takes more passes a language than is meant here, and beside it cheap ones.
+
+    These are the first of the table that looks at labels, the first that looks at text alone, and the first that looks at weights
+    alone, each with one pass at most.
+    """
+    shape = context.present.n_layers, context.present.n_heads
+    own = METHODS[context.settings.method]
+    first: dict[str, str] = {}
+    for row in METHODS.values():
+        if row.needs != "shape" and row.takes_at_most(1, *shape):
+            first.setdefault(row.needs, row.name)
+    return tuple(dict.fromkeys((*([own.name] if own.takes_at_most(_MOST_PASSES, *shape) else []), *first.values())))
 
 
 def _made_of(path: Path) -> object:

@@ -165,7 +165,7 @@ class Tagger:
         data: Text | Sequence[Text],
         *,
         spec: TrainSpec | None = None,
-        resume_folder: Path | None = None,
+        resume_file: Path | None = None,
         progress: Progress | None = None,
     ) -> FitRecord:
         """The record of fine-tuning the model in place; see `polyhead.fit` for cost and for what makes numbers repeat.
@@ -173,13 +173,13 @@ class Tagger:
         Args:
             data: What to train on; several are trained on together.
             spec: How to train; anchor and length must be those that the tagger was loaded with.
-            resume_folder: Where to keep what it takes to continue after a stop; a second call continues from there.
+            resume_file: Where to keep what it takes to continue after a stop; a second call continues from there.
             progress: Updated after every step.
 
         Raises:
             SettingError: There is nothing to train on, or `spec` asks to read text in another way than the tagger does.
             DataFormatError: A label is not one of the model's.
-            StoreError: `resume_folder` cannot be written, or belongs to another training.
+            StoreError: `resume_file` cannot be written, or belongs to another training.
         """
         spec = spec or TrainSpec(anchor=self.anchor, max_length=self.max_length, precision=self.precision)
         for setting in ("anchor", "max_length", "precision"):
@@ -187,7 +187,7 @@ class Tagger:
             if asked not in (own, "auto"):
                 raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
         encoded, spec = self._encoded(data, unknown="error"), replace(spec, precision=self.precision)
-        return fit(self.model, encoded, spec, state_folder=resume_folder, progress=progress)
+        return fit(self.model, encoded, spec, resume_file=resume_file, progress=progress)
 
     def score(
         self,
