@@ -17,7 +17,7 @@ from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.metrics import score, sentence_counts
-from polyhead.models.devices import Precision, attention_kernel, autocast
+from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype
 from polyhead.models.gates import gated
 
 
@@ -79,6 +79,7 @@ def predict(
         budget: Padded positions in a batch.
         progress: Told of every batch.
     """
+    check_dtype(model, device, precision)
     watch = progress or Silent()
     batches = scoring_batches(encoded, pad_id=pad_id, budget=budget)
     ids = no_labels(encoded.words_per_sentence)

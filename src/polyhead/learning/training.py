@@ -23,7 +23,7 @@ from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
 from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, identity, stop_requests
-from polyhead.models.devices import Precision, attention_kernel, autocast, pick_device, pick_precision
+from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype, pick_device, pick_precision
 from polyhead.models.gates import gated
 
 
@@ -137,6 +137,7 @@ def fit(
     started = time.perf_counter()
     watch = progress or Silent()
     model.to(device)
+    check_dtype(model, device, precision)
     store = None
     if state_folder is not None:
         who = identity(model, encoded, spec, mask=mask, precision=precision)

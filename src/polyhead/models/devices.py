@@ -9,6 +9,7 @@ from statistics import median_low
 from typing import Literal
 
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyhead.core.errors import SettingError
@@ -118,6 +119,16 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def check_dtype(model: nn.Module, device: torch.device, precision: Precision) -> None:
+    """Refuse float16 weights where torch cannot mix them with bfloat16, which is on a CPU.
+
+    Raises:
+        SettingError: They are, with what to do instead.
+    """
+    if device.type == "cpu" and precision == "bf16" and any(p.dtype == torch.float16 for p in model.parameters()):
+        raise SettingError("the weights are float16, which a CPU cannot mix with bf16; call model.float() first, or take fp32")
 
 
 def attention_kernel(device: torch.device, length: int, precision: Precision, *, work: Work) -> AbstractContextManager[None]:
