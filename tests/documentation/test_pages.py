@@ -147,7 +147,14 @@ def test_the_reference_has_every_public_name() -> None:
 
 
 def test_the_encoders_that_work_are_those_of_the_table() -> None:
-    names = {"BERT": "bert", "RoBERTa": "roberta", "XLM-R": "xlm-roberta", "DistilBERT": "distilbert", "ELECTRA": "electra"}
+    names = {
+        "BERT": "bert",
+        "RoBERTa": "roberta",
+        "XLM-R": "xlm-roberta",
+        "CamemBERT": "camembert",
+        "DistilBERT": "distilbert",
+        "ELECTRA": "electra",
+    }
     said = text_of(DOCS / "faq.md").partition("## Which encoders work?")[2].partition("\n## ")[0].partition(":")[0]
     assert {names[name] for name in re.findall(r"[A-Z][\w-]*[A-Z]\w*", said)} == set(ARCHITECTURES)
 

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,9 +7,9 @@ from conformance.tiny import HEAD_DIM, MASKS, tiny_model
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
-from polyhead.core.errors import ArchitectureError, CheckpointError
+from polyhead.core.errors import ArchitectureError, CheckpointError, SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import ARCHITECTURES, attention_sites, full_mask, head_mask
+from polyhead.models.architectures import ARCHITECTURES, attention_sites, full_mask, head_mask, register_architecture
 from polyhead.models.pruning import prune
 
 
@@ -102,3 +103,36 @@ def test_a_quantized_model_and_a_corrupt_record_are_refused() -> None:
     model.config.quantization_config = {"quant_method": "polyhead", "schema": 2}
     with pytest.raises(CheckpointError, match="schema 2"):
         head_mask(model)
+
+
+def test_a_registered_family_works_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyhead.models.architectures.ARCHITECTURES", dict(ARCHITECTURES))
+    config = AutoConfig.for_model(
+        "data2vec-text", hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=8, vocab_size=20
+    )
+    model = AutoModelForTokenClassification.from_config(config)
+    with pytest.raises(ArchitectureError, match=r"'data2vec-text': not supported;.*register_architecture"):
+        head_mask(model)
+    row = replace(ARCHITECTURES["roberta"], model_type="data2vec-text")
+    register_architecture(row)
+    register_architecture(row)
+    mask = HeadMask([[1, 0, 1, 1], [0, 0, 0, 0]])
+    assert head_mask(prune(model, mask)) == mask
+    with pytest.raises(SettingError, match="'data2vec-text' has another row already"):
+        register_architecture(replace(row, positions_after_padding=False))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("layers", 3, "layers is 3; expected a text"),
+        ("output", "", "output is ''"),
+        ("query", "attention self", "query is 'attention self'; expected attribute names joined by dots"),
+        ("key", "attention.self.query", "two modules; expected three projections, or one"),
+        ("positions_after_padding", 1, "positions_after_padding is 1; expected True or False"),
+    ],
+)
+def test_a_row_that_cannot_be_is_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        register_architecture(replace(ARCHITECTURES["bert"], model_type="mine", **{field: value}))  # type: ignore[arg-type]
+    assert "mine" not in ARCHITECTURES

@@ -180,3 +180,13 @@ def test_more_labels_than_the_stored_classifier(folder: Path) -> None:
     model = AutoModelForTokenClassification.from_pretrained(folder, num_labels=N_LABELS + 2, ignore_mismatched_sizes=True)
     assert model.classifier.weight.shape == (N_LABELS + 2, 16)
     assert logits(model, tiny_inputs()).shape[-1] == N_LABELS + 2
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "{}", "[]", "[" * 100_000, '{"added_tokens": [], "model": {"type": "none"}}'], ids=range(5)
+)
+def test_a_broken_tokenizer_is_one_line(folder: Path, content: str) -> None:
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(PolyheadError, match=r"cannot be loaded|has no tokenizer") as caught:
+        load_tokenizer(folder)
+    assert "\n" not in str(caught.value)

@@ -234,3 +234,16 @@ def test_commands_take_the_free_cores_and_say_so(cores, monkeypatch, caplog):
     assert caplog.messages == [
         "other work keeps the processor busy: computing with 5 threads in place of 8; see --threads",
     ]
+
+
+def test_float16_weights_are_not_mixed_with_bf16_on_a_cpu():
+    model, encoded = tiny_model().half(), tiny_encoded(6)
+    labels = LabelSet(tuple("ABCDE"[:N_LABELS]))
+    batches = scoring_batches(encoded)
+    score_heads("gradient", model, batches, precision="fp32")
+    with pytest.raises(SettingError, match=r"call model\.float\(\) first"):
+        score_heads("gradient", model, batches, precision="bf16")
+    with pytest.raises(SettingError, match="float16"):
+        predict(model, encoded, labels=labels, device=CPU, precision="bf16")
+    with pytest.raises(SettingError, match="float16"):
+        fit(model, encoded, TrainSpec(epochs=1, precision="bf16"), device=CPU)

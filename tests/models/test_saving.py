@@ -231,6 +231,9 @@ def test_the_card(pruned: PreTrainedModel, tmp_path: Path) -> None:
         "no claim of a gain",
         "gradient on ud/en_ewt dev",
         "densify",
+        'pipeline("token-classification", model="my-tagger", aggregation_strategy="first")',
+        "from transformers import AutoModelForTokenClassification, pipeline",
+        "attention fusion",
         "ignore_mismatched_sizes",
     ):
         assert expected in rest

@@ -17,7 +17,7 @@ from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.metrics import score, sentence_counts
-from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, placement
+from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, check_dtype, placement
 from polyhead.models.gates import gated
 
 
@@ -78,6 +78,7 @@ def predict(
         progress: Told of every batch.
     """
     where, chosen = placement(model, device=device, precision=precision)
+    check_dtype(model, where, chosen)
     watch = progress or Silent()
     batches = scoring_batches(encoded, budget=budget)
     ids = no_labels(encoded.words_per_sentence)

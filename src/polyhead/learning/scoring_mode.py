@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from polyhead.learning.batching import Batch
 from polyhead.models.architectures import attention_sites
-from polyhead.models.devices import Precision, attention_kernel, autocast
+from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype
 
 
 @contextmanager
@@ -20,9 +20,10 @@ def scoring_mode(model: PreTrainedModel, precision: Precision, *, trained: tuple
     Under bf16 the frozen matrices of the layers are cast once for the whole block, not once a batch: autocast keeps no copy of
     weights that ask for no gradient.
     """
+    device = next(model.parameters()).device
+    check_dtype(model, device, precision)
     modes = {module: module.training for module in model.modules()}
     asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    device = next(model.parameters()).device
     try:
         model.eval()
         for parameter in asked:

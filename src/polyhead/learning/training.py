@@ -26,7 +26,7 @@ from polyhead.learning.fast_dropout import cheap_dropout
 from polyhead.learning.resumable import Array, kept_at
 from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, stop_requests
-from polyhead.models.devices import Precision, attention_kernel, autocast, placement
+from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype, placement
 from polyhead.models.gates import gated
 
 
@@ -138,6 +138,7 @@ def fit(
     started = time.perf_counter()
     watch = progress or Silent()
     model.to(where)
+    check_dtype(model, where, precision)
     store = None
     if resume_file is not None:
         pruned = "none" if mask is None else fingerprint(mask.keep)

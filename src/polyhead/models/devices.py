@@ -144,6 +144,16 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return nullcontext()
 
 
+def check_dtype(model: nn.Module, device: torch.device, precision: Precision) -> None:
+    """Refuse float16 weights where torch cannot mix them with bfloat16, which is on a CPU.
+
+    Raises:
+        SettingError: They are, with what to do instead.
+    """
+    if device.type == "cpu" and precision == "bf16" and any(p.dtype == torch.float16 for p in model.parameters()):
+        raise SettingError("the weights are float16, which a CPU cannot mix with bf16; call model.float() first, or take fp32")
+
+
 def attention_kernel(device: torch.device, length: int, precision: Precision, *, work: Work) -> AbstractContextManager[None]:
     """A context in which attention takes the faster of torch's two ways on a CPU; elsewhere torch's own choice stands.
 

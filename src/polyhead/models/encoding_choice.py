@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from polyhead.core.errors import CheckpointError
 from polyhead.core.specs import Anchor
 from polyhead.data.conllu import Words
+from polyhead.models.checks import read_object
 from polyhead.models.devices import Precision
 from polyhead.models.sources import own_file
 
@@ -59,25 +60,19 @@ def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingCho
         CheckpointError: There is a record, but it cannot be read, is of another schema, or has a value that is not allowed.
     """
     path = own_file(name, CHOICE_FILE, revision=revision)
-    if path is None:
+    if path is None or not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or a number of too many digits
-        raise CheckpointError(f"{path}: not JSON ({str(error).splitlines()[0]}); {_MEND}") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: holds a {type(found).__name__}; expected a JSON object; {_MEND}")
+        found = read_object(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {_REPAIR}") from None
     schema = found.get("schema")
     if type(schema) is not int or schema != SCHEMA:
         raise CheckpointError(f"{path}: schema {repr(schema)}; this version reads {SCHEMA}; upgrade polyhead or save again")
     return EncodingChoice(**{field.name: _checked(field.name, found.get(field.name), path) for field in fields(EncodingChoice)})
 
 
-_MEND = "save the model again, or delete the file and give --anchor and --max-length yourself"
+_REPAIR = "save the model again, or delete the file and give --anchor and --max-length yourself"
 
 
 def _checked(name: str, value: object, path: Path) -> Any:
@@ -88,5 +83,5 @@ def _checked(name: str, value: object, path: Path) -> Any:
     else:
         fits, expected = isinstance(value, str) and bool(value), "the name of a task"
     if not fits:
-        raise CheckpointError(f"{path}: {name} is {repr(value)}; expected {expected}; {_MEND}")
+        raise CheckpointError(f"{path}: {name} is {repr(value)}; expected {expected}; {_REPAIR}")
     return value

@@ -182,7 +182,11 @@ def _what(card: ModelCard, auto_class: str) -> str:
 
 def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
     pruned = mask.n_pruned and not dense
-    code = f"from transformers import {auto_class}\n\nmodel = {auto_class}.from_pretrained({python_string(name)})"
+    shown = python_string(name)
+    code = f"from transformers import {auto_class}\n\nmodel = {auto_class}.from_pretrained({shown})"
+    if auto_class == "AutoModelForTokenClassification":
+        code = code.replace("\n", ", pipeline\n", 1)
+        code += f'\ntag = pipeline("token-classification", model={shown}, aggregation_strategy="first")  # as it was trained'
     if pruned:
         code = f"import polyhead  # before loading: it teaches Transformers the uneven layers\n{code}"
     text = f"## Loading\n\n```python\n{code}\n```\n"
@@ -190,7 +194,9 @@ def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
         text += (
             "\nThe model is an ordinary, trainable one. Without `import polyhead` loading fails with a shape mismatch; do not "
             "pass `ignore_mismatched_sizes=True` then, which fills the pruned layers with random weights and goes on. "
-            "The list of removed heads takes the place of `quantization_config` in `config.json`. For tools without polyhead "
+            "`config.num_attention_heads` is that of the unpruned model: tools that trust it, such as ONNX Runtime's attention "
+            "fusion, give wrong results. The list of removed heads takes the place of `quantization_config` in `config.json`. "
+            "For such tools, and for those without polyhead, "
             '`polyhead.densify("FOLDER", "NEW_FOLDER")` writes the same model at full shape, with zeros.\n'
         )
     return text
