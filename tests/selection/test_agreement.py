@@ -1,6 +1,6 @@
 """Figures of agreement against their definitions, and groups of runs."""
 
-from math import isnan
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,7 +12,8 @@ from scipy import stats
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.selection.agreement import agreement, agreement_table, weighted_tau
+from polyhead.core.progress import Silent
+from polyhead.selection.agreement import agreement, agreement_table
 from polyhead.selection.ranking import rank
 
 Array = NDArray[np.float64]
@@ -67,12 +68,11 @@ def test_overlaps_cut_ties_as_ranking_does() -> None:
 
 
 def test_weighted_tau_minds_the_top_most() -> None:
-    top, bottom = LADDER.ravel().copy(), LADDER.ravel().copy()
-    top[[-1, -2]], bottom[[0, 1]] = top[[-2, -1]], bottom[[1, 0]]
-    ladder = LADDER.ravel()
-    assert stats.kendalltau(ladder, top).statistic == pytest.approx(stats.kendalltau(ladder, bottom).statistic)
-    assert weighted_tau(ladder, top) < weighted_tau(ladder, bottom) < 1
-    assert isnan(weighted_tau(ladder, ladder * 0))
+    top, bottom = LADDER.copy(), LADDER.copy()
+    top[-1, [-1, -2]], bottom[0, [0, 1]] = top[-1, [-2, -1]], bottom[0, [1, 0]]
+    at_top, at_bottom = agreement(LADDER, top, k=3), agreement(LADDER, bottom, k=3)
+    assert at_top.kendall.value == pytest.approx(at_bottom.kendall.value)
+    assert at_top.weighted_tau.value < at_bottom.weighted_tau.value < 1
 
 
 def test_opposite_and_equal_orders() -> None:
@@ -113,6 +113,35 @@ def test_groups_are_compared_over_all_pairs_of_runs() -> None:
         assert (measure.least, measure.most) == (min(values), max(values))
     assert found.n_pairs == 4
     assert table.within["a"] == agreement(runs[0], runs[1], k=3)
+
+
+def test_groups_whose_encoders_lack_different_heads_are_compared_over_those_that_both_have() -> None:
+    rng = np.random.default_rng(5)
+    items = {name: [LADDER + 6 * rng.random((3, 4)) for _ in range(2)] for name in "abc"}
+    items["b"][0][0, 1], items["c"][1][2, 2] = np.nan, np.nan
+    table = agreement_table(items, k=3)
+    assert [found.n_heads for found in table.between.values()] == [11, 11, 10]
+    for (one, other), found in table.between.items():
+        gone = np.isnan([*items[one], *items[other]]).any(axis=0)
+        pairs = [[np.where(gone, np.nan, matrix) for matrix in pair] for pair in product(items[one], items[other])]
+        values = [agreement(*pair, k=3).weighted_tau.value for pair in pairs]
+        assert found.weighted_tau.value == pytest.approx(np.mean(values))
+
+
+def test_progress_counts_pairs_of_groups() -> None:
+    class Counted(Silent):
+        def __init__(self) -> None:
+            self.total, self.done = 0, 0
+
+        def start(self, total: int, what: str) -> None:
+            self.total = total
+
+        def advance(self, n: int) -> None:
+            self.done += n
+
+    progress = Counted()
+    agreement_table({"a": [LADDER, -LADDER], "b": [LADDER**2], "c": [LADDER]}, k=1, progress=progress)
+    assert (progress.total, progress.done) == (4, 4)
 
 
 def test_runs_that_cannot_be_compared_are_refused() -> None:

@@ -38,7 +38,8 @@ def compare(request: CompareRequest, console: Console) -> int:
     if request.by is None:
         for doubt in doubts(groups):
             console.note(doubt)
-    document = comparison(groups, k=k, normalisation=request.normalise, combination=request.combine or "mean-rank")
+    how = request.combine or "mean-rank"
+    document = comparison(groups, k=k, normalisation=request.normalise, combination=how, progress=console.progress)
     document["n_heads"] = int(present.sum())
     if request.combine is not None and request.out_scores is not None:
         combined = _combined(runs, request.combine, request.normalise, console)

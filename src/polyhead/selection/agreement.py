@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
-from math import nan
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.selection.statistics import kendall, spearman
+from polyhead.core.progress import Progress, Silent
+from polyhead.selection.rank_figures import rank_figures
 
 Array = NDArray[np.float64]
 Matrix = HeadScores | Array
@@ -39,7 +38,7 @@ class Agreement:
     Attributes:
         spearman: Spearman's ρ.
         kendall: Kendall's τ-b.
-        weighted_tau: Kendall's τ weighted towards the most important heads, see `weighted_tau`.
+        weighted_tau: Kendall's τ weighted towards the most important heads, see `rank_figures`.
         lowest: Share (0..1) of the k least important heads of one that are among those of the other; ties go by address.
         highest: The same of the k most important.
         k: How many heads the two shares are of; two random orders share k / `n_heads` of them on average.
@@ -79,10 +78,10 @@ def agreement(one: Matrix, other: Matrix, *, k: int) -> Agreement:
     Raises:
         SettingError: Shapes differ, or there are fewer than k shared heads.
     """
-    return _over_pairs([(one, other)], k=k)
+    return agreement_table({"one": [one], "other": [other]}, k=k).between["one", "other"]
 
 
-def agreement_table(items: Mapping[str, Sequence[Matrix]], *, k: int) -> AgreementTable:
+def agreement_table(items: Mapping[str, Sequence[Matrix]], *, k: int, progress: Progress | None = None) -> AgreementTable:
     """All pairs of groups, a group being replicate runs (seeds) of one thing, and the stability inside each group.
 
     Between two groups every run of one meets every run of the other, those of equal seeds included. Where equal seeds are one
@@ -91,52 +90,53 @@ def agreement_table(items: Mapping[str, Sequence[Matrix]], *, k: int) -> Agreeme
     Args:
         items: Runs by the name of their group.
         k: As in `agreement`.
+        progress: Told of every pair of groups.
 
     Raises:
         SettingError: A group is empty, or as in `agreement`.
     """
     if empty := [name for name, runs in items.items() if not runs]:
         raise SettingError(f"group {empty[0]!r}: has no scores; give one matrix at least")
-    between = {(one, other): _over_pairs(list(product(items[one], items[other])), k=k) for one, other in combinations(items, 2)}
-    within = {name: _over_pairs(list(combinations(runs, 2)), k=k) for name, runs in items.items() if len(runs) > 1}
-    return AgreementTable(between, within)
+    scores = _flat([matrix for runs in items.values() for matrix in runs])
+    ends = np.cumsum([len(runs) for runs in items.values()])
+    rows = {name: range(end - len(runs), end) for (name, runs), end in zip(items.items(), ends.tolist(), strict=True)}
+    present = {name: ~np.isnan(scores[own]).any(axis=0) for name, own in rows.items()}
+    # pairs of groups that have the same heads in common are compared at once
+    alike: dict[bytes, list[tuple[str, str]]] = {}
+    for pair in [*combinations(items, 2), *((name, name) for name, runs in items.items() if len(runs) > 1)]:
+        alike.setdefault((present[pair[0]] & present[pair[1]]).tobytes(), []).append(pair)
+    found: dict[tuple[str, str], Agreement] = {}
+    progress = progress or Silent()
+    progress.start(sum(map(len, alike.values())), "comparing")
+    for pairs in alike.values():
+        met = sorted({row for pair in pairs for name in pair for row in rows[name]})
+        place = {row: number for number, row in enumerate(met)}
+        figures = _figures(scores[met][:, present[pairs[0][0]] & present[pairs[0][1]]], k)
+        for one, other in pairs:
+            block = figures[:, [place[row] for row in rows[one]]][:, :, [place[row] for row in rows[other]]]
+            apart = np.triu_indices(len(rows[one]), 1) if one == other else np.indices(block.shape[1:]).reshape(2, -1)
+            found[one, other] = _agreement(block[:, apart[0], apart[1]], k=k, n_heads=int((present[one] & present[other]).sum()))
+        progress.advance(len(pairs))
+    progress.stop()
+    between = {pair: found[pair] for pair in combinations(items, 2)}
+    return AgreementTable(between, {name: found[name, name] for name, runs in items.items() if len(runs) > 1})
 
 
-def weighted_tau(one: Array, other: Array) -> float:
-    """Kendall's τ with a pair of heads weighing 1/(r+1) + 1/(s+1), r and s being their 0-based places, the most important at 0.
-
-    `scipy.stats.weightedtau` with `rank=True`: the mean of two values, one with the places of each side (ties in one side placed
-    by the other), so it is symmetric. The highest few heads decide it; for heads to prune look at `lowest`. NaN if constant.
-
-    Source: Vigna 2015, "A weighted correlation index for rankings with ties".
-    """
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return nan
-    return float(stats.weightedtau(one, other, rank=True).statistic)
-
-
-def _over_pairs(pairs: Sequence[tuple[Matrix, Matrix]], *, k: int) -> Agreement:
-    matrices = [(_values(one), _values(other)) for one, other in pairs]
-    shapes = {matrix.shape for pair in matrices for matrix in pair}
-    if len(shapes) > 1:
+def _flat(matrices: Sequence[Matrix]) -> Array:
+    """`[matrices, layers × heads]`."""
+    values = [matrix.values if isinstance(matrix, HeadScores) else np.asarray(matrix, dtype=np.float64) for matrix in matrices]
+    if len(shapes := {own.shape for own in values}) > 1:
         raise SettingError(f"scores of shapes {sorted(shapes)} cannot be compared: these must be equal")
-    present = ~np.isnan([matrix for pair in matrices for matrix in pair]).any(axis=0)
-    n_heads = int(present.sum())
-    if not 1 <= k <= n_heads:
-        raise SettingError(f"k = {k}: expected 1 to {n_heads}, the heads that all the compared scores have")
-    found = np.array([_figures(one[present], other[present], k) for one, other in matrices])
-    rho, tau, weighted, lowest, highest = (Measure(float(own.mean()), float(own.min()), float(own.max())) for own in found.T)
-    return Agreement(rho, tau, weighted, lowest, highest, k=k, n_heads=n_heads, n_pairs=len(pairs))
+    return np.stack(values).reshape(len(values), -1)
 
 
-def _figures(one: Array, other: Array, k: int) -> list[float]:
-    """The five figures of one pair, from scores `[heads]` in order of address; all NaN where a side is constant."""
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return [nan] * 5
-    a, b = (np.argsort(scores, kind="stable") for scores in (one, other))
-    shared = [len(np.intersect1d(a[end], b[end])) / k for end in (slice(k), slice(-k, None))]
-    return [spearman(one, other).value, kendall(one, other).value, weighted_tau(one, other), *shared]
+def _figures(scores: Array, k: int) -> Array:
+    if not 1 <= k <= scores.shape[1]:
+        raise SettingError(f"k = {k}: expected 1 to {scores.shape[1]}, the heads that all the compared scores have")
+    return rank_figures(scores, k=k)
 
 
-def _values(matrix: Matrix) -> Array:
-    return matrix.values if isinstance(matrix, HeadScores) else np.asarray(matrix, dtype=np.float64)
+def _agreement(figures: Array, *, k: int, n_heads: int) -> Agreement:
+    """From the five figures of each pair of runs, `[5, pairs]`."""
+    rho, tau, weighted, lowest, highest = (Measure(float(own.mean()), float(own.min()), float(own.max())) for own in figures)
+    return Agreement(rho, tau, weighted, lowest, highest, k=k, n_heads=n_heads, n_pairs=figures.shape[1])

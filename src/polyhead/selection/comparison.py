@@ -10,6 +10,7 @@ import numpy as np
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores, Normalisation, normalise
+from polyhead.core.progress import Progress
 from polyhead.core.values import jsonable
 from polyhead.selection.agreement import Agreement, Measure, agreement_table
 from polyhead.selection.combining import Combination, combine, leave_one_out
@@ -109,7 +110,12 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
 
 
 def comparison(
-    groups: Mapping[str, Sequence[Run]], *, k: int, normalisation: Normalisation, combination: Combination
+    groups: Mapping[str, Sequence[Run]],
+    *,
+    k: int,
+    normalisation: Normalisation,
+    combination: Combination,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """How far groups of runs agree, as the JSON document of `compare`.
 
@@ -118,9 +124,10 @@ def comparison(
         k: Heads at either end.
         normalisation: Of the scores before ranking.
         combination: How the order of a language is predicted from the others.
+        progress: Told of every pair of groups.
     """
     values = {name: [normalise(run.scores.values, normalisation) for run in members] for name, members in groups.items()}
-    table = agreement_table(values, k=k)
+    table = agreement_table(values, k=k, progress=progress)
     foretold: list[dict[str, Any]] = []
     sharing: list[dict[str, Any]] = []
     for method, by_language in _languages(groups).items():
