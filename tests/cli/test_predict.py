@@ -10,6 +10,7 @@ import pytest
 
 from polyhead.data.conllu import read_conllu
 from polyhead.data.tasks import UPOS
+from polyhead.data.textfile import TextFile
 
 RAW = (
     "# newpar\n# text = thedog runs\n1-2\tthedog\t_\t_\t_\t_\t_\t_\t_\tX=1\n1\tthe\tthe\t_\tDT\tA=b\t2\tdet\t_\t_\n"
@@ -50,7 +51,7 @@ def test_predicting_twice_changes_nothing_more(cli: Callable, tagger: Path, tree
     assert cli("predict", tagger, "--task", "pos", treebank / "test.conllu", "--out", first).code == 0
     assert cli("predict", tagger, "--task", "pos", first, "--out", second).code == 0
     assert first.read_bytes() == second.read_bytes()
-    gold, predicted = (list(read_conllu(p, language="en")) for p in (treebank / "test.conllu", first))
+    gold, predicted = (list(read_conllu(TextFile(p, "en"))) for p in (treebank / "test.conllu", first))
     assert [s.words for s in gold] == [s.words for s in predicted]
     assert [s.labels for s in gold] != [s.labels for s in predicted]
 

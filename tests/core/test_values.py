@@ -11,6 +11,7 @@ from polyhead.core.settings_file import read_toml
 from polyhead.core.values import whole_number
 from polyhead.data.column_format import parse_columns
 from polyhead.data.conllu import read_conllu
+from polyhead.data.textfile import TextFile
 from polyhead.models.pruning_record import read_record
 from polyhead.selection.score_files import read_scores
 
@@ -54,14 +55,14 @@ def test_conllu_ids(tmp_path: Path, identifier: str) -> None:
     path = tmp_path / "a.conllu"
     path.write_text(ROW + ROW.replace("1\t", f"{identifier}\t", 1))
     with pytest.raises(DataFormatError, match=r"a\.conllu:2: id"):
-        list(read_conllu(path, language="en"))
+        list(read_conllu(TextFile(path, "en")))
 
 
 def test_conllu_heads(tmp_path: Path) -> None:
     path = tmp_path / "a.conllu"
     path.write_text(f"1-1\tw\t_\t_\t_\t_\t_\t_\t_\t_\n1\tw\t_\tNOUN\t_\t_\t{LONG}\t_\t_\t_\n")
     with pytest.raises(DataFormatError, match=r"a\.conllu:1: word 1 of range 1-1 has HEAD"):
-        list(read_conllu(path, language="en", words="surface"))
+        list(read_conllu(TextFile(path, "en"), words="surface"))
 
 
 def test_records_of_removed_heads() -> None:

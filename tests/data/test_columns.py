@@ -8,7 +8,7 @@ from polyhead.core.errors import DataFormatError
 from polyhead.data.column_format import ColumnFormat, parse_columns
 from polyhead.data.columns import TRAILING, WORDLESS, read_columns
 from polyhead.data.schemes import INSIDE_STARTS
-from polyhead.data.textfile import BLANK
+from polyhead.data.textfile import BLANK, TextFile
 
 
 def write(tmp_path, text, name="a.txt"):
@@ -20,7 +20,7 @@ def write(tmp_path, text, name="a.txt"):
 def read(path, columns, **options):
     if isinstance(columns, str):
         columns = parse_columns(columns)
-    return list(read_columns(path, language="en", columns=columns, **options))
+    return list(read_columns(TextFile(path, "en", **options), columns))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_retyped_spans_keep_their_borders_and_are_no_repair(tmp_path):
 def test_a_line_of_white_space_ends_a_sentence_and_is_counted(tmp_path, blank):
     repairs: Counter[str] = Counter()
     path = write(tmp_path, f"a\tO\n{blank}\nb\tO\n")
-    found = list(read_columns(path, language="x", columns=ColumnFormat("tab", scheme="iob2"), repairs=repairs))
+    found = list(read_columns(TextFile(path, "x", repairs=repairs), ColumnFormat("tab", scheme="iob2")))
     assert [sentence.words for sentence in found] == [("a",), ("b",)]
     assert repairs == {BLANK: 1}
 
@@ -198,13 +198,13 @@ def test_document_starts_are_neither_words_nor_repairs(tmp_path):
     path = write(tmp_path, "-DOCSTART- -X- O\n\na X O\n\n-DOCSTART- -X- O\n\nb X O\n")
     repairs: Counter[str] = Counter()
     columns = ColumnFormat("space", scheme="iob2")
-    found = list(read_columns(path, language="x", columns=columns, repairs=repairs, strict=True))
+    found = list(read_columns(TextFile(path, "x", True, repairs), columns))
     assert ([sentence.words for sentence in found], repairs) == ([("a",), ("b",)], {})
 
 
 def test_json_lines_are_called_so(tmp_path):
     path = write(tmp_path, '{"tokens": ["a b"], "tags": ["O"]}\n')
     with pytest.raises(DataFormatError, match=r":1: JSON Lines: .*; expected columns"):
-        list(read_columns(path, language="x", columns=ColumnFormat(scheme="iob2")))
+        list(read_columns(TextFile(path, "x"), ColumnFormat(scheme="iob2")))
     path = write(tmp_path, '{" O\n')
-    assert [s.words for s in read_columns(path, language="x", columns=ColumnFormat(scheme="iob2"))] == [('{"',)]
+    assert [s.words for s in read_columns(TextFile(path, "x"), ColumnFormat(scheme="iob2"))] == [('{"',)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polyhead.core.errors import DataFormatError
 from polyhead.data.conllu import conllu_faults, read_conllu
 from polyhead.data.tasks import UPOS
-from polyhead.data.textfile import BLANK
+from polyhead.data.textfile import BLANK, TextFile
 
 SAMPLE = """# newdoc
 # text = Im Haus!
@@ -30,8 +30,9 @@ def write(tmp_path, text, name="a.conllu"):
     return path
 
 
-def read(path, **options):
-    return list(read_conllu(path, language="de", **options))
+def read(path, *, strict=False, repairs=None, **options):
+    file = TextFile(path, "de", strict, Counter() if repairs is None else repairs)
+    return list(read_conllu(file, **options))
 
 
 def row(identifier, form="w", upos="NOUN", head="_"):
@@ -130,7 +131,7 @@ def test_a_line_of_spaces_is_blank_and_counted(tmp_path):
     repairs: Counter[str] = Counter()
     assert len(read(path, repairs=repairs)) == 2
     assert repairs == {BLANK: 1}
-    with pytest.raises(DataFormatError, match=":2: a line of white space"):
+    with pytest.raises(DataFormatError, match=":2: line of white space"):
         read(path, strict=True)
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from polyhead.core.errors import DataFormatError
 from polyhead.data.multiatis import UNEVEN, RowFormat, read_token_rows
+from polyhead.data.textfile import TextFile
 
 HEADER = "id\tutterance\tslot_labels\tintent\n"
 OLD_HEADER = "u_id\tutterance\tanything\tslot-labels\tintent\n"
@@ -16,7 +17,7 @@ OLD_HEADER = "u_id\tutterance\tanything\tslot-labels\tintent\n"
 def read(tmp_path, text, layout=None, **options):
     path = tmp_path / "train_XX.tsv"
     path.write_text(text, encoding="utf-8")
-    return list(read_token_rows(path, language="fr", layout=layout or RowFormat(), **options))
+    return list(read_token_rows(TextFile(path, "fr", **options), layout or RowFormat()))
 
 
 @pytest.mark.parametrize(

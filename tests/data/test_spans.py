@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from polyhead.core.errors import DataFormatError
 from polyhead.data.schemes import SHARED, WIDENED, SpanError, span_labels
 from polyhead.data.spans import BEFORE, DECOMPOSED, SpanFormat, read_spans
+from polyhead.data.textfile import TextFile
 
 FACEBOOK, STOCKMARK = SpanFormat("facebook"), SpanFormat("stockmark")
 
@@ -30,7 +31,7 @@ def row(text, slots, words=None, tokens=None):
 def read(tmp_path, text, layout=FACEBOOK, **options):
     path = tmp_path / "a.txt"
     path.write_text(text, encoding="utf-8")
-    return list(read_spans(path, language="en", layout=layout, **options))
+    return list(read_spans(TextFile(path, "en", **options), layout))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from polyhead.data.conllu import Words, read_conllu
+from polyhead.data.textfile import TextFile
 from polyhead.data.trees import Tree, read_trees
 
 # "dámelo ya": a range of three words, the last two of which depend on the first; then a sentence that is no tree
@@ -40,7 +41,7 @@ def treebank(tmp_path: Path) -> Path:
     ],
 )
 def test_a_tree_is_over_the_words_that_the_reader_gives(treebank: Path, words: Words, tree: Tree) -> None:
-    sentence = next(iter(read_conllu(treebank, language="es", words=words)))
+    sentence = next(iter(read_conllu(TextFile(treebank, "es"), words=words)))
     assert read_trees(treebank, words=words) == {int(sentence.source.rpartition(":")[2]): tree}
     assert len(tree.heads) == len(sentence.words)
 

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, BertTokenizer
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import read_conllu
 from polyhead.data.sentences import Sentence
+from polyhead.data.textfile import TextFile
 from polyhead.learning.batching import WINDOWS_PER_PART, collate, padding_share, scoring_batches, training_batches
 from polyhead.learning.encoding import Encoded, EncodingCounts, Window, encode
 
@@ -194,7 +195,7 @@ def test_padding_share():
 
 def test_padding_on_english_ewt(shared):
     path = shared / "data" / "ud" / "UD_English-EWT" / "en_ewt-ud-dev.conllu.xz"
-    data: list[Sentence] = list(read_conllu(path, language="en"))
+    data: list[Sentence] = list(read_conllu(TextFile(path, "en")))
     mini = AutoTokenizer.from_pretrained(shared / "models" / "mini")
     mbert = BertTokenizer(str(shared / "data" / "tokenizers" / "mbert" / "vocab.txt"), do_lower_case=False)
     for tokenizer in (mini, mbert):

@@ -19,6 +19,7 @@ from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import read_conllu
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Sentence
+from polyhead.data.textfile import TextFile
 from polyhead.learning.encoding import EncodingCounts, encode, join, model_limit
 
 BEGIN, PAD, END, UNK, MARKER = range(5)
@@ -245,7 +246,7 @@ def test_join_refuses_different_tokenizers():
 def test_real_treebanks_agree_with_the_tokenizers_own_call(shared, treebank, lone):
     folder, name = treebank.split("/")
     path = shared / "data" / "ud" / f"UD_{folder}" / f"{name}-ud-dev.conllu.xz"
-    data = list(read_conllu(path, language="xx"))
+    data = list(read_conllu(TextFile(path, "xx")))
     mini = AutoTokenizer.from_pretrained(shared / "models" / "mini")
     mbert = BertTokenizer(str(shared / "data" / "tokenizers" / "mbert" / "vocab.txt"), do_lower_case=False)
     assert encode(data, mini, None).counts.lone_marker_share == pytest.approx(lone, abs=0.006)

@@ -19,7 +19,7 @@ from polyhead.data.references import check_command
 from polyhead.data.sentences import Sentence
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
-from polyhead.data.textfile import is_blank, read_lines
+from polyhead.data.textfile import TextFile, is_blank, read_lines
 from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
 
 UNKNOWN_LANGUAGE = "und"
@@ -92,9 +92,10 @@ def _columns(columns: str, scheme: str | None) -> ColumnFormat:
 
 def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
     """The sentences; tags that the file may hold already are not looked at."""
+    file = TextFile(path, UNKNOWN_LANGUAGE)
     if layout is CONLLU:
-        return list(read_conllu(path, language=UNKNOWN_LANGUAGE, words="syntactic", upos="ignore"))
-    return list(read_columns(path, language=UNKNOWN_LANGUAGE, columns=replace(layout, scheme=None, types=None)))
+        return list(read_conllu(file, words="syntactic", upos="ignore"))
+    return list(read_columns(file, replace(layout, scheme=None, types=None)))
 
 
 def _multiword_ranges(path: Path) -> int:

@@ -3,57 +3,36 @@
 What cannot be seen in a file is declared in a `ColumnFormat`: the columns, whether there are comments, and the tag scheme.
 """
 
-import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.schemes import TagError, to_iob2
 from polyhead.data.sentences import Sentence
-from polyhead.data.textfile import BLANK, data_error, find_file, is_blank, read_lines, shown
+from polyhead.data.textfile import BLANK, TextFile, is_blank, shown
 
 WORDLESS = "row with tag O and an empty word left out"
 TRAILING = "separator at the end of a row left out"
 
 
-def read_columns(
-    path: Path,
-    *,
-    language: str,
-    columns: ColumnFormat,
-    strict: bool = False,
-    repairs: Counter[str] | None = None,
-    digest: "hashlib._Hash | None" = None,
-) -> Iterator[Sentence]:
+def read_columns(file: TextFile, columns: ColumnFormat) -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2. Streams: one sentence in memory at a time.
 
     A line of nothing but spaces and TABs counts as blank, and is counted as a repair; a row with a tag but no word is an error.
     A row `-DOCSTART-`, as CoNLL-2003 has before each document, is not a word and is left out.
 
-    Args:
-        path: The file, plain or compressed (`read_lines`).
-        language: BCP-47 code that the sentences will carry.
-        columns: What is declared about the file.
-        strict: Raise where a repair would be counted.
-        repairs: Counts what was repaired, by description.
-        digest: A hashlib object, fed with the decompressed bytes.
-
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
-    path = find_file(path) or path
-    repairs = Counter() if repairs is None else repairs
-    reader = _Reader(path, columns, language, strict, repairs)
+    reader = _Reader(file, columns)
     last_line = 0
     n_sentences = 0
-    for number, line in read_lines(path, digest=digest):
+    for number, line in file.lines():
         last_line = number
         if is_blank(line):
             if line:
-                reader.repair(number, BLANK, "an empty line")
+                file.repair(number, BLANK, "an empty line")
             if reader.words:
                 yield reader.finish()
                 n_sentences += 1
@@ -64,7 +43,7 @@ def read_columns(
         yield reader.finish()
         n_sentences += 1
     if not n_sentences:
-        raise data_error(path, max(last_line, 1), "end of file and not one sentence", "at least one word row")
+        raise file.error(max(last_line, 1), "end of file and not one sentence", "at least one word row")
 
 
 DOCSTART = "-DOCSTART-"
@@ -74,22 +53,13 @@ DOCSTART = "-DOCSTART-"
 class _Reader:
     """The sentence that is being read, and what the rows so far have settled."""
 
-    path: Path
+    file: TextFile
     format: ColumnFormat
-    language: str
-    strict: bool
-    repairs: Counter[str]
     words: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     indices: list[str] = field(default_factory=list)
     counts: tuple[int, ...] = ()
-
-    def repair(self, line: int, description: str, expected: str) -> None:
-        """Count a repair, or refuse it where reading is strict."""
-        if self.strict:
-            raise data_error(self.path, line, description, f"{expected} (strict reading allows no repair)")
-        self.repairs[description] += 1
 
     def take(self, number: int, line: str) -> None:
         """Add one row that is not blank."""
@@ -99,7 +69,7 @@ class _Reader:
         if not self.words and line.split(None, 1)[0] == DOCSTART:
             return
         if line in form.skipped_rows:
-            self.repair(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")
+            self.file.repair(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")
             return
         if form.separator == "auto":
             form = self.format = replace(form, separator="tab" if "\t" in line else "space")
@@ -107,30 +77,30 @@ class _Reader:
         if not self.counts:
             if is_json_object(line):
                 expected = "columns, a word and its tag on each line; convert the file (or is it --columns massive?)"
-                raise data_error(self.path, number, f"JSON Lines: {shown(line)}", expected)
+                raise self.file.error(number, f"JSON Lines: {shown(line)}", expected)
             self.counts = form.n_columns or (len(fields),)
             self._check_format(number, line)
         if form.trailing_separator and not fields[-1] and len(fields) - 1 in self.counts:
-            self.repair(number, TRAILING, "a row without it")
+            self.file.repair(number, TRAILING, "a row without it")
             fields.pop()
         if len(fields) not in self.counts:
             wanted = " or ".join(map(str, self.counts))
             found = f"{len(fields)} column(s) in {shown(line)}"
-            raise data_error(self.path, number, found, f"{wanted}, separated by {form.separator}; or declare the columns")
+            raise self.file.error(number, found, f"{wanted}, separated by {form.separator}; or declare the columns")
         word = fields[form.token - (form.token > 0)]
         if form.index is not None:
             self._check_index(number, fields[form.index - (form.index > 0)])
         if not word.strip(" "):
             if form.skip_wordless and form.tag is not None and fields[form.tag - (form.tag > 0)] == "O":
-                self.repair(number, WORDLESS, "a word")
+                self.file.repair(number, WORDLESS, "a word")
                 return
-            raise data_error(self.path, number, f"an empty word in {shown(line)}", f"a word in column {form.token}")
+            raise self.file.error(number, f"an empty word in {shown(line)}", f"a word in column {form.token}")
         self.words.append(word)
         self.lines.append(number)
         if form.tag is not None:
             tag = fields[form.tag - (form.tag > 0)]
             if tag in form.rewrites:
-                self.repair(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
+                self.file.repair(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
                 tag = form.rewrites[tag]
             self.tags.append(tag)
 
@@ -150,21 +120,19 @@ class _Reader:
                 needed = max(*declared, max(declared) + (-1 in declared))
                 found = f"{count} column(s) in {shown(line)}"
                 expected = f"at least {needed}, separated by {form.separator}; declare the columns, or comments=hash"
-                raise data_error(self.path, number, found, expected)
+                raise self.file.error(number, found, expected)
 
     def _check_index(self, number: int, text: str) -> None:
         expected = str(int(self.indices[-1]) + 1) if self.indices else ""
         if text != expected and not (not self.indices and text in ("0", "1")):
             wanted = expected or "0 or 1"
-            raise data_error(
-                self.path, number, f"index {shown(text)} in column {self.format.index}", f"{wanted}, counting up by one"
-            )
+            raise self.file.error(number, f"index {shown(text)} in column {self.format.index}", f"{wanted}, counting up by one")
         self.indices.append(text)
 
     def finish(self) -> Sentence:
         """The sentence so far, checked and converted; the next one starts empty."""
         labels = self._labels()
-        sentence = Sentence(tuple(self.words), labels, self.language, f"{self.path}:{self.lines[0]}")
+        sentence = self.file.sentence(self.words, labels, self.lines[0])
         self.words, self.tags, self.lines = [], [], []
         return sentence
 
@@ -176,16 +144,16 @@ class _Reader:
             if form.types is not None:
                 for number, tag in zip(self.lines, self.tags, strict=True):
                     if tag not in form.types and tag != "_":
-                        raise data_error(self.path, number, f"tag {shown(tag)}", f"one of {' '.join(sorted(form.types))}, or _")
+                        raise self.file.error(number, f"tag {shown(tag)}", f"one of {' '.join(sorted(form.types))}, or _")
             return tuple(None if tag == "_" else tag for tag in self.tags)
 
         def on_repair(position: int, description: str) -> None:
-            self.repair(self.lines[position], description, f"tags in {form.scheme}")
+            self.file.repair(self.lines[position], description, f"tags in {form.scheme}")
 
         try:
             labels = to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)
         except TagError as error:
-            raise data_error(self.path, self.lines[error.position], error.found, error.expected) from error
+            raise self.file.error(self.lines[error.position], error.found, error.expected) from error
         return tuple(_retyped(label, form.retyped) for label in labels) if form.retyped else labels
 
 

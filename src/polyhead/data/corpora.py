@@ -1,7 +1,6 @@
 """Open a corpus by name or a file by path, whole, with its hash and the count of what was repaired."""
 
 import hashlib
-from collections import Counter
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,7 +15,7 @@ from polyhead.data.phrases.files import phrase_dataset
 from polyhead.data.schemes import scheme as scheme_of
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import TASKS, Task
-from polyhead.data.textfile import SUFFIXES, data_error, find_file
+from polyhead.data.textfile import SUFFIXES, TextFile, data_error, find_file
 
 __all__ = ["CORPORA", "corpus", "has_split", "open_corpus", "open_file"]
 
@@ -185,7 +184,6 @@ def open_file(
 
 def _read(path: Path, name: str, split: Split, *, language: str, layout: Layout | None, words: Words, strict: bool) -> Dataset:
     digest = hashlib.sha256()
-    repairs: Counter[str] = Counter()
-    found = read_layout(path, layout, language=language, words=words, strict=strict, repairs=repairs, digest=digest)
-    read = tuple(found)
-    return Dataset(name, language, split, read, dict(sorted(repairs.items())), digest.hexdigest())
+    file = TextFile(path, language, strict, digest=digest)
+    read = tuple(read_layout(file, layout, words=words))
+    return Dataset(name, language, split, read, dict(sorted(file.repairs.items())), digest.hexdigest())

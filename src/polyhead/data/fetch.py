@@ -31,7 +31,7 @@ from polyhead.data.checksums import Entry, add_entries, read_ledger
 from polyhead.data.corpora import corpus
 from polyhead.data.download_urls import Archive, Kind, Remote, Source, source, split_layouts
 from polyhead.data.layouts import read_layout
-from polyhead.data.textfile import find_file, read_lines, shown
+from polyhead.data.textfile import TextFile, find_file, read_lines, shown
 
 MIRROR_VARIABLE = "POLYHEAD_DATA_MIRROR"
 Status = Literal["fetched", "there", "not ours", "failed"]
@@ -202,7 +202,7 @@ def _check(name: str, remote: Remote, path: Path) -> None:
     layouts = split_layouts(name)
     try:
         if remote.path in layouts:
-            for _ in read_layout(path, layouts[remote.path], language=corpus(name).language, words="syntactic"):
+            for _ in read_layout(TextFile(path, corpus(name).language), layouts[remote.path], words="syntactic"):
                 pass
             return
     except DataFormatError as error:

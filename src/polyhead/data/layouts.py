@@ -1,10 +1,7 @@
 """How a file may be laid out, whatever its kind, and the one way to read it as laid out."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
 from polyhead.core.errors import SettingError
@@ -16,6 +13,7 @@ from polyhead.data.multiatis import RowFormat, read_token_rows
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Sentence
 from polyhead.data.spans import SpanFormat, read_spans
+from polyhead.data.textfile import TextFile
 
 Layout = ColumnFormat | SpanFormat | RowFormat | BracketFormat
 
@@ -58,37 +56,19 @@ def parse_layout(text: str, *, scheme: str | None) -> Layout:
     return replace(layout, scheme=chosen)
 
 
-def read_layout(
-    path: Path,
-    layout: Layout | None,
-    *,
-    language: str,
-    words: Words = "surface",
-    strict: bool = False,
-    repairs: Counter[str] | None = None,
-    digest: "hashlib._Hash | None" = None,
-) -> Iterator[Sentence]:
-    """Sentences in file order, from the reader that the layout calls for; None stands for CoNLL-U.
-
-    Args:
-        path: The file, plain or compressed.
-        layout: What is declared about the file.
-        language: BCP-47 code that the sentences will carry.
-        words: What a word is in CoNLL-U (`read_conllu`); nothing else has a choice.
-        strict: Raise where a repair would be counted.
-        repairs: Counts what was repaired, by description.
-        digest: A hashlib object, fed with the decompressed bytes.
+def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surface") -> Iterator[Sentence]:
+    """Sentences in file order, from the reader that the layout calls for; None stands for CoNLL-U, where `words` are a choice.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
     match layout:
         case None:
-            return read_conllu(path, language=language, words=words, strict=strict, repairs=repairs, digest=digest)
+            return read_conllu(file, words=words)
         case ColumnFormat():
-            return read_columns(path, language=language, columns=layout, strict=strict, repairs=repairs, digest=digest)
+            return read_columns(file, layout)
         case BracketFormat():
-            return read_bracketed(path, language=language, layout=layout, strict=strict, repairs=repairs, digest=digest)
+            return read_bracketed(file, layout)
         case SpanFormat():
-            return read_spans(path, language=language, layout=layout, strict=strict, repairs=repairs, digest=digest)
-    return read_token_rows(path, language=language, layout=layout, strict=strict, repairs=repairs, digest=digest)
+            return read_spans(file, layout)
+    return read_token_rows(file, layout)

@@ -1,17 +1,15 @@
 """JSON lines whose slots stand in brackets inside the utterance (`wake me at [time : five am]`), as MASSIVE writes them."""
 
-import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Literal
 
 from polyhead.data.schemes import Span, SpanError, span_labels
 from polyhead.data.sentences import Sentence
-from polyhead.data.textfile import data_error, find_file, read_lines, shown
+from polyhead.data.textfile import TextFile, shown
 
 OTHER_TEXT = "row whose annotation says something else than its utterance, read as the annotation has it"
 _SLOT = re.compile(r"\[\s*([^\s\[\]]+)\s+:([^\[\]]*)\]")
@@ -31,42 +29,20 @@ class BracketFormat:
     words: Literal["spaces", "characters"] = "spaces"
 
 
-def read_bracketed(
-    path: Path,
-    *,
-    language: str,
-    layout: BracketFormat,
-    strict: bool = False,
-    repairs: Counter[str] | None = None,
-    digest: "hashlib._Hash | None" = None,
-) -> Iterator[Sentence]:
+def read_bracketed(file: TextFile, layout: BracketFormat) -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2, words and slots from each row's `annot_utt`. Streams: one row in memory at a time.
 
     A slot that begins or ends inside a word is widened to it, and a row whose `utt` differs from the annotation without its
     brackets is read as annotated; both are counted.
 
-    Args:
-        path: The file, plain or compressed (`read_lines`).
-        language: BCP-47 code that the sentences will carry.
-        layout: What is declared about the file.
-        strict: Raise where a repair would be counted.
-        repairs: Counts what was repaired, by description.
-        digest: A hashlib object, fed with the decompressed bytes.
-
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
-    path = find_file(path) or path
-    repairs = Counter() if repairs is None else repairs
     pattern = _SPACED if layout.words == "spaces" else _SINGLE
     number = n_sentences = 0
 
-    def on_repair(description: str) -> None:
-        if strict:
-            raise SpanError(description, "slots over whole words of the utterance (strict reading allows no repair)")
-        repairs[description] += 1
-
-    for number, line in read_lines(path, digest=digest):
+    for number, line in file.lines():
+        on_repair = partial(file.repair, number, expected="slots over whole words of the utterance")
         try:
             utterance, annotated = _texts(line)
             text, spans = _unbracketed(annotated)
@@ -75,13 +51,13 @@ def read_bracketed(
             words = [match.span() for match in pattern.finditer(text)]
             labels = span_labels(words, spans, on_repair)
         except SpanError as error:
-            raise data_error(path, number, error.found, error.expected) from None
+            raise file.error(number, error.found, error.expected) from None
         if not words:
-            raise data_error(path, number, f"annotation {shown(annotated)}", "at least one word")
-        yield Sentence(tuple(text[a:b] for a, b in words), labels, language, f"{path}:{number}")
+            raise file.error(number, f"annotation {shown(annotated)}", "at least one word")
+        yield file.sentence((text[a:b] for a, b in words), labels, number)
         n_sentences += 1
     if not n_sentences:
-        raise data_error(path, max(number, 1), "end of file and not one sentence", "at least one row")
+        raise file.error(max(number, 1), "end of file and not one sentence", "at least one row")
 
 
 def _texts(line: str) -> tuple[str, str]:

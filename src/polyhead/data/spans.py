@@ -4,20 +4,18 @@ Two layouts are known: the TSV of the multilingual task-oriented dialogues (Schu
 Japanese Wikipedia entities. Neither says what a word is in the same way, so each reader states its own answer.
 """
 
-import hashlib
 import json
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal
 
 from polyhead.core.errors import DataFormatError
 from polyhead.core.values import whole_number
 from polyhead.data.schemes import Span, SpanError, span_labels
 from polyhead.data.sentences import Sentence
-from polyhead.data.textfile import data_error, find_file, read_lines, shown
+from polyhead.data.textfile import TextFile, shown
 
 DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to the characters that stand there"
 BEFORE = "span that begins before the utterance, cut to it"
@@ -38,15 +36,7 @@ class SpanFormat:
     types: Mapping[str, str] | None = field(default=None, hash=False)
 
 
-def read_spans(
-    path: Path,
-    *,
-    language: str,
-    layout: SpanFormat,
-    strict: bool = False,
-    repairs: Counter[str] | None = None,
-    digest: "hashlib._Hash | None" = None,
-) -> Iterator[Sentence]:
+def read_spans(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2.
 
     `facebook` streams, one row in memory at a time. A word is what the row's `tokenSpans` slice out of the utterance (its
@@ -57,96 +47,63 @@ def read_spans(
     `stockmark` is read whole, a JSON list having no lines. A word is one character: the corpus has no tokens. White space is no
     word, and a span goes on across it.
 
-    Args:
-        path: The file, plain or compressed (`read_lines`).
-        language: BCP-47 code that the sentences will carry.
-        layout: What is declared about the file.
-        strict: Raise where a repair would be counted.
-        repairs: Counts what was repaired, by description.
-        digest: A hashlib object, fed with the decompressed bytes.
-
     Raises:
         DataFormatError: The file is not as declared; the message names file, line (or record), what was found and expected.
     """
-    path = find_file(path) or path
-    reader = _Reader(path, language, layout, strict, Counter() if repairs is None else repairs)
     n_sentences = 0
-    for sentence in (_facebook if layout.layout == "facebook" else _stockmark)(reader, digest):
+    for sentence in (_facebook if layout.layout == "facebook" else _stockmark)(file, layout):
         n_sentences += 1
         yield sentence
     if not n_sentences:
-        raise data_error(path, 1, "end of file and not one sentence", f"at least one in the layout {layout.layout!r}")
+        raise file.error(1, "end of file and not one sentence", f"at least one in the layout {layout.layout!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """What all sentences of a file share."""
-
-    path: Path
-    language: str
-    layout: SpanFormat
-    strict: bool
-    repairs: Counter[str]
-
-    def sentence(self, text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], where: str) -> Sentence:
-        """The words cut out of `text` and labelled; `where` is a line or record, for its source and for errors."""
-
-        def on_repair(description: str) -> None:
-            if self.strict:
-                raise SpanError(description, "spans over whole words (strict reading allows no repair)")
-            self.repairs[description] += 1
-
-        try:
-            labels = span_labels(words, [self._known(span) for span in spans], on_repair)
-        except SpanError as error:
-            raise self.error(where, error.found, error.expected) from None
-        return Sentence(tuple(text[a:b] for a, b in words), labels, self.language, f"{self.path}:{where}")
-
-    def repair(self, where: str, description: str, expected: str) -> None:
-        """Count a repair, or refuse it where reading is strict."""
-        if self.strict:
-            raise self.error(where, description, f"{expected} (strict reading allows no repair)")
-        self.repairs[description] += 1
-
-    def error(self, where: str, found: str, expected: str) -> DataFormatError:
-        """A one-line error at a line or record of the file."""
-        return DataFormatError(f"{self.path}:{where}: {found}; expected {expected}")
-
-    def _known(self, span: Span) -> Span:
-        types = self.layout.types
-        if types is None:
-            return span
-        if span[2] not in types:
-            raise SpanError(f"span type {shown(span[2])}", f"one of {', '.join(types)}")
-        return span[0], span[1], types[span[2]]
+def _sentence(
+    file: TextFile, layout: SpanFormat, text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], where: str
+) -> Sentence:
+    """The words cut out of `text` and labelled; `where` is a line or record, for its source and for errors."""
+    on_repair = partial(file.repair, where, expected="spans over whole words")
+    try:
+        labels = span_labels(words, [_known(layout, span) for span in spans], on_repair)
+    except SpanError as error:
+        raise file.error(where, error.found, error.expected) from None
+    return file.sentence((text[a:b] for a, b in words), labels, where)
 
 
-def _facebook(reader: _Reader, digest: "hashlib._Hash | None") -> Iterator[Sentence]:
-    for number, line in read_lines(reader.path, digest=digest):
+def _known(layout: SpanFormat, span: Span) -> Span:
+    if layout.types is None:
+        return span
+    if span[2] not in layout.types:
+        raise SpanError(f"span type {shown(span[2])}", f"one of {', '.join(layout.types)}")
+    return span[0], span[1], layout.types[span[2]]
+
+
+def _facebook(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
+    for number, line in file.lines():
         where = str(number)
         columns = line.split("\t")
         if len(columns) != _N_COLUMNS:
             expected = f"{_N_COLUMNS}, separated by TAB: intent, slots, utterance, locale, tokenisation"
-            raise reader.error(where, f"{len(columns)} column(s) in {shown(line)}", expected)
+            raise file.error(where, f"{len(columns)} column(s) in {shown(line)}", expected)
         text = columns[2]
-        spans = [_slot(reader, where, slot, text) for slot in columns[1].split(",") if slot]
-        yield reader.sentence(text, _words(reader, where, columns[4], text), spans, where)
+        spans = [_slot(file, where, slot, text) for slot in columns[1].split(",") if slot]
+        yield _sentence(file, layout, text, _words(file, where, columns[4], text), spans, where)
 
 
-def _slot(reader: _Reader, where: str, slot: str, text: str) -> Span:
+def _slot(file: TextFile, where: str, slot: str, text: str) -> Span:
     first, _, rest = slot.partition(":")
     last, _, span_type = rest.partition(":")
     start, end = whole_number(first), whole_number(last)
     if start is None and first.startswith("-") and whole_number(first[1:]) is not None:
-        reader.repair(where, BEFORE, "a span inside the utterance")
+        file.repair(where, BEFORE, "a span inside the utterance")
         start = 0
     if start is None or end is None or not span_type or not start < end <= len(text):
         expected = f"start:end:type inside the utterance of {len(text)} characters, end exclusive"
-        raise reader.error(where, f"slot {shown(slot)} in column 2", expected)
+        raise file.error(where, f"slot {shown(slot)} in column 2", expected)
     return start, end, span_type
 
 
-def _words(reader: _Reader, where: str, tokenisation: str, text: str) -> list[tuple[int, int]]:
+def _words(file: TextFile, where: str, tokenisation: str, text: str) -> list[tuple[int, int]]:
     """First character and the one after the last of each word, in characters of `text` as it stands."""
     expected = 'JSON as {"tokenizations": [{"tokens": ["a"], "tokenSpans": [{"start": 0, "length": 1}]}]} over the utterance'
     try:
@@ -156,17 +113,17 @@ def _words(reader: _Reader, where: str, tokenisation: str, text: str) -> list[tu
         if len(tokens) != len(offsets) or not tokens or not all(type(n) is int for pair in offsets for n in pair):
             raise ValueError
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-        raise reader.error(where, f"tokenisation {shown(tokenisation)} in column 5", expected) from None
+        raise file.error(where, f"tokenisation {shown(tokenisation)} in column 5", expected) from None
     if not _spells(offsets, text, tokens):
         decomposed = unicodedata.normalize("NFD", text)
         mapped = _composed(offsets, text)
         if mapped is not None and _spells(offsets, decomposed, tokens):
-            reader.repair(where, DECOMPOSED, "offsets in characters of the utterance")
+            file.repair(where, DECOMPOSED, "offsets in characters of the utterance")
             offsets = mapped
     end_before = 0
     for start, end in offsets:
         if not end_before <= start < end <= len(text) or not text[start:end].strip():
-            raise reader.error(where, f"word at {start}:{end} of {shown(text)}", "words in order, inside it and not blank")
+            raise file.error(where, f"word at {start}:{end} of {shown(text)}", "words in order, inside it and not blank")
         end_before = end
     return offsets
 
@@ -190,23 +147,23 @@ def _composed(offsets: Sequence[tuple[int, int]], text: str) -> list[tuple[int, 
     return [(place[a], place[b]) for a, b in offsets]
 
 
-def _stockmark(reader: _Reader, digest: "hashlib._Hash | None") -> Iterator[Sentence]:
-    text = "\n".join(line for _, line in read_lines(reader.path, digest=digest))
+def _stockmark(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
+    text = "\n".join(line for _, line in file.lines())
     try:
         records = json.loads(text)
     except json.JSONDecodeError as error:
-        raise data_error(reader.path, error.lineno, f"not JSON ({error.msg})", "one JSON list of records") from None
+        raise file.error(error.lineno, f"not JSON ({error.msg})", "one JSON list of records") from None
     except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deep
-        raise data_error(reader.path, 1, f"not JSON that can be read ({error})", "one JSON list of records") from None
+        raise file.error(1, f"not JSON that can be read ({error})", "one JSON list of records") from None
     if not isinstance(records, list):
-        raise data_error(reader.path, 1, f"a JSON {type(records).__name__}", "one JSON list of records")
+        raise file.error(1, f"a JSON {type(records).__name__}", "one JSON list of records")
     for number, record in enumerate(records, start=1):
         where = f"record {number}"
-        text, spans = _record(record, lambda found, expected, where=where: reader.error(where, found, expected))  # type: ignore[misc]
+        text, spans = _record(record, lambda found, expected, where=where: file.error(where, found, expected))  # type: ignore[misc]
         words = [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]
         if not words:
-            raise reader.error(where, f"text {shown(text)}", "at least one character that is not white space")
-        yield reader.sentence(text, words, spans, where)
+            raise file.error(where, f"text {shown(text)}", "at least one character that is not white space")
+        yield _sentence(file, layout, text, words, spans, where)
 
 
 def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[str, list[Span]]:

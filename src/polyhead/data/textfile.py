@@ -8,11 +8,14 @@ import gzip
 import hashlib
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from polyhead.core.errors import DataFormatError
+from polyhead.data.sentences import Sentence
 
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -25,7 +28,7 @@ _BOMB, _RATIO = 1 << 28, 200
 BLANK = "line of white space read as a blank line"
 
 
-def data_error(path: Path, line: int, found: str, expected: str) -> DataFormatError:
+def data_error(path: Path, line: int | str, found: str, expected: str) -> DataFormatError:
     """A one-line error `path:line: found; expected ...`; line 0 stands for the file as a whole, and is not named."""
     return DataFormatError(f"{path}{f':{line}' if line else ''}: {found}; expected {expected}")
 
@@ -37,6 +40,46 @@ def shown(text: str, limit: int = 60) -> str:
     ("'a\\\\tb'", "'xxx'...")
     """
     return repr(text) if len(text) <= limit else repr(text[:limit]) + "..."
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file that is being read into sentences.
+
+    Attributes:
+        path: Where it lies, plain or compressed (`read_lines`).
+        language: BCP-47 code that the sentences carry.
+        strict: Raise where a repair would be counted.
+        repairs: Counts what was repaired, by description.
+        digest: A hashlib object, fed with the decompressed bytes.
+    """
+
+    path: Path
+    language: str
+    strict: bool = False
+    repairs: Counter[str] = field(default_factory=Counter)
+    digest: "hashlib._Hash | None" = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", find_file(self.path) or self.path)
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Every line with its number; see `read_lines`."""
+        return read_lines(self.path, digest=self.digest)
+
+    def sentence(self, words: Iterable[str], labels: Iterable[str | None], where: int | str) -> Sentence:
+        """A sentence that begins at this line or record."""
+        return Sentence(tuple(words), tuple(labels), self.language, f"{self.path}:{where}")
+
+    def repair(self, where: int | str, description: str, expected: str) -> None:
+        """Count a repair, or refuse it where reading is strict."""
+        if self.strict:
+            raise self.error(where, description, f"{expected} (strict reading allows no repair)")
+        self.repairs[description] += 1
+
+    def error(self, where: int | str, found: str, expected: str) -> DataFormatError:
+        """A one-line error at a line or record of the file; see `data_error`."""
+        return data_error(self.path, where, found, expected)
 
 
 def is_blank(line: str) -> bool:

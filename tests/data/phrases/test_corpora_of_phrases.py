@@ -24,6 +24,7 @@ from polyhead.data.phrases.inventory import inventory
 from polyhead.data.phrases.realise import NOTHING, realised
 from polyhead.data.references import DataReader, DataReference
 from polyhead.data.tasks import TASKS
+from polyhead.data.textfile import TextFile
 
 KNOWN = inventory()
 LANGUAGES = KNOWN.languages
@@ -64,9 +65,9 @@ def test_a_file_reads_to_what_is_made_in_memory(language: str, task: str, tmp_pa
     made = open_corpus(name, "dev")
     path = tmp_path / language / f"dev{SUFFIXES[task]}"
     if task == "pos":
-        read = list(read_conllu(path, language=made.language))
+        read = list(read_conllu(TextFile(path, made.language)))
     else:
-        read = list(read_columns(path, language=made.language, columns=CORPORA[name].layout))
+        read = list(read_columns(TextFile(path, made.language), CORPORA[name].layout))
     assert [(s.words, s.labels) for s in read] == [(s.words, s.labels) for s in made.sentences]
     assert [s.source.rpartition(":")[2] for s in read] == [s.source.rpartition(":")[2] for s in made.sentences]
 
