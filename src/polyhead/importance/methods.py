@@ -73,6 +73,13 @@ def score_heads(
         UnknownNameError: No row has this name.
         SettingError: No labelled word, where labels are needed; or a setting is out of its range.
         StoreError: `resume_file` holds other work, or cannot be written.
+
+    >>> import polyhead as ph
+    >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
+    >>> batches = ph.scoring_batches(tagger.encode(ph.sample(ph.open_corpus("phrases/en", "dev"), 16, seed=1)))
+    >>> scores = score_heads("gradient", tagger.model, batches)
+    >>> scores.values.shape, scores.n, scores.backward_passes
+    ((4, 8), 16, 1)
     """
     options = Options(seed, precision, progress, n_lowest, max_passes, resume_file)
     return method(name).score(model, batches, options)

@@ -165,7 +165,7 @@ class Tagger:
         data: Text | Sequence[Text],
         *,
         spec: TrainSpec | None = None,
-        resume_folder: Path | None = None,
+        resume_folder: str | Path | None = None,
         progress: Progress | None = None,
     ) -> FitRecord:
         """The record of fine-tuning the model in place; see `polyhead.fit` for cost and for what makes numbers repeat.
@@ -187,7 +187,8 @@ class Tagger:
             if asked not in (own, "auto"):
                 raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
         encoded, spec = self._encoded(data, unknown="error"), replace(spec, precision=self.precision)
-        return fit(self.model, encoded, spec, state_folder=resume_folder, progress=progress)
+        folder = None if resume_folder is None else Path(resume_folder)
+        return fit(self.model, encoded, spec, state_folder=folder, progress=progress)
 
     def score(
         self,
