@@ -122,7 +122,7 @@ def measure(model: PreTrainedModel, language: str, seed: int, methods: list[str]
             if method == DEFAULT:
                 curve(model, Cell("highest", language, seed), order[::-1])
                 if scores.signed is not None:
-                    curve(model, Cell("signed", language, seed), rank(-scores.signed))
+                    curve(model, Cell("signed", language, seed), rank(scores.signed))
     heads = rank(scored(model, "magnitude", language, seed))
     for draw in range(RANDOM_ORDERS):
         order = tuple(heads[i] for i in np.random.default_rng((seed, draw)).permutation(len(heads)))

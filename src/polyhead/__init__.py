@@ -1,5 +1,6 @@
-"""polyhead: which attention heads of a multilingual Transformer matter, and cutting the rest.
+"""polyhead: which attention heads of a multilingual Transformer matter, and how to prune the rest.
 
+`Tagger` is the object API, `run` the whole job; the functions under them are here too.
 Importing it makes Transformers' own `from_pretrained` load pruned checkpoints; names are imported when they are first used.
 """
 
@@ -9,82 +10,112 @@ from typing import TYPE_CHECKING
 from polyhead.models.loader_hook import install_loader_hook
 
 __all__ = [
+    "METHODS",
+    "Architecture",
+    "Dataset",
+    "HeadId",
     "HeadMask",
     "HeadScores",
+    "LabelSet",
+    "Labelled",
+    "PolyheadError",
+    "SearchSpec",
+    "Sentence",
+    "Tagger",
     "TrainSpec",
     "densify",
     "encode",
     "evaluate",
     "fit",
     "gated",
+    "head_mask",
     "label_set",
     "load_tagger",
     "load_tokenizer",
     "open_corpus",
+    "open_file",
+    "predict",
     "prune",
     "prune_lowest",
+    "rank",
+    "read_scores",
+    "register_architecture",
     "run",
     "run_settings",
+    "sample",
     "save_pruned",
     "score_heads",
     "scoring_batches",
     "task",
+    "write_scores",
 ]
 
 if TYPE_CHECKING:
-    from polyhead.core.heads import HeadMask, HeadScores
-    from polyhead.core.specs import TrainSpec
-    from polyhead.data.corpora import open_corpus
-    from polyhead.data.labels import label_set
+    from polyhead.core.errors import PolyheadError
+    from polyhead.core.heads import HeadId, HeadMask, HeadScores
+    from polyhead.core.specs import SearchSpec, TrainSpec
+    from polyhead.data.corpora import open_corpus, open_file
+    from polyhead.data.labels import LabelSet, label_set
+    from polyhead.data.sampling import sample
+    from polyhead.data.sentences import Dataset, Sentence
     from polyhead.data.tasks import task
     from polyhead.importance.methods import score_heads
+    from polyhead.importance.table import METHODS
     from polyhead.learning.batching import scoring_batches
     from polyhead.learning.encoding import encode
-    from polyhead.learning.inference import evaluate
+    from polyhead.learning.inference import Labelled, evaluate, predict
     from polyhead.learning.training import fit
+    from polyhead.models.architectures import Architecture, head_mask, register_architecture
     from polyhead.models.gates import gated
     from polyhead.models.loading import load_tagger, load_tokenizer
     from polyhead.models.pruning import prune
     from polyhead.models.saving import densify, save_pruned
-    from polyhead.selection.ranking import prune_lowest
+    from polyhead.selection.ranking import prune_lowest, rank
+    from polyhead.selection.score_files import read_scores, write_scores
     from polyhead.studies.run import run
     from polyhead.studies.settings import run_settings
+    from polyhead.studies.tagger import Tagger
 
-_HOMES = {
-    "HeadMask": "polyhead.core.heads",
-    "HeadScores": "polyhead.core.heads",
-    "TrainSpec": "polyhead.core.specs",
-    "densify": "polyhead.models.saving",
-    "encode": "polyhead.learning.encoding",
-    "evaluate": "polyhead.learning.inference",
-    "fit": "polyhead.learning.training",
-    "gated": "polyhead.models.gates",
-    "label_set": "polyhead.data.labels",
-    "load_tagger": "polyhead.models.loading",
-    "load_tokenizer": "polyhead.models.loading",
-    "open_corpus": "polyhead.data.corpora",
-    "prune": "polyhead.models.pruning",
-    "prune_lowest": "polyhead.selection.ranking",
-    "run": "polyhead.studies.run",
-    "run_settings": "polyhead.studies.settings",
-    "save_pruned": "polyhead.models.saving",
-    "score_heads": "polyhead.importance.methods",
-    "scoring_batches": "polyhead.learning.batching",
-    "task": "polyhead.data.tasks",
+_MODULES = {
+    "core.errors": "PolyheadError",
+    "core.heads": "HeadId HeadMask HeadScores",
+    "core.specs": "SearchSpec TrainSpec",
+    "data.corpora": "open_corpus open_file",
+    "data.labels": "LabelSet label_set",
+    "data.sampling": "sample",
+    "data.sentences": "Dataset Sentence",
+    "data.tasks": "task",
+    "importance.methods": "score_heads",
+    "importance.table": "METHODS",
+    "learning.batching": "scoring_batches",
+    "learning.encoding": "encode",
+    "learning.inference": "Labelled evaluate predict",
+    "learning.training": "fit",
+    "models.architectures": "Architecture head_mask register_architecture",
+    "models.gates": "gated",
+    "models.loading": "load_tagger load_tokenizer",
+    "models.pruning": "prune",
+    "models.saving": "densify save_pruned",
+    "selection.ranking": "prune_lowest rank",
+    "selection.score_files": "read_scores write_scores",
+    "studies.run": "run",
+    "studies.settings": "run_settings",
+    "studies.tagger": "Tagger",
 }
+_SOURCES = {name: f"polyhead.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 if not TYPE_CHECKING:  # a checker that saw it would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module 'polyhead' has no attribute {name!r}; it has {', '.join(_HOMES)}")
-        value = getattr(import_module(_HOMES[name]), name)
+        if name not in _SOURCES:
+            raise AttributeError(f"module 'polyhead' has no attribute {name!r}; it has {', '.join(_SOURCES)}")
+        value = getattr(import_module(_SOURCES[name]), name)
         globals()[name] = value
         return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_SOURCES])
 
 
 install_loader_hook()

@@ -62,6 +62,16 @@ def test_the_planted_head_comes_first(family: str, method: str) -> None:
 
 @families
 @methods
+def test_higher_means_that_the_head_helps(family: str, method: str) -> None:
+    model = planted_model(family)
+    scores = score_heads(method, model, batches_of(planted_encoded(model)), precision="fp32")
+    own = scores.signed if scores.signed is not None else scores.values if METHODS[method].sign == "signed" else None
+    if own is not None:
+        assert own[PLANTED.layer, PLANTED.head] > 0, "the planted head lowers the loss"
+
+
+@families
+@methods
 def test_batches_order_and_padding_do_not_matter(family: str, method: str) -> None:
     encoded, model = tiny_encoded(windowed=None), tiny_model(family, dtype=torch.float64)
     usual = values(method, model, batches_of(encoded))

@@ -1,6 +1,6 @@
 """Addresses, masks, matrices of scores and their normalisation."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -131,3 +131,14 @@ def test_zero_over_zero_is_zero() -> None:
 def test_unknown_normalisation() -> None:
     with pytest.raises(SettingError, match="'none' or 'paper'"):
         normalise(np.ones((1, 1)), "softmax")  # type: ignore[arg-type]
+
+
+def test_scores_are_equal_by_value() -> None:
+    one = HeadScores(np.array([[0.5, np.nan]]), "gradient", signed=np.array([[-0.1, np.nan]]), languages=["en"], seconds=1.0)
+    assert one == replace(one, values=one.values.copy(), seconds=2.0), "how long it took is not what was found"
+    for change in ({"values": np.array([[0.5, 1.0]])}, {"signed": None}, {"languages": ["de"]}, {"n": 1}, {"method": "fisher"}):
+        assert one != replace(one, **change)  # type: ignore[arg-type]
+    assert one != HeadScores(np.array([[0.5], [np.nan]]), "gradient")
+    assert one != "gradient"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)

@@ -13,7 +13,6 @@ import pytest
 from conformance.scoring_case import DEAD, model_with_dead_head, tiny_encoded
 from conformance.tiny import MASKS, tiny_model
 
-import polyhead
 from polyhead.cli.main import COMMANDS
 from polyhead.importance.method import Call
 from polyhead.importance.methods import METHODS
@@ -140,23 +139,10 @@ def there(name: str) -> bool:
     return False
 
 
-def test_the_reference_has_every_public_name() -> None:
-    shown = re.findall(r"^::: \S+\.(\w+)$", text_of(DOCS / "api.md"), flags=re.MULTILINE)
-    assert set(polyhead.__all__) <= set(shown)
-    assert len(shown) == len(set(shown))
-
-
 def test_the_encoders_that_work_are_those_of_the_table() -> None:
-    names = {
-        "BERT": "bert",
-        "RoBERTa": "roberta",
-        "XLM-R": "xlm-roberta",
-        "CamemBERT": "camembert",
-        "DistilBERT": "distilbert",
-        "ELECTRA": "electra",
-    }
+    names = {"XLM-R": "xlm-roberta"}
     said = text_of(DOCS / "faq.md").partition("## Which encoders work?")[2].partition("\n## ")[0].partition(":")[0]
-    assert {names[name] for name in re.findall(r"[A-Z][\w-]*[A-Z]\w*", said)} == set(ARCHITECTURES)
+    assert {names.get(name, name.lower()) for name in re.findall(r"[A-Z][\w-]*[A-Z]\w*", said)} == set(ARCHITECTURES)
 
 
 def test_the_methods_that_depend_on_batches_are_named() -> None:

@@ -53,7 +53,7 @@ def test_per_sentence_equals_a_loop_with_one_sentence_a_batch(model: PreTrainedM
     assert scores.signed is not None
     np.testing.assert_allclose(scores.values, every.abs().mean(0), rtol=1e-9)
     np.testing.assert_allclose(scores.total, every.abs().sum(0), rtol=1e-9)
-    np.testing.assert_allclose(scores.signed, every.mean(0), rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(scores.signed, -every.mean(0), rtol=1e-9, atol=1e-15)
     # the absolute value is taken before the sum, or it would be this
     assert not np.allclose(scores.values, np.abs(scores.signed), rtol=0.05)
 
@@ -90,7 +90,7 @@ def test_scores_do_not_depend_on_batches_even_with_windows(model: PreTrainedMode
     assert one.n == other.n == len(LABELLED)
 
 
-def test_positive_means_that_turning_the_head_down_lowers_the_loss(model: PreTrainedModel) -> None:
+def test_positive_means_that_turning_the_head_down_raises_the_loss(model: PreTrainedModel) -> None:
     scores = gradient(model, [alone(0)], precision="fp32")
     assert scores.signed is not None
     layer, head = np.unravel_index(np.abs(scores.signed).argmax(), (3, 4))
@@ -100,7 +100,7 @@ def test_positive_means_that_turning_the_head_down_lowers_the_loss(model: PreTra
         before = plain_loss(model, alone(0))
         with gated(model, gates):
             after = plain_loss(model, alone(0))
-    assert float(before - after) / 1e-4 == pytest.approx(scores.signed[layer, head], rel=1e-2)
+    assert float(after - before) / 1e-4 == pytest.approx(scores.signed[layer, head], rel=1e-2)
 
 
 def test_bf16_stays_near_float32_and_is_noted() -> None:

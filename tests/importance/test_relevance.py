@@ -72,7 +72,7 @@ def test_scores_are_the_mean_absolute_shares_of_a_model_written_out(variant: Var
     assert scores.total is not None
     assert scores.signed is not None
     np.testing.assert_allclose(scores.total, np.abs(shares).sum(axis=0), rtol=1e-9)
-    np.testing.assert_allclose(scores.signed, -shares.mean(axis=0), rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(scores.signed, shares.mean(axis=0), rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(scores.values.sum(axis=1), 1)
     assert scores.n == len(LABELLED)
     arrived = pytest.approx(conservation(model, batches(), variant=variant)[0])
@@ -99,7 +99,7 @@ def test_languages_merge_as_if_scored_together() -> None:
     np.testing.assert_allclose(merged.signed, together.signed, rtol=1e-9)
 
 
-def test_a_head_that_speaks_for_the_gold_label_is_negative_in_the_signed_scores() -> None:
+def test_a_head_that_speaks_for_the_gold_label_is_positive_in_the_signed_scores() -> None:
     model = tiny_model("bert", dtype=torch.float64, layers=1)
     batch = batches(1)[0]
     before = gold_logits(model, batch)
@@ -109,7 +109,7 @@ def test_a_head_that_speaks_for_the_gold_label_is_negative_in_the_signed_scores(
     dense = model.bert.encoder.layer[0].attention.output.dense
     with torch.no_grad():
         dense.weight[:, 4 * head : 4 * head + 4] *= 0.9
-    assert (gold_logits(model, batch) < before) == (scores.signed[0, head] < 0)
+    assert (gold_logits(model, batch) < before) == (scores.signed[0, head] > 0)
 
 
 def gold_logits(model: PreTrainedModel, batch: Batch) -> float:

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 
 
 class PolyheadError(Exception):
-    """Base of every error that bad input can cause; the command line prints it as one line and exits with code 2."""
+    """Base of every error that bad input can cause; the command line prints it as one line and exits with code 2.
+
+    >>> from polyhead.data.tasks import task
+    >>> try:
+    ...     task("pso")
+    ... except PolyheadError as error:
+    ...     print(error)
+    task 'pso': did you mean 'pos'? Expected one of pos, ner, slots
+    """
 
 
 class DataFormatError(PolyheadError):

@@ -5,7 +5,7 @@ In a mask True means keep; in scores higher means more important and NaN marks a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, Self
 
 import numpy as np
@@ -129,11 +129,14 @@ class HeadMask:
 class HeadScores:
     """Importance of every head, and what is needed to merge languages without another pass.
 
+    Higher means more important in every matrix. Two are equal if all but `seconds` is; they hold arrays, and are not hashable.
+
     Attributes:
         values: float64 `[layers, heads]`; higher = more important; NaN = the model no longer has this head.
         method: Name in the methods table.
-        signed: Mean signed gradient `[layers, heads]` where the method has one: positive means that turning the head down
-            lowers the loss; None where it has none.
+        signed: What `values` would be without absolute values, `[layers, heads]`: a mean over units in which opposite effects
+            cancel. Positive: the head helps (turning it down raises the loss); negative: it harms. None where a method takes no
+            absolute value, for `values` then has this sign itself. `signed * n` is its sum, for merging.
         total: Σ over units of what `values` is the mean of, before division by `n` (None where the method has no such sum).
         low: Lower ends of the 95 % intervals of the estimates `[layers, heads]`; None where the method has none.
         high: Upper ends, likewise.
@@ -145,6 +148,10 @@ class HeadScores:
         forward_passes: Full-data forward passes spent.
         backward_passes: Full-data backward passes spent.
         settings: What else it takes to get the same numbers (`per`, precision, seed, …); JSON values only.
+
+    >>> one, other = (HeadScores(np.array([[0.5, np.nan]]), "gradient", seconds=s) for s in (1.0, 2.0))
+    >>> one == other, one == HeadScores(np.array([[0.5, 0.0]]), "gradient")
+    (True, False)
     """
 
     values: NDArray[np.float64]
@@ -184,6 +191,20 @@ class HeadScores:
         """The method, and how sources were combined where the values are no longer on its scale: `gradient, mean-rank`."""
         how = self.settings.get("combined")
         return self.method if how in (None, "merged", "each") else f"{self.method}, {how}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HeadScores):
+            return NotImplemented
+        names = [item.name for item in fields(self) if item.name != "seconds"]
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other, equal_nan=True)
+    return one is other or (type(one) is type(other) and bool(one == other))
 
 
 def normalise(values: NDArray[np.float64], how: Normalisation = "none") -> NDArray[np.float64]:

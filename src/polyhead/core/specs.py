@@ -123,6 +123,9 @@ class SearchSpec:
 
     Raises:
         SettingError: Any value is not allowed; the one line names them all.
+
+    >>> SearchSpec(max_pruned=24, objective="within:0.5").how
+    'screened'
     """
 
     how: Literal["sequential", "sweep", "screened"] = "screened"

@@ -79,6 +79,10 @@ def open_corpus(
         UnknownNameError: No such corpus, or it has no such split; the message says what there is.
         SettingError: A corpus of files without `root`, or syntactic words of one that is made in memory.
         DataFormatError: The file is missing or broken.
+
+    >>> data = open_corpus("phrases/de", "dev")
+    >>> data.language, data.split, len(data.sentences)
+    ('de', 'dev', 400)
     """
     base, asked = _parse(name)
     row = corpus(name)
@@ -136,7 +140,7 @@ def is_conllu(path: Path) -> bool:
 
 
 def open_file(
-    path: Path,
+    path: str | Path,
     task: Task,
     split: Split,
     *,
@@ -146,7 +150,7 @@ def open_file(
     words: Words = "surface",
     strict: bool = False,
 ) -> Dataset:
-    """A user's own file as one split, read whole; span types stay as they are.
+    r"""A user's own file as one split, read whole; span types stay as they are.
 
     A `.conllu` file (also compressed) of a tag task is CoNLL-U; everything else is laid out as `columns` declares. Without it,
     the word is the first column, the tag the last, and the separator TAB if the first row holds one, else spaces.
@@ -164,7 +168,16 @@ def open_file(
     Raises:
         SettingError: A span task without a scheme, or a tag task with one, or with a layout that holds spans.
         DataFormatError: The file is missing or not as declared.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "dev.txt"
+    ...     _ = path.write_text("Anna B-PER\nsings O\n", encoding="utf-8")
+    ...     data = open_file(path, TASKS["ner"], "dev", language="en", scheme="iob2")
+    >>> data.sentences[0].labels
+    ('B-PER', 'O')
     """
+    path = Path(path)
     layout = columns or ColumnFormat()
     if task.kind == "tag":
         if not isinstance(layout, ColumnFormat):

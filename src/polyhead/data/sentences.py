@@ -13,6 +13,9 @@ class Sentence:
         labels: As many as words. None marks a word that has no gold label: it is predicted, but neither trained on nor scored.
         language: BCP-47 code of the language.
         source: `path:line` of the sentence's first word row (1-based).
+
+    >>> Sentence(("Anna", "sings"), ("PROPN", "VERB"), "en", "notes.conllu:1").words
+    ('Anna', 'sings')
     """
 
     words: tuple[str, ...]
@@ -37,6 +40,9 @@ class Dataset:
         repairs: How often each known quirk was met and repaired, by its description; empty if none was.
         merged: How many spans of each type are read under another type, by its description; empty if none is.
         sha256: Hash of the decompressed file's bytes.
+
+    >>> Dataset("mine", "en", "dev", (Sentence(("Anna", "sings"), ("PROPN", "VERB"), "en", "notes.conllu:1"),)).n_words
+    2
     """
 
     name: str

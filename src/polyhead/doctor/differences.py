@@ -47,7 +47,7 @@ def gradients_are_differences(subject: Subject) -> Measured:
         scores = subject.score(model, batches)
         apart["scores"] = _apart(_at(scores.values, heads), expected)
         if scores.signed is not None:
-            apart["signed scores"] = _apart(_at(scores.signed, heads), means)
+            apart["signed scores"] = _apart(_at(scores.signed, heads), -means)
     worst = list(apart)[int(np.argmax(list(apart.values())))]
     return Measured(apart[worst], f"{worst} of heads {' '.join(map(str, heads))}")
 

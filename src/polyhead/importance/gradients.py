@@ -87,7 +87,8 @@ def gradient(
     With g_x = ∂L_x/∂gate and L_x the mean loss over sentence x's labelled words: `sentence` gives (1/N) Σ_x |g_x|; `token`
     splits g_x over the positions at which the head writes and gives (1/N) Σ_x Σ_t |g_xt|; `batch` gives (1/N) Σ_b |Σ_{x∈b} g_x|,
     which depends on how sentences were batched and is there for comparison. Special tokens count, padding does not; the windows
-    of one long sentence are one sentence. N counts sentences with a labelled word; others are passed over.
+    of one long sentence are one sentence. N counts sentences with a labelled word; others are passed over. `signed` is
+    −(1/N) Σ_x g_x: positive where turning the head down raises the loss.
 
     Costs one forward pass and one backward pass over activations alone: no gradient of any weight is computed. The model is
     left as it was found.
@@ -113,7 +114,7 @@ def gradient(
 
     def visit(batch: Batch, gradients: Tensor, labelled: Tensor) -> None:
         total.add_(_absolute(gradients, per).cpu().double())  # in this order: MPS has no float64
-        signed.add_(gradients.sum(dim=tuple(range(gradients.ndim - 2))).cpu().double())
+        signed.sub_(gradients.sum(dim=tuple(range(gradients.ndim - 2))).cpu().double())
 
     started = time.perf_counter()
     n = visit_gradients(model, batches, visit, by_token=per == "token", precision=chosen, progress=progress)
@@ -160,7 +161,7 @@ def integrated(
     All gates go from 0 to 1 together, and the head's share is −(1/N) Σ_x of the mean over j = 1..m of ∂L_x/∂gate at all gates
     (j − ½)/m. This is the midpoint rule for an integral whose shares add up to mean L(0) − L(1) exactly; those of m points do so
     nearly, the better the more points. Positive: the head lowers the loss. Negative: it raises it, so such heads rank below those
-    that do nothing, which score 0. `signed`, which would be minus the values, is None; `total` is the sum over sentences (the
+    that do nothing, which score 0. `signed`, which would be the values, is None; `total` is the sum over sentences (the
     values times `n`), signed too. N counts sentences with a labelled word; special tokens count, padding does not; the windows of
     one long sentence are one sentence.
 

@@ -74,6 +74,13 @@ def score_heads(
         SettingError: No labelled word, where labels are needed; the method has no such option, or its value is not allowed; or
             a head that the model has gets no finite score, which weights that are not finite cause.
         StoreError: `resume_file` holds other work, or cannot be written.
+
+    >>> import polyhead as ph
+    >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
+    >>> batches = ph.scoring_batches(tagger.encode(ph.sample(ph.open_corpus("phrases/en", "dev"), 16, seed=1)))
+    >>> scores = score_heads("gradient", tagger.model, batches)
+    >>> scores.values.shape, scores.n, scores.backward_passes
+    ((4, 8), 16, 1)
     """
     row = method(name)
     call = Call(seed, precision, progress, resume_file, row.chosen(options))

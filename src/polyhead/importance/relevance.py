@@ -40,7 +40,7 @@ def relevance(
     over the sentence's labelled words, under the backward rules of `relevance_rules`. A share is this, divided by the layer's sum
     of absolute values (0/0 = 0). `values` is the mean of the absolute shares, so every layer has the same sum and heads of two
     layers are compared by how they stand among their neighbours; a layer in which no head matters shares out its rounding
-    noise. `signed` is minus the mean share: as for gradients, positive means that the head speaks against the gold labels.
+    noise. `signed` is the mean share: positive means that the head speaks for the gold labels, negative against them.
     `total` is the sum of the absolute shares, `n` the number of sentences with a labelled word; others are passed over. Special
     tokens count, padding does not; the windows of a long sentence are one sentence. `settings` says under `conserved` what share
     of f arrives at the input of the lowest layer; see `conservation`.
@@ -75,7 +75,7 @@ def relevance(
                 found = _shares(passed.heads)
                 arrived, sent = arrived + passed.arrived[0], sent + passed.sent
                 total += found.abs().sum(dim=0).cpu().double().numpy()  # in this order: MPS has no float64
-                signed -= found.sum(dim=0).cpu().double().numpy()
+                signed += found.sum(dim=0).cpu().double().numpy()
                 n += int(passed.labelled.sum())
                 watch.advance(1)
     finally:

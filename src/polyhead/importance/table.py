@@ -1,4 +1,8 @@
-"""The table of importance methods: what each measures, costs, needs and promises."""
+"""The table of importance methods: what each measures, costs, needs and promises.
+
+>>> METHODS["gradient"].needs_labels, METHODS["magnitude"].needs_labels
+(True, False)
+"""
 
 from polyhead.importance.ablation import ablation
 from polyhead.importance.attention import confidence, entropy

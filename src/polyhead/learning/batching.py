@@ -106,6 +106,12 @@ def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
 
     Raises:
         SettingError: The budget is below 1.
+
+    >>> import polyhead as ph
+    >>> dev, tokenizer = ph.open_corpus("phrases/en", "dev"), ph.load_tokenizer("polyhead/tiny")
+    >>> batches = scoring_batches(ph.encode(dev.sentences, tokenizer, labels=None), budget=512)
+    >>> sum(len(batch.sentences) for batch in batches), max(batch.n_positions for batch in batches) <= 512
+    (400, True)
     """
     if budget < 1:
         raise SettingError(f"token budget {budget}: expected at least 1, for example 1024")

@@ -132,6 +132,12 @@ def encode(
     Raises:
         SettingError: The window cannot hold one piece beside the special tokens, or the tokenizer is not a fast one.
         DataFormatError: A gold label is not in `labels` and `unknown="error"`.
+
+    >>> import polyhead as ph
+    >>> dev, tokenizer = ph.open_corpus("phrases/en", "dev"), ph.load_tokenizer("polyhead/tiny")
+    >>> encoded = encode(dev.sentences, tokenizer, ph.label_set(ph.task("pos"), [dev]))
+    >>> encoded.n_sentences, encoded.counts.words == dev.n_words, encoded.pad_id
+    (400, True, 1)
     """
     prefix, suffix = special_tokens(tokenizer)
     limit = min(n for n in (max_length, tokenizer.model_max_length, model_limit) if n is not None)

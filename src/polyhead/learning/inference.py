@@ -28,6 +28,12 @@ class Labelled:
     Attributes:
         encoded: Its sentences, encoded.
         gold: Their labels, one a word; None marks a word that is predicted but not scored.
+
+    >>> import polyhead as ph
+    >>> dev, tokenizer = ph.open_corpus("phrases/en", "dev"), ph.load_tokenizer("polyhead/tiny")
+    >>> data = Labelled(ph.encode(dev.sentences, tokenizer, labels=None), [sentence.labels for sentence in dev.sentences])
+    >>> data.encoded.n_sentences
+    400
     """
 
     encoded: Encoded
@@ -76,6 +82,14 @@ def predict(
         mask: Heads not kept are gated to zero.
         budget: Padded positions in a batch.
         progress: Told of every batch.
+
+    >>> import polyhead as ph
+    >>> dev = ph.sample(ph.open_corpus("phrases/en", "dev"), 2, seed=1)
+    >>> labels, tokenizer = ph.label_set(ph.task("pos"), [dev]), ph.load_tokenizer("polyhead/tiny")
+    >>> model = ph.load_tagger("polyhead/tiny", labels=labels, seed=42)
+    >>> tags = predict(model, ph.encode(dev.sentences, tokenizer, labels), labels=labels)
+    >>> [len(own) for own in tags] == [len(sentence.words) for sentence in dev.sentences]
+    True
     """
     where, chosen = placement(model, device=device, precision=precision)
     check_dtype(model, where, chosen)
@@ -123,6 +137,14 @@ def evaluate(
         mask: Heads not kept are gated to zero.
         budget: Padded positions in a batch.
         progress: Told of every batch.
+
+    >>> import polyhead as ph
+    >>> dev, pos = ph.sample(ph.open_corpus("phrases/en", "dev"), 8, seed=1), ph.task("pos")
+    >>> labels, tokenizer = ph.label_set(pos, [dev]), ph.load_tokenizer("polyhead/tiny")
+    >>> data = Labelled(ph.encode(dev.sentences, tokenizer, labels), [sentence.labels for sentence in dev.sentences])
+    >>> found = evaluate(ph.load_tagger("polyhead/tiny", labels=labels, seed=42), {"en": data}, pos, labels)
+    >>> found["en"].n_words == dev.n_words, sorted(found["en"].metrics)
+    (True, ['accuracy', 'chunk_f1', 'macro_f1'])
     """
     together = join([data.encoded for data in datasets.values()])
     predicted = predict(

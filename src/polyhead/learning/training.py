@@ -128,6 +128,13 @@ def fit(
             the first loss, gradient or weight that is not finite, before that is stored.
         StoreError: `resume_file` cannot be written or will not fit on the disk, or holds other work.
         KeyboardInterrupt: The process was asked to stop; the state is saved and the model holds what was reached.
+
+    >>> import polyhead as ph
+    >>> train = ph.sample(ph.open_corpus("phrases/en", "train"), 32, seed=1)
+    >>> labels, tokenizer = ph.label_set(ph.task("pos"), [train]), ph.load_tokenizer("polyhead/tiny")
+    >>> model = ph.load_tagger("polyhead/tiny", labels=labels, seed=42)
+    >>> fit(model, ph.encode(train.sentences, tokenizer, labels), TrainSpec(epochs=2)).steps
+    4
     """
     where, precision = placement(model, device=device, precision=spec.precision)
     epochs = [_batches(encoded, spec, epoch=epoch) for epoch in range(spec.epochs)]

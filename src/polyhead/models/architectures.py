@@ -37,6 +37,9 @@ class Architecture:
         classifier: Attribute of the token classifier that holds its last layer, a `torch.nn.Linear`.
         positions_after_padding: Whether positions are numbered from `pad_token_id + 1`, as RoBERTa does, so that as many rows of
             the position table are never used.
+
+    >>> isinstance(ARCHITECTURES["distilbert"], Architecture), ARCHITECTURES["distilbert"].query
+    (True, 'attention.q_lin')
     """
 
     model_type: str
@@ -229,6 +232,12 @@ def head_mask(model: PreTrainedModel) -> HeadMask:
     Raises:
         ArchitectureError: The family has no row, or the weights do not have the shape that the config's record asks for.
         CheckpointError: The record of removed heads is corrupt.
+
+    >>> import polyhead as ph
+    >>> model = ph.Tagger.load("polyhead/tiny", task="pos", seed=42).model
+    >>> mask = head_mask(model)
+    >>> mask.n_layers, mask.n_heads, mask.n_pruned
+    (4, 8, 0)
     """
     mask = recorded_mask(model)
     attention_sites(model)

@@ -59,6 +59,11 @@ def gated(
         SettingError: The gates do not fit the model, or (in the forward pass) the batch; they or `fill` are not finite where the
             block begins; or another thread has the model under gates; or the model is copied inside the block.
         ArchitectureError: The family has no row in `ARCHITECTURES`.
+
+    >>> import polyhead as ph
+    >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
+    >>> with gated(tagger.model, ph.HeadMask.without(4, 8, [ph.HeadId(2, 5)])):
+    ...     tags = tagger.predict([["Where", "is", "the", "station", "?"]])
     """
     sites = attention_sites(model)
     mask: HeadMask | None = None

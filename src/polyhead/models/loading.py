@@ -103,6 +103,11 @@ def load_tagger(
         ArchitectureError: The family has no row.
         CheckpointError: Nothing there, no safetensors weights, corrupt files or record, weights of the encoder that are missing,
             NaN or infinite, or no head.
+
+    >>> import polyhead as ph
+    >>> model = load_tagger("polyhead/tiny", labels=ph.LabelSet(("O", "B-PER", "I-PER")), seed=42)
+    >>> model.config.id2label
+    {0: 'O', 1: 'B-PER', 2: 'I-PER'}
     """
     folder = checkpoint_folder(name, revision=revision)
     config = _config(name, folder)
@@ -187,6 +192,9 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
 
     Raises:
         CheckpointError: Nothing there, no tokenizer, only a slow one, or one with ids that the model does not embed.
+
+    >>> load_tokenizer("polyhead/tiny").pad_token
+    '<pad>'
     """
     folder = checkpoint_folder(name, revision=revision, weights=False)
     tokenizer = reading(name, lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False))

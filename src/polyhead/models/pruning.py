@@ -37,6 +37,12 @@ def prune(model: Model, mask: HeadMask) -> Model:
         TypeError: The mask is not a `HeadMask`.
         SettingError: The mask has another shape than the unpruned model.
         ArchitectureError: The family has no row, the weights are quantized, wrapped or not in memory.
+
+    >>> import polyhead as ph
+    >>> model = ph.load_tagger("polyhead/tiny", labels=ph.LabelSet(("O", "B-PER", "I-PER")), seed=42)
+    >>> model = prune(model, ph.HeadMask.without(4, 8, [ph.HeadId(2, 5)]))
+    >>> ph.head_mask(model).pruned
+    (HeadId(layer=2, head=5),)
     """
     has = recorded_mask(model)
     if not isinstance(mask, HeadMask):

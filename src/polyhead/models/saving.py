@@ -49,6 +49,16 @@ def save_pruned(
         CheckpointError: The folder is not empty.
         StoreError: It cannot be written, or the disk is too full.
         ArchitectureError: The model's weights and its record disagree, or its family has no row.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import polyhead as ph
+    >>> model = ph.load_tagger("polyhead/tiny", labels=ph.LabelSet(("O", "B-PER", "I-PER")), seed=42)
+    >>> model = ph.prune(model, ph.HeadMask.without(4, 8, [ph.HeadId(2, 5)]))
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_pruned(model, Path(folder) / "smaller", tokenizer=ph.load_tokenizer("polyhead/tiny"))
+    ...     again = ph.load_tagger(path, labels=None)
+    >>> ph.head_mask(again).pruned
+    (HeadId(layer=2, head=5),)
     """
     model, folder = _unwrapped(model), Path(folder)
     page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
@@ -98,6 +108,15 @@ def densify(
         CheckpointError: As `save_pruned`; or the folder to read is no checkpoint.
         StoreError: As `save_pruned`.
         ArchitectureError: As `save_pruned`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import polyhead as ph
+    >>> model = ph.load_tagger("polyhead/tiny", labels=ph.LabelSet(("O", "B-PER", "I-PER")), seed=42)
+    >>> model = ph.prune(model, ph.HeadMask.without(4, 8, [ph.HeadId(2, 5)]))
+    >>> with TemporaryDirectory() as folder:
+    ...     again = ph.load_tagger(densify(model, Path(folder) / "full"), labels=None)
+    >>> ph.head_mask(again).n_pruned, again.num_parameters() > model.num_parameters()
+    (0, True)
     """
     if isinstance(model_or_folder, PreTrainedModel) or hasattr(model_or_folder, "_orig_mod"):
         model = _unwrapped(cast(PreTrainedModel, model_or_folder))

@@ -72,12 +72,19 @@ def scores_document(scores: HeadScores) -> dict[str, Any]:
     }
 
 
-def write_scores(path: Path, scores: HeadScores) -> None:
+def write_scores(path: str | Path, scores: HeadScores) -> None:
     """Write scores whole or not at all, as JSON if the name ends in `.json`, else as TSV; both give back the same numbers.
 
     Raises:
         StoreError: The file cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_scores(Path(folder) / "scores.tsv", HeadScores(np.array([[3.0, 1.0]]), "mine"))
+    ...     print((Path(folder) / "scores.tsv").read_text().splitlines()[-1].split())
+    ['0', '1', '1.0']
     """
+    path = Path(path)
     if path.suffix == ".json":
         write_json_atomic(path, scores_document(scores))
         return
@@ -92,13 +99,21 @@ def write_scores(path: Path, scores: HeadScores) -> None:
     write_text_atomic(path, "\n".join(lines) + "\n")
 
 
-def read_scores(path: Path) -> HeadScores:
+def read_scores(path: str | Path) -> HeadScores:
     """Scores from a TSV or JSON file, told apart by their first character; the method of a foreign file is `unknown`.
 
     Raises:
         DataFormatError: The file cannot be read, is of another shape or schema, or a head is missing, stands twice or has no
             number.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> scores = HeadScores(np.array([[3.0, 1.0]]), "mine")
+    >>> with TemporaryDirectory() as folder:
+    ...     write_scores(Path(folder) / "scores.json", scores)
+    ...     read_scores(Path(folder) / "scores.json") == scores
+    True
     """
+    path = Path(path)
     text = read_text(path)
     if text.lstrip()[:1] not in ("{", "["):
         rows = read_rows(path, text)

@@ -71,6 +71,17 @@ def run(
 
     Raises:
         PolyheadError: Bad settings, data that cannot be read as declared, or a folder that holds other results.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import polyhead as ph
+    >>> settings = ph.run_settings(
+    ...     model="polyhead/tiny", task="pos", sources=["phrases/en"], targets=["phrases/de"],
+    ...     search={"max_pruned": 1}, train={"epochs": 1}, train_limit=32,
+    ... )
+    >>> with TemporaryDirectory() as folder:
+    ...     result = run(settings, out=folder, seeds=[42], head_analysis=0)
+    >>> result["targets"][0]["language"]
+    'de'
     """
     cells = expand(settings, seeds=seeds, controls=controls)
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained

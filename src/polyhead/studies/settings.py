@@ -144,6 +144,9 @@ def run_settings(
     >>> settings = run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"], train={"epochs": 1})
     >>> settings.method, settings.search.how, settings.train.epochs
     ('gradient', 'screened', 1)
+
+    >>> run_settings(model="polyhead/tiny", task="pos", sources=["phrases/en"], targets=["phrases/de"]).search.max_pruned
+    12
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError(f"protocol {protocol!r}: {allowed_names(protocol, PROTOCOLS)}")

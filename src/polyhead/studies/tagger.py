@@ -165,7 +165,7 @@ class Tagger:
         data: Text | Sequence[Text],
         *,
         spec: TrainSpec | None = None,
-        resume_file: Path | None = None,
+        resume_file: str | Path | None = None,
         progress: Progress | None = None,
     ) -> FitRecord:
         """The record of fine-tuning the model in place; see `polyhead.fit` for cost and for what makes numbers repeat.
@@ -187,7 +187,8 @@ class Tagger:
             if asked not in (own, "auto"):
                 raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
         encoded, spec = self._encoded(data, unknown="error"), replace(spec, precision=self.precision)
-        return fit(self.model, encoded, spec, resume_file=resume_file, progress=progress)
+        file = None if resume_file is None else Path(resume_file)
+        return fit(self.model, encoded, spec, resume_file=file, progress=progress)
 
     def score(
         self,
