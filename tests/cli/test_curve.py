@@ -172,7 +172,7 @@ def test_a_stopped_oracle_goes_on_in_the_same_folder(
     greedy = order_quality.greedy_order
     monkeypatch.setattr(order_quality, "greedy_order", counted)
     again = judge("--oracle", "--out", out, "--json").json
-    assert calls[0]["keep"] == out / "oracle.json"
+    assert calls[0]["resume_file"] == out / "oracle.json"
     assert (again["orders"], again["areas"]) == (whole["orders"], whole["areas"])
 
 

@@ -12,16 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
-from typer.main import get_command
 
 from polyhead.cli import failures, main
 from polyhead.cli.failures import guarded
-from polyhead.cli.parsing import as_function
+from polyhead.cli.request_options import click_command
 from polyhead.core.errors import PolyheadError
 from polyhead.importance.methods import METHODS
 
 COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]
+RUN = ["run", "--model", "m", "--task", "pos", "--source", "phrases/en", "--target", "phrases/de", "--out", "o"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["rank", "--help"], ["predict", "--taks"], ["rnu"]])
@@ -72,9 +71,7 @@ def test_every_command_has_help_and_json(cli: Callable, name: str) -> None:
 
 @pytest.mark.parametrize("name", list(main.COMMANDS))
 def test_every_option_is_explained_in_a_sentence(name: str) -> None:
-    app = typer.Typer()
-    app.command(name)(as_function(main.resolve(main.COMMANDS[name].request)))
-    for option in get_command(app).params:
+    for option in click_command(main.resolve(main.COMMANDS[name].request), name).params:
         said = option.help or ""
         if "--help" not in option.opts and "--install-completion" not in option.opts and "--show-completion" not in option.opts:
             assert said.endswith("."), f"{option.opts}: {said!r}"
@@ -88,9 +85,9 @@ def test_every_option_is_explained_in_a_sentence(name: str) -> None:
         (["rank", "m", "--taks", "pos"], "--task"),
         (["rank", "m", "--task", "pos"], "give a labelled file by --data FILE, or a corpus by --corpus NAME"),
         (["evaluate", "m", "--task", "pos", "--target", "--json"], "--target: expected one or more values"),
-        (["run", "--search", "brute"], "'brute' is not one of 'sequential', 'sweep', 'screened'"),
-        (["run", "--max-pruned", "many"], "--max-pruned"),
-        (["rank", "m", "--task", "pos", "--data", "f", "--split", "test"], "'test' is not one of 'train', 'dev'"),
+        ([*RUN, "--search", "brute"], "--search = 'brute': should be 'sequential', 'sweep' or 'screened'"),
+        ([*RUN, "--max-pruned", "many"], "--max-pruned = 'many': should be a whole number"),
+        (["rank", "m", "--task", "pos", "--data", "f", "--split", "test"], "--split = 'test': should be 'train' or 'dev'"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(cli: Callable, arguments: list[str], said: str) -> None:

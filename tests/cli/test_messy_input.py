@@ -125,7 +125,7 @@ def test_one_settings_file_serves_run_and_fit(cli: Callable, tagger: Path, treeb
         cli(*fit_arguments(tagger, treebank, tmp_path / "n"), "--config", path),
         "both.toml: strict = 'yes': should be true or false",
         "config: cannot stand in a settings file",
-        "epochs = True: should be no true or false",
+        "epochs = True: should be a whole number",
         "targed: unknown option",
     )
 
@@ -134,7 +134,9 @@ def test_one_settings_file_serves_run_and_fit(cli: Callable, tagger: Path, treeb
 def test_bad_numbers_are_shown(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, option: str) -> None:
     data = ["--source", f"en={treebank}/train.conllu:{treebank}/dev.conllu", "--target", f"en={treebank}/test.conllu"]
     arguments = ["run", "--model", tagger, "--task", "pos", *data, "--out", tmp_path / "r"]
-    refused(cli(*arguments, option, "-1"), f"{option.replace('--delta', 'delta')} = -1")
+    refused(cli(*arguments, option, "-1"), f"{option} = -1")
+    refused(cli("prune", tagger, "--heads", ",,", "--out", tmp_path / "p"), "--heads ',,': a name is missing beside a comma")
+    refused(cli(*arguments, "--controls", "noise,"), "--controls 'noise,': a name is missing")
 
 
 def test_a_closed_or_full_stdout(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import read_toml, spec_from
+from polyhead.core.settings_file import read_toml, settings_from
 from polyhead.core.specs import SearchSpec, Spec, TrainSpec, allowed_loss
 from polyhead.core.values import fingerprint
 
@@ -32,7 +32,7 @@ def test_a_repair_goes_with_pruning_after_training() -> None:
     with pytest.raises(SettingError, match="repair = 'means': should be none unless prune is 'after', but prune = 'before'"):
         SearchSpec(repair="means")
     with pytest.raises(SettingError, match=r"search: repair = 'refit'.* prune = 'before'$"):
-        spec_from(SearchSpec, {"repair": "refit"}, where="search")
+        settings_from(SearchSpec, {"repair": "refit"}, where="search")
 
 
 def test_learning_rate_follows_the_width_unless_set() -> None:
@@ -94,7 +94,7 @@ def test_wrong_objectives_are_refused_with_an_example(objective: str) -> None:
 
 
 def load(path: Path) -> Spec:
-    return spec_from(Spec, read_toml(path), where=str(path))
+    return settings_from(Spec, read_toml(path), where=str(path))
 
 
 def test_toml_fills_nested_tables(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_misspelt_options_get_the_nearest_name_all_at_once(tmp_path: Path) -> No
     assert "train.epoch: unknown option; did you mean 'epochs'?" in message
     assert "train.batch_size = 0: should be" in message
     assert "serach: unknown option; did you mean 'search'?" in message
-    assert "search.zzz: unknown option; allowed are how, objective" in message
+    assert "search.zzz: unknown option; allowed are how, max_pruned, objective" in message
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_unreadable_files(tmp_path: Path, content: bytes | None, what: str) -> N
         load(tmp_path)
 
 
-def test_spec_from_begins_with_the_place() -> None:
+def test_settings_from_begins_with_the_place() -> None:
     with pytest.raises(SettingError, match=r"^--train: epochs = 0"):
-        spec_from(TrainSpec, {"epochs": 0}, where="--train")
+        settings_from(TrainSpec, {"epochs": 0}, where="--train")
 
 
 def test_fingerprints_tell_settings_apart_and_nothing_else() -> None:

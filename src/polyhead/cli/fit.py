@@ -1,20 +1,17 @@
 """`polyhead fit`: fine-tune a tagger on the source and save it."""
 
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.inputs import note_unread_tests, set_threads
-from polyhead.cli.train_options import given
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import spec_from
-from polyhead.core.specs import TrainSpec
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
-from polyhead.data.references import SAMPLE_SEED, one_word_choice, references
+from polyhead.data.references import one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
@@ -29,35 +26,37 @@ from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.saving import save_pruned
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_points, title
+from polyhead.studies.inputs import reader_of
+from polyhead.studies.settings import FitSettings
 
 
 def fit(request: FitRequest, console: Console) -> int:
     """Read the sources, fine-tune, score their dev sets where they have one, save."""
-    task = find_task(request.task)
-    seed = {} if request.seed is None else {"seed": request.seed}
-    spec = spec_from(TrainSpec, {**given(request.train), **seed}, where="train")
+    chosen = FitSettings(**request.settings)
+    spec = chosen.train if request.seed is None else replace(chosen.train, seed=request.seed)
+    task = find_task(chosen.task)
     if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
         raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
     set_threads(request.machine.threads)
-    sources = references(request.source, "source")
+    sources = references(chosen.sources, "source")
     words = one_word_choice(sources)
-    reader = request.files.reader(task, request.data)
+    reader = reader_of(chosen, task)
     trains = [reader.open(reference, "train") for reference in sources]
-    if request.train_limit is not None:
-        trains = [sample(data, request.train_limit, seed=SAMPLE_SEED) for data in trains]
+    if chosen.train_limit is not None:
+        trains = [sample(data, chosen.train_limit, seed=chosen.sample_seed) for data in trains]
     devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
-    note_unread_tests(request.source, console)
+    note_unread_tests(chosen.sources, console)
     for data in (*trains, *devs):
         console.repairs(f"{data.name} {data.split}", data.repairs)
     tagger = new_tagger(
-        request.model,
+        chosen.model,
         labels=label_set(task, trains),
         seed=spec.seed,
         device=request.machine.device,
         anchor=spec.anchor,
         max_length=spec.max_length,
         precision=spec.precision,
-        revision=request.revision,
+        revision=chosen.revision,
     )
     state = request.out.with_name(request.out.name + ".state")
     record = fit_model(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from polyhead.cli.console import Console
+from polyhead.cli.options import comma_separated
 from polyhead.cli.requests import PruneRequest
 from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
@@ -79,6 +80,7 @@ def _check_choice(request: PruneRequest) -> None:
         raise SettingError(f"{' and '.join(given)}: give one of the three")
     if not given and not request.densify:
         raise SettingError("no heads named; give --heads 3.5,4.1, or --mask FILE, or --scores FILE with --n-pruned K")
+    comma_separated("--heads", request.heads)  # before the model is loaded
     if (request.scores is None) != (request.n_pruned is None):
         raise SettingError("--scores FILE and --n-pruned K belong together; give both")
 
@@ -99,7 +101,7 @@ def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[H
         mask = prune_lowest(there, request.n_pruned, min_per_layer=request.min_per_layer, normalisation=request.normalise)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
         return mask, f"by `{scores.title}`{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
-    heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]
+    heads = [HeadId.parse(item) for item in comma_separated("--heads", request.heads)]
     if twice := [head for head, count in Counter(heads).items() if count > 1]:
         raise SettingError(f"--heads: {twice[0]} is named more than once; name each head once")
     return HeadMask.without(present.n_layers, present.n_heads, heads), "", "named one by one"

@@ -18,7 +18,7 @@ from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import Encoded, encode, join, model_limit
 from polyhead.learning.inference import Labelled
 from polyhead.models.loading import load_config, load_tokenizer
-from polyhead.studies.settings import RunSettings
+from polyhead.studies.settings import FitSettings, RunSettings
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def open_inputs(settings: RunSettings) -> Inputs:
     )
 
 
-def reader_of(settings: RunSettings, task: Task) -> DataReader:
-    """How a run opens its data."""
+def reader_of(settings: FitSettings, task: Task) -> DataReader:
+    """How a run or a fine-tuning opens its data."""
     return DataReader(
         task=task,
         root=None if settings.data is None else Path(settings.data),
