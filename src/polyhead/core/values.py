@@ -45,6 +45,18 @@ def decimal_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
+_STEERS_A_TERMINAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""The text for a terminal: control characters, changes of direction and lone surrogates as escapes; tabs, line ends stay.
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return _STEERS_A_TERMINAL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def plain(obj: object) -> object:
     """Plain values for `obj`: dataclasses and mappings as dicts, sequences and arrays as lists, sets sorted.
 
