@@ -37,8 +37,12 @@ def options_table(name: str) -> str:
         is_argument = not parameter.opts[0].startswith("-")
         name_, value = (parameter.metavar, "") if is_argument else (parameter.opts[0], parameter.metavar or "")
         default = "required" if parameter.required else _default(parameter)
-        rows.append(f"| `{name_}` | {f'`{value}`' if value else ''} | {default} | {_escaped(parameter.help or '')} |")
+        rows.append(f"| `{name_}` | {_value(value)} | {default} | {_escaped(parameter.help or '')} |")
     return "\n".join(["| option | value | default | what it does |", "|:--|:--|:--|:--|", *rows])
+
+
+def _value(metavar: str) -> str:
+    return " or ".join(f"`{part}`" for part in metavar.split("|")) if metavar else ""
 
 
 def _default(parameter: Any) -> str:

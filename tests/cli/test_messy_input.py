@@ -25,6 +25,16 @@ def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, t
     assert gold.read_bytes() == (treebank / "dev.conllu").read_bytes()
 
 
+def test_a_folder_in_a_files_place_and_a_file_in_a_folders(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.touch()
+    refused(cli("predict", tagger, "--task", "pos", treebank / "dev.conllu", "--out", tmp_path), "--out", "is a folder")
+    for out in (notes, notes / "m"):
+        refused(cli("prune", tagger, "--heads", "0.1", "--out", out), f"--out {out}: {notes} is a file; name a new folder")
+        refused(cli(*fit_arguments(tagger, treebank, out)), f"--out {out}: {notes} is a file")
+    refused(cli(*fit_arguments(tagger, treebank, tmp_path / "n"), "--config", tmp_path), "cannot be read (Is a directory)")
+
+
 def test_output_goes_through_links_and_devices(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
     target, link = tmp_path / "target.conllu", tmp_path / "link.conllu"
     target.touch()

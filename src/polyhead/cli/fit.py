@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
-from polyhead.cli.inputs import note_unread_tests, set_threads
+from polyhead.cli.inputs import check_new_folder, note_unread_tests, set_threads
 from polyhead.cli.train_requests import FitRequest
-from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
 from polyhead.data.references import one_word_choice, references
@@ -35,8 +34,7 @@ def fit(request: FitRequest, console: Console) -> int:
     chosen = FitSettings(**request.settings)
     spec = chosen.train if request.seed is None else replace(chosen.train, seed=request.seed)
     task = find_task(chosen.task)
-    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
-        raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
+    check_new_folder(request.out)
     set_threads(request.machine.threads)
     sources = references(chosen.sources, "source")
     words = one_word_choice(sources)

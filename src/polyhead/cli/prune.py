@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from polyhead.cli.console import Console
+from polyhead.cli.inputs import check_new_folder
 from polyhead.cli.options import comma_separated
 from polyhead.cli.requests import PruneRequest
 from polyhead.core.errors import CheckpointError, SettingError
@@ -24,8 +25,7 @@ from polyhead.selection.score_files import check_scores, check_shape, other_mode
 def prune(request: PruneRequest, console: Console) -> int:
     """Find which heads go, cut them, save."""
     _check_choice(request)
-    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
-        raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
+    check_new_folder(request.out)
     model = load_saved(request.model, revision=request.revision)
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
     mask, ranking, choice = _mask(request, present, console)
