@@ -1,8 +1,10 @@
 """Settings: validation, misspelt names, TOML, fingerprints."""
 
+import copy
+import pickle
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +158,33 @@ def test_the_fingerprint_is_the_same_in_another_process_and_release() -> None:
 def test_what_has_no_stable_text_has_no_fingerprint(obj: object) -> None:
     with pytest.raises(SettingError):
         fingerprint(obj)
+
+
+@pytest.mark.parametrize("model", [TrainSpec, SearchSpec])
+def test_no_number_or_flag_is_read_kindly(model: type[TrainSpec] | type[SearchSpec]) -> None:
+    """Pydantic would read `"1"` as 1 and `1` as true in a field that is not declared strict."""
+    wrong = {bool: (1, "yes", "true"), int: ("1", True, 1.5, 1.0, [1]), float: ("1", True, [1.0])}
+    for name, default in asdict(model()).items():
+        for value in wrong.get(type(default), ()):
+            with pytest.raises(SettingError, match=rf"^{name} = .*should be"):
+                model(**{name: value})
+
+
+def test_a_settings_class_stays_a_dataclass() -> None:
+    spec = replace(TrainSpec(), epochs=5)
+    assert asdict(spec)["epochs"] == 5
+    assert spec == copy.deepcopy(spec) == pickle.loads(pickle.dumps(spec))
+    with pytest.raises(FrozenInstanceError):
+        spec.epochs = 6  # type: ignore[misc]
+    with pytest.raises(SettingError, match="epochs = 0"):
+        replace(spec, epochs=0)
+
+
+def test_a_long_or_deep_value_is_shown_in_short() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in ("x" * 10_000, deep, list(range(10_000))):
+        with pytest.raises(SettingError, match="epochs = ") as caught:
+            TrainSpec(epochs=value)  # type: ignore[arg-type]
+        assert len(str(caught.value)) < 200
