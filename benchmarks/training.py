@@ -42,7 +42,10 @@ LABELS = LabelSet(POS.labels)
 SEEDS = (42, 43, 44)
 PAD_TO = 256
 PROTOCOLS = {
-    **{name: run_settings(model="", task="pos", sources=[], targets=[], protocol=name).train for name in ("sound", "paper")},
+    **{
+        name: run_settings(model="m", task="pos", sources=["phrases/en"], targets=["phrases/de"], protocol=name).train
+        for name in ("sound", "paper")
+    },
     # the baseline trains as `sound` does, but in float32, on shuffled sentences, with nothing done for speed
     "baseline": TrainSpec(order="shuffled", precision="fp32"),
 }

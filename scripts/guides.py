@@ -17,11 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
-from typer.main import get_command
-
 from polyhead.cli.main import COMMANDS, resolve
-from polyhead.cli.parsing import as_function
+from polyhead.cli.request_options import click_command
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guides"
 # In the order in which a reader would follow them: later guides use what earlier ones leave.
@@ -34,24 +31,24 @@ _MOST_LINES = 26
 def options_table(name: str) -> str:
     """The options of a command as Markdown, in the order of its help."""
     rows = []
-    for parameter in _click_command(name).params:
+    for parameter in click_command(resolve(COMMANDS[name].request), name).params:
         if parameter.name == "help":
             continue
         is_argument = not parameter.opts[0].startswith("-")
         name_, value = (parameter.metavar, "") if is_argument else (parameter.opts[0], parameter.metavar or "")
         default = "required" if parameter.required else _default(parameter)
-        rows.append(f"| `{name_}` | {f'`{value}`' if value else ''} | {default} | {_escaped(parameter.help or '')} |")
+        rows.append(f"| `{name_}` | {_value(value)} | {default} | {_escaped(parameter.help or '')} |")
     return "\n".join(["| option | value | default | what it does |", "|:--|:--|:--|:--|", *rows])
 
 
-def _click_command(name: str) -> Any:
-    app = typer.Typer(add_completion=False)
-    app.command(name)(as_function(resolve(COMMANDS[name].request)))
-    return get_command(app)
+def _value(metavar: str) -> str:
+    return " or ".join(f"`{part}`" for part in metavar.split("|")) if metavar else ""
 
 
 def _default(parameter: Any) -> str:
     value = parameter.default
+    if isinstance(shown := getattr(parameter, "show_default", None), str):
+        return shown
     return "" if value is None or value is False or value in ((), []) or callable(value) else f"`{value}`"
 
 

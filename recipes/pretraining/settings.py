@@ -1,19 +1,16 @@
 """What a recipe's one file of settings may hold, table by table."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import read_toml, spec_from
-from polyhead.core.specs import NonNegative, Positive, check_fields
-
-Count = Annotated[int, Field(ge=1)]
+from polyhead.core.settings_file import Many, read_toml, settings, settings_from
+from polyhead.core.specs import Count, Flag, NonNegative, Positive, Share, Whole
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TextSpec:
     """Where the text comes from; at least one of the three.
 
@@ -26,20 +23,21 @@ class TextSpec:
         seed: Of the phrases.
     """
 
-    phrases: Annotated[int, Field(ge=0)] = 0
-    languages: tuple[str, ...] = ()
-    spaced: bool = False
-    lines: tuple[str, ...] = ()
-    parallel: tuple[str, ...] = ()
-    seed: Annotated[int, Field(ge=0)] = 42
+    phrases: Whole = 0
+    languages: Many[str] = ()
+    spaced: Flag = False
+    lines: Many[str] = ()
+    parallel: Many[str] = ()
+    seed: Whole = 42
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    @model_validator(mode="after")
+    def _has_text(self) -> "TextSpec":
         if not (self.phrases or self.lines or self.parallel):
-            raise SettingError("no text: set phrases, lines or parallel")
+            raise ValueError("no text: set phrases, lines or parallel")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class ModelSpec:
     """The encoder's shape and how it starts.
 
@@ -54,26 +52,25 @@ class ModelSpec:
         positional_heads: By layer, how many heads start by looking at one place: 1 before, 1 after, 2 before, 2 after, itself.
     """
 
-    vocabulary: Annotated[int, Field(ge=64)] = 4000
+    vocabulary: Annotated[Count, Field(ge=64)] = 4000
     layers: Count = 4
     heads: Count = 8
     hidden: Count = 128
     inner: Count = 512
-    positions: Annotated[int, Field(ge=16)] = 130
-    svd: bool = True
-    positional_heads: tuple[Annotated[int, Field(ge=0, le=5)], ...] = (5, 3, 3)
+    positions: Annotated[Count, Field(ge=16)] = 130
+    svd: Flag = True
+    positional_heads: Many[Annotated[Whole, Field(le=5)]] = (5, 3, 3)
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    @model_validator(mode="after")
+    def _has_a_shape(self) -> "ModelSpec":
         if self.hidden % self.heads:
-            raise SettingError(f"hidden = {self.hidden}: should be a multiple of heads = {self.heads}")
+            raise ValueError(f"hidden = {self.hidden}: should be a multiple of heads = {self.heads}")
         if len(self.positional_heads) > self.layers or max(self.positional_heads, default=0) > self.heads:
-            raise SettingError(
-                f"positional_heads = {self.positional_heads}: there are {self.layers} layers of {self.heads} heads"
-            )
+            raise ValueError(f"positional_heads = {self.positional_heads}: there are {self.layers} layers of {self.heads} heads")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TrainingSpec:
     """How it is trained.
 
@@ -91,21 +88,18 @@ class TrainingSpec:
     """
 
     steps: Count = 3000
-    pieces: Annotated[int, Field(ge=64)] = 4096
-    pairs: Annotated[float, Field(ge=0, le=1)] = 0.5
-    masked: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    pieces: Annotated[Count, Field(ge=64)] = 4096
+    pairs: Share = 0.5
+    masked: Annotated[Positive, Field(lt=1)] = 0.2
     learning_rate: Positive = 1e-3
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    warmup: Annotated[NonNegative, Field(lt=1)] = 0.05
     weight_decay: NonNegative = 0.01
     max_grad_norm: Positive = 1.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    seed: Annotated[int, Field(ge=0)] = 42
-
-    def __post_init__(self) -> None:
-        check_fields(self)
+    dropout: Annotated[NonNegative, Field(lt=1)] = 0.0
+    seed: Whole = 42
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Recipe:
     """A whole file of settings."""
 
@@ -120,4 +114,4 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         SettingError: The file cannot be read, or holds options that do not exist or have wrong values; all are named.
     """
-    return spec_from(Recipe, read_toml(path), where=str(path))
+    return settings_from(Recipe, read_toml(path), where=str(path))

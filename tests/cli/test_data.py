@@ -36,7 +36,7 @@ def test_data_alone_and_its_help_list_its_commands(cli: Callable) -> None:
     assert result.code == 0
     assert all(f"data {word}" in result.out for word in ("list", "get", "check"))
     assert "evaluate" not in result.out
-    refused(cli("data", "gte"), "'data gte' is no command", "did you mean 'data get'")
+    refused(cli("data", "gte"), "unknown command 'data gte' (did you mean data get?)")
 
 
 def test_list_fits_a_terminal_and_names_every_corpus(cli: Callable) -> None:

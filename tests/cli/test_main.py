@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -12,16 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
-from typer.main import get_command
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from polyhead.cli import failures, main
 from polyhead.cli.failures import guarded
-from polyhead.cli.parsing import as_function
+from polyhead.cli.request_options import click_command
 from polyhead.core.errors import PolyheadError
 from polyhead.importance.methods import METHODS
 
 COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]
+RUN = ["run", "--model", "m", "--task", "pos", "--source", "phrases/en", "--target", "phrases/de", "--out", "o"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["rank", "--help"], ["predict", "--taks"], ["rnu"]])
@@ -72,9 +75,7 @@ def test_every_command_has_help_and_json(cli: Callable, name: str) -> None:
 
 @pytest.mark.parametrize("name", list(main.COMMANDS))
 def test_every_option_is_explained_in_a_sentence(name: str) -> None:
-    app = typer.Typer()
-    app.command(name)(as_function(main.resolve(main.COMMANDS[name].request)))
-    for option in get_command(app).params:
+    for option in click_command(main.resolve(main.COMMANDS[name].request), name).params:
         said = option.help or ""
         if "--help" not in option.opts and "--install-completion" not in option.opts and "--show-completion" not in option.opts:
             assert said.endswith("."), f"{option.opts}: {said!r}"
@@ -84,13 +85,16 @@ def test_every_option_is_explained_in_a_sentence(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["evalute"], "did you mean 'evaluate'"),
+        (["evalute"], "unknown command 'evalute' (did you mean evaluate?)"),
+        (["data", "lst"], "unknown command 'data lst' (did you mean data list?)"),
+        (["help", "rnk"], "unknown command 'rnk' (did you mean rank?)"),
+        (["--version", "junk"], "--version: takes no argument, but 'junk' was given"),
         (["rank", "m", "--taks", "pos"], "--task"),
         (["rank", "m", "--task", "pos"], "give a labelled file by --data FILE, or a corpus by --corpus NAME"),
         (["evaluate", "m", "--task", "pos", "--target", "--json"], "--target: expected one or more values"),
-        (["run", "--search", "brute"], "'brute' is not one of 'sequential', 'sweep', 'screened'"),
-        (["run", "--max-pruned", "many"], "--max-pruned"),
-        (["rank", "m", "--task", "pos", "--data", "f", "--split", "test"], "'test' is not one of 'train', 'dev'"),
+        ([*RUN, "--search", "brute"], "--search = 'brute': should be 'sequential', 'sweep' or 'screened'"),
+        ([*RUN, "--max-pruned", "many"], "--max-pruned = 'many': should be a whole number"),
+        (["rank", "m", "--task", "pos", "--data", "f", "--split", "test"], "--split = 'test': should be 'train' or 'dev'"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(cli: Callable, arguments: list[str], said: str) -> None:
@@ -115,9 +119,17 @@ def raises(error: BaseException) -> Callable[[], int]:
         (PolyheadError("x:1: bad"), 2),
         (PermissionError(13, "Permission denied", "/root/out"), 2),
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300), 2),
+        (OSError(errno.ENOSPC, "No space left on device"), 2),
+        (OSError(errno.EFBIG, "File too large", "/data/m.safetensors"), 2),
+        (OSError(errno.EIO, "Input/output error"), 2),
+        (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), 2),
+        (MemoryError(), 2),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"), 2),
         (KeyboardInterrupt(), 130),
         (ZeroDivisionError("oops"), 3),
         (OSError("no number and no name"), 3),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), 3),
+        (SafetensorError("invalid header"), 3),
     ],
 )
 def test_codes_of_failures(
@@ -134,10 +146,82 @@ def test_codes_of_failures(
         assert "Traceback" in traces[0].read_text()
 
 
-def test_the_signal_handler_is_put_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+def test_what_is_full_is_said_with_its_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(raises(OSError(errno.EFBIG, "File too large", "/data/m.bin"))) == 2
+    assert "/data/m.bin: cannot be written: the file would be larger than the limit" in capsys.readouterr().err
+
+    def write() -> int:
+        save_file({"w": torch.zeros(100_000)}, tmp_path / "w.safetensors")
+        return 0
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        code = guarded(write)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert code == 2
+    assert f"{tmp_path / 'w.safetensors'}: " in capsys.readouterr().err
+
+
+def test_the_signal_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     guarded(lambda: 0)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_an_interrupt_that_an_import_turned_into_another_error_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ImportError("initialisation failed") from None
+        return 0
+
+    assert guarded(work) == 130
+    assert capsys.readouterr().err == "polyhead: stopped by the user\n"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
+def test_ctrl_c_is_quiet_from_the_start(delay: float) -> None:
+    code = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from polyhead.cli.main import main
+try:
+    print("ready", flush=True)
+    code = main(sys.argv[1:])
+except KeyboardInterrupt:  # before main began
+    code = 130
+sys.exit(code)
+"""
+    arguments = ["doctor", "polyhead/tiny", "--task", "pos", "--corpus", "phrases/en"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert message in ("", "polyhead: stopped by the user\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["data", "list", "phrases"], ["rank", "\x1b[31mmodèle·語", "--task", "pos", "--data", "ü"]]
+)
+@pytest.mark.parametrize(
+    "settings", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
+def test_output_that_is_not_utf8(arguments: list[str], settings: dict[str, str]) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "PYTHONIO", "LANG"))}
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, env=environment | settings)
+    assert done.returncode == (2 if arguments[0] == "rank" else 0), done.stderr
+    assert (done.stdout + done.stderr).isascii()
+    assert b"\x1b" not in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -25,6 +25,16 @@ def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, t
     assert gold.read_bytes() == (treebank / "dev.conllu").read_bytes()
 
 
+def test_a_folder_in_a_files_place_and_a_file_in_a_folders(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.touch()
+    refused(cli("predict", tagger, "--task", "pos", treebank / "dev.conllu", "--out", tmp_path), "--out", "is a folder")
+    for out in (notes, notes / "m"):
+        refused(cli("prune", tagger, "--heads", "0.1", "--out", out), f"--out {out}: {notes} is a file; name a new folder")
+        refused(cli(*fit_arguments(tagger, treebank, out)), f"--out {out}: {notes} is a file")
+    refused(cli(*fit_arguments(tagger, treebank, tmp_path / "n"), "--config", tmp_path), "cannot be read (Is a directory)")
+
+
 def test_output_goes_through_links_and_devices(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
     target, link = tmp_path / "target.conllu", tmp_path / "link.conllu"
     target.touch()
@@ -125,7 +135,7 @@ def test_one_settings_file_serves_run_and_fit(cli: Callable, tagger: Path, treeb
         cli(*fit_arguments(tagger, treebank, tmp_path / "n"), "--config", path),
         "both.toml: strict = 'yes': should be true or false",
         "config: cannot stand in a settings file",
-        "epochs = True: should be no true or false",
+        "epochs = True: should be a whole number",
         "targed: unknown option",
     )
 
@@ -134,7 +144,9 @@ def test_one_settings_file_serves_run_and_fit(cli: Callable, tagger: Path, treeb
 def test_bad_numbers_are_shown(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, option: str) -> None:
     data = ["--source", f"en={treebank}/train.conllu:{treebank}/dev.conllu", "--target", f"en={treebank}/test.conllu"]
     arguments = ["run", "--model", tagger, "--task", "pos", *data, "--out", tmp_path / "r"]
-    refused(cli(*arguments, option, "-1"), f"{option.replace('--delta', 'delta')} = -1")
+    refused(cli(*arguments, option, "-1"), f"{option} = -1")
+    refused(cli("prune", tagger, "--heads", ",,", "--out", tmp_path / "p"), "--heads ',,': a name is missing beside a comma")
+    refused(cli(*arguments, "--controls", "noise,"), "--controls 'noise,': a name is missing")
 
 
 def test_a_closed_or_full_stdout(tmp_path: Path) -> None:

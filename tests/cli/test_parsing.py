@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhead.cli.main import COMMANDS, main
-from polyhead.cli.parsing import expand_lists, parse
-from polyhead.cli.requests import PredictRequest
-from polyhead.cli.train_options import SearchOptions, TrainOptions
-from polyhead.cli.train_options import given as given_options
+from polyhead.cli.parsing import expand_lists, parse, with_flags
+from polyhead.cli.request_options import options
+from polyhead.cli.requests import EvaluateRequest, PredictRequest, PruneRequest, RankRequest
 from polyhead.cli.train_requests import FitRequest, RunRequest, chosen_seeds
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import SearchSpec, TrainSpec
-from polyhead.studies.settings import run_settings
+from polyhead.studies.settings import RunSettings, run_settings
 
 NEEDED = ["--model", "m", "--task", "pos", "--source", "ud/en_ewt", "--target", "ud/de_gsd", "--out", "o"]
 VALUES = st.lists(st.text(alphabet="abc/_=:.", min_size=1), min_size=1, max_size=4)
@@ -47,9 +46,10 @@ def test_the_line_of_the_contract() -> None:
         "ud/ar_padt --max-pruned 12 --search screened --seed 42 --out runs/en-pos"
     )
     request = run(*shlex.split(line))
-    assert request.target == ["ud/de_gsd", "ud/nl_alpino", "ud/ar_padt"]
-    assert request.source == ["ud/en_ewt"]
-    assert (request.search.max_pruned, request.search.how, chosen_seeds(request)) == (12, "screened", [42])
+    assert request.settings["targets"] == ("ud/de_gsd", "ud/nl_alpino", "ud/ar_padt")
+    assert request.settings["sources"] == ("ud/en_ewt",)
+    assert request.settings["search"] == {"max_pruned": 12, "how": "screened"}
+    assert chosen_seeds(request) == [42]
     assert request.out == Path("runs/en-pos")
 
 
@@ -61,21 +61,13 @@ def test_seeds_come_from_one_option() -> None:
 
 
 def test_options_left_out_are_the_protocols_affair() -> None:
-    request = run(*NEEDED, "--protocol", "paper", "--epochs", "1", "--freeze", "embeddings")
-    settings = run_settings(
-        model="m",
-        task="pos",
-        sources=["a/b"],
-        targets=["a/c"],
-        protocol=request.protocol,
-        search=given_options(request.search),
-        train=given_options(request.train),
-    )
+    settings = run_settings(**run(*NEEDED, "--protocol", "paper", "--epochs", "1", "--freeze", "embeddings").settings)
     assert (settings.search.how, settings.search.include_zero) == ("sweep", False)
     assert (settings.train.order, settings.train.anchor, settings.train.learning_rate) == ("file", "first", 5e-5)
     assert (settings.train.epochs, settings.train.freeze) == (1, ("embeddings",))
-    sound = run_settings(model="m", task="pos", sources=["a/b"], targets=["a/c"], train=given_options(run(*NEEDED).train))
+    sound = run_settings(**run(*NEEDED).settings)
     assert sound.train.learning_rate is None
+    assert sound == run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"])
 
 
 def test_a_settings_file_answers_where_the_arguments_are_silent(tmp_path: Path) -> None:
@@ -85,11 +77,11 @@ def test_a_settings_file_answers_where_the_arguments_are_silent(tmp_path: Path) 
         'strict = true\nmax_pruned = 3\n[train]\nepochs = 2\nbatch_size = 8\n[search]\nhow = "sweep"\nmin_per_layer = 1\n'
     )
     request = run("--config", str(path), "--target", "ud/ar_padt", "ud/fa_seraji", "--epochs", "5")
-    assert request.source == ["ud/en_ewt", "ud/zh_gsdsimp"]
-    assert request.target == ["ud/ar_padt", "ud/fa_seraji"]
-    assert (request.train.epochs, request.train.batch_size) == (5, 8)
-    assert (request.search.how, request.search.min_per_layer, request.search.max_pruned) == ("sweep", 1, 3)
-    assert (request.files.strict, chosen_seeds(request)) == (True, [1, 2])
+    assert request.settings["sources"] == ("ud/en_ewt", "ud/zh_gsdsimp")
+    assert request.settings["targets"] == ("ud/ar_padt", "ud/fa_seraji")
+    assert request.settings["train"] == {"epochs": 5, "batch_size": 8}
+    assert request.settings["search"] == {"how": "sweep", "min_per_layer": 1, "max_pruned": 3}
+    assert (request.settings["strict"], chosen_seeds(request)) == (True, [1, 2])
     assert chosen_seeds(run("--config", str(path), "--seed", "7")) == [7]
     assert replace(run(f"--config={path}"), config=None) == replace(run("--config", str(path)), config=None)
 
@@ -98,7 +90,7 @@ def test_train_and_search_are_tables_only_where_they_are_written_as_tables(tmp_p
     path = tmp_path / "run.toml"
     path.write_text('search = "sweep"\n[train]\nepochs = 2\n')
     request = run("--config", str(path), *NEEDED)
-    assert (request.search.how, request.train.epochs) == ("sweep", 2)
+    assert (request.settings["search"], request.settings["train"]) == ({"how": "sweep"}, {"epochs": 2})
     path.write_text("train = 3\n")
     with pytest.raises(SettingError, match="train: unknown option"):
         run("--config", str(path), *NEEDED)
@@ -119,7 +111,38 @@ def test_all_faults_of_a_settings_file_are_reported_together(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(None, "cannot be read"), ("model = \n", "is not TOML"), ("help = true\n", "cannot stand in a settings file")],
+    [
+        ("epochs = [1]", "epochs = [1]: should be a whole number"),
+        ("[train]\nepochs = true", "train.epochs = True: should be a whole number"),
+        ('[train]\nepochs = "3"', "train.epochs = '3': should be a whole number"),
+        ("max_pruned = 3.0", "max_pruned = 3.0: should be a whole number"),
+        ('source = "phrases/en"', "source = 'phrases/en': should be a list"),
+        ("out = 3", "out = 3: should be a path"),
+        ('strict = "yes"', "strict = 'yes': should be true or false"),
+        ("seeds = [1, true]", "seeds = True: should be a whole number"),
+        ("train = {epochs = {a = 1}}", "should be a whole number"),
+        ("epochs = 1\n[train]\nepochs = 2", "train.epochs: --epochs is set twice; keep one of the two"),
+        ("max_pruned = 1\nmax-pruned = 1", "max-pruned: --max-pruned is set twice"),
+        ("seed = 1\n[train]\nseed = 2", "train.seed: --seed is set twice"),
+    ],
+)
+def test_a_settings_file_is_read_strictly(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(SettingError) as error:
+        run("--config", str(path), *NEEDED)
+    assert str(error.value).startswith(f"{path}: ")
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read"),
+        ("model = \n", "is not TOML"),
+        ("help = true\n", "cannot stand in a settings file"),
+        (f"x = {'[' * 5000}", "is nested too deeply"),
+    ],
 )
 def test_a_bad_settings_file_is_named(tmp_path: Path, text: str | None, said: str) -> None:
     path = tmp_path / "run.toml"
@@ -140,12 +163,87 @@ def test_training_is_asked_for_with_the_same_options_everywhere() -> None:
     request = parse(FitRequest, [*NEEDED[:6], "--out", "o", *options], name="fit")
     assert request is not None
     whole = run(*NEEDED, *options)
-    assert (request.train, request.files, request.machine) == (whole.train, whole.files, whole.machine)
+    without = {key: value for key, value in whole.settings.items() if key != "targets"}
+    assert (request.settings, request.machine) == (without, whole.machine)
 
 
-def test_every_setting_of_the_specs_has_an_option() -> None:
-    assert {item.name for item in fields(TrainOptions)} == {item.name for item in fields(TrainSpec)} - {"seed"}
-    assert {item.name for item in fields(SearchOptions)} == {item.name for item in fields(SearchSpec)} - {"include_zero"}
+def test_every_setting_has_one_option_with_the_models_default() -> None:
+    found = {option.path: option for option in options(RunRequest) if option.of_settings}
+    train = {path[-1] for path in found if path[1] == "train"}
+    assert train == {item.name for item in fields(TrainSpec)} - {"seed"}
+    assert {path[-1] for path in found if path[1] == "search"} == {item.name for item in fields(SearchSpec)} - {"include_zero"}
+    assert {path[1] for path in found} == {item.name for item in fields(RunSettings)} - {"sample_seed"}
+    assert (found["settings", "train", "epochs"].default, found["settings", "search", "max_pruned"].default) == (3, 12)
+    answered = {path[-1] for path, option in found.items() if option.info.show_default == "the protocol's"}
+    assert answered == {"method", "normalisation", "order", "anchor", "learning_rate", "warmup", "how"}
+    for_fit = {option.path: option for option in options(FitRequest) if option.of_settings}
+    assert for_fit["settings", "train", "order"].default == "buckets"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--epochs", "1_000", "--epochs = '1_000': should be a whole number"),
+        ("--epochs", "٣", "--epochs = '٣': should be a whole number"),
+        ("--epochs", "2.0", "--epochs = '2.0': should be a whole number"),
+        ("--epochs", "9" * 5000, "should be a whole number"),
+        ("--epochs", "-1", "--epochs = -1: should be at least 1"),
+        ("--train-limit", "0", "--train-limit = 0: should be at least 1"),
+        ("--learning-rate", "1_0e-5", "--learning-rate = '1_0e-5': should be a number"),
+        ("--learning-rate", "nan", "--learning-rate = 'nan': should be a number"),
+        ("--learning-rate", "0", "--learning-rate = 0.0: should be greater than 0"),
+        ("--seeds", "1.5", "--seeds = '1.5': should be a whole number"),
+        ("--threads", "0", "--threads = 0: should be at least 1"),
+        ("--objective", "within:٣", "--objective = 'within:٣': should be best, or within:X"),
+        ("--model", "", "--model = '': should not be empty"),
+    ],
+)
+def test_values_are_read_strictly_and_shown(option: str, value: str, said: str) -> None:
+    with pytest.raises(SettingError) as error:
+        run(*NEEDED, option, value)
+    assert said in str(error.value)
+    assert len(str(error.value)) < 200
+
+
+def test_all_values_that_are_not_allowed_are_named_together() -> None:
+    with pytest.raises(SettingError, match=r"--epochs = 0: .*; --search = 'x': .*; --threads = 'all': "):
+        run(*NEEDED, "--epochs", "0", "--search", "x", "--threads", "all")
+
+
+def test_a_list_option_that_took_the_argument_is_named() -> None:
+    with pytest.raises(SettingError, match="missing argument MODEL: --target took 'tagger'; write polyhead evaluate MODEL first"):
+        parse(EvaluateRequest, ["--target", "phrases/de", "tagger", "--task", "pos"], name="evaluate")
+
+
+@pytest.mark.parametrize("code", ["English!", "", "german", "e"])
+def test_a_language_is_a_code(code: str) -> None:
+    with pytest.raises(SettingError, match=r"--language = '.*': should be a BCP-47 code"):
+        parse(RankRequest, ["m", "--task", "pos", "--language", code], name="rank")
+
+
+def test_a_tilde_is_expanded_once_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run.toml").write_text('out = "~/r"\n')
+    arguments = ["--model", "~/m", "--data=~/d", "--task", "pos", "--source", "phrases/en", "--target", "phrases/de"]
+    request = run(*arguments, "--config", "~/run.toml")
+    assert (request.out, request.settings["model"], request.settings["data"]) == (
+        tmp_path / "r",
+        str(tmp_path / "m"),
+        str(tmp_path / "d"),
+    )
+    settings = run_settings(model=Path("~/m"), task="pos", sources=["a/b"], targets=["c/d"], data="~/d")
+    assert (settings.model, settings.data) == (str(tmp_path / "m"), str(tmp_path / "d"))
+    prune = parse(PruneRequest, ["~/m", "--out", "~/p", "--mask=~/k.json"], name="prune")
+    assert prune is not None
+    assert (prune.model, prune.out, prune.mask) == (str(tmp_path / "m"), tmp_path / "p", tmp_path / "k.json")
+
+
+def test_errors_name_options_as_on_the_command_line() -> None:
+    request = run(*NEEDED)
+    assert with_flags("search.prune = 'after': no", request) == "--prune = 'after': no"
+    assert with_flags("max_pruned 99, min_per_layer 0: no", request) == "--max-pruned 99, --min-per-layer 0: no"
+    assert with_flags("sources = (): no", request) == "--source = (): no"
+    assert with_flags("the model m has no method", request) == "the model m has no method"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,15 +1,17 @@
 """Settings: validation, misspelt names, TOML, fingerprints."""
 
+import copy
+import pickle
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import read_toml, spec_from
+from polyhead.core.settings_file import read_toml, settings_from
 from polyhead.core.specs import SearchSpec, Spec, TrainSpec, allowed_loss
 from polyhead.core.values import fingerprint
 
@@ -32,7 +34,7 @@ def test_a_repair_goes_with_pruning_after_training() -> None:
     with pytest.raises(SettingError, match="repair = 'means': should be none unless prune is 'after', but prune = 'before'"):
         SearchSpec(repair="means")
     with pytest.raises(SettingError, match=r"search: repair = 'refit'.* prune = 'before'$"):
-        spec_from(SearchSpec, {"repair": "refit"}, where="search")
+        settings_from(SearchSpec, {"repair": "refit"}, where="search")
 
 
 def test_learning_rate_follows_the_width_unless_set() -> None:
@@ -94,7 +96,7 @@ def test_wrong_objectives_are_refused_with_an_example(objective: str) -> None:
 
 
 def load(path: Path) -> Spec:
-    return spec_from(Spec, read_toml(path), where=str(path))
+    return settings_from(Spec, read_toml(path), where=str(path))
 
 
 def test_toml_fills_nested_tables(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_misspelt_options_get_the_nearest_name_all_at_once(tmp_path: Path) -> No
     assert "train.epoch: unknown option; did you mean 'epochs'?" in message
     assert "train.batch_size = 0: should be" in message
     assert "serach: unknown option; did you mean 'search'?" in message
-    assert "search.zzz: unknown option; allowed are how, objective" in message
+    assert "search.zzz: unknown option; allowed are how, max_pruned, objective" in message
 
 
 @pytest.mark.parametrize(
@@ -131,9 +133,9 @@ def test_unreadable_files(tmp_path: Path, content: bytes | None, what: str) -> N
         load(tmp_path)
 
 
-def test_spec_from_begins_with_the_place() -> None:
+def test_settings_from_begins_with_the_place() -> None:
     with pytest.raises(SettingError, match=r"^--train: epochs = 0"):
-        spec_from(TrainSpec, {"epochs": 0}, where="--train")
+        settings_from(TrainSpec, {"epochs": 0}, where="--train")
 
 
 def test_fingerprints_tell_settings_apart_and_nothing_else() -> None:
@@ -156,3 +158,33 @@ def test_the_fingerprint_is_the_same_in_another_process_and_release() -> None:
 def test_what_has_no_stable_text_has_no_fingerprint(obj: object) -> None:
     with pytest.raises(SettingError):
         fingerprint(obj)
+
+
+@pytest.mark.parametrize("model", [TrainSpec, SearchSpec])
+def test_no_number_or_flag_is_read_kindly(model: type[TrainSpec] | type[SearchSpec]) -> None:
+    """Pydantic would read `"1"` as 1 and `1` as true in a field that is not declared strict."""
+    wrong = {bool: (1, "yes", "true"), int: ("1", True, 1.5, 1.0, [1]), float: ("1", True, [1.0])}
+    for name, default in asdict(model()).items():
+        for value in wrong.get(type(default), ()):
+            with pytest.raises(SettingError, match=rf"^{name} = .*should be"):
+                model(**{name: value})
+
+
+def test_a_settings_class_stays_a_dataclass() -> None:
+    spec = replace(TrainSpec(), epochs=5)
+    assert asdict(spec)["epochs"] == 5
+    assert spec == copy.deepcopy(spec) == pickle.loads(pickle.dumps(spec))
+    with pytest.raises(FrozenInstanceError):
+        spec.epochs = 6  # type: ignore[misc]
+    with pytest.raises(SettingError, match="epochs = 0"):
+        replace(spec, epochs=0)
+
+
+def test_a_long_or_deep_value_is_shown_in_short() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in ("x" * 10_000, deep, list(range(10_000))):
+        with pytest.raises(SettingError, match="epochs = ") as caught:
+            TrainSpec(epochs=value)  # type: ignore[arg-type]
+        assert len(str(caught.value)) < 200

@@ -84,3 +84,16 @@ def test_settings_and_results(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(f'{{"n": {LONG}}}')
     with pytest.raises(StoreError, match=r"a\.json: not JSON that can be read"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("score", ["1_000", "٣", "0x10", "nan", "1e999", "²", "1e", LONG])
+def test_scores_are_written_in_plain_digits(tmp_path: Path, score: str) -> None:
+    (tmp_path / "s.tsv").write_text(f"layer\thead\tscore\n0\t0\t{score}\n", encoding="utf-8")
+    with pytest.raises(DataFormatError, match=r"s\.tsv:2: score .*: expected a finite number"):
+        read_scores(tmp_path / "s.tsv")
+
+
+@pytest.mark.parametrize("score", ["1", "-1.5", "+.5", "5.", "1e-300", "1E5"])
+def test_scores_may_have_signs_points_and_exponents(tmp_path: Path, score: str) -> None:
+    (tmp_path / "s.tsv").write_text(f"layer\thead\tscore\n0\t0\t{score}\n", encoding="utf-8")
+    assert read_scores(tmp_path / "s.tsv").values[0, 0] == float(score)

@@ -204,12 +204,14 @@ def test_bad_settings(folder: Path) -> None:
         ({"select_on": "target"}, "select_on"),
         ({"train_limit": 0}, "train_limit"),
         ({"protocol": "paper-released", "search": {"prune": "after"}}, "masks heads while training"),
-        ({"protocol": "paper", "search": {"max_pruned": 0}}, "leaves none"),
+        ({"protocol": "paper", "search": {"max_pruned": 0}}, "reports the best of"),
     ):
         with pytest.raises((SettingError, UnknownNameError), match=match):
             run(settings(folder, **wrong), out=folder / "wrong", device="cpu")
     with pytest.raises(SettingError, match="seed"):
         run(good, out=folder / "wrong", device="cpu", seeds=[2**40])
+    with pytest.raises(SettingError, match=r"head_analysis = 1\.5: should be a whole number"):
+        run(good, out=folder / "wrong", device="cpu", head_analysis=1.5)  # type: ignore[arg-type]
     (folder / "mine").mkdir(exist_ok=True)
     (folder / "mine" / "notes.txt").write_text("keep")
     with pytest.raises(StoreError, match="not empty"):

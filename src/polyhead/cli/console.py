@@ -21,11 +21,11 @@ from polyhead.core.progress import Progress, Silent
 from polyhead.core.values import jsonable
 
 WIDTH = 80
-"""Columns that prose is broken to."""
+"""Columns that prose is wrapped to."""
 
 
 def wrapped(text: str) -> str:
-    """The text with long lines of prose broken; tables, pictures and indented lines stay as they are.
+    """The text with long lines of prose wrapped; tables, pictures and indented lines stay as they are.
 
     >>> print(wrapped("| a | b |\\n- " + "word " * 20))
     | a | b |
@@ -63,7 +63,7 @@ class Console:
         print(terminal_text(text, breaks=True), file=sys.stderr, flush=True)
 
     def repairs(self, name: str, counts: Mapping[str, int]) -> None:
-        """Say what reading mended or met, and how often."""
+        """Say what reading repaired or met, and how often."""
         for what, count in counts.items():
             self.note(f"note: {name}: {count} x {what}")
 
@@ -75,10 +75,10 @@ class Console:
 
 
 def met(counts: Mapping[str, int], *, unknown: str = "counted as wrong") -> dict[str, int]:
-    """What a reader of scores must know of the encoding, as `Console.repairs` prints it; `unknown`: what became of them."""
+    """What a reader of scores must know about the encoding, for `Console.repairs`; `unknown`: what became of such words."""
     texts = {
         "unknown_labels": f"a word with a label that the model cannot predict, {unknown}",
-        "truncated_words": "a word longer than a window, labelled by its first pieces alone",
+        "truncated_words": "a word longer than a window, labelled by its first subwords alone",
     }
     return {text: counts[name] for name, text in texts.items() if counts.get(name)}
 

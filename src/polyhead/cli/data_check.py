@@ -6,7 +6,7 @@ from pathlib import Path
 from polyhead.cli.console import Console
 from polyhead.cli.data_check_text import report
 from polyhead.cli.data_requests import DataCheckRequest
-from polyhead.cli.failures import CHECK_FAILED, DONE
+from polyhead.cli.exit_codes import CHECK_FAILED, DONE
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import conllu_faults
 from polyhead.data.corpora import CORPORA, corpus, corpus_file, is_conllu, open_corpus, open_file

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.data_requests import DataGetRequest, DataListRequest
-from polyhead.cli.failures import DONE
+from polyhead.cli.exit_codes import DONE
 from polyhead.core.errors import SettingError
 from polyhead.data.corpora import CORPORA, corpus, corpus_file
 from polyhead.data.corpus_table import SPLITS, Split

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.failures import CHECK_FAILED, DONE
+from polyhead.cli.exit_codes import CHECK_FAILED, DONE
 from polyhead.cli.inputs import labelled_sample
 from polyhead.cli.options import method_options
 from polyhead.cli.requests import DoctorRequest

@@ -1,39 +1,28 @@
 """What a failure looks like from outside: one line on stderr, an exit code, and for our own faults the path of a trace file."""
 
-import difflib
 import errno
 import os
+import re
 import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
 import typer
 
-from polyhead.core.errors import PolyheadError, UnknownNameError
+from polyhead.cli.exit_codes import BAD_INPUT, DONE, INTERNAL_ERROR, STOPPED
+from polyhead.core.errors import PolyheadError
 from polyhead.core.escaping import terminal_text
 
-DONE, CHECK_FAILED, BAD_INPUT, INTERNAL_ERROR, STOPPED = 0, 1, 2, 3, 130
-
-# What a user's path or disk can cause; any other OSError is ours.
-_USER_ERRNOS = frozenset(
-    (
-        errno.EACCES,
-        errno.EPERM,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.EISDIR,
-        errno.EEXIST,
-        errno.EROFS,
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.ENAMETOOLONG,
-    )
-)
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your share of the disk is used up",
+    errno.EFBIG: "the file would be larger than the limit for files (ulimit -f)",
+}
 
 
 def guarded(work: Callable[[], int], *, stopped: str = "") -> int:
@@ -42,44 +31,78 @@ def guarded(work: Callable[[], int], *, stopped: str = "") -> int:
     `stopped` says what of the work is kept when the user stops it. SIGTERM is treated as Ctrl-C: the work's own `finally` and
     `except` blocks save what they save.
     """
-    previous = _on_sigterm(_stop)
+    signals: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    # whoever ignores Ctrl-C (a job in the background) goes on ignoring it
+    watched = [signal.SIGTERM] + ([signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else [])
+    previous = {number: _handle(number, stop) for number in watched}
     try:
         if sys.stdout is None:
             raise PolyheadError("stdout is closed; give it a place, for example > out.txt")
         code = work()
         sys.stdout.flush()
         return code
-    except PolyheadError as error:
-        return _say(f"error: {error}", BAD_INPUT)
-    except typer.Exit as stop:
-        return stop.exit_code
-    except typer.TyperException as error:
-        return _say(f"error: {_usage(error)}", BAD_INPUT)
-    except (KeyboardInterrupt, typer.Abort):
-        return _say("; ".join(part for part in ("stopped by the user", stopped) if part), STOPPED)
-    except SystemExit:  # what rich makes of a reader that has gone
-        return DONE
-    except BrokenPipeError:
-        # The reader of our output has what it wanted; the interpreter's own flush at exit must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
-            return _say(f"error: the output cannot be written: {error.strerror}; free some space", BAD_INPUT)
-        if error.errno in _USER_ERRNOS and error.filename is not None:
-            return _say(f"error: {error.filename}: {error.strerror}; check the path, its permissions and the disk", BAD_INPUT)
-        return _internal(error)
-    except Exception as error:
-        return _internal(error)
+    except BaseException as error:
+        # an extension module that is being imported turns the interrupt into an error of its own
+        return _ended(KeyboardInterrupt() if signals else error, stopped)
     finally:
-        _on_sigterm(previous)
+        for number, handler in previous.items():
+            _handle(number, handler)
 
 
-def usage_error(problem: str, *, allowed: Sequence[str], said: str, see: str) -> NoReturn:
-    """Raise the error for a name that is not among `allowed`, with the nearest one and where to read on."""
-    near = difflib.get_close_matches(said, allowed, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(allowed)}"
-    raise UnknownNameError(f"{problem}; {hint} See {see}" if near else f"{problem}; {hint}; see {see}")
+def _ended(error: BaseException, stopped: str) -> int:
+    """The exit code of work that ended with this error, after saying so."""
+    match error:
+        case PolyheadError():
+            return _say(f"error: {error}", BAD_INPUT)
+        case typer.Exit():
+            return error.exit_code
+        case typer.TyperException():
+            return _say(f"error: {_usage(error)}", BAD_INPUT)
+        case KeyboardInterrupt() | typer.Abort():
+            return _say("; ".join(part for part in ("stopped by the user", stopped) if part), STOPPED)
+        case SystemExit():  # what rich makes of a reader that has gone
+            return DONE
+        case BrokenPipeError():
+            # The reader of our output has what it wanted; the interpreter's own flush at exit must not complain about it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
+    said = _of_the_disk(error) or _of_memory(error)
+    return _say(f"error: {said}", BAD_INPUT) if said else _internal(error)
+
+
+def _of_the_disk(error: BaseException) -> str:
+    """What to say of an input or output error, from Python or from safetensors' Rust; empty for any other error."""
+    path = getattr(error, "filename", None) or _saved_to(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if type(error).__module__.startswith("safetensors") and (found := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(found[1])
+    if number is None:
+        return ""
+    where = "the output" if path is None else os.fsdecode(path)
+    if number in _FULL:
+        return f"{where}: cannot be written: {_FULL[number]}; free some space, or choose another place"
+    return f"{where}: {os.strerror(number)}; check the path, its permissions and the disk"
+
+
+def _saved_to(error: BaseException) -> str | None:
+    """The file that safetensors was writing or reading, which its errors do not name."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    named = [frame.f_locals.get("filename") for frame in frames if frame.f_globals.get("__name__") == "safetensors.torch"]
+    return next((str(name) for name in named if name is not None), None)
+
+
+def _of_memory(error: BaseException) -> str:
+    """What to say when memory runs out, of the machine or of the accelerator; empty for any other error."""
+    asked = re.search(r"DefaultCPUAllocator|std::bad_alloc|[Oo]ut of memory|[Cc]annot allocate memory", str(error))
+    if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and asked):
+        return ""
+    first = str(error).strip().partition("\n")[0][:200] or "no more can be had"
+    return f"memory ran out ({first}); use smaller batches (--batch-size), fewer sentences, or a machine with more memory"
 
 
 def _usage(error: typer.TyperException) -> str:
@@ -90,7 +113,7 @@ def _usage(error: typer.TyperException) -> str:
 
 def _internal(error: BaseException) -> int:
     handle, path = tempfile.mkstemp(prefix="polyhead-", suffix=".trace.txt")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"arguments: {sys.argv[1:]}\n\n")
         file.write("".join(traceback.format_exception(error)))
     return _say(
@@ -104,13 +127,9 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _on_sigterm(handler: object) -> object:
+def _handle(number: int, handler: object) -> object:
     """Set the handler and return the one before; a thread other than the main one may not, and leaves it."""
     try:
-        return signal.signal(signal.SIGTERM, handler)  # type: ignore[arg-type]
+        return signal.signal(number, handler)  # type: ignore[arg-type]
     except (ValueError, TypeError):
         return None

@@ -1,20 +1,16 @@
 """`polyhead fit`: fine-tune a tagger on the source and save it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
-from polyhead.cli.inputs import note_reading, note_unread_tests, set_threads, zero_everywhere
-from polyhead.cli.train_options import given
+from polyhead.cli.inputs import check_new_folder, note_reading, note_unread_tests, set_threads, zero_everywhere
 from polyhead.cli.train_requests import FitRequest
-from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import spec_from
-from polyhead.core.specs import TrainSpec
 from polyhead.core.store import writing
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
-from polyhead.data.references import SAMPLE_SEED, one_word_choice, references
+from polyhead.data.references import one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before
@@ -24,29 +20,31 @@ from polyhead.learning.training import FitRecord
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_points, title
+from polyhead.studies.inputs import reader_of
+from polyhead.studies.settings import FitSettings
 from polyhead.studies.tagger import Tagger
 
 
 def fit(request: FitRequest, console: Console) -> int:
     """Read the sources, fine-tune, score their dev sets where they have one, save."""
-    task = find_task(request.task)
-    seed = {} if request.seed is None else {"seed": request.seed}
-    spec = spec_from(TrainSpec, {**given(request.train), **seed}, where="train")
-    _refuse_used(request.out)
+    chosen = FitSettings(**request.settings)
+    spec = chosen.train if request.seed is None else replace(chosen.train, seed=request.seed)
+    task = find_task(chosen.task)
+    check_new_folder(request.out)
     set_threads(request.machine.threads)
-    sources = references(request.source, "source")
+    sources = references(chosen.sources, "source")
     words = one_word_choice(sources)
-    reader = request.files.reader(task, request.data)
+    reader = reader_of(chosen, task)
     trains = [reader.open(reference, "train") for reference in sources]
-    if request.train_limit is not None:
-        trains = [sample(data, request.train_limit, seed=SAMPLE_SEED) for data in trains]
+    if chosen.train_limit is not None:
+        trains = [sample(data, chosen.train_limit, seed=chosen.sample_seed) for data in trains]
     devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
-    note_unread_tests(request.source, console)
+    note_unread_tests(chosen.sources, console)
     note_reading(console, *trains, *devs)
     for note in seen_before(trains, devs):
         console.note(f"note: {note}")
     tagger = Tagger.load(
-        request.model,
+        chosen.model,
         task=task,
         labels=label_set(task, trains),
         seed=spec.seed,
@@ -55,11 +53,11 @@ def fit(request: FitRequest, console: Console) -> int:
         max_length=spec.max_length,
         precision=spec.precision,
         words=words,
-        revision=request.revision,
+        revision=chosen.revision,
     )
     unfinished = request.out.with_name(request.out.name + ".partial")
     with writing(request.out):
-        _refuse_used(request.out)  # by another fit, a moment ago
+        check_new_folder(request.out)  # again: another fit may have ended a moment ago
         record = tagger.fit(trains, spec=spec, resume_file=unfinished, progress=console.progress)
         dev = _dev_scores(tagger, devs, console)
         if note := zero_everywhere(task, [metrics[task.metric] for _, _, metrics in dev]):
@@ -78,11 +76,6 @@ def fit(request: FitRequest, console: Console) -> int:
     }
     console.result(document, _text(request.out, task, dev, record, words))
     return 0
-
-
-def _refuse_used(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SettingError(f"--out {out}: holds something already; name a new folder, or delete this one")
 
 
 _Scores = list[tuple[str, str, dict[str, float]]]

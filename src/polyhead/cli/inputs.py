@@ -166,6 +166,19 @@ def one_reference(data: Path | None, *, corpus: str | None, language: str) -> Da
     return DataReference(str(data), language, files={"dev": data})
 
 
+def check_new_folder(out: Path) -> None:
+    """Refuse, before anything is computed, an `--out` that cannot become a new folder.
+
+    Raises:
+        SettingError: It holds something, or it or a folder above it is a file.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        raise SettingError(f"--out {out}: holds something already; name a new folder, or delete this one")
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise SettingError(f"--out {out}: {there} is a file; name a new folder")
+
+
 FEW = 100
 """Below so many sentences a command says that its figures rest on few."""
 

@@ -6,33 +6,58 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from pydantic import AfterValidator
 
 from polyhead.core.errors import SettingError
-from polyhead.data.references import DataReader
+from polyhead.core.settings_file import Place
+from polyhead.core.specs import Anchor, Count, PrecisionName, Seed, WindowLength
+from polyhead.data.references import DataReader, is_language_code
 from polyhead.data.tasks import Task
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Folder or hub id of the model.", show_default=False)]
+
+@dataclass(frozen=True)
+class FieldsOf:
+    """Says of a request's field that it holds, by name, what is given of a settings model.
+
+    Attributes:
+        model: Its fields that have a description are the options.
+        preset: Names of those that something else than the model answers where they are not given.
+    """
+
+    model: type
+    preset: frozenset[str] = frozenset()
+
+
+def _language(code: str) -> str:
+    if not is_language_code(code):
+        raise ValueError("should be a BCP-47 code (de, hau, zh-Hant), or und")
+    return code
+
+
+ModelArgument = Annotated[Place, typer.Argument(metavar="MODEL", help="Folder or hub id of the model.", show_default=False)]
 TaskOption = Annotated[str, typer.Option("--task", metavar="NAME", help="pos, ner or slots.", show_default=False)]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", metavar="FOLDER", help="Where corpora named ud/en_ewt and so on lie.", show_default=False),
+    typer.Option("--data", metavar="FOLDER", help="Folder of the corpora that are named like ud/en_ewt.", show_default=False),
 ]
 OneDataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
         metavar="PATH",
-        help="A labelled file; or, with --corpus, the folder where corpora lie (phrases/en and so on need none).",
+        help="A labelled file; or, with --corpus, the folder of corpora (phrases/en and the like need none).",
         show_default=False,
     ),
 ]
 CorpusOption = Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")]
 SplitOption = Annotated[
     Literal["train", "dev"],
-    typer.Option("--split", metavar="NAME", help="Of the corpus: train or dev; scores never see a test split."),
+    typer.Option("--split", metavar="NAME", help="Split of the corpus: train or dev; scores never see a test split."),
 ]
-LanguageOption = Annotated[str, typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use a seeded sample of N sentences.")]
+LanguageOption = Annotated[
+    str, AfterValidator(_language), typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")
+]
+LimitOption = Annotated[Count | None, typer.Option("--limit", metavar="N", help="Use a seeded sample of N sentences.")]
 MethodOption = Annotated[
     list[str],
     typer.Option(
@@ -45,25 +70,19 @@ TargetOption = Annotated[
         "--target", metavar="REF...", help="One or more: ud/de_gsd, ud/de_gsd@words, or de=TEST, de=DEV:TEST.", show_default=False
     ),
 ]
-SourceOption = Annotated[
-    list[str],
-    typer.Option("--source", metavar="REF...", help="One or more: ud/en_ewt, or en=TRAIN:DEV:TEST.", show_default=False),
-]
 SchemeOption = Annotated[
-    str | None, typer.Option("--scheme", metavar="NAME", help="How your span files are tagged: iob2, iob1, bioes or io.")
+    str | None, typer.Option("--scheme", metavar="NAME", help="Tagging scheme of your span files: iob2, iob1, bioes or io.")
 ]
 ColumnsOption = Annotated[
     str | None,
     typer.Option("--columns", metavar="SPEC", help="Layout of your files, as tab:token=2,tag=3 or facebook (README: all)."),
 ]
-StrictOption = Annotated[
-    bool, typer.Option("--strict", metavar="", help="Make an error of everything that reading would repair.")
-]
+StrictOption = Annotated[bool, typer.Option("--strict", metavar="", help="Fail on malformed input instead of repairing it.")]
 RevisionOption = Annotated[str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit of a hub model.")]
 JsonOption = Annotated[
-    bool, typer.Option("--json", metavar="", help="The result as one JSON document on stdout, nothing else there.")
+    bool, typer.Option("--json", metavar="", help="Print the result as one JSON document, and nothing else, on stdout.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of everything random.")]
+SeedOption = Annotated[Seed, typer.Option("--seed", metavar="N", help="Random seed.")]
 NormaliseOption = Annotated[
     Literal["none", "paper"],
     typer.Option("--normalise", metavar="HOW", help="Scaling of the scores before ranking: none or paper."),
@@ -76,7 +95,7 @@ class Machine:
 
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, metavar="N", help="Processor threads; the cores that are free unless given.")
+        Count | None, typer.Option("--threads", metavar="N", help="Processor threads; the cores that are free unless given.")
     ] = None
 
 
@@ -95,26 +114,27 @@ class Files:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How a tagger is to read sentences, where the user says so; None takes what its training recorded, else the default."""
+    """How a tagger reads sentences, where the user says so; None takes what its training recorded, else the default."""
 
     anchor: Annotated[
-        Literal["text", "first"] | None,
+        Anchor | None,
         typer.Option(
             "--anchor",
-            metavar="PIECE",
-            help="Where a word is labelled: text (its first piece with text of it) or first; as trained unless given.",
+            metavar="text|first",
+            help="Subword that carries a word's label: the first with text of the word, or simply the first; as trained unless "
+            "given.",
         ),
     ] = None
     max_length: Annotated[
-        int | None,
-        typer.Option("--max-length", min=8, metavar="N", help="Pieces in a window; as trained, else 256, unless given."),
+        WindowLength | None,
+        typer.Option("--max-length", metavar="N", help="Subwords per window; as trained, else 256, unless given."),
     ] = None
     precision: Annotated[
-        Literal["auto", "bf16", "fp32"] | None,
+        PrecisionName | None,
         typer.Option(
             "--precision",
-            metavar="NAME",
-            help="auto (bf16 where the processor has units for it), bf16 or fp32; as trained unless given.",
+            metavar="auto|bf16|fp32",
+            help="auto uses bf16 where the processor has units for it; as trained unless given.",
         ),
     ] = None
 
@@ -136,3 +156,18 @@ def method_options(given: Sequence[str]) -> dict[str, str]:
             raise SettingError(f"--option {text}: {'given twice' if sign else 'expected NAME=VALUE, for example n_lowest=24'}")
         found[key] = value.strip()
     return found
+
+
+def comma_separated(option: str, texts: Sequence[str]) -> list[str]:
+    """The names in the values of an option, which may be joined by commas.
+
+    Raises:
+        SettingError: A comma has no name beside it.
+
+    >>> comma_separated("--heads", ["0.1,2.3", "4.5"])
+    ['0.1', '2.3', '4.5']
+    """
+    names = [name.strip() for text in texts for name in text.split(",")]
+    if not all(names):
+        raise SettingError(f"{option} {' '.join(texts)!r}: a name is missing beside a comma")
+    return names

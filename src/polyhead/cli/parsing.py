@@ -1,77 +1,91 @@
-"""From a command's arguments to its request: several values after one flag, a settings file, then typer."""
+"""From a command's arguments to its request: several values after one flag, a settings file, typer, one check of all values."""
 
 import difflib
-import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast
 
 import typer
-from typer.main import get_command
 
+from polyhead.cli.request_options import PANELS, Option, click_command, hints_of, options
 from polyhead.cli.train_requests import FitRequest, RunRequest
 from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import read_toml, spec_from
-from polyhead.core.specs import Spec
+from polyhead.core.settings_file import read_toml
 
 T = TypeVar("T")
-Kind = Literal["flag", "value", "list"]
-
-# Where a key of a settings file's tables is called differently on the command line.
-_RENAMED = {"search.how": "search"}
 
 
 def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     """The request that the arguments describe, or None when they asked for help, which is then printed.
 
     Args:
-        request: A frozen dataclass whose fields are annotated as typer's options and arguments.
+        request: A frozen dataclass whose fields are annotated as typer's options and arguments, or with `FieldsOf`.
         arguments: What stands after the command's name.
         name: The command's name.
 
     Raises:
-        SettingError: A list option has no value, or the settings file is bad.
+        SettingError: Values are not allowed, all of them named; a list option has none; or the settings file is bad.
         typer.TyperException: Any other mistake in the arguments.
     """
-    command = _command(request, name)
-    options = _options(command)
-    argv = expand_lists(arguments, {option for option, kind in options.items() if kind == "list"})
-    if "--config" in options:
-        elsewhere = {option for other in (RunRequest, FitRequest) for option in _options(_command(other, name))}
-        argv = with_settings_file(argv, options, elsewhere)
-    result = command.main(argv, prog_name=f"polyhead {name}", standalone_mode=False)
-    return result if isinstance(result, request) else None
+    found = list(options(request))
+    lists = {option.flag for option in found if option.kind == "list"}
+    argv = expand_lists(arguments, lists)
+    defaults = _from_files(argv, found, name) if any(option.flag == "--config" for option in found) else {}
+    try:
+        given = click_command(request, name).main(
+            argv, prog_name=f"polyhead {name}", standalone_mode=False, default_map=dict(defaults)
+        )
+    except typer.TyperException as error:
+        taken = [(flag, value) for flag, value in pairwise(argv) if flag in lists]
+        if taken and (missing := re.match(r"Missing argument '(.+?)'", error.format_message())):
+            raise SettingError(
+                f"missing argument {missing[1]}: {taken[-1][0]} took {taken[-1][1]!r}; write polyhead {name} {missing[1]} first, "
+                "then the options"
+            ) from None
+        raise
+    if not isinstance(given, dict):
+        return None
+    faults: list[str] = []
+    tree: dict[str, Any] = {}
+    for option in found:
+        if option.name not in given and option.of_settings:
+            continue
+        value = given.get(option.name, option.default)
+        if option.name in given:
+            try:
+                value = option.read(value, called=option.flag, from_text=True)
+            except SettingError as error:
+                faults.append(str(error))
+        place = tree
+        for part in option.path[:-1]:
+            place = place.setdefault(part, {})
+        place[option.name] = value
+    if faults:
+        raise SettingError("; ".join(faults))
+    return _made(request, tree)
+
+
+def _made(kind: type[T], tree: Mapping[str, Any]) -> T:
+    values = {}
+    for name, hint, _ in hints_of(kind):
+        values[name] = _made(cast(type, hint), tree[name]) if is_dataclass(hint) else tree.get(name, {})
+    return kind(**values)
 
 
 def with_flags(message: str, request: object) -> str:
     """An error's message with the request's options called as on the command line: `max_pruned 99` as `--max-pruned 99`."""
-    names = [name for name in inspect.signature(as_function(type(request))).parameters if "_" in name]
-    if not names:
+    flags = {option.name: option.flag for option in options(type(request)) if option.flag.startswith("--")}
+    if not flags:
         return message
-    named = rf"(?<![\w.-])({'|'.join(names)})(?=[ :=])"
-    return re.sub(named, lambda found: "--" + found[1].replace("_", "-"), message)
+    names, long = "|".join(flags), "|".join([name for name in flags if "_" in name] or ["(?!)"])
+    named = rf"(?<![\w.-])(?:(?:train|search)\.)?(?:({names})(?= = )|({long})(?=[ :=]))"
+    return re.sub(named, lambda found: flags[found[1] or found[2]], message)
 
 
-def _command(request: type, name: str) -> Any:
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name)(as_function(request))
-    return get_command(app)
-
-
-def _options(command: Any) -> dict[str, Kind]:
-    """Every option of a command, and what it takes."""
-    return {
-        option: "list" if getattr(parameter, "multiple", False) else "flag" if getattr(parameter, "is_flag", False) else "value"
-        for parameter in command.params
-        for option in parameter.opts
-        if option.startswith("-")
-    }
-
-
-def expand_lists(arguments: Sequence[str], lists: set[str]) -> list[str]:
+def expand_lists(arguments: Sequence[str], lists: Set[str]) -> list[str]:
     """The arguments with `--flag a b c` written as `--flag a --flag b --flag c` for every flag in `lists`.
 
     Values end at the next argument that begins with `-` (a lone `-` is a value).
@@ -101,126 +115,65 @@ def expand_lists(arguments: Sequence[str], lists: set[str]) -> list[str]:
     return expanded
 
 
-def with_settings_file(argv: Sequence[str], options: Mapping[str, Kind], elsewhere: Set[str] = frozenset()) -> list[str]:
-    """The arguments with those of `--config FILE` put before them, but for options that the arguments set themselves.
-
-    Args:
-        argv: Arguments after `expand_lists`.
-        options: Every option of the command, and what it takes.
-        elsewhere: Options of other commands that read the same files; passed over here.
+def _from_files(argv: Sequence[str], found: Sequence[Option], name: str) -> dict[str, Any]:
+    """What the files after `--config` say, by typer's names; a seed on the command line takes the place of seeds there.
 
     Raises:
-        SettingError: The file cannot be read, or holds options that do not exist or have wrong values; all are named.
+        SettingError: A file cannot be read, or holds options that do not exist, stand twice or have wrong values; all are named.
     """
+    known = _names_in_file(found)
+    elsewhere = set().union(*(_names_in_file(options(other)) for other in (RunRequest, FitRequest)))
     values: dict[str, Any] = {}
     for path in _paths_of(argv, "--config"):
-        values |= _flat(path, options, elsewhere)
-    given = {argument.partition("=")[0] for argument in argv}
-    from_file: list[str] = []
-    for name, value in values.items():
-        if name in given or (name in ("--seed", "--seeds") and given & {"--seed", "--seeds"}):
-            continue
-        if options[name] == "flag":
-            from_file += [name] if value else []
-        else:
-            for item in value if isinstance(value, list) else [value]:
-                from_file += [name, str(item)]
-    return [*from_file, *argv]
+        values |= _from_file(path, known, elsewhere)
+    if {argument.partition("=")[0] for argument in argv} & {"--seed", "--seeds"}:
+        values = {key: value for key, value in values.items() if key not in ("seed", "seeds")}
+    return values
 
 
 def _paths_of(argv: Sequence[str], flag: str) -> list[Path]:
-    after = [Path(value) for argument, value in pairwise(argv) if argument == flag]
-    return after + [Path(argument.partition("=")[2]) for argument in argv if argument.startswith(flag + "=")]
+    after = [value for argument, value in pairwise(argv) if argument == flag]
+    after += [argument.partition("=")[2] for argument in argv if argument.startswith(flag + "=")]
+    return [Path(value).expanduser() for value in after]
 
 
-def _flat(path: Path, options: Mapping[str, Kind], elsewhere: Set[str]) -> dict[str, Any]:
-    """The file's options by flag; its `[train]` and `[search]` tables are checked as the specs they describe.
+def _names_in_file(found: Sequence[Option] | Iterator[Option]) -> dict[str, Option]:
+    """The options by what a settings file may call them: as on the command line, and as in the tables `train` and `search`."""
+    named: dict[str, Option] = {}
+    for option in found:
+        named[option.flag.removeprefix("--").replace("-", "_")] = option
+        if option.path[-2:-1] in (("train",), ("search",)):
+            named[".".join(option.path[-2:])] = option
+        if option.flag == "--seed":
+            named["train.seed"] = option
+    return named
 
-    A plain value under one of these names is the option of that name: `search = "sweep"` is `--search sweep`.
-    """
-    document = read_toml(path)
-    names = {item.name for item in fields(Spec)}
-    tables = {key: value for key, value in document.items() if key in names and isinstance(value, dict)}
+
+def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Set[str]) -> dict[str, Any]:
+    """A file's options by typer's names. A plain `search = "sweep"` is `--search sweep`."""
+    values: dict[str, Any] = {}
     faults: list[str] = []
-    try:
-        spec_from(Spec, tables, where="")
-    except SettingError as error:
-        faults.append(str(error).removeprefix(": "))
-    flat: dict[str, Any] = {}
-    for key, value in document.items():
-        for name, item in tables[key].items() if key in tables else [("", value)]:
-            dotted = f"{key}.{name}" if name else key
-            flag = "--" + _RENAMED.get(dotted, name or key).replace("_", "-")
-            fault = _fault(flag, item, options, elsewhere)
-            if not fault and flag in options:
-                flat[flag] = item
-            elif fault and (not name or not faults):
-                faults.append(f"{dotted}{fault}")
+    for key, content in read_toml(path).items():
+        table = content if key in PANELS and isinstance(content, dict) else {"": content}
+        for inner, value in table.items():
+            name = f"{key}.{inner}" if inner else key
+            option = known.get(name.replace("-", "_"))
+            if name in ("config", "help"):
+                faults.append(f"{name}: cannot stand in a settings file")
+            elif option is None:
+                faults += [] if name in elsewhere else [f"{name}: unknown option; {_nearest(name, known)}"]
+            elif option.name in values:
+                faults.append(f"{name}: {option.flag} is set twice; keep one of the two")
+            else:
+                try:
+                    values[option.name] = option.read(value, called=name, from_text=False)
+                except SettingError as error:
+                    faults.append(str(error))
     if faults:
         raise SettingError(f"{path}: {'; '.join(faults)}")
-    return flat
+    return values
 
 
-def _fault(flag: str, value: Any, options: Mapping[str, Kind], elsewhere: Set[str]) -> str:
-    """What is wrong with one option of a settings file, to stand behind its name; empty if nothing is."""
-    if flag in ("--config", "--help"):
-        return ": cannot stand in a settings file"
-    if flag not in options:
-        near = difflib.get_close_matches(flag, sorted(options), n=1)
-        hint = f"did you mean {near[0].removeprefix('--')!r}?" if near else "see --help"
-        return "" if flag in elsewhere else f": unknown option; {hint}"
-    if (options[flag] == "flag") != isinstance(value, bool):
-        return f" = {value!r}: should be {'true or false' if options[flag] == 'flag' else 'no true or false'}"
-    if isinstance(value, dict):
-        return ": is a table; expected a value"
-    return ""
-
-
-def as_function(request: type[T]) -> Callable[..., T]:
-    """A function that makes the request from one keyword argument for each option, those of its groups included.
-
-    A group is a field whose type is itself a dataclass of options; so options that commands share are written once.
-
-    >>> from dataclasses import dataclass
-    >>> @dataclass(frozen=True, kw_only=True)
-    ... class Machine:
-    ...     device: str = "auto"
-    >>> @dataclass(frozen=True, kw_only=True)
-    ... class Request:
-    ...     model: str
-    ...     machine: Machine
-    >>> as_function(Request)(model="m", device="cpu")
-    Request(model='m', machine=Machine(device='cpu'))
-    """
-
-    def make(**values: Any) -> T:
-        return _made(request, values)
-
-    parameters = list(_parameters(request))
-    # those that must be given come first, as everywhere
-    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
-    make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    make.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    # a line end inside a paragraph would be one in the help too
-    make.__doc__ = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(request) or "")
-    return make
-
-
-def _parameters(kind: type) -> Iterator[inspect.Parameter]:
-    hints = get_type_hints(kind, include_extras=True)
-    for item in fields(kind):
-        if is_dataclass(hints[item.name]):
-            yield from _parameters(hints[item.name])
-        else:
-            default = inspect.Parameter.empty if item.default is MISSING else item.default
-            yield inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[item.name])
-
-
-def _made(kind: type[T], values: dict[str, Any]) -> T:
-    hints = get_type_hints(kind)
-    return kind(
-        **{
-            item.name: _made(hints[item.name], values) if is_dataclass(hints[item.name]) else values[item.name]
-            for item in fields(kind)  # type: ignore[arg-type]
-        }
-    )
+def _nearest(name: str, known: Mapping[str, Option]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else "see --help"

@@ -31,6 +31,8 @@ def predict(request: PredictRequest, console: Console) -> int:
     set_threads(request.machine.threads)
     if request.out is not None and not request.out.absolute().parent.is_dir():
         raise SettingError(f"--out {request.out}: there is no folder {request.out.absolute().parent}; make it first")
+    if request.out is not None and request.out.is_dir():
+        raise SettingError(f"--out {request.out}: is a folder; give the name of a file in it")
     if request.out is not None and request.out.exists() and request.file != "-" and request.out.samefile(request.file):
         raise SettingError(f"--out {request.out}: is the file to be tagged, whose tags would be lost; name another one")
     if request.file != "-":

@@ -4,6 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from polyhead.cli.console import Console
+from polyhead.cli.inputs import check_new_folder
+from polyhead.cli.options import comma_separated
 from polyhead.cli.requests import PruneRequest
 from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
@@ -21,8 +23,7 @@ from polyhead.selection.score_files import check_scores, check_shape, other_mode
 def prune(request: PruneRequest, console: Console) -> int:
     """Find which heads go, cut them, save."""
     _check_choice(request)
-    if request.out.exists() and (not request.out.is_dir() or any(request.out.iterdir())):
-        raise SettingError(f"--out {request.out}: holds something already; name a new folder, or delete this one")
+    check_new_folder(request.out)
     model = load_saved(request.model, revision=request.revision)
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
     mask, ranking, choice = _mask(request, present, console)
@@ -75,6 +76,7 @@ def _check_choice(request: PruneRequest) -> None:
         raise SettingError(f"{' and '.join(given)}: give one of the three")
     if not given and not request.densify:
         raise SettingError("no heads named; give --heads 3.5,4.1, or --mask FILE, or --scores FILE with --n-pruned K")
+    comma_separated("--heads", request.heads)  # before the model is loaded
     if (request.scores is None) != (request.n_pruned is None):
         raise SettingError("--scores FILE and --n-pruned K belong together; give both")
 
@@ -94,7 +96,7 @@ def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[H
         mask = prune_lowest(scores, request.n_pruned, present=present, min_per_layer=floor, normalisation=how)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
         return mask, f"by {scores.title}{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
-    heads = [HeadId.parse(item) for text in request.heads for item in text.split(",") if item.strip()]
+    heads = [HeadId.parse(item) for item in comma_separated("--heads", request.heads)]
     if twice := [head for head, count in Counter(heads).items() if count > 1]:
         raise SettingError(f"--heads: {twice[0]} is named more than once; name each head once")
     return HeadMask.without(present.n_layers, present.n_heads, heads), "", "named one by one"

@@ -27,14 +27,16 @@ from polyhead.cli.options import (
     TargetOption,
     TaskOption,
 )
+from polyhead.core.settings_file import Place
+from polyhead.core.specs import Count, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorRequest:
-    """Check on your own model and text that masks, cuts, checkpoints and scores are what they should be; exit 1 if not.
+    """Check on your own model and text that masks, pruning, checkpoints and scores do what they should; exit 1 if not.
 
-    Nothing is written but a pruned copy in the temporary folder, for as long as it takes to load it again. All is computed in
-    float32, gradients in float64.
+    Writes nothing but a pruned copy in the temporary folder, which is deleted after loading it again. Computes in float32, and
+    gradients in float64.
     """
 
     model: ModelArgument
@@ -47,9 +49,7 @@ class DoctorRequest:
         "gradient"
     )
     option: MethodOption = ()  # type: ignore[assignment]
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, metavar="N", help="Sentences in the seeded sample that is checked on.")
-    ] = 16
+    limit: Annotated[Count, typer.Option("--limit", metavar="N", help="Check on a seeded sample of N sentences.")] = 16
     reading: Reading
     seed: SeedOption = 42
     files: Files
@@ -83,17 +83,17 @@ class RankRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class PruneRequest:
-    """Cut heads out of a model for good and save what is left; name them one by one, by a mask, or by scores and a number."""
+    """Remove heads from a model for good and save the rest; name them one by one, by a mask, or by scores and a number."""
 
     model: ModelArgument
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the smaller model goes.", show_default=False)]
-    heads: Annotated[list[str], typer.Option("--heads", metavar="L.H...", help="Heads to cut, as 3.5,4.1.")] = ()  # type: ignore[assignment]
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pruned model.", show_default=False)]
+    heads: Annotated[list[str], typer.Option("--heads", metavar="L.H...", help="Heads to prune, as 3.5,4.1.")] = ()  # type: ignore[assignment]
     mask: Annotated[Path | None, typer.Option("--mask", metavar="FILE", help="Mask JSON: heads to keep.")] = None
     scores: Annotated[Path | None, typer.Option("--scores", metavar="FILE", help="Scores (.tsv, .json); with --n-pruned.")] = None
     n_pruned: Annotated[
-        int | None, typer.Option("--n-pruned", min=0, metavar="K", help="How many more to cut, lowest first.")
+        Whole | None, typer.Option("--n-pruned", metavar="K", help="Number of further heads to prune, lowest score first.")
     ] = None
-    min_per_layer: Annotated[int, typer.Option("--min-per-layer", min=0, metavar="N", help="Heads that every layer keeps.")] = 0
+    min_per_layer: Annotated[Whole, typer.Option("--min-per-layer", metavar="N", help="Heads that every layer keeps.")] = 0
     normalise: NormaliseOption = "none"
     densify: Annotated[
         bool, typer.Option("--densify", metavar="", help="Write the full shape with zeros, which loads without polyhead.")
@@ -104,14 +104,14 @@ class PruneRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateRequest:
-    """Score a tagger in one or more languages, each figure over words (or spans), in points from 0 to 100."""
+    """Score a tagger in one or more languages, over words (or spans), in points from 0 to 100."""
 
     model: ModelArgument
     task: TaskOption
     target: TargetOption
     data: DataOption = None
     split: Annotated[
-        Literal["train", "dev", "test"], typer.Option("--split", metavar="NAME", help="Of each target: train, dev or test.")
+        Literal["train", "dev", "test"], typer.Option("--split", metavar="NAME", help="Split of each target: train, dev or test.")
     ] = "test"
     reading: Reading
     files: Files
@@ -124,12 +124,12 @@ class EvaluateRequest:
 class PredictRequest:
     """Tag CoNLL-U or column text; the same lines come back with the tag column filled and everything else untouched.
 
-    They go to stdout, or to --out. With --json words and tags go to stdout as one document, and the lines only to --out.
+    They go to stdout, or to --out. With --json, words and tags go to stdout as one document, and the lines to --out only.
     """
 
     model: ModelArgument
     task: TaskOption
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Text to tag; - reads stdin.")] = "-"
+    file: Annotated[Place, typer.Argument(metavar="FILE", help="Text to tag; - reads stdin.")] = "-"
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here instead of stdout.")] = None
     format: Annotated[
         Literal["auto", "conllu", "columns"],
@@ -145,6 +145,6 @@ class PredictRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodsRequest:
-    """List the ways of scoring heads: what each costs in passes over the data, what it needs, and where it is from."""
+    """List the ways of scoring heads: their cost in passes over the data, what they need, and their source."""
 
     json: JsonOption = False

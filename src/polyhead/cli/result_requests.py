@@ -1,4 +1,4 @@
-"""What `polyhead compare` is asked to do; each field is an option, the docstring the help."""
+"""What the commands on results are asked to do; each field is an option, the docstring the help."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,15 @@ from polyhead.cli.options import (
     SeedOption,
     TaskOption,
 )
+from polyhead.core.specs import Count, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareRequest:
-    """Say how far saved scores agree: over ways of scoring, languages and seeds, at both ends of the ranking.
+    """Measure how far saved scores agree: over methods, languages and seeds, at both ends of the ranking.
 
-    Files of one way of scoring and the same languages are replicate runs (seeds) of one group. A file that does not say these,
-    such as another tool's, is a group by itself.
+    Files of one method and the same languages are replicate runs (seeds) of one group. A file that does not name them, such as
+    another tool's, is a group by itself.
     """
 
     files: Annotated[
@@ -43,35 +44,35 @@ class CompareRequest:
             help="What files must share to be runs of one group: method, language or file; method and language unless given.",
         ),
     ] = None
-    k: Annotated[
-        int | None, typer.Option("--k", min=1, metavar="K", help="Heads at either end; a quarter of all unless given.")
-    ] = None
+    k: Annotated[Count | None, typer.Option("--k", metavar="K", help="Heads at either end; a quarter of all unless given.")] = (
+        None
+    )
     combine: Annotated[
         Literal["merged", "summed", "mean-rank", "worst-case", "regret"] | None,
         typer.Option(
             "--combine",
             metavar="HOW",
             help="Make one matrix of all files (with --out-scores): merged, summed, mean-rank, worst-case or regret; languages "
-            "are foretold from each other in the same way.",
+            "are predicted from each other in the same way.",
         ),
     ] = None
     out_scores: Annotated[
-        Path | None, typer.Option("--out-scores", metavar="FILE", help="Where the combined scores go: .tsv or .json.")
+        Path | None, typer.Option("--out-scores", metavar="FILE", help="File for the combined scores: .tsv or .json.")
     ] = None
     normalise: NormaliseOption = "none"
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Also leave compare.json, compare.md and heat maps (SVG) there."),
+        typer.Option("--out", metavar="FOLDER", help="Also write compare.json, compare.md and heat maps (SVG) there."),
     ] = None
     json: JsonOption = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurveRequest:
-    """Judge orders of heads: score against heads ablated, nothing retrained, lowest first, highest first and at random.
+    """Judge orders of heads: the score as heads are ablated lowest first, highest first and at random, without retraining.
 
-    An order is good if its lowest heads are not missed: its area is near 1, above that of random orders, and far above that of
-    its own heads taken from the other end. --oracle tells how much better an order could be on these sentences.
+    An order is good if the model does not miss its lowest heads: its area is near 1, above that of random orders, and far above
+    that of the same order reversed. --oracle shows how much better an order could be on these sentences.
     """
 
     model: ModelArgument
@@ -86,14 +87,14 @@ class CurveRequest:
     corpus: CorpusOption = None
     split: Annotated[
         Literal["train", "dev", "test"],
-        typer.Option("--split", metavar="NAME", help="Of the corpus: train, dev or test. Choose between orders on dev."),
+        typer.Option("--split", metavar="NAME", help="Split of the corpus: train, dev or test. Choose between orders on dev."),
     ] = "dev"
     language: LanguageOption = "und"
     max_pruned: Annotated[
-        int | None, typer.Option("--max-pruned", min=1, metavar="K", help="Largest k; half of the model's heads unless given.")
+        Count | None, typer.Option("--max-pruned", metavar="K", help="Largest k; half of the model's heads unless given.")
     ] = None
     random_seeds: Annotated[
-        int, typer.Option("--random-seeds", min=0, metavar="N", help="Random orders, seeded from --seed on.")
+        Whole, typer.Option("--random-seeds", metavar="N", help="Number of random orders, seeded from --seed on.")
     ] = 5
     oracle: Annotated[
         bool,
@@ -113,7 +114,7 @@ class CurveRequest:
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Also leave curve.json, curve.md and curve.svg there; an oracle that was stopped goes on from there.",
+            help="Also write curve.json, curve.md and curve.svg there; a stopped oracle continues from there.",
         ),
     ] = None
     json: JsonOption = False
@@ -126,8 +127,8 @@ _NONE: tuple[Path, ...] = ()
 class ReportRequest:
     """Write one page about a finished run, or about several side by side, that opens from disk and needs no network.
 
-    It shows what pruning did and how sure that is, a map of the heads with all that is known of each one, how far rankings
-    agree, trials, curves, cost and provenance.
+    It shows what pruning did and how certain that is, a map of the heads with what is known about each, how far rankings agree,
+    trials, curves, cost and provenance.
     """
 
     runs: Annotated[
@@ -136,7 +137,11 @@ class ReportRequest:
     ]
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="PAGE.html", help="Where the page goes; RUN/report.html, of several runs report.html."),
+        typer.Option(
+            "--out",
+            metavar="PAGE.html",
+            help="File for the page; unless given RUN/report.html, or report.html for several.",
+        ),
     ] = None
     curve: Annotated[
         list[Path], typer.Option("--curve", metavar="FILE...", help="Pruning curves to show: curve.json files of polyhead curve.")

@@ -2,7 +2,7 @@
 
 from polyhead.cli.console import Console, met
 from polyhead.cli.inputs import note_unread_tests, set_threads, zero_everywhere
-from polyhead.cli.train_options import given
+from polyhead.cli.options import comma_separated
 from polyhead.cli.train_requests import RunRequest, chosen_seeds
 from polyhead.data.tasks import task as find_task
 from polyhead.report.finished_run import HEADS, RESULT
@@ -17,39 +17,22 @@ from polyhead.studies.settings import run_settings
 
 def run(request: RunRequest, console: Console) -> int:
     """Settings from the options and the protocol, then the study, then its tables."""
-    settings = run_settings(
-        model=request.model,
-        task=request.task,
-        sources=request.source,
-        targets=request.target,
-        data=request.data,
-        protocol=request.protocol,
-        method=request.method,
-        normalisation=request.normalise,
-        search=given(request.search),
-        train=given(request.train),
-        select_on=request.select_on,
-        train_limit=request.train_limit,
-        scheme=request.files.scheme,
-        columns=request.files.columns,
-        strict=request.files.strict,
-        revision=request.revision,
-    )
+    settings = run_settings(**request.settings)
     set_threads(request.machine.threads)
     record = run_study(
         settings,
         out=request.out,
         seeds=chosen_seeds(request),
-        controls=[name for text in request.controls for name in text.split(",") if name],
+        controls=comma_separated("--controls", request.controls),
         head_analysis=request.head_analysis,
         device=request.machine.device,
         progress=console.progress,
         command=console.command,
     )
-    note_unread_tests(request.source, console)
+    note_unread_tests(settings.sources, console)
     for data in record["data"]:
         console.repairs(f"{data['name']} {data['split']}", data["repairs"] | met(data["encoding"]))
-    if note := zero_everywhere(find_task(request.task), [row.unpruned for row in gains(record, RANKED)]):
+    if note := zero_everywhere(find_task(settings.task), [row.unpruned for row in gains(record, RANKED)]):
         console.note(note)
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
     left = {"page": PAGE, "report": "report.md", "pruned model": "model", "record": RESULT, "heads": HEADS}

@@ -1,51 +1,26 @@
-"""What the commands that fine-tune are asked to do; an option left out takes the protocol's or the table's default."""
+"""What the commands that fine-tune are asked to do; an option left out takes the protocol's or the settings' default."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
-from polyhead.cli.options import (
-    DataOption,
-    Files,
-    JsonOption,
-    Machine,
-    RevisionOption,
-    SourceOption,
-    TargetOption,
-    TaskOption,
-)
-from polyhead.cli.train_options import SearchOptions, TrainOptions
+from polyhead.cli.options import FieldsOf, JsonOption, Machine
 from polyhead.core.errors import SettingError
+from polyhead.core.specs import Seed, Whole
+from polyhead.studies.settings import PRESET, FitSettings, RunSettings
 
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        help="Folder or hub id of the pre-trained encoder; polyhead/tiny comes with the package.",
-        show_default=False,
-    ),
-]
 OutOption = Annotated[
-    Path, typer.Option("--out", metavar="FOLDER", help="Where results go; run again to continue.", show_default=False)
+    Path, typer.Option("--out", metavar="FOLDER", help="Folder for the results; run again to continue.", show_default=False)
 ]
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE.toml", help="Options from a file: the same names, or tables train and search."),
 ]
-TrainLimitOption = Annotated[
-    int | None,
-    typer.Option(
-        "--train-limit",
-        min=1,
-        metavar="N",
-        help="Train on N sentences of each source: the same sample (seed 42) whatever --seed says.",
-    ),
-]
 OneSeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, metavar="N", help="Of a new classifier, data order and dropout; 42 unless given.")
+    Seed | None,
+    typer.Option("--seed", metavar="N", help="Random seed of a new classifier, data order and dropout; 42 unless given."),
 ]
 _NONE: tuple[str, ...] = ()
 
@@ -57,54 +32,19 @@ class RunRequest:
     Leaves result.json, scores.tsv, heads.json, the pruned model in model/, and report.html and report.md in the --out folder.
     """
 
-    model: ModelOption
-    task: TaskOption
-    source: SourceOption
-    target: TargetOption
+    settings: Annotated[dict[str, Any], FieldsOf(RunSettings, PRESET)]
     out: OutOption
-    data: DataOption = None
     config: ConfigOption = None
-    search: SearchOptions
-    select_on: Annotated[
-        Literal["source-dev", "target-dev", "pooled"],
-        typer.Option(
-            "--select-on",
-            metavar="SETS",
-            help="Dev sets that choose k: source-dev, pooled, or target-dev (an oracle).",
-            rich_help_panel="Search for the number of heads",
-        ),
-    ] = "source-dev"
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method", metavar="NAME", help="How heads are scored (see polyhead methods); the protocol's unless given."
-        ),
-    ] = None
-    normalise: Annotated[
-        Literal["none", "paper"] | None,
-        typer.Option(
-            "--normalise", metavar="HOW", help="Scaling of the scores before ranking: none or paper; the protocol's unless given."
-        ),
-    ] = None
-    protocol: Annotated[
-        Literal["sound", "paper", "paper-released"],
-        typer.Option("--protocol", metavar="NAME", help="sound; paper and paper-released are for comparison only."),
-    ] = "sound"
     seed: OneSeedOption = None
     seeds: Annotated[
-        list[int], typer.Option("--seeds", metavar="N...", help="Several seeds, for example 42 43 44, instead of --seed.")
+        list[Seed], typer.Option("--seeds", metavar="N...", help="Several seeds, for example 42 43 44, instead of --seed.")
     ] = _NONE  # type: ignore[assignment]
     controls: Annotated[list[str], typer.Option("--controls", metavar="NAME...", help="Some of random, highest and noise.")] = (
         _NONE  # type: ignore[assignment]
     )
     head_analysis: Annotated[
-        int,
-        typer.Option("--head-analysis", min=0, metavar="N", help="Dev sentences per language for heads.json; 0 disables."),
+        Whole, typer.Option("--head-analysis", metavar="N", help="Dev sentences per language for heads.json; 0 disables.")
     ] = 100
-    train_limit: TrainLimitOption = None
-    train: TrainOptions
-    files: Files
-    revision: RevisionOption = None
     machine: Machine
     json: JsonOption = False
 
@@ -113,17 +53,10 @@ class RunRequest:
 class FitRequest:
     """Fine-tune a tagger on the source and save it; run the same command again to continue after a stop."""
 
-    model: ModelOption
-    task: TaskOption
-    source: SourceOption
+    settings: Annotated[dict[str, Any], FieldsOf(FitSettings)]
     out: OutOption
-    data: DataOption = None
     config: ConfigOption = None
     seed: OneSeedOption = None
-    train_limit: TrainLimitOption = None
-    train: TrainOptions
-    files: Files
-    revision: RevisionOption = None
     machine: Machine
     json: JsonOption = False
 

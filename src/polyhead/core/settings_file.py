@@ -1,16 +1,38 @@
-"""Settings read from a TOML file; misspelt options are refused with the nearest name."""
+"""Settings models: pydantic dataclasses whose faults are one SettingError line, and the TOML files that fill them."""
 
 import difflib
+import functools
+import os
+import reprlib
 import tomllib
-import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, dataclass_transform, get_type_hints
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 
 from polyhead.core.errors import SettingError
 
 T = TypeVar("T")
+
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 80
+_PLAIN_ENGLISH = {
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "finite_number": "should be a finite number",
+    "bool_type": "should be true or false",
+    "string_type": "should be text",
+    "list_type": "should be a list",
+    "tuple_type": "should be a list",
+    "dict_type": "should be a table of options",
+    "is_instance_of": "should be a path",
+    "too_short": "should have at least one item",
+    "string_too_short": "should not be empty",
+}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -23,51 +45,112 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror or error}); expected a TOML file of settings") from None
+    except RecursionError:
+        raise SettingError(f"{path}: is nested too deeply; expected options, and tables of options") from None
     except ValueError as error:  # also UnicodeDecodeError, and a number of too many digits
         raise SettingError(f"{path}: is not TOML ({error})") from None
 
 
-def spec_from(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
-    """A spec built from plain values, nested tables included; misspelt options are refused with the nearest name.
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def settings(kind: type[T]) -> type[T]:
+    """The class as a frozen pydantic dataclass: keywords only, unknown names refused, all faults in one SettingError.
+
+    Numbers and flags have to be declared strict (as `Count` in `polyhead.core.specs` is), for pydantic would read `"3"` as 3.
+
+    >>> @settings
+    ... class Window:
+    ...     size: int = 8
+    >>> Window(sise=3)
+    Traceback (most recent call last):
+        ...
+    polyhead.core.errors.SettingError: sise: unknown option; did you mean 'size'?
+    """
+    model: Any = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))(kind)
+    validate = model.__init__
+
+    @functools.wraps(validate)
+    def init(self: Any, **values: Any) -> None:
+        try:
+            validate(self, **values)
+        except ValidationError as error:
+            raise SettingError("; ".join(_fault(item, model) for item in error.errors(include_url=False))) from None
+
+    model.__init__ = init
+    return cast(type[T], model)
+
+
+def settings_from(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
+    """The settings that plain values describe, nested tables included.
 
     Raises:
-        SettingError: An option is unknown or a value is not allowed; the one line begins with `where` and names all faults.
+        SettingError: An option is unknown or a value is not allowed; the line begins with `where` and names all faults.
     """
-    faults: list[str] = []
-    spec = _build(kind, values, "", faults)
-    if spec is None or faults:
-        raise SettingError(f"{where}: {'; '.join(faults)}")
-    return spec
-
-
-def _build(kind: type[T], values: Mapping[str, Any], prefix: str, faults: list[str]) -> T | None:
-    hints = get_type_hints(kind)
-    names = [item.name for item in fields(kind)]  # type: ignore[arg-type]
-    chosen: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(names)}"
-            faults.append(f"{prefix}{name}: unknown option; {hint}")
-            continue
-        nested = _nested(hints[name])
-        if nested is None:
-            chosen[name] = value
-        elif isinstance(value, Mapping):
-            built = _build(nested, value, f"{prefix}{name}.", faults)
-            chosen |= {} if built is None else {name: built}
-        else:
-            faults.append(f"{prefix}{name} = {value!r}: should be a table of options")
     try:
-        return kind(**chosen)
+        return kind(**values)
     except SettingError as error:
-        faults.append("; ".join(prefix + part for part in str(error).split("; ")))
-    except TypeError as error:
-        faults.append(f"{prefix.rstrip('.') or kind.__name__}: {str(error).replace('.__init__()', '')}")
-    return None
+        raise SettingError(f"{where}: {error}") from None
 
 
-def _nested(hint: Any) -> type | None:
-    """The dataclass that a field holds, also where it may be None."""
-    options = get_args(hint) if get_origin(hint) is types.UnionType else (hint,)
-    return next((option for option in options if isinstance(option, type) and is_dataclass(option)), None)
+def checked(name: str, value: Any, kind: Any) -> Any:
+    """The value as the type `kind`, which may carry pydantic's constraints; nothing but a list becomes a tuple.
+
+    Raises:
+        SettingError: The value is not allowed; the line calls it `name`.
+
+    >>> checked("seeds", [1, 2], Many[int])
+    (1, 2)
+    """
+    try:
+        return _adapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise SettingError("; ".join(_said(name, item) for item in error.errors(include_url=False))) from None
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else value
+
+
+def _expanded(value: Any) -> Any:
+    return os.path.expanduser(value) if isinstance(value, str | os.PathLike) else value
+
+
+Many = Annotated[tuple[T, ...], Field(strict=True), BeforeValidator(_listed)]
+"""A tuple made of any sequence but text, which would be read letter by letter."""
+Place = Annotated[str, Field(min_length=1), BeforeValidator(_expanded)]
+"""A path, or a name that stands in a path's place, such as a hub id; `~` is expanded."""
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _fault(item: ErrorDetails, model: type) -> str:
+    """One of pydantic's errors as `name = value: what it should be`."""
+    path = [part for part in item["loc"] if isinstance(part, str)]
+    name = ".".join(path)
+    if item["type"] == "unexpected_keyword_argument":
+        names = [one.name for one in fields(_model_at(model, path[:-1]) or model)]  # type: ignore[arg-type]
+        near = difflib.get_close_matches(path[-1], names, n=1)
+        return f"{name}: unknown option; " + (f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(names)}")
+    if item["type"] == "missing":
+        return f"{name}: has to be given"
+    if item["type"] == "value_error" and _model_at(model, path) is not None:  # of a whole model, whose message names its field
+        return "".join(f"{part}." for part in path) + item["msg"].removeprefix("Value error, ")
+    return _said(name, item)
+
+
+def _said(name: str, item: ErrorDetails) -> str:
+    if item["type"].startswith("dataclass"):
+        said = "should be a table of options"
+    else:
+        said = _PLAIN_ENGLISH.get(item["type"], "") or item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        said = said.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+    return f"{name} = {_SHOWN.repr(item['input'])}: {said}"
+
+
+def _model_at(model: type, path: list[str]) -> type | None:
+    """The model that a path of field names leads to; None where it ends at a plain field."""
+    for name in path:
+        model = get_type_hints(model).get(name, object)
+    return model if is_dataclass(model) else None

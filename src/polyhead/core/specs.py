@@ -1,45 +1,32 @@
-"""Settings that a user can write down: frozen, validated where they are made, with a fingerprint that names them for good."""
+"""Settings that a user can write down: frozen, validated where they are made, with a fingerprint that names them for good.
 
-import functools
+A field's type, range and default stand here for the API, for settings files and for the command line, where every field that has
+a description is an option and the description its help.
+"""
+
 import re
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from dataclasses import field
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, model_validator
 
 from polyhead.core.errors import SettingError
+from polyhead.core.settings_file import Many, settings
 
-T = TypeVar("T")
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def check_fields(spec: Any) -> None:
-    """Validate every field of a dataclass against its annotation, report all faults together, store the checked values."""
-    faults: list[str] = []
-    for name, adapter in _adapters(spec.__class__).items():
-        value = getattr(spec, name)
-        try:
-            checked = adapter.validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
-        except ValidationError as error:
-            message = error.errors(include_url=False)[0]["msg"].replace("Input should", "should")
-            faults.append(f"{name} = {value!r}: {message}")
-        except SettingError as error:
-            faults.append(str(error))
-        else:
-            object.__setattr__(spec, name, checked)
-    if faults:
-        raise SettingError("; ".join(faults))
-
-
-@functools.cache
-def _adapters(kind: Any) -> dict[str, TypeAdapter[Any]]:
-    hints = get_type_hints(kind, include_extras=True)
-    return {item.name: TypeAdapter(hints[item.name]) for item in fields(kind) if not is_dataclass(hints[item.name])}
+Flag = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+WindowLength = Annotated[int, Field(strict=True, ge=8)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Anchor = Literal["text", "first"]
+PrecisionName = Literal["auto", "bf16", "fp32"]
 
 
 def allowed_loss(objective: str) -> float | None:
-    """Points that the objective `within:X` lets go; None for `best`.
+    """Points that the objective `within:X` may lose; None for `best`.
 
     Raises:
         SettingError: The objective is neither.
@@ -47,35 +34,28 @@ def allowed_loss(objective: str) -> float | None:
     >>> allowed_loss("within:0.5")
     0.5
     """
+    try:
+        return _loss(objective)
+    except ValueError as error:
+        raise SettingError(f"objective = {objective!r}: {error}") from None
+
+
+def _loss(objective: str) -> float | None:
     if objective == "best":
         return None
-    if re.fullmatch(r"within:\d+(\.\d+)?", objective):
+    if re.fullmatch(r"within:[0-9]{1,9}(\.[0-9]{1,9})?", objective):
         return float(objective.removeprefix("within:"))
-    raise SettingError(f"objective = {objective!r}: should be best, or within:X with X in points, for example within:0.5")
+    raise ValueError("should be best, or within:X with X in points, for example within:0.5")
 
 
 def _objective(value: str) -> str:
-    allowed_loss(value)
+    _loss(value)
     return value
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class TrainSpec:
     """How a model is fine-tuned; the defaults are those of the protocol `sound`.
-
-    Attributes:
-        epochs: Passes over the training data.
-        batch_size: Sentences in an optimiser step.
-        learning_rate: Peak of the linear schedule; None picks it by the model's width, see `rate_for`.
-        weight_decay: AdamW's, on weight matrices alone: not on biases and norms.
-        warmup: Share of the steps in which the rate rises, 0 to 1.
-        clip: Largest gradient norm.
-        max_length: Pieces in a window, special tokens included.
-        order: `buckets` shuffles batches of similar length, `shuffled` shuffles sentences, `file` keeps the file's order.
-        precision: `auto` takes bf16 autocast where the processor has units for it.
-        freeze: Parts that are not trained.
-        seed: Of head initialisation, data order and dropout.
-        anchor: Where a word is labelled: its first piece with `text` of the word, or simply its `first` piece.
 
     Raises:
         SettingError: Any value is not allowed; the one line names them all.
@@ -84,21 +64,31 @@ class TrainSpec:
     5e-05
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 3
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    learning_rate: Positive | None = None
-    weight_decay: NonNegative = 0.01
-    warmup: Annotated[float, Field(ge=0, le=1)] = 0.06
-    clip: Positive = 1.0
-    max_length: Annotated[int, Field(ge=8)] = 256
-    order: Literal["buckets", "shuffled", "file"] = "buckets"
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    freeze: tuple[Literal["embeddings"], ...] = ()
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    anchor: Literal["text", "first"] = "text"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
+    epochs: Annotated[Count, Field(description="Passes over the training data.")] = 3
+    batch_size: Annotated[Count, Field(description="Sentences per optimiser step.")] = 16
+    learning_rate: Annotated[
+        Positive | None,
+        Field(description="Peak of the linear schedule; unless given, 5e-5, or 3e-4 for encoders up to 384 wide."),
+    ] = None
+    weight_decay: Annotated[
+        NonNegative, Field(description="AdamW's weight decay on weight matrices; biases and norms have none.")
+    ] = 0.01
+    warmup: Annotated[Share, Field(description="Share of the steps in which the learning rate rises, 0 to 1.")] = 0.06
+    clip: Annotated[Positive, Field(description="Largest gradient norm.")] = 1.0
+    max_length: Annotated[WindowLength, Field(description="Subwords per window, special tokens included.")] = 256
+    order: Annotated[
+        Literal["buckets", "shuffled", "file"],
+        Field(description="Order of the sentences: buckets shuffles batches of similar length, file keeps the file's order."),
+    ] = "buckets"
+    anchor: Annotated[
+        Anchor,
+        Field(description="Subword that carries a word's label: the first that has text of the word, or simply the first."),
+    ] = "text"
+    precision: Annotated[PrecisionName, Field(description="auto uses bf16 autocast where the processor has units for it.")] = (
+        "auto"
+    )
+    freeze: Annotated[Many[Literal["embeddings"]], Field(description="What is not trained: embeddings.")] = ()
+    seed: Seed = 42  # of head initialisation, data order and dropout
 
     def rate_for(self, hidden_size: int) -> float:
         """The peak learning rate: the one set, else 3e-4 for encoders up to 384 wide and 5e-5 for wider ones."""
@@ -107,19 +97,11 @@ class TrainSpec:
         return 3e-4 if hidden_size <= 384 else 5e-5
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class SearchSpec:
     """How the number of heads to prune is found.
 
-    Attributes:
-        how: `screened` (at most five fine-tunings), `sequential` or `sweep`; see `polyhead.selection.trials.search`.
-        objective: `best`, or `within:X`: the largest k that loses at most X points of the score.
-        max_pruned: Largest k considered.
-        min_per_layer: Heads that every layer keeps.
-        delta: Points below the best so far at which `sequential` stops.
-        prune: Before fine-tuning (as the paper does) or after it (a trial then trains nothing).
-        repair: What a model that was pruned after fine-tuning gets, without training; see `polyhead.compression.repair.repaired`.
-        include_zero: False keeps k = 0 for comparison but never chooses it (the paper's best of 1..12).
+    `include_zero=False` keeps k = 0 for comparison but never chooses it (the paper's best of 1..12).
 
     Raises:
         SettingError: Any value is not allowed; the one line names them all.
@@ -128,27 +110,39 @@ class SearchSpec:
     'screened'
     """
 
-    how: Literal["sequential", "sweep", "screened"] = "screened"
-    objective: Annotated[str, AfterValidator(_objective)] = "best"
-    max_pruned: Annotated[int, Field(ge=0)] = 12
-    min_per_layer: Annotated[int, Field(ge=0)] = 0
-    delta: NonNegative = 0.0
-    prune: Literal["before", "after"] = "before"
-    repair: Literal["none", "means", "refit"] = "none"
-    include_zero: bool = True
+    how: Annotated[
+        Literal["sequential", "sweep", "screened"],
+        Field(description="screened takes at most five fine-tunings, sequential stops once the score drops, sweep tries 0..K."),
+    ] = "screened"
+    max_pruned: Annotated[Whole, Field(description="Largest number of heads to prune.")] = 12
+    objective: Annotated[
+        str,
+        AfterValidator(_objective),
+        Field(description="Choose the k with the best dev score, or the largest k that loses at most X points."),
+    ] = "best"
+    delta: Annotated[
+        NonNegative, Field(description="A sequential search stops at a score more than X points below the best so far.")
+    ] = 0.0
+    min_per_layer: Annotated[Whole, Field(description="Heads that every layer keeps.")] = 0
+    prune: Annotated[
+        Literal["before", "after"], Field(description="Prune before fine-tuning or after it; after, a trial trains nothing.")
+    ] = "before"
+    repair: Annotated[
+        Literal["none", "means", "refit"],
+        Field(description="With --prune after: add the pruned heads' mean output to the bias, or rescale the kept heads."),
+    ] = "none"
+    include_zero: Flag = True
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    @model_validator(mode="after")
+    def _agrees(self) -> "SearchSpec":
         if self.repair != "none" and self.prune != "after":
-            raise SettingError(f"repair = {self.repair!r}: should be none unless prune is 'after', but prune = {self.prune!r}")
+            raise ValueError(f"repair = {self.repair!r}: should be none unless prune is 'after', but prune = {self.prune!r}")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class Spec:
-    """What a settings file may hold: one table for training, one for the search."""
+    """What the tables of a settings file may hold."""
 
     train: TrainSpec = field(default_factory=TrainSpec)
     search: SearchSpec = field(default_factory=SearchSpec)
-
-
-Anchor = Literal["text", "first"]

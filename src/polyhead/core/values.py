@@ -1,8 +1,9 @@
-"""Whole numbers as text: read only if they are of a sane length, because Python itself refuses more than 4,300 digits."""
+"""Numbers as text, read only if they are ASCII digits of a sane length; and plain values for JSON and fingerprints."""
 
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -22,6 +23,26 @@ def whole_number(text: str) -> int | None:
     (12, None, None)
     """
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def signed_number(text: str) -> int | None:
+    """The number that one to eighteen ASCII digits write, with a sign or not; None for any other text.
+
+    >>> signed_number("-1"), signed_number("1_000")
+    (-1, None)
+    """
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
+
+
+def decimal_number(text: str) -> float | None:
+    """The finite number that ASCII digits write, with a point and an exponent or not; None for any other text.
+
+    >>> decimal_number("5e-5"), decimal_number("1_000"), decimal_number("nan"), decimal_number("1e999")
+    (5e-05, None, None, None)
+    """
+    written = len(text) < 400 and re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+    number = float(text) if written else math.inf
+    return number if math.isfinite(number) else None
 
 
 def plain(obj: object) -> object:

@@ -25,6 +25,7 @@ __all__ = [
     "DataReference",
     "Role",
     "Split",
+    "is_language_code",
     "one_word_choice",
     "references",
 ]
@@ -37,6 +38,15 @@ _FILES: Mapping[Role, str] = {
     "target": "LANGUAGE=TEST, LANGUAGE=DEV:TEST or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)",
 }
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+def is_language_code(text: str) -> bool:
+    """Whether a text has the form of a BCP-47 code.
+
+    >>> is_language_code("zh-Hant"), is_language_code("German")
+    (True, False)
+    """
+    return _LANGUAGE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -88,11 +98,11 @@ class DataReference:
         parts = paths.split(":")
         if not name or len(parts) > len(SPLITS) or not any(parts):
             raise SettingError(f"data {text!r}: expected {_FILES[role]}; paths cannot hold ':'")
-        if not _LANGUAGE.fullmatch(name):
+        if not is_language_code(name):
             raise SettingError(f"data {text!r}: {name!r} is no language code; expected one of BCP-47 (de, hau, zh-Hant), or und")
         splits = SPLITS[: len(parts)] if role == "source" else SPLITS[-len(parts) :]
         named = zip(splits, parts, strict=True)
-        return cls(text, name, words, {split: Path(part) for split, part in named if part})
+        return cls(text, name, words, {split: Path(part).expanduser() for split, part in named if part})
 
     def has(self, split: Split) -> bool:
         """Whether that split is there to be opened.

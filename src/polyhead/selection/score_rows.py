@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.core.errors import DataFormatError
-from polyhead.core.values import whole_number
+from polyhead.core.values import decimal_number, whole_number
 
 SCHEMA: Final = 1
 
@@ -152,11 +152,8 @@ def _row(path: Path, number: int, columns: Sequence[str], parts: Sequence[str]) 
 def _number(path: Path, number: int, name: str, text: str) -> float:
     if text == _NOTHING:
         return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.inf
-    if not math.isfinite(value):
+    value = decimal_number(text)
+    if value is None:
         raise DataFormatError(f"{path}:{number}: {name} {text[:30]!r}: expected a finite number, or null for a head that is gone")
     return value
 

@@ -141,7 +141,8 @@ def _one(
 
 def _dev(context: RunContext, reference: DataReference) -> Dataset:
     """The dev split; of a source without one, what was held out of its training data."""
-    reader, settings = reader_of(context.settings, context.inputs.task), context.settings
+    settings = context.settings
+    reader = reader_of(settings, context.inputs.task, merge=settings.rules.merge_types)
     if reference.text in settings.sources:
         dev = reader.train_and_dev(reference, seed=settings.sample_seed)[1]
     elif reference.has("dev"):

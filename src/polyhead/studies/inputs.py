@@ -20,7 +20,7 @@ from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import Encoded, encode, join, model_limit
 from polyhead.learning.inference import Labelled
 from polyhead.models.loading import load_config, load_tokenizer
-from polyhead.studies.settings import RunSettings
+from polyhead.studies.settings import FitSettings, RunSettings
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def open_inputs(settings: RunSettings) -> Inputs:
     sources, targets = references(settings.sources, "source"), references(settings.targets, "target")
     words = one_word_choice([*sources, *targets])
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
-    reader = reader_of(settings, task)
+    reader = reader_of(settings, task, merge=settings.rules.merge_types)
     pairs = [reader.train_and_dev(reference, seed=settings.sample_seed) for reference in sources]
     trains, devs = [limit(train, settings) for train, _ in pairs], [dev for _, dev in pairs]
     target_devs = [] if settings.select_on == "source-dev" else [reader.open(r, "dev") for r in targets]
@@ -118,15 +118,15 @@ def open_inputs(settings: RunSettings) -> Inputs:
     )
 
 
-def reader_of(settings: RunSettings, task: Task) -> DataReader:
-    """How a run opens its data."""
+def reader_of(settings: FitSettings, task: Task, *, merge: bool = False) -> DataReader:
+    """How a run or a fine-tuning opens its data; `merge` joins entity types as the protocols of the paper do."""
     return DataReader(
         task=task,
         root=None if settings.data is None else Path(settings.data),
         scheme=settings.scheme,
         columns=settings.columns,
         strict=settings.strict,
-        merge=settings.rules.merge_types,
+        merge=merge,
     )
 
 

@@ -11,7 +11,8 @@ from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.files import read_json, remove_leftovers, write_json_atomic
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
-from polyhead.core.specs import SearchSpec
+from polyhead.core.settings_file import checked
+from polyhead.core.specs import SearchSpec, Whole
 from polyhead.core.store import RunStore
 from polyhead.core.values import plain
 from polyhead.importance.methods import check_normalisation, method
@@ -87,7 +88,8 @@ def run(
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
     method(settings.method)
     check_normalisation(settings.method, settings.normalisation)
-    folder = Path(out)
+    checked("head_analysis", head_analysis, Whole)
+    folder = Path(out).expanduser()
     where, precision = placement(device=device, precision=trains[0].precision)
     inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
     held = _held(folder, settings, seeds=seeds, controls=controls)

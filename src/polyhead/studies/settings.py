@@ -1,80 +1,81 @@
 """What to run, not how: the settings of a run, its protocol, and the cells (seed × arm) that they expand to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, fields, replace
+from os import PathLike
+from typing import Annotated, Any, Final, Literal
 
-from polyhead.core.errors import SettingError, UnknownNameError, allowed_names
+from pydantic import Field, model_validator
+
+from polyhead.core.errors import SettingError
 from polyhead.core.heads import Normalisation
-from polyhead.core.settings_file import spec_from
-from polyhead.core.specs import SearchSpec, TrainSpec
+from polyhead.core.settings_file import Many, Place, checked, settings
+from polyhead.core.specs import Count, Flag, SearchSpec, Seed, TrainSpec
 from polyhead.data.references import SAMPLE_SEED
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 
 SelectOn = Literal["source-dev", "target-dev", "pooled"]
 Arm = Literal["ranked", "random", "highest"]
-CONTROLS = ("random", "highest", "noise")
+Control = Literal["random", "highest", "noise"]
+Name = Annotated[str, Field(min_length=1)]
+PRESET: Final = frozenset(item.name for item in fields(Protocol))
+"""Settings that the protocol answers unless they are given."""
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """Everything that decides a run's numbers, seeds and controls apart.
-
-    Attributes:
-        model: Folder or hub id of the pre-trained encoder.
-        task: Name in the tasks table.
-        sources: References of the corpora trained on.
-        targets: References of the corpora tested on.
-        data: Folder that corpus names are looked up in.
-        method: Importance method; its scores rank the heads, lowest first to go.
-        normalisation: Of the scores before ranking.
-        protocol: Name in the protocols table.
-        search: How the number of heads is found.
-        train: How a fine-tuning goes.
-        select_on: Dev sets that choose k: the sources', the targets' (an oracle, and labelled so), or both pooled.
-        train_limit: Number of training sentences used of each source; None = all.
-        sample_seed: Seed of that sample and of a held-out dev set; the same for every seed of the run.
-        revision: Of a hub id.
-        scheme: How span tags are written in the user's own files.
-        columns: Layout of the user's own files.
-        strict: Whether a repair of the data is an error.
+@settings
+class FitSettings:
+    """Everything that decides a fine-tuning.
 
     Raises:
-        SettingError: A choice is none of those allowed, or two exclude each other.
+        SettingError: Any value is not allowed; the one line names them all.
     """
 
-    model: str
-    task: str
-    sources: tuple[str, ...]
-    targets: tuple[str, ...]
-    data: str | None
-    method: str
-    normalisation: Normalisation
-    protocol: ProtocolName
-    search: SearchSpec
-    train: TrainSpec
-    select_on: SelectOn = "source-dev"
-    train_limit: int | None = None
-    sample_seed: int = SAMPLE_SEED
-    revision: str | None = None
-    scheme: str | None = None
-    columns: str | None = None
-    strict: bool = False
+    model: Annotated[
+        Place, Field(description="Folder or hub id of the pre-trained encoder; polyhead/tiny comes with the package.")
+    ]
+    task: Annotated[Name, Field(description="pos, ner or slots.")]
+    sources: Annotated[Many[Name], Field(min_length=1, description="One or more: ud/en_ewt, or en=TRAIN:DEV:TEST.")]
+    data: Annotated[Place | None, Field(description="Folder of the corpora that are named like ud/en_ewt.")] = None
+    train: TrainSpec = field(default_factory=TrainSpec)
+    train_limit: Annotated[
+        Count | None, Field(description="Train on N sentences of each source: the same sample (seed 42) for every --seed.")
+    ] = None
+    sample_seed: Seed = SAMPLE_SEED  # of that sample and of a held-out dev set; the same for every seed of a run
+    scheme: Annotated[Name | None, Field(description="Tagging scheme of your span files: iob2, iob1, bioes or io.")] = None
+    columns: Annotated[
+        Name | None, Field(description="Layout of your files, as tab:token=2,tag=3 or facebook (README: all).")
+    ] = None
+    strict: Annotated[Flag, Field(description="Fail on malformed input instead of repairing it.")] = False
+    revision: Annotated[Name | None, Field(description="Branch, tag or commit of a hub model.")] = None
 
-    def __post_init__(self) -> None:
-        choices = {"protocol": tuple(PROTOCOLS), "normalisation": get_args(Normalisation), "select_on": get_args(SelectOn)}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise SettingError(f"{name} {getattr(self, name)!r}: expected one of {', '.join(allowed)}")
-        if self.train_limit is not None and self.train_limit < 1:
-            raise SettingError(f"train_limit {self.train_limit}: expected at least 1 sentence")
+
+@settings
+class RunSettings(FitSettings):
+    """Everything that decides a run's numbers, seeds and controls apart; `run_settings` makes it.
+
+    Raises:
+        SettingError: Any value is not allowed, or two exclude each other.
+    """
+
+    targets: Annotated[
+        Many[Name],
+        Field(min_length=1, description="One or more: ud/de_gsd, ud/de_gsd@words, or de=TEST, de=DEV:TEST."),
+    ]
+    protocol: Annotated[ProtocolName, Field(description="sound; paper and paper-released are for comparison only.")] = "sound"
+    method: Annotated[Name, Field(description="How heads are scored; see polyhead methods.")]
+    normalisation: Annotated[Normalisation, Field(description="Scaling of the scores before ranking.")]
+    search: SearchSpec = field(default_factory=SearchSpec)
+    select_on: Annotated[
+        SelectOn, Field(description="Dev sets that choose k: source-dev, pooled, or target-dev (an oracle).")
+    ] = "source-dev"
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "RunSettings":
         if self.rules.mask_in_training_only and self.search.prune == "after":
-            raise SettingError(f"protocol {self.protocol!r} masks heads while training: prune 'after' cannot go with it")
+            raise ValueError(f"search.prune = 'after': protocol {self.protocol!r} masks heads while training; use prune 'before'")
         if self.rules.reported_split and self.search.max_pruned < 1:
-            raise SettingError(
-                f"protocol {self.protocol!r} reports the best of k = 1..K: max_pruned 0 leaves none; give 1 or more"
-            )
+            raise ValueError(f"search.max_pruned = 0: protocol {self.protocol!r} reports the best of k = 1..K; give 1 or more")
+        return self
 
     @property
     def rules(self) -> Protocol:
@@ -98,11 +99,11 @@ class Cell:
 
 def run_settings(
     *,
-    model: str | Path,
+    model: str | PathLike[str],
     task: str,
     sources: Sequence[str],
     targets: Sequence[str],
-    data: str | Path | None = None,
+    data: str | PathLike[str] | None = None,
     protocol: ProtocolName = "sound",
     method: str | None = None,
     normalisation: Normalisation | None = None,
@@ -132,13 +133,12 @@ def run_settings(
         select_on: Dev sets that choose the number of heads; `target-dev` is an oracle.
         train_limit: Number of training sentences used of each source.
         sample_seed: Seed of that sample and of a held-out dev set.
-        scheme: How span tags are written in the user's own files.
+        scheme: Tagging scheme of the user's own span files.
         columns: Layout of the user's own files.
-        strict: Raise where a repair of the data would be counted.
+        strict: Fail on malformed input instead of repairing it.
         revision: Of a hub id.
 
     Raises:
-        UnknownNameError: No such protocol.
         SettingError: An option is unknown, its value is not allowed, or two exclude each other.
 
     >>> settings = run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"], train={"epochs": 1})
@@ -148,30 +148,31 @@ def run_settings(
     >>> run_settings(model="polyhead/tiny", task="pos", sources=["phrases/en"], targets=["phrases/de"]).search.max_pruned
     12
     """
-    if protocol not in PROTOCOLS:
-        raise UnknownNameError(f"protocol {protocol!r}: {allowed_names(protocol, PROTOCOLS)}")
-    rules = PROTOCOLS[protocol]
-    preset = {"order": rules.order, "anchor": rules.anchor, "learning_rate": rules.learning_rate, "warmup": rules.warmup}
-    searched = {"how": rules.how, "include_zero": not rules.reported_split, **(search or {})}
-    return RunSettings(
-        model=str(model),
-        task=task,
-        sources=tuple(sources),
-        targets=tuple(targets),
-        data=None if data is None else str(data),
-        method=method or rules.method,
-        normalisation=normalisation or rules.normalisation,
-        protocol=protocol,
-        search=spec_from(SearchSpec, searched, where="search"),
-        train=spec_from(TrainSpec, {**preset, **(train or {})}, where="train"),
-        select_on=select_on,
-        train_limit=train_limit,
-        sample_seed=sample_seed,
-        scheme=scheme,
-        columns=columns,
-        strict=strict,
-        revision=revision,
+    rules = PROTOCOLS[checked("protocol", protocol, ProtocolName)]
+    searched, trained = (
+        checked(name, {} if x is None else x, dict[str, Any]) for name, x in (("search", search), ("train", train))
     )
+    preset = {"order": rules.order, "anchor": rules.anchor, "learning_rate": rules.learning_rate, "warmup": rules.warmup}
+    values: dict[str, Any] = {
+        "model": model,
+        "task": task,
+        "sources": sources,
+        "targets": targets,
+        "data": data,
+        "method": rules.method if method is None else method,
+        "normalisation": rules.normalisation if normalisation is None else normalisation,
+        "protocol": protocol,
+        "search": {"how": rules.how, "include_zero": not rules.reported_split, **searched},
+        "train": {**preset, **trained},
+        "select_on": select_on,
+        "train_limit": train_limit,
+        "sample_seed": sample_seed,
+        "scheme": scheme,
+        "columns": columns,
+        "strict": strict,
+        "revision": revision,
+    }
+    return RunSettings(**values)
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:
@@ -180,11 +181,10 @@ def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[st
     Raises:
         SettingError: No seed, a seed twice, or an unknown control.
     """
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise SettingError(f"seeds {list(seeds)}: expected at least one, each once")
-    unknown = [name for name in controls if name not in CONTROLS]
-    if unknown:
-        raise SettingError(f"control {unknown[0]!r}: expected some of {', '.join(CONTROLS)}")
+    named = checked("seeds", seeds, Annotated[Many[Seed], Field(min_length=1)])
+    if len(set(named)) != len(named):
+        raise SettingError(f"seeds = {list(seeds)}: should name each seed once")
+    controls = checked("controls", controls, Many[Control])
     arms: list[Arm] = ["ranked"]
     arms += [arm for arm in ("random", "highest") if arm in controls]
-    return tuple(Cell(settings, seed, arm) for seed in seeds for arm in arms)
+    return tuple(Cell(settings, seed, arm) for seed in named for arm in arms)

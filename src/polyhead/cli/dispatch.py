@@ -1,0 +1,85 @@
+"""What `polyhead` with some arguments does: help, or one command, whose failures become a line and an exit code."""
+
+import difflib
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from polyhead.cli.console import opened
+from polyhead.cli.exit_codes import BAD_INPUT, DONE
+from polyhead.cli.failures import guarded
+from polyhead.cli.main import COMMANDS, resolve
+from polyhead.cli.parsing import parse, with_flags
+from polyhead.core.errors import SettingError, UnknownNameError
+
+
+def dispatch(argv: Sequence[str]) -> int:
+    """Do it, and return the exit code."""
+    name, rest = _split(argv)
+    row = COMMANDS.get(name)
+    return guarded(lambda: _called(argv, name, rest), stopped=row.stopped if row else "")
+
+
+def group_of(word: str) -> list[str]:
+    """The commands of two words that begin with `word`."""
+    return [name for name in COMMANDS if name.startswith(f"{word} ")]
+
+
+def help_text(names: Sequence[str] = ()) -> str:
+    """What `polyhead --help` prints, and `polyhead data --help` of the commands `names` alone."""
+    width = max(map(len, names or COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {COMMANDS[name].summary}" for name in names or COMMANDS)
+    return (
+        "Usage: polyhead COMMAND [OPTIONS]\n\n"
+        "Rank, prune and judge the attention heads of multilingual Transformers.\n\n"
+        f"Commands:\n{rows}\n\n"
+        "polyhead COMMAND --help lists a command's options; every command takes --json.\n"
+        "Exit codes: 0 done, 1 a check failed, 2 bad input, 3 internal error, 130 stopped by the user.\n"
+    )
+
+
+def _split(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The command's name, of one word or two, and what follows it."""
+    words = 2 if argv and group_of(argv[0]) else 1
+    return " ".join(argv[:words]), list(argv[words:])
+
+
+def _called(argv: Sequence[str], name: str, rest: Sequence[str]) -> int:
+    group = group_of(argv[0]) if argv else []
+    if not argv or (group and not argv[1:]):
+        print(help_text(group), end="", file=sys.stderr)
+        return BAD_INPUT
+    if name in ("help", "--help", "-h") and rest:
+        return dispatch([*rest, "--help"])
+    if name in ("help", "--help", "-h") or (group and argv[1] in ("--help", "-h")):
+        print(help_text(group), end="")
+        return DONE
+    if name in ("--version", "-V"):
+        if rest:
+            raise SettingError(f"{name}: takes no argument, but {rest[0]!r} was given")
+        print(f"polyhead {version('polyhead')}")
+        return DONE
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UnknownNameError(f"unknown command {name!r}{hint}; see polyhead --help")
+    return _run(name, rest)
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    """Parse a command's options, then import and call what does its work."""
+    command = COMMANDS[name]
+    request = parse(resolve(command.request), arguments, name=name)
+    if request is None:
+        return DONE
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    written = shlex.join(["polyhead", *name.split(), *arguments])
+    with opened(json=request.json, command=written) as console:
+        try:
+            code: int = resolve(command.work)(request, console)
+        except (SettingError, UnknownNameError) as error:
+            raise type(error)(with_flags(str(error), request)) from error
+    return code

@@ -1,0 +1,9 @@
+"""What `polyhead` hands back to the shell."""
+
+from typing import Final
+
+DONE: Final = 0
+CHECK_FAILED: Final = 1
+BAD_INPUT: Final = 2
+INTERNAL_ERROR: Final = 3
+STOPPED: Final = 130
