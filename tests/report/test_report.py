@@ -71,6 +71,12 @@ def test_a_gain_stands_with_how_sure_it_is() -> None:
     assert "95 % interval -0.20 to +1.00; detectable 0.90; 5 seed(s)" in headline(five(statistic(None, 0.4, p=0.3)))
 
 
+def test_no_p_is_printed_as_0() -> None:
+    table = score_table(five(statistic("ud/de_gsd", 0.5, p=0.00001), statistic("ud/a|b", 0.5, p=0.2)))
+    assert rows(table)[0][-3:-1] == ["<0.0001", "<0.0001"]
+    assert table.splitlines()[1].endswith("|:--|--:|--:|--:|")
+
+
 def test_four_seeds_have_an_interval_and_no_p() -> None:
     case = record(
         *(cell(seed) for seed in range(4)), statistics=[statistic(None, 0.4, n_seeds=4), statistic("ud/de_gsd", 0.9, n_seeds=4)]

@@ -67,7 +67,7 @@ def _line(row: Sequence[object]) -> str:
 
 
 def _is_number(cell: object) -> bool:
-    text = str(cell).strip("*").removesuffix(" %").replace(",", "")
+    text = str(cell).strip("*").removeprefix("<").removesuffix(" %").replace(",", "")
     try:
         float(text or "0")
     except ValueError:
@@ -159,7 +159,7 @@ def interval(bounds: Sequence[float] | None) -> str:
 
 
 def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
 def metric_table(record: Record) -> str:
