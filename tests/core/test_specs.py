@@ -4,15 +4,15 @@ import copy
 import pickle
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, asdict, replace
+from dataclasses import FrozenInstanceError, asdict, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import read_toml, settings_from
-from polyhead.core.specs import SearchSpec, Spec, TrainSpec, allowed_loss
+from polyhead.core.settings_file import read_toml, settings, settings_from
+from polyhead.core.specs import SearchSpec, TrainSpec, allowed_loss
 from polyhead.core.values import fingerprint
 
 
@@ -93,6 +93,12 @@ def test_objectives(objective: str, loss: float | None) -> None:
 def test_wrong_objectives_are_refused_with_an_example(objective: str) -> None:
     with pytest.raises(SettingError, match=r"within:0\.5"):
         SearchSpec(objective=objective)
+
+
+@settings
+class Spec:
+    train: TrainSpec = field(default_factory=TrainSpec)
+    search: SearchSpec = field(default_factory=SearchSpec)
 
 
 def load(path: Path) -> Spec:

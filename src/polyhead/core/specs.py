@@ -5,7 +5,6 @@ a description is an option and the description its help.
 """
 
 import re
-from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -138,11 +137,3 @@ class SearchSpec:
         if self.repair != "none" and self.prune != "after":
             raise ValueError(f"repair = {self.repair!r}: should be none unless prune is 'after', but prune = {self.prune!r}")
         return self
-
-
-@settings
-class Spec:
-    """What the tables of a settings file may hold."""
-
-    train: TrainSpec = field(default_factory=TrainSpec)
-    search: SearchSpec = field(default_factory=SearchSpec)
