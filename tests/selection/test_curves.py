@@ -12,7 +12,7 @@ from curve_case import LABELS, labelled
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.tasks import TASKS
-from polyhead.importance.baselines import random
+from polyhead.importance.baselines import random_scores
 from polyhead.learning.inference import evaluate
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import attention_sites, head_mask
@@ -72,7 +72,7 @@ def test_a_pruned_model_is_judged_on_the_heads_it_has() -> None:
     present = head_mask(model)
     order = random_order(present, seed=0)
     assert len(order) == 10
-    assert (order, default_depth(present)) == (rank(random(model, seed=0)), 5)
+    assert (order, default_depth(present)) == (rank(random_scores(present, seed=0)), 5)
     curve = pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order, pad_id=PAD, max_pruned=10)
     assert len(curve.scores) == 11
     # an order made before the cut still names the lost heads: these are passed over and not counted
