@@ -282,6 +282,14 @@ def test_weights_that_overflow_in_the_last_step_are_not_called_trained(tmp_path)
     with pytest.raises(SettingError, match="weights not finite at step 1 of 1"):
         train(tiny_model(), spec=spec, resume_file=tmp_path / "training")
     assert not (tmp_path / "training").exists()
+    with pytest.raises(SettingError, match="weights not finite at step 1 of 1"):
+        train(tiny_model(), spec=spec)
+
+
+def test_rows_that_nothing_reads_may_not_overflow_either():
+    spec = dataclasses.replace(SPEC, learning_rate=1e-2, weight_decay=1e30)
+    with pytest.raises(SettingError, match="not finite"):
+        train(tiny_model(), spec=spec)
 
 
 def test_the_space_for_the_state_is_asked_for_first(tmp_path, monkeypatch):

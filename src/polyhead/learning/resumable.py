@@ -118,7 +118,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if head.pop("sha256") != _seal(head, tensors):
         raise ValueError("its content is not what was written")
-    state = {name: tensor.numpy() if name in head["numpy"] else tensor for name, tensor in tensors.items()}
+    # copies: Windows lets nobody replace a file that is still mapped
+    state = {name: tensor.numpy().copy() if name in head["numpy"] else tensor.clone() for name, tensor in tensors.items()}
     return head, {**head["facts"], **state}
 
 

@@ -182,7 +182,8 @@ def fit(
             at = first = store.load(trained, optimiser)
             # weights and two moments; the state before is there until the new one is whole
             n_bytes = 2 * 3 * sum(parameter.nbytes for parameter in trained.values())
-            require_space(resume_file, n_bytes if at.step == 0 else n_bytes // 2, "what it takes to continue after a stop")
+            if at.step < total:
+                require_space(resume_file, n_bytes // (2 if at.step else 1), "what it takes to continue after a stop")
         watch.start(total, "fit")
         watch.advance(at.step)
         for batches in epochs[at.step // steps :]:
@@ -202,16 +203,21 @@ def fit(
                 at = _advanced(at, float(loss.detach()), steps)
                 n_sentences += len(batch.sentences)
                 watch.advance(1)
-                saves = store is not None and (stop.asked or store.is_due(at.step))
-                if (saves or at.step == total) and not all(bool(p.isfinite().all()) for p in trained.values()):
-                    raise diverged("weights", at.step - 1)
-                if store and (saves or at.step == total):
+                if store and (stop.asked or at.step == total or store.is_due(at.step)):
+                    if not _finite(trained.values()):
+                        raise diverged("weights", at.step - 1)
                     store.save(replace(at, seconds=first.seconds + time.perf_counter() - started), trained, optimiser)
                 if stop.asked:
                     raise KeyboardInterrupt
+    if not _finite(model.parameters()):
+        raise diverged("weights", total - 1)
     seconds = time.perf_counter() - started
     before = first.seconds
     return FitRecord(total, spec.epochs, before + seconds, at.losses, first.step, before, precision, n_sentences / seconds)
+
+
+def _finite(weights: Iterable[Tensor]) -> bool:
+    return all(bool(weight.isfinite().all()) for weight in weights)
 
 
 def _batches(encoded: Encoded, spec: TrainSpec, *, epoch: int) -> Sequence[Batch]:

@@ -65,8 +65,7 @@ class TrainingState:
             with torch.no_grad():
                 parameter.copy_(state[f"weight:{name}"])
             if f"exp_avg:{name}" in state:
-                # copies, so that the optimiser does not write into the mapped file
-                moments = {kind: state[f"{kind}:{name}"].to(parameter.device, copy=True) for kind in _MOMENTS}
+                moments = {kind: state[f"{kind}:{name}"].to(parameter.device) for kind in _MOMENTS}
                 step = torch.tensor(float(position.step), device=parameter.device)
                 optimiser.state[parameter] = {"step": step, **moments}
         return position
