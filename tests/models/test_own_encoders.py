@@ -79,7 +79,7 @@ def test_the_own_encoder_keeps_its_tokenizer_and_its_name(tmp_path: Path) -> Non
     folder = densify("polyhead/tiny", tmp_path / "dense")
     assert load_tokenizer(folder).get_vocab() == load_tokenizer("polyhead/tiny").get_vocab()
     page = render_card(ModelCard(base_model="polyhead/tiny", task="pos"), HeadMask.full(4, 4), name="x", auto_class="AutoModel")
-    assert "polyhead/tiny, fine-tuned for `pos`," in page
+    assert "polyhead/tiny, fine-tuned for pos," in page
     assert "base_model" not in page  # there is no such model on the Hub
 
 
