@@ -18,7 +18,7 @@ from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.learning.batching import collate, training_batches
-from polyhead.learning.training import fit, word_loss
+from polyhead.learning.training import fit, slowdown, word_loss
 
 CPU = torch.device("cpu")
 SPEC = TrainSpec(epochs=2, batch_size=4, learning_rate=1e-2, precision="fp32", seed=3)
@@ -331,3 +331,14 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_bits(tmp_path):
     assert 0 < train(again, spec=spec, resume_file=tmp_path / "training").resumed_at < 36
     train(whole, spec=spec)
     assert same(weights(again), weights(whole))
+
+
+@pytest.mark.parametrize(("later", "warnings"), [(1.0, 0), (9.0, 0), (11.0, 1)])
+def test_steps_that_become_ten_times_slower_are_said_once(later, warnings, caplog):
+    told = slowdown()
+    for step in range(60):
+        positions = 100 * (1 + step % 3)  # longer batches take longer
+        told(positions * (1.0 if step < 20 else later), positions)
+        if step == 25:
+            told(1e6, 100)  # one slow step is nothing
+    assert [message[:27] for message in caplog.messages] == ["steps take ten times as lon"] * warnings

@@ -206,6 +206,7 @@ def test_forms_of_a_mask(tmp_path: Path, text: str) -> None:
         ('{"n_layers": 2, "n_heads": 2, "pruned": [[0, 1]]}', "expected a list of heads"),
         ('{"n_layers": 2, "pruned": []}', r"n_layers and n_heads are \[2, None\]"),
         ('{"n_layers": true, "n_heads": 2, "pruned": []}', "n_layers and n_heads"),
+        ('{"n_layers": 100000000, "n_heads": 100000000, "pruned": []}', r"n_layers and n_heads are \[100000000, 100000000\]"),
         ('{"keep": [[2]]}', r"`keep` has 2 for head 0\.0: expected true or false"),
         ('{"keep": [[null]]}', "expected true or false"),
         ('{"keep": [[1]], "pruned": []}', "either `keep` or `pruned`"),

@@ -1,11 +1,14 @@
 """Fine-tuning: one seeded loop, under a mask if one is given, that can be stopped at any moment and gone on with."""
 
+import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -28,6 +31,8 @@ from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, stop_requests
 from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype, placement
 from polyhead.models.gates import gated
+
+_LOG = logging.getLogger(__name__)
 
 
 def rate_factor(step: int, *, total: int, warmup: float) -> float:
@@ -153,6 +158,7 @@ def fit(
         store = TrainingState(kept_at(resume_file, model, _arrays(encoded), facts), every=save_every)
     at = first = Position()
     n_sentences = 0
+    pace = slowdown()
 
     def rate_at(step: int) -> float:
         return rate * rate_factor(step, total=total, warmup=spec.warmup)
@@ -191,6 +197,7 @@ def fit(
                 bits.start(spec.seed, at.step)
                 torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention's dropout, and all of it on other devices
                 set_rate(optimiser, rate_at(at.step))
+                step_started = time.perf_counter()
                 length = batch.input_ids.shape[1]
                 with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
                     loss = word_loss(model, batch.to(where))
@@ -201,6 +208,7 @@ def fit(
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
                 at = _advanced(at, float(loss.detach()), steps)
+                pace(time.perf_counter() - step_started, batch.n_positions)
                 n_sentences += len(batch.sentences)
                 watch.advance(1)
                 if store and (stop.asked or at.step == total or store.is_due(at.step)):
@@ -218,6 +226,28 @@ def fit(
 
 def _finite(weights: Iterable[Tensor]) -> bool:
     return all(bool(weight.isfinite().all()) for weight in weights)
+
+
+_STEPS = 10
+
+
+def slowdown() -> Callable[[float, int], None]:
+    """A function to be told seconds and positions of each step; it warns once if steps become ten times slower than at first."""
+    first: list[float] = []
+    last: deque[float] = deque(maxlen=_STEPS)
+    said = False
+
+    def told(seconds: float, positions: int) -> None:
+        nonlocal said
+        if len(first) < _STEPS:
+            first.append(seconds / positions)
+            return
+        last.append(seconds / positions)
+        if not said and len(last) == _STEPS and median(last) > 10 * median(first):
+            said = True
+            _LOG.warning("steps take ten times as long as the first ones: other work has taken the cores; try --threads 1")
+
+    return told
 
 
 def _batches(encoded: Encoded, spec: TrainSpec, *, epoch: int) -> Sequence[Batch]:

@@ -14,6 +14,8 @@ from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
 from polyhead.selection.score_rows import BANNER, SCHEMA, check_schema, checked_matrix, parse_json, read_rows, read_text
 
+_MOST: Final = 10_000  # layers, and heads of a layer, that a mask may claim
+
 
 def check_shape(path: Path, shape: tuple[int, ...], *, model: str, present: HeadMask) -> None:
     """Refuse what is for a model of other layers or heads.
@@ -161,9 +163,9 @@ def read_mask(path: Path) -> HeadMask:
         keep = checked_matrix(path, "keep", content["keep"], booleans=True)
         return HeadMask(keep.astype(np.bool_))
     shape = [content.get("n_layers"), content.get("n_heads")]
-    if not all(type(size) is int and size > 0 for size in shape):
+    if not all(type(size) is int and 0 < size <= _MOST for size in shape):
         raise DataFormatError(
-            f"{path}:1: n_layers and n_heads are {shape}: expected the unpruned model's numbers beside `pruned`"
+            f"{path}:1: n_layers and n_heads are {str(shape)[:60]}: expected the unpruned model's numbers beside `pruned`"
         )
     pruned = content["pruned"]
     if not (isinstance(pruned, list) and all(isinstance(head, str) for head in pruned)):
