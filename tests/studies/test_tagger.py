@@ -64,6 +64,13 @@ def test_several_data_sets_go_through_together() -> None:
     assert scores.data_hash == f"{DEV.sha256}+{GERMAN.sha256}"
 
 
+def test_options_are_those_of_the_method() -> None:
+    tagger = opened()
+    assert tagger.score("l0", DEV, options={"n_lowest": 3, "epochs": 1}).settings["n_lowest"] == 3
+    with pytest.raises(SettingError, match="method gradient has no option n_lowest"):
+        tagger.score("gradient", DEV, options={"n_lowest": 3})
+
+
 def test_words_need_no_reader() -> None:
     tagger = opened()
     words = [list(sentence.words) for sentence in DEV.sentences]

@@ -196,6 +196,7 @@ class Tagger:
         data: Text | Sequence[Text],
         *,
         seed: int = 42,
+        options: object = None,
         resume_file: Path | None = None,
         progress: Progress | None = None,
     ) -> HeadScores:
@@ -205,12 +206,13 @@ class Tagger:
             method: Name in `METHODS`, which also says what it costs.
             data: Labelled sentences, never of a test split.
             seed: Of methods that draw random numbers.
+            options: The method's own, such as `{"n_lowest": 24}`; `polyhead methods` lists them.
             resume_file: Partial results of a long method, from which a second call continues.
             progress: Updated as the work advances.
 
         Raises:
             UnknownNameError: No method has this name.
-            SettingError: No labelled word, where labels are needed.
+            SettingError: No labelled word, where labels are needed, or the method has no such option.
         """
         scores = score_heads(
             method,
@@ -220,6 +222,7 @@ class Tagger:
             precision=self.precision,
             progress=progress,
             resume_file=resume_file,
+            options=options,
         )
         read = [part for part in _parts(data) if isinstance(part, Dataset)]
         return replace(
@@ -227,13 +230,8 @@ class Tagger:
             languages=tuple(dict.fromkeys(part.language for part in read)),
             model=self.name,
             data_hash="+".join(part.sha256 for part in read if part.sha256),
-            settings={
-                **scores.settings,
-                "seed": seed,
-                "task": self.task.name,
-                "anchor": self.anchor,
-                "max_length": self.max_length,
-            },
+            settings=scores.settings
+            | {"seed": seed, "task": self.task.name, "anchor": self.anchor, "max_length": self.max_length},
         )
 
     def prune(self, heads: HeadMask | HeadScores, n_pruned: int | None = None) -> HeadMask:
