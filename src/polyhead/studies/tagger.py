@@ -230,8 +230,7 @@ class Tagger:
             languages=tuple(dict.fromkeys(part.language for part in read)),
             model=self.name,
             data_hash="+".join(part.sha256 for part in read if part.sha256),
-            settings=scores.settings
-            | {"seed": seed, "task": self.task.name, "anchor": self.anchor, "max_length": self.max_length},
+            settings={**scores.settings, "seed": seed, "task": self.task.name, **self._window},
         )
 
     def prune(self, heads: HeadMask | HeadScores, n_pruned: int | None = None) -> HeadMask:
@@ -317,6 +316,10 @@ class Tagger:
         )
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
         return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
+
+    @property
+    def _window(self) -> dict[str, str | int]:
+        return {"anchor": self.anchor, "max_length": self.max_length}
 
     def _encoded(self, data: Text | Sequence[Text], *, unknown: Literal["error", "ignore"]) -> Encoded:
         found = []
