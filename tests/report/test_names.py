@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from record_case import cell, record
+from record_case import DATA, cell, record
 
 from polyhead.report import score_table
 from polyhead.report.page import page
@@ -37,9 +37,10 @@ def test_every_table_uses_them() -> None:
     own = cell(1)
     own["targets"][0]["name"] = GERMAN
     row = {"name": GERMAN, "language": "de", "gain": 0.5, "interval": [0.1, 0.9], "p": 0.01, "p_holm": 0.01}
-    noise = {"gain_minus_noise": {"mean": 0.1, "interval": [0.1, 0.2]}}
-    case = record(own, statistics=[{"arm": "ranked", **row, **noise}, {"arm": "ranked - random", **row}])
-    case["data"] += [{**case["data"][0], "name": GERMAN, "language": "de", "split": split} for split in ("dev", "test")]
+    noise = {"gain_minus_noise": {"value": 0.1, "interval": [0.1, 0.2]}}
+    data = [{**DATA, "name": GERMAN, "language": "de", "split": split} for split in ("dev", "test")]
+    statistics = [{"arm": "ranked", **row, **noise}, {"arm": "ranked - random", **row}]
+    case = record(own, statistics=statistics, facts={"data": [DATA, *data]})
     for table in (score_table(case), metric_table(case), contrast_table(case)):
         assert "| de: de.test.conllu |" in table
         assert "dev.conllu" not in table

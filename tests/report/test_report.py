@@ -1,20 +1,21 @@
 """The page says what happened, how sure it is, and what pruning cannot do."""
 
 import builtins
-import json
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from record_case import cell, record
+from record_case import DATA, cell, record
 
 from polyhead.core.errors import SettingError
 from polyhead.report import score_table, trial_table, write_report
+from polyhead.report.draw import draw
 from polyhead.report.notes import claim
-from polyhead.report.page import ceilings, headline, page
+from polyhead.report.page import ceilings, draw_heads, headline, page
 from polyhead.report.reading import arms
+from polyhead.report.record import RunRecord, write_document
 from polyhead.report.tables import contrast_table, control_table, data_table, markdown
 
 
@@ -59,7 +60,7 @@ def test_all_heads_are_called_best_only_if_others_were_tried() -> None:
 def test_tests_stand_beside_the_gain() -> None:
     statistics = [
         {"arm": "ranked", "name": "ud/de_gsd", "language": "de", "gain": 0.5, "interval": [-0.1, 1.1], "p": 0.02, "p_holm": 0.04},
-        {"arm": "ranked", "name": "mean over targets", "language": "mean", "gain": 1.0, "interval": [0.2, 1.8], "p": None},
+        {"arm": "ranked", "name": None, "language": "mean", "gain": 1.0, "interval": [0.2, 1.8], "p": None},
     ]
     tested = record(cell(1), cell(2), statistics=statistics)
     german, dutch, mean = rows(score_table(tested))
@@ -75,8 +76,8 @@ def test_the_headline_carries_numbers_and_their_spread() -> None:
     assert "from 45.00 to 46.00 points (+1.00; single targets +0.50 to +1.50; 1 seed(s))" in said
 
 
-def generated(*names: str) -> dict:
-    return record(cell(1), cell(2), controls=("noise",)) | {"data": [{"name": name} for name in names]}
+def generated(*names: str) -> RunRecord:
+    return record(cell(1), cell(2), controls=("noise",), facts={"data": [{**DATA, "name": name} for name in names]})
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def generated(*names: str) -> dict:
         (generated("ud/en_ewt", "phrases/mine.conllu"), ""),
     ],
 )
-def test_what_may_be_claimed(case: dict, said: str) -> None:
+def test_what_may_be_claimed(case: RunRecord, said: str) -> None:
     assert claim(case).startswith(said)
     assert bool(claim(case)) == bool(said)
 
@@ -116,8 +117,8 @@ def test_controls_stand_in_one_table_only_if_they_were_run() -> None:
 
 
 CONTRASTS = [
-    {"arm": "ranked", "name": "mean over targets", "language": "mean", "gain": 1.0, "interval": [0.2, 1.8], "p": None},
-    {"arm": "random", "name": "mean over targets", "language": "mean", "gain": -1.0, "interval": [-1.5, -0.5], "p": None},
+    {"arm": "ranked", "name": None, "language": "mean", "gain": 1.0, "interval": [0.2, 1.8], "p": None},
+    {"arm": "random", "name": None, "language": "mean", "gain": -1.0, "interval": [-1.5, -0.5], "p": None},
     {
         "arm": "ranked - random",
         "name": "ud/de_gsd",
@@ -127,7 +128,7 @@ CONTRASTS = [
         "p": 0.0012,
         "p_holm": 0.0024,
     },
-    {"arm": "ranked - random", "name": "mean over targets", "language": "mean", "gain": 2.0, "interval": [1.5, 2.5], "p": None},
+    {"arm": "ranked - random", "name": None, "language": "mean", "gain": 2.0, "interval": [1.5, 2.5], "p": None},
 ]
 
 
@@ -175,7 +176,7 @@ def test_noise_has_three_outcomes(bounds: list[float], verdict: str) -> None:
         "name": "ud/de_gsd",
         "language": "de",
         "gain": 0.5,
-        "gain_minus_noise": {"mean": 0, "interval": bounds},
+        "gain_minus_noise": {"value": 0.0, "interval": bounds},
     }
     (line,) = [line for line in page(record(statistics=[row])).splitlines() if "gain minus selection noise" in line]
     assert line.endswith(f": {verdict}")
@@ -186,10 +187,10 @@ def test_the_page_says_which_words_were_scored() -> None:
 
 
 def test_provenance_has_date_and_command() -> None:
-    text = page(record() | {"date": "2021-08-01T00:00:00+00:00", "command": "polyhead run"})
+    text = page(record(facts={"date": "2021-08-01T00:00:00+00:00", "command": "polyhead run"}))
     assert "- date: 2021-08-01T00:00:00+00:00\n" in text
     assert "- command: `polyhead run`" in text
-    assert "- date" not in page(record())
+    assert "- command" not in page(record())
 
 
 def test_data_show_repairs_and_lone_markers() -> None:
@@ -199,12 +200,11 @@ def test_data_show_repairs_and_lone_markers() -> None:
 
 
 def test_ceilings_are_printed() -> None:
-    text = ceilings(record()["cost"])
+    text = ceilings(record().cost)
     assert "196,608" in text
     assert "10% of the model" in text
     assert "The embedding is 69%" in text
     assert "half of all heads saves at most 18%" in text
-    assert ceilings({}) == ""
 
 
 def test_the_page_is_complete_and_readable_without_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,8 @@ def test_the_page_is_complete_and_readable_without_the_picture(tmp_path: Path, m
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    path = write_report(json.loads(json.dumps(record())), tmp_path)
+    path = write_report(record(), tmp_path)
+    assert draw_heads(record(), tmp_path) is None
     text = path.read_text(encoding="utf-8")
     for heading in ("Test scores", "Trials", "Heads × layers", "What pruning can save", "Data", "Provenance"):
         assert f"## {heading}\n" in text
@@ -233,10 +234,12 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_logged(
         raise SettingError("a chart cannot be drawn (x)")
 
     monkeypatch.setattr("polyhead.report.page.head_picture", refuse)
-    text = write_report(json.loads(json.dumps(record())), tmp_path).read_text(encoding="utf-8")
+    write_document(tmp_path / "result.json", record())
+    draw(tmp_path)
+    text = write_report(record(), tmp_path).read_text(encoding="utf-8")
     assert "layer | head 0 1" in text
     assert "![" not in text
-    assert "no SVG picture: a chart cannot be drawn (x)" in caplog.text
+    assert "no picture of the heads: a chart cannot be drawn (x)" in caplog.text
 
 
 def test_markdown_right_aligns_numbers() -> None:

@@ -8,6 +8,7 @@ from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
 from polyhead.report.notes import claim
 from polyhead.report.page import headline
+from polyhead.report.record import document_json
 from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.run import run as run_study
 from polyhead.studies.settings import run_settings
@@ -40,15 +41,16 @@ def run(request: RunRequest, console: Console) -> int:
         seeds=chosen_seeds(request),
         controls=[name for text in request.controls for name in text.split(",") if name],
         head_analysis=request.head_analysis,
+        text=not request.no_text,
         device=request.machine.device,
         progress=console.progress,
         command=console.command,
     )
     note_unread_tests(request.source, console)
-    for data in record["data"]:
-        console.repairs(f"{data['name']} {data['split']}", data["repairs"] | met(data["encoding"]))
+    for data in record.data:
+        console.repairs(f"{data.name} {data.split}", data.repairs | met(data.encoding.model_dump()))
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
     left = {"page": PAGE, "report": "report.md", "pruned model": "model", "record": RESULT, "heads": HEADS}
     paths = "\n".join(f"{what}: {request.out / name}" for what, name in left.items() if (request.out / name).exists())
-    console.result(record, "\n\n".join(part for part in [*parts, paths] if part))
+    console.result(document_json(record), "\n\n".join(part for part in [*parts, paths] if part))
     return 0

@@ -1,28 +1,26 @@
 """The lines under the tables: how figures were made and what columns mean, enough to print the tables elsewhere."""
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from polyhead.data.corpus_table import CORPORA
 from polyhead.report.reading import (
-    RANKED,
-    Record,
     arms,
+    cells,
     chosen_on_test,
     contrasts,
-    controls,
     mean_interval,
     rows_with_tests,
     seeds,
 )
+from polyhead.report.record import RunRecord, Statistic
 
 
-def claim(record: Record) -> str:
+def claim(record: RunRecord) -> str:
     """Warnings about seeds, controls, choices made on the tested split, and text that was generated; empty if none is due."""
-    missing = ["one seed"] * (len(seeds(record)) == 1) + ["no controls"] * (not controls(record))
+    missing = ["one seed"] * (len(seeds(record)) == 1) + ["no controls"] * (not record.settings.controls)
     lines = [f"{', '.join(missing)}: no claim of a gain." if missing else ""]
-    protocol, select_on = record["settings"].get("protocol", "sound"), record["settings"].get("select_on", "source-dev")
+    protocol, select_on = record.settings.protocol, record.settings.select_on
     if chosen_on_test(record):
         lines.append(f"Protocol `{protocol}`: kept to compare with published numbers; its gains are maxima over noisy draws.")
         lines.append("No p value is given: k was chosen on the tested split, and p would hold only for a k fixed beforehand.")
@@ -32,9 +30,9 @@ def claim(record: Record) -> str:
     return " ".join(line[0].upper() + line[1:] for line in lines if line)
 
 
-def _generated(record: Record) -> str:
+def _generated(record: RunRecord) -> str:
     """That text of the run was made by polyhead itself, and what figures on it are worth; empty where all was read from files."""
-    names = list(dict.fromkeys(data["name"] for data in record.get("data") or ()))
+    names = list(dict.fromkeys(data.name for data in record.data))
     made = [name for name in names if name in CORPORA and CORPORA[name].made]
     if not made:
         return ""
@@ -62,7 +60,7 @@ _METRICS = {
 }
 
 
-def note_on_tests(record: Record, kind: Literal["gain", "contrast"] = "gain") -> str:
+def note_on_tests(record: RunRecord, kind: Literal["gain", "contrast"] = "gain") -> str:
     """How the p values and intervals of a table were made; empty where it has none.
 
     Args:
@@ -73,7 +71,7 @@ def note_on_tests(record: Record, kind: Literal["gain", "contrast"] = "gain") ->
         rows, sides = rows_with_tests(record), "the outputs of the unpruned and the pruned model"
         what = "the mean gain over seeds"
     else:
-        pairs = dict.fromkeys(row["arm"] for row in contrasts(record))
+        pairs = dict.fromkeys(row.arm for row in contrasts(record))
         rows, sides = [row for arm in pairs for row in rows_with_tests(record, arm)], "the outputs of the two arms' pruned models"
         what = "the mean over seeds of the difference between the two arms' pruned models (their unpruned one is the same)"
     is_said = kind == "contrast" and bool(rows_with_tests(record))
@@ -81,7 +79,7 @@ def note_on_tests(record: Record, kind: Literal["gain", "contrast"] = "gain") ->
     return " ".join(part for part in (_p_note(record, rows, what, sides), intervals) if part)
 
 
-def note_on_controls(record: Record) -> str:
+def note_on_controls(record: RunRecord) -> str:
     """What the arms share, and how the intervals of their means were made; empty with the ranked arm alone."""
     if len(arms(record)) < 2:
         return ""
@@ -91,22 +89,19 @@ def note_on_controls(record: Record) -> str:
     return f"{shared} {_INTERVALS_ABOVE if rows_with_tests(record) else _interval_note(record)}"
 
 
-def _p_note(record: Record, rows: Sequence[Mapping[str, Any]], what: str, sides: str) -> str:
-    tests = [row for row in rows if row.get("p") is not None]
+def _p_note(record: RunRecord, rows: Sequence[Statistic], what: str, sides: str) -> str:
+    tests = [row for row in rows if row.p is not None]
     if chosen_on_test(record) or not tests:
         return ""
-    used = sorted({int(row["shuffles"]) for row in tests if row.get("shuffles")})
-    number = "R" if not used else f"{used[0]:,}" if len(used) == 1 else f"R = {used[0]:,} to {used[-1]:,}"
-    divisor = f"{used[0] + 1:,}" if len(used) == 1 else "(R + 1)"
     return (
-        f"p: two-sided paired approximate randomisation of {what}, {number} shuffles; a shuffle draws one swap bit a sentence, "
+        f"p: two-sided paired approximate randomisation of {what}, R shuffles; a shuffle draws one swap bit a sentence, "
         f"which all seeds share, and where it is set swaps {sides}; p = (1 + shuffles whose difference is at least as large, of "
-        f"either sign) / {divisor}. It is about these fine-tuned models on other sentences; of other seeds the interval "
+        f"either sign) / (R + 1). It is about these fine-tuned models on other sentences; of other seeds the interval "
         f"speaks. p (Holm): Holm's correction over the {len(tests)} test(s) of this table; means over targets are not tested."
     )
 
 
-def _interval_note(record: Record) -> str:
+def _interval_note(record: RunRecord) -> str:
     n_seeds = len(seeds(record))
     drawn = (
         "a draw takes sentences of the test set with replacement, the same ones for both models of a pair (there is one seed, so "
@@ -119,27 +114,26 @@ def _interval_note(record: Record) -> str:
     return f"95 % interval: bootstrap, {DRAWS:,} draws, 2.5th to 97.5th percentile; {drawn}for the mean over targets {mean}."
 
 
-def note_on_noise(record: Record) -> str:
+def note_on_noise(record: RunRecord) -> str:
     """How selection noise was drawn; empty where the run has no pool of re-seeded unpruned runs."""
-    pool = record.get("noise") or {}
-    if not pool.get("seeds"):
+    if record.noise is None:
         return ""
     return (
         "Selection noise is what choosing the best of n equal models gains by chance, n being the fine-tunings of the arm's "
-        f"longest search: a draw takes n of {len(pool['seeds'])} unpruned fine-tunings that differ in their seed alone (with "
-        "replacement), chooses the one with the best score on what the search chose by, and gives its test score minus the mean "
-        f"of them all. {DRAWS:,} draws, independent of those of the gain; the 95 % interval is that of the gain's draws minus "
-        "these."
+        f"longest search: a draw takes n of {len(record.noise.seeds)} unpruned fine-tunings that differ in their seed alone "
+        "(with replacement), chooses the one with the best score on what the search chose by, and gives its test score minus the "
+        f"mean of them all. {DRAWS:,} draws, independent of those of the gain; the 95 % interval is that of the gain's draws "
+        "minus these."
     )
 
 
-def note_on_scores(record: Record) -> str:
+def note_on_scores(record: RunRecord) -> str:
     """The unit of the scores and what they are means over."""
     over = f"Means over seeds {', '.join(map(str, seeds(record)))}. " if len(seeds(record)) > 1 else ""
     return f"{over}In points, 0 to 100, over words (spans for F1); words without a gold label are predicted but not scored."
 
 
-def note_on_seeds(record: Record) -> str:
+def note_on_seeds(record: RunRecord) -> str:
     """What the table by seed shows; empty with one seed."""
     if len(seeds(record)) < 2:
         return ""
@@ -149,32 +143,28 @@ def note_on_seeds(record: Record) -> str:
     )
 
 
-def note_on_metrics(record: Record) -> str:
+def note_on_metrics(record: RunRecord) -> str:
     """What each metric of the record is, in one line."""
-    met = {m for cell in record["cells"] for target in cell["targets"] for m in target.get("unpruned") or ()}
+    met = {metric for cell in record.cells for target in cell.targets for metric in target.unpruned}
     return " ".join(text for metric, text in _METRICS.items() if metric in met)
 
 
-def note_on_trials(record: Record) -> str:
+def note_on_trials(record: RunRecord) -> str:
     """The unit of the trials' scores, when heads were cut, and why every seed chose what it chose."""
-    reasons = [
-        f"Seed {cell['seed']}: {cell['chosen_reason']}."
-        for cell in record["cells"]
-        if cell.get("arm", RANKED) == RANKED and cell.get("chosen_reason")
-    ]
-    search = record["settings"].get("search") or {}
-    cut = f"Heads were cut after fine-tuning, without training again; repair: {search.get('repair', 'none')}."
-    return " ".join(["Scores are of dev, in points.", *([cut] if search.get("prune") == "after" else []), *reasons])
+    reasons = [f"Seed {cell.seed}: {cell.chosen_reason}." for cell in cells(record)]
+    search = record.settings.search
+    cut = f"Heads were cut after fine-tuning, without training again; repair: {search.repair}."
+    return " ".join(["Scores are of dev, in points.", *([cut] if search.prune == "after" else []), *reasons])
 
 
-def note_on_data(record: Record) -> str:
+def note_on_data(record: RunRecord) -> str:
     """Which words were read, and what the columns of the data table say, in one line; the latter only if there is a table."""
-    settings = record["settings"]
-    is_syntactic = any("@words" in text for text in settings["sources"])
+    settings = record.settings
+    is_syntactic = any("@words" in text for text in settings.sources)
     words = f"Words are {'syntactic words' if is_syntactic else 'surface tokens'} in all languages."
-    if not record.get("data"):
+    if not record.data:
         return words
-    is_first = settings.get("train", {}).get("anchor", "text") == "first"
+    is_first = settings.train.anchor == "first"
     read = "such a word is still labelled at that piece" if is_first else "such a word is labelled at its next piece"
     return (
         f"{words} Words beginning with a lone ▁: their first subword piece is the tokenizer's space marker and nothing else; "
@@ -185,30 +175,23 @@ def note_on_data(record: Record) -> str:
     )
 
 
-def provenance(record: Record) -> str:
+def provenance(record: RunRecord) -> str:
     """Environment, date, time, command and learning rate, line by line, then the settings that were given."""
-    lines = [f"- {name}: {value}" for name, value in (record.get("environment") or {}).items() if value is not None]
-    lines += [f"- date: {record['date']}"] if record.get("date") else []
-    lines.append(f"- time: {record.get('seconds', 0) / 60:.1f} minutes")
-    lines.append(f"- learning rate: {learning_rate(record)}")
-    command = record.get("command")
-    if command:
-        lines.append(f"- command: `{command if isinstance(command, str) else shlex.join(command)}`")
+    lines = [f"- {name}: {value}" for name, value in record.environment.items()]
+    lines += [f"- date: {record.date}", f"- time: {record.seconds / 60:.1f} minutes", f"- learning rate: {learning_rate(record)}"]
+    lines += [f"- command: `{record.command}`"] if record.command else []
     rows = "\n".join(f"{name} = {value}" for name, value in _given(record).items())
     return "\n".join(lines) + f"\n\n```text\n{rows}\n```"
 
 
-def learning_rate(record: Record) -> str:
-    """The peak learning rate that was used, and whether the encoder's width decided it; older records may lack the number."""
-    used, asked = record.get("learning_rate"), (record["settings"].get("train") or {}).get("learning_rate")
-    if asked is not None:
-        return f"{asked if used is None else used:g}"
-    return "by the encoder's width" if used is None else f"{used:g} (by the encoder's width)"
+def learning_rate(record: RunRecord) -> str:
+    """The peak learning rate that was used, and whether the encoder's width decided it."""
+    by_width = "" if record.settings.train.learning_rate is not None else " (by the encoder's width)"
+    return f"{record.learning_rate:g}{by_width}"
 
 
-def _given(record: Record) -> dict[str, Any]:
+def _given(record: RunRecord) -> dict[str, Any]:
     """The settings that hold something; without the seed of `train`, which every seed of the run replaces by itself."""
-    settings = {key: value for key, value in record["settings"].items() if value not in (None, [], {})}
-    if "train" in settings and "seeds" in settings:
-        settings["train"] = {key: value for key, value in settings["train"].items() if key != "seed" and value is not None}
+    settings = {key: value for key, value in record.settings.model_dump(mode="json").items() if value not in (None, [], {})}
+    settings["train"] = {key: value for key, value in settings["train"].items() if key != "seed" and value is not None}
     return settings

@@ -5,9 +5,7 @@ from statistics import fmean, stdev
 
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.reading import (
-    RANKED,
     Gain,
-    Record,
     gains,
     main_metric,
     mean_gain,
@@ -18,10 +16,11 @@ from polyhead.report.reading import (
     statistic,
     target_names,
 )
+from polyhead.report.record import RANKED, RunRecord
 from polyhead.report.tables import interval, markdown, shown_points, title
 
 
-def seed_table(record: Record, *, arm: str = RANKED) -> str:
+def seed_table(record: RunRecord, *, arm: str = RANKED) -> str:
     """For every target a row a seed, then mean and standard deviation (n − 1) over seeds; empty with one seed.
 
     Of several targets the last block is their mean in every seed. A seed that chose k = 0 counts with its unpruned score.
@@ -59,14 +58,14 @@ def runs_table(runs: Sequence[FinishedRun]) -> str:
     rows = []
     for run in runs:
         found, record = gains(run.record), run.record
-        settings = record["settings"]
+        settings = record.settings
         ks = sorted({k for row in found for k in row.ks})
-        n_heads = sum(value is not None for row in run.first["scores"] for value in row)
+        n_heads = sum(value is not None for row in run.first.scores for value in row)
         rows.append(
             [
                 run.name,
-                settings["task"],
-                settings.get("method", "–"),
+                settings.task,
+                settings.method,
                 f"{len(found)}",
                 f"{len(seeds(record))}",
                 " to ".join(map(str, dict.fromkeys((ks[0], ks[-1])))) if ks else "–",
@@ -100,8 +99,8 @@ def gains_table(runs: Sequence[FinishedRun]) -> str:
 def _gain(run: FinishedRun, row: Gain | None) -> str:
     if row is None:
         return "–"
-    tested = statistic(run.record, arm=RANKED, name=row.name, language=row.language) or {}
-    return _bracketed(row.gain, None if row.pruned_nothing else tested.get("interval"))
+    tested = statistic(run.record, arm=RANKED, name=row.name)
+    return _bracketed(row.gain, None if row.pruned_nothing or tested is None else tested.interval)
 
 
 def _bracketed(gain: float, bounds: Sequence[float] | None) -> str:

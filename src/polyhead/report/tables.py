@@ -1,13 +1,10 @@
 """Tables of a run's record, in Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import Any
 
 from polyhead.report.reading import (
-    RANKED,
     Gain,
-    Record,
     arms,
     cells,
     chosen_on_test,
@@ -22,6 +19,7 @@ from polyhead.report.reading import (
     statistic,
     target_names,
 )
+from polyhead.report.record import RANKED, RunRecord, Statistic
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -93,7 +91,7 @@ def pruned_number(row: Gain) -> str:
     return str(row.ks[0]) if len(set(row.ks)) == 1 else ", ".join(map(str, row.ks))
 
 
-def score_table(record: Record, *, arm: str = RANKED) -> str:
+def score_table(record: RunRecord, *, arm: str = RANKED) -> str:
     """One row a target: test score with all heads, with the chosen heads gone, the gain, and its interval and p where tested.
 
     Under the paper's protocols p stays blank: k was chosen on the tested split. `notes.note_on_tests` says how both were made.
@@ -114,16 +112,16 @@ def score_table(record: Record, *, arm: str = RANKED) -> str:
     return markdown([*headers, *(["95 % interval", "p", "p (Holm)"] if tested else [])], body)
 
 
-def _test_cells(record: Record, arm: str, row: Gain) -> list[str]:
-    found = statistic(record, arm=arm, name=row.name, language=row.language)
+def _test_cells(record: RunRecord, arm: str, row: Gain) -> list[str]:
+    found = statistic(record, arm=arm, name=row.name)
     if found is None or row.pruned_nothing:
         return ["–", "–", "–"]
-    return [interval(found.get("interval")), *_p_cells(record, found)]
+    return [interval(found.interval), *_p_cells(record, found)]
 
 
-def _p_cells(record: Record, row: Mapping[str, Any]) -> list[str]:
+def _p_cells(record: RunRecord, row: Statistic) -> list[str]:
     """p and p by Holm; blank where they would not hold."""
-    return ["", ""] if chosen_on_test(record) else [_p(row.get("p")), _p(row.get("p_holm"))]
+    return ["", ""] if chosen_on_test(record) else [_p(row.p), _p(row.p_holm)]
 
 
 def interval(bounds: Sequence[float] | None) -> str:
@@ -135,17 +133,16 @@ def _p(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
-def metric_table(record: Record) -> str:
+def metric_table(record: RunRecord) -> str:
     """Every metric of every target, unpruned and pruned, means over seeds; empty if there is only the main one."""
     metrics: list[str] = []
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for cell in cells(record):
-        for target in cell["targets"]:
-            for state in ("unpruned", "pruned"):
-                for metric, value in (target.get(state) or {}).items():
-                    if isinstance(value, int | float):
-                        metrics += [] if metric in metrics else [metric]
-                        found.setdefault((target["name"], state), {}).setdefault(metric, []).append(float(value))
+        for target in cell.targets:
+            for state, figures in (("unpruned", target.unpruned), ("pruned", target.pruned)):
+                for metric, value in figures.items():
+                    metrics += [] if metric in metrics else [metric]
+                    found.setdefault((target.name, state), {}).setdefault(metric, []).append(value)
     if len(metrics) < 2:
         return ""
     names = target_names(record)
@@ -156,66 +153,65 @@ def metric_table(record: Record) -> str:
     return markdown(["target", "heads", *map(title, metrics)], rows)
 
 
-def trial_table(record: Record, *, arm: str = RANKED) -> str:
+def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
     """One row a fine-tuning: seed, k, the heads that went, dev score, seconds; the chosen one is marked."""
     rows = [
         [
-            cell["seed"],
-            trial["k"],
-            shown_points(trial["dev"]),
-            f"{trial['seconds']:.0f}" if trial.get("seconds") is not None else "–",
-            "chosen" if trial["k"] == cell["chosen"] else "",
+            cell.seed,
+            trial.k,
+            shown_points(trial.dev),
+            f"{trial.seconds:.0f}",
+            "chosen" if trial.k == cell.chosen else "",
             " ".join(heads_gone(cell, trial)) or "none",
         ]
         for cell in cells(record, arm)
-        for trial in cell["trials"]
+        for trial in cell.trials
     ]
     return markdown(["seed", "k", "dev", "seconds", "", "heads pruned, layer.head"], rows)
 
 
-def control_table(record: Record) -> str:
+def control_table(record: RunRecord) -> str:
     """One row an arm: mean gain over targets, its interval, what each seed chose; empty if the ranked arm is the only one."""
     names = arms(record)
     if len(names) < 2:
         return ""
     rows = []
     for arm in names:
-        chosen = ", ".join(str(cell["chosen"]) for cell in cells(record, arm))
-        trials = ", ".join(str(len(cell["trials"])) for cell in cells(record, arm))
+        chosen = ", ".join(str(cell.chosen) for cell in cells(record, arm))
+        trials = ", ".join(str(len(cell.trials)) for cell in cells(record, arm))
         gain = shown_points(mean_gain(gains(record, arm)), signed=True)
         rows.append([ARM_NAMES.get(arm, arm), gain, interval(mean_interval(record, arm)), chosen, trials])
     return markdown(["pruned", "mean gain over targets", "95 % interval", "k by seed", "fine-tunings by seed"], rows)
 
 
-def contrast_table(record: Record) -> str:
+def contrast_table(record: RunRecord) -> str:
     """One row a pair of arms and target: how much more the ranked heads gain than a control; empty where that was not tested."""
     rows, names = [], target_names(record)
     for row in contrasts(record):
-        one, _, other = row["arm"].partition(" - ")
+        one, _, other = row.arm.partition(" - ")
         pair = f"{ARM_NAMES.get(one, one)} minus {ARM_NAMES.get(other, other)}"
-        name, gain = row.get("name") or row["language"], shown_points(row.get("gain"), signed=True)
-        rows.append([pair, names.get(name, name), gain, interval(row.get("interval")), *_p_cells(record, row)])
+        name = "mean over targets" if row.name is None else names[row.name]
+        rows.append([pair, name, shown_points(row.gain, signed=True), interval(row.interval), *_p_cells(record, row)])
     return markdown(["pruned", "target", "difference of gains", "95 % interval", "p", "p (Holm)"], rows) if rows else ""
 
 
-def data_table(record: Record) -> str:
+def data_table(record: RunRecord) -> str:
     """One row a split read: its size, what encoding met, and what reading repaired; `notes.note_on_data` explains the columns."""
     rows, names = [], target_names(record)
-    for data in record.get("data") or ():
-        met: Mapping[str, Any] = data.get("encoding") or {}
-        repairs = "; ".join(f"{count} x {what}" for what, count in (data.get("repairs") or {}).items())
-        share = met.get("lone_marker_share")
+    for data in record.data:
+        met = data.encoding
+        repairs = "; ".join(f"{count} x {what}" for what, count in data.repairs.items())
         rows.append(
             [
-                names.get(data["name"], short(data["name"])) if data["split"] == "test" else short(data["name"]),
-                data["split"],
-                data["language"],
-                f"{data['sentences']:,}",
-                f"{data['words']:,}",
-                "–" if share is None else f"{100 * share:.1f} %",
-                *(f"{met[key]:,}" if key in met else "–" for key in ("windowed_sentences", "unk_words", "truncated_words")),
+                names.get(data.name, short(data.name)) if data.split == "test" else short(data.name),
+                data.split,
+                data.language,
+                f"{data.sentences:,}",
+                f"{data.words:,}",
+                f"{100 * met.lone_marker_share:.1f} %",
+                *(f"{count:,}" for count in (met.windowed_sentences, met.unk_words, met.truncated_words)),
                 repairs or "none",
-                f"`{str(data.get('sha256', ''))[:12]}`",
+                f"`{data.sha256[:12]}`",
             ]
         )
     return markdown(DATA_HEADERS, rows) if rows else ""

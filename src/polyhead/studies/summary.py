@@ -105,15 +105,16 @@ class _Table:
             return table
         gains = bootstrap_mean_gains([self._counts(name) for name in names], self._metric, seed=_GAIN_SEED, draws=_DRAWS)
         interval = percentile_interval(gains)
-        mean = self._blank("mean over targets", "mean")
+        mean = self._blank(None, "mean") | {"none_pruned": False}
         return [
             *table,
             {**mean, "gain": float(np.mean([row["gain"] for row in table])), "interval": [interval.low, interval.high]},
         ]
 
-    def _blank(self, name: str, language: str) -> dict[str, Any]:
-        facts = {"arm": self.arm, "name": name, "language": language, "seeds": len(self.seeds)}
-        return {**facts, "gain": 0.0, "interval": None, "p": None, "p_holm": None}
+    def _blank(self, name: str | None, language: str) -> dict[str, Any]:
+        facts: dict[str, Any] = {"arm": self.arm, "name": name, "language": language, "n_seeds": len(self.seeds), "by_seed": []}
+        facts |= {"gain": 0.0, "standard_error": None, "degrees_of_freedom": None, "interval": None, "p": None, "p_holm": None}
+        return facts | {"detectable_gain": None, "none_pruned": True, "noise": None, "gain_minus_noise": None}
 
     def _counts(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Both sides of one target, `[seeds, sentences, k]`."""
@@ -126,18 +127,19 @@ class _Table:
 
     def _row(self, name: str, noise: NDArray[np.float64] | None, n_cells: int) -> dict[str, Any]:
         row = self._blank(name, self.context.inputs.languages[name])
-        row["k"] = [ks[name] for *_, ks in self.seeds]
-        if not any(row["k"]):
+        if not any(ks[name] for *_, ks in self.seeds):
             return row
+        row["none_pruned"] = False
         one, other = self._counts(name)
         test = paired_randomisation(one, other, self._metric, seed=_TEST_SEED, n_cells=n_cells)
         gains = bootstrap_gains(one, other, self._metric, seed=_GAIN_SEED, draws=_DRAWS)
         interval = percentile_interval(gains)
         row |= {"gain": test.difference, "interval": [interval.low, interval.high]}
         if not self.context.settings.rules.reported_split:
-            row |= {"p": test.p, "shuffles": test.shuffles}
+            row["p"] = test.p
         if noise is not None:
             beyond = beyond_noise(gains, noise)
-            row["noise"] = float(noise.mean())
-            row["gain_minus_noise"] = {"mean": test.difference - row["noise"], "interval": [beyond.low, beyond.high]}
+            mean = float(noise.mean())
+            row["noise"] = {"mean": mean, "standard_error": float(noise.std())}
+            row["gain_minus_noise"] = {"value": test.difference - mean, "interval": [beyond.low, beyond.high]}
         return row
