@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from polyhead.core.heads import HeadScores
+from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.models.architectures import attention_sites, head_mask
 
 
@@ -30,6 +30,10 @@ def magnitude(model: PreTrainedModel) -> HeadScores:
 
 def random(model: PreTrainedModel, *, seed: int) -> HeadScores:
     """Scores `[layers, heads]` drawn evenly from [0, 1) by `seed`: the control."""
-    present = head_mask(model)
+    return random_scores(head_mask(model), seed=seed)
+
+
+def random_scores(present: HeadMask, *, seed: int) -> HeadScores:
+    """The same for heads of which it is known that they are there, without a model."""
     values = np.random.default_rng(seed).random(present.keep.shape)
     return HeadScores(np.where(present.keep, values, np.nan), "random", settings={"seed": seed})
