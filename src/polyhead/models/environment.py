@@ -3,20 +3,23 @@
 import hashlib
 import logging
 import platform
+import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 import transformers
 
 from polyhead.models.names import model_folder
+from polyhead.models.sources import hub_file
 
 _LOG = logging.getLogger(__name__)
 PACKAGES = ("polyhead", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
 
 
-def environment(device: torch.device, precision: str) -> dict[str, object]:
+def environment(device: torch.device, precision: str) -> dict[str, str | int]:
     """Versions, processor, thread count, device and precision of this process, as plain JSON values."""
     return {
         **versions(),
@@ -50,11 +53,17 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def model_hash(model: str) -> str:
-    """sha256 over the weights and the config of a local model folder; a hub id is its own name and gives an empty text."""
+def model_hash(model: str, revision: str | None = None) -> str:
+    """What decides an encoder's weights: sha256 over a local folder's weights and config, or the commit of a hub id.
+
+    The commit is that of the files here or, online, of the revision now. Where it cannot be known the text is equal to no other,
+    not even to that of the next call for the same name.
+    """
     folder = model_folder(model)
     if not folder.is_dir():
-        return ""
+        config = hub_file(model, "config.json", revision)
+        commit = "" if config is None else config.parent.name  # the cache has a folder for each commit
+        return f"commit {commit}" if re.fullmatch("[0-9a-f]{40}", commit) else f"unknown {uuid4().hex}"
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
         digest.update(path.name.encode())
