@@ -100,7 +100,11 @@ class RunRequest:
     head_analysis: Annotated[
         int,
         typer.Option("--head-analysis", min=0, metavar="N", help="Dev sentences per language for heads.json; 0 disables."),
-    ] = 100
+    ] = 50
+    no_text: Annotated[
+        bool,
+        typer.Option("--no-text", help="Leave example sentences out of heads.json, for text that may not be shared."),
+    ] = False
     train_limit: TrainLimitOption = None
     train: TrainOptions
     files: Files
