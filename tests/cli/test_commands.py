@@ -295,7 +295,7 @@ def test_run_leaves_what_it_promises(cli: Callable, ner_tagger: Path, treebank: 
     assert result.code == 0, result.err
     record = json.loads((tmp_path / "r" / "result.json").read_text())
     assert result.json == record
-    assert [trial["k"] for trial in record["trials"]] == [0, 1, 2]
+    assert [trial["k"] for trial in record["cells"][0]["trials"]] == [0, 1, 2]
     assert {"scores.tsv", "report.md", "model"} <= {path.name for path in (tmp_path / "r").iterdir()}
     page = (tmp_path / "r" / "report.md").read_text()
     assert "One seed, no controls: no claim of a gain." in page

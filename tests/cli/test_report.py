@@ -59,8 +59,8 @@ def test_bad_runs_are_refused_and_nothing_is_written(cli: Callable, tmp_path: Pa
     refused(cli("report", good, good, "--out", out), "given twice")
     (tmp_path / "x.json").write_text('{"orders": 3}', encoding="utf-8")
     refused(cli("report", good, "--curve", tmp_path / "x.json", "--out", out), "x.json: not a curve")
-    (bad / "result.json").write_text(json.dumps({"schema": 1, "status": "running"}), encoding="utf-8")
-    refused(cli("report", good, bad, "--out", out), "not the result of a run (settings is missing)")
+    (bad / "result.json").write_text(json.dumps({"schema": 2}), encoding="utf-8")
+    refused(cli("report", good, bad, "--out", out), "not the result of a run (command is missing)")
     assert not out.exists()
 
 

@@ -1,6 +1,5 @@
 """One set of pages for all tests of the page."""
 
-import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,6 +9,8 @@ import pytest
 from report.page_case import PageOf, give_two_methods, write_many, write_run
 
 from polyhead.cli.main import main
+from polyhead.report.finished_run import read_heads
+from polyhead.report.record import write_document
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,7 @@ def _empty(folder: Path) -> list[Path]:
     """A run no language of which could be profiled."""
     run = write_run(folder / "empty")
     path = run / "heads.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"languages": []}), encoding="utf-8")
+    write_document(path, read_heads(path).model_copy(update={"languages": []}))
     return [run]
 
 

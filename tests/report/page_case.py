@@ -1,12 +1,19 @@
 """Run folders on disk for tests of the page: a record of two seeds with a control, and the profile of its heads."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from report.profile_case import Encoder, drawn_profile
+
+from polyhead.report.finished_run import FinishedRun, finished_run, read_heads, read_record
+from polyhead.report.record import RunRecord, document_json, write_document
+
+sys.path.insert(0, str(Path(__file__).parent))
+from record_case import COST, ranking_cost, record
 
 ODD = 'x=<b>&"/test.conllu'
 TARGETS = (("ud/de_gsd", "de"), ("ud/ar_padt", "ar"), ("ud/he_htb", "he"), ("ud/zh_gsdsimp", "zh-Hans"), (ODD, "nl"))
@@ -29,54 +36,40 @@ def write_run(
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     encoder = Encoder(random, method, shape, gone)
-    arms = ("ranked", "random") if controls else ("ranked",)
+    arms = ["ranked", *(["random"] if controls else [])]
     unpruned = {own: random.normal(np.resize([61, 44, 47, 39, 58], len(TARGETS)), 1.0) for own in _SEEDS}
     cells = [_cell(encoder, number, arm, unpruned[number]) for arm in arms for number in _SEEDS]
-    record = {
-        "schema": 1,
-        "status": "done",
+    facts = {
         "command": "polyhead run --model mini",
         "date": "2026-01-02T03:04:05+00:00",
-        "settings": _settings(method, arms[1:]),
-        "environment": {"python": "3.11", "torch": "2.13.0", "threads": 2},
         "model_hash": model_hash,
         "data": [],
-        "cells": cells,
-        "trials": cells[0]["trials"],
-        "targets": cells[0]["targets"],
-        "statistics": [row for arm in arms for row in _statistics(random, arm, [own for own in cells if own["arm"] == arm])],
-        "cost": {"head_weights": 32768, "all_heads_weights": 1572864, "model_weights": 9994705, "embedding_weights": 5120000},
+        "cost": COST | {"all_heads_weights": 1572864, "model_weights": 9994705, "embedding_weights": 5120000},
         "seconds": 300.0,
     }
-    _write(folder / "result.json", record)
+    rows = [row for arm in arms for row in _statistics(random, arm, [own for own in cells if own["arm"] == arm])]
+    targets = [name for name, _ in TARGETS]
+    run = record(*cells, controls=arms[1:], statistics=rows, facts=facts, targets=targets, method=method)
+    write_document(folder / "result.json", run)
     if profile:
         names = {language: name for name, language in TARGETS} | {"en": "ud/en_ewt"}
-        _write(folder / "heads.json", drawn_profile(encoder, names, model_hash=model_hash))
+        write_document(folder / "heads.json", drawn_profile(encoder, names, model_hash=model_hash))
     return folder
+
+
+def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> FinishedRun:
+    """The run in a folder after a change of its `result.json`."""
+    path = folder / "result.json"
+    content = document_json(read_record(path))
+    change(content)
+    body = {key: value for key, value in content.items() if key not in ("schema", "sha256")}
+    write_document(path, RunRecord.model_validate_json(json.dumps(body)))
+    return finished_run(folder)
 
 
 def write_many(folder: Path, n: int) -> list[Path]:
     """Runs of one encoder, each in its own folder."""
     return [write_run(folder / f"run-{number}", seed=number) for number in range(n)]
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-
-
-def _settings(method: str, controls: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "model": "mini",
-        "task": "pos",
-        "sources": ["ud/en_ewt"],
-        "targets": [name for name, _ in TARGETS],
-        "method": method,
-        "protocol": "sound",
-        "select_on": "source-dev",
-        "search": {"how": "screened", "objective": "best", "max_pruned": 12},
-        "seeds": list(_SEEDS),
-        "controls": list(controls),
-    }
 
 
 def _cell(encoder: Encoder, seed: int, arm: str, unpruned: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -89,16 +82,18 @@ def _cell(encoder: Encoder, seed: int, arm: str, unpruned: np.ndarray[Any, Any])
     return {
         "seed": seed,
         "arm": arm,
-        "control": None if arm == "ranked" else arm,
+        "fit": "0123456789abcdef",
         "scores": encoder.matrix(scores),
         "ranking": order,
-        "ranking_cost": {"method": encoder.method, "seconds": 2.5, "forward_passes": 1.0, "backward_passes": 1.0},
+        "ranking_cost": ranking_cost(encoder.method),
         "screen": [round(dev - 0.4 - 0.01 * k**2, 3) for k in range(13)],
         "trials": [
             {"k": k, "heads": order[:k], "dev": round(dev - 0.1 * abs(k - 4), 3), "seconds": 60.0 - k} for k in (0, 4, 12)
         ],
         "chosen": 4,
         "chosen_reason": "highest dev score",
+        "standard_error": None,
+        "fine_tunings": 3,
         "targets": [
             {
                 "name": name,
@@ -151,12 +146,13 @@ def _gain(target: Mapping[str, Any]) -> float:
 
 def give_two_methods(folder: Path) -> Path:
     """The run's folder, now with a profile by two methods, though it ranked by a third; one score is tiny."""
-    record, heads = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("result.json", "heads.json"))
-    for cell in record["cells"]:
-        cell["ranking_cost"]["method"] = "shapley"
-    for own in heads["languages"]:
-        own["scores"]["ablation"] = [[0.5 + value for value in row] for row in own["scores"]["gradient"]]
-        own["scores"]["gradient"][3][5] = 1.2e-9
-    for name, document in (("result.json", record), ("heads.json", heads)):
-        (folder / name).write_text(json.dumps(document), encoding="utf-8")
+    edited(folder, lambda record: [cell["ranking_cost"].update(method="shapley") for cell in record["cells"]])
+    heads = read_heads(folder / "heads.json")
+    languages = []
+    for own in heads.languages:
+        gradient = [list(row) for row in own.scores["gradient"]]
+        ablation = [[None if value is None else 0.5 + value for value in row] for row in gradient]
+        gradient[3][5] = 1.2e-9
+        languages.append(own.model_copy(update={"scores": {"gradient": gradient, "ablation": ablation}}))
+    write_document(folder / "heads.json", heads.model_copy(update={"languages": languages}))
     return folder

@@ -1,11 +1,14 @@
 """A profile of heads (`heads.json`) in five scripts, drawn by seed: the figures hang together as a real one's do."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from polyhead.report.heads_form import HeadsRecord
 
 SENTENCES = {
     "en": ("Can you tell me where the station is ?", "She <b>wrote</b> to her friends in Oslo yesterday ."),
@@ -49,19 +52,20 @@ class Encoder:
         ]
 
 
-def drawn_profile(encoder: Encoder, names: Mapping[str, str], *, model_hash: str) -> dict[str, Any]:
-    """The document; its languages are those of `SENTENCES`, called as `names` says."""
-    return {
-        "schema": 1,
+def drawn_profile(encoder: Encoder, names: Mapping[str, str], *, model_hash: str) -> HeadsRecord:
+    """The record; its languages are those of `SENTENCES`, called as `names` says."""
+    document = {
         "made_of": "x",
         "model_hash": model_hash,
         "seed": 42,
         "method": encoder.method,
         "shape": list(encoder.shape),
         "n_sentences": 100,
+        "measured": [f"{i}.{j}" for i, j in np.ndindex(*encoder.shape) if (i, j) not in encoder.gone],
         "languages": [_language(encoder, names[code], code) for code in SENTENCES],
         "left_out": [{"name": "ud/xx_none", "language": "xx", "why": "has no dev split"}],
     }
+    return HeadsRecord.model_validate_json(json.dumps(document))
 
 
 def _language(encoder: Encoder, name: str, code: str) -> dict[str, Any]:
@@ -82,6 +86,7 @@ def _language(encoder: Encoder, name: str, code: str) -> dict[str, Any]:
             "difference": matrix(difference),
             "low": matrix(difference - below),
             "high": matrix(difference + above),
+            "loss_change": matrix(-difference / 50),
         },
         "attention": {
             "shares": {kind: matrix(spread[:, :, place]) for place, kind in enumerate(_EVEN)},

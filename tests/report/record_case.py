@@ -1,7 +1,10 @@
-"""A run's record in the form of `result.json`, for tests."""
+"""A run's record, for tests."""
 
-from copy import deepcopy
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from polyhead.report.record import RunRecord
 
 
 def target(name: str, language: str, unpruned: float, pruned: float, k: int) -> dict[str, Any]:
@@ -20,10 +23,10 @@ def cell(seed: int, arm: str = "ranked", chosen: int = 2, gain: float = 0.5) -> 
     return {
         "seed": seed,
         "arm": arm,
-        "control": None if arm == "ranked" else arm,
+        "fit": "0123456789abcdef",
         "scores": [[0.1, 0.4], [0.3, None]],
         "ranking": ["0.0", "1.0", "0.1"],
-        "ranking_cost": {"method": "gradient", "seconds": 2.5, "forward_passes": 1.0, "backward_passes": 1.0},
+        "ranking_cost": ranking_cost("gradient"),
         "screen": [90.0, 89.0, 88.0],
         "trials": [
             {"k": 0, "heads": [], "dev": 90.0, "seconds": 60.0},
@@ -31,50 +34,95 @@ def cell(seed: int, arm: str = "ranked", chosen: int = 2, gain: float = 0.5) -> 
         ],
         "chosen": chosen,
         "chosen_reason": "highest dev score",
+        "standard_error": None,
+        "fine_tunings": 2,
         "targets": [target("ud/de_gsd", "de", 50.0, 50 + gain, chosen), target("ud/a|b", "nl", 40.0, 40 + 3 * gain, chosen)],
     }
 
 
-def record(*cells: dict[str, Any], controls: tuple[str, ...] = (), statistics: Any = None, **settings: Any) -> dict[str, Any]:
-    kept = [deepcopy(c) for c in cells] or [cell(42)]
+def ranking_cost(method: str) -> dict[str, Any]:
+    return {"method": method, "seconds": 2.5, "forward_passes": 1.0, "backward_passes": 1.0, "units": 100, "settings": {}}
+
+
+COST = {
+    "head_weights": 196608,
+    "heads": 144,
+    "all_heads_weights": 28311552,
+    "model_weights": 278043648,
+    "pruned_model_weights": 277650432,
+    "embedding_weights": 192001536,
+    "heads_pruned": 2,
+    "attention_share_128": 0.35,
+    "attention_share_512": 0.4,
+}
+DATA = {
+    "name": "ud/en_ewt",
+    "language": "en",
+    "split": "train",
+    "sentences": 12543,
+    "words": 202141,
+    "sha256": "f" * 64,
+    "repairs": {"tag B-O read as O": 3},
+    "encoding": {
+        "pieces": 250000,
+        "lone_marker_share": 0.125,
+        "windowed_sentences": 4,
+        "unk_words": 0,
+        "truncated_words": 0,
+        "unknown_labels": 0,
+    },
+}
+
+
+def document(
+    *cells: dict[str, Any],
+    controls: Sequence[str] = (),
+    statistics: Sequence[Mapping[str, Any]] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """What stands in a `result.json`."""
+    kept = list(cells) or [cell(42)]
+    seeds = list(dict.fromkeys(own["seed"] for own in kept))
     return {
-        "schema": 1,
-        "status": "done",
+        "command": None,
+        "date": "2020-01-02T03:04:05+00:00",
         "settings": {
             "model": "mini",
             "task": "pos",
             "sources": ["ud/en_ewt"],
             "targets": ["ud/de_gsd", "ud/a|b"],
+            "data": None,
+            "method": "gradient",
+            "normalisation": "none",
             "protocol": "sound",
+            "search": {},
+            "train": {},
             "select_on": "source-dev",
+            "train_limit": None,
+            "sample_seed": 42,
+            "revision": None,
+            "scheme": None,
+            "columns": None,
+            "strict": False,
+            "words": "surface",
+            "seeds": seeds,
             "controls": list(controls),
+            "claim": "",
             **settings,
         },
         "environment": {"python": "3.11", "torch": "2.13.0", "threads": 2},
-        "data": [
-            {
-                "name": "ud/en_ewt",
-                "language": "en",
-                "split": "train",
-                "sentences": 12543,
-                "words": 202141,
-                "sha256": "f" * 64,
-                "repairs": {"tag B-O read as O": 3},
-                "encoding": {"lone_marker_share": 0.125, "windowed_sentences": 4, "unk_words": 0, "truncated_words": 0},
-            }
-        ],
+        "stages": {"reading": 1},
+        "model_hash": "a" * 64,
+        "learning_rate": 5e-5,
+        "data": [DATA],
         "cells": kept,
-        "trials": kept[0]["trials"],
-        "targets": kept[0]["targets"],
-        "statistics": statistics,
-        "cost": {
-            "head_weights": 196608,
-            "all_heads_weights": 28311552,
-            "model_weights": 278043648,
-            "embedding_weights": 192001536,
-            "attention_share_128": 0.35,
-        },
+        "statistics": list(statistics or ()),
+        "noise": None,
+        "cost": COST,
         "seconds": 120.0,
+        "files": {},
+        **(facts or {}),
     }
 
 
@@ -100,3 +148,15 @@ def statistic(
         "gain_minus_noise": None,
         **facts,
     }
+
+
+def record(
+    *cells: dict[str, Any],
+    controls: Sequence[str] = (),
+    statistics: Sequence[Mapping[str, Any]] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> RunRecord:
+    """The record of some cells, its `facts` instead of those of `document`."""
+    written = document(*cells, controls=controls, statistics=statistics, facts=facts, **settings)
+    return RunRecord.model_validate_json(json.dumps(written))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.page_case import TARGETS, write_many, write_run
+from report.page_case import TARGETS, edited, write_many, write_run
 
 from polyhead.report.charts import gain_chart, trial_chart
 from polyhead.report.finished_run import finished_run, finished_runs
@@ -49,8 +49,7 @@ def test_several_runs_get_a_panel_each_on_one_scale(tmp_path: Path) -> None:
 
 
 def test_a_gain_without_an_interval_keeps_its_dot(tmp_path: Path) -> None:
-    run = finished_run(write_run(tmp_path))
-    run.record["statistics"].clear()
+    run = edited(write_run(tmp_path), lambda record: record["statistics"].clear())
     rows = [row for row in drawn(gain_chart(altair, [run])) if "gain" in row]
     assert rows
     assert all(row["low"] is None for row in rows)
@@ -64,7 +63,5 @@ def test_trials_mark_the_chosen_k_of_every_seed(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_screen_draws_its_trials_alone(tmp_path: Path) -> None:
-    run = finished_run(write_run(tmp_path))
-    for cell in run.record["cells"]:
-        cell["screen"] = None
+    run = edited(write_run(tmp_path), lambda record: [cell.update(screen=None) for cell in record["cells"]])
     assert len(trial_chart(altair, run).to_dict()["layer"]) == 2

@@ -28,7 +28,7 @@ def test_a_file_or_its_folder_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema": 2}, "schema 2"),
+        ({"schema": 2}, "schema should be 1, found 2"),
         ({"orders": []}, "orders List should have at least 1 item"),
         (
             {"orders": [ORDER | {"direction": "sideways"}]},

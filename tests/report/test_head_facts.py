@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from report.page_case import write_run
+from report.page_case import edited, write_run
 
 from polyhead.report.finished_run import finished_run
 from polyhead.report.head_facts import head_facts
@@ -16,12 +16,13 @@ def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     facts = head_facts(run)
     assert run.heads is not None
     assert [own["seed"] for own in facts["seeds"]] == [42, 43, 44, 45, 46]
-    assert facts["seeds"][0]["pruned"] == run.first["ranking"][:4]
-    lowest = run.first["ranking"][0].split(".")
+    assert facts["seeds"][0]["pruned"] == run.first.ranking[:4]
+    lowest = run.first.ranking[0].split(".")
     assert facts["seeds"][0]["places"][int(lowest[0])][int(lowest[1])] == 1
-    for shown, own in zip(facts["languages"], run.heads["languages"], strict=True):
-        assert shown["scores"]["gradient"] == own["scores"]["gradient"]
-        assert shown["shares"]["next"]["values"] == own["attention"]["shares"]["next"]
+    for shown, own in zip(facts["languages"], run.heads.languages, strict=True):
+        assert shown["scores"]["gradient"] == own.scores["gradient"]
+        assert shown["difference"] == own.effects.difference
+        assert shown["shares"]["next"]["values"] == own.attention.shares["next"]
     relations = facts["languages"][1]["relations"]
     assert [own["n"] for own in relations] == sorted((own["n"] for own in relations), reverse=True)
 
@@ -35,31 +36,31 @@ def test_direction_is_that_of_the_letters(tmp_path: Path) -> None:
 def test_every_method_of_a_language_is_kept_the_profile_s_own_first(tmp_path: Path) -> None:
     run = finished_run(write_run(tmp_path))
     assert run.heads is not None
-    for own in run.heads["languages"]:
-        own["scores"] = {"ablation": own["scores"]["gradient"][::-1], **own["scores"]}
-    del run.heads["languages"][0]["scores"]["gradient"]
+    for own in run.heads.languages:
+        gradient = own.scores.pop("gradient")
+        own.scores.update({"ablation": gradient[::-1], "gradient": gradient})
+    del run.heads.languages[0].scores["gradient"]
     facts = head_facts(run)
     assert facts["methods"] == ["gradient", "ablation"]
     assert [list(own["scores"]) for own in facts["languages"]][:2] == [["ablation"], ["ablation", "gradient"]]
 
 
 def test_the_ranking_s_method_is_the_run_s_and_not_the_profile_s(tmp_path: Path) -> None:
-    run = finished_run(write_run(tmp_path))
-    run.first["ranking_cost"]["method"] = "shapley"
+    run = edited(write_run(tmp_path), lambda record: record["cells"][0]["ranking_cost"].update(method="shapley"))
     facts = head_facts(run)
     assert (facts["method"], facts["methods"]) == ("shapley", ["gradient"])
 
 
 def test_a_head_that_the_encoder_lacked_was_not_pruned_by_the_run(tmp_path: Path) -> None:
     run = finished_run(write_run(tmp_path, profile=False))
-    gone, *others = run.first["ranking"][:4]
+    gone, *others = run.first.ranking[:4]
     layer, head = map(int, gone.split("."))
-    run.first["scores"][layer][head] = None
+    run.first.scores[layer][head] = None
     facts = head_facts(run)
     assert facts["seeds"][0]["pruned"] == others
     assert facts["seeds"][0]["places"][layer][head] is None
     assert f"| {' '.join(others)} |" in trial_table(run.record)
-    assert text_picture(run.first["scores"], chosen_heads(run.first)).count("x") == 3
+    assert text_picture(run.first.scores, chosen_heads(run.first)).count("x") == 3
 
 
 def test_a_run_without_a_profile_says_so(tmp_path: Path) -> None:
@@ -68,7 +69,6 @@ def test_a_run_without_a_profile_says_so(tmp_path: Path) -> None:
 
 
 def test_what_ranked_the_run_is_not_what_profiled_it(tmp_path: Path) -> None:
-    run = finished_run(write_run(tmp_path))
-    run.first["ranking_cost"]["method"] = "shapley"
+    run = edited(write_run(tmp_path), lambda record: record["cells"][0]["ranking_cost"].update(method="shapley"))
     facts = head_facts(run)
     assert (facts["method"], facts["methods"]) == ("shapley", ["gradient"])

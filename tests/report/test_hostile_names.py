@@ -1,12 +1,10 @@
 """Names, labels and settings that hold markup, code or terminal commands stay text in everything that is written about a run."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 from plain_markdown import EVIL, assert_plain
-from report.record_case import cell, record
+from report.record_case import DATA, cell, record, statistic
 
 from polyhead.core.heads import HeadMask
 from polyhead.models.model_card import CardScore, ModelCard, render_card
@@ -14,24 +12,22 @@ from polyhead.report.curve_text import curve_page
 from polyhead.report.finished_run import finished_runs
 from polyhead.report.markdown_page import markdown_page
 from polyhead.report.page import page
+from polyhead.report.record import RunRecord, write_document
 
 
-def evil_record() -> dict[str, Any]:
+def evil_record() -> RunRecord:
     names = [f"de={EVIL}", f"nl={EVIL}2"]
     cells = [cell(42), cell(43, gain=0.2), cell(42, arm="random"), cell(43, arm="random")]
     for own in cells:
         own["chosen_reason"], own["ranking"], own["ranking_cost"]["method"] = EVIL, [EVIL, "1.0"], EVIL
         for target, name in zip(own["targets"], names, strict=True):
             target["name"], target["language"] = name, EVIL
-    statistics = [
-        {"arm": "ranked", "name": name, "language": EVIL, "gain": 0.1, "interval": [-0.1, 0.3], "gain_minus_noise": [-1.0, 1.0]}
-        for name in names
-    ]
-    found = record(*cells, controls=("random",), statistics=statistics, sources=[EVIL], method=EVIL, protocol=EVIL, repair=EVIL)
-    found["data"][0] |= {"name": EVIL, "split": EVIL, "language": EVIL, "sha256": EVIL, "repairs": {EVIL: 1}}
-    found["environment"] |= {EVIL: EVIL}
-    found |= {"command": ["polyhead", "run", EVIL], "date": EVIL}
-    return found
+    beyond = {"noise": {"mean": 0.1, "standard_error": 0.1}, "gain_minus_noise": {"value": 0.1, "interval": [-1.0, 1.0]}}
+    rows = [statistic(name, 0.1, language=EVIL, **beyond) for name in names]
+    data = {**DATA, "name": EVIL, "split": EVIL, "language": EVIL, "sha256": EVIL, "repairs": {EVIL: 1}}
+    facts = {"data": [data], "environment": {EVIL: EVIL}, "command": f"polyhead run {EVIL}", "date": EVIL}
+    settings = {"sources": [EVIL], "method": EVIL, "protocol": EVIL}
+    return record(*cells, controls=("random",), statistics=rows, facts=facts, **settings)
 
 
 def test_the_page_of_a_run() -> None:
@@ -43,7 +39,7 @@ def test_the_markdown_of_runs(tmp_path: Path) -> None:
     for name in ("a|`b`<i>c", "[d](http://e.vil)"):
         folder = tmp_path / name.replace("/", "_")
         folder.mkdir()
-        (folder / "result.json").write_text(json.dumps(evil_record()), encoding="utf-8")
+        write_document(folder / "result.json", evil_record())
         folders.append(folder)
     assert_plain(markdown_page(finished_runs(folders)))
 

@@ -3,12 +3,13 @@
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report import page_case, profile_case
-from report.page_case import write_run
+from report.page_case import edited, write_run
 from report.unpack import unpacked
 
 from polyhead.core.errors import SettingError
@@ -36,15 +37,15 @@ def test_sections_stand_in_order_the_map_before_the_tables(tmp_path: Path) -> No
 
 
 def test_no_text_of_a_run_ends_a_script_or_becomes_markup(tmp_path: Path) -> None:
-    run = finished_run(write_run(tmp_path))
-    assert run.heads is not None
     evil = '</script><script>alert("x")</script><!--\u2028'
-    run.heads["languages"][0]["examples"][0]["words"][0] = evil
-    run.heads["languages"][0]["name"] = evil
-    run.heads["left_out"][0]["why"] = evil
-    run.record["settings"]["sources"] = [evil]
-    run.record["environment"]["host"] = evil
-    page = html_page([run])
+    run = edited(write_run(tmp_path), lambda record: record["settings"].update(sources=[evil]))
+    assert run.heads is not None
+    (first, *others), (left, *_) = run.heads.languages, run.heads.left_out
+    first.examples[0].words[0] = evil
+    run.record.environment["host"] = evil
+    languages, left_out = [first.model_copy(update={"name": evil}), *others], [left.model_copy(update={"why": evil})]
+    heads = run.heads.model_copy(update={"languages": languages, "left_out": left_out})
+    page = html_page([replace(run, heads=heads)])
     assert page.count("</script>") == 2
     assert '<script>alert("x")' not in page
     assert facts(page)[0]["languages"][0]["examples"][0]["words"][0] == evil

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from report.page_case import write_many, write_run
+from report.page_case import edited, write_many, write_run
 
 from polyhead.report.finished_run import finished_run, finished_runs
 from polyhead.report.markdown_page import head_table, markdown_page
@@ -17,20 +17,20 @@ def test_the_lowest_heads_stand_in_order_with_effects_and_intervals(tmp_path: Pa
     run = finished_run(write_run(tmp_path))
     lines = head_table(run).splitlines()
     assert lines[0].startswith("| place | head |  | ud/en_ewt | ud/de_gsd |")
-    assert [line.split(" | ")[1] for line in lines[2:]] == run.first["ranking"][:12]
+    assert [line.split(" | ")[1] for line in lines[2:]] == run.first.ranking[:12]
     assert [line.split(" | ")[2] for line in lines[2:]] == ["pruned"] * 4 + [""] * 8
     assert run.heads is not None
-    layer, head = map(int, run.first["ranking"][0].split("."))
-    effects = run.heads["languages"][0]["effects"]
-    value, low, high = (effects[key][layer][head] for key in ("difference", "low", "high"))
+    layer, head = map(int, run.first.ranking[0].split("."))
+    effects = run.heads.languages[0].effects
+    value, low, high = (matrix[layer][head] for matrix in (effects.difference, effects.low, effects.high))
     assert f"| {value:+z.2f} ({low:+z.2f} to {high:+z.2f}) |" in lines[2]
 
 
 def test_a_head_without_an_effect_or_interval_is_a_dash(tmp_path: Path) -> None:
     run = finished_run(write_run(tmp_path))
-    layer, head = map(int, run.first["ranking"][0].split("."))
+    layer, head = map(int, run.first.ranking[0].split("."))
     assert run.heads is not None
-    run.heads["languages"][0]["effects"]["low"][layer][head] = None
+    run.heads.languages[0].effects.low[layer][head] = None
     assert head_table(run).splitlines()[2].split(" | ")[3] == "–"
 
 
@@ -58,5 +58,5 @@ def test_what_was_not_measured_and_how_methods_differ_is_said(tmp_path: Path) ->
     assert "What single heads do in each language was not measured." in markdown_page([bare])
     run = finished_run(write_run(tmp_path / "one"))
     assert "differ by method" not in markdown_page([run])
-    run.first["ranking_cost"]["method"] = "shapley"
+    run = edited(run.folder, lambda record: record["cells"][0]["ranking_cost"].update(method="shapley"))
     assert "Seeds are scored by shapley, languages by gradient" in markdown_page([run])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from record_case import cell, record, statistic
+from record_case import DATA, cell, record, statistic
 
 from polyhead.report import score_table
 from polyhead.report.page import page
@@ -37,8 +37,9 @@ def test_every_table_uses_them() -> None:
     own = cell(1)
     own["targets"][0]["name"] = GERMAN
     noise = {"noise": {"mean": 0.1, "standard_error": 0.1}, "gain_minus_noise": {"value": 0.1, "interval": [0.1, 0.2]}}
-    case = record(own, statistics=[statistic(GERMAN, 0.5, **noise), statistic(GERMAN, 0.5, arm="ranked - random")])
-    case["data"] += [{**case["data"][0], "name": GERMAN, "language": "de", "split": split} for split in ("dev", "test")]
+    rows = [statistic(GERMAN, 0.5, **noise), statistic(GERMAN, 0.5, arm="ranked - random")]
+    data = [{**DATA, "name": GERMAN, "language": "de", "split": split} for split in ("dev", "test")]
+    case = record(own, statistics=rows, facts={"data": [DATA, *data]})
     for table in (score_table(case), metric_table(case), contrast_table(case)):
         assert "| de: de.test.conllu |" in table
         assert "dev.conllu" not in table

@@ -16,6 +16,7 @@ from polyhead.report.notes import (
     note_on_trials,
 )
 from polyhead.report.page import page
+from polyhead.report.record import RunRecord
 from polyhead.report.tables import data_table
 
 
@@ -24,7 +25,7 @@ def both(arm: str, n_seeds: int) -> list[dict[str, Any]]:
     return [statistic(name, 0.5, arm=arm, n_seeds=n_seeds, p=p) for name in ("ud/de_gsd", "ud/a|b", None)]
 
 
-def case_of(n_seeds: int, *arms: str, **settings: Any) -> dict[str, Any]:
+def case_of(n_seeds: int, *arms: str, **settings: Any) -> RunRecord:
     cells = [cell(seed, arm) for seed in range(n_seeds) for arm in ("ranked", "random")]
     rows = [row for arm in arms for row in both(arm, n_seeds)]
     return record(*cells, statistics=rows, controls=("random",), **settings)
@@ -75,8 +76,8 @@ def test_intervals_of_controls_are_explained_once() -> None:
 
 def test_how_noise_was_drawn_is_said_where_there_is_any() -> None:
     noise = {"noise": {"mean": 0.1, "standard_error": 0.1}, "gain_minus_noise": {"value": 0.4, "interval": [0.1, 0.2]}}
-    case = record(cell(1), cell(2), cell(3), statistics=[statistic("ud/de_gsd", 0.5, n_seeds=3, **noise)])
-    case |= {"noise": {"seeds": list(range(12))}}
+    pool = {"noise": {"seeds": list(range(12)), "dev": [], "tests": {}}}
+    case = record(cell(1), cell(2), cell(3), statistics=[statistic("ud/de_gsd", 0.5, n_seeds=3, **noise)], facts=pool)
     note = note_on_noise(case)
     assert "n of 12 unpruned fine-tunings that differ in their seed alone are drawn without replacement" in note
     assert f"\n{note}\n" in page(case)
@@ -84,10 +85,8 @@ def test_how_noise_was_drawn_is_said_where_there_is_any() -> None:
 
 
 def test_when_heads_were_cut_and_how_that_was_repaired_is_said_where_it_was_after_training() -> None:
-    case = record()
-    assert "cut after" not in note_on_trials(case)
-    search = {"prune": "after", "repair": "refit"}
-    case = case | {"settings": case["settings"] | {"search": search}}
+    assert "cut after" not in note_on_trials(record())
+    case = record(search={"prune": "after", "repair": "refit"})
     assert "Heads were cut after fine-tuning, without training again; repair: refit." in note_on_trials(case)
     assert "repair: refit" in page(case)
 
@@ -97,9 +96,10 @@ def test_metrics_are_defined_as_they_are_computed() -> None:
     assert "macro-F1: mean of the F1 of single tags" in note
     assert "tags in the target's gold labels or in the model's predictions" in note
     assert "chunk-F1" not in note, "this record has none"
-    case = record()
-    for target in case["cells"][0]["targets"]:
+    own = cell(42)
+    for target in own["targets"]:
         target["unpruned"]["chunk_f1"] = target["pruned"]["chunk_f1"] = 30.0
+    case = record(own)
     assert "seqeval 0.0.12 reads bare tags" in note_on_metrics(case)
     assert "Ma et al. 2021, for comparison only" in note_on_metrics(case)
     (line,) = [line for line in page(case).splitlines() if line.startswith("accuracy: ")]
@@ -115,4 +115,4 @@ def test_columns_of_the_data_table_are_named_and_explained() -> None:
     assert "\n" not in note
     assert "labelled at its next piece" in note
     assert "labelled at that piece" in note_on_data(record(train={"anchor": "first"}))
-    assert note_on_data(record() | {"data": []}) == "Words are surface tokens in all languages."
+    assert note_on_data(record(facts={"data": []})) == "Words are surface tokens in all languages."

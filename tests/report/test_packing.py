@@ -11,10 +11,11 @@ from report import page_case, profile_case
 from report.page_case import write_run
 from report.unpack import unpacked
 
-from polyhead.report.finished_run import FinishedRun, finished_run, finished_runs
+from polyhead.report.finished_run import FinishedRun, finished_run, finished_runs, read_heads
 from polyhead.report.head_facts import head_facts
 from polyhead.report.html_page import html_page
 from polyhead.report.packing import page_data, weight_bytes
+from polyhead.report.record import write_document
 
 
 def packed(run: FinishedRun, room: int = 10**7) -> dict[str, Any]:
@@ -28,22 +29,21 @@ def opened(run: FinishedRun, room: int = 10**7) -> dict[str, Any]:
 
 def test_figures_are_those_of_the_files_as_the_page_shows_them(tmp_path: Path) -> None:
     write_run(tmp_path)
-    heads = json.loads((tmp_path / "heads.json").read_text(encoding="utf-8"))
-    heads["languages"][0]["scores"]["gradient"][0][:3] = [0.0, 1.2e-9, -3.4]
-    (tmp_path / "heads.json").write_text(json.dumps(heads), encoding="utf-8")
+    heads = read_heads(tmp_path / "heads.json")
+    heads.languages[0].scores["gradient"][0][:3] = [0.0, 1.2e-9, -3.4]
+    write_document(tmp_path / "heads.json", heads)
     facts = opened(finished_run(tmp_path))
     assert facts["slimmed"] == []
-    for shown, own in zip(facts["languages"], heads["languages"], strict=True):
-        np.testing.assert_allclose(shown["scores"]["gradient"], own["scores"]["gradient"], rtol=5e-4)
-        np.testing.assert_allclose(shown["difference"], own["effects"]["difference"], atol=0.00501)
-        np.testing.assert_allclose(
-            shown["shares"]["next"]["values"], 100 * np.array(own["attention"]["shares"]["next"]), atol=0.501
-        )
-        for example, given in zip(shown["examples"], own["examples"], strict=True):
-            weights = np.array(given["weights"])
+    for shown, own in zip(facts["languages"], heads.languages, strict=True):
+        np.testing.assert_allclose(shown["scores"]["gradient"], own.scores["gradient"], rtol=5e-4)
+        np.testing.assert_allclose(shown["difference"], own.effects.difference, atol=0.00501)
+        np.testing.assert_allclose(shown["estimate"], own.effects.loss_change, rtol=5e-4)
+        np.testing.assert_allclose(shown["shares"]["next"]["values"], 100 * np.array(own.attention.shares["next"]), atol=0.501)
+        for example, given in zip(shown["examples"], own.examples, strict=True):
+            weights = np.array(given.weights)
             found = np.frombuffer(base64.b64decode(example["weights"]), dtype=np.uint8).reshape(weights.shape) / 255
             np.testing.assert_allclose(found, weights, atol=0.003)
-            assert example["words"] == given["words"]
+            assert example["words"] == given.words
 
 
 def test_a_head_that_is_gone_is_none_in_every_kind_of_matrix(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_page_of_many_runs_in_many_languages_grows_little_with_each(tmp_path: 
     monkeypatch.setattr(page_case, "TARGETS", (*page_case.TARGETS, *((f"ud/{code}_x", code) for code in more)))
     runs = finished_runs([write_run(tmp_path / f"run-{number}", seed=number, shape=(12, 12)) for number in range(4)])
     data = page_data([head_facts(run) for run in runs], across=None, room=0, text=True)
-    # 15 languages: a matrix of scores and three of effects (384 characters each), four of shares (192), and their names
-    assert size(data["runs"][3]) < 15 * 3_100 + 4_000
+    # 15 languages: a matrix of scores, one of estimates and three of effects (384 characters each), four of shares (192), names
+    assert size(data["runs"][3]) < 15 * 3_540 + 4_000
     assert size(data["shared"]) < 15 * 2 * 150, "names and counts of languages are there once, not once a run"
     assert len(html_page(runs[:4]).encode("utf-8")) - len(html_page(runs[:2]).encode("utf-8")) < 2 * 1_450_000

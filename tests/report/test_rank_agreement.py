@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from report.page_case import write_many, write_run
+from report.page_case import edited, write_many, write_run
 from scipy.stats import spearmanr
 
 from polyhead.report.finished_run import finished_run, finished_runs
@@ -17,15 +17,14 @@ def test_within_a_run_seeds_and_languages_are_compared(tmp_path: Path) -> None:
     assert found.names[:6] == (*(f"seed {seed}" for seed in range(42, 47)), "ud/en_ewt")
     assert found.values[0][0] is None  # one run of a seed has nothing to agree with
     assert run.heads is not None
-    one, other = run.first["scores"], run.heads["languages"][0]["scores"]["gradient"]
+    one, other = run.first.scores, run.heads.languages[0].scores["gradient"]
     expected = spearmanr([v for row in one for v in row], [v for row in other for v in row]).statistic
     assert found.values[0][5] == found.values[5][0] == pytest.approx(expected)
     assert f"| {expected:.2f} |" in agreement_table(found)
 
 
 def test_one_seed_without_a_profile_has_nothing_to_compare(tmp_path: Path) -> None:
-    run = finished_run(write_run(tmp_path, profile=False))
-    run.record["cells"][:] = [run.first]  # type: ignore[index]
+    run = edited(write_run(tmp_path, profile=False), lambda record: record.update(cells=record["cells"][:1]))
     assert within_run(run) is None
 
 

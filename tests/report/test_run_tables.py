@@ -2,11 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from record_case import cell, record
 
 from polyhead.report.page import page
+from polyhead.report.record import RunRecord
 from polyhead.report.run_tables import seed_table
 
 
@@ -14,10 +16,14 @@ def rows(table: str) -> list[list[str]]:
     return [[field.strip() for field in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
 
 
-def several() -> dict:
-    cells = [cell(1, gain=1.0), cell(2, gain=3.0), cell(3, chosen=0)]
-    cells[1]["targets"][0]["unpruned"]["accuracy"] = 52.0
-    return record(*cells, cell(1, "random", gain=-9.0))
+def cells() -> list[dict[str, Any]]:
+    found = [cell(1, gain=1.0), cell(2, gain=3.0), cell(3, chosen=0)]
+    found[1]["targets"][0]["unpruned"]["accuracy"] = 52.0
+    return [*found, cell(1, "random", gain=-9.0)]
+
+
+def several() -> RunRecord:
+    return record(*cells())
 
 
 def test_every_seed_then_mean_and_deviation() -> None:
@@ -47,9 +53,9 @@ def test_an_arm_is_not_mixed_with_another() -> None:
 
 
 def test_a_target_of_its_own_k_keeps_it() -> None:
-    case = several()
-    case["cells"][0]["targets"][0]["k"] = 7
-    assert rows(seed_table(case))[0][-1] == "7"
+    own = cells()
+    own[0]["targets"][0]["k"] = 7
+    assert rows(seed_table(record(*own)))[0][-1] == "7"
 
 
 def test_one_seed_makes_no_table() -> None:

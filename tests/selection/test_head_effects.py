@@ -10,6 +10,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.tasks import TASKS
 from polyhead.learning.inference import Labelled, evaluate, predict
+from polyhead.models.architectures import head_mask
 from polyhead.models.pruning import prune
 from polyhead.selection.head_effects import HeadEffects, head_effects
 
@@ -21,7 +22,8 @@ def as_predicted(task: str) -> tuple[torch.nn.Module, Labelled]:
 
 
 def effects(model: torch.nn.Module, data: Labelled, task: str) -> HeadEffects:
-    return head_effects(model, data, TASKS[task], LABELS[task], precision="fp32")  # type: ignore[arg-type]
+    heads = head_mask(model).kept  # type: ignore[arg-type]
+    return head_effects(model, {"x": data}, TASKS[task], LABELS[task], heads, precision="fp32")["x"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("task", ["pos", "ner"])
@@ -68,3 +70,16 @@ def test_data_without_labels_is_refused() -> None:
     bare = Labelled(data.encoded, [[None] * len(gold) for gold in data.gold])
     with pytest.raises(SettingError, match="label"):
         effects(model, bare, "pos")
+
+
+def test_heads_that_were_not_asked_for_are_not_measured_and_data_sets_stay_apart() -> None:
+    model, data = tiny_model("xlm-roberta"), labelled("pos")
+    gold = as_predicted("pos")[1]
+    every = effects(model, gold, "pos")
+    heads = [HeadId(1, 0), HeadId(0, 1)]
+    both = {"a": data, "b": gold}
+    found = head_effects(model, both, TASKS["pos"], LABELS["pos"], heads, precision="fp32")  # type: ignore[arg-type]
+    assert found["b"].unpruned == 100 > found["a"].unpruned
+    assert np.argwhere(~np.isnan(found["b"].difference)).tolist() == [[0, 1], [1, 0]]
+    for head in heads:
+        assert found["b"].difference[head.layer, head.head] == pytest.approx(every.difference[head.layer, head.head])

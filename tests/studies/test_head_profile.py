@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny_run import settings, tiny_data, write_treebank
+from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaForTokenClassification, XLMRobertaLayer
 
 from polyhead.core.files import read_json
+from polyhead.report.heads_form import LanguageHeads
+from polyhead.report.record import RunRecord
 from polyhead.studies import head_profile
 from polyhead.studies.language_profile import language_profile
 from polyhead.studies.run import run
@@ -35,39 +38,41 @@ def targets(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def done(folder: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+def done(folder: Path) -> tuple[Path, RunRecord, dict[str, Any]]:
     out = folder / "out"
     record = run(settings(folder, targets=targets(folder)), out=out, device="cpu", head_analysis=12)
     return out, record, read_json(out / "heads.json")
 
 
-def test_says_what_each_head_does_in_each_language_with_a_dev_split(done: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+def test_says_what_each_head_does_in_each_language_with_a_dev_split(done: tuple[Path, RunRecord, dict[str, Any]]) -> None:
     _, record, heads = done
-    assert (heads["schema"], heads["seed"], heads["shape"], heads["n_sentences"]) == (1, 42, [2, 4], 12)
-    assert heads["model_hash"] == record["model_hash"]
+    assert (heads["schema"], heads["seed"], heads["shape"], heads["n_sentences"]) == (2, 42, [2, 4], 12)
+    assert heads["model_hash"] == record.model_hash
     assert [(own["language"], own["split"], own["n_sentences"]) for own in heads["languages"]] == [
         ("en", "dev", 12),
         ("de", "dev", 12),
     ]
+    assert len(heads["measured"]) == 8
     for own in heads["languages"]:
         assert list(own["scores"]) == ["gradient", "confidence", "magnitude"]
         assert all(np.shape(scores) == (2, 4) for scores in own["scores"].values())
         assert len({str(scores) for scores in own["scores"].values()}) == 3
         effects = own["effects"]
-        assert (np.array(effects["low"]) <= np.array(effects["difference"]) + 1e-3).all()
+        assert (np.array(effects["low"]) <= np.array(effects["difference"]) + 1e-3).all(), "so few heads are all measured"
+        assert (np.abs(effects["loss_change"]) <= np.array(own["scores"]["gradient"]) * (1 + 1e-4)).all()
         shares = own["attention"]["shares"]
         assert {*shares} == {*own["attention"]["even"]} == {"previous", "next", "same", "separators"}
         assert own["attention"]["relations"] == {}
 
 
-def test_names_the_languages_left_out_and_why(done: tuple[Path, dict[str, Any], dict[str, Any]]) -> None:
+def test_names_the_languages_left_out_and_why(done: tuple[Path, RunRecord, dict[str, Any]]) -> None:
     why = {own["language"]: own["why"] for own in done[2]["left_out"]}
     assert "no dev split" in why["da"]
     assert "label" in why["nl"]
 
 
 def test_a_run_finished_without_it_gets_it_later_and_keeps_its_result(
-    folder: Path, done: tuple[Path, dict[str, Any], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    folder: Path, done: tuple[Path, RunRecord, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = folder / "later"
     wanted = settings(folder, targets=targets(folder))
@@ -77,8 +82,8 @@ def test_a_run_finished_without_it_gets_it_later_and_keeps_its_result(
 
     calls: list[str] = []
 
-    def stopped(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        calls.append(args[2].language)
+    def stopped(*args: Any, **kwargs: Any) -> LanguageHeads:
+        calls.append(args[2].data.language)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return language_profile(*args, **kwargs)
@@ -88,13 +93,70 @@ def test_a_run_finished_without_it_gets_it_later_and_keeps_its_result(
         run(wanted, out=out, device="cpu", head_analysis=12)
     assert not (out / "heads.json").exists()
     run(wanted, out=out, device="cpu", head_analysis=12)
-    assert calls[:3] == ["en", "de", "de"]
     assert (out / "result.json").read_bytes() == result
     assert read_json(out / "heads.json")["languages"] == done[2]["languages"]
-    assert not list(out.glob("fits/*/profile-*"))
     n_calls = len(calls)
     run(wanted, out=out, device="cpu", head_analysis=12)
     assert len(calls) == n_calls
+
+
+def test_the_result_is_there_before_the_analysis(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = folder / "before"
+
+    def stop(*args: Any, **kwargs: Any) -> None:
+        assert {"result.json", "report.md", "scores.tsv", "model"} <= {path.name for path in out.iterdir()}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("polyhead.studies.run.profile_heads", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings(folder, train={"epochs": 1}), out=out, device="cpu", head_analysis=12)
+
+
+def test_few_heads_are_ablated_and_all_languages_together(
+    folder: Path, done: tuple[Path, RunRecord, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One pass for gradients, 1 + 3 masked ones, and two for attention and confidence, whatever the number of heads."""
+    sentences: list[int] = []
+    layers: list[int] = []
+    encode = XLMRobertaForTokenClassification.forward
+    block = XLMRobertaLayer.forward
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        sentences.append(len(kwargs["input_ids"]))
+        return encode(self, *args, **kwargs)
+
+    def counted_block(self: Any, hidden: Any, *args: Any, **kwargs: Any) -> Any:
+        layers.append(len(hidden))
+        return block(self, hidden, *args, **kwargs)
+
+    out = folder / "few"
+    wanted = settings(folder, targets=targets(folder))
+    run(wanted, out=out, device="cpu", head_analysis=0)
+    monkeypatch.setattr(head_profile, "MEASURED", 3)
+    monkeypatch.setattr(XLMRobertaForTokenClassification, "forward", counted)
+    monkeypatch.setattr(XLMRobertaLayer, "forward", counted_block)
+    run(wanted, out=out, device="cpu", head_analysis=12)
+    n = 2 * 12  # languages, sentences
+    assert sum(sentences) == n * (1 + 1 + 3 + 2)
+    assert sum(layers) <= 2 * n * (1 + 1 + 3 + 2)
+    heads = read_json(out / "heads.json")
+    assert len(heads["measured"]) == 3
+    for own, every in zip(heads["languages"], done[2]["languages"], strict=True):
+        difference = own["effects"]["difference"]
+        known = [f"{i}.{j}" for i, row in enumerate(difference) for j, value in enumerate(row) if value is not None]
+        assert known == sorted(heads["measured"])
+        assert all(difference[i][j] == every["effects"]["difference"][i][j] for i, j in (map(int, h.split(".")) for h in known))
+        assert own["effects"]["loss_change"] == every["effects"]["loss_change"]
+
+
+def test_text_may_be_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyhead.studies.language_profile._EXAMPLE_WORDS", range(3, 6))
+    wanted = settings(folder, targets=[f"de={folder}/de-train.conllu:{folder}/de-dev.conllu:{folder}/de-test.conllu"])
+    for text in (True, False):
+        run(wanted, out=folder / "silent", device="cpu", head_analysis=12, text=text)
+        written = (folder / "silent" / "heads.json").read_text(encoding="utf-8")
+        assert ("Hund" in written) == text
+        assert all(bool(own["examples"]) == text for own in json.loads(written)["languages"])
 
 
 def test_a_dev_file_that_is_a_test_file_is_not_looked_at(folder: Path) -> None:

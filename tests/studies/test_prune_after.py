@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -92,8 +91,8 @@ def test_repairs_see_training_text_alone_and_not_too_much(folder: Path, monkeypa
 
 
 def test_a_whole_run_repairs(folder: Path) -> None:
-    result: dict[str, Any] = run(after(folder, "means"), out=folder / "means", device="cpu")
-    assert result["settings"]["search"]["repair"] == "means"
+    result = run(after(folder, "means"), out=folder / "means", device="cpu")
+    assert result.settings.search.repair == "means"
     records = [json.loads(path.read_text()) for path in (folder / "means" / "fits").glob("*/record.json")]
     assert sum(bool(record["result"]["fit"]) for record in records) == 1
     assert "repair: means" in (folder / "means" / "report.md").read_text()

@@ -17,6 +17,8 @@ from transformers import AutoModelForTokenClassification
 from polyhead.core.errors import SettingError, StoreError, UnknownNameError
 from polyhead.core.store import Record, RunStore
 from polyhead.models.architectures import head_mask
+from polyhead.report.finished_run import read_record
+from polyhead.report.record import RunRecord
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.record import Clock
 from polyhead.studies.run import run
@@ -28,52 +30,48 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(folder: Path) -> tuple[Path, dict[str, Any]]:
+def done(folder: Path) -> tuple[Path, RunRecord]:
     out = folder / "out"
     return out, run(settings(folder), out=out, device="cpu")
 
 
-def test_leaves_every_promised_file(done: tuple[Path, dict[str, Any]]) -> None:
+def test_leaves_every_promised_file(done: tuple[Path, RunRecord]) -> None:
     out, result = done
-    assert json.loads((out / "result.json").read_text()) == result
+    assert read_record(out / "result.json") == result
     assert {"report.md", "scores.tsv", "model", "result.json"} <= {path.name for path in out.iterdir()}
-    assert result["trials"][0]["k"] == 0
-    assert {"k", "heads", "dev", "seconds"} <= result["trials"][0].keys()
-    assert [len(trial["heads"]) for trial in result["trials"]] == [trial["k"] for trial in result["trials"]]
-    assert len(result["trials"]) <= 5
-    assert all(0 <= target["unpruned"]["accuracy"] <= 100 for target in result["targets"])
-    assert result["environment"]["threads"] == torch.get_num_threads()
-    assert all(len(item["sha256"]) == 64 for item in result["data"])
+    trials = result.first.trials
+    assert trials[0].k == 0
+    assert [len(trial.heads) for trial in trials] == [trial.k for trial in trials]
+    assert len(trials) <= 5
+    assert all(0 <= target.unpruned["accuracy"] <= 100 for target in result.first.targets)
+    assert result.environment["threads"] == torch.get_num_threads()
+    assert all(len(item.sha256) == 64 for item in result.data)
 
 
-def test_the_saved_model_is_the_one_reported(done: tuple[Path, dict[str, Any]]) -> None:
+def test_the_saved_model_is_the_one_reported(done: tuple[Path, RunRecord]) -> None:
     out, result = done
     model = AutoModelForTokenClassification.from_pretrained(out / "model")
-    chosen = next(trial for trial in result["trials"] if trial["k"] == result["cells"][0]["chosen"])
-    assert [str(head) for head in head_mask(model).pruned] == chosen["heads"]
+    chosen = next(trial for trial in result.first.trials if trial.k == result.first.chosen)
+    assert [str(head) for head in head_mask(model).pruned] == chosen.heads
 
 
-def test_the_lowest_ranked_heads_go(done: tuple[Path, dict[str, Any]]) -> None:
+def test_the_lowest_ranked_heads_go(done: tuple[Path, RunRecord]) -> None:
     _, result = done
-    cell = result["cells"][0]
-    scores = np.array(cell["scores"])
-    for trial in cell["trials"]:
-        gone = [scores[tuple(map(int, head.split(".")))] for head in trial["heads"]]
-        assert sorted(gone) == sorted(scores.ravel())[: trial["k"]]
+    scores = np.array(result.first.scores)
+    for trial in result.first.trials:
+        gone = [scores[tuple(map(int, head.split(".")))] for head in trial.heads]
+        assert sorted(gone) == sorted(scores.ravel())[: trial.k]
 
 
-def test_again_elsewhere_gives_the_same(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
+def test_again_elsewhere_gives_the_same(done: tuple[Path, RunRecord], folder: Path) -> None:
     out, first = done
     before = sorted(path.name for path in (out / "fits").iterdir())
     second = run(settings(folder), out=folder / "second", device="cpu")
-    for key in ("trials", "targets"):
-        assert stripped(first[key]) == stripped(second[key])
+    assert figures(first) == figures(second)
     assert sorted(path.name for path in (folder / "second" / "fits").iterdir()) == before
 
 
-def test_a_finished_run_is_not_done_again(
-    done: tuple[Path, dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_run_is_not_done_again(done: tuple[Path, RunRecord], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, first = done
 
     def refuse(*args: object, **kwargs: object) -> None:
@@ -89,22 +87,24 @@ def test_changed_test_data_is_scored_anew(folder: Path, monkeypatch: pytest.Monk
     first = run(spec, out=folder / "moving", device="cpu")
     write_treebank(copy, "de", n=12, seed=6)
     second = run(spec, out=folder / "moving", device="cpu")
-    assert first["data"][-1]["sha256"] != second["data"][-1]["sha256"]
-    assert first["targets"][0]["n_words"] != second["targets"][0]["n_words"]
-    assert stripped(first["trials"]) == stripped(second["trials"])
+    assert first.data[-1].sha256 != second.data[-1].sha256
+    assert first.first.targets[0].n_words != second.first.targets[0].n_words
+    assert figures(first)[0] == figures(second)[0]
 
 
 @pytest.mark.parametrize("select_on", ["target-dev", "pooled"])
-def test_what_chooses_k_does_not_change_the_ranking(folder: Path, done: tuple[Path, dict[str, Any]], select_on: Any) -> None:
+def test_what_chooses_k_does_not_change_the_ranking(folder: Path, done: tuple[Path, RunRecord], select_on: Any) -> None:
     spec = settings(folder, select_on=select_on)
     dev = f"de={folder}/de-dev.conllu:{folder}/de-test.conllu"
     result = run(type(spec)(**{**spec.__dict__, "targets": (dev,)}), out=folder / select_on, device="cpu")
-    assert result["cells"][0]["scores"] == done[1]["cells"][0]["scores"]
-    assert result["trials"][0]["dev"] != done[1]["trials"][0]["dev"]
+    assert result.first.scores == done[1].first.scores
+    assert result.first.trials[0].dev != done[1].first.trials[0].dev
 
 
-def stripped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key not in ("seconds", "name")} for row in rows]
+def figures(record: RunRecord) -> tuple[list[Any], list[Any]]:
+    """The trials and the test scores, without what may differ between equal runs."""
+    trials = [(trial.k, trial.heads, trial.dev) for trial in record.first.trials]
+    return trials, [(target.k, target.unpruned, target.pruned) for target in record.first.targets]
 
 
 def test_more_seeds_and_controls_are_added(folder: Path) -> None:
@@ -112,13 +112,13 @@ def test_more_seeds_and_controls_are_added(folder: Path) -> None:
     small = settings(folder, train={"epochs": 1}, search={"how": "sweep", "max_pruned": 1}, normalisation="paper")
     run(small, out=out, device="cpu", seeds=[1])
     result = run(small, out=out, device="cpu", seeds=[1, 2], controls=["random", "highest"])
-    assert [(cell["seed"], cell["arm"]) for cell in result["cells"]] == [
+    assert [(cell.seed, cell.arm) for cell in result.cells] == [
         (seed, arm) for seed in (1, 2) for arm in ("ranked", "random", "highest")
     ]
-    arms = {row["arm"] for row in result["statistics"]}
+    arms = {row.arm for row in result.statistics}
     assert arms == {"ranked", "random", "highest", "ranked - random", "ranked - highest"}
-    by_arm = {cell["arm"]: cell for cell in result["cells"] if cell["seed"] == 1}
-    assert by_arm["highest"]["ranking"][0] == by_arm["ranked"]["ranking"][-1]
+    by_arm = {cell.arm: cell for cell in result.cells if cell.seed == 1}
+    assert by_arm["highest"].ranking[0] == by_arm["ranked"].ranking[-1]
     with pytest.raises(StoreError, match="name them too"):
         run(small, out=out, device="cpu", seeds=[2])
 
@@ -131,7 +131,7 @@ def test_the_time_of_earlier_processes_counts(tmp_path: Path) -> None:
         assert 1500 <= clock.seconds() < 1600
 
 
-def test_other_settings_are_refused(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
+def test_other_settings_are_refused(done: tuple[Path, RunRecord], folder: Path) -> None:
     out, _ = done
     with pytest.raises(StoreError, match="epochs"):
         run(settings(folder, train={"epochs": 1}), out=out, device="cpu")
@@ -152,20 +152,20 @@ def test_ranking_and_selection_never_see_a_test_split(folder: Path) -> None:
     other = settings(folder, train={"epochs": 1})
     changed = type(other)(**{**other.__dict__, "targets": (f"en={blank}",)})
     swapped = run(changed, out=folder / "swapped", device="cpu")
-    assert plain["cells"][0]["scores"] == swapped["cells"][0]["scores"]
-    assert stripped(plain["trials"]) == stripped(swapped["trials"])
-    assert plain["targets"][0]["unpruned"]["accuracy"] > swapped["targets"][0]["unpruned"]["accuracy"]
+    assert plain.first.scores == swapped.first.scores
+    assert figures(plain)[0] == figures(swapped)[0]
+    assert plain.first.targets[0].unpruned["accuracy"] > swapped.first.targets[0].unpruned["accuracy"]
 
 
 @pytest.mark.parametrize("protocol", ["paper", "paper-released"])
 def test_the_papers_protocols(folder: Path, protocol: Any) -> None:
     spec = settings(folder, protocol=protocol, search={"max_pruned": 2}, train={"epochs": 1})
     result = run(spec, out=folder / protocol, device="cpu")
-    assert [trial["k"] for trial in result["trials"]] == [0, 1, 2]
-    for target in result["targets"]:
-        best = max(trial["tests"][target["name"]] for trial in result["trials"][1:])
-        assert target["k"] > 0
-        assert target["pruned"]["accuracy"] == pytest.approx(best)
+    assert [trial.k for trial in result.first.trials] == [0, 1, 2]
+    for target in result.first.targets:
+        best = max(trial.tests[target.name] for trial in result.first.trials[1:] if trial.tests)
+        assert target.k > 0
+        assert target.pruned["accuracy"] == pytest.approx(best)
     model = AutoModelForTokenClassification.from_pretrained(folder / protocol / "model")
     assert (head_mask(model).n_pruned == 0) == (protocol == "paper-released"), "the released code evaluates with all heads on"
 
@@ -174,16 +174,17 @@ def test_pruning_after_training_trains_once(folder: Path) -> None:
     result = run(settings(folder, search={"prune": "after"}), out=folder / "after", device="cpu", controls=["noise"])
     records = [json.loads(path.read_text()) for path in (folder / "after" / "fits").glob("*/record.json")]
     assert sum(bool(record["result"]["fit"]) for record in records) == 1
-    assert result["cells"][0]["fine_tunings"] == 0
-    assert result["noise"] is None, "masks of one model share its training, so re-seeded models are no null of theirs"
+    assert result.first.fine_tunings == 0
+    assert result.noise is None, "masks of one model share its training, so re-seeded models are no null of theirs"
     assert "`--controls random` gives what takes its place" in (folder / "after" / "report.md").read_text()
 
 
 def test_selection_noise_needs_ten_unpruned_runs(folder: Path) -> None:
     spec = settings(folder, train={"epochs": 1}, search={"how": "sweep", "max_pruned": 1, "include_zero": False})
     result = run(spec, out=folder / "noise", device="cpu", controls=["noise"])
-    assert len(result["noise"]["seeds"]) == 10
-    assert all(row["noise"] is not None for row in result["statistics"] if not row["none_pruned"])
+    assert result.noise is not None
+    assert len(result.noise.seeds) == 10
+    assert all(row.noise is not None for row in result.statistics if not row.none_pruned)
     assert "1 seed: no claim" in (folder / "noise" / "report.md").read_text()
     assert "1 seed: no claim" in (folder / "noise" / "model" / "README.md").read_text()
 
@@ -219,7 +220,7 @@ def test_bad_settings(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Path, dict[str, Any]], folder: Path) -> None:
+def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: tuple[Path, RunRecord], folder: Path) -> None:
     _, wanted = done
     out = folder / "killed"
     script = f"""
@@ -243,6 +244,4 @@ run(settings(Path({str(folder)!r})), out={str(out)!r}, device="cpu")
     subprocess.run([sys.executable, "-c", script], check=True)
     assert {"report.md", "scores.tsv", "model", "result.json"} <= {path.name for path in out.iterdir()}
     assert not [path for path in out.rglob(".*") if path.is_dir()]  # what kills left half-written is gone
-    result = json.loads((out / "result.json").read_text())
-    assert stripped(result["trials"]) == stripped(wanted["trials"])
-    assert stripped(result["targets"]) == stripped(wanted["targets"])
+    assert figures(read_record(out / "result.json")) == figures(wanted)

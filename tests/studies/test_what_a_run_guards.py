@@ -13,7 +13,7 @@ from polyhead.core.heads import HeadScores
 from polyhead.importance.methods import score_heads
 from polyhead.selection.statistics import holm
 from polyhead.studies.finetunes import pooled
-from polyhead.studies.run import LEFT, run
+from polyhead.studies.run import run
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +75,12 @@ def test_long_scoring_goes_on_after_a_stop_and_is_told_how_many_heads_may_go(
 def test_contrasts_are_one_family(folder: Path) -> None:
     result = run(settings(folder, **QUICK), out=folder / "family", device="cpu", seeds=[1, 2], controls=["random", "highest"])
     for family in (
-        [row for row in result["statistics"] if row["arm"] == "ranked"],
-        [row for row in result["statistics"] if " - " in row["arm"]],
+        [row for row in result.statistics if row.arm == "ranked"],
+        [row for row in result.statistics if " - " in row.arm],
     ):
-        tested = [row for row in family if row["p"] is not None]
-        assert [row["p_holm"] for row in tested] == pytest.approx(holm([row["p"] for row in tested]))
-    assert {row["arm"] for row in result["statistics"] if " - " in row["arm"]} == {"ranked - random", "ranked - highest"}
+        tested = [row for row in family if row.p is not None]
+        assert [row.p_holm for row in tested] == pytest.approx(holm([row.p for row in tested if row.p is not None]))
+    assert {row.arm for row in result.statistics if " - " in row.arm} == {"ranked - random", "ranked - highest"}
 
 
 def test_another_encoder_in_the_same_place_is_another_run(folder: Path) -> None:
@@ -93,7 +93,7 @@ def test_another_encoder_in_the_same_place_is_another_run(folder: Path) -> None:
     config.write_text(config.read_text().replace('"hidden_dropout_prob": 0.1', '"hidden_dropout_prob": 0.2'))
     again = run(spec, out=folder / "swap", device="cpu")
     assert fits(folder / "swap") > done
-    assert again["model_hash"] != first["model_hash"]
+    assert again.model_hash != first.model_hash
 
 
 def test_what_is_missing_is_written_again(folder: Path) -> None:
@@ -101,12 +101,12 @@ def test_what_is_missing_is_written_again(folder: Path) -> None:
     spec = settings(folder, **QUICK)
     first = run(spec, out=out, device="cpu")
     done = fits(out)
-    for name in LEFT:
+    for name in ("result.json", "report.md", "scores.tsv", "model"):
         path = out / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         again = run(spec, out=out, device="cpu")
         assert path.exists()
-        assert again["targets"] == first["targets"]
+        assert again.first.targets == first.first.targets
     assert fits(out) == done
 
 
@@ -139,4 +139,4 @@ def test_half_written_models_are_swept_away(folder: Path) -> None:
 def test_english_may_be_source_and_target(folder: Path) -> None:
     write_treebank(folder / "other.conllu", "en", n=10, seed=99)
     result = run(settings(folder, targets=[f"en={folder}/other.conllu"], **QUICK), out=folder / "same", device="cpu")
-    assert [target["language"] for target in result["targets"]] == ["en"]
+    assert [target.language for target in result.first.targets] == ["en"]

@@ -9,7 +9,8 @@ from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
 from polyhead.report.notes import claim
 from polyhead.report.page import headline
-from polyhead.report.reading import RANKED, gains
+from polyhead.report.reading import gains
+from polyhead.report.record import RANKED, document_json
 from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.run import run as run_study
 from polyhead.studies.settings import run_settings
@@ -25,17 +26,18 @@ def run(request: RunRequest, console: Console) -> int:
         seeds=chosen_seeds(request),
         controls=comma_separated("--controls", request.controls),
         head_analysis=request.head_analysis,
+        text=not request.no_text,
         device=request.machine.device,
         progress=console.progress,
         command=console.command,
     )
     note_unread_tests(settings.sources, console)
-    for data in record["data"]:
-        console.repairs(f"{data['name']} {data['split']}", data["repairs"] | met(data["encoding"]))
+    for data in record.data:
+        console.repairs(f"{data.name} {data.split}", data.repairs | met(data.encoding.model_dump()))
     if note := zero_everywhere(find_task(settings.task), [row.unpruned for row in gains(record, RANKED)]):
         console.note(note)
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
     left = {"page": PAGE, "report": "report.md", "pruned model": "model", "record": RESULT, "heads": HEADS}
     paths = "\n".join(f"{what}: {request.out / name}" for what, name in left.items() if (request.out / name).exists())
-    console.result(record, "\n\n".join(part for part in [*parts, paths] if part))
+    console.result(document_json(record), "\n\n".join(part for part in [*parts, paths] if part))
     return 0

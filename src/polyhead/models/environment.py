@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 PACKAGES = ("polyhead", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
 
 
-def environment(device: torch.device, precision: str) -> dict[str, object]:
+def environment(device: torch.device, precision: str) -> dict[str, str | int]:
     """Versions, processor, thread count, device and precision of this process, as plain JSON values."""
     return {
         **versions(),

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.report.finished_run import FinishedRun
-from polyhead.report.reading import RANKED, arms, cells, gains, main_metric, mean_gain, mean_statistic, statistic, target_names
+from polyhead.report.reading import arms, cells, gains, main_metric, mean_gain, mean_statistic, statistic, target_names
+from polyhead.report.record import RANKED
 from polyhead.report.tables import ARM_NAMES, title
 
 _ROW = 16
@@ -63,10 +64,11 @@ def _gain_rows(run: FinishedRun) -> list[dict[str, Any]]:
     for arm in arms(record):
         rows = gains(record, arm)
         for row in rows:
-            tested = statistic(record, arm=arm, name=row.name, language=row.language)
-            found.append(_gain_row(run, arm, names[row.name], row.gain, tested.get("interval")))
+            tested = statistic(record, arm=arm, name=row.name)
+            found.append(_gain_row(run, arm, names[row.name], row.gain, None if tested is None else tested.interval))
         if len(rows) > 1:
-            found.append(_gain_row(run, arm, "mean", mean_gain(rows), mean_statistic(record, arm).get("interval")))
+            mean = mean_statistic(record, arm)
+            found.append(_gain_row(run, arm, "mean", mean_gain(rows), None if mean is None else mean.interval))
     return found
 
 
@@ -79,9 +81,9 @@ def trial_chart(altair: Any, run: FinishedRun) -> Any:
     """Dev score against heads gone: a line for heads merely masked, points for fine-tunings, a ring around the chosen one."""
     masked, tried = [], []
     for cell in cells(run.record, RANKED):
-        seed = f"seed {cell['seed']}"
-        masked += [{"seed": seed, "k": k, "dev": value} for k, value in enumerate(cell.get("screen") or ())]
-        tried += [{"seed": seed, "k": t["k"], "dev": t["dev"], "chosen": t["k"] == cell["chosen"]} for t in cell["trials"]]
+        seed = f"seed {cell.seed}"
+        masked += [{"seed": seed, "k": k, "dev": value} for k, value in enumerate(cell.screen or ())]
+        tried += [{"seed": seed, "k": t.k, "dev": t.dev, "chosen": t.k == cell.chosen} for t in cell.trials]
     names = list(dict.fromkeys(row["seed"] for row in tried))
     x = altair.X("k:Q", title="heads gone (k)", axis=altair.Axis(tickMinStep=1))
     y = altair.Y("dev:Q", title=f"dev {title(main_metric(run.record))} in points", scale=altair.Scale(zero=False))

@@ -5,16 +5,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # typing's own cannot be checked before Python 3.12
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json
 from polyhead.report.pictures import drawing_library, save_chart
-from polyhead.report.record_form import Number, form_fault
+from polyhead.report.record import fault_text
 from polyhead.report.tables import markdown, title
 
 CURVE = "curve.json"
+Number = Annotated[float, Field(allow_inf_nan=False)]
 MaybeBounds = Annotated[list[Number | None], Field(min_length=2, max_length=2)]
 
 
@@ -56,6 +57,7 @@ class AreaForm(TypedDict):
 class CurveForm(TypedDict):
     """A whole curve file."""
 
+    schema: Literal[1]
     model: str
     main_metric: str
     data: CurveDataForm
@@ -74,12 +76,16 @@ def read_curve(path: Path) -> Mapping[str, Any]:
     """
     path = path / CURVE if path.is_dir() else path
     document: Any = read_json(path)
-    if fault := form_fault(document, CurveForm) or _fault(document):
+    if fault := _fault(document):
         raise StoreError(f"{path}: not a curve ({fault}); give the {CURVE} that polyhead curve --out leaves")
     return dict(document)
 
 
-def _fault(document: Mapping[str, Any]) -> str | None:
+def _fault(document: Any) -> str | None:
+    try:
+        TypeAdapter(CurveForm).validate_python(document, strict=True)
+    except ValidationError as error:
+        return fault_text(error)
     lengths = {len(order["scores"]) for order in document["orders"]}
     return None if len(lengths) == 1 else f"orders have {', '.join(map(str, sorted(lengths)))} scores; expected equally many"
 

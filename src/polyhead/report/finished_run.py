@@ -1,17 +1,17 @@
 """A finished run read back from its folder: the record, and the profile of its heads where there is one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from polyhead.core.errors import StoreError
-from polyhead.core.files import read_json
 from polyhead.data.tasks import TASKS
-from polyhead.report.heads_form import DIRECTIONS, HeadsForm
+from polyhead.report.heads_form import DIRECTIONS, HeadsRecord
 from polyhead.report.packing import weight_bytes
-from polyhead.report.reading import RANKED, Record
-from polyhead.report.record_form import RecordForm, form_fault
+from polyhead.report.record import RANKED, CellRecord, RunRecord, read_document
 
 RESULT, HEADS = "result.json", "heads.json"
 _UNFINISHED = "is not finished: run the same command again"
@@ -25,24 +25,26 @@ class FinishedRun:
         name: What the page calls it.
         folder: Where it lies.
         record: The content of `result.json`.
-        heads: The content of `heads.json`; None where the run has none.
+        heads: The content of `heads.json` without the weights of its examples; None where the run has none.
+        weights: Those by language and example, as bytes 0..255 `[layers, heads, words, words + 1]`; as lists of floats, those of
+            twenty runs fill a gigabyte.
     """
 
     name: str
     folder: Path
-    record: Record
-    heads: Mapping[str, Any] | None
+    record: RunRecord
+    heads: HeadsRecord | None
+    weights: tuple[tuple[NDArray[np.uint8], ...], ...] = ()
 
     @property
-    def first(self) -> Mapping[str, Any]:
+    def first(self) -> CellRecord:
         """The ranked cell of the first seed."""
-        found: Mapping[str, Any] = next(cell for cell in self.record["cells"] if cell.get("arm", RANKED) == RANKED)
-        return found
+        return self.record.first
 
     @property
     def shape(self) -> tuple[int, int]:
         """Layers and heads of the unpruned encoder."""
-        return len(self.first["scores"]), len(self.first["scores"][0])
+        return len(self.first.scores), len(self.first.scores[0])
 
 
 def finished_runs(paths: Sequence[Path]) -> list[FinishedRun]:
@@ -73,61 +75,87 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
         raise StoreError(
             f"{folder}: {what if folder.is_dir() else 'no such folder'} (expected {RESULT}, which polyhead run writes)"
         )
-    record = read_json(path)
-    if fault := form_fault(record, RecordForm) or _record_fault(record):
-        raise StoreError(f"{path}: not the result of a run ({fault}); make it again with polyhead run")
-    if record.get("status", "done") != "done":
-        raise StoreError(f"{path}: {_UNFINISHED} (status {record['status']!r}, expected 'done')")
+    record = read_record(path)
     run = FinishedRun(name or folder.resolve().name, folder, record, None)
     heads = folder / HEADS
     if not heads.is_file():
         return run
-    profile = read_json(heads)
-    if fault := form_fault(profile, HeadsForm) or _profile_fault(profile, run.shape):
-        raise StoreError(f"{heads}: not the heads of this run ({fault}); delete it and run the same command again")
-    if profile.get("model_hash") != record.get("model_hash"):
-        raise StoreError(f"{heads}: is of another encoder than {path}; delete it and run the same command again")
-    for own in profile["languages"]:
-        for example in own["examples"]:
-            example["weights"] = weight_bytes(example["weights"])  # as lists of floats, those of twenty runs fill a gigabyte
-    return FinishedRun(run.name, folder, record, profile)
+    profile = read_heads(heads)
+    if fault := _profile_fault(profile, run.shape):
+        raise StoreError(f"{heads}: not the heads of this run ({fault}); run the same command again to make it anew")
+    if profile.model_hash != record.model_hash:
+        raise StoreError(f"{heads}: is of another encoder than {path}; run the same command again to make it anew")
+    weights = tuple(tuple(weight_bytes(example.weights) for example in own.examples) for own in profile.languages)
+    return FinishedRun(run.name, folder, record, _without_weights(profile), weights)
 
 
-def _record_fault(record: Mapping[str, Any]) -> str | None:
+def read_record(path: Path) -> RunRecord:
+    """The record in a `result.json`.
+
+    Raises:
+        StoreError: It cannot be read, or is damaged.
+    """
+    record = read_document(path, RunRecord, "the result of a run")
+    if fault := _record_fault(record):
+        raise StoreError(f"{path}: not the result of a run ({fault}); run the same command again to make it anew")
+    return record
+
+
+def read_heads(path: Path) -> HeadsRecord:
+    """The profile in a `heads.json`.
+
+    Raises:
+        StoreError: It cannot be read, or is damaged.
+    """
+    return read_document(path, HeadsRecord, "the heads of a run")
+
+
+def _record_fault(record: RunRecord) -> str | None:
     """What no form can say of a record: its task, that its matrices have one shape, and that its targets have the main figure."""
-    task, cells = record["settings"]["task"], record["cells"]
+    task, cells = record.settings.task, record.cells
     if task not in TASKS:
         return f"settings.task is {task!r}; expected one of {', '.join(TASKS)}"
-    if not any(cell.get("arm", RANKED) == RANKED for cell in cells):
+    if not any(cell.arm == RANKED for cell in cells):
         return "no cell is of the ranked arm"
-    shape = len(cells[0]["scores"]), len(cells[0]["scores"][0])
+    shape = len(cells[0].scores), len(cells[0].scores[0])
     metric = TASKS[task].metric
     for place, cell in enumerate(cells):
-        if not _has_shape(cell["scores"], shape) or not shape[1]:
+        if not _has_shape(cell.scores, shape) or not shape[1]:
             return f"scores of cells.{place} do not have {shape[0]} layers of as many heads as the first"
-        for target in cell["targets"]:
-            if any(target.get(state) and metric not in target[state] for state in ("unpruned", "pruned")):
-                return f"target {target['name']} of cells.{place} has no {metric}"
+        for target in cell.targets:
+            if metric not in target.unpruned or metric not in target.pruned:
+                return f"target {target.name} of cells.{place} has no {metric}"
     return None
 
 
-def _profile_fault(profile: Mapping[str, Any], shape: tuple[int, int]) -> str | None:
+def _profile_fault(profile: HeadsRecord, shape: tuple[int, int]) -> str | None:
     """What no form can say of a profile: that its matrices have the encoder's shape, and its weights that of their sentence."""
-    for own in profile["languages"]:
-        attention, effects = own["attention"], own["effects"]
-        matrices = [*own["scores"].values(), *(effects[key] for key in ("difference", "low", "high"))]
-        matrices += attention["shares"].values()
-        matrices += [kind[way]["shares"] for kind in attention["relations"].values() for way in DIRECTIONS]
+    for own in profile.languages:
+        attention, effects = own.attention, own.effects
+        matrices = [*own.scores.values(), effects.difference, effects.low, effects.high, effects.loss_change]
+        matrices += attention.shares.values()
+        matrices += [getattr(kind, way).shares for kind in attention.relations.values() for way in DIRECTIONS]
         if not all(_has_shape(matrix, shape) for matrix in matrices):
-            return f"a matrix of {own['name']} does not have {shape[0]} layers of {shape[1]} heads"
-        if without := attention["shares"].keys() - attention["even"].keys():
-            return f"{own['name']} does not say what even attention to {', '.join(sorted(without))} would be"
-        for example in own["examples"]:
-            n = len(example["words"])
-            heads = [head for layer in example["weights"] for head in layer]
-            if not _has_shape(example["weights"], shape) or not all(_has_shape(head, (n, n + 1)) for head in heads):
-                return f"the weights of an example of {own['name']} are not those of its {n} words"
+            return f"a matrix of {own.name} does not have {shape[0]} layers of {shape[1]} heads"
+        if without := attention.shares.keys() - attention.even.keys():
+            return f"{own.name} does not say what even attention to {', '.join(sorted(without))} would be"
+        for example in own.examples:
+            n = len(example.words)
+            heads = [head for layer in example.weights for head in layer]
+            if not _has_shape(example.weights, shape) or not all(_has_shape(head, (n, n + 1)) for head in heads):
+                return f"the weights of an example of {own.name} are not those of its {n} words"
     return None
+
+
+def _without_weights(profile: HeadsRecord) -> HeadsRecord:
+    return profile.model_copy(
+        update={
+            "languages": [
+                own.model_copy(update={"examples": [one.model_copy(update={"weights": []}) for one in own.examples]})
+                for own in profile.languages
+            ]
+        }
+    )
 
 
 def _has_shape(rows: Sequence[Sequence[object]], shape: tuple[int, int]) -> bool:

@@ -1,59 +1,71 @@
-"""The form of a run's `heads.json`: what each head does in each language, as the page reads it."""
+"""The form of a run's `heads.json`: what each head does in each language, as a study writes it and the page reads it."""
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Final
 
 from pydantic import Field
-from typing_extensions import TypedDict  # typing's own cannot be checked before Python 3.12
 
-from polyhead.report.record_form import Matrix, Number
+from polyhead.report.record import Document, Form, Matrix
 
-Weights = list[list[list[list[Number | None]]]]
+PLACES: Final = ("previous", "next", "same", "separators")
+DIRECTIONS: Final = ("to_head", "to_dependent")
+
+Weights = list[list[list[list[float | None]]]]
 """`[layers][heads][from word][to word, the last column for special tokens]`."""
 
 
-class ShareForm(TypedDict):
+class RelationShare(Form):
     """Attention in one direction of a dependency, beside what attention spread evenly would give."""
 
     shares: Matrix
-    even: Number
+    even: float
 
 
-class RelationForm(TypedDict):
-    """One kind of dependency."""
+class Relation(Form):
+    """One kind of dependency, over `n` words."""
 
     n: int
-    to_head: ShareForm
-    to_dependent: ShareForm
+    to_head: RelationShare
+    to_dependent: RelationShare
 
 
-class AttentionForm(TypedDict):
+class Attention(Form):
     """What the heads attend to."""
 
     shares: dict[str, Matrix]
-    even: dict[str, Number]
-    relations: dict[str, RelationForm]
+    even: dict[str, float]
+    relations: dict[str, Relation]
 
 
-class EffectsForm(TypedDict):
-    """What switching off a single head does."""
+class Effects(Form):
+    """What switching off a single head does.
+
+    Attributes:
+        metric: Name of the main figure.
+        unpruned: The figure with all heads, in points.
+        difference: Points with that head alone off minus with all; measured, so null for heads that were only estimated.
+        low: Lower ends of the 95 % intervals over sentences.
+        high: Upper ends.
+        loss_change: First-order estimate, for every head, of how much switching it off raises the loss of a sentence.
+    """
 
     metric: str
-    unpruned: Number
+    unpruned: float
     difference: Matrix
     low: Matrix
     high: Matrix
+    loss_change: Matrix
 
 
-class ExampleForm(TypedDict):
+class Example(Form):
     """A sentence with all its weights."""
 
     words: Annotated[list[str], Field(min_length=1)]
-    special_before: NotRequired[str | None]
-    special_after: NotRequired[str | None]
+    special_before: str
+    special_after: str
     weights: Weights
 
 
-class LanguageForm(TypedDict):
+class LanguageHeads(Form):
     """The profile of one language."""
 
     name: str
@@ -62,28 +74,28 @@ class LanguageForm(TypedDict):
     n_sentences: int
     n_words: int
     scores: Annotated[dict[str, Matrix], Field(min_length=1)]
-    effects: EffectsForm
-    attention: AttentionForm
-    examples: list[ExampleForm]
+    effects: Effects
+    attention: Attention
+    examples: list[Example]
 
 
-class LeftOutForm(TypedDict):
-    """A language without a profile."""
+class LeftOut(Form):
+    """A language without a profile, and why."""
 
     name: str
+    language: str
     why: str
 
 
-class HeadsForm(TypedDict):
-    """A whole profile."""
+class HeadsRecord(Document):
+    """A whole profile; `made_of` is the fingerprint of all that decides it, `measured` the heads that were ablated one by one."""
 
-    model_hash: NotRequired[str | None]
+    made_of: str
+    model_hash: str
     seed: int
     method: str
+    shape: tuple[int, int]
     n_sentences: int
-    languages: list[LanguageForm]
-    left_out: list[LeftOutForm]
-
-
-PLACES = ("previous", "next", "same", "separators")
-DIRECTIONS = ("to_head", "to_dependent")
+    measured: list[str]
+    languages: list[LanguageHeads]
+    left_out: list[LeftOut]

@@ -6,6 +6,7 @@ from typing import Any
 from polyhead.core.escaping import markdown_text
 from polyhead.report.curves import area_table
 from polyhead.report.finished_run import FinishedRun
+from polyhead.report.heads_form import Effects
 from polyhead.report.notes import claim
 from polyhead.report.page import chosen_heads, headline, page_title, ranking_line, score_sections, section, source_sections
 from polyhead.report.pictures import places
@@ -56,18 +57,18 @@ def _run_parts(run: FinishedRun) -> list[str]:
 
 def head_table(run: FinishedRun) -> str:
     """The first heads to go in the first seed: whether they went, and in each profiled language what switching one off does."""
-    languages: Sequence[Mapping[str, Any]] = [] if run.heads is None else run.heads["languages"]
+    languages = [] if run.heads is None else run.heads.languages
     pruned = chosen_heads(run.first)
     rows = []
-    for (layer, head), place in sorted(places(run.first["scores"]).items(), key=lambda item: item[1])[:_SHOWN_HEADS]:
+    for (layer, head), place in sorted(places(run.first.scores).items(), key=lambda item: item[1])[:_SHOWN_HEADS]:
         address = f"{layer}.{head}"
-        effects = [_effect(own["effects"], layer, head) for own in languages]
+        effects = [_effect(own.effects, layer, head) for own in languages]
         rows.append([place, address, "pruned" if address in pruned else "", *effects])
-    return markdown(["place", "head", "", *(short(own["name"]) for own in languages)], rows)
+    return markdown(["place", "head", "", *(short(own.name) for own in languages)], rows)
 
 
-def _effect(effects: Mapping[str, Any], layer: int, head: int) -> str:
-    value, low, high = (effects[key][layer][head] for key in ("difference", "low", "high"))
+def _effect(effects: Effects, layer: int, head: int) -> str:
+    value, low, high = (matrix[layer][head] for matrix in (effects.difference, effects.low, effects.high))
     return "–" if value is None or low is None or high is None else f"{value:+z.2f} ({low:+z.2f} to {high:+z.2f})"
 
 
@@ -85,12 +86,12 @@ def _curve_text(document: Mapping[str, Any]) -> str:
 
 
 def _head_note(run: FinishedRun) -> str:
-    if run.heads is None or not run.heads["languages"]:
+    if run.heads is None or not run.heads.languages:
         return "What single heads do in each language was not measured."
     return (
         f"Languages: points of the main figure with that head alone off minus with all heads, by the unpruned model of seed "
-        f"{run.heads['seed']}, on at most {run.heads['n_sentences']} dev sentences; in brackets the 95 % interval: "
-        "this model, other sentences."
+        f"{run.heads.seed}, on at most {run.heads.n_sentences} dev sentences; in brackets the 95 % interval: this model, other "
+        f"sentences; – for heads whose estimated effect is small, which were not measured (measured: {len(run.heads.measured)})."
     )
 
 

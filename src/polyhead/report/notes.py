@@ -1,30 +1,28 @@
 """The lines under the tables: how figures were made and what columns mean, enough to print the tables elsewhere."""
 
-import shlex
 from typing import Any, Literal
 
 from polyhead.core.escaping import markdown_code, markdown_text, terminal_text
 from polyhead.data.corpus_table import CORPORA
 from polyhead.report.reading import (
-    RANKED,
-    Record,
     arm_statistics,
     arms,
+    cells,
     chosen_on_test,
     contrasts,
-    controls,
     mean_statistic,
     seeds,
 )
+from polyhead.report.record import RunRecord
 from polyhead.report.tables import no_claim
 from polyhead.selection.statistics import DRAWS, POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
 
 
-def claim(record: Record) -> str:
+def claim(record: RunRecord) -> str:
     """Warnings about seeds, controls, choices made on the tested split, and text that was generated; empty if none is due."""
     few = no_claim(len(seeds(record)))
-    lines = [f"{few}." if few else "", "" if controls(record) else "No controls: no claim of a gain."]
-    protocol, select_on = record["settings"].get("protocol", "sound"), record["settings"].get("select_on", "source-dev")
+    lines = [f"{few}." if few else "", "" if record.settings.controls else "No controls: no claim of a gain."]
+    protocol, select_on = record.settings.protocol, record.settings.select_on
     if chosen_on_test(record):
         lines.append(
             f"Protocol {markdown_code(protocol)}: kept to compare with published numbers; its gains are maxima over noisy draws."
@@ -36,9 +34,9 @@ def claim(record: Record) -> str:
     return " ".join(line[0].upper() + line[1:] for line in lines if line)
 
 
-def _generated(record: Record) -> str:
+def _generated(record: RunRecord) -> str:
     """That text of the run was made by polyhead itself, and what figures on it are worth; empty where all was read from files."""
-    names = list(dict.fromkeys(data["name"] for data in record.get("data") or ()))
+    names = list(dict.fromkeys(data.name for data in record.data))
     made = [name for name in names if name in CORPORA and CORPORA[name].made]
     if not made:
         return ""
@@ -63,7 +61,7 @@ _METRICS = {
 }
 
 
-def note_on_tests(record: Record, kind: Literal["gain", "contrast"] = "gain") -> str:
+def note_on_tests(record: RunRecord, kind: Literal["gain", "contrast"] = "gain") -> str:
     """How the intervals and p values of a table were made; empty where it has none.
 
     Args:
@@ -78,12 +76,12 @@ def note_on_tests(record: Record, kind: Literal["gain", "contrast"] = "gain") ->
         how = "Interval, p and detectable gain: made as under the test scores."
     else:
         how = _how(record)
-    tests = sum(row.get("p") is not None for row in rows)
+    tests = sum(row.p is not None for row in rows)
     family = f"p (Holm): corrected over the {tests} test(s) of this table." if tests else ""
     return " ".join(part for part in (paired, how, family) if part)
 
 
-def _how(record: Record) -> str:
+def _how(record: RunRecord) -> str:
     """How an interval over fine-tunings, its p and the detectable gain are made, as far as these seeds allow them."""
     n_seeds = len(seeds(record))
     if few := no_claim(n_seeds):
@@ -101,35 +99,34 @@ def _how(record: Record) -> str:
     )
 
 
-def note_on_controls(record: Record) -> str:
+def note_on_controls(record: RunRecord) -> str:
     """What the arms share, and how the intervals of their means were made; empty with the ranked arm alone."""
     if len(arms(record)) < 2:
         return ""
     shared = "Same trial budget and selection split as the ranked heads."
-    if not any(mean_statistic(record, arm) for arm in arms(record)):
+    if all(mean_statistic(record, arm) is None for arm in arms(record)):
         return shared
     return f"{shared} {'Interval: made as under the test scores.' if arm_statistics(record) else _how(record)}"
 
 
-def note_on_noise(record: Record) -> str:
+def note_on_noise(record: RunRecord) -> str:
     """What gains were held against; empty where there is nothing to hold them against and no noise to speak of."""
     if _pruned_after(record):
         if "random" in arms(record):
             return f"{_NO_POOL} In its place stands the gain of random heads under the same search, seed by seed."
         return f"{_NO_POOL} `--controls random` gives what takes its place: random heads under the same search."
-    pool = record.get("noise") or {}
-    if not pool.get("seeds"):
+    if record.noise is None:
         return ""
     return (
         "Selection noise is what choosing the best of n equal models gains by chance, n being the models that the arm's longest "
-        f"search compared: n of {len(pool['seeds'])} unpruned fine-tunings that differ in their seed alone are drawn without "
-        "replacement, the one with the best score on what the search chose by is taken, and its test score counts minus the mean "
-        "of them all; mean over all such draws. The 95 % interval of the difference has the standard errors of both."
+        f"search compared: n of {len(record.noise.seeds)} unpruned fine-tunings that differ in their seed alone are drawn "
+        "without replacement, the one with the best score on what the search chose by is taken, and its test score counts minus "
+        "the mean of them all; mean over all such draws. The 95 % interval of the difference has the standard errors of both."
     )
 
 
-def _pruned_after(record: Record) -> bool:
-    return bool((record["settings"].get("search") or {}).get("prune") == "after")
+def _pruned_after(record: RunRecord) -> bool:
+    return record.settings.search.prune == "after"
 
 
 _NO_POOL = (
@@ -138,13 +135,13 @@ _NO_POOL = (
 )
 
 
-def note_on_scores(record: Record) -> str:
+def note_on_scores(record: RunRecord) -> str:
     """The unit of the scores and what they are means over."""
     over = f"Means over seeds {', '.join(map(str, seeds(record)))}. " if len(seeds(record)) > 1 else ""
     return f"{over}In points, 0 to 100, over words (spans for F1); words without a gold label are predicted but not scored."
 
 
-def note_on_seeds(record: Record) -> str:
+def note_on_seeds(record: RunRecord) -> str:
     """What the table by seed shows; empty with one seed."""
     if len(seeds(record)) < 2:
         return ""
@@ -154,33 +151,27 @@ def note_on_seeds(record: Record) -> str:
     )
 
 
-def note_on_metrics(record: Record) -> str:
+def note_on_metrics(record: RunRecord) -> str:
     """What each metric of the record is, in one line."""
-    met = {m for cell in record["cells"] for target in cell["targets"] for m in target.get("unpruned") or ()}
+    met = {metric for cell in record.cells for target in cell.targets for metric in target.unpruned}
     return " ".join(text for metric, text in _METRICS.items() if metric in met)
 
 
-def note_on_trials(record: Record) -> str:
+def note_on_trials(record: RunRecord) -> str:
     """The unit of the trials' scores, when heads were cut, and why every seed chose what it chose."""
-    reasons = [
-        f"Seed {cell['seed']}: {markdown_text(cell['chosen_reason'])}."
-        for cell in record["cells"]
-        if cell.get("arm", RANKED) == RANKED and cell.get("chosen_reason")
-    ]
-    search = record["settings"].get("search") or {}
-    repair = markdown_text(search.get("repair", "none"))
-    cut = f"Heads were cut after fine-tuning, without training again; repair: {repair}."
+    reasons = [f"Seed {cell.seed}: {markdown_text(cell.chosen_reason)}." for cell in cells(record)]
+    cut = f"Heads were cut after fine-tuning, without training again; repair: {markdown_text(record.settings.search.repair)}."
     return " ".join(["Scores are of dev, in points.", *([cut] if _pruned_after(record) else []), *reasons])
 
 
-def note_on_data(record: Record) -> str:
+def note_on_data(record: RunRecord) -> str:
     """Which words were read, and what the columns of the data table say, in one line; the latter only if there is a table."""
-    settings = record["settings"]
-    is_syntactic = any("@words" in text for text in settings["sources"])
+    settings = record.settings
+    is_syntactic = any("@words" in text for text in settings.sources)
     words = f"Words are {'syntactic words' if is_syntactic else 'surface tokens'} in all languages."
-    if not record.get("data"):
+    if not record.data:
         return words
-    is_first = settings.get("train", {}).get("anchor", "text") == "first"
+    is_first = settings.train.anchor == "first"
     read = "such a word is still labelled at that piece" if is_first else "such a word is labelled at its next piece"
     return (
         f"{words} Words beginning with a lone ▁: their first subword piece is the tokenizer's space marker and nothing else; "
@@ -191,34 +182,24 @@ def note_on_data(record: Record) -> str:
     )
 
 
-def provenance(record: Record) -> str:
+def provenance(record: RunRecord) -> str:
     """Environment, date, time, command and learning rate, line by line, then the settings that were given."""
-    lines = [
-        f"- {markdown_text(name)}: {markdown_text(value)}"
-        for name, value in (record.get("environment") or {}).items()
-        if value is not None
-    ]
-    lines += [f"- date: {markdown_text(record['date'])}"] if record.get("date") else []
-    lines.append(f"- time: {record.get('seconds', 0) / 60:.1f} minutes")
+    lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in record.environment.items()]
+    lines += [f"- date: {markdown_text(record.date)}", f"- time: {record.seconds / 60:.1f} minutes"]
     lines.append(f"- learning rate: {learning_rate(record)}")
-    command = record.get("command")
-    if command:
-        lines.append(f"- command: {markdown_code(command if isinstance(command, str) else shlex.join(command))}")
+    lines += [f"- command: {markdown_code(record.command)}"] if record.command else []
     rows = "\n".join(terminal_text(f"{name} = {value}") for name, value in _given(record).items())
     return "\n".join(lines) + f"\n\n```text\n{rows}\n```"
 
 
-def learning_rate(record: Record) -> str:
-    """The peak learning rate that was used, and whether the encoder's width decided it; older records may lack the number."""
-    used, asked = record.get("learning_rate"), (record["settings"].get("train") or {}).get("learning_rate")
-    if asked is not None:
-        return f"{asked if used is None else used:g}"
-    return "by the encoder's width" if used is None else f"{used:g} (by the encoder's width)"
+def learning_rate(record: RunRecord) -> str:
+    """The peak learning rate that was used, and whether the encoder's width decided it."""
+    by_width = "" if record.settings.train.learning_rate is not None else " (by the encoder's width)"
+    return f"{record.learning_rate:g}{by_width}"
 
 
-def _given(record: Record) -> dict[str, Any]:
+def _given(record: RunRecord) -> dict[str, Any]:
     """The settings that hold something; without the seed of `train`, which every seed of the run replaces by itself."""
-    settings = {key: value for key, value in record["settings"].items() if value not in (None, [], {})}
-    if "train" in settings and "seeds" in settings:
-        settings["train"] = {key: value for key, value in settings["train"].items() if key != "seed" and value is not None}
+    settings = {key: value for key, value in record.settings.model_dump(mode="json").items() if value not in (None, [], {})}
+    settings["train"] = {key: value for key, value in settings["train"].items() if key != "seed" and value is not None}
     return settings

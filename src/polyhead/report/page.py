@@ -1,12 +1,9 @@
 """One page about a run, `report.md`: what happened and how sure it is, then tables, the picture, ceilings and provenance."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from polyhead.core.errors import SettingError
 from polyhead.core.escaping import markdown_text
 from polyhead.core.files import write_text_atomic
 from polyhead.report.notes import (
@@ -23,8 +20,6 @@ from polyhead.report.notes import (
 )
 from polyhead.report.pictures import PICTURE_LEGEND, head_picture, text_picture
 from polyhead.report.reading import (
-    RANKED,
-    Record,
     cells,
     gains,
     heads_gone,
@@ -35,6 +30,7 @@ from polyhead.report.reading import (
     short,
     target_names,
 )
+from polyhead.report.record import RANKED, CellRecord, CostRecord, RunRecord
 from polyhead.report.run_tables import seed_table
 from polyhead.report.tables import (
     contrast_table,
@@ -51,31 +47,35 @@ from polyhead.report.tables import (
     trial_table,
 )
 
-logger = logging.getLogger(__name__)
+PICTURE = "heads.svg"
 
 
-def write_report(record: Record, folder: Path) -> Path:
-    """The path of `report.md` in `folder`, written from a run's record; `heads.svg` beside it where the extra is installed.
+def write_report(record: RunRecord, folder: Path) -> Path:
+    """The path of `report.md` in `folder`, written from a run's record; it shows `heads.svg` where that has been drawn.
 
     Args:
         record: The content of a run's `result.json`.
         folder: An existing folder; an older page in it is replaced at once, never half.
     """
-    first = cells(record)[0]
-    try:
-        caption = f"importance of heads, seed {first['seed']}"
-        svg = head_picture(first["scores"], folder / "heads.svg", pruned=chosen_heads(first), title=caption)
-    except SettingError as error:
-        logger.warning("no SVG picture: %s", error)
-        svg = None
     path = folder / "report.md"
-    write_text_atomic(path, page(record, picture=None if svg is None else svg.name))
+    write_text_atomic(path, page(record, picture=PICTURE if (folder / PICTURE).is_file() else None))
     return path
 
 
-def page(record: Record, *, picture: str | None = None) -> str:
+def draw_heads(record: RunRecord, folder: Path) -> Path | None:
+    """The path of `heads.svg` in `folder`, drawn from a run's record; None without the extra `report`.
+
+    Raises:
+        SettingError: The picture cannot be drawn.
+    """
+    first = record.first
+    caption = f"importance of heads, seed {first.seed}"
+    return head_picture(first.scores, folder / PICTURE, pruned=chosen_heads(first), title=caption)
+
+
+def page(record: RunRecord, *, picture: str | None = None) -> str:
     """The page's Markdown; `picture` is the file name of an SVG to show."""
-    first = cells(record)[0]
+    first = record.first
     heads = section("Heads × layers", _shown_picture(picture), _text_block(first, chosen_heads(first)), ranking_line(first))
     parts = [
         f"# {markdown_text(page_title(record))}",
@@ -88,13 +88,13 @@ def page(record: Record, *, picture: str | None = None) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def page_title(record: Record) -> str:
+def page_title(record: RunRecord) -> str:
     """Task, sources and how many targets."""
-    settings = record["settings"]
-    return f"{settings['task']}: {', '.join(map(short, settings['sources']))} to {len(cells(record)[0]['targets'])} target(s)"
+    settings = record.settings
+    return f"{settings.task}: {', '.join(map(short, settings.sources))} to {len(record.first.targets)} target(s)"
 
 
-def score_sections(record: Record) -> list[str]:
+def score_sections(record: RunRecord) -> list[str]:
     """What came out: test scores, seeds, controls, tests and trials; each a section in Markdown, or empty."""
     return [
         section("Test scores", score_table(record), note_on_scores(record), note_on_tests(record)),
@@ -107,10 +107,10 @@ def score_sections(record: Record) -> list[str]:
     ]
 
 
-def source_sections(record: Record) -> list[str]:
+def source_sections(record: RunRecord) -> list[str]:
     """What it cost and where it comes from: ceilings, data and provenance; each a section in Markdown, or empty."""
     return [
-        section("What pruning can save", ceilings(record.get("cost") or {})),
+        section("What pruning can save", ceilings(record.cost)),
         section("Data", data_table(record), note_on_data(record)),
         section("Provenance", provenance(record)),
     ]
@@ -122,7 +122,7 @@ def section(name: str, *parts: str) -> str:
     return "\n\n".join([f"## {name}", *filled]) if filled else ""
 
 
-def _all_metrics(record: Record) -> str:
+def _all_metrics(record: RunRecord) -> str:
     table = metric_table(record)
     return section("All metrics", table, note_on_metrics(record)) if table else ""
 
@@ -131,15 +131,15 @@ def _shown_picture(picture: str | None) -> str:
     return f"![heads × layers]({picture})\n\n{PICTURE_LEGEND[0].upper()}{PICTURE_LEGEND[1:]}." if picture else ""
 
 
-def chosen_heads(cell: Mapping[str, Any]) -> list[str]:
+def chosen_heads(cell: CellRecord) -> list[str]:
     """Addresses of the heads that the chosen trial of a cell pruned."""
-    return next((heads_gone(cell, trial) for trial in cell["trials"] if trial["k"] == cell["chosen"]), [])
+    return next((heads_gone(cell, trial) for trial in cell.trials if trial.k == cell.chosen), [])
 
 
-def headline(record: Record) -> str:
+def headline(record: RunRecord) -> str:
     """The result in one sentence, with how uncertain it is."""
     rows, n_seeds = gains(record), len(seeds(record))
-    metric, scores = title(main_metric(record)), cells(record)[0]["scores"]
+    metric, scores = title(main_metric(record)), record.first.scores
     n_heads = sum(value is not None for row in scores for value in row)
     ks = sorted({k for row in rows for k in row.ks})
     if not any(ks):
@@ -153,42 +153,41 @@ def headline(record: Record) -> str:
     )
 
 
-def _why_none(record: Record, n_heads: int) -> str:
+def _why_none(record: RunRecord, n_heads: int) -> str:
     """Why every seed chose k = 0, from what its search was allowed and tried."""
-    search = record["settings"].get("search") or {}
-    if search.get("max_pruned") == 0:
+    search = record.settings.search
+    if search.max_pruned == 0:
         return "k = 0 was the only number allowed (max_pruned = 0)"
-    if all(trial["k"] == 0 for cell in cells(record) for trial in cell["trials"]):
+    if all(trial.k == 0 for cell in cells(record) for trial in cell.trials):
         return "no other number than k = 0 was tried (see the reasons under Trials)"
-    objective = str(search.get("objective", "best"))
-    if objective.startswith("within:"):
-        return f"every other number tried lost more than {markdown_text(objective.removeprefix('within:'))} points on dev"
+    if search.objective.startswith("within:"):
+        points = markdown_text(search.objective.removeprefix("within:"))
+        return f"every other number tried lost more than {points} points on dev"
     return f"with all {n_heads} heads the dev score was best"
 
 
-def _spread(record: Record) -> str:
+def _spread(record: RunRecord) -> str:
     found = mean_statistic(record, RANKED)
-    if not found:
+    if found is None:
         values = [row.gain for row in gains(record)]
         return f"single targets {shown_points(min(values), signed=True)} to {shown_points(max(values), signed=True)}"
-    if not found.get("interval"):
+    if found.interval is None:
         return interval_cell(found)
     missed = detectable(found)
-    return f"95 % interval {interval(found['interval'])}" + ("" if missed is None else f"; detectable {shown_points(missed)}")
+    return f"95 % interval {interval(found.interval)}" + ("" if missed is None else f"; detectable {shown_points(missed)}")
 
 
-def _noise_section(record: Record) -> str:
+def _noise_section(record: RunRecord) -> str:
     return section("Tests against selection noise", _noise(record), note_on_noise(record))
 
 
-def _noise(record: Record) -> str:
+def _noise(record: RunRecord) -> str:
     lines, names = [], target_names(record)
-    for row in record.get("statistics") or ():
-        if beyond := row.get("gain_minus_noise"):
-            what = "selection noise" if row.get("noise") else "that of random heads"
-            said = f"{interval(beyond['interval'])}: {_verdict(beyond['interval'])}"
-            which = markdown_text(f"{target_name(row, names)} ({row.get('arm', RANKED)})")
-            lines.append(f"- {which}: gain minus {what} {said}")
+    for row in record.statistics:
+        if beyond := row.gain_minus_noise:
+            what = "that of random heads" if row.noise is None else "selection noise"
+            said = f"{interval(beyond.interval)}: {_verdict(beyond.interval)}"
+            lines.append(f"- {markdown_text(f'{target_name(row, names)} ({row.arm})')}: gain minus {what} {said}")
     return "\n".join(lines)
 
 
@@ -199,39 +198,32 @@ def _verdict(bounds: Sequence[float]) -> str:
     return "hurts beyond noise" if bounds[1] < 0 else "within noise"
 
 
-def _text_block(cell: Mapping[str, Any], pruned: list[str]) -> str:
+def _text_block(cell: CellRecord, pruned: list[str]) -> str:
     legend = "0 to 9: tenth of the ranking (9 = most important); x: pruned; -: not in the model. The last layer is on top."
-    return f"```text\n{text_picture(cell['scores'], pruned)}\n```\n\n{legend}"
+    return f"```text\n{text_picture(cell.scores, pruned)}\n```\n\n{legend}"
 
 
-def ranking_line(cell: Mapping[str, Any]) -> str:
+def ranking_line(cell: CellRecord) -> str:
     """How the heads were ranked, at what cost, and the first to go."""
-    cost = cell.get("ranking_cost") or {}
-    spent = (
-        f" by {markdown_text(cost['method'])} in {cost.get('seconds', 0):.1f} s ({cost.get('forward_passes', 0):g} forward and "
-        f"{cost.get('backward_passes', 0):g} backward passes over the data)"
-        if cost.get("method")
-        else ""
+    cost = cell.ranking_cost
+    return (
+        f"Ranked by {markdown_text(cost.method)} in {cost.seconds:.1f} s ({cost.forward_passes:g} forward and "
+        f"{cost.backward_passes:g} backward passes over the data), seed {cell.seed}. "
+        f"Least important first: {markdown_text(' '.join(cell.ranking[:12]))} …"
     )
-    return f"Ranked{spent}, seed {cell['seed']}. Least important first: {markdown_text(' '.join(cell['ranking'][:12]))} …"
 
 
-def ceilings(cost: Mapping[str, Any]) -> str:
+def ceilings(cost: CostRecord) -> str:
     """How much of the model its heads are, so that nobody expects more of pruning than it can give."""
-    lines = []
-    model, heads, one = cost.get("model_weights"), cost.get("all_heads_weights"), cost.get("head_weights")
-    if model and heads and one:
+    model, heads, share = cost.model_weights, cost.all_heads_weights, cost.embedding_weights / cost.model_weights
+    lines = [
+        f"- One head is {cost.head_weights:,} weights; all heads together {heads:,} of {model:,}: "
+        f"{heads / model:.0%} of the model.",
+        f"- The embedding is {share:.0%} of the model; vocabulary trimming, not head pruning, makes that smaller.",
+    ]
+    for n_tokens, value in ((128, cost.attention_share_128), (512, cost.attention_share_512)):
         lines.append(
-            f"- One head is {one:,} weights; all heads together {heads:,} of {model:,}: {heads / model:.0%} of the model."
+            f"- Attention is {value:.0%} of the encoder's multiply-adds at {n_tokens} tokens: half of all heads saves at most "
+            f"{value / 2:.0%}."
         )
-    if model and cost.get("embedding_weights"):
-        share = cost["embedding_weights"] / model
-        lines.append(f"- The embedding is {share:.0%} of the model; vocabulary trimming, not head pruning, makes that smaller.")
-    for key, value in cost.items():
-        if key.startswith("attention_share_") and value is not None:
-            n_tokens = key.rpartition("_")[2]
-            lines.append(
-                f"- Attention is {value:.0%} of the encoder's multiply-adds at {markdown_text(n_tokens)} tokens: "
-                f"half of all heads saves at most {value / 2:.0%}."
-            )
     return "\n".join(lines)

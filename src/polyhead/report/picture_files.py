@@ -47,8 +47,8 @@ def _charts(altair: Any, runs: Sequence[FinishedRun], curves: Sequence[Mapping[s
     for number, run in enumerate(runs, start=1):
         end = "" if len(runs) == 1 else f"-{number}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}"
         first = run.first
-        caption = f"importance of heads, seed {first['seed']}"
-        yield f"heads{end}", head_chart(altair, first["scores"], pruned=chosen_heads(first), title=caption)
+        caption = f"importance of heads, seed {first.seed}"
+        yield f"heads{end}", head_chart(altair, first.scores, pruned=chosen_heads(first), title=caption)
         yield f"trials{end}", trial_chart(altair, run)
         agreement = within_run(run)
         if agreement is not None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.report.finished_run import FinishedRun
-from polyhead.report.reading import RANKED, short
+from polyhead.report.reading import cells, short
 from polyhead.report.tables import markdown
 from polyhead.selection.rank_figures import rank_correlations
 
@@ -30,20 +30,20 @@ class RankAgreement:
 
 def within_run(run: FinishedRun) -> RankAgreement | None:
     """Between the run's seeds (scores on the source's dev) and the languages of its profile; None with fewer than two of them."""
-    groups: dict[str, list[Scores]] = {f"seed {cell['seed']}": [_matrix(cell["scores"])] for cell in _ranked(run)}
+    groups: dict[str, list[Scores]] = {f"seed {cell.seed}": [_matrix(cell.scores)] for cell in cells(run.record)}
     if run.heads is not None:
-        for own in run.heads["languages"]:
-            scores = own["scores"].get(run.heads["method"], next(iter(own["scores"].values())))
-            groups[short(own["name"])] = [_matrix(scores)]
+        for own in run.heads.languages:
+            scores = own.scores.get(run.heads.method, next(iter(own.scores.values())))
+            groups[short(own.name)] = [_matrix(scores)]
     return _agreement(groups) if len(groups) > 1 else None
 
 
 def method_note(run: FinishedRun) -> str:
     """That seeds and languages were scored by different methods, where they were; else nothing."""
-    own = (run.first.get("ranking_cost") or {}).get("method")
-    if run.heads is None or not run.heads["languages"] or own in (None, run.heads["method"]):
+    own = run.first.ranking_cost.method
+    if run.heads is None or not run.heads.languages or own == run.heads.method:
         return ""
-    return f"Seeds are scored by {own}, languages by {run.heads['method']}: the two kinds differ by method too."
+    return f"Seeds are scored by {own}, languages by {run.heads.method}: the two kinds differ by method too."
 
 
 def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str]:
@@ -53,15 +53,13 @@ def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str
     """
     kinds: dict[Any, list[FinishedRun]] = {}
     for run in runs:
-        kinds.setdefault((run.record.get("model_hash"), run.shape), []).append(run)
+        kinds.setdefault((run.record.model_hash, run.shape), []).append(run)
     same = max(kinds.values(), key=len)
     left = [run.name for run in runs if run not in same]
     why = f"Not compared, because their encoder is another: {', '.join(left)}." if left else ""
-    if same[0].record.get("model_hash") is None:
-        return None, "The runs do not say which encoder they start from, so their heads cannot be compared."
     if len(same) < 2:
         return None, "No two runs start from the same encoder, so their heads cannot be compared." if len(runs) > 1 else ""
-    return _agreement({run.name: [_matrix(cell["scores"]) for cell in _ranked(run)] for run in same}), why
+    return _agreement({run.name: [_matrix(cell.scores) for cell in cells(run.record)] for run in same}), why
 
 
 def agreement_table(found: RankAgreement) -> str:
@@ -82,10 +80,6 @@ def _agreement(groups: Mapping[str, Sequence[Scores]]) -> RankAgreement:
     blocks = [[rho[np.ix_(group_of == one, group_of == other)] for other in range(len(groups))] for one in range(len(groups))]
     values = tuple(tuple(None if np.isnan(block).all() else float(np.nanmean(block)) for block in line) for line in blocks)
     return RankAgreement(tuple(groups), values)
-
-
-def _ranked(run: FinishedRun) -> list[Mapping[str, Any]]:
-    return [cell for cell in run.record["cells"] if cell.get("arm", RANKED) == RANKED]
 
 
 def _matrix(scores: Sequence[Sequence[float | None]]) -> Scores:

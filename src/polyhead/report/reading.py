@@ -1,16 +1,12 @@
 """Figures read out of a run's record: which metric counts, gains by arm and target, means over seeds."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from polyhead.data.tasks import TASKS
-
-Record = Mapping[str, Any]
-
-RANKED = "ranked"
+from polyhead.report.record import RANKED, CellRecord, RunRecord, Statistic, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -96,65 +92,52 @@ def _scored(name: str) -> str:
     return f"{language}: {paths.rpartition(':')[2].rpartition('/')[2]}" if equals else name
 
 
-def target_names(record: Record) -> dict[str, str]:
+def target_names(record: RunRecord) -> dict[str, str]:
     """`shown_names` of every target that the record scored."""
-    return shown_names(target["name"] for cell in record["cells"] for target in cell["targets"])
+    return shown_names(target.name for cell in record.cells for target in cell.targets)
 
 
-def main_metric(record: Record) -> str:
+def main_metric(record: RunRecord) -> str:
     """Key of the figure that counts for the record's task."""
-    return TASKS[record["settings"]["task"]].metric
+    return TASKS[record.settings.task].metric
 
 
-def arms(record: Record) -> list[str]:
+def arms(record: RunRecord) -> list[str]:
     """The arms that were run, the ranked one first."""
-    met = dict.fromkeys(cell.get("arm", RANKED) for cell in record["cells"])
-    return sorted(met, key=lambda arm: arm != RANKED)
+    return sorted(dict.fromkeys(cell.arm for cell in record.cells), key=lambda arm: arm != RANKED)
 
 
-def cells(record: Record, arm: str = RANKED) -> list[Mapping[str, Any]]:
+def cells(record: RunRecord, arm: str = RANKED) -> list[CellRecord]:
     """The cells of one arm, in order of the record."""
-    return [cell for cell in record["cells"] if cell.get("arm", RANKED) == arm]
+    return [cell for cell in record.cells if cell.arm == arm]
 
 
-def heads_gone(cell: Mapping[str, Any], trial: Mapping[str, Any]) -> list[str]:
-    """Addresses of the heads that a trial pruned; those that the encoder lacked before the run are no merit of it.
-
-    >>> heads_gone({"scores": [[0.1, None]]}, {"heads": ["0.0", "0.1"]})
-    ['0.0']
-    """
-    present = {f"{i}.{j}" for i, row in enumerate(cell["scores"]) for j, value in enumerate(row) if value is not None}
-    return [head for head in trial["heads"] if head in present]
+def heads_gone(cell: CellRecord, trial: TrialRecord) -> list[str]:
+    """Addresses of the heads that a trial pruned; those that the encoder lacked before the run are no merit of it."""
+    present = {f"{i}.{j}" for i, row in enumerate(cell.scores) for j, value in enumerate(row) if value is not None}
+    return [head for head in trial.heads if head in present]
 
 
-def seeds(record: Record) -> list[int]:
+def seeds(record: RunRecord) -> list[int]:
     """The seeds that were run."""
-    return list(dict.fromkeys(cell["seed"] for cell in record["cells"]))
+    return list(dict.fromkeys(cell.seed for cell in record.cells))
 
 
-def controls(record: Record) -> list[str]:
-    """The controls that were asked for."""
-    return list(record["settings"].get("controls") or [arm for arm in arms(record) if arm != RANKED])
-
-
-def seed_scores(record: Record, arm: str = RANKED) -> dict[str, list[SeedScore]]:
-    """By target, its main score in every seed, in the record's order; targets that were not scored are left out."""
+def seed_scores(record: RunRecord, arm: str = RANKED) -> dict[str, list[SeedScore]]:
+    """By target, its main score in every seed, in the record's order."""
     metric = main_metric(record)
     found: dict[str, list[SeedScore]] = {}
     for cell in cells(record, arm):
-        for target in cell["targets"]:
-            if target.get("unpruned"):
-                unpruned = float(target["unpruned"][metric])
-                pruned = float((target.get("pruned") or target["unpruned"])[metric])
-                k, n_words = int(target.get("k", cell["chosen"])), int(target["n_words"])
-                found.setdefault(target["name"], []).append(
-                    SeedScore(cell["seed"], target["language"], n_words, unpruned, pruned, k)
-                )
+        for target in cell.targets:
+            score = SeedScore(
+                cell.seed, target.language, target.n_words, target.unpruned[metric], target.pruned[metric], target.k
+            )
+            found.setdefault(target.name, []).append(score)
     return found
 
 
-def gains(record: Record, arm: str = RANKED) -> list[Gain]:
-    """One row a target, in the record's order; targets that were not scored are left out."""
+def gains(record: RunRecord, arm: str = RANKED) -> list[Gain]:
+    """One row a target, in the record's order."""
     return [
         Gain(
             name=name,
@@ -173,31 +156,26 @@ def mean_gain(rows: Sequence[Gain]) -> float:
     return fmean(row.gain for row in rows) if rows else 0.0
 
 
-def chosen_on_test(record: Record) -> bool:
+def chosen_on_test(record: RunRecord) -> bool:
     """Whether the protocol takes the best k of the tested split itself, so that no p value holds."""
-    return bool(record["settings"].get("protocol", "sound") != "sound")
+    return record.settings.protocol != "sound"
 
 
-def arm_statistics(record: Record, arm: str = RANKED) -> list[Mapping[str, Any]]:
+def arm_statistics(record: RunRecord, arm: str = RANKED) -> list[Statistic]:
     """The rows of an arm's statistics; empty where there are none."""
-    return [row for row in record.get("statistics") or () if row.get("arm", RANKED) == arm]
+    return [row for row in record.statistics if row.arm == arm]
 
 
-def contrasts(record: Record) -> list[Mapping[str, Any]]:
+def contrasts(record: RunRecord) -> list[Statistic]:
     """The rows of the statistics that set one arm against another: their arm is written `ranked - random`."""
-    return [row for row in record.get("statistics") or () if " - " in row.get("arm", RANKED)]
+    return [row for row in record.statistics if " - " in row.arm]
 
 
-def mean_statistic(record: Record, arm: str) -> Mapping[str, Any]:
-    """The statistics of an arm's mean gain over targets; empty where there are none."""
-    return next((row for row in arm_statistics(record, arm) if row["language"] == "mean"), {})
+def mean_statistic(record: RunRecord, arm: str) -> Statistic | None:
+    """The statistics of an arm's mean gain over targets; None where there are none."""
+    return next((row for row in arm_statistics(record, arm) if row.name is None), None)
 
 
-def statistic(record: Record, *, arm: str, name: str, language: str) -> Mapping[str, Any]:
-    """The statistics of one target of one arm, by its name or else its language; empty where there are none."""
-    found = arm_statistics(record, arm)
-    for key, value in (("name", name), ("language", language)):
-        for row in found:
-            if row.get(key) == value:
-                return row
-    return {}
+def statistic(record: RunRecord, *, arm: str, name: str) -> Statistic | None:
+    """The statistics of one target of one arm; None where there are none."""
+    return next((row for row in arm_statistics(record, arm) if row.name == name), None)

@@ -1,14 +1,11 @@
 """The table by seed: what every seed scored on every target, with mean and standard deviation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
 
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.reading import (
-    RANKED,
     Gain,
-    Record,
     gains,
     main_metric,
     mean_gain,
@@ -19,6 +16,7 @@ from polyhead.report.reading import (
     statistic,
     target_names,
 )
+from polyhead.report.record import RANKED, RunRecord, Statistic
 from polyhead.report.tables import (
     certainty,
     certainty_columns,
@@ -31,7 +29,7 @@ from polyhead.report.tables import (
 )
 
 
-def seed_table(record: Record, *, arm: str = RANKED) -> str:
+def seed_table(record: RunRecord, *, arm: str = RANKED) -> str:
     """For every target a row a seed, then mean and standard deviation (n − 1) over seeds; empty with one seed.
 
     Of several targets the last block is their mean in every seed. A seed that chose k = 0 counts with its unpruned score.
@@ -71,14 +69,14 @@ def runs_table(runs: Sequence[FinishedRun]) -> str:
     rows = []
     for run, mean in zip(runs, means, strict=True):
         found, record = gains(run.record), run.record
-        settings = record["settings"]
+        settings = record.settings
         ks = sorted({k for row in found for k in row.ks})
-        n_heads = sum(value is not None for row in run.first["scores"] for value in row)
+        n_heads = sum(value is not None for row in run.first.scores for value in row)
         rows.append(
             [
                 run.name,
-                settings["task"],
-                settings.get("method", "–"),
+                settings.task,
+                settings.method,
                 f"{len(found)}",
                 f"{len(seeds(record))}",
                 " to ".join(map(str, dict.fromkeys((ks[0], ks[-1])))) if ks else "–",
@@ -114,10 +112,10 @@ def _gain(run: FinishedRun, row: Gain | None) -> str:
         return "–"
     if row.pruned_nothing:
         return pruned_number(row)
-    return _bracketed(row.gain, statistic(run.record, arm=RANKED, name=row.name, language=row.language))
+    return _bracketed(row.gain, statistic(run.record, arm=RANKED, name=row.name))
 
 
-def _bracketed(gain: float, row: Mapping[str, Any]) -> str:
+def _bracketed(gain: float, row: Statistic | None) -> str:
     """The gain, its interval, and the smallest that would have been found where it was not."""
     missed = detectable(row)
     said = interval_cell(row) + ("" if missed is None else f"; detectable {shown_points(missed)}")

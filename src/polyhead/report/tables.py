@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 from polyhead.core.escaping import markdown_text
 from polyhead.report.reading import (
-    RANKED,
     Gain,
-    Record,
     arm_statistics,
     arms,
     cells,
@@ -22,6 +19,7 @@ from polyhead.report.reading import (
     statistic,
     target_names,
 )
+from polyhead.report.record import RANKED, RunRecord, Statistic
 from polyhead.selection.statistics import SEEDS_FOR_INTERVAL
 
 _TITLES = {
@@ -94,7 +92,7 @@ def pruned_number(row: Gain) -> str:
     return str(row.ks[0]) if len(set(row.ks)) == 1 else ", ".join(map(str, row.ks))
 
 
-def score_table(record: Record, *, arm: str = RANKED) -> str:
+def score_table(record: RunRecord, *, arm: str = RANKED) -> str:
     """One row a target: test score with all heads, with the chosen heads gone, the gain, and how sure it is.
 
     Under the paper's protocols there is no p: k was chosen on the tested split. `notes.note_on_tests` says how all was made.
@@ -106,7 +104,7 @@ def score_table(record: Record, *, arm: str = RANKED) -> str:
     for row in rows:
         cells_ = [names[row.name], row.language, f"{row.n_words:,}", shown_points(row.unpruned)]
         cells_ += ["–", "–"] if row.pruned_nothing else [shown_points(row.pruned), shown_points(row.gain, signed=True)]
-        found = statistic(record, arm=arm, name=row.name, language=row.language)
+        found = statistic(record, arm=arm, name=row.name)
         body.append([*cells_, pruned_number(row), *certainty(found, columns)])
     if len(rows) > 1:
         means = [shown_points(fmean(row.unpruned for row in rows)), shown_points(fmean(row.pruned for row in rows))]
@@ -118,25 +116,26 @@ def score_table(record: Record, *, arm: str = RANKED) -> str:
 INTERVAL, P, HOLM, DETECTABLE = "95 % interval", "p", "p (Holm)", "detectable gain"
 
 
-def certainty_columns(rows: Sequence[Mapping[str, Any]], *, tested: bool = True) -> list[str]:
+def certainty_columns(rows: Sequence[Statistic | None], *, tested: bool = True) -> list[str]:
     """The columns that say how sure the gains of a table are, from its rows of the statistics; p only in a `tested` table."""
-    filled = {P: "p", HOLM: "p_holm"} if tested else {}
-    filled[DETECTABLE] = "detectable_gain"
-    return [INTERVAL] * any(rows) + [name for name, key in filled.items() if any(row.get(key) is not None for row in rows)]
+    there = [row for row in rows if row is not None]
+    filled = {P: [row.p for row in there], HOLM: [row.p_holm for row in there]} if tested else {}
+    filled[DETECTABLE] = [row.detectable_gain for row in there]
+    return [INTERVAL] * bool(there) + [name for name, values in filled.items() if any(value is not None for value in values)]
 
 
-def certainty(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+def certainty(row: Statistic | None, columns: Sequence[str]) -> list[str]:
     """What a row of the statistics has for these columns; the detectable gain only where the gain was not found."""
-    cells_ = {INTERVAL: interval_cell(row), P: _p(row.get("p")), HOLM: _p(row.get("p_holm"))}
-    cells_[DETECTABLE] = shown_points(detectable(row))
+    cells_ = {INTERVAL: interval_cell(row), DETECTABLE: shown_points(detectable(row))}
+    cells_ |= {P: _p(None if row is None else row.p), HOLM: _p(None if row is None else row.p_holm)}
     return [cells_[name] for name in columns]
 
 
-def interval_cell(row: Mapping[str, Any]) -> str:
+def interval_cell(row: Statistic | None) -> str:
     """An interval in points, or why there is none."""
-    if not row or row.get("none_pruned"):
+    if row is None or row.none_pruned:
         return "–"
-    return interval(row.get("interval")) if row["n_seeds"] >= SEEDS_FOR_INTERVAL else no_claim(row["n_seeds"])
+    return interval(row.interval) if row.n_seeds >= SEEDS_FOR_INTERVAL else no_claim(row.n_seeds)
 
 
 def no_claim(n_seeds: int) -> str:
@@ -144,13 +143,13 @@ def no_claim(n_seeds: int) -> str:
     return "" if n_seeds >= SEEDS_FOR_INTERVAL else f"{n_seeds} seed{'s' * (n_seeds > 1)}: no claim"
 
 
-def detectable(row: Mapping[str, Any]) -> float | None:
+def detectable(row: Statistic | None) -> float | None:
     """The smallest gain that the seeds would have found; None where the gain was found, or where nothing can be said."""
-    bounds, p = row.get("interval"), row.get("p_holm")
-    if not bounds or (p < 0.05 if p is not None else bounds[0] > 0 or bounds[1] < 0):
+    if row is None or row.interval is None:
         return None
-    found: float | None = row.get("detectable_gain")
-    return found
+    low, high = row.interval
+    is_found = row.p_holm < 0.05 if row.p_holm is not None else low > 0 or high < 0
+    return None if is_found else row.detectable_gain
 
 
 def interval(bounds: Sequence[float] | None) -> str:
@@ -162,17 +161,16 @@ def _p(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
-def metric_table(record: Record) -> str:
+def metric_table(record: RunRecord) -> str:
     """Every metric of every target, unpruned and pruned, means over seeds; empty if there is only the main one."""
     metrics: list[str] = []
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for cell in cells(record):
-        for target in cell["targets"]:
-            for state in ("unpruned", "pruned"):
-                for metric, value in (target.get(state) or {}).items():
-                    if isinstance(value, int | float):
-                        metrics += [] if metric in metrics else [metric]
-                        found.setdefault((target["name"], state), {}).setdefault(metric, []).append(float(value))
+        for target in cell.targets:
+            for state, figures in (("unpruned", target.unpruned), ("pruned", target.pruned)):
+                for metric, value in figures.items():
+                    metrics += [] if metric in metrics else [metric]
+                    found.setdefault((target.name, state), {}).setdefault(metric, []).append(value)
     if len(metrics) < 2:
         return ""
     names = target_names(record)
@@ -183,24 +181,24 @@ def metric_table(record: Record) -> str:
     return markdown(["target", "heads", *map(title, metrics)], rows)
 
 
-def trial_table(record: Record, *, arm: str = RANKED) -> str:
+def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
     """One row a fine-tuning: seed, k, the heads that went, dev score, seconds; the chosen one is marked."""
     rows = [
         [
-            cell["seed"],
-            trial["k"],
-            shown_points(trial["dev"]),
-            f"{trial['seconds']:.0f}" if trial.get("seconds") is not None else "–",
-            "chosen" if trial["k"] == cell["chosen"] else "",
+            cell.seed,
+            trial.k,
+            shown_points(trial.dev),
+            f"{trial.seconds:.0f}",
+            "chosen" if trial.k == cell.chosen else "",
             " ".join(heads_gone(cell, trial)) or "none",
         ]
         for cell in cells(record, arm)
-        for trial in cell["trials"]
+        for trial in cell.trials
     ]
     return markdown(["seed", "k", "dev", "seconds", "", "heads pruned, layer.head"], rows)
 
 
-def control_table(record: Record) -> str:
+def control_table(record: RunRecord) -> str:
     """One row an arm: mean gain over targets, how sure it is, what each seed chose; empty if the ranked arm is the only one."""
     names = arms(record)
     if len(names) < 2:
@@ -209,49 +207,48 @@ def control_table(record: Record) -> str:
     columns = certainty_columns([*found.values()], tested=False)
     rows = []
     for arm in names:
-        chosen = ", ".join(str(cell["chosen"]) for cell in cells(record, arm))
-        trials = ", ".join(str(len(cell["trials"])) for cell in cells(record, arm))
+        chosen = ", ".join(str(cell.chosen) for cell in cells(record, arm))
+        trials = ", ".join(str(len(cell.trials)) for cell in cells(record, arm))
         gain = shown_points(mean_gain(gains(record, arm)), signed=True)
         rows.append([ARM_NAMES.get(arm, arm), gain, *certainty(found[arm], columns), chosen, trials])
     return markdown(["pruned", "mean gain over targets", *columns, "k by seed", "fine-tunings by seed"], rows)
 
 
-def contrast_table(record: Record) -> str:
+def contrast_table(record: RunRecord) -> str:
     """One row a pair of arms and target: how much more the ranked heads gain than a control; empty where there is no control."""
     found, names = contrasts(record), target_names(record)
     columns = certainty_columns(found)
     rows = []
     for row in found:
-        one, _, other = row["arm"].partition(" - ")
+        one, _, other = row.arm.partition(" - ")
         pair = f"{ARM_NAMES.get(one, one)} minus {ARM_NAMES.get(other, other)}"
-        gain = "0 (none pruned)" if row.get("none_pruned") else shown_points(row["gain"], signed=True)
+        gain = "0 (none pruned)" if row.none_pruned else shown_points(row.gain, signed=True)
         rows.append([pair, target_name(row, names), gain, *certainty(row, columns)])
     return markdown(["pruned", "target", "difference of gains", *columns], rows) if rows else ""
 
 
-def target_name(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def target_name(row: Statistic, names: Mapping[str, str]) -> str:
     """How the target of a row of the statistics is called, or the mean over targets."""
-    return "mean over targets" if row.get("name") is None else names.get(row["name"], row["name"])
+    return "mean over targets" if row.name is None else names.get(row.name, row.name)
 
 
-def data_table(record: Record) -> str:
+def data_table(record: RunRecord) -> str:
     """One row a split read: its size, what encoding met, and what reading repaired; `notes.note_on_data` explains the columns."""
     rows, names = [], target_names(record)
-    for data in record.get("data") or ():
-        met: Mapping[str, Any] = data.get("encoding") or {}
-        repairs = "; ".join(f"{count} x {what}" for what, count in (data.get("repairs") or {}).items())
-        share = met.get("lone_marker_share")
+    for data in record.data:
+        met = data.encoding
+        repairs = "; ".join(f"{count} x {what}" for what, count in data.repairs.items())
         rows.append(
             [
-                names.get(data["name"], short(data["name"])) if data["split"] == "test" else short(data["name"]),
-                data["split"],
-                data["language"],
-                f"{data['sentences']:,}",
-                f"{data['words']:,}",
-                "–" if share is None else f"{100 * share:.1f} %",
-                *(f"{met[key]:,}" if key in met else "–" for key in ("windowed_sentences", "unk_words", "truncated_words")),
+                names.get(data.name, short(data.name)) if data.split == "test" else short(data.name),
+                data.split,
+                data.language,
+                f"{data.sentences:,}",
+                f"{data.words:,}",
+                f"{100 * met.lone_marker_share:.1f} %",
+                *(f"{count:,}" for count in (met.windowed_sentences, met.unk_words, met.truncated_words)),
                 repairs or "none",
-                str(data.get("sha256") or "–")[:12],
+                data.sha256[:12],
             ]
         )
     return markdown(DATA_HEADERS, rows) if rows else ""

@@ -20,7 +20,9 @@ from polyhead.selection.statistics import redrawn
 from polyhead.selection.trials import TrialTable, search
 from polyhead.studies.evaluations import Figures
 from polyhead.studies.finetunes import FineTuned, RunContext, fine_tuned, load_fine_tuned, main_metric, points, pooled, tested
+from polyhead.studies.kept import remember
 from polyhead.studies.settings import Cell
+from polyhead.studies.stages import version
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,8 @@ class Outcome:
         pruned: Test figures of the k reported for that target.
         reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
         trial_tests: Test figures by k and target; empty but under the paper's protocols.
-        chosen: The fine-tuning of the chosen k.
+        full: The fine-tuning with every head.
+        chosen: That of the chosen k.
         chosen_tests: Its test figures by target.
         n_fits: Fine-tunings that the search used.
         trial_seconds: By k.
@@ -54,6 +57,7 @@ class Outcome:
     pruned: Mapping[str, Figures]
     reported: Mapping[str, int]
     trial_tests: Mapping[int, Mapping[str, Figures]]
+    full: FineTuned
     chosen: FineTuned
     chosen_tests: Mapping[str, Figures]
     n_fits: int
@@ -107,6 +111,7 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
         pruned={name: tested(context, fits[k])[name] for name, k in reported.items()},
         reported=reported,
         trial_tests=trial_tests,
+        full=full,
         chosen=fits[table.chosen],
         chosen_tests=tested(context, fits[table.chosen]),
         n_fits=0 if spec.prune == "after" else len(table.trials),
@@ -132,6 +137,7 @@ def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScor
     """Scores on the sources' dev sets, merged over sources as the paper's MD heuristic does; kept beside the fine-tuned model."""
     options = {"n_lowest": max(1, cell.settings.search.max_pruned)} if method(cell.settings.method).takes("n_lowest") else {}
     what = {
+        "stage": version("scoring"),
         "method": cell.settings.method,
         "seed": cell.seed,
         "precision": context.precision,
@@ -164,6 +170,7 @@ def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScor
         )
     scores = parts[0] if len(parts) == 1 else combine(parts, "merged" if parts[0].total is not None else "summed")[0]
     write_scores(path, scores)
+    remember(full.folder, path.name)
     for number in range(len(parts)):
         path.with_suffix(f".{number}.partial").unlink(missing_ok=True)
     return scores
@@ -171,9 +178,10 @@ def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScor
 
 def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> list[float]:
     """Dev score in points for every mask on the fine-tuned full model, nothing trained; kept beside it."""
-    path = full.folder / f"screen-{fingerprint([mask.keep for mask in masks])}.json"
+    path = full.folder / f"screen-{fingerprint([version('screening'), *(mask.keep for mask in masks)])}.json"
     if not path.is_file():
         write_json_atomic(path, {"schema": 1, "dev": _masked_scores(context, full, masks)})
+        remember(full.folder, path.name)
     found: list[float] = read_json(path)["dev"]
     return found
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json, write_bytes_atomic, write_json_atomic
+from polyhead.studies.kept import remember
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,19 +24,22 @@ class Figures:
 
 
 def keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:
-    """Write PATH.safetensors (counts) and then PATH.json (the rest), by name of the data."""
+    """Write PATH.safetensors (counts) and PATH.json (the rest), by name of the data, and note their hashes."""
     counts = {str(i): figure.counts for i, figure in enumerate(figures.values())}
     write_bytes_atomic(path.with_suffix(".safetensors"), save(counts))
     facts = [{"name": name, "metrics": dict(f.metrics), "n_words": f.n_words} for name, f in figures.items()]
     write_json_atomic(path.with_suffix(".json"), {"schema": 1, "figures": facts})
+    remember(path.parent, path.with_suffix(".safetensors").name, path.with_suffix(".json").name)
 
 
-def kept_figures(path: Path) -> dict[str, Figures]:
-    """What `keep_figures` wrote.
+def kept_figures(path: Path) -> dict[str, Figures] | None:
+    """What `keep_figures` wrote; None where one of the two files is not there.
 
     Raises:
-        StoreError: One of the two files is not there or not whole.
+        StoreError: One of the two files is not whole.
     """
+    if not (path.with_suffix(".safetensors").is_file() and path.with_suffix(".json").is_file()):
+        return None
     try:
         counts = load_file(path.with_suffix(".safetensors"))
         facts = read_json(path.with_suffix(".json"))["figures"]

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.studies.evaluations import Figures, keep_figures, kept_figures
 from polyhead.studies.inputs import Inputs
+from polyhead.studies.kept import MODEL, model_files, remember, sha256_of
 from polyhead.studies.prune_after import cut_after, repair_facts
 from polyhead.studies.settings import RunSettings
+from polyhead.studies.stages import version
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +49,12 @@ class RunContext:
         settings: Of the run.
         inputs: Its data, encoded.
         store: Where finished fine-tunings lie.
-        model_hash: Of the pre-trained encoder's files.
+        model_hash: Of the pre-trained encoder's files, or the commit of a hub id.
         present: Heads that the pre-trained encoder has.
         device: Where everything runs.
         precision: Of training, scoring and evaluation alike.
         progress: Told of every step.
+        saved: Folder of the pruned model that the run leaves; the weights of one of its fine-tunings are there as well.
     """
 
     settings: RunSettings
@@ -62,6 +65,7 @@ class RunContext:
     device: torch.device
     precision: Precision
     progress: Progress
+    saved: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class FineTuned:
     """A finished fine-tuning.
 
     Attributes:
-        folder: Its own; the checkpoint is in `model/` until the run is done.
+        folder: Its own; the checkpoint is in `model/` for as long as the run needs it.
         train: How it was trained.
         mask: Heads it has.
         dev: Figures on the selection data by corpus name.
@@ -89,8 +93,43 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTun
     Heads are cut before training, or after it from the full fine-tuned model where the search says so (then nothing is
     trained, and the search may ask for a repair), or masked while training alone (protocol `paper-released`).
     """
+    what = _facts_of(context, train, mask)
+    folder = context.store.folder_of(fingerprint(what))
+    kept = folder / f"dev-{version('evaluation')}"
+    record, dev = context.store.get(folder.name), kept_figures(kept)
+    if record is None or dev is None:
+        started = time.perf_counter()
+        remove_leftovers(folder / MODEL)
+        facts: dict[str, Any] = {}
+        checkpoint = None if record is None else _checkpoint(context, folder)
+        if checkpoint is None:
+            model, facts = _trained(context, train, mask, folder)
+            _save(context, model, folder)
+        else:
+            model = _loaded(context, checkpoint)
+        dev = _figures(context, model, context.inputs.selection)
+        keep_figures(kept, dev)
+        if record is None:
+            machine = {**versions(), "threads": str(torch.get_num_threads()), "device": str(context.device)}
+            seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
+            record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine})
+            context.store.put(record)
+            remember(folder, "record.json")
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    _warn_of_changes(context, record)
+    return FineTuned(folder, train, mask, dev, float(record.result["seconds"]))
+
+
+def fit_folder(context: RunContext, train: TrainSpec, mask: HeadMask) -> Path:
+    """Where the fine-tuning lies, or would lie."""
+    return context.store.folder_of(fingerprint(_facts_of(context, train, mask)))
+
+
+def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask) -> dict[str, Any]:
+    """All that decides a fine-tuning's weights and what they are selected on."""
     settings = context.settings
-    what = {
+    return {
+        "stages": {name: version(name) for name in ("reading", "training")},
         "model": settings.model,
         "revision": settings.revision,
         "model_hash": context.model_hash,
@@ -104,21 +143,6 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTun
         "select_on": sorted(context.inputs.selection),
         **(repair_facts(settings) if _when(context, mask) == "after" else {}),
     }
-    folder = context.store.folder_of(fingerprint(what))
-    record = context.store.get(folder.name)
-    if record is None:
-        started = time.perf_counter()
-        remove_leftovers(folder / "model")
-        model, facts = _trained(context, train, mask, folder)
-        keep_figures(folder / "dev", _figures(context, model, context.inputs.selection))
-        save_pruned(model, folder / "model", tokenizer=context.inputs.tokenizer, overwrite=True)
-        machine = {**versions(), "threads": str(torch.get_num_threads()), "device": str(context.device)}
-        seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
-        record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine})
-        context.store.put(record)
-        shutil.rmtree(folder / "state", ignore_errors=True)
-    _warn_of_changes(context, record)
-    return FineTuned(folder, train, mask, kept_figures(folder / "dev"), float(record.result["seconds"]))
 
 
 def _warn_of_changes(context: RunContext, record: Record) -> None:
@@ -162,10 +186,12 @@ def _trained(context: RunContext, train: TrainSpec, mask: HeadMask, folder: Path
 
 def tested(context: RunContext, fit_: FineTuned) -> dict[str, Figures]:
     """Test figures of a finished fine-tuning by target name; all targets go through the model in one pass, once."""
-    kept = fit_.folder / f"test-{context.inputs.test_hash}"
-    if not kept.with_suffix(".json").is_file():
-        keep_figures(kept, _figures(context, load_fine_tuned(context, fit_), context.inputs.tests))
-    return kept_figures(kept)
+    path = fit_.folder / f"test-{context.inputs.test_hash}-{version('evaluation')}"
+    found = kept_figures(path)
+    if found is None:
+        found = _figures(context, load_fine_tuned(context, fit_), context.inputs.tests)
+        keep_figures(path, found)
+    return found
 
 
 def load_fine_tuned(context: RunContext, fit_: FineTuned) -> PreTrainedModel:
@@ -174,15 +200,35 @@ def load_fine_tuned(context: RunContext, fit_: FineTuned) -> PreTrainedModel:
     Raises:
         StoreError: Trained once more it does not score as it did (another processor or thread count, say).
     """
-    folder = fit_.folder / "model"
-    if not folder.is_dir():
+    checkpoint = _checkpoint(context, fit_.folder)
+    if checkpoint is None:
         model, _ = _trained(context, fit_.train, fit_.mask, fit_.folder)
         now, then = points(context, _figures(context, model, context.inputs.selection)), points(context, fit_.dev)
         if abs(now - then) > _SAME_POINTS:
             raise StoreError(f"{fit_.folder}: trained again it scores {now:.3f} on dev, not {then:.3f}: start in another folder")
-        save_pruned(model, folder, tokenizer=context.inputs.tokenizer, overwrite=True)
+        checkpoint = _save(context, model, fit_.folder)
         shutil.rmtree(fit_.folder / "state", ignore_errors=True)
-    return load_tagger(folder, labels=context.inputs.labels).to(context.device)
+    return _loaded(context, checkpoint)
+
+
+def _checkpoint(context: RunContext, folder: Path) -> Path | None:
+    """Where a fine-tuning's weights lie: in its own folder, or, if they are those of the model that the run left, there."""
+    if (folder / MODEL).is_dir():
+        return folder / MODEL
+    wanted, saved = model_files(folder), context.saved
+    if saved is None or not wanted or not all((saved / name).is_file() for name in wanted):
+        return None
+    return saved if all(sha256_of(saved / name) == sha for name, sha in wanted.items()) else None
+
+
+def _save(context: RunContext, model: PreTrainedModel, folder: Path) -> Path:
+    save_pruned(model, folder / MODEL, tokenizer=context.inputs.tokenizer, overwrite=True)
+    remember(folder, MODEL)
+    return folder / MODEL
+
+
+def _loaded(context: RunContext, checkpoint: Path) -> PreTrainedModel:
+    return load_tagger(checkpoint, labels=context.inputs.labels).to(context.device)
 
 
 def points(context: RunContext, figures: Mapping[str, Figures]) -> float:
@@ -216,14 +262,8 @@ def _figures(context: RunContext, model: PreTrainedModel, datasets: Mapping[str,
     return {name: Figures(dict(item.metrics), item.counts, item.n_words) for name, item in found.items()}
 
 
-def forget_checkpoints(context: RunContext, *, seeds: Sequence[int], chosen: FineTuned) -> None:
-    """Remove the weights of a finished run's fine-tunings but for what further controls start from; figures stay.
-
-    Kept are the unpruned models of these seeds, and the chosen one.
-    """
-    unpruned = [str(head) for head in context.present.pruned]
-    for record in context.store.records():
-        folder, what = context.store.folder_of(record.fingerprint), record.settings
-        start = what["pruned"] == unpruned and what["train"]["seed"] in seeds
-        if not start and folder != chosen.folder:
-            shutil.rmtree(folder / "model", ignore_errors=True)
+def forget_checkpoints(context: RunContext, needed: Collection[Path]) -> None:
+    """Remove the weights of every fine-tuning whose folder is not needed; figures, counts and scores stay."""
+    for checkpoint in context.store.folder.glob(f"*/{MODEL}"):
+        if checkpoint.parent not in needed:
+            shutil.rmtree(checkpoint, ignore_errors=True)

@@ -1,46 +1,57 @@
 """What each head does in each language of a run, by the unpruned fine-tuned model: the file `heads.json` beside the result."""
 
-import json
 import logging
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from transformers import PreTrainedModel
+import numpy as np
+from numpy.typing import NDArray
 
-from polyhead.core.errors import DataFormatError, PolyheadError, SettingError
-from polyhead.core.files import read_json, write_text_atomic
-from polyhead.core.values import fingerprint, jsonable
+from polyhead.core.errors import DataFormatError, PolyheadError, SettingError, StoreError
+from polyhead.core.heads import HeadId
+from polyhead.core.specs import TrainSpec
+from polyhead.core.values import fingerprint
 from polyhead.data.references import DataReference, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.importance.gate_pass import sentence_gradients
 from polyhead.importance.methods import METHODS
-from polyhead.report.finished_run import HEADS
-from polyhead.studies.finetunes import FineTuned, RunContext, load_fine_tuned
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import join
+from polyhead.report.finished_run import HEADS, read_heads
+from polyhead.report.heads_form import HeadsRecord, LeftOut
+from polyhead.report.record import write_document
+from polyhead.selection.head_effects import HeadEffects, head_effects
+from polyhead.studies.finetunes import RunContext, fine_tuned, load_fine_tuned
 from polyhead.studies.inputs import reader_of
-from polyhead.studies.language_profile import language_profile
+from polyhead.studies.language_profile import Sample, encoded_sample, language_profile, loss_change
+from polyhead.studies.stages import version
 
 logger = logging.getLogger(__name__)
 
-SCHEMA: Final = 1
+# Heads that are ablated one by one: those with the largest estimated effect in any language.
+MEASURED: Final = 12
 _MOST_PASSES: Final = 64.0
 
 
-def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sentences: int) -> Path:
+def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sentences: int, text: bool = True) -> Path:
     """The path of `heads.json` in `folder`: scores, effects, attention and examples of every head in every language of the run.
 
     Looks at a seeded sample of the dev split of every source and target, never at a test split; a language that has no dev split,
-    or whose sample cannot be used, is named in the file under `left_out` with the reason. Costs a language the scorings, one
-    forward pass for attention, and 1 + H(L + 1)/2 passes for the effects. Does nothing if the file is there and of the same run.
-    Stopped and called again it goes on after the last finished language.
+    or whose sample cannot be used, is named in the file under `left_out` with the reason. One forward and one backward pass over
+    all languages together give every head's `gradient` score and, to first order, how much the loss would rise without it. The
+    twelve heads for which that is largest in any language are then ablated one by one, all languages together: 1 + 12 passes at
+    most, half of that on average. Beside these, a forward pass for attention and what the other methods cost. Does nothing if
+    the file is there, whole, and of the same run.
 
     Args:
         context: Of the run.
-        full: The unpruned fine-tuning of the run's first seed.
+        train: Of the run's first seed, whose unpruned model is looked at.
         folder: Of the results.
         n_sentences: Most sentences a language.
+        text: Whether example sentences are kept in the file.
 
     Raises:
         StoreError: The folder cannot be written to, or the fine-tuned model cannot be had again.
@@ -49,44 +60,87 @@ def profile_heads(context: RunContext, full: FineTuned, folder: Path, *, n_sente
     methods = profiled_methods(context)
     what = fingerprint(
         {
-            "schema": SCHEMA,
+            "stages": {name: version(name) for name in ("reading", "training", "scoring", "head analysis")},
             "settings": asdict(context.settings),
             "model_hash": context.model_hash,
             "data": [context.inputs.data_hash, context.inputs.test_hash],
-            "seed": full.train.seed,
+            "seed": train.seed,
             "precision": context.precision,
             "methods": methods,
             "n_sentences": n_sentences,
+            "text": text,
         }
     )
     if path.is_file() and _made_of(path) == what:
         return path
-    parts = full.folder / f"profile-{what}"
-    languages: list[dict[str, Any]] = []
-    left_out: list[dict[str, Any]] = []
-    model: PreTrainedModel | None = None
-    for place, reference in enumerate(_references(context)):
-        part = parts / f"{place}.json"
-        if not part.is_file():
-            model = model if model is not None else load_fine_tuned(context, full)
-            found = _one(context, model, reference, methods, seed=full.train.seed, n_sentences=n_sentences)
-            write_text_atomic(part, _text(found))
-        found = read_json(part)
-        (left_out if "why" in found else languages).append(found)
-    record = {
-        "schema": SCHEMA,
-        "made_of": what,
-        "model_hash": context.model_hash,
-        "seed": full.train.seed,
-        "method": methods[0],
-        "shape": [context.present.n_layers, context.present.n_heads],
-        "n_sentences": n_sentences,
-        "languages": languages,
-        "left_out": left_out,
-    }
-    write_text_atomic(path, _text(record))
-    shutil.rmtree(parts, ignore_errors=True)
+    model = load_fine_tuned(context, fine_tuned(context, train, context.present))
+    samples: dict[str, Sample] = {}
+    left_out: list[LeftOut] = []
+    for reference in _references(context):
+        try:
+            drawn = sample(_dev(context, reference), n_sentences, seed=context.settings.sample_seed)
+            samples[reference.text] = encoded_sample(context, model, drawn, words=reference.words)
+        except PolyheadError as error:
+            logger.warning("heads of %s are not profiled: %s", reference.text, error)
+            language = context.inputs.languages.get(reference.text, "")
+            left_out.append(LeftOut(name=reference.text, language=language, why=str(error)))
+    gradients: dict[str, NDArray[np.float64]] = {}
+    effects: dict[str, HeadEffects] = {}
+    measured: tuple[HeadId, ...] = ()
+    if samples:
+        batches = scoring_batches(join([own.encoded for own in samples.values()]))
+        every = sentence_gradients(model, batches, precision=context.precision, progress=context.progress)
+        ends = np.cumsum([own.n_labelled for own in samples.values()])[:-1]
+        gradients = dict(zip(samples, np.split(every, ends), strict=True))
+        measured = largest({name: loss_change(own) for name, own in gradients.items()}, MEASURED)
+        effects = head_effects(
+            model,
+            {name: own.labelled for name, own in samples.items()},
+            context.inputs.task,
+            context.inputs.labels,
+            measured,
+            precision=context.precision,
+            progress=context.progress,
+        )
+    languages = [
+        language_profile(
+            context,
+            model,
+            own,
+            methods,
+            gradients=gradients[name],
+            effects=effects[name],
+            seed=train.seed,
+            text=text,
+        )
+        for name, own in samples.items()
+    ]
+    record = HeadsRecord(
+        made_of=what,
+        model_hash=context.model_hash,
+        seed=train.seed,
+        method=methods[0],
+        shape=(context.present.n_layers, context.present.n_heads),
+        n_sentences=n_sentences,
+        measured=[str(head) for head in measured],
+        languages=languages,
+        left_out=left_out,
+    )
+    write_document(path, record)
     return path
+
+
+def largest(estimates: Mapping[str, NDArray[np.float64]], n: int) -> tuple[HeadId, ...]:
+    """The n heads whose estimated effect, as a share of a language's largest one, is largest in any language; fewer if there are.
+
+    >>> largest({"de": np.array([[0.1, -4.0]]), "fi": np.array([[0.3, 0.6]])}, 1)
+    (HeadId(layer=0, head=1),)
+    """
+    shares = [np.abs(own) / max(float(np.nanmax(np.abs(own))), np.finfo(np.float64).tiny) for own in estimates.values()]
+    most = np.fmax.reduce(shares)
+    order = np.argsort(-most, axis=None, kind="stable")  # NaN last
+    heads = [HeadId(*map(int, divmod(int(place), most.shape[1]))) for place in order]
+    return tuple(head for head in heads if not np.isnan(most[head.layer, head.head]))[:n]
 
 
 def profiled_methods(context: RunContext) -> tuple[str, ...]:
@@ -104,16 +158,12 @@ def profiled_methods(context: RunContext) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*([own.name] if own.takes_at_most(_MOST_PASSES, *shape) else []), *first.values())))
 
 
-def _made_of(path: Path) -> object:
+def _made_of(path: Path) -> str | None:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_heads(path).made_of
+    except StoreError as error:
+        logger.warning("%s", error)
         return None
-    return held.get("made_of") if isinstance(held, dict) else None
-
-
-def _text(record: object) -> str:
-    return json.dumps(jsonable(record), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def _references(context: RunContext) -> Iterator[DataReference]:
@@ -124,19 +174,6 @@ def _references(context: RunContext) -> Iterator[DataReference]:
         if reference.text not in seen:
             seen.add(reference.text)
             yield reference
-
-
-def _one(
-    context: RunContext, model: PreTrainedModel, reference: DataReference, methods: Sequence[str], *, seed: int, n_sentences: int
-) -> dict[str, Any]:
-    """The profile of one language, or its name and why there is none."""
-    try:
-        dev = _dev(context, reference)
-        drawn = sample(dev, n_sentences, seed=context.settings.sample_seed)
-        return language_profile(context, model, drawn, methods, words=reference.words, seed=seed)
-    except PolyheadError as error:
-        logger.warning("heads of %s are not profiled: %s", reference.text, error)
-        return {"name": reference.text, "language": context.inputs.languages.get(reference.text, ""), "why": str(error)}
 
 
 def _dev(context: RunContext, reference: DataReference) -> Dataset:

@@ -1,6 +1,7 @@
 """The profile of all heads in one language: scores, effects, attention and examples, as `heads.json` holds them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,15 +10,16 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import DataFormatError
+from polyhead.core.values import jsonable
 from polyhead.data.conllu import Words
 from polyhead.data.sentences import Dataset
 from polyhead.data.trees import Tree, read_trees
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded, encode, model_limit
+from polyhead.learning.encoding import IGNORED_LABEL, Encoded, encode, model_limit
 from polyhead.learning.inference import Labelled
-from polyhead.report.heads_form import DIRECTIONS, PLACES
-from polyhead.selection.head_effects import head_effects
+from polyhead.report.heads_form import DIRECTIONS, PLACES, Attention, Effects, Example, LanguageHeads, Relation, RelationShare
+from polyhead.selection.head_effects import HeadEffects
 from polyhead.studies.attention_shares import Share, Shares
 from polyhead.studies.finetunes import RunContext
 from polyhead.studies.word_attention import each_word_attention, word_of_position
@@ -30,21 +32,30 @@ _DIGITS: Final = 5
 Positions = list[NDArray[np.int64] | None]
 
 
-def language_profile(
-    context: RunContext, model: PreTrainedModel, data: Dataset, methods: Sequence[str], *, words: Words, seed: int
-) -> dict[str, Any]:
-    """The entry of one language in `heads.json`; matrices are `[layers][heads]`, NaN for heads that are gone.
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A sample of one language's dev split, encoded; `words` says what a word of a treebank is."""
 
-    Args:
-        context: Of the run.
-        model: Unpruned and fine-tuned, on the run's device.
-        data: A sample of a dev split.
-        methods: Each scores the heads on it.
-        words: What a word of a treebank is.
-        seed: Of methods that draw random numbers.
+    data: Dataset
+    words: Words
+    encoded: Encoded
+
+    @property
+    def labelled(self) -> Labelled:
+        """With its gold labels."""
+        return Labelled(self.encoded, [sentence.labels for sentence in self.data.sentences])
+
+    @property
+    def n_labelled(self) -> int:
+        """Sentences with a word whose label the model knows."""
+        return len({w.sentence for w in self.encoded.windows if (w.label_ids != IGNORED_LABEL).any()})
+
+
+def encoded_sample(context: RunContext, model: PreTrainedModel, data: Dataset, *, words: Words) -> Sample:
+    """A sample as the model reads it.
 
     Raises:
-        PolyheadError: The sample cannot be used: no label that the model knows, for example.
+        DataFormatError: No word has a label that the model knows, or no sentence fits one window.
     """
     train, inputs = context.settings.train, context.inputs
     encoded = encode(
@@ -56,36 +67,69 @@ def language_profile(
         anchor=train.anchor,
         unknown="ignore",
     )
-    batches = scoring_batches(encoded)
-    scores = {
-        method: score_heads(method, model, batches, seed=seed, precision=context.precision, progress=context.progress)
-        for method in methods
-    }
-    labelled = Labelled(encoded, [sentence.labels for sentence in data.sentences])
-    effects = head_effects(
-        model,
-        labelled,
-        inputs.task,
-        inputs.labels,
-        precision=context.precision,
-        progress=context.progress,
+    sample = Sample(data, words, encoded)
+    if not sample.n_labelled:
+        raise DataFormatError(f"{data.name}: no word of its {data.split} sample has a label that the model knows")
+    if all(own is None for own in word_of_position(data.sentences, encoded, inputs.tokenizer)):
+        raise DataFormatError(f"{data.name}: no sentence fits one window of {train.max_length} pieces")
+    return sample
+
+
+def language_profile(
+    context: RunContext,
+    model: PreTrainedModel,
+    sample: Sample,
+    methods: Sequence[str],
+    *,
+    gradients: NDArray[np.float64],
+    effects: HeadEffects,
+    seed: int,
+    text: bool,
+) -> LanguageHeads:
+    """The entry of one language in `heads.json`; matrices are `[layers][heads]`, null for heads that are gone.
+
+    Args:
+        context: Of the run.
+        model: Unpruned and fine-tuned, on the run's device.
+        sample: Of a dev split.
+        methods: Each scores the heads on it.
+        gradients: Gate gradients of its labelled sentences, `[sentences, layers, heads]`.
+        effects: Of the heads that were ablated on it.
+        seed: Of methods that draw random numbers.
+        text: Whether example sentences are kept.
+    """
+    data = sample.data
+    batches = scoring_batches(sample.encoded)
+
+    def scores(method: str) -> NDArray[np.float64]:
+        if method == "gradient":
+            return np.asarray(np.abs(gradients).mean(axis=0))
+        return score_heads(method, model, batches, seed=seed, precision=context.precision, progress=context.progress).values
+
+    attention, examples = _attention(context, model, sample, text=text)
+    return LanguageHeads(
+        name=data.name,
+        language=data.language,
+        split=data.split,
+        n_sentences=len(data.sentences),
+        n_words=data.n_words,
+        scores={method: _rounded(scores(method)) for method in methods},
+        effects=Effects(
+            metric=effects.metric,
+            unpruned=effects.unpruned,
+            difference=_rounded(effects.difference),
+            low=_rounded(effects.low),
+            high=_rounded(effects.high),
+            loss_change=_rounded(loss_change(gradients)),
+        ),
+        attention=attention,
+        examples=examples,
     )
-    attention, examples = _attention(context, model, data, encoded, words)
-    return {
-        "name": data.name,
-        "language": data.language,
-        "split": data.split,
-        "n_sentences": len(data.sentences),
-        "n_words": data.n_words,
-        "scores": {method: _rounded(found.values) for method, found in scores.items()},
-        "effects": {
-            "metric": effects.metric,
-            "unpruned": _rounded(effects.unpruned),
-            **{name: _rounded(getattr(effects, name)) for name in ("difference", "low", "high")},
-        },
-        "attention": attention,
-        "examples": examples,
-    }
+
+
+def loss_change(gradients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much the mean loss of a sentence rises with each head off, to first order, `[layers, heads]`."""
+    return np.asarray(-gradients.mean(axis=0))
 
 
 def trees_of(data: Dataset, words: Words) -> list[Tree | None]:
@@ -103,16 +147,13 @@ def trees_of(data: Dataset, words: Words) -> list[Tree | None]:
     ]
 
 
-def _attention(
-    context: RunContext, model: PreTrainedModel, data: Dataset, encoded: Encoded, words: Words
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _attention(context: RunContext, model: PreTrainedModel, sample: Sample, *, text: bool) -> tuple[Attention, list[Example]]:
     """Shares over all sentences of one window, and the whole weights of a few short ones."""
-    positions = word_of_position(data.sentences, encoded, context.inputs.tokenizer)
-    if all(own is None for own in positions):
-        raise DataFormatError(f"{data.name}: no sentence fits one window of {context.settings.train.max_length} pieces")
+    data = sample.data
+    positions = word_of_position(data.sentences, sample.encoded, context.inputs.tokenizer)
     shape = context.present.n_layers, context.present.n_heads
-    shares = Shares(shape, positions, trees_of(data, words))
-    shown = _chosen(data, positions)
+    shares = Shares(shape, positions, trees_of(data, sample.words))
+    shown = _chosen(data, positions) if text else {}
     weights = {index: np.full((*shape, n, n + 1), np.nan) for index, n in shown.items()}
 
     def receive(sentence: int, layer: int, kept: tuple[int, ...], found: NDArray[np.float64]) -> None:
@@ -120,21 +161,21 @@ def _attention(
         if sentence in weights:
             weights[sentence][layer, list(kept)] = found
 
-    each_word_attention(model, encoded, positions, receive, precision=context.precision, progress=context.progress)
+    each_word_attention(model, sample.encoded, positions, receive, precision=context.precision, progress=context.progress)
     before, after = _special_names(context)
     examples = [
-        {
-            "words": list(data.sentences[index].words),
-            "special_before": before,
-            "special_after": after,
-            "weights": np.round(weights[index], 3).tolist(),
-        }
+        Example(
+            words=list(data.sentences[index].words),
+            special_before=before,
+            special_after=after,
+            weights=jsonable(np.round(weights[index], 3)),
+        )
         for index in shown
     ]
     return _as_record(shares), examples
 
 
-def _as_record(shares: Shares) -> dict[str, Any]:
+def _as_record(shares: Shares) -> Attention:
     found = shares.found()
     placed: dict[str, Share] = {kind: share for kind, share in found.items() if isinstance(kind, str)}
     relations: dict[str, dict[str, Any]] = {}
@@ -142,12 +183,12 @@ def _as_record(shares: Shares) -> dict[str, Any]:
         if not isinstance(kind, str):
             relation, direction = kind
             own = relations.setdefault(relation, {"n": share.n})
-            own[direction] = {"shares": _rounded(share.values), "even": _rounded(share.even)}
-    return {
-        "shares": {kind: _rounded(placed[kind].values) for kind in PLACES if kind in placed},
-        "even": {kind: _rounded(placed[kind].even) for kind in PLACES if kind in placed},
-        "relations": {name: relations[name] for name in sorted(relations) if {*DIRECTIONS} <= relations[name].keys()},
-    }
+            own[direction] = RelationShare(shares=_rounded(share.values), even=_rounded(share.even))
+    return Attention(
+        shares={kind: _rounded(placed[kind].values) for kind in PLACES if kind in placed},
+        even={kind: _rounded(placed[kind].even) for kind in PLACES if kind in placed},
+        relations={name: Relation(**own) for name, own in sorted(relations.items()) if {*DIRECTIONS} <= own.keys()},
+    )
 
 
 def _chosen(data: Dataset, positions: Positions) -> dict[int, int]:
@@ -163,7 +204,7 @@ def _special_names(context: RunContext) -> tuple[str, str]:
 
 
 def _rounded(values: NDArray[np.float64] | float) -> Any:
-    """Plain numbers of five significant digits."""
+    """Plain numbers of five significant digits; None for NaN."""
     array = np.asarray(values, dtype=np.float64)
     short: Sequence[float] = [float(f"{value:.{_DIGITS}g}") for value in array.ravel()]
-    return np.array(short).reshape(array.shape).tolist()
+    return jsonable(np.array(short).reshape(array.shape))

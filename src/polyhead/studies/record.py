@@ -1,18 +1,20 @@
-"""What a run leaves in words and plain JSON: one record a cell, the cost of heads in this model, the model's card."""
+"""The parts of a run's record: one for each cell, the cost of heads in this model, and the model's card."""
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.store import RunStore
+from polyhead.core.values import jsonable
 from polyhead.data.labels import MERGED
 from polyhead.models.architectures import PROJECTIONS, architecture, attention_sites
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
+from polyhead.report.record import CellRecord, CostRecord, RankingCost, TargetRecord, TrialRecord
 from polyhead.studies.cell import Outcome
 from polyhead.studies.evaluations import Figures
 from polyhead.studies.finetunes import RunContext, points
@@ -33,54 +35,53 @@ class Clock:
         return sum(self._earlier.values()) + begun + time.perf_counter() - self._started
 
 
-def cell_record(context: RunContext, outcome: Outcome) -> dict[str, Any]:
-    """One seed of one arm as JSON values; scores in points (0..100)."""
+def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
+    """One seed of one arm; scores in points (0..100)."""
     cell, scores, table = outcome.cell, outcome.scores, outcome.table
-    return {
-        "seed": cell.seed,
-        "fit": outcome.chosen.folder.name,
-        "arm": cell.arm,
-        "control": None if cell.arm == "ranked" else cell.arm,
-        "scores": scores.values.tolist(),
-        "ranking": [str(head) for head in outcome.ranking],
-        "ranking_cost": {
-            "method": scores.method,
-            "seconds": scores.seconds,
-            "forward_passes": scores.forward_passes,
-            "backward_passes": scores.backward_passes,
-            "units": scores.n,
-            "settings": dict(scores.settings),
-        },
-        "screen": None if table.screen is None else list(table.screen),
-        "standard_error": table.standard_error,
-        "trials": [
-            {
-                "k": trial.k,
-                "heads": [str(head) for head in outcome.masks[trial.k].pruned],
-                "dev": trial.score,
-                "seconds": outcome.trial_seconds[trial.k],
-                **({"tests": _points(context, outcome.trial_tests[trial.k])} if outcome.trial_tests else {}),
-            }
+    return CellRecord(
+        seed=cell.seed,
+        arm=cell.arm,
+        fit=outcome.chosen.folder.name,
+        scores=jsonable(scores.values),
+        ranking=[str(head) for head in outcome.ranking],
+        ranking_cost=RankingCost(
+            method=scores.method,
+            seconds=scores.seconds,
+            forward_passes=scores.forward_passes,
+            backward_passes=scores.backward_passes,
+            units=scores.n,
+            settings=dict(scores.settings),
+        ),
+        screen=None if table.screen is None else list(table.screen),
+        standard_error=table.standard_error,
+        trials=[
+            TrialRecord(
+                k=trial.k,
+                heads=[str(head) for head in outcome.masks[trial.k].pruned],
+                dev=trial.score,
+                seconds=outcome.trial_seconds[trial.k],
+                tests=_points(context, outcome.trial_tests[trial.k]) if outcome.trial_tests else None,
+            )
             for trial in table.trials
         ],
-        "chosen": table.chosen,
-        "chosen_reason": table.reason,
-        "fine_tunings": outcome.n_fits,
-        "targets": [
-            {
-                "name": name,
-                "language": context.inputs.languages[name],
-                "n_words": full.n_words,
-                "k": outcome.reported[name],
-                "unpruned": _scaled(full.metrics),
-                "pruned": _scaled(outcome.pruned[name].metrics),
-            }
+        chosen=table.chosen,
+        chosen_reason=table.reason,
+        fine_tunings=outcome.n_fits,
+        targets=[
+            TargetRecord(
+                name=name,
+                language=context.inputs.languages[name],
+                n_words=full.n_words,
+                k=outcome.reported[name],
+                unpruned=_scaled(full.metrics),
+                pruned=_scaled(outcome.pruned[name].metrics),
+            )
             for name, full in outcome.unpruned.items()
         ],
-    }
+    )
 
 
-def cost_record(model: PreTrainedModel, present: HeadMask) -> dict[str, Any]:
+def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:
     """Ceilings of what a cut of this model can save (method: weights and multiply-adds counted from the shapes).
 
     `present` says which heads the encoder had before this run cut any.
@@ -98,17 +99,17 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> dict[str, Any]:
 
     removed = present.n_kept - sum(len(site.kept) for site in attention_sites(model))
     total = sum(parameter.numel() for parameter in model.parameters())
-    return {
-        "head_weights": head,
-        "heads": present.n_kept,
-        "all_heads_weights": head * present.n_kept,
-        "model_weights": total + head * removed,
-        "pruned_model_weights": total,
-        "embedding_weights": embedding,
-        "heads_pruned": removed,
-        "attention_share_128": share(128),
-        "attention_share_512": share(512),
-    }
+    return CostRecord(
+        head_weights=head,
+        heads=present.n_kept,
+        all_heads_weights=head * present.n_kept,
+        model_weights=total + head * removed,
+        pruned_model_weights=total,
+        embedding_weights=embedding,
+        heads_pruned=removed,
+        attention_share_128=share(128),
+        attention_share_512=share(512),
+    )
 
 
 def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCard:

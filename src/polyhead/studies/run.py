@@ -1,20 +1,23 @@
 """The main job, end to end: settings in; a pruned model, its scores, one result file and one report out."""
 
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Final
 
 from polyhead.core.errors import SettingError, StoreError
-from polyhead.core.files import read_json, remove_leftovers, write_json_atomic
+from polyhead.core.files import remove_leftovers
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.settings_file import checked
 from polyhead.core.specs import SearchSpec, Whole
 from polyhead.core.store import RunStore
-from polyhead.core.values import plain
+from polyhead.core.values import jsonable
 from polyhead.importance.methods import check_normalisation, method
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import placement
@@ -22,24 +25,26 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import environment, model_hash
 from polyhead.models.loading import load_tagger
 from polyhead.models.saving import save_pruned
-from polyhead.report.finished_run import RESULT
-from polyhead.report.html_page import write_html_page
+from polyhead.report.finished_run import RESULT, read_record
 from polyhead.report.notes import claim
-from polyhead.report.page import write_report
+from polyhead.report.page import PICTURE, write_report
+from polyhead.report.record import DataRecord, NoisePool, RunRecord, SettingsRecord, Statistic, write_document
 from polyhead.selection.ranking import masks_for
 from polyhead.selection.score_files import write_scores
 from polyhead.studies.cell import Outcome, run_cell
-from polyhead.studies.finetunes import RunContext, fine_tuned, forget_checkpoints, load_fine_tuned
+from polyhead.studies.finetunes import RunContext, fit_folder, forget_checkpoints, load_fine_tuned
 from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
+from polyhead.studies.kept import MODEL, drop_damaged, sha256_of
 from polyhead.studies.record import Clock, cell_record, cost_record, model_card
-from polyhead.studies.settings import RunSettings, expand
+from polyhead.studies.settings import Cell, RunSettings, expand
+from polyhead.studies.stages import versions
 from polyhead.studies.summary import noise_pool, summarise
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = 1
-LEFT = (RESULT, "report.md", "scores.tsv", "model")
+_FITS: Final = "fits"
+_SECONDS_OF_DRAWING: Final = 600
 
 
 def run(
@@ -48,17 +53,22 @@ def run(
     out: str | Path,
     seeds: Sequence[int] = (42,),
     controls: Sequence[str] = (),
-    head_analysis: int = 100,
+    head_analysis: int = 50,
+    text: bool = True,
     device: str = "auto",
     progress: Progress | None = None,
     command: str | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """The content of `result.json`; leaves it in `out`, with reports, scores, `heads.json` and the model in `model/`.
 
     Costs a seed: one fine-tuning of the whole encoder, one scoring pass, and as many more fine-tunings as the search asks for;
     each control costs another search. Stopped at any moment and called again with the same settings it continues, and ends with
-    the same numbers; called when it is done it trains nothing; called with more seeds or controls it adds them. `heads.json`
-    (what each head does in each language; `profile_heads` gives its cost) may be added later: the result then stays as it is.
+    the same numbers; called with more seeds or controls it adds them. Called when it is done it trains nothing: it checks the
+    files against the hashes that it left, and makes anew what is missing or damaged. `heads.json` (what each head does in each
+    language; `profile_heads` gives its cost) may be added later: the result then stays as it is.
+
+    On disk stay the figures, counts and scores of every fine-tuning, and at most one full checkpoint beside `model/`: the
+    unpruned one of the first seed. What needs the weights of another later (a control that is added, say) trains it once more.
 
     Args:
         settings: See `run_settings`.
@@ -66,6 +76,7 @@ def run(
         seeds: One or more; the first one's model is saved.
         controls: Some of `random` and `highest` (the same search over other orders) and `noise` (re-seeded unpruned runs).
         head_analysis: Dev sentences per language for `heads.json`; 0 disables.
+        text: Whether `heads.json` may hold example sentences.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         progress: Told of every step.
         command: Kept in the result, for its reader.
@@ -81,7 +92,7 @@ def run(
     ... )
     >>> with TemporaryDirectory() as folder:
     ...     result = run(settings, out=folder, seeds=[42], head_analysis=0)
-    >>> result["targets"][0]["language"]
+    >>> result.first.targets[0].language
     'de'
     """
     cells = expand(settings, seeds=seeds, controls=controls)
@@ -92,70 +103,107 @@ def run(
     folder = Path(out).expanduser()
     where, precision = placement(device=device, precision=trains[0].precision)
     inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
-    held = _held(folder, settings, seeds=seeds, controls=controls)
-    if held is not None and (held["data"] != plain(inputs.records) or held["model_hash"] != encoder):
-        held = None
-    if held is not None and not head_analysis:
-        return held
+    _check_folder(folder)
     present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
     logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
-    with RunStore(folder / "fits", settings, name=folder) as store:
-        remove_leftovers(folder / "model")
-        clock = Clock(store)
-        context = RunContext(settings, inputs, store, encoder, present, where, precision, progress or Silent())
-        if held is not None:
-            profile_heads(context, fine_tuned(context, trains[0], present), folder, n_sentences=head_analysis)
-            write_html_page(folder)
-            return held
-        outcomes = [run_cell(context, cell) for cell in cells]
-        pool = noise_pool(context, outcomes) if "noise" in controls else None
-        chosen = load_fine_tuned(context, outcomes[0].chosen)
-        records = [cell_record(context, outcome) for outcome in outcomes]
-        result = {
-            **_facts(context, seeds=seeds, controls=controls, command=command),
-            "learning_rate": settings.train.rate_for(chosen.config.hidden_size),
-            "cells": records,
-            "trials": records[0]["trials"],
-            "targets": records[0]["targets"],
-            "statistics": summarise(context, outcomes, pool),
-            "noise": pool,
-            "cost": cost_record(chosen, present),
-            "seconds": clock.seconds(),
-        }
-        card = model_card(context, outcomes[0], caveat=claim(result))
-        choice = _encoding(context)
-        save_pruned(chosen, folder / "model", tokenizer=inputs.tokenizer, card=card, encoding=choice, overwrite=True)
-        _write_scores(folder, outcomes)
+    with RunStore(folder / _FITS, settings, name=folder) as store:
+        drop_damaged(store.folder)
+        remove_leftovers(folder / MODEL)
+        context = RunContext(settings, inputs, store, encoder, present, where, precision, progress or Silent(), folder / MODEL)
+        record = _held(context, folder, seeds=seeds, controls=controls)
+        if record is None:
+            record = _result(context, cells, folder, seeds=seeds, controls=controls, command=command)
         if head_analysis:
-            profile_heads(context, fine_tuned(context, trains[0], present), folder, n_sentences=head_analysis)
-        record = cast(dict[str, Any], plain(result))
+            profile_heads(context, trains[0], folder, n_sentences=head_analysis, text=text)
+        full = fit_folder(context, trains[0], present)
+        forget_checkpoints(context, () if record.first.fit == full.name else (full,))  # else model/ has the same weights
+        _draw(folder)
         write_report(record, folder)
-        forget_checkpoints(context, seeds=seeds, chosen=outcomes[0].chosen)
-        write_json_atomic(folder / RESULT, record)  # where it stands, every number does
-        write_html_page(folder)  # can be drawn again at any time
     return record
 
 
-def _facts(context: RunContext, *, seeds: Sequence[int], controls: Sequence[str], command: str | None) -> dict[str, Any]:
-    """What was run, on what, by which versions."""
+def _result(
+    context: RunContext,
+    cells: Sequence[Cell],
+    folder: Path,
+    *,
+    seeds: Sequence[int],
+    controls: Sequence[str],
+    command: str | None,
+) -> RunRecord:
+    """All that is trained, ranked and tested, and the files that hold it; `result.json` last: where it stands, the others do."""
+    settings, clock = context.settings, Clock(context.store)
+    outcomes: list[Outcome] = []
+    for place, cell in enumerate(cells):
+        outcomes.append(run_cell(context, cell))
+        needed = {outcomes[0].full.folder, outcomes[0].chosen.folder}
+        if any(later.seed == cell.seed for later in cells[place + 1 :]):
+            needed.add(outcomes[-1].full.folder)
+        forget_checkpoints(context, needed)
+    pool = noise_pool(context, outcomes) if "noise" in controls else None
+    chosen = load_fine_tuned(context, outcomes[0].chosen)
+    record = RunRecord(
+        command=command,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=_settings_record(context, seeds=seeds, controls=controls),
+        environment=environment(context.device, context.precision),
+        stages=versions(),
+        model_hash=context.model_hash,
+        learning_rate=settings.train.rate_for(chosen.config.hidden_size),
+        data=_data_records(context),
+        cells=[cell_record(context, outcome) for outcome in outcomes],
+        statistics=[Statistic.model_validate_json(json.dumps(row)) for row in summarise(context, outcomes, pool)],
+        noise=None if pool is None else NoisePool.model_validate(pool),
+        cost=cost_record(chosen, context.present),
+        seconds=clock.seconds(),
+        files={},
+    )
+    card = model_card(context, outcomes[0], caveat=claim(record))
+    choice = _encoding(context)
+    save_pruned(chosen, folder / MODEL, tokenizer=context.inputs.tokenizer, card=card, encoding=choice, overwrite=True)
+    (folder / PICTURE).unlink(missing_ok=True)  # of an earlier result
+    files = [*_write_scores(folder, outcomes), *sorted(path for path in (folder / MODEL).rglob("*") if path.is_file())]
+    hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    record = record.model_copy(update={"files": hashes})
+    write_report(record, folder)
+    write_document(folder / RESULT, record)
+    return record
+
+
+def _settings_record(context: RunContext, *, seeds: Sequence[int], controls: Sequence[str]) -> SettingsRecord:
     settings = context.settings
-    return {
-        "schema": SCHEMA,
-        "status": "done",
-        "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": {
-            **asdict(settings),
-            "words": context.inputs.words,
-            "seeds": list(seeds),
-            "controls": list(controls),
-            "claim": settings.rules.claim,
-        },
-        "environment": environment(context.device, context.precision),
-        "model_hash": context.model_hash,
-        "data": list(context.inputs.records),
-    }
+    facts = {"words": context.inputs.words, "seeds": seeds, "controls": controls, "claim": settings.rules.claim}
+    return SettingsRecord.model_validate_json(json.dumps({**jsonable(settings), **jsonable(facts)}))
+
+
+def _data_records(context: RunContext) -> list[DataRecord]:
+    return [DataRecord.model_validate(record) for record in context.inputs.records]
+
+
+def _draw(folder: Path) -> None:
+    """`heads.svg` and `report.html`, drawn by another process: whatever ends it, the results are there."""
+    places = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "polyhead.report.draw", str(folder)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS_OF_DRAWING,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.warning("no page: %s", error)
+        return
+    said = done.stderr.strip().splitlines()[-3:] or [f"drawing ended with status {done.returncode}"]
+    if done.returncode:
+        said = [f"no page ({said[-1]}); polyhead report {folder} draws it again"]
+    for line in said if done.returncode or done.stderr.strip() else []:
+        logger.warning("%s", line)
 
 
 def _encoding(context: RunContext) -> EncodingChoice:
@@ -170,29 +218,47 @@ def _encoding(context: RunContext) -> EncodingChoice:
     )
 
 
-def _held(folder: Path, settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str]) -> dict[str, Any] | None:
-    """The finished result if it is of these seeds and controls; a finished run may be added to, but no seed or control may go.
+def _check_folder(folder: Path) -> None:
+    """A run goes into a new folder, an empty one, or one that a run has begun to fill.
 
     Raises:
         StoreError: The folder holds something else.
     """
-    if not (folder / "fits" / "settings.json").is_file():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise StoreError(f"{folder}: is not empty and holds no run: choose another folder")
+    if folder.is_dir() and not (folder / _FITS / "settings.json").is_file():
+        others = [path.name for path in folder.iterdir() if path.name != _FITS and not path.name.startswith(".")]
+        if others:
+            raise StoreError(f"{folder}: is not empty and holds no run ({min(others)}): choose another folder")
+
+
+def _held(context: RunContext, folder: Path, *, seeds: Sequence[int], controls: Sequence[str]) -> RunRecord | None:
+    """The finished result if it is of these inputs, and whole; a finished run may be added to, but no seed or control may go.
+
+    Raises:
+        StoreError: It holds seeds or controls that are not named any more.
+    """
+    path = folder / RESULT
+    if not path.is_file():
         return None
-    if not (folder / RESULT).is_file():
+    try:
+        held = read_record(path)
+    except StoreError as error:
+        logger.warning("%s", error)
         return None
-    held: dict[str, Any] = read_json(folder / RESULT)
-    facts = held.get("settings", {})
-    with RunStore(folder / "fits", settings, name=folder, mode="read"):
-        lost = [*sorted({*facts.get("seeds", ())} - {*seeds}), *sorted({*facts.get("controls", ())} - {*controls})]
+    facts = held.settings
+    lost = [*sorted({*facts.seeds} - {*seeds}), *sorted({*facts.controls} - {*controls})]
     if lost:
         raise StoreError(
-            f"{folder / RESULT}: holds results that this run would drop ({', '.join(map(str, lost))}): name them too, or choose "
-            "another folder"
+            f"{path}: holds results that this run would drop ({', '.join(map(str, lost))}): name them too, or choose another "
+            "folder"
         )
-    same = facts.get("seeds") == list(seeds) and facts.get("controls") == list(controls)
-    return held if same and all((folder / name).exists() for name in LEFT) else None
+    same = (facts.seeds, facts.controls) == ([*seeds], [*controls]) and held.data == _data_records(context)
+    if not same or (held.model_hash, held.stages) != (context.model_hash, versions()):
+        return None
+    for name, sha in held.files.items():
+        if not (folder / name).is_file() or sha256_of(folder / name) != sha:
+            logger.warning("%s: missing, or damaged after it was written (its sha256 is another): made anew", folder / name)
+            return None
+    return held
 
 
 def _check_search(search: SearchSpec, present: HeadMask) -> None:
@@ -204,9 +270,11 @@ def _check_search(search: SearchSpec, present: HeadMask) -> None:
         raise SettingError(f"max_pruned {search.max_pruned}, min_per_layer {search.min_per_layer}: {error}") from None
 
 
-def _write_scores(folder: Path, outcomes: Sequence[Outcome]) -> None:
+def _write_scores(folder: Path, outcomes: Sequence[Outcome]) -> list[Path]:
     """`scores.tsv` of the first seed, `scores.seedN.tsv` of the others."""
     ranked = [outcome for outcome in outcomes if outcome.cell.arm == "ranked"]
+    paths = []
     for outcome in ranked:
-        name = "scores.tsv" if outcome is ranked[0] else f"scores.seed{outcome.cell.seed}.tsv"
-        write_scores(folder / name, outcome.scores)
+        paths.append(folder / ("scores.tsv" if outcome is ranked[0] else f"scores.seed{outcome.cell.seed}.tsv"))
+        write_scores(paths[-1], outcome.scores)
+    return paths

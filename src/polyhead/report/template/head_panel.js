@@ -39,10 +39,11 @@ function effectTable(run, i, j) {
   const rows = run.languages.map((own) => {
     const scores = run.methods.flatMap((method) => scoreAndPlace(own.scores[method], i, j));
     const bounds = own.low[i][j] === null || own.high[i][j] === null ? "–" : `${signed(own.low[i][j])} to ${signed(own.high[i][j])}`;
-    return [own.name, own.n_words.toLocaleString("en"), ...scores, signed(own.difference[i][j]), bounds];
+    const effect = own.difference[i][j] === null ? "not measured" : signed(own.difference[i][j]);
+    return [own.name, own.n_words.toLocaleString("en"), ...scores, shown(own.estimate[i][j]), effect, bounds];
   });
-  const titles = ["language", "words", ...run.methods.flatMap((method) => [`score, ${method}`, "place"]), "effect", "95 % interval"];
-  const words = `On dev samples, by the unpruned model of seed ${run.profile_seed}. Place: 1 has the lowest score in that language. Effect: points of ${run.languages[0].metric.replace("_", "-")} with this head alone off minus with all heads; intervals: this model, other sentences.`;
+  const titles = ["language", "words", ...run.methods.flatMap((method) => [`score, ${method}`, "place"]), "estimated loss", "effect", "95 % interval"];
+  const words = `On dev samples, by the unpruned model of seed ${run.profile_seed}. Place: 1 has the lowest score in that language. Estimated loss: how much the loss rises without this head, from gradients. Effect: measured for the ${run.n_measured} heads with the largest estimates alone, points of ${run.languages[0].metric.replace("_", "-")} with this head alone off minus with all heads; intervals: this model, other sentences.`;
   return framed("Score and effect", titles, rows, words);
 }
 

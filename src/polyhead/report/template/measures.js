@@ -75,8 +75,13 @@ function measuresOf(run) {
       matrix: (state) => languageOf(run, state).difference,
       words: (state) => {
         const own = languageOf(run, state);
-        return `Points of ${own.metric} (${own.unpruned.toFixed(1)} with all heads) with that head alone off minus with all, on ${sampleOf(run, own)}. Below 0 the head helps.`;
+        return `Points of ${own.metric} (${own.unpruned.toFixed(1)} with all heads) with that head alone off minus with all, on ${sampleOf(run, own)}. Below 0 the head helps. Measured for the ${run.n_measured} heads with the largest estimates alone.`;
       },
+    },
+    {
+      key: "estimate", label: "estimated rise of the loss without it", of: "language", text: shown, diverging: true, scaled: true,
+      matrix: (state) => languageOf(run, state).estimate,
+      words: (state) => `Estimated from gradients, for every head: how much the mean loss of a sentence rises with that head off, on ${sampleOf(run, languageOf(run, state))}. Above 0 the head helps.`,
     },
   );
   for (const [kind, name] of Object.entries(PLACE_NAMES)) {

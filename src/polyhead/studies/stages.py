@@ -1,0 +1,86 @@
+"""The stages of a run: which code decides the numbers of each, and the version that every number it leaves carries."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        version: Part of the fingerprint of all that the stage leaves; raised where its numbers change.
+        files: Source files under `polyhead/`, or patterns of them, whose code decides its numbers.
+    """
+
+    version: int
+    files: tuple[str, ...]
+
+
+_MODEL: Final = ("models/architectures.py", "models/gates.py", "models/loading.py", "models/pruning.py")
+
+# scripts/stages.py compares the files with what is recorded of them, and says what to do where they changed.
+STAGES: Final[dict[str, Stage]] = {
+    "reading": Stage(1, ("data/**/*.py", "learning/encoding.py", "learning/subwords.py", "studies/inputs.py")),
+    "training": Stage(
+        1,
+        (
+            *_MODEL,
+            "compression/*.py",
+            "core/specs.py",
+            "learning/batching.py",
+            "learning/fast_dropout.py",
+            "learning/seen_embeddings.py",
+            "learning/training*.py",
+            "studies/prune_after.py",
+        ),
+    ),
+    "evaluation": Stage(1, ("learning/batching.py", "learning/inference.py", "learning/metrics.py")),
+    "scoring": Stage(
+        1,
+        (
+            *_MODEL,
+            "importance/*.py",
+            "learning/batching.py",
+            "learning/head_means.py",
+            "learning/scoring_mode.py",
+            "learning/shared_prefix.py",
+            "selection/combining.py",
+        ),
+    ),
+    "screening": Stage(
+        1,
+        (
+            *_MODEL,
+            "learning/batching.py",
+            "learning/inference.py",
+            "learning/masked_evaluation.py",
+            "learning/metrics.py",
+            "learning/shared_prefix.py",
+        ),
+    ),
+    "head analysis": Stage(
+        1,
+        (
+            "data/trees.py",
+            "importance/attention.py",
+            "importance/gate_pass.py",
+            "selection/head_effects.py",
+            "selection/statistics.py",
+            "studies/attention_shares.py",
+            "studies/head_profile.py",
+            "studies/language_profile.py",
+            "studies/word_attention.py",
+        ),
+    ),
+}
+
+
+def version(name: str) -> int:
+    """The version of one stage."""
+    return STAGES[name].version
+
+
+def versions() -> dict[str, int]:
+    """The version of every stage, by name."""
+    return {name: stage.version for name, stage in STAGES.items()}

@@ -1,0 +1,152 @@
+"""What stays on disk, what is not trained twice because of it, and that neither old code nor drawing spoils a result."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_run import settings, tiny_data
+
+from polyhead.core.errors import StoreError
+from polyhead.report.finished_run import finished_run
+from polyhead.studies import stages
+from polyhead.studies.run import run
+from polyhead.studies.settings import RunSettings
+from polyhead.studies.stages import Stage
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_data(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A number for every training that a test leads to; nothing is drawn."""
+    done: list[int] = []
+    fit = run.__globals__["run_cell"].__globals__["fine_tuned"].__globals__["fit"]
+    monkeypatch.setattr("polyhead.studies.finetunes.fit", lambda *args, **kwargs: done.append(1) or fit(*args, **kwargs))
+    monkeypatch.setattr("polyhead.studies.run._draw", lambda folder: None)
+    return done
+
+
+def quick(folder: Path, **changes: Any) -> RunSettings:
+    search = {"how": "sweep", "max_pruned": 2, "include_zero": False}
+    return settings(folder, train={"epochs": 1}, search=search, **changes)
+
+
+def checkpoints(out: Path) -> list[Path]:
+    return [path.parent for path in out.rglob("*.safetensors") if path.parent.name == "model"]
+
+
+def test_one_checkpoint_at_most_stays_beside_the_model(folder: Path, trained: list[int]) -> None:
+    out = folder / "disk"
+    first = run(quick(folder), out=out, device="cpu", seeds=[1, 2], head_analysis=5)
+    assert len(trained) == 6
+    assert first.first.chosen > 0
+    assert len(checkpoints(out)) == 2
+    assert not list(out.rglob("state"))
+    assert run(quick(folder), out=out, device="cpu", seeds=[1, 2], head_analysis=5) == first
+    assert len(trained) == 6
+    more = run(quick(folder), out=out, device="cpu", seeds=[1, 2, 3], head_analysis=5)
+    assert len(trained) == 9, "the model that is saved is taken from where it was saved"
+    assert more.cells[:2] == first.cells
+    (out / "heads.json").unlink()
+    run(quick(folder), out=out, device="cpu", seeds=[1, 2, 3], head_analysis=6)
+    assert len(trained) == 9
+    assert len(checkpoints(out)) == 2
+
+
+def test_during_a_run_no_more_lie_there_than_are_needed(
+    folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = folder / "peak"
+    cell = run.__globals__["run_cell"]
+    met: list[int] = []
+
+    def counted(*args: Any) -> Any:
+        met.append(len(checkpoints(out)))
+        return cell(*args)
+
+    monkeypatch.setattr("polyhead.studies.run.run_cell", counted)
+    run(quick(folder), out=out, device="cpu", seeds=[1, 2, 3], controls=["random"], head_analysis=0)
+    assert max(met) <= 3, "the first seed's unpruned and chosen models, and the unpruned one of the seed at work"
+
+
+def test_no_number_of_an_older_stage_comes_back(folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    out = folder / "stages"
+    first = run(quick(folder), out=out, device="cpu", head_analysis=0)
+    n = len(trained)
+    files = {name: {path.name for path in out.glob(f"fits/*/{name}-*")} for name in ("test", "dev", "scores")}
+
+    def raised(name: str) -> None:
+        stage = stages.STAGES[name]
+        monkeypatch.setitem(stages.STAGES, name, Stage(stage.version + 1, stage.files))
+
+    raised("scoring")
+    again = run(quick(folder), out=out, device="cpu", head_analysis=0)
+    assert again.stages["scoring"] == first.stages["scoring"] + 1
+    assert {path.name for path in out.glob("fits/*/scores-*")} > files["scores"]
+    assert len(trained) == n
+    raised("evaluation")
+    run(quick(folder), out=out, device="cpu", head_analysis=0)
+    assert {path.name for path in out.glob("fits/*/test-*")} > files["test"]
+    assert {path.name for path in out.glob("fits/*/dev-*")} > files["dev"]
+    n = len(trained)
+    raised("training")
+    run(quick(folder), out=out, device="cpu", head_analysis=0)
+    assert len(trained) == n + 3
+
+
+def test_a_folder_with_nothing_but_a_lock_is_fresh(folder: Path, trained: list[int]) -> None:
+    out = folder / "locked"
+    (out / "fits").mkdir(parents=True)
+    (out / "fits" / ".lock").touch()
+    assert run(quick(folder), out=out, device="cpu", head_analysis=0).cells
+    (folder / "mine" / "fits").mkdir(parents=True)
+    (folder / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(StoreError, match=r"is not empty and holds no run \(notes\.txt\)"):
+        run(quick(folder), out=folder / "mine", device="cpu", head_analysis=0)
+
+
+def test_a_drawing_that_aborts_spoils_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A picture engine that ends its process, as one does that may not reserve memory."""
+    engine = folder / "engine"
+    engine.mkdir()
+    (engine / "altair.py").write_text("import os\nos.abort()\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(engine), os.environ.get("PYTHONPATH", "")]))
+    out = folder / "aborted"
+    with caplog.at_level(logging.WARNING):
+        record = run(quick(folder), out=out, device="cpu", head_analysis=5)
+    assert finished_run(out).record == record
+    assert (out / "heads.json").is_file()
+    assert "![" not in (out / "report.md").read_text(encoding="utf-8")
+    assert not (out / "report.html").exists()
+    (line,) = [line for line in caplog.messages if "no page" in line]
+    assert f"polyhead report {out}" in line
+
+
+def test_pictures_are_drawn_by_another_process(folder: Path) -> None:
+    pytest.importorskip("altair", reason="needs the extra report")
+    out = folder / "drawn"
+    run(quick(folder), out=out, device="cpu", head_analysis=0)
+    assert (out / "report.html").is_file()
+    assert "![heads × layers](heads.svg)" in (out / "report.md").read_text(encoding="utf-8")
+    (out / "report.html").unlink()
+    subprocess.run([sys.executable, "-m", "polyhead.report.draw", str(out)], check=True)
+    assert (out / "report.html").is_file()
+
+
+def test_fine_tunings_of_another_commit_are_not_used_again(
+    folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = iter(("0" * 40, "1" * 40))
+    monkeypatch.setattr("polyhead.studies.run.model_hash", lambda name, *, revision: next(commits))
+    for number in (1, 2):
+        run(quick(folder), out=folder / "moved", device="cpu", head_analysis=0)
+        assert len(trained) == 3 * number
