@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from plain_markdown import EVIL, assert_plain
-from report.record_case import cell, record
+from report.record_case import cell, record, statistic
 
 from polyhead.core.heads import HeadMask
 from polyhead.models.model_card import CardScore, ModelCard, render_card
@@ -23,10 +23,7 @@ def evil_record() -> dict[str, Any]:
         own["chosen_reason"], own["ranking"], own["ranking_cost"]["method"] = EVIL, [EVIL, "1.0"], EVIL
         for target, name in zip(own["targets"], names, strict=True):
             target["name"], target["language"] = name, EVIL
-    statistics = [
-        {"arm": "ranked", "name": name, "language": EVIL, "gain": 0.1, "interval": [-0.1, 0.3], "gain_minus_noise": [-1.0, 1.0]}
-        for name in names
-    ]
+    statistics = [statistic(name, 0.1, language=EVIL, gain_minus_noise={"interval": [-1.0, 1.0]}) for name in names]
     found = record(*cells, controls=("random",), statistics=statistics, sources=[EVIL], method=EVIL, protocol=EVIL, repair=EVIL)
     found["data"][0] |= {"name": EVIL, "split": EVIL, "language": EVIL, "sha256": EVIL, "repairs": {EVIL: 1}}
     found["environment"] |= {EVIL: EVIL}

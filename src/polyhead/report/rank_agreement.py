@@ -43,7 +43,7 @@ def method_note(run: FinishedRun) -> str:
     own = (run.first.get("ranking_cost") or {}).get("method")
     if run.heads is None or not run.heads["languages"] or own in (None, run.heads["method"]):
         return ""
-    return f"Seeds are scored by {own}, languages by {run.heads['method']}: the two kinds differ by method too."
+    return f"Seeds are scored by {own}, languages by {run.heads['method']}, so the two also differ in method."
 
 
 def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str]:
@@ -56,7 +56,7 @@ def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str
         kinds.setdefault((run.record.get("model_hash"), run.shape), []).append(run)
     same = max(kinds.values(), key=len)
     left = [run.name for run in runs if run not in same]
-    why = f"Not compared, because their encoder is another: {', '.join(left)}." if left else ""
+    why = f"Not compared, because they start from another encoder: {', '.join(left)}." if left else ""
     if same[0].record.get("model_hash") is None:
         return None, "The runs do not say which encoder they start from, so their heads cannot be compared."
     if len(same) < 2:
