@@ -112,11 +112,11 @@ def test_what_is_printed(cli: Callable, files: list[Path]) -> None:
         "6 files in 3 groups, 12 heads in common; k = 3",
         "| en | gradient | en | en-1.tsv, en-2.tsv |",
         "## Between groups",
-        "| one | other | Spearman's ρ | Kendall's τ-b | weighted τ | shared of lowest 3 | shared of highest 3 |",
+        "| one | other | Spearman's ρ | Kendall's τ-b | weighted τ | overlap of lowest 3 | overlap of highest 3 |",
         "## Inside groups, between runs",
         "two random orders share 0.25",
         "they have no interval, because heads are not a sample",
-        "## Each language foretold from the others",
+        "## Each language predicted from the others",
         "## Heads that languages share, gradient",
         "| among the 3 least important in | heads | layer.head |",
         "| sw alone |",
@@ -124,7 +124,7 @@ def test_what_is_printed(cli: Callable, files: list[Path]) -> None:
         assert part in result.prose, part
     single = cli("compare", *files[::2]).prose
     assert "Inside groups" not in single
-    assert "One run only of en, de, sw: what is specific to it may be chance." in single
+    assert "Only one run of en, de, sw: heads specific to one language may be chance." in single
 
 
 def test_normalised_scores_are_compared_and_combined(cli: Callable, files: list[Path], tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_the_scores_are_those_of_pruned_models(
 def test_the_text_names_orders_k_areas_and_how_they_were_made(judge: Callable[..., Result]) -> None:
     shown = judge().out
     header, _, first = [line.split("|") for line in shown.splitlines() if line.startswith("|")][:3]
-    assert [cell.strip() for cell in header][1:-1] == ["heads that go", "k = 0", "k = 1", "k = 2", "k = 3", "k = 4"]
+    assert [cell.strip() for cell in header][1:-1] == ["order", "k = 0", "k = 1", "k = 2", "k = 3", "k = 4"]
     assert first[1].strip() == "gradient, lowest first"
     assert "random (5 orders)" in shown
     assert "this model, other sentences" in shown
@@ -194,7 +194,7 @@ def test_scores_of_this_very_text_are_noted(
 ) -> None:
     own = tmp_path / "own.tsv"
     cli("rank", loud, "--task", "pos", "--data", text, "--method", "gradient", "--out", own)
-    assert "flatters them a little: gradient (own)." in judge(scores=(scores, own)).prose
+    assert "favours them slightly: gradient (own)." in judge(scores=(scores, own)).prose
     assert "flatters" not in judge().out
 
 

@@ -43,7 +43,7 @@ def test_several_runs_markdown_pictures_and_curves(cli: Callable, tmp_path: Path
     assert "## Gains side by side" in markdown
     assert "## Pruning curve: ud/en_ewt, dev" in markdown
     assert markdown.count("## Lowest-ranked heads") == 2
-    assert "Score on ud/en_ewt (dev) against heads switched off" in out.read_text(encoding="utf-8")
+    assert "Score on ud/en_ewt (dev) against the number of heads ablated" in out.read_text(encoding="utf-8")
 
 
 def test_bad_runs_are_refused_and_nothing_is_written(cli: Callable, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_bad_runs_are_refused_and_nothing_is_written(cli: Callable, tmp_path: Pa
 def test_results_and_inputs_are_not_written_over(cli: Callable, tmp_path: Path, option: str) -> None:
     run = write_run(tmp_path / "one")
     before = (run / "result.json").read_bytes()
-    refused(cli("report", run, option, run / "result.json"), "result.json: would be written over")
+    refused(cli("report", run, option, run / "result.json"), "result.json: would be overwritten")
     refused(cli("report", run, option, run), "is a folder")
     assert (run / "result.json").read_bytes() == before
     curve = tmp_path / "curve.txt"

@@ -14,7 +14,7 @@ from polyhead.report.tables import markdown
 
 markdown_it = pytest.importorskip("markdown_it", reason="needs the extra report")
 # What Markdown could make something of, in every order
-_PARTS = [*"`*_[]()<>|\\!#+-=~.:/@&;$ a1\n\r\x1b\x85", "http://", "www.", "&lt;", "<b>", "é", "\u202e"]
+_PARTS = [*"`*_[]()<>|\\!#+-=~.:/@&;$ a1\n\r\x1b\x85", "http://", "www.", "&lt;", "<b>", "<1", "é", "\u202e"]
 MARKUP = st.lists(st.sampled_from(_PARTS), max_size=12).map("".join) | st.sampled_from(
     ["12. x", "123) x", "- x", "+ x", "===", ">x", "# x"]
 )
@@ -58,6 +58,7 @@ def test_ordinary_names_are_left_as_they_are() -> None:
         "-0.25 to +1.50",
         "0.3 1.2",
         "x-y/z.tsv",
+        "<0.0001",
         "日本語",
         "AT&T",
     ):

@@ -78,7 +78,8 @@ def test_agreement_is_shown_in_numbers_and_colours(browser: Any, page_of: PageOf
     with opened(browser, page_of("one")) as shown:
         table = shown.page.locator("#agreement .matrix table")
         names = table.locator("thead th").all_inner_texts()
-        assert names[:6] == [*(f"seed {seed}" for seed in range(42, 47)), "ud/en_ewt"]
+        assert names[0] == "seed 42"
+        assert "ud/en_ewt" in names
         texts = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
         assert texts[0][0] == "–", "one run of a seed has nothing to agree with"
         assert texts == [list(column) for column in zip(*texts, strict=True)]

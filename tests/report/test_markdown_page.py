@@ -49,13 +49,13 @@ def test_a_curve_has_its_areas_or_else_its_ends(tmp_path: Path) -> None:
     runs = [finished_run(write_run(tmp_path))]
     assert "Pruning curve" not in markdown_page(runs)
     text = markdown_page(runs, curves=[CURVE])
-    assert "## Pruning curve: ud/en_ewt, dev\n\n| heads that go | k = 0 | k = 2 |" in text
+    assert "## Pruning curve: ud/en_ewt, dev\n\n| order | k = 0 | k = 2 |" in text
     assert "| gradient, lowest first | 90.00 | 70.00 |" in text
 
 
 def test_what_was_not_measured_and_how_methods_differ_is_said(tmp_path: Path) -> None:
     bare = finished_run(write_run(tmp_path / "bare", profile=False))
-    assert "What single heads do in each language was not measured." in markdown_page([bare])
+    assert "The effect of single heads in each language was not measured." in markdown_page([bare])
     run = finished_run(write_run(tmp_path / "one"))
     assert "differ by method" not in markdown_page([run])
     run = edited(run.folder, lambda record: record["cells"][0]["ranking_cost"].update(method="shapley"))

@@ -34,7 +34,7 @@ def test_runs_of_one_encoder_are_compared_and_others_named(tmp_path: Path) -> No
     assert found is not None
     assert found.names == ("run-0", "run-1")
     assert found.values[0][0] is not None  # two seeds agree to some degree
-    assert why == "Not compared, because their encoder is another: other."
+    assert why == "Not compared, because they start from another encoder: other."
     alone, why = between_runs(finished_runs([paths[0], paths[2]]))
     assert alone is None
     assert "No two runs start from the same encoder" in why

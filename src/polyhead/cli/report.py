@@ -18,7 +18,7 @@ from polyhead.report.picture_files import write_pictures
 
 
 def report(request: ReportRequest, console: Console) -> int:
-    """Read all runs before anything is written; then the page, the Markdown and the pictures."""
+    """Read every run before writing anything; then write the page, the Markdown and the pictures."""
     with _collector_off():
         runs = finished_runs(request.runs)
     curves = [read_curve(path) for path in request.curve]
@@ -57,10 +57,10 @@ def _text(left: Mapping[str, Any]) -> str:
 
 
 def _check_places(request: ReportRequest, out: Path) -> None:
-    """Nothing that is read may be written over, and no two results may share a file.
+    """No input may be overwritten, and no two results may share a file.
 
     Raises:
-        SettingError: That would happen, or a page would go where a folder is.
+        SettingError: One would be, or a page would replace a folder.
     """
     for option, path in (("--out", out), ("--markdown", request.markdown)):
         if path is None:
@@ -68,7 +68,7 @@ def _check_places(request: ReportRequest, out: Path) -> None:
         if path.is_dir():
             raise SettingError(f"{option} {path}: is a folder; give the name of a file in it")
         if path.suffix in (".json", ".tsv", ".safetensors"):
-            raise SettingError(f"{option} {path}: would be written over as a page; give a name that ends with .html or .md")
+            raise SettingError(f"{option} {path}: would be overwritten with a page; give a name that ends with .html or .md")
         if any(path.resolve() == other.resolve() for other in request.curve):
             raise SettingError(f"{option} {path}: is also read; give another name")
     if request.markdown is not None and request.markdown.resolve() == out.resolve():

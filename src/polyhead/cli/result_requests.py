@@ -153,6 +153,6 @@ class ReportRequest:
         Path | None, typer.Option("--pictures", metavar="FOLDER", help="Also write every chart as SVG and PNG, for papers.")
     ] = None
     no_text: Annotated[
-        bool, typer.Option("--no-text", help="Leave example sentences out, for corpora whose text may not be shared.")
+        bool, typer.Option("--no-text", metavar="", help="Leave example sentences out, for corpora whose text may not be shared.")
     ] = False
     json: JsonOption = False

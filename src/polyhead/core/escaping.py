@@ -7,7 +7,7 @@ from typing import Final
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _KEPT_BREAKS: Final = "\n\t"
 _MARKUP: Final = re.compile(
-    r"[\\`*|<\[\]~]"
+    r"[\\`*|\[\]~]|<(?=[A-Za-z/!?])"
     r"|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word is no emphasis
     r"|&(?=#?\w+;)|:(?=//)|@|(?<=\bwww)\."
     r"|^(?:[-+=](?![\w.])|[#>])"

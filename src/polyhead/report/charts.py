@@ -1,4 +1,4 @@
-"""Charts of runs, drawn by altair: gains with their intervals, and dev scores by the number of heads that went."""
+"""Charts of runs, drawn by altair: gains with their intervals, and dev scores by the number of heads removed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ _MOST_PANELS = 3
 
 
 def gain_chart(altair: Any, runs: Sequence[FinishedRun]) -> Any:
-    """Gain of every target and their mean, a line for its 95 % interval; one panel a run, one colour an arm.
+    """Gain on every target and their mean, with 95 % intervals; one panel per run, one colour per arm.
 
-    More than a few runs share one panel, in which each has its mean over targets alone.
+    More than three runs share one panel, which shows the mean over targets of each.
     """
     by_run = {run.name: _gain_rows(run) for run in runs}
     if len(runs) > _MOST_PANELS:
@@ -78,14 +78,14 @@ def _gain_row(run: FinishedRun, arm: str, target: str, gain: float, bounds: Sequ
 
 
 def trial_chart(altair: Any, run: FinishedRun) -> Any:
-    """Dev score against heads gone: a line for heads merely masked, points for fine-tunings, a ring around the chosen one."""
+    """Dev score against heads removed: a line for masked heads, points for fine-tunings, a ring around the chosen one."""
     masked, tried = [], []
     for cell in cells(run.record, RANKED):
         seed = f"seed {cell.seed}"
         masked += [{"seed": seed, "k": k, "dev": value} for k, value in enumerate(cell.screen or ())]
         tried += [{"seed": seed, "k": t.k, "dev": t.dev, "chosen": t.k == cell.chosen} for t in cell.trials]
     names = list(dict.fromkeys(row["seed"] for row in tried))
-    x = altair.X("k:Q", title="heads gone (k)", axis=altair.Axis(tickMinStep=1))
+    x = altair.X("k:Q", title="heads removed (k)", axis=altair.Axis(tickMinStep=1))
     y = altair.Y("dev:Q", title=f"dev {title(main_metric(run.record))} in points", scale=altair.Scale(zero=False))
     colour = altair.Color("seed:N", title=None, scale=altair.Scale(domain=names, scheme="tableau10"))
     line = altair.Chart(altair.Data(values=masked)).mark_line(strokeDash=[4, 3]).encode(x=x, y=y, color=colour)

@@ -45,7 +45,7 @@ def _section(title: str, keys: Sequence[str], rows: Sequence[Mapping[str, Any]],
     if not rows:
         return ""
     k = document["k"]
-    headers = ["Spearman's ρ", "Kendall's τ-b", "weighted τ", f"shared of lowest {k}", f"shared of highest {k}"]
+    headers = ["Spearman's ρ", "Kendall's τ-b", "weighted τ", f"overlap of lowest {k}", f"overlap of highest {k}"]
     with_runs = any(row["n_pairs"] > 1 for row in rows)
     body = []
     for row in rows:
@@ -67,7 +67,7 @@ def _note(document: Document) -> str:
     return (
         "Figures are means over pairs of runs, over the heads that all the files of a row have; they have no interval, because "
         "heads are not a sample: for other seeds see the smallest and largest over pairs of runs. Weighted τ: Kendall's τ in "
-        "which the most important heads weigh most (hyperbolic weights). Shared of lowest, of highest: share of the "
+        "which the most important heads weigh most (hyperbolic weights). Overlap of lowest, of highest: share of the "
         f"{k} heads that both have there; two random orders share {k / n:.2f} on average. –: a constant matrix has no order."
     )
 
@@ -77,9 +77,9 @@ def _foretold(document: Document) -> str:
     if not rows:
         return ""
     body = [[row["method"], row["language"], *(_number(row[name]) for name in ("spearman", "lowest", "highest"))] for row in rows]
-    headers = ["method", "language", "Spearman's ρ", f"shared of lowest {k}", f"shared of highest {k}"]
+    headers = ["method", "language", "Spearman's ρ", f"overlap of lowest {k}", f"overlap of highest {k}"]
     return (
-        f"## Each language foretold from the others\n\n{markdown(headers, body)}\n\n"
+        f"## Each language predicted from the others\n\n{markdown(headers, body)}\n\n"
         f"The other languages' scores, combined by {rows[0]['how']}, against the language's own; several runs of a language "
         "count as one."
     )
@@ -101,13 +101,17 @@ def _sharing(row: Mapping[str, Any]) -> str:
         if count > 1
     ]
     body += [[one, other, *(_number(overlaps[end][one, other]) for end in _ENDS)] for one, other in overlaps["lowest"]]
-    parts.append(markdown(["one run of", "another of", *(f"shared of {end} {row['k']}" for end in _ENDS)], body))
+    parts.append(markdown(["one run of", "another of", *(f"overlap of {end} {row['k']}" for end in _ENDS)], body))
     low, high = round(100 * (1 - row["share"])), round(100 * row["share"])
     single = [language for language, count in row["runs"].items() if count == 1]
     parts.append(
-        f"In all languages: there in at least {high} % of the runs of each. In one alone: in at least {high} % of its runs, and "
-        f"in at most {low} % of those of every other. In no language: in at most {low} % everywhere. Unsettled: the rest."
-        + (f" One run only of {markdown_text(', '.join(single))}: what is specific to it may be chance." if single else "")
+        f"All languages: in at least {high} % of the runs of each. One language alone: in at least {high} % of its runs, and in "
+        f"at most {low} % of the runs of any other. No language: in at most {low} % of the runs of each. Unsettled: the rest."
+        + (
+            f" Only one run of {markdown_text(', '.join(single))}: heads specific to one language may be chance."
+            if single
+            else ""
+        )
     )
     return "\n\n".join(parts)
 

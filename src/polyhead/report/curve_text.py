@@ -40,14 +40,14 @@ def _scores(document: Document) -> str:
     for order in document["orders"]:
         groups.setdefault(order["group"], []).append(order["scores"])
     rows = [[group, *(shown_points(fmean(scores[k] for scores in own)) for k in ks)] for group, own in groups.items()]
-    return markdown(["heads that go", *(f"k = {k}" for k in ks)], rows)
+    return markdown(["order", *(f"k = {k}" for k in ks)], rows)
 
 
 def _notes(document: Document) -> str:
     directions = {order["direction"] for order in document["orders"]}
     notes = [
-        f"Area: mean score over k = 0..{document['max_pruned']} divided by the score at 0; 1 means that the heads were not "
-        "missed, and only areas with the same largest k compare.",
+        f"Area: mean score over k = 0..{document['max_pruned']} divided by the score at 0; 1 means that nothing was "
+        "lost, and only areas with the same largest k are comparable.",
         f"Intervals: this model, other sentences (95 %, {document['draws']:,} resamples, the same for both sides of a "
         "difference); of other fine-tunings they say nothing"
         + (". For the mean of random orders also other random orders, from three orders on." if "random" in directions else "."),
@@ -56,11 +56,11 @@ def _notes(document: Document) -> str:
         notes.append(
             "The greedy oracle removes at each step the head whose removal leaves the best score on these very sentences (ties: "
             "the lower loss). Regret is its area minus an order's. No interval holds what choosing on these sentences gains "
-            "it, and greedy is no proven best order."
+            "it, and a greedy order is not proven to be the best."
         )
     own = markdown_text(", ".join(dict.fromkeys(o["name"] for o in document["orders"] if o["ranked_on_this_text"])))
     if own:
-        notes.append(f"Ranked on the file that they are judged on, which flatters them a little: {own}.")
+        notes.append(f"Ranked on the text that they are judged on, which favours them slightly: {own}.")
     if document["areas"][0]["area"] is None:
         notes.append("The score at k = 0 is 0, so there is no area; is this the fine-tuned model?")
     return "\n".join(f"- {note}" for note in notes)

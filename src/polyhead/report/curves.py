@@ -128,7 +128,7 @@ def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
     line = base.mark_line(strokeWidth=2).encode(
         y=altair.Y("score:Q", title=metric, scale=altair.Scale(zero=False)),
         strokeDash=altair.StrokeDash(
-            "goes:N", title="heads that go", sort=heads, scale=altair.Scale(domain=heads, range=[_DASHES[name] for name in heads])
+            "goes:N", title="removed", sort=heads, scale=altair.Scale(domain=heads, range=[_DASHES[name] for name in heads])
         ),
     )
     band = base.transform_filter("datum.low < datum.high").mark_area(opacity=0.2).encode(y="low:Q", y2="high:Q")
@@ -192,7 +192,7 @@ def area_table(areas: Sequence[Mapping[str, Any]]) -> str:
             found = row[key]
             cells += ["–", "–"] if found is None else [_number(found["difference"], "+"), _span(found["interval"], "+")]
         rows.append(cells)
-    headers = ["heads that go", "area", "95 % interval", "minus random", "95 % interval", "minus highest first", "95 % interval"]
+    headers = ["order", "area", "95 % interval", "minus random", "95 % interval", "minus highest first", "95 % interval"]
     return markdown([*headers, *(["regret", "95 % interval"] if with_oracle else [])], rows)
 
 

@@ -72,10 +72,10 @@ class CurvePart:
 
 
 def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]] = (), text: bool = True) -> str:
-    """The page as text: headline, map of heads with all that is known of each, agreement, curves, trials, tables, provenance.
+    """The page as text: headline, map of heads with all that was measured, agreement, curves, trials, tables, provenance.
 
     Args:
-        runs: From `finished_runs`; more than one stand side by side.
+        runs: From `finished_runs`; several are shown side by side.
         curves: Documents that `polyhead curve` left in `curve.json`.
         text: Whether example sentences may be on the page.
 
@@ -99,7 +99,7 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
         runs=[_run_part(altair, run, has_agreement=found is not None) for run, found in zip(runs, within, strict=True)],
         runs_table=as_html(runs_table(runs)) if len(runs) > 1 else "",
         gains_table=as_html(gains_table(runs)) if len(runs) > 1 else "",
-        gains=_figure(gain_chart(altair, runs), "Gain in test score on every target; a dot's line is its 95 % interval"),
+        gains=_figure(gain_chart(altair, runs), "Gain in test score on each target, with its 95 % interval"),
         across=across is not None,
         across_why=why,
         curves=[_curve_part(altair, document) for document in curves],
@@ -160,8 +160,8 @@ def _run_part(altair: Any, run: FinishedRun, *, has_agreement: bool) -> RunPart:
         ranking=as_html(ranking_line(run.first)),
         trials=_figure(
             trial_chart(altair, run),
-            "Dev score by heads gone: points are fine-tunings, a ring marks the chosen one, the dashed line is the unpruned "
-            "model with heads merely masked",
+            "Dev score against the number of heads removed: points are fine-tunings, a ring marks the chosen one, the dashed "
+            "line is the unpruned model with heads masked",
         ),
         has_agreement=has_agreement,
         agreement_note=method_note(run),
@@ -171,7 +171,8 @@ def _run_part(altair: Any, run: FinishedRun, *, has_agreement: bool) -> RunPart:
 def _curve_part(altair: Any, document: Mapping[str, Any]) -> CurvePart:
     data, areas = document["data"], document.get("areas") or []
     words = (
-        f"Score on {data['name']} ({data['split']}) against heads switched off, nothing trained; random orders with their range"
+        f"Score on {data['name']} ({data['split']}) against the number of heads ablated, without retraining; random orders with "
+        "their range"
     )
     return CurvePart(_figure(curve_chart(altair, document), words), as_html(area_table(areas)) if areas else "")
 

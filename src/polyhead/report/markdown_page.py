@@ -1,4 +1,4 @@
-"""The page of one or several runs as Markdown: the same tables, with agreement of rankings and the heads that went first."""
+"""The page of one or several runs as Markdown: the same tables, with agreement of rankings and the heads pruned first."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from polyhead.report.tables import markdown, shown_points
 
 _SHOWN_HEADS = 12
 _GAINS_NOTE = (
-    "Pruned minus unpruned, in points of each run's own figure; in brackets the 95 % interval over seeds and sentences, and "
+    "Pruned minus unpruned, in points of each run's own metric; in brackets the 95 % interval over seeds and sentences, and "
     "the smallest gain that the seeds would have found where this one was not; – where a run does not have the target."
 )
 
@@ -56,7 +56,7 @@ def _run_parts(run: FinishedRun) -> list[str]:
 
 
 def head_table(run: FinishedRun) -> str:
-    """The first heads to go in the first seed: whether they went, and in each profiled language what switching one off does."""
+    """The lowest-ranked heads of the first seed: whether they were pruned, and their effect in every profiled language."""
     languages = [] if run.heads is None else run.heads.languages
     pruned = chosen_heads(run.first)
     rows = []
@@ -77,19 +77,19 @@ def _curve_name(document: Mapping[str, Any]) -> str:
 
 
 def _curve_text(document: Mapping[str, Any]) -> str:
-    """The areas of a curve; where the file has none, the score with no head gone and with the most gone."""
+    """The areas of a curve; where the file has none, the score with no head removed and with the most removed."""
     if document.get("areas"):
         return area_table(document["areas"])
     rows = [[order["group"], *map(shown_points, (order["scores"][0], order["scores"][-1]))] for order in document["orders"]]
     most = len(document["orders"][0]["scores"]) - 1
-    return markdown(["heads that go", "k = 0", f"k = {most}"], rows)
+    return markdown(["order", "k = 0", f"k = {most}"], rows)
 
 
 def _head_note(run: FinishedRun) -> str:
     if run.heads is None or not run.heads.languages:
-        return "What single heads do in each language was not measured."
+        return "The effect of single heads in each language was not measured."
     return (
-        f"Languages: points of the main figure with that head alone off minus with all heads, by the unpruned model of seed "
+        f"Languages: points of the main metric with that head ablated minus with all heads, for the unpruned model of seed "
         f"{run.heads.seed}, on at most {run.heads.n_sentences} dev sentences; in brackets the 95 % interval: this model, other "
         f"sentences; – for heads whose estimated effect is small, which were not measured (measured: {len(run.heads.measured)})."
     )

@@ -64,7 +64,7 @@ def _undrawn(error: ValueError) -> SettingError:
 
 Scores = Sequence[Sequence[float | None]]
 PICTURE_LEGEND = (
-    "number and colour: place in the ranking (1 = lowest, first to go); × in a black frame: pruned; empty: no such head"
+    "number and colour: place in the ranking (1 = lowest, pruned first); × in a black frame: pruned; empty: no such head"
 )
 _CELL = 34  # pixels: room for a cross above a number of three digits
 

@@ -43,7 +43,7 @@ def method_note(run: FinishedRun) -> str:
     own = run.first.ranking_cost.method
     if run.heads is None or not run.heads.languages or own == run.heads.method:
         return ""
-    return f"Seeds are scored by {own}, languages by {run.heads.method}: the two kinds differ by method too."
+    return f"Seeds are scored by {own}, languages by {run.heads.method}, so the two also differ in method."
 
 
 def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str]:
@@ -56,7 +56,7 @@ def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str
         kinds.setdefault((run.record.model_hash, run.shape), []).append(run)
     same = max(kinds.values(), key=len)
     left = [run.name for run in runs if run not in same]
-    why = f"Not compared, because their encoder is another: {', '.join(left)}." if left else ""
+    why = f"Not compared, because they start from another encoder: {', '.join(left)}." if left else ""
     if len(same) < 2:
         return None, "No two runs start from the same encoder, so their heads cannot be compared." if len(runs) > 1 else ""
     return _agreement({run.name: [_matrix(cell.scores) for cell in cells(run.record)] for run in same}), why

@@ -299,15 +299,6 @@ def spearman(a: ArrayLike, b: ArrayLike) -> Correlation:
     >>> round(spearman([1, 2, 3, 4], [1, 3, 2, 4]).value, 6)
     0.8
     """
-    return _correlate(stats.spearmanr, a, b)
-
-
-def kendall(a: ArrayLike, b: ArrayLike) -> Correlation:
-    """Kendall's τ-b over all entries; pairs with a NaN are left out."""
-    return _correlate(stats.kendalltau, a, b)
-
-
-def _correlate(method: Callable[[Array, Array], tuple[float, float]], a: ArrayLike, b: ArrayLike) -> Correlation:
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if x.shape != y.shape:
         raise SettingError(f"values of shapes {x.shape} and {y.shape} cannot be paired")
@@ -315,5 +306,5 @@ def _correlate(method: Callable[[Array, Array], tuple[float, float]], a: ArrayLi
     x, y = x[both], y[both]
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return Correlation(math.nan, math.nan, len(x))
-    value, p = method(x, y)
+    value, p = stats.spearmanr(x, y)
     return Correlation(float(value), float(p), len(x))

@@ -1,4 +1,4 @@
-// All that is known of one head: its place in every seed, and in every language its score, effect and attention.
+// Everything measured about one head: its place in every seed, and in every language its score, effect and attention.
 
 function drawPanel(run, state) {
   const panel = document.getElementById("head-panel");
@@ -10,16 +10,16 @@ function drawPanel(run, state) {
   document.getElementById("chosen-head").textContent = `Head ${head}. ${places}`;
   if (run.seeds[0].places[i][j] === null) return;
   if (!run.languages.length) {
-    panel.append(element("p", {}, run.measured ? "What it does in each language is not measured: no language could be profiled." : "What it does in each language is not measured: this run has no heads.json. Run the same polyhead run command again to add it."));
+    panel.append(element("p", {}, run.measured ? "Its effect in each language was not measured: no language could be profiled." : "Its effect in each language was not measured: this run has no heads.json. Run the same polyhead run command again to add it."));
     return;
   }
   panel.append(effectTable(run, i, j), attentionTable(run, i, j));
   const relations = relationTable(run, i, j);
-  panel.append(element("h4", {}, "Along dependencies, against attention spread evenly"));
-  panel.append(relations || element("p", { class: "note" }, run.slimmed.includes("relations") ? "Left out to keep this page small; heads.json has them." : "Not measured: no trees, or no kind of dependency with 20 words in a sample."));
+  panel.append(element("h4", {}, "Along dependencies, compared with uniform attention"));
+  panel.append(relations || element("p", { class: "note" }, run.slimmed.includes("relations") ? "Left out to keep this page small; heads.json has them." : "Not measured: no trees, or no relation with 20 words in a sample."));
   panel.append(element("h4", {}, "Examples"));
   const shownOnes = run.languages.filter((own) => own.examples.length);
-  panel.append(element("p", { class: "note" }, shownOnes.length ? "Choose a word to see where this head looks from it; shares of attention in per cent." : run.slimmed.some((what) => what.startsWith("example")) ? "Left out to keep this page small; heads.json has them." : "None: no sentence of 6 to 14 words in the samples."));
+  panel.append(element("p", { class: "note" }, shownOnes.length ? "Select a word to see what this head attends to from it, in per cent." : run.slimmed.some((what) => what.startsWith("example")) ? "Left out to keep this page small; heads.json has them." : "None: the run or the page was made with --no-text, or the samples have no sentence of 6 to 14 words."));
   for (const own of shownOnes) {
     panel.append(element("div", { class: "note" }, own.name));
     for (const example of own.examples) panel.append(drawSentence(run, own, example, head));
@@ -32,7 +32,7 @@ function seedLine(run, i, j, head) {
     if (place === null) return `seed ${own.seed}: not in the encoder`;
     return `seed ${own.seed}: place ${place} of ${own.places.flat().filter((n) => n !== null).length}${own.pruned.includes(head) ? ", pruned" : ", kept"}`;
   });
-  return `In the ranking (1 goes first): ${parts.join("; ")}.`;
+  return `Place in the ranking (1 is pruned first): ${parts.join("; ")}.`;
 }
 
 function effectTable(run, i, j) {
@@ -43,7 +43,7 @@ function effectTable(run, i, j) {
     return [own.name, own.n_words.toLocaleString("en"), ...scores, shown(own.estimate[i][j]), effect, bounds];
   });
   const titles = ["language", "words", ...run.methods.flatMap((method) => [`score, ${method}`, "place"]), "estimated loss", "effect", "95 % interval"];
-  const words = `On dev samples, by the unpruned model of seed ${run.profile_seed}. Place: 1 has the lowest score in that language. Estimated loss: how much the loss rises without this head, from gradients. Effect: measured for the ${run.n_measured} heads with the largest estimates alone, points of ${run.languages[0].metric.replace("_", "-")} with this head alone off minus with all heads; intervals: this model, other sentences.`;
+  const words = `On dev samples, by the unpruned model of seed ${run.profile_seed}. Place: 1 has the lowest score in that language. Estimated loss: how much the loss rises without this head, from gradients. Effect: measured only for the ${run.n_measured} heads with the largest estimates; points of ${run.languages[0].metric.replace("_", "-")} with this head ablated minus with all heads; intervals: this model, other sentences.`;
   return framed("Score and effect", titles, rows, words);
 }
 
@@ -58,7 +58,7 @@ function attentionTable(run, i, j) {
     const share = own.shares[kind];
     return share ? `${percent(share.values[i][j])} (${percent(share.even)})` : "–";
   })]);
-  return framed("Attention, per cent", ["language", ...kinds.map((kind) => PLACE_NAMES[kind])], rows, "Mean over words; in brackets what attention spread evenly would give.");
+  return framed("Attention, per cent", ["language", ...kinds.map((kind) => PLACE_NAMES[kind])], rows, "Mean over words; in brackets what uniform attention would give.");
 }
 
 function relationTable(run, i, j) {
@@ -72,7 +72,7 @@ function relationTable(run, i, j) {
       rows.push([own.name, from, percent(one.share.values[i][j]), percent(one.share.even), String(one.item.n)]);
     }
   }
-  return rows.length ? framed("", ["language", "from → to", "per cent", "even", "words"], rows, "The two kinds of dependency whose share is highest against even attention; a pick of the highest, so read small differences as chance.") : null;
+  return rows.length ? framed("", ["language", "from → to", "per cent", "uniform", "words"], rows, "The two relations with the highest share compared with uniform attention; the highest of many, so small differences may be chance.") : null;
 }
 
 function framed(name, titles, rows, note) {

@@ -32,7 +32,7 @@ function signed(value) {
   return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(2);
 }
 
-const PLACE_NAMES = { previous: "the word before", next: "the word after", same: "the word itself", separators: "special tokens" };
+const PLACE_NAMES = { previous: "the previous word", next: "the next word", same: "the word itself", separators: "special tokens" };
 const WAYS = { to_head: "its head", to_dependent: "its dependent" };
 
 function seedOf(run, state) {
@@ -49,7 +49,7 @@ function measuresOf(run) {
     {
       key: "place", label: "place in the ranking", of: "seed", text: (value) => (value === null ? "–" : String(value)),
       matrix: (state) => seedOf(run, state).places,
-      words: (state) => `Place in the ranking of seed ${seedOf(run, state).seed}: 1 has the lowest score and goes first.`,
+      words: (state) => `Place in the ranking of seed ${seedOf(run, state).seed}: 1 has the lowest score and is pruned first.`,
     },
     {
       key: "score", label: "score in the ranking", of: "seed", text: shown, scaled: true,
@@ -71,11 +71,11 @@ function measuresOf(run) {
   }
   found.push(
     {
-      key: "effect", label: "effect of switching it off", of: "language", text: shown, diverging: true,
+      key: "effect", label: "effect of ablating it", of: "language", text: shown, diverging: true,
       matrix: (state) => languageOf(run, state).difference,
       words: (state) => {
         const own = languageOf(run, state);
-        return `Points of ${own.metric} (${own.unpruned.toFixed(1)} with all heads) with that head alone off minus with all, on ${sampleOf(run, own)}. Below 0 the head helps. Measured for the ${run.n_measured} heads with the largest estimates alone.`;
+        return `Points of ${own.metric} (${own.unpruned.toFixed(1)} with all heads) with that head ablated minus with all heads, on ${sampleOf(run, own)}. Below 0 the head helps. Measured only for the ${run.n_measured} heads with the largest estimates.`;
       },
     },
     {
@@ -112,7 +112,7 @@ function shareMeasure(run, key, label, pick, words) {
     words: (state) => {
       const own = languageOf(run, state), share = pick(own);
       if (!share) return `Not measured on ${own.name}: no trees, or fewer than 20 such words in the sample.`;
-      return `Share of ${words}, in per cent, mean over words of ${sampleOf(run, own)}; attention spread evenly would give ${percent(share.even)}.`;
+      return `Share of ${words}, in per cent, mean over words of ${sampleOf(run, own)}; uniform attention would give ${percent(share.even)}.`;
     },
   };
 }

@@ -40,7 +40,7 @@ function openRun(index) {
   const [layers, heads] = run.shape, [i, j] = (state.head || "0.0").split(".").map(Number);
   if (!state.head || i >= layers || j >= heads) state.head = firstHead(run);
   const notes = run.left_out.map((own) => `Not profiled: ${own.name} (${own.why}).`);
-  if (run.slimmed.length) notes.push(`Left out to keep this page small: ${run.slimmed.join("; ")}. The run’s heads.json has all.`);
+  if (run.slimmed.length) notes.push(`Left out to keep this page small: ${run.slimmed.join("; ")}. The run’s heads.json has everything.`);
   document.getElementById("left-out").textContent = notes.join(" ");
   showChoices();
   drawMap(run, state, choose);
