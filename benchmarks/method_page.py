@@ -6,11 +6,10 @@ from statistics import fmean
 from typing import Any
 
 import study_tables
-from study_tables import with_interval
+from study_tables import page_table, with_interval
 
 from polyhead.core.files import read_json
 from polyhead.importance.methods import METHODS
-from polyhead.report.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "docs" / "methods.md", ROOT / "docs" / "statistics.md")
@@ -42,7 +41,7 @@ def needs() -> str:
         for row in METHODS.values()
     ]
     names = ["method", "what it scores", "passes: forward + backward", "needs", "sign", "promises", "memory", "source"]
-    return markdown(names, rows)
+    return page_table(names, rows)
 
 
 def _held(row: Any) -> list[str]:
@@ -81,7 +80,7 @@ def quality(measured: dict[str, Any]) -> str:
         "kept at k = 24",
         "cells",
     ]
-    return markdown(names, rows)
+    return page_table(names, rows)
 
 
 def differences(measured: dict[str, Any]) -> str:
@@ -95,7 +94,7 @@ def differences(measured: dict[str, Any]) -> str:
                 *(with_interval(by_group[g], is_gain=True) for g in ("chosen on", "confirmed on", "all")),
             ]
         )
-    return markdown(["`gradient` minus", "en ar zh", "the other six", "all nine"], rows)
+    return page_table(["`gradient` minus", "en ar zh", "the other six", "all nine"], rows)
 
 
 def _agreement(by_language: dict[str, Any]) -> str:

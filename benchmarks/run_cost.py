@@ -35,7 +35,8 @@ def command(folder: Path, encoder: Path) -> list[str]:
     targets = [f"ud/{name}" for name in TARGETS.split()]
     settings = ["--train-limit", "1500", "--max-pruned", "24", "--seed", "42"]
     text = ["--task", "pos", "--data", str(SHARED / "data"), "--source", "ud/en_ewt", "--target", *targets]
-    return [sys.executable, "-m", "polyhead.cli.main", "run", "--model", str(encoder), *text, *settings, "--out", str(folder)]
+    start = "import sys; from polyhead.cli.main import main; sys.exit(main())"
+    return [sys.executable, "-c", start, "run", "--model", str(encoder), *text, *settings, "--out", str(folder)]
 
 
 def processor_seconds(process: int) -> float:

@@ -1,6 +1,7 @@
-"""Tables of `docs/` on cost, how many heads to prune, repair and statistics, from `results/`; `method_page.py` sets them."""
+"""Tables of `docs/` on cost, search, repair and statistics, from `results/`; `method_page.py` writes them into the pages."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from environment import RESULTS
@@ -31,6 +32,11 @@ def tables() -> dict[str, str]:
     return {name: table(read_json(path)) for name, (path, table) in paths.items() if path.is_file()}
 
 
+def page_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table whose cells are Markdown already, so nothing in them is escaped."""
+    return re.sub(r"\\([^\w\s])", r"\1", markdown(headers, rows))
+
+
 def cost(measured: dict[str, Any]) -> str:
     """Seconds, their ratio to the default's, memory and passes."""
     unit = measured["methods"]["gradient"]["seconds"]
@@ -44,7 +50,7 @@ def cost(measured: dict[str, Any]) -> str:
         ]
         for name, row in measured["methods"].items()
     ]
-    return markdown(["method", "passes", "seconds", "times `gradient`", "MiB beyond the model"], rows)
+    return page_table(["method", "passes", "seconds", "times `gradient`", "MiB beyond the model"], rows)
 
 
 def search(measured: dict[str, Any]) -> str:
@@ -56,7 +62,7 @@ def search(measured: dict[str, Any]) -> str:
         chosen = [measured["by_seed"][seed]["strategies"][name]["k"] for seed in seeds]
         figures = [f"{mean['trainings']:g}", f"{mean['dev_regret']:.2f}", f"{mean['test_regret']:.2f}"]
         rows.append([title, *figures, "-" if None in chosen else ", ".join(map(str, chosen))])
-    return markdown(["strategy", "fine-tunings", "dev regret", "test regret", f"k chosen, seeds {' '.join(seeds)}"], rows)
+    return page_table(["strategy", "fine-tunings", "dev regret", "test regret", f"k chosen, seeds {' '.join(seeds)}"], rows)
 
 
 def repair(measured: dict[str, Any]) -> str:
@@ -73,7 +79,7 @@ def repair(measured: dict[str, Any]) -> str:
                 with_interval(gain, is_gain=True),
             ]
         )
-    return markdown(["area", *languages, "mean of the eight", "gain over no repair"], rows)
+    return page_table(["area", *languages, "mean of the eight", "gain over no repair"], rows)
 
 
 def simulation(measured: dict[str, Any]) -> str:
@@ -86,7 +92,7 @@ def simulation(measured: dict[str, Any]) -> str:
             figures = [found[when][what] for what in ("coverage", "false_alarms") for when in ("before", "after")]
             rows.append([name, n_seeds, *("none" if figure is None else f"{figure:.1f}" for figure in figures)])
     headers = ["coverage before", "coverage after", "false alarms before", "false alarms after"]
-    return markdown(["variances of", "seeds", *headers], rows)
+    return page_table(["variances of", "seeds", *headers], rows)
 
 
 def variances(measured: dict[str, Any]) -> str:
@@ -99,7 +105,7 @@ def variances(measured: dict[str, Any]) -> str:
         parts = [f"{row[key]:.4f}" for key in ("s2", "v", "u")]
         rows.append([name, f"{row['value']:+.2f}", *parts, *sure, f"{row['p']:.4f}", missed])
     headers = ["gain", "s²", "v", "u", "SE", "degrees of freedom", "95 % interval", "p", "detectable gain"]
-    return markdown(["test set", *headers], rows)
+    return page_table(["test set", *headers], rows)
 
 
 def with_interval(found: dict[str, Any] | None, *, is_gain: bool = False) -> str:
