@@ -23,10 +23,10 @@ Unit = Literal["spaces", "characters"]
 def looks_bracketed(line: str, *, words: Unit = "spaces") -> bool:
     """Whether a line is a row with words of this kind: those between spaces, unless it is not ASCII and has no space."""
     try:
-        annotated = str(json.loads(line)["annot_utt"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        utterance, _ = _texts(line)
+    except SpanError:
         return False
-    return (" " in annotated.strip() or annotated.isascii()) == (words == "spaces")
+    return (" " in utterance.strip() or utterance.isascii()) == (words == "spaces")
 
 
 def read_bracketed(file: TextFile, *, words: Unit = "spaces") -> Iterator[Sentence]:
