@@ -9,6 +9,7 @@ import pytest
 
 import polyhead
 from polyhead.data.corpus_table import CORPORA
+from polyhead.data.layouts import LAYOUTS
 from polyhead.data.tasks import TASKS
 from polyhead.importance.methods import METHODS
 from polyhead.models.architectures import ARCHITECTURES
@@ -64,6 +65,7 @@ TABLES = {
     ),
     "architectures": (ARCHITECTURES, "bert roberta xlm-roberta camembert electra distilbert"),
     "tasks": (TASKS, "pos ner slots"),
+    "layouts": (LAYOUTS, "facebook stockmark massive massive:words=characters multiatis multiatis:uneven=skip"),
     "protocols": (PROTOCOLS, "sound paper paper-released"),
     "corpora": (
         CORPORA,

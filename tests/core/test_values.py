@@ -1,14 +1,16 @@
-"""Numbers of absurd length are bad input with its own message everywhere, not a failure of Python's conversion."""
+"""What JSON can hold of settings and results; and numbers of absurd length, bad input with its own message everywhere."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from polyhead.core.errors import CheckpointError, DataFormatError, SettingError, StoreError
 from polyhead.core.files import read_json
 from polyhead.core.heads import HeadId
 from polyhead.core.settings_file import read_toml
-from polyhead.core.values import whole_number
+from polyhead.core.values import jsonable, plain, whole_number
 from polyhead.data.column_format import parse_columns
 from polyhead.data.conllu import read_conllu
 from polyhead.data.textfile import TextFile
@@ -97,3 +99,30 @@ def test_scores_are_written_in_plain_digits(tmp_path: Path, score: str) -> None:
 def test_scores_may_have_signs_points_and_exponents(tmp_path: Path, score: str) -> None:
     (tmp_path / "s.tsv").write_text(f"layer\thead\tscore\n0\t0\t{score}\n", encoding="utf-8")
     assert read_scores(tmp_path / "s.tsv").values[0, 0] == float(score)
+
+
+@dataclass(frozen=True)
+class Fact:
+    name: str
+    place: Path
+    values: tuple[float, ...]
+
+
+def test_everything_becomes_dicts_lists_and_scalars() -> None:
+    fact = Fact("a", Path("x/y"), (1.0, 2.0))
+    assert plain({1: fact, "set": {3, 1}, "array": np.array([[1, 2]]), "number": np.float32(0.5)}) == {
+        "1": {"name": "a", "place": "x/y", "values": [1.0, 2.0]},
+        "set": [1, 3],
+        "array": [[1, 2]],
+        "number": 0.5,
+    }
+
+
+def test_numbers_that_json_has_not_are_none_at_any_depth() -> None:
+    assert jsonable({"a": [np.array([1.0, np.nan]), (float("inf"), {"b": -np.inf})]}) == {"a": [[1.0, None], [None, {"b": None}]]}
+
+
+@pytest.mark.parametrize("value", [object(), len, Fact])
+def test_what_has_no_json_form_is_refused(value: object) -> None:
+    with pytest.raises(SettingError, match="no JSON form"):
+        jsonable([value])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyhead.core.errors import DataFormatError
-from polyhead.data.massive import OTHER_TEXT, BracketFormat, read_bracketed
+from polyhead.data.massive import OTHER_TEXT, read_bracketed
 from polyhead.data.schemes import WIDENED
 from polyhead.data.textfile import TextFile
 
@@ -22,7 +22,7 @@ def row(annotated, utterance=None):
 def read(tmp_path, text, words="spaces", **options):
     path = tmp_path / "train.jsonl"
     path.write_text(text, encoding="utf-8")
-    return list(read_bracketed(TextFile(path, "de", **options), BracketFormat(words)))
+    return list(read_bracketed(TextFile(path, "de", **options), words=words))
 
 
 def test_slots_become_labels(tmp_path):

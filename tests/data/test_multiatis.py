@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyhead.core.errors import DataFormatError
-from polyhead.data.multiatis import UNEVEN, RowFormat, read_token_rows
+from polyhead.data.multiatis import UNEVEN, read_token_rows
 from polyhead.data.textfile import TextFile
 
 HEADER = "id\tutterance\tslot_labels\tintent\n"
 OLD_HEADER = "u_id\tutterance\tanything\tslot-labels\tintent\n"
 
 
-def read(tmp_path, text, layout=None, **options):
+def read(tmp_path, text, uneven="error", **options):
     path = tmp_path / "train_XX.tsv"
     path.write_text(text, encoding="utf-8")
-    return list(read_token_rows(TextFile(path, "fr", **options), layout or RowFormat()))
+    return list(read_token_rows(TextFile(path, "fr", **options), uneven=uneven))
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_uneven_rows_are_an_error_unless_they_are_declared(tmp_path):
     with pytest.raises(DataFormatError, match=r":2: 2 word\(s\) but 1 label\(s\); expected one label a word"):
         read(tmp_path, text)
     repairs = Counter()
-    (sentence,) = read(tmp_path, text, RowFormat(uneven="skip"), repairs=repairs)
+    (sentence,) = read(tmp_path, text, "skip", repairs=repairs)
     assert (sentence.words, sentence.labels) == (("a",), ("B-y",))
     assert repairs == {UNEVEN: 1, "I- that starts a span read as B-": 1}
     with pytest.raises(DataFormatError, match=r":2: 2 word"):
-        read(tmp_path, text, RowFormat(uneven="skip"), strict=True)
+        read(tmp_path, text, "skip", strict=True)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections import Counter
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +11,8 @@ from hypothesis import strategies as st
 
 from polyhead.core.errors import DataFormatError
 from polyhead.data.schemes import SHARED, WIDENED, SpanError, span_labels
-from polyhead.data.spans import BEFORE, DECOMPOSED, SpanFormat, read_spans
+from polyhead.data.spans import BEFORE, DECOMPOSED, read_facebook, read_stockmark
 from polyhead.data.textfile import TextFile
-
-FACEBOOK, STOCKMARK = SpanFormat("facebook"), SpanFormat("stockmark")
 
 
 def row(text, slots, words=None, tokens=None):
@@ -28,10 +27,10 @@ def row(text, slots, words=None, tokens=None):
     return "\t".join(["x/y", slots, text, "en_XX", json.dumps({"tokenizations": [{"tokens": tokens, "tokenSpans": spans}]})])
 
 
-def read(tmp_path, text, layout=FACEBOOK, **options):
+def read(tmp_path, text, reader=read_facebook, **options):
     path = tmp_path / "a.txt"
     path.write_text(text, encoding="utf-8")
-    return list(read_spans(TextFile(path, "en", **options), layout))
+    return list(reader(TextFile(path, "en", **options)))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +150,7 @@ def stockmark(*records):
 @given(sentences=st.lists(LABELLED, min_size=1, max_size=4))
 def test_stockmark_gives_back_what_was_written(tmp_path_factory, sentences):
     texts = [written(sentence) for sentence in sentences]
-    found = read(tmp_path_factory.mktemp("json"), stockmark(*texts), STOCKMARK, strict=True)
+    found = read(tmp_path_factory.mktemp("json"), stockmark(*texts), read_stockmark, strict=True)
     for sentence, (text, spans) in zip(found, texts, strict=True):
         assert "".join(sentence.words) == text.replace(" ", "")
         starts = [i for i, character in enumerate(text) if character != " "]
@@ -162,14 +161,14 @@ def test_stockmark_gives_back_what_was_written(tmp_path_factory, sentences):
 
 def test_stockmark_types_are_renamed_and_checked(tmp_path):
     text = stockmark(("東京 に行く", [(0, 2, "地名")]))
-    (sentence,) = read(tmp_path, text, SpanFormat("stockmark", types={"地名": "LOC"}))
+    (sentence,) = read(tmp_path, text, partial(read_stockmark, types={"地名": "LOC"}))
     assert (sentence.words[:3], sentence.labels[:3], sentence.source[-9:]) == (
         ("東", "京", "に"),
         ("B-LOC", "I-LOC", "O"),
         ":record 1",
     )
     with pytest.raises(DataFormatError, match=r"record 1: span type '地名'; expected one of 人名"):
-        read(tmp_path, text, SpanFormat("stockmark", types={"人名": "PER"}))
+        read(tmp_path, text, partial(read_stockmark, types={"人名": "PER"}))
 
 
 @pytest.mark.parametrize(
@@ -188,5 +187,5 @@ def test_stockmark_types_are_renamed_and_checked(tmp_path):
 )
 def test_bad_json_is_one_error_with_its_record(tmp_path, text, said):
     with pytest.raises(DataFormatError, match=said) as caught:
-        read(tmp_path, text, STOCKMARK)
+        read(tmp_path, text, read_stockmark)
     assert "\n" not in str(caught.value)

@@ -77,10 +77,30 @@ def missing_imports(text: str) -> Iterator[str]:
                 yield from (f"{node.module}.{a.name}" for a in node.names if not there(f"{node.module}.{a.name}"))
 
 
+PACKAGE = ROOT / "src" / "polyhead"
+MODULES = [path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("[a-z]*.py")]
+ROOMS = ["polyhead", *sorted({module.rpartition(".")[0] for module in MODULES if module.count(".") > 1})]
+# What stands before the dot where a page speaks of some object, or a file's name ends so.
+VARIABLES = {"config", "file", "layer", "model", "remote", "site", "spec", "task"}
+ENDINGS = {"html", "js", "json", "jsonl", "md", "py", "safetensors", "sh", "svg", "toml", "tsv", "txt"}
+
+
 def missing_names(text: str) -> list[str]:
-    """Dotted names of polyhead, in the reference and between backquotes, that are not there."""
+    """Dotted names, in the reference and between backquotes, that are not there, with or without polyhead and the room before."""
     named = [*re.findall(r"^::: (\S+)", text, flags=re.MULTILINE), *inline(text)]
-    return [name for name in named if re.fullmatch(r"polyhead(\.\w+)+", name) and not there(name)]
+    return [name for name in named if is_code(name) and not any(there(full) for full in spelt_out(name))]
+
+
+def is_code(name: str) -> bool:
+    """Whether a dotted name is one of Python, and not a file's or an attribute of some object."""
+    parts = name.split(".")
+    is_dotted = re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", name) is not None
+    return is_dotted and parts[0] not in VARIABLES and parts[-1] not in ENDINGS and not parts[0].isupper()
+
+
+def spelt_out(name: str) -> list[str]:
+    """What a dotted name may stand for: a class is named without its module, a module without its room or polyhead."""
+    return [name, *(f"{holder}.{name}" for holder in (MODULES if name[0].isupper() else ROOMS))]
 
 
 def missing_files(text: str) -> list[str]:
@@ -93,7 +113,9 @@ def missing_files(text: str) -> list[str]:
 
 FINDERS = (unknown_options, wrong_commands, missing_imports, missing_names, missing_files)
 BAD = """
-`--no-such-option`, `polyhead prune M --option x=3`, `polyhead nothing`, `polyhead.core.heads.Nothing`, `tests/no_such_file.py`
+`--no-such-option`, `polyhead prune M --option x=3`, `polyhead nothing`, `polyhead.core.heads.Nothing`, `tests/no_such_file.py`,
+`prefix.masked_logits`, `learning.shared_prefix.nothing`, `HeadMask.nothing`;
+but not `learning.shared_prefix.masked_logits`, `HeadMask.full`, `Sentence.words`, `config.x`, `OUT.part`
 
 ```python
 from polyhead.core.heads import Nothing
@@ -109,7 +131,13 @@ FOUND = {
     "unknown_options": ["--no-such-option"],
     "wrong_commands": ["polyhead prune M --option x=3", "polyhead nothing", "polyhead rank M --targets x"],
     "missing_imports": ["polyhead.core.heads.Nothing"],
-    "missing_names": ["polyhead.nowhere", "polyhead.core.heads.Nothing"],
+    "missing_names": [
+        "polyhead.nowhere",
+        "polyhead.core.heads.Nothing",
+        "prefix.masked_logits",
+        "learning.shared_prefix.nothing",
+        "HeadMask.nothing",
+    ],
     "missing_files": ["tests/no_such_file.py"],
 }
 
@@ -125,6 +153,11 @@ def test_nothing_on_a_page_is_wrong(path: Path, find: Callable[[str], Iterable[s
     assert not list(find(text_of(path)))
 
 
+def test_no_file_of_the_package_names_what_is_not_there() -> None:
+    wrong = {module: missing_names(text_of(PACKAGE.parent / f"{module.replace('.', '/')}.py")) for module in MODULES}
+    assert {module: names for module, names in wrong.items() if names} == {}
+
+
 def there(name: str) -> bool:
     """Whether some first part of a dotted name is a module and the rest are its attributes."""
     parts = name.split(".")
@@ -134,7 +167,7 @@ def there(name: str) -> bool:
         except ModuleNotFoundError:
             continue
         for part in parts[end:]:
-            found = getattr(found, part, None)
+            found = getattr(found, part, None) or getattr(found, "__dataclass_fields__", {}).get(part)
         return found is not None
     return False
 

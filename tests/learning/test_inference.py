@@ -3,13 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from conformance import scoring_case, tiny
 from training_case import N_LABELS, tiny_encoded, tiny_model
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import TASKS
+from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Window
-from polyhead.learning.inference import Labelled, evaluate, predict
+from polyhead.learning.inference import Labelled, evaluate, no_labels, place_labels, predict
 
 LABELS = LabelSet(("ADJ", "ADP", "ADV", "AUX", "NOUN"))
 OPTIONS = {"labels": LABELS, "precision": "fp32"}
@@ -76,3 +78,25 @@ def test_languages_in_one_pass_equal_languages_alone():
         assert found.n_words == len(labelled) < sum(data[name].encoded.words_per_sentence)
         assert found.metrics["accuracy"] == pytest.approx(np.mean([g == p for g, p in labelled]))
     assert len(LABELS.names) == N_LABELS
+
+
+def test_no_label_is_placed_at_first() -> None:
+    assert [ids.tolist() for ids in no_labels([2, 0, 1])] == [[-1, -1], [], [-1]]
+
+
+@pytest.mark.parametrize("budget", [1, 40])
+def test_every_word_gets_the_highest_logit_at_its_own_anchor(budget: int) -> None:
+    encoded = scoring_case.tiny_encoded()
+    batches = scoring_batches(encoded, budget=budget)
+    ids = no_labels(encoded.words_per_sentence)
+    for batch in batches[::-1]:
+        # the label that wins follows from the piece, so that it is known without a model
+        logits = torch.nn.functional.one_hot(batch.input_ids % tiny.N_LABELS, tiny.N_LABELS).float()
+        place_labels(ids, batch, logits)
+    expected = no_labels([length - 2 for length in scoring_case.LENGTHS])
+    for window in encoded.windows:
+        expected[window.sentence][window.anchor_words] = window.input_ids[window.anchor_positions] % tiny.N_LABELS
+    for found, wanted in zip(ids, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert min(len(found) for found in ids) > 0
+    assert min(found.min() for found in ids) == 0

@@ -12,7 +12,7 @@ from polyhead.data.conllu import conllu_faults
 from polyhead.data.corpora import CORPORA, corpus, corpus_file, is_conllu, open_corpus, open_file
 from polyhead.data.corpus_table import SPLITS, Split
 from polyhead.data.guess_layout import Look, look
-from polyhead.data.layouts import parse_layout
+from polyhead.data.layouts import NamedLayout, parse_layout
 from polyhead.data.references import DataReference
 from polyhead.data.schemes import Scheme
 from polyhead.data.schemes import scheme as find_scheme
@@ -133,8 +133,8 @@ def _look(request: DataCheckRequest, path: Path) -> Look:
     """What the options declare, completed by what the file shows."""
     if request.columns is not None:
         layout = parse_layout(request.columns, scheme=request.scheme)
-        spans = request.scheme is not None or getattr(layout, "scheme", None) is not None or not hasattr(layout, "token")
-        return Look("as declared", request.task or ("ner" if spans else "pos"), request.columns, _scheme(request))
+        by_layout = layout.task if isinstance(layout, NamedLayout) else "pos" if layout.scheme is None else "ner"
+        return Look("as declared", request.task or by_layout, request.columns, _scheme(request))
     treebank = Look("CoNLL-U", "pos")
     try:
         found = look(path)

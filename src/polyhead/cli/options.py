@@ -75,7 +75,9 @@ SchemeOption = Annotated[
 ]
 ColumnsOption = Annotated[
     str | None,
-    typer.Option("--columns", metavar="SPEC", help="Layout of your files, as tab:token=2,tag=3 or facebook (README: all)."),
+    typer.Option(
+        "--columns", metavar="SPEC", help="Layout of your files, as tab:token=2,tag=3 or facebook; see docs/corpora.md."
+    ),
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", metavar="", help="Fail on malformed input instead of repairing it.")]
 RevisionOption = Annotated[str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit of a hub model.")]

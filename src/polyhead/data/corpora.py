@@ -10,7 +10,7 @@ from polyhead.data.column_format import ColumnFormat
 from polyhead.data.conllu import Words
 from polyhead.data.corpus_table import CORPORA, Corpus, CorpusFile, Split
 from polyhead.data.labels import harmonise
-from polyhead.data.layouts import Layout, read_layout
+from polyhead.data.layouts import Layout, NamedLayout, read_layout
 from polyhead.data.phrases.files import phrase_dataset
 from polyhead.data.schemes import scheme as scheme_of
 from polyhead.data.sentences import Dataset
@@ -166,7 +166,7 @@ def open_file(
         strict: Raise where a repair would be counted.
 
     Raises:
-        SettingError: A span task without a scheme, or a tag task with one, or with a layout that holds spans.
+        SettingError: A span task without a scheme, a tag task with one, or a layout that holds labels of the other kind.
         DataFormatError: The file is missing or not as declared.
 
     >>> from tempfile import TemporaryDirectory
@@ -179,15 +179,17 @@ def open_file(
     """
     path = Path(path)
     layout = columns or ColumnFormat()
-    if task.kind == "tag":
-        if not isinstance(layout, ColumnFormat):
-            raise SettingError(f"{path}: the layout holds spans, and task {task.name} has none; declare columns")
+    if isinstance(layout, NamedLayout):
+        if layout.kind != task.kind:
+            held = "spans" if layout.kind == "span" else "tags that stand alone"
+            raise SettingError(f"{path}: the layout holds {held}, and task {task.name} has none; declare columns")
+    elif task.kind == "tag":
         if scheme is not None or layout.scheme is not None:
             raise SettingError(f"scheme {scheme or layout.scheme!r}: task {task.name} has no spans; leave the scheme out")
         if columns is None and is_conllu(path):
             return _read(path, str(path), split, language=language, layout=None, words=words, strict=strict)
         layout = replace(layout, types=frozenset(task.labels) or None)
-    elif isinstance(layout, ColumnFormat):
+    else:
         declared = scheme_of(scheme) if scheme is not None else layout.scheme
         if declared is None:
             raise SettingError(f"{path}: task {task.name} needs a declared scheme; add --scheme iob2 (or iob1, bioes, io)")

@@ -5,13 +5,14 @@ File names stand without `.xz`. A split that is absent does not exist in the dat
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import TRAILING, WORDLESS
-from polyhead.data.layouts import NAMED, Layout
+from polyhead.data.layouts import LAYOUTS, Layout
 from polyhead.data.schemes import INSIDE_STARTS, SHARED, WIDENED
-from polyhead.data.spans import BEFORE, DECOMPOSED, SpanFormat
+from polyhead.data.spans import BEFORE, DECOMPOSED, read_stockmark
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -91,19 +92,17 @@ _GERMEVAL = ColumnFormat(
     trailing_separator=True,
     retyped={base + kind: "O" for base in _BASE_TYPES for kind in ("deriv", "part")},
 )
-_STOCKMARK = SpanFormat(
-    "stockmark",
-    types={
-        "人名": "PER",
-        "法人名": "ORG",
-        "政治的組織名": "ORG",
-        "その他の組織名": "ORG",
-        "地名": "LOC",
-        "施設名": "FACILITY",
-        "製品名": "PRODUCT",
-        "イベント名": "EVENT",
-    },
-)
+_STOCKMARK_TYPES = {
+    "人名": "PER",
+    "法人名": "ORG",
+    "政治的組織名": "ORG",
+    "その他の組織名": "ORG",
+    "地名": "LOC",
+    "施設名": "FACILITY",
+    "製品名": "PRODUCT",
+    "イベント名": "EVENT",
+}
+_STOCKMARK = replace(LAYOUTS["stockmark"], read=partial(read_stockmark, types=_STOCKMARK_TYPES))
 _ILNER_TYPES = ("NEP", "NEL", "NEO", "NEN", "NETI", "NEAR", "NEU", "NED", "NET", "NIMI")
 # A tag that lost its prefix keeps its type: as I- it goes on with a span of its type or, by the I- rule, begins one.
 _ILNER = ColumnFormat(
@@ -176,12 +175,12 @@ def _dialogues(language: str, quirks: Quirks) -> Corpus:
         split: CorpusFile(f"{folder}/{name}-{language}.tsv")
         for split, name in zip(SPLITS, ("train", "eval", "test"), strict=True)
     }
-    return Corpus(language, "slots", files, SpanFormat("facebook"), quirks=quirks)
+    return Corpus(language, "slots", files, LAYOUTS["facebook"], quirks=quirks)
 
 
 def _massive(locale: str) -> Corpus:
     files: dict[Split, CorpusFile] = {split: CorpusFile(f"slots/MASSIVE-1.1/{locale}/{split}.jsonl") for split in SPLITS}
-    layout = NAMED["massive:words=characters" if locale in ("ja-JP", "zh-CN", "zh-TW") else "massive"]
+    layout = LAYOUTS["massive:words=characters" if locale in ("ja-JP", "zh-CN", "zh-TW") else "massive"]
     language = {"zh-CN": "zh-Hans", "zh-TW": "zh-Hant"}.get(locale, locale.partition("-")[0])
     return Corpus(language, "slots", files, layout)
 

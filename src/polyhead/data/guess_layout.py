@@ -1,6 +1,5 @@
 """What a labelled file looks like: the layout that would read it, for a report and never for reading unasked."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from polyhead.core.errors import DataFormatError
 from polyhead.data.columns import DOCSTART, is_json_object
+from polyhead.data.layouts import LAYOUTS
 from polyhead.data.schemes import Scheme
 from polyhead.data.tasks import UPOS
 from polyhead.data.textfile import data_error, find_file, is_blank, read_lines, shown
@@ -49,30 +49,14 @@ def look(path: Path) -> Look:
     full = [line for line in lines if not is_blank(line)]
     if not full:
         raise data_error(path, 1, "no text", "labelled sentences")
-    if is_json_object(full[0]) and _structured(full) is None:
+    first = full[0].strip()
+    named = next((row for row in LAYOUTS.values() if row.recognises(first)), None)
+    if named is not None:
+        return Look(named.summary, named.task, named.name)
+    if is_json_object(full[0]):
         expected = "columns, a word and its tag on each line, or one of the layouts by name (docs: Corpora); convert the file"
         raise data_error(path, 1, f"JSON Lines of a kind that polyhead does not read: {shown(full[0])}", expected)
-    return _structured(full) or _conllu(full) or _columns(path, lines)
-
-
-def _structured(full: Sequence[str]) -> Look | None:
-    """Formats that hold a sentence a row, or all of them in one JSON list."""
-    first = full[0].strip()
-    if "\t" not in first and (first == "[" or re.match(r"\[\s*\{", first)):
-        return Look("Stockmark JSON: one list of texts with spans", "ner", "stockmark")
-    if first.startswith("{"):
-        try:
-            annotated = str(json.loads(first)["annot_utt"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
-        spaced = " " in annotated.strip() or annotated.isascii()
-        return Look("MASSIVE JSON lines: slots in brackets", "slots", "massive" if spaced else "massive:words=characters")
-    fields = first.split("\t")
-    if "utterance" in fields and {"slot_labels", "slot-labels"} & set(fields):
-        return Look("MultiATIS++ TSV: a header, a sentence a row", "slots", "multiatis")
-    if len(fields) == 5 and fields[4].startswith("{") and "tokenizations" in fields[4]:
-        return Look("Facebook TSV: a sentence a row, slots by offsets", "slots", "facebook")
-    return None
+    return _conllu(full) or _columns(path, lines)
 
 
 def _conllu(full: Sequence[str]) -> Look | None:

@@ -1,35 +1,105 @@
-"""How a file may be laid out, whatever its kind, and the one way to read it as laid out."""
+"""The table of layouts by name, and the one way to read a file as laid out.
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+>>> LAYOUTS["massive"].task
+'slots'
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import get_args
 
 from polyhead.core.errors import SettingError
 from polyhead.data.column_format import ColumnFormat, Separator, parse_columns
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import Words, read_conllu
-from polyhead.data.massive import BracketFormat, read_bracketed
-from polyhead.data.multiatis import RowFormat, read_token_rows
+from polyhead.data.massive import looks_bracketed, read_bracketed
+from polyhead.data.multiatis import looks_like_token_rows, read_token_rows
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Sentence
-from polyhead.data.spans import SpanFormat, read_spans
+from polyhead.data.spans import looks_like_facebook, looks_like_stockmark, read_facebook, read_stockmark
+from polyhead.data.tasks import TASKS, LabelKind
 from polyhead.data.textfile import TextFile
 
-Layout = ColumnFormat | SpanFormat | RowFormat | BracketFormat
 
-# Layouts that are no matter of columns and have a name instead.
-NAMED: Mapping[str, Layout] = {
-    "facebook": SpanFormat("facebook"),
-    "stockmark": SpanFormat("stockmark"),
-    "massive": BracketFormat(),
-    "massive:words=characters": BracketFormat("characters"),
-    "multiatis": RowFormat(),
-    "multiatis:uneven=skip": RowFormat(uneven="skip"),
+@dataclass(frozen=True)
+class NamedLayout:
+    """One row: a layout that no declaration of columns describes.
+
+    Attributes:
+        name: What users write after `--columns`.
+        summary: What such a file is, in a few words.
+        task: Name in `TASKS` of what its labels are for; other tasks of the same kind can read it too.
+        read: The reader: sentences in file order, spans in IOB2; raises DataFormatError with file, line, what was found and what
+            was expected, and counts each repair by `TextFile.repair`.
+        recognises: Whether a file's first line of text looks like this layout; of the rows that say so the first one counts.
+    """
+
+    name: str
+    summary: str
+    task: str
+    read: Callable[[TextFile], Iterator[Sentence]]
+    recognises: Callable[[str], bool]
+
+    @property
+    def kind(self) -> LabelKind:
+        """Whether its labels mark spans or stand alone."""
+        return TASKS[self.task].kind
+
+
+Layout = ColumnFormat | NamedLayout
+
+LAYOUTS: dict[str, NamedLayout] = {
+    row.name: row
+    for row in (
+        NamedLayout(
+            "facebook",
+            "Facebook TSV: a sentence a row, slots by offsets",
+            "slots",
+            read_facebook,
+            looks_like_facebook,
+        ),
+        NamedLayout(
+            "stockmark",
+            "Stockmark JSON: one list of texts with spans",
+            "ner",
+            read_stockmark,
+            looks_like_stockmark,
+        ),
+        NamedLayout(
+            "massive",
+            "MASSIVE JSON lines: slots in brackets",
+            "slots",
+            read_bracketed,
+            looks_bracketed,
+        ),
+        NamedLayout(
+            "massive:words=characters",
+            "MASSIVE JSON lines: slots in brackets",
+            "slots",
+            partial(read_bracketed, words="characters"),
+            partial(looks_bracketed, words="characters"),
+        ),
+        NamedLayout(
+            "multiatis",
+            "MultiATIS++ TSV: a header, a sentence a row",
+            "slots",
+            read_token_rows,
+            looks_like_token_rows,
+        ),
+        NamedLayout(
+            "multiatis:uneven=skip",
+            "MultiATIS++ TSV: a header, a sentence a row",
+            "slots",
+            partial(read_token_rows, uneven="skip"),
+            looks_like_token_rows,
+        ),
+    )
 }
 
 
 def parse_layout(text: str, *, scheme: str | None) -> Layout:
-    """The layout that `--columns` declares: a name of `NAMED`, or columns as `parse_columns` reads them.
+    """The layout that `--columns` declares: a name of `LAYOUTS`, or columns as `parse_columns` reads them.
 
     Args:
         text: What the user wrote.
@@ -38,15 +108,15 @@ def parse_layout(text: str, *, scheme: str | None) -> Layout:
     Raises:
         SettingError: The text is no layout, or both name a scheme and differ.
 
-    >>> parse_layout("facebook", scheme=None).layout
+    >>> parse_layout("facebook", scheme=None).name
     'facebook'
     """
-    if text in NAMED:
+    if text in LAYOUTS:
         if scheme is not None:
-            raise SettingError(f"--scheme {scheme}: the layout {text!r} says how its spans are written; leave the scheme out")
-        return NAMED[text]
+            raise SettingError(f"--scheme {scheme}: the layout {text!r} says how its labels are written; leave the scheme out")
+        return LAYOUTS[text]
     if text.partition(":")[0].strip() not in get_args(Separator):
-        raise SettingError(f"columns {text[:60]!r}: expected columns such as tab:token=2,tag=3, or one of {', '.join(NAMED)}")
+        raise SettingError(f"columns {text[:60]!r}: expected columns such as tab:token=2,tag=3, or one of {', '.join(LAYOUTS)}")
     layout = parse_columns(text)
     if scheme is None:
         return layout
@@ -62,13 +132,8 @@ def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surfac
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
-    match layout:
-        case None:
-            return read_conllu(file, words=words)
-        case ColumnFormat():
-            return read_columns(file, layout)
-        case BracketFormat():
-            return read_bracketed(file, layout)
-        case SpanFormat():
-            return read_spans(file, layout)
-    return read_token_rows(file, layout)
+    if layout is None:
+        return read_conllu(file, words=words)
+    if isinstance(layout, NamedLayout):
+        return layout.read(file)
+    return read_columns(file, layout)

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -18,27 +17,32 @@ _SPACED = re.compile(r"\S+")
 _SINGLE = re.compile(r"[\x21-\x7e]+|\S")
 
 
-@dataclass(frozen=True)
-class BracketFormat:
-    """What must be declared about such a file.
-
-    Attributes:
-        words: What a word is: what stands between `spaces`, or, in scripts without them, each of the `characters`.
-    """
-
-    words: Literal["spaces", "characters"] = "spaces"
+Unit = Literal["spaces", "characters"]
 
 
-def read_bracketed(file: TextFile, layout: BracketFormat) -> Iterator[Sentence]:
+def looks_bracketed(line: str, *, words: Unit = "spaces") -> bool:
+    """Whether a line is a row with words of this kind: those between spaces, unless it is not ASCII and has no space."""
+    try:
+        utterance, _ = _texts(line)
+    except SpanError:
+        return False
+    return (" " in utterance.strip() or utterance.isascii()) == (words == "spaces")
+
+
+def read_bracketed(file: TextFile, *, words: Unit = "spaces") -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2, words and slots from each row's `annot_utt`. Streams: one row in memory at a time.
 
     A slot that begins or ends inside a word is widened to it, and a row whose `utt` differs from the annotation without its
     brackets is read as annotated; both are counted.
 
+    Args:
+        file: A file of JSON objects, one a line.
+        words: What a word is: what stands between `spaces`, or, in scripts without them, each of the `characters`.
+
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
-    pattern = _SPACED if layout.words == "spaces" else _SINGLE
+    pattern = _SPACED if words == "spaces" else _SINGLE
     number = n_sentences = 0
 
     for number, line in file.lines():
@@ -48,13 +52,13 @@ def read_bracketed(file: TextFile, layout: BracketFormat) -> Iterator[Sentence]:
             text, spans = _unbracketed(annotated)
             if text.split() != utterance.split():
                 on_repair(OTHER_TEXT)
-            words = [match.span() for match in pattern.finditer(text)]
-            labels = span_labels(words, spans, on_repair)
+            places = [match.span() for match in pattern.finditer(text)]
+            labels = span_labels(places, spans, on_repair)
         except SpanError as error:
             raise file.error(number, error.found, error.expected) from None
-        if not words:
+        if not places:
             raise file.error(number, f"annotation {shown(annotated)}", "at least one word")
-        yield file.sentence((text[a:b] for a, b in words), labels, number)
+        yield file.sentence((text[a:b] for a, b in places), labels, number)
         n_sentences += 1
     if not n_sentences:
         raise file.error(max(number, 1), "end of file and not one sentence", "at least one row")

@@ -4,11 +4,10 @@ MultiATIS++ (LDC2021T04) comes so, in two layouts that are told apart by their h
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from polyhead.core.errors import DataFormatError
-from polyhead.data.schemes import Scheme, TagError, to_iob2
+from polyhead.data.schemes import TagError, to_iob2
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
 
@@ -18,21 +17,18 @@ _HEADERS = ("id utterance slot_labels intent", "u_id utterance ? slot-labels int
 _WORDS, _LABELS = ("utterance",), ("slot_labels", "slot-labels")
 
 
-@dataclass(frozen=True)
-class RowFormat:
-    """What must be declared about such a file.
-
-    Attributes:
-        scheme: How the labels are written.
-        uneven: What to do with a row whose words and labels differ in number: `error`, or `skip` it and count a repair.
-    """
-
-    scheme: Scheme = "iob2"
-    uneven: Literal["error", "skip"] = "error"
+def looks_like_token_rows(line: str) -> bool:
+    """Whether a line is the header of such a file."""
+    fields = set(line.split("\t"))
+    return not fields.isdisjoint(_WORDS) and not fields.isdisjoint(_LABELS)
 
 
-def read_token_rows(file: TextFile, layout: RowFormat) -> Iterator[Sentence]:
+def read_token_rows(file: TextFile, *, uneven: Literal["error", "skip"] = "error") -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2. Streams: one row in memory at a time; quotes are characters like any other.
+
+    Args:
+        file: A file with one of the two headers.
+        uneven: What to do with a row whose words and labels differ in number: `error`, or `skip` it and count a repair.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
@@ -50,11 +46,11 @@ def read_token_rows(file: TextFile, layout: RowFormat) -> Iterator[Sentence]:
             raise file.error(number, found, f"{len(header)} columns separated by TAB, as in the header")
         words, tags = fields[words_at].split(" "), fields[labels_at].split(" ")
         if len(words) != len(tags) or not all(words):
-            if layout.uneven == "error" or file.strict:
+            if uneven == "error" or file.strict:
                 raise _uneven(file, number, words, tags)
             file.repairs[UNEVEN] += 1
             continue
-        yield file.sentence(words, _labels(file, number, tags, layout), number)
+        yield file.sentence(words, _labels(file, number, tags), number)
         n_sentences += 1
     if not n_sentences:
         raise file.error(max(number, 1), "end of file and not one sentence", "a header and at least one row")
@@ -79,13 +75,13 @@ def _uneven(file: TextFile, number: int, words: Sequence[str], tags: Sequence[st
     return file.error(number, found, "one label a word, each joined by one space; correct the row or leave it out")
 
 
-def _labels(file: TextFile, number: int, tags: Sequence[str], layout: RowFormat) -> tuple[str, ...]:
+def _labels(file: TextFile, number: int, tags: Sequence[str]) -> tuple[str, ...]:
     def on_repair(position: int, description: str) -> None:
         if file.strict:
             description = f"word {position + 1}: {description}"
-        file.repair(number, description, f"tags in {layout.scheme}")
+        file.repair(number, description, "tags in iob2")
 
     try:
-        return to_iob2(tags, layout.scheme, on_repair=on_repair)
+        return to_iob2(tags, "iob2", on_repair=on_repair)
     except TagError as error:
         raise file.error(number, f"word {error.position + 1}: {error.found}", error.expected) from error

@@ -5,11 +5,11 @@ Japanese Wikipedia entities. Neither says what a word is in the same way, so eac
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from polyhead.core.errors import DataFormatError
 from polyhead.core.values import whole_number
@@ -20,65 +20,42 @@ from polyhead.data.textfile import TextFile, shown
 DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to the characters that stand there"
 BEFORE = "span that begins before the utterance, cut to it"
 _N_COLUMNS = 5
+_NO_SENTENCE = "end of file and not one sentence"
 
 
-@dataclass(frozen=True)
-class SpanFormat:
-    """What must be declared about a file of spans.
-
-    Attributes:
-        layout: `facebook`: TSV without a header, of intent, slots (`start:end:type`, joined by commas), utterance, locale and
-            tokenisation (JSON); `stockmark`: one JSON list of `{"text", "entities": [{"name", "span", "type"}]}`.
-        types: Allowed span types and what each is called here; None allows all, under their own names.
-    """
-
-    layout: Literal["facebook", "stockmark"]
-    types: Mapping[str, str] | None = field(default=None, hash=False)
+def looks_like_facebook(line: str) -> bool:
+    """Whether a line is a row of the dialogues."""
+    fields = line.split("\t")
+    return len(fields) == _N_COLUMNS and fields[4].startswith("{") and "tokenizations" in fields[4]
 
 
-def read_spans(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
-    """Sentences in file order, spans in IOB2.
-
-    `facebook` streams, one row in memory at a time. A word is what the row's `tokenSpans` slice out of the utterance (its
-    `tokens` are lower-cased and normalised, and serve only to tell in which unit the offsets count: see `DECOMPOSED`). A slot
-    that begins or ends inside such a word (`Tuesday` in `Tuesday's`) is widened to it, and one that begins before the
-    utterance is cut to it; both are counted.
-
-    `stockmark` is read whole, a JSON list having no lines. A word is one character: the corpus has no tokens. White space is no
-    word, and a span goes on across it.
-
-    Raises:
-        DataFormatError: The file is not as declared; the message names file, line (or record), what was found and expected.
-    """
-    n_sentences = 0
-    for sentence in (_facebook if layout.layout == "facebook" else _stockmark)(file, layout):
-        n_sentences += 1
-        yield sentence
-    if not n_sentences:
-        raise file.error(1, "end of file and not one sentence", f"at least one in the layout {layout.layout!r}")
+def looks_like_stockmark(line: str) -> bool:
+    """Whether a line begins a JSON list of records."""
+    return "\t" not in line and (line == "[" or re.match(r"\[\s*\{", line) is not None)
 
 
-def _sentence(
-    file: TextFile, layout: SpanFormat, text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], where: str
-) -> Sentence:
+def _sentence(file: TextFile, text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], where: str) -> Sentence:
     """The words cut out of `text` and labelled; `where` is a line or record, for its source and for errors."""
     on_repair = partial(file.repair, where, expected="spans over whole words")
     try:
-        labels = span_labels(words, [_known(layout, span) for span in spans], on_repair)
+        labels = span_labels(words, spans, on_repair)
     except SpanError as error:
         raise file.error(where, error.found, error.expected) from None
     return file.sentence((text[a:b] for a, b in words), labels, where)
 
 
-def _known(layout: SpanFormat, span: Span) -> Span:
-    if layout.types is None:
-        return span
-    if span[2] not in layout.types:
-        raise SpanError(f"span type {shown(span[2])}", f"one of {', '.join(layout.types)}")
-    return span[0], span[1], layout.types[span[2]]
+def read_facebook(file: TextFile) -> Iterator[Sentence]:
+    """Sentences in file order, spans in IOB2. Streams: one row in memory at a time.
 
+    A row is intent, slots (`start:end:type`, joined by commas), utterance, locale and tokenisation (JSON), without a header.
+    A word is what the row's `tokenSpans` slice out of the utterance (its `tokens` are lower-cased and normalised, and serve only
+    to tell in which unit the offsets count: see `DECOMPOSED`). A slot that begins or ends inside such a word (`Tuesday` in
+    `Tuesday's`) is widened to it, and one that begins before the utterance is cut to it; both are counted.
 
-def _facebook(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
+    Raises:
+        DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
+    """
+    where = ""
     for number, line in file.lines():
         where = str(number)
         columns = line.split("\t")
@@ -87,7 +64,9 @@ def _facebook(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
             raise file.error(where, f"{len(columns)} column(s) in {shown(line)}", expected)
         text = columns[2]
         spans = [_slot(file, where, slot, text) for slot in columns[1].split(",") if slot]
-        yield _sentence(file, layout, text, _words(file, where, columns[4], text), spans, where)
+        yield _sentence(file, text, _words(file, where, columns[4], text), spans, where)
+    if not where:
+        raise file.error(1, _NO_SENTENCE, "at least one in the layout 'facebook'")
 
 
 def _slot(file: TextFile, where: str, slot: str, text: str) -> Span:
@@ -147,7 +126,19 @@ def _composed(offsets: Sequence[tuple[int, int]], text: str) -> list[tuple[int, 
     return [(place[a], place[b]) for a, b in offsets]
 
 
-def _stockmark(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
+def read_stockmark(file: TextFile, *, types: Mapping[str, str] | None = None) -> Iterator[Sentence]:
+    """Sentences in file order, spans in IOB2, out of one JSON list of `{"text", "entities": [{"name", "span", "type"}]}`.
+
+    It is read whole, a JSON list having no lines. A word is one character: the corpus has no tokens. White space is no word, and
+    a span continues across it.
+
+    Args:
+        file: The JSON file.
+        types: Allowed span types and what each is called here; None allows all, under their own names.
+
+    Raises:
+        DataFormatError: The file is not as declared; the message names file, line or record, what was found and expected.
+    """
     text = "\n".join(line for _, line in file.lines())
     try:
         records = json.loads(text)
@@ -157,13 +148,18 @@ def _stockmark(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
         raise file.error(1, f"not JSON that can be read ({error})", "one JSON list of records") from None
     if not isinstance(records, list):
         raise file.error(1, f"a JSON {type(records).__name__}", "one JSON list of records")
+    if not records:
+        raise file.error(1, _NO_SENTENCE, "at least one in the layout 'stockmark'")
     for number, record in enumerate(records, start=1):
         where = f"record {number}"
         text, spans = _record(record, lambda found, expected, where=where: file.error(where, found, expected))  # type: ignore[misc]
         words = [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]
         if not words:
             raise file.error(where, f"text {shown(text)}", "at least one character that is not white space")
-        yield _sentence(file, layout, text, words, spans, where)
+        unknown = next((kind for _, _, kind in spans if types is not None and kind not in types), None)
+        if types is not None and unknown is not None:
+            raise file.error(where, f"span type {shown(unknown)}", f"one of {', '.join(types)}")
+        yield _sentence(file, text, words, [(a, b, kind if types is None else types[kind]) for a, b, kind in spans], where)
 
 
 def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[str, list[Span]]:

@@ -1,4 +1,4 @@
-"""Empirical Fisher information of head gates: squared gradients, sentence by sentence (Kwon et al. 2022)."""
+"""Methods from the gradients of head gates: their size (`gradient`), squared (`fisher`), and along a path (`integrated`)."""
 
 import time
 from collections.abc import Sequence

@@ -97,6 +97,7 @@ class Method:
         additive: The scores of a text are the mean of those of its parts, weighted by what `n` counts.
         place_invariant: Where a layer's heads stand in the weights plays no part: moved, they take their scores along.
         gradient_power: p where the score is the mean over sentences of the p-th power of the absolute gate gradient.
+        profiles_heads: Its scores stand in `heads.json` for every head and language, beside those of the run's own method.
         options: Frozen dataclass of its own options, whose fields are `Annotated` with a pydantic `Field` that describes them.
     """
 
@@ -115,6 +116,7 @@ class Method:
     additive: bool = True
     place_invariant: bool = True
     gradient_power: int | None = None
+    profiles_heads: bool = False
     options: type = NoOptions
 
     @property

@@ -36,6 +36,7 @@ METHODS: dict[str, Method] = {
             batch_invariant=True,
             source="Michel et al. 2019; Ma et al. 2021",
             gradient_power=1,
+            profiles_heads=True,
         ),
         Method(
             "gradient-token",
@@ -256,6 +257,7 @@ METHODS: dict[str, Method] = {
             finds_planted=False,
             batch_invariant=True,
             source="Voita et al. 2019",
+            profiles_heads=True,
         ),
         Method(
             "entropy",
@@ -284,6 +286,7 @@ METHODS: dict[str, Method] = {
             finds_planted=False,
             batch_invariant=True,
             source="baseline",
+            profiles_heads=True,
         ),
         Method(
             "random",

@@ -54,7 +54,7 @@ class BitDropout(nn.Module):
 
 @contextmanager
 def cheap_dropout(model: nn.Module) -> Iterator[RandomBits]:
-    """Inside, every `nn.Dropout` of a model on a CPU is a `BitDropout` over the bits given; afterwards all is as before.
+    """Inside, every `torch.nn.Dropout` of a model on a CPU is a `BitDropout` over the bits given; afterwards all is as before.
 
     Models that recompute their forward pass (gradient checkpointing) or are compiled keep torch's dropout: a second pass could
     not see the same bits. So do models on other devices, whose own generators are fast.

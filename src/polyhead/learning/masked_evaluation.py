@@ -52,7 +52,7 @@ def masked_counts(
     """Counts `[sentences, columns]` of every data set by name, one dict a mask, as `metrics.sentence_counts` gives them.
 
     A figure is `metric_from_counts` of their sum, its interval a bootstrap over their rows. All data sets go through the model
-    together, where the model is; the cost is that of `prefix.masked_labels`, least where neighbouring masks differ in high
+    together, where the model is; the cost is that of `shared_prefix.masked_labels`, least where neighbouring masks differ in high
     layers alone.
 
     Args:

@@ -144,18 +144,11 @@ def largest(estimates: Mapping[str, NDArray[np.float64]], n: int) -> tuple[HeadI
 
 
 def profiled_methods(context: RunContext) -> tuple[str, ...]:
-    """The run's own method, unless that takes more passes a language than is meant here, and beside it cheap ones.
-
-    These are the first of the table that looks at labels, the first that looks at text alone, and the first that looks at weights
-    alone, each with one pass at most.
-    """
+    """The run's own method, unless it takes too many passes a language, and those whose row says `profiles_heads`."""
     shape = context.present.n_layers, context.present.n_heads
     own = METHODS[context.settings.method]
-    first: dict[str, str] = {}
-    for row in METHODS.values():
-        if row.needs != "shape" and row.takes_at_most(1, *shape):
-            first.setdefault(row.needs, row.name)
-    return tuple(dict.fromkeys((*([own.name] if own.takes_at_most(_MOST_PASSES, *shape) else []), *first.values())))
+    always = [row.name for row in METHODS.values() if row.profiles_heads]
+    return tuple(dict.fromkeys((*([own.name] if own.takes_at_most(_MOST_PASSES, *shape) else []), *always)))
 
 
 def _made_of(path: Path) -> str | None:

@@ -66,6 +66,12 @@ def test_every_option_is_listed_with_its_type_default_and_help() -> None:
     assert all(item.help for row in METHODS.values() for item in row.listed_options)
 
 
+def test_what_profiles_heads_is_cheap_and_of_each_kind() -> None:
+    rows = [row for row in METHODS.values() if row.profiles_heads]
+    assert [row.needs for row in rows] == ["labels", "text", "weights"]
+    assert all(row.takes_at_most(1, 12, 12) for row in rows)
+
+
 def test_weights_that_are_not_finite_are_no_heads_that_are_gone() -> None:
     model, batches = tiny_model("bert"), scoring_batches(tiny_encoded(), budget=40)
     with torch.no_grad():

@@ -8,7 +8,7 @@ from polyhead.data.phrases.files import SIZES, checksums, split_phrases
 from polyhead.data.phrases.generate import draws
 from polyhead.data.phrases.inventory import inventory
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT.joinpath("docs/phrases.md").read_text(encoding="utf-8")
 RESULT = json.loads(ROOT.joinpath("benchmarks/results/phrase_difficulty.json").read_text(encoding="utf-8"))["accuracy"]
 TINY = ROOT / "benchmarks/results/tiny_encoder.json"
