@@ -298,7 +298,7 @@ def test_run_leaves_what_it_promises(cli: Callable, ner_tagger: Path, treebank: 
     assert [trial["k"] for trial in record["cells"][0]["trials"]] == [0, 1, 2]
     assert {"scores.tsv", "report.md", "model"} <= {path.name for path in (tmp_path / "r").iterdir()}
     page = (tmp_path / "r" / "report.md").read_text()
-    assert "One seed, no controls: no claim of a gain." in page
+    assert "1 seed: no claim. No controls: no claim of a gain." in page
     assert cli("evaluate", tmp_path / "r" / "model", "--task", "pos", "--target", target).code == 0
 
 
