@@ -1,4 +1,4 @@
-"""How a file may be laid out, whatever its kind, and the one way to read it as laid out."""
+"""All layouts of data files, and one function that reads any of them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ from polyhead.data.textfile import TextFile
 
 Layout = ColumnFormat | SpanFormat | RowFormat | BracketFormat
 
-# Layouts that are no matter of columns and have a name instead.
+# Layouts that have a name instead of columns.
 NAMED: Mapping[str, Layout] = {
     "facebook": SpanFormat("facebook"),
     "stockmark": SpanFormat("stockmark"),
@@ -29,21 +29,21 @@ NAMED: Mapping[str, Layout] = {
 
 
 def parse_layout(text: str, *, scheme: str | None) -> Layout:
-    """The layout that `--columns` declares: a name of `NAMED`, or columns as `parse_columns` reads them.
+    """The layout declared by `--columns`: a name in `NAMED`, or columns as `parse_columns` reads them.
 
     Args:
         text: What the user wrote.
-        scheme: What `--scheme` adds; a named layout declares its own.
+        scheme: Value of `--scheme`; a named layout has its own.
 
     Raises:
-        SettingError: The text is no layout, or both name a scheme and differ.
+        SettingError: The text is not a layout, or both name a scheme and differ.
 
     >>> parse_layout("facebook", scheme=None).layout
     'facebook'
     """
     if text in NAMED:
         if scheme is not None:
-            raise SettingError(f"--scheme {scheme}: the layout {text!r} says how its spans are written; leave the scheme out")
+            raise SettingError(f"--scheme {scheme}: the layout {text!r} has its own scheme; leave --scheme out")
         return NAMED[text]
     if text.partition(":")[0].strip() not in get_args(Separator):
         raise SettingError(f"columns {text[:60]!r}: expected columns such as tab:token=2,tag=3, or one of {', '.join(NAMED)}")
@@ -57,7 +57,7 @@ def parse_layout(text: str, *, scheme: str | None) -> Layout:
 
 
 def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surface") -> Iterator[Sentence]:
-    """Sentences in file order, from the reader that the layout calls for; None stands for CoNLL-U, where `words` are a choice.
+    """Sentences in file order, read as laid out; None means CoNLL-U, the only layout that uses `words`.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.

@@ -1,7 +1,7 @@
-"""Files that mark spans by character offsets, `Sentence` records out, spans as IOB2.
+"""Reads files that mark spans by character offsets; spans become IOB2.
 
-Two layouts are known: the TSV of the multilingual task-oriented dialogues (Schuster et al. 2019) and the JSON list of Stockmark's
-Japanese Wikipedia entities. Neither says what a word is in the same way, so each reader states its own answer.
+The layouts are the TSV of the multilingual task-oriented dialogues (Schuster et al. 2019) and the JSON list of Stockmark's
+Japanese Wikipedia entities.
 """
 
 import json
@@ -17,19 +17,19 @@ from polyhead.data.schemes import Span, SpanError, span_labels
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
 
-DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to the characters that stand there"
-BEFORE = "span that begins before the utterance, cut to it"
+DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to those of the utterance"
+BEFORE = "span that begins before the utterance, clipped to it"
 _N_COLUMNS = 5
 
 
 @dataclass(frozen=True)
 class SpanFormat:
-    """What must be declared about a file of spans.
+    """Declaration for a file of spans.
 
     Attributes:
-        layout: `facebook`: TSV without a header, of intent, slots (`start:end:type`, joined by commas), utterance, locale and
+        layout: `facebook`: TSV without a header, with intent, slots (`start:end:type`, joined by commas), utterance, locale and
             tokenisation (JSON); `stockmark`: one JSON list of `{"text", "entities": [{"name", "span", "type"}]}`.
-        types: Allowed span types and what each is called here; None allows all, under their own names.
+        types: Allowed span types and the names they are read as; None allows all, unchanged.
     """
 
     layout: Literal["facebook", "stockmark"]
@@ -39,13 +39,13 @@ class SpanFormat:
 def read_spans(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2.
 
-    `facebook` streams, one row in memory at a time. A word is what the row's `tokenSpans` slice out of the utterance (its
-    `tokens` are lower-cased and normalised, and serve only to tell in which unit the offsets count: see `DECOMPOSED`). A slot
-    that begins or ends inside such a word (`Tuesday` in `Tuesday's`) is widened to it, and one that begins before the
-    utterance is cut to it; both are counted.
+    `facebook` streams, one row in memory at a time. Words are the slices of the utterance given by `tokenSpans`. (The `tokens`
+    are lower-cased and normalised; they only show which unit the offsets count, see `DECOMPOSED`.) A slot that begins or ends
+    inside a word (`Tuesday` in `Tuesday's`) is widened to it; one that begins before the utterance is clipped to it. Both are
+    counted as repairs.
 
-    `stockmark` is read whole, a JSON list having no lines. A word is one character: the corpus has no tokens. White space is no
-    word, and a span goes on across it.
+    `stockmark` is one JSON list, read at once. The corpus has no tokens, so each character is a word, except white space, which
+    spans may cross.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line (or record), what was found and expected.
@@ -61,7 +61,7 @@ def read_spans(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
 def _sentence(
     file: TextFile, layout: SpanFormat, text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], where: str
 ) -> Sentence:
-    """The words cut out of `text` and labelled; `where` is a line or record, for its source and for errors."""
+    """The words at their offsets in `text`, labelled; `where` is a line or record, for its source and for errors."""
     on_repair = partial(file.repair, where, expected="spans over whole words")
     try:
         labels = span_labels(words, [_known(layout, span) for span in spans], on_repair)
@@ -104,7 +104,7 @@ def _slot(file: TextFile, where: str, slot: str, text: str) -> Span:
 
 
 def _words(file: TextFile, where: str, tokenisation: str, text: str) -> list[tuple[int, int]]:
-    """First character and the one after the last of each word, in characters of `text` as it stands."""
+    """First character and the one after the last of each word, in characters of `text`."""
     expected = 'JSON as {"tokenizations": [{"tokens": ["a"], "tokenSpans": [{"start": 0, "length": 1}]}]} over the utterance'
     try:
         found = json.loads(tokenisation)["tokenizations"][0]
@@ -153,7 +153,7 @@ def _stockmark(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
         records = json.loads(text)
     except json.JSONDecodeError as error:
         raise file.error(error.lineno, f"not JSON ({error.msg})", "one JSON list of records") from None
-    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deep
+    except (ValueError, RecursionError) as error:  # a number with too many digits, or nested too deeply
         raise file.error(1, f"not JSON that can be read ({error})", "one JSON list of records") from None
     if not isinstance(records, list):
         raise file.error(1, f"a JSON {type(records).__name__}", "one JSON list of records")
@@ -167,7 +167,7 @@ def _stockmark(file: TextFile, layout: SpanFormat) -> Iterator[Sentence]:
 
 
 def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[str, list[Span]]:
-    """Text and spans of one record, each span checked against the name that stands beside it."""
+    """Text and spans of one record, each span checked against its name."""
     try:
         text = record["text"]
         rows = [(*entity["span"], entity["type"], entity["name"]) for entity in record["entities"]]
@@ -180,6 +180,6 @@ def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[
             raise error(f"entity {shown(repr(row))}", f"span [start, end] inside the {len(text)} characters, end exclusive")
         if text[row[0] : row[1]] != row[3]:
             raise error(
-                f"entity {shown(row[3])} at {row[0]}:{row[1]}, where {shown(text[row[0] : row[1]])} stands", "its own text"
+                f"entity {shown(row[3])} at {row[0]}:{row[1]}, where the text is {shown(text[row[0] : row[1]])}", "the same"
             )
     return text, [(row[0], row[1], row[2]) for row in rows]
