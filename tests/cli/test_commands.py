@@ -166,7 +166,7 @@ def test_repairs_are_counted_and_printed_on_stderr(cli: Callable, ner_tagger: Pa
 def test_evaluate_refuses_the_wrong_task_and_repeated_targets(cli: Callable, ner_tagger: Path, treebank: Path) -> None:
     target = f"en={treebank}/test.conllu"
     refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target), "predicts O B-PER I-PER", "polyhead fit")
-    refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target, target), "named 2 times")
+    refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target, target), "given 2 times")
     refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target, "--split", "dev"), "no dev file")
 
 

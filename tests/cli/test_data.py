@@ -83,7 +83,7 @@ def test_get_says_what_a_source_lacks(cli: Callable, shared: Path) -> None:
     ("change", "said"),
     [
         ({"address": "https://nowhere.invalid"}, ["3 times in a row", "check the network, or name a mirror with --mirror"]),
-        ({"address": "mirror"}, ["mirror 'mirror': not an address"]),
+        ({"address": "mirror"}, ["mirror 'mirror': not a URL"]),
         ({"files": {}}, ["answers 404 ('Not Found')", "de_gsd-ud-train.conllu"]),
         ({"refuse": [503] * 9}, ["answers 503", "3 times in a row"]),
     ],
@@ -185,7 +185,7 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
     ("arguments", "said"),
     [
         (["{d}/nothing.txt"], ["nothing.txt: no such file"]),
-        (["{d}/words.txt"], ["words.txt:1: no labels that can be told", "--columns"]),
+        (["{d}/words.txt"], ["words.txt:1: no labels found", "--columns"]),
         (["{d}/train.txt", "--columns", "tab:tag=2", "--scheme", "iob2"], ["train.txt:1: 1 column(s)"]),
         (["{d}/train.txt", "--scheme", "iob3"], ["scheme 'iob3'"]),
         (["{d}/words.txt", "--scheme", "bmes"], ["scheme 'bmes': expected one of"]),
@@ -240,7 +240,7 @@ def test_other_commands_take_a_layout_by_its_name(cli: Callable, ner_tagger: Pat
     assert f"en={path}" in result.out
     assert result.code == 0, result.err
     refused(cli("predict", ner_tagger, path, *options), "--columns massive", "columns and CoNLL-U alone")
-    refused(cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--scheme", "iob2"), "leave the scheme out")
+    refused(cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--scheme", "iob2"), "leave --scheme out")
     refused(
         cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--columns", "masive"),
         "columns 'masive'",

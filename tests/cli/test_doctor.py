@@ -60,7 +60,7 @@ def test_a_failed_check_is_explained_and_exits_with_1(
     assert result.code == 1
     assert "| the mask is active in predict and evaluate | FAILED | " in result.out
     assert result.out.count("FAILED: ") == 1
-    assert "changes nothing in predict and evaluate; figures under a mask are those of another model" in result.prose
+    assert "changes nothing in predict and evaluate; scores under a mask are those of another model" in result.prose
     assert ", 1 FAILED, 1 not checked; " in result.out
     document = cli(*arguments(tagger, treebank), "--json")
     assert (document.code, document.json["n_failed"]) == (1, 1)

@@ -111,7 +111,7 @@ def test_a_source_may_leave_out_what_comes_last(cli: Callable, tagger: Path, tre
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("german=x.conllu", "'german' is no language code"),
+        ("german=x.conllu", "'german' is not a language code"),
         ("de=no/such.conllu", "no/such.conllu: no such file"),
         ("de=a:b/such.conllu", "no file b/such.conllu; check the path, which cannot hold ':'"),
         ("ud/en_ewtt", "did you mean ud/en_ewt"),

@@ -55,7 +55,7 @@ def test_joined_masks_keep_what_both_keep(keep: NDArray[np.bool_], data: st.Data
 
 
 def test_masks_of_other_shapes_neither_join_nor_equal() -> None:
-    with pytest.raises(SettingError, match="cannot be joined"):
+    with pytest.raises(SettingError, match="cannot be combined"):
         HeadMask.full(2, 2) & HeadMask.full(2, 3)
     assert HeadMask.full(2, 3) != HeadMask.full(3, 2)
     assert HeadMask.full(1, 1) != "mask"

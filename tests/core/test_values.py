@@ -81,7 +81,7 @@ def test_the_schema_of_scores(tmp_path: Path) -> None:
 
 def test_settings_and_results(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(f"[train]\nepochs = {LONG}\n")
-    with pytest.raises(SettingError, match="is not TOML"):
+    with pytest.raises(SettingError, match="not TOML"):
         read_toml(tmp_path / "a.toml")
     (tmp_path / "a.json").write_text(f'{{"n": {LONG}}}')
     with pytest.raises(StoreError, match=r"a\.json: not JSON that can be read"):

@@ -90,7 +90,7 @@ def test_a_range_of_labelled_words_without_heads_is_an_error_only_for_surface(tm
     with pytest.raises(DataFormatError, match=r":1: word 1 of range 1-2 has HEAD '_'; expected .* read @words"):
         read(path, words="surface")
     path = write(tmp_path, row("1-2", "im", "_") + row("1", head="2") + row("2", head="1"))
-    with pytest.raises(DataFormatError, match=r":1: every HEAD of range 1-2 lies inside it"):
+    with pytest.raises(DataFormatError, match=r":1: every HEAD of range 1-2 is inside it"):
         read(path, words="surface")
 
 

@@ -211,5 +211,5 @@ def test_layouts_that_hold_spans_are_for_span_tasks(tmp_path):
     path.write_text("id\tutterance\tslot_labels\tintent\n1\tto Bonn\tO B-city\tx\n")
     layout = parse_layout("multiatis", scheme=None)
     assert open_file(path, TASKS["slots"], "test", language="de", columns=layout).sentences[0].labels == ("O", "B-city")
-    with pytest.raises(SettingError, match=r"a\.tsv: the layout holds spans, and task pos has none; declare columns"):
+    with pytest.raises(SettingError, match=r"a\.tsv: the layout holds spans, but task pos has none; declare columns"):
         open_file(path, TASKS["pos"], "test", language="de", columns=layout)

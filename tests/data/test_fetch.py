@@ -194,7 +194,7 @@ def test_the_mirror_may_be_named_by_the_environment(server, tmp_path, monkeypatc
     ],
 )
 def test_a_mirror_is_an_address_of_https_or_of_this_machine(tmp_path, mirror):
-    with pytest.raises(SettingError, match=r"mirror '.*expected an address such as https://"):
+    with pytest.raises(SettingError, match=r"mirror '.*expected a URL such as https://"):
         list(get_corpus(NAME, tmp_path, mirror=mirror))
 
 
@@ -247,7 +247,7 @@ HTML = b"<!doctype html><html><body>Please log in</body></html>\n"
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (HTML, r"train.conllu:1: 1 column.*; what came is not this corpus; nothing was kept"),
+        (HTML, r"train.conllu:1: 1 column.*; the download is not this corpus; nothing was kept"),
         (b"", r"train.conllu:1: end of file and not one sentence"),
         (ROW.encode() * 3 + b"1\tHaus\t_\tNO", r"train.conllu:7: 4 column"),
         (b"\xff\xfe", r"train.conllu:1: a UTF-16"),
@@ -280,7 +280,7 @@ def test_a_part_is_not_taken_for_the_whole(server, tmp_path):
     ):
         get(server, tmp_path)
     server.length = ""
-    with pytest.raises(DownloadError, match="does not say how long the file is"):
+    with pytest.raises(DownloadError, match="the server gives no file length"):
         get(server, tmp_path)
     assert "de_gsd-ud-train.conllu" not in files_in(tmp_path)
 
@@ -288,7 +288,7 @@ def test_a_part_is_not_taken_for_the_whole(server, tmp_path):
 @pytest.mark.parametrize("length", ["junk", "-1", "1" * 30, "1.5", "２", str(1 << 40)])
 def test_a_length_that_cannot_be_is_one_line(server, tmp_path, length):
     server.length = length if length.isascii() else "\xb2"
-    with pytest.raises(DownloadError, match=r"the file has the length '.*; expected a number of bytes up to"):
+    with pytest.raises(DownloadError, match=r"gives the file length as '.*; expected a number of bytes up to"):
         get(server, tmp_path)
     assert files_in(tmp_path) == []
 
@@ -296,10 +296,10 @@ def test_a_length_that_cannot_be_is_one_line(server, tmp_path, length):
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("ftp://127.0.0.1/x", "redirects to 'ftp://127.0.0.1/x': not an address that begins with https://"),
-        ("http://example.org/x", "http is for this machine alone"),
-        ("file:///etc/passwd", "not an address that begins"),
-        ("https://[::1", "not an address"),
+        ("ftp://127.0.0.1/x", "redirects to 'ftp://127.0.0.1/x': not a URL that begins with https://"),
+        ("http://example.org/x", "http is for this machine only"),
+        ("file:///etc/passwd", "not a URL that begins"),
+        ("https://[::1", "not a URL"),
     ],
 )
 def test_a_redirect_is_held_to_the_same_rule(server, tmp_path, target, said):
@@ -351,7 +351,7 @@ def test_no_way_to_the_server_is_one_line(tmp_path, monkeypatch):
 def test_what_lies_where_a_file_should_be(server, tmp_path):
     train = tmp_path / FOLDER / "de_gsd-ud-train.conllu"
     train.mkdir(parents=True)
-    with pytest.raises(DownloadError, match=r"train.conllu: a folder, where a file of the corpus should lie; move it away"):
+    with pytest.raises(DownloadError, match=r"train.conllu: is a folder; expected a file of the corpus; move it away"):
         get(server, tmp_path)
     train.rmdir()
     elsewhere = tmp_path / "elsewhere"
@@ -443,7 +443,7 @@ def test_a_bad_archive_is_one_error_and_leaves_nothing(tmp_path, name, data, sai
 def test_junk_in_place_of_an_archive_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(download_urls, "PINNED", {})
     path = path_at(source("wikiann/de").archive.remote)
-    with served({path: HTML}) as server, pytest.raises(DownloadError, match="what came is not an archive"):
+    with served({path: HTML}) as server, pytest.raises(DownloadError, match="the download is not an archive"):
         get(server, tmp_path, "wikiann/de")
     assert files_in(tmp_path) == []
 

@@ -63,12 +63,12 @@ def test_a_few_broken_tags_hide_nothing(tmp_path):
     [
         ("", ":1: no text; expected labelled sentences"),
         (" \n\n", ":1: no text"),
-        ("# a comment\n\njust words\nhere\n", ":3: no labels that can be told from 'just words'"),
-        ("just\nwords\n", ":1: no labels that can be told from 'just'; expected CoNLL-U, or a column of tags"),
+        ("# a comment\n\njust words\nhere\n", ":3: no labels found in 'just words'"),
+        ("just\nwords\n", ":1: no labels found in 'just'; expected CoNLL-U, or a column of tags"),
         ("two words\nand two\n", ":1: no labels"),
         ("NOUN\nVERB\n", ":1: no labels"),
         ("O B-X\nO B-Y\n", None),
-        ('{"a": 1}\n', ":1: JSON Lines of a kind that polyhead does not read: '{\"a\": 1}'"),
+        ('{"a": 1}\n', ":1: JSON Lines of an unknown kind: '{\"a\": 1}'"),
         (
             "a B-X\nb O\nc L-X\n",
             r":3: tag 'L-X' in column 2 of 'c L-X'; expected O, or a type after B-, I-, E- or S-, as 2 of 3 rows have",

@@ -30,7 +30,7 @@ def test_unknown_label_and_bad_sets():
     with pytest.raises(UnknownNameError, match="label 'B-X': this model predicts O"):
         LabelSet(("O",)).index("B-X")
     for names in ((), ("O", "O")):
-        with pytest.raises(SettingError, match="expected at least one name and no name twice"):
+        with pytest.raises(SettingError, match="expected at least one name and no duplicates"):
             LabelSet(names)
 
 

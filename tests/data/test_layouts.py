@@ -192,7 +192,7 @@ def test_only_tasks_of_its_kind_read_it(path, name):
 
 @each_layout
 def test_it_takes_no_scheme(name):
-    with pytest.raises(SettingError, match="says how its labels are written; leave the scheme out"):
+    with pytest.raises(SettingError, match="declares how its labels are written; leave --scheme out"):
         parse_layout(name, scheme="iob2")
 
 

@@ -35,7 +35,7 @@ def test_both_headers_are_read_without_quoting(tmp_path, text):
 
 def test_uneven_rows_are_an_error_unless_they_are_declared(tmp_path):
     text = HEADER + "1\ta b\tO\tx\n2\ta\tI-y\tx\n"
-    with pytest.raises(DataFormatError, match=r":2: 2 word\(s\) but 1 label\(s\); expected one label a word"):
+    with pytest.raises(DataFormatError, match=r":2: 2 word\(s\) but 1 label\(s\); expected one label per word"):
         read(tmp_path, text)
     repairs = Counter()
     (sentence,) = read(tmp_path, text, "skip", repairs=repairs)

@@ -53,7 +53,7 @@ def test_spans_become_labels_of_words(spans, labels, repairs):
 
 @pytest.mark.parametrize(
     ("spans", "said"),
-    [([(0, 5, "a"), (4, 7, "b")], "4:7:b overlaps the span that ends at 5"), ([(3, 4, "a")], "holds no character of a word")],
+    [([(0, 5, "a"), (4, 7, "b")], "4:7:b overlaps the span that ends at 5"), ([(3, 4, "a")], "contains no word")],
 )
 def test_spans_that_no_labels_express(spans, said):
     with pytest.raises(SpanError, match=said):
@@ -179,7 +179,10 @@ def test_stockmark_types_are_renamed_and_checked(tmp_path):
         ('[{"text": "a"}]', r"record 1: .*; expected {\"text\", \"entities\""),
         ('[{"text": 1, "entities": []}]', r"record 1: text '1'; expected a string"),
         ('[{"text": " ", "entities": []}]', r"record 1: text ' '; expected at least one character"),
-        ('[{"text": "ab", "entities": [{"name": "b", "span": [0, 1], "type": "x"}]}]', r"record 1: entity 'b' at 0:1, where 'a'"),
+        (
+            '[{"text": "ab", "entities": [{"name": "b", "span": [0, 1], "type": "x"}]}]',
+            r"record 1: entity 'b' at 0:1, where the text is 'a'",
+        ),
         ('[{"text": "ab", "entities": [{"name": "b", "span": [1, 3], "type": "x"}]}]', r"span \[start, end\] inside the 2"),
         ("[]", r":1: end of file and not one sentence"),
         ("[" * 100000, r":1: not JSON"),

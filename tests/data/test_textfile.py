@@ -123,7 +123,7 @@ def test_compressed_data_without_the_suffix_is_named(tmp_path, suffix):
     path = tmp_path / "a.conllu"
     path.write_bytes(COMPRESS[suffix](TEXT))
     assert f"{path}:1: " in one_error(path)
-    assert "a name in .xz, .gz, .bz2" in one_error(path)
+    assert "a name that ends in .xz, .gz or .bz2" in one_error(path)
 
 
 @pytest.mark.parametrize("suffix", [".xz", ".gz", ".bz2"])

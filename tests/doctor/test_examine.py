@@ -47,13 +47,13 @@ MASKED = {f"masked = pruned: {kind}" for kind in (
 )}  # fmt: skip
 IN_PREDICT = "the mask is active in predict and evaluate"
 SAVED = "pruned, saved and loaded: the same logits, bit for bit"
-PADDED_LOGITS = "padding leaves the logits of words alone"
-ORDER_LOGITS = "the order of heads in the weights leaves the logits alone"
+PADDED_LOGITS = "padding does not change the logits"
+ORDER_LOGITS = "the order of heads in the weights does not change the logits"
 DEAD = "a dead head scores 0"
 KERNELS = "scores do not depend on the attention kernel"
 DIFFERENCES = "gate gradients are finite differences"
-STOPPED = "scoring that is stopped leaves the model as it was"
-UNCHANGED = "all of this leaves the model as it was"
+STOPPED = "interrupted scoring leaves the model unchanged"
+UNCHANGED = "all checks leave the model unchanged"
 
 Scorer = Callable[[PreTrainedModel, Sequence[Batch], Call], HeadScores]
 
@@ -101,8 +101,8 @@ def test_all_is_well(family: str) -> None:
 
 
 def test_text_of_a_test_split_is_found() -> None:
-    assert failed(split="test") == {"the text is no test split"}
-    found = findings(split=None)["the text is no test split"]
+    assert failed(split="test") == {"the text is not from a test split"}
+    found = findings(split=None)["the text is not from a test split"]
     assert (found.result, "does not say" in found.detail) == ("not checked", True)
 
 
@@ -371,7 +371,7 @@ def test_every_kind_of_cut() -> None:
     seen = []
 
     def cuts(subject: Subject) -> Measured:
-        seen.extend(subject.cut(kind) for kind in kinds)
+        seen.extend(subject.mask(kind) for kind in kinds)
         return Measured(0.0)
 
     examine(

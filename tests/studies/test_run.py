@@ -193,7 +193,7 @@ def test_bad_settings(folder: Path) -> None:
     good = settings(folder)
     with pytest.raises(SettingError, match="source"):
         run(type(good)(**{**good.__dict__, "sources": ()}), out=folder / "bad", device="cpu")
-    with pytest.raises(SettingError, match="named 2 times"):
+    with pytest.raises(SettingError, match="given 2 times"):
         run(type(good)(**{**good.__dict__, "targets": good.targets[:1] * 2}), out=folder / "bad", device="cpu")
     with pytest.raises(SettingError, match="9 heads to prune"):
         run(settings(folder, search={"max_pruned": 9}), out=folder / "bad9", device="cpu")

@@ -81,7 +81,7 @@ def _corpus(request: DataCheckRequest) -> _Opened:
     reference = DataReference.parse(request.reference)
     row = corpus(reference.name)
     if request.data is None and not row.made:
-        raise SettingError(f"data {request.reference!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
+        raise SettingError(f"data {request.reference!r}: a corpus by name needs the folder that holds it; give --data FOLDER")
     if request.task not in (None, row.task):
         raise SettingError(f"--task {request.task}: corpus {reference.name} is labelled for the task {row.task}; leave it out")
     splits: list[Dataset] = []

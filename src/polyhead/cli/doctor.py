@@ -20,9 +20,7 @@ from polyhead.report.tables import markdown
 def doctor(request: DoctorRequest, console: Console) -> int:
     """Read, check, print; 1 if anything failed."""
     if request.reading.precision not in (None, "fp32"):
-        raise SettingError(
-            f"--precision {request.reading.precision}: what may differ is laid down for fp32, which is used; leave it out"
-        )
+        raise SettingError(f"--precision {request.reading.precision}: the tolerances are for fp32, which is used; leave it out")
     task, chosen = find_task(request.task), find_method(request.method)
     options = chosen.chosen(method_options(request.option))
     sample = labelled_sample(request, task, console, needs_labels=True)

@@ -1,11 +1,11 @@
-"""The errors that users meet: each message is one line that says what was found, what was allowed and what to do next."""
+"""The errors that users see: each message is one line that says what was found, what is allowed and what to do next."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class PolyheadError(Exception):
-    """Base of every error that bad input can cause; the command line prints it as one line and exits with code 2.
+    """Base class of every error caused by bad input; the command line prints it as one line and exits with code 2.
 
     >>> from polyhead.data.tasks import task
     >>> try:
@@ -21,11 +21,11 @@ class DataFormatError(PolyheadError):
 
 
 class DownloadError(PolyheadError):
-    """A file cannot be fetched from its home, or what came is not what is published there."""
+    """A file cannot be fetched from its source, or differs from the published one."""
 
 
 class UnknownNameError(PolyheadError):
-    """A task, corpus, method, protocol or language name that no table holds."""
+    """A task, corpus, method, protocol or language has no such name."""
 
 
 class SettingError(PolyheadError):
@@ -33,11 +33,11 @@ class SettingError(PolyheadError):
 
 
 class ArchitectureError(PolyheadError):
-    """The model is of a kind, or in a state, in which its heads cannot be found, gated or cut."""
+    """The heads of this model, or of a model in this state, cannot be found, gated or pruned."""
 
 
 class CheckpointError(PolyheadError):
-    """A checkpoint or its pruning record is missing, corrupt or foreign."""
+    """A checkpoint or its pruning record is missing, corrupt or not written by polyhead."""
 
 
 class StoreError(PolyheadError):
@@ -45,7 +45,7 @@ class StoreError(PolyheadError):
 
 
 def allowed_names(said: str, allowed: Iterable[str]) -> str:
-    """What to say of a name that is not among those allowed: the nearest of them where one is near, and all of them.
+    """The hint for an unknown name: the closest allowed name, if one is close, and all allowed names.
 
     >>> allowed_names("gradeint", ["gradient", "fisher"])
     "did you mean 'gradient'? Expected one of gradient, fisher"

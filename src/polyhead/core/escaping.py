@@ -1,14 +1,14 @@
-"""Text from files and the command line made safe for where it is written: Markdown, Python code, terminals."""
+"""Escaping of text from files and the command line for Markdown, Python code and terminals."""
 
 import re
 from typing import Final
 
-# C0, DEL and C1 controls, line separators, controls of writing direction, and bytes of a file name that are not UTF-8.
+# C0, DEL and C1 controls, line separators, bidirectional controls, and bytes of a file name that are not UTF-8.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _KEPT_BREAKS: Final = "\n\t"
 _MARKUP: Final = re.compile(
     r"[\\`*|\[\]~]|<(?=[A-Za-z/!?])"
-    r"|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word is no emphasis
+    r"|(?<![^\W_])_|_(?![^\W_])"  # an underscore inside a word does not start emphasis
     r"|&(?=#?\w+;)|:(?=//)|@|(?<=\bwww)\."
     r"|^(?:[-+=](?![\w.])|[#>])"
     rf"|(?:{'|'.join(rf'(?<=^[0-9]{{{n}}})' for n in range(1, 10))})[.)](?=\s|$)"  # the number of a list item
@@ -16,7 +16,7 @@ _MARKUP: Final = re.compile(
 
 
 def terminal_text(text: str, *, breaks: bool = False) -> str:
-    r"""The text with control characters spelled out, so that no name can move the cursor, colour the screen or fake a line.
+    r"""The text with control characters escaped, so that it cannot move the cursor, colour the screen or fake a line.
 
     Args:
         text: A message, or a part of it.
@@ -25,16 +25,16 @@ def terminal_text(text: str, *, breaks: bool = False) -> str:
     >>> terminal_text("a\x1b[31mb.tsv"), terminal_text("two\nlines"), terminal_text("two\nlines", breaks=True)
     ('a\\x1b[31mb.tsv', 'two\\x0alines', 'two\nlines')
     """
-    return _CONTROLS.sub(lambda met: met[0] if breaks and met[0] in _KEPT_BREAKS else _spelled(met[0]), text)
+    return _CONTROLS.sub(lambda match: match[0] if breaks and match[0] in _KEPT_BREAKS else _escaped(match[0]), text)
 
 
-def _spelled(character: str) -> str:
+def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def markdown_text(text: object) -> str:
-    r"""One line of Markdown that shows the text as it is, in a paragraph, a list item, a heading or a table cell.
+    r"""One line of Markdown that shows the text verbatim, in a paragraph, a list item, a heading or a table cell.
 
     >>> print(markdown_text("a|b `c` <i>d</i> [e](http://f)"), markdown_text("ud/de_gsd"))
     a\|b \`c\` \<i>d\</i> \[e\](http\://f) ud/de_gsd
@@ -43,7 +43,7 @@ def markdown_text(text: object) -> str:
 
 
 def markdown_code(text: object) -> str:
-    r"""The text as one code span of Markdown; not for table cells, where a bar would end it.
+    r"""The text as a Markdown code span; not for table cells, where `|` would end it.
 
     >>> print(markdown_code("polyhead run"), markdown_code("a`b"))
     `polyhead run` ``a`b``
@@ -54,7 +54,7 @@ def markdown_code(text: object) -> str:
 
 
 def python_string(text: str) -> str:
-    r"""A string literal of Python for the text, in double quotes where that needs no escapes.
+    r"""A Python string literal for the text, in double quotes where that needs no escapes.
 
     >>> print(python_string("my model"), python_string('a"b'))
     "my model" 'a"b'

@@ -1,4 +1,4 @@
-"""Everything that is written goes through here: a reader sees a file as it was or as it shall be, never half written."""
+"""Atomic writes for all of polyhead: a reader sees a file before or after the change, never half written."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ from polyhead.core.errors import CheckpointError, SettingError, StoreError
 from polyhead.core.values import jsonable
 
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
-# What a disk, a quota, a limit or a permission can cause while a block writes; any other OSError has another reason.
+# Errors of the disk, a quota, a limit or a permission while a block writes; any other OSError is not about writing.
 _CANNOT_WRITE = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 )
@@ -29,17 +29,17 @@ _CANNOT_WRITE = frozenset(
 
 @contextmanager
 def replacing(path: Path, *, n_bytes: int | None = None) -> Iterator[Path]:
-    """A temporary file beside `path` to write into; at the end of the block it takes the place of `path`, on disk first.
+    """A temporary file beside `path` to write into; at the end of the block it is synced to disk and replaces `path`.
 
-    A block that fails leaves `path` as it was and nothing else. Parent folders are made; a link stays a link, to the new
-    content; a new file has the mode that the umask gives it, an old one keeps its own.
+    If the block fails, `path` stays unchanged and no other file is left. Missing parent folders are made. A link stays a link.
+    An existing file keeps its mode; a new one gets its mode from the umask.
 
     Args:
-        path: The file, which need not exist.
-        n_bytes: What will be written, for the message if it does not fit.
+        path: The file; it may be missing.
+        n_bytes: Size of the content, for the message if the disk is full.
 
     Raises:
-        StoreError: The file cannot be written, or the block met a full disk or the like.
+        StoreError: The file cannot be written, for example because the disk is full.
     """
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -60,7 +60,7 @@ def replacing(path: Path, *, n_bytes: int | None = None) -> Iterator[Path]:
 
 
 def write_bytes_atomic(path: Path, content: bytes) -> None:
-    """Put `content` in place of what the file held, as `replacing` does; a pipe or a device is written to, not replaced.
+    """Replace the content of a file, as `replacing` does; a pipe or a device is written to, not replaced.
 
     Raises:
         StoreError: The file cannot be written.
@@ -76,8 +76,8 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
 
 
 def cannot_write(path: Path, error: OSError | SafetensorError, *, n_bytes: int | None = None) -> StoreError:
-    """The one line for a write that failed: where, why, and what to do; on a full disk how much is needed and free."""
-    # safetensors knows the system's error by its text alone
+    """The error for a failed write: where, why and what to do; on a full disk also how much is needed and free."""
+    # safetensors reports the system's error only in its text
     code = re.search(r"os error (\d+)", str(error))
     if isinstance(error, OSError):
         number, why = error.errno, error.strerror or str(error)
@@ -94,15 +94,15 @@ def cannot_write(path: Path, error: OSError | SafetensorError, *, n_bytes: int |
 
 
 def require_space(path: Path, n_bytes: int, what: str) -> None:
-    """Ask before long work whether its result will fit.
+    """Check before long work that its result will fit on the disk.
 
     Args:
-        path: What is to be written; it need not exist, nor need its parents.
-        n_bytes: How much.
+        path: The file to be written; it and its parents may be missing.
+        n_bytes: Its size.
         what: What it is, for the message.
 
     Raises:
-        StoreError: The disk has less left.
+        StoreError: Less space is free.
     """
     if (free := _free(path)) < n_bytes:
         raise StoreError(
@@ -121,14 +121,14 @@ def _size(n_bytes: int) -> str:
 
 @contextmanager
 def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """An empty folder to write into, which becomes `folder` when the block ends and is removed if the block fails.
+    """An empty folder to write into; it becomes `folder` when the block ends and is removed if the block fails.
 
     Args:
-        folder: Where it shall stand; parents are made. It may exist if it is empty.
-        overwrite: Replace a folder that holds something; until the new one is complete the old one is left as it is.
+        folder: The final path; parents are made. It may exist if it is empty.
+        overwrite: Replace a folder that is not empty, once the new one is complete.
 
     Raises:
-        CheckpointError: `folder` is a file, or holds something and `overwrite` is not set.
+        CheckpointError: `folder` is a file, or is not empty and `overwrite` is not set.
         StoreError: It cannot be written.
     """
     folder = folder.expanduser().absolute()
@@ -165,7 +165,7 @@ def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Delete what killed processes left unfinished of `target` and below it; for a caller who alone may be writing there."""
+    """Delete unfinished files that killed processes left for `target` and below it; only for the one writer of `target`."""
     target = target.expanduser().absolute()
     for left in (*target.parent.glob(f".{escape(target.name)}.*.tmp"), *target.rglob(".*.tmp")):
         if not _UNFINISHED.fullmatch(left.name):
@@ -187,10 +187,10 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def write_json_atomic(path: Path, obj: object) -> None:
-    """Write indented JSON as `write_text_atomic` does, of what `jsonable` makes of the object.
+    """Write `jsonable(obj)` as indented JSON, as `write_text_atomic` does.
 
     Raises:
-        StoreError: The object has no JSON form, or the folder cannot be written to.
+        StoreError: The object has no JSON form, or the file cannot be written.
     """
     try:
         text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
@@ -200,7 +200,7 @@ def write_json_atomic(path: Path, obj: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
         StoreError: The file is missing, cannot be read, or is not JSON.
@@ -213,7 +213,7 @@ def read_json(path: Path) -> Any:
         raise StoreError(
             f"{path}: not UTF-8 text ({error.reason} at byte {error.start}): delete the file and run again"
         ) from None
-    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deep
+    except (ValueError, RecursionError) as error:  # a number with too many digits, or nested too deeply
         raise StoreError(f"{path}: not JSON that can be read ({error}): delete the file and run again") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -1,7 +1,7 @@
 """Value types for heads: an address, a mask and a matrix of scores, over read-only numpy arrays.
 
-A head has one address, `(layer, head)`, 0-based, always in the numbering of the unpruned model. Arrays are `[layers, heads]`.
-In a mask True means keep; in scores higher means more important and NaN marks a head that the model no longer has.
+The address of a head is `(layer, head)`, 0-based, in the numbering of the unpruned model. Arrays are `[layers, heads]`.
+In a mask, True means keep. In scores, higher means more important, and NaN marks a pruned head.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ Normalisation = Literal["none", "paper"]
 
 @dataclass(frozen=True, order=True, slots=True)
 class HeadId:
-    """Address of one head: 0-based layer and 0-based head, in the unpruned numbering; written `layer.head`."""
+    """Address of one head: 0-based layer and head in the unpruned model, written `layer.head`."""
 
     layer: int
     head: int
@@ -54,7 +54,7 @@ def _read_only(values: ArrayLike, dtype: type[np.generic]) -> NDArray[np.generic
 
 @dataclass(frozen=True, eq=False)
 class HeadMask:
-    """Which heads to keep: `keep` is bool `[layers, heads]`, True = keep. Zero heads in a layer is legal."""
+    """Which heads to keep: `keep` is bool `[layers, heads]`, True = keep. A layer may keep no heads."""
 
     keep: NDArray[np.bool_]
 
@@ -68,7 +68,7 @@ class HeadMask:
 
     @classmethod
     def without(cls, n_layers: int, n_heads: int, heads: Iterable[HeadId]) -> Self:
-        """Every head kept but `heads`.
+        """Every head kept except `heads`.
 
         Raises:
             SettingError: An address lies outside `[n_layers, n_heads]`.
@@ -90,32 +90,32 @@ class HeadMask:
 
     @property
     def n_heads(self) -> int:
-        """Number of heads a layer had before anything was pruned."""
+        """Heads per layer of the unpruned model."""
         return int(self.keep.shape[1])
 
     @property
     def pruned(self) -> tuple[HeadId, ...]:
-        """Addresses of the heads not kept, in order."""
+        """Addresses of the pruned heads, in order."""
         return tuple(HeadId(int(layer), int(head)) for layer, head in np.argwhere(~self.keep))
 
     @property
     def kept(self) -> tuple[HeadId, ...]:
-        """Addresses of the heads kept, in order."""
+        """Addresses of the kept heads, in order."""
         return tuple(HeadId(int(layer), int(head)) for layer, head in np.argwhere(self.keep))
 
     @property
     def n_pruned(self) -> int:
-        """Number of heads not kept."""
+        """Number of pruned heads."""
         return int((~self.keep).sum())
 
     @property
     def n_kept(self) -> int:
-        """Number of heads kept."""
+        """Number of kept heads."""
         return int(self.keep.sum())
 
     def __and__(self, other: "HeadMask") -> "HeadMask":
         if self.keep.shape != other.keep.shape:
-            raise SettingError(f"masks of shapes {self.keep.shape} and {other.keep.shape} cannot be joined")
+            raise SettingError(f"masks of shapes {self.keep.shape} and {other.keep.shape} cannot be combined")
         return HeadMask(self.keep & other.keep)
 
     def __eq__(self, other: object) -> bool:
@@ -127,27 +127,27 @@ class HeadMask:
 
 @dataclass(frozen=True, eq=False)
 class HeadScores:
-    """Importance of every head, and what is needed to merge languages without another pass.
+    """Importance of every head, and the sums needed to merge languages without another pass.
 
-    Higher means more important in every matrix. Two are equal if all but `seconds` is; they hold arrays, and are not hashable.
+    Two are equal if all fields except `seconds` are equal. Not hashable.
 
     Attributes:
-        values: float64 `[layers, heads]`; higher = more important; NaN = the model no longer has this head.
+        values: float64 `[layers, heads]`; higher = more important; NaN = pruned head.
         method: Name in the methods table.
-        signed: What `values` would be without absolute values, `[layers, heads]`: a mean over units in which opposite effects
-            cancel. Positive: the head helps (turning it down raises the loss); negative: it harms. None where a method takes no
-            absolute value, for `values` then has this sign itself. `signed * n` is its sum, for merging.
-        total: Σ over units of what `values` is the mean of, before division by `n` (None where the method has no such sum).
-        low: Lower ends of the 95 % intervals of the estimates `[layers, heads]`; None where the method has none.
-        high: Upper ends, likewise.
-        n: Number of units that `total` sums over: sentences, or batches for the weight gradients.
+        signed: `values` without absolute values, `[layers, heads]`: a mean over units in which opposite effects cancel.
+            Positive: the head helps (turning it down raises the loss); negative: it harms. None where the method takes no
+            absolute value, because `values` is then signed itself. `signed * n` is the sum, for merging.
+        total: Sum over units whose mean is `values`, before division by `n`; None where the method has no such sum.
+        low: Lower bounds of the 95 % intervals of the estimates `[layers, heads]`; None where the method has none.
+        high: Upper bounds, likewise.
+        n: Number of units in `total`: sentences, or batches for the weight gradients.
         languages: Languages of the data, in order.
         model: Name or folder of the model.
-        data_hash: Fingerprint or sha256 of the data: of the file, or over the hashes of several.
-        seconds: Wall-clock time spent.
-        forward_passes: Full-data forward passes spent.
-        backward_passes: Full-data backward passes spent.
-        settings: What else it takes to get the same numbers (`per`, precision, seed, …); JSON values only.
+        data_hash: SHA-256 of the data file, or a fingerprint over the hashes of several.
+        seconds: Wall-clock time.
+        forward_passes: Forward passes over all data.
+        backward_passes: Backward passes over all data.
+        settings: Other settings needed to reproduce the numbers (`per`, precision, seed, …); JSON values only.
 
     >>> one, other = (HeadScores(np.array([[0.5, np.nan]]), "gradient", seconds=s) for s in (1.0, 2.0))
     >>> one == other, one == HeadScores(np.array([[0.5, 0.0]]), "gradient")
@@ -183,12 +183,12 @@ class HeadScores:
 
     @property
     def n_heads(self) -> int:
-        """Number of heads a layer had before anything was pruned."""
+        """Heads per layer of the unpruned model."""
         return int(self.values.shape[1])
 
     @property
     def title(self) -> str:
-        """The method, and how sources were combined where the values are no longer on its scale: `gradient, mean-rank`."""
+        """The method, and how sources were combined where that changed the scale: `gradient, mean-rank`."""
         how = self.settings.get("combined")
         return self.method if how in (None, "merged", "each") else f"{self.method}, {how}"
 
@@ -212,11 +212,11 @@ def normalise(values: NDArray[np.float64], how: Normalisation = "none") -> NDArr
 
     Args:
         values: Scores, higher = more important.
-        how: `none` returns them as they are; `paper` divides each layer by its sum, then scales the whole matrix to [0, 1]
-            (0/0 = 0), as Ma et al. 2021 do. It is for scores of 0 and more: over a negative sum the order would turn round.
+        how: `none` returns them unchanged; `paper` divides each layer by its sum, then scales the whole matrix to [0, 1]
+            (0/0 = 0), as Ma et al. 2021 do. Scores must not be negative: dividing by a negative sum would reverse the order.
 
     Raises:
-        SettingError: `how` is neither, or a score is below 0 under `paper`.
+        SettingError: `how` is neither, or a score is negative under `paper`.
 
     >>> normalise(np.array([[1.0, 3.0], [2.0, 2.0]]), "paper").tolist()
     [[0.0, 1.0], [0.5, 0.5]]

@@ -1,29 +1,29 @@
-"""How long work tells its caller how far it is: a protocol, and the implementation that says nothing."""
+"""Progress of long work: a protocol, and an implementation that shows nothing."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a progress bar must be able to do; calls come from the thread that does the work."""
+    """What a progress bar must do; calls come from the thread that does the work."""
 
     def start(self, total: int, what: str) -> None:
-        """Begin a piece of work of `total` steps, described by `what`; ends the one before."""
+        """Begin work of `total` steps, described by `what`; ends the work before."""
 
     def advance(self, n: int) -> None:
-        """Say that `n` more steps are done."""
+        """Report that `n` more steps are done."""
 
     def stop(self) -> None:
-        """End the piece of work, finished or not."""
+        """End the work, finished or not."""
 
 
 class Silent:
     """A `Progress` that shows nothing."""
 
     def start(self, total: int, what: str) -> None:
-        """Ignore the start of a piece of work."""
+        """Do nothing."""
 
     def advance(self, n: int) -> None:
-        """Ignore a step."""
+        """Do nothing."""
 
     def stop(self) -> None:
-        """Ignore the end."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Settings models: pydantic dataclasses whose faults are one SettingError line, and the TOML files that fill them."""
+"""Settings models: pydantic dataclasses that report all faults in one SettingError, and the TOML files that fill them."""
 
 import difflib
 import functools
@@ -36,7 +36,7 @@ _PLAIN_ENGLISH = {
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file holds.
+    """The content of a TOML file.
 
     Raises:
         SettingError: The file is missing, cannot be read or is not TOML.
@@ -46,16 +46,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror or error}); expected a TOML file of settings") from None
     except RecursionError:
-        raise SettingError(f"{path}: is nested too deeply; expected options, and tables of options") from None
-    except ValueError as error:  # also UnicodeDecodeError, and a number of too many digits
-        raise SettingError(f"{path}: is not TOML ({error})") from None
+        raise SettingError(f"{path}: nested too deeply; expected options, and tables of options") from None
+    except ValueError as error:  # also UnicodeDecodeError, and a number with too many digits
+        raise SettingError(f"{path}: not TOML ({error})") from None
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(kind: type[T]) -> type[T]:
     """The class as a frozen pydantic dataclass: keywords only, unknown names refused, all faults in one SettingError.
 
-    Numbers and flags have to be declared strict (as `Count` in `polyhead.core.specs` is), for pydantic would read `"3"` as 3.
+    Declare numbers and flags as strict (like `Count` in `polyhead.core.specs`); otherwise pydantic reads `"3"` as 3.
 
     >>> @settings
     ... class Window:
@@ -80,7 +80,7 @@ def settings(kind: type[T]) -> type[T]:
 
 
 def settings_from(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
-    """The settings that plain values describe, nested tables included.
+    """Settings made from plain values, nested tables included.
 
     Raises:
         SettingError: An option is unknown or a value is not allowed; the line begins with `where` and names all faults.
@@ -92,10 +92,10 @@ def settings_from(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
 
 
 def checked(name: str, value: Any, kind: Any) -> Any:
-    """The value as the type `kind`, which may carry pydantic's constraints; nothing but a list becomes a tuple.
+    """The value validated as `kind`, which may carry pydantic's constraints.
 
     Raises:
-        SettingError: The value is not allowed; the line calls it `name`.
+        SettingError: The value is not allowed; the message calls it `name`.
 
     >>> checked("seeds", [1, 2], Many[int])
     (1, 2)
@@ -115,9 +115,9 @@ def _expanded(value: Any) -> Any:
 
 
 Many = Annotated[tuple[T, ...], Field(strict=True), BeforeValidator(_listed)]
-"""A tuple made of any sequence but text, which would be read letter by letter."""
+"""A tuple from any sequence except text."""
 Place = Annotated[str, Field(min_length=1), BeforeValidator(_expanded)]
-"""A path, or a name that stands in a path's place, such as a hub id; `~` is expanded."""
+"""A path, or a name used like one, such as a hub id; `~` is expanded."""
 
 
 @functools.cache
@@ -126,7 +126,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _fault(item: ErrorDetails, model: type) -> str:
-    """One of pydantic's errors as `name = value: what it should be`."""
+    """A pydantic error as `name = value: what it should be`."""
     path = [part for part in item["loc"] if isinstance(part, str)]
     name = ".".join(path)
     if item["type"] == "unexpected_keyword_argument":
@@ -134,8 +134,8 @@ def _fault(item: ErrorDetails, model: type) -> str:
         near = difflib.get_close_matches(path[-1], names, n=1)
         return f"{name}: unknown option; " + (f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(names)}")
     if item["type"] == "missing":
-        return f"{name}: has to be given"
-    if item["type"] == "value_error" and _model_at(model, path) is not None:  # of a whole model, whose message names its field
+        return f"{name}: required"
+    if item["type"] == "value_error" and _model_at(model, path) is not None:  # from a model validator, which names its field
         return "".join(f"{part}." for part in path) + item["msg"].removeprefix("Value error, ")
     return _said(name, item)
 
@@ -150,7 +150,7 @@ def _said(name: str, item: ErrorDetails) -> str:
 
 
 def _model_at(model: type, path: list[str]) -> type | None:
-    """The model that a path of field names leads to; None where it ends at a plain field."""
+    """The model at a path of field names; None if the path ends at a plain field."""
     for name in path:
         model = get_type_hints(model).get(name, object)
     return model if is_dataclass(model) else None

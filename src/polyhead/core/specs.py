@@ -1,7 +1,7 @@
-"""Settings that a user can write down: frozen, validated where they are made, with a fingerprint that names them for good.
+"""Settings of training and of the search for k: frozen and validated.
 
-A field's type, range and default stand here for the API, for settings files and for the command line, where every field that has
-a description is an option and the description its help.
+The types, ranges and defaults here hold for the API, for settings files and for the command line, where every field with a
+description is an option and the description is its help.
 """
 
 import re
@@ -25,7 +25,7 @@ PrecisionName = Literal["auto", "bf16", "fp32"]
 
 
 def allowed_loss(objective: str) -> float | None:
-    """Points that the objective `within:X` may lose; None for `best`.
+    """Points that the objective `within:X` allows to lose; None for `best`.
 
     Raises:
         SettingError: The objective is neither.
@@ -57,7 +57,7 @@ class TrainSpec:
     """How a model is fine-tuned; the defaults are those of the protocol `sound`.
 
     Raises:
-        SettingError: Any value is not allowed; the one line names them all.
+        SettingError: A value is not allowed; the message names all such values.
 
     >>> TrainSpec(epochs=1).rate_for(hidden_size=768)
     5e-05
@@ -90,10 +90,8 @@ class TrainSpec:
     seed: Seed = 42  # of head initialisation, data order and dropout
 
     def rate_for(self, hidden_size: int) -> float:
-        """The peak learning rate: the one set, else 3e-4 for encoders up to 384 wide and 5e-5 for wider ones."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        return 3e-4 if hidden_size <= 384 else 5e-5
+        """The peak learning rate: `learning_rate` if set, else 3e-4 for encoders up to 384 wide and 5e-5 for wider ones."""
+        return self.learning_rate or (3e-4 if hidden_size <= 384 else 5e-5)
 
 
 @settings
@@ -103,7 +101,7 @@ class SearchSpec:
     `include_zero=False` keeps k = 0 for comparison but never chooses it (the paper's best of 1..12).
 
     Raises:
-        SettingError: Any value is not allowed; the one line names them all.
+        SettingError: A value is not allowed; the message names all such values.
 
     >>> SearchSpec(max_pruned=24, objective="within:0.5").how
     'screened'

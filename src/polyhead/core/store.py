@@ -1,4 +1,4 @@
-"""Results on disk: a folder per run, JSON written whole or not at all, and never one setting's result over another's."""
+"""Results on disk: a folder per run, atomic JSON files, and no result written over that of other settings."""
 
 import os
 import socket
@@ -16,17 +16,17 @@ from polyhead.core.values import fingerprint, jsonable
 
 SCHEMA: Final = 1
 _RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
-_PATIENCE = 0.2  # seconds: enough for another process to finish giving its lock back
+_PATIENCE = 0.2  # seconds: enough for another process to finish releasing its lock
 
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Inside, no other process that asks likewise writes `target`, a file or a folder; what killed ones left of it is removed.
+    """Locks `target`, a file or a folder, against other callers of `writing`, and removes what killed processes left of it.
 
-    The lock lies beside the target, as `.NAME.lock`, and goes with the block.
+    The lock file `.NAME.lock` beside the target is removed when the block ends.
 
     Raises:
-        StoreError: Another process writes it, which the message names; or nothing can be written there.
+        StoreError: Another process, named in the message, holds the lock; or nothing can be written there.
     """
     target = target.absolute()
     lock = _locked(target.with_name(f".{target.name}{_LOCK}"), target)
@@ -38,7 +38,7 @@ def writing(target: Path) -> Iterator[None]:
 
 
 def _locked(path: Path, target: Path) -> FileLock:
-    """The lock, held; the system frees it when the process ends, however it ends."""
+    # The system frees the lock when the process ends, however it ends.
     lock = FileLock(path, timeout=_PATIENCE, thread_local=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def _locked(path: Path, target: Path) -> FileLock:
 
 
 def _unlock(lock: FileLock) -> None:
-    # Removed while still locked: filelock sees to it that nobody takes a removed file for the lock.
+    # Removed while still locked: filelock ensures that nobody locks a removed file.
     with suppress(OSError):
         os.unlink(lock.lock_file)
     lock.release()
@@ -66,25 +66,24 @@ def _unlock(lock: FileLock) -> None:
 
 @dataclass(frozen=True)
 class Record:
-    """What one piece of work left: the settings that name it, and its result, both plain JSON values."""
+    """The settings of one piece of work, which name it, and its result, both plain JSON values."""
 
     settings: Mapping[str, Any]
     result: Mapping[str, Any] = field(compare=False)
 
     @property
     def fingerprint(self) -> str:
-        """Name of its folder; equal settings have equal ones."""
+        """Name of its folder, the same for equal settings."""
         return fingerprint(self.settings)
 
 
 class RunStore:
-    """A folder of records, one folder each, named by the fingerprint of the settings; open it with `with`, or `close` it.
+    """A folder with one folder per record, named by the fingerprint of its settings; open it with `with`, or `close` it.
 
     Args:
-        folder: Where the run lives; made if it is missing and the mode is `write`.
-        settings: What the whole folder is for, kept in `settings.json`; a folder made for other settings is refused. None asks
-            nothing.
-        name: What the user calls it, for messages; the folder unless given.
+        folder: The run folder; made if it is missing and the mode is `write`.
+        settings: Settings of the whole run, kept in `settings.json`; a folder of other settings is refused. None skips this.
+        name: What messages call it; by default the folder.
         mode: `write` locks the folder against other writers until `close`; `read` locks nothing and cannot `put`.
 
     Raises:
@@ -117,29 +116,29 @@ class RunStore:
         self.close()
 
     def close(self) -> None:
-        """Give the folder free for others; may be called twice."""
+        """Release the folder's lock; may be called twice."""
         if self._lock is not None:
             _unlock(self._lock)
             self._lock = None
 
     def folder_of(self, name: str) -> Path:
-        """The folder of the record with this fingerprint, for what is too large for JSON; not made here."""
+        """The folder of the record with this fingerprint, for data too large for JSON; not created here."""
         return self.folder / name
 
     def get(self, name: str) -> Record | None:
         """The record with this fingerprint, or None if that work has not been done.
 
         Raises:
-            StoreError: Its file is corrupt or foreign.
+            StoreError: Its file is corrupt or not a record.
         """
         path = self.folder_of(name) / _RECORD
         return _read_record(path) if path.is_file() else None
 
     def put(self, record: Record) -> Path:
-        """Keep a record; the folder where it now lies. The same settings may be kept again, which replaces their result.
+        """Write a record and return its folder; an earlier result of the same settings is replaced.
 
         Raises:
-            StoreError: The store is not open for writing, or the folder holds a corrupt or foreign record.
+            StoreError: The store is not open for writing, or the folder holds a file that is corrupt or not a record.
         """
         if self._lock is None:
             raise StoreError(f"{self.folder}: not open for writing")
@@ -151,7 +150,7 @@ class RunStore:
         return folder
 
     def records(self) -> Iterator[Record]:
-        """All records, in the order of their fingerprints."""
+        """All records, ordered by fingerprint."""
         for path in sorted(self.folder.glob(f"*/{_RECORD}")):
             yield _read_record(path)
 
@@ -176,7 +175,6 @@ def _read_record(path: Path) -> Record:
 
 
 def _other_settings(folder: Path, held: object, wanted: object) -> StoreError:
-    """Both settings by their fingerprints and by what differs."""
     return StoreError(
         f"{folder}: holds results of other settings ({fingerprint(held)}, not {fingerprint(wanted)}; "
         f"{'; '.join(_differences(held, wanted, ''))}): choose another folder or delete this one"

@@ -1,4 +1,4 @@
-"""Numbers as text, read only if they are ASCII digits of a sane length; and plain values for JSON and fingerprints."""
+"""Strict parsing of numbers from text, and plain values for JSON and fingerprints."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ _MOST_DIGITS = 9
 
 
 def whole_number(text: str) -> int | None:
-    """The number that one to nine ASCII digits write; None for any other text.
+    """The number written by one to nine ASCII digits; None for any other text.
 
     >>> whole_number("12"), whole_number("-1"), whole_number("9" * 5000)
     (12, None, None)
@@ -26,7 +26,7 @@ def whole_number(text: str) -> int | None:
 
 
 def signed_number(text: str) -> int | None:
-    """The number that one to eighteen ASCII digits write, with a sign or not; None for any other text.
+    """The number written by one to eighteen ASCII digits with an optional sign; None for any other text.
 
     >>> signed_number("-1"), signed_number("1_000")
     (-1, None)
@@ -35,7 +35,7 @@ def signed_number(text: str) -> int | None:
 
 
 def decimal_number(text: str) -> float | None:
-    """The finite number that ASCII digits write, with a point and an exponent or not; None for any other text.
+    """The finite number written by ASCII digits with an optional point and exponent; None for any other text.
 
     >>> decimal_number("5e-5"), decimal_number("1_000"), decimal_number("nan"), decimal_number("1e999")
     (5e-05, None, None, None)
@@ -46,10 +46,10 @@ def decimal_number(text: str) -> float | None:
 
 
 def plain(obj: object) -> object:
-    """Plain values for `obj`: dataclasses and mappings as dicts, sequences and arrays as lists, sets sorted.
+    """`obj` as plain values: dataclasses and mappings as dicts, sequences and arrays as lists, sets sorted.
 
     Raises:
-        SettingError: Something in it has no JSON form.
+        SettingError: A value has no JSON form.
     """
     match obj:
         case None | bool() | int() | str() | float():
@@ -70,10 +70,10 @@ def plain(obj: object) -> object:
 
 
 def jsonable(obj: object) -> Any:
-    """As `plain`, with None for NaN and infinities, which strict JSON cannot write.
+    """As `plain`, with None for NaN and infinities, which strict JSON does not allow.
 
     Raises:
-        SettingError: Something in it has no JSON form.
+        SettingError: A value has no JSON form.
 
     >>> jsonable({"scores": (1.5, float("nan"))})
     {'scores': [1.5, None]}
@@ -93,9 +93,12 @@ def _finite(obj: Any) -> Any:
 
 
 def fingerprint(obj: object) -> str:
-    """Sixteen hex digits that are the same for equal settings on every run, machine and Python version.
+    """Sixteen hex digits, the same for equal settings on every run, machine and Python version.
 
-    Dataclasses, mappings, sequences, sets, paths and numpy arrays become JSON with sorted keys; SettingError for anything else.
+    Hashes `plain(obj)` as JSON with sorted keys.
+
+    Raises:
+        SettingError: A value has no JSON form, or a number is not finite.
 
     >>> fingerprint({"b": 1, "a": (2.5, None)}) == fingerprint({"a": [2.5, None], "b": 1})
     True

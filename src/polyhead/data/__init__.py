@@ -1,5 +1,5 @@
-"""Text and labels in: tasks, file formats, corpora, downloads, generated phrases. No word is dropped on the way.
+"""Labelled text: tasks, file formats, corpora, downloads, generated phrases. Reading drops no word.
 
-A file format is one reader, a corpus one row of `corpus_table`. Holds no torch.
+Each file format has one reader, each corpus one row of `corpus_table`. Does not import torch.
 Imports `core`.
 """

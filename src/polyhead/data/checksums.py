@@ -1,4 +1,4 @@
-"""Sha-256 of corpus files, uncompressed, by their path below the data root: pinned here, or taken at the first download."""
+"""SHA-256 of uncompressed corpus files, by path below the data root: pinned here, or recorded at the first download."""
 
 import json
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one fetched file.
+    """The ledger's entry for one fetched file.
 
     Attributes:
-        url: Where it came from; for a file taken out of an archive, the archive's.
-        sha256: Of its bytes.
+        url: Its URL; for a file from an archive, the archive's.
+        sha256: Hash of its bytes.
         licence: As its source states it.
     """
 
@@ -30,7 +30,7 @@ class Entry:
 
 
 def read_ledger(root: Path) -> dict[str, Entry]:
-    """Entries by path below `root`; none where there is no ledger yet.
+    """Entries by path below `root`; empty if there is no ledger yet.
 
     Raises:
         DownloadError: The ledger cannot be read.
@@ -47,15 +47,15 @@ def read_ledger(root: Path) -> dict[str, Entry]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        expected = f'one JSON object with "schema": {_SCHEMA} and "files"; repair it, or move it away to begin anew'
+        expected = f'one JSON object with "schema": {_SCHEMA} and "files"; repair it, or move it away to start again'
         raise DownloadError(f"{path}: not a record of fetched files ({error}); expected {expected}") from None
 
 
 def add_entries(root: Path, entries: Mapping[str, Entry]) -> None:
-    """Add to the ledger, whoever else is adding to it: it is read, extended and replaced under a lock.
+    """Read, extend and replace the ledger, under a lock.
 
     Raises:
-        DownloadError: The ledger cannot be read or written, or another process has entered other bytes of the same file.
+        DownloadError: The ledger cannot be read or written, or another process recorded another hash of the same file.
     """
     try:
         with FileLock(root / f".{LEDGER}.lock"):

@@ -1,4 +1,4 @@
-"""What must be declared about a column file, because the file does not say it: columns, comments, tag scheme, known faults."""
+"""Declaration of what a column file does not say itself: columns, comments, tag scheme, known faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,21 +16,21 @@ class ColumnFormat:
     """Layout of a column file. Column numbers are 1-based, −1 is the last column.
 
     Attributes:
-        separator: `tab`: exactly one TAB; `space`: one or more spaces (U+0020 only); `auto`: `tab` if the first word row holds
-            a TAB, else `space`.
+        separator: `tab`: exactly one TAB; `space`: one or more spaces (U+0020 only); `auto`: `tab` if the first word row has a
+            TAB, else `space`.
         token: Column of the word.
         tag: Column of the tag; None for a file without tags (every label is None).
-        index: Column of an index that counts up by one from 0 or 1 in every sentence; it is checked. None if there is none.
+        index: Column of an index that counts up by one from 0 or 1 in every sentence, which is checked; None if there is none.
         comments: Rows beginning with `#` are comments: all of them if the first column is the index, else those without a TAB
-            (`tab`) or with another number of columns than `n_columns` (`space`). Without this, `#` is a word like any other.
-        scheme: How span tags are written; None where each tag stands alone (part of speech).
-        types: Allowed span types, or allowed tags where `scheme` is None; None allows all. `_` as a lone tag means none.
+            (`tab`) or with a number of columns not in `n_columns` (`space`). If False, `#` is an ordinary word.
+        scheme: Scheme of the span tags; None for tags of single words (part of speech).
+        types: Allowed span types, or allowed tags where `scheme` is None; None allows all. `_` as a tag means no label.
         n_columns: Allowed numbers of columns; None: every row has as many as the first.
-        rewrites: Known wrong tags and what each is read as; every use is counted as a repair.
-        skipped_rows: Known rows that hold no word, whole, and why; every one left out is counted as a repair.
-        skip_wordless: The file is known to hold rows with an empty word and the tag O: they are left out, counted as repairs.
-        trailing_separator: The file is known to hold rows that end in a needless separator: it is dropped, counted as a repair.
-        retyped: Span types that are read under another name, or as no span at all (`O`): a choice and no fault, never counted.
+        rewrites: Known wrong tags and their replacements, counted as repairs.
+        skipped_rows: Known whole rows without a word, and why they are skipped, counted as repairs.
+        skip_wordless: Skip rows with an empty word and the tag O, counted as repairs.
+        trailing_separator: Drop the needless separator at the end of a row, counted as a repair.
+        retyped: Span types that are renamed, or dropped (`O`): a choice, not a fault, so never counted.
     """
 
     separator: Separator = "auto"
@@ -53,21 +53,22 @@ class ColumnFormat:
                 raise SettingError(f"column format: {name}={column}; expected a number from 1, or last")
         if len({self.token, self.tag, self.index} - {None}) < 3 - (self.tag, self.index).count(None):
             raise SettingError(f"column format: token={self.token}, tag={self.tag}, index={self.index} name one column twice")
-        told = self.index == 1 or self.separator == "tab" or (self.separator == "space" and self.n_columns is not None)
-        if self.comments and not told:
+        distinct = self.index == 1 or self.separator == "tab" or (self.separator == "space" and self.n_columns is not None)
+        if self.comments and not distinct:
             raise SettingError(
-                "column format: comments=hash cannot be told from the word '#' here; declare tab, index=1 or columns=N"
+                "column format: comments=hash is ambiguous, as '#' may be a word here; declare tab, index=1 or columns=N"
             )
 
 
 def parse_columns(text: str) -> ColumnFormat:
-    """The format that a compact text such as `tab:token=2,tag=3` declares.
+    """The format declared by a compact text such as `tab:token=2,tag=3`.
 
-    Before the colon stands `tab`, `space` or `auto`; then any of `token=N`, `tag=N|last|none`, `index=N`, `comments=hash|none`,
-    `scheme=iob2|iob1|bioes|io`, `columns=N` or `columns=N/M`. Columns count from 1; token is 1 and tag the last by default.
+    The separator (`tab`, `space` or `auto`) comes before the colon; after it any of `token=N`, `tag=N|last|none`, `index=N`,
+    `comments=hash|none`, `scheme=iob2|iob1|bioes|io`, `columns=N` or `columns=N/M`. Columns count from 1; by default token is 1
+    and tag the last.
 
     Raises:
-        SettingError: The text is not of this form.
+        SettingError: The text does not have this form.
 
     >>> parse_columns("tab:token=2,tag=3,index=1,comments=hash").tag
     3
@@ -108,6 +109,6 @@ def parse_columns(text: str) -> ColumnFormat:
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    """The numbers that `N` or `N/M` writes; empty where a part is no number from 1."""
+    """The numbers in `N` or `N/M`; empty if a part is not a positive number."""
     found = tuple(whole_number(part) or 0 for part in text.split("/"))
     return found if all(found) else ()

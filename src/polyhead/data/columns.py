@@ -1,7 +1,4 @@
-"""Column files in (one word a row, blank lines between sentences), `Sentence` records out, spans always as IOB2.
-
-What cannot be seen in a file is declared in a `ColumnFormat`: the columns, whether there are comments, and the tag scheme.
-"""
+"""Reads column files (one word per row, blank lines between sentences) as `ColumnFormat` declares them; spans become IOB2."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,8 +16,8 @@ TRAILING = "separator at the end of a row left out"
 def read_columns(file: TextFile, columns: ColumnFormat) -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2. Streams: one sentence in memory at a time.
 
-    A line of nothing but spaces and TABs counts as blank, and is counted as a repair; a row with a tag but no word is an error.
-    A row `-DOCSTART-`, as CoNLL-2003 has before each document, is not a word and is left out.
+    A line of only spaces and TABs is read as blank and counted as a repair; a row with a tag but no word is an error. Rows
+    `-DOCSTART-`, which CoNLL-2003 has before each document, are skipped.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
@@ -51,7 +48,7 @@ DOCSTART = "-DOCSTART-"
 
 @dataclass(slots=True)
 class _Reader:
-    """The sentence that is being read, and what the rows so far have settled."""
+    """The sentence being read, and what the rows so far have settled."""
 
     file: TextFile
     format: ColumnFormat
@@ -62,7 +59,6 @@ class _Reader:
     counts: tuple[int, ...] = ()
 
     def take(self, number: int, line: str) -> None:
-        """Add one row that is not blank."""
         form = self.format
         if form.comments and line[0] == "#" and self._is_comment(line):
             return
@@ -130,9 +126,7 @@ class _Reader:
         self.indices.append(text)
 
     def finish(self) -> Sentence:
-        """The sentence so far, checked and converted; the next one starts empty."""
-        labels = self._labels()
-        sentence = self.file.sentence(self.words, labels, self.lines[0])
+        sentence = self.file.sentence(self.words, self._labels(), self.lines[0])
         self.words, self.tags, self.lines = [], [], []
         return sentence
 

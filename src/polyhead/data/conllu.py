@@ -1,7 +1,7 @@
-"""CoNLL-U in, `Sentence` records out, with UPOS as the label and a choice of what a word is.
+"""Reads CoNLL-U with UPOS as the label; words are surface tokens or syntactic words.
 
-Lines that begin with `#` are comments, a line of nothing but white space counts as blank (and is counted), empty nodes (`8.1`)
-are not words, and ids must count up from 1, so that a missing row is an error and not a missing word.
+Lines that begin with `#` are comments. A line of only white space is read as blank and counted as a repair. Empty nodes (`8.1`)
+are not words. Ids must count up from 1, so that a missing row is an error.
 """
 
 import re
@@ -32,7 +32,7 @@ class _Range:
 
 @dataclass(slots=True)
 class _Open:
-    """The sentence that is being read."""
+    """The sentence being read."""
 
     forms: list[str] = field(default_factory=list)
     labels: list[str | None] = field(default_factory=list)
@@ -47,8 +47,8 @@ def read_conllu(file: TextFile, *, words: Words = "syntactic", upos: Literal["re
     Args:
         file: A CoNLL-U file.
         words: `syntactic`: the rows with a whole-number id. `surface`: each multiword range (`1-2`) is one word, labelled with
-            the UPOS of its first member whose HEAD lies outside the range; all other words as they are.
-        upos: `ignore` does not look at the column, whatever it holds: every label is None.
+            the UPOS of its first member whose HEAD is outside the range.
+        upos: `ignore` does not read the column: every label is None.
 
     Raises:
         DataFormatError: The file breaks the format; the message names file, line, what was found and what was expected.
@@ -95,7 +95,7 @@ def read_conllu(file: TextFile, *, words: Words = "syntactic", upos: Literal["re
 
 
 def conllu_faults(path: Path) -> Counter[str]:
-    """How many rows break the format, by kind; one that is out of order is not among them.
+    """Number of rows that break the format, by kind; ids out of order are not counted.
 
     Raises:
         DataFormatError: The file cannot be read as text.
@@ -121,7 +121,7 @@ def _number(text: str) -> int:
 
 
 def _other_row(file: TextFile, number: int, columns: list[str], current: _Open) -> None:
-    """Take a multiword range or an empty node; anything else is an id out of order."""
+    """Read a multiword range or skip an empty node; anything else is an id out of order."""
     identifier = columns[0]
     n_words = len(current.forms)
     first, dash, last = identifier.partition("-")
@@ -165,7 +165,7 @@ def _finish(file: TextFile, current: _Open, words: Words, line: int) -> Sentence
 
 
 def _range_label(file: TextFile, current: _Open, span: _Range) -> str | None:
-    """UPOS of the first member whose HEAD lies outside the range; None if no member has a UPOS."""
+    """UPOS of the first member whose HEAD is outside the range; None if no member has a UPOS."""
     members = range(span.first - 1, span.last)
     if all(current.labels[member] is None for member in members):
         return None
@@ -176,7 +176,7 @@ def _range_label(file: TextFile, current: _Open, span: _Range) -> str | None:
             raise _no_head(file, span.line, found)
         if not span.first <= head <= span.last:
             return current.labels[member]
-    raise _no_head(file, span.line, f"every HEAD of range {span.first}-{span.last} lies inside it")
+    raise _no_head(file, span.line, f"every HEAD of range {span.first}-{span.last} is inside it")
 
 
 def _no_head(file: TextFile, line: int, found: str) -> DataFormatError:

@@ -1,4 +1,4 @@
-"""Open a corpus by name or a file by path, whole, with its hash and the count of what was repaired."""
+"""Open a corpus by name or a file by path, with its hash and the number of repairs."""
 
 import hashlib
 from dataclasses import replace
@@ -30,10 +30,10 @@ def _parse(name: str) -> tuple[str, Words | None]:
 
 
 def corpus(name: str) -> Corpus:
-    """The row of that name; `@words` and `@surface` after a treebank's name are allowed.
+    """The corpus of that name; `@words` and `@surface` after a treebank's name are allowed.
 
     Raises:
-        UnknownNameError: No row has this name.
+        UnknownNameError: No corpus has this name.
 
     >>> corpus("masakhaner/swa").language
     'sw'
@@ -49,7 +49,7 @@ def corpus(name: str) -> Corpus:
 
 
 def has_split(name: str, split: Split) -> bool:
-    """Whether the corpus has this split (whether its file lies on this machine is another question)."""
+    """Whether the corpus has this split; its file may still be missing on this machine."""
     return split in corpus(name).splits
 
 
@@ -63,21 +63,21 @@ def open_corpus(
     merge: bool = True,
     strict: bool = False,
 ) -> Dataset:
-    """One split of a known corpus, read whole, or made in memory (`phrases/de` and its like).
+    """One split of a known corpus, read from its file or generated in memory (`phrases/de`).
 
     Args:
         name: A key of `CORPORA`, for example `ud/en_ewt`; `ud/NAME@words` is the same with `words="syntactic"`.
-        split: Which split.
-        root: The folder that holds `ud/`, `ner/` and `slots/`; corpora made in memory need none.
-        words: For treebanks: `surface` reads the `.surface` file where one lies beside, else each multiword range as one word;
+        split: `train`, `dev` or `test`.
+        root: The folder that holds `ud/`, `ner/` and `slots/`; generated corpora need none.
+        words: For treebanks: `surface` reads the `.surface` file if there is one, else each multiword range as one word;
             `syntactic` reads syntactic words, which a `.surface` file does not have. Other corpora have one kind of word.
-        kept: Span types that stay as they are where the corpus merges types (`Corpus.merges_types`).
+        kept: Span types that are not merged where the corpus merges types (`Corpus.merges_types`).
         merge: Whether types are merged at all.
         strict: Raise where a repair or a known quirk would be counted.
 
     Raises:
-        UnknownNameError: No such corpus, or it has no such split; the message says what there is.
-        SettingError: A corpus of files without `root`, or syntactic words of one that is made in memory.
+        UnknownNameError: There is no such corpus or split; the message lists what exists.
+        SettingError: A corpus of files without `root`, or syntactic words of a generated one.
         DataFormatError: The file is missing or broken.
 
     >>> data = open_corpus("phrases/de", "dev")
@@ -91,11 +91,11 @@ def open_corpus(
         there = ", ".join(row.splits)
         raise UnknownNameError(f"corpus {base} has no {split} split; it has {there}; {row.advice or 'hold out a part of train'}")
     if row.made and words == "syntactic":
-        raise SettingError(f"corpus {base}: it is made of surface words; leave out @words for all corpora of this run")
+        raise SettingError(f"corpus {base}: has surface words only; leave out @words for all corpora of this run")
     if row.made:
         return phrase_dataset(base, row.made, row.task, split)
     if root is None:
-        raise SettingError(f"corpus {base}: it is read from files; give root, the folder that holds ud/, ner/ and slots/")
+        raise SettingError(f"corpus {base}: is read from files; give root, the folder that holds ud/, ner/ and slots/")
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
     path, layout = corpus_file(base, split, root=Path(root), words=words)
     if find_file(path) is None:
@@ -107,10 +107,10 @@ def open_corpus(
 
 
 def corpus_file(name: str, split: Split, *, root: Path, words: Words = "surface") -> tuple[Path, Layout | None]:
-    """Where a split's file lies, or would, and how it is laid out; a name that is also tried with `.xz` (`find_file`).
+    """Path and layout of a split's file, which may be missing or have a suffix such as `.xz` (`find_file`).
 
     Raises:
-        DataFormatError: Syntactic words are asked for, and only a `.surface` file is there.
+        DataFormatError: Syntactic words are asked for, but there is only a `.surface` file.
     """
     row = corpus(name)
     file: CorpusFile = row.splits[split]
@@ -132,7 +132,7 @@ def _treebank_file(name: str, stem: Path, words: Words) -> Path:
 
 
 def is_conllu(path: Path) -> bool:
-    """Whether a file, which may be compressed, has the name of a CoNLL-U file."""
+    """Whether a file, possibly compressed, is named like a CoNLL-U file."""
     name = path.name.lower()
     for suffix in SUFFIXES:
         name = name.removesuffix(suffix)
@@ -150,19 +150,19 @@ def open_file(
     words: Words = "surface",
     strict: bool = False,
 ) -> Dataset:
-    r"""A user's own file as one split, read whole; span types stay as they are.
+    r"""A user's own file as one split; span types are not merged.
 
-    A `.conllu` file (also compressed) of a tag task is CoNLL-U; everything else is laid out as `columns` declares. Without it,
-    the word is the first column, the tag the last, and the separator TAB if the first row holds one, else spaces.
+    For a tag task, a `.conllu` file (also compressed) is read as CoNLL-U; all other files as `columns` declares. By default the
+    word is the first column, the tag the last, and the separator TAB if the first row has one, else spaces.
 
     Args:
         path: The file.
         task: A row of `TASKS`.
-        split: What the file serves as.
+        split: The split that the file serves as.
         language: BCP-47 code.
-        scheme: How spans are written (`iob2`, `iob1`, `bioes`, `io`); wanted for span tasks, here or in `columns`.
+        scheme: Scheme of the span tags (`iob2`, `iob1`, `bioes`, `io`); required for span tasks, here or in `columns`.
         columns: The layout, for example from `parse_layout("tab:token=2,tag=3,comments=hash", scheme=None)`.
-        words: What a word is in CoNLL-U (see `open_corpus`).
+        words: Surface tokens or syntactic words of CoNLL-U (see `open_corpus`).
         strict: Raise where a repair would be counted.
 
     Raises:
@@ -182,7 +182,7 @@ def open_file(
     if isinstance(layout, NamedLayout):
         if layout.kind != task.kind:
             held = "spans" if layout.kind == "span" else "tags that stand alone"
-            raise SettingError(f"{path}: the layout holds {held}, and task {task.name} has none; declare columns")
+            raise SettingError(f"{path}: the layout holds {held}, but task {task.name} has none; declare columns")
     elif task.kind == "tag":
         if scheme is not None or layout.scheme is not None:
             raise SettingError(f"scheme {scheme or layout.scheme!r}: task {task.name} has no spans; leave the scheme out")

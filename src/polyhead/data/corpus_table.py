@@ -1,6 +1,6 @@
-"""The corpora that polyhead knows by name: where their files lie, how they are written, and which faults they are known to have.
+"""The corpora that polyhead knows by name: their files, layouts and known faults.
 
-File names stand without `.xz`. A split that is absent does not exist in the data folder; `advice` says what to do instead.
+File names are given without `.xz`. `advice` says what to do where a split does not exist.
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ class CorpusFile:
 
     Attributes:
         path: Below the data root.
-        layout: Where it is not the corpus's own.
-        released: What is read instead where it lies there: the file as its home has it, if `path` is a stand-in for it.
+        layout: Its layout if it differs from the corpus's.
+        released: The released file, if `path` is a stand-in for it; read instead if it is there.
     """
 
     path: str
@@ -41,14 +41,13 @@ class Corpus:
     Attributes:
         language: BCP-47 code.
         task: Name in `TASKS`.
-        splits: The files there are. For treebanks the path is that of the CoNLL-U file without `.conllu`.
+        splits: The file of each split. Treebank paths omit `.conllu`.
         layout: Layout of the files; None means CoNLL-U.
-        advice: What to use in place of a split that is not there.
-        made: The language, as `data.phrases` names it, of sentences that are made in memory and need no data folder; empty
-            for a corpus of files.
-        quirks: Known faults of each split's file, by the description under which reading counts what it repairs, and how often
-            each occurs; a split that is not named has none.
-        merges_types: Whether span types are merged into those of the task (`Task.map_type`), as work on this corpus does.
+        advice: What to use in place of a missing split.
+        made: Language of a generated corpus, as `data.phrases` names it; empty for a corpus of files.
+        quirks: Known faults of each split's file and how often each occurs, by the description of the repair; splits not listed
+            have none.
+        merges_types: Whether span types are merged into those of the task (`Task.map_type`), as is usual for this corpus.
     """
 
     language: str
@@ -70,7 +69,7 @@ def _treebank(language: str, folder: str, stem: str, splits: str = "train dev te
 
 _UNER_TYPES = frozenset({"PER", "ORG", "LOC"})
 _UNER = ColumnFormat("tab", token=2, tag=3, index=1, comments=True, scheme="iob2", types=_UNER_TYPES, n_columns=(5,))
-# An early state of the released file: rows of O have three columns, and a type outside the guidelines was still in use.
+# An early version of the released file: rows of O have three columns, and a type outside the guidelines was still in use.
 _UNER_PRELIMINARY = replace(_UNER, n_columns=(3, 5), rewrites={"B-OTH": "O", "I-OTH": "O", "B-O": "O"})
 _MASAKHANER = ColumnFormat("space", token=1, tag=2, scheme="iob2", types=frozenset({"PER", "ORG", "LOC", "DATE"}), n_columns=(2,))
 _WIKINEURAL = ColumnFormat(
@@ -79,7 +78,7 @@ _WIKINEURAL = ColumnFormat(
 _AQMAR = ColumnFormat("space", token=1, tag=2, scheme="iob2", types=frozenset({"PER", "ORG", "LOC", "MIS"}), n_columns=(2,))
 _WIKIANN = ColumnFormat("tab", token=1, tag=2, scheme="iob2", types=_UNER_TYPES, n_columns=(2,))
 _BASE_TYPES = ("PER", "ORG", "LOC", "OTH")
-# Derived words (`deutsch`) and parts of words (`deutschlandweit`) are no names of their own: most work leaves them out.
+# Derived words (`deutsch`) and parts of words (`deutschlandweit`) are not names themselves: most work leaves them out.
 _GERMEVAL = ColumnFormat(
     "tab",
     token=2,
@@ -104,7 +103,7 @@ _STOCKMARK_TYPES = {
 }
 _STOCKMARK = replace(LAYOUTS["stockmark"], read=partial(read_stockmark, types=_STOCKMARK_TYPES))
 _ILNER_TYPES = ("NEP", "NEL", "NEO", "NEN", "NETI", "NEAR", "NEU", "NED", "NET", "NIMI")
-# A tag that lost its prefix keeps its type: as I- it goes on with a span of its type or, by the I- rule, begins one.
+# A tag that lost its prefix keeps its type: as I- it continues a span of its type or starts one.
 _ILNER = ColumnFormat(
     "tab",
     token=1,
@@ -136,7 +135,7 @@ def _masakhaner(language: str, code: str) -> Corpus:
 def _wikineural(language: str) -> Corpus:
     folder = f"ner/{language}_WikiNEuRal"
     files: dict[Split, CorpusFile] = {"train": CorpusFile(f"{folder}/val.conllu"), "test": CorpusFile(f"{folder}/test.conllu")}
-    advice = "its released `val` file serves as training data, of which polyhead run holds out a tenth for dev"
+    advice = "its released `val` file serves as training data; polyhead run holds out a tenth of it for dev"
     return Corpus(language, "ner", files, _WIKINEURAL, advice)
 
 

@@ -1,6 +1,6 @@
-"""Where corpora are published, under which licence, and which of their files `polyhead data get` fetches from there.
+"""Where corpora are published, their licences, and the files that `polyhead data get` fetches.
 
-Addresses name a release or a commit wherever their source has one.
+URLs name a release or a commit where the source has one.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Remote:
     """One file at its source.
 
     Attributes:
-        url: Its address.
-        path: Where it goes, below the data root.
-        is_licence: The text of the licence, without which the data are whole all the same.
+        url: Its URL.
+        path: Target below the data root.
+        is_licence: Whether it is the text of the licence, which may be missing.
     """
 
     url: str
@@ -32,19 +32,19 @@ class Remote:
 
     @property
     def sha256(self) -> str | None:
-        """What its bytes are known to be."""
+        """The pinned checksum, if there is one."""
         return PINNED.get(self.path)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that holds many languages.
+    """One language in an archive of many.
 
     Attributes:
-        remote: The file.
-        kind: How it is laid out.
-        member: The one language of it.
-        targets: Where each of its splits goes, below the data root.
+        remote: The archive.
+        kind: Its layout.
+        member: The language's name in it.
+        targets: Target of each split, below the data root.
     """
 
     remote: Remote
@@ -55,14 +55,14 @@ class Archive:
 
 @dataclass(frozen=True)
 class Source:
-    """What is published of one corpus.
+    """Published files of one corpus.
 
     Attributes:
-        page: For people.
+        page: Web page.
         licence: As its source states it.
-        files: To be fetched one by one.
-        archive: To be fetched and unpacked.
-        missing: What the table of corpora has and this source has not, and what to do; empty if nothing.
+        files: Files to fetch one by one.
+        archive: Archive to fetch and unpack.
+        missing: What the corpus table has but this source lacks, and what to do; empty if nothing.
     """
 
     page: str
@@ -101,14 +101,14 @@ _WIKIANN = Remote(
 
 
 def _paths(name: str) -> dict[Split, str]:
-    """Where a corpus's files lie as their source has them."""
+    """Path of each released file of a corpus."""
     row = CORPORA[name]
     files = {split: row.splits[split] for split in SPLITS if split in row.splits}
     return {split: (file.released or file).path + ("" if row.layout else ".conllu") for split, file in files.items()}
 
 
 def split_layouts(name: str) -> dict[str, Layout | None]:
-    """How each released file of a corpus is laid out, by its path below the data root; None stands for CoNLL-U.
+    """Layout of each released file of a corpus, by path below the data root; None means CoNLL-U.
 
     >>> split_layouts("ud/de_hdt")
     {'ud/UD_German-HDT/de_hdt-ud-dev.conllu': None}
@@ -118,7 +118,7 @@ def split_layouts(name: str) -> dict[str, Layout | None]:
 
 
 def _github(name: str, folder: str, page: str, licence: str, licence_file: str = "", missing: str = "", **renamed: str) -> Source:
-    """A corpus whose files lie in one folder on GitHub, under the names they have here unless `renamed` by split."""
+    """A corpus in one folder on GitHub, with the file names used here unless `renamed` by split (`-`: not there)."""
     paths = _paths(name)
     files = [Remote(f"{_GITHUB}/{folder}/{renamed.get(split) or path.rpartition('/')[2]}", path) for split, path in paths.items()]
     files = [remote for remote, split in zip(files, paths, strict=True) if renamed.get(split) != "-"]
@@ -130,7 +130,7 @@ def _github(name: str, folder: str, page: str, licence: str, licence_file: str =
 
 
 def source(name: str) -> Source | None:
-    """Where the corpus of that name is published; None if no source is known.
+    """The source of the corpus of that name; None if no source is known.
 
     >>> source("ud/en_ewt").files[0].url
     'https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/r2.7/en_ewt-ud-train.conllu'
@@ -156,7 +156,7 @@ def source(name: str) -> Source | None:
         case "xsid":
             page = "mainlp/xsid"
             commit = "761d926c3f2e9f6bea13192d2f39cec1d04d9777"
-            english = "the English training data, which was joined from parts of its first release: use another source of slots"
+            english = "the English training data, which was joined from parts of the first release: use another source of slots"
             missing, renamed = (english, {"train": "-"}) if "train" in CORPORA[name].splits else ("", {})
             return _github(name, f"{page}/{commit}/data/xSID-0.7", page, _BY_SA, "LICENSE", missing, **renamed)
         case "germeval":

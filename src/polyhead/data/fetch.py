@@ -1,6 +1,6 @@
-"""Fetch a corpus by name into the data folder, over pooch: what is there is checked and kept, what is missing is downloaded.
+"""Fetch a corpus by name into the data folder with pooch: existing files are checked and kept, missing ones downloaded.
 
-A file gets its name when all of it is there, checked and readable as what it should be.
+A file gets its final name only when it is complete, checked and readable.
 """
 
 import gzip
@@ -37,12 +37,12 @@ MIRROR_VARIABLE = "POLYHEAD_DATA_MIRROR"
 Status = Literal["fetched", "there", "not ours", "failed"]
 _RETRIES = 2
 _LARGEST = 1 << 30  # bytes of a file
-_LARGEST_LANGUAGE = 1 << 26  # bytes that WikiANN's archive of one language unpacks to
-_SLOWEST = 1000  # bytes a second, on average since the transfer began, once it has lasted _GRACE seconds
+_LARGEST_LANGUAGE = 1 << 26  # unpacked bytes of one language in WikiANN's archive
+_SLOWEST = 1000  # bytes per second on average, checked after _GRACE seconds
 _GRACE = 30.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NEXT = "check the network, or name a mirror with --mirror URL"
-# what zipfile, tarfile and the decompressors raise for damaged, encrypted or unknown content
+# raised by zipfile, tarfile and the decompressors for damaged, encrypted or unknown content
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError),
     *(ValueError, KeyError, TypeError, RuntimeError, NotImplementedError, RecursionError),
@@ -51,13 +51,13 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Got:
-    """What became of one file.
+    """The outcome for one file.
 
     Attributes:
         path: Below the data root.
-        status: `fetched`; `there`: it was, with the right bytes; `not ours`: it was, and nothing is known of what it should be;
-            `failed`: it could not be fetched, which only the text of a licence may be.
-        pinned: Whether its checksum (or that of the archive it is from) is part of polyhead, and not of the first download alone.
+        status: `fetched`; `there`: already present, checksum right; `not ours`: already present, checksum unknown; `failed`: not
+            fetched (licence texts only).
+        pinned: Whether polyhead holds its checksum (or its archive's), so that it does not only come from the first download.
     """
 
     path: str
@@ -66,14 +66,14 @@ class Got:
 
 
 def known_source(name: str) -> Source:
-    """Where the corpus of that name is published.
+    """The source of the corpus of that name.
 
     Raises:
         UnknownNameError: There is no corpus of that name.
-        DownloadError: No source of it is known, or it is generated and needs none.
+        DownloadError: Its source is not known, or it is generated and needs none.
     """
     if corpus(name).made:
-        raise DownloadError(f"corpus {name}: polyhead generates it, so nothing is fetched; just name it")
+        raise DownloadError(f"corpus {name}: polyhead generates it, so there is nothing to fetch; just name it")
     found = source(name.partition("@")[0])
     if found is None:
         raise DownloadError(f"corpus {name}: no public source of its files is known; put them below the data folder yourself")
@@ -81,27 +81,26 @@ def known_source(name: str) -> Source:
 
 
 def get_corpus(name: str, root: Path, *, mirror: str | None = None, progress: Progress | None = None) -> Iterator[Got]:
-    """Every file of a corpus, one after the other, each as soon as it is in its place.
+    """Fetches every file of a corpus and yields each as soon as it is complete.
 
-    A file that is there is left alone, also where it is compressed; if its checksum is known it is held to it. Checksums of files
-    that have none here are taken at the first download and kept in `polyhead-data.json`, to which later ones must agree.
+    Existing files, compressed or not, are kept; their checksums are verified if known. A checksum not pinned here is recorded in
+    `polyhead-data.json` at the first download and must match in later ones.
 
     Args:
         name: A key of `CORPORA`.
-        root: The data folder; made if need be.
-        mirror: Address that stands in for the scheme and host of every source; else `POLYHEAD_DATA_MIRROR`, if that is set.
-        progress: Told of every kilobyte.
+        root: The data folder; made if it is missing.
+        mirror: URL that replaces the scheme and host of every source; by default `POLYHEAD_DATA_MIRROR`, if set.
+        progress: Updated after every kilobyte.
 
     Raises:
         UnknownNameError: There is no corpus of that name.
-        SettingError: `mirror` is not an address.
-        DownloadError: No source is known, a file cannot be fetched or is not what it should be, or one that is there has other
-            bytes than it should.
+        SettingError: `mirror` is not a URL.
+        DownloadError: The source is not known, a file cannot be fetched, or a fetched or existing file is not the expected one.
     """
     found = known_source(name)
     mirror = mirror if mirror is not None else os.environ.get(MIRROR_VARIABLE) or None
     if mirror is not None and (fault := _fault(mirror)):
-        raise SettingError(f"mirror {mirror!r}: {fault}; expected an address such as https://mirror.example.org/corpora")
+        raise SettingError(f"mirror {mirror!r}: {fault}; expected a URL such as https://mirror.example.org/corpora")
     fetcher = _Fetcher(name, root, found.licence, mirror, progress or Silent())
     for remote in found.files:
         yield fetcher.file(remote)
@@ -120,7 +119,6 @@ class _Fetcher:
     progress: Progress
 
     def file(self, remote: Remote) -> Got:
-        """One file, fetched unless it is there."""
         known = read_ledger(self.root).get(remote.path)
         expected = remote.sha256 or (known.sha256 if known else None)
         status = _status(self.root / remote.path, expected)
@@ -135,7 +133,7 @@ class _Fetcher:
         return Got(remote.path, status, remote.sha256 is not None)
 
     def unpacked(self, archive: Archive) -> Iterator[Got]:
-        """The splits of one language; the archive is fetched only if one of them is missing, and kept for other languages."""
+        """The splits of one language; the archive is fetched only if a split is missing, and kept for other languages."""
         entries = read_ledger(self.root)
         pinned = archive.remote.sha256 is not None
         paths = list(archive.targets.values())
@@ -143,7 +141,7 @@ class _Fetcher:
         if None in found:
             if "not ours" in found:
                 foreign = self.root / paths[found.index("not ours")]
-                raise DownloadError(f"{foreign}: is there, but not all of its splits; move it away to fetch them all")
+                raise DownloadError(f"{foreign}: exists, but other splits are missing; move it away to fetch them all")
             yield self.file(archive.remote)
             unpack(archive, self.name, self.root)
             self._record(archive.remote, *paths)
@@ -158,7 +156,6 @@ class _Fetcher:
         add_entries(self.root, {path: Entry(url, pooch.file_hash(str(self.root / path)), self.licence) for path in paths})
 
     def _fetch(self, remote: Remote, sha256: str | None) -> None:
-        """Fetch, check, give the file its name and enter it in the ledger."""
         url, target = self._at(remote), self.root / remote.path
         check = None if sha256 else partial(_check, self.name, remote)
         download = partial(_download, check=check, what=target.name, progress=self.progress)
@@ -179,16 +176,16 @@ class _Fetcher:
 
 
 def _status(path: Path, expected: str | None) -> Status | None:
-    """Whether a file is in its place, held to its checksum if there is one; None if it is not there."""
+    """Status of an existing file, its checksum verified if known; None if there is no file."""
     found = find_file(path)
     if found is None:
         return None
     if not found.is_file():
-        raise DownloadError(f"{found}: a folder, where a file of the corpus should lie; move it away")
+        raise DownloadError(f"{found}: is a folder; expected a file of the corpus; move it away")
     if expected is None:
         return "not ours"
     sha256, digest = pooch.file_hash(str(found)), hashlib.sha256()
-    if found.name != path.name:  # of what it decompresses to
+    if found.name != path.name:  # compressed: hash the decompressed bytes
         for _ in read_lines(found, digest=digest):
             pass
         sha256 = digest.hexdigest()
@@ -198,7 +195,7 @@ def _status(path: Path, expected: str | None) -> Status | None:
 
 
 def _check(name: str, remote: Remote, path: Path) -> None:
-    """Refuse a file that is not what should lie at `remote.path`, by trying to read it."""
+    """Refuse a file that cannot be read as the one expected at `remote.path`."""
     layouts = split_layouts(name)
     try:
         if remote.path in layouts:
@@ -207,24 +204,24 @@ def _check(name: str, remote: Remote, path: Path) -> None:
             return
     except DataFormatError as error:
         said = str(error).replace(str(path), remote.path)
-        raise DownloadError(f"{said}; what came is not this corpus; nothing was kept; {_NEXT}") from None
+        raise DownloadError(f"{said}; the download is not this corpus; nothing was kept; {_NEXT}") from None
     with path.open("rb") as file:
         head = file.read(1000).lower().strip()
     is_text = head and b"<html" not in head and b"<!doctype" not in head
     if not (is_text if remote.is_licence else zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
         kind = "the text of a licence" if remote.is_licence else "an archive"
-        raise DownloadError(f"{remote.url}: what came is not {kind} (a web page?); nothing was kept; {_NEXT}")
+        raise DownloadError(f"{remote.url}: the download is not {kind} (a web page?); nothing was kept; {_NEXT}")
 
 
 def _download(url: str, output: str, _: object, *, check: Callable[[Path], None] | None, what: str, progress: Progress) -> None:
-    """What pooch calls to fetch `url` into the new file `output`; a `RequestException` makes it try again."""
+    """Download `url` to the new file `output`; on a `RequestException` pooch tries again."""
     if fault := _fault(url):
         raise DownloadError(f"{url}: {fault}")
     headers = {"Accept-Encoding": "identity", "User-Agent": "polyhead"}
     with requests.get(url, headers=headers, stream=True, timeout=30, hooks={"response": _check_answer}) as answer:
         length = answer.headers.get("Content-Length")
         if length is None and check and "Transfer-Encoding" not in answer.headers:
-            raise DownloadError(f"{url}: the server does not say how long the file is: a part would pass for the whole; {_NEXT}")
+            raise DownloadError(f"{url}: the server gives no file length, so a broken transfer would go unnoticed; {_NEXT}")
         progress.start(-(-int(length or 0) // 1024), f"{what} (kB)")
         with open(output, "wb") as file:
             _copy(answer.raw, file, url, progress)
@@ -236,7 +233,7 @@ def _download(url: str, output: str, _: object, *, check: Callable[[Path], None]
 
 
 def _check_answer(answer: requests.Response, *_: object, **__: object) -> None:
-    """Refuse an answer that cannot be the file, before its body is read or its redirect followed."""
+    """Refuse a response that cannot be the file, before its body is read or its redirect followed."""
     if answer.is_redirect:
         target = answer.headers["Location"]
         if fault := _fault(target, answer.url):
@@ -250,7 +247,7 @@ def _check_answer(answer: requests.Response, *_: object, **__: object) -> None:
     length = answer.headers.get("Content-Length", "0")
     if not (length.isascii() and length.isdecimal() and len(length) < 20 and int(length) <= _LARGEST):
         allowed = f"expected a number of bytes up to {_LARGEST:,}"
-        raise DownloadError(f"{answer.url}: the server says that the file has the length {shown(length)}; {allowed}; {_NEXT}")
+        raise DownloadError(f"{answer.url}: the server gives the file length as {shown(length)}; {allowed}; {_NEXT}")
 
 
 def _copy(body: Any, file: BinaryIO, url: str, progress: Progress) -> None:
@@ -269,21 +266,21 @@ def _copy(body: Any, file: BinaryIO, url: str, progress: Progress) -> None:
 
 
 def _fault(url: str, base: str = "") -> str:
-    """Why nothing is fetched from this address; empty if something may be."""
+    """Why this URL is refused; empty if it is allowed."""
     try:
         parts = urlsplit(urljoin(base, url))
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        return f"not an address ({error})"
+        return f"not a URL ({error})"
     if not host or parts.scheme not in ("http", "https"):
-        return "not an address that begins with https://"
+        return "not a URL that begins with https://"
     if parts.scheme == "http" and host not in _LOOPBACK:
-        return "http is for this machine alone (localhost); use https"
+        return "http is for this machine only (localhost); use https"
     return ""
 
 
 def _reason(error: BaseException) -> str:
-    """What lies at the bottom of an error, in one line."""
+    """The root cause of an error, in one line."""
     while (inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = inner
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -291,13 +288,13 @@ def _reason(error: BaseException) -> str:
 
 
 def unpack(archive: Archive, name: str, root: Path) -> None:
-    """Write the splits of one language, all of them or none; no path in the archive is ever used.
+    """Write the splits of one language, all or none; paths in the archive are never used as targets.
 
-    `massive`: rows of `1.1/data/LOCALE.jsonl` go to the split that their `partition` names, as they stand. `wikiann`: the files
-    `train`, `dev` and `test` of `CODE.tar.gz`, with the language prefix of every word (`en:`) taken off.
+    `massive`: each row of `1.1/data/LOCALE.jsonl` goes unchanged to the split named by its `partition`. `wikiann`: the files
+    `train`, `dev` and `test` of `CODE.tar.gz`, without the language prefix of every word (`en:`).
 
     Raises:
-        DownloadError: The archive is damaged, has no such language or split, or what it holds is not the corpus.
+        DownloadError: The archive is damaged, has no such language or split, or does not hold the corpus.
     """
     path = root / archive.remote.path
     folder = (root / next(iter(archive.targets.values()))).parent

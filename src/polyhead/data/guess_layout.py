@@ -1,4 +1,4 @@
-"""What a labelled file looks like: the layout that would read it, for a report and never for reading unasked."""
+"""A guess at the layout of a labelled file, for reports only: reading always uses a declared layout."""
 
 import re
 from collections import Counter
@@ -17,19 +17,19 @@ from polyhead.data.textfile import data_error, find_file, is_blank, read_lines, 
 _LINES = 20_000
 _SPAN_TAG = re.compile(r"O|[BIES]-.+")
 _ID = re.compile(r"\d+([-.]\d+)?")
-# So many tags may be broken, and their column is still the one that holds tags.
+# Share of broken tags up to which a column still counts as the tag column.
 _BROKEN_TAGS = 0.02
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was found.
+    """The guess.
 
     Attributes:
         format: In words.
-        task: What its labels are for, if that shows: `pos`; for spans `ner`, or `slots` where the format is one of slots.
-        columns: What `--columns` would declare; None for CoNLL-U.
-        scheme: What `--scheme` would declare; None where it is not to be declared.
+        task: `pos`; for spans `ner`, or `slots` where the format is one of slots.
+        columns: Value for `--columns`; None for CoNLL-U.
+        scheme: Value for `--scheme`; None where none is needed.
     """
 
     format: str
@@ -39,10 +39,10 @@ class Look:
 
 
 def look(path: Path) -> Look:
-    """The layout of the file, judged by its first twenty thousand lines.
+    """The layout of the file, guessed from its first 20,000 lines.
 
     Raises:
-        DataFormatError: The file cannot be read as text, is empty, or looks like nothing that is known.
+        DataFormatError: The file cannot be read as text, is empty, or looks like no known format.
     """
     path = find_file(path) or path
     lines = [line for _, line in islice(read_lines(path), _LINES)]
@@ -55,7 +55,7 @@ def look(path: Path) -> Look:
         return Look(named.summary, named.task, named.name)
     if is_json_object(full[0]):
         expected = "columns, a word and its tag on each line, or one of the layouts by name (docs: Corpora); convert the file"
-        raise data_error(path, 1, f"JSON Lines of a kind that polyhead does not read: {shown(full[0])}", expected)
+        raise data_error(path, 1, f"JSON Lines of an unknown kind: {shown(full[0])}", expected)
     return _conllu(full) or _columns(path, lines)
 
 
@@ -81,7 +81,7 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
     width = min(n for n, times in Counter(map(len, rows)).items() if times > _BROKEN_TAGS * len(rows) / 2)
     places = [i for i in places if len(cut[i]) >= width]
     rows = [cut[i] for i in places]
-    # an index is no word, and neither is the one column of a file that has no other
+    # neither an index nor the only column of a file can hold words
     candidates = [c for c in range(1 if has_index else 0, width) if width > 1]
     tags = {c: [row[c] for row in rows] for c in candidates}
     spans = [
@@ -90,7 +90,7 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
     upos = [c for c in candidates if _mostly(tags[c], lambda tag: tag in UPOS or tag == "_") and set(tags[c]) != {"_"}]
     if not spans and not upos:
         raise _no_labels(path, lines, places, cut, candidates)
-    # what is read where no columns are declared (the word first, its tag last) goes first; else the first column of tags
+    # prefer the default (word first, tag last), else the first column of tags
     found = spans or upos
     tag = found[-1] if found[-1] == width - 1 and not has_index else found[0]
     token = next((c for c in candidates if c not in spans and c not in upos), tag)
@@ -112,13 +112,13 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
 def _no_labels(
     path: Path, lines: Sequence[str], places: Sequence[int], cut: Sequence[Sequence[str]], candidates: Sequence[int]
 ) -> DataFormatError:
-    """What to say of rows in which no column holds tags: the first tag that does not fit, in the column that fits best."""
+    """The error for rows without a tag column: names the first misfit in the column that fits best."""
     expected = "CoNLL-U, or a column of tags such as B-PER or NOUN; declare the layout with --columns and --task"
     misfits = {c: [i for i in places if not _SPAN_TAG.fullmatch(cut[i][c]) and cut[i][c] not in UPOS] for c in candidates}
     best = min(candidates, key=lambda c: len(misfits[c]), default=None)
     if best is None or not 0 < 2 * len(misfits[best]) < len(places):
         at = next((i for i in places if not lines[i].startswith("#")), places[0])
-        return data_error(path, at + 1, f"no labels that can be told from {shown(lines[at])}", expected)
+        return data_error(path, at + 1, f"no labels found in {shown(lines[at])}", expected)
     at, fit = misfits[best][0], len(places) - len(misfits[best])
     found = f"tag {shown(cut[at][best])} in column {best + 1} of {shown(lines[at])}"
     step = "delete the row if it is a header" if misfits[best] == places[:1] else "change the tags"
@@ -145,7 +145,7 @@ def _counts_up(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _sentences(cut: Sequence[Sequence[str]], tag: int, width: int) -> list[list[str]]:
-    """Tags of each sentence; rows that are no words end one, which does no harm here."""
+    """Tags of each sentence; rows without a word end a sentence too, which does no harm here."""
     sentences: list[list[str]] = [[]]
     for row in cut:
         if len(row) >= width:
@@ -156,13 +156,13 @@ def _sentences(cut: Sequence[Sequence[str]], tag: int, width: int) -> list[list[
 
 
 def _scheme(sentences: Sequence[Sequence[str]]) -> Scheme:
-    """The scheme that these tags are written in, as far as they show it."""
+    """The scheme of these tags, as far as they show it."""
     prefixes = {tag[0] for sentence in sentences for tag in sentence if tag[1:2] == "-"}
     if prefixes & {"E", "S"}:
         return "bioes"
     if "B" not in prefixes:
         return "io"
-    # in IOB1 a B- stands only right after a span of its own type
+    # in IOB1 a B- occurs only right after a span of its own type
     for sentence in sentences:
         for before, tag in zip(["O", *sentence], sentence, strict=False):
             if tag[0] == "B" and before[2:] != tag[2:]:

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from polyhead.core.errors import SettingError, UnknownNameError
-from polyhead.data.schemes import Scheme, from_iob2, scheme, to_iob2
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 
-__all__ = ["LabelSet", "Scheme", "from_iob2", "harmonise", "label_set", "scheme", "to_iob2"]
-# how descriptions of merged types begin
+# prefix of the descriptions of merged types
 MERGED = "span of type "
 
 
@@ -29,7 +27,7 @@ class LabelSet:
     def __post_init__(self) -> None:
         index = {name: position for position, name in enumerate(self.names)}
         if len(index) != len(self.names) or not self.names:
-            raise SettingError(f"labels {list(self.names)}: expected at least one name and no name twice")
+            raise SettingError(f"labels {list(self.names)}: expected at least one name and no duplicates")
         object.__setattr__(self, "_index", index)
 
     @property
@@ -41,7 +39,7 @@ class LabelSet:
         """Position of `label`.
 
         Raises:
-            UnknownNameError: It is none of them; `label in labels` asks without an error.
+            UnknownNameError: There is no such label; `label in labels` tests it.
         """
         try:
             return self._index[label]
@@ -59,15 +57,15 @@ class LabelSet:
 
 
 def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
-    """The labels to predict: the task's fixed set, else `O` and then B-, I- of every type met in `training`, types sorted.
+    """The labels to predict: the task's fixed set, else `O`, then B- and I- of every type in `training`, types sorted.
 
     Args:
         task: A row of `TASKS`.
-        training: The training splits of all source languages; their union counts. Labels that occur only in a target's data
-            are in no label set: they cannot be learnt, and count as missed when they are gold.
+        training: The training splits of all source languages. Labels that occur only in target data cannot be learnt: they are
+            not in the set, and count as missed when they are gold.
 
     Raises:
-        SettingError: A span task whose training data hold no span.
+        SettingError: The training data of a span task have no span.
 
     >>> from polyhead.data.sentences import Sentence
     >>> from polyhead.data.tasks import TASKS
@@ -77,25 +75,25 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
     """
     if task.labels:
         return LabelSet(task.labels)
-    met: set[str | None] = set()
+    seen: set[str | None] = set()
     names = []
     for dataset in training:
         names.append(dataset.name)
         for sentence in dataset.sentences:
-            met.update(sentence.labels)
-    types = sorted({label[2:] for label in met if label is not None and label != "O"})
+            seen.update(sentence.labels)
+    types = sorted({label[2:] for label in seen if label is not None and label != "O"})
     if not types:
         raise SettingError(f"task {task.name}: no span in the training data ({', '.join(names) or 'none'}); check the tag column")
     return LabelSet(("O", *(f"{prefix}-{span_type}" for span_type in types for prefix in "BI")))
 
 
 def harmonise(dataset: Dataset, task: Task, *, kept: frozenset[str] = frozenset()) -> Dataset:
-    """`dataset` with span types merged into the task's own (`Task.map_type`), counted in `merged`; spans keep their borders.
+    """`dataset` with span types merged into the task's own (`Task.map_type`), counted in `merged`; boundaries do not change.
 
     Args:
-        dataset: As its file has it; one of a tag task is unchanged.
+        dataset: As read; returned unchanged for a tag task.
         task: A row of `TASKS`.
-        kept: Types that stay as they are, because the model predicts them.
+        kept: Types that are not merged, because the model predicts them.
 
     >>> from polyhead.data.sentences import Sentence
     >>> from polyhead.data.tasks import TASKS

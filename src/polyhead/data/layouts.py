@@ -103,17 +103,17 @@ def parse_layout(text: str, *, scheme: str | None) -> Layout:
 
     Args:
         text: What the user wrote.
-        scheme: What `--scheme` adds; a named layout declares its own.
+        scheme: Value of `--scheme`; a named layout has its own.
 
     Raises:
-        SettingError: The text is no layout, or both name a scheme and differ.
+        SettingError: The text is not a layout, or both name a scheme and differ.
 
     >>> parse_layout("facebook", scheme=None).name
     'facebook'
     """
     if text in LAYOUTS:
         if scheme is not None:
-            raise SettingError(f"--scheme {scheme}: the layout {text!r} says how its labels are written; leave the scheme out")
+            raise SettingError(f"--scheme {scheme}: the layout {text!r} declares how its labels are written; leave --scheme out")
         return LAYOUTS[text]
     if text.partition(":")[0].strip() not in get_args(Separator):
         raise SettingError(f"columns {text[:60]!r}: expected columns such as tab:token=2,tag=3, or one of {', '.join(LAYOUTS)}")
@@ -127,7 +127,7 @@ def parse_layout(text: str, *, scheme: str | None) -> Layout:
 
 
 def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surface") -> Iterator[Sentence]:
-    """Sentences in file order, from the reader that the layout calls for; None stands for CoNLL-U, where `words` are a choice.
+    """Sentences in file order, read as laid out; None means CoNLL-U, the only layout that uses `words`.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.

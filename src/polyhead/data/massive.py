@@ -1,4 +1,4 @@
-"""JSON lines whose slots stand in brackets inside the utterance (`wake me at [time : five am]`), as MASSIVE writes them."""
+"""Reads JSON lines with slots in brackets inside the utterance (`wake me at [time : five am]`), the format of MASSIVE."""
 
 import json
 import re
@@ -10,10 +10,10 @@ from polyhead.data.schemes import Span, SpanError, span_labels
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
 
-OTHER_TEXT = "row whose annotation says something else than its utterance, read as the annotation has it"
+OTHER_TEXT = "row whose annotation differs from its utterance, read as annotated"
 _SLOT = re.compile(r"\[\s*([^\s\[\]]+)\s+:([^\[\]]*)\]")
 _SPACED = re.compile(r"\S+")
-# A character that is no ASCII stands alone; Latin words in between stay whole.
+# Each non-ASCII character is a word; Latin words in between stay whole.
 _SINGLE = re.compile(r"[\x21-\x7e]+|\S")
 
 
@@ -32,8 +32,8 @@ def looks_bracketed(line: str, *, words: Unit = "spaces") -> bool:
 def read_bracketed(file: TextFile, *, words: Unit = "spaces") -> Iterator[Sentence]:
     """Sentences in file order, spans in IOB2, words and slots from each row's `annot_utt`. Streams: one row in memory at a time.
 
-    A slot that begins or ends inside a word is widened to it, and a row whose `utt` differs from the annotation without its
-    brackets is read as annotated; both are counted.
+    A slot that begins or ends inside a word is widened to the word. A row whose `utt` differs from its annotation without
+    brackets is read as annotated. Both are counted as repairs.
 
     Args:
         file: A file of JSON objects, one a line.
@@ -76,20 +76,20 @@ def _texts(line: str) -> tuple[str, str]:
 
 
 def _unbracketed(annotated: str) -> tuple[str, list[Span]]:
-    """The utterance without its brackets, and where in it each slot stands."""
-    pieces: list[str] = []
+    """The utterance without its brackets, and the offsets of each slot in it."""
+    parts: list[str] = []
     spans: list[Span] = []
     length = position = 0
     for match in (*_SLOT.finditer(annotated), None):
         plain = annotated[position : match.start() if match else None]
         if "[" in plain or "]" in plain:
             raise SpanError(f"a bracket that belongs to no slot in {shown(annotated)}", "slots written as [type : words]")
-        pieces.append(plain)
+        parts.append(plain)
         length += len(plain)
         if match is not None:
             inner = match[2].strip()
             spans.append((length, length + len(inner), match[1]))
-            pieces.append(inner)
+            parts.append(inner)
             length += len(inner)
             position = match.end()
-    return "".join(pieces), spans
+    return "".join(parts), spans

@@ -1,6 +1,6 @@
-"""TSV files with a header and one sentence a row: words joined by spaces in one column, their labels in another.
+"""Reads TSV files with a header and one sentence per row: words joined by spaces in one column, their labels in another.
 
-MultiATIS++ (LDC2021T04) comes so, in two layouts that are told apart by their header.
+This is the format of MultiATIS++ (LDC2021T04), which has two possible headers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from polyhead.data.schemes import TagError, to_iob2
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
 
-UNEVEN = "row with another number of labels than of words left out"
+UNEVEN = "row with different numbers of words and labels, skipped"
 # The released files, and the internal naming that the data's own code reads (its third column is not used).
 _HEADERS = ("id utterance slot_labels intent", "u_id utterance ? slot-labels intent")
 _WORDS, _LABELS = ("utterance",), ("slot_labels", "slot-labels")
@@ -72,7 +72,7 @@ def _place(header: Sequence[str], names: Sequence[str]) -> int:
 def _uneven(file: TextFile, number: int, words: Sequence[str], tags: Sequence[str]) -> DataFormatError:
     empty = "" if all(words) else ", one of them empty (two spaces in a row?)"
     found = f"{len(words)} word(s){empty} but {len(tags)} label(s)"
-    return file.error(number, found, "one label a word, each joined by one space; correct the row or leave it out")
+    return file.error(number, found, "one label per word, each joined by one space; correct the row or delete it")
 
 
 def _labels(file: TextFile, number: int, tags: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""How a user names data: a corpus (`ud/en_ewt`, `ud/en_ewt@words`) or files of one language (`en=TRAIN:DEV:TEST`)."""
+"""References to data: a corpus (`ud/en_ewt`, `ud/en_ewt@words`) or files of one language (`en=TRAIN:DEV:TEST`)."""
 
 import re
 import shlex
@@ -30,7 +30,7 @@ __all__ = [
     "references",
 ]
 
-# One sample for all seeds of a study, so that they differ in head initialisation, order and dropout alone.
+# One sample for all seeds of a study, so that they differ only in head initialisation, order and dropout.
 SAMPLE_SEED = 42
 Role = Literal["source", "target"]
 _FILES: Mapping[Role, str] = {
@@ -51,12 +51,12 @@ def is_language_code(text: str) -> bool:
 
 @dataclass(frozen=True)
 class DataReference:
-    """Data by name.
+    """A parsed reference to data.
 
     Attributes:
         text: What the user wrote.
         name: Corpus name without suffix, or the language of the files.
-        words: Whether words are surface tokens or syntactic words; the suffix `@words` asks for the latter.
+        words: Surface tokens or, with the suffix `@words`, syntactic words.
         files: Path of each split given; None for a corpus.
     """
 
@@ -67,12 +67,12 @@ class DataReference:
 
     @classmethod
     def parse(cls, text: str, role: Role = "target") -> Self:
-        """The reference that `text` is; nothing is opened.
+        """The reference in `text`; opens nothing.
 
-        Of fewer than three files the first of a source is train, and the last of a target test.
+        With fewer than three files, the first of a source is train, and the last of a target is test.
 
         Raises:
-            SettingError: It is neither `CORPUS`, `CORPUS@words` nor `LANGUAGE=FILES`, or the language has no BCP-47 code's form.
+            SettingError: It is not `CORPUS`, `CORPUS@words` or `LANGUAGE=FILES`, or the language does not look like BCP-47.
 
         >>> DataReference.parse("ud/en_ewt@words").words
         'syntactic'
@@ -99,13 +99,13 @@ class DataReference:
         if not name or len(parts) > len(SPLITS) or not any(parts):
             raise SettingError(f"data {text!r}: expected {_FILES[role]}; paths cannot hold ':'")
         if not is_language_code(name):
-            raise SettingError(f"data {text!r}: {name!r} is no language code; expected one of BCP-47 (de, hau, zh-Hant), or und")
+            raise SettingError(f"data {text!r}: {name!r} is not a language code; expected BCP-47 (de, hau, zh-Hant), or und")
         splits = SPLITS[: len(parts)] if role == "source" else SPLITS[-len(parts) :]
         named = zip(splits, parts, strict=True)
         return cls(text, name, words, {split: Path(part).expanduser() for split, part in named if part})
 
     def has(self, split: Split) -> bool:
-        """Whether that split is there to be opened.
+        """Whether the reference has this split.
 
         Raises:
             UnknownNameError: There is no corpus of this name.
@@ -115,16 +115,16 @@ class DataReference:
 
 @dataclass(frozen=True, kw_only=True)
 class DataReader:
-    """How references are opened: one meaning for all the data of a command.
+    """Opens references, with the same options for all data of a command.
 
     Attributes:
-        task: Decides how files are read: CoNLL-U where words are tagged one by one, columns where there are spans.
-        root: Folder in which corpora are looked up.
-        scheme: How span tags of the user's own files are written; a corpus declares its own.
-        columns: Layout of the user's own files, see `parse_layout`; a corpus declares its own.
+        task: Tag tasks read `.conllu` files as CoNLL-U; span tasks read columns.
+        root: Folder of the corpora.
+        scheme: Scheme of the span tags in the user's own files; a corpus has its own.
+        columns: Layout of the user's own files, see `parse_layout`; a corpus has its own.
         strict: Raise where a repair would be counted.
         merge: Merge the span types of all data into those of the task (`Task.map_type`), not only where a corpus declares it.
-        kept: Types that are never merged, because the model at hand predicts them: gold and predictions mean the same.
+        kept: Types that are never merged, because the model predicts them.
     """
 
     task: Task
@@ -136,11 +136,11 @@ class DataReader:
     kept: frozenset[str] = frozenset()
 
     def open(self, reference: DataReference, split: Split, *, labelled: bool = True) -> Dataset:
-        """One split, read whole; the user's own files are named as the user wrote them.
+        """One split; the user's own files are named as the user wrote them.
 
         Raises:
             SettingError: The reference has no such split, or no folder is given for a corpus.
-            DataFormatError: No word has a label, though `labelled` asks for some.
+            DataFormatError: No word has a label, and `labelled` is set.
             PolyheadError: The corpus is unknown, or a file cannot be read as declared.
         """
         found = self._corpus(reference, split) if reference.files is None else self._files(reference, split)
@@ -152,14 +152,14 @@ class DataReader:
         return found
 
     def train_and_dev(self, reference: DataReference, *, seed: int) -> tuple[Dataset, Dataset]:
-        """Train and dev of a source; a seeded tenth of train is held out where there is no dev."""
+        """Train and dev of a source; without a dev split, a seeded tenth of train is held out."""
         train = self.open(reference, "train")
         return (train, self.open(reference, "dev")) if reference.has("dev") else holdout(train, seed=seed)
 
     def _corpus(self, reference: DataReference, split: Split) -> Dataset:
         row = corpus(reference.name)
         if self.root is None and not row.made:
-            raise SettingError(f"data {reference.text!r}: a corpus by name needs the folder it lies in; give --data FOLDER")
+            raise SettingError(f"data {reference.text!r}: a corpus by name needs the folder that holds it; give --data FOLDER")
         if row.task != self.task.name:
             there = ", ".join(_labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
             raise SettingError(
@@ -193,33 +193,33 @@ class DataReader:
 
 
 def check_command(path: Path) -> str:
-    """The command that shows how a file looks."""
+    """The command that reports on a file."""
     return f"polyhead data check {shlex.quote(str(path))}"
 
 
 def _labelled_for(task: str, name: str) -> list[str]:
-    """At most three corpora of the language of the corpus `name` that are labelled for `task`, its relatives first."""
+    """At most three corpora in the language of `name` that are labelled for `task`, those of its family first."""
     language, family = corpus(name).language, re.split("[/-]", name)[0]
     found = [other for other, row in CORPORA.items() if (row.task, row.language) == (task, language)]
     return sorted(found, key=lambda other: not other.startswith(family))[:3]
 
 
 def references(texts: Sequence[str], role: Role) -> list[DataReference]:
-    """The references of a run's sources or targets; nothing is opened.
+    """The references of a run's sources or targets; opens nothing.
 
     Raises:
-        SettingError: There is none, one is named twice, or one cannot be read.
+        SettingError: There is none, one is given twice, or one cannot be parsed.
     """
     if not texts:
         raise SettingError(f"no {role}: give at least one, for example --{role} ud/en_ewt")
     repeated = [text for text in texts if texts.count(text) > 1]
     if repeated:
-        raise SettingError(f"{role} {repeated[0]!r}: named {texts.count(repeated[0])} times; name each once")
+        raise SettingError(f"{role} {repeated[0]!r}: given {texts.count(repeated[0])} times; give each once")
     return [DataReference.parse(text, role) for text in texts]
 
 
 def one_word_choice(references: Sequence[DataReference]) -> Words:
-    """The one meaning of a word that all references share.
+    """The kind of words that all references share.
 
     Raises:
         SettingError: Some ask for syntactic words and some for surface tokens.
@@ -228,6 +228,6 @@ def one_word_choice(references: Sequence[DataReference]) -> Words:
     if len(kinds) > 1:
         odd = next(reference.text for reference in references if reference.words != references[0].words)
         raise SettingError(
-            f"data {references[0].text!r} and {odd!r}: one run uses one meaning of a word; put @words on all of them or on none"
+            f"data {references[0].text!r} and {odd!r}: one run uses one kind of words; put @words on all of them or on none"
         )
     return references[0].words if references else "surface"

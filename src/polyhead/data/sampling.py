@@ -1,4 +1,4 @@
-"""Seeded parts of a corpus: a held-out dev set, a sample."""
+"""Seeded subsets of a corpus: a held-out dev set, a sample."""
 
 import random
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from polyhead.data.sentences import Dataset
 
 
 def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset, Dataset]:
-    """(train, dev): a seeded `share` of the sentences, at least one, becomes dev; both keep file order, name and hash.
+    """(train, dev): dev is a seeded `share` of the sentences, at least one; both keep file order, name and hash.
 
     Raises:
         SettingError: `share` is not between 0 and 1, or there are fewer than two sentences.
@@ -27,7 +27,7 @@ def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset
     if not 0 < share < 1:
         raise SettingError(f"share {share}: expected a number between 0 and 1")
     if n < 2:
-        raise SettingError(f"{dataset.name}: {n} sentence(s); at least 2 are needed to hold some out")
+        raise SettingError(f"{dataset.name}: {n} sentence(s); at least 2 are needed to hold out a dev set")
     n_dev = min(n - 1, max(1, round(n * share)))
     chosen = frozenset(random.Random(seed).sample(range(n), n_dev))
     return _part(dataset, [i for i in range(n) if i not in chosen], "train"), _part(dataset, sorted(chosen), "dev")
@@ -38,7 +38,7 @@ def _part(dataset: Dataset, indices: Sequence[int], split: Split) -> Dataset:
 
 
 def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
-    """`n` sentences drawn by the seed, in file order; the whole dataset if it has no more.
+    """`n` randomly drawn sentences in file order; the whole dataset if it has no more.
 
     >>> from polyhead.data.sentences import Sentence
     >>> data = Dataset("x", "en", "dev", tuple(Sentence((w,), (None,), "en", f"x:{w}") for w in "abc"))

@@ -1,6 +1,6 @@
-"""How span tags are written: IOB2, IOB1, BIOES and IO, declared and never guessed, and conversion to and from IOB2.
+"""Schemes of span tags (IOB2, IOB1, BIOES and IO; declared, never guessed) and conversion to and from IOB2.
 
-A tag is `O` or `PREFIX-TYPE`, split at its first `-`, so a type may hold `-`, `/` and `_`.
+A tag is `O` or `PREFIX-TYPE`, split at its first `-`, so a type may contain `-`, `/` and `_`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,11 +17,11 @@ SPAN_NOT_CLOSED = "span without E- closed where it stops"
 
 
 class TagError(DataFormatError):
-    """A tag that its scheme does not allow, at `position` of its sentence; readers add file and line.
+    """A tag that its scheme does not allow; readers add file and line.
 
     Attributes:
-        position: 0-based index of the tag.
-        found: What stands there.
+        position: 0-based index of the tag in its sentence.
+        found: What was found.
         expected: What the scheme allows.
     """
 
@@ -72,17 +72,17 @@ def to_iob2(
     types: frozenset[str] | None = None,
     on_repair: Callable[[int, str], None] | None = None,
 ) -> tuple[str, ...]:
-    """The tags of one sentence in IOB2, as many as went in.
+    """The tags of one sentence in IOB2, as many as given.
 
     Args:
         tags: In the order of the words.
-        scheme: What `tags` is written in.
+        scheme: Scheme of `tags`.
         types: Allowed span types; None allows all.
-        on_repair: Called with the 0-based position and a description for every tag that was repaired: an I- (or E-) that starts
-            a span, a needless B- in IOB1, a BIOES span that is not closed.
+        on_repair: Called with the 0-based position and a description for every repaired tag: an I- (or E-) that starts a span,
+            a needless B- in IOB1, a BIOES span that is not closed.
 
     Raises:
-        TagError: A prefix is not of the scheme, or a type is not allowed.
+        TagError: A prefix is not in the scheme, or a type is not allowed.
 
     >>> to_iob2(["I-PER", "I-PER", "B-PER", "O"], "iob1")
     ('B-PER', 'I-PER', 'B-PER', 'O')
@@ -116,7 +116,7 @@ def to_iob2(
 
 
 def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
-    """IOB2 tags of one sentence written in another scheme; `io` cannot keep the border of two touching spans of one type.
+    """IOB2 tags of one sentence in another scheme; `io` loses the boundary between adjacent spans of one type.
 
     Raises:
         TagError: `tags` is not IOB2.
@@ -129,7 +129,7 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
     for position, (prefix, span_type) in enumerate(pairs):
         previous = pairs[position - 1] if position else ("O", "")
         following = pairs[position + 1] if position + 1 < len(pairs) else ("O", "")
-        goes_on = following == ("I", span_type)
+        continues = following == ("I", span_type)
         if prefix == "O":
             out.append("O")
         elif scheme == "io":
@@ -137,7 +137,7 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
         elif scheme == "iob1":
             out.append(f"{'B' if prefix == 'B' and previous[1] == span_type else 'I'}-{span_type}")
         elif scheme == "bioes":
-            letter = ("B" if goes_on else "S") if prefix == "B" else ("I" if goes_on else "E")
+            letter = ("B" if continues else "S") if prefix == "B" else ("I" if continues else "E")
             out.append(f"{letter}-{span_type}")
         else:
             out.append(f"{prefix}-{span_type}")
@@ -145,15 +145,15 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
 
 
 WIDENED = "span that begins or ends inside a word, widened to the whole word"
-SHARED = "word that two spans share, given to the first of them"
+SHARED = "word shared by two spans, given to the first"
 Span = tuple[int, int, str]  # first character, the one after the last, type
 
 
 class SpanError(DataFormatError):
-    """Spans that no labelling can express; readers add file and line.
+    """Spans that word labels cannot express; readers add file and line.
 
     Attributes:
-        found: What stands there.
+        found: What was found.
         expected: What is allowed.
     """
 
@@ -163,22 +163,22 @@ class SpanError(DataFormatError):
 
 
 def span_labels(words: Sequence[tuple[int, int]], spans: Sequence[Span], on_repair: Callable[[str], None]) -> tuple[str, ...]:
-    """One IOB2 label a word.
+    """One IOB2 label per word.
 
     Args:
-        words: First character and the one after the last of each word, in order, none inside another.
+        words: First character and the one after the last of each word, in order, without overlap.
         spans: In any order. A span labels every word that it shares a character with.
-        on_repair: Called with a description for every span that is wider or narrower after that than it was.
+        on_repair: Called with a description for every span that becomes wider or narrower.
 
     Raises:
-        SpanError: Two spans overlap, or one holds no character of any word.
+        SpanError: Two spans overlap, or one contains no character of any word.
 
     >>> span_labels([(0, 3), (4, 10), (11, 16)], [(4, 16, "datetime")], print)
     ('O', 'B-datetime', 'I-datetime')
     """
     labels = ["O"] * len(words)
     end_before = 0
-    first_free = 0  # words before this one are labelled, or lie before the spans that are left
+    first_free = 0  # words before this one are labelled, or precede the remaining spans
     for start, end, span_type in sorted(spans):
         if start < end_before:
             raise SpanError(f"span {start}:{end}:{span_type} overlaps the span that ends at {end_before}", "spans side by side")
@@ -186,7 +186,7 @@ def span_labels(words: Sequence[tuple[int, int]], spans: Sequence[Span], on_repa
         touched = [i for i, (first, last) in enumerate(words) if first < end and last > start]
         free = [i for i in touched if i >= first_free]
         if not touched:
-            raise SpanError(f"span {start}:{end}:{span_type} holds no character of a word", "a span over one or more words")
+            raise SpanError(f"span {start}:{end}:{span_type} contains no word", "a span over one or more words")
         if len(free) < len(touched):
             on_repair(SHARED)
         if words[touched[0]][0] < start or words[touched[-1]][1] > end:

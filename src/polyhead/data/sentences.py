@@ -1,4 +1,4 @@
-"""The one record that every reader produces, and the named, hashed collection that the rest of the library consumes."""
+"""The record that every reader produces, and the named, hashed collection that the rest of the library consumes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence: its words, one label a word, and where it stood.
+    """One sentence: its words, one label per word, and its place in the file.
 
     Attributes:
         words: Surface forms in order; never empty.
-        labels: As many as words. None marks a word that has no gold label: it is predicted, but neither trained on nor scored.
+        labels: One per word. None marks a word without a gold label: it is predicted, but neither trained on nor scored.
         language: BCP-47 code of the language.
         source: `path:line` of the sentence's first word row (1-based).
 
@@ -30,15 +30,15 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split of a corpus, read whole.
+    """A split of a corpus.
 
     Attributes:
         name: Corpus name (`ud/en_ewt`) or the path the user gave.
         language: BCP-47 code.
         split: `train`, `dev` or `test`.
         sentences: In file order.
-        repairs: How often each known quirk was met and repaired, by its description; empty if none was.
-        merged: How many spans of each type are read under another type, by its description; empty if none is.
+        repairs: Number of repairs by description.
+        merged: Number of spans read under another type, by description.
         sha256: Hash of the decompressed file's bytes.
 
     >>> Dataset("mine", "en", "dev", (Sentence(("Anna", "sings"), ("PROPN", "VERB"), "en", "notes.conllu:1"),)).n_words
@@ -60,5 +60,5 @@ class Dataset:
 
     @property
     def notes(self) -> dict[str, int]:
-        """Everything that was read otherwise than it stands in the file, by description: repairs and merged types."""
+        """Number of repairs and of spans with merged types, by description."""
         return {**self.repairs, **self.merged}

@@ -1,7 +1,7 @@
-"""Files that mark spans by character offsets, `Sentence` records out, spans as IOB2.
+"""Reads files that mark spans by character offsets; spans become IOB2.
 
-Two layouts are known: the TSV of the multilingual task-oriented dialogues (Schuster et al. 2019) and the JSON list of Stockmark's
-Japanese Wikipedia entities. Neither says what a word is in the same way, so each reader states its own answer.
+The layouts are the TSV of the multilingual task-oriented dialogues (Schuster et al. 2019) and the JSON list of Stockmark's
+Japanese Wikipedia entities.
 """
 
 import json
@@ -17,8 +17,8 @@ from polyhead.data.schemes import Span, SpanError, span_labels
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
 
-DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to the characters that stand there"
-BEFORE = "span that begins before the utterance, cut to it"
+DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to those of the utterance"
+BEFORE = "span that begins before the utterance, clipped to it"
 _N_COLUMNS = 5
 _NO_SENTENCE = "end of file and not one sentence"
 
@@ -83,7 +83,7 @@ def _slot(file: TextFile, where: str, slot: str, text: str) -> Span:
 
 
 def _words(file: TextFile, where: str, tokenisation: str, text: str) -> list[tuple[int, int]]:
-    """First character and the one after the last of each word, in characters of `text` as it stands."""
+    """First character and the one after the last of each word, in characters of `text`."""
     expected = 'JSON as {"tokenizations": [{"tokens": ["a"], "tokenSpans": [{"start": 0, "length": 1}]}]} over the utterance'
     try:
         found = json.loads(tokenisation)["tokenizations"][0]
@@ -144,7 +144,7 @@ def read_stockmark(file: TextFile, *, types: Mapping[str, str] | None = None) ->
         records = json.loads(text)
     except json.JSONDecodeError as error:
         raise file.error(error.lineno, f"not JSON ({error.msg})", "one JSON list of records") from None
-    except (ValueError, RecursionError) as error:  # a number of too many digits, or nested too deep
+    except (ValueError, RecursionError) as error:  # a number with too many digits, or nested too deeply
         raise file.error(1, f"not JSON that can be read ({error})", "one JSON list of records") from None
     if not isinstance(records, list):
         raise file.error(1, f"a JSON {type(records).__name__}", "one JSON list of records")
@@ -163,7 +163,7 @@ def read_stockmark(file: TextFile, *, types: Mapping[str, str] | None = None) ->
 
 
 def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[str, list[Span]]:
-    """Text and spans of one record, each span checked against the name that stands beside it."""
+    """Text and spans of one record, each span checked against its name."""
     try:
         text = record["text"]
         rows = [(*entity["span"], entity["type"], entity["name"]) for entity in record["entities"]]
@@ -176,6 +176,6 @@ def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[
             raise error(f"entity {shown(repr(row))}", f"span [start, end] inside the {len(text)} characters, end exclusive")
         if text[row[0] : row[1]] != row[3]:
             raise error(
-                f"entity {shown(row[3])} at {row[0]}:{row[1]}, where {shown(text[row[0] : row[1]])} stands", "its own text"
+                f"entity {shown(row[3])} at {row[0]}:{row[1]}, where the text is {shown(text[row[0] : row[1]])}", "the same"
             )
     return text, [(row[0], row[1], row[2]) for row in rows]

@@ -1,13 +1,13 @@
-"""What makes labelled text look misread or its scores worthless, each in one line; nothing is refused for it."""
+"""Warnings, one line each, for text that looks misread or makes scores worthless; nothing is refused."""
 
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 from polyhead.data.sentences import Dataset
 
-_LONG = 1000  # words: no sentence of a treebank or corpus of entities comes near
-_FEW = 20  # sentences or words below which a pattern may be chance
-_SHARED = 0.1  # so much of a test set in the training text is more than set phrases
+_LONG = 1000  # words; sentences of treebanks and entity corpora are far shorter
+_FEW = 20  # with fewer sentences or words a pattern may be chance
+_SHARED = 0.1  # share of a test set in the training text that set phrases cannot explain
 
 
 def suspicious_text(dataset: Dataset) -> Iterator[str]:
@@ -31,7 +31,7 @@ def suspicious_text(dataset: Dataset) -> Iterator[str]:
 
 
 def seen_before(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> Iterator[str]:
-    """Every test set of which a tenth or more has the words of sentences that were trained, ranked or selected on."""
+    """A warning for each test set with at least a tenth of its sentences in the text that is trained, ranked or selected on."""
     known = {sentence.words for data in seen for sentence in data.sentences}
     for test in tests:
         n, total = sum(sentence.words in known for sentence in test.sentences), len(test.sentences)

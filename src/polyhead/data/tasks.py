@@ -1,4 +1,4 @@
-"""A task is a row: what a label means, which figure counts, and how other label sets are mapped onto its own."""
+"""The tasks: kind of labels, main metric, and how other label sets map onto the task's own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,23 +7,8 @@ from typing import Literal
 from polyhead.core.errors import UnknownNameError, allowed_names
 
 UPOS = (
-    "ADJ",
-    "ADP",
-    "ADV",
-    "AUX",
-    "CCONJ",
-    "DET",
-    "INTJ",
-    "NOUN",
-    "NUM",
-    "PART",
-    "PRON",
-    "PROPN",
-    "PUNCT",
-    "SCONJ",
-    "SYM",
-    "VERB",
-    "X",
+    *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),
+    *("PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X"),
 )
 """The 17 universal part-of-speech tags, in alphabetical order (universaldependencies.org/u/pos)."""
 
@@ -32,17 +17,17 @@ LabelKind = Literal["tag", "span"]
 
 @dataclass(frozen=True)
 class Task:
-    """What a sequence-labelling task is; nothing in polyhead branches on a task's name.
+    """A sequence-labelling task; nothing in polyhead branches on a task's name.
 
     Attributes:
         name: Name in `TASKS`.
-        kind: `tag`: every word's label stands alone; `span`: labels are IOB2 and mark spans.
-        metric: The main figure, a key of `metrics.score(...)`.
+        kind: `tag`: one independent label per word; `span`: IOB2 labels that mark spans.
+        metric: The main metric, a key of `metrics.score(...)`.
         summary: One sentence for people.
         labels: The fixed label set in order; empty where the labels come from the training data.
-        renamed_types: Where a corpus or protocol merges types: those that are written differently, and this task's name for them.
-        kept_types: Those that stay as they are; empty means all.
-        other_type: What every other one is merged into; None where there is no merging.
+        renamed_types: For merging: span types with another name, and this task's name for them.
+        kept_types: For merging: types that are kept.
+        other_type: For merging: the type that replaces all others; None keeps them.
     """
 
     name: str
@@ -55,7 +40,7 @@ class Task:
     other_type: str | None = None
 
     def map_type(self, span_type: str) -> str:
-        """What a span type of a corpus that merges types is read as.
+        """The type that a span type is merged into.
 
         >>> TASKS["ner"].map_type("NEP"), TASKS["ner"].map_type("DATE"), TASKS["slots"].map_type("datetime")
         ('PER', 'MISC', 'datetime')
@@ -65,7 +50,7 @@ class Task:
 
 
 TASKS: dict[str, Task] = {
-    "pos": Task("pos", "tag", "accuracy", "part of speech: one of UPOS's 17 tags for every word", labels=UPOS),
+    "pos": Task("pos", "tag", "accuracy", "part of speech: one of the 17 UPOS tags for every word", labels=UPOS),
     "ner": Task(
         "ner",
         "span",
@@ -83,7 +68,7 @@ def task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        UnknownNameError: No row has this name.
+        UnknownNameError: No task has this name.
 
     >>> task("pos").metric
     'accuracy'

@@ -1,6 +1,6 @@
-"""Lines of a text file with their numbers, decompressed, decoded and hashed on the way, or one clear error.
+"""Numbered lines of a text file, decompressed, decoded and hashed, or one clear error.
 
-Lines end at LF (CRLF is accepted) and at nothing else: U+2028, U+0085 and their like are characters of a word.
+Only LF and CRLF end a line: U+2028, U+0085 and the like are characters of a word.
 """
 
 import bz2
@@ -23,18 +23,18 @@ SUFFIXES = (".xz", ".gz", ".bz2")
 _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
 _TABLES = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"SQLite format 3\x00": "SQLite"}
 LONGEST_LINE = 1 << 26  # bytes
-# A compressed file that grows to more than so many bytes, and to so many times its own size, is no text.
+# A compressed file that grows beyond this many bytes and this ratio is not text.
 _BOMB, _RATIO = 1 << 28, 200
 BLANK = "line of white space read as a blank line"
 
 
 def data_error(path: Path, line: int | str, found: str, expected: str) -> DataFormatError:
-    """A one-line error `path:line: found; expected ...`; line 0 stands for the file as a whole, and is not named."""
+    """A one-line error `path:line: found; expected ...`; line 0 means the whole file and is not shown."""
     return DataFormatError(f"{path}{f':{line}' if line else ''}: {found}; expected {expected}")
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """`text` quoted for a one-line message, cut to `limit` characters.
+    """`text` quoted for a one-line message, truncated to `limit` characters.
 
     >>> shown("a\\tb"), shown("x" * 100, 3)
     ("'a\\\\tb'", "'xxx'...")
@@ -44,14 +44,14 @@ def shown(text: str, limit: int = 60) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A file that is being read into sentences.
+    """A file being read into sentences.
 
     Attributes:
-        path: Where it lies, plain or compressed (`read_lines`).
-        language: BCP-47 code that the sentences carry.
+        path: Plain or compressed (`read_lines`).
+        language: BCP-47 code of the sentences.
         strict: Raise where a repair would be counted.
-        repairs: Counts what was repaired, by description.
-        digest: A hashlib object, fed with the decompressed bytes.
+        repairs: Number of repairs by description.
+        digest: A hashlib object that receives the decompressed bytes.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class TextFile:
         return Sentence(tuple(words), tuple(labels), self.language, f"{self.path}:{where}")
 
     def repair(self, where: int | str, description: str, expected: str) -> None:
-        """Count a repair, or refuse it where reading is strict."""
+        """Count a repair, or raise if reading is strict."""
         if self.strict:
             raise self.error(where, description, f"{expected} (strict reading allows no repair)")
         self.repairs[description] += 1
@@ -83,7 +83,7 @@ class TextFile:
 
 
 def is_blank(line: str) -> bool:
-    """Whether a line ends a sentence: it is empty, or holds only spaces, TABs or a stray byte order mark.
+    """Whether a line ends a sentence: it is empty, or has only spaces, TABs or a stray byte order mark.
 
     >>> is_blank(""), is_blank(" \\t"), is_blank("\\tO"), is_blank("\\u3000")
     (True, True, False, False)
@@ -119,7 +119,7 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
     if found.is_dir():
         raise data_error(found, 0, "a folder", "a file; name one of the files in it")
     number = 0
-    pieces: list[bytes] = []
+    waiting_parts: list[bytes] = []
     first = True
     size = waiting = 0
     most = max(_BOMB, _RATIO * found.stat().st_size) if found.suffix in SUFFIXES else None
@@ -140,15 +140,14 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
             if waiting > LONGEST_LINE:
                 raise data_error(found, number + 1, f"a line of more than {LONGEST_LINE:,} bytes", "text in lines")
             if not newline:
-                pieces.append(tail)
+                waiting_parts.append(tail)
                 continue
-            block = b"".join((*pieces, head))
-            pieces = [tail]
+            block = b"".join((*waiting_parts, head))
+            waiting_parts = [tail]
             for line in _decoded(found, block, number):
                 number += 1
                 yield number, line
-    rest = b"".join(pieces)
-    if rest:
+    if rest := b"".join(waiting_parts):
         for line in _decoded(found, rest, number):
             number += 1
             yield number, line
@@ -169,7 +168,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _next_chunk(stream: BinaryIO, path: Path, line: int) -> bytes:
-    # gzip and bz2 raise OSError without a number for corrupt data; a number means that the file itself cannot be read.
+    # gzip and bz2 raise OSError without a number for corrupt data; with a number, the file itself cannot be read.
     try:
         return stream.read(_CHUNK)
     except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
@@ -182,7 +181,7 @@ def _next_chunk(stream: BinaryIO, path: Path, line: int) -> bytes:
 def _refuse_other_formats(path: Path, chunk: bytes) -> None:
     for magic, name in _MAGIC.items():
         if chunk.startswith(magic):
-            raise data_error(path, 1, f"{name} data under a name that does not say so", "plain text, or a name in .xz, .gz, .bz2")
+            raise data_error(path, 1, f"{name} data without its suffix", "plain text, or a name that ends in .xz, .gz or .bz2")
     for magic, name in _TABLES.items():
         if chunk.startswith(magic):
             raise data_error(path, 1, f"a binary {name} file", "text; export it as columns, a word and its tag on each line")
@@ -191,7 +190,7 @@ def _refuse_other_formats(path: Path, chunk: bytes) -> None:
 
 
 def _decoded(path: Path, block: bytes, before: int) -> Iterator[str]:
-    """The lines of `block` (no final line end), which starts after line `before`."""
+    """The lines of `block` (without a final line end), which starts after line `before`."""
     try:
         text = block.decode("utf-8")
     except UnicodeDecodeError as error:

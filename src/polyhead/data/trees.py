@@ -1,4 +1,4 @@
-"""Dependency trees of a CoNLL-U file, over the same words that the reader gives: surface tokens or syntactic words."""
+"""Dependency trees of a CoNLL-U file, over the same words as `read_conllu`: surface tokens or syntactic words."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ class Tree:
     """The dependencies of one sentence.
 
     Attributes:
-        heads: For each word the 0-based index of the word that it depends on; None for the root.
-        relations: For each word the label of that dependency without its subtype (`nsubj:pass` is `nsubj`).
+        heads: 0-based index of each word's head; None for the root.
+        relations: Relation of each word to its head, without subtype (`nsubj:pass` is `nsubj`).
     """
 
     heads: tuple[int | None, ...]
@@ -24,15 +24,15 @@ class Tree:
 
 
 def read_trees(path: Path, *, words: Words) -> dict[int, Tree]:
-    """Trees by the line of their sentence's first word row, the one that `Sentence.source` names.
+    """Trees by line of the sentence's first word row, as in `Sentence.source`.
 
-    A surface token of several syntactic words (a range such as `1-2`) depends on the token that holds the HEAD of its first
-    member whose HEAD lies outside, under that member's label. A sentence whose HEAD column is not a tree over its words (it is
-    empty, names no word, or has a cycle or several roots) has no entry; nor has any line of a file that is not CoNLL-U.
+    A surface token of several syntactic words (a range such as `1-2`) takes head and relation from its first member whose HEAD is
+    outside the range. Sentences whose HEAD column is not a tree (empty, no such word, a cycle, several roots) are left out, as is
+    every line of a file that is not CoNLL-U.
 
     Args:
         path: The file, plain or compressed.
-        words: As it was read by `read_conllu`.
+        words: As for `read_conllu`.
 
     Raises:
         DataFormatError: The file cannot be decoded.
@@ -71,7 +71,7 @@ def _tree(rows: list[list[str]], words: Words) -> Tree | None:
     token_of = {member: place for place, members in enumerate(tokens) for member in members}
     found: list[tuple[int | None, str]] = []
     for members in tokens:
-        # the member that links the token to the rest of the sentence; one without any stands for itself
+        # the member that links the token to the rest of the sentence
         link = next((member for member in members if heads[member] == 0 or _head(heads, member) not in members), None)
         if link is None:
             return None

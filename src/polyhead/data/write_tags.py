@@ -1,4 +1,4 @@
-"""Predicted labels written back into the text they were predicted for; every other byte stays as it was."""
+"""Writes predicted labels back into their text; all other bytes stay unchanged."""
 
 import bz2
 import gzip
@@ -20,7 +20,7 @@ CONLLU = ColumnFormat("tab", token=2, tag=4, index=1, comments=True)
 
 
 def read_bytes(path: Path) -> bytes:
-    """The decompressed bytes of a text file that the readers have accepted."""
+    """The decompressed bytes of a text file that a reader has accepted."""
     found = find_file(path) or path
     decompress = _DECOMPRESS.get(found.suffix)
     data = found.read_bytes()
@@ -28,24 +28,24 @@ def read_bytes(path: Path) -> bytes:
 
 
 def written(labels: Sequence[str], layout: ColumnFormat) -> Sequence[str]:
-    """One sentence's labels as its file writes them: valid spans in the layout's scheme, tags as they are."""
+    """One sentence's labels as its file writes them: spans made valid and converted to the layout's scheme, tags unchanged."""
     return labels if layout.scheme is None else from_iob2(to_iob2(labels, "iob2"), layout.scheme)
 
 
 def filled(
     text: bytes, path: Path, sentences: Sequence[Sentence], labels: Sequence[Sequence[str]], layout: ColumnFormat
 ) -> bytes:
-    """`text` with the tag column of every word's row replaced; where the layout has no tag column, one is added at the end.
+    """`text` with the tag of every word's row replaced, or added as the last column if the layout has no tag column.
 
     Args:
         text: Decompressed bytes of the file.
-        path: What it is called in errors.
-        sentences: As a reader gave them for this text, in order; each knows the line of its first row.
-        labels: One for each word, as it is to stand in the file.
-        layout: Where word and tag stand; `CONLLU` for CoNLL-U.
+        path: The file, for errors.
+        sentences: As read from this text, in order.
+        labels: One per word, as the file writes them.
+        layout: Columns of word and tag; `CONLLU` for CoNLL-U.
 
     Raises:
-        DataFormatError: Text and sentences do not belong together.
+        DataFormatError: Text and sentences do not match.
     """
     lines = text.removeprefix(_BOM).split(b"\n")
     for sentence, tags in zip(sentences, labels, strict=True):
@@ -66,7 +66,7 @@ def _first_line(sentence: Sentence) -> int:
 
 
 def _rows(lines: Sequence[bytes], sentence: Sentence, layout: ColumnFormat) -> Iterator[int]:
-    """Indices of the lines from the sentence's first row to the blank line that ends it."""
+    """Indices of the lines from the sentence's first row to the blank line after it."""
     for number in range(_first_line(sentence), len(lines)):
         if not lines[number].strip(b" \t\r\xef\xbb\xbf"):
             return
@@ -76,7 +76,7 @@ def _rows(lines: Sequence[bytes], sentence: Sentence, layout: ColumnFormat) -> I
 
 @dataclass(frozen=True)
 class _Row:
-    """One row cut at its columns: text between them is kept."""
+    """One row split around its tag."""
 
     token: bytes
     before: bytes
@@ -84,7 +84,7 @@ class _Row:
 
     @classmethod
     def of(cls, line: bytes, layout: ColumnFormat) -> "_Row | None":
-        """The row's word, and what stands around the place of its tag; None where a column is missing (a comment)."""
+        """The row's word and the text around its tag; None if a column is missing (a comment)."""
         end = b"\r" if line.endswith(b"\r") else b""
         body = line.removesuffix(b"\r")
         is_tab = layout.separator == "tab" or (layout.separator == "auto" and b"\t" in body)
@@ -99,7 +99,6 @@ class _Row:
         return cls(token, body[:start], body[stop:] + end)
 
     def with_tag(self, tag: bytes) -> bytes:
-        """The line with this tag."""
         return self.before + tag + self.after
 
 

@@ -1,5 +1,5 @@
-"""Checks on a user's own model and text: does masking equal pruning, is the model left as it was, is the data plausible?
+"""Checks on a user's own model and text: does masking equal pruning, does the model stay unchanged, is the data plausible?
 
-Each check returns a `Finding` with the value measured and the value allowed.
+Each check of a model returns a `Finding` with the measured and the allowed value.
 Imports everything from `core` to `importance`.
 """

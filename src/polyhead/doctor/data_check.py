@@ -1,4 +1,4 @@
-"""What is worth knowing of labelled text before a model is trained on it: counts, labels, long sentences, repeats, leaks."""
+"""Facts about labelled text to check before training: counts, labels, long sentences, repeats, leaks."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from polyhead.learning.subwords import special_tokens, word_pieces
 
 @dataclass(frozen=True)
 class TokenRates:
-    """What a tokenizer makes of a split.
+    """Counts of subwords in a split.
 
     Attributes:
-        pieces: Of all words.
-        unknown_words: Words with an unknown token among their pieces, or without any piece.
-        lone_marker_words: Words whose first piece is a bare space marker (`▁`), on which a label would say little.
-        window: Pieces that a window holds beside the special tokens.
+        pieces: Subwords of all words.
+        unknown_words: Words with an unknown token among their subwords, or without any subword.
+        lone_marker_words: Words whose first subword is a bare space marker (`▁`), which carries little information for a label.
+        window: Subwords per window, without special tokens.
     """
 
     pieces: int
@@ -32,21 +32,21 @@ class TokenRates:
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """What one split holds.
+    """Facts about one split.
 
     Attributes:
         split: `train`, `dev` or `test`.
-        sentences: How many.
-        words: In all of them.
+        sentences: Number of sentences.
+        words: Number of words.
         unlabelled_words: Words without a label.
         longest: Words of the longest sentence.
-        over_long: Sentences that do not fit one window: by their pieces where a tokenizer was given, else by their words.
-        repeats: Sentences whose words another sentence before them has too.
-        labels: How often each tag or span type occurs.
-        repairs: How often reading repaired what.
-        suspicions: What looks wrong (`suspicious_text`).
+        over_long: Sentences that do not fit one window, in subwords if a tokenizer was given, else in words.
+        repeats: Sentences with the same words as an earlier one.
+        labels: Number of each tag or span type.
+        repairs: Number of repairs by description.
+        suspicions: Warnings (`suspicious_text`).
         rates: None without a tokenizer.
-        sha256: Of the decompressed file.
+        sha256: Hash of the decompressed file's bytes.
     """
 
     split: str
@@ -70,8 +70,8 @@ class Overlap:
     Attributes:
         first: One split.
         second: The other.
-        shared: Sentences of the second whose words are those of a sentence of the first.
-        relabelled: Those of them that no sentence of the first labels alike.
+        shared: Sentences of the second whose words also occur as a sentence of the first.
+        relabelled: Shared sentences whose labels differ from all those in the first.
     """
 
     first: str
@@ -81,12 +81,12 @@ class Overlap:
 
 
 def split_facts(dataset: Dataset, *, max_length: int, tokenizer: PreTrainedTokenizerBase | None = None) -> SplitFacts:
-    """What the split holds; span labels are counted by type, once a span.
+    """Facts about the split; spans are counted by type.
 
     Args:
-        dataset: As it was read.
+        dataset: As read.
         max_length: Longest window, special tokens included; a tokenizer's own limit may lower it.
-        tokenizer: A fast tokenizer, where its rates are wanted.
+        tokenizer: A fast tokenizer, to count subwords.
 
     Raises:
         SettingError: The tokenizer is not a fast one.
@@ -118,7 +118,7 @@ def split_facts(dataset: Dataset, *, max_length: int, tokenizer: PreTrainedToken
 
 
 def overlaps(datasets: Sequence[Dataset]) -> Iterator[Overlap]:
-    """Every pair of splits, in their order, with what they share."""
+    """The overlap of every pair of splits, in order."""
     for first, second in combinations(datasets, 2):
         known: dict[tuple[str, ...], set[tuple[str | None, ...]]] = {}
         for sentence in first.sentences:
@@ -129,7 +129,7 @@ def overlaps(datasets: Sequence[Dataset]) -> Iterator[Overlap]:
 
 
 def _rates(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[TokenRates, int]:
-    """Rates over all words, each distinct word being cut up once, and how many sentences are too long for a window."""
+    """Subword counts, with each distinct word tokenised once, and the number of sentences too long for a window."""
     counts = Counter(word for sentence in dataset.sentences for word in sentence.words)
     place = {word: i for i, word in enumerate(counts)}
     made = word_pieces(list(counts), tokenizer)

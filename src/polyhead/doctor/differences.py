@@ -1,4 +1,4 @@
-"""The check of gradients: what autograd says of a gate against what turning the gate really does, in float64."""
+"""The check of gradients: autograd's gate gradients against finite differences, in float64."""
 
 import copy
 import math
@@ -20,16 +20,16 @@ from polyhead.learning.seen_embeddings import SeenRows
 from polyhead.models import gates
 from polyhead.models.architectures import full_mask, head_mask
 
-_STEP = 1e-3  # truncation leaves an error of about its square, float64 one of 1e-13
+_STEP = 1e-3  # the truncation error is about its square, the rounding error of float64 about 1e-13
 _HEADS_BY_SIZE = _HEADS_BY_CHANCE = 2
 _MEMORY = Path("/proc/meminfo")
 
 
 def gradients_are_differences(subject: Subject) -> Measured:
-    """Gate gradients of the mean loss against central differences, for the two steepest heads and two drawn by the seed.
+    """Gate gradients of the mean loss against central differences, for the two steepest heads and two random ones.
 
-    Where scores are means over sentences of a power of |gradient|, the scores themselves too. The worst, as a share of the
-    largest.
+    If scores are means over sentences of a power of |gradient|, the scores are compared as well. The value is the largest
+    difference relative to the largest expected value.
     """
     if not head_mask(subject.model).n_kept:
         return Measured(math.nan, "the model has no heads left", excuse="not checked")
@@ -53,9 +53,9 @@ def gradients_are_differences(subject: Subject) -> Measured:
 
 
 def wide_copy(model: PreTrainedModel, batches: list[Batch]) -> PreTrainedModel:
-    """A copy in float64 and eval mode; its input embedding holds only the rows that the text needs.
+    """A copy in float64 and eval mode for these batches only: its input embedding holds just the rows that they need.
 
-    The whole one is most of a multilingual model. Only these batches can go through the copy.
+    The whole embedding is most of a multilingual model.
     """
     whole = model.get_input_embeddings()
     replaced: dict[int, object] = {}
@@ -67,7 +67,7 @@ def wide_copy(model: PreTrainedModel, batches: list[Batch]) -> PreTrainedModel:
 
 
 def _lacking(model: PreTrainedModel) -> str:
-    """How much memory a float64 copy would need more than there is; empty if it fits, or if nobody knows."""
+    """The memory that a float64 copy lacks; empty if it fits or the free memory is unknown."""
     whole = model.get_input_embeddings().weight.numel()
     needed = 12 * (sum(parameter.numel() for parameter in model.parameters()) - whole)  # float32 first, then float64 of it
     if model.device.type == "cuda":
@@ -94,7 +94,7 @@ def _gradient(model: PreTrainedModel, batches: list[Batch]) -> Tensor:
 
 
 def _differences(model: PreTrainedModel, batches: list[Batch], head: HeadId) -> Tensor:
-    """Central difference of every labelled sentence's loss as one head's gate moves about one, on the CPU."""
+    """Central difference of every labelled sentence's loss in one head's gate around 1, on the CPU."""
     sides = []
     for step in (_STEP, -_STEP):
         moved = torch.ones(full_mask(model).keep.shape, dtype=torch.float64, device=model.device)
@@ -117,6 +117,6 @@ def _at(values: NDArray[np.float64], heads: list[HeadId]) -> Tensor:
 
 
 def _apart(found: Tensor, expected: Tensor) -> float:
-    """Largest difference as a share of the largest expected value."""
+    """Largest difference relative to the largest expected value."""
     apart = float((found - expected).abs().max())
     return apart / float(expected.abs().max()) if apart else 0.0

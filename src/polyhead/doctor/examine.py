@@ -1,4 +1,4 @@
-"""Does the library keep its promises on this very model and text? The table of checks, and the one call that runs them."""
+"""The table of checks of a model, and the function that runs them."""
 
 from collections.abc import Sequence
 
@@ -12,26 +12,26 @@ from polyhead.data.tasks import Task
 from polyhead.doctor import differences, gating, scoring
 from polyhead.doctor.finding import Check, Finding, find
 from polyhead.doctor.state import state_of
-from polyhead.doctor.subject import Cut, Subject
+from polyhead.doctor.subject import MaskKind, Subject
 from polyhead.importance.methods import method as find_method
 from polyhead.learning.encoding import Encoded
 from polyhead.models.architectures import head_mask
 
 LOGITS = 1e-5
-"""Largest difference of two logits, absolute up to logits of 1, and relative to the largest logit beyond."""
+"""Largest difference of two logits: absolute if all logits are below 1, else relative to the largest."""
 SCORES = 1e-4
 """Largest difference of two scores, relative to the largest score.
 
-Float32 leaves about 1e-6 of gradients, and 1e-5 of the small differences of losses that ablation takes on a model that has learnt
-nothing; the faults that were found in other tools change scores by more than 1e-2.
+Float32 rounding changes gradient scores by about 1e-6, and ablation scores of an untrained model by about 1e-5; the faults found
+in other tools change scores by more than 1e-2.
 """
 DIFFERENCES = 1e-3
-"""Largest difference of a gradient and a central difference, relative to the largest difference."""
+"""Largest difference between a gradient and a central difference, relative to the largest central difference."""
 
 _MASK = "a mask does not show what pruning does: trust neither on this model; look at its row in architectures.py"
 
 
-def _masked(kind: Cut) -> Check[Subject]:
+def _masked(kind: MaskKind) -> Check[Subject]:
     return Check(f"masked = pruned: {kind}", _MASK, lambda subject: gating.masked_is_pruned(subject, kind), LOGITS)
 
 
@@ -44,67 +44,67 @@ CHECKS: tuple[Check[Subject], ...] = (
     _masked("a random half of the heads"),
     Check(
         "the mask is active in predict and evaluate",
-        "figures under a mask are those of another model: curves and screened trials mean nothing; look at inference.py",
+        "scores under a mask are those of another model: curves and screened trials mean nothing; look at inference.py",
         gating.mask_reaches_predictions,
         LOGITS,
     ),
     Check(
         "a compiled model obeys the mask",
-        "hooks are skipped by compiled code: mask before you compile; look at the stance that gates.gated sets",
+        "compiled code skips hooks: mask before you compile; look at the stance that gates.gated sets",
         gating.compiled_obeys,
         LOGITS,
     ),
     Check(
         "pruned, saved and loaded: the same logits, bit for bit",
-        "a pruned checkpoint does not come back as it was saved: keep the unpruned one; look at checkpoint.py",
+        "a pruned checkpoint is not loaded as it was saved: keep the unpruned one; look at saving.py and loading.py",
         gating.save_and_load,
         0.0,
     ),
     Check(
-        "padding leaves the logits of words alone",
-        "the model reads its padding: predictions depend on what a sentence is batched with; look at the attention mask",
+        "padding does not change the logits",
+        "the model reads its padding: predictions depend on the other sentences of a batch; look at the attention mask",
         gating.padding_leaves_logits,
         LOGITS,
     ),
     Check(
-        "the order of heads in the weights leaves the logits alone",
+        "the order of heads in the weights does not change the logits",
         "the blocks taken for heads are not its heads: prune nothing; look at its row in architectures.py",
         scoring.order_leaves_logits,
         LOGITS,
     ),
     Check(
         "a dead head scores 0",
-        "what is scored is not what the head writes: do not rank with this method; look at the axis it sums over",
+        "the score does not measure what the head writes: do not rank with this method; look at the axis it sums over",
         scoring.dead_head,
         SCORES,
     ),
     Check(
         "scores do not depend on the attention kernel",
-        "one of sdpa and eager hides something from the method; look at what it reads inside attention",
+        "sdpa or eager hides something from the method; look at what it reads inside attention",
         scoring.kernels_agree,
         SCORES,
     ),
     Check(
         "gate gradients are finite differences",
-        "gradients do not say what turning a head down does: rank with ablation meanwhile; look at gates.py",
+        "gradients do not predict the effect of turning a head down: rank with ablation; look at gates.py",
         differences.gradients_are_differences,
         DIFFERENCES,
     ),
     Check(
-        "scoring that is stopped leaves the model as it was",
-        "after Ctrl-C the model is not what it was: load it anew; look for what the method does not put back",
+        "interrupted scoring leaves the model unchanged",
+        "Ctrl-C changes the model: load it again; look for what the method does not restore",
         scoring.stopping_leaves_model,
         0.0,
     ),
     Check(
-        "the text is no test split",
-        "scores that saw a test split make its figures worthless: take dev text",
+        "the text is not from a test split",
+        "ranking on a test split makes results on it worthless: use dev text",
         scoring.no_test_split,
         0.0,
     ),
     Check(
-        "all of this leaves the model as it was",
-        "something here changes the model that it looks at: load it anew; look for what is not put back",
+        "all checks leave the model unchanged",
+        "a check changes the model: load it again; look for what is not restored",
         scoring.model_unchanged,
         0.0,
     ),
@@ -124,38 +124,38 @@ def examine(
     checks: Sequence[Check[Subject]] = CHECKS,
     progress: Progress | None = None,
 ) -> tuple[Finding, ...]:
-    """What each check says of the model, in the order of the table; nothing a check does raises.
+    """One finding per check, in the order of the table; an exception inside a check becomes a failure.
 
-    These are promises that depend on the model: a mask and pruning give the same logits, a mask counts in prediction, a
-    checkpoint comes back bit for bit, padding and the kernel change nothing, gradients are differences, and the model is left
-    as it was. What a method promises whatever the model (of batches, order, sentences) is for the library's own tests. A check
-    that needs more than the method promises says `not promised`, with what was measured.
+    Checks properties that depend on the model: masks and pruning give the same logits, masks act in prediction, checkpoints load
+    bit for bit, padding and kernels change nothing, gradients are differences, and the model stays unchanged. Properties of a
+    method on any model (batches, order, sentences) are covered by the library's own tests. If a method does not promise a
+    property, its check is `not promised`, with the measured value.
 
-    Costs about as much as scoring the sample 4 times and 60 forward passes over it, so it should be small: 16 sentences will do.
-    Memory: the model twice, its input embedding once; then its layers in float64. One check writes a pruned copy to the
-    temporary folder. What this process has compiled is dropped.
+    Costs about 4 scorings of the sample and 60 forward passes over it; 16 sentences are enough. Memory: the model twice with
+    one input embedding, then its layers in float64. One check writes a pruned copy to the temporary folder. Resets torch's
+    compilation cache.
 
     Args:
-        model: A token classifier in float32, pruned or not, not compiled, on the device of choice; left as it was if all is well.
-        encoded: Some labelled sentences, never of a test split.
-        labels: What the outputs mean.
-        task: What the model does.
-        method: The importance method that is held to its promises.
-        seed: Of the heads that masks leave out, and of the method.
+        model: A token classifier in float32, pruned or not, not compiled, on any device; unchanged if all checks pass.
+        encoded: A few labelled sentences, not from a test split.
+        labels: Labels of the outputs.
+        task: The model's task.
+        method: The importance method to check.
+        seed: Random seed of the masks and of the method.
         options: The method's own, as for `score_heads`.
-        split: Of which split the sentences are, where that is known.
+        split: The split that the sentences are from, if known.
         checks: Rows of `CHECKS`, all by default.
-        progress: Told of every check.
+        progress: Updated after every check.
 
     Raises:
         UnknownNameError: No method has this name.
-        SettingError: No labelled word, the model is not in float32, or the method refuses its settings.
-        ArchitectureError: The family has no row in `ARCHITECTURES`, or the weights are not of the shape that the config records.
+        SettingError: There is no labelled word, the model is not in float32, or the method refuses its settings.
+        ArchitectureError: The family has no row in `ARCHITECTURES`, or the shapes of the weights contradict the config.
     """
     find_method(method)
     head_mask(model)
     if model.dtype != torch.float32:
-        raise SettingError(f"the model is in {model.dtype}: what may differ is laid down for float32; load it with dtype=float32")
+        raise SettingError(f"the model is in {model.dtype}: the tolerances are for float32; load it with dtype=float32")
     if not any((window.label_ids != -100).any() for window in encoded.windows):
         raise SettingError("no sentence has a labelled word, so nothing can be scored: check the label column of the data")
     subject = Subject(
@@ -183,7 +183,7 @@ def examine(
 
 
 def _refuse_settings(subject: Subject) -> None:
-    """Let the method refuse its settings before any check; whatever else is wrong in it is for the checks to find."""
+    """Let the method refuse its settings before any check; the checks find all other faults."""
     try:
         _ = subject.usual
     except SettingError:

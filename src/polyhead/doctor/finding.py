@@ -1,4 +1,4 @@
-"""A check, what it measured, and what that says."""
+"""Checks and their results."""
 
 import math
 from collections.abc import Callable
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Measured:
-    """What a check came to.
+    """The measurement of a check.
 
     Attributes:
-        value: The figure that must not exceed what is allowed; NaN fails.
-        detail: What a reader should know beside the figure.
-        ok: False where something is wrong whatever the figure.
-        excuse: Set where nothing was promised, or nothing could be checked; the figure then decides nothing.
+        value: The value, which must not exceed the allowed one; NaN fails.
+        detail: Further information for the reader.
+        ok: False if something is wrong whatever the value.
+        excuse: Set if nothing was promised or could be checked; the value is then ignored.
     """
 
     value: float
@@ -32,10 +32,10 @@ class Check(Generic[T]):
     """One row of a table of checks.
 
     Attributes:
-        name: What is held to be true.
-        meaning: What it means if it is not, and where to look.
-        run: Measures it on a subject.
-        allowed: Largest value that is still fine.
+        name: The property checked.
+        meaning: What a failure means, and where to look.
+        run: Measures the property on a subject.
+        allowed: Largest value that passes.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Check(Generic[T]):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check says of a subject.
+    """The result of a check.
 
     Attributes:
         name: The check's name.
-        result: `FAILED` is the only bad one.
-        value: What was measured; NaN where an exception ended the check.
-        allowed: Largest value that is fine.
-        detail: What a reader should know beside the figure; for an exception its message.
+        result: Only `FAILED` is a failure.
+        value: The measured value; NaN after an exception.
+        allowed: Largest value that passes.
+        detail: Further information for the reader; after an exception its message.
         meaning: What a failure means, and where to look.
     """
 
@@ -66,12 +66,12 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong; also true of what was not promised or not checked."""
+        """Whether the check did not fail; also true if it was not promised or not checked."""
         return self.result != "FAILED"
 
 
 def find(check: Check[T], subject: T) -> Finding:
-    """What the check says of the subject; an exception inside it is a failure with its message."""
+    """Runs the check on the subject; an exception inside it becomes a failure with its message."""
     try:
         measured = check.run(subject)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Checks of masks, cuts and checkpoints: all of them compare logits."""
+"""Checks of masks, pruning and checkpoints: all of them compare logits."""
 
 import math
 from collections.abc import Callable
@@ -12,20 +12,20 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError
 from polyhead.doctor.finding import Measured
-from polyhead.doctor.subject import Cut, Kernel, Subject, copied, kernels, logits_apart, text_logits, under_kernel
+from polyhead.doctor.subject import Kernel, MaskKind, Subject, copied, kernels, logits_apart, text_logits, under_kernel
 from polyhead.learning import inference
 from polyhead.learning.batching import collate
 
-# Through their modules, so that what is checked is what callers of these modules get.
+# Called through their modules, so that the checks run what other callers run.
 from polyhead.models import gates, loading, pruning, saving
 from polyhead.models.architectures import head_mask
 
-_HALF: Cut = "a random half of the heads"
+_HALF: MaskKind = "a random half of the heads"
 
 
-def masked_is_pruned(subject: Subject, kind: Cut) -> Measured:
-    """Logits under a mask against those of a pruned copy, under every attention kernel; the worst of them."""
-    mask, batches = subject.cut(kind), subject.batches
+def masked_is_pruned(subject: Subject, kind: MaskKind) -> Measured:
+    """Logits under a mask against those of a pruned copy; the worst over all attention kernels."""
+    mask, batches = subject.mask(kind), subject.batches
     values = {}
     for kernel in kernels(subject.model):
         model = under_kernel(subject.model, kernel)
@@ -33,18 +33,17 @@ def masked_is_pruned(subject: Subject, kind: Cut) -> Measured:
             masked = text_logits(model, batches)
         values[kernel] = logits_apart(masked, text_logits(pruning.prune(copied(model), mask), batches))
     worst = list(values)[int(np.argmax(list(values.values())))]  # NaN counts as the largest
-    return Measured(values[worst], f"worst under {worst}" if len(values) > 1 else f"under {worst} alone")
+    return Measured(values[worst], f"worst under {worst}" if len(values) > 1 else f"under {worst} only")
 
 
 def mask_reaches_predictions(subject: Subject) -> Measured:
-    """Logits inside `predict` and `evaluate` with a mask against those of the pruned model there."""
+    """Logits inside `predict` and `evaluate` with a mask against those of a pruned copy."""
     if not head_mask(subject.model).n_kept:
         return Measured(math.nan, "the model has no heads left", excuse="not checked")
-    mask = subject.cut(_HALF)
     model = copied(subject.model)
-    cut = pruning.prune(copied(subject.model), mask)
+    pruned = pruning.prune(copied(subject.model), subject.mask(_HALF))
     plain = _logits_inside(model, lambda: _predict(subject, model))
-    expected = _logits_inside(cut, lambda: _predict(subject, cut))
+    expected = _logits_inside(pruned, lambda: _predict(subject, pruned))
     predicted = _logits_inside(model, lambda: _predict(subject, model, masked=_HALF))
     evaluated = _logits_inside(model, lambda: _evaluate(subject, model, masked=_HALF))
     value = float(np.max([logits_apart(found, expected) for found in (predicted, evaluated)]))  # NaN wins
@@ -52,18 +51,18 @@ def mask_reaches_predictions(subject: Subject) -> Measured:
     return Measured(value, f"the mask changes nothing in {' and '.join(ignored)}" if ignored else "", ok=not ignored)
 
 
-def _predict(subject: Subject, model: PreTrainedModel, *, masked: Cut = "nothing") -> list[list[str]]:
+def _predict(subject: Subject, model: PreTrainedModel, *, masked: MaskKind = "nothing") -> list[list[str]]:
     return inference.predict(
         model,
         subject.encoded,
         labels=subject.labels,
         precision="fp32",
-        mask=None if masked == "nothing" else subject.cut(masked),
+        mask=None if masked == "nothing" else subject.mask(masked),
     )
 
 
-def _evaluate(subject: Subject, model: PreTrainedModel, *, masked: Cut) -> None:
-    # the figures do not matter here, so any labels will do as gold
+def _evaluate(subject: Subject, model: PreTrainedModel, *, masked: MaskKind) -> None:
+    # the scores do not matter here, so any gold labels will do
     gold = [[subject.labels.names[0]] * n for n in subject.encoded.words_per_sentence]
     inference.evaluate(
         model,
@@ -71,12 +70,12 @@ def _evaluate(subject: Subject, model: PreTrainedModel, *, masked: Cut) -> None:
         subject.task,
         subject.labels,
         precision="fp32",
-        mask=subject.cut(masked),
+        mask=subject.mask(masked),
     )
 
 
 def _logits_inside(model: PreTrainedModel, work: Callable[[], object]) -> Tensor:
-    """All logits that the model gives while the work lasts, flat."""
+    """All logits that the model computes during the work, flattened."""
     seen: list[Tensor] = []
     handle = model.register_forward_hook(lambda module, args, output: seen.append(output.logits.flatten()))
     try:
@@ -87,13 +86,13 @@ def _logits_inside(model: PreTrainedModel, work: Callable[[], object]) -> Tensor
 
 
 def compiled_obeys(subject: Subject) -> Measured:
-    """Logits under a mask of a model that was compiled before, against those of a pruned one; a refusal is as good.
+    """Logits under a mask of a model that was compiled before, against those of a pruned copy; refusing the mask passes too.
 
-    The compiler's `eager` backend is used, which traces and guards like any other and needs no C compiler. What this process has
-    compiled before is dropped: torch stops compiling a function after a few models.
+    Uses the compiler's `eager` backend, which traces and guards like any other and needs no C compiler. Resets the compilation
+    cache, because torch stops compiling a function after a few models.
     """
     torch.compiler.reset()
-    mask, batches = subject.cut(_HALF), subject.in_file_order(1)[:1]
+    mask, batches = subject.mask(_HALF), subject.in_file_order(1)[:1]
     compiled = torch.compile(copied(subject.model), backend="eager")
     text_logits(compiled, batches)
     try:
@@ -105,19 +104,19 @@ def compiled_obeys(subject: Subject) -> Measured:
 
 
 def save_and_load(subject: Subject) -> Measured:
-    """Logits of a pruned copy before it is saved and after it is loaded again; they must be equal bit for bit."""
-    cut = pruning.prune(copied(subject.model), subject.cut(_HALF))
-    kernel: Kernel = "eager" if cut.config._attn_implementation == "eager" else "sdpa"
-    expected = text_logits(under_kernel(cut, kernel), subject.batches)
+    """Logits of a pruned copy before saving and after loading; they must be equal bit for bit."""
+    pruned = pruning.prune(copied(subject.model), subject.mask(_HALF))
+    kernel: Kernel = "eager" if pruned.config._attn_implementation == "eager" else "sdpa"
+    expected = text_logits(under_kernel(pruned, kernel), subject.batches)
     with TemporaryDirectory(prefix="polyhead-doctor-") as folder:
-        path = saving.save_pruned(cut, Path(folder) / "model")
-        loaded = loading.load_tagger(path, labels=None, kernel=kernel).to(cut.device)
+        path = saving.save_pruned(pruned, Path(folder) / "model")
+        loaded = loading.load_tagger(path, labels=None, kernel=kernel).to(pruned.device)
         found = text_logits(loaded, subject.batches)
     return Measured(logits_apart(found, expected), ok=torch.equal(found, expected))
 
 
 def padding_leaves_logits(subject: Subject) -> Measured:
-    """Logits of every window by itself, without padding or mask, against all of them in one batch padded further than needed."""
+    """Logits of every window in its own batch, without padding or mask, against all windows in one batch with extra padding."""
     alone = [collate([[window]], pad_id=subject.encoded.pad_id) for window in subject.encoded.windows]
     padded = subject.in_file_order(subject.encoded.n_sentences, pad_to=subject.padded_length)
     return Measured(logits_apart(text_logits(subject.model, padded), text_logits(subject.model, alone)))

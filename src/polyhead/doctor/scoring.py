@@ -1,7 +1,6 @@
-"""Checks of the importance method on this model: dead heads, kernels, the order of heads in the weights, nothing left behind."""
+"""Checks of the importance method on this model: dead heads, kernels, order of heads in the weights, the model unchanged."""
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -17,7 +16,7 @@ from polyhead.models.architectures import PROJECTIONS, attention_sites
 
 
 def dead_head(subject: Subject) -> Measured:
-    """The score of the highest head once its output columns are zero, as a share of the largest score."""
+    """The score of the top head after its output columns are set to zero, relative to the largest score."""
     usual = np.abs(subject.usual.values)
     if np.isnan(usual).all():
         return Measured(math.nan, "the model has no heads left", excuse="not checked")
@@ -33,28 +32,24 @@ def dead_head(subject: Subject) -> Measured:
 
 
 def order_leaves_logits(subject: Subject) -> Measured:
-    """Logits of a copy whose heads stand in another order in every layer against those of the model."""
+    """Logits of the model against those of a copy with another order of heads in every layer."""
     found = text_logits(reordered(subject.model), subject.batches)
     return Measured(logits_apart(found, text_logits(subject.model, subject.batches)))
 
 
 def reordered(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy that computes the same with the heads of every layer moved on by one place, the last one to the first."""
+    """An equivalent copy with the heads of every layer moved by one place, the last one to the first."""
     other = copied(model)
     for site in attention_sites(other):
-        order = torch.tensor(_moved(range(len(site.kept))), dtype=torch.int64)
+        order = torch.arange(len(site.kept)).roll(1)
         for projection in PROJECTIONS:
             _reorder(getattr(site, projection), site.head_rows(projection), order, dim=0)
         _reorder(site.output, site.head_columns(), order, dim=1)
     return other
 
 
-def _moved(places: Sequence[int]) -> list[int]:
-    return [*places[-1:], *places[:-1]]
-
-
 def _reorder(linear: nn.Linear, blocks: Tensor, order: Tensor, *, dim: int) -> None:
-    """Write into each block `[heads, head_dim]` of rows or columns what stood in the one that `order` names."""
+    """Copy into each block `[heads, head_dim]` of rows or columns the block that `order` names."""
     parameters = [linear.weight] if dim or linear.bias is None else [linear.weight, linear.bias]
     to, origin = (index.flatten().to(linear.weight.device) for index in (blocks, blocks[order]))
     with torch.no_grad():
@@ -63,10 +58,10 @@ def _reorder(linear: nn.Linear, blocks: Tensor, order: Tensor, *, dim: int) -> N
 
 
 def kernels_agree(subject: Subject) -> Measured:
-    """Scores under each of the two attention kernels against the usual ones."""
+    """Scores under the other attention kernel against those under the model's own."""
     names = kernels(subject.model)
     if len(names) == 1:
-        return Measured(math.nan, f"the model has {names[0]} alone", excuse="not checked")
+        return Measured(math.nan, f"the model has {names[0]} only", excuse="not checked")
     values = [
         scores_apart(subject.score(under_kernel(subject.model, name), subject.batches).values, subject.usual.values)
         for name in names[1:]
@@ -75,19 +70,16 @@ def kernels_agree(subject: Subject) -> Measured:
 
 
 class _Stopped(KeyboardInterrupt):
-    """What `_Stops` raises."""
+    pass
 
 
 class _Stops(Silent):
-    """A `Progress` that ends the work at its first step."""
-
     def advance(self, n: int) -> None:
-        """End the work."""
         raise _Stopped
 
 
 def stopping_leaves_model(subject: Subject) -> Measured:
-    """Number of ways in which the model differs after scoring that was stopped midway."""
+    """Number of kinds of changes in the model after interrupted scoring."""
     before = state_of(subject.model, hashed=False)
     with suppress(_Stopped):
         subject.score(subject.model, subject.batches, progress=_Stops())
@@ -96,13 +88,13 @@ def stopping_leaves_model(subject: Subject) -> Measured:
 
 
 def no_test_split(subject: Subject) -> Measured:
-    """Whether the text is of a test split, 0 or 1."""
+    """Whether the text is from a test split, 0 or 1."""
     if subject.split is None:
-        return Measured(math.nan, "a file does not say of which split it is; make sure that it is dev text", excuse="not checked")
+        return Measured(math.nan, "a file does not say which split it is; make sure that it is dev text", excuse="not checked")
     return Measured(float(subject.split == "test"), f"{subject.split} split")
 
 
 def model_unchanged(subject: Subject) -> Measured:
-    """Number of ways in which the model differs from what it was before the first check."""
+    """Number of kinds of changes in the model since before the first check."""
     found = changes(subject.before, state_of(subject.model))
     return Measured(len(found), "; ".join(found))

@@ -1,4 +1,4 @@
-"""All that a model is apart from what it computes: taken before and after, it shows what was not put back."""
+"""Snapshots of a model's state; comparing two shows what was not restored."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,11 @@ State = Mapping[str, Mapping[str, object]]
 
 
 def state_of(model: PreTrainedModel, *, hashed: bool = True) -> State:
-    """What can be told of every weight and module, by kind and name.
+    """The state of every weight and module, by kind and name.
 
     Args:
-        model: Looked at only.
-        hashed: Read every weight (a second a gigabyte or two); else a weight is taken to be what it was if nothing in torch has
-            counted a write to it.
+        model: Not changed.
+        hashed: Hash every weight (about a second per gigabyte); otherwise rely on torch's count of writes to it.
     """
     parameters = dict(model.named_parameters())
     modules = dict(model.named_modules())
@@ -33,7 +32,7 @@ def state_of(model: PreTrainedModel, *, hashed: bool = True) -> State:
 
 
 def changes(before: State, after: State) -> list[str]:
-    """What differs, one text a kind; empty if nothing does."""
+    """The differences, one text per kind; empty if there are none."""
     texts = []
     for kind, old in before.items():
         new = after[kind]

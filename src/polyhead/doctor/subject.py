@@ -1,4 +1,4 @@
-"""What is examined: a model with its text, copies of it, and the two ways in which results are compared."""
+"""The model under examination with its text, copies of it, and the comparison of logits and scores."""
 
 import copy
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from polyhead.learning.encoding import Encoded, model_limit
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import head_mask
 
-Cut = Literal[
+MaskKind = Literal[
     "nothing", "one head", "all heads of a layer", "all heads of a layer but one", "every head", "a random half of the heads"
 ]
 Kernel = Literal["sdpa", "eager"]
@@ -34,18 +34,18 @@ _EXTRA_PADDING = 16
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is examined, and how it is scored.
+    """The model under examination, its text, and the settings of scoring.
 
     Attributes:
-        model: The user's own, float32: scored and gated as it is, copied wherever a check changes something.
+        model: The user's model in float32: scored and gated itself, copied wherever a check changes something.
         encoded: The sample of text.
-        task: What the model does.
-        labels: What its outputs mean.
+        task: The model's task.
+        labels: Labels of its outputs.
         method: Name of the importance method.
-        seed: Of methods that draw, and of the heads chosen for a check.
+        seed: Random seed of methods and of the heads chosen for a check.
         options: The method's own, as for `score_heads`.
-        split: Of the text, where it is known.
-        before: The model as it was found.
+        split: Split of the text, if known.
+        before: State of the model before the first check.
     """
 
     model: PreTrainedModel
@@ -60,7 +60,7 @@ class Subject:
 
     @property
     def row(self) -> Method:
-        """The method's row, with what it promises."""
+        """The method's row, with its promises."""
         return methods.method(self.method)
 
     @property
@@ -70,23 +70,22 @@ class Subject:
 
     def in_file_order(self, size: int, *, pad_to: int | None = None) -> list[Batch]:
         """The sample in batches of `size` sentences, unsorted."""
-        batches = training_batches(self.encoded, batch_size=size, order="file", seed=0, epoch=0, pad_to=pad_to)
-        return list(batches)
+        return list(training_batches(self.encoded, batch_size=size, order="file", seed=0, epoch=0, pad_to=pad_to))
 
     @property
     def padded_length(self) -> int:
-        """More tokens than the longest window of the sample has, where the model has positions for that."""
+        """More tokens than the longest window of the sample, if the model has enough positions."""
         longest = max(len(window.input_ids) for window in self.encoded.windows)
         wanted, limit = longest + _EXTRA_PADDING, model_limit(self.model.config)
         return wanted if limit is None else max(longest, min(wanted, limit))
 
     @cached_property
     def usual(self) -> HeadScores:
-        """Scores of the model on the whole sample, which most checks compare with."""
+        """Scores of the model on the whole sample, the reference of most checks."""
         return self.score(self.model, self.batches)
 
     def score(self, model: PreTrainedModel, batches: Sequence[Batch], *, progress: Progress | None = None) -> HeadScores:
-        """Scores by the method, in float32 (float64 for a model of float64)."""
+        """Scores by the method, in float32 (float64 for a float64 model)."""
         return methods.score_heads(
             self.method,
             model,
@@ -97,8 +96,8 @@ class Subject:
             options=self.options,
         )
 
-    def cut(self, kind: Cut) -> HeadMask:
-        """A mask of that kind over the heads that the model still has, drawn by the seed; heads gone are not kept."""
+    def mask(self, kind: MaskKind) -> HeadMask:
+        """A random mask of that kind over the heads that the model still has; heads already pruned stay pruned."""
         keep = head_mask(self.model).keep.copy()
         random = np.random.default_rng(self.seed)
         present = np.argwhere(keep)
@@ -118,19 +117,19 @@ class Subject:
 
 
 def copied(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy in eval mode, which shares the weights of the input embedding: the largest by far, and no check writes to them."""
+    """A copy in eval mode that shares the input embedding, which is by far the largest weight and which no check changes."""
     shared = model.get_input_embeddings().weight
     return copy.deepcopy(model, {id(shared): shared}).eval()
 
 
 def kernels(model: PreTrainedModel) -> tuple[str, ...]:
-    """Names of the attention kernels to try: the one that the model runs with first."""
+    """Names of the attention kernels to try, the model's own first."""
     known: tuple[Kernel, ...] = ("sdpa", "eager") if model._supports_sdpa else ("eager",)
     return tuple(dict.fromkeys((model.config._attn_implementation, *known)))
 
 
 def under_kernel(model: PreTrainedModel, kernel: str) -> PreTrainedModel:
-    """The model itself if it runs with that attention kernel, else a copy that does."""
+    """The model itself if it uses that attention kernel, else a copy that does."""
     if model.config._attn_implementation == kernel:
         return model
     other = copied(model)
@@ -139,7 +138,7 @@ def under_kernel(model: PreTrainedModel, kernel: str) -> PreTrainedModel:
 
 
 def text_logits(model: PreTrainedModel, batches: Sequence[Batch]) -> Tensor:
-    """Logits `[tokens, labels]` of all positions but padding, in eval mode, without a graph."""
+    """Logits `[tokens, labels]` of all positions except padding, in eval mode, without gradients."""
     device = next(model.parameters()).device
     found = []
     with scoring_mode(model, "fp32"), torch.no_grad():
@@ -151,9 +150,9 @@ def text_logits(model: PreTrainedModel, batches: Sequence[Batch]) -> Tensor:
 
 
 def logits_apart(found: Tensor, expected: Tensor) -> float:
-    """Largest difference of two sets of logits, divided by the largest expected one where that is above 1.
+    """Largest difference of two sets of logits, divided by the largest expected one if that is above 1.
 
-    So small logits are held to an absolute bound, and large ones to what float32 can hold of them.
+    Small logits thus have an absolute bound, and large ones a relative bound, as float32 rounding requires.
     """
     if found.shape != expected.shape:
         return float("inf")
@@ -163,9 +162,9 @@ def logits_apart(found: Tensor, expected: Tensor) -> float:
 
 
 def scores_apart(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
-    """Largest difference of two matrices of scores, divided by the largest expected size; infinite if other heads are NaN.
+    """Largest difference of two matrices of scores relative to the largest expected score; infinite if other heads are NaN.
 
-    Scores have no scale of their own (a loss's gradient may be 1e-4 for every head), so no absolute bound would mean anything.
+    Scores have no fixed scale (the gradient of the loss may be 1e-4 for every head), so an absolute bound would be meaningless.
     """
     present = ~np.isnan(expected)
     if not np.array_equal(present, ~np.isnan(found)):

@@ -84,7 +84,7 @@ def test_corpora_need_no_folder_and_fit_one_task() -> None:
 
 
 def test_phrases_have_no_syntactic_words() -> None:
-    with pytest.raises(SettingError, match=r"phrases/de: it is made of surface words; leave out @words"):
+    with pytest.raises(SettingError, match=r"phrases/de: has surface words only; leave out @words"):
         DataReader(task=TASKS["pos"]).open(DataReference.parse("phrases/de@words"), "dev")
 
 

@@ -1,1 +1,1 @@
-"""Sentences that this project makes itself: travel and daily-life requests, parallel in nine languages, with gold labels."""
+"""Generated sentences with gold labels: travel and daily-life requests, parallel in nine languages."""

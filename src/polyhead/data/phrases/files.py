@@ -1,4 +1,4 @@
-"""The phrases as files and as data sets: CoNLL-U for parts of speech, column files for entities and slots, with checksums."""
+"""The phrases as files and datasets: CoNLL-U for parts of speech, column files for entities and slots, with checksums."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -15,24 +15,24 @@ from polyhead.data.sentences import Dataset, Sentence
 
 Split = Literal["train", "dev", "test"]
 SIZES: Final[Mapping[Split, int]] = {"train": 2400, "dev": 400, "test": 600}
-"""Sentences of each split, in every language."""
+"""Sentences per split, the same in every language."""
 SUFFIXES: Final[Mapping[str, str]] = {"pos": ".conllu", "ner": ".ner.tsv", "slots": ".slots.tsv"}
-"""What the file of each task is called after its split."""
+"""File suffix of each task."""
 
 
 @cache
 def split_phrases(language: str, split: Split, seed: int = SEED) -> tuple[Phrase, ...]:
-    """The sentences of a split; the i-th says the same in every language."""
+    """The sentences of a split; those at the same index are translations of each other."""
     return tuple(phrases(language, split, SIZES[split], seed=seed))
 
 
 def labels_of(phrase: Phrase, task: str) -> tuple[str, ...]:
-    """One label a word for that task."""
+    """The phrase's labels for that task, one per word."""
     return {"pos": phrase.upos, "ner": phrase.entities, "slots": phrase.slots}[task]
 
 
 def running_text(words: Sequence[str], table: Grammar) -> str:
-    """The sentence as it is written, with the language's own spaces.
+    """The sentence as running text, with the spaces of its language.
 
     >>> running_text(("Hello", ",", "world", "."), grammar("en")), running_text(("我", "走", "。"), grammar("zh"))
     ('Hello, world.', '我走。')
@@ -46,7 +46,7 @@ def running_text(words: Sequence[str], table: Grammar) -> str:
 
 
 def file_text(found: Sequence[Phrase], language: str, split: Split, task: str) -> str:
-    """A split as the text of its file; translations share their `sent_id`."""
+    """The content of a split's file; translations share their `sent_id`."""
     return "".join(_block(phrase, f"{split}-{number}", grammar(language), task) for number, phrase in enumerate(found, 1))
 
 
@@ -59,16 +59,16 @@ def _block(phrase: Phrase, name: str, table: Grammar, task: str) -> str:
 
 @cache
 def phrase_dataset(name: str, language: str, task: str, split: Split) -> Dataset:
-    """A split as a data set, made in memory: equal to what reading its written file gives, hash included.
+    """A split as a dataset generated in memory, equal to the one read from its written file, hash included.
 
     Args:
-        name: What the data set is to be called.
-        language: Of the tables, for example `zh`.
+        name: Name of the dataset.
+        language: Name of a table, for example `zh`.
         task: `pos`, `ner` or `slots`.
-        split: Which.
+        split: `train`, `dev` or `test`.
 
     Raises:
-        DataFormatError: It is not what the package's checksums say: the tables were changed, or this machine makes it otherwise.
+        DataFormatError: Its checksum differs from the package's, for example because the tables were changed.
     """
     found = split_phrases(language, split)
     digest = sha256(file_text(found, language, split, task).encode()).hexdigest()
@@ -85,17 +85,17 @@ def phrase_dataset(name: str, language: str, task: str, split: Split) -> Dataset
 
 @cache
 def checksums() -> Mapping[str, str]:
-    """SHA-256 of every file that `write_phrases` writes, by its path in the folder."""
+    """SHA-256 of every file that `write_phrases` writes, by path in the folder."""
     return dict(read_table("checksums")["sha256"])
 
 
 def write_phrases(folder: Path, *, languages: Sequence[str] = (), seed: int = SEED) -> dict[str, str]:
-    """Write all splits for all tasks; the checksum of each file by its path in `folder`.
+    """Write all splits for all tasks and return the checksum of each file by path in `folder`.
 
     Args:
-        folder: Made if it is not there; files in it are written over.
-        languages: Which; all of them if empty.
-        seed: Another seed makes other sentences, for which the package has no checksums.
+        folder: Made if it is missing; existing files are overwritten.
+        languages: Names of tables; empty means all.
+        seed: Another seed gives other sentences, for which the package has no checksums.
     """
     written = {}
     for language in languages or inventory().languages:

@@ -1,4 +1,4 @@
-"""Sentences of a part, drawn by seed, the same ones in every language: a list without repeats, or a stream of any length."""
+"""Seeded sentences of a part, the same in every language: a list without repeats, or a stream of any length."""
 
 import random
 from collections import Counter
@@ -15,32 +15,30 @@ from polyhead.data.phrases.realise import NOTHING, Phrase, realised
 
 SEED = 42
 """The seed of the files whose checksums the package holds."""
-
-
 _NO_OPENER = 0.6
 _TRIES = 200
 _T = TypeVar("_T")
 Part = Literal["pretrain", "train", "dev", "test"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
-# What train owns every part may use; what another part owns is that part's alone.
+# Every part may use what train owns; what another part owns is for that part only.
 _SHARED: Final[Part] = "train"
 _FRAME_SHARES: Final[Mapping[Part, float]] = {"pretrain": 0.12, "dev": 0.1, "test": 0.24}
 _FILLER_SHARES: Final[Mapping[Part, float]] = {"pretrain": 0.1, "dev": 0.1, "test": 0.3}
 
-# Sentences made of shared templates and fillers alone are dealt out by a hash, in these shares of 100.
-_DEALT: Final[Mapping[Part, int]] = {"pretrain": 50, "train": 32, "dev": 6, "test": 12}
+# Sentences of shared templates and fillers only are assigned by a hash, in these shares of 100.
+_HASHED: Final[Mapping[Part, int]] = {"pretrain": 50, "train": 32, "dev": 6, "test": 12}
 _NONE: Final[Mapping[str, Set[str]]] = {}
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """Who owns what.
+    """The part that owns each template and filler.
 
     Attributes:
-        seed: That decided it.
+        seed: Seed of the assignment.
         frames: Part by frame.
-        fillers: Part by class and filler; everything of a closed class is train's.
+        fillers: Part by class and filler; train owns all fillers of a closed class.
     """
 
     seed: int
@@ -48,30 +46,30 @@ class Ownership:
     fillers: Mapping[str, Mapping[str, Part]] = field(hash=False)
 
     def usable_frames(self, part: Part, known: Inventory) -> tuple[Frame, ...]:
-        """The templates that a part may use, in the order of the table."""
+        """The templates that a part may use, in table order."""
         return tuple(frame for name, frame in known.frames.items() if self.frames[name] in (part, _SHARED))
 
     def usable_fillers(self, part: Part, filler_class: str) -> tuple[str, ...]:
-        """The fillers of a class that a part may use, in the order of the table."""
+        """The fillers of a class that a part may use, in table order."""
         return tuple(name for name, owner in self.fillers[filler_class].items() if owner in (part, _SHARED))
 
     def owner(self, frame: Frame, fillers: Sequence[str], key: str) -> Part:
-        """The part that a sentence is in, of those that may use its template and fillers.
+        """The one part that a sentence belongs to.
 
         Args:
             frame: Its template.
             fillers: One for each role, in order.
-            key: All that makes the sentence what it is.
+            key: Identifies the sentence.
         """
         owners = [self.frames[frame.name]]
         owners += [self.fillers[role.filler_class][filler] for role, filler in zip(frame.roles, fillers, strict=True)]
         own = next((owner for owner in owners if owner != _SHARED), None)
-        return own if own is not None else _dealt(_number(f"{self.seed}/{key}") % 100)
+        return own if own is not None else _hashed_part(_number(f"{self.seed}/{key}") % 100)
 
 
 @cache
 def ownership(seed: int) -> Ownership:
-    """What each part owns under that seed."""
+    """The ownership under that seed."""
     known = inventory()
     fillers: dict[str, Mapping[str, Part]] = {}
     for name, names in known.fillers.items():
@@ -84,7 +82,7 @@ def ownership(seed: int) -> Ownership:
 def _split(
     names: tuple[str, ...], shares: Mapping[Part, float], key: str, labels: Mapping[str, Set[str]] = _NONE
 ) -> dict[str, Part]:
-    """The owners of names; the last one that shows a label stays with train, as nobody learns a label that train never shows."""
+    """The owner of each name; the last name with a label stays in train, which must show every label."""
     owners: dict[str, Part] = dict.fromkeys(names, _SHARED)
     shown = Counter(label for name in names for label in labels.get(name, ()))
     waiting = [part for part, share in shares.items() for _ in range(max(1, round(share * len(names))))]
@@ -99,8 +97,8 @@ def _number(key: str) -> int:
     return int.from_bytes(sha256(key.encode()).digest()[:8], "big")
 
 
-def _dealt(place: int) -> Part:
-    for part, share in _DEALT.items():
+def _hashed_part(place: int) -> Part:
+    for part, share in _HASHED.items():
         if place < share:
             return part
         place -= share
@@ -109,10 +107,10 @@ def _dealt(place: int) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A sentence before any language words it.
+    """A sentence independent of any language.
 
     Attributes:
-        frame: What is said.
+        frame: Its template.
         fillers: By role, `opener` included.
     """
 
@@ -121,17 +119,17 @@ class Draw:
 
     @property
     def key(self) -> str:
-        """All that makes the sentence what it is, as text."""
+        """Text that identifies the sentence."""
         return "/".join((self.frame.name, *self.fillers.values()))
 
 
 def draws(part: Part, *, seed: int = SEED, distinct: bool = True) -> Iterator[Draw]:
-    """Sentences of a part without end, or until no new one is found.
+    """Endless sentences of a part, or, if `distinct`, until no new one is found.
 
     Args:
-        part: Which part.
-        seed: Of the split and of the order.
-        distinct: No sentence twice; keeps them in mind, so take False for a long stream.
+        part: A name in `PARTS`.
+        seed: Seed of the ownership and the order.
+        distinct: No sentence twice; this stores all of them, so use False for a long stream.
     """
     rng, owners, known = random.Random(f"{seed}/{part}"), ownership(seed), inventory()
     frames = owners.usable_frames(part, known)
@@ -167,16 +165,16 @@ def _draw(frame: Frame, fillers: Mapping[str, tuple[str, ...]], rng: random.Rand
 
 
 def _pick(rng: random.Random, names: Sequence[_T]) -> _T:
-    # `random()` is the one method whose sequence Python promises to keep from version to version.
+    # `random()` is the only method whose sequence Python keeps the same across versions.
     return names[int(rng.random() * len(names))]
 
 
 def phrases(language: str, part: Part, n: int, *, seed: int = SEED) -> list[Phrase]:
-    """`n` different sentences of a part; the i-th says the same in every language.
+    """`n` different sentences of a part; those at the same index are translations of each other.
 
     Raises:
         UnknownNameError: There is no such language.
-        SettingError: The part has not so many.
+        SettingError: The part has fewer.
 
     >>> " ".join(phrases("en", "train", 1)[0].words) != " ".join(phrases("de", "train", 1)[0].words)
     True
@@ -189,9 +187,9 @@ def phrases(language: str, part: Part, n: int, *, seed: int = SEED) -> list[Phra
 
 
 def pretraining(languages: Sequence[str], n: int, *, seed: int = SEED) -> Iterator[tuple[Phrase, ...]]:
-    """`n` sentences of the part `pretrain`, one after the other, each in all of `languages`: translations of one another.
+    """`n` sentences of the part `pretrain`, each as a tuple of its translations into `languages`.
 
-    Streams: nothing is kept, so sentences of templates with few fillers come again. Their place in the stream is their id.
+    Streams without storing anything, so sentences of templates with few fillers repeat. The position in the stream is the id.
 
     >>> pair = next(pretraining(["en", "ja"], 1))
     >>> len(pair)

@@ -1,4 +1,4 @@
-"""One language's table: how it words templates, fillers and function words, what it fuses, and how it is written."""
+"""One language's table: its templates, fillers, function words, fused forms and spelling."""
 
 import re
 from collections.abc import Mapping, Set
@@ -10,7 +10,7 @@ from polyhead.core.errors import DataFormatError
 from polyhead.data.phrases.inventory import OPENER, inventory, read_table
 from polyhead.data.phrases.notation import Entry, Reference, Token, parse_entry, parse_template, parse_tokens
 
-# Settings of a class stand beside its fillers, under names that no filler has.
+# Settings of a class are stored beside its fillers, under names that no filler has.
 _TAG, _FORMS, _LIKE = "_tag", "_forms", "_like"
 _SETTINGS: Final = frozenset({_TAG, _FORMS, _LIKE})
 _WANTED: Final = frozenset({"schema", "language", "cased", "space", "closing", "templates", "fillers"})
@@ -19,13 +19,13 @@ _OPTIONAL: Final = frozenset({"upper", "opening", "words", "affixes", "contracti
 
 @dataclass(frozen=True, slots=True)
 class Affix:
-    """What is written together with a word.
+    """An affix written together with a word.
 
     Attributes:
-        prefix: Put before its first token.
-        fuse: Beginnings of the token and what prefix and beginning become together.
-        suffix: A pattern of `harmonised`, put after its last token.
-        joint: What stands between the token and the suffix.
+        prefix: Put before the first token.
+        fuse: Beginnings of the token, and what prefix and beginning become together.
+        suffix: A pattern of `harmonised`, put after the last token.
+        joint: Text between the token and the suffix.
     """
 
     prefix: str = ""
@@ -45,7 +45,7 @@ class Sandhi:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A class of fillers in one language: the names of its forms (one empty name where there is but one), and the fillers."""
+    """A class of fillers in one language: the names of its forms (one empty name if there is only one), and the fillers."""
 
     forms: tuple[str, ...]
     entries: Mapping[str, Entry] = field(hash=False)
@@ -56,20 +56,20 @@ class Grammar:
     """A language's table, parsed.
 
     Attributes:
-        name: Of the table.
+        name: Name of the table.
         language: BCP-47 code.
         cased: Whether a sentence begins with a capital.
-        upper: Capitals that are not Unicode's own, by their small letter.
-        space: What stands between words in running text.
-        closing: Characters that follow a word without a space.
-        opening: Characters that a word follows without a space.
+        upper: Capitals that differ from Unicode's, by lower-case letter.
+        space: Text between words.
+        closing: Characters without a space before them.
+        opening: Characters without a space after them.
         templates: By frame.
         fillers: By class.
         words: Function words that agree: by name and form.
         affixes: By name.
         contractions: Pairs of words that are written as one.
         sandhi: In the order in which they are tried.
-        spoken: How names sound whose spelling says otherwise, by their last word.
+        spoken: Pronunciation of names whose spelling does not show it, by their last word.
     """
 
     name: str
@@ -94,7 +94,7 @@ def grammar(name: str) -> Grammar:
 
     Raises:
         UnknownNameError: There is no such table.
-        DataFormatError: A template or filler is missing or one too many, or cannot be read.
+        DataFormatError: A template or filler is missing, unknown or cannot be read.
     """
     table = read_table(name)
     _check_keys(f"{name}.toml", table, _WANTED, _OPTIONAL)
@@ -125,7 +125,7 @@ def grammar(name: str) -> Grammar:
 def _check_keys(where: str, table: Mapping[str, Any], wanted: Set[str], optional: Set[str]) -> None:
     missing, foreign = sorted(wanted - table.keys()), sorted(table.keys() - wanted - optional)
     if missing or foreign:
-        allowed = ", ".join([*sorted(wanted), *(f"{name} at will" for name in sorted(optional))])
+        allowed = ", ".join([*sorted(wanted), *(f"{name} (optional)" for name in sorted(optional))])
         raise DataFormatError(f"{where}: missing {missing}, unknown {foreign}; expected {allowed}")
 
 

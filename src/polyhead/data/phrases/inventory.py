@@ -1,4 +1,4 @@
-"""What all languages share: the templates with their intents and slots, and the fillers of every class, by name only."""
+"""What all languages share: names of templates with their intents and slots, and names of the fillers of every class."""
 
 import tomllib
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ OPENER = "opener"
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a slot of a template takes and is called.
+    """A slot of a template.
 
     Attributes:
         name: As templates write it, between braces.
         filler_class: The class of its fillers.
-        slot: Its type for the task slots; empty where it carries no label.
-        entity: Its type for the task ner; empty where it is no name.
+        slot: Its type for the task slots; empty if it has none.
+        entity: Its type for the task ner; empty if it is not a named entity.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A template before any language words it: an intent with its roles."""
+    """A template independent of any language: an intent with its roles."""
 
     name: str
     intent: str
@@ -46,8 +46,8 @@ class Inventory:
     Attributes:
         languages: Names of the tables, for example `de`.
         frames: By name, in the order of the table.
-        fillers: By class, the names of its fillers.
-        closed: Classes too small to be split: every part draws on all of them.
+        fillers: Names of the fillers by class.
+        closed: Classes too small to split: every part uses all their fillers.
     """
 
     languages: tuple[str, ...]
@@ -62,12 +62,12 @@ class Inventory:
 
     @property
     def intents(self) -> tuple[str, ...]:
-        """All intents, in the order of the table."""
+        """All intents, in table order."""
         return tuple(dict.fromkeys(frame.intent for frame in self.frames.values()))
 
 
 def read_table(name: str) -> dict[str, Any]:
-    """A table of the package as TOML gives it.
+    """The content of a TOML table of the package.
 
     Raises:
         UnknownNameError: There is no such table.
@@ -79,7 +79,7 @@ def read_table(name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise DataFormatError(f"{name}.toml: {error}; expected TOML") from None
     except FileNotFoundError:
-        known = ", ".join(inventory().languages) if name != "frames" else "none: the package is not whole, install it again"
+        known = ", ".join(inventory().languages) if name != "frames" else "none: the package is incomplete, install it again"
         raise UnknownNameError(f"phrases in {name!r}: no such language; known are {known}") from None
 
 
@@ -94,7 +94,7 @@ def inventory() -> Inventory:
     fillers = {name: tuple(names.split()) for name, names in table["fillers"].items()}
     for name, names in fillers.items():
         if len(set(names)) < len(names):
-            raise DataFormatError(f"frames.toml: fillers.{name} has a name twice; expected each once")
+            raise DataFormatError(f"frames.toml: fillers.{name} has a duplicate; expected each name once")
     entities = table["entities"]
     roles = {}
     for name, (filler_class, slot) in table["roles"].items():

@@ -15,9 +15,9 @@ class Token:
     """One word of a table.
 
     Attributes:
-        form: As it is written inside a sentence.
+        form: Its spelling inside a sentence.
         upos: Its part of speech.
-        core: Whether a slot's label covers it: the `Monday` of `on Monday`, not the `on`.
+        core: Whether a slot's label covers it: in `on Monday` the `Monday`, not the `on`.
     """
 
     form: str
@@ -27,13 +27,13 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A place in a template where a filler or a function word stands.
+    """A place in a template for a filler or a function word.
 
     Attributes:
         role: A slot of the template, or a name under `words`.
-        form: Which of its forms; empty for the only one.
-        controller: The role whose gender the form agrees with; empty where nothing agrees.
-        affixes: What is fused to it, innermost first.
+        form: Name of its form; empty for the only one.
+        controller: The role whose gender the form agrees with; empty for none.
+        affixes: Affixes fused to it, innermost first.
     """
 
     role: str
@@ -44,7 +44,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One filler in one language: its forms in the order that its class declares, and its gender (empty where none counts)."""
+    """One filler in one language: its forms in the order of its class, and its gender (empty if it does not matter)."""
 
     forms: tuple[tuple[Token, ...], ...]
     gender: str = ""
@@ -54,12 +54,12 @@ def parse_tokens(text: str, tag: str, where: str) -> tuple[Token, ...]:
     """The tokens of one form; without brackets every token is core.
 
     Args:
-        text: Words between spaces, `/TAG` on those whose tag is not `tag`, brackets around the core.
-        tag: UPOS of words that name none; empty where each must.
+        text: Words separated by spaces, `/TAG` on those whose tag is not `tag`, brackets around the core.
+        tag: UPOS of words without `/TAG`; if empty, every word needs one.
         where: File and entry, for errors.
 
     Raises:
-        DataFormatError: A word has no tag of UPOS, brackets are not closed, or there is no word.
+        DataFormatError: A word has no UPOS tag, brackets are not closed, or there is no word.
 
     >>> [(token.form, token.upos, token.core) for token in parse_tokens("on/ADP [Monday]", "PROPN", "en.toml")]
     [('on', 'ADP', False), ('Monday', 'PROPN', True)]
@@ -69,12 +69,12 @@ def parse_tokens(text: str, tag: str, where: str) -> tuple[Token, ...]:
     for part in text.replace("[", " [ ").replace("]", " ] ").split():
         if part in "[]":
             if core == (part == "["):
-                raise DataFormatError(f"{where}: {text!r} has a bracket too many; expected one pair around the core")
+                raise DataFormatError(f"{where}: {text!r} has an extra bracket; expected one pair around the core")
             core = part == "["
             continue
         form, _, own = part.partition("/")
         if not form or (own or tag) not in _TAGS:
-            raise DataFormatError(f"{where}: {part!r} has no part of speech; expected word/TAG with a tag of UPOS")
+            raise DataFormatError(f"{where}: {part!r} has no part of speech; expected word/TAG with a UPOS tag")
         found.append(Token(form, own or tag, core))
     if not found or (core and "[" in text) or text.count("[") > 1:
         raise DataFormatError(f"{where}: {text!r}; expected at least one word, and at most one pair of brackets")
@@ -97,9 +97,7 @@ def parse_template(text: str, where: str) -> tuple[Token | Reference, ...]:
             continue
         match = _REFERENCE.fullmatch(part)
         if match is None:
-            raise DataFormatError(
-                f"{where}: {part!r}; expected {{role:form@controller+affix}}, all but the role left out at will"
-            )
+            raise DataFormatError(f"{where}: {part!r}; expected {{role:form@controller+affix}}, only the role is required")
         affixes = tuple(match["affixes"].split("+")[1:])
         found.append(Reference(match["role"], match["form"] or "", match["by"] or "", affixes))
     return tuple(found)
@@ -109,7 +107,7 @@ def parse_entry(text: str, tag: str, forms: int, where: str) -> Entry:
     """A filler written as `first form ; second form | gender`.
 
     Raises:
-        DataFormatError: It has another number of forms than its class declares.
+        DataFormatError: The number of forms is not that of its class.
 
     >>> parse_entry("Koffer|m", "NOUN", 1, "de.toml").gender
     'm'

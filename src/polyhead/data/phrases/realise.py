@@ -1,4 +1,4 @@
-"""A frame and its fillers worded in one language: the words with their parts of speech, entities and slots."""
+"""A frame and its fillers as a sentence of one language: words with parts of speech, entities and slots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ _FRONT: Final = "eiöü"
 _VOWELS: Final = _BACK + _FRONT
 _HARD: Final = "çfhkpsşt"
 
-# The high vowel that follows each vowel; the low one is a after back vowels and e after front ones.
+# The high vowel that follows each vowel; the low vowel is a after back vowels and e after front ones.
 _HIGH: Final = {"a": "ı", "ı": "ı", "o": "u", "u": "u", "e": "i", "i": "i", "ö": "ü", "ü": "ü"}
 _LOWER: Final = str.maketrans({"I": "ı", "İ": "i", "é": "e", "á": "a", "ó": "o", "í": "i", "ã": "a"})
 
 
 def harmonised(spoken: str, pattern: str) -> str:
-    """The suffix that `pattern` is after a word that sounds as `spoken`.
+    """The form of the Turkish suffix `pattern` after a word pronounced `spoken`.
 
-    In a pattern `A` is a or e, `I` one of ı i u ü, `D` d or t; a letter in parentheses stands after a vowel only.
+    In a pattern `A` is a or e, `I` one of ı i u ü, `D` d or t; a letter in parentheses is used only after a vowel.
 
     >>> [harmonised(word, "DAn") for word in ("Paris", "Londra", "Tokyo", "New York")]
     ['ten', 'dan', 'dan', 'tan']
@@ -55,16 +55,16 @@ def harmonised(spoken: str, pattern: str) -> str:
 
 _OPENER = Role(OPENER, OPENER, "", "")
 NOTHING = "none"
-"""The opener that stands for none."""
+"""The empty opener."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One sentence with all its gold labels.
+    """One sentence, or a fixed part of one, with all its gold labels.
 
     Attributes:
         words: Surface tokens.
-        upos: A part of speech for each.
+        upos: One part of speech per word.
         entities: IOB2 tags of PER, ORG, LOC and MISC.
         slots: IOB2 tags of slots.
     """
@@ -75,23 +75,13 @@ class Phrase:
     slots: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """Words that always stand together, labelled: worked out once for each filler and form, as most of the time goes here."""
-
-    words: tuple[str, ...]
-    upos: tuple[str, ...]
-    entities: tuple[str, ...]
-    slots: tuple[str, ...]
-
-
 def realised(frame: Frame, fillers: Mapping[str, str], grammar: Grammar) -> Phrase:
-    """The sentence.
+    """The sentence in one language.
 
     Args:
-        frame: What is said.
-        fillers: By role the filler's name, `opener` included.
-        grammar: In which language.
+        frame: Its template.
+        fillers: Name of the filler by role, `opener` included.
+        grammar: Table of the language.
 
     Raises:
         DataFormatError: The table has no such form; the message names table, template and form.
@@ -118,9 +108,9 @@ def realised(frame: Frame, fillers: Mapping[str, str], grammar: Grammar) -> Phra
 
 
 @cache
-def _parts(grammar: Grammar, frame: Frame) -> tuple[_Segment | Reference, ...]:
-    """The template with its own words joined to segments."""
-    found: list[_Segment | Reference] = []
+def _parts(grammar: Grammar, frame: Frame) -> tuple[Phrase | Reference, ...]:
+    """The template with adjacent words joined."""
+    found: list[Phrase | Reference] = []
     for fixed, run in groupby(grammar.templates[frame.name], key=lambda part: isinstance(part, Token)):
         parts = list(run)
         found += [_labelled([part for part in parts if isinstance(part, Token)], None)] if fixed else []
@@ -129,11 +119,11 @@ def _parts(grammar: Grammar, frame: Frame) -> tuple[_Segment | Reference, ...]:
 
 
 @cache
-def _segment(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender: str) -> _Segment:
+def _segment(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender: str) -> Phrase:
     return _labelled(_tokens(grammar, frame, part, filler, gender), _roles(frame).get(part.role))
 
 
-def _labelled(tokens: Sequence[Token], role: Role | None) -> _Segment:
+def _labelled(tokens: Sequence[Token], role: Role | None) -> Phrase:
     core = [role is not None and token.core for token in tokens]
     first = core.index(True) if True in core else 0
 
@@ -141,7 +131,7 @@ def _labelled(tokens: Sequence[Token], role: Role | None) -> _Segment:
         return tuple(f"{'B' if place == first else 'I'}-{kind}" if kind and inside else "O" for place, inside in enumerate(core))
 
     entity, slot = (role.entity, role.slot) if role is not None else ("", "")
-    return _Segment(tuple(token.form for token in tokens), tuple(token.upos for token in tokens), tags(entity), tags(slot))
+    return Phrase(tuple(token.form for token in tokens), tuple(token.upos for token in tokens), tags(entity), tags(slot))
 
 
 @cache
@@ -162,13 +152,12 @@ def _gender(frame: Frame, part: Reference, fillers: Mapping[str, str], grammar: 
 
 
 def _tokens(grammar: Grammar, frame: Frame, part: Reference, filler: str, gender: str) -> tuple[Token, ...]:
-    """What a reference becomes, without labels."""
     where = f"{grammar.name}.toml: templates.{frame.name}"
     form = ".".join(filter(None, (part.form, gender)))
     if filler:
         kind = grammar.fillers[_roles(frame)[part.role].filler_class]
         if form not in kind.forms:
-            allowed = ", ".join(kind.forms) or "no form: it has but one"
+            allowed = ", ".join(kind.forms) or "no form: there is only one"
             raise DataFormatError(f"{where}: {part.role} in the form {form!r}; expected {allowed}")
         tokens = kind.entries[filler].forms[kind.forms.index(form)]
     else:
@@ -197,7 +186,7 @@ def _fused(tokens: tuple[Token, ...], affix: Affix, spoken: Mapping[str, str]) -
 
 
 def _merges(words: list[str], grammar: Grammar) -> list[tuple[int, tuple[str, str]]]:
-    """Where two neighbours are written as one (`a el` as `al`), and as what."""
+    """Places of word pairs that are written as one (`a el` as `al`), with the contraction."""
     if not grammar.contractions:
         return []
     pairs = enumerate(pairwise(words))
@@ -206,7 +195,7 @@ def _merges(words: list[str], grammar: Grammar) -> list[tuple[int, tuple[str, st
 
 
 def _change(words: list[str], grammar: Grammar) -> None:
-    """Change words before others (`a` to `an`), and the first letter to a capital."""
+    """Apply sandhi (`a` to `an`) and capitalise the first letter, in place."""
     for rule in grammar.sandhi:
         for place, (word, after) in enumerate(pairwise(words)):
             if word == rule.word and rule.before.match(after):
