@@ -1,10 +1,10 @@
-"""Ablation of every head with shared lower layers against a full pass for every head, alternating in one process.
+"""Ablation with shared lower layers against one full pass per head, alternating in one process.
 
-    python benchmarks/ablation_cost.py [--rounds 7] [--threads 2]    # 2 minutes, alone on the machine
+    python benchmarks/ablation_cost.py [--rounds 7] [--threads 2]    # 2 minutes; run nothing else
 
-`mini` fine-tuned on EWT, 512 dev sentences. The full passes run in the same precision, batches and kernels, cast weights held as
-long, and one more pass is theirs for the loss with all heads on: only what is computed again differs. Writes
-`results/ablation_cost.json`: seconds and their ratio by round, and by how much the scores of the two differ.
+`mini` fine-tuned on EWT, 512 dev sentences. The full passes use the same precision, batches, kernels and cached cast weights,
+and add one pass for the loss with all heads on; only the recomputation differs. Writes `results/ablation_cost.json`: seconds
+and their ratio by round, and the difference between the two sets of scores.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model, data = fine_tuned(SEED), batches("en")
-    by_full_passes(model, data[:1])  # kernels are set up at their first use
+    by_full_passes(model, data[:1])  # warm-up: kernels are set up on first use
     rounds = []
     for number in range(options.rounds):
         rounds.append(one_round(model, data, shared_first=number % 2 == 0))
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def one_round(model: PreTrainedModel, data: Sequence[Batch], *, shared_first: bool) -> dict[str, float]:
-    """Seconds of both ways, one after the other, their ratio, and the largest difference over the largest score."""
+    """Seconds of both, their ratio, and the largest difference relative to the largest score."""
     ways: dict[str, Callable[[], NDArray[np.float64]]] = {
         "shared": lambda: ablation(model, data, precision=precision()).values,
         "full_passes": lambda: by_full_passes(model, data),
@@ -69,7 +69,7 @@ def one_round(model: PreTrainedModel, data: Sequence[Batch], *, shared_first: bo
 
 
 def by_full_passes(model: PreTrainedModel, data: Sequence[Batch]) -> NDArray[np.float64]:
-    """What `ablation` gives, from a pass of all layers over all sentences for every head."""
+    """The scores of `ablation`, from one full pass over all sentences per head."""
     full = full_mask(model)
     values = np.zeros(full.keep.shape)
     with scoring_mode(model, precision()), torch.inference_mode():
@@ -80,7 +80,7 @@ def by_full_passes(model: PreTrainedModel, data: Sequence[Batch]) -> NDArray[np.
 
 
 def mean_loss(model: PreTrainedModel, data: Sequence[Batch], mask: HeadMask) -> float:
-    """Over labelled sentences."""
+    """Mean over labelled sentences."""
     total, n = 0.0, 0
     for batch in data:
         padded = batch.attention_mask if batch.has_padding else None

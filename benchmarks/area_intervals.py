@@ -1,9 +1,9 @@
-"""Areas under pruning curves of several fine-tunings on several languages: means over fine-tunings with their intervals.
+"""Areas under pruning curves over fine-tunings and languages: means over fine-tunings with intervals.
 
-Intervals are those of `polyhead.selection.statistics.mean_over_seeds`: other fine-tunings, other sentences. There is none below
-three fine-tunings, nor where the languages of a group were not all measured on the same ones. Several orders of one fine-tuning
-(the random ones) are averaged; they differ between fine-tunings, so the variance over these holds theirs too. One resample of
-sentences serves all orders and fine-tunings of a language, so areas of two orders may be subtracted draw by draw.
+Intervals are those of `polyhead.selection.statistics.mean_over_seeds`: other fine-tunings, other sentences. They need three
+fine-tunings on which all languages of a group were measured. The random orders of a fine-tuning are averaged; they differ between
+fine-tunings, so the variance over fine-tunings includes theirs. One resample of sentences serves all orders and fine-tunings of a
+language, so areas of two orders can be subtracted draw by draw.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ from polyhead.selection.statistics import SeedMean, mean_over_seeds, redrawn
 
 ACCURACY = partial(metric_from_counts, POS)
 Counts = NDArray[np.int64]  # [K + 1, sentences, columns]
-Areas = Mapping[str, Mapping[int, NDArray[np.float64]]]  # by language and fine-tuning [1 + draws]: as measured, then redrawn
+Areas = Mapping[str, Mapping[int, NDArray[np.float64]]]  # by language and fine-tuning [1 + draws]: as measured, then resampled
 
 
 def areas_of(curves: Mapping[str, Mapping[int, Sequence[Counts]]]) -> Areas:
-    """Areas as measured and redrawn, from the counts of each language's fine-tunings; several curves of one are averaged."""
+    """Areas, measured and resampled, from each language's counts by fine-tuning; several curves of one are averaged."""
     return {
         language: {seed: np.mean([_areas(counts, language) for counts in own], axis=0) for seed, own in by_seed.items()}
         for language, by_seed in curves.items()
@@ -36,7 +36,7 @@ def minus(one: Areas, other: Areas) -> Areas:
 
 
 def summary(areas: Areas, group: Sequence[str]) -> dict[str, float | int | None]:
-    """The mean over a group of languages, with its interval and the smallest difference that would have been found."""
+    """The mean over a group of languages, its interval and the smallest detectable difference."""
     value = float(np.mean([np.mean([own[0] for own in areas[language].values()]) for language in group]))
     seeds = {tuple(sorted(areas[language])) for language in group}
     found = over_seeds(areas, group, min(seeds)) if len(seeds) == 1 else None
@@ -50,12 +50,12 @@ def summary(areas: Areas, group: Sequence[str]) -> dict[str, float | int | None]
 
 
 def over_seeds(areas: Areas, group: Sequence[str], seeds: Sequence[int]) -> SeedMean:
-    """The mean over languages of each fine-tuning, and their mean."""
+    """The mean over languages per fine-tuning, and the mean of these."""
     by_seed = np.mean([[areas[language][seed] for seed in seeds] for language in group], axis=0)
     return mean_over_seeds(by_seed[:, 0], by_seed[:, 1:].T, n_sentences=SENTENCES)
 
 
 def _areas(counts: Counts, language: str) -> NDArray[np.float64]:
-    """As measured, then redrawn; the draws depend on the language alone."""
+    """As measured, then resampled; the draws depend only on the language."""
     drawn = redrawn(counts, ACCURACY, seed=(0, list(TREEBANKS).index(language)))
     return area(np.concatenate([ACCURACY(counts.sum(axis=1))[None], drawn]))

@@ -1,4 +1,4 @@
-"""The two procedures that `ranking.py` compares with, written from their descriptions; plain float32, all parameters trained."""
+"""The two procedures that `ranking.py` compares with, implemented from their descriptions; float32, all parameters trainable."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ from polyhead.learning.batching import Batch
 
 
 def released_procedure(model: BertForTokenClassification, batches: Sequence[Batch]) -> NDArray[np.float64]:
-    """Ma et al. 2021 as released: all weight gradients; Σ over batches of |∂L/∂W_K| and |∂L/∂W_V|, split on the input axis."""
+    """Ma et al. 2021 as released: Σ over batches of |∂L/∂W_K| and |∂L/∂W_V|, split on the input axis."""
     model.requires_grad_(True).eval()
     heads = model.config.num_attention_heads
     sums = [torch.zeros_like(layer.attention.self.key.weight) for layer in model.bert.encoder.layer]
@@ -29,7 +29,7 @@ def released_procedure(model: BertForTokenClassification, batches: Sequence[Batc
 
 
 def masked_script(model: BertForTokenClassification, batches: Sequence[Batch]) -> NDArray[np.float64]:
-    """The usual script (Michel et al. 2019 and its copies): one gate a head, |gradient| of each batch's loss, added up.
+    """The usual script (Michel et al. 2019 and derivatives): one gate per head, sum of each batch's absolute gradient.
 
     Nothing is frozen, so the backward pass computes the gradient of every parameter too.
     """

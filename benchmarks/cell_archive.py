@@ -1,12 +1,12 @@
-"""The cells of `method_cells.py`, `search_for_k.py` and `repair.py` in files small enough to keep, one a fine-tuning.
+"""Pack the cells of `method_cells.py`, `search_for_k.py` and `repair.py` into small archives, one per fine-tuning.
 
     python benchmarks/cell_archive.py pack method     # runs/benchmarks → results/method_cells/SEED.safetensors.xz
-    python benchmarks/cell_archive.py pack repair     # cells of `repair.py` alone → results/repair_cells
-    python benchmarks/cell_archive.py unpack method   # and back; what is there is not touched
+    python benchmarks/cell_archive.py pack repair     # only cells of `repair.py` → results/repair_cells
+    python benchmarks/cell_archive.py unpack method   # and back; existing cells are kept
 
-So tables can be made again, and measuring goes on in another sitting, where fine-tuning gives the same weights again
-(`fine_tuned.py` refuses others). Repair has archives of its own because its seed 42 is another fine-tuning than that of the other
-tables: the two do not unpack into one folder (POLYHEAD_BENCHMARKS names another).
+Tables can then be made again, and measuring can continue later if fine-tuning gives the same weights (`fine_tuned.py` refuses
+others). Repair has its own archives, because its seed 42 is a different fine-tuning from that of the other tables; unpack the two
+into different folders (POLYHEAD_BENCHMARKS).
 """
 
 import argparse
@@ -33,7 +33,7 @@ def archive_of(kind: str, seed: int) -> Path:
 
 
 def pack(kind: str, seed: int) -> None:
-    """Curves as int16 steps from one k to the next, which compress well; scores, oracles and identities as they are."""
+    """Write curves as int16 differences from one k to the next, which compress well; scores, oracles and identities unchanged."""
     tensors = _repairs(seed) if kind == "repair" else _curves(seed)
     if not tensors:
         return
@@ -55,12 +55,12 @@ def _texts(kind: str, seed: int) -> list[Path]:
 
 
 def _curves(seed: int) -> dict[str, NDArray[np.int16]]:
-    """Steps of every curve by its file."""
+    """Differences of every curve, by its file."""
     return {path.name: _steps(load_file(path)["counts"]) for path in sorted((WORK / "curves").glob(f"*.{seed}.safetensors"))}
 
 
 def _repairs(seed: int) -> dict[str, NDArray[np.int16]]:
-    """Counts of every repaired cut by `repair/FILE/LANGUAGE`."""
+    """Counts of every repaired model, by `repair/FILE/LANGUAGE`."""
     files = sorted((WORK / _REPAIR).glob(f"*.{seed}.*.safetensors"))
     return {f"{_REPAIR}/{path.name}/{key}": own.astype(np.int16) for path in files for key, own in load_file(path).items()}
 
@@ -72,7 +72,7 @@ def _steps(counts: NDArray[np.int64]) -> NDArray[np.int16]:
 
 
 def unpack(kind: str, seed: int) -> None:
-    """Every cell of the archive that is not there yet."""
+    """Unpack every cell that does not exist yet."""
     archive = archive_of(kind, seed)
     if not archive.is_file():
         return
@@ -107,7 +107,7 @@ def _save_new(path: Path, tensors: dict[str, NDArray[np.int64]]) -> None:
 
 
 def _refuse_others(texts: dict[str, str]) -> None:
-    """Cells of two fine-tunings, or of two samples of text, do not lie in one folder."""
+    """Refuse to mix cells of two fine-tunings, or of two text samples, in one folder."""
     for name, text in texts.items():
         if name.startswith("identity/") and (WORK / name).is_file() and (WORK / name).read_text() != text:
             sys.exit(f"{WORK / name}: cells here are of another {Path(name).stem}; name another folder by POLYHEAD_BENCHMARKS")

@@ -1,4 +1,4 @@
-"""What every benchmark shares: where and when it ran, medians, and writing one JSON file a benchmark."""
+"""Shared by all benchmarks: the environment, medians, and one JSON file per benchmark."""
 
 import platform
 import shlex
@@ -37,7 +37,7 @@ def seconds(
 ) -> list[float]:
     """Wall-clock seconds of each repetition, after one uncounted call of `warm_up` (default: the work itself).
 
-    No repetition is begun once `within` seconds have been measured, so slow work has fewer, and always one.
+    Stops after `within` measured seconds, but runs at least once.
     """
     (warm_up or work)()
     found: list[float] = []

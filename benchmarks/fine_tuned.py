@@ -1,7 +1,7 @@
-"""`mini` fine-tuned on UD English-EWT, one model a seed, and dev sentences drawn by seed: what the benchmarks of rankings share.
+"""`mini` fine-tuned on UD English-EWT, one model per seed, and dev sentences drawn by seed; shared by the ranking benchmarks.
 
-Models are kept in `runs/benchmarks/` (or the folder that POLYHEAD_BENCHMARKS names): stopped trainings go on, finished ones
-are loaded. Beside them lies what they and the sentences were when cells were first measured there; others are refused.
+Models are kept in `runs/benchmarks/` (or in POLYHEAD_BENCHMARKS): stopped trainings continue, finished ones are loaded. A file
+beside them identifies the models and sentences of the first cells measured there; others are refused.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ SENTENCES = 512
 
 
 def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
-    """The tagger of that seed under protocol `sound` (surface words); its twin starts from random weights instead."""
+    """The tagger of that seed under protocol `sound` (surface words); its twin starts from random weights."""
     folder = WORK / f"{'mini' if pretrained else 'twin'}-en_ewt-{seed}"
     if not (folder / "model").is_dir():
         train = open_corpus(TREEBANKS["en"], "train", root=SHARED / "data")
@@ -63,7 +63,7 @@ def fine_tuned(seed: int, *, pretrained: bool = True) -> PreTrainedModel:
 
 
 def _same_as_before(name: str, identity: str) -> None:
-    """End the process if cells were measured in this folder on another model or text of that name."""
+    """Exit if the folder's cells were measured on another model or text of that name."""
     path = _identity(name)
     if not path.is_file():
         write_text_atomic(path, identity + "\n")
@@ -72,7 +72,7 @@ def _same_as_before(name: str, identity: str) -> None:
 
 
 def identity_of(name: str) -> str:
-    """What the cells in this folder were measured on: sha256 of a model's weights, or a fingerprint of sentences."""
+    """Identity of what the folder's cells were measured on: sha256 of weights, or a fingerprint of sentences."""
     return _identity(name).read_text(encoding="ascii").strip()
 
 
@@ -81,7 +81,7 @@ def _identity(name: str) -> Path:
 
 
 def _random(seed: int) -> PreTrainedModel:
-    names = dict(enumerate(LABELS.names))  # by which a loaded classifier is known to be the one that was saved
+    names = dict(enumerate(LABELS.names))  # so that a loaded classifier is recognised as the saved one
     config = AutoConfig.from_pretrained(MINI, id2label=names, label2id={name: i for i, name in names.items()})
     torch.manual_seed(seed)
     return AutoModelForTokenClassification.from_config(config)
@@ -89,7 +89,7 @@ def _random(seed: int) -> PreTrainedModel:
 
 @cache
 def tokenizer() -> PreTrainedTokenizerBase:
-    """That of `mini`."""
+    """The tokenizer of `mini`."""
     return load_tokenizer(str(MINI))
 
 

@@ -1,11 +1,10 @@
-"""What attention, pre-training and single heads are worth on `mini`: the figures of its own README, made again.
+"""What attention, pre-training and single heads are worth on `mini`: reproduces the figures of its README.
 
-    python benchmarks/head_worth.py [--seeds 42]    # three fine-tunings and a twin's, unless they are there; then a minute
+    python benchmarks/head_worth.py [--seeds 42]    # three fine-tunings and the twin's, unless they exist; then a minute
 
-Times nothing. `--seeds` leaves out fine-tunings, and the twin's with --no-twin; the file says what was measured.
-
-Fine-tuned on UD English-EWT, surface words, protocol `sound`; nothing is retrained after heads are ablated. Intervals (95 %)
-are of this model on other sentences. Writes `results/head_worth.json`.
+Fine-tuned on UD English-EWT, surface words, protocol `sound`; no retraining after ablation. Intervals (95 %) are about this model
+on other sentences. `--seeds` selects fine-tunings, `--no-twin` leaves out the twin; the file says what was measured. No timings.
+Writes `results/head_worth.json`.
 """
 
 import argparse
@@ -38,7 +37,7 @@ DRAWS = 5
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=list(SEEDS))
-    parser.add_argument("--no-twin", action="store_true", help="leave out the twin that was never pre-trained")
+    parser.add_argument("--no-twin", action="store_true", help="leave out the twin without pre-training")
     options = parser.parse_args()
     content: dict[str, object] = {
         "environment": environment(seed=SEEDS[0]),
@@ -70,7 +69,7 @@ def worth_of_heads(model: PreTrainedModel) -> dict[str, Any]:
 
 
 def worth_of_pretraining(model: PreTrainedModel, *, with_twin: bool) -> dict[str, Any]:
-    """Test accuracy by language of the tagger, of a twin that was never pre-trained, and of a list of English words."""
+    """Test accuracy by language of the tagger, of a twin without pre-training, and of an English word list."""
     tests = {language: sentences(language, split="test", n=None) for language in TREEBANKS}
     full = [HeadMask.full(model.config.num_hidden_layers, model.config.num_attention_heads)]
     taggers = {"fine_tuned": model, **({"random_twin_fine_tuned": fine_tuned(SEEDS[0], pretrained=False)} if with_twin else {})}
@@ -84,7 +83,7 @@ def worth_of_pretraining(model: PreTrainedModel, *, with_twin: bool) -> dict[str
 def accuracies(
     model: PreTrainedModel, datasets: Mapping[str, Labelled], masks: Sequence[HeadMask]
 ) -> dict[str, list[dict[str, float]]]:
-    """Points and their interval, by data set and mask."""
+    """Accuracy in points with its interval, by data set and mask."""
     precision = pick_precision("auto", torch.device("cpu"))
     found = masked_counts(model, datasets, POS, LABELS, masks, precision=precision)
     return {name: [with_interval(counts[name]) for counts in found] for name in datasets}

@@ -1,9 +1,9 @@
-"""Every importance method on `mini` fine-tuned on EWT: scores and pruning curves, one cell (method, language, seed) at a time.
+"""Every importance method on `mini` fine-tuned on EWT: scores and pruning curves per cell (method, language, seed).
 
     python benchmarks/method_cells.py [--languages en ar zh] [--seeds 42] [--methods gradient ...] [--oracles]
 
-What is there is not done again, so it can be stopped at any moment; `method_table.py` reads what there is. A curve ablates the
-lowest k = 0..24 heads and retrains nothing: 512 dev sentences a language, drawn by seed. Cells lie in `runs/benchmarks/`.
+Finished cells are kept, so it can be stopped at any time; `method_table.py` reads what exists. A curve ablates the lowest k =
+0..24 heads without retraining, on 512 dev sentences per language drawn by seed. Cells are in `runs/benchmarks/`.
 """
 
 import argparse
@@ -34,7 +34,7 @@ CHEAP = tuple(
 )
 COSTLY = tuple(name for name in METHODS if name not in CHEAP)
 FEW_LANGUAGES = ("en", "ar", "zh")
-# Costly cells are asked for with one seed; the others are left to whoever has the time.
+# Costly cells are planned with one seed only.
 FEW_SEEDS = (SEEDS[0], SEEDS[-1])
 DEFAULT = "gradient"
 
@@ -49,17 +49,17 @@ class Cell:
 
     @property
     def path(self) -> Path:
-        """Where its counts lie, int64 `[K + 1, sentences, columns]`."""
+        """File of its counts, int64 `[K + 1, sentences, columns]`."""
         return WORK / "curves" / f"{self.order}.{self.language}.{self.seed}.safetensors"
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """What `metric_from_counts` takes, by k and sentence."""
+        """Counts for `metric_from_counts`, by k and sentence."""
         return load_file(self.path)["counts"]
 
 
 def precision() -> Precision:
-    """That of every pass: what `auto` is on this machine."""
+    """Precision of every pass: what `auto` means on this machine."""
     return pick_precision("auto", torch.device("cpu"))
 
 
@@ -72,17 +72,17 @@ def oracle_path(language: str, seed: int) -> Path:
 
 
 def is_planned(method: str, language: str, seed: int) -> bool:
-    """Cheap methods everywhere; the others in three languages with two seeds."""
+    """Whether the cell is measured: cheap methods everywhere, the others in three languages with two seeds."""
     return method in CHEAP or (language in FEW_LANGUAGES and seed in FEW_SEEDS)
 
 
 def oracle_is_planned(language: str, seed: int) -> bool:
-    """English with every seed, the others with two."""
+    """Whether the oracle is measured: in English with every seed, in the others with two."""
     return language == "en" or seed in FEW_SEEDS
 
 
 def scored(model: PreTrainedModel, method: str, language: str, seed: int) -> HeadScores:
-    """Scores of a cell, from its file or now."""
+    """Scores of a cell, read from its file or computed."""
     path = scores_path(method, language, seed)
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def scored(model: PreTrainedModel, method: str, language: str, seed: int) -> Hea
 
 
 def curve(model: PreTrainedModel, cell: Cell, order: tuple[HeadId, ...]) -> None:
-    """Ablate the first k heads of the order, k = 0..K, and keep what came of it."""
+    """Ablate the first k heads of the order, k = 0..K, and save the counts."""
     if cell.path.is_file():
         return
     started = time.perf_counter()
@@ -113,7 +113,7 @@ def curve(model: PreTrainedModel, cell: Cell, order: tuple[HeadId, ...]) -> None
 
 
 def measure(model: PreTrainedModel, language: str, seed: int, methods: list[str]) -> None:
-    """All curves of one language and seed: methods, random orders; the default also highest first and by its signed mean."""
+    """Measure all curves of one language and seed: methods, random orders, the default highest first and by its signed mean."""
     for method in methods:
         if is_planned(method, language, seed):
             scores = scored(model, method, language, seed)
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--languages", nargs="+", choices=list(TREEBANKS), default=list(TREEBANKS))
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=[m for m in METHODS if m != "random"])
-    parser.add_argument("--oracles", action="store_true", help="the greedy oracles alone")
+    parser.add_argument("--oracles", action="store_true", help="only the greedy oracles")
     options = parser.parse_args()
     for seed in options.seeds:
         model = fine_tuned(seed)

@@ -1,9 +1,9 @@
-"""Seconds and memory of every importance method on 512 English dev sentences, each in a process of its own, alone on the machine.
+"""Seconds and memory of every importance method on 512 English dev sentences, each in its own process; run nothing else.
 
     python benchmarks/method_cost.py [--methods gradient ...]
 
-Memory is peak resident memory while scoring minus that of the loaded model. `shapley` is stopped after 100 passes: its time is a
-matter of the budget. Writes `results/method_cost.json`.
+Memory is peak resident memory while scoring minus that of the loaded model. `shapley` stops after 100 passes; its
+time depends on the budget. Writes `results/method_cost.json`.
 """
 
 import argparse
@@ -52,9 +52,9 @@ def own_process(name: str) -> dict[str, float]:
 
 def measured(name: str) -> dict[str, float]:
     model, data = fine_tuned(SEED), batches("en")
-    score_heads("gradient", model, data[:2], precision=precision())  # kernels are set up at their first use
+    score_heads("gradient", model, data[:2], precision=precision())  # warm-up: kernels are set up on first use
     loaded = _resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts afresh
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
     started = time.perf_counter()
     options = {"max_passes": 100} if METHODS[name].takes("max_passes") else None
     scores = score_heads(name, model, data, precision=precision(), options=options)

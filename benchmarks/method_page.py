@@ -1,4 +1,4 @@
-"""The tables of `docs/methods.md` and `docs/statistics.md`, from METHODS and what was measured; run it to renew them."""
+"""Renews the tables of `docs/methods.md` and `docs/statistics.md` from METHODS and the measured results."""
 
 import re
 from pathlib import Path
@@ -54,7 +54,7 @@ def _held(row: Any) -> list[str]:
 
 
 def quality(measured: dict[str, Any]) -> str:
-    """Area, regret and agreement with the oracle, best area on the languages that the default was chosen on first."""
+    """Area, regret and agreement with the oracle, sorted by area on the languages that the default was chosen on."""
     found = measured["methods"] | measured["orders"]
     known = [name for name, row in found.items() if row["cells"]]
     known.sort(key=lambda name: -found[name].get("pooled", {}).get("chosen on", found[name]["area"]["en"])["value"])
@@ -84,7 +84,7 @@ def quality(measured: dict[str, Any]) -> str:
 
 
 def differences(measured: dict[str, Any]) -> str:
-    """The default's area minus those of its rivals, paired."""
+    """The default's area minus that of each other method, paired."""
     rows = []
     for name, groups in measured["default_against"].items():
         by_group = {entry["group"]: entry for entry in groups}
@@ -116,7 +116,7 @@ def _cells(cells: dict[str, list[int]]) -> str:
 
 
 def renewed(text: str) -> str:
-    """The page with every table between `<!-- NAME -->` and `<!-- end of NAME -->` made anew."""
+    """The page with every table between `<!-- NAME -->` and `<!-- end of NAME -->` renewed."""
     for name, table in tables().items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         text = pattern.sub(lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", text)

@@ -1,9 +1,10 @@
-"""Which order of heads is right: the table of importance methods, made from the cells that `method_cells.py` has left.
+"""How good each method's order of heads is: the table of importance methods from the cells of `method_cells.py`.
 
     python benchmarks/method_table.py    # seconds; writes results/methods.json
 
-Area: mean accuracy with the lowest k = 0..24 of 48 heads ablated, over that with all heads. Regret: area of the greedy oracle
-minus that of the method, same sentences, same fine-tunings. Intervals are those of `area_intervals.py`; differences are paired.
+Area: mean accuracy with the lowest k = 0..24 of 48 heads ablated, divided by that with all heads. Regret: area of the greedy
+oracle minus that of the method, on the same sentences and fine-tunings. Intervals are those of `area_intervals.py`; differences
+are paired.
 """
 
 import sys
@@ -44,7 +45,7 @@ def main() -> None:
 
 
 def row_of(order: str) -> dict[str, Any]:
-    """Everything measured of one method or order, by language and pooled over groups of languages."""
+    """All figures of one method or order, by language and pooled over groups of languages."""
     found = {language: seeds_of(order, language) for language in TREEBANKS}
     measured = {language: seeds for language, seeds in found.items() if seeds}
     if not measured:
@@ -63,7 +64,7 @@ def row_of(order: str) -> dict[str, Any]:
 
 
 def cells_of(order: str, language: str, seed: int) -> list[Cell]:
-    """One cell; of `random` the five orders whose mean stands for it."""
+    """The cells of a method: one, or the five random orders that are averaged."""
     names = [f"random-{i}" for i in range(RANDOM_ORDERS)] if order == "random" else [order]
     return [Cell(name, language, seed) for name in names]
 
@@ -83,7 +84,7 @@ def areas(order: str, measured: Mapping[str, Sequence[int]]) -> Areas:
 
 
 def difference(one: str, other: str, group_name: str) -> dict[str, Any]:
-    """Area of one order minus that of another on the cells that both have."""
+    """Area of one order minus that of another, on the cells that both have."""
     group = GROUPS[group_name]
     common = {language: [s for s in seeds_of(one, language) if s in seeds_of(other, language)] for language in group}
     if not all(common.values()):
@@ -101,7 +102,7 @@ def kept_at_the_end(order: str, language: str, seeds: Sequence[int]) -> float:
 
 
 def regret_of(order: str, group: Sequence[str]) -> dict[str, Any] | None:
-    """Against the oracle on the same cells; None where one of the languages has no oracle."""
+    """Regret on the same cells; None if a language has no oracle."""
     measured = {language: [s for s in seeds_of(order, language) if s in seeds_of("oracle", language)] for language in group}
     if not all(measured.values()):
         return None
@@ -110,7 +111,7 @@ def regret_of(order: str, group: Sequence[str]) -> dict[str, Any] | None:
 
 
 def agreement_with_oracle(order: str, measured: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Kendall's tau-b with the oracle's order (the heads it left are tied), and the share of its lowest 12 and 24 in common."""
+    """Kendall's tau-b with the oracle's order (heads it kept are tied), and the shared fraction of its lowest 12 and 24."""
     found: dict[str, Any] = {}
     if order not in METHODS or order == "random":
         return found
@@ -134,7 +135,7 @@ def agreement_with_oracle(order: str, measured: Mapping[str, Sequence[int]]) -> 
 
 
 def cost(order: str, measured: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Passes over the data; seconds are of the cells, some of which ran beside other work: `method_cost.py` times them alone."""
+    """Passes over the data, and seconds of the cells, some on a busy machine; `method_cost.py` times methods properly."""
     if order not in METHODS:
         return {}
     known = [
@@ -150,7 +151,7 @@ def cost(order: str, measured: Mapping[str, Sequence[int]]) -> dict[str, Any]:
 
 
 def best() -> list[str]:
-    """Methods by pooled area over the languages that the default is chosen on, best first, those measured there alone."""
+    """Methods measured in the languages that the default is chosen on, by pooled area, best first."""
     rows = {name: areas(name, own) for name in METHODS if all((own := {x: seeds_of(name, x) for x in FEW_LANGUAGES}).values())}
     return sorted(rows, key=lambda name: -summary(rows[name], FEW_LANGUAGES)["value"])
 

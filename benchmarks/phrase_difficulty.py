@@ -1,6 +1,7 @@
-"""Are the generated phrases hard enough? `mini` fine-tuned on phrases/en, tested with all heads and with all of them ablated.
+"""Are the generated phrases hard enough? `mini` fine-tuned on phrases/en, tested with all heads and with none.
 
-Unpruned accuracy should lie between 85 and 98 % and fall by 5 points or more, else the generator must be made harder.
+Unpruned accuracy should lie between 85 and 98 % and fall by 5 points or more without heads; otherwise
+make the generator harder.
 """
 
 import environment

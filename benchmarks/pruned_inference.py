@@ -1,10 +1,10 @@
-"""What removing heads buys at inference: throughput of mBERT's shape with 0, 25 and 50 % of its heads pruned.
+"""What pruning gains at inference: throughput of mBERT's shape with 0, 25 and 50 % of its heads pruned.
 
     python benchmarks/pruned_inference.py [--quick] [--seed 42]
 
-Heads are drawn by seed, equally many in every layer. The ceiling is what arithmetic allows: attention's share of the encoder's
-multiply-adds times the share of heads removed. The sizes take turns, so that a slow moment of the machine hits them alike.
-Writes `results/pruned_inference.json`. Run it alone.
+Heads are drawn by seed, the same number in every layer. The ceiling is the arithmetic limit: attention's share of the encoder's
+multiply-adds times the share of heads removed. The sizes alternate, so that a slow moment of the machine affects all of them.
+Writes `results/pruned_inference.json`. Run nothing else.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SHARES = (0.0, 0.25, 0.5)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="throughput after pruning")
-    parser.add_argument("--quick", action="store_true", help="two repetitions, batch 1 only; written to its own file")
+    parser.add_argument("--quick", action="store_true", help="two repetitions, batch 1 only; writes its own file")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -98,7 +98,7 @@ def times(
 
 
 def ceiling(share: float, length: int) -> float:
-    """The most that throughput can grow: a layer has 12 d² multiply-adds a token and 2 d for each position attended to."""
+    """Upper bound of the throughput ratio: a layer has 12 d² multiply-adds per token and 2 d per attended position."""
     attention, rest = 4 * WIDTH**2 + 2 * length * WIDTH, 8 * WIDTH**2
     return (attention + rest) / ((1 - share) * attention + rest)
 

@@ -1,11 +1,11 @@
-"""How fast heads are ranked: polyhead against the paper's released procedure and a masked-gradient script, in one process.
+"""Speed of ranking: polyhead against the paper's released procedure and a masked-gradient script, in one process.
 
     python benchmarks/ranking.py [--quick] [--sentences 256] [--seed 42]
 
-Everything uses the same torch, threads and sdpa attention; batches are built outside the clock. What is compared runs in rounds,
-one after the other; the released procedure, which takes minutes, runs in two of the five. Ratios are of medians over the rounds.
-After each pass of polyhead's the bare matrix products of that size are timed, so that pass and floor meet the same machine. Takes
-about a quarter of an hour. Writes `results/ranking.json`. Run it alone.
+All use the same torch, threads and sdpa attention; building batches is not timed. The variants run in rounds, one after the
+other; the released procedure, which takes minutes, runs in two of the five. Ratios are of medians over rounds. After each pass
+of polyhead the bare matrix products of that size are timed, so that pass and floor see the same machine. Takes about 15
+minutes. Writes `results/ranking.json`. Run nothing else.
 """
 
 import argparse
@@ -68,10 +68,9 @@ def main() -> None:
 def measured(
     work: Mapping[str, Work], bare: Mapping[Precision, Callable[[], None]], n_operations: float, rounds: int
 ) -> tuple[dict[str, dict[int, float]], dict[Precision, list[float]]]:
-    """Seconds by row and round, and the floor's seconds by precision beside each of polyhead's passes.
+    """Seconds by row and round, and the floor's seconds by precision after each of polyhead's passes.
 
-    All rows run in every round, so that they meet the same machine; the released procedure on its own batches, which takes
-    minutes, runs in some.
+    All rows run in every round, except the released procedure on its own batches, which takes minutes.
     """
     for name, (batches, run) in work.items():
         run(batches if name.startswith("polyhead") else batches[-1:])  # warm-up: the slow ones on one batch
@@ -94,7 +93,7 @@ def measured(
 
 
 def speed_up(found: Mapping[str, Mapping[int, float]], name: str, precisions: Sequence[Precision]) -> dict[str, object]:
-    """How many times faster than baseline `name`, and what each part of that is worth: ratios of medians over the rounds."""
+    """Speed-up over baseline `name`, in all and by part: ratios of medians over rounds."""
 
     def ratio(slow: str, fast: str) -> float:
         return median(list(found[slow].values())) / median(list(found[fast].values()))
@@ -111,7 +110,7 @@ def speed_up(found: Mapping[str, Mapping[int, float]], name: str, precisions: Se
 
 
 def row(found: Mapping[int, float], batches: Sequence[Batch]) -> dict[str, object]:
-    """One way of ranking: its seconds by round, and the size of what it computed."""
+    """One way of ranking: seconds by round, and the size of its input."""
     return {"median_seconds": median(list(found.values())), "seconds": {str(k): v for k, v in found.items()}, **_size(batches)}
 
 
@@ -133,7 +132,7 @@ def _in_fresh_process(precision: Precision, options: argparse.Namespace) -> dict
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="speed of ranking against two baselines")
-    parser.add_argument("--quick", action="store_true", help="16 sentences, one round; written to its own file")
+    parser.add_argument("--quick", action="store_true", help="16 sentences, one round; writes its own file")
     parser.add_argument("--sentences", type=int, default=None)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -1,10 +1,10 @@
-"""Whether bfloat16 ranks heads as float32 does, for every method that can be scored in it.
+"""Does bfloat16 rank heads as float32 does? For every method that can run in it.
 
     python benchmarks/ranking_agreement.py [--quick] [--methods gradient ...] [--sentences 256] [--seed 42]
 
-On mBERT's shape with random weights, and on `mini` after a short fine-tuning; methods of more than two passes over a quarter of
-the sentences on mBERT's shape, `shapley` of one round of orders there. Times nothing. Writes `results/ranking_agreement.json`,
-where methods not asked for keep what they have; some half an hour for all methods.
+On mBERT's shape with random weights, and on `mini` after a short fine-tuning; on mBERT's shape, methods of more than two
+passes use a quarter of the sentences, and `shapley` one round of orders. No timings. Writes `results/ranking_agreement.json` and
+keeps the figures of methods not requested. About half an hour for all methods.
 """
 
 import argparse
@@ -31,14 +31,14 @@ from polyhead.learning.training import fit
 from polyhead.models.loading import load_tagger, load_tokenizer
 
 Row = dict[str, float]
-# Those that compute in the precision asked for.
+# Methods that compute in the requested precision.
 BOTH = tuple(name for name in METHODS if name not in ("relevance", "relevance-attn", "magnitude", "random"))
 ONE_ROUND = 160  # passes; 2 and 12 x 13 on mBERT's shape
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="agreement of bfloat16 and float32 rankings")
-    parser.add_argument("--quick", action="store_true", help="16 sentences, a random classifier on mini; its own file")
+    parser.add_argument("--quick", action="store_true", help="16 sentences, a random classifier on mini; writes its own file")
     parser.add_argument("--methods", nargs="+", choices=BOTH, default=list(BOTH))
     parser.add_argument("--sentences", type=int, default=None)
     parser.add_argument("--seed", type=int, default=42)
@@ -84,7 +84,7 @@ def agreement_of(method: str, model: PreTrainedModel, batches: Sequence[Batch], 
 
 
 def short_fine_tuning(seed: int, *, quick: bool) -> tuple[PreTrainedModel, list[Batch]]:
-    """`mini`, fine-tuned on 2,000 sentences for an epoch so that its classifier means something (not under --quick), and text."""
+    """`mini`, fine-tuned on 2,000 sentences for one epoch so that its classifier is not random (not under --quick), and text."""
     train, dev = (open_corpus("ud/en_ewt", split, root=SHARED / "data") for split in ("train", "dev"))
     labels = label_set(task("pos"), [train])
     folder = SHARED / "models" / "mini"

@@ -1,4 +1,4 @@
-"""The least time that ranking mBERT's shape could take: its operations at the rate of bare matrix products."""
+"""Lower bound of the time to rank mBERT's shape: its operations at the rate of bare matrix products."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ PER_TOKEN = 2 * sum(rows * columns for rows, columns in MATRICES) * LAYERS  # fl
 
 
 def products(precision: Precision) -> Callable[[], None]:
-    """The encoder's matrix products over 1,024 tokens, forward and towards the activations, and nothing else."""
+    """The encoder's matrix products over 1,024 tokens, forward and backward to the activations only."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     weights = [[torch.randn(shape).to(dtype) for shape in MATRICES] for _ in range(LAYERS)]
     inputs = {width: torch.randn(1024, width).to(dtype) for width in (WIDTH, 4 * WIDTH)}
@@ -30,16 +30,16 @@ def products(precision: Precision) -> Callable[[], None]:
 
 
 def rate(bare: Callable[[], None]) -> float:
-    """Operations a second of the bare products, the median of three."""
+    """Operations per second of the bare products, median of three."""
     return 2 * PER_TOKEN * 1024 / median(seconds(bare, repetitions=3, warm_up=lambda: None))
 
 
 def operations(batches: Sequence[Batch]) -> float:
-    """Operations of a forward and an activation-only backward pass over the tokens without padding."""
+    """Operations of a forward and an activation-only backward pass over the unpadded tokens."""
     work = 0.0
     for batch in batches:
         lengths = batch.attention_mask.sum(dim=1).double()
-        # scores and mixing: two products forward, four backward, each 2 x length x width a token
+        # scores and mixing: two products forward, four backward, each 2 x length x width per token
         work += float((lengths * (2 * PER_TOKEN + LAYERS * 12 * lengths * WIDTH)).sum())
         # below the first layer's z nothing needs a gradient
         work -= float((lengths * (3 * 2 * WIDTH * WIDTH + 8 * lengths * WIDTH)).sum())
@@ -47,7 +47,7 @@ def operations(batches: Sequence[Batch]) -> float:
 
 
 def floor(found: Sequence[float], limits: Sequence[float], work: float) -> dict[str, object]:
-    """How near each pass came to the time that its operations take at the rate measured beside it."""
+    """Ratio of each pass's time to the time of its operations at the rate measured after it."""
     shares = [limit / taken for limit, taken in zip(limits, found, strict=True)]
     return {
         "gigaflops_per_second": [work / limit / 1e9 for limit in limits],

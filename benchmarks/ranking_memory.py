@@ -1,4 +1,4 @@
-"""The work of `ranking.py`, and the memory it takes, measured in a process of its own.
+"""Peak memory of the work of `ranking.py`, measured in its own process.
 
 python benchmarks/ranking_memory.py PRECISION SENTENCES SEED THREADS
 """
@@ -36,10 +36,10 @@ def mbert_shape(seed: int) -> BertForTokenClassification:
 
 
 def memory_of_ranking(precision: Precision, n: int, seed: int) -> dict[str, float]:
-    """Peak resident memory while ranking minus that of the loaded model, in GB; for a process that does nothing else."""
+    """Peak resident memory while ranking minus that of the loaded model, in GB; call it in a fresh process."""
     model, batches = mbert_shape(seed), scoring_batches(mbert_sample(n, seed))
     loaded = _resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts afresh
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
     gradient(model, batches, precision=precision)
     weights = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**30
     peak = _resident("VmHWM")

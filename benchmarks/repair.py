@@ -1,11 +1,11 @@
-"""Heads cut after fine-tuning, with and without a repair that trains nothing: areas on nine languages.
+"""Heads pruned after fine-tuning, with and without a training-free repair: areas in nine languages.
 
     python benchmarks/repair.py cells [--seeds 42] [--orders lowest random]   # about 12 minutes an order and seed on one thread
     python benchmarks/repair.py table                                         # seconds; writes results/repair.json
 
-`mini` fine-tuned on EWT; heads ranked by `gradient` on 512 English dev sentences, the lowest k = 0..24 of 48 cut (or k in an
-order drawn by seed); a repair looks at 512 English training sentences without their labels; accuracy on 512 dev sentences of
-each language. What is there is not done again. Times nothing.
+`mini` fine-tuned on EWT; heads ranked by `gradient` on 512 English dev sentences, the lowest k = 0..24 of 48 pruned (or k in an
+order drawn by seed). A repair uses 512 English training sentences without labels. Accuracy on 512 dev sentences per language.
+Finished cells are kept. No timings.
 """
 
 import argparse
@@ -37,7 +37,7 @@ FOLDER = WORK / "repair"
 
 
 def place(order: str, how: str, seed: int, k: int) -> Path:
-    """Counts of every language, int64 `[sentences, columns]`; with no head gone there is nothing to repair."""
+    """File of every language's counts, int64 `[sentences, columns]`; k = 0 needs no repair."""
     return FOLDER / f"{order}.{how if k else 'none'}.{seed}.{k}.safetensors"
 
 
@@ -92,7 +92,7 @@ def table() -> dict[str, Any]:
 
 
 def rows(order: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """Area by language and in the mean, for each way of repair, what it has over none, and the sha256 of each seed's weights."""
+    """Area by language and in the mean, for each repair, its gain over none, and the sha256 of each seed's weights."""
     found: dict[str, Areas] = {
         how: areas_of({language: {seed: [curve(order, how, seed, language)] for seed in seeds} for language in TREEBANKS})
         for how in HOWS

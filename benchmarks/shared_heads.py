@@ -1,9 +1,9 @@
-"""Heads that languages share, and an unseen language's scores foretold from the others, on `mini` fine-tuned on EWT.
+"""Heads that languages share, and an unseen language's scores predicted from the others, on `mini` fine-tuned on EWT.
 
-    python benchmarks/shared_heads.py    # some minutes; writes results/shared_heads.json
+    python benchmarks/shared_heads.py    # minutes; writes results/shared_heads.json
 
-Gate gradients of 512 dev sentences in nine languages, three fine-tunings. A head is of one end of a language's ranking if it is
-there in at least 90 % of the replicates: resamples of the sentences with one fine-tuning, or the fine-tunings.
+Gate gradients of 512 dev sentences in nine languages, three fine-tunings. A head belongs to one end of a language's ranking if
+it is there in at least 90 % of the replicates: resampled sentences of one fine-tuning, or the fine-tunings.
 """
 
 import sys
@@ -36,7 +36,7 @@ def main() -> None:
         "work": f"gradient on {SENTENCES} dev sentences a language; the {K} lowest and highest of 48 heads; nothing retrained",
         "over_resamples_of_sentences": {"draws": DRAWS, "seed": SEEDS[0], **facts(head_sharing(resampled, k=K))},
         "over_fine_tunings": {"seeds": list(SEEDS), **facts(head_sharing(by_seed, k=K))},
-        "leave_one_language_out": {how: foretold(gradients, how) for how in HOWS},
+        "leave_one_language_out": {how: predicted(gradients, how) for how in HOWS},
     }
     print(f"written to {write('shared_heads', content)}", file=sys.stderr)
 
@@ -52,7 +52,7 @@ def gradients_of(seed: int) -> dict[str, Array]:
 
 
 def facts(sharing: Sharing) -> dict[str, Any]:
-    """Both ends: heads shared, specific, nowhere, unsettled, and the mean overlap of replicates inside and between languages."""
+    """For both ends: heads shared, specific, nowhere, unsettled; mean overlap of replicates within and between languages."""
     return {
         end.end: {
             "shared": [str(head) for head in end.shared],
@@ -67,8 +67,8 @@ def facts(sharing: Sharing) -> dict[str, Any]:
     }
 
 
-def foretold(gradients: Mapping[int, Mapping[str, Array]], how: Combination) -> dict[str, Any]:
-    """By language rho and shared lowest and highest of the prediction from the eight others: means over fine-tunings."""
+def predicted(gradients: Mapping[int, Mapping[str, Array]], how: Combination) -> dict[str, Any]:
+    """By language, the prediction from the eight others: rho, shared lowest and highest; means over fine-tunings."""
     rows: dict[str, list[list[float]]] = {language: [] for language in TREEBANKS}
     for by_language in gradients.values():
         scores = {name: scores_of(own) for name, own in by_language.items()}

@@ -1,12 +1,12 @@
-"""How often are an interval over fine-tunings and its p right? Simulated gains without a true one, before and after.
+"""Coverage of intervals over fine-tunings and false alarms of p, before and after, on simulated gains of zero.
 
     python benchmarks/statistics_simulation.py    # about ten minutes; writes results/statistics_simulation.json
 
-The variances are those of `seed_variance.py`: over seeds, and over sentences in what all seeds share and in what each has alone.
-Two thousand runs of S seeds on 100 sentences for each S and setting; no seed truly gains, and in some settings each seed prunes
-only with a probability and gains exactly 0 otherwise. *Coverage*: share of the 95 % intervals that hold 0. *False alarms*: share
-of p below 0.05. Before: percentile bootstrap over seeds and, inside, sentences (1,000 draws), and swapping the outputs of fixed
-models by sentence (1,000 shuffles), as polyhead did it at first. After: `polyhead.selection.statistics.mean_gain`.
+The variances are those of `seed_variance.py`: over seeds, over sentences shared by all seeds, and over sentences specific to
+each. Two thousand runs of S seeds on 100 sentences for each S and setting. The true gain is 0; in some settings a seed prunes
+only with some probability and otherwise gains exactly 0. *Coverage*: share of the 95 % intervals that contain 0. *False
+alarms*: share of p below 0.05. Before: percentile bootstrap over seeds and, nested, sentences (1,000 draws), and swapping the
+outputs of fixed models by sentence (1,000 shuffles). After: `polyhead.selection.statistics.mean_gain`.
 """
 
 import sys
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def rates(variances: Mapping[str, float], n_seeds: int, pruned: float) -> dict[str, dict[str, float | None]]:
-    """Coverage and false alarms in per cent, before and after; None where there is no interval or no p."""
+    """Coverage and false alarms in per cent, before and after; None without an interval or p."""
     rng = np.random.default_rng((n_seeds, round(100 * pruned)))
     covered, alarms = np.zeros((2, RUNS), dtype=bool), np.zeros((2, RUNS), dtype=bool)
     for run in range(RUNS):
@@ -85,7 +85,7 @@ def accuracy(sums: Array) -> Array:
 
 
 def percentile_bootstrap(a: Array, b: Array, *, seed: int) -> tuple[float, float]:
-    """The interval as it was: seeds are drawn with replacement and, inside, sentences; the 2.5th to the 97.5th percentile."""
+    """The interval before: resampled seeds and, nested, sentences; 2.5th to 97.5th percentile."""
     n_seeds, n_sentences, n_columns = a.shape
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=DRAWS) / n_seeds
@@ -99,7 +99,7 @@ def percentile_bootstrap(a: Array, b: Array, *, seed: int) -> tuple[float, float
 
 
 def swapped(a: Array, b: Array, *, seed: int) -> float:
-    """p as it was: paired approximate randomisation, one swap bit a sentence, which all seeds share."""
+    """p before: paired approximate randomisation, one swap bit per sentence, shared by all seeds."""
     n_seeds, n_sentences, n_columns = a.shape
     sums_a, sums_b = a.sum(axis=1), b.sum(axis=1)
     observed = float(np.mean(accuracy(sums_a) - accuracy(sums_b)))

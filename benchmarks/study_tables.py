@@ -20,7 +20,7 @@ _REPAIRS = {"none": "no repair", "means": "`means`", "refit": "`refit`"}
 
 
 def tables() -> dict[str, str]:
-    """Markdown of each table that has its results, by the name between its markers."""
+    """Markdown of each table whose results exist, by the name between its markers."""
     made: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
         "cost": ("method_cost", cost),
         "search": ("search_for_k", search),
@@ -54,7 +54,7 @@ def cost(measured: dict[str, Any]) -> str:
 
 
 def search(measured: dict[str, Any]) -> str:
-    """What each way of choosing k cost and regretted, means over the fine-tuning seeds."""
+    """Cost and regret of each strategy for k, means over the fine-tuning seeds."""
     seeds = [str(seed) for seed in measured["seeds"]]
     rows = []
     for name, title in _STRATEGIES.items():
@@ -66,7 +66,7 @@ def search(measured: dict[str, Any]) -> str:
 
 
 def repair(measured: dict[str, Any]) -> str:
-    """Areas with and without repair in the lowest order, by language, and the gain on the languages not trained on."""
+    """Areas with and without repair in the lowest-first order, by language, and the gain on unseen languages."""
     found = measured["orders"]["lowest"]
     *languages, mean = found["area"]["none"]
     rows = []
@@ -96,7 +96,7 @@ def simulation(measured: dict[str, Any]) -> str:
 
 
 def variances(measured: dict[str, Any]) -> str:
-    """The gain of 24 pruned heads by language, its variances, and what five seeds make of it."""
+    """The gain of 24 pruned heads by language, its variances, and its interval over five seeds."""
     rows = []
     for name, row in measured["gain"].items():
         low, high = row["interval"]
@@ -109,7 +109,7 @@ def variances(measured: dict[str, Any]) -> str:
 
 
 def with_interval(found: dict[str, Any] | None, *, is_gain: bool = False) -> str:
-    """A mean over fine-tunings, its interval if it has one, and of a gain not found the smallest that would have been."""
+    """A mean over fine-tunings, its interval if any, and the smallest detectable gain if none was found."""
     if not found or "value" not in found:
         return "-"
     value, low, high = found["value"], found["low"], found["high"]

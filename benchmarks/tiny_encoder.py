@@ -1,12 +1,12 @@
-"""What a small encoder gains from how it starts: positional heads, and word vectors from translations.
+"""What a small encoder gains from its initialisation: positional heads, and word vectors from translations.
 
-    python benchmarks/tiny_encoder.py pretrain [--starts both svd positional neither] [--steps 500]   # minutes a start
-    python benchmarks/tiny_encoder.py test     # a minute a start and seed
+    python benchmarks/tiny_encoder.py pretrain [--starts both svd positional neither] [--steps 500]   # minutes per start
+    python benchmarks/tiny_encoder.py test     # a minute per start and seed
     python benchmarks/tiny_encoder.py table    # writes results/tiny_encoder.json
 
-The recipe of `polyhead/tiny` with each start, all else the same, stopped after fewer steps; then each encoder, and the one in the
-package, is fine-tuned on phrases/en under three seeds and tested in nine languages with all heads and with none. What is there
-is not done again. Times nothing.
+The recipe of `polyhead/tiny` with each start, everything else the same, stopped after fewer steps. Each encoder, and the one in
+the package, is then fine-tuned on phrases/en with three seeds and tested in nine languages with all heads and with none.
+Finished work is kept. No timings.
 """
 
 import argparse
@@ -43,7 +43,7 @@ FOLDER = WORK / "encoders"
 
 
 def pretrain(start: str, steps: int) -> None:
-    """The recipe with some lines changed, run as a user would."""
+    """Run the recipe with some lines changed, as a user would."""
     out = FOLDER / f"{start}-{steps}"
     if out.is_dir():
         return
@@ -57,7 +57,7 @@ def pretrain(start: str, steps: int) -> None:
 
 
 def encoders() -> dict[str, str]:
-    """Name and place of every encoder there is, the package's first."""
+    """Name and folder of every existing encoder, the package's first."""
     made = sorted(path for path in FOLDER.glob("*") if (path / "pretraining.json").is_file())
     return {name: name for name in OWN_ENCODERS} | {path.name: str(path) for path in made}
 
@@ -89,7 +89,7 @@ def test(name: str, model_name: str, seed: int) -> None:
 
 
 def table() -> dict[str, Any]:
-    """Means over seeds with each seed's figures, and the loss of pre-training every 50 steps."""
+    """Means over seeds with each seed's figures, and the pre-training loss every 50 steps."""
     found = {}
     for name, path in encoders().items():
         seeds = [seed for seed in SEEDS if place(name, seed).is_file()]

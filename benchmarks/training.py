@@ -1,10 +1,10 @@
-"""How fast `fit` trains `mini` on UD English-EWT, and how good the result is, against a loop that pads everything to 256.
+"""Speed and accuracy of `fit` on `mini` and UD English-EWT, against a loop that pads everything to 256.
 
-    python benchmarks/training.py --stage speed       # about five minutes, alone on the machine
-    python benchmarks/training.py --stage accuracy    # about an hour; goes on where it was stopped; times nothing
+    python benchmarks/training.py --stage speed       # about five minutes; run nothing else
+    python benchmarks/training.py --stage accuracy    # about an hour; continues after a stop; no timings
 
-The baseline is a plain loop: batches of 16 padded to 256 pieces, float32, torch's default AdamW over the whole model. It runs in
-the same process with the same torch, threads and attention kernel. Both write into `results/training.json`.
+The baseline is a plain loop: batches of 16 padded to 256 subwords, float32, torch's default AdamW over the whole model. It runs
+in the same process with the same torch, threads and attention kernel. Both stages write `results/training.json`.
 """
 
 import argparse
@@ -46,18 +46,18 @@ PROTOCOLS = {
         name: run_settings(model="m", task="pos", sources=["phrases/en"], targets=["phrases/de"], protocol=name).train
         for name in ("sound", "paper")
     },
-    # the baseline trains as `sound` does, but in float32, on shuffled sentences, with nothing done for speed
+    # the baseline trains as `sound` does, but in float32, on shuffled sentences, without optimisations
     "baseline": TrainSpec(order="shuffled", precision="fp32"),
 }
 ROUNDS, FIT_STEPS, PLAIN_STEPS, PADDED_STEPS = 5, 50, 20, 3
 
 
 class Enough(Exception):
-    """Ends a `fit` that has run long enough to be timed."""
+    """Raised to end a `fit` that has been timed."""
 
 
 class Clock:
-    """Notes when each step ended, and ends the training after `n` timed steps; the first step is the warm-up."""
+    """Records when each step ends and stops the training after `n` timed steps; the first step is the warm-up."""
 
     def __init__(self, n: int) -> None:
         self.n, self.times = n, list[float]()
@@ -95,7 +95,7 @@ def epoch(encoded: Encoded, spec: TrainSpec, number: int, pad_to: int | None = N
 
 
 def plain_training(model: PreTrainedModel, batches: Iterable[Batch], spec: TrainSpec, *, total: int, clock: Clock) -> None:
-    """The usual loop, as written without any thought of speed."""
+    """The usual training loop, not optimised for speed."""
     device = pick_device()
     model.to(device).train()
     groups = [
@@ -120,7 +120,7 @@ def plain_training(model: PreTrainedModel, batches: Iterable[Batch], spec: Train
 
 
 def timed_plain(encoded: Encoded, spec: TrainSpec, n: int, pad_to: int | None) -> float:
-    """Sentences per second of the plain loop, batches built before."""
+    """Sentences per second of the plain loop; building batches is not timed."""
     batches = [epoch(encoded, spec, 0, pad_to)[i] for i in range(n + 1)]
     clock = Clock(n)
     with contextlib.suppress(Enough):
@@ -129,7 +129,7 @@ def timed_plain(encoded: Encoded, spec: TrainSpec, n: int, pad_to: int | None) -
 
 
 def timed_fit(encoded: Encoded, spec: TrainSpec, n: int) -> float:
-    """Sentences per second of `fit` on the whole corpus, stopped after n + 1 steps; building the batches is in the time."""
+    """Sentences per second of `fit` on the whole corpus, stopped after n + 1 steps; building batches is timed."""
     clock = Clock(n)
     with contextlib.suppress(Enough):
         fit(new_model(spec.seed), encoded, spec, device="auto", progress=clock)
@@ -137,7 +137,7 @@ def timed_fit(encoded: Encoded, spec: TrainSpec, n: int) -> float:
 
 
 def speed() -> dict[str, Any]:
-    """Throughput of every variant, interleaved in rounds so that all meet the same machine; each round draws other batches."""
+    """Throughput of every variant, interleaved in rounds to share machine noise; each round uses other batches."""
     data = {anchor: read("train", TrainSpec(anchor=anchor))[0] for anchor in ("text", "first")}
     rates: dict[str, dict[str, list[float]]] = {"sound": {}, "paper": {}}
     for number in range(ROUNDS):
@@ -145,7 +145,7 @@ def speed() -> dict[str, Any]:
         padded = timed_plain(data["text"], shared, PADDED_STEPS, PAD_TO)
         for name, found in rates.items():
             encoded, spec = data[PROTOCOLS[name].anchor], dataclasses.replace(PROTOCOLS[name], seed=number)
-            # file order is the same for every seed: begin elsewhere in the file, so that rounds differ
+            # file order does not depend on the seed: start elsewhere in the file, so that rounds differ
             encoded = rotated(encoded, number) if spec.order == "file" else encoded
             for variant, value in {
                 "baseline": padded,
@@ -159,7 +159,7 @@ def speed() -> dict[str, Any]:
 
 
 def rotated(encoded: Encoded, number: int) -> Encoded:
-    """The same sentences, begun at another place in the file."""
+    """The same sentences, starting at another place in the file."""
     n = encoded.n_sentences
     start = number * n // ROUNDS
     windows = (dataclasses.replace(w, sentence=(w.sentence - start) % n) for w in encoded.windows)
@@ -211,7 +211,7 @@ def accuracy(name: str, seed: int) -> dict[str, Any]:
 
 
 def store(path: Path, stage: str, found: dict[str, Any]) -> None:
-    """Put a stage's results beside those of the other one."""
+    """Add a stage's results to the file."""
     results = read_json(path) if path.exists() else {"schema": 1}
     results[stage] = {**found, "environment": environment()}
     write_json_atomic(path, results)
@@ -220,7 +220,7 @@ def store(path: Path, stage: str, found: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stage", choices=["speed", "accuracy"], required=True)
-    parser.add_argument("--only", choices=list(PROTOCOLS), help="of the accuracy stage, this row alone")
+    parser.add_argument("--only", choices=list(PROTOCOLS), help="only this row of the accuracy stage")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "training.json")
     arguments = parser.parse_args()
     path: Path = arguments.out

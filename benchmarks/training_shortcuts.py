@@ -1,10 +1,10 @@
-"""What each shortcut of training and scoring is worth: CPU time with it alone switched off, over CPU time with all of them.
+"""What each shortcut of training and scoring saves: CPU time without it, divided by CPU time with all of them.
 
     POLYHEAD_E5=folder python benchmarks/training_shortcuts.py [--rounds 15]
 
-`seen_embeddings` and `fast_dropout` are measured on `fit`, the look for gates of one on `gradient`: sentences of UD English-EWT,
-multilingual E5 small (12 layers of 12 heads, 250,037 subwords) as a token classifier. On and off take turns, and the ratios are
-of CPU time, so that other work on the machine disturbs them little. Writes `results/training_shortcuts.json`.
+`seen_embeddings` and `fast_dropout` are measured on `fit`, the check for gates of one on `gradient`: sentences of UD English-EWT,
+multilingual E5 small (12 layers of 12 heads, 250,037 subwords) as a token classifier. On and off alternate, and ratios of CPU
+time are little affected by other work on the machine. Writes `results/training_shortcuts.json`.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     rows: dict[str, dict[str, object]] = {}
     for name, (work, shortcuts) in works.items():
-        work()  # kernels are set up at their first use
+        work()  # warm-up: kernels are set up on first use
         for shortcut in shortcuts:
             pairs = [pair(work, shortcut, first=number % 2 == 0) for number in range(rounds)]
             ratios = sorted(off / on for on, off in pairs)
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def pair(work: Callable[[], None], shortcut: str, *, first: bool) -> tuple[float, float]:
-    """CPU time with the shortcut and without it, measured one after the other; `first` says whether with it comes first."""
+    """CPU time with the shortcut and without it, measured one after the other; `first`: with it comes first."""
     found = {}
     for on in (first, not first):
         with nullcontext() if on else patch.object(*OFF[shortcut]):

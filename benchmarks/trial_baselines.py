@@ -1,4 +1,4 @@
-"""What a search for k is measured against: never pruning, five k in even steps, five at random; read off a full sweep."""
+"""Baselines of a search for k, read off a full sweep: never pruning, five evenly spaced k, five random k."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,11 +10,11 @@ from polyhead.selection.trials import MOST_SCREENED, BaselineHow, Trial, TrialTa
 
 
 def always_zero(sweep: Mapping[int, float], *, objective: str = "best") -> TrialTable:
-    """k = 0 and the one training that it costs.
+    """Always choose k = 0, which costs one fine-tuning.
 
     Args:
         sweep: Development score in points of every k in 0..K, from `search(how="sweep")`.
-        objective: Kept in the table; there is nothing to choose.
+        objective: Recorded only; there is nothing to choose.
 
     Raises:
         SettingError: A k is missing.
@@ -23,7 +23,7 @@ def always_zero(sweep: Mapping[int, float], *, objective: str = "best") -> Trial
 
 
 def evenly_spaced(sweep: Mapping[int, float], *, n: int = MOST_SCREENED, objective: str = "best") -> TrialTable:
-    """The choice among `n` k in even steps from 0 to K, halves rounded to even; fewer where K + 1 < n.
+    """The choice among `n` evenly spaced k from 0 to K, halves rounded to even; fewer if K + 1 < n.
 
     Args:
         sweep: As for `always_zero`.
@@ -41,13 +41,13 @@ def evenly_spaced(sweep: Mapping[int, float], *, n: int = MOST_SCREENED, objecti
 
 
 def random_ks(sweep: Mapping[int, float], *, seed: int, n: int = MOST_SCREENED, objective: str = "best") -> TrialTable:
-    """The choice among k = 0 and `n` − 1 others drawn from 1..K without replacement; fewer where K + 1 < n.
+    """The choice among k = 0 and `n` − 1 others drawn from 1..K without replacement; fewer if K + 1 < n.
 
     One draw says little: take the mean over many seeds.
 
     Args:
         sweep: As for `always_zero`.
-        seed: Of the draw.
+        seed: Random seed of the draw.
         n: Trainings, k = 0 included.
         objective: `best` or `within:X`, as for `search`.
 

@@ -1,9 +1,9 @@
-"""Train a small multilingual encoder from scratch on your own text, or on the phrases that polyhead makes.
+"""Train a small multilingual encoder from scratch, on your own text or on generated phrases.
 
     python recipes/pretrain.py recipes/tiny.toml --out runs/tiny
 
-Everything that decides the result stands in the one file of settings. Killed at any moment, the same command goes on and ends
-with the same numbers. `--out` gets a folder that `from_pretrained` reads, with `pretraining.json`: settings, losses, versions.
+One file of settings determines the result. A stopped command, run again, continues and ends with the same numbers. `--out` is a
+folder that `from_pretrained` reads, with `pretraining.json`: settings, losses, versions.
 """
 
 import argparse
@@ -28,10 +28,10 @@ from polyhead.models.environment import environment
 
 
 def main() -> int:
-    """Text, tokenizer, start, training, folder."""
+    """Parse the command line and run the recipe; the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("settings", type=Path, help="TOML file, for example recipes/tiny.toml")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the encoder; state lies in OUT.state")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the encoder; OUT.state holds unfinished work")
     parser.add_argument("--half", action="store_true", help="store weights in 16 bits")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=None)
@@ -42,12 +42,12 @@ def main() -> int:
         print(f"pretrain: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("pretrain: stopped; the same command goes on from here", file=sys.stderr)
+        print("pretrain: stopped; run the same command again to continue", file=sys.stderr)
         return 130
 
 
 def pretrain(options: argparse.Namespace) -> int:
-    """The whole recipe; the exit code."""
+    """Run the recipe: text, tokenizer, initialisation, training, folder."""
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         raise PolyheadError(f"--out {options.out}: holds something already; name a new folder, or delete this one")
     recipe = read_recipe(options.settings)
@@ -59,7 +59,7 @@ def pretrain(options: argparse.Namespace) -> int:
     groups = list(read_groups(recipe.text))
     tokenizer = _tokenizer(state / f"tokenizer-{fingerprint([asdict(recipe.text), asdict(recipe.model)])}", groups, recipe.model)
     corpus = as_pieces(groups, tokenizer)
-    print(f"{len(groups):,} groups, {corpus.n_lines:,} lines, {len(corpus.pieces):,} pieces", file=sys.stderr)
+    print(f"{len(groups):,} groups, {corpus.n_lines:,} lines, {len(corpus.pieces):,} subwords", file=sys.stderr)
     model = new_encoder(
         recipe.model, corpus, dropout=recipe.training.dropout, seed=recipe.training.seed, vocabulary=len(tokenizer)
     ).to(device)
@@ -83,7 +83,7 @@ def pretrain(options: argparse.Namespace) -> int:
 
 
 def _tokenizer(folder: Path, groups: list[tuple[str, ...]], model: object) -> PreTrainedTokenizerFast:
-    """The tokenizer learnt before the work was stopped, else a new one."""
+    """The tokenizer saved before a stop, else a new one."""
     if not folder.is_dir():
         with new_folder(folder) as fresh:
             learn_tokenizer(groups, vocabulary=model.vocabulary, positions=model.positions).save_pretrained(fresh)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A griffe extension for the reference: examples in docstrings (lines that begin with `>>>`) are shown as code."""
+"""A griffe extension for the reference that shows examples in docstrings (lines that start with `>>>`) as code."""
 
 import re
 from typing import Any
@@ -12,6 +12,6 @@ class DoctestBlocks(Extension):
     """Puts every example of a docstring into a fenced block."""
 
     def on_object(self, *, obj: Any, **kwargs: Any) -> None:
-        """Rewrites one object's docstring."""
+        """Rewrite one object's docstring."""
         if obj.docstring is not None and ">>> " in obj.docstring.value:
             obj.docstring.value = _EXAMPLE.sub(lambda found: f"```pycon\n{found[0]}\n```", obj.docstring.value)

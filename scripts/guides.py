@@ -1,10 +1,10 @@
-"""Renews what the guides in `docs/guides` copy from the code: the tables of options, and the printed output of their commands.
+"""Renews what the guides in `docs/guides` copy from the code: option tables and the printed output of commands.
 
-    python scripts/guides.py            # tables of options
+    python scripts/guides.py            # option tables
     python scripts/guides.py --outputs  # runs every ```sh and ```python block of all guides in order, in one new folder, and
                                         # writes what each ```sh block printed into the ```text block below it
 
-A block of output is cut to what fits a page: a line of three dots stands for what was left out.
+Long output is shortened; a line of three dots marks what was left out.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from polyhead.cli.main import COMMANDS, resolve
 from polyhead.cli.request_options import click_command
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guides"
-# In the order in which a reader would follow them: later guides use what earlier ones leave.
+# In reading order: later guides use the files of earlier ones.
 ORDER = ("fit", "rank", "prune", "evaluate", "predict", "compare", "curve", "run", "report", "doctor", "methods", "data")
 _OPTIONS = re.compile(r"<!-- options: (?P<name>[a-z ]+) -->\n.*?<!-- end of options -->", re.DOTALL)
 _BLOCK = re.compile(r"```(?P<kind>sh|python)\n(?P<code>.*?)```(?P<shown>\n\n```text\n.*?```)?", re.DOTALL)
@@ -57,7 +57,7 @@ def _escaped(text: str) -> str:
 
 
 def with_options(text: str) -> str:
-    """The guide with its tables of options as the code has them."""
+    """The guide with its option tables renewed."""
 
     def table(found: re.Match[str]) -> str:
         return f"<!-- options: {found['name']} -->\n{options_table(found['name'])}\n<!-- end of options -->"
@@ -66,16 +66,16 @@ def with_options(text: str) -> str:
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Kind and code of every block that is meant to be run."""
+    """Kind and code of every block to run."""
     for found in _BLOCK.finditer(text):
         yield found["kind"], found["code"]
 
 
 def run_block(kind: str, code: str, folder: Path) -> str:
-    """What the block prints to stdout, run in the folder.
+    """The block's stdout when run in the folder.
 
     Raises:
-        RuntimeError: It fails.
+        RuntimeError: The block fails.
     """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -87,7 +87,7 @@ def run_block(kind: str, code: str, folder: Path) -> str:
 
 
 def with_outputs(text: str, run: Callable[[str, str], str]) -> str:
-    """The guide with the output of every shell block that shows one."""
+    """The guide with the output of every shell block that shows output renewed."""
 
     def renewed(found: re.Match[str]) -> str:
         printed = run(found["kind"], found["code"])
@@ -105,11 +105,11 @@ def _cut(printed: str) -> str:
 
 
 def main() -> None:
-    """Renews the guides that are asked for, or all."""
+    """Renew the guides named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("guides", nargs="*", default=list(ORDER), metavar="GUIDE", help="some of the guides alone")
+    parser.add_argument("guides", nargs="*", default=list(ORDER), metavar="GUIDE", help="only these guides")
     parser.add_argument("--outputs", action="store_true", help="also run every block (minutes)")
-    parser.add_argument("--folder", type=Path, help="run the blocks here, and leave what they write")
+    parser.add_argument("--folder", type=Path, help="run the blocks here and keep their files")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = wanted.folder or Path(name)

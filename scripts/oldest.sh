@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv-oldest: the packages of .venv (torch is not installed again), with constraints-oldest.txt in front of them.
+# Makes .venv-oldest: the packages of constraints-oldest.txt in front of those of .venv (torch is not installed again).
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
-"""Renews the published figures in `docs/reproduce.md` from tables that hold them cell by cell.
+"""Renews the published figures in `docs/reproduce.md` from tables of every cell.
 
-    python scripts/paper_tables.py [FOLDER]   # ../shared/paper unless given
+    python scripts/paper_tables.py [FOLDER]   # default: ../shared/paper
 
 FOLDER holds `scores.tsv`, `controls.tsv`, `multi_source.tsv` and `rank_correlation.tsv`, typed from Ma et al. 2021.
 """
@@ -25,13 +25,13 @@ Row = dict[str, str]
 
 
 def rows_of(folder: Path, name: str) -> list[Row]:
-    """The rows of one file, in its order."""
+    """The rows of one file, in file order."""
     with (folder / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
 def scores(rows: Sequence[Row], task: str) -> str:
-    """F1 unpruned → pruned of every source and target, and the mean gain of each column."""
+    """F1 unpruned → pruned for every source and target, and the mean gain of each column."""
     columns = [(model, setting) for model in _MODELS for setting in _SETTINGS]
     own = {(r["source"], r["target"], r["model"], r["setting"]): r for r in rows if r["task"] == task}
     body = [
@@ -52,7 +52,7 @@ def _gain(row: Row) -> float:
 
 
 def controls(rows: Sequence[Row]) -> str:
-    """Change of F1 where the highest-ranked or random heads go, English as the source, mBERT."""
+    """Change of F1 after pruning the highest-ranked or random heads, English as the source, mBERT."""
     columns = [(task, setting, kind) for task in ("pos", "ner") for setting in _SETTINGS for kind in ("highest-ranked", "random")]
     own = {(r["target"], r["task"], r["setting"], r["control"]): float(r["f1_change"]) for r in rows}
     targets = dict.fromkeys(target for target, *_ in own)
@@ -98,7 +98,7 @@ def tables(folder: Path) -> dict[str, str]:
 
 
 def renewed(text: str, folder: Path) -> str:
-    """The page with its tables as the files have them."""
+    """The page with its tables renewed."""
     found = tables(folder)
     return _BLOCK.sub(lambda block: f"<!-- paper: {block['name']} -->\n{found[block['name']]}\n<!-- end of paper -->", text)
 

@@ -1,4 +1,4 @@
-"""Write the checksums of the phrase files into the package, after a change of their tables: python scripts/phrase_checksums.py"""
+"""Writes the checksums of the phrase files into the package after a change of their tables: python scripts/phrase_checksums.py"""
 
 import tempfile
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Pictures of a run's page for the documentation, taken in headless Chromium.
+"""Takes screenshots of a run's page for the documentation, in headless Chromium.
 
     python scripts/screenshots.py RUN/report.html
 
-Leaves `docs/images/report-top.png`, `report-heads.png`, `report-dark.png` and `report-phone.png`.
+Writes `docs/images/report-top.png`, `report-heads.png`, `report-dark.png` and `report-phone.png`.
 """
 
 import shutil
@@ -16,7 +16,7 @@ IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 
 
 def shot(browser: Any, page: Path, name: str, *, width: int, height: int, dark: bool = False, heads: bool = False) -> None:
-    """One picture: of the top of the page, or of the map of heads with a head chosen that is worth looking at."""
+    """Take one screenshot: the top of the page, or the map of heads with one head selected."""
     opened = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
     opened.goto(page.resolve().as_uri())
     if heads:
@@ -30,7 +30,7 @@ def shot(browser: Any, page: Path, name: str, *, width: int, height: int, dark: 
 
 
 def main() -> None:
-    """Takes all pictures of the page named on the command line."""
+    """Take all screenshots of the page named on the command line."""
     page = Path(sys.argv[1])
     IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv with polyhead and everything its demo and tests need. Safe to run again; `make` calls it when it is out of date.
+# Makes .venv with polyhead and everything its demo and tests need. Safe to run again; `make` calls it when .venv is out of date.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -12,8 +12,8 @@ python=${PYTHON:-python3}
 pip=".venv/bin/python -m pip install --quiet --disable-pip-version-check"
 torch=$(sed -n 's/^torch==//p' constraints.txt)
 
-# Torch goes first, so that no later package can pull in a build of its own. On Linux without a GPU this must be the CPU build:
-# the plain name would bring several gigabytes of CUDA packages. Where pip's indexes lack it, uv knows where PyTorch keeps it.
+# Torch comes first, so that no later package pulls in another build. On Linux without a GPU this must be the CPU build: the plain
+# name would download several gigabytes of CUDA packages. If pip's indexes lack it, uv knows where PyTorch keeps it.
 if .venv/bin/python -c 'import torch' 2>/dev/null; then
     :
 elif [ "$(uname -s)" = Linux ] && ! nvidia-smi -L >/dev/null 2>&1; then

@@ -1,4 +1,4 @@
-"""Batches to learn from: single lines and pairs of translations, some pieces hidden, in an order that the seed decides."""
+"""Training batches: single lines and pairs of translations with masked subwords, in an order set by the seed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from pretraining.pieces import BEGIN, END, MASK, PAD, SPECIALS, Corpus
 from pretraining.settings import TrainingSpec
 from torch import Tensor
 
-_BLOCK = 4096  # examples that are sorted by length together
-_HIDDEN, _OTHER = 0.8, 0.9  # of the pieces to be told: hidden, another piece, left
+_BLOCK = 4096  # examples sorted by length together
+_HIDDEN, _OTHER = 0.8, 0.9  # of the subwords to predict: masked, replaced by another, unchanged
 FIRST_POSITION = PAD + 1  # XLM-R counts positions from there
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """Lines side by side: one, or two that say the same."""
+    """One line, or two translations side by side."""
 
     lines: tuple[int, ...]
     length: int
@@ -25,7 +25,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class MaskedBatch:
-    """Int64 tensors `[examples, pieces]`; `labels` is −100 where nothing is to be told."""
+    """Int64 tensors `[examples, subwords]`; `labels` is −100 where nothing is predicted."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -34,13 +34,13 @@ class MaskedBatch:
 
 
 def batches(corpus: Corpus, spec: TrainingSpec, *, positions: int, start: int = 0) -> Iterator[MaskedBatch]:
-    """The batches of steps `start`, `start + 1`, … without end: the same from there on wherever it starts.
+    """The batches of steps `start`, `start + 1`, … without end; a step's batch does not depend on `start`.
 
     Args:
-        corpus: What there is to learn from.
-        spec: Share of pairs, size of a batch, seed.
-        positions: Pieces that a line of an example may have, its ends included.
-        start: First step wanted; those before it are not made.
+        corpus: Training text.
+        spec: Share of pairs, batch size, seed.
+        positions: Most subwords per line of an example, including the special tokens at its ends.
+        start: First step; earlier ones are skipped.
     """
     for step, chosen in enumerate(_endless(corpus, spec, positions)):
         if step >= start:
@@ -73,7 +73,7 @@ def _example(
 
 
 def _of_like_length(block: list[Example], pieces: int, rng: np.random.Generator) -> list[list[Example]]:
-    """Batches under a budget of padded pieces, in a random order."""
+    """Batches under a budget of padded subwords, in random order."""
     found: list[list[Example]] = []
     for example in sorted(block, key=lambda example: example.length):
         if found and example.length * (len(found[-1]) + 1) <= pieces:
@@ -92,7 +92,7 @@ def _made(corpus: Corpus, chosen: list[Example], spec: TrainingSpec, rng: np.ran
         for line in example.lines:
             own = np.concatenate([[BEGIN if at == 0 else END], corpus.line(line)[: positions - 2], [END]])
             ids[row, at : at + len(own)] = own
-            # a second line begins again, so that translations stand beside each other
+            # positions restart at the second line, so that translations are aligned
             places[row, at : at + len(own)] = FIRST_POSITION + np.arange(len(own))
             at += len(own)
     told = (ids >= len(SPECIALS)) & (rng.random(ids.shape) < spec.masked)

@@ -1,4 +1,4 @@
-"""The training itself: hidden pieces told, step by step; killed at any moment it goes on to the same numbers."""
+"""Masked language modelling, step by step; a stopped training continues to the same numbers."""
 
 import time
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from polyhead.learning.training_state import Position, TrainingState, stop_reque
 from polyhead.models.devices import Precision, autocast
 from polyhead.models.environment import machine
 
-SHOWN = 50  # steps that a line of the loss curve is the mean of
+SHOWN = 50  # steps per mean of the loss curve
 
 
 def learn(
@@ -34,7 +34,7 @@ def learn(
     resume_file: Path,
     progress: Progress,
 ) -> tuple[float, ...]:
-    """Train in place; the mean loss (nats a piece told) of every 50 steps. A second call continues from the file."""
+    """Train in place; the mean loss (nats per predicted subword) of every 50 steps. Continues from `resume_file` if it exists."""
     device = next(model.parameters()).device
     trained = dict(model.named_parameters())
     optimiser = _optimiser(model, spec)
@@ -55,7 +55,7 @@ def learn(
         with stop_requests() as stop:
             made = batches(corpus, spec, positions=positions, start=position.step)
             for step in range(position.step, spec.steps):
-                # dropout, where there is any, follows from seed and step
+                # makes dropout depend only on seed and step
                 torch.manual_seed(int(np.random.default_rng((spec.seed, 2, step)).integers(2**62)))
                 set_rate(optimiser, spec.learning_rate * rate_factor(step, total=spec.steps, warmup=spec.warmup))
                 since += _step(model, next(made), optimiser, precision, spec.max_grad_norm)
@@ -81,7 +81,7 @@ def _step(model: XLMRobertaForMaskedLM, batch: MaskedBatch, optimiser: AdamW, pr
             attention_mask=batch.attention_mask.to(device),
             position_ids=batch.position_ids.to(device),
         ).last_hidden_state
-        # the vocabulary is scored only where something is to be told
+        # the vocabulary is scored only where a subword is predicted
         logits = model.lm_head(hidden[told.to(device)])
     loss = cross_entropy(logits.float(), batch.labels[told].to(device))
     loss.backward()

@@ -1,4 +1,4 @@
-"""A tokenizer learnt from the text, and the text as pieces."""
+"""A tokenizer learnt from the text, and the text as subwords."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
 def learn_tokenizer(groups: Sequence[Group], *, vocabulary: int, positions: int) -> PreTrainedTokenizerFast:
-    """A byte-pair tokenizer of at most that many pieces, word beginnings marked by ▁, text in Unicode's NFKC form.
+    """A byte-pair tokenizer of at most `vocabulary` subwords; ▁ marks the start of a word, text is in NFKC form.
 
-    Not a Unigram one: learnt from text of few word types, its trainer takes frequent words apart.
+    Not Unigram: on text with few word types its trainer splits frequent words.
     """
     inner = Tokenizer(models.BPE(unk_token="<unk>"))
     inner.normalizer = normalizers.NFKC()
@@ -41,12 +41,12 @@ def learn_tokenizer(groups: Sequence[Group], *, vocabulary: int, positions: int)
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """All lines as pieces, end to end.
+    """All lines as subwords, end to end.
 
     Attributes:
-        pieces: int32, no special ones.
-        starts: int64 `[lines + 1]`: line i is `pieces[starts[i] : starts[i + 1]]`.
-        groups: int64 `[groups + 1]`: the lines of group g are `groups[g] .. groups[g + 1] - 1`.
+        pieces: Subwords, int32, without special tokens.
+        starts: int64 `[lines + 1]`; line i is `pieces[starts[i] : starts[i + 1]]`.
+        groups: int64 `[groups + 1]`; the lines of group g are `groups[g] .. groups[g + 1] - 1`.
     """
 
     pieces: NDArray[np.int32]
@@ -60,16 +60,16 @@ class Corpus:
 
     @property
     def group_of_line(self) -> NDArray[np.int64]:
-        """The group that every line is in, int64 `[lines]`."""
+        """The group of every line, int64 `[lines]`."""
         return np.repeat(np.arange(len(self.groups) - 1), np.diff(self.groups))
 
     def line(self, number: int) -> NDArray[np.int32]:
-        """A line's pieces."""
+        """A line's subwords."""
         return self.pieces[self.starts[number] : self.starts[number + 1]]
 
 
 def as_pieces(groups: Sequence[Group], tokenizer: PreTrainedTokenizerFast, *, block: int = 10_000) -> Corpus:
-    """The text in pieces; four bytes each."""
+    """The text as subwords, four bytes each."""
     lines, lengths, found = list(each_line(groups)), list[int](), []
     for start in range(0, len(lines), block):
         encoded = tokenizer(lines[start : start + block], add_special_tokens=False)["input_ids"]

@@ -1,4 +1,4 @@
-"""What a recipe's one file of settings may hold, table by table."""
+"""The settings of a recipe, table by table."""
 
 from dataclasses import field
 from pathlib import Path
@@ -12,15 +12,15 @@ from polyhead.core.specs import Count, Flag, NonNegative, Positive, Share, Whole
 
 @settings
 class TextSpec:
-    """Where the text comes from; at least one of the three.
+    """Sources of the text; at least one of `phrases`, `lines` and `parallel`.
 
     Attributes:
-        phrases: So many of the package's generated phrases in each language, translations of one another; 0 for none.
-        languages: Of the phrases; all that there are if empty.
-        spaced: Phrases have a space between all words, as taggers are given them, in languages without spaces too.
-        lines: Text files, a sentence a line.
-        parallel: Tab-separated files: what stands in one line says the same.
-        seed: Of the phrases.
+        phrases: Number of generated phrases per language, translations of one another; 0 for none.
+        languages: Languages of the phrases; all if empty.
+        spaced: Put a space between all words of a phrase, as in a tagger's input, also in languages without spaces.
+        lines: Text files with one sentence per line.
+        parallel: Tab-separated files; the columns of a line are translations.
+        seed: Random seed of the phrases.
     """
 
     phrases: Whole = 0
@@ -39,17 +39,17 @@ class TextSpec:
 
 @settings
 class ModelSpec:
-    """The encoder's shape and how it starts.
+    """The encoder's shape and initialisation.
 
     Attributes:
-        vocabulary: Pieces, special ones included.
-        layers: How many.
-        heads: In each layer.
-        hidden: Width; a multiple of `heads`.
+        vocabulary: Number of subwords, including special tokens.
+        layers: Number of layers.
+        heads: Heads per layer.
+        hidden: Hidden width; a multiple of `heads`.
         inner: Width of the feed-forward layers.
-        positions: Longest sequence in pieces, ends included.
-        svd: Embeddings start from an SVD of the piece × parallel-sentence matrix, so that translations start near each other.
-        positional_heads: By layer, how many heads start by looking at one place: 1 before, 1 after, 2 before, 2 after, itself.
+        positions: Longest sequence in subwords, including special tokens.
+        svd: Initialise embeddings from an SVD of the subword × parallel-sentence matrix, so that translations start close.
+        positional_heads: Heads per layer that start by attending to one position: 1 before, 1 after, 2 before, 2 after, itself.
     """
 
     vocabulary: Annotated[Count, Field(ge=64)] = 4000
@@ -72,19 +72,19 @@ class ModelSpec:
 
 @settings
 class TrainingSpec:
-    """How it is trained.
+    """Training settings.
 
     Attributes:
-        steps: Of the optimiser.
-        pieces: In a batch, padding included.
+        steps: Optimiser steps.
+        pieces: Subwords per batch, including padding.
         pairs: Share of examples that are two translations side by side instead of one line.
-        masked: Share of pieces to be told; 8 in 10 of them are hidden, 1 is another piece, 1 stays.
-        learning_rate: At its highest.
-        warmup: Share of the steps over which it rises; then it falls to 0.
-        weight_decay: Of matrices.
-        max_grad_norm: Gradients are scaled down to it.
-        dropout: In the layers and the attention.
-        seed: Of weights, order and masks.
+        masked: Share of subwords to predict; of ten, 8 are masked, 1 is replaced, 1 is unchanged.
+        learning_rate: Peak learning rate.
+        warmup: Share of the steps in which the rate rises; then it falls to 0.
+        weight_decay: Weight decay of matrices.
+        max_grad_norm: Largest gradient norm.
+        dropout: Dropout in layers and attention.
+        seed: Random seed of weights, data order and masks.
     """
 
     steps: Count = 3000
@@ -101,7 +101,7 @@ class TrainingSpec:
 
 @settings
 class Recipe:
-    """A whole file of settings."""
+    """All settings of a recipe."""
 
     text: TextSpec
     model: ModelSpec = field(default_factory=ModelSpec)
@@ -109,9 +109,9 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The settings in a TOML file.
+    """Read the settings of a TOML file.
 
     Raises:
-        SettingError: The file cannot be read, or holds options that do not exist or have wrong values; all are named.
+        SettingError: The file cannot be read, or has unknown options or bad values; all are named.
     """
     return settings_from(Recipe, read_toml(path), where=str(path))

@@ -1,8 +1,8 @@
-"""How the encoder starts: translations near each other, and some heads that look at one place.
+"""Initialisation of the encoder: translations close to each other, and some heads that attend to one position.
 
-A small encoder that learns to tell hidden pieces from random weights first learns to guess by frequency and by the bag of words,
-and sits there for long without using attention. So the width is shared out: the last dimensions, as many as a head has, hold
-sinusoidal positions, the others hold words; a positional head turns the positions of queries by its offset.
+From random weights, a small masked language model first learns to guess by frequency and bag of words, and stays on that plateau
+for long without using attention. The width is therefore divided: the last dimensions, as many as a head has, hold sinusoidal
+positions, the others hold words. A positional head rotates the positions of queries by its offset.
 """
 
 import math
@@ -18,14 +18,14 @@ from torch import Tensor
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 OFFSETS = (-1, 1, -2, 2, 0)
-_SIZE = 0.1  # of embeddings' entries: the layer norm after them makes the whole wide anyway
-_SHARPNESS = 4.0  # by how much the score of the place looked at lies above that of its neighbours
+_SIZE = 0.1  # standard deviation of embeddings; the layer norm after them rescales it
+_SHARPNESS = 4.0  # margin of the attended position's score over its neighbours
 _LONGEST_WAVE = 64.0
-_SPARE, _ROUNDS = 16, 6  # of the subspace iteration: more than enough for vectors that only start a training
+_SPARE, _ROUNDS = 16, 6  # of the subspace iteration; more than enough for an initialisation
 
 
 def new_encoder(spec: ModelSpec, corpus: Corpus, *, dropout: float, seed: int, vocabulary: int) -> XLMRobertaForMaskedLM:
-    """An untrained encoder of that shape, started as the settings say."""
+    """An untrained encoder, initialised as the settings say."""
     torch.manual_seed(seed)
     config = XLMRobertaConfig(
         vocab_size=vocabulary,
@@ -63,10 +63,10 @@ def new_encoder(spec: ModelSpec, corpus: Corpus, *, dropout: float, seed: int, v
 
 
 def from_translations(corpus: Corpus, vocabulary: int, width: int) -> NDArray[np.float64]:
-    """Word vectors `[vocabulary, width]` in which pieces of the same groups of translations are near each other.
+    """Word vectors `[vocabulary, width]` in which subwords of the same groups of translations are close to each other.
 
-    The leading left singular vectors of the piece × group matrix of log counts, each row of which is scaled by the piece's
-    rarity; entries of piece rows have the standard deviation `_SIZE`. Pieces that do not occur stay small and random.
+    The leading left singular vectors of the subword × group matrix of log counts, with rows scaled by the subword's rarity;
+    entries have standard deviation `_SIZE`. Subwords that do not occur stay small and random.
     """
     rng = np.random.default_rng(0)
     group = np.repeat(corpus.group_of_line, np.diff(corpus.starts))
@@ -89,7 +89,7 @@ def from_translations(corpus: Corpus, vocabulary: int, width: int) -> NDArray[np
 def _leading(matrix: csr_matrix, rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Left singular vectors `[rows, rank]` and singular values, largest first (randomized subspace iteration, Halko et al. 2011).
 
-    scipy's `svds` draws restarts that no seed reaches, so a killed training would go on from other embeddings.
+    The restarts of scipy's `svds` cannot be seeded, so a stopped training would continue from other embeddings.
     """
     start = np.random.default_rng(1).normal(size=(matrix.shape[1], min(rank + _SPARE, *matrix.shape)))
     space = np.linalg.qr(matrix @ start)[0]
@@ -100,7 +100,7 @@ def _leading(matrix: csr_matrix, rank: int) -> tuple[NDArray[np.float64], NDArra
 
 
 def waves(n: int, width: int) -> Tensor:
-    """Sinusoidal positions `[n, width]`: cosines, then sines, of waves from two and a half places to `_LONGEST_WAVE` long."""
+    """Sinusoidal positions `[n, width]`: cosines, then sines, with wavelengths from 2.5 positions to `_LONGEST_WAVE`."""
     angles = torch.arange(n, dtype=torch.float64)[:, None] * _frequencies(width)
     return torch.cat([angles.cos(), angles.sin()], dim=1).float()
 
@@ -111,10 +111,10 @@ def _frequencies(width: int) -> Tensor:
 
 
 def look(attention: torch.nn.Module, head: int, offset: int) -> None:
-    """Start a head so that a query at place i scores the key at place i + offset highest, by `_SHARPNESS` over the next best.
+    """Initialise a head so that a query at position i scores the key at i + offset highest, by `_SHARPNESS` over the next best.
 
-    Queries and keys read the position dimensions alone, in which waves are about 1 high after the layer norm. Values and output
-    stay as they were drawn.
+    Queries and keys read only the position dimensions, where waves have an amplitude of about 1 after the layer norm. Values and
+    output are unchanged.
     """
     n_places: int = attention.attention_head_size  # type: ignore[assignment]
     half = n_places // 2
@@ -122,7 +122,7 @@ def look(attention: torch.nn.Module, head: int, offset: int) -> None:
     turn = torch.zeros(n_places, n_places, dtype=torch.float64)
     cos, sin = (torch.diag(wave(frequencies * offset)) for wave in (torch.cos, torch.sin))
     turn[:half, :half], turn[:half, half:], turn[half:, :half], turn[half:, half:] = cos, -sin, sin, cos
-    # cos(f (i + offset - j)) summed over waves: how far one place off lies below the best
+    # cos(f (i + offset - j)) summed over waves: margin of the best over one position off
     gap = float((1 - frequencies.cos()).sum())
     strength = math.sqrt(_SHARPNESS * math.sqrt(n_places) / gap)
     rows = slice(head * n_places, (head + 1) * n_places)

@@ -1,4 +1,4 @@
-"""The text to learn from: groups of lines that say the same, one line a language where they are translations."""
+"""The training text: groups of lines that are translations of one another, one per language."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,10 +15,10 @@ Group = tuple[str, ...]
 
 
 def read_groups(spec: TextSpec) -> Iterator[Group]:
-    """Every group of lines that the settings name, phrases first; a line of monolingual text is a group by itself.
+    """Every group of lines that the settings name, phrases first; a line of monolingual text is its own group.
 
     Raises:
-        DataFormatError: A file cannot be read, is not UTF-8, or a line of a parallel file holds one text alone.
+        DataFormatError: A file cannot be read, is not UTF-8, or a line of a parallel file has only one text.
     """
     if spec.phrases:
         languages = spec.languages or inventory().languages
@@ -34,12 +34,12 @@ def read_groups(spec: TextSpec) -> Iterator[Group]:
         for number, line in _lines(name):
             group = tuple(text for part in line.split("\t") if (text := part.strip()))
             if len(group) < 2:
-                raise DataFormatError(f"{name}:{number}: one text alone; expected two or more that say the same, between tabs")
+                raise DataFormatError(f"{name}:{number}: only one text; expected two or more translations, separated by tabs")
             yield group
 
 
 def _lines(name: str) -> Iterator[tuple[int, str]]:
-    """Lines with text, and their numbers."""
+    """Non-empty lines and their numbers."""
     try:
         with Path(name).open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):

@@ -46,7 +46,7 @@ def test_groups_come_from_files_line_by_line(tmp_path: Path) -> None:
     spec = TextSpec(lines=(str(tmp_path / "a.txt"),), parallel=(str(tmp_path / "b.tsv"),))
     assert list(read_groups(spec)) == [("one line",), ("another",), ("Hund", "dog", "chien")]
     (tmp_path / "b.tsv").write_text("Hund\tdog\nallein\n", encoding="utf-8")
-    with pytest.raises(DataFormatError, match=r"b\.tsv:2: one text alone"):
+    with pytest.raises(DataFormatError, match=r"b\.tsv:2: only one text"):
         list(read_groups(spec))
     with pytest.raises(DataFormatError, match=r"none\.txt: cannot be read"):
         list(read_groups(TextSpec(lines=(str(tmp_path / "none.txt"),))))
