@@ -250,7 +250,7 @@ def test_compiled_layers_are_heard_too() -> None:
 def test_what_cannot_be_refitted_is_refused() -> None:
     full = tiny_model("bert")
     pruned = cut(full, MASKS["one-head"])
-    with pytest.raises(SettingError, match="heads that the full one has not"):
+    with pytest.raises(SettingError, match="heads that the full one lacks"):
         refit(full, pruned, text())
     with pytest.raises(SettingError, match="2 layers x 4 heads"):
         refit(tiny_model("bert", layers=2), full, text())

@@ -20,7 +20,7 @@ def test_every_word_gets_the_highest_logit_at_its_own_anchor(budget: int) -> Non
     batches = scoring_batches(encoded, budget=budget)
     ids = no_labels(encoded.words_per_sentence)
     for batch in batches[::-1]:
-        # the label that wins follows from the piece, so that it is known without a model
+        # the label that wins follows from the subword, so that it is known without a model
         logits = torch.nn.functional.one_hot(batch.input_ids % N_LABELS, N_LABELS).float()
         place_labels(ids, batch, logits)
     expected = no_labels([length - 2 for length in LENGTHS])

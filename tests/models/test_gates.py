@@ -266,7 +266,7 @@ def test_a_fill_of_another_shape_is_refused(model: PreTrainedModel, fill: torch.
         (torch.ones(3), None, "[3]"),
         (torch.ones(2, 2, 2, 3, 4), None, "takes [3, 4]"),
         (torch.ones(3, 4, dtype=torch.int64), None, "int64"),
-        (torch.ones(3, 4), torch.zeros(3, dtype=torch.int64), "leave rows out"),
+        (torch.ones(3, 4), torch.zeros(3, dtype=torch.int64), "omit rows"),
         (torch.ones(2, 3, 4), torch.tensor([0, 1, 2]), "rows from 0 to 2"),
         (torch.ones(2, 3, 4), torch.tensor([0.0, 1.0]), "float32"),
     ],
