@@ -12,14 +12,14 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.core.progress import Progress
+from polyhead.core.progress import Progress, Silent
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import IGNORED_LABEL, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.metrics import metric_from_counts, sentence_counts
-from polyhead.learning.shared_prefix import masked_labels, masked_logits
+from polyhead.learning.shared_prefix import masked_logits
 from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, placement
 
 _NOT_PREDICTED, _NOT_PREDICTABLE = -1, -2
@@ -52,8 +52,7 @@ def masked_counts(
     """Counts `[sentences, columns]` by data set, one dict per mask, as from `metrics.sentence_counts`.
 
     `metric_from_counts` of their sum is the metric; a bootstrap over their rows gives its interval. All data sets are batched
-    together on the model's device. For the cost see `shared_prefix.masked_labels`: it is least where neighbouring masks differ
-    only in high layers.
+    together on the model's device. For the cost see `masked_labels`.
 
     Args:
         model: A token classifier with as many outputs as `labels`; not changed.
@@ -69,9 +68,14 @@ def masked_counts(
         SettingError: No word of a data set has a gold label.
     """
     together = join([data.encoded for data in datasets.values()])
-    batches = scoring_batches(together, budget=budget)
-    found = masked_labels(model, batches, masks, together.words_per_sentence, precision=precision, progress=progress)
-    return [_counts(datasets, task, labels, ids) for ids in found]
+    batches, watch = scoring_batches(together, budget=budget), progress or Silent()
+    words = together.words_per_sentence
+    watch.start(len(batches), "masks")
+    try:
+        found, _ = masked_labels(model, batches, masks, words, precision=precision, advance=lambda _: watch.advance(1))
+    finally:
+        watch.stop()
+    return [_counts(datasets, task, labels, np.split(ids, np.cumsum(words)[:-1])) for ids in found]
 
 
 def _counts(
@@ -114,9 +118,31 @@ def masked_scores(
     Raises:
         SettingError: No word has a gold label.
     """
-    starts = np.concatenate(([0], np.cumsum(data.encoded.words_per_sentence, dtype=np.int64)))
+    words = data.encoded.words_per_sentence
+    predicted, losses = masked_labels(model, batches, masks, words, precision=precision, advance=advance)
+    n_labelled = sum(int((batch.anchor_labels != IGNORED_LABEL).sum()) for batch in batches)
+    return MaskedScores(main_figures(task, labels, data, predicted), losses / max(n_labelled, 1))
+
+
+def masked_labels(
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    masks: Sequence[HeadMask],
+    words_per_sentence: Sequence[int],
+    *,
+    precision: PrecisionChoice = "auto",
+    advance: Callable[[int], None] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Label ids predicted under every mask, `[masks, words]` in sentence order, and summed losses, `[masks]`.
+
+    Equal to a separate pass under `gated` for each mask. Costs one forward pass for the first mask; each further mask costs the
+    layers from its first difference to the previous mask upwards. Nested masks of a ranking share most of their lower layers.
+    """
+    starts = np.concatenate(([0], np.cumsum(words_per_sentence, dtype=np.int64)))
     predicted = np.full((len(masks), int(starts[-1])), _NOT_PREDICTED, dtype=np.int64)
-    losses, n_labelled = np.zeros(len(masks)), 0
+    losses = np.zeros(len(masks))
+    if not masks:
+        return predicted, losses
     device, chosen = placement(model, precision=precision)
     was_training = model.training
     model.eval()
@@ -129,12 +155,11 @@ def masked_scores(
                 sentences = np.array(batch.sentences, dtype=np.int64)[batch.rows[batch.anchor_rows].numpy()]
                 predicted[:, starts[sentences] + batch.anchor_words.numpy()] = torch.stack([ids for ids, _ in rows]).cpu().numpy()
                 losses += torch.stack([loss for _, loss in rows]).cpu().double().numpy()
-                n_labelled += int((batch.anchor_labels != IGNORED_LABEL).sum())
                 if advance is not None:
                     advance(len(masks))
     finally:
         model.train(was_training)
-    return MaskedScores(main_figures(task, labels, data, predicted), losses / max(n_labelled, 1))
+    return predicted, losses
 
 
 def _of_words(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -4,64 +4,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
-from polyhead.core.progress import Progress, Silent
 from polyhead.learning.batching import Batch
-from polyhead.learning.inference import no_labels, place_labels
 from polyhead.models.architectures import AttentionSite, attention_sites
-from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, placement
 from polyhead.models.gates import gated
 
 # Each module's output in the last pass that computed it.
 _Kept = dict[nn.Module, Any]
-
-
-def masked_labels(
-    model: PreTrainedModel,
-    batches: Sequence[Batch],
-    masks: Sequence[HeadMask],
-    words_per_sentence: Sequence[int],
-    *,
-    precision: PrecisionChoice = "auto",
-    progress: Progress | None = None,
-) -> list[list[NDArray[np.int64]]]:
-    """Label ids predicted under every mask, `[masks][sentences][words]`, as from a separate pass under `gated` for each.
-
-    Costs one forward pass for the first mask; each further mask costs the layers from its first difference to the previous mask
-    upwards. Nested masks of a ranking share most of their lower layers.
-
-    Args:
-        model: A token classifier; not changed.
-        batches: All sentences, from `scoring_batches`.
-        masks: Ordered so that neighbours differ little.
-        words_per_sentence: From `Encoded`.
-        precision: As in `pick_precision`.
-        progress: Updated after every batch.
-    """
-    watch = progress or Silent()
-    ids = [no_labels(words_per_sentence) for _ in masks]
-    device, chosen = placement(model, precision=precision)
-    was_training = model.training
-    model.eval()
-    watch.start(len(batches), "masks")
-    try:
-        with torch.inference_mode(), autocast(device, chosen):
-            for batch in batches:
-                here = batch.to(device)
-                with attention_kernel(device, here.input_ids.shape[1], chosen, work="predict"):
-                    for place, logits in enumerate(masked_logits(model, here, masks)):
-                        place_labels(ids[place], batch, logits)
-                watch.advance(1)
-    finally:
-        watch.stop()
-        model.train(was_training)
-    return ids
 
 
 def masked_logits(
