@@ -1,4 +1,4 @@
-"""A model's card as a file: there and back, absent, corrupt, and after a cut."""
+"""A model's card as a file: there and back, absent, corrupt, and after pruning."""
 
 import json
 from pathlib import Path
@@ -24,11 +24,11 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert read_card(tmp_path) == CARD
 
 
-def test_a_cut_leaves_the_scores_of_the_unpruned_model() -> None:
-    cut = pruned_further(CARD, ranking="by hand", choice="two")
-    assert [(score.pruned, score.full) for score in cut.scores] == [(None, 0.7), (None, 0.95)]
-    assert (cut.ranking, cut.choice, cut.training_data) == ("by hand", "two", CARD.training_data)
-    assert "was not scored" in cut.caveat
+def test_further_pruning_leaves_the_scores_of_the_unpruned_model() -> None:
+    card = pruned_further(CARD, ranking="by hand", choice="two")
+    assert [(score.pruned, score.full) for score in card.scores] == [(None, 0.7), (None, 0.95)]
+    assert (card.ranking, card.choice, card.training_data) == ("by hand", "two", CARD.training_data)
+    assert "was not scored" in card.caveat
     assert pruned_further(ModelCard(), ranking="", choice="").caveat == ""
 
 

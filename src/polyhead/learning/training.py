@@ -129,10 +129,10 @@ def fit(
         progress: Updated after every step.
 
     Raises:
-        SettingError: There is nothing to train on, a setting asks for what is not there, or the training diverged: it ends at
-            the first loss, gradient or weight that is not finite, before that is stored.
-        StoreError: `resume_file` cannot be written or will not fit on the disk, or holds other work.
-        KeyboardInterrupt: The process was asked to stop; the state is saved and the model holds what was reached.
+        SettingError: There is nothing to train on, the device is missing, or training diverged: it stops at the first non-finite
+            loss, gradient or weight, before saving it.
+        StoreError: `resume_file` cannot be written, does not fit on the disk, or belongs to other work.
+        KeyboardInterrupt: The process was asked to stop; the state is saved and the model is trained up to that step.
 
     >>> import polyhead as ph
     >>> train = ph.sample(ph.open_corpus("phrases/en", "train"), 32, seed=1)
@@ -142,7 +142,10 @@ def fit(
     4
     """
     where, precision = placement(model, device=device, precision=spec.precision)
-    epochs = [_batches(encoded, spec, epoch=epoch) for epoch in range(spec.epochs)]
+    epochs = [
+        training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
+        for epoch in range(spec.epochs)
+    ]
     steps = len(epochs[0])
     if not steps:
         raise SettingError("nothing to train on: no sentence has a word; give at least one labelled sentence")
@@ -248,10 +251,6 @@ def slowdown() -> Callable[[float, int], None]:
             _LOG.warning("steps take ten times as long as the first ones: other work is using the cores; try --threads 1")
 
     return after_step
-
-
-def _batches(encoded: Encoded, spec: TrainSpec, *, epoch: int) -> Sequence[Batch]:
-    return training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
 
 
 def _step_seed(seed: int, step: int) -> int:

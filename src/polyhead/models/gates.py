@@ -137,13 +137,14 @@ def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
 
 
 def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadMask) -> None:
+    if fill is None:
+        return
     expected = [full.n_layers, full.n_heads, sites[0].head_dim]
-    if fill is not None and not ([*fill.shape] == expected and fill.is_floating_point()):
+    if [*fill.shape] != expected or not fill.is_floating_point():
         raise SettingError(f"fill of shape {[*fill.shape]} and dtype {fill.dtype}: expected floating-point numbers {expected}")
-    if fill is not None and not bool(torch.isfinite(fill).all()):
-        for site in sites:  # what stands for heads that are gone is not read
-            if not bool(torch.isfinite(fill[site.layer, list(site.kept)]).all()):
-                raise SettingError(f"fill holds NaN or infinite numbers for layer {site.layer}; expected finite ones")
+    for site in sites:  # values for pruned heads are not read
+        if not bool(torch.isfinite(fill[site.layer, list(site.kept)]).all()):
+            raise SettingError(f"fill holds NaN or infinite numbers for layer {site.layer}; expected finite ones")
 
 
 def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
