@@ -73,7 +73,7 @@ def errors(model: PreTrainedModel, full: PreTrainedModel) -> list[float]:
     return [float((own - wanted).double().square().mean()) for own, wanted in pairs]
 
 
-def cut(full: PreTrainedModel, mask: HeadMask) -> PreTrainedModel:
+def pruned_copy(full: PreTrainedModel, mask: HeadMask) -> PreTrainedModel:
     return prune(copy.deepcopy(full), mask)
 
 
@@ -81,7 +81,7 @@ def cut(full: PreTrainedModel, mask: HeadMask) -> PreTrainedModel:
 def test_a_head_that_was_one_of_two_counts_double(family: str, dtype: torch.dtype, close: float) -> None:
     full = twin_heads(family, dtype)
     mask = HeadMask.without(3, 4, [HeadId(1, 3)])
-    model = cut(full, mask)
+    model = pruned_copy(full, mask)
     before = attention_sites(model)[1].output.weight.detach().clone()
     lost = (logits(model, tiny_inputs()) - logits(full, tiny_inputs())).abs().max()
     assert refit(model, full, text(), precision="fp32") is model
@@ -94,7 +94,7 @@ def test_a_head_that_was_one_of_two_counts_double(family: str, dtype: torch.dtyp
 
 def test_two_equal_heads_share_what_a_third_left() -> None:
     full = twin_heads("bert", copies=(1, 3))
-    model = refit(cut(full, HeadMask.without(3, 4, [HeadId(1, 3)])), full, text(), precision="fp32")
+    model = refit(pruned_copy(full, HeadMask.without(3, 4, [HeadId(1, 3)])), full, text(), precision="fp32")
     site, was = attention_sites(model)[1], attention_sites(full)[1]
     columns = site.head_columns()
     ratio = site.output.weight[:, columns] / was.output.weight[:, columns]
@@ -106,11 +106,11 @@ def test_a_dead_head_stays_as_it_is() -> None:
     site = attention_sites(full)[2]
     with torch.no_grad():
         site.output.weight[:, site.head_columns()[1]] = 0
-    model = refit(cut(full, MASKS["one-head"]), full, text(), precision="fp32")
+    model = refit(pruned_copy(full, MASKS["one-head"]), full, text(), precision="fp32")
     assert all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
     with torch.no_grad():
         site.output.weight.zero_()  # and so do four
-    model = refit(cut(full, MASKS["one-head"]), full, text(), precision="fp32")
+    model = refit(pruned_copy(full, MASKS["one-head"]), full, text(), precision="fp32")
     assert all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
 
 
@@ -118,9 +118,9 @@ def test_a_dead_head_stays_as_it_is() -> None:
 def test_each_repair_brings_a_layer_nearer_than_the_one_before(family: str, name: str) -> None:
     full, mask = tiny_model(family), MASKS[name]
     means = head_means(full, text(), precision="fp32")
-    plain = errors(cut(full, mask), full)
+    plain = errors(pruned_copy(full, mask), full)
     folded = errors(prune(fold_means(copy.deepcopy(full), mask, means), mask), full)
-    refitted = errors(refit(cut(full, mask), full, text(), precision="fp32"), full)
+    refitted = errors(refit(pruned_copy(full, mask), full, text(), precision="fp32"), full)
     lowest = next(layer for layer in range(3) if mask.keep[layer].sum() < 4)
     assert refitted[:lowest] == plain[:lowest] == [0.0] * lowest
     assert refitted[lowest] <= folded[lowest] * (1 + 1e-5) < plain[lowest]
@@ -130,7 +130,7 @@ def test_each_repair_brings_a_layer_nearer_than_the_one_before(family: str, name
 
 def test_nothing_smaller_is_reached_by_other_factors() -> None:
     full, mask = tiny_model("bert", dtype=torch.float64), MASKS["uneven"]
-    model = refit(cut(full, mask), full, text(), precision="fp32")
+    model = refit(pruned_copy(full, mask), full, text(), precision="fp32")
     best = errors(model, full)[0]
     site = attention_sites(model)[0]
     for step in (0.99, 1.01):
@@ -148,7 +148,7 @@ def test_nothing_smaller_is_reached_by_other_factors() -> None:
 @pytest.mark.parametrize("name", ["uneven", "zero-head-layer", "everything"])
 def test_means_are_those_of_the_full_model_even_in_layers_without_heads(family: str, name: str) -> None:
     full = tiny_model(family)
-    model = refit(cut(full, MASKS[name]), full, text(), precision="fp32")
+    model = refit(pruned_copy(full, MASKS[name]), full, text(), precision="fp32")
     for own, wanted in zip(outputs(model, text()), outputs(full, text()), strict=True):
         assert torch.allclose(own.mean(0), wanted.mean(0), atol=1e-5)
 
@@ -156,18 +156,18 @@ def test_means_are_those_of_the_full_model_even_in_layers_without_heads(family: 
 def test_a_model_pruned_before_is_the_full_one_then() -> None:
     once = prune(tiny_model("electra"), MASKS["uneven"])
     before = {name: value.clone() for name, value in once.state_dict().items()}
-    again = cut(once, MASKS["one-head"])
+    again = pruned_copy(once, MASKS["one-head"])
     plain = errors(again, once)
     refit(again, once, text(), precision="fp32")
     assert errors(again, once)[1] < plain[1]
     assert all(torch.equal(value, before[name]) for name, value in once.state_dict().items())
-    unchanged = refit(cut(once, MASKS["uneven"]), once, text(), precision="fp32")
+    unchanged = refit(pruned_copy(once, MASKS["uneven"]), once, text(), precision="fp32")
     assert all(torch.equal(value, before[name]) for name, value in unchanged.state_dict().items())
 
 
 def test_only_output_projections_from_the_lowest_cut_upwards_change(family: str) -> None:
     full, mask = tiny_model(family), MASKS["one-head"]
-    plain = cut(full, mask)
+    plain = pruned_copy(full, mask)
     model = refit(copy.deepcopy(plain), full, text(), precision="fp32")
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, plain.state_dict()[name])}
     names = {module: name for name, module in model.named_modules()}
@@ -177,20 +177,22 @@ def test_only_output_projections_from_the_lowest_cut_upwards_change(family: str)
 
 def test_batches_do_not_matter() -> None:
     full, mask = tiny_model("roberta", dtype=torch.float64), MASKS["uneven"]
-    one, other = (refit(cut(full, mask), full, batches, precision="fp32") for batches in (text(1000), list(reversed(text(20)))))
+    one, other = (
+        refit(pruned_copy(full, mask), full, batches, precision="fp32") for batches in (text(1000), list(reversed(text(20))))
+    )
     for name, value in one.state_dict().items():
         assert torch.allclose(value, other.state_dict()[name], atol=1e-9), name
 
 
 def test_bf16_comes_near_float32() -> None:
     full, mask = tiny_model("bert"), MASKS["uneven"]
-    model, coarse = (refit(cut(full, mask), full, text(), precision=precision) for precision in ("fp32", "bf16"))
+    model, coarse = (refit(pruned_copy(full, mask), full, text(), precision=precision) for precision in ("fp32", "bf16"))
     assert {parameter.dtype for parameter in coarse.parameters()} == {torch.float32}
-    assert errors(coarse, full)[0] < errors(cut(full, mask), full)[0]
+    assert errors(coarse, full)[0] < errors(pruned_copy(full, mask), full)[0]
     weight, wanted = (attention_sites(each)[0].output.weight for each in (coarse, model))
     assert (weight - wanted).norm() < 0.05 * wanted.norm()
     narrow = full.to(torch.bfloat16)
-    refit(cut(narrow, mask), narrow, text(), precision="fp32")
+    refit(pruned_copy(narrow, mask), narrow, text(), precision="fp32")
 
 
 class _Stops:
@@ -226,7 +228,7 @@ def test_modes_hooks_and_the_full_model_are_left_as_they_were(precision: str) ->
     full.classifier.train()
     attention_sites(full)[1].output.weight.requires_grad_(False)
     weights = {name: value.clone() for name, value in full.state_dict().items()}
-    model = cut(full, MASKS["uneven"])
+    model = pruned_copy(full, MASKS["uneven"])
     with unchanged_state(full, model):
         with pytest.raises(KeyboardInterrupt):
             refit(model, full, text(), precision=precision, progress=_Stops())  # type: ignore[arg-type]
@@ -236,8 +238,8 @@ def test_modes_hooks_and_the_full_model_are_left_as_they_were(precision: str) ->
 
 def test_compiled_layers_are_heard_too() -> None:
     full, mask = tiny_model("bert"), MASKS["uneven"]
-    wanted = refit(cut(full, mask), full, text(), precision="fp32")
-    model = cut(full, mask)
+    wanted = refit(pruned_copy(full, mask), full, text(), precision="fp32")
+    model = pruned_copy(full, mask)
     for each in (model, full):
         each.bert.encoder.layer[1] = torch.compile(each.bert.encoder.layer[1], backend="eager")
         with torch.no_grad():
@@ -249,8 +251,8 @@ def test_compiled_layers_are_heard_too() -> None:
 
 def test_what_cannot_be_refitted_is_refused() -> None:
     full = tiny_model("bert")
-    pruned = cut(full, MASKS["one-head"])
-    with pytest.raises(SettingError, match="heads that the full one has not"):
+    pruned = pruned_copy(full, MASKS["one-head"])
+    with pytest.raises(SettingError, match="heads that the full one lacks"):
         refit(full, pruned, text())
     with pytest.raises(SettingError, match="2 layers x 4 heads"):
         refit(tiny_model("bert", layers=2), full, text())

@@ -186,7 +186,7 @@ def test_only_tasks_of_its_kind_read_it(path, name):
         if task.kind == task_of(name).kind:
             assert open_file(path, task, "dev", language="und", columns=LAYOUTS[name]).sentences
         else:
-            with pytest.raises(SettingError, match=r"dev\.txt: the layout holds .*, and task \w+ has none; declare columns"):
+            with pytest.raises(SettingError, match=r"dev\.txt: the layout holds .*, but task \w+ has none; declare columns"):
                 open_file(path, task, "dev", language="und", columns=LAYOUTS[name])
 
 

@@ -28,7 +28,7 @@ LABELS = LabelSet(("NOUN", "VERB"))
 
 
 def make_tokenizer(model_max_length=512):
-    """A piece a character; `▁a` is one piece, any other first letter stands behind a lone marker; U+200B vanishes."""
+    """One subword per character; `▁a` is one subword, any other first letter follows a lone marker; U+200B vanishes."""
     vocab = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), ("▁a", -1.0)]
     backend = Tokenizer(models.Unigram(vocab + [(letter, -2.0) for letter in dict.fromkeys(LETTERS)], unk_id=UNK))
     backend.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("\u200b", "")])
@@ -82,7 +82,7 @@ def test_counts():
     data = [sentence("ab", "我们", "\u200b", "b"), sentence("a" * 40), sentence(*["a"] * 12)]
     encoded = encode(data, TOKENIZER, None, max_length=12)
     assert encoded.counts == EncodingCounts(
-        words=17, pieces=2 + 3 + 1 + 2 + 40 + 12, lone_marker_first=2, windowed_sentences=1, unk_words=1, truncated_words=1
+        words=17, subwords=2 + 3 + 1 + 2 + 40 + 12, lone_marker_first=2, windowed_sentences=1, unk_words=1, truncated_words=1
     )
     assert encoded.counts.lone_marker_share == 2 / 17
     assert (encoded.n_sentences, encoded.words_per_sentence) == (3, (4, 1, 12))
@@ -153,13 +153,13 @@ def test_every_word_is_owned_once_and_stands_whole_at_its_anchor(words, max_leng
         window = encoded.windows[number]
         text = text.replace("\u200b", "")
         if text.startswith("a"):
-            pieces = [TOKENIZER.convert_tokens_to_ids("▁a"), *ids(text[1:])]
+            tokens = [TOKENIZER.convert_tokens_to_ids("▁a"), *ids(text[1:])]
         else:
-            pieces = [MARKER, *ids(text)] if text else [UNK]
-        anchor = 1 if len(pieces) > 1 and pieces[0] == MARKER and capacity > 1 else 0
-        pieces = pieces[:capacity]
+            tokens = [MARKER, *ids(text)] if text else [UNK]
+        anchor = 1 if len(tokens) > 1 and tokens[0] == MARKER and capacity > 1 else 0
+        tokens = tokens[:capacity]
         start = position - anchor
-        assert window.input_ids[start : start + len(pieces)].tolist() == pieces
+        assert window.input_ids[start : start + len(tokens)].tolist() == tokens
         assert window.label_ids[window.anchor_words.tolist().index(word)] == LABELS.index(labels[word])
 
 

@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.shared_prefix import masked_labels, masked_logits
+from polyhead.learning.masked_evaluation import masked_labels
+from polyhead.learning.shared_prefix import masked_logits
 from polyhead.models.architectures import ARCHITECTURES, attention_sites
 from polyhead.models.gates import gated
 
@@ -181,10 +182,12 @@ def test_the_model_is_left_as_it_was_found_also_when_stopped(compiled: bool) -> 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_labels_are_those_predicted_under_each_mask(precision: str) -> None:
     model, encoded = tiny_model("xlm-roberta").train(), tiny_encoded()
-    found = masked_labels(model, batches(), NESTED, encoded.words_per_sentence, precision=precision)  # type: ignore[arg-type]
+    words = encoded.words_per_sentence
+    flat, _ = masked_labels(model, batches(), NESTED, words, precision=precision)  # type: ignore[arg-type]
+    found = [np.split(ids, np.cumsum(words)[:-1]) for ids in flat]
     assert model.training
     model.eval()
-    assert [len(sentence) for sentence in found[0]] == list(encoded.words_per_sentence)
+    assert [len(sentence) for sentence in found[0]] == list(words)
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
         for place, mask in enumerate(NESTED):
             for batch in batches():

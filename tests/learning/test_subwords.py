@@ -5,7 +5,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from polyhead.core.errors import SettingError
-from polyhead.learning.subwords import special_tokens, word_pieces
+from polyhead.learning.subwords import special_tokens, subwords
 
 TEXT = [
     "▁the",
@@ -31,7 +31,7 @@ CHARACTERS = ["▁", "\u200b", "\u00ad", "\u200c", "⁄", "2", "<", ">", "/", *"
 
 def sentencepiece(normalizer=None, *, prepend="always", unk=True):
     specials = ["<s>", "<pad>", "</s>", "<unk>"]
-    vocab = [(piece, 0.0) for piece in specials] + [(piece, -2.0) for piece in TEXT] + [(piece, -9.0) for piece in CHARACTERS]
+    vocab = [(token, 0.0) for token in specials] + [(token, -2.0) for token in TEXT] + [(token, -9.0) for token in CHARACTERS]
     backend = Tokenizer(models.Unigram(vocab, unk_id=3))
     backend.normalizer = normalizer or normalizers.NFKC()
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepend)
@@ -44,7 +44,7 @@ def sentencepiece(normalizer=None, *, prepend="always", unk=True):
 
 def wordpiece():
     vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "我", "们", "hell", "##o", "½", "▁", "##a", "S", "E", "P", "[", "]", "ab"]
-    backend = Tokenizer(models.WordPiece({piece: number for number, piece in enumerate(vocab)}, unk_token="[UNK]"))
+    backend = Tokenizer(models.WordPiece({token: number for number, token in enumerate(vocab)}, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=False)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
@@ -55,7 +55,7 @@ def wordpiece():
 
 def byte_level():
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {piece: number for number, piece in enumerate(["<s>", "</s>", *alphabet, "Ġt"])}
+    vocab = {token: number for number, token in enumerate(["<s>", "</s>", *alphabet, "Ġt"])}
     backend = Tokenizer(models.BPE(vocab, [("Ġ", "t")]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)])
@@ -63,12 +63,12 @@ def byte_level():
 
 
 def described(tokenizer, word, anchor="text"):
-    pieces = word_pieces([word], tokenizer, anchor=anchor)
-    return tokenizer.convert_ids_to_tokens(pieces.ids.tolist()), int(pieces.anchors[0])
+    found = subwords([word], tokenizer, anchor=anchor)
+    return tokenizer.convert_ids_to_tokens(found.ids.tolist()), int(found.anchors[0])
 
 
 @pytest.mark.parametrize(
-    ("word", "pieces", "anchor"),
+    ("word", "tokens", "anchor"),
     [
         ("我们", ["▁", "我", "们"], 1),
         ("日本", ["▁", "日本"], 1),
@@ -87,11 +87,11 @@ def described(tokenizer, word, anchor="text"):
         ("", ["<unk>"], 0),
     ],
 )
-def test_anchor_is_the_first_piece_with_a_character_of_the_word(word, pieces, anchor):
-    assert described(sentencepiece(), word) == (pieces, anchor)
+def test_anchor_is_the_first_subword_with_a_character_of_the_word(word, tokens, anchor):
+    assert described(sentencepiece(), word) == (tokens, anchor)
 
 
-def test_anchor_first_is_the_first_piece():
+def test_anchor_first_is_the_first_subword():
     assert described(sentencepiece(), "我们", anchor="first") == (["▁", "我", "们"], 0)
 
 
@@ -106,23 +106,23 @@ def test_words_that_are_normalised_to_nothing(word, kind):
     else:  # as XLM-R's own normaliser does with U+200B
         rules = [normalizers.Replace(character, " ") for character in "\u200b\u00ad\u200c"]
         tokenizer, expected, unknown = sentencepiece(normalizers.Sequence(rules)), ["▁"] * len(word), False
-    pieces = word_pieces([word], tokenizer)
-    assert tokenizer.convert_ids_to_tokens(pieces.ids.tolist()) == expected
-    assert pieces.unknown.tolist() == [unknown]
-    assert pieces.anchors.tolist() == [0]
+    found = subwords([word], tokenizer)
+    assert tokenizer.convert_ids_to_tokens(found.ids.tolist()) == expected
+    assert found.unknown.tolist() == [unknown]
+    assert found.anchors.tolist() == [0]
 
 
-def test_word_without_piece_and_no_unk_token():
+def test_word_without_subword_and_no_unk_token():
     tokenizer = sentencepiece(normalizers.Replace("\u200b", ""), unk=False)
     with pytest.raises(SettingError, match=r"word '\\u200b': .*unk_token"):
-        word_pieces(["the", "\u200b"], tokenizer)
+        subwords(["the", "\u200b"], tokenizer)
 
 
 def test_wordpiece_cuts_chinese_and_has_no_space_marker():
     assert described(wordpiece(), "我们") == (["我", "们"], 0)
     assert described(wordpiece(), "hello") == (["hell", "##o"], 0)
     assert described(wordpiece(), "▁a") == (["▁", "##a"], 0)
-    assert not word_pieces(["▁a"], wordpiece()).lone_marker.any()
+    assert not subwords(["▁a"], wordpiece()).lone_marker.any()
 
 
 def test_text_cannot_spell_structure():
@@ -133,8 +133,8 @@ def test_text_cannot_spell_structure():
 
 @pytest.mark.parametrize("prepend", ["always", "first", "never"])
 def test_every_word_gets_its_marker(prepend):
-    pieces = word_pieces(["the", "我"], sentencepiece(prepend=prepend))
-    assert sentencepiece().convert_ids_to_tokens(pieces.ids.tolist()) == ["▁the", "▁", "我"]
+    found = subwords(["the", "我"], sentencepiece(prepend=prepend))
+    assert sentencepiece().convert_ids_to_tokens(found.ids.tolist()) == ["▁the", "▁", "我"]
 
 
 def test_byte_level_words_begin_with_a_space():
@@ -156,7 +156,7 @@ def test_tokenizer_settings_are_ignored_and_kept():
     backend.enable_truncation(2)
     backend.enable_padding(length=7, pad_id=1, pad_token="<pad>")
     before = copy.deepcopy((backend.truncation, backend.padding))
-    assert word_pieces(["New York", "abc"], tokenizer).lengths.tolist() == [2, 4]
+    assert subwords(["New York", "abc"], tokenizer).lengths.tolist() == [2, 4]
     assert special_tokens(tokenizer) == ((0,), (2,))
     assert (backend.truncation, backend.padding) == before
 
@@ -166,9 +166,9 @@ def test_slow_tokenizer_is_refused():
         pass
 
     with pytest.raises(SettingError, match="tokenizer Slow: expected a fast one"):
-        word_pieces(["a"], Slow())
+        subwords(["a"], Slow())
 
 
 def test_no_words():
-    pieces = word_pieces([], sentencepiece())
-    assert pieces.ids.size == pieces.lengths.size == 0
+    found = subwords([], sentencepiece())
+    assert found.ids.size == found.lengths.size == 0

@@ -250,7 +250,7 @@ def test_goes_on_under_other_threads_with_a_warning(tmp_path, caplog):
     assert not caplog.records
     torch.set_num_threads(2)
     train(tiny_model(), resume_file=tmp_path / "training")
-    assert "threads 2 after a start with 1" in caplog.text
+    assert "threads 2 after starting with 1" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "flipped"])
@@ -296,7 +296,7 @@ def test_rows_that_nothing_reads_may_not_overflow_either():
 def test_the_space_for_the_state_is_asked_for_first(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
     watch = Watch()
-    with pytest.raises(StoreError, match=r"training: what it takes to continue after a stop takes 0\.\d MB, and only 0\.0 MB"):
+    with pytest.raises(StoreError, match=r"training: the state for continuing after a stop takes 0\.\d MB, and only 0\.0 MB"):
         train(tiny_model(), resume_file=tmp_path / "training", progress=watch)
     assert watch.done == 0
     train(tiny_model(), spec=dataclasses.replace(SPEC, epochs=1))

@@ -82,7 +82,7 @@ def test_the_mask_of_an_untouched_model_is_full() -> None:
 def test_an_unknown_family_is_named() -> None:
     with pytest.raises(ArchitectureError, match=r"model_type 'made-up': not supported; supported are bert, roberta"):
         attention_sites(MadeUp(MADE_UP))
-    with pytest.raises(ArchitectureError, match="Linear is not a model of Transformers"):
+    with pytest.raises(ArchitectureError, match="Linear is not a Transformers model"):
         attention_sites(nn.Linear(2, 2))
 
 
@@ -96,7 +96,7 @@ def test_a_replaced_projection_is_refused() -> None:
 def test_a_config_of_another_model_is_refused() -> None:
     pruned = prune(tiny_model("bert"), MASKS["one-head"])
     unpruned = AutoModelForTokenClassification.from_config(copy.deepcopy(pruned.config))
-    with pytest.raises(ArchitectureError, match=r"layer 1: .* the config and the weights are of different models"):
+    with pytest.raises(ArchitectureError, match=r"layer 1: .* the config and the weights belong to different models"):
         head_mask(unpruned)
     pruned.config.quantization_config["n_layers"] = 9
     with pytest.raises(CheckpointError, match="n_layers is 9 and n_heads 4, but the model has 3 and 4"):
@@ -123,14 +123,14 @@ def test_a_registered_family_works_from_then_on(monkeypatch: pytest.MonkeyPatch)
     register_architecture(row)
     mask = HeadMask([[1, 0, 1, 1], [0, 0, 0, 0]])
     assert head_mask(prune(model, mask)) == mask
-    with pytest.raises(SettingError, match="'made-up' has another row already"):
+    with pytest.raises(SettingError, match="'made-up' already has another row"):
         register_architecture(replace(row, positions_after_padding=False))
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("layers", 3, "layers is 3; expected a text"),
+        ("layers", 3, "layers is 3; expected a non-empty string"),
         ("output", "", "output is ''"),
         ("query", "attention self", "query is 'attention self'; expected attribute names joined by dots"),
         ("key", "attention.self.query", "two modules; expected three projections, or one"),

@@ -17,7 +17,7 @@ from polyhead.data.labels import LabelSet
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import predict
-from polyhead.learning.shared_prefix import masked_labels
+from polyhead.learning.masked_evaluation import masked_labels
 from polyhead.learning.training import fit
 from polyhead.models.devices import (
     attention_kernel,
@@ -151,7 +151,7 @@ def test_every_pass_over_a_model_asks_for_its_kernel(monkeypatch, precision):
         asked.add((work, in_precision, 0 < length < 32))
         return attention_kernel(device, length, in_precision, work=work)
 
-    for module in ("learning.training", "learning.inference", "learning.shared_prefix", "learning.scoring_mode"):
+    for module in ("learning.training", "learning.inference", "learning.masked_evaluation", "learning.scoring_mode"):
         monkeypatch.setattr(f"polyhead.{module}.attention_kernel", note)
 
     def works():

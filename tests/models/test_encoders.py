@@ -43,14 +43,14 @@ def test_it_is_known_by_name_wherever_a_model_is() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_it_reads_every_language_in_few_pieces(language: str) -> None:
+def test_it_reads_every_language_in_few_subwords(language: str) -> None:
     tokenizer = load_tokenizer("polyhead/tiny")
     sentences = open_corpus(f"phrases/{language}", "test").sentences
     words = [word for sentence in sentences for word in sentence.words]
-    pieces = tokenizer(words, is_split_into_words=True, add_special_tokens=False)["input_ids"]
-    assert len(pieces) < 2 * len(words)
+    ids = tokenizer(words, is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    assert len(ids) < 2 * len(words)
     # characters of names that only test has are new to it, which shows where most characters are words
-    assert pieces.count(tokenizer.unk_token_id) < (0.1 if language in ("zh", "ja") else 0.01) * len(pieces)
+    assert ids.count(tokenizer.unk_token_id) < (0.1 if language in ("zh", "ja") else 0.01) * len(ids)
 
 
 def test_it_guesses_hidden_words_of_new_sentences() -> None:
@@ -58,14 +58,14 @@ def test_it_guesses_hidden_words_of_new_sentences() -> None:
     model = AutoModelForMaskedLM.from_pretrained(model_folder("polyhead/tiny"), dtype=torch.float32).eval()
     right = n = 0
     for (phrase,) in pretraining(("en",), 40, seed=7):
-        pieces = torch.tensor([tokenizer(" ".join(phrase.words))["input_ids"]])
-        place = pieces.shape[1] // 2
-        told = int(pieces[0, place])
-        pieces[0, place] = tokenizer.mask_token_id
+        ids = torch.tensor([tokenizer(" ".join(phrase.words))["input_ids"]])
+        place = ids.shape[1] // 2
+        told = int(ids[0, place])
+        ids[0, place] = tokenizer.mask_token_id
         with torch.no_grad():
-            right += int(model(input_ids=pieces).logits[0, place].argmax() == told)
+            right += int(model(input_ids=ids).logits[0, place].argmax() == told)
         n += 1
-    assert right / n > 0.4  # the most frequent piece alone would be right in one of twenty
+    assert right / n > 0.4  # the most frequent subword alone would be right in one of twenty
 
 
 @pytest.mark.slow

@@ -176,7 +176,7 @@ def test_gradients_reach_what_the_gates_were_made_from(model: PreTrainedModel) -
     assert (parameter.grad != 0).all()
 
 
-def test_gates_of_heads_that_are_gone_have_no_gradient(model: PreTrainedModel) -> None:
+def test_gates_of_pruned_heads_have_no_gradient(model: PreTrainedModel) -> None:
     mask = MASKS["zero-head-layer"]
     gates = torch.ones(3, 4, requires_grad=True)
     with gated(prune(model, mask), gates):
@@ -238,7 +238,7 @@ def test_between_off_and_on_a_head_is_mixed_with_its_fill_and_the_gradient_says_
     assert not torch.allclose(at_one, without, rtol=1e-2)
 
 
-def test_the_fill_of_heads_that_are_gone_is_ignored_and_the_precision_is_kept() -> None:
+def test_the_fill_of_pruned_heads_is_ignored_and_the_precision_is_kept() -> None:
     mask, inputs, fill = MASKS["zero-head-layer"], tiny_inputs(), random_fill()
     pruned = prune(tiny_model("bert", dtype=torch.bfloat16), mask)
     off = HeadMask([[1, 1, 0, 1], [1, 1, 1, 1], [1, 1, 1, 1]])
@@ -266,7 +266,7 @@ def test_a_fill_of_another_shape_is_refused(model: PreTrainedModel, fill: torch.
         (torch.ones(3), None, "[3]"),
         (torch.ones(2, 2, 2, 3, 4), None, "takes [3, 4]"),
         (torch.ones(3, 4, dtype=torch.int64), None, "int64"),
-        (torch.ones(3, 4), torch.zeros(3, dtype=torch.int64), "leave rows out"),
+        (torch.ones(3, 4), torch.zeros(3, dtype=torch.int64), "omit rows"),
         (torch.ones(2, 3, 4), torch.tensor([0, 1, 2]), "rows from 0 to 2"),
         (torch.ones(2, 3, 4), torch.tensor([0.0, 1.0]), "float32"),
     ],

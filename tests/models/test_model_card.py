@@ -1,4 +1,4 @@
-"""A model's card as a file: there and back, absent, corrupt, and after a cut."""
+"""A model's card as a file: there and back, absent, corrupt, and after pruning."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polyhead.core.errors import CheckpointError
-from polyhead.models.model_card import CardScore, ModelCard, cut_further, read_card, write_card
+from polyhead.models.model_card import CardScore, ModelCard, pruned_further, read_card, write_card
 
 CARD = ModelCard(
     task="pos",
@@ -24,12 +24,12 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert read_card(tmp_path) == CARD
 
 
-def test_a_cut_leaves_the_scores_of_the_unpruned_model() -> None:
-    cut = cut_further(CARD, ranking="by hand", choice="two")
-    assert [(score.pruned, score.full) for score in cut.scores] == [(None, 0.7), (None, 0.95)]
-    assert (cut.ranking, cut.choice, cut.training_data) == ("by hand", "two", CARD.training_data)
-    assert "was not scored" in cut.caveat
-    assert cut_further(ModelCard(), ranking="", choice="").caveat == ""
+def test_further_pruning_leaves_the_scores_of_the_unpruned_model() -> None:
+    card = pruned_further(CARD, ranking="by hand", choice="two")
+    assert [(score.pruned, score.full) for score in card.scores] == [(None, 0.7), (None, 0.95)]
+    assert (card.ranking, card.choice, card.training_data) == ("by hand", "two", CARD.training_data)
+    assert "was not scored" in card.caveat
+    assert pruned_further(ModelCard(), ranking="", choice="").caveat == ""
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_broken_record_is_named(tmp_path: Path, change: dict[str, Any]) -> Non
     write_card(CARD, tmp_path)
     path = tmp_path / "model_card.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(CheckpointError, match=r"model_card\.json: .*expected .*delete the file to go on without it"):
+    with pytest.raises(CheckpointError, match=r"model_card\.json: .*expected .*delete the file to continue without it"):
         read_card(tmp_path)
 
 

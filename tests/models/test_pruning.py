@@ -41,7 +41,7 @@ def test_matrices_shrink_and_no_attribute_is_stale(family: str, mask: HeadMask) 
     assert head_mask(model) == mask
 
 
-def test_the_right_blocks_are_cut() -> None:
+def test_the_right_blocks_are_removed() -> None:
     model, mask = tiny_model("bert"), MASKS["uneven"]
     whole = copy.deepcopy(model)
     prune(model, mask)
@@ -69,7 +69,7 @@ def test_pruning_again_with_the_same_mask_touches_nothing() -> None:
     assert all(parameter is before[name] for name, parameter in parameters(model).items())
 
 
-def test_a_head_that_is_gone_stays_gone() -> None:
+def test_a_pruned_head_stays_pruned() -> None:
     model = prune(tiny_model("bert"), MASKS["uneven"])
     prune(model, HeadMask.full(3, 4))
     assert head_mask(model) == MASKS["uneven"]
@@ -155,13 +155,13 @@ def test_full_state_has_zeros_where_heads_were(family: str) -> None:
     whole.load_state_dict(full_state(model))
     torch.testing.assert_close(logits(whole, tiny_inputs()), logits(model, tiny_inputs()), atol=1e-5, rtol=0)
     for site in attention_sites(whole):
-        gone = ~torch.tensor(MASKS["uneven"].keep[site.layer]).repeat_interleave(HEAD_DIM)
-        for values in (site.query.weight[gone], site.value.bias[gone], site.output.weight[:, gone]):
+        removed = ~torch.tensor(MASKS["uneven"].keep[site.layer]).repeat_interleave(HEAD_DIM)
+        for values in (site.query.weight[removed], site.value.bias[removed], site.output.weight[:, removed]):
             assert not values.any()
         assert site.output.bias.any()
 
 
-def test_a_mask_of_another_shape_is_refused_and_nothing_is_cut() -> None:
+def test_a_mask_of_another_shape_is_refused_and_nothing_is_pruned() -> None:
     model = tiny_model("bert")
     with pytest.raises(SettingError, match="mask of 3 layers x 5 heads: this model has 3 x 4"):
         prune(model, HeadMask.full(3, 5))

@@ -256,7 +256,7 @@ def test_the_card_does_not_name_a_local_encoder(
 
 def test_the_card_of_a_bare_encoder_says_nothing_of_tuning(tmp_path: Path) -> None:
     page = (save_pruned(tiny_model("bert").bert, tmp_path / "out") / "README.md").read_text()
-    assert "A Transformer encoder with all of its 12 attention heads" in page
+    assert "A Transformer encoder with all 12 attention heads" in page
     assert "fine-tuned" not in page
 
 
@@ -394,7 +394,7 @@ def test_folders_that_are_no_checkpoints(broken: Path, tmp_path: Path) -> None:
     (broken / "pytorch_model.bin").unlink()
     (broken / "model.safetensors").write_bytes(weights)
     (broken / "config.json").write_text("{")
-    assert "not JSON" in message(broken)
+    assert "not valid JSON" in message(broken)
     change = json.dumps({"model_type": "no-such-family"})
     (broken / "config.json").write_text(change)
     assert "cannot be loaded" in message(broken)
@@ -441,7 +441,7 @@ def test_a_head_whose_labels_match_by_name_is_kept_in_the_order_asked_for(saved:
 
 def test_an_encoder_without_a_head(tmp_path: Path) -> None:
     AutoModel.from_config(tiny_model("xlm-roberta").config).to(torch.float16).save_pretrained(tmp_path / "encoder")
-    with pytest.raises(CheckpointError, match="has no token-classification head"):
+    with pytest.raises(CheckpointError, match="has no token classifier"):
         load_tagger(tmp_path / "encoder", labels=None)
     model = load_tagger(tmp_path / "encoder", labels=LabelSet(("A", "B")), seed=0)
     assert model.dtype == torch.float32

@@ -13,7 +13,7 @@ from polyhead.core.store import writing
 from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import read_choice
 from polyhead.models.loading import load_saved, load_tokenizer
-from polyhead.models.model_card import ModelCard, cut_further, read_card
+from polyhead.models.model_card import ModelCard, pruned_further, read_card
 from polyhead.models.pruning import prune as prune_model
 from polyhead.models.saving import densify, save_pruned
 from polyhead.selection.ranking import prune_lowest
@@ -46,7 +46,7 @@ def prune(request: PruneRequest, console: Console) -> int:
         base_model="" if Path(request.model).is_dir() else request.model
     )
     if left.n_pruned > present.n_pruned:
-        card = cut_further(card, ranking=ranking, choice=choice)
+        card = pruned_further(card, ranking=ranking, choice=choice)
     with writing(request.out):
         (densify if request.densify else save_pruned)(model, request.out, tokenizer=tokenizer, card=card, encoding=encoding)
     gone = [str(head) for head in left.pruned]

@@ -1,4 +1,4 @@
-"""The heads that stay rescaled, by least squares on unlabelled text, to make up for those that a model lost."""
+"""Least-squares rescaling of the remaining heads on unlabelled text, to compensate for pruned heads."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from polyhead.models.gates import gated
 
 Model = TypeVar("Model", bound="PreTrainedModel")
 
-# Of the mean diagonal entry: float32 activations leave noise of about a tenth of this in a direction that two heads share.
+# Share of the mean diagonal entry; float32 noise in a direction that two heads share is about a tenth of this.
 RIDGE = 1e-6
 
 
@@ -33,34 +33,34 @@ def refit(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> Model:
-    """`pruned`, changed in place: one factor a head and a new bias a layer bring what goes through it near that in `full`.
+    """`pruned`, changed in place: one factor per head and a new bias per layer bring its hidden states close to those of `full`.
 
-    From the lowest layer that lost a head upwards, with x' the layer's input and u_h what its head h adds to it in the pruned
-    model, whose lower layers are repaired by then, and x and y the layer's input and attention output in the full model at the
-    same positions: the factors g and the bias b minimise Σ |x + y − x' − b − Σ_h g_h u_h|² over all positions that are not
-    padding, special tokens included, and are folded into the output projection. With x and x' in it a layer also makes up for
-    what lower ones could not. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead head stays as it is and two equal
-    heads share alike. A layer without heads gets the bias alone. The factors have no bounds.
+    Goes from the lowest layer with a pruned head upwards. Let x' be the layer's input and u_h the output of its head h in the
+    pruned model, whose lower layers are already refitted; x and y are the layer's input and attention output in the full model at
+    the same positions. The factors g and the bias b minimise Σ |x + y − x' − b − Σ_h g_h u_h|² over all positions except padding,
+    special tokens included, and are folded into the output projection. Because x and x' enter, a layer also corrects what lower
+    layers could not. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead head stays unchanged and two equal heads
+    get equal factors. A layer without heads only gets the bias. The factors have no bounds.
 
-    Costs at most two forward passes of each model, and memory for two hidden states of the whole text. No labels are needed.
-    The full model, modes, `requires_grad` and hooks are left as they were; an interruption leaves the lower layers refitted.
+    Costs at most two forward passes of each model, and memory for two hidden states of the whole text. Needs no labels. The full
+    model, modes, `requires_grad` and hooks are not changed; an interruption leaves the lower layers refitted.
 
     Args:
-        pruned: A copy of `full` with some heads cut out and nothing else changed, on the same device.
-        full: What it is brought near to.
-        batches: From `scoring_batches`; their order does not matter.
-        precision: Of the matrix products; sums are float64.
-        progress: Told of every batch in every layer.
+        pruned: A copy of `full` with some heads pruned and nothing else changed, on the same device.
+        full: The reference model.
+        batches: From `scoring_batches`, in any order.
+        precision: Of matrix products; sums are float64.
+        progress: Updated after every batch in every layer.
 
     Raises:
-        SettingError: There is no batch, or `pruned` is of another size or has a head that `full` has not.
+        SettingError: There is no batch, or `pruned` has another size or a head that `full` lacks.
         ArchitectureError: The family has no row in `ARCHITECTURES`, or an output projection has no bias.
 
     Source: Kwon et al. 2022, "A fast post-training pruning framework for transformers" (mask tuning).
     """
     pairs = _changed_layers(pruned, full)
     if not len(batches):
-        raise SettingError("no sentence, so nothing can be refitted: give at least one batch")
+        raise SettingError("no sentences to refit on: give at least one batch")
     for site, _ in pairs:
         bias_of(site)
     device = next(full.parameters()).device
@@ -84,7 +84,7 @@ def refit(
 
 @dataclass(frozen=True)
 class _Call:
-    """What a layer is called with for one batch; within a model only the hidden state differs from layer to layer."""
+    """A layer's arguments for one batch; within a model, layers differ only in the hidden state."""
 
     batch: Batch
     hidden: Tensor
@@ -94,7 +94,7 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Moments:
-    """Over `n` positions, float64 on the CPU: sums of z and of what is wanted side by side, and of z times both."""
+    """Sums over `n` positions, float64 on the CPU: of head outputs z and targets, concatenated, and of z times both."""
 
     n: int
     sums: Tensor  # [columns + width]
@@ -102,11 +102,11 @@ class _Moments:
 
 
 def _changed_layers(pruned: PreTrainedModel, full: PreTrainedModel) -> list[tuple[AttentionSite, AttentionSite]]:
-    """Each layer of both models from the lowest one that lost a head upwards."""
+    """The layers of both models from the lowest one with a pruned head upwards."""
     before, after = head_mask(full), head_mask(pruned)
     check_shape(after, before)
     if (after.keep & ~before.keep).any():
-        raise SettingError("the pruned model has heads that the full one has not: give the model that it was cut out of")
+        raise SettingError("the pruned model has heads that the full one lacks: give the model that it was pruned from")
     changed = np.flatnonzero((before.keep != after.keep).any(axis=1))
     first = int(changed[0]) if changed.size else before.n_layers
     return list(zip(attention_sites(pruned), attention_sites(full), strict=True))[first:]
@@ -114,13 +114,13 @@ def _changed_layers(pruned: PreTrainedModel, full: PreTrainedModel) -> list[tupl
 
 @contextmanager
 def _running(model: PreTrainedModel, precision: Precision) -> Iterator[None]:
-    # gates of one change nothing, but within the block compiled code runs eagerly and so with hooks
+    # gates of one change nothing, but make compiled code run eagerly, with hooks
     with scoring_mode(model, precision), torch.no_grad(), gated(model, full_mask(model)):
         yield
 
 
 def _reach(model: PreTrainedModel, site: AttentionSite, batch: Batch, precision: Precision) -> _Call:
-    """How the model calls a layer in a forward pass over the batch."""
+    """The model's call of a layer in a forward pass over the batch."""
     found: list[_Call] = []
 
     def take(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -136,7 +136,7 @@ def _reach(model: PreTrainedModel, site: AttentionSite, batch: Batch, precision:
 
 
 def _through(site: AttentionSite, call: _Call, precision: Precision) -> tuple[Tensor, Tensor, _Call]:
-    """One layer run: what went into and what came out of its output projection at the batch's tokens, and the next call."""
+    """Run one layer: input and output of its output projection at the batch's tokens, and the next layer's call."""
     found: list[Tensor] = []
     tokens = call.batch.attention_mask.bool()
 
@@ -160,7 +160,7 @@ def _measure(
     precision: Precision,
     watch: Progress,
 ) -> tuple[_Moments, list[_Call]]:
-    """Moments of a layer's heads in the pruned model and of what attention should add there, and the full model's next calls."""
+    """Moments of a layer's heads in the pruned model and their target, and the full model's calls of the next layer."""
     n, sums, products = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     calls = []
     for own, other in zip(ours, theirs, strict=True):
@@ -168,7 +168,7 @@ def _measure(
         _, y, call = _through(whole, other, precision)
         calls.append(call)
         tokens = own.batch.attention_mask.bool()
-        # moved before it is widened: not every device has float64
+        # moved first: not every device has float64
         heads, out, was, now = (part.cpu().double() for part in (z, y, other.hidden[tokens], own.hidden[tokens]))
         both = torch.cat((heads, was + out - now), dim=1)
         n, sums, products = n + len(both), sums + both.sum(0), products + heads.T @ both
@@ -177,13 +177,13 @@ def _measure(
 
 
 def _solve(site: AttentionSite, moments: _Moments) -> None:
-    """Fold the best factors of the layer's heads into the output projection, and what the mean then lacks into its bias."""
+    """Fold the best factors into the output projection, and the remaining mean error into its bias."""
     weight = site.output.weight.detach().cpu().double()
     columns = weight.shape[1]
     mean = moments.sums / moments.n
     if site.kept:
         centred = moments.products - moments.n * torch.outer(mean[:columns], mean)
-        # u_h = W_h z_h: the products of the u follow from those of z, which are far fewer numbers
+        # u_h = W_h z_h: the products of u follow from those of z, which are far smaller
         gram = site.split(site.split((weight.T @ weight) * centred[:, :columns]).sum(-1).T).sum(-1)  # [kept, kept]
         wanted = site.split((weight.T * centred[:, columns:]).sum(1)).sum(-1)  # [kept]
         ridge = RIDGE * gram.diagonal().mean() + torch.finfo(torch.float64).tiny
@@ -200,23 +200,21 @@ def bias_of(site: AttentionSite) -> Tensor:
         ArchitectureError: It has none.
     """
     if site.output.bias is None:
-        raise ArchitectureError(
-            f"layer {site.layer}: the output projection has no bias, which a repair writes to; prune without repair"
-        )
+        raise ArchitectureError(f"layer {site.layer}: the output projection has no bias to repair; prune without repair")
     return site.output.bias
 
 
 def overwrite(parameter: Tensor, values: Tensor) -> None:
-    """Give a parameter new values, also float64 ones from the CPU."""
+    """Set a parameter to new values, which may be float64 on the CPU."""
     with torch.no_grad():
-        parameter.copy_(values.to(parameter.dtype))  # rounded before it is moved: not every device has float64
+        parameter.copy_(values.to(parameter.dtype))  # rounded first: not every device has float64
 
 
 def check_shape(mask: HeadMask, full: HeadMask) -> None:
-    """See that a mask is for a model of this size.
+    """Check that a mask fits a model of this size.
 
     Raises:
-        SettingError: It is not.
+        SettingError: It does not.
     """
     if mask.keep.shape != full.keep.shape:
         raise SettingError(

@@ -1,4 +1,4 @@
-"""Repair without training of a model that loses heads: their mean output kept as a bias, the heads that stay rescaled."""
+"""Repair of pruned models without training: mean outputs of pruned heads become biases, or the remaining heads are rescaled."""
 
 import copy
 from collections.abc import Sequence
@@ -30,21 +30,21 @@ def repaired(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> Model:
-    """A copy of the model with the heads outside `mask` cut out and the others repaired; the model given is left as it was.
+    """A copy of the model, pruned to `mask` and repaired; the given model is not changed.
 
-    The result is an ordinary pruned model: as many weights as without repair, saved and loaded like any other. Labels are not
-    used. Costs the memory of a second model, and one forward pass for `means` or up to four for `refit`.
+    The result is an ordinary pruned model, with no more weights than without repair. Needs no labels. Costs the memory of a
+    second model, and one forward pass for `means` or up to four for `refit`.
 
     Args:
         model: Fine-tuned, pruned or not.
         mask: True = keep, `[layers, heads]` of the unpruned model.
-        batches: Text like that on which the model will be used, from `scoring_batches`; a few hundred sentences will do.
-        how: `means`: see `fold_means`. `refit`: see `refit`.
-        precision: Of the matrix products; take that in which the model will be used.
-        progress: Told of every batch.
+        batches: Text from the target domain, from `scoring_batches`; a few hundred sentences are enough.
+        how: `means` calls `fold_means`, `refit` calls `refit`.
+        precision: Of matrix products; use that of later inference.
+        progress: Updated after every batch.
 
     Raises:
-        SettingError: `how` is unknown, the mask has another shape than the unpruned model, or there is no batch.
+        SettingError: `how` is unknown, the mask does not have the unpruned model's shape, or there is no batch.
         ArchitectureError: The family has no row in `ARCHITECTURES`, or an output projection has no bias.
     """
     if how not in ("means", "refit"):
@@ -56,17 +56,17 @@ def repaired(
 
 
 def fold_means(model: Model, mask: HeadMask, means: Tensor) -> Model:
-    """The same model, changed in place: what the heads outside `mask` put out on average stands in the biases as well.
+    """The same model, changed in place: the mean outputs of heads outside `mask` are added to the biases.
 
-    To be called before `prune(model, mask)`; then the pruned model's logits equal those under `gated(model, mask, fill=means)`.
+    Call it before `prune(model, mask)`; the pruned model's logits then equal those under `gated(model, mask, fill=means)`.
 
     Args:
-        model: Still with the heads that will go.
+        model: Not yet pruned to `mask`.
         mask: True = keep, `[layers, heads]` of the unpruned model.
         means: `[layers, heads, head_dim]`, from `head_means`.
 
     Raises:
-        SettingError: The mask or the means have another shape than the unpruned model.
+        SettingError: The mask or the means do not have the unpruned model's shape.
         ArchitectureError: A layer loses heads and its output projection has no bias.
     """
     check_shape(mask, full_mask(model))
@@ -75,10 +75,10 @@ def fold_means(model: Model, mask: HeadMask, means: Tensor) -> Model:
         raise SettingError(
             f"means of shape {[*means.shape]}: expected {[mask.n_layers, mask.n_heads, sites[0].head_dim]}, as head_means gives"
         )
-    going = {site: [i for i, head in enumerate(site.kept) if not mask.keep[site.layer, head]] for site in sites}
-    biases = {site: bias_of(site) for site, blocks in going.items() if blocks}
+    to_prune = {site: [i for i, head in enumerate(site.kept) if not mask.keep[site.layer, head]] for site in sites}
+    biases = {site: bias_of(site) for site, blocks in to_prune.items() if blocks}
     for site, bias in biases.items():
-        columns = site.head_columns()[going[site]].flatten()
-        lost = means[site.layer, [site.kept[block] for block in going[site]]].cpu().double().flatten()
+        columns = site.head_columns()[to_prune[site]].flatten()
+        lost = means[site.layer, [site.kept[block] for block in to_prune[site]]].cpu().double().flatten()
         overwrite(bias, bias.detach().cpu().double() + site.output.weight.detach().cpu().double()[:, columns] @ lost)
     return model

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import suspicious_text
-from polyhead.learning.subwords import special_tokens, word_pieces
+from polyhead.learning.subwords import special_tokens, subwords
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _rates(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int
     """Subword counts, with each distinct word tokenised once, and the number of sentences too long for a window."""
     counts = Counter(word for sentence in dataset.sentences for word in sentence.words)
     place = {word: i for i, word in enumerate(counts)}
-    made = word_pieces(list(counts), tokenizer)
+    made = subwords(list(counts), tokenizer)
     times = np.fromiter(counts.values(), np.int64, len(counts))
     unknown = made.unknown.copy()
     if tokenizer.unk_token_id is not None:

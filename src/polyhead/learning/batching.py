@@ -1,4 +1,4 @@
-"""Windows to tensors: length-sorted batches under a token budget for scoring, seeded batches of sentences for training."""
+"""Batches of windows: length-sorted under a token budget for scoring, seeded batches of sentences for training."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,29 +15,28 @@ from polyhead.learning.encoding import IGNORED_LABEL, Encoded, Window
 Order = Literal["buckets", "shuffled", "file"]
 
 _BATCHES_PER_BUCKET = 50
-# A sentence of more windows is trained on in parts of so many each, so that no step holds more than batch size times this.
+# Training splits sentences of more windows into parts of this size, so that a step holds at most batch size times this many.
 WINDOWS_PER_PART = 8
-# What a batch costs beside its positions, as a share of the budget: on UD English-EWT dev it takes padding from 5 % to 1 %
-# for a tenth more batches.
+# Fixed cost of a batch as a share of the budget: on UD English-EWT dev it cuts padding from 5 % to 1 % for a tenth more batches.
 _BATCH_OVERHEAD = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some sentences, all windows of each; a window is a row, padded on the right.
+    """Some sentences with all their windows; a window is a row, padded on the right.
 
     Attributes:
         input_ids: int64 `[rows, length]`.
         attention_mask: int64 `[rows, length]`, 1 on tokens and 0 on padding.
         is_text: bool `[rows, length]`, False on special tokens and padding.
-        labels: int64 `[rows, length]`, −100 everywhere but at the anchors of labelled words.
-        rows: int64 `[rows]`, which of the batch's sentences each row is a window of.
+        labels: int64 `[rows, length]`, −100 except at the anchors of labelled words.
+        rows: int64 `[rows]`, the batch's sentence of each row.
         anchor_rows: int64 `[words]`, row of each owned word; rows ascend.
         anchor_columns: int64 `[words]`, its column.
         anchor_words: int64 `[words]`, its index in its sentence.
         anchor_labels: int64 `[words]`, its label id or −100.
         sentences: Index in `Encoded` of each sentence of the batch.
-        n_tokens: Positions that are not padding, special tokens included.
+        n_tokens: Positions except padding, special tokens included.
     """
 
     input_ids: Tensor
@@ -59,12 +58,12 @@ class Batch:
 
     @property
     def n_words(self) -> int:
-        """Number of words, each owned by one row."""
+        """Number of owned words."""
         return self.anchor_rows.numel()
 
     @property
     def has_padding(self) -> bool:
-        """Whether any position is padding; if none is, a model may be called without `attention_mask`."""
+        """Whether any position is padding; if not, `attention_mask` can be omitted."""
         return self.n_tokens < self.n_positions
 
     def to(self, device: torch.device | str) -> Self:
@@ -75,7 +74,7 @@ class Batch:
 
 
 class TrainingBatches(Sequence[Batch]):
-    """The batches of one epoch in order, each built when it is asked for."""
+    """The batches of one epoch in order, each built on access."""
 
     def __init__(self, groups: Sequence[Sequence[int]], windows: Sequence[Sequence[Window]], *, pad_id: int, pad_to: int | None):
         self._groups = groups
@@ -98,11 +97,10 @@ class TrainingBatches(Sequence[Batch]):
 
 
 def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
-    """Batches of sentences of like length, longest first, each of at most `budget` positions with padding.
+    """Batches of sentences of similar length, longest first, each of at most `budget` padded positions.
 
-    All windows of a sentence stand in one batch; a sentence that alone exceeds the budget is a batch of its own. Every sentence
-    with a word occurs once; the order depends on lengths and, among equals, on the order of the sentences. The cuts are those
-    that make the sum of all positions and of a fixed cost per batch least.
+    All windows of a sentence share a batch; a sentence over the budget gets its own batch. Every sentence with a word occurs
+    once, sorted by length, ties in sentence order. The batch boundaries minimise all positions plus a fixed cost per batch.
 
     Raises:
         SettingError: The budget is below 1.
@@ -126,27 +124,21 @@ def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
 
 
 def training_batches(
-    encoded: Encoded,
-    *,
-    batch_size: int,
-    order: Order,
-    seed: int,
-    epoch: int,
-    pad_to: int | None = None,
+    encoded: Encoded, *, batch_size: int, order: Order, seed: int, epoch: int, pad_to: int | None = None
 ) -> TrainingBatches:
-    """One epoch's batches of `batch_size` sentences; the last one keeps what is left over.
+    """One epoch's batches of `batch_size` sentences; the last one may be smaller.
 
-    A sentence of more than `WINDOWS_PER_PART` windows (a text without sentence breaks) counts as several: each part of so many
-    windows takes a sentence's place, so that a batch holds at most `batch_size` times so many, and every epoch as many batches.
-    The same arguments give the same batches: torch's and numpy's global generators are neither read nor moved.
+    A sentence of more than `WINDOWS_PER_PART` windows (a text without sentence breaks) counts as several sentences of at most so
+    many windows, which bounds the size of a batch. The same arguments give the same batches; torch's and numpy's global
+    generators are not used.
 
     Args:
-        encoded: The sentences; all windows of a sentence, or of a part of one, go into one batch.
-        batch_size: Sentences in a batch.
-        order: `file`; `shuffled`; or `buckets`: shuffled, cut into stretches of 50 batches, sorted by length within each,
-            cut into batches, and the batches shuffled.
-        seed: Any whole number from 0.
-        epoch: Number of the epoch, from 0.
+        encoded: The sentences; all windows of a sentence, or of a part of one, share a batch.
+        batch_size: Sentences per batch.
+        order: `file`; `shuffled`; or `buckets`: shuffled, split into buckets of 50 batches, sorted by length within each bucket,
+            split into batches, and the batches shuffled.
+        seed: At least 0.
+        epoch: 0-based.
         pad_to: Pad every row to this length; default: to the longest of its batch.
 
     Raises:
@@ -163,13 +155,13 @@ def training_batches(
     sentences = np.flatnonzero(lengths)
     generator = np.random.default_rng((seed, epoch))
     if order == "file":
-        groups = _cut(sentences, batch_size)
+        groups = _chunks(sentences, batch_size)
     elif order == "shuffled":
-        groups = _cut(generator.permutation(sentences), batch_size)
+        groups = _chunks(generator.permutation(sentences), batch_size)
     elif order == "buckets":
         groups = []
-        for bucket in _cut(generator.permutation(sentences), batch_size * _BATCHES_PER_BUCKET):
-            groups += _cut(bucket[np.argsort(lengths[bucket], kind="stable")], batch_size)
+        for bucket in _chunks(generator.permutation(sentences), batch_size * _BATCHES_PER_BUCKET):
+            groups += _chunks(bucket[np.argsort(lengths[bucket], kind="stable")], batch_size)
         groups = [groups[number] for number in generator.permutation(len(groups))]
     else:
         raise SettingError(f"order {order!r}: expected 'buckets', 'shuffled' or 'file'")
@@ -177,7 +169,7 @@ def training_batches(
 
 
 def padding_share(batches: Iterable[Batch]) -> float:
-    """Share of all positions that are padding, 0..1 (0 if there are no batches)."""
+    """Share of padding among all positions, 0..1; 0 without batches."""
     tokens = positions = 0
     for batch in batches:
         tokens += batch.n_tokens
@@ -186,7 +178,7 @@ def padding_share(batches: Iterable[Batch]) -> float:
 
 
 def collate(sentences: Sequence[Sequence[Window]], *, pad_id: int, pad_to: int | None = None) -> Batch:
-    """One batch of the given sentences, each given as its windows (at least one in all)."""
+    """One batch of sentences, each given as its windows; at least one window in all."""
     windows = [window for group in sentences for window in group]
     lengths = [len(window.input_ids) for window in windows]
     words = [len(window.anchor_words) for window in windows]
@@ -227,7 +219,7 @@ def _by_sentence(encoded: Encoded) -> list[list[Window]]:
 
 
 def _in_parts(sentences: Sequence[Sequence[Window]]) -> list[Sequence[Window]]:
-    """The sentences' windows in order, those of over-long sentences in parts; a sentence without windows stays one."""
+    """The windows by sentence, over-long sentences in parts; a sentence without windows stays one."""
     size = WINDOWS_PER_PART
     return [group[start : start + size] for group in sentences for start in range(0, max(len(group), 1), size)]
 
@@ -239,7 +231,7 @@ def _lengths(windows: Sequence[Sequence[Window]]) -> NDArray[np.int64]:
 
 
 def _best_ends(lengths: NDArray[np.int64], rows: NDArray[np.int64], budget: int) -> list[int]:
-    """Where to end batches of sentences in descending length, least total cost first to last, by dynamic programming."""
+    """Ends of the batches with the least total cost, for sentences in descending length, by dynamic programming."""
     n = len(lengths)
     before = np.concatenate(([0], np.cumsum(rows)))  # rows before each sentence
     cost = np.zeros(n + 1)  # of all batches from this sentence on
@@ -248,7 +240,7 @@ def _best_ends(lengths: NDArray[np.int64], rows: NDArray[np.int64], budget: int)
         last = int(np.searchsorted(before, before[start] + budget // lengths[start], side="right")) - 1
         last = max(last, start + 1)
         ends = (before[start + 1 : last + 1] - before[start]) * lengths[start] + cost[start + 1 : last + 1]
-        end[start] = last - int(ends[::-1].argmin())  # among equals the largest batch
+        end[start] = last - int(ends[::-1].argmin())  # ties: the largest batch
         cost[start] = ends[end[start] - start - 1] + _BATCH_OVERHEAD * budget
     chosen: list[int] = []
     while (chosen[-1] if chosen else 0) < n:
@@ -256,5 +248,5 @@ def _best_ends(lengths: NDArray[np.int64], rows: NDArray[np.int64], budget: int)
     return chosen
 
 
-def _cut(numbers: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+def _chunks(numbers: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]

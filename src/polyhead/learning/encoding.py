@@ -1,4 +1,4 @@
-"""Sentences to windows of pieces: every word is owned by exactly one window and labelled at its anchor piece."""
+"""Sentences to windows of subwords: every word is owned by exactly one window and labelled at its anchor subword."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -12,24 +12,24 @@ from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.specs import Anchor
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Sentence
-from polyhead.learning.subwords import special_tokens, word_pieces
+from polyhead.learning.subwords import special_tokens, subwords
 from polyhead.models.architectures import architecture
 
-IGNORED_LABEL = -100  # what torch's cross-entropy ignores by default
+IGNORED_LABEL = -100  # torch's cross-entropy ignores it by default
 _OVERLAP = 0.25
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Window:
-    """A stretch of one sentence that the model reads at once.
+    """A span of one sentence that the model reads at once.
 
     Attributes:
-        sentence: Index of the sentence in what was encoded.
+        sentence: Index of the encoded sentence.
         input_ids: int32 `[length]`, special tokens included.
         anchor_positions: int32 `[owned words]`, positions in this window.
         anchor_words: int32 `[owned words]`, word indices in the sentence, ascending.
-        label_ids: int32 `[owned words]`, −100 where there is no usable gold label.
-        specials: How many special tokens stand before and after the pieces of words.
+        label_ids: int32 `[owned words]`, −100 without a usable gold label.
+        specials: Number of special tokens before and after the subwords.
     """
 
     sentence: int
@@ -42,20 +42,20 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class EncodingCounts:
-    """What encoding met.
+    """Counts from encoding.
 
     Attributes:
         words: Words in all sentences.
-        pieces: Pieces of these words, before anything is cut or repeated in overlaps.
-        lone_marker_first: Words whose first piece is a bare space marker (`▁`).
-        windowed_sentences: Sentences that needed more than one window.
-        unk_words: Words without any piece, read as `unk_token`.
-        truncated_words: Words longer than a window, of which the first pieces are kept.
-        unknown_labels: Gold labels that the label set does not have: they can never be predicted.
+        subwords: Their subwords, before truncation and overlaps.
+        lone_marker_first: Words whose first subword is a bare space marker (`▁`).
+        windowed_sentences: Sentences of more than one window.
+        unk_words: Words without any subword, read as `unk_token`.
+        truncated_words: Words longer than a window, reduced to their first subwords.
+        unknown_labels: Gold labels outside the label set, which can never be predicted.
     """
 
     words: int = 0
-    pieces: int = 0
+    subwords: int = 0
     lone_marker_first: int = 0
     windowed_sentences: int = 0
     unk_words: int = 0
@@ -64,7 +64,7 @@ class EncodingCounts:
 
     @property
     def lone_marker_share(self) -> float:
-        """Share of words whose first piece is a bare space marker, 0..1."""
+        """Share of words whose first subword is a bare space marker, 0..1."""
         return self.lone_marker_first / self.words if self.words else 0.0
 
     def __add__(self, other: "EncodingCounts") -> "EncodingCounts":
@@ -77,9 +77,9 @@ class Encoded:
 
     Attributes:
         windows: In sentence order, and in text order within a sentence.
-        n_sentences: Number of sentences, those without words included.
-        words_per_sentence: As many as sentences; the windows of sentence i own words 0..n−1, each once.
-        counts: What was met.
+        n_sentences: Number of sentences, including those without words.
+        words_per_sentence: One per sentence; the windows of sentence i own words 0..n−1, each once.
+        counts: Counts from encoding.
         pad_id: Id that pads a batch of these windows.
     """
 
@@ -91,9 +91,9 @@ class Encoded:
 
 
 def model_limit(config: PretrainedConfig) -> int | None:
-    """The longest input, special tokens included, that the architecture has positions for; None if it has no such limit.
+    """The longest input, special tokens included, that the position embeddings allow; None without a limit.
 
-    RoBERTa and its kin number positions from `pad_token_id + 1`, so XLM-R's table of 514 serves 512 tokens.
+    RoBERTa models number positions from `pad_token_id + 1`, so XLM-R's table of 514 serves 512 tokens.
 
     Raises:
         ArchitectureError: The family has no row.
@@ -114,23 +114,23 @@ def encode(
     anchor: Anchor = "text",
     unknown: Literal["error", "ignore"] = "error",
 ) -> Encoded:
-    """Windows of pieces with anchors and label ids; no word is ever dropped.
+    """Windows of subwords with anchors and label ids; no word is dropped.
 
     A sentence that fits is one window. A longer one becomes windows of whole words that overlap by up to a quarter; a word
     belongs to the window in which its anchor is farther from the nearer edge (ties: the earlier window).
-    A word without any piece becomes `unk_token`; a word longer than a window keeps its first pieces.
+    A word without any subword becomes `unk_token`; a word longer than a window keeps its first subwords.
 
     Args:
-        sentences: In the order wanted back.
-        tokenizer: A fast tokenizer; left as it was.
-        labels: Label set that gives the ids; None to encode without labels.
+        sentences: Their order is kept.
+        tokenizer: A fast tokenizer; not changed.
+        labels: Label set for the ids; None to encode without labels.
         max_length: Longest window, special tokens included; the tokenizer's `model_max_length` and `model_limit` may lower it.
-        model_limit: The architecture's own limit, from `model_limit(model.config)`.
-        anchor: `text` (first piece that carries a character of the word) or `first` (first piece).
-        unknown: What to do with a gold label that `labels` lacks: `error`, or `ignore` (−100, and counted) for evaluation data.
+        model_limit: The architecture's limit, from `model_limit(model.config)`.
+        anchor: `text` (first subword with a character of the word) or `first` (first subword).
+        unknown: For gold labels outside `labels`: `error`, or `ignore` (−100, and counted) for evaluation data.
 
     Raises:
-        SettingError: The window cannot hold one piece beside the special tokens, or the tokenizer is not a fast one.
+        SettingError: The window cannot hold one subword beside the special tokens, or the tokenizer is not a fast one.
         DataFormatError: A gold label is not in `labels` and `unknown="error"`.
 
     >>> import polyhead as ph
@@ -144,16 +144,16 @@ def encode(
     capacity = limit - len(prefix) - len(suffix)
     if capacity < 1:
         raise SettingError(
-            f"window of {limit} tokens: {len(prefix) + len(suffix)} special tokens leave no room for a piece; raise max_length"
+            f"window of {limit} tokens: {len(prefix) + len(suffix)} special tokens leave no room for a subword; raise max_length"
         )
     types: dict[str, int] = {}
     words = np.array([types.setdefault(word, len(types)) for sentence in sentences for word in sentence.words], dtype=np.int64)
-    pieces = word_pieces(tuple(types), tokenizer, anchor=anchor)
-    lengths = np.minimum(pieces.lengths, capacity)[words]
+    found = subwords(tuple(types), tokenizer, anchor=anchor)
+    lengths = np.minimum(found.lengths, capacity)[words]
     word_ends = np.cumsum(lengths)
     word_starts = word_ends - lengths
-    stream = pieces.ids[np.repeat(pieces.starts[words] - word_starts, lengths) + np.arange(int(lengths.sum()))]
-    anchors = word_starts + np.minimum(pieces.anchors, capacity - 1)[words]
+    stream = found.ids[np.repeat(found.starts[words] - word_starts, lengths) + np.arange(int(lengths.sum()))]
+    anchors = word_starts + np.minimum(found.anchors, capacity - 1)[words]
     label_ids, unknown_labels = _label_ids(sentences, labels, unknown)
 
     before, after = np.array(prefix, dtype=np.int32), np.array(suffix, dtype=np.int32)
@@ -179,28 +179,28 @@ def encode(
         first = last
     counts = EncodingCounts(
         words=len(words),
-        pieces=int(pieces.lengths[words].sum()),
-        lone_marker_first=int(pieces.lone_marker[words].sum()),
+        subwords=int(found.lengths[words].sum()),
+        lone_marker_first=int(found.lone_marker[words].sum()),
         windowed_sentences=windowed,
-        unk_words=int(pieces.unknown[words].sum()),
-        truncated_words=int((pieces.lengths > capacity)[words].sum()),
+        unk_words=int(found.unknown[words].sum()),
+        truncated_words=int((found.lengths > capacity)[words].sum()),
         unknown_labels=unknown_labels,
     )
-    # padding is masked out, so any id serves a tokenizer that has none of its own
+    # padding is masked out, so any id works for a tokenizer without a padding token
     pad_id = int(tokenizer.pad_token_id or 0)
     return Encoded(tuple(windows), len(sentences), tuple(len(sentence.words) for sentence in sentences), counts, pad_id)
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
-    """All parts as one, sentences numbered on from part to part, so that several languages are batched together.
+    """All parts as one, with sentences renumbered, so that several languages can share batches.
 
     Raises:
-        SettingError: There is no part, or parts differ in their padding id: they come from different tokenizers.
+        SettingError: There is no part, or padding ids differ, so the parts come from different tokenizers.
     """
     pad_ids = sorted({part.pad_id for part in parts})
     if len(pad_ids) != 1:
         found = f"padding ids {', '.join(map(str, pad_ids))}" if pad_ids else "nothing"
-        raise SettingError(f"cannot join {found}: expected encoded sentences of one tokenizer; encode them all with the same one")
+        raise SettingError(f"cannot join {found}: encode all sentences with the same tokenizer")
     windows: list[Window] = []
     words: list[int] = []
     counts = EncodingCounts()
@@ -229,7 +229,7 @@ def _label_ids(
         )
         raise DataFormatError(
             f"{sentence.source}: word {word!r} of the sentence that begins here has label {label!r}; "
-            f"expected one of {' '.join(labels.names)}; mend the data or map the label"
+            f"expected one of {' '.join(labels.names)}; fix the data or map the label"
         )
     return np.array([known.get(label, IGNORED_LABEL) for label in gold], dtype=np.int32), n_unknown
 
@@ -237,7 +237,7 @@ def _label_ids(
 def _windows(
     starts: NDArray[np.int64], ends: NDArray[np.int64], anchors: NDArray[np.int64], capacity: int
 ) -> Iterator[tuple[int, int, NDArray[np.int32]]]:
-    """First word, word after the last, and owned words of each window; positions are those of the whole stream of pieces."""
+    """First word, word after the last, and owned words of each window; positions are those in the whole subword stream."""
     n_words = len(starts)
     if n_words == 0:
         return
@@ -251,13 +251,13 @@ def _windows(
         spans.append((start, end))
         if end == n_words:
             break
-        # The next window begins late enough to overlap by a quarter at most and to hold the next word whole.
+        # The next window overlaps by at most a quarter and holds the whole next word.
         earliest = max(starts[end] - int(capacity * _OVERLAP), ends[end] - capacity)
         start = int(np.searchsorted(starts, earliest, side="left"))
     owner = np.zeros(n_words, dtype=np.int64)
     farthest = np.full(n_words, -1.0)
     for number, (start, end) in enumerate(spans):
-        # The sentence's own ends count as edges too: they never change which of two overlapping windows wins.
+        # The sentence's ends count as edges too, but never change which of two overlapping windows wins.
         distance = np.minimum(anchors[start:end] - starts[start], ends[end - 1] - 1 - anchors[start:end])
         better = distance > farthest[start:end]
         owner[start:end][better] = number

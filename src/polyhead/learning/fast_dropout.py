@@ -1,4 +1,4 @@
-"""Dropout whose random bits are cheap on a CPU, seeded for each step by itself."""
+"""Dropout with fast random bits on a CPU, seeded per step."""
 
 import sys
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# torch draws one Bernoulli value after another on one thread; at 16 bits a value a block generator is ten times as fast.
+# torch draws Bernoulli values one by one on one thread; a block generator with 16 bits per value is ten times as fast.
 _LEVELS = 2**16
 _BLOCK = 2**18
 
 
 class RandomBits:
-    """A stream of 16-bit random values that depends on (seed, step) and on the calls since `start` alone."""
+    """A stream of 16-bit random values that depends only on (seed, step) and the calls since `start`."""
 
     def __init__(self) -> None:
         self.start(0, 0)
@@ -26,7 +26,7 @@ class RandomBits:
         self._used = 0
 
     def take(self, n: int) -> Tensor:
-        """The next `n` values, int16 over its whole range; a view that the next call leaves alone."""
+        """The next `n` values over the whole int16 range; a view that later calls do not change."""
         if self._used + n > len(self._values):
             words = (max(n, _BLOCK) + 3) // 4
             drawn = self._generator.integers(0, 2**64, size=words, dtype=np.uint64)
@@ -36,7 +36,7 @@ class RandomBits:
 
 
 class BitDropout(nn.Module):
-    """What `nn.Dropout(p)` does, with bits from a `RandomBits`: p is met to 2**-16, and the scale is that of the p met."""
+    """`nn.Dropout(p)` with bits from `RandomBits`; p is rounded to a multiple of 2**-16, and the scale matches it."""
 
     def __init__(self, p: float, bits: RandomBits) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class BitDropout(nn.Module):
         self._dropped = round(p * _LEVELS)
 
     def forward(self, values: Tensor) -> Tensor:
-        """`values` with a share p of zeros, the rest scaled up; as they are in eval mode."""
+        """`values` with a share p of zeros and the rest scaled up; unchanged in eval mode."""
         if not self.training:
             return values
         kept = self._bits.take(values.numel()).view(values.shape) >= self._dropped - _LEVELS // 2
@@ -54,10 +54,10 @@ class BitDropout(nn.Module):
 
 @contextmanager
 def cheap_dropout(model: nn.Module) -> Iterator[RandomBits]:
-    """Inside, every `torch.nn.Dropout` of a model on a CPU is a `BitDropout` over the bits given; afterwards all is as before.
+    """A context in which every `nn.Dropout` of a model on a CPU is a `BitDropout` over the yielded bits.
 
-    Models that recompute their forward pass (gradient checkpointing) or are compiled keep torch's dropout: a second pass could
-    not see the same bits. So do models on other devices, whose own generators are fast.
+    Models with gradient checkpointing or compiled code keep torch's dropout, because a second forward pass would not see the
+    same bits. So do models on other devices, whose generators are fast.
     """
     bits = RandomBits()
     replaced: list[tuple[nn.Module, str, nn.Dropout]] = []
@@ -84,6 +84,6 @@ def _fits(model: nn.Module) -> bool:
 
 
 def _compiled(model: nn.Module) -> bool:
-    if "torch._dynamo" not in sys.modules:  # then nothing can have been compiled, and importing it takes seconds
+    if "torch._dynamo" not in sys.modules:  # then nothing is compiled, and importing it takes seconds
         return False
     return any(isinstance(m, torch._dynamo.OptimizedModule) or m._compiled_call_impl for m in model.modules())

@@ -1,4 +1,4 @@
-"""What every head puts into the output projection on average: the stand-in for a head under mean-ablation and repair."""
+"""Mean head outputs: they replace heads under mean ablation and repair."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,24 +24,23 @@ def head_means(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> Tensor:
-    """Mean of what each head puts into the output projection, `[layers, heads, head_dim]`, on the model's device.
+    """Mean output of each head before the output projection, `[layers, heads, head_dim]`, on the model's device.
 
-    The mean is over all positions that are not padding, special tokens included; every position counts once, so long sentences
-    count for more than short ones, and positions in the overlap of two windows count twice. float32, or float64 for a float64
-    model; zeros for heads that the model no longer has. No labels are needed. Costs one forward pass; the model is left as it
-    was found.
+    The mean is over all positions except padding, special tokens included, so long sentences weigh more; positions where windows
+    overlap count twice. float32, or float64 for a float64 model; zeros for pruned heads. Needs no labels and one forward pass,
+    and does not change the model.
 
     Args:
         model: Any family of `ARCHITECTURES`, pruned or not.
-        batches: From `scoring_batches`; their order does not matter.
-        precision: Of the matrix products; the sums stay float32, and float64 between batches.
-        progress: Told of every batch.
+        batches: From `scoring_batches`, in any order.
+        precision: Of matrix products; sums are float32 within a batch and float64 across batches.
+        progress: Updated after every batch.
 
     Raises:
         SettingError: There is no batch.
     """
     if not len(batches):
-        raise SettingError("no sentence, so the heads have no mean: give at least one batch")
+        raise SettingError("no sentences to average over: give at least one batch")
     sites = attention_sites(model)
     watch = progress or Silent()
     device = next(model.parameters()).device
@@ -55,7 +54,7 @@ def head_means(
             for batch in batches:
                 here = batch.to(device)
                 for layer, found in _batch_sums(model, sites, here, chosen).items():
-                    sums[layer, list(sites[layer].kept)] += found.cpu().double()  # in this order: MPS has no float64
+                    sums[layer, list(sites[layer].kept)] += found.cpu().double()  # moved first: MPS has no float64
                 positions += batch.n_tokens
                 watch.advance(1)
     finally:
@@ -77,7 +76,7 @@ def _batch_sums(model: PreTrainedModel, sites: Sequence[AttentionSite], batch: B
 
 @contextmanager
 def _watched(model: PreTrainedModel, sites: Sequence[AttentionSite], batch: Batch, found: dict[int, Tensor]) -> Iterator[None]:
-    # gates of one change nothing, but within the block compiled code runs eagerly and so with hooks
+    # gates of one change nothing, but make compiled code run eagerly, with hooks
     with gated(model, full_mask(model)), ExitStack() as stack:
         for site in sites:
             if site.kept:

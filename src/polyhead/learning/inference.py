@@ -1,4 +1,4 @@
-"""Prediction and evaluation: one label a word for every word, several languages in one length-sorted pass."""
+"""Prediction and evaluation: one label per word, several languages in one length-sorted pass."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -23,11 +23,11 @@ from polyhead.models.gates import gated
 
 @dataclass(frozen=True)
 class Labelled:
-    """What one language is evaluated on.
+    """Evaluation data of one language.
 
     Attributes:
         encoded: Its sentences, encoded.
-        gold: Their labels, one a word; None marks a word that is predicted but not scored.
+        gold: Their labels, one per word; None marks a word that is predicted but not scored.
 
     >>> import polyhead as ph
     >>> dev, tokenizer = ph.open_corpus("phrases/en", "dev"), ph.load_tokenizer("polyhead/tiny")
@@ -42,13 +42,13 @@ class Labelled:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How well one language was labelled.
+    """Results on one language.
 
     Attributes:
-        metrics: Fractions in 0..1, as `metrics.score` gives them; the main figure is under the task's metric.
-        counts: What a figure over resampled sentences is computed from, int `[sentences, k]`, in file order.
-        n_words: Words that have a gold label.
-        predicted: The labels given, one a word.
+        metrics: Metrics in 0..1, from `metrics.score`.
+        counts: Counts for metrics over resampled sentences, int `[sentences, k]`, in file order.
+        n_words: Words with a gold label.
+        predicted: Predicted labels, one per word.
     """
 
     metrics: Mapping[str, float]
@@ -68,20 +68,19 @@ def predict(
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> list[list[str]]:
-    """One label for every word of every sentence, in the order of the sentences given.
+    """One label for every word of every sentence, in the order of the sentences.
 
-    One forward pass over the data in length-sorted batches, in eval mode; the model is moved to `device` and otherwise left as
-    it was found.
+    One forward pass over length-sorted batches, in eval mode; the model is moved to `device` and otherwise unchanged.
 
     Args:
         model: A token classifier with as many outputs as `labels`.
         encoded: The sentences.
-        labels: What the outputs mean.
-        device: Where to compute; where the model is by default.
-        precision: Use that of the training, so that both see the same model; `auto` chooses as `fit` does.
+        labels: Labels of the outputs.
+        device: Where to compute; default: the model's device.
+        precision: Use that of training; `auto` chooses as `fit` does.
         mask: Heads not kept are gated to zero.
-        budget: Padded positions in a batch.
-        progress: Told of every batch.
+        budget: Padded positions per batch.
+        progress: Updated after every batch.
 
     >>> import polyhead as ph
     >>> dev = ph.sample(ph.open_corpus("phrases/en", "dev"), 2, seed=1)
@@ -125,18 +124,18 @@ def evaluate(
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, Evaluation]:
-    """How well each language is labelled, under the names given; all of them go through the model in one length-sorted pass.
+    """Results by name of the data set; all data sets share one length-sorted pass.
 
     Args:
         model: A token classifier with as many outputs as `labels`.
-        datasets: Sentences and gold labels under a name, usually a language.
-        task: Which metrics are computed.
-        labels: What the outputs mean.
-        device: Where to compute; where the model is by default.
-        precision: Use that of the training; `auto` chooses as `fit` does.
+        datasets: Sentences and gold labels by name, usually a language.
+        task: Defines the metrics.
+        labels: Labels of the outputs.
+        device: Where to compute; default: the model's device.
+        precision: Use that of training; `auto` chooses as `fit` does.
         mask: Heads not kept are gated to zero.
-        budget: Padded positions in a batch.
-        progress: Told of every batch.
+        budget: Padded positions per batch.
+        progress: Updated after every batch.
 
     >>> import polyhead as ph
     >>> dev, pos = ph.sample(ph.open_corpus("phrases/en", "dev"), 8, seed=1), ph.task("pos")
@@ -148,14 +147,7 @@ def evaluate(
     """
     together = join([data.encoded for data in datasets.values()])
     predicted = predict(
-        model,
-        together,
-        labels=labels,
-        device=device,
-        precision=precision,
-        mask=mask,
-        budget=budget,
-        progress=progress,
+        model, together, labels=labels, device=device, precision=precision, mask=mask, budget=budget, progress=progress
     )
     results: dict[str, Evaluation] = {}
     start = 0
@@ -172,16 +164,16 @@ def evaluate(
 
 
 def no_labels(words_per_sentence: Sequence[int]) -> list[NDArray[np.int64]]:
-    """An array a sentence, `[words]`, −1 throughout: `place_labels` fills it in."""
+    """One array `[words]` of −1 per sentence, for `place_labels` to fill."""
     return [np.full(n, -1, dtype=np.int64) for n in words_per_sentence]
 
 
 def place_labels(ids: list[NDArray[np.int64]], batch: Batch, logits: Tensor) -> None:
-    """Write the id of the highest logit of every word of the batch to the word's place in `ids`, in place.
+    """Write the best label id of every word of the batch into `ids`, in place.
 
     Args:
         ids: From `no_labels`.
-        batch: Best left on the CPU, where the loop over its words runs.
+        batch: Preferably on the CPU, where the loop over its words runs.
         logits: `[rows, length, labels]`, on any device.
     """
     where = (batch.anchor_rows.to(logits.device), batch.anchor_columns.to(logits.device))

@@ -1,4 +1,4 @@
-"""How well data sets are labelled under many masks of one model, layers that masks share computed once."""
+"""Evaluation under many masks of one model; layers shared by neighbouring masks are computed once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.core.progress import Progress
+from polyhead.core.progress import Progress, Silent
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import IGNORED_LABEL, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.metrics import metric_from_counts, sentence_counts
-from polyhead.learning.shared_prefix import masked_labels, masked_logits
+from polyhead.learning.shared_prefix import masked_logits
 from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, placement
 
 _NOT_PREDICTED, _NOT_PREDICTABLE = -1, -2
@@ -27,11 +27,11 @@ _NOT_PREDICTED, _NOT_PREDICTABLE = -1, -2
 
 @dataclass(frozen=True, eq=False)
 class MaskedScores:
-    """What many masks of one model score on one data set.
+    """Scores of many masks on one data set.
 
     Attributes:
-        scores: The task's main figure, a fraction in 0..1, `[masks]`.
-        losses: Mean cross-entropy over words whose gold label the model can predict, `[masks]`; 0 where there is none.
+        scores: The task's main metric, a fraction in 0..1, `[masks]`.
+        losses: Mean cross-entropy over words whose gold label the model can predict, `[masks]`; 0 without such words.
     """
 
     scores: NDArray[np.float64]
@@ -49,29 +49,33 @@ def masked_counts(
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> list[dict[str, NDArray[np.int64]]]:
-    """Counts `[sentences, columns]` of every data set by name, one dict a mask, as `metrics.sentence_counts` gives them.
+    """Counts `[sentences, columns]` by data set, one dict per mask, as from `metrics.sentence_counts`.
 
-    A figure is `metric_from_counts` of their sum, its interval a bootstrap over their rows. All data sets go through the model
-    together, where the model is; the cost is that of `shared_prefix.masked_labels`, least where neighbouring masks differ in high
-    layers alone.
+    `metric_from_counts` of their sum is the metric; a bootstrap over their rows gives its interval. All data sets are batched
+    together on the model's device. For the cost see `masked_labels`.
 
     Args:
-        model: A token classifier with as many outputs as `labels`; left as it was found.
-        datasets: Sentences and gold labels under a name.
+        model: A token classifier with as many outputs as `labels`; not changed.
+        datasets: Sentences and gold labels by name.
         task: What is counted.
-        labels: What the outputs mean.
-        masks: In an order in which neighbours differ little.
-        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
-        budget: Padded positions in a batch.
-        progress: Told of every batch.
+        labels: Labels of the outputs.
+        masks: Ordered so that neighbours differ little.
+        precision: As in `pick_precision`.
+        budget: Padded positions per batch.
+        progress: Updated after every batch.
 
     Raises:
         SettingError: No word of a data set has a gold label.
     """
     together = join([data.encoded for data in datasets.values()])
-    batches = scoring_batches(together, budget=budget)
-    found = masked_labels(model, batches, masks, together.words_per_sentence, precision=precision, progress=progress)
-    return [_counts(datasets, task, labels, ids) for ids in found]
+    batches, watch = scoring_batches(together, budget=budget), progress or Silent()
+    words = together.words_per_sentence
+    watch.start(len(batches), "masks")
+    try:
+        found, _ = masked_labels(model, batches, masks, words, precision=precision, advance=lambda _: watch.advance(1))
+    finally:
+        watch.stop()
+    return [_counts(datasets, task, labels, np.split(ids, np.cumsum(words)[:-1])) for ids in found]
 
 
 def _counts(
@@ -96,27 +100,49 @@ def masked_scores(
     precision: PrecisionChoice = "auto",
     advance: Callable[[int], None] | None = None,
 ) -> MaskedScores:
-    """Main figure and loss under every mask, equal to what `masked_counts` leads to, without building labels for an accuracy.
+    """Main metric and loss under every mask; the metric equals that from `masked_counts`.
 
-    For searches that ask for thousands of masks; layers shared by neighbouring masks are computed once, and a batch's results
-    leave the device together.
+    For searches over thousands of masks: layers shared by neighbouring masks are computed once, a batch's results leave the
+    device together, and accuracy needs no label strings.
 
     Args:
-        model: A token classifier; left as it was found.
+        model: A token classifier; not changed.
         batches: All sentences of `data`, from `scoring_batches`.
-        data: Where the gold labels are taken from.
-        task: Its main figure is what is scored.
-        labels: What the outputs mean.
-        masks: In an order in which neighbours differ little.
-        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
-        advance: Told of every batch, how many masks it has gone through.
+        data: Source of the gold labels.
+        task: Defines the main metric.
+        labels: Labels of the outputs.
+        masks: Ordered so that neighbours differ little.
+        precision: As in `pick_precision`.
+        advance: Called after every batch with the number of masks.
 
     Raises:
         SettingError: No word has a gold label.
     """
-    starts = np.concatenate(([0], np.cumsum(data.encoded.words_per_sentence, dtype=np.int64)))
+    words = data.encoded.words_per_sentence
+    predicted, losses = masked_labels(model, batches, masks, words, precision=precision, advance=advance)
+    n_labelled = sum(int((batch.anchor_labels != IGNORED_LABEL).sum()) for batch in batches)
+    return MaskedScores(main_figures(task, labels, data, predicted), losses / max(n_labelled, 1))
+
+
+def masked_labels(
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    masks: Sequence[HeadMask],
+    words_per_sentence: Sequence[int],
+    *,
+    precision: PrecisionChoice = "auto",
+    advance: Callable[[int], None] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Label ids predicted under every mask, `[masks, words]` in sentence order, and summed losses, `[masks]`.
+
+    Equal to a separate pass under `gated` for each mask. Costs one forward pass for the first mask; each further mask costs the
+    layers from its first difference to the previous mask upwards. Nested masks of a ranking share most of their lower layers.
+    """
+    starts = np.concatenate(([0], np.cumsum(words_per_sentence, dtype=np.int64)))
     predicted = np.full((len(masks), int(starts[-1])), _NOT_PREDICTED, dtype=np.int64)
-    losses, n_labelled = np.zeros(len(masks)), 0
+    losses = np.zeros(len(masks))
+    if not masks:
+        return predicted, losses
     device, chosen = placement(model, precision=precision)
     was_training = model.training
     model.eval()
@@ -129,25 +155,24 @@ def masked_scores(
                 sentences = np.array(batch.sentences, dtype=np.int64)[batch.rows[batch.anchor_rows].numpy()]
                 predicted[:, starts[sentences] + batch.anchor_words.numpy()] = torch.stack([ids for ids, _ in rows]).cpu().numpy()
                 losses += torch.stack([loss for _, loss in rows]).cpu().double().numpy()
-                n_labelled += int((batch.anchor_labels != IGNORED_LABEL).sum())
                 if advance is not None:
                     advance(len(masks))
     finally:
         model.train(was_training)
-    return MaskedScores(main_figures(task, labels, data, predicted), losses / max(n_labelled, 1))
+    return predicted, losses
 
 
 def _of_words(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Label id of every word of the batch, and the sum of the losses of those that have a label to learn."""
+    """Predicted label id of every word of the batch, and the summed loss of its labelled words."""
     words = logits[batch.anchor_rows, batch.anchor_columns]
     wide = words.to(torch.promote_types(words.dtype, torch.float32))
     return words.argmax(dim=-1), cross_entropy(wide, batch.anchor_labels, ignore_index=IGNORED_LABEL, reduction="sum")
 
 
 def main_figures(task: Task, labels: LabelSet, data: Labelled, predicted: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The task's main figure, in 0..1, of each row of label ids `[masks, words]`, words in the order of the sentences.
+    """The task's main metric, in 0..1, of each row of label ids `[masks, words]`, words in sentence order.
 
-    As everywhere, a word without a gold label is not scored, and a gold label that the model cannot predict is missed.
+    A word without a gold label is not scored; a gold label that the model cannot predict counts as an error.
 
     Raises:
         SettingError: No word has a gold label.

@@ -1,4 +1,4 @@
-"""Scores over words and spans, and the counts of each sentence from which any corpus figure can be put together again."""
+"""Metrics over words and spans, and per-sentence counts from which any corpus metric can be computed."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, Protocol
@@ -17,42 +17,42 @@ COUNT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "span": ("spans_right", "spans_gold", "spans_predicted"),
 }
 
-# The columns that each figure is made from: right over all for accuracy; right, gold and predicted for an F1.
+# The columns of each metric: right and all for accuracy; right, gold and predicted for an F1.
 _COLUMNS: Final[dict[tuple[str, str], slice]] = {
     ("tag", "accuracy"): slice(0, 2),
     ("tag", "chunk_f1"): slice(2, 5),
     ("span", "span_f1"): slice(0, 3),
 }
 
-# seqeval 0.0.12 takes a bare tag's first letter for its prefix: S closes a span in BIOES, so these two never join a run.
+# seqeval 0.0.12 reads a bare tag's first letter as its prefix: S closes a span in BIOES, so these two never join a run.
 _ALONE: Final = frozenset({"SYM", "SCONJ"})
 
 _OUTSIDE, _BEGIN, _INSIDE = 0, 1, 2
 
 
 class ScoredTask(Protocol):
-    """What scoring needs to know of a task."""
+    """The part of a task that scoring needs."""
 
     @property
     def kind(self) -> Literal["tag", "span"]:
-        """One tag a word, or spans of words."""
+        """One tag per word, or spans of words."""
 
     @property
     def metric(self) -> str:
-        """The main figure."""
+        """The main metric."""
 
 
 def score(task: ScoredTask, gold: Tags, predicted: Tags) -> dict[str, float]:
-    """Fractions in 0..1 over all sentences; the main figure is the one named `task.metric`.
+    """Metrics in 0..1 over all sentences; the main one is `task.metric`.
 
     A word whose gold label is None is not scored; spans end before it, in gold and prediction alike.
 
     Args:
-        task: `kind` "tag" gives `accuracy` over words, `macro_f1` over the tags met in gold or prediction, and `chunk_f1`, the
-            figure of Ma et al. 2021: spans as seqeval 0.0.12 reads bare tags, i.e. runs of equal tags, but every SYM and SCONJ
-            a span of its own. `kind` "span" gives micro `span_f1`, `precision` and `recall` over IOB2 as seqeval reads it by
-            default: an I- without a span of its type before it starts one; no span at all scores 0.
-        gold: One label a word of every sentence.
+        task: `kind` "tag" gives `accuracy` over words, `macro_f1` over the tags in gold or prediction, and `chunk_f1`, the metric
+            of Ma et al. 2021: spans as seqeval 0.0.12 reads bare tags, i.e. runs of equal tags, except that each SYM and SCONJ
+            is its own span. `kind` "span" gives micro `span_f1`, `precision` and `recall` over IOB2 as seqeval reads it by
+            default: an I- not preceded by a span of its type starts one; without any span the score is 0.
+        gold: One label per word of every sentence.
         predicted: As many labels.
 
     Raises:
@@ -78,7 +78,7 @@ def score(task: ScoredTask, gold: Tags, predicted: Tags) -> dict[str, float]:
 
 
 def sentence_counts(task: ScoredTask, gold: Tags, predicted: Tags) -> _Ints:
-    """Counts `[sentences, columns]` (`COUNT_COLUMNS`), int64: their sum over sentences gives the corpus figure.
+    """Counts `[sentences, columns]` (`COUNT_COLUMNS`), int64; their sum over sentences gives the corpus metric.
 
     Raises:
         SettingError: As for `score`.
@@ -100,15 +100,15 @@ def sentence_counts(task: ScoredTask, gold: Tags, predicted: Tags) -> _Ints:
 
 
 def metric_from_counts(task: ScoredTask, counts: ArrayLike, *, name: MetricName | None = None) -> NDArray[np.float64]:
-    """The corpus figure, in 0..1, from counts `[..., columns]` already summed over sentences; shape `[...]`; 0/0 = 0.
+    """The corpus metric `[...]`, in 0..1, from counts `[..., columns]` already summed over sentences; 0/0 = 0.
 
     Args:
-        task: Whose counts they are.
+        task: The task of the counts.
         counts: Sums of rows of `sentence_counts`; leading axes (seeds, shuffles) are kept.
-        name: The figure; the task's main one if None.
+        name: The metric; default: the task's main one.
 
     Raises:
-        SettingError: The figure cannot be had from these counts.
+        SettingError: These counts do not give that metric.
     """
     columns = _COLUMNS.get((task.kind, name or task.metric))
     if columns is None:
@@ -127,7 +127,9 @@ def _flat(tags: Tags) -> Iterable[str | None]:
 
 def _lengths(gold: Tags, predicted: Tags) -> _Ints:
     if len(gold) != len(predicted):
-        raise SettingError(f"{len(gold)} sentences with gold labels but {len(predicted)} predicted ones: these must be the same")
+        raise SettingError(
+            f"{len(gold)} sentences with gold labels but {len(predicted)} predicted ones; the numbers must be equal"
+        )
     lengths = np.array([len(labels) for labels in gold], dtype=np.int64)
     wrong = np.flatnonzero(lengths != np.array([len(labels) for labels in predicted], dtype=np.int64))
     if wrong.size:
@@ -137,7 +139,7 @@ def _lengths(gold: Tags, predicted: Tags) -> _Ints:
 
 
 def _read(tags: Sequence[str | None], *, bare: bool) -> tuple[_Ints, NDArray[np.object_]]:
-    """Prefix code and type of every word."""
+    """Prefix code and type of each word."""
     table: dict[str | None, tuple[int, str]] = {None: (_OUTSIDE, "")}
     for tag in set(tags):
         if tag is not None:
@@ -158,7 +160,7 @@ def _read_iob2(tag: str) -> tuple[int, str]:
 
 
 def _spans(sentence: _Ints, prefixes: _Ints, kinds: NDArray[Any]) -> tuple[_Ints, _Ints]:
-    """First and last word of every span, as positions in the flat sequence."""
+    """First and last word of each span, as positions in the flat sequence."""
     inside = prefixes != _OUTSIDE
     joins = np.zeros(len(inside), dtype=np.bool_)
     joins[1:] = (
@@ -181,7 +183,7 @@ def _span_counts(sentence: _Ints, gold: tuple[_Ints, Any], predicted: tuple[_Int
 
 
 def _macro_f1(gold: Tags, predicted: Tags) -> float:
-    """Mean F1 of the tags met in gold or prediction of the labelled words."""
+    """Mean F1 over the tags in gold or prediction of the labelled words."""
     pairs = [(a, b) for a, b in zip(_flat(gold), _flat(predicted), strict=True) if a is not None]
     tags = {tag: index for index, tag in enumerate(sorted({str(tag) for pair in pairs for tag in pair}))}
     a, b = (np.array([tags[str(pair[side])] for pair in pairs], dtype=np.int64) for side in (0, 1))

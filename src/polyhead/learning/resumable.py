@@ -1,4 +1,4 @@
-"""Unfinished work in one file: whoever begins the same work again continues from it."""
+"""Unfinished work in one file; the same work started again continues from it."""
 
 import hashlib
 import json
@@ -31,19 +31,19 @@ _SECONDS_BETWEEN: Final = 10.0
 
 Array = Tensor | NDArray[Any]
 State = Mapping[str, Any]
-"""Tensors, numpy arrays and JSON values by name: all that it takes to continue."""
+"""Tensors, numpy arrays and JSON values by name: everything needed to continue."""
 
 
 @dataclass(frozen=True)
 class Partial:
-    """The file of one piece of work; nothing is kept where `path` is None.
+    """The file of one unit of work; nothing is kept if `path` is None.
 
-    It is a safetensors file; whose work it is, the JSON values and a sha256 of everything lie in its metadata.
+    It is a safetensors file whose metadata holds the identity, the JSON values and a sha256 of everything.
 
     Attributes:
         path: The file, which need not exist.
-        identity: What must be equal for the work to be the same, by names that a message can use; JSON values.
-        machine: What the last digits depend on besides; a difference is warned of.
+        identity: JSON values that identify the work, by names fit for messages.
+        machine: Facts that affect the last digits; a difference is logged.
     """
 
     path: Path | None
@@ -51,10 +51,10 @@ class Partial:
     machine: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> dict[str, Any] | None:
-        """The state kept, or None where there is no file or a damaged one, which is warned of: the work is then done again.
+        """The stored state; None without a file, or with a damaged one, which is logged.
 
         Raises:
-            StoreError: The file belongs to other work, which must not be lost, or is none of ours.
+            StoreError: The file belongs to other work, or is not polyhead's.
         """
         if self.path is None or not self.path.exists():
             return None
@@ -68,21 +68,21 @@ class Partial:
             raise StoreError(f"{self.path}: cannot be read ({error.strerror or error}); delete it to start again") from None
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             if not ours:
-                raise StoreError(f"{self.path}: holds no unfinished work of polyhead; name another file or delete it") from None
-            _LOG.warning("%s: damaged (%s), so the work that it held is done again", self.path, error)
+                raise StoreError(f"{self.path}: not unfinished work of polyhead; name another file or delete it") from None
+            _LOG.warning("%s: damaged (%s); its work is done again", self.path, error)
             return None
         identity = self._identity()
         others = sorted(name for name in {*identity, *head["identity"]} if identity.get(name) != head["identity"].get(name))
         if others:
             raise StoreError(
-                f"{self.path}: belongs to work with other {', '.join(others)}; finish that with the command that began it, name "
-                "another file, or delete this one"
+                f"{self.path}: belongs to work with other {', '.join(others)}; finish it with its own command, name another "
+                "file, or delete this one"
             )
         warn_of_another_machine(str(self.path), self.machine, head["machine"])
         return state
 
     def save(self, state: State) -> None:
-        """Keep the state in place of the one before; a kill at any moment leaves one of the two.
+        """Replace the stored state; a kill at any moment leaves the old or the new one.
 
         Raises:
             StoreError: The file cannot be written.
@@ -102,11 +102,6 @@ class Partial:
         with replacing(self.path, n_bytes=sum(tensor.nbytes for tensor in tensors.values())) as temporary:
             save_file(tensors, temporary, {_MARK: sealed})
 
-    def discard(self) -> None:
-        """Remove the file, once what the work was for is safe."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
     def _identity(self) -> dict[str, Any]:
         found: dict[str, Any] = jsonable({"form": _FORM, **self.identity})
         return found
@@ -118,7 +113,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if head.pop("sha256") != _seal(head, tensors):
         raise ValueError("its content is not what was written")
-    # copies: Windows lets nobody replace a file that is still mapped
+    # copies: Windows cannot replace a file that is still mapped
     state = {name: tensor.numpy().copy() if name in head["numpy"] else tensor.clone() for name, tensor in tensors.items()}
     return head, {**head["facts"], **state}
 
@@ -129,7 +124,7 @@ def _seal(head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 
 
 def hash_of(arrays: Iterable[tuple[str, Array]]) -> str:
-    """The sha256 over names, types, shapes and bytes, in the order given; about a second a gigabyte."""
+    """The sha256 of names, types, shapes and bytes, in the given order; takes about a second per gigabyte."""
     digest = hashlib.sha256()
     for name, array in arrays:
         tensor = torch.from_numpy(np.array(array, order="C")) if isinstance(array, np.ndarray) else array.detach().cpu()
@@ -142,13 +137,13 @@ def hash_of(arrays: Iterable[tuple[str, Array]]) -> str:
 def kept_at(
     path: Path | None, model: PreTrainedModel, data: Iterable[tuple[str, Array]] | Sequence[Batch], facts: Mapping[str, Any]
 ) -> Partial:
-    """Unfinished work with this model on this data; without a path nothing is hashed.
+    """Unfinished work with this model on this data; hashes nothing if `path` is None.
 
     Args:
         path: The file, or None.
         model: Its weights are hashed.
         data: Batches, or arrays by name; the hash depends on order and padding.
-        facts: What else must be equal: method, seed, settings that change numbers.
+        facts: What else identifies the work: method, seed, settings that affect results.
     """
     if path is None:
         return Partial(None)
@@ -158,7 +153,7 @@ def kept_at(
 def identity_of(
     model: PreTrainedModel, data: Iterable[tuple[str, Array]] | Sequence[Batch], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The facts, with the hash of the weights and that of the data."""
+    """The facts, with hashes of the weights and the data."""
     arrays = (own for item in data for own in (_arrays(item) if isinstance(item, Batch) else [item]))
     return {**facts, "weights": hash_of(model.state_dict().items()), "data": hash_of(arrays)}
 
@@ -171,14 +166,14 @@ def _arrays(batch: Batch) -> Iterator[tuple[str, Array]]:
 
 @contextmanager
 def saving(partial: Partial, state: Callable[[], State]) -> Iterator[Callable[[], None]]:
-    """A block of long work: what it yields is called after every step, and what there is gets saved now and then.
+    """A context for long work; yields a function to call after every step, which saves the state at most every ten seconds.
 
-    That is at most every ten seconds, at the end, and when the block is left by an exception, Ctrl-C included. The file stays
-    after the end, so that a result that then cannot be written is not lost: whoever has written it removes the file.
+    The state is also saved at the end and when an exception, Ctrl-C included, leaves the block. The file stays, so that nothing
+    is lost if the result cannot be written; the caller removes it once the result is safe.
 
     Args:
-        partial: Where to.
-        state: Gives the state after the last whole step, whenever it is called.
+        partial: The file.
+        state: Returns the state after the last complete step.
     """
     last, stepped = time.monotonic(), False
 
@@ -197,6 +192,6 @@ def saving(partial: Partial, state: Callable[[], State]) -> Iterator[Callable[[]
         if partial.path is not None and not isinstance(stop, StoreError):
             try:
                 partial.save(state())
-            except StoreError as error:  # what stopped the work is the better message
+            except StoreError as error:  # the exception that stopped the work matters more
                 _LOG.warning("%s", error)
         raise

@@ -1,4 +1,4 @@
-"""What every scoring pass shares: an eval-mode model with frozen weights, sentence losses, and everything put back afterwards."""
+"""What scoring passes share: a model in eval mode with frozen weights, restored afterwards, and losses per sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,10 +15,10 @@ from polyhead.models.devices import Precision, attention_kernel, autocast, check
 
 @contextmanager
 def scoring_mode(model: PreTrainedModel, precision: Precision, *, trained: tuple[Tensor, ...] = ()) -> Iterator[None]:
-    """A block in which the model is in eval mode and only `trained` asks for gradients; all is as before afterwards.
+    """A context in which the model is in eval mode and only `trained` requires gradients; both are restored at the end.
 
-    Under bf16 the frozen matrices of the layers are cast once for the whole block, not once a batch: autocast keeps no copy of
-    weights that ask for no gradient.
+    Under bf16 the layers' frozen matrices are cast once for the block rather than once per batch: autocast caches no weights
+    that require no gradient.
     """
     device = next(model.parameters()).device
     check_dtype(model, device, precision)
@@ -42,7 +42,7 @@ def scoring_mode(model: PreTrainedModel, precision: Precision, *, trained: tuple
 @contextmanager
 def _cast_once(model: PreTrainedModel) -> Iterator[None]:
     linear = [module for site in attention_sites(model) for module in site.block.modules() if isinstance(module, nn.Linear)]
-    # autocast itself leaves float64 weights alone
+    # autocast does not cast float64 weights either
     held = [(m, m.weight) for m in linear if m.weight.dtype == torch.float32 and not m.weight.requires_grad]
     try:
         for module, weight in held:
@@ -54,9 +54,9 @@ def _cast_once(model: PreTrainedModel) -> Iterator[None]:
 
 
 def sentence_losses(model: PreTrainedModel, batch: Batch, precision: Precision) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of each sentence's labelled words, each word counted once, and which have any; both `[sentences]`.
+    """Mean cross-entropy over each sentence's labelled words, and which sentences have any; both `[sentences]`.
 
-    A sentence without a labelled word has loss 0. `precision` is that of the block around the call.
+    A sentence without a labelled word has loss 0. `precision` is that of the surrounding `scoring_mode`.
     """
     mask = batch.attention_mask if batch.has_padding else None
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="score"):
@@ -65,7 +65,7 @@ def sentence_losses(model: PreTrainedModel, batch: Batch, precision: Precision) 
 
 
 def losses_of(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """What `sentence_losses` says, from logits `[rows, length, labels]` that are there already."""
+    """Results of `sentence_losses` from given logits `[rows, length, labels]`."""
     chosen = logits[batch.anchor_rows, batch.anchor_columns]
     wide = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
     losses = cross_entropy(wide, batch.anchor_labels, ignore_index=-100, reduction="none")

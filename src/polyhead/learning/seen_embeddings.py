@@ -1,4 +1,4 @@
-"""Training of an embedding that touches only the rows that occur in the training data."""
+"""Training only the embedding rows that occur in the training data."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 
 class SeenRows(nn.Module):
-    """Some rows of an embedding, looked up by the ids of the whole one.
+    """Some rows of an embedding, looked up by the ids of the whole embedding.
 
     Attributes:
         weight: The rows, trained in place of the whole embedding.
@@ -27,28 +27,28 @@ class SeenRows(nn.Module):
         index[rows] = torch.arange(len(rows), device=rows.device)
         self.register_buffer("index", index, persistent=False)
         padding = whole.padding_idx
-        # the index of a row that was left out is 0, which is a row that is trained
+        # other rows have index 0, which is a trained row
         self.padding_idx = int(index[padding]) if padding is not None and bool((rows == padding).any()) else None
 
     def forward(self, ids: Tensor) -> Tensor:
-        """The rows of `ids`, all of which must be among those kept."""
+        """The rows of `ids`, which must all be kept."""
         return embedding(self.index[ids], self.weight, padding_idx=self.padding_idx)
 
 
 @contextmanager
 def seen_rows(model: PreTrainedModel, ids: Tensor, *, decay: Callable[[], float]) -> Iterator[None]:
-    """Inside, the model's input embedding holds only the rows of `ids`; afterwards it is whole again, seen rows as trained.
+    """A context in which the model's input embedding holds only the rows of `ids`; at the end they return to the whole embedding.
 
-    A row that no batch reads has a gradient of zero and moments of zero, so that AdamW does nothing to it but decay: leaving it
-    out and multiplying it once by the product of all decays gives the plain training's result to rounding, and saves a pass
-    over the vocabulary in the gradients, their norm and the optimiser, at every step.
+    A row that no batch reads has zero gradient and moments, so AdamW only decays it. Leaving it out and multiplying it once by
+    the product of all decays gives the same result up to rounding, and saves a pass over the vocabulary for gradients, their
+    norm and the optimiser at every step.
 
-    Does nothing where the embedding is not trained, is shared with another part, or is not a plain one.
+    Does nothing where the embedding is frozen, tied, or not a plain `nn.Embedding`.
 
     Args:
         model: Changed in place.
-        ids: int64 `[n]`, any order, repeats allowed; every id of the training data and the padding id.
-        decay: Called at the end: what to multiply the other rows by.
+        ids: int64 `[n]`, in any order, with repeats; every id of the training data and the padding id.
+        decay: Called at the end: the factor for the other rows.
     """
     whole = model.get_input_embeddings()
     if not _replaceable(model, whole):

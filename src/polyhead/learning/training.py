@@ -1,4 +1,4 @@
-"""Fine-tuning: one seeded loop, under a mask if one is given, that can be stopped at any moment and gone on with."""
+"""Fine-tuning: one seeded loop, optionally under a mask, that can stop and continue at any step."""
 
 import logging
 import math
@@ -48,7 +48,7 @@ def rate_factor(step: int, *, total: int, warmup: float) -> float:
 
 
 def build_optimiser(parameters: Iterable[nn.Parameter], spec: TrainSpec, *, rate: float) -> AdamW:
-    """AdamW with betas (0.9, 0.999), in one fused kernel; weight decay on matrices alone, not on biases and norms."""
+    """Fused AdamW with betas (0.9, 0.999); weight decay applies to matrices, not to biases and norms."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": spec.weight_decay},
@@ -58,16 +58,16 @@ def build_optimiser(parameters: Iterable[nn.Parameter], spec: TrainSpec, *, rate
 
 
 def set_rate(optimiser: AdamW, rate: float) -> None:
-    """Make `rate` the learning rate of the next step."""
+    """Set the learning rate of the next step."""
     for group in optimiser.param_groups:
         group["lr"] = rate
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
-    """The gradients' norm before they are scaled, in place, to one of at most `limit`."""
+    """The norm of the gradients before clipping; they are scaled in place to a norm of at most `limit`."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    # on a CPU reading the norm costs nothing, and a factor of one need not be multiplied
+    # on a CPU reading the norm is free, so skip multiplying by one
     if norm.device.type != "cpu" or norm > limit:
         torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
     return norm
@@ -75,16 +75,16 @@ def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
 
 @dataclass(frozen=True)
 class FitRecord:
-    """What a fine-tuning left besides the weights.
+    """Facts about a finished fine-tuning.
 
     Attributes:
-        steps: Optimiser steps, those before a resumption included.
+        steps: Optimiser steps, including those before a resumption.
         epochs: Passes over the data.
-        seconds: Wall-clock time, that of earlier calls up to the state they left included.
-        losses: Mean of the batches' losses, per epoch.
-        resumed_at: The step this call went on from; 0 if it began at the beginning.
-        seconds_before: What of `seconds` went by in earlier calls.
-        precision: What the matrix products ran in; evaluate in the same.
+        seconds: Wall-clock time, including that of earlier calls up to their last saved state.
+        losses: Mean batch loss per epoch.
+        resumed_at: The step at which this call continued; 0 if it started from scratch.
+        seconds_before: The part of `seconds` spent in earlier calls.
+        precision: Of matrix products; evaluate in the same.
         sentences_per_second: Throughput of this call; 0 if nothing was left to do.
     """
 
@@ -111,28 +111,28 @@ def fit(
 ) -> FitRecord:
     """The record of fine-tuning `model` on `encoded`, in place: `spec.epochs` forward and backward passes over the data.
 
-    AdamW with linear warm-up and decay, gradients clipped by their norm; the loss is the mean cross entropy over a batch's
-    labelled words, so words weigh equally. Weights, moments and loss are float32; matrix products run in bf16 where `spec` and
-    the device say so. Order and dropout follow from `spec.seed` (global generators are left as they were); the classifier's
-    start is the caller's affair. On a CPU the same call gives the same numbers, for the same number of threads.
+    AdamW with linear warm-up and decay, gradients clipped by norm. The loss is the mean cross-entropy over a batch's labelled
+    words. Weights, moments and loss are float32; matrix products run in bf16 where `spec` and the device allow. Data order and
+    dropout follow from `spec.seed`, global generators are not changed, and the caller initialises the classifier. On a CPU the
+    same call gives the same numbers for the same number of threads.
 
     Args:
-        model: A token classifier with a row of outputs for each label; moved to `device` and left in the mode it was in.
-        encoded: The training sentences; those without any labelled word still count in a batch.
+        model: A token classifier with one output per label; moved to `device`, its mode is restored.
+        encoded: The training sentences; those without a labelled word also count in a batch.
         spec: How to train.
         mask: Heads not kept are gated to zero throughout.
-        device: Where to compute; where the model is by default.
-        resume_file: Where to keep what it takes to continue after a stop (about every 45 s, and at SIGINT or SIGTERM, which end
-            as KeyboardInterrupt). If a state lies there, the training continues from it, to the same numbers bit for bit. A
-            finished training's state stays: call again for the same weights at once, or remove the file.
-        save_every: Steps between two savings, instead of the time.
-        progress: Told of every step.
+        device: Where to compute; default: the model's device.
+        resume_file: File for the state (saved about every 45 s, and at SIGINT or SIGTERM, which raise KeyboardInterrupt). If it
+            exists, training continues from it to bit-identical results. It stays after training: a second call then returns the
+            same weights at once.
+        save_every: Save the state after so many steps instead of by time.
+        progress: Updated after every step.
 
     Raises:
-        SettingError: There is nothing to train on, a setting asks for what is not there, or the training diverged: it ends at
-            the first loss, gradient or weight that is not finite, before that is stored.
-        StoreError: `resume_file` cannot be written or will not fit on the disk, or holds other work.
-        KeyboardInterrupt: The process was asked to stop; the state is saved and the model holds what was reached.
+        SettingError: There is nothing to train on, the device is missing, or training diverged: it stops at the first non-finite
+            loss, gradient or weight, before saving it.
+        StoreError: `resume_file` cannot be written, does not fit on the disk, or belongs to other work.
+        KeyboardInterrupt: The process was asked to stop; the state is saved and the model is trained up to that step.
 
     >>> import polyhead as ph
     >>> train = ph.sample(ph.open_corpus("phrases/en", "train"), 32, seed=1)
@@ -142,7 +142,10 @@ def fit(
     4
     """
     where, precision = placement(model, device=device, precision=spec.precision)
-    epochs = [_batches(encoded, spec, epoch=epoch) for epoch in range(spec.epochs)]
+    epochs = [
+        training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
+        for epoch in range(spec.epochs)
+    ]
     steps = len(epochs[0])
     if not steps:
         raise SettingError("nothing to train on: no sentence has a word; give at least one labelled sentence")
@@ -186,16 +189,16 @@ def fit(
         optimiser = build_optimiser(trained.values(), spec, rate=rate)
         if store and resume_file is not None:
             at = first = store.load(trained, optimiser)
-            # weights and two moments; the state before is there until the new one is whole
+            # weights and two moments; the old state stays until the new one is complete
             n_bytes = 2 * 3 * sum(parameter.nbytes for parameter in trained.values())
             if at.step < total:
-                require_space(resume_file, n_bytes // (2 if at.step else 1), "what it takes to continue after a stop")
+                require_space(resume_file, n_bytes // (2 if at.step else 1), "the state for continuing after a stop")
         watch.start(total, "fit")
         watch.advance(at.step)
         for batches in epochs[at.step // steps :]:
             for batch in batches[at.step % steps :]:
                 bits.start(spec.seed, at.step)
-                torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention's dropout, and all of it on other devices
+                torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention dropout, and for all dropout off the CPU
                 set_rate(optimiser, rate_at(at.step))
                 step_started = time.perf_counter()
                 length = batch.input_ids.shape[1]
@@ -232,35 +235,31 @@ _STEPS = 10
 
 
 def slowdown() -> Callable[[float, int], None]:
-    """A function to be told seconds and positions of each step; it warns once if steps become ten times slower than at first."""
+    """A function of each step's seconds and positions; it warns once if steps become ten times slower than the first ones."""
     first: list[float] = []
     last: deque[float] = deque(maxlen=_STEPS)
-    said = False
+    warned = False
 
-    def told(seconds: float, positions: int) -> None:
-        nonlocal said
+    def after_step(seconds: float, positions: int) -> None:
+        nonlocal warned
         if len(first) < _STEPS:
             first.append(seconds / positions)
             return
         last.append(seconds / positions)
-        if not said and len(last) == _STEPS and median(last) > 10 * median(first):
-            said = True
-            _LOG.warning("steps take ten times as long as the first ones: other work has taken the cores; try --threads 1")
+        if not warned and len(last) == _STEPS and median(last) > 10 * median(first):
+            warned = True
+            _LOG.warning("steps take ten times as long as the first ones: other work is using the cores; try --threads 1")
 
-    return told
-
-
-def _batches(encoded: Encoded, spec: TrainSpec, *, epoch: int) -> Sequence[Batch]:
-    return training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
+    return after_step
 
 
 def _step_seed(seed: int, step: int) -> int:
-    """A well-mixed 32-bit seed: torch's CPU generator reads no more bits than these."""
+    """A well-mixed 32-bit seed: torch's CPU generator reads only 32 bits."""
     return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
 
 
 def _advanced(at: Position, loss: float, steps: int) -> Position:
-    """The position one step on; an epoch's losses are averaged when it ends."""
+    """The next position; losses are averaged at the end of an epoch."""
     summed = at.epoch_loss + loss
     if (at.step + 1) % steps:
         return Position(at.step + 1, at.losses, summed)
@@ -274,12 +273,12 @@ def _arrays(encoded: Encoded) -> Iterator[tuple[str, Array]]:
 
 
 def _ids(encoded: Encoded) -> Tensor:
-    """All ids that the training can meet."""
+    """All ids in the training data and the padding id."""
     return torch.from_numpy(np.unique(np.concatenate([[encoded.pad_id], *(window.input_ids for window in encoded.windows)])))
 
 
 def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """Mean cross entropy over the batch's labelled words, float32; zero if it has none."""
+    """Mean cross-entropy over the batch's labelled words, float32; zero without any."""
     logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()  # [rows, length, labels]
     total = cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum")
     return total / (batch.labels != IGNORED_LABEL).sum().clamp(min=1)
@@ -287,10 +286,10 @@ def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 @contextmanager
 def _training_mode(model: PreTrainedModel, *, freeze: Sequence[str]) -> Iterator[None]:
-    """Inside, the model is in training mode, parts named in `freeze` have no gradients, and torch's generators may be seeded."""
+    """Training mode, with the parts in `freeze` frozen; restores both and torch's generators at the end."""
     frozen: list[nn.Parameter] = []
     if "embeddings" in freeze:
-        # without a gradient in any of them, backward ends at the lowest layer
+        # if none of them needs a gradient, backward ends at the lowest layer
         embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
         frozen = [parameter for parameter in embeddings.parameters() if parameter.requires_grad]
     was_training = model.training

@@ -1,4 +1,4 @@
-"""A half-done training on disk, from which it goes on with the same numbers after any kind of stop."""
+"""The state of an unfinished training on disk; after any stop, training continues with the same numbers."""
 
 import signal
 import threading
@@ -21,13 +21,13 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class Position:
-    """How far a training is.
+    """Progress of a training.
 
     Attributes:
         step: Optimiser steps done.
         losses: Mean loss of each finished epoch.
-        epoch_loss: Sum of the batches' losses in the unfinished one.
-        seconds: What it took to get there, in all the calls that did.
+        epoch_loss: Sum of the batch losses of the unfinished epoch.
+        seconds: Time so far, over all calls.
     """
 
     step: int = 0
@@ -37,13 +37,13 @@ class Position:
 
 
 class TrainingState:
-    """The state of one training in its file: the position, the trained weights and the optimiser's two moments.
+    """The file of one training: the position, the trained weights and the optimiser's two moments.
 
-    There is no generator's state: the order of the data follows from seed and epoch, dropout from seed and step.
+    No generator state is needed: data order follows from seed and epoch, dropout from seed and step.
 
     Args:
         partial: The file.
-        every: Steps between two savings, instead of the time.
+        every: Save after so many steps instead of by time.
     """
 
     def __init__(self, partial: Partial, *, every: int | None = None) -> None:
@@ -52,10 +52,10 @@ class TrainingState:
         self._due = time.monotonic() + _SECONDS
 
     def load(self, trained: Mapping[str, nn.Parameter], optimiser: AdamW) -> Position:
-        """Where to continue, after weights and optimiser have been set to what they were there; step 0 if nothing is stored.
+        """Restore weights and optimiser and return the position; step 0 if nothing is stored.
 
         Raises:
-            StoreError: The file holds other work.
+            StoreError: The file belongs to other work.
         """
         state = self._partial.load()
         if state is None:
@@ -87,21 +87,21 @@ class TrainingState:
             state[f"weight:{name}"] = parameter
             state |= {f"{kind}:{name}": moments[kind] for kind in _MOMENTS if kind in moments}
         self._partial.save(state)
-        # a large model's state takes long to write: at most a twentieth of the time goes into it
+        # a large state takes long to write: spend at most a twentieth of the time on it
         self._due = time.monotonic() + max(_SECONDS, 20 * (time.monotonic() - started))
 
 
 class StopRequest:
-    """Whether somebody has asked the process to stop."""
+    """Whether the process was asked to stop."""
 
     asked = False
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, the first SIGINT or SIGTERM is noted instead of obeyed, a second SIGINT raises KeyboardInterrupt at once.
+    """A context that notes the first SIGINT or SIGTERM, so that training can end its step and save.
 
-    So a training can end its step and save. In threads other than the main one nothing is caught.
+    A second SIGINT raises KeyboardInterrupt at once. Threads other than the main one catch nothing.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -1,5 +1,5 @@
-"""Where heads live in weights: devices, architectures, gates, pruning, checkpoints, model cards.
+"""Heads in model weights: devices, architectures, gates, pruning, checkpoints, model cards.
 
-Only `architectures` knows how a family lays out its projections; everyone else asks it.
+Only `architectures` knows how a family lays out its projections; other modules ask it.
 Imports `core` and `data`.
 """

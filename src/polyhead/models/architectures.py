@@ -1,4 +1,4 @@
-"""Where each model family keeps its heads: one row per `model_type`; nobody else reshapes a projection."""
+"""Where each model family keeps its heads: one row per `model_type`; no other module reshapes a projection."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value")
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """One row: all that polyhead knows of a family. Paths are dotted: `layers` starts at the base model, the next six at a layer.
+    """The layout of one family. Paths are dotted: `layers` starts at the base model, the next five at a layer.
 
     Attributes:
         model_type: As in the family's configs.
         layers: The list of layers.
         attention: The module that computes attention (its class picks the kernel).
         query, key, value: Projections whose output rows are blocks of heads. The same path three times means one fused
-            projection whose rows are laid out `[3, heads, head_dim]`.
+            projection with rows `[3, heads, head_dim]`.
         output: The projection whose input columns are the same blocks.
-        head_count: Attribute of `attention` that stores the number of heads.
-        width: Attribute of `attention` that stores heads × head_dim.
-        feed_forward: Attribute of the config that holds the inner width of the feed-forward block.
-        classifier: Attribute of the token classifier that holds its last layer, a `torch.nn.Linear`.
-        positions_after_padding: Whether positions are numbered from `pad_token_id + 1`, as RoBERTa does, so that as many rows of
-            the position table are never used.
+        head_count: Attribute of `attention` for the number of heads.
+        width: Attribute of `attention` for heads × head_dim.
+        feed_forward: Attribute of the config for the inner width of the feed-forward block.
+        classifier: Attribute of the token classifier for its last layer, a `torch.nn.Linear`.
+        positions_after_padding: Whether positions start at `pad_token_id + 1`, as in RoBERTa.
 
     >>> isinstance(ARCHITECTURES["distilbert"], Architecture), ARCHITECTURES["distilbert"].query
     (True, 'attention.q_lin')
@@ -94,13 +93,13 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def register_architecture(row: Architecture) -> None:
-    """Add a family to `ARCHITECTURES` for this process; gates, pruning, scoring, saving and loading work on it from then on.
+    """Add a family to `ARCHITECTURES` for this process, so that gates, pruning, scoring, saving and loading support it.
 
-    Registering the same row again changes nothing. The paths are checked when a model of the family is first used.
+    Registering the same row again changes nothing. The paths are checked at the first use of a model of the family.
 
     Raises:
         SettingError: A field is not a dotted name, query, key and value are neither three projections nor one, or `model_type`
-            has another row already.
+            already has another row.
 
     >>> register_architecture(ARCHITECTURES["bert"])
     """
@@ -110,27 +109,27 @@ def register_architecture(row: Architecture) -> None:
             if not isinstance(value, bool):
                 raise SettingError(f"positions_after_padding is {value!r}; expected True or False")
         elif not isinstance(value, str) or not value:
-            raise SettingError(f"{field.name} is {value!r}; expected a text")
+            raise SettingError(f"{field.name} is {value!r}; expected a non-empty string")
         elif field.name != "model_type" and not all(part.isidentifier() or part.isdecimal() for part in value.split(".")):
             raise SettingError(f"{field.name} is {value!r}; expected attribute names joined by dots, such as {_BERT.query}")
     if len({row.query, row.key, row.value}) == 2:
-        raise SettingError("query, key and value name two modules; expected three projections, or one that is fused")
+        raise SettingError("query, key and value name two modules; expected three projections, or one fused projection")
     if ARCHITECTURES.setdefault(row.model_type, row) != row:
-        raise SettingError(f"model_type {row.model_type!r} has another row already: {ARCHITECTURES[row.model_type]}")
+        raise SettingError(f"model_type {row.model_type!r} already has another row: {ARCHITECTURES[row.model_type]}")
 
 
 @dataclass(frozen=True)
 class AttentionSite:
-    """The heads of one layer: live modules, and which heads of the unpruned numbering they still hold, in block order.
+    """The attention of one layer: live modules, and the heads they still hold.
 
     Attributes:
         layer: 0-based index.
         block: The whole layer.
         attention: The module that computes attention.
-        query, key, value: Projections into heads; one and the same module where the family fuses them.
-        output: The projection back; its input `[..., len(kept) * head_dim]` is the heads' outputs side by side.
+        query, key, value: Projections into heads; the same module where the family fuses them.
+        output: The output projection; its input `[..., len(kept) * head_dim]` is the concatenated head outputs.
         head_dim: Width of one head.
-        kept: Heads still there, in the order of their blocks.
+        kept: Heads still present, in the unpruned numbering and in the order of their blocks.
     """
 
     layer: int
@@ -154,12 +153,12 @@ class AttentionSite:
         return len(self.kept) * self.head_dim * (len(PROJECTIONS) // len(self.inputs))
 
     def head_rows(self, projection: Projection) -> Tensor:
-        """Rows of the projection's weight that belong to each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
+        """Rows of the projection's weight for each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
         third = PROJECTIONS.index(projection) if len(self.inputs) == 1 else 0
         return _blocks(len(self.kept), self.head_dim) + third * len(self.kept) * self.head_dim
 
     def head_columns(self) -> Tensor:
-        """Columns of the output projection's weight that belong to each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
+        """Columns of the output projection's weight for each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
         return _blocks(len(self.kept), self.head_dim)
 
     def split(self, joined: Tensor) -> Tensor:
@@ -175,7 +174,7 @@ def architecture(config: PretrainedConfig) -> Architecture:
     """The row of a config's `model_type`.
 
     Raises:
-        ArchitectureError: No row is known for it.
+        ArchitectureError: The family has no row.
     """
     kind = getattr(config, "model_type", None)
     if kind not in ARCHITECTURES:
@@ -187,7 +186,7 @@ def architecture(config: PretrainedConfig) -> Architecture:
 
 _WRAPPERS = {
     "module": "a parallel wrapper; pass its .module",
-    "get_base_model": "a PEFT model; pass .merge_and_unload(), or .get_base_model() to leave the adapter out",
+    "get_base_model": "a PEFT model; pass .merge_and_unload(), or .get_base_model() to omit the adapter",
 }
 
 
@@ -196,12 +195,12 @@ def _row(model: PreTrainedModel) -> Architecture:
         if hasattr(model, name):
             raise ArchitectureError(f"{type(model).__name__} is {advice}")
     if not hasattr(model, "config") or not hasattr(model, "base_model"):
-        raise ArchitectureError(f"{type(model).__name__} is not a model of Transformers; pass what from_pretrained returns")
+        raise ArchitectureError(f"{type(model).__name__} is not a Transformers model; pass what from_pretrained returns")
     return architecture(model.config)
 
 
 def full_mask(model: PreTrainedModel) -> HeadMask:
-    """Every head of the unpruned model, `[layers, heads]`, whatever was pruned since.
+    """Every head of the unpruned model, `[layers, heads]`.
 
     Raises:
         ArchitectureError: The model is a wrapper, or its family has no row.
@@ -211,11 +210,11 @@ def full_mask(model: PreTrainedModel) -> HeadMask:
 
 
 def recorded_mask(model: PreTrainedModel) -> HeadMask:
-    """Which heads the model still has by the record in its config; nothing is checked against the weights.
+    """The heads the model still has according to its config, not checked against the weights.
 
     Raises:
         ArchitectureError: The model is quantized.
-        CheckpointError: The record is corrupt, or that of a model of another size.
+        CheckpointError: The record is corrupt, or for a model of another size.
     """
     full = full_mask(model)
     record = getattr(model.config, pruning_record.KEY, None)
@@ -227,11 +226,11 @@ def recorded_mask(model: PreTrainedModel) -> HeadMask:
 
 
 def head_mask(model: PreTrainedModel) -> HeadMask:
-    """Which heads the model still has, `[layers, heads]` in the unpruned numbering.
+    """The heads the model still has, `[layers, heads]` in the unpruned numbering.
 
     Raises:
-        ArchitectureError: The family has no row, or the weights do not have the shape that the config's record asks for.
-        CheckpointError: The record of removed heads is corrupt.
+        ArchitectureError: The family has no row, or the shapes of the weights contradict the config's record.
+        CheckpointError: The record of pruned heads is corrupt.
 
     >>> import polyhead as ph
     >>> model = ph.Tagger.load("polyhead/tiny", task="pos", seed=42).model
@@ -245,15 +244,15 @@ def head_mask(model: PreTrainedModel) -> HeadMask:
 
 
 def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> tuple[AttentionSite, ...]:
-    """The attention of every layer, bottom up; live modules, nothing is copied.
+    """The attention of every layer, bottom up; live modules, not copies.
 
     Args:
-        model: Any head on top; a bare base model and a compiled wrapper will do.
-        mask: Which heads the weights hold, if not those that the config records.
+        model: With any task head or none; may be compiled.
+        mask: The heads that the weights hold; default: those that the config records.
 
     Raises:
-        ArchitectureError: The family has no row, or the weights do not have the expected shape.
-        CheckpointError: The record of removed heads is corrupt.
+        ArchitectureError: The family has no row, or the weights have an unexpected shape.
+        CheckpointError: The record of pruned heads is corrupt.
     """
     row = _row(model)
     mask = recorded_mask(model) if mask is None else mask
@@ -295,6 +294,6 @@ def _check(site: AttentionSite) -> None:
     expected = (*(site.n_rows for _ in site.inputs), width)
     if found != expected:
         raise ArchitectureError(
-            f"layer {site.layer}: the projections have {found} head rows and columns, but the config leaves {len(site.kept)} "
-            f"heads of {site.head_dim}, that is {expected}; the config and the weights are of different models"
+            f"layer {site.layer}: the projections have {found} head rows and columns, but the config has {len(site.kept)} heads "
+            f"of width {site.head_dim}, which need {expected}; the config and the weights belong to different models"
         )

@@ -1,4 +1,4 @@
-"""What a checkpoint's files say is checked before a model is built from them: sizes, names of weight files, shapes, numbers."""
+"""Checks of a checkpoint's files before a model is built from them: sizes, names of weight files, shapes, values."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file of a checkpoint.
 
     Raises:
-        CheckpointError: It cannot be read, or is something else.
+        CheckpointError: The file cannot be read, or holds something else.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deeply, or a number of too many digits
-        raise CheckpointError(f"{path}: not JSON that can be read ({str(error).splitlines()[0]})") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deeply, or a number with too many digits
+        raise CheckpointError(f"{path}: not valid JSON ({str(error).splitlines()[0]})") from None
     if not isinstance(found, dict):
         raise CheckpointError(f"{path}: holds a {type(found).__name__}; expected a JSON object")
     return found
 
 
 def check_stored_config(path: Path) -> None:
-    """Refuse a `config.json` that Transformers would follow to other files, or spend memory on, before it can be checked.
+    """Refuse a `config.json` that makes Transformers load other files, or exhaust memory, before it can be checked.
 
     Raises:
-        CheckpointError: Which value is wrong, and what is allowed.
+        CheckpointError: A value is not allowed.
     """
     stored = read_object(path)
     if not isinstance(stored.get("model_type"), str):
@@ -61,10 +61,10 @@ def check_stored_config(path: Path) -> None:
     if type(labels) is not int or not 0 <= labels <= _MOST_LABELS:
         raise CheckpointError(f"{path}: num_labels is {repr(labels)}; expected a whole number of at most {_MOST_LABELS:,}")
     if stored.get("transformers_weights") is not None:
-        raise CheckpointError(f"{path}: transformers_weights names other weights; polyhead reads {WEIGHTS}; remove the entry")
+        raise CheckpointError(f"{path}: transformers_weights names other weights, but polyhead reads {WEIGHTS}; remove the entry")
     record = stored.get(pruning_record.KEY)
     if record is not None and not pruning_record.is_ours(record):
-        raise CheckpointError(f"{path}: the weights are quantized ({pruning_record.KEY}); polyhead works on unquantized weights")
+        raise CheckpointError(f"{path}: the weights are quantized ({pruning_record.KEY}); polyhead needs unquantized weights")
     if (path.parent / "adapter_config.json").exists():
         raise CheckpointError(f"{path.parent}: holds an adapter (adapter_config.json); merge it into the model and save that")
 
@@ -73,14 +73,14 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that hold a checkpoint's weights.
 
     Raises:
-        CheckpointError: There are none, or the index names a file that is missing, elsewhere or not safetensors.
+        CheckpointError: There are none, or the index names a file that is missing, in another folder or not safetensors.
     """
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         what = "has only .bin weights" if any(folder.glob("*.bin")) else f"has no {WEIGHTS}"
         raise CheckpointError(
-            f"{folder}: {what}; polyhead reads safetensors alone, which Transformers makes of a checkpoint that you trust by "
+            f"{folder}: {what}; polyhead reads only safetensors; convert a checkpoint that you trust with Transformers' "
             "from_pretrained(FOLDER, weights_only=True) and save_pretrained(NEW_FOLDER)"
         )
     where = read_object(folder / INDEX).get("weight_map")
@@ -88,18 +88,18 @@ def weight_files(folder: Path) -> list[Path]:
         raise CheckpointError(f"{folder / INDEX}: weight_map is {repr(where)}; expected an object of tensor to file")
     for name in where.values():
         if not isinstance(name, str) or not _FILE.fullmatch(name):
-            raise CheckpointError(f"{folder / INDEX}: names {repr(name)}; expected safetensors files of the same folder")
+            raise CheckpointError(f"{folder / INDEX}: names {repr(name)}; expected safetensors files in the same folder")
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder / INDEX}: names {name}, which is missing")
     return [folder / name for name in sorted(set(where.values()))]
 
 
 def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
-    """Refuse sizes of which no model can be built, or of more layers than there are weights.
+    """Refuse sizes for which no model can be built, or more layers than weights.
 
     Raises:
         ArchitectureError: The family has no row.
-        CheckpointError: Which size is wrong, and what is allowed.
+        CheckpointError: A size is not allowed.
     """
     row = architecture(config)
     n_tensors = 0
@@ -119,17 +119,17 @@ def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
 
 
 def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = None) -> None:
-    """Compare what a safetensors file says of its tensors with the parameters of a model, which may be on the meta device.
+    """Compare the tensor shapes in a safetensors file with a model's parameters, which may be on the meta device.
 
     Args:
-        model: As its config and record of removed heads make it.
+        model: Built from the config and its record of pruned heads.
         path: Of the file; no tensor is read.
-        but: A module whose parameters may differ, for they will be new.
+        but: A module that may differ, because it will be replaced.
 
     Raises:
-        CheckpointError: A tensor has another shape, or holds no floating-point numbers.
+        CheckpointError: A tensor has another shape or is not floating-point.
     """
-    # Transformers only warns of a mismatch when ignore_mismatched_sizes is set, and fills the layer with random weights
+    # with ignore_mismatched_sizes Transformers only warns, and fills the layer with random weights
     prefix = f"{model.base_model_prefix}."
     with safe_open(path, framework="pt") as file:
         stored = {key.removeprefix(prefix): key for key in file.keys()}  # noqa: SIM118 (not a mapping)
@@ -140,7 +140,7 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
             found = file.get_slice(key)
             if tuple(found.get_shape()) != tuple(parameter.shape):
                 raise CheckpointError(
-                    f"{path}: {key} has shape {tuple(found.get_shape())}, but config.json (with its removed heads) asks for "
+                    f"{path}: {key} has shape {tuple(found.get_shape())}, but config.json (with its pruned heads) expects "
                     f"{tuple(parameter.shape)}; they do not belong together"
                 )
             if found.get_dtype() not in _FLOATS:
@@ -148,42 +148,42 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
 
 
 def check_finite(model: PreTrainedModel) -> None:
-    """Refuse weights that are NaN or infinite; reads every weight once.
+    """Refuse NaN or infinite weights; reads every weight once.
 
     Raises:
-        CheckpointError: The first such tensor.
+        CheckpointError: A tensor holds one.
     """
     for name, parameter in model.named_parameters():
-        # the two extremes are NaN where any number is, and no copy is made
+        # minimum and maximum are NaN if any value is, and need no copy
         if parameter.numel() and not all(torch.isfinite(end) for end in torch.aminmax(parameter.detach())):
-            raise CheckpointError(f"{name} holds NaN or infinite weights; the training that made it diverged")
+            raise CheckpointError(f"{name} holds NaN or infinite weights; its training diverged")
 
 
 def check_labels(labels: Mapping[int, object]) -> tuple[str, ...]:
     """The labels of a classifier in the order of its outputs.
 
     Raises:
-        CheckpointError: A number is missing, or two outputs have the same label.
+        CheckpointError: An output has no label, or two have the same.
     """
     names = tuple(str(labels[i]) for i in range(len(labels)) if i in labels)
     if len(names) < len(labels):
         raise CheckpointError(f"config.json: id2label has {repr(sorted(labels))}; expected 0 to {len(labels) - 1}")
     if twice := [one for one, other in pairwise(sorted(names)) if one == other]:
-        raise CheckpointError(f"config.json: id2label has {repr(twice[0])} more than once; expected a label for each output")
+        raise CheckpointError(f"config.json: id2label has {repr(twice[0])} more than once; expected one label per output")
     return names
 
 
 def read_old_record(config: PretrainedConfig) -> None:
-    """Turn the record of removed heads of Transformers 4, `config.pruned_heads`, into the one that is read here, in place.
+    """Convert Transformers 4's record of pruned heads, `config.pruned_heads`, to polyhead's, in place.
 
     Raises:
-        CheckpointError: It names heads that cannot exist.
+        CheckpointError: The record names impossible heads.
     """
     old = getattr(config, "pruned_heads", None)
     if not old:
         return
     if hasattr(config, pruning_record.KEY):
-        raise CheckpointError(f"config.json: pruned_heads and {pruning_record.KEY} both record removed heads; keep one")
+        raise CheckpointError(f"config.json: pruned_heads and {pruning_record.KEY} both record pruned heads; keep one")
     n_layers, n_heads = config.num_hidden_layers, config.num_attention_heads
     heads = pruning_record.read_heads(old, n_layers, n_heads, where="config.json")
     setattr(config, pruning_record.KEY, pruning_record.write_record(HeadMask.without(n_layers, n_heads, heads)))
@@ -191,10 +191,10 @@ def read_old_record(config: PretrainedConfig) -> None:
 
 
 def check_vocabulary(ids: Mapping[str, int], config: PretrainedConfig) -> None:
-    """Refuse a tokenizer that numbers its subwords beyond the model's embedding.
+    """Refuse a tokenizer with ids beyond the model's embedding.
 
     Raises:
-        CheckpointError: The highest id, and the size of the embedding.
+        CheckpointError: The highest id has no embedding.
     """
     if not ids:
         return

@@ -1,4 +1,4 @@
-"""Which device and which precision the work runs in: chosen from what the machine has, or forced by name."""
+"""Choice of device and precision: what the machine has, or what is named."""
 
 import logging
 import os
@@ -30,13 +30,13 @@ def _n_devices(kind: str) -> int:
 
 
 def pick_device(name: str | None = "auto") -> torch.device:
-    """The device called `name`, or the best one of this machine: CUDA, else MPS, else CPU.
+    """The named device, or the best one of this machine: CUDA, else MPS, else CPU.
 
     Args:
         name: `auto` (or None), `cpu`, `cuda`, `cuda:1`, `mps`.
 
     Raises:
-        SettingError: The name is none of these, or this machine has no such device.
+        SettingError: The name is unknown, or this machine has no such device.
 
     >>> pick_device("cpu")
     device(type='cpu')
@@ -48,16 +48,16 @@ def pick_device(name: str | None = "auto") -> torch.device:
         raise SettingError(f"device {name!r}: expected auto, cpu, cuda, cuda:N or mps")
     if int(index or 0) >= _n_devices(kind):
         found = ", ".join(f"{k} ({_n_devices(k)})" for k in ("cpu", "cuda", "mps") if _n_devices(k))
-        raise SettingError(f"device {name!r} is not on this machine, which has {found}; use --device auto to take the best one")
+        raise SettingError(f"device {name!r} is not on this machine, which has {found}; --device auto chooses the best one")
     return torch.device(kind, int(index)) if colon else torch.device(kind)
 
 
 def free_threads() -> int:
-    """How many processor threads find a core free now: at most torch's own default, at least 1.
+    """The number of threads that find a free core now: at most torch's own default, at least 1.
 
-    Torch's threads wait for one another after every operation, so one that has to share its core with other work holds up all of
-    them: a training on all cores of a busy machine can take fifty times as long as on one. Counted are the cores that this
-    process may use (affinity, control group), less what other processes run at this moment. `OMP_NUM_THREADS` is obeyed.
+    Torch's threads wait for one another after every operation, so one thread on a shared core delays all of them: training on
+    all cores of a busy machine can take fifty times as long as on one. Counts the cores that this process may use (affinity,
+    control group), minus the threads that other processes run now. Respects `OMP_NUM_THREADS`.
     """
     default = torch.get_num_threads()
     if "OMP_NUM_THREADS" in os.environ:
@@ -68,7 +68,7 @@ def free_threads() -> int:
 
 
 def _quota(cores: int) -> int:
-    """Cores' worth of time that the control group allows."""
+    """CPU time that the control group allows, in cores."""
     for path in (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")):
         try:
             words = path.read_text(encoding="ascii").split()
@@ -81,7 +81,7 @@ def _quota(cores: int) -> int:
 
 
 def _busy() -> int:
-    """How many threads other than this one run or wait for a core: the middle of five looks; 0 where the system does not say."""
+    """How many other threads run or wait for a core: the median of five samples; 0 where the system does not say."""
     looks = []
     for _ in range(5):
         try:
@@ -93,7 +93,7 @@ def _busy() -> int:
 
 
 def has_bf16_units(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware (AMX or AVX512-BF16 on a CPU, Ampere or later on CUDA)."""
+    """Whether the device multiplies bfloat16 matrices in hardware (AMX or AVX512-BF16 on a CPU, CUDA from Ampere on)."""
     if device.type == "cpu":
         found = torch.cpu.get_capabilities()
         return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
@@ -103,10 +103,10 @@ def has_bf16_units(device: torch.device) -> bool:
 
 
 def pick_precision(name: PrecisionChoice, device: torch.device) -> Precision:
-    """The precision to compute in: `auto` is bf16 where the device has units for it, else fp32. Weights stay float32 in both.
+    """The precision of matrix products: `auto` is bf16 where the hardware supports it, else fp32; weights stay float32.
 
     Raises:
-        SettingError: The name is not one of `auto`, `bf16`, `fp32`.
+        SettingError: The name is unknown.
     """
     if name == "auto":
         return "bf16" if has_bf16_units(device) else "fp32"
@@ -118,12 +118,12 @@ def pick_precision(name: PrecisionChoice, device: torch.device) -> Precision:
 def placement(
     model: nn.Module | None = None, *, device: torch.device | str | None = None, precision: PrecisionChoice = "auto"
 ) -> tuple[torch.device, Precision]:
-    """The device and the precision that work runs in: one rule for training, scoring, prediction and evaluation.
+    """The device and precision for training, scoring, prediction and evaluation.
 
     Args:
-        model: Where it is is where work on it runs if no device is named; without a model that is the machine's best device.
-        device: A device, or a name as `pick_device` reads it; `auto` is the machine's best.
-        precision: `auto` is bf16 where that device has units for it, else fp32.
+        model: Its device is the default; without a model, the machine's best device is.
+        device: A device, or a name for `pick_device`.
+        precision: A name for `pick_precision`.
 
     Raises:
         SettingError: The device is not on this machine, or a name is unknown.
@@ -138,34 +138,34 @@ def placement(
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """A context in which matrix products run in `precision`; nothing is changed under `fp32`."""
+    """A context in which matrix products run in `precision`; it does nothing for `fp32`."""
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
 def check_dtype(model: nn.Module, device: torch.device, precision: Precision) -> None:
-    """Refuse float16 weights where torch cannot mix them with bfloat16, which is on a CPU.
+    """Refuse float16 weights with bf16 on a CPU, where torch cannot mix the two.
 
     Raises:
-        SettingError: They are, with what to do instead.
+        SettingError: The weights are float16.
     """
     if device.type == "cpu" and precision == "bf16" and any(p.dtype == torch.float16 for p in model.parameters()):
-        raise SettingError("the weights are float16, which a CPU cannot mix with bf16; call model.float() first, or take fp32")
+        raise SettingError("the weights are float16, which a CPU cannot mix with bf16; call model.float() first, or use fp32")
 
 
 def attention_kernel(device: torch.device, length: int, precision: Precision, *, work: Work) -> AbstractContextManager[None]:
-    """A context in which attention takes the faster of torch's two ways on a CPU; elsewhere torch's own choice stands.
+    """A context in which attention uses the faster kernel on a CPU, and torch's own choice elsewhere.
 
     Args:
-        device: Where the model is.
+        device: Of the model.
         length: Tokens in a row of the batch, padding included.
-        precision: Of the matrix products.
-        work: `fit` and `score` run a backward pass through attention, `predict` none; `score` has dropout off.
+        precision: Of matrix products.
+        work: `fit` and `score` run a backward pass, `predict` does not; `score` disables dropout.
     """
-    # Measured on a CPU, forward and back: in bf16 plain products take a fifth of the fused kernel's time at 16 to 64 tokens, and
-    # as long at about 200; in float32 the two are close, and a training takes the way that torch itself takes under attention's
-    # dropout. Forward alone the fused kernel is the faster one at every length, by two to eight times.
+    # Measured on a CPU, forward and backward: in bf16 plain products take a fifth of the fused kernel's time at 16 to 64 tokens,
+    # and the same time at about 200; in float32 the two are close, and training uses torch's own choice under attention dropout.
+    # For the forward pass only, the fused kernel is two to eight times faster at every length.
     plain = {"fit": True, "score": precision == "bf16", "predict": False}[work]
     if device.type == "cpu" and length <= _SHORT and plain:
         return sdpa_kernel(SDPBackend.MATH)  # type: ignore[no-any-return]

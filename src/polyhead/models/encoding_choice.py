@@ -1,4 +1,4 @@
-"""How a tagger was trained to read text: a small JSON file beside the model, so that predicting asks nobody to remember it."""
+"""How a tagger was trained to read text: a small JSON file beside the model, read again at prediction."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -19,13 +19,13 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingChoice:
-    """What a model saw in training, for whoever has it read text again.
+    """How a model read text in training.
 
     Attributes:
-        anchor: Piece of a word at which it is labelled.
-        max_length: Longest window in pieces, special tokens included.
-        precision: Of the matrix products.
-        words: Which words of a treebank were labelled; others get a note.
+        anchor: Subword at which a word is labelled.
+        max_length: Longest window in subwords, special tokens included.
+        precision: Of matrix products.
+        words: Which words of a treebank were labelled.
         task: Name in the tasks table, for human readers.
     """
 
@@ -50,14 +50,14 @@ def write_choice(choice: EncodingChoice, folder: Path) -> None:
 
 
 def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingChoice | None:
-    """What a checkpoint records of its encoding; None where it has no record.
+    """The recorded encoding of a checkpoint; None without a record.
 
     Args:
-        name: Folder, or id on the Hub (a record that cannot be had offline counts as none).
+        name: Folder, or hub id (None if it is not reachable).
         revision: Branch, tag or commit on the Hub.
 
     Raises:
-        CheckpointError: There is a record, but it cannot be read, is of another schema, or has a value that is not allowed.
+        CheckpointError: The record cannot be read, has another schema, or holds an invalid value.
     """
     path = own_file(name, CHOICE_FILE, revision=revision)
     if path is None or not path.exists():
@@ -72,7 +72,7 @@ def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingCho
     return EncodingChoice(**{field.name: _checked(field.name, found.get(field.name), path) for field in fields(EncodingChoice)})
 
 
-_REPAIR = "save the model again, or delete the file and give --anchor and --max-length yourself"
+_REPAIR = "save the model again, or delete the file and pass --anchor and --max-length"
 
 
 def _checked(name: str, value: object, path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""What a result depends on besides its settings: versions, processor, threads, the files of the encoder."""
+"""What a result depends on besides its settings: versions, processor, threads, model files."""
 
 import hashlib
 import logging
@@ -31,7 +31,7 @@ def environment(device: torch.device, precision: str) -> dict[str, str | int]:
 
 
 def versions() -> dict[str, str]:
-    """Version of Python and of every package that decides a number."""
+    """Versions of Python and of every package that affects results."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor's model name where the system tells it."""
+    """The processor's model name, where the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def processor() -> str:
 
 
 def model_hash(model: str, *, revision: str | None = None) -> str:
-    """What tells two states of a model apart: its commit on the Hub, else sha256 over weights, config and tokenizer.
+    """The commit of a hub model, else the sha256 of weights, config and tokenizer.
 
     Raises:
         CheckpointError: The model cannot be found.
@@ -70,15 +70,15 @@ def model_hash(model: str, *, revision: str | None = None) -> str:
 
 
 def machine(device: torch.device) -> dict[str, str]:
-    """What else the last bits of a result depend on."""
+    """Facts that the last bits of a result depend on."""
     found = {"threads": str(torch.get_num_threads()), "device": device.type}
     return found | {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
 
 
 def warn_of_another_machine(what: str, now: Mapping[str, str], began: Mapping[str, str]) -> None:
-    """Log where work that goes on does so on another `machine` than it began on."""
+    """Log each difference between the `machine` that began the work and the one that continues it."""
     for name, value in now.items():
         if began.get(name) != value:
             _LOG.warning(
-                "%s goes on with %s %s after a start with %s: last digits may differ", what, name, value, began.get(name)
+                "%s continues with %s %s after starting with %s: last digits may differ", what, name, value, began.get(name)
             )

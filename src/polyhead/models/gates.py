@@ -1,4 +1,4 @@
-"""Temporary, differentiable factors on heads: a pre-hook on each layer's output projection."""
+"""Temporary, differentiable gates on heads: a pre-hook on each layer's output projection."""
 
 import sys
 import threading
@@ -21,7 +21,7 @@ Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 @dataclass
 class _Owner:
-    """The thread that has a model under gates, and how many of its blocks are open."""
+    """The thread that gates a model, and how many of its blocks are open."""
 
     thread: int
     depth: int = 0
@@ -35,29 +35,27 @@ _OWNERS: WeakKeyDictionary[nn.Module, _Owner] = WeakKeyDictionary()
 def gated(
     model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | None = None, fill: Tensor | None = None
 ) -> Iterator[None]:
-    """A block in which what every head puts into the output projection is multiplied by its gate; the hooks end with the block.
+    """A context in which each head's output is multiplied by its gate before the output projection; it removes its hooks.
 
-    Gates are addressed in the unpruned numbering: those of heads that the model no longer has are ignored. They stay float32
-    (float64 if given so) under autocast, and gradients flow to them. Nested blocks multiply. Call `backward` inside the block:
-    gradient checkpointing recomputes the forward pass there. Compiled modules ignore hooks, so compiled code anywhere runs
-    eagerly while the block lasts.
+    Gates use the unpruned numbering; gates of pruned heads are ignored. They stay float32 (or float64) under autocast, and
+    gradients flow to them. Nested blocks multiply. Call `backward` inside the block, because gradient checkpointing recomputes
+    the forward pass there. Compiled modules ignore hooks, so all compiled code runs eagerly inside the block.
 
-    Gates belong to the model, not to the thread: one model serves one thread at a time, and a second thread that opens a block
-    on it is refused. Give each thread a copy, made outside of any block.
+    Only one thread at a time can gate a model; a second one gets an error. Give each thread a copy, made outside any block.
 
     Args:
         model: Any family of `ARCHITECTURES`, pruned or not, also compiled.
-        gates: A mask (False = 0), or numbers or booleans of shape `[layers, heads]`; `[sentences, layers, heads]` for a
-            gate row per sentence; `[sentences, positions, layers, heads]` for a gate on every token. A tensor is read anew in
-            every forward pass, so it may be changed in place inside the block.
-        rows: int64 `[batch rows]`, the sentence of each row of the batch; default: as many sentences as rows, in order.
-        fill: `[layers, heads, head_dim]`, what a head whose gate is 0 puts in instead of zero, for example its mean from
-            `head_means`; between 0 and 1 the two are mixed: gate times its own, plus 1 − gate times this.
+        gates: A mask (False = 0), or numbers or booleans of shape `[layers, heads]`; `[sentences, layers, heads]` for gates per
+            sentence; `[sentences, positions, layers, heads]` for gates per token. Each forward pass reads a tensor again, so it
+            may be changed in place inside the block.
+        rows: int64 `[batch rows]`, the sentence of each row of the batch; default: one row per sentence, in order.
+        fill: `[layers, heads, head_dim]`, the output of a head whose gate is 0, for example its mean from `head_means`; zero by
+            default. A gate g between 0 and 1 mixes: g times the head's own output plus 1 − g times this.
 
     Raises:
         TypeError: The gates are neither a mask nor a tensor, or `rows` or `fill` is not a tensor.
-        SettingError: The gates do not fit the model, or (in the forward pass) the batch; they or `fill` are not finite where the
-            block begins; or another thread has the model under gates; or the model is copied inside the block.
+        SettingError: The gates do not fit the model or (in the forward pass) the batch; gates or `fill` are not finite at the
+            start of the block; another thread gates the model; or the model is copied inside the block.
         ArchitectureError: The family has no row in `ARCHITECTURES`.
 
     >>> import polyhead as ph
@@ -77,10 +75,10 @@ def gated(
     _check_fill(fill, sites, full_mask(model))
     with ExitStack() as stack:
         stack.enter_context(_only_this_thread(sites[0].output))
-        if "torch._dynamo" in sys.modules:  # else nothing can have been compiled, and importing it takes seconds
+        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and importing it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         for site in sites:
-            # nobody can change a mask inside the block, so a layer that it leaves alone needs no hook
+            # a mask is immutable, so a layer that keeps all its heads needs no hook
             if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):
                 kind = _mask_hook if gates.dtype == torch.bool else _number_hook
                 stack.callback(site.output.register_forward_pre_hook(_Hook(kind(site, gates, rows, fill))).remove)
@@ -88,7 +86,7 @@ def gated(
 
 
 class _Hook:
-    """A hook that copies and pickles of its model cannot take along: nothing would ever remove it there."""
+    """A hook that refuses to be copied or pickled with its model: nothing would remove it from the copy."""
 
     def __init__(self, apply: Hook) -> None:
         self._apply = apply
@@ -105,7 +103,7 @@ def _only_this_thread(key: nn.Module) -> Iterator[None]:
     with _LOCK:
         owner = _OWNERS.setdefault(key, _Owner(threading.get_ident()))
         if owner.thread != threading.get_ident():
-            raise SettingError("another thread has this model under gates; give each thread a copy of the model")
+            raise SettingError("another thread is gating this model; give each thread a copy of the model")
         owner.depth += 1
     try:
         yield
@@ -120,18 +118,18 @@ def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
     expected = f"[{full.n_layers}, {full.n_heads}]"
     if not 2 <= gates.ndim <= 4 or tuple(gates.shape[-2:]) != full.keep.shape:
         raise SettingError(
-            f"gates of shape {[*gates.shape]}: this model takes {expected}, with sentences, or sentences and positions, before it"
+            f"gates of shape {[*gates.shape]}: this model takes {expected}, optionally after sentences or sentences, positions"
         )
     if gates.is_complex() or not (gates.is_floating_point() or gates.dtype == torch.bool):
         raise SettingError(f"gates of dtype {gates.dtype}: expected booleans or floating-point numbers")
     if gates.is_meta or gates.layout != torch.strided:
         raise SettingError("gates without values in memory (meta or sparse); expected an ordinary tensor")
     if gates.is_floating_point() and not bool(torch.isfinite(gates).all()):
-        raise SettingError("gates hold NaN or infinite numbers; expected finite ones, 1 for a head as it is and 0 for none")
+        raise SettingError("gates hold NaN or infinite numbers; expected finite ones: 1 leaves a head as it is, 0 ablates it")
     if rows is None:
         return
     if gates.ndim == 2:
-        raise SettingError(f"rows were given, but gates of shape {[*gates.shape]} are the same for every row; leave rows out")
+        raise SettingError(f"rows were given, but gates of shape {[*gates.shape]} are the same for every row; omit rows")
     if rows.ndim != 1 or rows.is_floating_point() or rows.dtype == torch.bool:
         raise SettingError(f"rows of shape {[*rows.shape]} and dtype {rows.dtype}: expected int64 [batch rows]")
     if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < gates.shape[0]:
@@ -139,13 +137,14 @@ def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
 
 
 def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadMask) -> None:
+    if fill is None:
+        return
     expected = [full.n_layers, full.n_heads, sites[0].head_dim]
-    if fill is not None and not ([*fill.shape] == expected and fill.is_floating_point()):
+    if [*fill.shape] != expected or not fill.is_floating_point():
         raise SettingError(f"fill of shape {[*fill.shape]} and dtype {fill.dtype}: expected floating-point numbers {expected}")
-    if fill is not None and not bool(torch.isfinite(fill).all()):
-        for site in sites:  # what stands for heads that are gone is not read
-            if not bool(torch.isfinite(fill[site.layer, list(site.kept)]).all()):
-                raise SettingError(f"fill holds NaN or infinite numbers for layer {site.layer}; expected finite ones")
+    for site in sites:  # values for pruned heads are not read
+        if not bool(torch.isfinite(fill[site.layer, list(site.kept)]).all()):
+            raise SettingError(f"fill holds NaN or infinite numbers for layer {site.layer}; expected finite ones")
 
 
 def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
@@ -153,7 +152,7 @@ def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: 
 
     def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         z = args[0]
-        # chosen here and not once per block: every recomputation under gradient checkpointing needs a graph of its own
+        # chosen in each pass: every recomputation under gradient checkpointing needs its own graph
         chosen = gates[..., site.layer, :].index_select(-1, kept).to(torch.promote_types(gates.dtype, torch.float32))
         chosen = _of_rows(chosen.to(z.device), rows, z)
         scaled: Tensor = _Scale.apply(z, chosen, site.head_dim)
@@ -194,7 +193,7 @@ def _of_rows(gate: Tensor, rows: Tensor | None, z: Tensor) -> Tensor:
 
 
 class _Scale(torch.autograd.Function):
-    """z times its gates, its gate gradient summed in float32 whatever the precision of z."""
+    """z times its gates; the gates' gradient is summed in float32 whatever the precision of z."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, gate: Tensor, head_dim: int) -> Tensor:
@@ -217,6 +216,6 @@ class _Scale(torch.autograd.Function):
 
 
 def _times(z: Tensor, gate: Tensor, head_dim: int) -> Tensor:
-    # the product is taken in the gate's precision: a gate of 0.999 must not become 1 under bfloat16
+    # multiplied in the gate's precision: a gate of 0.999 must not become 1 under bfloat16
     heads: Tensor = z.unflatten(-1, (-1, head_dim))
     return (heads * gate[..., None]).to(z.dtype).flatten(-2)

@@ -1,4 +1,4 @@
-"""Makes stock `from_pretrained` read pruned checkpoints once `polyhead` is imported, without importing anything heavy itself."""
+"""Lets stock `from_pretrained` read pruned checkpoints once `polyhead` is imported, without importing Transformers itself."""
 
 import importlib
 import sys
@@ -12,10 +12,7 @@ REGISTRY = "transformers.quantizers.auto"
 
 
 def install_loader_hook() -> None:
-    """Register the checkpoint loader with Transformers: now if its registry is loaded, else as soon as it has been.
-
-    Calling it again changes nothing.
-    """
+    """Register the checkpoint loader with Transformers, now or once its registry is imported; a second call does nothing."""
     if REGISTRY in sys.modules:
         _register()
     elif not any(isinstance(finder, _RegistryFinder) for finder in sys.meta_path):
@@ -27,7 +24,7 @@ def _register() -> None:
 
 
 class _RegistryFinder(MetaPathFinder):
-    """Has the loader registered after the registry was imported; stays in `sys.meta_path`, which other threads may be reading."""
+    """Registers the loader after the registry's import; stays in `sys.meta_path`, which other threads may be reading."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != REGISTRY:
@@ -39,7 +36,7 @@ class _RegistryFinder(MetaPathFinder):
 
 
 class _RegisteringLoader(Loader):
-    """Runs the registry's own loader, puts it back in its place, then registers ours."""
+    """Runs the registry's own loader, restores it on the module, then registers ours."""
 
     def __init__(self, inner: Loader) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""The classifier on top of an encoder: a seeded new one, or the stored one with its rows in another order."""
+"""Loading models, configs and tokenizers, with a new or the stored classifier and clear errors."""
 
 import copy
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from polyhead.models.checks import (
     read_old_record,
     weight_files,
 )
-from polyhead.models.pruning import cut
+from polyhead.models.pruning import remove_heads
 from polyhead.models.sources import checkpoint_folder, reading
 
 Kernel = Literal["sdpa", "eager"]
@@ -46,7 +46,7 @@ def _classifier(model: PreTrainedModel) -> nn.Linear:
 
 
 def new_head(model: PreTrainedModel, seed: int | None) -> None:
-    """Draw the classifier anew, in place: normal with the config's `initializer_range`, biases zero.
+    """Initialise the classifier again, in place: normal with the config's `initializer_range`, biases zero.
 
     Args:
         model: A token classifier.
@@ -64,7 +64,7 @@ def new_head(model: PreTrainedModel, seed: int | None) -> None:
 
 
 def reorder_head(model: PreTrainedModel, stored: Sequence[str], wanted: Sequence[str]) -> None:
-    """Put the rows of the classifier, which are those of the labels `stored`, in the order `wanted`, in place.
+    """Reorder the rows of the classifier from the labels `stored` to `wanted`, in place.
 
     Raises:
         ArchitectureError: The classifier is not one linear layer.
@@ -80,29 +80,24 @@ def reorder_head(model: PreTrainedModel, stored: Sequence[str], wanted: Sequence
 
 
 def load_tagger(
-    name: str | Path,
-    *,
-    labels: LabelSet | None,
-    seed: int | None = None,
-    revision: str | None = None,
-    kernel: Kernel = "sdpa",
+    name: str | Path, *, labels: LabelSet | None, seed: int | None = None, revision: str | None = None, kernel: Kernel = "sdpa"
 ) -> PreTrainedModel:
-    """A token classifier in float32 and eval mode, from a folder or hub id, pruned or not; no downloaded code is run.
+    """A token classifier in float32 and eval mode, pruned or not; no downloaded code is run.
 
-    A classification head whose labels are those of `labels`, in any order, is kept, its rows in the order of `labels`; else
-    the head is new: normal with the config's `initializer_range`, biases zero.
+    A stored classifier with the same labels, in any order, is kept and its rows follow `labels`. Otherwise the classifier is new:
+    normal with the config's `initializer_range`, biases zero.
 
     Args:
-        name: Folder, or id on the Hub (HF_HOME and offline mode are honoured).
-        labels: Labels of the classifier; None asks for a checkpoint that has a head, and keeps it as it is.
-        seed: Of a new head; None draws from torch's global generator.
+        name: Folder, or hub id (HF_HOME and offline mode are respected).
+        labels: Labels of the classifier; None requires a stored classifier and keeps it as it is.
+        seed: Of a new classifier; None draws from torch's global generator.
         revision: Branch, tag or commit on the Hub.
         kernel: Attention implementation.
 
     Raises:
         ArchitectureError: The family has no row.
-        CheckpointError: Nothing there, no safetensors weights, corrupt files or record, weights of the encoder that are missing,
-            NaN or infinite, or no head.
+        CheckpointError: Not found; no safetensors weights; corrupt files or record; encoder weights that are missing, NaN or
+            infinite; or no classifier.
 
     >>> import polyhead as ph
     >>> model = load_tagger("polyhead/tiny", labels=ph.LabelSet(("O", "B-PER", "I-PER")), seed=42)
@@ -113,7 +108,7 @@ def load_tagger(
     config = _config(name, folder)
     stored = reading(name, lambda: classifier_labels(config))
     if labels is None and stored is None:
-        raise CheckpointError(f"{name}: has no token-classification head ({config.architectures}); fine-tune it first")
+        raise CheckpointError(f"{name}: has no token classifier ({config.architectures}); fine-tune it first")
     keep = stored is not None and (labels is None or set(stored) == set(labels.names))
     if not keep and labels is not None:
         config.id2label = dict(enumerate(labels.names))
@@ -142,18 +137,18 @@ def _load(
     dtype: torch.dtype | Literal["auto"],
     new_classifier: bool = False,
 ) -> PreTrainedModel:
-    """The model of a class of Transformers; its files are held against its config before any weight is read."""
+    """A model of a Transformers class; its files are checked against its config before any weight is read."""
     but = architecture(config).classifier if new_classifier else None
 
     def load() -> tuple[PreTrainedModel, dict[str, Any]]:
         files = weight_files(folder)
         check_sizes(config, files)
         read_old_record(config)
-        config._attn_implementation = kernel  # config.json may name one whose code Transformers would download
-        with torch.device("meta"):  # shapes alone
+        config._attn_implementation = kernel  # the one in config.json may make Transformers download code
+        with torch.device("meta"):  # shapes only
             shape = kind.from_config(copy.deepcopy(config)) if hasattr(kind, "from_config") else kind(copy.deepcopy(config))
         if hasattr(config, pruning_record.KEY):
-            cut(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
+            remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
         for path in files:
             check_shapes(shape, path, but=but)
         loaded = kind.from_pretrained(
@@ -168,7 +163,7 @@ def _load(
         )
         return cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
 
-    with torch.random.fork_rng(devices=[]):  # Transformers draws for missing weights; those of a new head are drawn afterwards
+    with torch.random.fork_rng(devices=[]):  # Transformers draws missing weights; a new classifier is drawn afterwards
         model, report = reading(name, load)
     lost = sorted(key for key in report["missing_keys"] if but is None or not key.startswith(f"{but}."))
     if lost:
@@ -182,16 +177,16 @@ def load_config(name: str | Path, *, revision: str | None = None) -> PretrainedC
     """The config of a folder or hub id; no weights are read.
 
     Raises:
-        CheckpointError: Nothing there, or no config that Transformers can read.
+        CheckpointError: Not found, or Transformers cannot read the config.
     """
     return _config(name, checkpoint_folder(name, revision=revision, weights=False))
 
 
 def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder or hub id, of the fast kind (which knows the place of every piece in its word).
+    """The fast tokenizer of a folder or hub id.
 
     Raises:
-        CheckpointError: Nothing there, no tokenizer, only a slow one, or one with ids that the model does not embed.
+        CheckpointError: Not found, no tokenizer, only a slow one, or one with ids that the model does not embed.
 
     >>> load_tokenizer("polyhead/tiny").pad_token
     '<pad>'
@@ -200,17 +195,17 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     tokenizer = reading(name, lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
     if not getattr(tokenizer, "is_fast", False):
         raise CheckpointError(f"{name}: has no fast tokenizer; save one with a tokenizer.json")
-    if len(tokenizer) <= len(tokenizer.all_special_ids):  # what Transformers makes up where no file is
-        raise CheckpointError(f"{name}: has no tokenizer (no tokenizer.json); copy there the one that the model was trained with")
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # Transformers' stand-in for missing files
+        raise CheckpointError(f"{name}: has no tokenizer (no tokenizer.json); copy the one that the model was trained with")
     reading(name, lambda: check_vocabulary(tokenizer.get_vocab(), _config(name, folder)))
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
 def classifier_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
-    """The labels of the token classifier that a checkpoint was saved with, in the order of its outputs; None if it has none.
+    """The labels of a checkpoint's token classifier in the order of its outputs; None if it has no classifier.
 
     Raises:
-        CheckpointError: The labels are not one for each output.
+        CheckpointError: There is not one label per output.
     """
     if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
         return None
@@ -218,20 +213,20 @@ def classifier_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
 
 
 def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, revision: str | None = None) -> None:
-    """Refuse a checkpoint whose own classifier does not do the task; no weights are read.
+    """Refuse a checkpoint whose classifier does not fit the task; no weights are read.
 
     Args:
         name: Folder or hub id.
-        task: Tags must be among its own; spans must be in IOB2.
-        labels: What the classifier must predict, in any order; None leaves that to the task.
+        task: Tags must be among its labels; spans must be in IOB2.
+        labels: The labels required, in any order; None for any that fit the task.
         revision: Branch, tag or commit on the Hub.
 
     Raises:
-        CheckpointError: There is no classifier, or its labels are others.
+        CheckpointError: There is no classifier, or its labels do not fit.
     """
     stored = classifier_labels(load_config(name, revision=revision))
     if stored is None:
-        raise CheckpointError(f"{name}: has no token-classification head; fine-tune it first, or give a seed for a new one")
+        raise CheckpointError(f"{name}: has no token classifier; fine-tune it first, or give a seed for a new one")
     shown = " ".join(stored[:8]) + (" ..." if len(stored) > 8 else "")
     if labels is not None and set(labels.names) != set(stored):
         raise CheckpointError(f"{name}: predicts {shown}; expected {' '.join(labels.names)}; give a seed for a new classifier")
@@ -242,17 +237,17 @@ def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, r
 
 
 def load_saved(name: str | Path, *, revision: str | None = None, kernel: Kernel = "sdpa") -> PreTrainedModel:
-    """The model of a folder or hub id in the class and dtype it was saved with, with or without a head on top.
+    """The model of a folder or hub id in the class and dtype it was saved with.
 
     Raises:
         ArchitectureError: The family has no row.
-        CheckpointError: Nothing there, corrupt, or its class is not one of Transformers' own.
+        CheckpointError: Not found, corrupt, or of a class outside Transformers.
     """
     folder = checkpoint_folder(name, revision=revision)
     config = _config(name, folder)
     kind = getattr(transformers, (config.architectures or ["AutoModel"])[0], None)
     if not hasattr(kind, "from_pretrained"):
-        raise CheckpointError(f"{name}: its architecture {config.architectures} is not one of Transformers' own")
+        raise CheckpointError(f"{name}: its architecture {config.architectures} is not a Transformers class")
     model = _load(name, folder, kind, config, kernel, dtype="auto")
     reading(name, lambda: check_finite(model))
     return model

@@ -19,14 +19,14 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True)
 class CardScore:
-    """One line of the table of scores; scores are fractions, None where there is none.
+    """One row of the score table; scores are fractions, or None where unknown.
 
     Attributes:
         data: Corpus and split, such as `ud/de_gsd test`.
         language: BCP-47 code.
-        metric: Name of the figure.
+        metric: Name of the metric.
         pruned: Score of this model.
-        full: Score of the same recipe with nothing pruned.
+        full: Score of the same recipe without pruning.
     """
 
     data: str
@@ -38,19 +38,19 @@ class CardScore:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the maker of a checkpoint knows about it; empty fields are left out of the page.
+    """What the author of a checkpoint knows about it; the page omits empty fields.
 
     Attributes:
-        base_model: Encoder that was fine-tuned, as a hub id or an encoder of polyhead's own; for a folder, or if empty, the page
-            says "a local encoder".
+        base_model: Encoder that was fine-tuned, as a hub id or a bundled encoder; for a folder, or if empty, the page says
+            "a local encoder".
         task: Name of the task, such as `pos`.
         languages: BCP-47 codes of the training data.
         training_data: Corpora and splits trained on.
         ranking: How heads were ranked and on which data, in one sentence.
         choice: How the number of heads was chosen, in one sentence.
         scores: One per data set.
-        caveat: What a reader must know before believing the scores, such as "one seed, no controls: no claim of a gain".
-        license: Identifier that the Hub knows, such as `apache-2.0`.
+        caveat: How far to trust the scores, such as "one seed, no controls: no claim of a gain".
+        license: Identifier on the Hub, such as `apache-2.0`.
     """
 
     base_model: str = ""
@@ -70,10 +70,10 @@ def write_card(card: ModelCard, folder: Path) -> None:
 
 
 def read_card(name: str | Path, *, revision: str | None = None) -> ModelCard | None:
-    """What the maker of a checkpoint wrote down about it, from `model_card.json`; None if there is no such file.
+    """The card in a checkpoint's `model_card.json`; None if there is no such file.
 
     Raises:
-        CheckpointError: The file is there and is no such record.
+        CheckpointError: The file is not a valid card.
     """
     path = own_file(name, CARD_FILE, revision=revision)
     if path is None or not path.is_file():
@@ -81,7 +81,7 @@ def read_card(name: str | Path, *, revision: str | None = None) -> ModelCard | N
     try:
         return _card_from(read_json(path))
     except (CheckpointError, StoreError) as error:
-        raise CheckpointError(f"{path}: {error}; delete the file to go on without it") from None
+        raise CheckpointError(f"{path}: {error}; delete the file to continue without it") from None
 
 
 def _card_from(record: object) -> ModelCard:
@@ -92,7 +92,7 @@ def _card_from(record: object) -> ModelCard:
     texts = [facts[name] for name in names - {"languages", "training_data", "scores"}]
     lists = [facts["languages"], facts["training_data"]]
     if not all(isinstance(text, str) for text in texts) or not all(_is_list_of(item, str) for item in lists):
-        raise CheckpointError("expected texts, and lists of texts for languages and training_data")
+        raise CheckpointError("expected strings, and lists of strings for languages and training_data")
     if not _is_list_of(facts["scores"], dict):
         raise CheckpointError("expected a list of objects for scores")
     facts |= {name: tuple(facts[name]) for name in ("languages", "training_data")}
@@ -103,7 +103,7 @@ def _score_from(record: dict[str, Any]) -> CardScore:
     texts, numbers = ("data", "language", "metric"), ("pruned", "full")
     good = set(record) == {*texts, *numbers} and all(isinstance(record[name], str) for name in texts)
     if not good or not all(record[name] is None or isinstance(record[name], float) for name in numbers):
-        raise CheckpointError(f"score {record!r}: expected texts {', '.join(texts)} and numbers {', '.join(numbers)}")
+        raise CheckpointError(f"score {record!r}: expected strings {', '.join(texts)} and numbers {', '.join(numbers)}")
     return CardScore(**record)
 
 
@@ -111,10 +111,10 @@ def _is_list_of(value: object, kind: type) -> bool:
     return isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 
-def cut_further(card: ModelCard, *, ranking: str, choice: str) -> ModelCard:
-    """The card of a model from which more heads were cut: its scores become those of the model before, to compare with."""
+def pruned_further(card: ModelCard, *, ranking: str, choice: str) -> ModelCard:
+    """The card of a model after further pruning: its old scores become those of the unpruned model."""
     before = tuple(replace(score, pruned=None, full=score.pruned if score.full is None else score.full) for score in card.scores)
-    caveat = "The scores are those of the model with nothing pruned; after this cut it was not scored."
+    caveat = "The scores are those of the unpruned model; the pruned model was not scored."
     return replace(card, ranking=ranking, choice=choice, scores=before, caveat=caveat if before else card.caveat)
 
 
@@ -122,11 +122,11 @@ def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, 
     """The page as Markdown with the Hub's YAML front matter.
 
     Args:
-        card: What is known.
-        mask: Heads that are left.
-        name: Title, and the name used in the loading example.
-        auto_class: Class of Transformers that loads the model.
-        dense: The folder holds full-shape weights with zeros at the pruned places.
+        card: Facts about the model.
+        mask: Heads kept.
+        name: Title, and the name in the loading example.
+        auto_class: Transformers class that loads the model.
+        dense: The folder holds full-shape weights with zeros for pruned heads.
     """
     parts = [
         _front_matter(card),
@@ -148,7 +148,7 @@ def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, 
 
 
 def _front_matter(card: ModelCard) -> str:
-    # the Hub knows language codes without script or region; a JSON string is a YAML string
+    # the Hub takes language codes without script or region; a JSON string is a YAML string
     languages = list(dict.fromkeys(code.partition("-")[0] for code in card.languages))
     lines = ["---", "library_name: transformers", "pipeline_tag: token-classification"]
     if card.license:
@@ -165,13 +165,13 @@ def _summary(card: ModelCard, mask: HeadMask, auto_class: str, dense: bool) -> s
     what = f"{_what(card, auto_class)} with"
     total = mask.n_layers * mask.n_heads
     if not mask.n_pruned:
-        return f"{what} all of its {total} attention heads; none was pruned.\n"
-    how = "set to zero in matrices of full size" if dense else "removed for good"
+        return f"{what} all {total} attention heads; none was pruned.\n"
+    how = "set to zero in full-size matrices" if dense else "removed for good"
     return f"{what} {mask.n_pruned} of its {total} attention heads {how} by polyhead.\n"
 
 
 def _what(card: ModelCard, auto_class: str) -> str:
-    # a folder's name means nothing to a reader, and as a link on the Hub it could point to someone else's model
+    # a folder's name means nothing to a reader, and on the Hub it could link to someone else's model
     base, task = markdown_text(card.base_model), markdown_text(card.task)
     if not is_local(card.base_model) or is_own_encoder(card.base_model):
         return f"{base}, fine-tuned for {task}," if task else base
@@ -188,15 +188,15 @@ def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
         code = code.replace("\n", ", pipeline\n", 1)
         code += f'\ntag = pipeline("token-classification", model={shown}, aggregation_strategy="first")  # as it was trained'
     if pruned:
-        code = f"import polyhead  # before loading: it teaches Transformers the uneven layers\n{code}"
+        code = f"import polyhead  # before loading: lets Transformers load layers of different sizes\n{code}"
     text = f"## Loading\n\n```python\n{code}\n```\n"
     if pruned:
         text += (
-            "\nThe model is an ordinary, trainable one. Without `import polyhead` loading fails with a shape mismatch; do not "
-            "pass `ignore_mismatched_sizes=True` then, which fills the pruned layers with random weights and goes on. "
-            "`config.num_attention_heads` is that of the unpruned model: tools that trust it, such as ONNX Runtime's attention "
-            "fusion, give wrong results. The list of removed heads takes the place of `quantization_config` in `config.json`. "
-            "For such tools, and for those without polyhead, "
+            "\nThe loaded model is ordinary and trainable. Without `import polyhead` loading fails with a shape mismatch; do not "
+            "pass `ignore_mismatched_sizes=True` then, because it fills the pruned layers with random weights. "
+            "`config.num_attention_heads` is that of the unpruned model: tools that rely on it, such as ONNX Runtime's attention "
+            "fusion, give wrong results. `quantization_config` in `config.json` holds the list of pruned heads. "
+            "For such tools, and for use without polyhead, "
             '`polyhead.densify("FOLDER", "NEW_FOLDER")` writes the same model at full shape, with zeros.\n'
         )
     return text
@@ -211,7 +211,7 @@ def _heads(mask: HeadMask) -> str:
 
 
 def _scores(card: ModelCard) -> str:
-    lines = ["## Scores\n", "| data | language | metric | this model | nothing pruned |", "|---|---|---|---|---|"]
+    lines = ["## Scores\n", "| data | language | metric | this model | unpruned |", "|---|---|---|---|---|"]
     for row in card.scores:
         cells = (row.data, row.language, row.metric, _points(row.pruned), _points(row.full))
         lines.append("| " + " | ".join(map(markdown_text, cells)) + " |")

@@ -1,4 +1,4 @@
-"""Which names can be ids on the Hub."""
+"""Model names: folders, hub ids and bundled encoders."""
 
 import re
 from importlib.resources import files
@@ -9,7 +9,7 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name has the form of an id on the Hub; whether the Hub has it is not asked.
+    """Whether a name has the form of a hub id; the Hub is not asked.
 
     >>> is_hub_id("org/model"), is_hub_id("bert-base-cased"), is_hub_id("models/a/b"), is_hub_id("./model"), is_hub_id("")
     (True, True, False, False, False)
@@ -18,7 +18,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def is_local(name: str) -> bool:
-    """Whether a model's name means a folder and not the Hub: such a folder or own encoder is here, or the name cannot be an id.
+    """Whether a model's name means a folder: such a folder or bundled encoder exists, or the name cannot be a hub id.
 
     >>> is_local("runs/my/model"), is_local("polyhead/tiny"), is_local("org/model-that-is-not-here")
     (True, True, False)
@@ -31,7 +31,7 @@ OWN_ENCODERS: Final[tuple[str, ...]] = ("polyhead/tiny",)
 
 
 def model_folder(name: str | Path) -> Path:
-    """The folder that a model's name means: the one of that name here, else that of an own encoder, else a path without folder.
+    """The existing folder of that name, else a bundled encoder's folder, else a path that does not exist.
 
     >>> model_folder("polyhead/tiny").name, model_folder("runs/none/model").as_posix()
     ('tiny', 'runs/none/model')
@@ -43,7 +43,7 @@ def model_folder(name: str | Path) -> Path:
 
 
 def is_own_encoder(name: str) -> bool:
-    """Whether a name means an encoder that comes with polyhead, and not a folder of that name.
+    """Whether a name means a bundled encoder rather than a folder of that name.
 
     >>> is_own_encoder("polyhead/tiny"), is_own_encoder("org/model")
     (True, False)

@@ -1,4 +1,4 @@
-"""Removing heads for good: smaller matrices, and a record in the config of which heads are gone."""
+"""Pruning: smaller matrices, and a record of the pruned heads in the config."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Model = TypeVar("Model", bound="PreTrainedModel")
 
 
 def prune(model: Model, mask: HeadMask) -> Model:
-    """The same model, changed in place: every head that `mask` does not keep is cut out of its weights.
+    """The same model, changed in place: the weights of all heads outside `mask` are removed.
 
-    Logits equal those under `gated(model, mask)`. Heads that are already gone stay gone, whatever the mask says, and the
-    numbering is always that of the unpruned model, so pruning twice is pruning by both masks. A layer may lose all its heads.
-    The projections stay the same modules but get new, smaller parameters of the same dtype, device and `requires_grad`;
-    gradients are dropped, and an optimiser must be built afterwards. The model gets a config of its own that records the
-    removed heads: `head_mask(model)`, `copy.deepcopy` and `save_pretrained` keep it.
+    Logits equal those under `gated(model, mask)`. Heads pruned before stay pruned, and the numbering is always that of the
+    unpruned model, so pruning twice means pruning by both masks. A layer may lose all its heads. The projections stay the same
+    modules but get new, smaller parameters of the same dtype, device and `requires_grad`. Gradients are dropped; build the
+    optimiser afterwards. The model gets its own config, which records the pruned heads: `head_mask(model)`, `copy.deepcopy` and
+    `save_pretrained` preserve it.
 
     Args:
-        model: Of a family in `ARCHITECTURES`; a compiled wrapper is pruned through and compiles again when it is called.
+        model: Of a family in `ARCHITECTURES`; a compiled model compiles again at its next call.
         mask: True = keep, `[layers, heads]` of the unpruned model.
 
     Raises:
         TypeError: The mask is not a `HeadMask`.
-        SettingError: The mask has another shape than the unpruned model.
-        ArchitectureError: The family has no row, the weights are quantized, wrapped or not in memory.
+        SettingError: The mask does not have the shape of the unpruned model.
+        ArchitectureError: The family has no row, or the weights are quantized, wrapped or not in memory.
 
     >>> import polyhead as ph
     >>> model = ph.load_tagger("polyhead/tiny", labels=ph.LabelSet(("O", "B-PER", "I-PER")), seed=42)
@@ -54,17 +54,20 @@ def prune(model: Model, mask: HeadMask) -> Model:
     sites = attention_sites(model)
     if any(module.weight.is_meta for site in sites for module in (*site.inputs, site.output)):
         raise ArchitectureError("the weights are not in memory (meta device or offloaded); load the model without offloading")
-    cut(model, sites, has & mask)
+    remove_heads(model, sites, has & mask)
     return model
 
 
-def cut(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:
-    """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; no checks, weights may be on meta."""
+def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:
+    """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; unchecked, also for meta weights."""
     row = architecture(model.config)
     for site in sites:
         wanted = [block for block, head in enumerate(site.kept) if keep.keep[site.layer, head]]
         if len(wanted) < len(site.kept):
-            _cut_site(site, torch.tensor(wanted, dtype=torch.int64))
+            blocks = torch.tensor(wanted, dtype=torch.int64)
+            for module, rows in _rows(site, blocks):
+                _shrink(module, rows, 0)
+            _shrink(site.output, site.head_columns()[blocks].flatten(), 1)
             setattr(site.attention, row.head_count, len(wanted))
             setattr(site.attention, row.width, len(wanted) * site.head_dim)
     if keep != full_mask(model):
@@ -73,7 +76,7 @@ def cut(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask
 
 
 def full_state(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The model's weights at the unpruned shape: zeros where heads were cut; what was never cut is shared, not copied.
+    """The model's weights at the unpruned shape, zeros for pruned heads; unpruned tensors are shared, not copied.
 
     Raises:
         ArchitectureError: As `attention_sites`.
@@ -91,12 +94,6 @@ def full_state(model: PreTrainedModel) -> dict[str, Tensor]:
         key = f"{names[site.output]}.weight"
         state[key] = _spread(state[key], whole.head_columns()[kept].flatten(), 1, len(heads) * site.head_dim)
     return state
-
-
-def _cut_site(site: AttentionSite, blocks: Tensor) -> None:
-    for module, rows in _rows(site, blocks):
-        _shrink(module, rows, 0)
-    _shrink(site.output, site.head_columns()[blocks].flatten(), 1)
 
 
 def _rows(site: AttentionSite, blocks: Tensor) -> list[tuple[nn.Linear, Tensor]]:
@@ -129,7 +126,7 @@ def _spread(small: Tensor, index: Tensor, dim: int, size: int) -> Tensor:
 
 
 def _own_config(model: PreTrainedModel) -> None:
-    # models built from one config object share it, and a record of removed heads is true of one of them only
+    # models built from one config object share it, but the record of pruned heads belongs to one model
     shared = model.config
     own = copy.deepcopy(shared)
     for module in model.modules():

@@ -1,6 +1,6 @@
-"""The record of removed heads: what stands in a pruned model's config, in memory and in `config.json`.
+"""The record of pruned heads in a pruned model's config, in memory and in `config.json`.
 
-It is the value of `quantization_config`, because that is the key under which Transformers looks up third-party loaders:
+It is the value of `quantization_config`, because Transformers looks up third-party loaders under that key:
 `{"quant_method": "polyhead", "schema": 1, "n_layers": 3, "n_heads": 4, "pruned_heads": {"0": [1, 3]}}`.
 """
 
@@ -19,7 +19,7 @@ Record = dict[str, str | int | dict[str, list[int]]]
 
 
 def write_record(mask: HeadMask) -> Record:
-    """The JSON value that says which heads are gone; `read_record` reads it back.
+    """The JSON value that lists the pruned heads; `read_record` reads it back.
 
     >>> write_record(HeadMask.without(2, 2, [HeadId(1, 0)]))
     {'quant_method': 'polyhead', 'schema': 1, 'n_layers': 2, 'n_heads': 2, 'pruned_heads': {'1': [0]}}
@@ -27,55 +27,49 @@ def write_record(mask: HeadMask) -> Record:
     pruned: dict[str, list[int]] = {}
     for head in mask.pruned:
         pruned.setdefault(str(head.layer), []).append(head.head)
-    return {
-        "quant_method": METHOD,
-        "schema": SCHEMA,
-        "n_layers": mask.n_layers,
-        "n_heads": mask.n_heads,
-        "pruned_heads": pruned,
-    }
+    return {"quant_method": METHOD, "schema": SCHEMA, "n_layers": mask.n_layers, "n_heads": mask.n_heads, "pruned_heads": pruned}
 
 
 def is_ours(record: object) -> bool:
-    """Whether a `quantization_config` value is a record of removed heads, whatever its state."""
+    """Whether a `quantization_config` value is a record of pruned heads, valid or not."""
     return isinstance(record, Mapping) and record.get("quant_method") == METHOD
 
 
 def read_record(record: object, *, n_layers: int, n_heads: int, where: str = KEY) -> HeadMask:
-    """The heads that a record leaves, `[layers, heads]` in the unpruned numbering.
+    """The heads that a record keeps, `[layers, heads]` in the unpruned numbering.
 
     Args:
         record: The value of `quantization_config`.
-        n_layers: Layers of the model that the record must be of.
+        n_layers: Layers of the model.
         n_heads: Heads per layer of the unpruned model.
-        where: What to call it in an error: a path, or the key.
+        where: Its name in errors: a path, or the key.
 
     Raises:
-        CheckpointError: It is not such a record, is of another schema or of a model of another size, or names heads that cannot
-            exist.
+        CheckpointError: The value is not such a record, has another schema, is for a model of another size, or names impossible
+            heads.
     """
     if not isinstance(record, Mapping) or record.get("quant_method") != METHOD:
         found = record.get("quant_method") if isinstance(record, Mapping) else type(record).__name__
-        raise CheckpointError(f"{where}: quant_method is {found!r}, expected {METHOD!r}; this is not a record of removed heads")
+        raise CheckpointError(f"{where}: quant_method is {found!r}, expected {METHOD!r}; this is not a record of pruned heads")
     schema = record.get("schema")
     if type(schema) is not int or schema != SCHEMA:
         raise CheckpointError(
-            f"{where}: schema {schema!r} of the record of removed heads; this version reads {SCHEMA}; upgrade polyhead or re-save"
+            f"{where}: schema {schema!r} of the record of pruned heads; this version reads {SCHEMA}; upgrade polyhead or re-save"
         )
     size = record.get("n_layers"), record.get("n_heads")
     if any(type(n) is not int for n in size) or size != (n_layers, n_heads):
         raise CheckpointError(
             f"{where}: n_layers is {repr(size[0])} and n_heads {repr(size[1])}, but the model has {n_layers} and {n_heads}; "
-            "take the config.json that was saved with the weights"
+            "use the config.json that was saved with the weights"
         )
     return HeadMask.without(n_layers, n_heads, read_heads(record.get("pruned_heads"), n_layers, n_heads, where=where))
 
 
 def read_heads(pruned: object, n_layers: int, n_heads: int, *, where: str) -> list[HeadId]:
-    """The heads in an object of layer to list of heads, such as `{"0": [1, 3]}`, which Transformers 4 wrote too.
+    """The heads in an object of layer to list of heads, such as `{"0": [1, 3]}`; Transformers 4 used the same form.
 
     Raises:
-        CheckpointError: It is not such an object, or names heads that cannot exist.
+        CheckpointError: The value is not such an object, or names impossible heads.
     """
     if not isinstance(pruned, Mapping):
         raise CheckpointError(f"{where}: pruned_heads is {repr(pruned)}; expected an object of layer to list of heads")

@@ -1,14 +1,11 @@
-"""Checkpoints: writing pruned models as folders that stock `from_pretrained` reads, and loading taggers with clear errors."""
+"""Checkpoints of pruned models, as folders that stock `from_pretrained` reads."""
 
 import copy
 from pathlib import Path
 from typing import cast
 
 import torch
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from polyhead.core.files import new_folder, require_space
 from polyhead.models import pruning_record
@@ -29,26 +26,26 @@ def save_pruned(
     encoding: EncodingChoice | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """The folder, written whole or not at all: weights, config with the record of removed heads, tokenizer, README.md.
+    """The folder, written completely or not at all: weights, config with the record of pruned heads, tokenizer, README.md.
 
-    After `import polyhead`, `AutoModelForTokenClassification.from_pretrained(folder)` gives the same logits bit for bit, as an
-    ordinary, trainable model. Without polyhead the load raises for mismatched shapes; with `ignore_mismatched_sizes=True` it
-    then fills the pruned layers with random weights and only logs it. The record stands in `config.json` under
-    `quantization_config`, so a pruned model cannot be loaded quantized by another library as well: `densify` it first.
-    A model with nothing pruned is saved without a record. The folder is ready for `push_to_hub` or `hf upload`.
+    After `import polyhead`, `AutoModelForTokenClassification.from_pretrained(folder)` loads an ordinary, trainable model with
+    bit-identical logits. Without polyhead, loading fails with mismatched shapes; with `ignore_mismatched_sizes=True` it fills the
+    pruned layers with random weights and only logs it. The record is in `config.json` under `quantization_config`, so `densify`
+    a pruned model before another library quantizes it. An unpruned model is saved without a record. The folder is ready for
+    `push_to_hub` or `hf upload`.
 
     Args:
-        model: Pruned or not; a compiled wrapper is looked through.
+        model: Pruned or not; a compiled wrapper is unwrapped.
         folder: New or empty, unless `overwrite`.
         tokenizer: Saved beside the model.
-        card: What README.md says beyond the removed heads; kept in `model_card.json` too, for `read_card`.
-        encoding: How the model was trained to read text, for `polyhead.json`; `encoding_choice.read_choice` gives it back.
-        overwrite: Replace a folder that holds something, once the new one is complete.
+        card: Content of README.md beyond the pruned heads; also kept in `model_card.json` for `read_card`.
+        encoding: How the model was trained to read text, for `polyhead.json`; `encoding_choice.read_choice` reads it back.
+        overwrite: Replace a non-empty folder, once the new one is complete.
 
     Raises:
         CheckpointError: The folder is not empty.
-        StoreError: It cannot be written, or the disk is too full.
-        ArchitectureError: The model's weights and its record disagree, or its family has no row.
+        StoreError: The folder cannot be written, or the disk is full.
+        ArchitectureError: The model's weights and its record disagree, or the family has no row.
 
     >>> from tempfile import TemporaryDirectory
     >>> import polyhead as ph
@@ -85,7 +82,9 @@ def _write(
         if card is not None:
             write_card(card, fresh)
         (fresh / "README.md").write_text(page, encoding="utf-8")
-        for path in fresh.iterdir():  # some writers keep their files to their owner; a checkpoint is read as its folder is
+        for (
+            path
+        ) in fresh.iterdir():  # some writers make files private to their owner; a checkpoint is for all readers of its folder
             path.chmod((fresh / "README.md").stat().st_mode)
     return folder
 
@@ -99,15 +98,13 @@ def densify(
     encoding: EncodingChoice | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """The folder, holding the same model at full shape with zeros at the pruned places: it loads anywhere, without polyhead.
+    """The folder, with the same model at full shape and zeros for pruned heads: it loads anywhere, without polyhead.
 
-    Logits agree to 1e-5 in float32; nothing becomes smaller or faster. The model given is not changed. From a folder the
-    tokenizer and the record of its encoding are taken along, unless others are given.
+    Logits agree to 1e-5 in float32; nothing gets smaller or faster. The given model is not changed. Given a folder, its
+    tokenizer, card and encoding are copied unless others are given.
 
     Raises:
-        CheckpointError: As `save_pruned`; or the folder to read is no checkpoint.
-        StoreError: As `save_pruned`.
-        ArchitectureError: As `save_pruned`.
+        CheckpointError, StoreError, ArchitectureError: As `save_pruned`; or the folder to read is not a checkpoint.
 
     >>> from tempfile import TemporaryDirectory
     >>> import polyhead as ph

@@ -1,4 +1,4 @@
-"""Where a model's files lie, and reading them through Transformers with one-line errors and no noise."""
+"""Finding a model's files, and reading them through Transformers with one-line errors and without its log output."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,22 +15,22 @@ from polyhead.models.checks import INDEX, WEIGHTS, check_stored_config, weight_f
 from polyhead.models.names import OWN_ENCODERS, is_hub_id, is_local, model_folder
 
 T = TypeVar("T")
-_SMALL = ["*.json", "*.txt", "*.model"]  # configs, records, and vocabularies of every kind of tokenizer
+_SMALL = ["*.json", "*.txt", "*.model"]  # configs, records, and vocabularies of every tokenizer type
 _WEIGHTS = [WEIGHTS, INDEX, "model-*-of-*.safetensors"]
 
 
 def checkpoint_folder(name: str | Path, *, revision: str | None = None, weights: bool = True) -> Path:
-    """The folder of a model's files: the one named, an own encoder's, or the snapshot of a model on the Hub, downloaded once.
+    """The folder of a model's files; a hub model is downloaded once.
 
-    Within a process a hub id stands for one commit, that of its first use, which is the snapshot folder's name.
+    Within a process a hub id means one commit, that of its first use; the snapshot folder is named after it.
 
     Args:
-        name: Folder, own encoder, or id on the Hub (HF_HOME and offline mode are honoured).
+        name: Folder, bundled encoder, or hub id (HF_HOME and offline mode are respected).
         revision: Branch, tag or commit on the Hub.
-        weights: Whether safetensors weights must be there.
+        weights: Whether safetensors weights are required.
 
     Raises:
-        CheckpointError: Nothing there, a file, no config, a config that must not be followed, or no safetensors weights.
+        CheckpointError: Not found, a file, no config or an unsafe one, or no safetensors weights.
     """
     folder = model_folder(name)
     if folder.exists() and not folder.is_dir():
@@ -38,8 +38,8 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, weights:
     if not folder.is_dir():
         if isinstance(name, Path) or not is_hub_id(name):
             raise CheckpointError(
-                f"{name}: no such folder; expected a folder written by save_pretrained, a hub id such as org/name, or an encoder "
-                f"that comes with polyhead ({', '.join(OWN_ENCODERS)})"
+                f"{name}: no such folder; expected a folder written by save_pretrained, a hub id such as org/name, or a bundled "
+                f"encoder ({', '.join(OWN_ENCODERS)})"
             )
         folder = _snapshot(name, revision, weights=False)
         if weights:
@@ -58,40 +58,42 @@ def _snapshot(name: str, revision: str | None, *, weights: bool) -> Path:
     try:
         with quiet():
             return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"]))
-    except Exception as error:  # of the hub's client, or of one of the HTTP libraries beneath it
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{name}: no such folder here, and as a hub id it cannot be loaded: {lines[0]}") from error
+    except Exception as error:  # from the hub client or its HTTP libraries
+        raise CheckpointError(f"{name}: no such folder here, and loading it as a hub id failed: {_first_line(error)}") from error
 
 
 def own_file(name: str | Path, file: str, *, revision: str | None = None) -> Path | None:
-    """Where a file that polyhead keeps beside a model should lie; None where the model cannot be reached."""
+    """The path of polyhead's own file beside a model, which need not exist; None where the model cannot be reached."""
     if is_local(str(name)):
         return model_folder(name) / file
     try:
         return checkpoint_folder(name, revision=revision, weights=False) / file
-    except CheckpointError:  # the model's own loading says why
+    except CheckpointError:  # loading the model reports why
         return None
 
 
 def reading(name: str | Path, read: Callable[[], T]) -> T:
-    """What `read` returns; whatever Transformers raises becomes one line that begins with the checkpoint's name.
+    """What `read` returns; errors from Transformers become one line that begins with the checkpoint's name.
 
     Raises:
-        CheckpointError: `read` failed, unless with an error of polyhead's own, which keeps its kind.
+        CheckpointError: `read` failed; polyhead's own errors keep their type.
     """
     try:
         with quiet():
             return read()
     except PolyheadError as error:
         raise type(error)(f"{name}: {error}") from None
-    except Exception as error:  # tokenizers and huggingface_hub raise kinds of their own, tokenizers the plain one
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{name}: cannot be loaded: {lines[0]}") from error
+    except Exception as error:  # huggingface_hub raises its own types, tokenizers raises Exception itself
+        raise CheckpointError(f"{name}: cannot be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars and load reports: what they would say is checked, and raised as an error."""
+    """Suppress progress bars and load reports; polyhead checks the same facts and raises errors."""
     bars = transformers_logging.is_progress_bar_enabled()
     loggers = [(module, module.get_verbosity()) for module in (transformers_logging, hub_logging)]
     for module, _ in loggers:

@@ -1,7 +1,7 @@
-"""What Transformers calls while it loads a pruned checkpoint: uneven layers are built before the weights are read.
+"""Callbacks for loading a pruned checkpoint: they shrink the layers before Transformers reads the weights.
 
-Transformers has one registry for third-party loaders, that of quantizers; nothing is quantized here, and the loaded model is
-an ordinary one again before `from_pretrained` returns it. Imported by `loader_hook` in the middle of Transformers' own import.
+Transformers' only registry for third-party loaders is that of quantizers. Nothing is quantized here, and `from_pretrained`
+returns an ordinary model. `loader_hook` imports this module in the middle of Transformers' own import.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from polyhead.models.architectures import architecture, attention_sites, full_mask
 from polyhead.models.checks import check_shapes
-from polyhead.models.pruning import cut
+from polyhead.models.pruning import remove_heads
 from polyhead.models.pruning_record import KEY, METHOD, read_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_LOG = logging.getLogger("transformers.polyhead")  # heard and silenced with the rest of what Transformers says of a load
+_LOG = logging.getLogger("transformers.polyhead")  # shown and silenced together with Transformers' load reports
 
 
 class RemovedHeadsConfig(QuantizationConfigMixin):  # type: ignore[misc]
-    """The record of removed heads in the form that Transformers' registry asks for."""
+    """The record of pruned heads in the form that Transformers' registry requires."""
 
     quant_method = METHOD
 
@@ -38,17 +38,17 @@ class RemovedHeadsConfig(QuantizationConfigMixin):  # type: ignore[misc]
     def from_dict(
         cls, config_dict: Mapping[str, object], return_unused_kwargs: bool = False, **kwargs: Any
     ) -> RemovedHeadsConfig | tuple[RemovedHeadsConfig, dict[str, Any]]:
-        """The record; options for quantizers have no meaning here."""
+        """The record; quantizer options are ignored."""
         config = cls(config_dict)
         return (config, kwargs) if return_unused_kwargs else config
 
     def to_dict(self) -> dict[str, Any]:
-        """The record as it stands in `config.json`."""
+        """The record, as in `config.json`."""
         return self.record
 
 
 class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
-    """Prunes the freshly built, still empty model to the record's shape, and leaves no trace of itself on the loaded one."""
+    """Prunes the new, still empty model to the record's shape, and leaves no trace on the loaded one."""
 
     quantization_config: RemovedHeadsConfig
 
@@ -58,7 +58,7 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
         full = full_mask(model)
         record, where = self.quantization_config.record, f"config.json: {KEY}"
         mask = read_record(record, n_layers=full.n_layers, n_heads=full.n_heads, where=where)
-        cut(model, attention_sites(model, mask=full), mask)
+        remove_heads(model, attention_sites(model, mask=full), mask)
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
                 check_shapes(model, path, but=architecture(model.config).classifier)
@@ -77,39 +77,26 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
         return model
 
     def is_serializable(self) -> bool:
-        """Always: the weights are plain ones."""
+        """Always: the weights are unquantized."""
         return True
 
-    @property
-    def is_trainable(self) -> bool:
-        """Always: the weights are plain ones."""
-        return True
-
-    @property
-    def is_qat_trainable(self) -> bool:
-        """Always: the weights are plain ones."""
-        return True
-
-    @property
-    def is_compileable(self) -> bool:
-        """Always: the modules are plain ones."""
-        return True
+    is_trainable = is_qat_trainable = is_compileable = property(is_serializable)
 
 
 def register() -> None:
-    """Enter the loader in Transformers' registry under `polyhead`; other entries are left alone, a second call does nothing."""
+    """Add the loader to Transformers' registry under `polyhead`; a second call does nothing."""
     if METHOD not in AUTO_QUANTIZER_MAPPING:
         register_quantization_config(METHOD)(RemovedHeadsConfig)
         register_quantizer(METHOD)(RemovedHeadsLoader)
 
 
 def _renew_classifier(model: PreTrainedModel) -> None:
-    # Transformers before 5.17 gives a model that has a third-party loader the stored classifier, whatever its number of labels
+    # with a third-party loader, Transformers before 5.17 keeps the stored classifier whatever its number of labels
     head = getattr(model, architecture(model.config).classifier, None)
     if not isinstance(head, nn.Linear) or head.weight.shape == (head.out_features, head.in_features):
         return
     stored, wanted = len(head.weight), head.out_features
-    _LOG.warning("the checkpoint's classifier has %d outputs, the config %d labels: it is new and untrained", stored, wanted)
+    _LOG.warning("the checkpoint's classifier has %d outputs, the config %d labels: the new one is untrained", stored, wanted)
     fresh = nn.Linear(head.in_features, wanted, bias=head.bias is not None, device=head.weight.device, dtype=head.weight.dtype)
     head.weight, head.bias = fresh.weight, fresh.bias
     nn.init.normal_(head.weight, std=getattr(model.config, "initializer_range", 0.02))

@@ -171,7 +171,7 @@ def _record(data: Dataset, encoded: Encoded) -> dict[str, object]:
         "sha256": data.sha256,
         "repairs": data.notes,
         "encoding": {
-            "pieces": counts.pieces,
+            "subwords": counts.subwords,
             "lone_marker_share": counts.lone_marker_first / max(counts.words, 1),
             "windowed_sentences": counts.windowed_sentences,
             "unk_words": counts.unk_words,

@@ -14,7 +14,7 @@ from polyhead.importance.attention import each_attention
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.learning.subwords import word_pieces
+from polyhead.learning.subwords import subwords
 from polyhead.models.architectures import AttentionSite
 from polyhead.models.devices import Precision
 
@@ -34,7 +34,7 @@ def word_of_position(
     for place, window in enumerate(encoded.windows):
         windows.setdefault(window.sentence, []).append(place)
     types = {word: i for i, word in enumerate(dict.fromkeys(word for sentence in sentences for word in sentence.words))}
-    lengths = word_pieces(tuple(types), tokenizer).lengths if types else np.zeros(0, dtype=np.int64)
+    lengths = subwords(tuple(types), tokenizer).lengths if types else np.zeros(0, dtype=np.int64)
     found: list[NDArray[np.int64] | None] = []
     for index, sentence in enumerate(sentences):
         own = windows.get(index, [])
