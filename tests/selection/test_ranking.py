@@ -1,4 +1,4 @@
-"""Orders and cuts."""
+"""Orders of heads and masks."""
 
 from itertools import pairwise
 
@@ -68,7 +68,7 @@ def test_keep_top_is_the_complement() -> None:
 
 
 def test_bad_rankings_are_refused() -> None:
-    with pytest.raises(SettingError, match=r"head 0\.0: stands more than once"):
+    with pytest.raises(SettingError, match=r"head 0\.0 is in the ranking more than once"):
         masks_for([HeadId(0, 0), HeadId(0, 0)], [1], (1, 2))
     with pytest.raises(SettingError, match=r"head 3\.0"):
         masks_for([HeadId(3, 0)], [1], (1, 2))
