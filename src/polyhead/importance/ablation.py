@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.progress import Progress, Silent
+from polyhead.importance.gate_pass import require_labelled
 from polyhead.learning.batching import Batch
 from polyhead.learning.head_means import head_means
 from polyhead.learning.resumable import Partial, kept_at, saving
@@ -83,8 +84,7 @@ def ablation(
         means = known.pop("means").to(device) if known else head_means(model, batches, precision=chosen, progress=progress)
     first = _Sums(**known) if known else _Sums(np.zeros(present.keep.shape))
     sums = _over_batches(model, batches, present, partial, first, means, precision=chosen, progress=progress, began=began)
-    if sums.n == 0:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(sums.n)
     gone = np.where(present.keep, 0.0, np.nan)
     by_layer = present.keep.sum(axis=1) * np.arange(present.n_layers, 0, -1)
     return HeadScores(

@@ -56,8 +56,7 @@ def visit_gradients(
         SettingError: No sentence has a labelled word; raised before any pass.
     """
     n = sum(count_labelled(batch) for batch in batches)
-    if n == 0:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(n)
     shape = head_mask(model).keep.shape
     dtype = torch.promote_types(model.dtype, torch.float32)
     device = next(model.parameters()).device
@@ -67,9 +66,9 @@ def visit_gradients(
         with scoring_mode(model, precision):
             for batch in batches:
                 here = batch.to(device)
-                units = tuple(here.input_ids.shape) if by_token else (len(here.sentences),)
+                rows = tuple(here.input_ids.shape) if by_token else (len(here.sentences),)
                 for value in at:
-                    gates = torch.full((*units, *shape), value, device=device, dtype=dtype)
+                    gates = torch.full((*rows, *shape), value, device=device, dtype=dtype)
                     visit(here, *gate_gradients(model, here, gates, precision))
                     watch.advance(1)
     finally:
@@ -134,6 +133,12 @@ def gate_gradients(model: PreTrainedModel, batch: Batch, gates: Tensor, precisio
             return torch.zeros_like(gates), labelled
         (found,) = torch.autograd.grad(losses.sum(), gates)
     return found, labelled
+
+
+def require_labelled(n: int) -> None:
+    """Refuse to score heads on no labelled sentence."""
+    if n == 0:
+        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
 
 
 def count_labelled(batch: Batch) -> int:

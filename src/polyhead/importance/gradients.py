@@ -132,7 +132,7 @@ def gradient(
 
 
 def _absolute(gradients: Tensor, per: Per) -> Tensor:
-    """Sum of absolute values `[layers, heads]` from gradients `[units…, layers, heads]`."""
+    """Sum of absolute values `[layers, heads]` from gradients `[..., layers, heads]`."""
     before = tuple(range(gradients.ndim - 2))
     return gradients.sum(dim=before).abs() if per == "batch" else gradients.abs().sum(dim=before)
 

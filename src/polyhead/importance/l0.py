@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress, Silent
-from polyhead.importance.gate_pass import count_labelled, gate_gradients
+from polyhead.importance.gate_pass import count_labelled, gate_gradients, require_labelled
 from polyhead.learning.batching import Batch
 from polyhead.learning.resumable import Partial, kept_at, saving
 from polyhead.learning.scoring_mode import scoring_mode
@@ -114,8 +114,7 @@ def l0(
     """
     _check(seed, n_lowest, epochs)
     n = sum(count_labelled(batch) for batch in batches)
-    if n == 0:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(n)
     chosen = pick_precision(precision, next(model.parameters()).device)
     present = head_mask(model).keep
     n_shut = min(n_lowest, max(int(present.sum()) - 1, 0))

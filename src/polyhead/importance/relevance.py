@@ -14,17 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress, Silent
+from polyhead.importance.gate_pass import require_labelled
 from polyhead.importance.relevance_rules import Variant, relevance_rules
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import attention_sites, full_mask, head_mask
 from polyhead.models.devices import attention_kernel
 from polyhead.models.gates import gated
-
-_NO_LABEL = "no sentence has a labelled word, so no head can be scored: check the label column of the data"
 
 
 def relevance(
@@ -80,8 +78,7 @@ def relevance(
                 watch.advance(1)
     finally:
         watch.stop()
-    if n == 0:
-        raise SettingError(_NO_LABEL)
+    require_labelled(n)
     return HeadScores(
         values=total / n,
         method="relevance" if variant == "cp" else f"relevance-{variant}",
@@ -115,8 +112,7 @@ def conservation(model: PreTrainedModel, batches: Sequence[Batch], *, variant: V
             arrived += found.arrived
             sent += found.sent
             n += int(found.labelled.sum())
-    if n == 0:
-        raise SettingError(_NO_LABEL)
+    require_labelled(n)
     return arrived / sent
 
 

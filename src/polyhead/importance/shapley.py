@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.progress import Progress, Silent
+from polyhead.importance.gate_pass import require_labelled
 from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of
 from polyhead.importance.shapley_walks import Ends, expected_cost, find_ends, random_order, walk
 from polyhead.learning.batching import Batch
@@ -38,8 +39,6 @@ class ShapleyOptions:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Inputs of the walks."""
-
     model: PreTrainedModel
     batches: Sequence[Batch]
     present: HeadMask
@@ -50,8 +49,6 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Limits:
-    """Stopping criteria."""
-
     n_lowest: int
     max_passes: float
     max_rounds: int
@@ -169,8 +166,7 @@ def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tup
     known = partial.load()
     began = time.perf_counter()
     walked = _with_ends(plan, watch) if known is None else _needed(Walked(**known), plan, limits)
-    if not walked.n:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(walked.n)
     began -= walked.seconds
     shown = -1
     with saving(partial, lambda: {**vars(walked), "sums": np.reshape(walked.sums, (-1, *plan.present.keep.shape))}) as step:

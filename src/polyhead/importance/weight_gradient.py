@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress, Silent
+from polyhead.importance.gate_pass import require_labelled
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
 from polyhead.models.architectures import AttentionSite, attention_sites, head_mask
@@ -86,8 +86,7 @@ def _scores(
                 watch.advance(1)
     finally:
         watch.stop()
-    if n == 0:
-        raise SettingError("no labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(n)
     total = np.where(present.keep, 0.0, np.nan)
     for site in sites:
         if site.kept:

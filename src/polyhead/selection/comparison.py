@@ -77,7 +77,6 @@ def doubts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def _facts(run: Run) -> dict[str, object]:
-    """Facts that replicates have in common."""
     settings = {key: value for key, value in run.scores.settings.items() if key != "seed"}
     return {"text (sha256)": run.scores.data_hash, "number of sentences or batches": run.scores.n, **settings}
 

@@ -22,7 +22,7 @@ from polyhead.models.devices import PrecisionChoice, placement
 
 @dataclass(frozen=True)
 class Oracle:
-    """Result of the search.
+    """A greedy pruning order and its scores.
 
     Attributes:
         order: Heads in pruning order.

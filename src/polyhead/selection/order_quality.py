@@ -87,7 +87,6 @@ def _changes(scores: Array) -> dict[str, list[float]]:
 
 
 def _find(orders: Sequence[Order], direction: str, name: str | None = None) -> str | None:
-    """The group with this direction (and name), if any."""
     return next((order.group for order in orders if order.direction == direction and name in (None, order.name)), None)
 
 

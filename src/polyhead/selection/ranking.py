@@ -93,15 +93,3 @@ def prune_lowest(
         raise SettingError(f"scores: none for head {unscored[0]} of the model ({len(unscored)} unscored heads); score this model")
     ranking = rank(np.where(present.keep, scores.values, np.nan), normalisation=normalisation)
     return masks_for(ranking, [n_pruned], shape, min_per_layer=min_per_layer, gone=present.pruned)[0]
-
-
-def keep_top(scores: HeadScores, n_kept: int, *, min_per_layer: int = 0, normalisation: Normalisation = "none") -> HeadMask:
-    """The mask that keeps the `n_kept` most important heads.
-
-    Raises:
-        SettingError: The model has fewer heads, or `min_per_layer` requires more; see `masks_for`.
-    """
-    n_present = int((~np.isnan(scores.values)).sum())
-    if not 0 <= n_kept <= n_present:
-        raise SettingError(f"{n_kept} heads to keep: the model has {n_present}")
-    return prune_lowest(scores, n_present - n_kept, min_per_layer=min_per_layer, normalisation=normalisation)
