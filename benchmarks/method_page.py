@@ -23,8 +23,7 @@ def tables() -> dict[str, str]:
     if RESULTS.is_file():
         measured = read_json(RESULTS)
         found |= {"quality": quality(measured), "differences": differences(measured)}
-    # these cells hold Markdown, which `markdown` escapes as it does any text
-    return {name: re.sub(r"\\(?=[^\w\s])", "", table) for name, table in (found | study_tables.tables()).items()}
+    return found | study_tables.tables()
 
 
 def needs() -> str:
@@ -118,7 +117,7 @@ def _cells(cells: dict[str, list[int]]) -> str:
 
 
 def renewed(text: str) -> str:
-    """The page with every table between `<!-- NAME -->` and `<!-- end of NAME -->` renewed."""
+    """The page with every table between `<!-- NAME -->` and `<!-- end of NAME -->` made anew."""
     for name, table in tables().items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         text = pattern.sub(lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", text)

@@ -1,4 +1,4 @@
-"""Attention weights from queries and keys against those that the eager kernel returns."""
+"""Attention weights from queries and keys against those that the eager kernel itself gives out."""
 
 import weakref
 from typing import Literal
@@ -76,7 +76,7 @@ def test_under_bf16_the_weights_are_float32() -> None:
     assert all(0 < (found[layer] - exact[layer]).abs().max() < 0.2 for layer in exact)
 
 
-def test_one_layer_is_freed_before_the_next() -> None:
+def test_one_layer_is_gone_before_the_next_comes() -> None:
     model = tiny_model("electra")
     own: list[weakref.ref[Tensor]] = []
     before: list[weakref.ref[Tensor]] = []

@@ -1,4 +1,4 @@
-"""Gate gradients against the definition: a loop over sentences, with one gate at a time."""
+"""Gate gradients against the definition: a loop over sentences, one at a time, with every gate by itself."""
 
 import numpy as np
 import pytest

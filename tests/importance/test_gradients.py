@@ -1,4 +1,4 @@
-"""Squared gate gradients against those of each sentence."""
+"""Squared gate gradients against those of every sentence by itself."""
 
 import numpy as np
 import pytest

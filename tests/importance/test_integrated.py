@@ -1,4 +1,4 @@
-"""Integrated gate gradients against the losses at both ends of the path, and against points taken one by one."""
+"""Integrated gate gradients against the losses at both ends of the way, and against points taken one by one."""
 
 import numpy as np
 import pytest

@@ -66,7 +66,7 @@ def test_every_option_is_listed_with_its_type_default_and_help() -> None:
     assert all(item.help for row in METHODS.values() for item in row.listed_options)
 
 
-def test_non_finite_weights_do_not_count_as_pruned_heads() -> None:
+def test_weights_that_are_not_finite_are_no_heads_that_are_gone() -> None:
     model, batches = tiny_model("bert"), scoring_batches(tiny_encoded(), budget=40)
     with torch.no_grad():
         model.bert.encoder.layer[1].output.dense.weight[0, 0] = torch.nan

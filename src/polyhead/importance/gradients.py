@@ -1,4 +1,4 @@
-"""Methods computed from gate gradients: absolute, squared (Fisher) and integrated."""
+"""Methods from the gradients of head gates: their size (`gradient`), squared (`fisher`), and along a path (`integrated`)."""
 
 import time
 from collections.abc import Sequence

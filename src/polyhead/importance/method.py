@@ -97,7 +97,7 @@ class Method:
         additive: The scores of a text are the mean of those of its parts, weighted by `n`.
         place_invariant: Permuting the heads of a layer permutes their scores.
         gradient_power: p where the score is the mean over sentences of the p-th power of the absolute gate gradient.
-        options: Frozen dataclass of its own options; fields are `Annotated` with a pydantic `Field` that describes them.
+        options: Frozen dataclass of its own options, whose fields are `Annotated` with a pydantic `Field` that describes them.
     """
 
     name: str
