@@ -212,7 +212,7 @@ def test_an_option_is_refused_by_a_method_that_has_it_not(cli: Callable, tagger:
     assert [path.name for path in tmp_path.iterdir()] == ["s.json"]
     listed = cli("methods", "--json").json["methods"]
     assert {row["name"] for row in listed if row["options"]} == {"integrated", "shapley", "l0"}
-    assert "--option n_lowest=VALUE: heads to shut" in cli("methods").out
+    assert "--option n_lowest=VALUE: heads to close" in cli("methods").out
 
 
 def test_the_training_sample_is_the_same_for_every_seed(

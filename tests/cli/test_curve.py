@@ -220,7 +220,7 @@ def test_a_test_split_is_named(judge: Callable[..., Result], cli: Callable[..., 
     ("values", "said"),
     [
         (np.ones((3, 4)), ["is for 3 layers of 4 heads", "has 2 of 4"]),
-        ([[1, np.nan, 2, 3], [4, 5, 6, 7]], ["no score for head 0.1", "1 such", "polyhead rank"]),
+        ([[1, np.nan, 2, 3], [4, 5, 6, 7]], ["no score for head 0.1", "1 unscored", "polyhead rank"]),
     ],
 )
 def test_scores_that_do_not_fit_the_model_are_refused(

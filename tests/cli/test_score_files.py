@@ -53,7 +53,7 @@ def test_an_order_that_normalising_would_turn_round_is_refused(cli: Callable, ta
     arguments = ["rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--normalise", "paper"]
     assert cli(*arguments).code == 0
     for method in ("ablation", "entropy"):
-        refused(cli(*arguments, "--method", method), f"method {method}: its scores may be below 0", "use normalisation none")
+        refused(cli(*arguments, "--method", method), f"method {method}: its scores may be negative", "use normalisation none")
 
 
 def test_fewer_heads_than_n_lowest_are_said_and_recorded(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
@@ -94,15 +94,15 @@ def test_what_speaks_against_replicates_is_said(cli: Callable, own: list[Path], 
     assert "differ in number of sentences or batches (10, 20)" in said(n=20)[0]
     assert "differ in text (sha256) (a, b)" in said(data_hash="b")[0]
     assert "differ in precision (bf16" not in str(said(settings={"precision": "bf16"}))
-    assert said(values=np.eye(2)) == ["note: b.tsv holds the very scores of a.tsv, so their agreement says nothing"]
+    assert said(values=np.eye(2)) == ["note: b.tsv holds the same scores as a.tsv, so their agreement means nothing"]
     (tmp_path / "again.tsv").write_bytes(own[0].read_bytes())
-    assert "again.tsv holds the very scores of" in cli("compare", *own, tmp_path / "again.tsv").err
+    assert "again.tsv holds the same scores as" in cli("compare", *own, tmp_path / "again.tsv").err
 
 
 def test_scores_of_another_model_are_noted(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
     scores = tmp_path / "s.tsv"
     write_scores(scores, HeadScores(np.arange(8.0).reshape(2, 4), "gradient", model="org/other"))
-    said = f"s.tsv: its scores were made on org/other, and are used on {tagger}"
+    said = f"s.tsv: its scores come from org/other, but are used on {tagger}"
     pruned = cli("prune", tagger, "--scores", scores, "--n-pruned", 1, "--out", tmp_path / "p")
     assert (pruned.code, said in pruned.err) == (0, True)
     judged = cli("curve", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--scores", scores, "--random-seeds", 1)

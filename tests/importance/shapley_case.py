@@ -1,4 +1,4 @@
-"""A model with five heads left, whose Shapley values can be had by enumeration of all sets."""
+"""A model with five heads left, small enough to enumerate all sets for exact Shapley values."""
 
 import itertools
 import math

@@ -118,7 +118,7 @@ class Stops(Silent):
 
 
 @pytest.mark.parametrize("fill", ["zero", "mean"])
-def test_a_stopped_call_goes_on_and_ends_with_the_same_numbers(tmp_path: Path, fill: Any) -> None:
+def test_a_stopped_call_continues_to_the_same_numbers(tmp_path: Path, fill: Any) -> None:
     model, keep, given = tiny_model("bert"), tmp_path / "kept", batches(20)
     expected = ablation(model, given, fill=fill)
     means = len(given) if fill == "mean" else 0

@@ -1,4 +1,4 @@
-"""The shared pass against a loop over sentences, one at a time, and what it does around the numbers."""
+"""The shared pass against a loop over sentences, and its side effects."""
 
 from dataclasses import replace
 
@@ -77,7 +77,7 @@ def test_sentence_gradients_are_signed_and_in_the_order_of_the_data(model: PreTr
     np.testing.assert_allclose(np.abs(found).mean(0), gradient(model, batches(), precision="fp32").values, rtol=1e-9)
 
 
-def test_sentence_gradients_of_heads_that_are_gone_are_nan() -> None:
+def test_sentence_gradients_of_pruned_heads_are_nan() -> None:
     for mask in MASKS.values():
         found = sentence_gradients(prune(tiny_model("bert"), mask), batches(), precision="fp32")
         assert found.shape == (len(LABELLED), 3, 4)

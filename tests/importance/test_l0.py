@@ -142,7 +142,7 @@ class Watch(Silent):
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 5])
-def test_stopped_work_goes_on_to_the_same_numbers(
+def test_stopped_work_continues_to_the_same_numbers(
     model: PreTrainedModel, batches: list[Batch], tmp_path: Path, stop_at: int
 ) -> None:
     keep, settings = tmp_path / "scores.partial", {"seed": 7, "n_lowest": 4, "epochs": 3}

@@ -1,4 +1,4 @@
-"""The rules leave the forward pass alone, change the backward of the modules they are for, and go with their block."""
+"""The rules leave the forward pass unchanged, change the backward of their modules, and are removed after the block."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Shapley values against enumeration, their limits, and going on after a stop."""
+"""Shapley values against enumeration, their limits, and resuming after a stop."""
 
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def stopped(keep: Path, after: int, **settings: Any) -> None:
 
 
 @pytest.mark.parametrize("after", [4, 5, 6, 7, 11])
-def test_a_stopped_call_goes_on_and_ends_with_the_same_bits(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_call_continues_to_the_same_bits(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, keep, given = five_heads().float(), tmp_path / "kept", tiny_batches()
     assert len(given) == 3
     expected = shapley(model, given, max_rounds=3, n_lowest=4)
@@ -185,7 +185,7 @@ def test_each_order_is_walked_together_with_its_reverse(monkeypatch: pytest.Monk
     assert len({str((order.layers, order.heads)) for order in orders}) > 8
 
 
-def test_a_kept_file_goes_on_under_other_limits_but_not_for_another_seed(tmp_path: Path) -> None:
+def test_a_saved_file_continues_under_other_limits_but_not_for_another_seed(tmp_path: Path) -> None:
     model, keep = five_heads().float(), tmp_path / "kept"
     stopped(keep, 10, max_rounds=3, n_lowest=4)
     expected = shapley(model, tiny_batches(), max_rounds=4, n_lowest=3).values

@@ -1,4 +1,4 @@
-"""Random orders and single walks, against the definition and against every permutation there is."""
+"""Random orders and single walks, against the definition and against every permutation."""
 
 import itertools
 import math
@@ -115,7 +115,7 @@ def test_a_truncated_walk_ends_where_nothing_is_left_to_lose() -> None:
     assert cost == pytest.approx(1 + sum((3 - layer) / 3 for layer in order.layers[1:steps]))
 
 
-def test_the_cost_told_is_what_runs_and_its_mean_is_as_expected() -> None:
+def test_the_reported_cost_is_what_runs_and_its_mean_is_as_expected() -> None:
     model, batch = prune(tiny_model("bert"), FIVE), tiny_batches()[0]
     runs: list[int] = []
     with scoring_mode(model, "fp32"), torch.inference_mode():

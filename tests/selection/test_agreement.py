@@ -1,4 +1,4 @@
-"""Figures of agreement against their definitions, and groups of runs."""
+"""Agreement measures against their definitions, and groups of runs."""
 
 from itertools import product
 
@@ -59,7 +59,7 @@ def test_both_sides_are_treated_alike(scores: Array, k: int) -> None:
         np.testing.assert_allclose(a.value, b.value)
 
 
-def test_overlaps_cut_ties_as_ranking_does() -> None:
+def test_overlaps_break_ties_as_ranking_does() -> None:
     one, other = np.array([[1.0, 1.0, 1.0, 2.0]]), np.array([[3.0, 0.0, 0.0, 0.0]])
     found = agreement(one, other, k=2)
     lowest, highest = ([set(rank(values)[end]) for values in (one, other)] for end in (np.s_[:2], np.s_[-2:]))
@@ -149,7 +149,7 @@ def test_runs_that_cannot_be_compared_are_refused() -> None:
         agreement(LADDER, LADDER[:2], k=1)
     with pytest.raises(SettingError, match="k = 0"):
         agreement(LADDER, LADDER, k=0)
-    with pytest.raises(SettingError, match="group 'a': has no scores"):
+    with pytest.raises(SettingError, match="group 'a' has no scores"):
         agreement_table({"a": [], "b": [LADDER]}, k=1)
     with pytest.raises(SettingError, match="expected 1 to 0"):
         agreement(LADDER, np.full((3, 4), np.nan), k=1)

@@ -1,4 +1,4 @@
-"""Several languages' scores made into one, and languages foretold from others."""
+"""Several languages' scores combined into one, and languages predicted from others."""
 
 from collections.abc import Sequence
 from typing import get_args
@@ -52,7 +52,7 @@ def combined(matrices: Sequence[Array], how: str) -> Array:
 @pytest.mark.parametrize("how", ONE_RESULT)
 @given(languages_of(1, 1))
 @settings(deadline=None, max_examples=40)
-def test_one_language_alone_gives_its_own_order(how: str, matrices: list[Array]) -> None:
+def test_a_single_language_keeps_its_own_order(how: str, matrices: list[Array]) -> None:
     assert rank(combined(matrices, how)) == rank(matrices[0])
 
 
@@ -76,7 +76,7 @@ def test_a_monotone_rescaling_of_one_language_changes_nothing(how: str, matrices
 @pytest.mark.parametrize("how", ONE_RESULT)
 @given(languages_of(2, 3))
 @settings(deadline=None, max_examples=40)
-def test_heads_that_any_source_lacks_stay_gone(how: str, matrices: list[Array]) -> None:
+def test_heads_that_any_source_lacks_stay_nan(how: str, matrices: list[Array]) -> None:
     matrices[0] = matrices[0].copy()
     matrices[0][0, 0] = np.nan
     gone = np.isnan(matrices).any(axis=0)
@@ -221,7 +221,7 @@ def test_what_cannot_be_combined_is_said() -> None:
 
 
 @pytest.mark.parametrize("how", ONE_RESULT)
-def test_a_language_is_foretold_from_the_others_alone(how: Combination) -> None:
+def test_a_language_is_predicted_only_from_the_others(how: Combination) -> None:
     rng = np.random.default_rng(0)
     given_scores = dict(zip("abc", as_scores(list(rng.random((3, 4, 4)))), strict=True))
     found = leave_one_out(given_scores, how, k=4)
@@ -235,7 +235,7 @@ def test_a_language_is_foretold_from_the_others_alone(how: Combination) -> None:
     assert found["b"].spearman == pytest.approx(np.corrcoef(places)[0, 1])
 
 
-def test_like_languages_foretell_each_other_and_an_odd_one_stands_out() -> None:
+def test_similar_languages_predict_each_other_and_an_outlier_is_visible() -> None:
     ladder = np.arange(12.0).reshape(3, 4)
     found = leave_one_out({"a": scores_of(ladder), "b": scores_of(ladder**2), "odd": scores_of(-ladder)}, k=3)
     assert (found["odd"].spearman, found["odd"].lowest, found["odd"].highest) == (pytest.approx(-1), 0, 0)
@@ -243,7 +243,7 @@ def test_like_languages_foretell_each_other_and_an_odd_one_stands_out() -> None:
     assert [(item.spearman, item.lowest, item.highest, item.k) for item in pair.values()] == [(pytest.approx(1), 1, 1, 3)] * 2
 
 
-def test_only_heads_that_all_languages_have_are_foretold() -> None:
+def test_only_heads_that_all_languages_have_are_predicted() -> None:
     ladder = np.arange(6.0).reshape(2, 3)
     holed, other = ladder.copy(), ladder.copy()
     holed[0, 0], other[1, 2] = np.nan, np.nan
@@ -260,7 +260,7 @@ def test_constant_scores_foretell_nothing() -> None:
 
 def test_leave_one_out_refuses_one_language_and_each() -> None:
     for items, how in (({"a": A}, "mean-rank"), ({"a": A, "b": B}, "each")):
-        with pytest.raises(SettingError, match="needs two or more, and not 'each'"):
+        with pytest.raises(SettingError, match="expected two or more, and not 'each'"):
             leave_one_out(items, how, k=1)  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="cannot be combined"):
         leave_one_out({"a": A, "b": scores_of([[1.0]])}, k=1)

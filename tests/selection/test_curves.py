@@ -35,7 +35,7 @@ FULL = HeadMask.full(3, 4)
 
 
 @pytest.mark.parametrize("task", ["pos", "ner"])
-def test_points_are_single_evaluations_with_the_first_k_heads_gone(task: str) -> None:
+def test_points_are_single_evaluations_with_the_first_k_heads_ablated(task: str) -> None:
     model, data = tiny_model("bert"), labelled(task)
     orders = {"low": random_order(FULL, seed=3), "high": random_order(FULL, seed=3)[::-1], "other": random_order(FULL, seed=4)}
     curves = pruning_curves(model, data, TASKS[task], LABELS[task], orders, precision="fp32", budget=40)
@@ -82,7 +82,7 @@ def test_a_pruned_model_is_judged_on_the_heads_it_has() -> None:
     assert np.array_equal(again.counts, curve.counts)
     with pytest.raises(SettingError, match="K from 1 to 10"):
         pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order, max_pruned=11)
-    with pytest.raises(SettingError, match="this ranking lets 0 to 4 go"):
+    with pytest.raises(SettingError, match="expected 0 to 4 with this ranking"):
         pruning_curve(model, data, TASKS["pos"], LABELS["pos"], order[:4])
     with pytest.raises(SettingError, match="at least one order"):
         pruning_curves(model, data, TASKS["pos"], LABELS["pos"], {})

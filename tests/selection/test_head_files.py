@@ -1,4 +1,4 @@
-"""Files of scores and masks: round trips, other tools' files, and what is said of broken ones."""
+"""Files of scores and masks: round trips, files of other tools, and errors for broken ones."""
 
 import contextlib
 import json
@@ -90,14 +90,14 @@ def test_files_of_other_tools(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0\t0\tnull\n0\t1\t1\n", "[[null, 1]]"])
-def test_a_head_that_is_gone(tmp_path: Path, text: str) -> None:
+def test_null_marks_a_pruned_head(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.tsv"
     path.write_text(text)
     assert np.isnan(read_scores(path).values).tolist() == [[True, False]]
 
 
 @pytest.mark.parametrize("text", ["[[NaN, 1]]", *(f"0\t0\t{word}\n0\t1\t1\n" for word in ("NaN", "nan", "NA", "", "-inf"))])
-def test_a_score_that_is_no_number_does_not_mean_that_a_head_is_gone(tmp_path: Path, text: str) -> None:
+def test_a_score_that_is_not_a_number_does_not_mark_a_pruned_head(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.tsv"
     path.write_text(text)
     with pytest.raises(DataFormatError, match=r"scores.tsv:1: .* or null"):
@@ -107,7 +107,7 @@ def test_a_score_that_is_no_number_does_not_mean_that_a_head_is_gone(tmp_path: P
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("0\t0\t1\n0\t0\t2\n", r":2: head 0\.0 stands in line 1 already"),
+        ("0\t0\t1\n0\t0\t2\n", r":2: head 0\.0 is also in line 1"),
         ("0\t0\t1\n1\t1\t2\n", r":1: head 0\.1 is missing \(2 of 2 layers x 2 heads\)"),
         ("0\t0\tx\n", ":1: score 'x': expected a finite number"),
         ("0\t0\tinf\n", ":1: score 'inf'"),

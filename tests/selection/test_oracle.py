@@ -1,4 +1,4 @@
-"""The greedy oracle: equal to a search by hand, resumable, and refusing what another search has left."""
+"""The greedy oracle: equal to a search by hand, resumable, and refusing the file of another search."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def test_layers_below_a_candidate_run_once() -> None:
     assert runs == [1 + 4, 1 + 8, 1 + 12]
 
 
-def test_heads_that_are_gone_are_not_tried() -> None:
+def test_pruned_heads_are_not_tried() -> None:
     model, data = tiny_model("bert"), labelled("pos")
     lost = [HeadId(0, 0), HeadId(2, 3)]
     prune(model, HeadMask.without(3, 4, lost))
@@ -107,7 +107,7 @@ def test_heads_that_are_gone_are_not_tried() -> None:
     assert len(set(found.order)) == 10
     assert not set(found.order) & set(lost)
     for n in (0, 11):
-        with pytest.raises(SettingError, match=f"oracle of {n} steps: this model has heads for 1 to 10"):
+        with pytest.raises(SettingError, match=f"oracle of {n} steps: expected 1 to 10"):
             search(model, data, n)
 
 
@@ -130,7 +130,7 @@ class Stop:
         pass
 
 
-def test_a_stopped_search_goes_on_with_the_same_result(tmp_path: Path) -> None:
+def test_a_stopped_search_continues_to_the_same_result(tmp_path: Path) -> None:
     model, data, keep = tiny_model("bert").train(), labelled("pos"), tmp_path / "deep" / "oracle.partial"
     whole = Stop(10**9)
     expected = search(model, data, 5, progress=whole)

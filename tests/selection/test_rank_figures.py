@@ -1,4 +1,4 @@
-"""Figures of many rankings at once against the library's, which takes two at a time."""
+"""Rank agreement of many rankings at once against the library, which takes two at a time."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_without_ties() -> None:
     np.testing.assert_allclose(rank_figures(scores, k=10), np.transpose(expected, (2, 0, 1)), atol=1e-12)
 
 
-def test_correlations_alone() -> None:
+def test_rank_correlations_are_scipys() -> None:
     scores = np.random.default_rng(1).integers(0, 9, (5, 30)).astype(np.float64)
     scores[2] = 1.0
     found = rank_correlations(scores)

@@ -1,4 +1,4 @@
-"""Orders and cuts."""
+"""Orders of heads and masks."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadScores
-from polyhead.selection.ranking import keep_top, masks_for, prune_lowest, rank
+from polyhead.selection.ranking import masks_for, prune_lowest, rank
 
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 4))
 matrices = shapes.flatmap(
@@ -52,23 +52,14 @@ def test_masks_are_nested_exact_and_leave_every_layer_its_minimum(
         masks_for(rank(values), [can_go + 1], values.shape, min_per_layer=floor, gone=gone)
 
 
-def test_a_head_that_its_layer_cannot_spare_is_passed_over() -> None:
+def test_a_head_that_its_layer_needs_is_skipped() -> None:
     mask = prune_lowest(scores_of([[0.0, 1.0, 2.0], [5.0, 6.0, 7.0]]), 3, min_per_layer=1)
     assert [str(head) for head in mask.pruned] == ["0.0", "0.1", "1.0"]
     assert prune_lowest(scores_of([[0.0, 1.0, 2.0], [5.0, 6.0, 7.0]]), 3).keep[0].tolist() == [False] * 3
 
 
-def test_keep_top_is_the_complement() -> None:
-    scores = scores_of([[0.0, 3.0], [np.nan, 1.0]])
-    assert keep_top(scores, 1).kept == (HeadId(0, 1),)
-    assert keep_top(scores, 3) == prune_lowest(scores, 0)
-    for n_kept in (-1, 4):
-        with pytest.raises(SettingError, match="heads to keep"):
-            keep_top(scores, n_kept)
-
-
 def test_bad_rankings_are_refused() -> None:
-    with pytest.raises(SettingError, match=r"head 0\.0: stands more than once"):
+    with pytest.raises(SettingError, match=r"head 0\.0 is in the ranking more than once"):
         masks_for([HeadId(0, 0), HeadId(0, 0)], [1], (1, 2))
     with pytest.raises(SettingError, match=r"head 3\.0"):
         masks_for([HeadId(3, 0)], [1], (1, 2))

@@ -1,4 +1,4 @@
-"""Heads that languages share, that serve one alone, and how far replicates settle it."""
+"""Heads that languages share, heads specific to one, and how replicates settle them."""
 
 from itertools import combinations, product
 
@@ -70,7 +70,7 @@ def test_the_share_is_reached_exactly(hits: int, is_shared: bool) -> None:
 
 @given(st.integers(1, 6), st.data())
 @settings(deadline=None, max_examples=50)
-def test_every_head_stands_in_one_class_and_overlaps_are_means_over_pairs(k: int, data: st.DataObject) -> None:
+def test_every_head_is_in_one_class_and_overlaps_are_means_over_pairs(k: int, data: st.DataObject) -> None:
     stack = data.draw(arrays(np.float64, (7, 2, 3), elements=st.integers(0, 9).map(float)))
     replicates = {"a": stack[:3], "b": stack[3:5], "c": stack[5:]}
     found = head_sharing(replicates, k=k, share=0.6)
@@ -91,7 +91,7 @@ def test_one_replicate_has_no_stability() -> None:
     assert (found.within["de"], found.between["en", "de"]) == (0.5, 0.75)
 
 
-def test_heads_gone_anywhere_are_left_out_everywhere() -> None:
+def test_heads_pruned_in_any_replicate_are_left_out() -> None:
     en, de = scored("0.0 0.1"), scored("0.0 0.1", "0.0 0.1")
     de[1, 0, 0] = np.nan
     found = head_sharing({"en": en, "de": de}, k=2)
@@ -145,7 +145,7 @@ def test_resampled_scores_spread_as_the_standard_error_of_a_mean() -> None:
     np.testing.assert_allclose(found.std(axis=0), sizes.std(axis=0) / np.sqrt(400), rtol=0.1)
 
 
-def test_heads_gone_stay_gone_under_resampling() -> None:
+def test_pruned_heads_stay_nan_under_resampling() -> None:
     contributions = np.ones((3, 1, 2))
     contributions[:, 0, 1] = np.nan
     assert np.isnan(bootstrap_scores(contributions, draws=2, seed=0)).tolist() == [[[False, True]]] * 2

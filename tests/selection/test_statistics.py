@@ -76,7 +76,7 @@ def test_the_arithmetic_is_that_of_the_method() -> None:
         ([1.0, -1.0, 0.0], 0.0, 0.9, 1 / 3),  # what both hold is larger than v: the seeds alone
     ],
 )
-def test_no_part_falls_below_what_either_source_gives_alone(gains: list[float], v: float, own: float, expected: float) -> None:
+def test_no_variance_falls_below_that_of_either_source(gains: list[float], v: float, own: float, expected: float) -> None:
     found = seed_mean(gains, sentence_variance=v, own_sentence_variances=[own] * 3, n_sentences=100)
     assert found.standard_error == pytest.approx(math.sqrt(expected))
 
@@ -103,13 +103,13 @@ def test_the_detectable_gain_is_found_four_times_in_five() -> None:
     assert (p < 0.05).mean() == pytest.approx(0.8, abs=0.01)
 
 
-def test_nothing_that_varies_leaves_nothing_to_doubt() -> None:
+def test_no_variance_means_no_uncertainty() -> None:
     counts = draw(0.8, seeds=5, sentences=10, seed=0)
     found = mean_gain([(counts, counts)], ACCURACY, seed=0)
     assert (found.value, found.p, found.interval) == (0.0, 1.0, Interval(0.0, 0.0))
 
 
-def test_seeds_that_repeat_each_other_are_one_piece_of_evidence() -> None:
+def test_identical_seeds_are_one_observation() -> None:
     a, b = draw(0.85, seeds=1, sentences=100, seed=1), draw(0.80, seeds=1, sentences=100, seed=2)
     few, many = (mean_gain([(np.repeat(a, n, axis=0), np.repeat(b, n, axis=0))], ACCURACY, seed=0) for n in (3, 12))
     assert many.standard_error == pytest.approx(few.standard_error, rel=1e-9)
@@ -213,9 +213,9 @@ def test_unequal_counts_are_refused() -> None:
             mean_gain([(wrong, counts)], ACCURACY, seed=0)
     one, longer = counts[:1], draw(0.8, seeds=2, sentences=6, seed=0)
     for sets, parallel in (([], False), ([(counts, counts), (one, one)], False), ([(counts, counts), (longer, longer)], True)):
-        with pytest.raises(SettingError, match="expected at least one, as many seeds"):
+        with pytest.raises(SettingError, match="expected at least one set, equal numbers of seeds"):
             mean_gain(sets, ACCURACY, seed=0, parallel=parallel)
-    with pytest.raises(SettingError, match="one or more of both"):
+    with pytest.raises(SettingError, match="expected as many, at least one"):
         seed_mean([], sentence_variance=0.1, own_sentence_variances=[], n_sentences=5)
 
 
@@ -232,7 +232,7 @@ def test_holm_is_the_step_down_procedure(p_values: list[float]) -> None:
         assert {place for place, p in enumerate(adjusted) if p <= level} == rejected
 
 
-def test_holm_leaves_out_what_has_left_the_family() -> None:
+def test_holm_leaves_nan_out_of_the_family() -> None:
     with_nan = holm([0.02, math.nan, 0.01])
     assert math.isnan(with_nan[1])
     assert (with_nan[0], with_nan[2]) == holm([0.02, 0.01])
@@ -290,7 +290,7 @@ def test_percentiles() -> None:
     assert (interval.low, interval.high, interval.level) == (pytest.approx(5), pytest.approx(195), 0.95)
 
 
-def test_correlations_are_scipys_without_the_heads_that_are_gone() -> None:
+def test_correlations_are_scipys_without_pruned_heads() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
     expected = stats.spearmanr(a.ravel()[1:], b.ravel()[1:])

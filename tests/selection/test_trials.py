@@ -1,4 +1,4 @@
-"""The three searches, their objectives, and going on after a stop."""
+"""The three searches, their objectives, and resuming after a stop."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_whatever_the_search_zero_is_tried_first_and_the_choice_keeps_its_promis
 
 @given(curves, hows)
 @settings(deadline=None)
-def test_a_stopped_search_goes_on_without_running_a_trial_twice(curve: list[float], how: SearchHow) -> None:
+def test_a_stopped_search_continues_without_repeating_trials(curve: list[float], how: SearchHow) -> None:
     whole = run(curve, how)
     for done in range(len(whole.trials) + 1):
         known = {trial.k: trial.score for trial in whole.trials[:done]}
@@ -92,7 +92,7 @@ def test_sequential_measures_a_slow_decline_from_the_best() -> None:
     assert ks(run([91.0, 90.6, 90.2, 89.8, 95.0], "sequential", delta=0.5)) == [0, 1, 2]
 
 
-def test_sequential_within_goes_on_while_the_loss_is_allowed() -> None:
+def test_sequential_within_continues_while_the_loss_is_allowed() -> None:
     table = run([90.0, 89.8, 89.6, 88.0, 95.0], "sequential", objective="within:0.5")
     assert ks(table) == [0, 1, 2, 3]
     assert table.chosen == 2
@@ -152,7 +152,7 @@ def test_screened_without_zero_takes_no_bar_from_it() -> None:
     assert ks(run(curve, "screened", masked=MASKED, error=0.3)) == [0, 2]
 
 
-def test_screened_goes_on_upwards_while_the_largest_k_is_the_one_to_choose() -> None:
+def test_screened_continues_upwards_while_the_largest_k_is_chosen() -> None:
     masked = [90.0, 89.9, 89.8, 80.0, 80.0, 80.0, 80.0, 80.0, 80.0, 80.0, 80.0, 80.0, 80.0]
     rising = [90.0 + 0.1 * k for k in range(13)]
     table = run(rising, "screened", masked=masked, error=0.3)
@@ -189,7 +189,7 @@ def test_where_only_zero_was_worth_a_trial_the_reason_claims_no_comparison() -> 
 def test_the_reason_of_the_screening_says_what_was_masked() -> None:
     reason = run([90.0] * 3, "screened", masked=[90.0, 89.9, 88.5], error=0.3).reason
     assert reason == (
-        "with heads merely masked in the unpruned model the dev score stays within one standard error (0.30 points) up to k = 1 "
+        "with heads only masked in the unpruned model the dev score stays within one standard error (0.30 points) up to k = 1 "
         "and within 2 points up to k = 2; k = 2 scores highest (90.00; k = 0: 90.00)"
     )
 

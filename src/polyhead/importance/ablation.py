@@ -1,4 +1,4 @@
-"""How much the loss rises when one head alone is off, for every head, with shared lower layers computed once."""
+"""Rise in loss with one head off, for every head; shared lower layers are computed once."""
 
 import time
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.progress import Progress, Silent
+from polyhead.importance.gate_pass import require_labelled
 from polyhead.learning.batching import Batch
 from polyhead.learning.head_means import head_means
 from polyhead.learning.resumable import Partial, kept_at, saving
@@ -28,7 +29,7 @@ Fill = Literal["zero", "mean"]
 
 @dataclass(frozen=True)
 class _Sums:
-    """What the batches so far have given; replaced as a whole, so that a stop never falls between two halves of a step."""
+    """Sums over the batches so far; replaced as a whole, so that an interrupt never leaves half a step."""
 
     rises: NDArray[np.float64]  # [layers, heads], summed over sentences
     n: int = 0
@@ -45,25 +46,23 @@ def ablation(
     progress: Progress | None = None,
     resume_file: Path | None = None,
 ) -> HeadScores:
-    """Importance `[layers, heads]`: mean over sentences of the loss with that head alone off, minus the loss with all on.
+    """Importance `[layers, heads]`: mean over sentences of the loss with only that head off, minus the loss with all on.
 
-    Positive: the head lowers the loss. Negative scores are heads that harm, so the values are signed. The loss of a sentence is
-    the mean over its labelled words; sentences without any are passed over. What two heads do for each other does not show: of
-    two that can stand in for one another both score low.
+    Values are signed: a negative score means that the head raises the loss. The loss of a sentence is the mean over its labelled
+    words; sentences without any are skipped. Redundancy is invisible: two heads that can replace each other both score low.
 
-    Costs less than a pass a head: from the top layer down, each head's ablation computes only its own layer, from the output
-    projection on, and those above. L layers of H heads count as 1 + H(L + 1)/2 forward passes (a layer begun counts as one), and
-    one more for the means under `mean`. Holds two hidden states a layer of one batch, four in DistilBERT. The model is left as
-    it was found.
+    Costs less than one pass per head: each head's ablation computes only its own layer, from the output projection on, and the
+    layers above. L layers of H heads count as 1 + H(L + 1)/2 forward passes (a partial layer counts as one), plus one for the
+    means under `mean`. Holds two hidden states per layer of one batch, four in DistilBERT. The model is unchanged afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
-        batches: From `scoring_batches`; their order does not matter, except for going on from `resume_file`.
-        fill: What a head that is off puts into the output projection: `zero`, or its `mean` over all tokens of these batches.
-        precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
-        progress: Told of every batch.
-        resume_file: File for partial results. A second call with the same arguments continues after the last batch in it, to the
-            same final numbers. The caller removes it once the result is safe.
+        batches: From `scoring_batches`; their order matters only for resuming from `resume_file`.
+        fill: What replaces the head's output: `zero`, or its `mean` over all tokens of these batches.
+        precision: Precision of matrix products; losses stay float32. `auto`: bf16 where the device supports it.
+        progress: Updated after every batch.
+        resume_file: File for partial results. A second call with the same arguments continues after its last batch and gives the
+            same numbers. The caller removes it.
 
     Raises:
         SettingError: `fill` is unknown, or no sentence has a labelled word.
@@ -85,8 +84,7 @@ def ablation(
         means = known.pop("means").to(device) if known else head_means(model, batches, precision=chosen, progress=progress)
     first = _Sums(**known) if known else _Sums(np.zeros(present.keep.shape))
     sums = _over_batches(model, batches, present, partial, first, means, precision=chosen, progress=progress, began=began)
-    if sums.n == 0:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(sums.n)
     gone = np.where(present.keep, 0.0, np.nan)
     by_layer = present.keep.sum(axis=1) * np.arange(present.n_layers, 0, -1)
     return HeadScores(
@@ -114,13 +112,13 @@ def _over_batches(
 ) -> _Sums:
     device = next(model.parameters()).device
     full = full_mask(model)
-    # from the top layer down: what lies below the layer of a mask is then as it was under the mask before
+    # top layer first: the layers below a mask's layer are then unchanged from the mask before
     off = sorted(present.kept, key=lambda head: (-head.layer, head.head))
     masks = [full, *(HeadMask.without(full.n_layers, full.n_heads, [head]) for head in off)]
     began -= sums.seconds
     extra = {} if means is None else {"means": means}
     watch = progress or Silent()
-    watch.start(len(batches), "switch heads off")
+    watch.start(len(batches), "ablate heads")
     try:
         if sums.batches:
             watch.advance(sums.batches)
@@ -141,7 +139,7 @@ def _over_batches(
 def _rises(
     model: PreTrainedModel, batch: Batch, masks: Sequence[HeadMask], means: Tensor | None, precision: Precision
 ) -> tuple[NDArray[np.float64], int]:
-    """By how much each mask but the first raises the loss, summed over the batch's labelled sentences, and how many these are."""
+    """Rise in loss under each mask but the first, summed over the batch's labelled sentences, and the number of these."""
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
         found = [losses_of(logits, batch) for logits in masked_logits(model, batch, masks, fill=means)]
     # in this order: MPS has no float64

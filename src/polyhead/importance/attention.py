@@ -1,4 +1,4 @@
-"""How pointed a head's attention is: confidence and entropy (Voita et al. 2019). Neither looks at what the head writes."""
+"""How peaked a head's attention is: confidence and entropy (Voita et al. 2019). Both ignore the head's output."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from polyhead.models.architectures import AttentionSite, Projection, attention_s
 from polyhead.models.devices import Precision, attention_kernel, pick_precision
 from polyhead.models.gates import gated
 
-# logarithms of weights `[rows, heads, queries, keys]`, −inf on keys that are not text → a figure for every query
+# log weights `[rows, heads, queries, keys]`, −inf on keys that are not text → one number per query
 Shape = Callable[[Tensor], Tensor]
 
 
@@ -30,21 +30,20 @@ def confidence(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> HeadScores:
-    """Importance `[layers, heads]`, 0..1: the mean over queries of the largest weight that the head gives to one key.
+    """Importance `[layers, heads]`, 0..1: the mean over queries of the largest attention weight on one key.
 
-    Queries and keys are pieces of words: special tokens and padding are neither, but special tokens keep their share of the
-    weight, so a head that rests on `[SEP]` is not confident. The mean is taken over the queries of a sentence (of all its
-    windows; pieces in an overlap count in each), then over sentences, labelled or not; `total` is the sum over sentences and `n`
-    their number.
+    Queries and keys are subwords, not special tokens or padding. Special tokens keep their share of the weight, so a head that
+    attends to `[SEP]` is not confident. The mean is taken over the queries of a sentence (of all its windows; subwords in an
+    overlap count in each), then over sentences, labelled or not; `total` is the sum over sentences and `n` their number.
 
-    What the head writes plays no part: a head whose output is multiplied by zero keeps its score. Costs one forward pass and no
-    backward pass. The model is left as it was found.
+    The head's output is ignored: a head with a zeroed output keeps its score. Costs one forward pass and no backward pass. The
+    model is unchanged afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
-        batches: From `scoring_batches`; neither their order nor their size matters. Labels are not looked at.
-        precision: Of the matrix products of the model; weights are computed in float32 from its queries and keys.
-        progress: Told of every batch.
+        batches: From `scoring_batches`; neither their order nor their size matters. Labels are ignored.
+        precision: Precision of the model's matrix products; attention weights are computed in float32 from queries and keys.
+        progress: Updated after every batch.
 
     Raises:
         SettingError: There is no sentence.
@@ -61,12 +60,12 @@ def entropy(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> HeadScores:
-    """Importance `[layers, heads]`: minus the mean entropy, in nats, of the weights that a query gives to the pieces of words.
+    """Importance `[layers, heads]`: minus the mean entropy, in nats, of each query's attention weights over subwords.
 
-    These weights are scaled to sum to one first: what goes to special tokens is left out, unlike in `confidence`. Scores run from
-    −log(length) for a head that looks everywhere alike, to 0 for one that looks at one piece; that all are negative or 0 says
-    nothing of harm. Sentences of few pieces have less entropy whatever the head, so compare heads on the same data only. Means,
-    `total`, `n`, cost and arguments are those of `confidence`.
+    Unlike in `confidence`, the weights on subwords are first rescaled to sum to one, without special tokens. Scores run from
+    −log(length) for uniform attention to 0 for attention to one subword; a negative score does not mean that the head harms.
+    Short sentences have less entropy, so compare heads only on the same data. Means, `total`, `n`, cost and arguments are those
+    of `confidence`.
 
     Raises:
         SettingError: There is no sentence.
@@ -124,7 +123,7 @@ def _scores(
 
 
 def _sums(model: PreTrainedModel, batch: Batch, shape: Shape, size: tuple[int, ...], precision: Precision) -> tuple[Tensor, int]:
-    """Sums `[layers, heads]` over the batch's sentences of the mean over each one's queries, and how many sentences."""
+    """Sums `[layers, heads]` over sentences of the mean over a sentence's queries, and the number of sentences."""
     text, n = batch.is_text, len(batch.sentences)
     dtype = torch.promote_types(model.dtype, torch.float32)
     found = torch.zeros(size, device=text.device, dtype=dtype)
@@ -144,28 +143,28 @@ Receive = Callable[[AttentionSite, Tensor], None]
 
 
 def each_attention(model: PreTrainedModel, batch: Batch, receive: Receive, *, precision: Precision) -> None:
-    """Nothing comes back: `receive` is given every layer's attention in turn, bottom up, while the batch runs through the model.
+    """Calls `receive` once per layer, bottom up, with the layer's attention while the batch runs; returns None.
 
-    It is given the layer's site and the natural logarithm of the weights, `[rows, kept heads, queries, keys]`, in the order of
-    `site.kept`; float32, or float64 for a model of float64. They are logarithms because a weight of 1e-50 would be 0: shares
-    among some of the keys can then still be had. Keys that are padding have −inf; queries that are padding have rows as well,
-    and these mean nothing. Nothing is kept, so memory is that of one layer. Layers without heads are passed over.
+    `receive` gets the layer's site and the natural logarithm of the weights, `[rows, kept heads, queries, keys]`, in the order of
+    `site.kept`; float32, or float64 for a float64 model. Logarithms keep weights such as 1e-50 that would underflow to 0, so
+    shares among a few keys stay exact. Padding keys have −inf; rows of padding queries are meaningless. Only one layer is held in
+    memory. Layers without heads are skipped.
 
-    Costs one forward pass, and one product of queries and keys a layer beside it. `output_attentions` is never asked for: under
-    fused kernels Transformers gives none, and switching kernels would change what is measured.
+    Costs one forward pass, plus one query-key product per layer. `output_attentions` is not used: fused kernels return no
+    weights, and switching kernels would change what is measured.
 
     Args:
         model: A token classifier, pruned or not, in eval mode (attention's dropout is never applied here).
         batch: On the model's device.
-        receive: Called once a layer, without a graph if the block around has none.
-        precision: That of the block around; logits of attention are float32 under both.
+        receive: Called once per layer, without a graph if the caller's block has none.
+        precision: Precision of the caller's block; attention logits are float32 in either.
 
     Raises:
         ArchitectureError: The family has no row in `ARCHITECTURES`.
     """
     visible = batch.attention_mask.bool()[:, None, None, :]
     with ExitStack() as stack:
-        # hooks see nothing of compiled code; under gates, here of a mask that keeps every head, all of it runs eagerly
+        # compiled code bypasses hooks; under gates (here all heads kept) the model runs eagerly
         stack.enter_context(gated(model, full_mask(model)))
         for site in attention_sites(model):
             if site.kept:
@@ -191,7 +190,7 @@ def _watch(stack: ExitStack, site: AttentionSite, visible: Tensor, receive: Rece
 
 
 def _heads(site: AttentionSite, projection: Projection, joined: Tensor) -> Tensor:
-    """What a projection puts out, `[rows, kept heads, length, head_dim]`, in float32 at least."""
+    """Output of a projection, `[rows, kept heads, length, head_dim]`, in float32 at least."""
     heads = joined[..., site.head_rows(projection).to(joined.device)]
     return heads.to(torch.promote_types(joined.dtype, torch.float32)).transpose(1, 2)
 

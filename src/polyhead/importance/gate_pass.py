@@ -1,4 +1,4 @@
-"""Passes over the data for the gradients of sentence losses with respect to head gates, which several methods are made from."""
+"""Gradients of sentence losses with respect to head gates, which several methods build on."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -32,32 +32,31 @@ def visit_gradients(
     progress: Progress | None,
     what: str = "score heads",
 ) -> int:
-    """How many sentences have a labelled word (N); `visit` has then been given the gate gradients of every batch.
+    """Number of sentences with a labelled word (N), after calling `visit` with the gate gradients of every batch.
 
-    It is given g_x = ∂L_x/∂gate with all gates at one value, L_x being the mean loss over sentence x's labelled words: of shape
-    `[sentences, layers, heads]`, or by token split over the positions at which the head writes, `[rows, length, layers, heads]`,
-    0 on padding. Sentences without a labelled word and heads that are gone have gradient 0. Gradients are float32 (float64 for a
-    model of float64), on the model's device, without a graph, and are the visitor's to change.
+    The gradients are g_x = ∂L_x/∂gate with all gates at one value; L_x is the mean loss over sentence x's labelled words. Shape
+    `[sentences, layers, heads]`, or by token `[rows, length, layers, heads]`, split over the positions of the head's output and 0
+    on padding. Sentences without a labelled word and pruned heads have gradient 0. Gradients are float32 (float64 for a float64
+    model), on the model's device, without a graph; the visitor may change them in place.
 
-    Costs one forward pass and one backward pass over activations alone for each value in `at`. The model is left as it was found,
-    also after an exception out of `visit` or `progress`.
+    Costs one forward pass and one backward pass over activations only, for each value in `at`. The model is unchanged afterwards,
+    also after an exception in `visit` or `progress`.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`.
-        visit: Called once a batch and value: for each batch, with all values in turn.
-        by_token: Whether every position has a gate of its own.
-        at: The values, each given to all gates at once.
-        precision: Of the matrix products; gates and their gradients stay float32.
-        progress: Told of every batch and value.
-        what: The text that goes with it.
+        visit: Called once per batch and value: for each batch, with all values in turn.
+        by_token: Whether every position has its own gate.
+        at: Gate values, each applied to all gates at once.
+        precision: Precision of matrix products; gates and their gradients stay float32.
+        progress: Updated after every batch and value.
+        what: Label of the progress bar.
 
     Raises:
-        SettingError: No sentence has a labelled word; nothing has been computed then.
+        SettingError: No sentence has a labelled word; raised before any pass.
     """
     n = sum(count_labelled(batch) for batch in batches)
-    if n == 0:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(n)
     shape = head_mask(model).keep.shape
     dtype = torch.promote_types(model.dtype, torch.float32)
     device = next(model.parameters()).device
@@ -67,9 +66,9 @@ def visit_gradients(
         with scoring_mode(model, precision):
             for batch in batches:
                 here = batch.to(device)
-                units = tuple(here.input_ids.shape) if by_token else (len(here.sentences),)
+                rows = tuple(here.input_ids.shape) if by_token else (len(here.sentences),)
                 for value in at:
-                    gates = torch.full((*units, *shape), value, device=device, dtype=dtype)
+                    gates = torch.full((*rows, *shape), value, device=device, dtype=dtype)
                     visit(here, *gate_gradients(model, here, gates, precision))
                     watch.advance(1)
     finally:
@@ -86,19 +85,19 @@ def sentence_gradients(
 ) -> NDArray[np.float64]:
     """Signed gate gradients g_x of every sentence with a labelled word, float64 `[labelled sentences, layers, heads]`.
 
-    They are in the order of the sentences' indices in the encoded data, whatever the batches; sentences without a labelled word
-    are left out. Positive means that turning the head down lowers the sentence's loss. Heads that are gone are NaN. The mean
-    of the absolute values over sentences is what `gradient` gives, so means over sentences drawn with replacement are its
-    bootstrap resamples, without another pass.
+    Sentences are in the order of the encoded data, however they were batched; those without a labelled word are left out.
+    Positive means that turning the head down lowers the sentence's loss. Pruned heads are NaN. The mean of the absolute values
+    over sentences is the score of `gradient`, so means over sentences drawn with replacement are its bootstrap resamples without
+    another pass.
 
-    Costs one forward pass and one backward pass over activations alone, and 8 bytes a sentence and head. The model is left
-    as it was found.
+    Costs one forward pass, one backward pass over activations only, and 8 bytes per sentence and head. The model is unchanged
+    afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`; each sentence in one batch.
-        precision: Of the matrix products; gates and their gradients stay float32. `auto`: bf16 where the device has units for it.
-        progress: Told of every batch.
+        precision: Precision of matrix products; gates and gradients stay float32. `auto`: bf16 where the device supports it.
+        progress: Updated after every batch.
 
     Raises:
         SettingError: No sentence has a labelled word.
@@ -117,15 +116,15 @@ def sentence_gradients(
 
 
 def gate_gradients(model: PreTrainedModel, batch: Batch, gates: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
-    """Gradients of the sentence losses, shaped as the gates, and which of the batch's sentences have a labelled word.
+    """Gradients of the sentence losses, shaped like the gates, and which of the batch's sentences have a labelled word.
 
-    To be called inside `scoring_mode`; costs one forward and one backward pass over the batch.
+    Call it inside `scoring_mode`; costs one forward and one backward pass over the batch.
 
     Args:
         model: As in `visit_gradients`.
         batch: On the model's device.
         gates: `[sentences, layers, heads]` or `[rows, length, layers, heads]`, float32 at least.
-        precision: That of the block around.
+        precision: Precision of the caller's block.
     """
     gates = gates.detach().requires_grad_(True)
     with torch.enable_grad(), gated(model, gates, rows=batch.rows if gates.ndim == 3 else None):
@@ -134,6 +133,12 @@ def gate_gradients(model: PreTrainedModel, batch: Batch, gates: Tensor, precisio
             return torch.zeros_like(gates), labelled
         (found,) = torch.autograd.grad(losses.sum(), gates)
     return found, labelled
+
+
+def require_labelled(n: int) -> None:
+    """Refuse to score heads on no labelled sentence."""
+    if n == 0:
+        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
 
 
 def count_labelled(batch: Batch) -> int:

@@ -30,19 +30,18 @@ def fisher(
     """Importance `[layers, heads]`: the mean over sentences of the squared gradient of the loss with respect to the head's gate.
 
     With g_x = ∂L_x/∂gate at all gates one, `total` is Σ_x g_x², the diagonal of the empirical Fisher information up to a factor
-    N, and `values` is `total` / N: the order is the same, and the numbers can be compared between data of different sizes.
-    Beside `gradient` it gives more weight to the few sentences that a head matters much for. Squares have no sign, so
-    `signed` is None. N counts sentences with a labelled word; special tokens count, padding does not; the windows of one long
-    sentence are one sentence.
+    N, and `values` is `total` / N, comparable between data sets of different sizes. Compared with `gradient` it gives more weight
+    to the few sentences for which a head matters much. Squares have no sign, so `signed` is None. N counts sentences with a
+    labelled word; special tokens count, padding does not; the windows of one long sentence are one sentence.
 
-    Costs one forward pass and one backward pass over activations alone. The model is left as it was found.
+    Costs one forward pass and one backward pass over activations only. The model is unchanged afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`; neither their order nor their size matters.
-        precision: Of the matrix products; gates stay float32, squares and sums are float64. `auto`: bf16 where the device has
-            units for it.
-        progress: Told of every batch.
+        precision: Precision of matrix products; gates stay float32, squares and sums are float64. `auto`: bf16 where the device
+            supports it.
+        progress: Updated after every batch.
 
     Raises:
         SettingError: No sentence has a labelled word.
@@ -82,23 +81,23 @@ def gradient(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> HeadScores:
-    """Importance `[layers, heads]`: how much the loss of a sentence moves with each head's gate, at all gates one.
+    """Importance `[layers, heads]`: the absolute gradient of the sentence loss with respect to the head's gate, all gates at 1.
 
     With g_x = ∂L_x/∂gate and L_x the mean loss over sentence x's labelled words: `sentence` gives (1/N) Σ_x |g_x|; `token`
-    splits g_x over the positions at which the head writes and gives (1/N) Σ_x Σ_t |g_xt|; `batch` gives (1/N) Σ_b |Σ_{x∈b} g_x|,
-    which depends on how sentences were batched and is there for comparison. Special tokens count, padding does not; the windows
-    of one long sentence are one sentence. N counts sentences with a labelled word; others are passed over. `signed` is
-    −(1/N) Σ_x g_x: positive where turning the head down raises the loss.
+    splits g_x over the positions of the head's output and gives (1/N) Σ_x Σ_t |g_xt|; `batch` gives (1/N) Σ_b |Σ_{x∈b} g_x|,
+    which depends on the batching and exists for comparison. Special tokens count, padding does not; the windows of one long
+    sentence are one sentence. N counts sentences with a labelled word; others are skipped. `signed` is −(1/N) Σ_x g_x: positive
+    where turning the head down raises the loss.
 
-    Costs one forward pass and one backward pass over activations alone: no gradient of any weight is computed. The model is
-    left as it was found.
+    Costs one forward pass and one backward pass over activations only: no weight gradient is computed. The model is unchanged
+    afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
-        batches: From `scoring_batches`; their order does not matter but under `per="batch"`.
-        per: What the absolute value is taken of.
-        precision: Of the matrix products; gates and sums stay float32. `auto`: bf16 where the device has units for it.
-        progress: Told of every batch.
+        batches: From `scoring_batches`; their composition matters only with `per="batch"`.
+        per: Unit over which gradients are summed before the absolute value is taken.
+        precision: Precision of matrix products; gates and sums stay float32. `auto`: bf16 where the device supports it.
+        progress: Updated after every batch.
 
     Raises:
         SettingError: `per` is unknown, or no sentence has a labelled word.
@@ -133,7 +132,7 @@ def gradient(
 
 
 def _absolute(gradients: Tensor, per: Per) -> Tensor:
-    """Sum of absolute values `[layers, heads]` from gradients `[units…, layers, heads]`."""
+    """Sum of absolute values `[layers, heads]` from gradients `[..., layers, heads]`."""
     before = tuple(range(gradients.ndim - 2))
     return gradients.sum(dim=before).abs() if per == "batch" else gradients.abs().sum(dim=before)
 
@@ -143,9 +142,9 @@ STEPS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class IntegratedOptions:
-    """What `integrated` can be told; see there."""
+    """Options of `integrated`."""
 
-    steps: Annotated[int, Field(ge=1, description="points on the way from all heads off to all on")] = STEPS
+    steps: Annotated[int, Field(ge=1, description="integration points between all heads off and all on")] = STEPS
 
 
 def integrated(
@@ -156,31 +155,30 @@ def integrated(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> HeadScores:
-    """Importance `[layers, heads]`: each head's share of mean L(0) − L(1), the loss that all heads together take away.
+    """Importance `[layers, heads]`: each head's share of mean L(0) − L(1), the loss reduction by all heads together.
 
-    All gates go from 0 to 1 together, and the head's share is −(1/N) Σ_x of the mean over j = 1..m of ∂L_x/∂gate at all gates
-    (j − ½)/m. This is the midpoint rule for an integral whose shares add up to mean L(0) − L(1) exactly; those of m points do so
-    nearly, the better the more points. Positive: the head lowers the loss. Negative: it raises it, so such heads rank below those
-    that do nothing, which score 0. `signed`, which would be the values, is None; `total` is the sum over sentences (the
-    values times `n`), signed too. N counts sentences with a labelled word; special tokens count, padding does not; the windows of
-    one long sentence are one sentence.
+    All gates go from 0 to 1 together. The head's share is −(1/N) Σ_x of the mean over j = 1..m of ∂L_x/∂gate at all gates
+    (j − ½)/m: the midpoint rule for an integral whose shares add up to mean L(0) − L(1). With m points they do so approximately,
+    better with more points. Values are signed: a negative score means that the head raises the loss. `signed` is None, since it
+    would repeat the values; `total` is the sum over sentences, signed too. N counts sentences with a labelled word; special
+    tokens count, padding does not; the windows of one long sentence are one sentence.
 
-    On most of the way every head is on in part, a state in which the model was never trained: read a share as what the head adds
-    beside the others at all strengths, not as what is lost when it alone goes.
+    On most of the path every head is partly on, a state in which the model was never trained. A share is what the head
+    contributes next to the others at all strengths, not the loss of removing only that head.
 
-    Costs m forward passes and m backward passes over activations alone. The model is left as it was found.
+    Costs m forward passes and m backward passes over activations only. The model is unchanged afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`; neither their order nor their size matters.
-        steps: m, points on the way.
-        precision: Of the matrix products; gates stay float32. `auto`: bf16 where the device has units for it.
-        progress: Told of every batch at every point.
+        steps: m, the number of integration points.
+        precision: Precision of matrix products; gates stay float32. `auto`: bf16 where the device supports it.
+        progress: Updated after every batch at every point.
 
     Raises:
         SettingError: `steps` is below 1, or no sentence has a labelled word.
 
-    Source: Sundararajan et al. 2017, "Axiomatic attribution for deep networks", on gates; near to Hao et al. 2021.
+    Source: Sundararajan et al. 2017, "Axiomatic attribution for deep networks", on gates; close to Hao et al. 2021.
     """
     if steps < 1:
         raise SettingError(f"steps {steps}: expected a whole number from 1, for example {STEPS}")

@@ -1,4 +1,4 @@
-"""Learnt gates under an L0 penalty (Voita et al. 2019): weights frozen, how likely is each head to stay open?"""
+"""Learnt gates under an L0 penalty, with frozen weights (Voita et al. 2019)."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress, Silent
-from polyhead.importance.gate_pass import count_labelled, gate_gradients
+from polyhead.importance.gate_pass import count_labelled, gate_gradients, require_labelled
 from polyhead.learning.batching import Batch
 from polyhead.learning.resumable import Partial, kept_at, saving
 from polyhead.learning.scoring_mode import scoring_mode
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 EPOCHS = 10
 TEMPERATURE = 1 / 3
 STRETCH = (-0.1, 1.1)
-# The learning rate falls linearly to 0, from where all steps together can move log α by 10: from hardly open to hardly closed
+# the learning rate falls linearly to 0 from the value with which all steps together can move log α by this much
 _TRAVEL = 10.0
 _BETAS = (0.9, 0.99)
 _TINY = 1e-12
@@ -39,15 +39,15 @@ _OPEN = -TEMPERATURE * log(-STRETCH[0] / STRETCH[1])
 
 @dataclass(frozen=True, kw_only=True)
 class L0Options:
-    """What `l0` can be told; see there."""
+    """Options of `l0`."""
 
-    n_lowest: Annotated[int, Field(ge=1, description="heads to shut: as many as you mean to prune")] = 12
+    n_lowest: Annotated[int, Field(ge=1, description="heads to close: as many as you plan to prune")] = 12
     epochs: Annotated[int, Field(ge=1, description="passes over the data")] = EPOCHS
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """All that the next step depends on; arrays are `[heads present]`.
+    """Everything the next step depends on; arrays are `[heads present]`.
 
     Attributes:
         log_alpha: Logit of the gate before stretching.
@@ -56,7 +56,7 @@ class _State:
         square: Adam's second moment.
         multiplier: λ of the last step.
         step: Steps done.
-        seconds: What they took, in all the calls that did them.
+        seconds: Time spent on them, over all calls.
     """
 
     log_alpha: Array
@@ -79,34 +79,33 @@ def l0(
     progress: Progress | None = None,
     resume_file: Path | None = None,
 ) -> HeadScores:
-    """Importance `[layers, heads]`, 0..1: the probability that the head's gate is open, learnt so that K heads are expected shut.
+    """Importance `[layers, heads]`, 0..1: the probability that the head's gate is open, learnt with K gates expected to close.
 
-    Every head has a hard-concrete gate (temperature 1/3, stretched to (−0.1, 1.1) and cut to [0, 1]) with one parameter log α
-    and noise drawn anew for every sentence. Adam on log α alone minimises the mean sentence loss + λ Σ P(open); the weights stay
-    as they are. λ is not a setting but the Lagrange multiplier of the constraint Σ P(open) = heads present − K: in each step it
-    is the λ with which a plain gradient step, by the running mean of the loss gradient, would leave Σ P(open) as it is. The error
-    that Adam's own step makes is taken away by adding one number to every log α, so the constraint holds exactly after
-    every step. The learning rate falls linearly to 0.
+    Every head has a hard-concrete gate (temperature 1/3, stretched to (−0.1, 1.1) and clipped to [0, 1]) with one parameter log α
+    and fresh noise for every sentence. Adam updates only log α to minimise the mean sentence loss + λ Σ P(open); the weights are
+    frozen. λ is not a setting but the Lagrange multiplier of the constraint Σ P(open) = heads present − K: in each step, the λ
+    with which a plain gradient step along the running mean of the loss gradient would keep Σ P(open) constant. Adding one number
+    to every log α then corrects the error of Adam's own step, so the constraint holds exactly after every step. The learning
+    rate falls linearly to 0.
 
-    Heads are learnt together, so of two heads that do the same one is shut and the other kept, which scores that look at a head
-    alone cannot tell. Far from the cut between shut and open the order says little: those gates are saturated, by how far is a
-    matter of chance. No score is exactly 0. The result depends on seed and batches; with the same of both it is the same. N (`n`)
-    counts sentences with a labelled word.
+    Gates are learnt jointly, so of two redundant heads one is closed and the other kept, which scores of single heads cannot
+    tell. Far from the boundary at K the order says little: those gates are saturated, to a degree that depends on chance. No
+    score is exactly 0. The result is deterministic for one seed and one set of batches. N (`n`) counts sentences with a labelled
+    word.
 
-    Costs one forward pass and one backward pass over activations alone for each epoch. The model is left as it was found.
+    Costs one forward pass and one backward pass over activations only, per epoch. The model is unchanged afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
-        batches: From `scoring_batches`; each is a step of Adam, and every epoch goes through them in an order of its own.
-        seed: Of that order and of the noise, which is drawn on the CPU: the same on every device.
-        n_lowest: K. One head is always expected open, so K is at most one less than the heads present; `settings` says which
-            was used.
-        epochs: Passes over the data. A kept state is of one number of epochs only.
-        precision: Of the matrix products; gates stay float32, log α and the optimiser float64. `auto`: bf16 where the device has
-            units for it.
-        progress: Told of every batch of every epoch.
-        resume_file: Holds log α and the optimiser's state, saved now and then and when the work is stopped. A second call with
-            the same model, batches and settings continues from there, to the same numbers. The caller removes the file.
+        batches: From `scoring_batches`; each is one Adam step; every epoch shuffles them.
+        seed: Random seed of the shuffling and the noise, which is drawn on the CPU and so the same on every device.
+        n_lowest: K, at most one less than the heads present, because one head must stay open; `settings` records the value used.
+        epochs: Passes over the data. A saved state resumes only with the same number.
+        precision: Precision of matrix products; gates stay float32, log α and the optimiser float64. `auto`: bf16 where the
+            device supports it.
+        progress: Updated after every batch of every epoch.
+        resume_file: Holds log α and the optimiser's state, saved from time to time and on interruption. A second call with the
+            same model, batches and settings continues from there and gives the same numbers. The caller removes it.
 
     Raises:
         SettingError: `n_lowest` or `epochs` is below 1, `seed` below 0, or no sentence has a labelled word.
@@ -115,8 +114,7 @@ def l0(
     """
     _check(seed, n_lowest, epochs)
     n = sum(count_labelled(batch) for batch in batches)
-    if n == 0:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(n)
     chosen = pick_precision(precision, next(model.parameters()).device)
     present = head_mask(model).keep
     n_shut = min(n_lowest, max(int(present.sum()) - 1, 0))
@@ -145,11 +143,11 @@ def _check(seed: int, n_lowest: int, epochs: int) -> None:
 def _learn(
     model: PreTrainedModel, batches: Sequence[Batch], settings: Mapping[str, Any], kept: Partial, *, watch: Progress, n: int
 ) -> _State:
-    """The state after all epochs, gone on with from what was kept."""
+    """The state after all epochs, resumed from the saved one if there is one."""
     seed, device = settings["seed"], next(model.parameters()).device
     present = head_mask(model).keep
     n_present, steps = int(present.sum()), settings["epochs"] * len(batches)
-    # n_lowest leaves one head open at least; half a head where there is only one
+    # n_lowest leaves at least one head open; with only one head the target is half of it
     target = n_present - settings["n_lowest"] if n_present > 1 else n_present / 2
     known = kept.load()
     state = _first(n_present, target) if known is None else _State(**known)
@@ -162,7 +160,7 @@ def _learn(
                 epoch, place = divmod(state.step, len(batches))
                 number = int(np.random.default_rng((seed, epoch)).permutation(len(batches))[place])
                 batch = batches[number].to(device)
-                # number + 1, because numpy takes (seed, epoch, 0) for (seed, epoch)
+                # number + 1, because numpy treats (seed, epoch, 0) like (seed, epoch)
                 noise = np.random.default_rng((seed, epoch, number + 1)).logistic(size=(len(batch.sentences), n_present))
                 push = _push(model, batch, present, state.log_alpha, noise, settings["precision"]) * (len(batches) / n)
                 rate = 2 * _TRAVEL / steps * (1 - state.step / steps)
@@ -183,11 +181,11 @@ def _push(
     noise: Array,
     precision: Precision,
 ) -> Array:
-    """Gradient `[heads present]` of the sum of the batch's sentence losses with respect to log α, under the gates drawn."""
+    """Gradient `[heads present]` of the batch's summed sentence losses with respect to log α, under sampled gates."""
     drawn, slope = hard_concrete(log_alpha, noise)
     gates = np.ones((len(noise), *present.shape))
     gates[:, present] = drawn
-    # the dtype first: MPS has no float64
+    # dtype before device: MPS has no float64
     wanted = torch.promote_types(model.dtype, torch.float32)
     given = torch.from_numpy(gates).to(wanted).to(batch.input_ids.device)
     gradients, _ = gate_gradients(model, batch, given, precision)
@@ -196,7 +194,7 @@ def _push(
 
 
 def hard_concrete(log_alpha: Array, noise: Array) -> tuple[Array, Array]:
-    """Gates in [0, 1] drawn by standard logistic noise `[sentences, heads]`, and their derivatives with respect to log α."""
+    """Gates in [0, 1] from standard logistic noise `[sentences, heads]`, and their derivatives with respect to log α."""
     low, high = STRETCH
     soft = expit((noise + log_alpha) / TEMPERATURE)
     stretched = low + (high - low) * soft
@@ -205,13 +203,13 @@ def hard_concrete(log_alpha: Array, noise: Array) -> tuple[Array, Array]:
 
 
 def probability_open(log_alpha: Array) -> Array:
-    """How likely a gate is above 0: σ(log α − temperature · log(−γ/ζ)) for a stretch to (γ, ζ)."""
+    """Probability that a gate is above 0: σ(log α − temperature · log(−γ/ζ)) for a stretch to (γ, ζ)."""
     found: Array = expit(log_alpha + _OPEN)
     return found
 
 
 def _stepped(state: _State, push: Array, rate: float, target: float) -> _State:
-    """The state after one step of Adam on loss and penalty, the expected number of open heads put back to `target`."""
+    """The state after one Adam step on loss and penalty, with the expected number of open heads reset to `target`."""
     step, (slow, slower) = state.step + 1, _BETAS
     p_open = probability_open(state.log_alpha)
     slope = p_open * (1 - p_open)
@@ -225,7 +223,7 @@ def _stepped(state: _State, push: Array, rate: float, target: float) -> _State:
 
 
 def _on_target(log_alpha: Array, target: float) -> Array:
-    """The same plus one number, such that Σ P(open) is `target`, which lies between 0 and the number of heads."""
+    """`log_alpha` shifted by one number so that Σ P(open) is `target`, between 0 and the number of heads."""
     if not log_alpha.size:
         return log_alpha
     bound = float(np.abs(log_alpha).max()) + 40.0
@@ -234,6 +232,6 @@ def _on_target(log_alpha: Array, target: float) -> Array:
 
 
 def _first(n_present: int, target: float) -> _State:
-    """The beginning: all heads alike, as open as they are expected to be on average."""
+    """The initial state: all gates equal and on target."""
     zero = np.zeros(n_present)
     return _State(_on_target(zero, target), zero, zero, zero)

@@ -1,4 +1,4 @@
-"""What a row of the methods table says, and what every method is called with."""
+"""The row type of the methods table, and the arguments that every method receives."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,19 +17,19 @@ from polyhead.models.devices import Precision
 
 @dataclass(frozen=True)
 class NoOptions:
-    """Of a method that can be told nothing but what every method is told."""
+    """Options of a method without options of its own."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What `score_heads` hands to a method; each takes what concerns it.
+    """What `score_heads` passes to a method; each uses what it needs.
 
     Attributes:
-        seed: Of methods that draw random numbers.
-        precision: Of the matrix products; gates and sums stay float32.
-        progress: Told how far the work is.
-        resume_file: File in which a long method keeps what it has, so that a second call continues; None keeps nothing.
-        options: The method's own, of the type that its row names.
+        seed: Random seed.
+        precision: Precision of matrix products; gates and sums stay float32.
+        progress: Updated as work is done.
+        resume_file: Where a long method saves partial results, so that a second call continues; None saves nothing.
+        options: The method's own options, of its row's `options` type.
     """
 
     seed: int = 42
@@ -44,12 +44,12 @@ Score = Callable[[PreTrainedModel, Sequence[Batch], Call], HeadScores]
 
 @dataclass(frozen=True)
 class Passes:
-    """What a method costs, in full passes over the data; a pass over half of the layers is half a pass.
+    """Cost in full passes over the data; a pass over half of the layers is half a pass.
 
     Attributes:
-        text: For readers; L layers, H heads a layer.
-        count: `(layers, heads)` → passes of an unpruned model under default options; None where it depends on the data and the
-            result says it.
+        text: For readers; L layers, H heads per layer.
+        count: `(layers, heads)` → passes of an unpruned model under default options; None where it depends on the data and only
+            the result says it.
     """
 
     text: str
@@ -65,9 +65,9 @@ class Option:
     """One option of a method, for a listing.
 
     Attributes:
-        name: What users write.
+        name: As users write it.
         kind: Type of its value, as Python writes it.
-        default: What holds if it is left out.
+        default: Default value.
         help: What it does.
     """
 
@@ -79,23 +79,23 @@ class Option:
 
 @dataclass(frozen=True)
 class Method:
-    """One row: what a user must know before choosing, and what the conformance tests hold the method to.
+    """One row: what a user must know before choosing, and the promises that the conformance tests check.
 
     Attributes:
-        name: What users write.
+        name: As users write it.
         summary: What it measures.
-        score: The function, in the one form of call.
+        score: The scoring function.
         forward: Forward passes over the data.
         backward: Backward passes over the data.
-        memory: What it holds beside the model.
-        needs: What it looks at: `labels` (and their text), `text`, the model's `weights` alone, or no more than its `shape`.
         sign: `absolute` (0 or more), `signed` (negative: the head harms), `negative` (0 or less) or `none`.
+        source: Where the method comes from.
+        memory: What it holds in memory besides the model.
+        needs: What it reads: `labels` (and their text), `text`, only the model's `weights`, or only its `shape`.
         dead_head_is_zero: A head whose output columns are zero scores 0.
-        finds_planted: A head that alone carries the label comes out on top.
+        finds_planted: A head that is the only one to carry the label ranks first.
         batch_invariant: Neither batch size, nor order, nor padding changes the score.
-        source: Where it is from.
-        additive: The scores of a text are the mean of those of its parts, weighted by what `n` counts.
-        place_invariant: Where a layer's heads stand in the weights plays no part: moved, they take their scores along.
+        additive: The scores of a text are the mean of those of its parts, weighted by `n`.
+        place_invariant: Permuting the heads of a layer permutes their scores.
         gradient_power: p where the score is the mean over sentences of the p-th power of the absolute gate gradient.
         profiles_heads: Its scores stand in `heads.json` for every head and language, beside those of the run's own method.
         options: Frozen dataclass of its own options, whose fields are `Annotated` with a pydantic `Field` that describes them.
@@ -106,13 +106,13 @@ class Method:
     score: Score
     forward: Passes
     backward: Passes
-    memory: str
-    needs: Literal["labels", "text", "weights", "shape"]
     sign: Literal["absolute", "signed", "negative", "none"]
-    dead_head_is_zero: bool
-    finds_planted: bool
-    batch_invariant: bool
     source: str
+    memory: str = "activations of one batch"
+    needs: Literal["labels", "text", "weights", "shape"] = "labels"
+    dead_head_is_zero: bool = True
+    finds_planted: bool = True
+    batch_invariant: bool = True
     additive: bool = True
     place_invariant: bool = True
     gradient_power: int | None = None
@@ -121,12 +121,12 @@ class Method:
 
     @property
     def needs_labels(self) -> bool:
-        """Whether unlabelled text is not enough."""
+        """Whether it needs labelled text."""
         return self.needs == "labels"
 
     @property
     def reads_text(self) -> bool:
-        """Whether the text matters at all."""
+        """Whether the scores depend on the text."""
         return self.needs in ("labels", "text")
 
     @property
@@ -144,15 +144,15 @@ class Method:
         )
 
     def takes_at_most(self, n: float, layers: int, heads: int) -> bool:
-        """Whether it is known to take no more than `n` passes of either kind over the data."""
+        """Whether it is known to take at most `n` forward and `n` backward passes over the data."""
         return all(passes.count is not None and passes.count(layers, heads) <= n for passes in (self.forward, self.backward))
 
     def takes(self, option: str) -> bool:
-        """Whether the method has an option of that name."""
+        """Whether the method has this option."""
         return any(item.name == option for item in fields(self.options))
 
     def chosen(self, given: object = None) -> Any:
-        """The method's options: defaults, an object of their type, or a mapping of some by name, whose texts are read.
+        """The method's options: the defaults, or `given`, an options object or a mapping by name with strings parsed.
 
         Raises:
             SettingError: The method has no such option, or its value is not allowed.

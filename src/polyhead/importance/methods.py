@@ -1,4 +1,4 @@
-"""The one call that runs any importance method by its name."""
+"""One call that runs any importance method by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ __all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
 
 
 def method(name: str) -> Method:
-    """The row of that name.
+    """The row of this name.
 
     Raises:
-        UnknownNameError: There is none.
+        UnknownNameError: No row has this name.
     """
     if name not in METHODS:
         raise UnknownNameError(f"method {name!r}: {allowed_names(name, METHODS)}")
@@ -31,16 +31,16 @@ def method(name: str) -> Method:
 
 
 def check_normalisation(name: str, normalisation: Normalisation) -> None:
-    """Refuse, before anything is scored, a normalisation that is not for the method's scores.
+    """Refuse a normalisation that does not suit the method's scores, before anything is scored.
 
     Raises:
         UnknownNameError: No row has this name.
-        SettingError: `paper` is for scores of 0 and more.
+        SettingError: `paper` with a method whose scores may be negative.
     """
     if normalisation == "paper" and method(name).sign in ("signed", "negative"):
         raise SettingError(
-            f"method {name}: its scores may be below 0, and dividing a layer by its sum (normalisation paper) can turn their "
-            "order round; use normalisation none"
+            f"method {name}: its scores may be negative, and dividing a layer by its sum (normalisation paper) can reverse "
+            "their order; use normalisation none"
         )
 
 
@@ -55,24 +55,24 @@ def score_heads(
     resume_file: Path | None = None,
     options: object = None,
 ) -> HeadScores:
-    """Importance of every head, `[layers, heads]`, higher = more important, by the method of that name.
+    """Importance of every head, `[layers, heads]`, higher = more important, by the named method.
 
-    Costs what the method's row says. The model is left as it was found. Heads that it no longer has are NaN.
+    The method's row states the cost. The model is unchanged afterwards. Pruned heads are NaN.
 
     Args:
         name: A row of `METHODS`.
         model: A token classifier, pruned or not.
-        batches: Labelled sentences from `scoring_batches`; never those of a test split. Methods that look at no data ignore them.
-        seed: Of methods that draw random numbers.
-        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
-        progress: Told how far the work is.
-        resume_file: Unfinished work of a long method, from which a second call continues; the caller removes it.
-        options: The method's own: an object of the type that its row names, such as `ShapleyOptions`, or a mapping by name.
+        batches: Labelled sentences from `scoring_batches`; never those of a test split. Methods that need no data ignore them.
+        seed: Random seed.
+        precision: Precision of matrix products; `auto` is bf16 where the device supports it.
+        progress: Updated as work is done.
+        resume_file: Partial results of a long method; a second call continues from there. The caller removes it.
+        options: The method's own options: an object of its row's type, such as `ShapleyOptions`, or a mapping by name.
 
     Raises:
         UnknownNameError: No row has this name.
-        SettingError: No labelled word, where labels are needed; the method has no such option, or its value is not allowed; or
-            a head that the model has gets no finite score, which weights that are not finite cause.
+        SettingError: No labelled word where labels are needed, an unknown option or a bad value, or a head without a finite
+            score, which NaN or infinite weights cause.
         StoreError: `resume_file` holds other work, or cannot be written.
 
     >>> import polyhead as ph

@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation: what share of the gold labels' logits goes through each head of a layer.
+"""Layer-wise relevance propagation: each head's share of its layer's relevance for the gold logits.
 
 LRP is patented; its authors permit free personal and scientific use only.
 """
@@ -14,17 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress, Silent
+from polyhead.importance.gate_pass import require_labelled
 from polyhead.importance.relevance_rules import Variant, relevance_rules
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import attention_sites, full_mask, head_mask
 from polyhead.models.devices import attention_kernel
 from polyhead.models.gates import gated
-
-_NO_LABEL = "no sentence has a labelled word, so no head can be scored: check the label column of the data"
 
 
 def relevance(
@@ -36,27 +34,27 @@ def relevance(
 ) -> HeadScores:
     """Importance `[layers, heads]`, 0..1: the mean over sentences of the head's share of its layer's relevance.
 
-    The relevance of a head in a sentence is Σ z·∂f/∂z over all that it puts out there, f being the sum of the gold labels' logits
-    over the sentence's labelled words, under the backward rules of `relevance_rules`. A share is this, divided by the layer's sum
-    of absolute values (0/0 = 0). `values` is the mean of the absolute shares, so every layer has the same sum and heads of two
-    layers are compared by how they stand among their neighbours; a layer in which no head matters shares out its rounding
-    noise. `signed` is the mean share: positive means that the head speaks for the gold labels, negative against them.
-    `total` is the sum of the absolute shares, `n` the number of sentences with a labelled word; others are passed over. Special
-    tokens count, padding does not; the windows of a long sentence are one sentence. `settings` says under `conserved` what share
-    of f arrives at the input of the lowest layer; see `conservation`.
+    The relevance of a head in a sentence is Σ z·∂f/∂z over its outputs z, under the backward rules of `relevance_rules`; f is the
+    sum of the gold labels' logits over the sentence's labelled words. A share is the relevance divided by the layer's sum of
+    absolute values (0/0 = 0). `values` is the mean of the absolute shares, so every layer has the same sum and heads of different
+    layers are compared relative to their own layers; in a layer where no head matters, shares are rounding noise. `signed` is the
+    mean share: positive means evidence for the gold labels, negative against them. `total` is the sum of the absolute shares, `n`
+    the number of sentences with a labelled word; others are skipped. Special tokens count, padding does not; the windows of a
+    long sentence are one sentence. `settings["conserved"]` is the share of f that reaches the input of the lowest layer; see
+    `conservation`.
 
-    Costs one forward pass and one backward pass over activations alone, in float32 whatever precision other methods run in (in
-    float64 for a model of float64). The model is left as it was found.
+    Costs one forward pass and one backward pass over activations only, always in float32 (float64 for a float64 model). The model
+    is unchanged afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`; neither their order nor their size matters.
-        variant: `cp` takes attention weights as constants; `attn` gives half of what passes through them to queries and keys.
-        progress: Told of every batch.
+        variant: `cp` treats attention weights as constants; `attn` passes half of their relevance to queries and keys.
+        progress: Updated after every batch.
 
     Raises:
-        SettingError: The variant is neither, or no sentence has a labelled word.
-        ArchitectureError: The model has an activation function for which there is no rule.
+        SettingError: `variant` is unknown, or no sentence has a labelled word.
+        ArchitectureError: The model has an activation function without a rule.
 
     Source: Voita et al. 2019 (relevance of heads); Ali et al. 2022 (`cp`); Achtibat et al. 2024 (`attn`).
     """
@@ -80,8 +78,7 @@ def relevance(
                 watch.advance(1)
     finally:
         watch.stop()
-    if n == 0:
-        raise SettingError(_NO_LABEL)
+    require_labelled(n)
     return HeadScores(
         values=total / n,
         method="relevance" if variant == "cp" else f"relevance-{variant}",
@@ -96,16 +93,16 @@ def relevance(
 
 
 def conservation(model: PreTrainedModel, batches: Sequence[Batch], *, variant: Variant = "cp") -> NDArray[np.float64]:
-    """How much of f arrives at each layer's input: Σ x·∂f/∂x over all that enters the layer, divided by f; float64 `[layers]`.
+    """Share of f that reaches each layer's input, Σ x·∂f/∂x over the layer's inputs x divided by f; float64 `[layers]`.
 
-    f is summed over all sentences. 1 means that no relevance was lost or made on the way down to this layer: so it is under `cp`
-    in a model without biases. A bias takes its share and passes it on to nothing, and `attn` conserves nothing exactly, because
-    softmax is not linear. A figure far from 1 says that shares are to be read with care, and one layer at a
-    time. Costs one forward pass and one backward pass, in float32.
+    f is summed over all sentences. 1 means that no relevance was lost or created above this layer, as under `cp` in a model
+    without biases. A bias absorbs its share, and `attn` conserves relevance only approximately, because softmax is not linear.
+    If a value is far from 1, read shares with care and only within a layer. Costs one forward pass and one backward pass, in
+    float32.
 
     Raises:
-        SettingError: The variant is neither `cp` nor `attn`, or no sentence has a labelled word.
-        ArchitectureError: The model has an activation function for which there is no rule.
+        SettingError: `variant` is unknown, or no sentence has a labelled word.
+        ArchitectureError: The model has an activation function without a rule.
     """
     device = next(model.parameters()).device
     arrived, sent, n = np.zeros(full_mask(model).n_layers), 0.0, 0
@@ -115,14 +112,13 @@ def conservation(model: PreTrainedModel, batches: Sequence[Batch], *, variant: V
             arrived += found.arrived
             sent += found.sent
             n += int(found.labelled.sum())
-    if n == 0:
-        raise SettingError(_NO_LABEL)
+    require_labelled(n)
     return arrived / sent
 
 
 @dataclass(frozen=True)
 class _Passed:
-    """What a batch's backward pass brings: relevance of heads `[sentences, layers, heads]`, of layer inputs `[layers]`, and f."""
+    """Result of one batch: relevance of heads `[sentences, layers, heads]`, of layer inputs `[layers]`, and f."""
 
     heads: Tensor
     labelled: Tensor
@@ -131,7 +127,7 @@ class _Passed:
 
 
 def _entering(inputs: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    """A hook that collects what enters a layer; the graph begins at the first one."""
+    """A hook that collects layer inputs; the graph begins at the first one."""
 
     def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         x = args[0] if inputs else args[0].detach().requires_grad_(True)
@@ -151,7 +147,7 @@ def _passed_down(model: PreTrainedModel, batch: Batch) -> _Passed:
         for site in attention_sites(model):
             stack.callback(site.block.register_forward_pre_hook(_entering(inputs)).remove)
         logits, labelled = _gold_logits(model, batch)
-        # where no head is left, nothing went through the gates
+        # unused gates: a model without heads
         found, *gradients = torch.autograd.grad(logits.sum(), [gates, *inputs], allow_unused=True)
     arrived = [float((x.detach() * gradient).sum()) for x, gradient in zip(inputs, gradients, strict=True)]
     return _Passed(torch.zeros_like(gates) if found is None else found, labelled, np.array(arrived), float(logits.detach().sum()))

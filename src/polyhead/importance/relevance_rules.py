@@ -1,10 +1,9 @@
-"""The modified backward rules of layer-wise relevance propagation, put on a model for the length of a block.
+"""The modified backward rules of layer-wise relevance propagation, applied to a model inside a block.
 
-Under these rules the gradient of f times an activation, summed, is the share of f that the activation is given: LayerNorm is
-linear in its input because its standard deviation counts as a constant, and an activation function is a product with the
-constant f(x)/x. Of the product of attention weights and values, `cp` (conservative propagation, Ali et al. 2022) takes the
-weights as constants, and `attn` (AttnLRP, Achtibat et al. 2024) gives half to each factor, and of the weights' half again half to
-queries and half to keys.
+Under these rules the sum of gradient times activation is the activation's share of f. LayerNorm is linear in its input, with its
+standard deviation held constant; an activation function is a product with the constant f(x)/x. In the product of attention
+weights and values, `cp` (conservative propagation, Ali et al. 2022) holds the weights constant; `attn` (AttnLRP, Achtibat et al.
+2024) gives half to each factor and splits the weights' half equally between queries and keys.
 
 LRP is patented; its authors permit free personal and scientific use only.
 """
@@ -24,9 +23,9 @@ from polyhead.models.architectures import PROJECTIONS, AttentionSite, Projection
 Variant = Literal["cp", "attn"]
 Rule = Callable[[Tensor], Tensor]
 
-# Transformers makes an activation function from its name in the config, always as one of these modules
+# Transformers builds the activation function that the config names, always as one of these modules
 _ACTIVATIONS = tuple(entry[0] if isinstance(entry, tuple) else entry for entry in ACT2CLS.values())
-# what is left of the gradient of each projection's output
+# factor on the gradient of each projection's output
 _FACTORS: dict[Variant, dict[Projection, float]] = {
     "cp": {"query": 0.0, "key": 0.0, "value": 1.0},
     "attn": {"query": 0.25, "key": 0.25, "value": 0.5},
@@ -35,18 +34,18 @@ _FACTORS: dict[Variant, dict[Projection, float]] = {
 
 @contextmanager
 def relevance_rules(model: PreTrainedModel, variant: Variant) -> Iterator[None]:
-    """A block in which the model's forward pass is what it was, bit for bit, and its backward pass follows the rules above.
+    """A block in which the backward pass follows the rules above; the forward pass stays the same bit for bit.
 
-    Only gradients of activations mean anything inside. The rules are forward hooks that swap the backward of one module's output;
-    they go with the block, also after an exception. Hooks see nothing of compiled code: enter `gated` as well.
+    Only gradients of activations are meaningful inside. The rules are forward hooks that replace the backward of a module's
+    output; they are removed after the block, also after an exception. Compiled code bypasses hooks: enter `gated` as well.
 
     Args:
         model: Any family of `ARCHITECTURES`, pruned or not, in eval mode: dropout has no rule.
         variant: `cp` or `attn`.
 
     Raises:
-        SettingError: The variant is neither.
-        ArchitectureError: A layer's activation function is not a module of Transformers' table, so it cannot be given its rule.
+        SettingError: `variant` is unknown.
+        ArchitectureError: A layer's activation function is not one of Transformers' modules, so it has no rule.
     """
     if variant not in _FACTORS:
         raise SettingError(f"variant {variant!r}: expected cp or attn")
@@ -68,13 +67,13 @@ def relevance_rules(model: PreTrainedModel, variant: Variant) -> Iterator[None]:
 def _check_activation(site: AttentionSite) -> None:
     if not any(isinstance(module, _ACTIVATIONS) for module in site.block.modules()):
         raise ArchitectureError(
-            f"layer {site.layer}: no activation function of Transformers' table was found in it, so relevance has no rule; "
-            "name the activation in the config, for example gelu"
+            f"layer {site.layer}: no activation function from Transformers, so relevance has no rule for it; name the activation "
+            "in the config, for example gelu"
         )
 
 
 class _Replaced(torch.autograd.Function):
-    """The output as it is, with `rule` for its gradient with respect to the input."""
+    """The output unchanged, with `rule` as its gradient with respect to the input."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, output: Tensor, rule: Rule) -> Tensor:
@@ -113,7 +112,7 @@ def _activation_hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor
     if not x.requires_grad:
         return None
     with torch.no_grad():
-        # at 0 the limit of f(x)/x, from the right
+        # at 0, the limit of f(x)/x from the right
         small = torch.full((), torch.finfo(x.dtype).eps, dtype=x.dtype, device=x.device)
         limit = module.forward(small) / small
         factor = torch.where(x == 0, limit, output / x)

@@ -1,4 +1,4 @@
-"""Shapley values of heads: what each gives on average over random orders in which heads leave (Held and Yang 2023)."""
+"""Shapley values of heads: mean contribution over random removal orders (Held and Yang 2023)."""
 
 import time
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.progress import Progress, Silent
+from polyhead.importance.gate_pass import require_labelled
 from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of
 from polyhead.importance.shapley_walks import Ends, expected_cost, find_ends, random_order, walk
 from polyhead.learning.batching import Batch
@@ -28,18 +29,16 @@ _FEWEST_ROUNDS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class ShapleyOptions:
-    """What `shapley` can be told; see there."""
+    """Options of `shapley`."""
 
-    n_lowest: Annotated[int, Field(ge=1, description="lowest heads to settle: as many as you mean to prune")] = 12
-    max_passes: Annotated[float | None, Field(gt=0, description="forward passes over the data after which it stops")] = None
-    max_rounds: Annotated[int, Field(ge=2, description="rounds after which it stops")] = 64
-    truncation: Annotated[float, Field(ge=0, lt=1, description="share of the whole effect at which a walk ends early")] = 0.0
+    n_lowest: Annotated[int, Field(ge=1, description="lowest heads to settle: as many as you plan to prune")] = 12
+    max_passes: Annotated[float | None, Field(gt=0, description="most forward passes over the data")] = None
+    max_rounds: Annotated[int, Field(ge=2, description="most rounds")] = 64
+    truncation: Annotated[float, Field(ge=0, lt=1, description="share of the total effect at which a walk ends early")] = 0.0
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What the walks depend on."""
-
     model: PreTrainedModel
     batches: Sequence[Batch]
     present: HeadMask
@@ -50,8 +49,6 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Limits:
-    """When to stop."""
-
     n_lowest: int
     max_passes: float
     max_rounds: int
@@ -73,34 +70,34 @@ def shapley(
     """Importance `[layers, heads]`: the mean of v(S with the head) - v(S) over random orders, S being the heads still on.
 
     v(S) is minus the mean loss over sentences with the heads outside S off. Values are signed and, without truncation, add up to
-    v(all) - v(none). Every sentence walks its own orders, and the reverse of each, from all heads to none. `low` and `high` are
-    the ends of the 95 % interval, which is that of the random orders for these sentences, not for others; it is somewhat too
-    narrow after few rounds of few batches.
+    v(all) - v(none). Every sentence has its own random orders, each walked in both directions, from all heads to none. `low` and
+    `high` bound the 95 % interval over random orders for these sentences, not over other sentences; it is somewhat too narrow
+    after few rounds of few batches.
 
-    It stops when the lowest K are settled: the upper end of each lies below the lower ends of all others plus 2 % of
-    |v(all) - v(none)|, after three rounds at least; or at one of the limits, and then `settings` says `settled` False. Beside
-    that stand there `rounds`; `epsilon`, the smallest share that would have settled them (None where the ends are equal);
-    `n_lowest`, the K used; `v_all`, `v_none`; and `sentence_passes`, forward passes times sentences, for comparison with the
-    74 million or so a language of the published estimator.
+    Sampling stops when the lowest K are settled: each one's upper bound lies below the lower bounds of all others plus 2 % of
+    |v(all) - v(none)|, after at least three rounds. It also stops at either limit, and then `settings["settled"]` is False.
+    `settings` also holds `rounds`; `epsilon`, the smallest share that would have settled them (None if v(all) = v(none));
+    `n_lowest`, the K used; `v_all`, `v_none`; and `sentence_passes`, forward passes times sentences, to compare with about 74
+    million per language for the published estimator.
 
-    Costs 2 forward passes and, for a round on L layers of H heads, about H(L + 1): an order and its reverse visit 2LH sets, but
-    each step changes the same layer in all sentences of a batch, so what lies below it is not computed again. Which orders
-    are drawn depends on the batches, so values vary with them by chance. Holds two hidden states a layer of one batch (four in
-    DistilBERT), and the sums of every round and batch. The model is left as it was found.
+    Costs 2 forward passes plus about H(L + 1) per round on L layers of H heads: an order and its reverse visit 2LH sets, but each
+    step changes the same layer in all sentences of a batch, so the layers below are not computed again. The orders depend on the
+    batching, so values vary with it by chance. Holds two hidden states per layer of one batch (four in DistilBERT), and the sums
+    of every round and batch. The model is unchanged afterwards.
 
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`.
-        seed: Of the orders (with the numbers of round and batch) and of the intervals.
-        n_lowest: K, how many of the lowest heads are to be settled; at most one less than there are heads.
-        max_passes: No round is begun that would, at the cost of the last one, exceed this; the first two are always made.
-        max_rounds: Rounds after which it stops, at least 2.
-        truncation: A walk of a batch ends when |v(S) - v(none)| averaged over its sentences is at most this share of the same
-            for S = all; the heads still on are recorded as zero, so that values no longer add up. 0 walks to the end.
-        precision: Of the matrix products; losses stay float32. `auto`: bf16 where the device has units for it.
-        progress: Told of every batch of every round.
+        seed: Random seed of the orders and the intervals.
+        n_lowest: K, how many of the lowest heads to settle; at most one less than there are heads.
+        max_passes: No round starts that would exceed this at the cost of the last one; the first two always run.
+        max_rounds: Most rounds, at least 2.
+        truncation: A walk of a batch ends when |v(S) - v(none)| averaged over its sentences is at most this share of the value
+            for S = all. Heads still on count as zero, so values no longer add up. 0 walks to the end.
+        precision: Precision of matrix products; losses stay float32. `auto`: bf16 where the device supports it.
+        progress: Updated after every batch of every round.
         resume_file: File for partial results. A second call with the same arguments (`n_lowest` and the limits may differ)
-            continues from there, with the same final numbers. The caller removes it once the result is safe.
+            continues from there and gives the same numbers. The caller removes it.
 
     Raises:
         SettingError: A setting is out of its range, one round costs more than `max_passes`, or no sentence has a labelled word.
@@ -150,9 +147,9 @@ def shapley(
 
 def _check(plan: _Plan, limits: _Limits, n_lowest: int) -> None:
     if n_lowest < 1:
-        raise SettingError(f"n_lowest {n_lowest}: expected at least 1 head that is to be settled")
+        raise SettingError(f"n_lowest {n_lowest}: expected at least 1 head to settle")
     if limits.max_rounds < _FEWEST_ROUNDS:
-        raise SettingError(f"max_rounds {limits.max_rounds}: expected at least {_FEWEST_ROUNDS}, or there are no intervals")
+        raise SettingError(f"max_rounds {limits.max_rounds}: expected at least {_FEWEST_ROUNDS}, which intervals need")
     if not 0 <= plan.truncation < 1:
         raise SettingError(f"truncation {plan.truncation}: expected a share from 0 (walk to the end) to below 1")
     if plan.seed < 0:
@@ -160,8 +157,8 @@ def _check(plan: _Plan, limits: _Limits, n_lowest: int) -> None:
     cost = 2 * expected_cost(plan.present)
     if limits.max_passes < 2 + cost:
         raise SettingError(
-            f"max_passes {limits.max_passes:g}: on this model a round of shapley takes about {cost:.0f} forward passes, beside 2 "
-            f"for all heads and none; give at least {2 + 3 * cost:.0f} for the three that may settle it, or leave it out"
+            f"max_passes {limits.max_passes:g}: on this model a round of shapley takes about {cost:.0f} forward passes, after 2 "
+            f"for all heads and none; allow at least {2 + 3 * cost:.0f} for three rounds, or omit max_passes"
         )
 
 
@@ -169,8 +166,7 @@ def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tup
     known = partial.load()
     began = time.perf_counter()
     walked = _with_ends(plan, watch) if known is None else _needed(Walked(**known), plan, limits)
-    if not walked.n:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(walked.n)
     began -= walked.seconds
     shown = -1
     with saving(partial, lambda: {**vars(walked), "sums": np.reshape(walked.sums, (-1, *plan.present.keep.shape))}) as step:
@@ -189,7 +185,7 @@ def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tup
 
 
 def _needed(walked: Walked, plan: _Plan, limits: _Limits) -> Walked:
-    """What was kept, up to the round after which these limits stop, so that a kept file never changes the outcome."""
+    """Saved walks up to the round at which these limits stop, so that resuming never changes the outcome."""
     for n_rounds in range(_FEWEST_ROUNDS, walked.rounds + 1):
         n = n_rounds * walked.n_batches
         part = replace(walked, sums=walked.sums[:n], costs=walked.costs[:n])
@@ -211,7 +207,7 @@ def _with_ends(plan: _Plan, watch: Progress) -> Walked:
 
 
 def _round_of_batch(plan: _Plan, walked: Walked) -> tuple[NDArray[np.float64], float]:
-    """The next batch's sums over sentences in an order and in its reverse, halved, and what both cost in passes."""
+    """The next batch's sums over sentences, averaged over an order and its reverse, and the passes for both."""
     number, place = divmod(len(walked.sums), len(plan.batches))
     batch, first = plan.batches[place], sum(len(before.sentences) for before in plan.batches[:place])
     own = slice(first, first + len(batch.sentences))
@@ -226,7 +222,7 @@ def _round_of_batch(plan: _Plan, walked: Walked) -> tuple[NDArray[np.float64], f
 
 
 def _finished(walked: Walked, plan: _Plan, limits: _Limits) -> Estimate | None:
-    """The estimate, if a round has just ended and none is to follow."""
+    """The estimate, if this was the end of the last round."""
     n_batches = walked.n_batches
     if walked.rounds < _FEWEST_ROUNDS or len(walked.sums) % n_batches:
         return None

@@ -1,4 +1,4 @@
-"""What walks have given so far, and what it says: values, bootstrap intervals, and whether the lowest heads are settled."""
+"""Results of the walks so far, and their estimate: values, bootstrap intervals, and whether the lowest heads are settled."""
 
 import math
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ _FEWEST_TO_SETTLE = 3
 
 @dataclass(frozen=True)
 class Walked:
-    """What there is so far; replaced as a whole, so that a stop never falls between two halves of a step.
+    """Results so far; replaced as a whole, so that an interrupt never leaves half a step.
 
     Attributes:
-        full: Loss of every sentence, batch after batch, with all heads on; 0 where nothing is labelled.
-        none: Likewise with none.
+        full: Loss of every sentence, in batch order, with all heads on; 0 where nothing is labelled.
+        none: The same with all heads off.
         labelled: Which sentences have a labelled word.
         n_batches: Batches in a round.
         sums: `[layers, heads]` of every (round, batch) in order.
-        costs: Forward passes of the same.
+        costs: Their forward passes.
         seconds: Wall-clock time.
     """
 
@@ -44,7 +44,7 @@ class Walked:
 
     @property
     def passes(self) -> float:
-        """Forward passes over all batches, the two for the ends included."""
+        """Forward passes over all batches, including two for all heads and none."""
         return 2 + sum(self.costs) / self.n_batches
 
     @property
@@ -55,17 +55,17 @@ class Walked:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What whole rounds say.
+    """Estimate from whole rounds.
 
     Attributes:
-        values: float64 `[layers, heads]`, NaN = head gone.
-        low: Lower ends of the 95 % intervals, likewise.
-        high: Upper ends, likewise.
+        values: float64 `[layers, heads]`, NaN = pruned.
+        low: Lower bounds of the 95 % intervals, same shape.
+        high: Upper bounds, same shape.
         v_all: v with all heads on.
-        v_none: v with none.
-        epsilon: The smallest share of |v_all - v_none| for which the lowest heads are settled; None where that is 0 and they
-            are not.
-        settled: Whether that is at most 2 %, after enough rounds.
+        v_none: v with all heads off.
+        epsilon: The smallest share of |v_all - v_none| that settles the lowest heads; None if v_all = v_none and they are not
+            settled.
+        settled: Whether `epsilon` is at most 2 %, after enough rounds.
     """
 
     values: NDArray[np.float64]
@@ -78,7 +78,7 @@ class Estimate:
 
 
 def estimate_of(walked: Walked, present: HeadMask, *, seed: int, n_lowest: int) -> Estimate:
-    """Values and intervals after at least two rounds, the last of them whole, and how the `n_lowest` lowest heads stand."""
+    """Values and intervals after two or more whole rounds, and whether the `n_lowest` lowest heads are settled."""
     sums = np.stack(walked.sums).reshape(walked.rounds, walked.n_batches, *present.keep.shape)
     gone = np.where(present.keep, 0.0, np.nan)
     values = sums.mean(axis=0).sum(axis=0) / walked.n + gone
@@ -92,21 +92,20 @@ def estimate_of(walked: Walked, present: HeadMask, *, seed: int, n_lowest: int) 
 
 
 def intervals(sums: NDArray[np.float64], *, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower and upper ends `[layers, heads]` of the 95 % intervals of the mean over rounds of the sum over batches.
+    """Lower and upper bounds `[layers, heads]` of the 95 % intervals of the mean over rounds of the sum over batches.
 
-    The uncertainty is that of the random orders for these very sentences: how the values would vary over other sentences it does
-    not say. Every batch has rounds of its own, so it is resampled by itself: R - 1 of its R rounds, drawn with replacement,
-    whose mean has without further scaling the variance that the mean of R independent rounds is estimated to have. 1,000
-    replicates, percentiles.
+    They cover the random orders for these sentences, not other sentences. Batches have independent rounds, so each is resampled
+    separately: R - 1 of its R rounds, drawn with replacement. The mean of such a draw has the estimated variance of the mean of R
+    independent rounds, without rescaling. 1,000 replicates, percentile intervals.
 
     Args:
         sums: `[rounds, batches, layers, heads]`, at least two rounds.
-        seed: Of the resampling, together with the number of rounds.
+        seed: Random seed of the resampling, combined with the number of rounds.
 
     Source: Rao and Wu 1988, "Resampling inference with complex survey data".
     """
     rounds, n_batches, *shape = sums.shape
-    # walks are seeded by (seed, round, batch), and no batch has this number
+    # walks are seeded by (seed, round, batch); no batch has the number n_batches
     generator = np.random.default_rng((seed, rounds, n_batches))
     drawn = np.zeros((_REPLICATES, math.prod(shape)))
     first = rounds * np.arange(_REPLICATES)[:, None]
@@ -119,16 +118,16 @@ def intervals(sums: NDArray[np.float64], *, seed: int) -> tuple[NDArray[np.float
 
 
 def unsettled_by(values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], n_lowest: int) -> float:
-    """The smallest margin, 0 or more, with which the upper ends of the lowest heads lie below the lower ends of all others.
+    """The smallest margin, 0 or more, by which the lowest heads' upper bounds overlap the lower bounds of all others.
 
     Args:
-        values: `[layers, heads]`; NaN = no such head; ties go by address.
-        low: Lower ends, likewise.
-        high: Upper ends, likewise.
-        n_lowest: How many heads are meant, below the number of heads there are; 0 is settled from the start.
+        values: `[layers, heads]`; NaN = no such head; ties are broken by address.
+        low: Lower bounds, same shape.
+        high: Upper bounds, same shape.
+        n_lowest: Number of lowest heads, below the number of heads; 0 is always settled.
     """
     if n_lowest < 1:
         return 0.0
     order = np.argsort(values, axis=None, kind="stable")  # NaN comes last
-    # not that of the next one up alone: a head further up may have a wider interval
+    # all others, not just the next one: a head further up may have a wider interval
     return max(0.0, float(high.flat[order[:n_lowest]].max() - np.nanmin(low.flat[order[n_lowest:]])))

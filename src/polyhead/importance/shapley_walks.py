@@ -1,4 +1,4 @@
-"""Random orders in which heads leave, and the losses on the way: one walk of one batch from all heads on to none."""
+"""Random removal orders of heads, and the losses along them: one walk of one batch from all heads to none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from polyhead.models.devices import Precision, attention_kernel
 
 @dataclass(frozen=True)
 class Order:
-    """In which order heads leave: at every step one layer for all sentences of a batch, and in it each sentence's own head.
+    """A removal order: each step has one layer for all sentences of a batch, and in it one head per sentence.
 
     Attributes:
         layers: int64 `[steps]`.
@@ -29,13 +29,13 @@ class Order:
     heads: NDArray[np.int64]
 
     def reversed(self) -> "Order":
-        """The same order from its end."""
+        """The reverse order."""
         return Order(self.layers[::-1], self.heads[::-1])
 
 
 @dataclass(frozen=True)
 class Ends:
-    """Loss of every sentence of a batch with all heads on and with none: float64 `[sentences]`, 0 where nothing is labelled."""
+    """Sentence losses with all heads on and all off: float64 `[sentences]`, 0 where nothing is labelled."""
 
     full: NDArray[np.float64]
     none: NDArray[np.float64]
@@ -43,11 +43,11 @@ class Ends:
 
 
 def random_order(present: HeadMask, n_sentences: int, generator: np.random.Generator) -> Order:
-    """An order that is for every sentence by itself uniform over all permutations of the heads present.
+    """An order that is, for each sentence, uniform over all permutations of the heads present.
 
-    A uniform arrangement of the layers, each as often as it has heads, and for every sentence a uniform permutation of each
-    layer's heads: every permutation of all heads comes from exactly one such pair. Sentences share the arrangement alone, so
-    that a step leaves the layers below it as they were in all of them.
+    It combines a uniform arrangement of the layers, each repeated once per head, with a uniform permutation of each layer's heads
+    for every sentence: every permutation of all heads comes from exactly one such pair. Sentences share only the arrangement, so
+    a step leaves the layers below unchanged in all of them.
     """
     counts = present.keep.sum(axis=1)
     layers = generator.permutation(np.repeat(np.arange(present.n_layers), counts))
@@ -59,7 +59,7 @@ def random_order(present: HeadMask, n_sentences: int, generator: np.random.Gener
 
 
 def find_ends(model: PreTrainedModel, batch: Batch, precision: Precision) -> Ends:
-    """Losses with all heads and with none; costs two forward passes. Call it in `scoring_mode`, without gradients."""
+    """Losses with all heads and with none; costs two forward passes. Call it inside `scoring_mode`, without gradients."""
     shape = (model.config.num_hidden_layers, model.config.num_attention_heads)
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
         masks = [HeadMask(np.ones(shape, dtype=np.bool_)), HeadMask(np.zeros(shape, dtype=np.bool_))]
@@ -77,33 +77,34 @@ def walk(
     precision: Precision,
     truncation: float = 0.0,
 ) -> tuple[NDArray[np.float64], float]:
-    """What each head gave when it left, v before minus v after, summed over sentences `[layers, heads]`; and the passes made.
+    """Contribution of each head, summed over sentences `[layers, heads]`, and the cost in forward passes.
 
-    v is minus the loss. The two ends are known, so a walk of n steps makes n - 1 evaluations: the first a whole pass, each
-    other one from the layer of its step on. Call it in `scoring_mode`, without gradients.
+    A head contributes v before minus v after its removal; v is minus the loss. Both ends are known, so a walk of n steps takes
+    n - 1 evaluations: the first a whole pass, the others only the layers from that step's layer up. Call it inside
+    `scoring_mode`, without gradients.
 
     Args:
         model: A token classifier.
         batch: On the model's device.
         order: Of all heads present.
-        ends: Of this batch.
+        ends: Losses of this batch with all heads and none.
         present: Heads that the model has.
-        precision: That of the block around the call.
-        truncation: See `shapley`; heads that have not left when the walk ends count as zero.
+        precision: Precision of the caller's block.
+        truncation: See `shapley`; heads still on when the walk ends count as zero.
     """
     near = truncation * np.abs(ends.full - ends.none).sum()
     found: list[Tensor] = []
-    cut = False
+    truncated = False
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
         for logits in masked_logits(model, batch, _masks(order, present, len(batch.sentences))):
             found.append(losses_of(logits, batch)[0])
-            # looked at only where asked for: on a GPU a look waits for all work in the queue
+            # only if truncating: reading a loss on a GPU waits for all queued work
             if truncation > 0 and np.abs(found[-1].cpu().double().numpy() - ends.none).sum() <= near:
-                cut = True
+                truncated = True
                 break
     # in this order: MPS has no float64
     between = [*torch.stack(found).cpu().double().numpy()] if found else []
-    losses = np.stack([ends.full, *between, *([] if cut else [ends.none])])  # [steps + 1, sentences]
+    losses = np.stack([ends.full, *between, *([] if truncated else [ends.none])])  # [steps + 1, sentences]
     sums = np.zeros(present.keep.shape)
     steps = min(len(losses) - 1, len(order.layers))
     np.add.at(sums, (order.layers[:steps, None], order.heads[:steps]), np.diff(losses, axis=0)[:steps])
@@ -111,7 +112,7 @@ def walk(
 
 
 def expected_cost(present: HeadMask) -> float:
-    """Forward passes that a walk takes on average, if nothing is truncated."""
+    """Mean number of forward passes per walk without truncation."""
     steps = present.n_kept - 1
     if steps < 1:
         return 0.0
@@ -120,7 +121,7 @@ def expected_cost(present: HeadMask) -> float:
 
 
 def _masks(order: Order, present: HeadMask, n_sentences: int) -> Iterator[Tensor]:
-    """Which heads are left after every step but the last: bool `[sentences, layers, heads]`."""
+    """Heads still on after every step but the last: bool `[sentences, layers, heads]`."""
     keep = np.tile(present.keep, (n_sentences, 1, 1))
     sentences = np.arange(n_sentences)
     for layer, heads in zip(order.layers[:-1], order.heads[:-1], strict=True):

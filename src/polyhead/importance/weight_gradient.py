@@ -1,4 +1,4 @@
-"""Gradients of key and value weights, as the paper has them: on head rows (mended) and on the released code's input columns."""
+"""Gradients of key and value weights (Ma et al. 2021): on head rows (corrected) and on the released code's input columns."""
 
 import time
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress, Silent
+from polyhead.importance.gate_pass import require_labelled
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
 from polyhead.models.architectures import AttentionSite, attention_sites, head_mask
@@ -25,16 +25,16 @@ def weight_gradient(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> HeadScores:
-    """Importance `[layers, heads]`: mean over batches, and over the entries of the head's rows of W_K and W_V, of |∂L/∂W|.
+    """Importance `[layers, heads]`: mean of |∂L/∂W| over batches and over the entries of the head's rows of W_K and W_V.
 
-    L is the mean loss over the batch's labelled words, so scores depend on how sentences were batched. The units (`n`) are
-    batches with a labelled word; `total` is the sum over them, as in the paper. Costs one forward pass and one backward pass with
-    the weight gradients of two matrices a layer. The model is left as it was found.
+    L is the mean loss over the batch's labelled words, so scores depend on the batching. `n` counts batches with a labelled word;
+    `total` is the sum over them, as in the paper. Costs one forward pass and one backward pass with the weight gradients of two
+    matrices per layer. The model is unchanged afterwards.
 
     Raises:
         SettingError: No labelled word.
 
-    Source: Ma et al. 2021, with the axis of its released code mended.
+    Source: Ma et al. 2021, with the axis of its released code corrected.
     """
     return _scores(model, batches, "weight-gradient", precision, progress)
 
@@ -46,9 +46,9 @@ def weight_gradient_released(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> HeadScores:
-    """The same on slices of the *input* axis of W_K and W_V: what the released code of Ma et al. 2021 does, and wrong.
+    """As `weight_gradient`, on slices of the *input* axis of W_K and W_V: the error in the released code of Ma et al. 2021.
 
-    Its "heads" are slices of the layer's input; a head that does nothing does not score 0. Kept to show what that does.
+    Its "heads" are slices of the layer's input, so a dead head does not score 0. Kept for comparison only.
 
     Raises:
         SettingError: No labelled word.
@@ -86,8 +86,7 @@ def _scores(
                 watch.advance(1)
     finally:
         watch.stop()
-    if n == 0:
-        raise SettingError("no labelled word, so no head can be scored: check the label column of the data")
+    require_labelled(n)
     total = np.where(present.keep, 0.0, np.nan)
     for site in sites:
         if site.kept:
@@ -106,7 +105,7 @@ def _scores(
 
 
 def _loss(model: PreTrainedModel, batch: Batch, words: int, precision: Precision) -> Tensor:
-    """Mean over the batch's labelled words."""
+    """Mean loss over the batch's labelled words."""
     losses, _ = sentence_losses(model, batch, precision)
     owner = batch.rows[batch.anchor_rows]
     counts = torch.zeros_like(losses).index_add(0, owner, (batch.anchor_labels != -100).to(losses.dtype))
@@ -119,7 +118,7 @@ def _by_row(site: AttentionSite, sums: dict[Tensor, Tensor]) -> Tensor:
 
 
 def _by_column(site: AttentionSite, sums: dict[Tensor, Tensor], n_heads: int) -> Tensor:
-    """The released code's slices: as many equal parts of the input axis as the layer once had heads."""
+    """The released code's slices: the input axis in as many equal parts as the unpruned layer had heads."""
     both = torch.cat([sums[site.key.weight], sums[site.value.weight]])
     slices = both.view(both.shape[0], n_heads, -1).mean(dim=(0, 2))
     return slices[list(site.kept)]

@@ -1,5 +1,5 @@
-"""From scores to a choice: orders of heads, the search for k, and how good an order or a gain is.
+"""From scores to a choice: orders of heads, the search for k, and the quality of orders and gains.
 
-Knows scores, not how they were made: nothing of `importance` is used here.
+Uses scores from any source, so it does not import `importance`.
 Imports `core`, `data`, `models` and `learning`.
 """

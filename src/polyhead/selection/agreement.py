@@ -1,4 +1,4 @@
-"""How far score matrices agree: rank correlations and shared heads at both ends, over pairs of replicate runs."""
+"""Agreement of score matrices: rank correlations and overlap at both ends, over pairs of replicate runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ Matrix = HeadScores | Array
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of agreement; NaN throughout where a matrix is constant, which has no order.
+    """One measure of agreement; all NaN where a matrix is constant and so has no order.
 
     Attributes:
-        value: Mean over pairs of runs; with one run on each side, that pair's.
-        least: The smallest of the pairs' values.
-        most: The largest.
+        value: Mean over pairs of runs.
+        least: Smallest value of a pair.
+        most: Largest value of a pair.
     """
 
     value: float
@@ -33,16 +33,16 @@ class Measure:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two matrices, or two groups of replicate runs, agree over the heads that all of them have.
+    """Agreement of two matrices, or of two groups of replicate runs, over the heads that all of them have.
 
     Attributes:
         spearman: Spearman's ρ.
         kendall: Kendall's τ-b.
         weighted_tau: Kendall's τ weighted towards the most important heads, see `rank_figures`.
-        lowest: Share (0..1) of the k least important heads of one that are among those of the other; ties go by address.
-        highest: The same of the k most important.
-        k: How many heads the two shares are of; two random orders share k / `n_heads` of them on average.
-        n_heads: Heads that all the matrices have.
+        lowest: Overlap (0..1) of the k least important heads; ties are broken by address.
+        highest: Overlap of the k most important heads.
+        k: Heads at either end; two random orders overlap by k / `n_heads` on average.
+        n_heads: Heads that all matrices have.
         n_pairs: Pairs of runs.
     """
 
@@ -58,50 +58,50 @@ class Agreement:
 
 @dataclass(frozen=True)
 class AgreementTable:
-    """Every pair of groups, and within every group of two or more runs the agreement of these."""
+    """Agreement between every pair of groups, and within every group of two or more runs."""
 
     between: Mapping[tuple[str, str], Agreement]
     within: Mapping[str, Agreement]
 
 
 def agreement(one: Matrix, other: Matrix, *, k: int) -> Agreement:
-    """How far two score matrices agree.
+    """Agreement of two score matrices.
 
-    There is no interval: the heads of a model are all there are, not a sample. How far the figures hold for other seeds is seen
-    in the spread over replicate runs (`agreement_table`).
+    There is no interval, because the heads of a model are not a sample. The spread over replicate runs (`agreement_table`) shows
+    how far the measures hold for other seeds.
 
     Args:
-        one: `[layers, heads]`, higher = more important, NaN for a head that is gone. Only heads present in both count.
+        one: `[layers, heads]`, higher = more important, NaN for a pruned head. Only heads present in both count.
         other: The same shape.
-        k: Heads at either end whose overlap is wanted.
+        k: Heads at either end to compare.
 
     Raises:
-        SettingError: Shapes differ, or there are fewer than k shared heads.
+        SettingError: Shapes differ, or fewer than k heads are in both.
     """
     return agreement_table({"one": [one], "other": [other]}, k=k).between["one", "other"]
 
 
 def agreement_table(items: Mapping[str, Sequence[Matrix]], *, k: int, progress: Progress | None = None) -> AgreementTable:
-    """All pairs of groups, a group being replicate runs (seeds) of one thing, and the stability inside each group.
+    """Agreement between all pairs of groups of replicate runs (seeds), and within each group.
 
-    Between two groups every run of one meets every run of the other, those of equal seeds included. Where equal seeds are one
-    fine-tuned model scored twice, these agree more than others, so that groups may agree more with each other than within.
+    Every run of one group is compared with every run of the other, including those with equal seeds. If runs with equal seeds
+    score the same fine-tuned model, they agree more than others, so groups may agree more with each other than within.
 
     Args:
-        items: Runs by the name of their group.
+        items: Runs by group name.
         k: As in `agreement`.
-        progress: Told of every pair of groups.
+        progress: Updated after every pair of groups.
 
     Raises:
         SettingError: A group is empty, or as in `agreement`.
     """
     if empty := [name for name, runs in items.items() if not runs]:
-        raise SettingError(f"group {empty[0]!r}: has no scores; give one matrix at least")
+        raise SettingError(f"group {empty[0]!r} has no scores; give at least one matrix")
     scores = _flat([matrix for runs in items.values() for matrix in runs])
     ends = np.cumsum([len(runs) for runs in items.values()])
     rows = {name: range(end - len(runs), end) for (name, runs), end in zip(items.items(), ends.tolist(), strict=True)}
     present = {name: ~np.isnan(scores[own]).any(axis=0) for name, own in rows.items()}
-    # pairs of groups that have the same heads in common are compared at once
+    # pairs of groups with the same common heads are compared in one call
     alike: dict[bytes, list[tuple[str, str]]] = {}
     for pair in [*combinations(items, 2), *((name, name) for name, runs in items.items() if len(runs) > 1)]:
         alike.setdefault((present[pair[0]] & present[pair[1]]).tobytes(), []).append(pair)
@@ -126,17 +126,17 @@ def _flat(matrices: Sequence[Matrix]) -> Array:
     """`[matrices, layers × heads]`."""
     values = [matrix.values if isinstance(matrix, HeadScores) else np.asarray(matrix, dtype=np.float64) for matrix in matrices]
     if len(shapes := {own.shape for own in values}) > 1:
-        raise SettingError(f"scores of shapes {sorted(shapes)} cannot be compared: these must be equal")
+        raise SettingError(f"scores of shapes {sorted(shapes)} cannot be compared: shapes must be equal")
     return np.stack(values).reshape(len(values), -1)
 
 
 def _figures(scores: Array, k: int) -> Array:
     if not 1 <= k <= scores.shape[1]:
-        raise SettingError(f"k = {k}: expected 1 to {scores.shape[1]}, the heads that all the compared scores have")
+        raise SettingError(f"k = {k}: expected 1 to {scores.shape[1]}, the number of heads in all compared scores")
     return rank_figures(scores, k=k)
 
 
 def _agreement(figures: Array, *, k: int, n_heads: int) -> Agreement:
-    """From the five figures of each pair of runs, `[5, pairs]`."""
+    """From the five measures of each pair of runs, `[5, pairs]`."""
     rho, tau, weighted, lowest, highest = (Measure(float(own.mean()), float(own.min()), float(own.max())) for own in figures)
     return Agreement(rho, tau, weighted, lowest, highest, k=k, n_heads=n_heads, n_pairs=figures.shape[1])

@@ -1,4 +1,4 @@
-"""Several languages' scores made into one, and how well the scores of other languages foretell a language's own."""
+"""Scores of several languages combined into one, and how well other languages predict a language's scores."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ Combination = Literal["merged", "summed", "each", "mean-rank", "worst-case", "re
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the other languages say of one language's heads, and how far its own scores agree.
+    """Scores predicted for one language from the others, and their agreement with its own.
 
     Attributes:
-        scores: Combined from the other languages.
-        spearman: Spearman's ρ with the language's own scores; NaN where either is constant.
-        lowest: Share (0..1) of the language's own k least important heads that are among the k predicted ones; NaN as `spearman`.
-        highest: The same of the k most important.
-        k: How many heads the two shares are of.
+        scores: Combined scores of the other languages.
+        spearman: Spearman's ρ with the language's own scores; NaN if either is constant.
+        lowest: Share (0..1) of the language's k least important heads among the k predicted; NaN as `spearman`.
+        highest: The same for the k most important.
+        k: Number of heads at either end.
     """
 
     scores: HeadScores
@@ -38,42 +38,41 @@ class Prediction:
 
 
 def combine(scores: Sequence[HeadScores], how: Combination, *, normalisation: Normalisation = "none") -> tuple[HeadScores, ...]:
-    """Scores of several sources made into what is to be ranked, their values normalised already (rank them with `none`).
+    """Scores of several sources combined for ranking; the result is already normalised (rank it with `none`).
 
-    A head that any source lacks (NaN) is NaN in the result, and the ranks are those among the heads that all sources have.
-    Only `each` gives more than one result. What the ways ask of the scores differs: `merged` and `summed` add up numbers, so a
-    source with larger gradients counts more; `mean-rank` and `worst-case` use each source's order alone; `regret` uses each
-    source's scores as shares of their sum.
+    A head that any source lacks (NaN) is NaN in the result; ranks are among the heads that all sources have. Only `each` gives
+    more than one result. `merged` and `summed` add up numbers, so a source with larger gradients counts more; `mean-rank` and
+    `worst-case` use only each source's order; `regret` uses each source's scores as shares of their sum.
 
     Args:
-        scores: One matrix a source, of one method and one shape.
-        how: `merged` divides the sum of the totals by the sum of the units and normalises once (as if all data had been scored
-            in one pass); `summed` adds up the normalised matrices; `each` gives every source's own matrix, normalised, so that
-            each can be searched with and the best one kept; `mean-rank` is the mean over sources of a head's rank, see
-            `mean_ranks`; `worst-case` lets a head go early only if no source ranks it high, see `worst_ranks`; `regret` is the
-            place in an order that keeps the largest loss of any source small at every k, see `regret_places`.
-        normalisation: Applied once to the merged matrix, or to every source's before anything else.
+        scores: One matrix per source, of one method and one shape.
+        how: `merged` divides the sum of the totals by the sum of `n` and normalises once (as if all data had been scored in one
+            pass); `summed` adds the normalised matrices; `each` returns every source's normalised matrix, so that a search can
+            try each and keep the best; `mean-rank` is the mean rank over sources, see `mean_ranks`; `worst-case` prunes a head
+            early only if no source ranks it high, see `worst_ranks`; `regret` is the place in an order that keeps the largest
+            loss of any source small at every k, see `regret_places`.
+        normalisation: Applied once to the merged matrix, or to every source's matrix first.
 
     Raises:
-        SettingError: Nothing to combine, shapes or methods differ, `how` is unknown, or a merged method keeps no totals.
+        SettingError: Nothing to combine, shapes or methods differ, `how` is unknown, or `merged` without totals.
 
     Source: Ma et al. 2021 for `merged`, `summed` and `each`.
     """
     _check(scores)
     if how == "merged":
         total, n = _totals(scores)
-        return (_renewed(scores, normalise(total / n, normalisation), how, normalisation, total=total),)
+        return (_combined(scores, normalise(total / n, normalisation), how, normalisation, total=total),)
     matrices = np.stack([normalise(item.values, normalisation) for item in scores])
     if how == "each":
         return tuple(
-            _renewed([item], values, how, normalisation, total=item.total) for item, values in zip(scores, matrices, strict=True)
+            _combined([item], values, how, normalisation, total=item.total) for item, values in zip(scores, matrices, strict=True)
         )
     if how not in _ONE_FROM_MANY:
         raise SettingError(f"combination {how!r}: expected merged, summed, each, mean-rank, worst-case or regret")
-    # ranks are not sums over units, so nothing may be merged from them later
+    # ranks are not totals, so they must not be merged later
     total_left = scores[0].total if how == "summed" and len(scores) == 1 else None
     matrices[:, np.isnan(matrices).any(axis=0)] = nan
-    return (_renewed(scores, _ONE_FROM_MANY[how](matrices), how, normalisation, total=total_left),)
+    return (_combined(scores, _ONE_FROM_MANY[how](matrices), how, normalisation, total=total_left),)
 
 
 def ranks(values: Array) -> Array:
@@ -88,16 +87,16 @@ def ranks(values: Array) -> Array:
 
 
 def mean_ranks(matrices: Array) -> Array:
-    """Mean over sources of a head's rank among the heads present: `[sources, layers, heads]` → `[layers, heads]`."""
+    """Mean rank over sources among the heads present: `[sources, layers, heads]` → `[layers, heads]`."""
     mean: Array = np.mean([ranks(values) for values in matrices], axis=0)
     return mean
 
 
 def worst_ranks(matrices: Array) -> Array:
-    """A head's largest rank over sources, equal ones told apart by the mean rank: `[sources, layers, heads]` → `[layers, heads]`.
+    """Largest rank over sources, ties broken by the mean rank: `[sources, layers, heads]` → `[layers, heads]`.
 
-    One number holds both: largest rank + mean rank / (2 (n + 1)) with n heads. Averaged ties make ranks steps of a half, and the
-    second term stays below a half, so it never outweighs the first. The heads that go first are those that no source ranks high.
+    The value is largest rank + mean rank / (2 (n + 1)) with n heads. Averaged ties make ranks multiples of a half, and the second
+    term stays below a half, so it only breaks ties. Heads that no source ranks high are pruned first.
     """
     by_source = np.stack([ranks(values) for values in matrices])
     n_present = int((~np.isnan(matrices[0])).sum())
@@ -106,12 +105,11 @@ def worst_ranks(matrices: Array) -> Array:
 
 
 def regret_places(matrices: Array) -> Array:
-    """Place (1 = first to go) in a greedy minimax order: `[sources, layers, heads]`, NaN in all or none → `[layers, heads]`.
+    """Place (1 = pruned first) in a greedy minimax order: `[sources, layers, heads]`, NaN in all or none → `[layers, heads]`.
 
-    A source's regret at k is the importance that it loses with the k heads gone, less what it would lose with its own k lowest
-    gone, as a share of the sum of the absolute values of its scores (0 where that sum is 0). To the k − 1 heads gone is added
-    the head that leaves the largest regret over sources least; ties go by address. Greedy: an earlier choice is never taken
-    back, so the largest regret is not the least possible at every k.
+    A source's regret at k is the importance lost with the k heads pruned, minus what its own k lowest heads would lose, as a
+    share of the sum of its absolute scores (0 if that sum is 0). Each step prunes the head that minimises the largest regret
+    over sources; ties are broken by address. Steps are never undone, so the largest regret is not minimal at every k.
     """
     flat = matrices.reshape(len(matrices), -1)
     present = np.flatnonzero(~np.isnan(flat[0]))
@@ -121,7 +119,7 @@ def regret_places(matrices: Array) -> Array:
     own = np.sort(shares, axis=1)
     regret, left, places = np.zeros((len(flat), 1)), np.arange(len(present)), np.full(flat.shape[1], nan)
     for place in range(len(present)):
-        # differences first: with one source they are exactly 0 for its own next head, however small that head's share is
+        # subtract shares first: with one source the difference is then exactly 0 for its own next head
         after = regret + (shares[:, left] - own[:, [place]])
         chosen = int(np.argmin(after.max(axis=0)))
         places[present[left[chosen]]] = place + 1
@@ -144,23 +142,23 @@ def leave_one_out(
     k: int,
     normalisation: Normalisation = "none",
 ) -> Mapping[str, Prediction]:
-    """For every language, the scores that the other languages predict, and how far its own agree with them.
+    """For every language, the scores predicted from the other languages, and their agreement with its own.
 
-    It answers whether the heads of an unseen language can be ranked without data of it. The languages' scores should come from
-    one model, or from models fine-tuned alike. Only heads that all the languages have are compared.
+    This shows whether the heads of an unseen language can be ranked without its data. The scores should come from one model, or
+    from models fine-tuned in the same way. Only heads that all languages have are compared.
 
     Args:
-        scores_by_language: One matrix a language, of one method and one shape.
-        how: As in `combine`, but for `each`, which predicts several things.
-        k: How many of the lowest and of the highest heads are to overlap; two random orders of n heads share k/n of them.
+        scores_by_language: One matrix per language, of one method and one shape.
+        how: As in `combine`, except `each`.
+        k: Number of heads at either end; two random orders of n heads overlap by k/n.
         normalisation: As in `combine`; the language's own scores are normalised too.
 
     Raises:
-        SettingError: Fewer than two languages, `each`, a k out of range, or what `combine` refuses.
+        SettingError: Fewer than two languages, `each`, k out of range, or as in `combine`.
     """
     if len(scores_by_language) < 2 or how == "each":
         raise SettingError(
-            f"leave-one-out over {len(scores_by_language)} languages by {how!r}: needs two or more, and not 'each'"
+            f"leave-one-out over {len(scores_by_language)} languages by {how!r}: expected two or more, and not 'each'"
         )
     _check(list(scores_by_language.values()))
     predictions = {}
@@ -173,12 +171,12 @@ def leave_one_out(
 
 def _compared(predicted: HeadScores, own: Array, *, k: int) -> Prediction:
     gone = np.isnan(predicted.values) | np.isnan(own)
-    foretold, found = (rank(np.where(gone, nan, values)) for values in (predicted.values, own))
+    expected, found = (rank(np.where(gone, nan, values)) for values in (predicted.values, own))
     if not 1 <= k <= len(found):
         raise SettingError(f"k = {k}: expected 1 to {len(found)}, the heads that all languages have")
     rho = spearman(predicted.values, own).value
     # a constant matrix has no order, so heads that it shares by address mean nothing
-    lowest, highest = (nan if isnan(rho) else len(set(foretold[end]) & set(found[end])) / k for end in (np.s_[:k], np.s_[-k:]))
+    lowest, highest = (nan if isnan(rho) else len(set(expected[end]) & set(found[end])) / k for end in (np.s_[:k], np.s_[-k:]))
     return Prediction(predicted, rho, lowest, highest, k)
 
 
@@ -188,22 +186,22 @@ def _check(scores: Sequence[HeadScores]) -> None:
     shapes, methods = {item.values.shape for item in scores}, {item.title for item in scores}
     if len(shapes) > 1 or len(methods) > 1:
         raise SettingError(
-            f"scores of shapes {sorted(shapes)} and methods {sorted(methods)} cannot be combined: these must be equal"
+            f"scores of shapes {sorted(shapes)} and methods {sorted(methods)} cannot be combined: both must be equal"
         )
 
 
 def _totals(scores: Sequence[HeadScores]) -> tuple[Array, int]:
-    """The sources' totals added up, and the units that they are over."""
+    """Sum of the sources' totals, and of their `n`."""
     totals = [item.total for item in scores if item.total is not None]
     n = sum(item.n for item in scores)
     if len(totals) < len(scores) or n == 0:
         raise SettingError(
-            f"scores of {scores[0].title!r} cannot be merged, for a file has no totals or no n: use summed or mean-rank"
+            f"scores of {scores[0].title!r} cannot be merged, because a file has no totals or no n: use summed or mean-rank"
         )
     return np.sum(totals, axis=0), n
 
 
-def _renewed(
+def _combined(
     scores: Sequence[HeadScores],
     values: Array,
     how: Combination,
@@ -211,7 +209,7 @@ def _renewed(
     *,
     total: Array | None,
 ) -> HeadScores:
-    """The sources' facts added up, over new values."""
+    """New values with the sources' facts combined."""
     n = sum(item.n for item in scores)
     signed = [item.signed * item.n for item in scores if item.signed is not None]
     return HeadScores(

@@ -1,4 +1,4 @@
-"""The files that `polyhead compare` is given, and the groups of replicate runs that they form."""
+"""The score files given to `polyhead compare`, and the groups of replicate runs that they form."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,19 +22,19 @@ By = Literal["method", "language", "file"]
 
 @dataclass(frozen=True)
 class Run:
-    """A file and the scores in it."""
+    """A score file and its scores."""
 
     path: Path
     scores: HeadScores
 
     @property
     def method(self) -> str | None:
-        """The way of scoring and of combining, None where the file does not say it."""
+        """The method and combination; None if the file does not state it."""
         return None if self.scores.method == "unknown" else self.scores.title
 
     @property
     def language(self) -> str | None:
-        """The languages joined, None where the file does not say them (`und` is BCP-47 for undetermined)."""
+        """The languages joined by `+`; None if the file does not state them (`und` is BCP-47 for undetermined)."""
         return "+".join(self.scores.languages) if self.scores.languages and "und" not in self.scores.languages else None
 
 
@@ -47,7 +47,7 @@ def read_runs(files: Sequence[Path]) -> list[Run]:
     """
     twice = [path for path, count in Counter(path.resolve() for path in files).items() if count > 1]
     if twice:
-        raise SettingError(f"{twice[0]}: is named more than once; a file agrees with itself")
+        raise SettingError(f"{twice[0]}: is named more than once; name each file once")
     runs = [Run(path, read_scores(path)) for path in files]
     first = runs[0]
     for run in runs:
@@ -60,7 +60,7 @@ def read_runs(files: Sequence[Path]) -> list[Run]:
 
 
 def doubts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
-    """What speaks against taking a group's runs for replicates, which differ by seed or fine-tuning alone; a line each."""
+    """Signs that a group's runs are not replicates, which differ only by seed or fine-tuning; one line each."""
     said = []
     for name, members in groups.items():
         first = members[0]
@@ -69,23 +69,22 @@ def doubts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
             values = list(dict.fromkeys(str(held[key]) for held in facts if held.get(key) not in (None, "", 0)))
             if len(values) > 1:
                 shown = ", ".join(value[:20] for value in values[:4])
-                said.append(f"note: runs of {name} differ in {key} ({shown}), so they are not replicates of one measurement")
+                said.append(f"note: runs of {name} differ in {key} ({shown}), so they are not replicates")
         same = next((run for run in members[1:] if np.array_equal(run.scores.values, first.scores.values, equal_nan=True)), None)
         if same is not None:
-            said.append(f"note: {same.path} holds the very scores of {first.path}, so their agreement says nothing")
+            said.append(f"note: {same.path} holds the same scores as {first.path}, so their agreement means nothing")
     return said
 
 
 def _facts(run: Run) -> dict[str, object]:
-    """What replicates have in common."""
     settings = {key: value for key, value in run.scores.settings.items() if key != "seed"}
     return {"text (sha256)": run.scores.data_hash, "number of sentences or batches": run.scores.n, **settings}
 
 
 def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
-    """Runs by the name of their group; a file that lacks what groups are made by stands alone under its stem.
+    """Runs by group name; a file without the facts to group by forms its own group, named by its stem.
 
-    Names say what differs: the method, the language, or both; where two would be equal, the path.
+    Names state what differs: the method, the language, or both; if two would be equal, the path.
     """
     keys: list[tuple[str | None, ...]] = []
     for run in runs:
@@ -117,22 +116,22 @@ def comparison(
     combination: Combination,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """How far groups of runs agree, as the JSON document of `compare`.
+    """Agreement of groups of runs, as the JSON document of `compare`.
 
     Args:
-        groups: Runs by the name of their group, from `grouped`.
+        groups: Runs by group name, from `grouped`.
         k: Heads at either end.
-        normalisation: Of the scores before ranking.
-        combination: How the order of a language is predicted from the others.
-        progress: Told of every pair of groups.
+        normalisation: Normalisation of the scores before ranking.
+        combination: How a language's order is predicted from the others.
+        progress: Updated after every pair of groups.
     """
     values = {name: [normalise(run.scores.values, normalisation) for run in members] for name, members in groups.items()}
     table = agreement_table(values, k=k, progress=progress)
-    foretold: list[dict[str, Any]] = []
+    predicted: list[dict[str, Any]] = []
     sharing: list[dict[str, Any]] = []
     for method, by_language in _languages(groups).items():
         if len(by_language) > 2:
-            foretold += _foretold(method, by_language, combination, normalisation, k)
+            predicted += _predicted(method, by_language, combination, normalisation, k)
         if len(by_language) > 1:
             sharing.append(_shared(method, by_language, normalisation, k))
     document: dict[str, Any] = jsonable(
@@ -143,7 +142,7 @@ def comparison(
             "groups": [_group_facts(name, members) for name, members in groups.items()],
             "pairs": [{"one": one, "other": other} | _figures(found) for (one, other), found in table.between.items()],
             "stability": [{"group": name} | _figures(found) for name, found in table.within.items()],
-            "leave_one_out": foretold,
+            "leave_one_out": predicted,
             "sharing": sharing,
         }
     )
@@ -151,7 +150,7 @@ def comparison(
 
 
 def _languages(groups: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, list[HeadScores]]]:
-    """The scores of each method by language, of the files that are of one language."""
+    """The scores of each method by language, from files of one language."""
     found: dict[str, dict[str, list[HeadScores]]] = {}
     for run in (run for members in groups.values() for run in members):
         if run.language is not None and len(run.scores.languages) == 1:
@@ -177,7 +176,7 @@ def _figures(found: Agreement) -> dict[str, Any]:
     }
 
 
-def _foretold(
+def _predicted(
     method: str, by_language: Mapping[str, Sequence[HeadScores]], how: Combination, normalisation: Normalisation, k: int
 ) -> list[dict[str, Any]]:
     one_each = {language: _over_seeds(scores) for language, scores in by_language.items()}
@@ -190,7 +189,7 @@ def _foretold(
 
 
 def _over_seeds(scores: Sequence[HeadScores]) -> HeadScores:
-    """A language's runs as one: merged where the method keeps totals, else their mean."""
+    """A language's runs combined: merged if the method keeps totals, else their mean."""
     if len(scores) == 1:
         return scores[0]
     if all(item.total is not None and item.n for item in scores):

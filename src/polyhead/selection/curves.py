@@ -1,4 +1,4 @@
-"""How good is an order of heads? Score against heads ablated, and the area under it; nothing is retrained."""
+"""Pruning curves: score against the number of ablated heads, and the area below; nothing is retrained."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What a model scores as heads are ablated one after the other.
+    """Score of a model as heads are ablated one by one.
 
     Attributes:
-        order: Name of the order in which they go.
-        ks: How many are gone at each point: 0..K.
-        scores: The task's main figure at each, a fraction in 0..1, `[K + 1]`.
-        counts: What figures over resampled sentences are computed from, int `[K + 1, sentences, columns]`; None if not kept.
+        order: Name of the pruning order.
+        ks: Number of ablated heads at each point: 0..K.
+        scores: The task's main metric at each point, a fraction in 0..1, `[K + 1]`.
+        counts: Counts to resample sentences from, int `[K + 1, sentences, columns]`; None if not kept.
     """
 
     order: str
@@ -42,12 +42,12 @@ class Curve:
 
 
 def default_depth(present: HeadMask) -> int:
-    """K where nobody names one: half of the heads that the model has, rounded down."""
+    """The default K: half of the heads that the model has, rounded down."""
     return present.n_kept // 2
 
 
 def random_order(present: HeadMask, *, seed: int) -> tuple[HeadId, ...]:
-    """All heads of the model in a random order: that of the importance method `random` with this seed."""
+    """All heads of the model in random order: the ranking of the method `random` with this seed."""
     return rank(np.where(present.keep, np.random.default_rng(seed).random(present.keep.shape), np.nan))
 
 
@@ -64,7 +64,7 @@ def pruning_curve(
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> Curve:
-    """Score against k for the first k heads of one order, k = 0..K; see `pruning_curves`."""
+    """The curve of one order; see `pruning_curves`."""
     curves = pruning_curves(
         model,
         data,
@@ -91,26 +91,26 @@ def pruning_curves(
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, Curve]:
-    """A curve for every order, by its name: the score with its first k heads ablated, for k = 0..K, nothing retrained.
+    """A curve for every order, by name: the score with its first k heads ablated, for k = 0..K, without retraining.
 
-    k = 0 is computed once for all orders. A point costs the layers from that of the head that went last upwards, so a curve
+    k = 0 is computed once for all orders. A point computes only the layers from the last ablated head's layer up, so a curve
     costs about K (L + 1) / (2L) forward passes over the data.
 
     Args:
-        model: A token classifier with as many outputs as `labels`, pruned or not; left as it was found.
-        data: Sentences and gold labels; an order that was made on the same sentences is flattered by them a little.
-        task: Its main figure is the score.
-        labels: What the outputs mean.
-        orders: The heads that go, first ones in front, at least K of those that the model has. Reverse a ranking for
-            highest-first; `random_order` gives the control.
+        model: A token classifier with as many outputs as `labels`, pruned or not; unchanged afterwards.
+        data: Sentences and gold labels; they slightly favour an order that was made on them.
+        task: Its main metric is the score.
+        labels: Names of the outputs.
+        orders: Heads in pruning order, at least K of those that the model has. Reverse a ranking for highest-first;
+            `random_order` is the control.
         max_pruned: K; half of the model's heads if None.
-        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
+        precision: Precision of matrix products; `auto` is bf16 where the device supports it.
         budget: Padded positions in a batch.
-        progress: Told of every batch of every curve.
+        progress: Updated after every batch of every curve.
 
     Raises:
-        SettingError: No order is given, K is out of range, an order holds fewer than K heads, one twice, or one that the model
-            never had; or no word has a gold label.
+        SettingError: No order is given, K is out of range, an order has fewer than K heads, a duplicate, or a head outside the
+            model; or no word has a gold label.
     """
     present = head_mask(model)
     depth = default_depth(present) if max_pruned is None else max_pruned
@@ -140,7 +140,7 @@ def pruning_curves(
 def area(scores: ArrayLike) -> Array:
     """Mean score over k = 0..K divided by the score at 0, from `[..., K + 1]` to `[...]`; NaN where the score at 0 is 0.
 
-    1 means that the heads were not missed; only areas with the same K compare.
+    1 means no loss on average; compare only areas with the same K.
 
     >>> float(area([0.5, 0.5, 0.25, 0.25]))
     0.75
@@ -154,30 +154,32 @@ def area(scores: ArrayLike) -> Array:
 def regret(oracle: ArrayLike, scores: ArrayLike) -> float:
     """Area of the oracle's scores minus that of `scores`, both `[K + 1]` on the same sentences.
 
-    The greedy oracle is no proven best order, so a regret may come out below zero.
+    The greedy oracle is not always the best order, so regret may be negative.
 
     Raises:
-        SettingError: The two have different K or different scores at k = 0, so are not of one model and one data set.
+        SettingError: Different K or different scores at k = 0, so different models or data.
     """
     a, b = np.asarray(oracle, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1 or a[0] != b[0]:
         raise SettingError(
             f"scores of an oracle {a.shape} and of an order {b.shape}, {a.flat[0]:.6f} and {b.flat[0]:.6f} at k = 0: "
-            "these must be equal; take both on the same sentences"
+            "these must be equal; score both on the same sentences"
         )
     return float(area(a) - area(b))
 
 
 def redrawn_scores(curve: Curve, metric: CorpusMetric, *, seed: int, draws: int = DRAWS) -> Array:
-    """Scores over resampled sentences, `[draws, K + 1]`: of this model on other sentences, not of other fine-tunings.
+    """Scores over resampled sentences, `[draws, K + 1]`: this model on other sentences, not other fine-tunings.
 
-    One resample serves all k. It depends on `seed` and on the number of sentences alone: what two curves on the same sentences
-    make of it may be subtracted draw by draw. An order is not made anew: what choosing one on these very sentences gains (an
-    oracle's does most) is in no interval.
+    One resample serves all k. It depends only on `seed` and the number of sentences, so two curves on the same sentences may be
+    subtracted draw by draw. Orders are not recomputed, so intervals leave out the gain from choosing an order on these sentences,
+    which is largest for the oracle.
 
     Raises:
         SettingError: The curve keeps no counts.
     """
     if curve.counts is None:
-        raise SettingError(f"curve {curve.order!r} keeps no counts, so its sentences cannot be resampled; make it with counts")
+        raise SettingError(
+            f"curve {curve.order!r} keeps no counts, so its sentences cannot be resampled; compute it with pruning_curves"
+        )
     return redrawn(curve.counts, metric, seed=seed, draws=draws)

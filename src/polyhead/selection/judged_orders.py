@@ -1,4 +1,4 @@
-"""The orders that `polyhead curve` judges: each file's ranking from both ends, random ones, and the oracle's."""
+"""The orders that `polyhead curve` compares: each file's ranking from both ends, random orders, and the oracle's."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ class Order:
     """One order of heads.
 
     Attributes:
-        group: What it is called in tables; the random orders share one name.
-        name: Of the ranking it is made from: the method, with the file's name where two files have one method.
-        direction: Which heads of the ranking go first, or how else the order was made.
-        heads: All heads of the model, the first to go in front; of the oracle those that it has tried.
-        seed: Of a random order.
-        file: Where the scores came from.
-        data_hash: Of the text that the scores were made on, as their file says it.
+        group: Name in tables; random orders share one.
+        name: Name of its ranking: the method, with the file name if several files have the same method.
+        direction: Which heads of the ranking are pruned first, or how else the order was made.
+        heads: All heads of the model in pruning order; for the oracle, those that it pruned.
+        seed: Seed of a random order.
+        file: Source of the scores.
+        data_hash: Hash of the text that was scored, as stated in the file.
     """
 
     group: str
@@ -40,12 +40,12 @@ class Order:
 
     @property
     def key(self) -> str:
-        """A name that no other order has."""
+        """A unique name."""
         return self.group if self.seed is None else f"{self.group}, seed {self.seed}"
 
 
 def read_files(paths: Sequence[Path]) -> dict[str, tuple[Path, HeadScores]]:
-    """Scores by name: that of the method, with the file's name where the method is unknown or stands in several files.
+    """Scores by name: the method, with the file name if the method is unknown or several files have it.
 
     Raises:
         DataFormatError: A file cannot be read as scores.
@@ -73,10 +73,10 @@ def orders(
     model: str,
     present: HeadMask,
 ) -> list[Order]:
-    """Every file's order, lowest first and highest first, then the random ones with the seeds from `seed` on.
+    """Every file's order, lowest first and highest first, then random orders with seeds from `seed` up.
 
     Raises:
-        SettingError: Scores are for a model of another shape, or leave out a head that this one has.
+        SettingError: Scores are for a model of another shape, or lack a head that this one has.
     """
     found = []
     for name, (path, scores) in files.items():
@@ -94,5 +94,5 @@ def orders(
 
 
 def oracle(heads: Sequence[HeadId]) -> Order:
-    """The oracle's order among the others."""
+    """The oracle's order, as an `Order`."""
     return Order(ORACLE, ORACLE, "oracle", tuple(heads))

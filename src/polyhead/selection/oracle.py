@@ -1,4 +1,4 @@
-"""The greedy oracle: the order of heads found by trying, at each step, what every single further removal would score."""
+"""The greedy oracle: a pruning order found by trying every remaining head at each step."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ from polyhead.models.devices import PrecisionChoice, placement
 
 @dataclass(frozen=True)
 class Oracle:
-    """What the search found.
+    """A greedy pruning order and its scores.
 
     Attributes:
-        order: Heads in the order in which they went.
-        scores: The task's main figure, a fraction in 0..1, with the first k of them ablated, for k = 0..K.
+        order: Heads in pruning order.
+        scores: The task's main metric, a fraction in 0..1, with the first k heads ablated, for k = 0..K.
     """
 
     order: tuple[HeadId, ...]
@@ -45,36 +45,34 @@ def greedy_order(
     progress: Progress | None = None,
     resume_file: Path | None = None,
 ) -> Oracle:
-    """The first `n_steps` heads to go when each step removes the head whose removal leaves the best score on `data`.
+    """The first `n_steps` heads when each step prunes the head whose removal leaves the best score on `data`.
 
-    Ties in the score go to the lower mean loss over labelled words, then to the lower address. Nothing is retrained, every head
-    that is left is tried at every step, and the scores are those that `pruning_curve` gives for this order. Greedy is no proven
-    optimum, and the order is made for these very sentences: on others it is worth less.
+    Ties in the score are broken by the lower mean loss over labelled words, then by the lower address. Every remaining head is
+    tried at every step, without retraining; the scores equal those of `pruning_curve` for this order. The greedy order is not
+    always optimal, and it is fitted to these sentences: it is worth less on others.
 
-    With H heads in L layers a step of h candidates costs one forward pass over the data and about h (L + 1) / (2L) more, since
-    candidates are tried from the top layer down and layers below a candidate are not computed again. Half of 12 x 12 heads
-    are some 4,300 passes.
+    With L layers, a step with h candidates costs one forward pass over the data plus about h (L + 1) / (2L), because layers below
+    a candidate are not computed again. Half of 12 x 12 heads take about 4,300 passes.
 
     Args:
-        model: A token classifier with as many outputs as `labels`, pruned or not; left as it was found.
-        data: Sentences and gold labels that the oracle may look at; a seeded sample of a dev set will do.
-        task: Its main figure is the score.
-        labels: What the outputs mean.
+        model: A token classifier with as many outputs as `labels`, pruned or not; unchanged afterwards.
+        data: Sentences and gold labels, for example a seeded sample of a dev set.
+        task: Its main metric is the score.
+        labels: Names of the outputs.
         n_steps: K, from 1 to the number of heads that the model has.
-        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
+        precision: Precision of matrix products; `auto` is bf16 where the device supports it.
         budget: Padded positions in a batch.
-        progress: Told of every candidate in every batch.
-        resume_file: Holds the order so far after every step; a later call with the same model, data and settings continues from
-            there, also to more steps. Under another thread count or version the last digits of losses may differ, which is
-            warned of.
+        progress: Updated after every candidate in every batch.
+        resume_file: Saved after every step; a later call with the same model, data and settings continues from there, also to
+            more steps. With another thread count or version the last digits of losses may differ; a warning says so.
 
     Raises:
         SettingError: `n_steps` is out of range, or no word has a gold label.
-        StoreError: `resume_file` belongs to other work, or cannot be read or written.
+        StoreError: `resume_file` holds other work, or cannot be read or written.
     """
     present = head_mask(model)
     if not 1 <= n_steps <= present.n_kept:
-        raise SettingError(f"oracle of {n_steps} steps: this model has heads for 1 to {present.n_kept}")
+        raise SettingError(f"oracle of {n_steps} steps: expected 1 to {present.n_kept}, the heads of this model")
     _, chosen = placement(model, precision=precision)
     batches = scoring_batches(data.encoded, budget=budget)
     facts = {"metric": task.metric, "precision": chosen, "labels": list(labels.names), "heads": fingerprint(present.keep)}
@@ -101,10 +99,10 @@ def greedy_order(
 def _step(
     present: HeadMask, gone: Sequence[HeadId], tried: Callable[[Sequence[HeadMask]], MaskedScores]
 ) -> tuple[float, HeadId, float]:
-    """The score before the step, the head to remove, the score after it."""
+    """The score before the step, the pruned head, and the score after."""
     shape = (present.n_layers, present.n_heads)
     now = present & HeadMask.without(*shape, gone)
-    # from the top down: all layers below a candidate still hold what the mask before the step left there
+    # top layer first: the layers below a candidate are then unchanged from the mask before the step
     candidates = sorted(now.kept, key=lambda head: (-head.layer, head.head))
     found = tried([now, *(now & HeadMask.without(*shape, [head]) for head in candidates)])
     scores, losses = found.scores.tolist(), found.losses.tolist()

@@ -1,4 +1,4 @@
-"""Areas of the orders that `polyhead curve` judges, with intervals, and how they differ from one another."""
+"""Areas of the orders that `polyhead curve` compares, and their differences, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -22,17 +22,17 @@ from polyhead.selection.statistics import Interval, mean_over_seeds, percentile_
 
 
 def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, seed: int) -> list[dict[str, Any]]:
-    """One row a group of orders: its area, and what it is better or worse by than random, highest-first and the oracle.
+    """One row per group of orders: its area, and its difference to random, highest-first and the oracle.
 
-    Intervals are of this model on other sentences. Where several random orders are on a side, they are of other random orders as
-    well, as `mean_over_seeds` has it for fine-tunings; with fewer than three there is none. Every difference is paired: both
-    sides are scored on the same resampled sentences.
+    Intervals cover this model on other sentences. With several random orders on a side they also cover other random orders, by
+    `mean_over_seeds`; with two there is no interval. Every difference is paired: both sides are scored on the same resampled
+    sentences.
 
     Args:
-        orders: What was judged.
-        curves: By the orders' keys.
-        task: Its main figure is the score.
-        seed: Of the resamples.
+        orders: The orders.
+        curves: Curves by order key.
+        task: Its main metric is the score.
+        seed: Random seed of the resamples.
     """
     groups: dict[str, list[Order]] = {}
     for order in orders:
@@ -72,7 +72,7 @@ def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, s
 
 
 def _bounds(values: Array, resampled: Array, n_sentences: int) -> list[float]:
-    """The interval of the mean of one or more orders' figures `[orders]`, from resamples `[draws, orders]`; NaN with two."""
+    """The interval of the mean of values `[orders]`, from resamples `[draws, orders]`; NaN with two orders."""
     if len(values) == 1:
         found: Interval | None = percentile_interval(resampled[:, 0])
     else:
@@ -81,13 +81,12 @@ def _bounds(values: Array, resampled: Array, n_sentences: int) -> list[float]:
 
 
 def _changes(scores: Array) -> dict[str, list[float]]:
-    """Both ends of the interval of the change from k = 0, in points, by k, from scores over resampled sentences."""
+    """Interval of the change from k = 0, in points, by k, from scores over resampled sentences."""
     ends = [percentile_interval(at_k) for at_k in 100 * (scores - scores[:, :1]).T]
     return {"low": [end.low for end in ends], "high": [end.high for end in ends]}
 
 
 def _find(orders: Sequence[Order], direction: str, name: str | None = None) -> str | None:
-    """The group of that direction (and name) if there is one."""
     return next((order.group for order in orders if order.direction == direction and name in (None, order.name)), None)
 
 
@@ -104,7 +103,7 @@ def judged_orders(
     oracle_file: Path | None,
     progress: Progress,
 ) -> tuple[list[Order], dict[str, Curve]]:
-    """All orders, the oracle's among them if it is asked for, and a curve for each by its key."""
+    """All orders, including the oracle's if requested, and their curves by key."""
     if with_oracle:
         found = greedy_order(
             model,

@@ -1,4 +1,4 @@
-"""How far many rankings of the same heads agree, every one with every other at once."""
+"""Agreement of many rankings of the same heads, all pairs at once."""
 
 from math import nan
 
@@ -12,9 +12,9 @@ Array = NDArray[np.float64]
 def rank_figures(scores: Array, *, k: int) -> Array:
     """Spearman's ρ, Kendall's τ-b, weighted τ and the shares of the k lowest and k highest heads: `[5, rankings, rankings]`.
 
-    NaN throughout for a constant ranking, which has no order. Weighted τ is that of `scipy.stats.weightedtau` with `rank=True`:
-    a pair of heads weighs 1/(r+1) + 1/(s+1), r and s being their 0-based places, the most important at 0; the mean of two
-    values, one with the places of each side, ties of one side placed by the other. Ties go by address in the shares.
+    All NaN for a constant ranking, which has no order. Weighted τ is `scipy.stats.weightedtau` with `rank=True`: a pair of heads
+    weighs 1/(r+1) + 1/(s+1), where r and s are their 0-based places and the most important head is at 0. It is the mean of two
+    values, one with each side's places; ties on one side are placed by the other. In the shares, ties are broken by address.
 
     Args:
         scores: `[rankings, heads]` without NaN, heads in order of address; higher = more important.
@@ -39,7 +39,7 @@ def rank_correlations(scores: Array) -> Array:
 
 
 def _kendalls(scores: Array) -> tuple[Array, Array]:
-    """τ-b and weighted τ, both `[rankings, rankings]`; sums over pairs of heads as products of matrices, a head at a time."""
+    """τ-b and weighted τ, both `[rankings, rankings]`; sums over pairs of heads as matrix products, one head at a time."""
     n_rankings, n_heads = scores.shape
     weights = 1 / (n_heads - np.argsort(np.argsort(scores, axis=1), axis=1))
     alike, weighted = np.zeros((2, n_rankings, n_rankings))

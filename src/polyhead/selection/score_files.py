@@ -1,4 +1,4 @@
-"""Scores and masks from files, held against the model that they are to be used on."""
+"""Files of scores and masks, and checks against the model that they are used on."""
 
 import json
 import math
@@ -14,11 +14,11 @@ from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
 from polyhead.selection.score_rows import BANNER, SCHEMA, check_schema, checked_matrix, parse_json, read_rows, read_text
 
-_MOST: Final = 10_000  # layers, and heads of a layer, that a mask may claim
+_MOST: Final = 10_000  # layers, and heads per layer, in a mask file
 
 
 def check_shape(path: Path, shape: tuple[int, ...], *, model: str, present: HeadMask) -> None:
-    """Refuse what is for a model of other layers or heads.
+    """Refuse a shape that is not the model's.
 
     Raises:
         SettingError: The shapes differ.
@@ -30,25 +30,25 @@ def check_shape(path: Path, shape: tuple[int, ...], *, model: str, present: Head
 
 
 def check_scores(path: Path, scores: HeadScores, *, model: str, present: HeadMask) -> None:
-    """Refuse scores that leave out a head of the model, or are for a model of other layers or heads.
+    """Refuse scores of another shape, or without a score for a head of the model.
 
     Raises:
-        SettingError: The shapes differ, or a head that the model has got no score.
+        SettingError: The shapes differ, or a head of the model has no score.
     """
     check_shape(path, scores.values.shape, model=model, present=present)
     unscored = [head for head in present.kept if np.isnan(scores.values[head.layer, head.head])]
     if unscored:
         raise SettingError(
-            f"{path}: no score for head {unscored[0]}, which {model} has ({len(unscored)} such); rank this model "
-            "with polyhead rank"
+            f"{path}: no score for head {unscored[0]}, which {model} has ({len(unscored)} unscored heads); "
+            "rank this model with polyhead rank"
         )
 
 
 def other_model(path: Path, scores: HeadScores, *, model: str) -> str:
-    """A note that the scores were made on another model than they are used on, as far as their file says; else empty."""
+    """A note if the file says that the scores come from another model; else empty."""
     if not scores.model or scores.model == model or Path(scores.model).resolve() == Path(model).resolve():
         return ""
-    return f"note: {path}: its scores were made on {scores.model}, and are used on {model}"
+    return f"note: {path}: its scores come from {scores.model}, but are used on {model}"
 
 
 _OPTIONAL: Final = ("signed", "total", "low", "high")
@@ -64,7 +64,7 @@ _FACTS: Final[dict[str, tuple[type, ...]]] = {
 
 
 def scores_document(scores: HeadScores) -> dict[str, Any]:
-    """Scores as the plain object that `write_scores` puts into JSON; NaN is None."""
+    """Scores as the JSON object of `write_scores`; NaN is None."""
     return {
         "schema": SCHEMA,
         "method": scores.method,
@@ -75,7 +75,7 @@ def scores_document(scores: HeadScores) -> dict[str, Any]:
 
 
 def write_scores(path: str | Path, scores: HeadScores) -> None:
-    """Write scores whole or not at all, as JSON if the name ends in `.json`, else as TSV; both give back the same numbers.
+    """Write scores atomically, as JSON if the name ends in `.json`, else as TSV; both read back the same numbers.
 
     Raises:
         StoreError: The file cannot be written.
@@ -102,11 +102,10 @@ def write_scores(path: str | Path, scores: HeadScores) -> None:
 
 
 def read_scores(path: str | Path) -> HeadScores:
-    """Scores from a TSV or JSON file, told apart by their first character; the method of a foreign file is `unknown`.
+    """Scores from a TSV or JSON file, told apart by the first character; a file without a method gets `unknown`.
 
     Raises:
-        DataFormatError: The file cannot be read, is of another shape or schema, or a head is missing, stands twice or has no
-            number.
+        DataFormatError: The file cannot be read, has another shape or schema, or a head is missing, duplicate or not a number.
 
     >>> from tempfile import TemporaryDirectory
     >>> scores = HeadScores(np.array([[3.0, 1.0]]), "mine")
@@ -133,12 +132,12 @@ def read_scores(path: str | Path) -> HeadScores:
     extra = {name: checked_matrix(path, name, content[name]) for name in _OPTIONAL if content.get(name) is not None}
     for name, matrix in extra.items():
         if matrix.shape != values.shape:
-            raise DataFormatError(f"{path}:1: `{name}` is {matrix.shape}, `scores` is {values.shape}: these must be equal")
+            raise DataFormatError(f"{path}:1: `{name}` is {matrix.shape}, `scores` is {values.shape}: shapes must be equal")
     return _with_facts(path, 1, values, str(content.get("method", "unknown")), extra, content)
 
 
 def write_mask(path: Path, mask: HeadMask) -> None:
-    """Write a mask as JSON, whole or not at all.
+    """Write a mask as JSON, atomically.
 
     Raises:
         StoreError: The file cannot be written.
@@ -151,7 +150,7 @@ def read_mask(path: Path) -> HeadMask:
     """A mask from a JSON file with `pruned` and the model's shape, or with `keep`.
 
     Raises:
-        DataFormatError: The file cannot be read, is of another shape or schema, or names a head outside the model.
+        DataFormatError: The file cannot be read, has another shape or schema, or names a head outside the model.
     """
     content = parse_json(path, read_text(path))
     if isinstance(content, list):
@@ -165,7 +164,7 @@ def read_mask(path: Path) -> HeadMask:
     shape = [content.get("n_layers"), content.get("n_heads")]
     if not all(type(size) is int and 0 < size <= _MOST for size in shape):
         raise DataFormatError(
-            f"{path}:1: n_layers and n_heads are {str(shape)[:60]}: expected the unpruned model's numbers beside `pruned`"
+            f"{path}:1: n_layers and n_heads are {str(shape)[:60]}: expected the unpruned model's numbers next to `pruned`"
         )
     pruned = content["pruned"]
     if not (isinstance(pruned, list) and all(isinstance(head, str) for head in pruned)):

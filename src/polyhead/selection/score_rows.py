@@ -1,4 +1,4 @@
-"""Checks that every file of scores or masks goes through, each fault as `path:line: what was found, what was expected`."""
+"""Checks of files of scores and masks; errors read `path:line: what was found: what was expected`."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(path: Path, text: str) -> Any:
-    """The object or list that the text holds; anything else is a DataFormatError."""
+    """The JSON object or list in the text; anything else is a DataFormatError."""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
@@ -67,9 +67,9 @@ def checked_matrix(path: Path, name: str, rows: object, *, booleans: bool = Fals
 
 BANNER: Final = "# polyhead scores schema"
 
-# Far above any encoder's; a stray large number must not ask for a matrix that fills the memory.
+# Far above any encoder's; a stray large number must not allocate a matrix that fills memory.
 LARGEST: Final = 4096
-_NOTHING: Final = "null"
+_NULL: Final = "null"
 _MATRICES: Final = ("score", "signed", "total", "low", "high")
 _UNNAMED: Final = ("layer", "head", "score", "signed", "total")
 _Cells = dict[tuple[int, int], tuple[float, ...]]
@@ -77,7 +77,7 @@ _Cells = dict[tuple[int, int], tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Rows:
-    """What the rows of a file say: a matrix `[layers, heads]` for `score` and each optional column, and the comments' facts."""
+    """Content of a TSV file: a matrix `[layers, heads]` for `score` and each optional column, and the comments' facts."""
 
     matrices: Mapping[str, NDArray[np.float64]]
     method: str
@@ -86,10 +86,10 @@ class Rows:
 
 
 def read_rows(path: Path, text: str) -> Rows:
-    """Scores from rows; without a line of column names these are layer, head, score, then signed and total.
+    """Scores from rows; without a header line the columns are layer, head, score, then signed and total.
 
     Raises:
-        DataFormatError: A column or head is missing, a head stands twice, or a cell is not a number; also an unknown schema.
+        DataFormatError: A column or head is missing, a head is duplicate, a cell is not a number, or an unknown schema.
     """
     method, facts, facts_line = "unknown", dict[str, Any](), 1
     columns: list[str] | None = None
@@ -113,7 +113,7 @@ def read_rows(path: Path, text: str) -> Rows:
             place, values = _row(path, number, columns, parts)
             if place in cells:
                 raise DataFormatError(
-                    f"{path}:{number}: head {place[0]}.{place[1]} stands in line {lines[place]} already: delete one of the two"
+                    f"{path}:{number}: head {place[0]}.{place[1]} is also in line {lines[place]}: delete one of the two"
                 )
             cells[place] = values
             lines[place] = number
@@ -126,7 +126,7 @@ def _facts(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         facts = json.loads(line.removeprefix("#"))
     except (ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path}:{number}: the comment is not JSON ({error}): mend it or delete the line") from None
+        raise DataFormatError(f"{path}:{number}: the comment is not JSON ({error}): correct it or delete the line") from None
     return dict(facts)
 
 
@@ -150,11 +150,11 @@ def _row(path: Path, number: int, columns: Sequence[str], parts: Sequence[str]) 
 
 
 def _number(path: Path, number: int, name: str, text: str) -> float:
-    if text == _NOTHING:
+    if text == _NULL:
         return math.nan
     value = decimal_number(text)
     if value is None:
-        raise DataFormatError(f"{path}:{number}: {name} {text[:30]!r}: expected a finite number, or null for a head that is gone")
+        raise DataFormatError(f"{path}:{number}: {name} {text[:30]!r}: expected a finite number, or null for a pruned head")
     return value
 
 
@@ -165,7 +165,7 @@ def _filled(path: Path, cells: _Cells, names: Sequence[str]) -> dict[str, NDArra
         first = next(place for place in np.ndindex(n_layers, n_heads) if place not in cells)
         raise DataFormatError(
             f"{path}:1: head {first[0]}.{first[1]} is missing ({missing} of {n_layers} layers x {n_heads} heads): "
-            "expected a row for each, with null for heads that are gone"
+            "expected a row for each, with null for pruned heads"
         )
     matrices = {name: np.empty((n_layers, n_heads)) for name in names}
     for place, values in cells.items():

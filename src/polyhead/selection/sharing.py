@@ -1,4 +1,4 @@
-"""Which heads languages share and which serve one alone, judged over replicates: seeds, or resamples of the sentences."""
+"""Heads shared by languages and heads specific to one, over replicates: seeds, or resamples of the sentences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ _SLACK: Final = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class EndSharing:
-    """The heads at one end of the languages' rankings, by how many languages have them there.
+    """The heads at one end of the rankings, by the languages that have them there.
 
-    Every head that all replicates have stands in exactly one of `shared`, `specific`, `nowhere` and `unsettled`.
+    Every head that all replicates have is in exactly one of `shared`, `specific`, `nowhere` and `unsettled`.
 
     Attributes:
-        end: `highest` (the k most important) or `lowest` (the k least important, the first to be pruned).
-        frequency: By language `[layers, heads]`: the share of its replicates in which a head is among the k; NaN for a head that
-            a replicate lacks.
+        end: `highest` (the k most important) or `lowest` (the k least important, pruned first).
+        frequency: By language `[layers, heads]`: share of its replicates with the head among the k; NaN for a head that a
+            replicate lacks.
         shared: Heads among the k in at least `share` of the replicates of every language.
         specific: By language: heads among the k in at least `share` of its replicates, and in at most 1 − `share` of those of
             every other language.
         nowhere: Heads among the k in at most 1 − `share` of the replicates of every language.
-        unsettled: The rest: heads of some languages but not all, and heads whose place differs between replicates.
-        within: By language: mean overlap (0..1) of the k between two replicates of it; NaN if it has one.
-        between: By pair of languages: mean overlap of the k between a replicate of each, all pairs. Languages differ where this
-            lies below what the two have within; where a replicate of each is of one fine-tuned model, such pairs raise it.
+        unsettled: The rest: heads of several languages but not all, or with different places in different replicates.
+        within: By language: mean overlap (0..1) of the k between two of its replicates; NaN if it has one.
+        between: By pair of languages: mean overlap of the k over all pairs of one replicate each. Languages differ if this is
+            below the overlap within both; pairs from the same fine-tuned model raise it.
     """
 
     end: End
@@ -53,7 +53,7 @@ class EndSharing:
 
 @dataclass(frozen=True, eq=False)
 class Sharing:
-    """What languages share at both ends, with the k and the share that it was judged by."""
+    """Sharing at both ends, with the `k` and `share` used."""
 
     highest: EndSharing
     lowest: EndSharing
@@ -63,17 +63,17 @@ class Sharing:
 
 
 def bootstrap_scores(contributions: Array, *, draws: int, seed: int) -> Array:
-    """Score matrices under resampling of sentences: `[draws, layers, heads]`, each a mean of absolute contributions.
+    """Bootstrap score matrices over sentences: `[draws, layers, heads]`, each a mean of absolute contributions.
 
-    Such replicates say how far a ranking depends on which sentences were scored; they say nothing of other seeds.
+    Such replicates show how far a ranking depends on the sentences, not on the seed.
 
     Args:
-        contributions: `[sentences, layers, heads]`, each sentence's own, of either sign; NaN for a head that is gone.
-        draws: How many resamples, each of as many sentences, with replacement.
-        seed: Of the resamples.
+        contributions: Signed contribution of each sentence, `[sentences, layers, heads]`; NaN for a pruned head.
+        draws: Number of resamples, each of as many sentences, with replacement.
+        seed: Random seed.
 
     Raises:
-        SettingError: There is no sentence, no draw, or another number of dimensions.
+        SettingError: No sentence, no draw, or a wrong number of dimensions.
     """
     sizes = np.abs(np.asarray(contributions, dtype=np.float64))
     if sizes.ndim != 3 or len(sizes) == 0 or draws < 1:
@@ -87,25 +87,25 @@ def bootstrap_scores(contributions: Array, *, draws: int, seed: int) -> Array:
 
 
 def head_sharing(replicates: Mapping[str, Array], *, k: int, share: float = 0.9) -> Sharing:
-    """Which heads are among the k most, and among the k least, important ones of all languages, of one alone, or of none.
+    """Heads among the k most, and the k least, important of all languages, of only one, or of none.
 
-    With one replicate a language every frequency is 0 or 1, and what looks specific may be chance: compare `within` (NaN then)
-    with `between`. Replicates that are resamples of sentences rule out chance in the sentences only, seeds that of training.
+    With one replicate per language every frequency is 0 or 1 and `within` is NaN, so a head that looks specific may be chance.
+    Resamples of sentences rule out only chance in the sentences; seeds rule out chance in training.
 
     Args:
-        replicates: By language scores `[replicates, layers, heads]`, higher = more important; the number of replicates may
-            differ. Heads that are NaN in any replicate are left out everywhere.
-        k: Heads at either end; ties go by address.
-        share: Of a language's replicates that must agree; above a half.
+        replicates: Scores by language, `[replicates, layers, heads]`, higher = more important; the number of replicates may
+            differ. Heads that are NaN in any replicate are left out.
+        k: Heads at either end; ties are broken by address.
+        share: Share of a language's replicates that must agree, above 0.5.
 
     Raises:
-        SettingError: Fewer than two languages, shapes that differ, no replicates, or k or `share` out of range.
+        SettingError: Fewer than two languages, different shapes, no replicates, or k or `share` out of range.
     """
     matrices = {language: np.asarray(scores, dtype=np.float64) for language, scores in replicates.items()}
     present = _present(matrices)
     n_heads = int(present.sum())
     if not 1 <= k <= n_heads:
-        raise SettingError(f"k = {k}: expected 1 to {n_heads}, the heads that all replicates have")
+        raise SettingError(f"k = {k}: expected 1 to {n_heads}, the number of heads in all replicates")
     if not 0.5 < share <= 1:
         raise SettingError(f"share {share}: expected more than 0.5 and at most 1")
     highest, lowest = (
@@ -118,7 +118,7 @@ def head_sharing(replicates: Mapping[str, Array], *, k: int, share: float = 0.9)
 
 
 def _chosen(scores: Array, end: End, k: int) -> Booleans:
-    """Which heads are among the k at one end: `[replicates, heads present]` of the same shape."""
+    """Whether each head is among the k at one end: `[replicates, heads present]`."""
     order = np.argsort(scores, axis=1, kind="stable")
     chosen = np.zeros(scores.shape, dtype=np.bool_)
     np.put_along_axis(chosen, order[:, :k] if end == "lowest" else order[:, -k:], True, axis=1)
@@ -136,7 +136,7 @@ def _present(matrices: Mapping[str, Array]) -> Booleans:
 
 
 def _end_sharing(end: End, chosen: Mapping[str, Booleans], present: Booleans, k: int, share: float) -> EndSharing:
-    """One end, from which heads are among the k: by language `[replicates, heads present]`."""
+    """One end, from whether each head is among the k: by language `[replicates, heads present]`."""
     rates = np.stack([there.mean(axis=0) for there in chosen.values()])  # [languages, heads present]
     often, seldom = rates >= share - _SLACK, rates <= 1 - share + _SLACK
     specific = {language: often[i] & np.delete(seldom, i, axis=0).all(axis=0) for i, language in enumerate(chosen)}
@@ -165,6 +165,6 @@ def _end_sharing(end: End, chosen: Mapping[str, Booleans], present: Booleans, k:
 
 
 def _mean_overlap(there: Booleans, k: int) -> float:
-    """Mean over pairs of replicates of the share of the k that both have; from how many replicates hold each head."""
+    """Mean overlap of the k over pairs of replicates, from the number of replicates with each head."""
     n, held = len(there), there.sum(axis=0)
     return float((held * (held - 1)).sum() / (n * (n - 1) * k)) if n > 1 else nan

@@ -1,4 +1,4 @@
-"""How sure a figure is: means over fine-tunings, intervals over sentences, families of tests, selection noise, correlation."""
+"""Uncertainty: means over fine-tunings, intervals over sentences, families of tests, selection noise, correlation."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from polyhead.core.errors import SettingError
 
 Array = NDArray[np.float64]
 CorpusMetric = Callable[[Array], Array]
-"""Counts `[..., columns]` summed over sentences → the corpus figure `[...]`, for example a partial `metric_from_counts`."""
+"""Counts `[..., columns]` summed over sentences → the corpus metric `[...]`, for example a partial `metric_from_counts`."""
 
 DRAWS: Final = 1000
 LEVEL: Final = 0.95
@@ -21,7 +21,7 @@ POWER: Final = 0.8
 SEEDS_FOR_INTERVAL: Final = 3
 SEEDS_FOR_P: Final = 5
 
-# Numbers in a block of weights: a million stay small beside any model.
+# numbers in a block of weights; a million is small next to any model
 _BLOCK = 1_000_000
 
 
@@ -36,15 +36,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class SeedMean:
-    """A mean over fine-tunings that differ in their seed, and how far the mean of other fine-tunings may lie from it.
+    """A mean over fine-tunings with different seeds, and its uncertainty.
 
     Attributes:
-        value: The mean, in the metric's own unit.
-        by_seed: What it is the mean of.
+        value: The mean, in the metric's unit.
+        by_seed: Value of each seed.
         standard_error: Over other seeds and other sentences; None with one seed.
-        degrees_of_freedom: Of Student's t, by Satterthwaite; None with one seed.
-        interval: At 95 %; None below three seeds.
-        p: Two-sided, that the mean is 0; None below five seeds.
+        degrees_of_freedom: For Student's t, by Satterthwaite; None with one seed.
+        interval: 95 % interval; None below three seeds.
+        p: Two-sided, for a mean of 0; None below five seeds.
     """
 
     value: float
@@ -56,12 +56,12 @@ class SeedMean:
 
     @property
     def n_seeds(self) -> int:
-        """How many fine-tunings it is the mean of."""
+        """Number of fine-tunings."""
         return len(self.by_seed)
 
     @property
     def detectable(self) -> float | None:
-        """The smallest true mean that a two-sided test at 5 % finds with power 0.8; None where there is no interval."""
+        """The smallest true mean that a two-sided test at 5 % detects with power 0.8; None without an interval."""
         if self.interval is None or self.standard_error is None or self.degrees_of_freedom is None:
             return None
         critical = _critical(self.degrees_of_freedom)
@@ -70,7 +70,7 @@ class SeedMean:
 
 @dataclass(frozen=True)
 class SelectionNoise:
-    """What choosing the best of several equal models gains by chance, on average, and the standard error of that."""
+    """Mean gain by chance from choosing the best of several equal models, and its standard error."""
 
     mean: float
     standard_error: float
@@ -79,7 +79,7 @@ class SelectionNoise:
 
 @dataclass(frozen=True)
 class Correlation:
-    """A rank correlation, its two-sided p value, and the number of pairs; both NaN where one side is constant."""
+    """A rank correlation, its two-sided p value, and the number of pairs; value and p are NaN if a side is constant."""
 
     value: float
     p: float
@@ -91,26 +91,26 @@ def mean_gain(
 ) -> SeedMean:
     """The mean gain over fine-tunings, averaged over one or more test sets.
 
-    A gain is metric(pruned) − metric(unpruned) of a whole corpus, both of one seed. The sentences of a set are the same for all
-    seeds and for both sides, so one resample of them serves all of these; sets are resampled independently.
+    A gain is metric(pruned) − metric(unpruned) of a whole corpus, both of one seed. All seeds and both sides have the same
+    sentences in a set, so one resample serves them all; sets are resampled independently.
 
     Args:
-        sets: Pruned and unpruned counts of each test set, `[seeds, sentences, columns]`, seeds in one order.
-        metric: From summed counts to the figure, whose unit the answer has.
-        seed: Of the resamples.
-        parallel: Row i of every set is a translation of row i of the others, so all sets are resampled by row together.
-        draws: Resamples of the sentences.
+        sets: Pruned and unpruned counts of each test set, `[seeds, sentences, columns]`, seeds in the same order.
+        metric: From summed counts to the metric, in whose unit the result is.
+        seed: Random seed of the resamples.
+        parallel: Row i of every set is a translation of row i of the others, so all sets are resampled together.
+        draws: Number of resamples.
 
     Raises:
-        SettingError: There is no set, two sides differ in shape, a set is empty, sets differ in their number of seeds, or
-            parallel ones in their number of sentences.
+        SettingError: No set, an empty set, two sides of different shapes, sets with different numbers of seeds, or parallel sets
+            with different numbers of sentences.
     """
     pairs = [_paired(pruned, unpruned) for pruned, unpruned in sets]
     sizes = {pair.shape[2] for pair in pairs}
     if not pairs or len({pair.shape[1] for pair in pairs}) > 1 or (parallel and len(sizes) > 1):
         raise SettingError(
             f"{len(pairs)} test sets with {sorted({pair.shape[1] for pair in pairs})} seeds and {sorted(sizes)} sentences: "
-            "expected at least one, as many seeds in each, and as many sentences where the sets are parallel"
+            "expected at least one set, equal numbers of seeds, and equal numbers of sentences if parallel"
         )
     measured = [metric(pair.sum(axis=2)) for pair in pairs]
     drawn = [redrawn(pair, metric, seed=(seed, 0 if parallel else place), draws=draws) for place, pair in enumerate(pairs)]
@@ -122,7 +122,7 @@ def mean_gain(
 
 
 def mean_over_seeds(values: ArrayLike, drawn: ArrayLike, *, n_sentences: int) -> SeedMean:
-    """The mean of one figure per fine-tuning, from the figures `[seeds]` and those over resampled sentences `[draws, seeds]`."""
+    """The mean over fine-tunings, from their values `[seeds]` and those over resampled sentences `[draws, seeds]`."""
     by_draw = np.asarray(drawn, dtype=np.float64)
     own = by_draw.var(axis=0, ddof=1)
     return seed_mean(
@@ -138,24 +138,24 @@ def seed_mean(
 ) -> SeedMean:
     """The mean over S fine-tunings with its standard error, interval and p.
 
-    SE² = max(s²/S + v − u, s²/S, v): s² is the variance over seeds, v that of the mean over resampled sentences, which all seeds
-    share, and u = (mean of the seeds' own sentence variances − v)/(S − 1) is what both hold. Student's t with Satterthwaite's
-    degrees of freedom, s²/S having S − 1 and v n − 1.
+    SE² = max(s²/S + v − u, s²/S, v): s² is the variance over seeds; v is the variance of the mean over resampled sentences, which
+    all seeds share; u = (mean of the seeds' own sentence variances − v)/(S − 1) is counted in both. Student's t with
+    Satterthwaite's degrees of freedom, from S − 1 for s²/S and n − 1 for v.
 
     Args:
-        by_seed: The figure of each fine-tuning.
+        by_seed: Value of each fine-tuning.
         sentence_variance: v.
-        own_sentence_variances: Variance of each fine-tuning's own figure over resampled sentences.
+        own_sentence_variances: Variance of each fine-tuning's value over resampled sentences.
         n_sentences: n, of the smallest test set.
 
     Raises:
-        SettingError: There is no fine-tuning, or another number of variances.
+        SettingError: No fine-tuning, or a different number of variances.
 
     Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
     """
     n_seeds, v = len(by_seed), sentence_variance
     if n_seeds == 0 or len(own_sentence_variances) != n_seeds:
-        raise SettingError(f"{n_seeds} fine-tunings, {len(own_sentence_variances)} variances: expected one or more of both")
+        raise SettingError(f"{n_seeds} fine-tunings, {len(own_sentence_variances)} variances: expected as many, at least one")
     value = math.fsum(by_seed) / n_seeds
     if n_seeds == 1:
         return SeedMean(value, tuple(by_seed), None, None, None, None)
@@ -189,15 +189,15 @@ def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> Array:
     """Both sides, `[2, seeds, sentences, columns]`."""
     a, b = np.asarray(pruned, dtype=np.float64), np.asarray(unpruned, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 3 or 0 in a.shape:
-        raise SettingError(f"paired counts of shapes {a.shape} and {b.shape}: these must be equal, [seeds, sentences, columns]")
+        raise SettingError(f"paired counts of shapes {a.shape} and {b.shape}: shapes must be equal, [seeds, sentences, columns]")
     return np.stack([a, b])
 
 
 def redrawn(counts: ArrayLike, metric: CorpusMetric, *, seed: int | Sequence[int], draws: int = DRAWS) -> Array:
-    """The corpus figure over resampled sentences, `[draws, ...]`, from counts `[..., sentences, columns]`.
+    """The corpus metric over resampled sentences, `[draws, ...]`, from counts `[..., sentences, columns]`.
 
-    All that stands before the sentences is figured from one resample, so differences along these axes are paired. The resamples
-    depend on `seed` and the number of sentences alone: two calls on the same sentences are paired too.
+    One resample serves all leading axes, so differences along them are paired. It depends only on `seed` and the number of
+    sentences, so two calls on the same sentences are paired too.
     """
     array = np.asarray(counts, dtype=np.float64)
     *outer, n_sentences, n_columns = array.shape
@@ -209,7 +209,7 @@ def redrawn(counts: ArrayLike, metric: CorpusMetric, *, seed: int | Sequence[int
 
 
 def resamples(n: int, *, seed: int | Sequence[int], draws: int = DRAWS) -> Iterator[Array]:
-    """How often each of n sentences is in each of the draws, with replacement: blocks of `[draws, n]`, together `draws` rows."""
+    """How often each of n sentences is in each draw with replacement: blocks of `[draws, n]`, `draws` rows in total."""
     rng = np.random.default_rng(seed)
     block = max(1, _BLOCK // n)
     for start in range(0, draws, block):
@@ -219,13 +219,13 @@ def resamples(n: int, *, seed: int | Sequence[int], draws: int = DRAWS) -> Itera
 
 
 def percentile_interval(drawn: ArrayLike) -> Interval:
-    """The 95 % interval of one model's figure over other sentences: it leaves out equal shares of the draws at either end."""
+    """The 95 % percentile interval of one model's metric over other sentences, from resampled values."""
     low, high = np.quantile(np.asarray(drawn, dtype=np.float64), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Adjusted p values in the given order, Holm's family being all of them; NaN has left the family and stays NaN.
+    """Holm-adjusted p values in the given order, as one family; NaN is not in the family and stays NaN.
 
     >>> holm([0.01, 0.04, float("nan"), 0.03])
     (0.03, 0.06, nan, 0.06)
@@ -240,27 +240,26 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def selection_noise(dev: ArrayLike, test: ArrayLike, *, n: int) -> SelectionNoise:
-    """What choosing the best of `n` equal models gains by chance.
+    """Mean gain by chance from choosing the best of `n` equal models.
 
-    A draw takes `n` runs of the pool without replacement, chooses the one with the highest development score and gives its test
-    score minus the mean of the pool. The answer is the mean over all possible draws, with the standard error of the jackknife
-    over the runs of the pool.
+    A draw takes `n` runs of the pool without replacement, chooses the one with the highest dev score and returns its test score
+    minus the pool's mean. The result is the mean over all possible draws, with the jackknife standard error over the runs.
 
     Args:
-        dev: Score, on what the search chooses by, of each re-seeded unpruned run, `[pool]`, or `[pool, targets]` where every
-            target has a choice of its own.
-        test: Their test scores `[pool]` or `[pool, targets]`, in the unit of the answer, which is the mean over targets.
+        dev: Score by which the search chooses, of each re-seeded unpruned run, `[pool]`, or `[pool, targets]` if every target has
+            its own choice.
+        test: Their test scores `[pool]` or `[pool, targets]`; the result has their unit and is the mean over targets.
         n: Distinct models that the search compared.
 
     Raises:
-        SettingError: The pool holds fewer than 2n runs, or the two do not match.
+        SettingError: The pool has fewer than 2n runs, or `dev` and `test` do not match.
     """
     by, tests = (np.asarray(scores, dtype=np.float64) for scores in (dev, test))
     size = len(by)
     if len(tests) != size or n < 1 or size < 2 * n:
         raise SettingError(
-            f"selection noise of {n} models from {size} dev and {len(tests)} test scores: needs at least one model, and twice as "
-            "many unpruned runs with both scores"
+            f"selection noise of {n} models from {size} dev and {len(tests)} test scores: expected at least one model, and "
+            "twice as many unpruned runs with both scores"
         )
     tests = tests.reshape(size, -1)
     by = np.broadcast_to(by.reshape(size, -1), tests.shape)
@@ -280,9 +279,9 @@ def _gain_of_the_best(by: Array, tests: Array, n: int) -> float:
 
 
 def beyond_noise(gain: SeedMean, noise: SelectionNoise) -> tuple[float, Interval | None]:
-    """Gain minus selection noise and its interval; no interval below three seeds.
+    """Gain minus selection noise, and its interval; no interval below three seeds.
 
-    Pruning "helps beyond noise" only where the interval lies above zero.
+    Pruning "helps beyond noise" only if the interval lies above zero.
     """
     value = gain.value - noise.mean
     if gain.interval is None or gain.standard_error is None or gain.degrees_of_freedom is None:

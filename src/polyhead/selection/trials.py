@@ -1,4 +1,4 @@
-"""How many heads to prune: a search over k that spends as few fine-tunings as it can."""
+"""How many heads to prune: a search over k with few fine-tunings."""
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -9,22 +9,22 @@ from polyhead.core.errors import SettingError
 from polyhead.core.specs import allowed_loss
 
 SearchHow = Literal["sequential", "sweep", "screened"]
-# What searches are measured against, see `benchmarks/trial_baselines.py`.
+# baselines of the searches, see `benchmarks/trial_baselines.py`
 BaselineHow = Literal["zero", "even", "random"]
 
-# Fine-tunings that a screened search may use, k = 0 included.
+# most fine-tunings of a screened search, including k = 0
 MOST_SCREENED = 5
 
-# Points: the second of the two drops that the screening looks for, method `screened`.
+# points: the second of the two drops that `screened` looks for
 SCREEN_POINTS = 2.0
 
-# Scores are ratios of counts in points: differences below this are rounding.
+# scores are ratios of counts in points: differences below this are rounding
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One fine-tuning: `k` heads pruned, and its development score in points (0..100)."""
+    """One fine-tuning: `k` heads pruned, and its dev score in points (0..100)."""
 
     k: int
     score: float
@@ -32,17 +32,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialTable:
-    """What a search did and chose.
+    """The trials of a search and its choice.
 
     Attributes:
-        trials: In the order in which the search asked for them, k = 0 first; already known ones included.
-        chosen: The k that the objective picks among them.
-        how: The kind of search, or of baseline.
+        trials: In search order, k = 0 first, including known ones.
+        chosen: The k that the objective picks.
+        how: The search or baseline.
         objective: `best` or `within:X`.
         max_pruned: Largest k considered.
-        reason: In words, why these k were tried and this one was chosen; with `max_pruned` = 0, that no other was allowed.
-        screen: Masked score in points for k = 0..max_pruned, nothing retrained; None where the search needs none.
-        standard_error: Of the masked score at k = 0, in points; None likewise.
+        reason: Why these k were tried and this one was chosen.
+        screen: Masked score in points for k = 0..max_pruned, without retraining; None if the search needs none.
+        standard_error: Standard error of the masked score at k = 0, in points; None if the search needs none.
     """
 
     trials: tuple[Trial, ...]
@@ -56,13 +56,13 @@ class TrialTable:
 
     @property
     def scores(self) -> dict[int, float]:
-        """Development score of every k tried, in points."""
+        """Dev score of every k tried, in points."""
         return {trial.k: trial.score for trial in self.trials}
 
 
 @dataclass
 class _Screening:
-    """What a screened plan learns on its way."""
+    """The screening's results, filled in by the plan."""
 
     scores: tuple[float, ...] | None = None
     standard_error: float | None = None
@@ -83,31 +83,31 @@ def search(
     known: Mapping[int, float] | None = None,
     include_zero: bool = True,
 ) -> TrialTable:
-    """The trials run and the k chosen, k = 0 always among the trials and run first.
+    """The trials run and the k chosen; k = 0 always runs first.
 
-    `sweep` tries every k in 0..max_pruned. `sequential` tries k = 1, 2, … and stops at the first whose score lies more than
-    `delta` below the best so far (for `within:X`: more than the larger of `delta` and X), or at max_pruned. `screened` fine-tunes
-    at most five: after k = 0 it calls `screen`, and tries the largest k whose masked score is within one standard error of that
-    at 0, the largest within 2 points of it, and the midpoints (rounded down) between 0, the smaller and the larger of the two,
-    from small to large; equal ones collapse. It stops at a trial that lies more than two standard errors below the bar, which
-    is the best score so far for `best` and the score at k = 0 less X for `within:X`: a loss that large is no noise, and more
-    heads would only lose more. If none did, and the last and largest k is the one that the objective would choose, it goes on
-    to the midpoint (rounded up) between that k and max_pruned, again until one is not, five are spent or max_pruned is tried.
+    `sweep` tries every k in 0..max_pruned. `sequential` tries k = 1, 2, … and stops at the first score more than `delta` below
+    the best so far (for `within:X`: more than the larger of `delta` and X), or at max_pruned. `screened` fine-tunes at most five
+    times. After k = 0 it calls `screen` and finds two k: the largest whose masked score is within one standard error of the one
+    at 0, and the largest within 2 points. It tries, in rising order and without duplicates, both of them, the midpoint between 0
+    and the smaller, and the midpoint between the two (rounded down). It stops at a trial more than two standard errors below the
+    bar (`best`: the best score so far; `within:X`: the score at k = 0 minus X), because more heads would only lose more.
+    Otherwise, while the objective would choose the last and largest k, it tries the midpoint (rounded up) between that k and
+    max_pruned, until five trials are spent or max_pruned is tried.
 
     Args:
-        score_at: Fine-tunes with k heads pruned and returns the development score in points (0..100). Costs one trial.
+        score_at: Fine-tunes with k heads pruned and returns the dev score in points (0..100). Costs one trial.
         max_pruned: Largest k, K.
-        how: The kind of search.
-        objective: `best`: highest score, ties to the larger k. `within:X`: the largest k that loses at most X points of k = 0.
+        how: The search.
+        objective: `best`: highest score, ties to the larger k. `within:X`: the largest k at most X points below k = 0.
         screen: Returns the score in points for every k in 0..K with masks on the fine-tuned full model. Called at most once,
-            after k = 0 is known. Needed by `screened` alone.
-        standard_error: Of the score at k = 0, in points, or a function that returns it; needed by `screened` alone.
+            after k = 0. Only for `screened`.
+        standard_error: Standard error of the score at k = 0, in points, or a function that returns it. Only for `screened`.
         delta: See `sequential`.
-        known: Scores of trials already done, so that a stopped search goes on; they are not run again.
-        include_zero: False runs k = 0 for comparison but never chooses it: the paper takes the best of k = 1..12.
+        known: Scores of finished trials, which are not run again.
+        include_zero: False runs k = 0 for comparison but never chooses it, as in the paper (best of k = 1..12).
 
     Raises:
-        SettingError: A setting is not allowed or missing, or a score is not a number.
+        SettingError: A setting is missing or out of range, or a score is not finite.
 
     >>> table = search(lambda k: 90 - (k - 2) ** 2, max_pruned=4, how="sweep")
     >>> table.chosen, len(table.trials)
@@ -142,12 +142,11 @@ def regret(table: TrialTable, sweep: Mapping[int, float]) -> float:
 
 
 def _reason(max_pruned: int, tried: str, why: str) -> str:
-    """Why these k and this one; nothing was compared where there was no choice."""
     return f"{tried}; {why}" if max_pruned else "k = 0 was the only one allowed (max_pruned = 0), so no other was tried"
 
 
 def _drive(plan: _Plan, score_at: Callable[[int], float], known: Mapping[int, float]) -> tuple[tuple[Trial, ...], str]:
-    """Answer the plan's questions until it returns its reason."""
+    """Run the trials that the plan asks for, until it returns its reason."""
     trials: list[Trial] = []
     try:
         k = next(plan)
@@ -173,7 +172,7 @@ def _sequential(max_pruned: int, tolerance: float, *, include_zero: bool) -> _Pl
     for k in range(1, max_pruned + 1):
         score = yield k
         if score < best - tolerance - _ROUNDING:
-            return f"stopped at k = {k}: {best - score:.2f} points below the best so far, allowed were {tolerance:g}"
+            return f"stopped at k = {k}: {best - score:.2f} points below the best so far, allowed are {tolerance:g}"
         best = max(best, score)
     return f"went up to the largest k, {max_pruned}"
 
@@ -211,7 +210,7 @@ def _screened(
 
 
 def _candidates(masked: Sequence[float], error: float, *, include_zero: bool) -> tuple[list[int], str]:
-    """What the screening says should be tried besides k = 0, from small to large, and why."""
+    """The k to try after k = 0, in rising order, and why."""
     within = [
         max(k for k, score in enumerate(masked) if score >= masked[0] - drop - _ROUNDING) for drop in (error, SCREEN_POINTS)
     ]
@@ -220,18 +219,18 @@ def _candidates(masked: Sequence[float], error: float, *, include_zero: bool) ->
     if not (candidates or include_zero):
         candidates = {max(range(1, len(masked)), key=lambda k: (masked[k], k))}
     return sorted(candidates), (
-        f"with heads merely masked in the unpruned model the dev score stays within one standard error ({error:.2f} points) up "
+        f"with heads only masked in the unpruned model the dev score stays within one standard error ({error:.2f} points) up "
         f"to k = {within[0]} and within {SCREEN_POINTS:g} points up to k = {within[1]}"
     )
 
 
 def choose(trials: Sequence[Trial], loss: float | None, *, include_zero: bool = True) -> tuple[int, str]:
-    """The k that an objective picks among trials, the first of which is k = 0, and why.
+    """The k that an objective picks among trials, and why.
 
     Args:
-        trials: In any order from the second one on.
-        loss: Points of k = 0 that may go (`within:X`), or None (`best`); see `config.allowed_loss`.
-        include_zero: Whether k = 0 may be picked where there is another.
+        trials: k = 0 first, the others in any order.
+        loss: Points that may be lost against k = 0 (`within:X`), or None (`best`); see `allowed_loss`.
+        include_zero: Whether k = 0 may be picked if there is another.
     """
     zero = trials[0].score
     if len(trials) == 1:
