@@ -52,7 +52,7 @@ def tokenizer():
 def test_rates_of_a_tokenizer(tokenizer):
     facts = split_facts(dataset("dev", ANN, ANN, BONN), max_length=7, tokenizer=tokenizer)
     # ▁Ann | ▁ L e e | ▁sings, and ▁ <unk> for Bonn
-    assert facts.rates == TokenRates(pieces=14, unknown_words=1, lone_marker_words=3, window=6)
+    assert facts.rates == TokenRates(subwords=14, unknown_words=1, lone_marker_words=3, window=6)
     assert facts.over_long == 0  # six pieces and </s>
     assert split_facts(dataset("dev", ANN, ANN, BONN), max_length=6, tokenizer=tokenizer).over_long == 2
     tokenizer.model_max_length = 6

@@ -81,7 +81,7 @@ PACKAGE = ROOT / "src" / "polyhead"
 MODULES = [path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("[a-z]*.py")]
 ROOMS = ["polyhead", *sorted({module.rpartition(".")[0] for module in MODULES if module.count(".") > 1})]
 # What stands before the dot where a page speaks of some object, or a file's name ends so.
-VARIABLES = {"config", "file", "layer", "model", "remote", "site", "spec", "task"}
+VARIABLES = {"config", "file", "layer", "model", "nn", "remote", "site", "spec", "task"}
 ENDINGS = {"html", "js", "json", "jsonl", "md", "py", "safetensors", "sh", "svg", "toml", "tsv", "txt"}
 
 

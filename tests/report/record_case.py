@@ -64,7 +64,7 @@ DATA = {
     "sha256": "f" * 64,
     "repairs": {"tag B-O read as O": 3},
     "encoding": {
-        "pieces": 250000,
+        "subwords": 250000,
         "lone_marker_share": 0.125,
         "windowed_sentences": 4,
         "unk_words": 0,

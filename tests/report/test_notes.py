@@ -108,7 +108,7 @@ def test_metrics_are_defined_as_they_are_computed() -> None:
 
 def test_columns_of_the_data_table_are_named_and_explained() -> None:
     header, note = data_table(record()).splitlines()[0], note_on_data(record())
-    for column in ("words beginning with a lone ▁", "sentences in windows", "words without a piece", "words cut short"):
+    for column in ("words beginning with a lone ▁", "sentences in windows", "words without a subword", "truncated words"):
         assert f"| {column} |" in header
         assert f"{column}:" in note.replace(column.capitalize(), column)
     assert "| windowed |" not in header

@@ -76,12 +76,12 @@ def _rates(facts: Sequence[SplitFacts]) -> str:
             rows.append(
                 [
                     found.split,
-                    f"{found.rates.pieces / words:.2f}",
+                    f"{found.rates.subwords / words:.2f}",
                     f"{100 * found.rates.unknown_words / words:.2f}",
                     f"{100 * found.rates.lone_marker_words / words:.2f}",
                 ]
             )
-    return markdown(["split", "pieces a word", "% with unknown token", "% with lone ▁ first"], rows)
+    return markdown(["split", "subwords per word", "% with unknown token", "% with lone ▁ first"], rows)
 
 
 def _labels(facts: Sequence[SplitFacts]) -> str:
@@ -125,7 +125,7 @@ def _notes(
 def _too_long(request: DataCheckRequest, found: SplitFacts) -> str:
     if found.rates is None:
         return f"{found.over_long} sentences have more than {request.max_length} words: more than a window holds"
-    return f"{found.over_long} sentences have more than the {found.rates.window} pieces of a window: they are read in several"
+    return f"{found.over_long} sentences have more than the {found.rates.window} subwords of a window: they are read in several"
 
 
 def _cut(label: str) -> str:

@@ -44,7 +44,7 @@ class RunRequest:
     )
     head_analysis: Annotated[
         Whole, typer.Option("--head-analysis", metavar="N", help="Dev sentences per language for heads.json; 0 disables.")
-    ] = 50
+    ] = 40
     no_text: Annotated[
         bool,
         typer.Option("--no-text", help="Leave example sentences out of heads.json, for text that may not be shared."),

@@ -18,13 +18,13 @@ class TokenRates:
     """Counts of subwords in a split.
 
     Attributes:
-        pieces: Subwords of all words.
+        subwords: Subwords of all words.
         unknown_words: Words with an unknown token among their subwords, or without any subword.
         lone_marker_words: Words whose first subword is a bare space marker (`▁`), which carries little information for a label.
         window: Subwords per window, without special tokens.
     """
 
-    pieces: int
+    subwords: int
     unknown_words: int
     lone_marker_words: int
     window: int

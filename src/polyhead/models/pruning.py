@@ -64,10 +64,7 @@ def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep:
     for site in sites:
         wanted = [block for block, head in enumerate(site.kept) if keep.keep[site.layer, head]]
         if len(wanted) < len(site.kept):
-            blocks = torch.tensor(wanted, dtype=torch.int64)
-            for module, rows in _rows(site, blocks):
-                _shrink(module, rows, 0)
-            _shrink(site.output, site.head_columns()[blocks].flatten(), 1)
+            _reduce(site, torch.tensor(wanted, dtype=torch.int64))
             setattr(site.attention, row.head_count, len(wanted))
             setattr(site.attention, row.width, len(wanted) * site.head_dim)
     if keep != full_mask(model):
@@ -94,6 +91,12 @@ def full_state(model: PreTrainedModel) -> dict[str, Tensor]:
         key = f"{names[site.output]}.weight"
         state[key] = _spread(state[key], whole.head_columns()[kept].flatten(), 1, len(heads) * site.head_dim)
     return state
+
+
+def _reduce(site: AttentionSite, blocks: Tensor) -> None:
+    for module, rows in _rows(site, blocks):
+        _shrink(module, rows, 0)
+    _shrink(site.output, site.head_columns()[blocks].flatten(), 1)
 
 
 def _rows(site: AttentionSite, blocks: Tensor) -> list[tuple[nn.Linear, Tensor]]:

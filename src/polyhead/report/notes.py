@@ -174,11 +174,11 @@ def note_on_data(record: RunRecord) -> str:
     is_first = settings.train.anchor == "first"
     read = "such a word is still labelled at that piece" if is_first else "such a word is labelled at its next piece"
     return (
-        f"{words} Words beginning with a lone ▁: their first subword piece is the tokenizer's space marker and nothing else; "
-        f"{read}. Sentences in windows: too long to be read at once, so read in overlapping windows. Words without a piece: the "
-        "tokenizer makes nothing of them, so they are read as its unknown token. Words cut short: longer than a window, so only "
-        "their first pieces are read. No word is dropped. Repairs: faults of the file that were mended while reading. sha256: "
-        "the first 12 digits of the file's checksum."
+        f"{words} Words beginning with a lone ▁: their first subword is only the tokenizer's space marker; {read}. Sentences in "
+        "windows: too long to be read at once, so read in overlapping windows. Words without a subword: the tokenizer returns "
+        "nothing for them, so they are read as its unknown token. Truncated words: longer than a window, so only their first "
+        "subwords are read. No word is dropped. Repairs: faults of the file that reading repaired. sha256: the first 12 digits "
+        "of the file's checksum."
     )
 
 

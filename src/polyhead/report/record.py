@@ -64,7 +64,7 @@ class SettingsRecord(Form):
 class EncodingRecord(Form):
     """What encoding a split met."""
 
-    pieces: int
+    subwords: int
     lone_marker_share: float
     windowed_sentences: int
     unk_words: int

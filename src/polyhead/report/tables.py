@@ -38,8 +38,8 @@ DATA_HEADERS = (
     "words",
     "words beginning with a lone ▁",
     "sentences in windows",
-    "words without a piece",
-    "words cut short",
+    "words without a subword",
+    "truncated words",
     "repairs",
     "sha256",
 )

@@ -52,7 +52,7 @@ def read_files(paths: Sequence[Path]) -> dict[str, tuple[Path, HeadScores]]:
         SettingError: A file is named twice.
     """
     if twice := [path for path, n in Counter(paths).items() if n > 1]:
-        raise SettingError(f"--scores {twice[0]}: named {paths.count(twice[0])} times; name each file once")
+        raise SettingError(f"--scores {twice[0]}: given {paths.count(twice[0])} times; give each file once")
     found = [(path, read_scores(path)) for path in paths]
     titles = Counter(scores.title for _, scores in found)
     stems = Counter(path.stem for path in paths)

@@ -71,7 +71,7 @@ def encoded_sample(context: RunContext, model: PreTrainedModel, data: Dataset, *
     if not sample.n_labelled:
         raise DataFormatError(f"{data.name}: no word of its {data.split} sample has a label that the model knows")
     if all(own is None for own in word_of_position(data.sentences, encoded, inputs.tokenizer)):
-        raise DataFormatError(f"{data.name}: no sentence fits one window of {train.max_length} pieces")
+        raise DataFormatError(f"{data.name}: no sentence fits one window of {train.max_length} subwords")
     return sample
 
 

@@ -53,7 +53,7 @@ def run(
     out: str | Path,
     seeds: Sequence[int] = (42,),
     controls: Sequence[str] = (),
-    head_analysis: int = 50,
+    head_analysis: int = 40,
     text: bool = True,
     device: str = "auto",
     progress: Progress | None = None,

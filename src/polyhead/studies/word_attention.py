@@ -1,4 +1,4 @@
-"""Attention from word to word: pieces of a word put together, special tokens put together in one last column."""
+"""Attention from word to word: subwords of a word put together, special tokens put together in one last column."""
 
 from collections.abc import Callable, Sequence
 
@@ -45,7 +45,7 @@ def word_of_position(
         before, after = window.specials
         room = len(window.input_ids) - before - after
         n_words = len(sentence.words)
-        # a word alone in its window may be longer than the window: its first pieces are there
+        # a word alone in its window may be longer than the window: its first subwords are there
         counts = np.minimum(lengths[[types[word] for word in sentence.words]], room)
         text = np.repeat(np.arange(n_words), counts)
         found.append(np.concatenate((np.full(before, n_words), text, np.full(after, n_words))))
@@ -63,7 +63,7 @@ def each_word_attention(
 ) -> None:
     """Nothing comes back: `receive` is given the attention between words of every sentence and layer in turn.
 
-    Attention from a word is the mean over its pieces, attention to a word the sum over its pieces; the last column is what goes
+    Attention from a word is the mean over its subwords, attention to a word the sum over them; the last column is what goes
     to special tokens, so every row sums to 1. Costs one forward pass over the sentences, and memory of one layer of one batch.
 
     Args:
@@ -90,7 +90,7 @@ def each_word_attention(
 def _by_words(
     batch: Batch, positions: Sequence[NDArray[np.int64] | None], receive: Receive
 ) -> Callable[[AttentionSite, Tensor], None]:
-    """A receiver of weights between pieces that hands on those between words, sentence by sentence."""
+    """A receiver of weights between subwords that hands on those between words, sentence by sentence."""
     sentences = [batch.sentences[row] for row in batch.rows.tolist()]
     gathers = {row: _gather(own) for row, index in enumerate(sentences) if (own := positions[index]) is not None}
 
@@ -109,7 +109,7 @@ def _gather(positions: NDArray[np.int64]) -> Tensor:
 
 
 def _between_words(weights: Tensor, gather: Tensor) -> NDArray[np.float64]:
-    """Weights between pieces `[heads, length, length]` → between words `[heads, words, words + 1]`."""
+    """Weights between subwords `[heads, length, length]` → between words `[heads, words, words + 1]`."""
     length = gather.shape[1]
     to_words = weights[:, :length, :length] @ gather.T
     means = gather[:-1] / gather[:-1].sum(dim=1, keepdim=True)
