@@ -20,6 +20,7 @@ from environment import RESULTS, SHARED, environment, write
 
 from polyhead.core.files import read_json
 
+ROOT = Path(__file__).resolve().parents[1]
 TARGETS = "de_gsd nl_alpino ar_padt he_htb zh_gsdsimp ja_gsd ur_udtb fa_seraji"
 # The stage that ends when a file of this name appears; later files of a stage replace earlier ones.
 STAGES = {
@@ -33,10 +34,21 @@ STAGES = {
 
 def command(folder: Path, encoder: Path) -> list[str]:
     targets = [f"ud/{name}" for name in TARGETS.split()]
-    settings = ["--train-limit", "1500", "--max-pruned", "24", "--seed", "42"]
-    text = ["--task", "pos", "--data", str(SHARED / "data"), "--source", "ud/en_ewt", "--target", *targets]
+    settings = ["--train-limit", "1500", "--max-pruned", "24", "--seed", "42", "--no-text"]
+    text = ["--task", "pos", "--data", os.path.relpath(SHARED / "data", ROOT), "--source", "ud/en_ewt", "--target", *targets]
     start = "import sys; from polyhead.cli.main import main; sys.exit(main())"
-    return [sys.executable, "-c", start, "run", "--model", str(encoder), *text, *settings, "--out", str(folder)]
+    return [
+        sys.executable,
+        "-c",
+        start,
+        "run",
+        "--model",
+        os.path.relpath(encoder, ROOT),
+        *text,
+        *settings,
+        "--out",
+        os.path.relpath(folder, ROOT),
+    ]
 
 
 def processor_seconds(process: int) -> float:
@@ -60,7 +72,7 @@ def measured(folder: Path, encoder: Path) -> dict[str, Any]:
     """Processor seconds by stage and in all, and the files that remain."""
     started, seen, spent, last = time.perf_counter(), set[str](), dict[str, float](), 0.0
     peak, now = 0, 0.0
-    with subprocess.Popen(command(folder, encoder), env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=folder.parent) as process:
+    with subprocess.Popen(command(folder, encoder), env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT) as process:
         while process.poll() is None:
             time.sleep(1)
             try:
@@ -92,14 +104,14 @@ def measured(folder: Path, encoder: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path)
+    parser.add_argument("work", type=Path, help="folder for the run and, unless POLYHEAD_E5 names it, the encoder")
     parser.add_argument("--name", default="after", help="key of the figures in the result file")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    encoder = Path(os.environ.get("POLYHEAD_E5", options.work / "e5"))
+    encoder = Path(os.environ.get("POLYHEAD_E5", options.work / "e5")).absolute()
     if not (encoder / "config.json").is_file():
         subprocess.run([sys.executable, SHARED / "models" / "e5" / "convert.py", encoder], check=True)
-    found = measured(options.work.resolve() / "run", encoder.resolve())
+    found = measured(options.work.absolute() / "run", encoder)
     path = RESULTS / "run_cost.json"
     held = read_json(path)["runs"] if path.is_file() else {}
     entry = {**found, "environment": environment(seed=42)}
