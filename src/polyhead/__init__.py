@@ -1,7 +1,7 @@
 """polyhead: which attention heads of a multilingual Transformer matter, and how to prune the rest.
 
-`Tagger` is the object API, `run` the whole job; the functions under them are here too.
-Importing it makes Transformers' own `from_pretrained` load pruned checkpoints; names are imported when they are first used.
+`Tagger` is the object API, `run` the whole job; the functions that they call are here too.
+Importing it lets Transformers' own `from_pretrained` load pruned checkpoints. Names are imported on first use.
 """
 
 from importlib import import_module

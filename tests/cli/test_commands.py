@@ -127,7 +127,7 @@ def test_densify_writes_the_full_shape(cli: Callable, tagger: Path, tmp_path: Pa
         (["--heads", "7.0"], ["head 7.0", "layers 0..1"]),
         ([], ["--heads 3.5,4.1", "--mask FILE"]),
         (["--heads", "0.1", "--mask", "m.json"], ["--heads and --mask"]),
-        (["--scores", "s.tsv"], ["--n-pruned K belong together"]),
+        (["--scores", "s.tsv"], ["--n-pruned K go together"]),
         (["--scores", "nothing.tsv", "--n-pruned", "1"], ["nothing.tsv"]),
         (["--heads", "0.0,0.1,0.2,0.3", "--min-per-layer", "1"], ["layer 0 would keep 0 heads"]),
     ],
@@ -139,7 +139,7 @@ def test_prune_refuses(cli: Callable, tagger: Path, tmp_path: Path, arguments: l
 
 def test_prune_overwrites_nothing(cli: Callable, tagger: Path) -> None:
     before = (tagger / "config.json").read_bytes()
-    refused(cli("prune", tagger, "--heads", "0.1", "--out", tagger), "holds something already")
+    refused(cli("prune", tagger, "--heads", "0.1", "--out", tagger), "is not empty")
     assert (tagger / "config.json").read_bytes() == before
 
 
@@ -179,7 +179,7 @@ def test_fit_saves_a_tagger_that_the_other_commands_read(cli: Callable, ner_tagg
     again = cli("evaluate", tmp_path / "m", "--task", "pos", "--target", f"en={treebank}/dev.conllu", "--json").json
     assert again["targets"][0]["metrics"] == pytest.approx(result.json["dev"][0]["metrics"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"], "no state is left behind"
-    refused(cli(*fit_arguments(ner_tagger, treebank, tmp_path / "m")), "holds something already")
+    refused(cli(*fit_arguments(ner_tagger, treebank, tmp_path / "m")), "is not empty")
 
 
 def test_a_training_that_diverges_saves_nothing(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

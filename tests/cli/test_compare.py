@@ -152,7 +152,7 @@ def test_combined_scores_are_written_and_foretell_in_the_same_way(
 
 def test_languages_of_unequal_weight_are_noted(cli: Callable, files: list[Path], tmp_path: Path) -> None:
     result = cli("compare", *files[:3], "--combine", "mean-rank", "--out-scores", tmp_path / "c.tsv")
-    assert "unequally many: en 2, de 1" in result.err
+    assert "different numbers of files: en 2, de 1" in result.err
 
 
 def test_a_folder_is_left(cli: Callable, files: list[Path], tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_files_that_do_not_say_what_they_are_stand_alone(cli: Callable, tmp_path
     paths = sorted(tmp_path.glob("*.txt"))
     result = cli("compare", *paths)
     assert "3 files in 3 groups" in result.out
-    assert "3 of 3 files do not say their method or language" in result.err
+    assert "3 of 3 files do not record their method or language" in result.err
     assert cli("compare", *paths, "--by", "file").err == ""
 
 
@@ -249,7 +249,7 @@ def test_a_constant_matrix_is_shown_as_no_order(cli: Callable, files: list[Path]
 
 def test_it_refuses_in_one_line(cli: Callable, files: list[Path], tmp_path: Path) -> None:
     refused(cli("compare"), "FILES")
-    refused(cli("compare", files[0]), "one file alone", "two or more")
+    refused(cli("compare", files[0]), "only one file", "two or more")
     refused(cli("compare", files[0], files[1], files[0].parent / "." / files[0].name), str(files[0]), "more than once")
     other = written(tmp_path / "other.tsv", values=np.ones((2, 4)))
     refused(cli("compare", files[0], other), "other.tsv: 2 layers x 4 heads", "3 x 4")

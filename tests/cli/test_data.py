@@ -153,7 +153,7 @@ def test_check_compares_splits(cli: Callable, entities: Path, ner_tagger: Path) 
     reference = f"en={entities}/train.txt:{entities}/dev.txt:"
     result = cli("data", "check", reference, "--tokenizer", ner_tagger, "--max-length", 8)
     assert "| train, dev | 1 | 0 |" in result.out
-    assert "dev: 1 label(s) that train never shows and no model can learn: RIV" in result.out
+    assert "dev: 1 label(s) that are not in train, so no model can learn them: RIV" in result.out
     assert "| dev | 1.00 | 66.67 | 0.00 |" in result.out
     document = cli("data", "check", reference, "--json").json
     assert [split["split"] for split in document["splits"]] == ["train", "dev"]
@@ -239,7 +239,7 @@ def test_other_commands_take_a_layout_by_its_name(cli: Callable, ner_tagger: Pat
     result = cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--json")
     assert f"en={path}" in result.out
     assert result.code == 0, result.err
-    refused(cli("predict", ner_tagger, path, *options), "--columns massive", "columns and CoNLL-U alone")
+    refused(cli("predict", ner_tagger, path, *options), "--columns massive", "only into columns and CoNLL-U")
     refused(cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--scheme", "iob2"), "leave --scheme out")
     refused(
         cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--columns", "masive"),

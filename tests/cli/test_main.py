@@ -90,7 +90,7 @@ def test_every_option_is_explained_in_a_sentence(name: str) -> None:
         (["help", "rnk"], "unknown command 'rnk' (did you mean rank?)"),
         (["--version", "junk"], "--version: takes no argument, but 'junk' was given"),
         (["rank", "m", "--taks", "pos"], "--task"),
-        (["rank", "m", "--task", "pos"], "give a labelled file by --data FILE, or a corpus by --corpus NAME"),
+        (["rank", "m", "--task", "pos"], "give a labelled file with --data FILE, or a corpus with --corpus NAME"),
         (["evaluate", "m", "--task", "pos", "--target", "--json"], "--target: expected one or more values"),
         ([*RUN, "--search", "brute"], "--search = 'brute': should be 'sequential', 'sweep' or 'screened'"),
         ([*RUN, "--max-pruned", "many"], "--max-pruned = 'many': should be a whole number"),

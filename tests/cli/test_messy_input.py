@@ -21,7 +21,7 @@ def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, t
     gold.write_bytes((treebank / "dev.conllu").read_bytes())
     link.symlink_to(gold)
     for out in (gold, link):
-        refused(cli("predict", tagger, "--task", "pos", gold, "--out", out), "is the file to be tagged")
+        refused(cli("predict", tagger, "--task", "pos", gold, "--out", out), "is the input file")
     assert gold.read_bytes() == (treebank / "dev.conllu").read_bytes()
 
 
@@ -69,7 +69,7 @@ def test_heads_that_were_gone_are_told_apart(cli: Callable, tagger: Path, tmp_pa
     write_scores(tmp_path / "s.tsv", HeadScores(np.arange(8.0).reshape(2, 4), "gradient"))
     assert cli("prune", tagger, "--heads", "0.0", "--out", tmp_path / "a").code == 0
     again = cli("prune", tmp_path / "a", "--heads", "0.0,0.1", "--out", tmp_path / "b")
-    assert "1 of the 2 heads to cut were gone already" in again.err
+    assert "1 of the 2 heads were already pruned" in again.err
     assert head_mask(load_saved(tmp_path / "b")).pruned == (HeadId(0, 0), HeadId(0, 1))
     more = cli("prune", tmp_path / "a", "--scores", tmp_path / "s.tsv", "--n-pruned", "2", "--out", tmp_path / "c")
     assert more.err == ""
@@ -134,7 +134,7 @@ def test_one_settings_file_serves_run_and_fit(cli: Callable, tagger: Path, treeb
     refused(
         cli(*fit_arguments(tagger, treebank, tmp_path / "n"), "--config", path),
         "both.toml: strict = 'yes': should be true or false",
-        "config: cannot stand in a settings file",
+        "config: not allowed in a settings file",
         "epochs = True: should be a whole number",
         "targed: unknown option",
     )

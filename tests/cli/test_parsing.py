@@ -140,7 +140,7 @@ def test_a_settings_file_is_read_strictly(tmp_path: Path, text: str, said: str) 
     [
         (None, "cannot be read"),
         ("model = \n", "not TOML"),
-        ("help = true\n", "cannot stand in a settings file"),
+        ("help = true\n", "not allowed in a settings file"),
         (f"x = {'[' * 5000}", "nested too deeply"),
     ],
 )

@@ -73,7 +73,7 @@ def test_results_and_inputs_are_not_written_over(cli: Callable, tmp_path: Path, 
     assert (run / "result.json").read_bytes() == before
     curve = tmp_path / "curve.txt"
     curve.write_text(json.dumps(CURVE))
-    refused(cli("report", run, "--curve", curve, option, curve), "is also read")
+    refused(cli("report", run, "--curve", curve, option, curve), "is also an input")
     refused(cli("report", run, "--pictures", curve), "is not a folder")
 
 

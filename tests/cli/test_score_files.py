@@ -38,7 +38,7 @@ def test_rank_writes_over_its_own_scores_alone(cli: Callable, tagger: Path, tree
     assert out.read_bytes() == kept
     assert cli("rank", tagger, *arguments, dev).code == 0, "the same again may be replaced"
     out.write_text("notes\n")
-    refused(cli("rank", tagger, *arguments, dev), "s.tsv: holds something that is no file of scores")
+    refused(cli("rank", tagger, *arguments, dev), "s.tsv: is not a score file")
     assert out.read_text() == "notes\n"
 
 
@@ -68,7 +68,7 @@ def test_fewer_heads_than_n_lowest_are_said_and_recorded(cli: Callable, tagger: 
 
 def test_combined_scores_replace_no_input(cli: Callable, own: list[Path], tmp_path: Path) -> None:
     kept = own[0].read_bytes()
-    refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", own[0]), "en.tsv: is one of the files to read")
+    refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", own[0]), "en.tsv: is also an input")
     (tmp_path / "folder.tsv").mkdir()
     refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", tmp_path / "folder.tsv"), "is a folder")
     assert own[0].read_bytes() == kept

@@ -108,7 +108,7 @@ def test_a_folder_with_nothing_but_a_lock_is_fresh(folder: Path, trained: list[i
     assert run(quick(folder), out=out, device="cpu", head_analysis=0).cells
     (folder / "mine" / "fits").mkdir(parents=True)
     (folder / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(StoreError, match=r"is not empty and holds no run \(notes\.txt\)"):
+    with pytest.raises(StoreError, match=r"is not empty and not a run's folder \(notes\.txt\)"):
         run(quick(folder), out=folder / "mine", device="cpu", head_analysis=0)
 
 

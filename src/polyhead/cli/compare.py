@@ -32,8 +32,8 @@ def compare(request: CompareRequest, console: Console) -> int:
     groups = grouped(runs, request.by)
     if request.by is None and (silent := [run for run in runs if run.method is None or run.language is None]):
         console.note(
-            f"note: {len(silent)} of {len(runs)} files do not say their method or language, so each of these is a group by "
-            "itself; --by groups files by one of the two"
+            f"note: {len(silent)} of {len(runs)} files do not record their method or language, so each is a group of its own; "
+            "--by groups files by one of the two"
         )
     if request.by is None:
         for doubt in doubts(groups):
@@ -54,7 +54,7 @@ def compare(request: CompareRequest, console: Console) -> int:
 
 def _check(request: CompareRequest) -> None:
     if len(request.files) < 2:
-        raise SettingError(f"{request.files[0]}: one file alone; name two or more to compare")
+        raise SettingError(f"{request.files[0]}: only one file; name two or more to compare")
     if (request.combine is None) != (request.out_scores is None):
         raise SettingError("--combine and --out-scores go together: one says how, the other where the combined scores go")
     if request.out_scores is not None:
@@ -67,7 +67,9 @@ def _combined(runs: Sequence[Run], how: Combination, normalisation: Normalisatio
     counts = Counter(run.language or run.path.stem for run in runs)
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{language} {count}" for language, count in counts.items())
-        console.note(f"note: every file counts once in the combined scores, and languages have unequally many: {said}")
+        console.note(
+            f"note: every file counts once in the combined scores, but languages have different numbers of files: {said}"
+        )
     return combine([run.scores for run in runs], how, normalisation=normalisation)[0]
 
 

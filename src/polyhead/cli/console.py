@@ -59,11 +59,11 @@ class Console:
     progress: Progress = field(default_factory=Silent)
 
     def note(self, text: str) -> None:
-        """Say something on stderr that is not the result."""
+        """Print a note on stderr."""
         print(terminal_text(text, breaks=True), file=sys.stderr, flush=True)
 
     def repairs(self, name: str, counts: Mapping[str, int]) -> None:
-        """Say what reading repaired or met, and how often."""
+        """Print what reading repaired or found, and how often."""
         for what, count in counts.items():
             self.note(f"note: {name}: {count} x {what}")
 
@@ -75,10 +75,10 @@ class Console:
 
 
 def met(counts: Mapping[str, int], *, unknown: str = "counted as wrong") -> dict[str, int]:
-    """What a reader of scores must know about the encoding, for `Console.repairs`; `unknown`: what became of such words."""
+    """Encoding notes that a reader of scores needs, for `Console.repairs`; `unknown` says how such words are treated."""
     texts = {
         "unknown_labels": f"a word with a label that the model cannot predict, {unknown}",
-        "truncated_words": "a word longer than a window, labelled by its first subwords alone",
+        "truncated_words": "a word longer than a window, labelled from its first subwords only",
     }
     return {text: counts[name] for name, text in texts.items() if counts.get(name)}
 
@@ -122,14 +122,14 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Bar:
-    """One line on stderr: what is done, how much of it, time spent and time left. Implements `Progress`."""
+    """A progress bar on stderr with time spent and time left. Implements `Progress`."""
 
     def __init__(self) -> None:
         self._live: RichProgress | None = None
         self._task: TaskID | None = None
 
     def start(self, total: int, what: str) -> None:
-        """Begin a piece of work; ends the one before."""
+        """Start a task and end the one before."""
         self.stop()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
         self._live = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
@@ -137,31 +137,31 @@ class Bar:
         self._live.start()
 
     def advance(self, n: int) -> None:
-        """Say that `n` more steps are done."""
+        """Record `n` more finished steps."""
         if self._live is not None and self._task is not None:
             self._live.advance(self._task, n)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._live is not None:
             self._live.stop()
         self._live, self._task = None, None
 
 
 class Lines:
-    """A line on stderr once a minute, and none for work that is done sooner. Implements `Progress`."""
+    """One line a minute on stderr; none for work that takes less. Implements `Progress`."""
 
     def __init__(self) -> None:
         self._what, self._total, self._done = "", 0, 0
         self._began = self._said = time.monotonic()
 
     def start(self, total: int, what: str) -> None:
-        """Begin a piece of work; ends the one before."""
+        """Start a task and end the one before."""
         self._what, self._total, self._done = terminal_text(what), total, 0
         self._began = time.monotonic()
 
     def advance(self, n: int) -> None:
-        """Say that `n` more steps are done."""
+        """Record `n` more finished steps."""
         self._done += n
         now = time.monotonic()
         if now - self._said >= _SECONDS_BETWEEN_LINES:
@@ -169,4 +169,4 @@ class Lines:
             print(f"{self._what}: {self._done:,} of {self._total:,} after {now - self._began:.0f} s", file=sys.stderr, flush=True)
 
     def stop(self) -> None:
-        """Nothing to take away."""
+        """Do nothing: lines stay on the screen."""

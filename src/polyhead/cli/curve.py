@@ -100,7 +100,7 @@ def _opened(request: CurveRequest, task: Task, console: Console) -> tuple[Tagger
     if note := other_words(tagger, reference.words):
         console.note(note)
     if data.split == "test":
-        console.note("note: these curves are on a test split; choose between orders on dev, and report here what was chosen")
+        console.note("note: these curves are on a test split; choose between orders on dev and report the chosen one here")
     return tagger, data
 
 
@@ -114,7 +114,7 @@ def _depth(request: CurveRequest, present: HeadMask) -> int:
 def _leave(folder: Path, document: Mapping[str, Any]) -> None:
     picture = curve_picture(document, folder / "curve.svg")
     write_text_atomic(folder / "curve.md", curve_page(document, picture=None if picture is None else picture.name))
-    # last: where this file stands, the others do
+    # last: if this file exists, so do the others
     write_json_atomic(folder / "curve.json", document)
 
 

@@ -75,7 +75,7 @@ _FAMILIES = {_family(name) for name in CORPORA}
 
 
 def _corpus(request: DataCheckRequest) -> _Opened:
-    """The splits of a corpus that lie in the data folder, or all of one that is made in memory."""
+    """The splits in the data folder, or all splits of a corpus made in memory."""
     if request.columns or request.scheme:
         raise SettingError(f"{request.reference}: a corpus declares its own layout; leave --columns and --scheme out")
     reference = DataReference.parse(request.reference)
@@ -87,7 +87,7 @@ def _corpus(request: DataCheckRequest) -> _Opened:
     splits: list[Dataset] = []
     absent: list[str] = []
     for split in (split for split in SPLITS if split in row.splits):
-        if row.made or _lies(request.data, reference, split):
+        if row.made or _is_there(request.data, reference, split):
             splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, merge=False))
         else:
             absent.append(split)
@@ -98,7 +98,7 @@ def _corpus(request: DataCheckRequest) -> _Opened:
     return _Opened(Look("made in memory" if row.made else kind, row.task), True, splits, absent)
 
 
-def _lies(root: Path | None, reference: DataReference, split: Split) -> bool:
+def _is_there(root: Path | None, reference: DataReference, split: Split) -> bool:
     return root is not None and find_file(corpus_file(reference.name, split, root=root, words=reference.words)[0]) is not None
 
 

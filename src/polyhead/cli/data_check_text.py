@@ -25,11 +25,11 @@ def report(
 
     Args:
         request: What was asked.
-        look: How the files were read.
-        is_declared: Whether by declaration, and not by their looks.
-        facts: Of each split.
+        look: Format of the files.
+        is_declared: Whether the user declared it; otherwise it is a guess.
+        facts: One entry per split.
         shared: What pairs of splits share.
-        absent: Splits of a corpus that do not lie in the data folder.
+        absent: Splits of a corpus that the data folder lacks.
     """
     parts = [_head(request, look, is_declared), _counts(facts)]
     if request.tokenizer is not None:
@@ -45,7 +45,7 @@ def report(
 def _head(request: DataCheckRequest, look: Look, is_declared: bool) -> str:
     lines = [_wrapped(f"format: {look.format}{f', scheme {look.scheme}' if look.scheme else ''}, task {look.task}")]
     if not is_declared and look.columns is not None:
-        lines += ["this is a guess; declare it to other commands, which do not guess:", f"  --task {look.task}"]
+        lines += ["this is a guess; other commands do not guess, so give them:", f"  --task {look.task}"]
         lines[-1] += f" --scheme {look.scheme}" if look.scheme else ""
         lines.append(f"  --columns {look.columns}")
     return "\n".join(lines)
@@ -90,7 +90,7 @@ def _labels(facts: Sequence[SplitFacts]) -> str:
         for label, n in found.labels.items():
             total[label] = total.get(label, 0) + n
     ordered = sorted(total, key=lambda label: (-total[label], label))
-    rows = [[_cut(label), *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
+    rows = [[_shortened(label), *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
     more = f"\nand {len(ordered) - _LABEL_ROWS} rarer labels (--json has all)" if len(ordered) > _LABEL_ROWS else ""
     return markdown(["label", *(found.split for found in facts)], rows) + more
 
@@ -106,29 +106,29 @@ def _notes(
         for what in found.suspicions:
             yield f"{found.split}: {what}"
         if found.unlabelled_words:
-            yield f"{found.split}: {found.unlabelled_words} words have no label: they are neither trained on nor scored"
+            yield f"{found.split}: {found.unlabelled_words} words have no label and are neither trained on nor scored"
         if found.over_long:
             yield f"{found.split}: {_too_long(request, found)}"
         if found.repeats:
-            yield f"{found.split}: {found.repeats} sentences have the words of an earlier one: they weigh more than once"
+            yield f"{found.split}: {found.repeats} sentences repeat an earlier one and count more than once"
     train = next((found for found in facts if found.split == "train"), None)
     for found in facts:
         unseen = sorted(label for label in found.labels if train is not None and label not in train.labels)
         if unseen:
-            yield f"{found.split}: {len(unseen)} label(s) that train never shows and no model can learn: {', '.join(unseen)}"
+            yield f"{found.split}: {len(unseen)} label(s) that are not in train, so no model can learn them: {', '.join(unseen)}"
     for overlap in shared:
         if overlap.shared:
             total = next(found.sentences for found in facts if found.split == overlap.second)
-            yield f"{overlap.second}: {overlap.shared} of {total} sentences stand in {overlap.first} too: scores on them say less"
+            yield f"{overlap.second}: {overlap.shared} of {total} sentences are also in {overlap.first}: scores on them say less"
 
 
 def _too_long(request: DataCheckRequest, found: SplitFacts) -> str:
     if found.rates is None:
-        return f"{found.over_long} sentences have more than {request.max_length} words: more than a window holds"
-    return f"{found.over_long} sentences have more than the {found.rates.window} subwords of a window: they are read in several"
+        return f"{found.over_long} sentences have more than {request.max_length} words, more than a window holds"
+    return f"{found.over_long} sentences have more than the {found.rates.window} subwords of a window and are split over several"
 
 
-def _cut(label: str) -> str:
+def _shortened(label: str) -> str:
     return label if len(label) <= _LABEL_WIDTH else label[: _LABEL_WIDTH - 1] + "…"
 
 

@@ -24,9 +24,9 @@ _SAID = {
 
 
 def data_get(request: DataGetRequest, console: Console) -> int:
-    """Fetch, one file after the other; what is finished stays whatever happens then."""
+    """Fetch file by file; finished files stay if a later one fails."""
     if request.data.exists() and not request.data.is_dir():
-        raise SettingError(f"--data {request.data}: a file; name a folder, which is made if need be")
+        raise SettingError(f"--data {request.data}: is a file; name a folder (created if missing)")
     sources = {name: known_source(name) for name in request.names}
     document = []
     lines = []
@@ -62,9 +62,9 @@ def _checked(got: Got) -> str:
 
 
 def data_list(request: DataListRequest, console: Console) -> int:
-    """Print one row a corpus."""
+    """Print one row per corpus."""
     if request.data is not None and not request.data.is_dir():
-        raise SettingError(f"--data {request.data}: no such folder; polyhead data get NAME --data {request.data} makes it")
+        raise SettingError(f"--data {request.data}: no such folder; polyhead data get NAME --data {request.data} creates it")
     facts = []
     for name in _chosen(request.names or []):
         row, found = CORPORA[name], source(name)
@@ -75,7 +75,7 @@ def data_list(request: DataListRequest, console: Console) -> int:
                 "language": row.language,
                 "task": row.task,
                 "splits": splits,
-                "here": None if request.data is None else [s for s in splits if row.made or _lies(name, s, request.data)],
+                "here": None if request.data is None else [s for s in splits if row.made or _is_there(name, s, request.data)],
                 "licence": found.licence if found else "Apache-2.0" if row.made else "",
                 "page": found.page if found else "",
                 "files": [remote.url for remote in found.files] if found else [],
@@ -106,7 +106,7 @@ def _chosen(names: Sequence[str]) -> list[str]:
     return [name for name in CORPORA if not names or name in names or name.partition("/")[0] in names]
 
 
-def _lies(name: str, split: Split, root: Path) -> bool:
+def _is_there(name: str, split: Split, root: Path) -> bool:
     path, _ = corpus_file(name, split, root=root)
     return find_file(path) is not None
 

@@ -16,7 +16,7 @@ from polyhead.core.errors import SettingError, UnknownNameError
 
 
 def dispatch(argv: Sequence[str]) -> int:
-    """Do it, and return the exit code."""
+    """Run the command and return its exit code."""
     name, rest = _split(argv)
     row = COMMANDS.get(name)
     return guarded(lambda: _called(argv, name, rest), stopped=row.stopped if row else "")
@@ -28,7 +28,7 @@ def group_of(word: str) -> list[str]:
 
 
 def help_text(names: Sequence[str] = ()) -> str:
-    """What `polyhead --help` prints, and `polyhead data --help` of the commands `names` alone."""
+    """What `polyhead --help` prints, and `polyhead data --help` of the commands `names` only."""
     width = max(map(len, names or COMMANDS))
     rows = "\n".join(f"  {name:<{width}}  {COMMANDS[name].summary}" for name in names or COMMANDS)
     return (

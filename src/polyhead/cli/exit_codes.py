@@ -1,4 +1,4 @@
-"""What `polyhead` hands back to the shell."""
+"""Exit codes of `polyhead`."""
 
 from typing import Final
 

@@ -20,7 +20,7 @@ from polyhead.core.escaping import terminal_text
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "your share of the disk is used up",
+    errno.EDQUOT: "your disk quota is used up",
     errno.EFBIG: "the file would be larger than the limit for files (ulimit -f)",
 }
 
@@ -37,12 +37,12 @@ def guarded(work: Callable[[], int], *, stopped: str = "") -> int:
         signals.append(number)
         raise KeyboardInterrupt
 
-    # whoever ignores Ctrl-C (a job in the background) goes on ignoring it
+    # a process that ignores Ctrl-C (a background job) keeps ignoring it
     watched = [signal.SIGTERM] + ([signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else [])
     previous = {number: _handle(number, stop) for number in watched}
     try:
         if sys.stdout is None:
-            raise PolyheadError("stdout is closed; give it a place, for example > out.txt")
+            raise PolyheadError("stdout is closed; redirect it, for example > out.txt")
         code = work()
         sys.stdout.flush()
         return code
@@ -65,10 +65,10 @@ def _ended(error: BaseException, stopped: str) -> int:
             return _say(f"error: {_usage(error)}", BAD_INPUT)
         case KeyboardInterrupt() | typer.Abort():
             return _say("; ".join(part for part in ("stopped by the user", stopped) if part), STOPPED)
-        case SystemExit():  # what rich makes of a reader that has gone
+        case SystemExit():  # rich raises it when the reader has closed the pipe
             return DONE
         case BrokenPipeError():
-            # The reader of our output has what it wanted; the interpreter's own flush at exit must not complain about it.
+            # The reader closed the pipe; the interpreter's flush at exit must not fail on it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
     said = _of_the_disk(error) or _of_memory(error)
@@ -101,7 +101,7 @@ def _of_memory(error: BaseException) -> str:
     asked = re.search(r"DefaultCPUAllocator|std::bad_alloc|[Oo]ut of memory|[Cc]annot allocate memory", str(error))
     if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and asked):
         return ""
-    first = str(error).strip().partition("\n")[0][:200] or "no more can be had"
+    first = str(error).strip().partition("\n")[0][:200] or "no details"
     return f"memory ran out ({first}); use smaller batches (--batch-size), fewer sentences, or a machine with more memory"
 
 

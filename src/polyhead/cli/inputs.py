@@ -59,7 +59,7 @@ def labelled_sample(request: RankRequest | DoctorRequest, task: Task, console: C
     if is_new and needs_labels:
         console.note(
             f"note: {request.model} has no classifier for {task.name}; a new one (seed {request.seed}) is used, and scores of an "
-            "encoder that was not fine-tuned say little; see polyhead fit"
+            "encoder without fine-tuning say little; see polyhead fit"
         )
     if note := other_words(tagger, reference.words):
         console.note(note)
@@ -88,21 +88,21 @@ def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
     """A note where no span was found as it is labelled; else empty."""
     if task.kind == "tag" or not scores or any(scores):
         return ""
-    return "note: F1 is 0.00 everywhere: look at the labels with polyhead data check, or train longer"
+    return "note: F1 is 0.00 everywhere: check the labels with polyhead data check, or train longer"
 
 
 def check_shared(tagger: Tagger, data: Dataset) -> None:
-    """Refuse text of which the model predicts no label but O: only words outside every span would count.
+    """Refuse text whose labels the model cannot predict, O apart: no span would count.
 
     Raises:
-        SettingError: So it is.
+        SettingError: Text and model share no label.
     """
     gold = {label for sentence in data.sentences for label in sentence.labels if label not in (None, "O")}
     if gold and not any(label in tagger.labels for label in gold):
         found, predicted = (", ".join(sorted(map(str, labels))[:6]) for labels in (gold, set(tagger.labels) - {"O"}))
         raise SettingError(
             f"{tagger.name}: predicts {predicted}, but {data.name} is labelled {found}: they share no label, so no span would "
-            f"count; take a model trained on these labels, or see polyhead data check {data.name}"
+            f"count; use a model trained on these labels, or see polyhead data check {data.name}"
         )
 
 
@@ -141,7 +141,7 @@ def opened(
 
 
 def other_words(tagger: Tagger, words: Words) -> str:
-    """A note if the model was trained on words of another kind than these; empty if not, or if nobody knows."""
+    """A note if the model was trained on words of another kind than these; empty if not, or if unknown."""
     if tagger.trained_words is None or tagger.trained_words == words:
         return ""
     kinds = {"surface": "surface tokens", "syntactic": "syntactic words"}
@@ -158,10 +158,10 @@ def one_reference(data: Path | None, *, corpus: str | None, language: str) -> Da
         return DataReference.parse(corpus)
     if data is None:
         raise SettingError(
-            "no text: give a labelled file by --data FILE, or a corpus by --corpus NAME (phrases/en needs no --data)"
+            "no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en needs no --data)"
         )
     if data.is_dir():
-        raise SettingError(f"--data {data}: a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
+        raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
     return DataReference(str(data), language, files={"dev": data})
 
@@ -173,14 +173,14 @@ def check_new_folder(out: Path) -> None:
         SettingError: It holds something, or it or a folder above it is a file.
     """
     if out.is_dir() and any(out.iterdir()):
-        raise SettingError(f"--out {out}: holds something already; name a new folder, or delete this one")
+        raise SettingError(f"--out {out}: is not empty; name a new folder, or delete this one")
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not there.is_dir():
         raise SettingError(f"--out {out}: {there} is a file; name a new folder")
 
 
 FEW = 100
-"""Below so many sentences a command says that its figures rest on few."""
+"""Below this number of sentences a command warns that its figures rest on few."""
 
 
 def few_sentences(data: Dataset) -> str:
@@ -188,7 +188,9 @@ def few_sentences(data: Dataset) -> str:
     n = len(data.sentences)
     if n >= FEW:
         return ""
-    return f"note: {n} sentence{'' if n == 1 else 's'} only: with so few, figures and orders depend on which sentences they are"
+    return (
+        f"note: {n} sentence{'' if n == 1 else 's'} only: with so few, scores and rankings depend on which sentences were chosen"
+    )
 
 
 def one_dataset(
@@ -208,14 +210,14 @@ def set_threads(n: int | None) -> None:
     if n is None:
         n = free_threads()
         if n < (usual := torch.get_num_threads()):
-            _LOG.warning("other work keeps the processor busy: computing with %d threads in place of %d; see --threads", n, usual)
+            _LOG.warning("other processes keep the CPU busy: computing with %d threads instead of %d; see --threads", n, usual)
     elif n > (there := os.cpu_count() or n):
         raise SettingError(f"--threads {n}: this machine has {there} processors; give at most {there}")
     torch.set_num_threads(n)
 
 
 def note_unread_tests(sources: Sequence[str], console: Console) -> None:
-    """Say which files of the sources nobody reads: the test files, which only a target is scored on."""
+    """Note the test files of sources: they are not read, since only targets are scored on test."""
     for text in sources:
         files = DataReference.parse(text, "source").files or {}
         if "test" in files:

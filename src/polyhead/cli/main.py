@@ -12,7 +12,7 @@ from polyhead.cli.exit_codes import STOPPED
 
 
 class Command(NamedTuple):
-    """One row: where its options stand (free of torch: mistakes show at once), where its work is done, one line of help.
+    """One command: its request (imports no torch, so mistakes show at once), its function, one line of help.
 
     `stopped` says what is kept when the user stops it.
     """
@@ -23,7 +23,7 @@ class Command(NamedTuple):
     stopped: str = ""
 
 
-_CONTINUES = "what was finished is saved, and the same command continues from there"
+_CONTINUES = "finished work is saved; run the same command to continue"
 
 COMMANDS: dict[str, Command] = {
     "run": Command(
@@ -39,7 +39,7 @@ COMMANDS: dict[str, Command] = {
         "polyhead.cli.requests:RankRequest",
         "polyhead.cli.rank:rank",
         "score the heads of a model on labelled text",
-        "with --out, ablation, shapley and l0 continue from there when the same command is run again",
+        "with --out, ablation, shapley and l0 continue when you run the same command again",
     ),
     "prune": Command("polyhead.cli.requests:PruneRequest", "polyhead.cli.prune:prune", "remove heads from a model for good"),
     "evaluate": Command(
@@ -49,23 +49,23 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         "polyhead.cli.result_requests:CompareRequest",
         "polyhead.cli.compare:compare",
-        "measure how far saved scores agree, over methods, languages and seeds",
+        "measure how far saved scores agree, across methods, languages and seeds",
     ),
     "curve": Command(
         "polyhead.cli.result_requests:CurveRequest",
         "polyhead.cli.curve:curve",
-        "judge an order of heads: the score as heads are ablated, beside random orders and an oracle",
-        "with --oracle and --out, the oracle continues from there when the same command is run again",
+        "judge rankings: the score as heads are ablated, against random orders and an oracle",
+        "with --oracle and --out, the oracle continues when you run the same command again",
     ),
     "report": Command(
         "polyhead.cli.result_requests:ReportRequest",
         "polyhead.cli.report:report",
-        "write one page about a run, or several side by side, that opens from disk",
+        "write one HTML page about one or several runs, to open from disk",
     ),
     "doctor": Command(
         "polyhead.cli.requests:DoctorRequest",
         "polyhead.cli.doctor:doctor",
-        "check on your own model and text that gating, scoring and pruning do what they should",
+        "check gating, scoring and pruning on your own model and text",
     ),
     "data list": Command(
         "polyhead.cli.data_requests:DataListRequest",
@@ -76,7 +76,7 @@ COMMANDS: dict[str, Command] = {
         "polyhead.cli.data_requests:DataGetRequest",
         "polyhead.cli.data_commands:data_get",
         "fetch corpora from their public sources",
-        "what was fetched is kept, and the same command continues from there",
+        "fetched files are kept; run the same command to continue",
     ),
     "data check": Command(
         "polyhead.cli.data_requests:DataCheckRequest",

@@ -10,7 +10,7 @@ from polyhead.importance.methods import METHODS
 
 
 def methods(request: MethodsRequest, console: Console) -> int:
-    """Print a few lines a method."""
+    """Print a few lines per method."""
     facts = [
         {key: value for key, value in asdict(row).items() if not callable(value)}
         | {"forward": row.forward.text, "backward": row.backward.text, "options": [asdict(item) for item in row.listed_options]}
@@ -18,7 +18,7 @@ def methods(request: MethodsRequest, console: Console) -> int:
     ]
     about = (
         "A higher score means a more important head. Cost in passes over the data, forward + backward; L is the number of "
-        "layers, H that of heads in one. Signed scores: below 0 the head harms."
+        "layers, H the number of heads per layer. Signed scores: a head below 0 hurts the model."
     )
     console.result(
         {"schema": 1, "methods": facts}, "\n\n".join([textwrap.fill(about, WIDTH), *(_entry(row) for row in METHODS.values())])
@@ -27,7 +27,7 @@ def methods(request: MethodsRequest, console: Console) -> int:
 
 
 def _entry(row: Method) -> str:
-    needs = f"needs {row.needs}" if row.reads_text else "needs nothing but the model (rank still asks which text it stands for)"
+    needs = f"needs {row.needs}" if row.reads_text else "needs only the model (rank still asks which text it is for)"
     lines = [row.summary, f"{row.forward.text} + {row.backward.text} passes; {needs}; sign: {row.sign}"]
     lines += [f"--option {item.name}=VALUE: {item.help} (default {item.default})" for item in row.listed_options]
     lines.append(row.source)

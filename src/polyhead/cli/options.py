@@ -45,7 +45,7 @@ OneDataOption = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        help="A labelled file; or, with --corpus, the folder of corpora (phrases/en and the like need none).",
+        help="A labelled file; or, with --corpus, the folder of corpora (phrases/* need none).",
         show_default=False,
     ),
 ]
@@ -61,7 +61,7 @@ LimitOption = Annotated[Count | None, typer.Option("--limit", metavar="N", help=
 MethodOption = Annotated[
     list[str],
     typer.Option(
-        "--option", metavar="NAME=VALUE...", help="One or more of the method's own, as n_lowest=24; polyhead methods lists them."
+        "--option", metavar="NAME=VALUE...", help="Options of the method, such as n_lowest=24; polyhead methods lists them."
     ),
 ]
 TargetOption = Annotated[
@@ -76,14 +76,12 @@ SchemeOption = Annotated[
 ColumnsOption = Annotated[
     str | None,
     typer.Option(
-        "--columns", metavar="SPEC", help="Layout of your files, as tab:token=2,tag=3 or facebook; see docs/corpora.md."
+        "--columns", metavar="SPEC", help="Layout of your files, such as tab:token=2,tag=3 or facebook; see docs/corpora.md."
     ),
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", metavar="", help="Fail on malformed input instead of repairing it.")]
 RevisionOption = Annotated[str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit of a hub model.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", metavar="", help="Print the result as one JSON document, and nothing else, on stdout.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print only one JSON document, the result, on stdout.")]
 SeedOption = Annotated[Seed, typer.Option("--seed", metavar="N", help="Random seed.")]
 NormaliseOption = Annotated[
     Literal["none", "paper"],
@@ -97,7 +95,7 @@ class Machine:
 
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     threads: Annotated[
-        Count | None, typer.Option("--threads", metavar="N", help="Processor threads; the cores that are free unless given.")
+        Count | None, typer.Option("--threads", metavar="N", help="Processor threads; one per free core unless given.")
     ] = None
 
 
@@ -123,20 +121,19 @@ class Reading:
         typer.Option(
             "--anchor",
             metavar="text|first",
-            help="Subword that carries a word's label: the first with text of the word, or simply the first; as trained unless "
-            "given.",
+            help="Subword that carries a word's label: the first one with text, or the first one; as in training unless given.",
         ),
     ] = None
     max_length: Annotated[
         WindowLength | None,
-        typer.Option("--max-length", metavar="N", help="Subwords per window; as trained, else 256, unless given."),
+        typer.Option("--max-length", metavar="N", help="Subwords per window; unless given as in training, else 256."),
     ] = None
     precision: Annotated[
         PrecisionName | None,
         typer.Option(
             "--precision",
             metavar="auto|bf16|fp32",
-            help="auto uses bf16 where the processor has units for it; as trained unless given.",
+            help="auto uses bf16 where the hardware supports it; as in training unless given.",
         ),
     ] = None
 

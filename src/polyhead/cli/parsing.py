@@ -23,7 +23,7 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
 
     Args:
         request: A frozen dataclass whose fields are annotated as typer's options and arguments, or with `FieldsOf`.
-        arguments: What stands after the command's name.
+        arguments: The arguments after the command's name.
         name: The command's name.
 
     Raises:
@@ -91,7 +91,7 @@ def expand_lists(arguments: Sequence[str], lists: Set[str]) -> list[str]:
     Values end at the next argument that begins with `-` (a lone `-` is a value).
 
     Raises:
-        SettingError: A list option stands without a value.
+        SettingError: A list option has no value.
 
     >>> expand_lists(["--target", "a", "b", "--out", "c"], {"--target"})
     ['--target', 'a', '--target', 'b', '--out', 'c']
@@ -119,7 +119,7 @@ def _from_files(argv: Sequence[str], found: Sequence[Option], name: str) -> dict
     """What the files after `--config` say, by typer's names; a seed on the command line takes the place of seeds there.
 
     Raises:
-        SettingError: A file cannot be read, or holds options that do not exist, stand twice or have wrong values; all are named.
+        SettingError: A file cannot be read, or holds options that are unknown, set twice or have wrong values; all are named.
     """
     known = _names_in_file(found)
     elsewhere = set().union(*(_names_in_file(options(other)) for other in (RunRequest, FitRequest)))
@@ -159,7 +159,7 @@ def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Set[str]) -> 
             name = f"{key}.{inner}" if inner else key
             option = known.get(name.replace("-", "_"))
             if name in ("config", "help"):
-                faults.append(f"{name}: cannot stand in a settings file")
+                faults.append(f"{name}: not allowed in a settings file")
             elif option is None:
                 faults += [] if name in elsewhere else [f"{name}: unknown option; {_nearest(name, known)}"]
             elif option.name in values:

@@ -1,4 +1,4 @@
-"""`polyhead predict`: fill in the tags of a text, and change nothing else in it."""
+"""`polyhead predict`: fill in the tags of a text and leave the rest unchanged."""
 
 import sys
 import tempfile
@@ -30,11 +30,11 @@ def predict(request: PredictRequest, console: Console) -> int:
     task = find_task(request.task)
     set_threads(request.machine.threads)
     if request.out is not None and not request.out.absolute().parent.is_dir():
-        raise SettingError(f"--out {request.out}: there is no folder {request.out.absolute().parent}; make it first")
+        raise SettingError(f"--out {request.out}: folder {request.out.absolute().parent} does not exist; create it first")
     if request.out is not None and request.out.is_dir():
         raise SettingError(f"--out {request.out}: is a folder; give the name of a file in it")
     if request.out is not None and request.out.exists() and request.file != "-" and request.out.samefile(request.file):
-        raise SettingError(f"--out {request.out}: is the file to be tagged, whose tags would be lost; name another one")
+        raise SettingError(f"--out {request.out}: is the input file and would be overwritten; name another file")
     if request.file != "-":
         return _predict(request, task, Path(request.file), console)
     with tempfile.TemporaryDirectory() as folder:  # readers give line numbers by path, and the text is read twice
@@ -68,7 +68,7 @@ def _predict(request: PredictRequest, task: Task, path: Path, console: Console) 
 
 
 def _layout(request: PredictRequest, task: Task, path: Path) -> ColumnFormat:
-    """CoNLL-U for tags, unless columns are declared; a column file's tag column is the last, or a new one beside lone words."""
+    """CoNLL-U for tags, unless columns are declared; in columns the last holds the tag, or a new one beside lone words."""
     if request.format == "conllu" and request.columns is not None:
         raise SettingError("--format conllu has its own columns; leave --columns out")
     if request.format == "conllu" or (request.format == "auto" and request.columns is None and task.kind == "tag"):
@@ -88,12 +88,12 @@ def _layout(request: PredictRequest, task: Task, path: Path) -> ColumnFormat:
 def _columns(columns: str, scheme: str | None) -> ColumnFormat:
     layout = parse_layout(columns, scheme=scheme)
     if not isinstance(layout, ColumnFormat):
-        raise SettingError(f"--columns {columns}: tags can be written into columns and CoNLL-U alone; use one of them")
+        raise SettingError(f"--columns {columns}: tags can be written only into columns and CoNLL-U; use one of them")
     return layout
 
 
 def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
-    """The sentences; tags that the file may hold already are not looked at."""
+    """The sentences; tags already in the file are ignored."""
     file = TextFile(path, UNKNOWN_LANGUAGE)
     if layout is CONLLU:
         return list(read_conllu(file, words="syntactic", upos="ignore"))

@@ -1,4 +1,4 @@
-"""`polyhead prune`: cut heads out of a model and save what is left."""
+"""`polyhead prune`: remove heads from a model and save the rest."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,15 +21,15 @@ from polyhead.selection.score_files import check_scores, check_shape, other_mode
 
 
 def prune(request: PruneRequest, console: Console) -> int:
-    """Find which heads go, cut them, save."""
+    """Choose the heads, prune them, save the model."""
     _check_choice(request)
     check_new_folder(request.out)
     model = load_saved(request.model, revision=request.revision)
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
     mask, ranking, choice = _mask(request, present, console)
     left = mask & present
-    if request.scores is None and (before_gone := mask.n_pruned - (left.n_pruned - present.n_pruned)):
-        console.note(f"note: {before_gone} of the {mask.n_pruned} heads to cut were gone already")
+    if request.scores is None and (already := mask.n_pruned - (left.n_pruned - present.n_pruned)):
+        console.note(f"note: {already} of the {mask.n_pruned} heads were already pruned")
     if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
         raise SettingError(
             f"layer {short[0]} would keep {left.keep[short[0]].sum()} heads; --min-per-layer is {request.min_per_layer}"
@@ -49,22 +49,22 @@ def prune(request: PruneRequest, console: Console) -> int:
         card = pruned_further(card, ranking=ranking, choice=choice)
     with writing(request.out):
         (densify if request.densify else save_pruned)(model, request.out, tokenizer=tokenizer, card=card, encoding=encoding)
-    gone = [str(head) for head in left.pruned]
+    pruned = [str(head) for head in left.pruned]
     document = {
         "schema": 1,
         "model": request.model,
         "out": str(request.out),
         "n_pruned": left.n_pruned,
         "n_kept": left.n_kept,
-        "pruned": gone,
+        "pruned": pruned,
         "kept_per_layer": left.keep.sum(axis=1),
         "weights": {"before": before, "after": before if request.densify else after},
         "dense": request.densify,
     }
-    shape = "full shape, zeros in their place" if request.densify else f"{before - after:,} of {before:,} weights removed"
+    shape = "full shape, pruned heads set to zero" if request.densify else f"{before - after:,} of {before:,} weights removed"
     console.result(
         document,
-        f"saved {request.out}: {left.n_kept} heads kept, {left.n_pruned} gone ({shape})\ngone: {' '.join(gone) or 'none'}",
+        f"saved {request.out}: {left.n_kept} heads kept, {left.n_pruned} pruned ({shape})\npruned: {' '.join(pruned) or 'none'}",
     )
     return 0
 
@@ -78,11 +78,11 @@ def _check_choice(request: PruneRequest) -> None:
         raise SettingError("no heads named; give --heads 3.5,4.1, or --mask FILE, or --scores FILE with --n-pruned K")
     comma_separated("--heads", request.heads)  # before the model is loaded
     if (request.scores is None) != (request.n_pruned is None):
-        raise SettingError("--scores FILE and --n-pruned K belong together; give both")
+        raise SettingError("--scores FILE and --n-pruned K go together; give both")
 
 
 def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[HeadMask, str, str]:
-    """What to keep, and two sentences for the model card: how heads were ranked, and how many went."""
+    """What to keep, and two sentences for the model card: how heads were ranked, and how they were chosen."""
     if request.mask is not None:
         mask = read_mask(request.mask)
         check_shape(request.mask, mask.keep.shape, model=request.model, present=present)

@@ -21,7 +21,7 @@ from polyhead.report.tables import markdown
 from polyhead.selection.ranking import rank as order_of
 from polyhead.selection.score_files import scores_document, write_scores
 
-_LEGEND = "0 to 9: tenth of the ranking that the head is in, 9 = most important; -: gone"
+_LEGEND = "0 to 9: tenth of the ranking that the head is in, 9 = most important; -: pruned"
 
 
 def rank(request: RankRequest, console: Console) -> int:

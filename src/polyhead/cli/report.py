@@ -70,8 +70,8 @@ def _check_places(request: ReportRequest, out: Path) -> None:
         if path.suffix in (".json", ".tsv", ".safetensors"):
             raise SettingError(f"{option} {path}: would be overwritten with a page; give a name that ends with .html or .md")
         if any(path.resolve() == other.resolve() for other in request.curve):
-            raise SettingError(f"{option} {path}: is also read; give another name")
+            raise SettingError(f"{option} {path}: is also an input; give another name")
     if request.markdown is not None and request.markdown.resolve() == out.resolve():
-        raise SettingError(f"--markdown {request.markdown}: the page goes there; give another name")
+        raise SettingError(f"--markdown {request.markdown}: is also the name of the page; give another name")
     if request.pictures is not None and request.pictures.exists() and not request.pictures.is_dir():
         raise SettingError(f"--pictures {request.pictures}: is not a folder; give the name of a folder")

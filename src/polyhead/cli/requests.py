@@ -1,4 +1,4 @@
-"""What the commands on a finished model are asked to do; each field is an option, the docstring the help."""
+"""Requests of the commands on a finished model: each field is an option, the docstring is the help text."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +33,10 @@ from polyhead.core.specs import Count, Whole
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorRequest:
-    """Check on your own model and text that masks, pruning, checkpoints and scores do what they should; exit 1 if not.
+    """Check on your own model and text that masks, pruning, checkpoints and scores are correct; exit 1 if not.
 
-    Writes nothing but a pruned copy in the temporary folder, which is deleted after loading it again. Computes in float32, and
-    gradients in float64.
+    Writes only a pruned copy in the temporary folder, and deletes it after loading it again. Computes in float32, gradients in
+    float64.
     """
 
     model: ModelArgument
@@ -83,7 +83,7 @@ class RankRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class PruneRequest:
-    """Remove heads from a model for good and save the rest; name them one by one, by a mask, or by scores and a number."""
+    """Remove heads from a model for good and save the rest; choose them one by one, by a mask, or by scores and a number."""
 
     model: ModelArgument
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pruned model.", show_default=False)]
@@ -91,12 +91,18 @@ class PruneRequest:
     mask: Annotated[Path | None, typer.Option("--mask", metavar="FILE", help="Mask JSON: heads to keep.")] = None
     scores: Annotated[Path | None, typer.Option("--scores", metavar="FILE", help="Scores (.tsv, .json); with --n-pruned.")] = None
     n_pruned: Annotated[
-        Whole | None, typer.Option("--n-pruned", metavar="K", help="Number of further heads to prune, lowest score first.")
+        Whole | None,
+        typer.Option(
+            "--n-pruned", metavar="K", help="Number of heads to prune in addition to those already pruned, lowest score first."
+        ),
     ] = None
-    min_per_layer: Annotated[Whole, typer.Option("--min-per-layer", metavar="N", help="Heads that every layer keeps.")] = 0
+    min_per_layer: Annotated[
+        Whole, typer.Option("--min-per-layer", metavar="N", help="Least number of heads kept in every layer.")
+    ] = 0
     normalise: NormaliseOption = "none"
     densify: Annotated[
-        bool, typer.Option("--densify", metavar="", help="Write the full shape with zeros, which loads without polyhead.")
+        bool,
+        typer.Option("--densify", metavar="", help="Keep the full shape, with zeros for pruned heads; loads without polyhead."),
     ] = False
     revision: RevisionOption = None
     json: JsonOption = False
@@ -122,9 +128,9 @@ class EvaluateRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictRequest:
-    """Tag CoNLL-U or column text; the same lines come back with the tag column filled and everything else untouched.
+    """Tag CoNLL-U or column text: the output is the same lines with the tag column filled and everything else unchanged.
 
-    They go to stdout, or to --out. With --json, words and tags go to stdout as one document, and the lines to --out only.
+    The output goes to stdout or to --out. With --json, stdout gets words and tags as one document; the lines go to --out only.
     """
 
     model: ModelArgument

@@ -1,4 +1,4 @@
-"""What the commands on results are asked to do; each field is an option, the docstring the help."""
+"""Requests of the commands on results: each field is an option, the docstring is the help text."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,34 +26,34 @@ from polyhead.core.specs import Count, Whole
 
 @dataclass(frozen=True, kw_only=True)
 class CompareRequest:
-    """Measure how far saved scores agree: over methods, languages and seeds, at both ends of the ranking.
+    """Measure how far saved scores agree: across methods, languages and seeds, at both ends of the ranking.
 
-    Files of one method and the same languages are replicate runs (seeds) of one group. A file that does not name them, such as
-    another tool's, is a group by itself.
+    Files with the same method and languages form one group of runs (seeds). A file that does not record them, such as one from
+    another tool, is a group of its own.
     """
 
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILES...", help="Two or more files of scores, .tsv or .json, of one shape.", show_default=False),
+        typer.Argument(metavar="FILES...", help="Two or more score files, .tsv or .json, of one shape.", show_default=False),
     ]
     by: Annotated[
         Literal["method", "language", "file"] | None,
         typer.Option(
             "--by",
             metavar="WHAT",
-            help="What files must share to be runs of one group: method, language or file; method and language unless given.",
+            help="Group files by method, language or file; by method and language unless given.",
         ),
     ] = None
-    k: Annotated[Count | None, typer.Option("--k", metavar="K", help="Heads at either end; a quarter of all unless given.")] = (
-        None
-    )
+    k: Annotated[
+        Count | None, typer.Option("--k", metavar="K", help="Heads compared at either end; a quarter of all unless given.")
+    ] = None
     combine: Annotated[
         Literal["merged", "summed", "mean-rank", "worst-case", "regret"] | None,
         typer.Option(
             "--combine",
             metavar="HOW",
-            help="Make one matrix of all files (with --out-scores): merged, summed, mean-rank, worst-case or regret; languages "
-            "are predicted from each other in the same way.",
+            help="Combine all files into one matrix (with --out-scores): merged, summed, mean-rank, worst-case or regret; also "
+            "how languages are predicted from each other.",
         ),
     ] = None
     out_scores: Annotated[
@@ -71,8 +71,8 @@ class CompareRequest:
 class CurveRequest:
     """Judge orders of heads: the score as heads are ablated lowest first, highest first and at random, without retraining.
 
-    An order is good if the model does not miss its lowest heads: its area is near 1, above that of random orders, and far above
-    that of the same order reversed. --oracle shows how much better an order could be on these sentences.
+    An order is good if ablating its lowest heads costs little: its area is near 1, above random orders and far above the same
+    order reversed. --oracle shows how much better an order could be on these sentences.
     """
 
     model: ModelArgument
@@ -81,7 +81,10 @@ class CurveRequest:
     scores: Annotated[
         list[Path],
         typer.Option(
-            "--scores", metavar="FILE...", help="One or more files of scores, .tsv or .json; each an order.", show_default=False
+            "--scores",
+            metavar="FILE...",
+            help="One or more score files, .tsv or .json; each gives one order.",
+            show_default=False,
         ),
     ]
     corpus: CorpusOption = None
@@ -91,15 +94,18 @@ class CurveRequest:
     ] = "dev"
     language: LanguageOption = "und"
     max_pruned: Annotated[
-        Count | None, typer.Option("--max-pruned", metavar="K", help="Largest k; half of the model's heads unless given.")
+        Count | None,
+        typer.Option("--max-pruned", metavar="K", help="Most heads to ablate; half of the model's heads unless given."),
     ] = None
     random_seeds: Annotated[
-        Whole, typer.Option("--random-seeds", metavar="N", help="Number of random orders, seeded from --seed on.")
+        Whole, typer.Option("--random-seeds", metavar="N", help="Number of random orders; their seeds start at --seed.")
     ] = 5
     oracle: Annotated[
         bool,
         typer.Option(
-            "--oracle", metavar="", help="Also the greedy oracle and every order's regret; thousands of passes: use --limit."
+            "--oracle",
+            metavar="",
+            help="Add the greedy oracle and every order's regret; takes thousands of passes, so use --limit.",
         ),
     ] = False
     limit: LimitOption = None
@@ -114,7 +120,7 @@ class CurveRequest:
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Also write curve.json, curve.md and curve.svg there; a stopped oracle continues from there.",
+            help="Also write curve.json, curve.md and curve.svg there; a stopped oracle continues from this folder.",
         ),
     ] = None
     json: JsonOption = False
@@ -140,7 +146,7 @@ class ReportRequest:
         typer.Option(
             "--out",
             metavar="PAGE.html",
-            help="File for the page; unless given RUN/report.html, or report.html for several.",
+            help="File for the page; default RUN/report.html, or report.html for several runs.",
         ),
     ] = None
     curve: Annotated[
@@ -153,6 +159,6 @@ class ReportRequest:
         Path | None, typer.Option("--pictures", metavar="FOLDER", help="Also write every chart as SVG and PNG, for papers.")
     ] = None
     no_text: Annotated[
-        bool, typer.Option("--no-text", metavar="", help="Leave example sentences out, for corpora whose text may not be shared.")
+        bool, typer.Option("--no-text", metavar="", help="Leave out example sentences, for corpora whose text may not be shared.")
     ] = False
     json: JsonOption = False

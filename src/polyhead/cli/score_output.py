@@ -1,4 +1,4 @@
-"""Where a command's scores go: what may stand there already, checked before any work is done. Needs no torch."""
+"""Checks of the file that scores go to, before any work is done. Needs no torch."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,17 +9,17 @@ from polyhead.selection.score_files import read_scores
 
 
 def check_score_file(option: str, path: Path, *, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a name that no file of scores has, a folder, and a file that the command reads.
+    """Refuse a name without a score file's suffix, a folder, and a file that the command reads.
 
     Raises:
-        SettingError: One of these, or nothing can be written there; nothing was.
+        SettingError: One of these, or the file cannot be written.
     """
     if path.suffix not in (".tsv", ".json"):
         raise SettingError(f"{option} {path}: expected a name that ends in .tsv or .json")
     if path.is_dir():
         raise SettingError(f"{option} {path}: is a folder; name a file")
     if any(path.resolve() == other.resolve() for other in inputs):
-        raise SettingError(f"{option} {path}: is one of the files to read, which would be lost; name another file")
+        raise SettingError(f"{option} {path}: is also an input and would be overwritten; name another file")
     _check_writable(option, path)
 
 
@@ -27,9 +27,9 @@ def check_replaced(option: str, path: Path, *, settings: Mapping[str, object], *
     """Refuse to write scores over a file that holds anything but earlier scores of the same method, model, text and settings.
 
     Args:
-        option: What the user gave the path by.
-        path: Where scores are to go; nothing need be there.
-        settings: What must be equal of the file's settings, as far as it says them.
+        option: The option that gave the path.
+        path: File for the scores; need not exist.
+        settings: Settings that must be equal where the file records them.
         facts: Attributes of `HeadScores` that must be equal, by name.
 
     Raises:
@@ -40,7 +40,7 @@ def check_replaced(option: str, path: Path, *, settings: Mapping[str, object], *
     try:
         held = read_scores(path)
     except DataFormatError:
-        raise SettingError(f"{option} {path}: holds something that is no file of scores; name another file") from None
+        raise SettingError(f"{option} {path}: is not a score file; name another file") from None
     known = {name: (getattr(held, name), wanted) for name, wanted in facts.items()}
     known |= {name: (held.settings[name], wanted) for name, wanted in settings.items() if name in held.settings}
     for name, (found, wanted) in known.items():
@@ -53,7 +53,6 @@ def check_replaced(option: str, path: Path, *, settings: Mapping[str, object], *
 
 
 def _check_writable(option: str, path: Path) -> None:
-    """Before any work: whether a file can be made where it is to stand, or where its folders are to be made."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     try:
         with TemporaryFile(dir=folder):

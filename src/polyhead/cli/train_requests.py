@@ -1,4 +1,4 @@
-"""What the commands that fine-tune are asked to do; an option left out takes the protocol's or the settings' default."""
+"""Requests of the commands that fine-tune; omitted options take the default of the protocol or of the settings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +27,9 @@ _NONE: tuple[str, ...] = ()
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """Do the main job: fine-tune on the source, rank heads, find how many to prune, prune, and test in every target language.
+    """Fine-tune on the source, rank heads, find how many to prune, prune, and test in every target language.
 
-    Leaves result.json, scores.tsv, heads.json, the pruned model in model/, and report.html and report.md in the --out folder.
+    Writes result.json, scores.tsv, heads.json, the pruned model in model/, and report.html and report.md to the --out folder.
     """
 
     settings: Annotated[dict[str, Any], FieldsOf(RunSettings, PRESET)]
@@ -39,9 +39,9 @@ class RunRequest:
     seeds: Annotated[
         list[Seed], typer.Option("--seeds", metavar="N...", help="Several seeds, for example 42 43 44, instead of --seed.")
     ] = _NONE  # type: ignore[assignment]
-    controls: Annotated[list[str], typer.Option("--controls", metavar="NAME...", help="Some of random, highest and noise.")] = (
-        _NONE  # type: ignore[assignment]
-    )
+    controls: Annotated[
+        list[str], typer.Option("--controls", metavar="NAME...", help="Controls to add: random, highest, noise.")
+    ] = _NONE  # type: ignore[assignment]
     head_analysis: Annotated[
         Whole, typer.Option("--head-analysis", metavar="N", help="Dev sentences per language for heads.json; 0 disables.")
     ] = 40

@@ -16,12 +16,12 @@ Kind = str | tuple[str, str]
 
 @dataclass(frozen=True)
 class Share:
-    """The mean share of a word's attention that goes to one other word, or to the separators.
+    """Mean share of a word's attention to one other word, or to the separators.
 
     Attributes:
-        n: Words that it is a mean over.
-        values: `[layers, heads]`, 0..1; NaN for heads that are gone.
-        even: What attention spread evenly over all positions of each sentence would give, over the same words.
+        n: Number of words averaged.
+        values: `[layers, heads]`, 0..1; NaN for pruned heads.
+        even: The same mean under attention spread evenly over all positions of a sentence.
     """
 
     n: int
@@ -30,7 +30,7 @@ class Share:
 
 
 def pairs(n_words: int, tree: Tree | None) -> list[tuple[Kind, int, int]]:
-    """Kind, word that attends, word that is attended to (`n_words` stands for the separators), for every kind that is counted."""
+    """Kind, attending word and attended word of every counted pair; `n_words` is the index of the separators."""
     found: list[tuple[Kind, int, int]] = []
     for word in range(n_words):
         found += [("same", word, word), ("separators", word, n_words)]
@@ -46,12 +46,12 @@ def pairs(n_words: int, tree: Tree | None) -> list[tuple[Kind, int, int]]:
 
 
 class Shares:
-    """Sums attention between words up into shares; one for each set of sentences.
+    """Adds up attention between words into shares, for one set of sentences.
 
     Args:
         shape: Layers and heads of the unpruned model.
-        positions: Of every sentence, as `word_of_position` gives them; None for one that is passed over.
-        trees: Of every sentence; None where there is no tree.
+        positions: Per sentence, from `word_of_position`; sentences with None are skipped.
+        trees: Per sentence; None where there is no tree.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Shares:
         self._sums = np.full((*shape, len(self._kinds)), np.nan)
 
     def add(self, sentence: int, layer: int, kept: tuple[int, ...], weights: Matrix) -> None:
-        """Take in one layer's weights `[kept heads, words, words + 1]` of one sentence; the receiver of `each_word_attention`."""
+        """Add one layer's weights `[kept heads, words, words + 1]` of one sentence; pass it to `each_word_attention`."""
         kinds, froms, tos = self._pairs[sentence]
         picked = weights[:, froms, tos]
         for row, head in enumerate(kept):

@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a cell left.
+    """Result of a cell.
 
     Attributes:
-        cell: What was run.
-        scores: Of the heads, normalised; the lowest go first (so `highest` holds the negated ones, `random` random ones).
-        ranking: Heads in the order in which they go.
+        cell: The cell.
+        scores: Normalised head scores; the lowest are pruned first (negated for `highest`, random for `random`).
+        ranking: Heads in pruning order.
         table: The search.
         masks: One for each k in 0..K.
         unpruned: Test figures of k = 0 by target.
@@ -42,8 +42,8 @@ class Outcome:
         reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
         trial_tests: Test figures by k and target; empty but under the paper's protocols.
         full: The fine-tuning with every head.
-        chosen: That of the chosen k.
-        chosen_tests: Its test figures by target.
+        chosen: The fine-tuning with the chosen k.
+        chosen_tests: Test figures of `chosen` by target.
         n_fits: Fine-tunings that the search used.
         trial_seconds: By k.
     """
@@ -120,7 +120,7 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
 
 
 def arm_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
-    """The scores whose lowest heads go first in this arm: the method's normalised, the same turned round, or random ones."""
+    """The scores that decide pruning order in this arm, lowest first: normalised, negated (`highest`) or random."""
     if cell.arm == "random":
         return random_scores(context.present, seed=cell.seed)
     scores = _method_scores(context, cell, full)
@@ -177,7 +177,7 @@ def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScor
 
 
 def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> list[float]:
-    """Dev score in points for every mask on the fine-tuned full model, nothing trained; kept beside it."""
+    """Dev score in points of the full fine-tuned model under every mask, without training; kept on disk."""
     path = full.folder / f"screen-{fingerprint([version('screening'), *(mask.keep for mask in masks)])}.json"
     if not path.is_file():
         write_json_atomic(path, {"schema": 1, "dev": _masked_scores(context, full, masks)})
@@ -187,7 +187,7 @@ def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) ->
 
 
 def _masked_scores(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> list[float]:
-    """The screening itself; layers that two neighbouring masks share run once."""
+    """Dev scores in points; layers that two neighbouring masks share run once."""
     counts = masked_counts(
         load_fine_tuned(context, full),
         context.inputs.selection,

@@ -33,10 +33,10 @@ def keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:
 
 
 def kept_figures(path: Path) -> dict[str, Figures] | None:
-    """What `keep_figures` wrote; None where one of the two files is not there.
+    """What `keep_figures` wrote; None if one of the two files is missing.
 
     Raises:
-        StoreError: One of the two files is not whole.
+        StoreError: One of the two files is damaged.
     """
     if not (path.with_suffix(".safetensors").is_file() and path.with_suffix(".json").is_file()):
         return None

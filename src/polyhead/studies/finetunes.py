@@ -1,4 +1,4 @@
-"""Fine-tunings done once: named by what decides their weights, kept with their figures, found again by whoever needs them."""
+"""Fine-tunings done once: named by what decides their weights, and kept with their figures for reuse."""
 
 import logging
 import shutil
@@ -48,13 +48,13 @@ class RunContext:
     Attributes:
         settings: Of the run.
         inputs: Its data, encoded.
-        store: Where finished fine-tunings lie.
+        store: Store of finished fine-tunings.
         model_hash: Of the pre-trained encoder's files, or the commit of a hub id.
         present: Heads that the pre-trained encoder has.
         device: Where everything runs.
         precision: Of training, scoring and evaluation alike.
-        progress: Told of every step.
-        saved: Folder of the pruned model that the run leaves; the weights of one of its fine-tunings are there as well.
+        progress: Updated after every step.
+        saved: Folder of the run's pruned model, which has the weights of one of its fine-tunings.
     """
 
     settings: RunSettings
@@ -77,7 +77,7 @@ class FineTuned:
         train: How it was trained.
         mask: Heads it has.
         dev: Figures on the selection data by corpus name.
-        seconds: What it took, over all stops.
+        seconds: Wall-clock time, over all interruptions.
     """
 
     folder: Path
@@ -90,8 +90,8 @@ class FineTuned:
 def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTuned:
     """The encoder fine-tuned with the heads of `mask`, now or in an earlier run; costs nothing if it is already there.
 
-    Heads are cut before training, or after it from the full fine-tuned model where the search says so (then nothing is
-    trained, and the search may ask for a repair), or masked while training alone (protocol `paper-released`).
+    Heads are pruned before training; or, if the search says so, after it from the full fine-tuned model, without training but
+    with a repair if asked for; or masked only while training (protocol `paper-released`).
     """
     what = _facts_of(context, train, mask)
     folder = context.store.folder_of(fingerprint(what))
@@ -121,12 +121,12 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTun
 
 
 def fit_folder(context: RunContext, train: TrainSpec, mask: HeadMask) -> Path:
-    """Where the fine-tuning lies, or would lie."""
+    """Folder of the fine-tuning, which may not exist yet."""
     return context.store.folder_of(fingerprint(_facts_of(context, train, mask)))
 
 
 def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask) -> dict[str, Any]:
-    """All that decides a fine-tuning's weights and what they are selected on."""
+    """Everything that decides a fine-tuning's weights, and its selection data."""
     settings = context.settings
     return {
         "stages": {name: version(name) for name in ("reading", "training")},
@@ -150,7 +150,7 @@ def _warn_of_changes(context: RunContext, record: Record) -> None:
     for name, value in record.result["machine"].items():
         if now.get(name) != value:
             logger.warning(
-                "a fine-tuning of this run was done with %s %s, now it is %s: the last digits of its result may differ",
+                "a fine-tuning of this run used %s %s, now it is %s: the last digits of its result may differ",
                 name,
                 value,
                 now.get(name),
@@ -195,10 +195,10 @@ def tested(context: RunContext, fit_: FineTuned) -> dict[str, Figures]:
 
 
 def load_fine_tuned(context: RunContext, fit_: FineTuned) -> PreTrainedModel:
-    """The fine-tuned model itself, from its checkpoint; trained once more if that was dropped.
+    """The fine-tuned model itself, from its checkpoint; trained again if that was dropped.
 
     Raises:
-        StoreError: Trained once more it does not score as it did (another processor or thread count, say).
+        StoreError: Trained again it scores differently, for example on another processor or with other threads.
     """
     checkpoint = _checkpoint(context, fit_.folder)
     if checkpoint is None:
@@ -212,7 +212,7 @@ def load_fine_tuned(context: RunContext, fit_: FineTuned) -> PreTrainedModel:
 
 
 def _checkpoint(context: RunContext, folder: Path) -> Path | None:
-    """Where a fine-tuning's weights lie: in its own folder, or, if they are those of the model that the run left, there."""
+    """Folder of a fine-tuning's weights: its own, or the saved model's if its weights are the same; None if they were dropped."""
     if (folder / MODEL).is_dir():
         return folder / MODEL
     wanted, saved = model_files(folder), context.saved

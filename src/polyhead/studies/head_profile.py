@@ -48,13 +48,13 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
 
     Args:
         context: Of the run.
-        train: Of the run's first seed, whose unpruned model is looked at.
+        train: Of the run's first seed, whose unpruned model is profiled.
         folder: Of the results.
-        n_sentences: Most sentences a language.
+        n_sentences: Most sentences per language.
         text: Whether example sentences are kept in the file.
 
     Raises:
-        StoreError: The folder cannot be written to, or the fine-tuned model cannot be had again.
+        StoreError: The folder cannot be written to, or the fine-tuned model cannot be reproduced.
     """
     path = folder / HEADS
     methods = profiled_methods(context)
@@ -178,10 +178,8 @@ def _dev(context: RunContext, reference: DataReference) -> Dataset:
     elif reference.has("dev"):
         dev = reader.open(reference, "dev")
     else:
-        raise SettingError(
-            f"{reference.text}: has no dev split, and a test split is not looked at; write LANGUAGE=TRAIN:DEV:TEST"
-        )
+        raise SettingError(f"{reference.text}: has no dev split, and test splits are not used; write LANGUAGE=TRAIN:DEV:TEST")
     tests = {record["sha256"] for record in context.inputs.records if record["split"] == "test"}
     if dev.sha256 in tests:
-        raise DataFormatError(f"{reference.text}: its dev file is a test file of this run, which is not looked at")
+        raise DataFormatError(f"{reference.text}: its dev file is a test file of this run; test data are not used")
     return dev

@@ -27,21 +27,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything a cell reads; test splits are in `tests` alone, which ranking and selection never touch.
+    """Everything a cell reads; test splits are only in `tests`, which ranking and selection never touch.
 
     Attributes:
         task: Row of the tasks table.
-        labels: What the classifier's outputs mean.
+        labels: Labels of the classifier's outputs.
         tokenizer: The encoder's own.
         train: All sources' training sentences, joined.
         source_dev: Dev sentences by source name.
         selection: What k is chosen on: the sources' dev sets, those of the targets, or both.
         tests: Test sentences by target name.
         languages: BCP-47 code of every name.
-        records: One entry a split for the result file.
+        records: One entry per split for the result file.
         words: `surface` tokens or `syntactic` words, the same in all corpora.
-        data_hash: Over all that is trained on, ranked on and selected on.
-        test_hash: Over the test sets.
+        data_hash: Hash of all training, ranking and selection data.
+        test_hash: Hash of the test sets.
     """
 
     task: Task
@@ -131,7 +131,7 @@ def reader_of(settings: FitSettings, task: Task, *, merge: bool = False) -> Data
 
 
 def limit(train: Dataset, settings: RunSettings) -> Dataset:
-    """The training set cut to `train_limit` sentences: a seeded sample in file order, or the protocol's first rows."""
+    """The training set limited to `train_limit` sentences: a seeded sample in file order, or the protocol's first rows."""
     n = settings.train_limit
     if n is None or n >= len(train.sentences):
         return train
@@ -151,8 +151,8 @@ def _check_unseen(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> None:
         if test.sha256 in hashes:
             other = hashes[test.sha256]
             raise SettingError(
-                f"target {test.name!r}: its test file is the {other.split} file of {other.name!r}; a score on text that was "
-                "trained on, ranked on or selected on says nothing; give another file"
+                f"target {test.name!r}: its test file is the {other.split} file of {other.name!r}; a test score needs "
+                "text not used in training, ranking or selection; give another file"
             )
 
 

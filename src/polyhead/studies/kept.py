@@ -1,4 +1,4 @@
-"""What lies in a fine-tuning's folder, with the sha256 of every file, so that damage is seen and its step is done again."""
+"""Ledger of a fine-tuning's folder: the sha256 of every file, so that damaged files are found and made again."""
 
 import hashlib
 import logging
@@ -15,21 +15,21 @@ logger = logging.getLogger(__name__)
 LEDGER: Final = "kept.json"
 MODEL: Final = "model"
 _SCHEMA: Final = 1
-# What these hold is half done, and checked by who goes on with it.
+# Unfinished work; the code that continues it checks it.
 _HALF_DONE: Final = ("state", ".partial")
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's bytes, in hex digits; about two seconds a gigabyte."""
+    """Hash of a file in hex digits; about two seconds per gigabyte."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remember(folder: Path, *names: str) -> None:
-    """Note the files of these names, and those inside folders of these names, as they are now.
+    """Record the hashes of these files, and of all files in these folders.
 
-    A file that is not noted counts as half written. What has been noted stays so after the file is deleted: an equal file
-    elsewhere can then take its place.
+    A file without a hash counts as half written. A hash stays after its file is deleted: an equal file elsewhere can then
+    replace it.
     """
     paths = [path for name in names for path in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*"))]
     found = {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths if path.is_file()}
@@ -37,7 +37,7 @@ def remember(folder: Path, *names: str) -> None:
 
 
 def noted(folder: Path) -> Mapping[str, str]:
-    """The hashes by file name; empty where there are none, or where their file is damaged, which is said."""
+    """The hashes by file name; empty if there are none, or (with a warning) if the ledger is damaged."""
     path = folder / LEDGER
     if not path.is_file():
         return {}
@@ -51,13 +51,13 @@ def noted(folder: Path) -> Mapping[str, str]:
 
 
 def model_files(folder: Path) -> Mapping[str, str]:
-    """The hashes of what decides a folder's model, weights and config, by file name, whether or not it is still there."""
+    """Hashes of a folder's weights and config by file name, whether or not the files still exist."""
     files = {name.removeprefix(f"{MODEL}/"): sha for name, sha in noted(folder).items() if name.startswith(f"{MODEL}/")}
     return {name: sha for name, sha in files.items() if name == "config.json" or name.endswith(".safetensors")}
 
 
 def drop_damaged(fits: Path) -> None:
-    """Delete what was only half written or is not as it was noted, in every fine-tuning's folder; damage is said in the log."""
+    """Delete half-written and damaged files in every fine-tuning's folder; damage is logged."""
     for folder in sorted(path for path in fits.glob("*") if path.is_dir()):
         hashes = noted(folder)
         for path in _files(folder):
@@ -65,7 +65,7 @@ def drop_damaged(fits: Path) -> None:
             if name not in hashes:
                 _drop(folder, path)
             elif path.is_file() and sha256_of(path) != hashes[name]:
-                logger.warning("%s: was damaged after it was written (its sha256 is another): that step is done again", path)
+                logger.warning("%s: was damaged after it was written (its sha256 differs): that step is repeated", path)
                 _drop(folder, path)
 
 

@@ -86,16 +86,16 @@ def language_profile(
     seed: int,
     text: bool,
 ) -> LanguageHeads:
-    """The entry of one language in `heads.json`; matrices are `[layers][heads]`, null for heads that are gone.
+    """The entry of one language in `heads.json`; matrices are `[layers][heads]`, null for pruned heads.
 
     Args:
-        context: Of the run.
+        context: The run.
         model: Unpruned and fine-tuned, on the run's device.
-        sample: Of a dev split.
-        methods: Each scores the heads on it.
+        sample: Sample of a dev split.
+        methods: Methods that score the heads on it.
         gradients: Gate gradients of its labelled sentences, `[sentences, layers, heads]`.
-        effects: Of the heads that were ablated on it.
-        seed: Of methods that draw random numbers.
+        effects: Measured effects of the heads ablated on it.
+        seed: Random seed of methods that draw numbers.
         text: Whether example sentences are kept.
     """
     data = sample.data
@@ -133,7 +133,7 @@ def loss_change(gradients: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def trees_of(data: Dataset, words: Words) -> list[Tree | None]:
-    """The tree of every sentence; None where its file has none, or has one of other words.
+    """The tree of every sentence; None if its file has none, or one over other words.
 
     Raises:
         DataFormatError: A file cannot be decoded.

@@ -1,4 +1,4 @@
-"""The protocols as data: polyhead's own answer to what the paper leaves open, the paper's text, and its released code."""
+"""The protocols as data: polyhead's own, that of the paper's text, and that of its released code."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,13 +10,13 @@ ProtocolName = Literal["sound", "paper", "paper-released"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a protocol answers what the paper leaves open; every answer can be overridden by an explicit setting.
+    """Settings fixed by a protocol; explicit settings override them.
 
     Attributes:
         method: Importance method.
         normalisation: Of the scores before ranking.
         order: Of the training sentences.
-        anchor: Which piece of a word carries its label.
+        anchor: Subword of a word that carries its label.
         learning_rate: None lets the encoder's size decide.
         warmup: Share of the steps in which the rate rises.
         how: Search for the number of heads.

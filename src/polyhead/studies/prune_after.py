@@ -1,4 +1,4 @@
-"""Pruning after fine-tuning: heads cut out of the fine-tuned model, and what is left repaired if the search asks for it."""
+"""Pruning after fine-tuning: heads removed from the fine-tuned model, which is then repaired if the search asks for it."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from polyhead.models.pruning import prune
 from polyhead.studies.inputs import Inputs
 from polyhead.studies.settings import RunSettings
 
-# Training sentences, of all sources together, whose text a repair looks at; their labels are not used, and dev chooses k.
+# Training sentences of all sources that a repair reads; it does not use their labels.
 SENTENCES = 512
 
 
@@ -45,10 +45,10 @@ def repair_facts(settings: RunSettings) -> dict[str, Any]:
 
 
 def cut_note(settings: RunSettings) -> str:
-    """When heads were cut and what was mended, as a part of a sentence; empty where they were cut before fine-tuning."""
+    """Part of a sentence on pruning and repair after fine-tuning; empty if heads were pruned before it."""
     if settings.search.prune == "before":
         return ""
     if settings.search.repair == "none":
-        return "heads cut after fine-tuning, without training again"
+        return "heads pruned after fine-tuning, without training again"
     text = f"the text of at most {SENTENCES} training sentences"
-    return f"heads cut after fine-tuning, without training again; repaired by {settings.search.repair} on {text}"
+    return f"heads pruned after fine-tuning, without training again; repaired by {settings.search.repair} on {text}"

@@ -22,7 +22,7 @@ from polyhead.studies.prune_after import cut_note
 
 
 class Clock:
-    """What a run has taken: the fine-tunings of all the processes that worked on it, and the rest of this one."""
+    """Time a run has taken: the fine-tunings of all its processes, and the rest of this process."""
 
     def __init__(self, store: RunStore) -> None:
         self._store, self._started = store, time.perf_counter()
@@ -82,9 +82,9 @@ def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
 
 
 def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:
-    """Ceilings of what a cut of this model can save (method: weights and multiply-adds counted from the shapes).
+    """Upper bounds on what pruning this model can save (method: weights and multiply-adds counted from the shapes).
 
-    `present` says which heads the encoder had before this run cut any.
+    `present` says which heads the encoder had before this run.
     """
     config = model.config
     site = attention_sites(model)[0]

@@ -63,12 +63,12 @@ def run(
 
     Costs a seed: one fine-tuning of the whole encoder, one scoring pass, and as many more fine-tunings as the search asks for;
     each control costs another search. Stopped at any moment and called again with the same settings it continues, and ends with
-    the same numbers; called with more seeds or controls it adds them. Called when it is done it trains nothing: it checks the
-    files against the hashes that it left, and makes anew what is missing or damaged. `heads.json` (what each head does in each
+    the same numbers; called with more seeds or controls it adds them. Called on a finished run it trains nothing: it checks
+    the files against their hashes and rewrites what is missing or damaged. `heads.json` (what each head does in each
     language; `profile_heads` gives its cost) may be added later: the result then stays as it is.
 
     On disk stay the figures, counts and scores of every fine-tuning, and at most one full checkpoint beside `model/`: the
-    unpruned one of the first seed. What needs the weights of another later (a control that is added, say) trains it once more.
+    unpruned one of the first seed. Later steps that need other weights, such as an added control, train them again.
 
     Args:
         settings: See `run_settings`.
@@ -78,7 +78,7 @@ def run(
         head_analysis: Dev sentences per language for `heads.json`; 0 disables.
         text: Whether `heads.json` may hold example sentences.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        progress: Told of every step.
+        progress: Updated after every step.
         command: Kept in the result, for its reader.
 
     Raises:
@@ -132,7 +132,7 @@ def _result(
     controls: Sequence[str],
     command: str | None,
 ) -> RunRecord:
-    """All that is trained, ranked and tested, and the files that hold it; `result.json` last: where it stands, the others do."""
+    """Train, rank, test and write the files; `result.json` comes last: if it exists, so do the others."""
     settings, clock = context.settings, Clock(context.store)
     outcomes: list[Outcome] = []
     for place, cell in enumerate(cells):
@@ -207,7 +207,7 @@ def _draw(folder: Path) -> None:
 
 
 def _encoding(context: RunContext) -> EncodingChoice:
-    """What the saved tagger must know to read text as it did in training."""
+    """How the saved tagger reads text, as in training."""
     settings, train = context.settings, context.settings.train
     return EncodingChoice(
         anchor=train.anchor,
@@ -219,7 +219,7 @@ def _encoding(context: RunContext) -> EncodingChoice:
 
 
 def _check_folder(folder: Path) -> None:
-    """A run goes into a new folder, an empty one, or one that a run has begun to fill.
+    """Accept a new folder, an empty one, or that of an earlier run.
 
     Raises:
         StoreError: The folder holds something else.
@@ -227,7 +227,7 @@ def _check_folder(folder: Path) -> None:
     if folder.is_dir() and not (folder / _FITS / "settings.json").is_file():
         others = [path.name for path in folder.iterdir() if path.name != _FITS and not path.name.startswith(".")]
         if others:
-            raise StoreError(f"{folder}: is not empty and holds no run ({min(others)}): choose another folder")
+            raise StoreError(f"{folder}: is not empty and not a run's folder ({min(others)}): choose another folder")
 
 
 def _held(context: RunContext, folder: Path, *, seeds: Sequence[int], controls: Sequence[str]) -> RunRecord | None:
@@ -248,7 +248,7 @@ def _held(context: RunContext, folder: Path, *, seeds: Sequence[int], controls: 
     lost = [*sorted({*facts.seeds} - {*seeds}), *sorted({*facts.controls} - {*controls})]
     if lost:
         raise StoreError(
-            f"{path}: holds results that this run would drop ({', '.join(map(str, lost))}): name them too, or choose another "
+            f"{path}: holds results that this run would discard ({', '.join(map(str, lost))}): name them too, or choose another "
             "folder"
         )
     same = (facts.seeds, facts.controls) == ([*seeds], [*controls]) and held.data == _data_records(context)
@@ -256,13 +256,13 @@ def _held(context: RunContext, folder: Path, *, seeds: Sequence[int], controls: 
         return None
     for name, sha in held.files.items():
         if not (folder / name).is_file() or sha256_of(folder / name) != sha:
-            logger.warning("%s: missing, or damaged after it was written (its sha256 is another): made anew", folder / name)
+            logger.warning("%s: missing, or damaged after it was written (its sha256 differs): written again", folder / name)
             return None
     return held
 
 
 def _check_search(search: SearchSpec, present: HeadMask) -> None:
-    """So many heads must be there to go, which is better said before a training than after it."""
+    """Check before training that the model has enough heads to prune."""
     shape = (present.n_layers, present.n_heads)
     try:
         masks_for(present.kept, [search.max_pruned], shape, min_per_layer=search.min_per_layer, gone=present.pruned)

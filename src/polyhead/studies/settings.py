@@ -19,7 +19,7 @@ Arm = Literal["ranked", "random", "highest"]
 Control = Literal["random", "highest", "noise"]
 Name = Annotated[str, Field(min_length=1)]
 PRESET: Final = frozenset(item.name for item in fields(Protocol))
-"""Settings that the protocol answers unless they are given."""
+"""Settings that the protocol fixes unless they are given."""
 
 
 @settings
@@ -43,7 +43,7 @@ class FitSettings:
     sample_seed: Seed = SAMPLE_SEED  # of that sample and of a held-out dev set; the same for every seed of a run
     scheme: Annotated[Name | None, Field(description="Tagging scheme of your span files: iob2, iob1, bioes or io.")] = None
     columns: Annotated[
-        Name | None, Field(description="Layout of your files, as tab:token=2,tag=3 or facebook; see docs/corpora.md.")
+        Name | None, Field(description="Layout of your files, such as tab:token=2,tag=3 or facebook; see docs/corpora.md.")
     ] = None
     strict: Annotated[Flag, Field(description="Fail on malformed input instead of repairing it.")] = False
     revision: Annotated[Name | None, Field(description="Branch, tag or commit of a hub model.")] = None
@@ -51,7 +51,7 @@ class FitSettings:
 
 @settings
 class RunSettings(FitSettings):
-    """Everything that decides a run's numbers, seeds and controls apart; `run_settings` makes it.
+    """Everything that decides a run's numbers except seeds and controls; made by `run_settings`.
 
     Raises:
         SettingError: Any value is not allowed, or two exclude each other.
@@ -117,7 +117,7 @@ def run_settings(
     strict: bool = False,
     revision: str | None = None,
 ) -> RunSettings:
-    """The settings of a run: what is given, and the protocol's answer to everything that is not.
+    """The settings of a run; the protocol fills in what is not given.
 
     Args:
         model: Folder or hub id of a pre-trained encoder.
@@ -176,7 +176,7 @@ def run_settings(
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:
-    """The cells of a run, seed by seed, the ranked arm first; `noise` is no arm of its own and adds none.
+    """The cells of a run, seed by seed, the ranked arm first; `noise` adds no arm.
 
     Raises:
         SettingError: No seed, a seed twice, or an unknown control.

@@ -1,4 +1,4 @@
-"""The stages of a run: which code decides the numbers of each, and the version that every number it leaves carries."""
+"""The stages of a run: the code that decides the numbers of each, and the version stored with them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +9,7 @@ class Stage:
     """One stage.
 
     Attributes:
-        version: Part of the fingerprint of all that the stage leaves; raised where its numbers change.
+        version: Part of the fingerprint of the stage's results; raised when its numbers change.
         files: Source files under `polyhead/`, or patterns of them, whose code decides its numbers.
     """
 
@@ -19,7 +19,7 @@ class Stage:
 
 _MODEL: Final = ("models/architectures.py", "models/gates.py", "models/loading.py", "models/pruning.py")
 
-# scripts/stages.py compares the files with what is recorded of them, and says what to do where they changed.
+# scripts/stages.py compares the files with their recorded hashes and says what to do about changes.
 STAGES: Final[dict[str, Stage]] = {
     "reading": Stage(1, ("data/**/*.py", "learning/encoding.py", "learning/subwords.py", "studies/inputs.py")),
     "training": Stage(

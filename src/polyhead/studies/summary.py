@@ -1,4 +1,4 @@
-"""What a run's seeds and controls add up to: gains with their uncertainty, and how large a gain choosing alone would give."""
+"""Statistics over a run's seeds and controls: gains with their uncertainty, and the gain expected from selection only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ _Side = tuple[Mapping[str, Figures], Mapping[str, Figures], Mapping[str, int]]
 
 
 def noise_pool(context: RunContext, outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
-    """Dev and test scores in points of unpruned fine-tunings that differ in their seed alone: ten, or 2n if that is more.
+    """Dev and test scores in points of unpruned fine-tunings that differ only in their seed: ten, or 2n if that is more.
 
     n is the number of models that the longest search compared. The run's own seeds come first, then the next whole numbers; each
     costs one fine-tuning, those of the run's seeds nothing. None where heads are pruned after fine-tuning: all models of a
@@ -43,11 +43,11 @@ def noise_pool(context: RunContext, outcomes: Sequence[Outcome]) -> dict[str, An
 def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """One row per arm and target, then one for the arm's mean over targets (language `mean`), as JSON values in points.
 
-    Arms are compared with their own unpruned models; rows of `ranked - random` and `ranked - highest` compare the models that
-    two searches chose, and are one table together. p is corrected by Holm over the printed table. Where nothing was pruned in
-    any seed the gain is 0 and leaves that family. Where k was chosen on the tested split (the paper's protocols) there is no p:
-    a maximum is no draw. `gain_minus_noise` is against the pool of re-seeded unpruned runs, or where heads are pruned after
-    fine-tuning, against the random heads of the same search.
+    Arms are compared with their own unpruned models. Rows of `ranked - random` and `ranked - highest` compare the models that
+    two searches chose, in one table of their own. p is Holm-corrected over the printed table. Where no seed pruned anything the
+    gain is 0 and is not part of that family. Where k was chosen on the tested split (the paper's protocols) there is no p: a
+    maximum is not a random draw. `gain_minus_noise` is against the pool of re-seeded unpruned runs, or where heads are pruned
+    after fine-tuning, against the random heads of the same search.
     """
     arms = {
         arm: [outcome for outcome in outcomes if outcome.cell.arm == arm]
@@ -91,7 +91,7 @@ def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _noise(context: RunContext, pool: Mapping[str, Any], n: int) -> dict[str | None, SelectionNoise]:
-    """What choosing alone gains on each target and on their mean (None); chosen on source dev, or on the target's own test."""
+    """Gain expected from selection only, by target and for their mean (None); chosen on source dev or on the tested split."""
     tests = pool["tests"]
     groups: dict[str | None, list[str]] = {**{name: [name] for name in tests}, None: list(tests)}
     found = {}
@@ -105,7 +105,7 @@ def _noise(context: RunContext, pool: Mapping[str, Any], n: int) -> dict[str | N
 def _rows(
     context: RunContext, arm: str, seeds: Sequence[_Side], noise: Mapping[str | None, SelectionNoise] | None
 ) -> list[dict[str, Any]]:
-    """A row a target, then the mean over targets."""
+    """One row per target, then the mean over targets."""
     names = list(context.inputs.tests)
     return [
         *(_row(context, arm, (name, context.inputs.languages[name]), [name], seeds, noise) for name in names),

@@ -1,4 +1,4 @@
-"""The object API: a tagger with all it takes to fine-tune, score, prune, evaluate, predict and save it."""
+"""The object API: a tagger that fine-tunes, scores, prunes, evaluates, predicts and saves itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,10 +47,10 @@ class Tagger:
         tokenizer: A fast one.
         labels: What the model's outputs mean, in order.
         task: What a label means and which figure counts.
-        precision: Of the matrix products, in training, scoring and evaluation.
+        precision: Precision of matrix products in training, scoring and evaluation.
         anchor: The subword of a word that carries its label.
         max_length: Longest window in subwords, special tokens included.
-        trained_words: Which words of a treebank it was trained on; None where nobody knows.
+        trained_words: Words of a treebank it was trained on; None if unknown.
 
     >>> from polyhead.data.corpora import open_corpus
     >>> from polyhead.data.sampling import sample
@@ -173,7 +173,7 @@ class Tagger:
         Args:
             data: What to train on; several are trained on together.
             spec: How to train; anchor and length must be those that the tagger was loaded with.
-            resume_file: Where to keep what it takes to continue after a stop; a second call continues from there.
+            resume_file: File for the training state; a second call continues from it.
             progress: Updated after every step.
 
         Raises:
@@ -205,9 +205,9 @@ class Tagger:
         Args:
             method: Name in `METHODS`, which also says what it costs.
             data: Labelled sentences, never of a test split.
-            seed: Of methods that draw random numbers.
+            seed: Random seed of methods that draw numbers.
             options: The method's own, such as `{"n_lowest": 24}`; `polyhead methods` lists them.
-            resume_file: Partial results of a long method, from which a second call continues.
+            resume_file: Partial results of a long method, which a second call continues.
             progress: Updated as the work advances.
 
         Raises:
@@ -238,16 +238,16 @@ class Tagger:
 
         Args:
             heads: A mask, True = keep (`prune_lowest` makes one that leaves every layer some heads); or scores of this model.
-            n_pruned: With scores, and only then: how many heads to remove, besides those already gone.
+            n_pruned: With scores, and only then: how many heads to remove, besides those already pruned.
 
         Raises:
-            SettingError: The shape is not the model's, a head has no score, not so many heads can go, or `n_pruned` is missing
+            SettingError: The shape is not the model's, a head has no score, the model has too few heads, or `n_pruned` is missing
                 beside scores or given beside a mask.
         """
         if isinstance(heads, HeadScores) and n_pruned is not None:
             heads = prune_lowest(heads, n_pruned, present=head_mask(self.model))
         elif isinstance(heads, HeadScores) or n_pruned is not None:
-            raise SettingError("prune takes a HeadMask alone, or HeadScores and the number of heads to remove")
+            raise SettingError("prune takes only a HeadMask, or HeadScores and the number of heads to remove")
         prune(self.model, heads)
         return head_mask(self.model)
 
@@ -288,7 +288,7 @@ class Tagger:
             progress: Updated after every batch.
 
         Raises:
-            SettingError: A sentence is a text that was not split into words.
+            SettingError: A sentence is a string instead of a list of words.
         """
         if isinstance(sentences, Dataset | Encoded | Labelled):
             encoded = self._encoded(sentences, unknown="ignore")
@@ -346,5 +346,5 @@ def _sentence(words: Sentence | Sequence[str], number: int) -> Sentence:
     if isinstance(words, Sentence):
         return words
     if isinstance(words, str):
-        raise SettingError(f"sentence {number}: {words[:40]!r} is a text; expected a list of its words, so split it first")
+        raise SettingError(f"sentence {number}: {words[:40]!r} is a string; expected a list of words, so split it first")
     return Sentence(tuple(words), (None,) * len(words), "und", f"sentence:{number}")

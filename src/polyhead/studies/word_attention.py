@@ -1,4 +1,4 @@
-"""Attention from word to word: subwords of a word put together, special tokens put together in one last column."""
+"""Attention from word to word: subwords are merged into words, special tokens into one last column."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ from polyhead.learning.subwords import subwords
 from polyhead.models.architectures import AttentionSite
 from polyhead.models.devices import Precision
 
-# index of the sentence, layer, its heads that are left, weights [those heads, words, words + 1]
+# sentence index, layer, its kept heads, weights [kept heads, words, words + 1]
 Receive = Callable[[int, int, tuple[int, ...], NDArray[np.float64]], None]
 
 
@@ -61,18 +61,18 @@ def each_word_attention(
     precision: Precision,
     progress: Progress | None = None,
 ) -> None:
-    """Nothing comes back: `receive` is given the attention between words of every sentence and layer in turn.
+    """Calls `receive` with the attention between words of each sentence and layer; returns None.
 
-    Attention from a word is the mean over its subwords, attention to a word the sum over them; the last column is what goes
+    Attention from a word is the mean over its subwords, attention to a word the sum over them; the last column is attention
     to special tokens, so every row sums to 1. Costs one forward pass over the sentences, and memory of one layer of one batch.
 
     Args:
-        model: A token classifier, pruned or not; left as it was found.
+        model: A token classifier, pruned or not; not changed.
         encoded: The sentences.
-        positions: From `word_of_position`; sentences with None are passed over.
+        positions: From `word_of_position`; sentences with None are skipped.
         receive: Given index, layer, kept heads, and weights `[kept heads, words, words + 1]`.
-        precision: Of the matrix products.
-        progress: Told of every batch.
+        precision: Precision of matrix products.
+        progress: Updated after every batch.
     """
     device = next(model.parameters()).device
     batches = scoring_batches(encoded)
