@@ -113,17 +113,17 @@ def test_what_is_printed(cli: Callable, files: list[Path]) -> None:
         "| en | gradient | en | en-1.tsv, en-2.tsv |",
         "## Between groups",
         "| one | other | Spearman's ρ | Kendall's τ-b | weighted τ | overlap of lowest 3 | overlap of highest 3 |",
-        "## Inside groups, between runs",
+        "## Within groups, between runs",
         "two random orders share 0.25",
-        "they have no interval, because heads are not a sample",
+        "They have no interval, because heads are not a sample",
         "## Each language predicted from the others",
-        "## Heads that languages share, gradient",
+        "## Heads shared by languages, gradient",
         "| among the 3 least important in | heads | layer.head |",
-        "| sw alone |",
+        "| sw only |",
     ):
         assert part in result.prose, part
     single = cli("compare", *files[::2]).prose
-    assert "Inside groups" not in single
+    assert "Within groups" not in single
     assert "Only one run of en, de, sw: heads specific to one language may be chance." in single
 
 

@@ -102,7 +102,7 @@ def test_the_text_names_orders_k_areas_and_how_they_were_made(judge: Callable[..
     assert [cell.strip() for cell in header][1:-1] == ["order", "k = 0", "k = 1", "k = 2", "k = 3", "k = 4"]
     assert first[1].strip() == "gradient, lowest first"
     assert "random (5 orders)" in shown
-    assert "this model, other sentences" in shown
+    assert "this model on other sentences" in shown
     assert "regret" not in shown
     alone = judge("--random-seeds", 0).out
     assert "random (" not in alone
@@ -140,7 +140,7 @@ def test_what_it_leaves_says_the_same(judge: Callable[..., Result], tmp_path: Pa
     document = json.loads((out / "curve.json").read_text())
     assert document == result.json
     page = (out / "curve.md").read_text()
-    assert page.startswith("# Orders of heads, judged on ")
+    assert page.startswith("# Pruning curves of ")
     assert "gradient, highest first" in page
     assert "- command: `polyhead curve " in page
     assert ("![" in page) == (out / "curve.svg").is_file()

@@ -35,20 +35,20 @@ def test_p_and_interval_are_explained_from_the_record() -> None:
     case = case_of(5, "ranked", "random")
     note = note_on_tests(case)
     for said in (
-        "95 % interval and p (two-sided): of other fine-tunings on other sentences",
-        "the variance over the 5 seeds and that over resampled sentences (1,000 draws), which all seeds share",
+        "95 % interval and p (two-sided): for other fine-tunings on other sentences",
+        "the variance over the 5 seeds with that over resampled sentences (1,000 draws, shared by all seeds)",
         "degrees of freedom by Satterthwaite",
-        "Detectable gain: the smallest that 5 such seeds find with power 0.8",
-        "corrected over the 3 test(s) of this table",
+        "Detectable gain: the smallest that 5 such seeds detect with power 0.8",
+        "corrected for the 3 test(s) of this table",
     ):
         assert said in note
     assert note in page(case)
 
 
 def test_as_much_is_explained_as_there_is() -> None:
-    assert "no claim: what differs between fine-tunings" in note_on_tests(case_of(2, "ranked"))
+    assert "no claim, because the effect of pruning cannot be separated" in note_on_tests(case_of(2, "ranked"))
     four = note_on_tests(case_of(4, "ranked"))
-    assert "95 % interval: of other" in four
+    assert "95 % interval: for other" in four
     assert "No p value below 5 seeds." in four
     assert "Holm" not in four
     paper = record(*(cell(seed) for seed in range(5)), statistics=[statistic(None, 0.5)], protocol="paper")
@@ -60,9 +60,9 @@ def test_as_much_is_explained_as_there_is() -> None:
 def test_contrasts_have_their_own_line_and_family() -> None:
     case = case_of(5, "ranked", "ranked - random", "ranked - highest")
     note = note_on_tests(case, "contrast")
-    assert note.startswith("The pruned models of the two arms, seed by seed;")
-    assert "made as under the test scores." in note
-    assert note.endswith("over the 6 test(s) of this table.")
+    assert note.startswith("Pruned models of the two arms, paired by seed;")
+    assert "computed as for the test scores." in note
+    assert note.endswith("for the 6 test(s) of this table.")
     assert f"\n{note}\n" in page(case)
     assert "Student's t" in note_on_tests(case_of(5, "ranked - random"), "contrast"), "nothing above explains it"
 
@@ -70,7 +70,7 @@ def test_contrasts_have_their_own_line_and_family() -> None:
 def test_intervals_of_controls_are_explained_once() -> None:
     assert note_on_controls(record()) == ""
     assert "nterval" not in note_on_controls(case_of(3))
-    assert "made as under the test scores" in note_on_controls(case_of(3, "ranked", "random"))
+    assert "computed as for the test scores" in note_on_controls(case_of(3, "ranked", "random"))
     assert "Student's t" in note_on_controls(case_of(3, "random"))
 
 
@@ -79,21 +79,21 @@ def test_how_noise_was_drawn_is_said_where_there_is_any() -> None:
     pool = {"noise": {"seeds": list(range(12)), "dev": [], "tests": {}}}
     case = record(cell(1), cell(2), cell(3), statistics=[statistic("ud/de_gsd", 0.5, n_seeds=3, **noise)], facts=pool)
     note = note_on_noise(case)
-    assert "n of 12 unpruned fine-tunings that differ in their seed alone are drawn without replacement" in note
+    assert "n of 12 unpruned fine-tunings that differ only in their seed are drawn without replacement" in note
     assert f"\n{note}\n" in page(case)
     assert note_on_noise(record()) == ""
 
 
-def test_when_heads_were_cut_and_how_that_was_repaired_is_said_where_it_was_after_training() -> None:
-    assert "cut after" not in note_on_trials(record())
+def test_pruning_after_training_and_its_repair_are_named() -> None:
+    assert "pruned after" not in note_on_trials(record())
     case = record(search={"prune": "after", "repair": "refit"})
-    assert "Heads were cut after fine-tuning, without training again; repair: refit." in note_on_trials(case)
+    assert "Heads were pruned after fine-tuning, without retraining; repair: refit." in note_on_trials(case)
     assert "repair: refit" in page(case)
 
 
 def test_metrics_are_defined_as_they_are_computed() -> None:
     note = note_on_metrics(record())
-    assert "macro-F1: mean of the F1 of single tags" in note
+    assert "macro-F1: unweighted mean of the tags' F1" in note
     assert "tags in the target's gold labels or in the model's predictions" in note
     assert "chunk-F1" not in note, "this record has none"
     own = cell(42)
@@ -113,6 +113,6 @@ def test_columns_of_the_data_table_are_named_and_explained() -> None:
         assert f"{column}:" in note.replace(column.capitalize(), column)
     assert "| windowed |" not in header
     assert "\n" not in note
-    assert "labelled at its next piece" in note
-    assert "labelled at that piece" in note_on_data(record(train={"anchor": "first"}))
+    assert "labelled at its next subword" in note
+    assert "labelled at that subword" in note_on_data(record(train={"anchor": "first"}))
     assert note_on_data(record(facts={"data": []})) == "Words are surface tokens in all languages."

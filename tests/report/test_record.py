@@ -55,8 +55,8 @@ def put(value: object, *keys: Any) -> Callable[[dict[str, Any]], object]:
         (put(1.0, "settings", "search", "extra"), "settings.search.extra is not a field of this file"),
         (put("x", "settings", "search", "objective"), "settings.search.objective should be best, or within:X"),
         (put("x" * 5000 + "\n", "cells", 0, "trials", 0, "dev"), "cells.0.trials.0.dev should be a valid number, found 'xxx"),
-        (put(51.5, "cells", 0, "targets", 0, "pruned", "accuracy"), "its content was changed after it was written: sha256 is '"),
-        (put("0" * 64, "sha256"), "its content was changed after it was written: sha256 is '000"),
+        (put(51.5, "cells", 0, "targets", 0, "pruned", "accuracy"), "its content was changed after writing: sha256 is '"),
+        (put("0" * 64, "sha256"), "its content was changed after writing: sha256 is '000"),
         (put(float("nan"), "seconds"), "Out of range float values"),
     ],
 )

@@ -176,7 +176,7 @@ def test_pruning_after_training_trains_once(folder: Path) -> None:
     assert sum(bool(record["result"]["fit"]) for record in records) == 1
     assert result.first.fine_tunings == 0
     assert result.noise is None, "masks of one model share its training, so re-seeded models are no null of theirs"
-    assert "`--controls random` gives what takes its place" in (folder / "after" / "report.md").read_text()
+    assert "`--controls random` adds a substitute" in (folder / "after" / "report.md").read_text()
 
 
 def test_selection_noise_needs_ten_unpruned_runs(folder: Path) -> None:

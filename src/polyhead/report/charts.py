@@ -30,7 +30,7 @@ def gain_chart(altair: Any, runs: Sequence[FinishedRun]) -> Any:
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of the mean; of a run with one target, that target's."""
+    """The rows of the mean; the target's rows if there is only one target."""
     return [row for row in rows if row["target"] == "mean"] or list(rows)
 
 

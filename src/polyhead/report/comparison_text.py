@@ -1,4 +1,4 @@
-"""What `polyhead compare` prints: Markdown tables of its JSON document, and how their figures were made."""
+"""The text of `polyhead compare`: Markdown tables of its JSON document, and how the figures were computed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ def comparison_text(document: Document) -> str:
         f"k = {document['k']} heads at either end, normalisation {document['normalisation']}.",
         _groups(document),
         _section("Between groups", ["one", "other"], document["pairs"], document),
-        _section("Inside groups, between runs", ["group"], document["stability"], document),
+        _section("Within groups, between runs", ["group"], document["stability"], document),
         _note(document) if document["pairs"] or document["stability"] else "",
-        _foretold(document),
+        _predicted(document),
         *(_sharing(row) for row in document["sharing"]),
     ]
     if "combined" in document:
@@ -41,7 +41,6 @@ def _groups(document: Document) -> str:
 
 
 def _section(title: str, keys: Sequence[str], rows: Sequence[Mapping[str, Any]], document: Document) -> str:
-    """One row a pair of groups, or a group."""
     if not rows:
         return ""
     k = document["k"]
@@ -65,14 +64,15 @@ def _number(value: float | None) -> str:
 def _note(document: Document) -> str:
     k, n = document["k"], document["n_heads"]
     return (
-        "Figures are means over pairs of runs, over the heads that all the files of a row have; they have no interval, because "
-        "heads are not a sample: for other seeds see the smallest and largest over pairs of runs. Weighted τ: Kendall's τ in "
-        "which the most important heads weigh most (hyperbolic weights). Overlap of lowest, of highest: share of the "
-        f"{k} heads that both have there; two random orders share {k / n:.2f} on average. –: a constant matrix has no order."
+        "Figures are means over pairs of runs, over the heads that all files of a row have. They have no interval, because heads "
+        "are not a sample; for the variation over seeds see the smallest and largest value over pairs of runs. Weighted τ: "
+        "Kendall's τ in which the most important heads weigh most (hyperbolic weights). Overlap of lowest (highest): share of "
+        f"the {k} heads that both have in common there; two random orders share {k / n:.2f} on average. –: a constant matrix has "
+        "no order."
     )
 
 
-def _foretold(document: Document) -> str:
+def _predicted(document: Document) -> str:
     rows, k = document["leave_one_out"], document["k"]
     if not rows:
         return ""
@@ -80,18 +80,18 @@ def _foretold(document: Document) -> str:
     headers = ["method", "language", "Spearman's ρ", f"overlap of lowest {k}", f"overlap of highest {k}"]
     return (
         f"## Each language predicted from the others\n\n{markdown(headers, body)}\n\n"
-        f"The other languages' scores, combined by {rows[0]['how']}, against the language's own; several runs of a language "
-        "count as one."
+        f"The other languages' scores, combined by {rows[0]['how']}, compared with the language's own. Several runs of a "
+        "language count as one."
     )
 
 
 def _sharing(row: Mapping[str, Any]) -> str:
     """Shared and specific heads of one method, at both ends, and how stable the ends are."""
-    parts = [f"## Heads that languages share, {markdown_text(row['method'])}"]
+    parts = [f"## Heads shared by languages, {markdown_text(row['method'])}"]
     for end, words in _ENDS.items():
         found = row[end]
         body = [["all languages", *_counted(found["shared"])]]
-        body += [[f"{language} alone", *_counted(heads)] for language, heads in found["specific"].items()]
+        body += [[f"{language} only", *_counted(heads)] for language, heads in found["specific"].items()]
         body += [["unsettled", *_counted(found["unsettled"])], ["no language", str(len(found["nowhere"])), "the others"]]
         parts.append(markdown([f"among the {row['k']} {words} in", "heads", "layer.head"], body))
     overlaps = {end: {(pair["one"], pair["other"]): pair["overlap"] for pair in row[end]["between"]} for end in _ENDS}
@@ -105,7 +105,7 @@ def _sharing(row: Mapping[str, Any]) -> str:
     low, high = round(100 * (1 - row["share"])), round(100 * row["share"])
     single = [language for language, count in row["runs"].items() if count == 1]
     parts.append(
-        f"All languages: in at least {high} % of the runs of each. One language alone: in at least {high} % of its runs, and in "
+        f"All languages: in at least {high} % of the runs of each. One language only: in at least {high} % of its runs, and in "
         f"at most {low} % of the runs of any other. No language: in at most {low} % of the runs of each. Unsettled: the rest."
         + (
             f" Only one run of {markdown_text(', '.join(single))}: heads specific to one language may be chance."

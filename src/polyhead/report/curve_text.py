@@ -1,4 +1,4 @@
-"""What `polyhead curve` prints and leaves in words: tables of its JSON document, and how their figures were made."""
+"""The text of `polyhead curve`: tables of its JSON document, and how the figures were computed."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -15,8 +15,8 @@ _COLUMNS = 7  # points of a curve that a table shows
 
 
 def curve_page(document: Document, *, picture: str | None) -> str:
-    """The page `curve.md`: the tables, with a title, the picture where there is one, and where the numbers come from."""
-    parts = [f"# Orders of heads, judged on {markdown_text(document['model'])}"]
+    """The page `curve.md`: title, picture if there is one, tables, and provenance."""
+    parts = [f"# Pruning curves of {markdown_text(document['model'])}"]
     parts += [f"![score against heads ablated]({picture})"] if picture else []
     lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in document["environment"].items()]
     lines += [f"- sha256 of the data: {document['data']['sha256']}", f"- time: {document['seconds'] / 60:.1f} minutes"]
@@ -25,11 +25,11 @@ def curve_page(document: Document, *, picture: str | None) -> str:
 
 
 def curve_text(document: Document) -> str:
-    """Scores at some k, areas and differences, and what a reader must know of them."""
+    """Scores at some k, areas and their differences, with notes."""
     data = document["data"]
     head = (
         f"Score: {title(document['main_metric'])} in points on {markdown_text(data['name'])}, {data['split']} split "
-        f"({data['sentences']:,} sentences, {data['words']:,} words), with k heads ablated and nothing retrained."
+        f"({data['sentences']:,} sentences, {data['words']:,} words), with k heads ablated, without retraining."
     )
     return "\n\n".join([head, _scores(document), area_table(document["areas"]), _notes(document)])
 
@@ -46,21 +46,21 @@ def _scores(document: Document) -> str:
 def _notes(document: Document) -> str:
     directions = {order["direction"] for order in document["orders"]}
     notes = [
-        f"Area: mean score over k = 0..{document['max_pruned']} divided by the score at 0; 1 means that nothing was "
-        "lost, and only areas with the same largest k are comparable.",
-        f"Intervals: this model, other sentences (95 %, {document['draws']:,} resamples, the same for both sides of a "
-        "difference); of other fine-tunings they say nothing"
-        + (". For the mean of random orders also other random orders, from three orders on." if "random" in directions else "."),
+        f"Area: mean score over k = 0..{document['max_pruned']} divided by the score at 0; 1 means no loss. "
+        "Only areas with the same largest k are comparable.",
+        f"Intervals: this model on other sentences (95 %, {document['draws']:,} resamples, the same for both sides of a "
+        "difference); they say nothing about other fine-tunings."
+        + (" For the mean of three or more random orders they also cover other random orders." if "random" in directions else ""),
     ]
     if "oracle" in directions:
         notes.append(
-            "The greedy oracle removes at each step the head whose removal leaves the best score on these very sentences (ties: "
-            "the lower loss). Regret is its area minus an order's. No interval holds what choosing on these sentences gains "
-            "it, and a greedy order is not proven to be the best."
+            "At each step, the greedy oracle removes the head whose removal leaves the best score on these same sentences (ties: "
+            "the lower loss). Regret is its area minus an order's. The intervals do not cover its advantage from choosing on "
+            "these sentences, and a greedy order is not necessarily the best."
         )
     own = markdown_text(", ".join(dict.fromkeys(o["name"] for o in document["orders"] if o["ranked_on_this_text"])))
     if own:
-        notes.append(f"Ranked on the text that they are judged on, which favours them slightly: {own}.")
+        notes.append(f"Ranked on the text that they are scored on, which favours them slightly: {own}.")
     if document["areas"][0]["area"] is None:
-        notes.append("The score at k = 0 is 0, so there is no area; is this the fine-tuned model?")
+        notes.append("The score at k = 0 is 0, so there is no area. Is this the fine-tuned model?")
     return "\n".join(f"- {note}" for note in notes)

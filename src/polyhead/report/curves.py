@@ -1,4 +1,4 @@
-"""A pruning curve read back from the file that `polyhead curve` left."""
+"""A pruning curve read from the file that `polyhead curve` writes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ MaybeBounds = Annotated[list[Number | None], Field(min_length=2, max_length=2)]
 
 
 class CurveDataForm(TypedDict):
-    """The text that the orders were judged on."""
+    """The text that the orders were scored on."""
 
     name: str
     split: str
@@ -28,7 +28,7 @@ class CurveDataForm(TypedDict):
 
 
 class OrderForm(TypedDict):
-    """One order of heads and the score after each that went."""
+    """One order of heads and the score after each pruned head."""
 
     group: str
     name: str
@@ -69,7 +69,7 @@ def read_curve(path: Path) -> Mapping[str, Any]:
     """The document in a curve file.
 
     Args:
-        path: `curve.json`, or the folder that `polyhead curve --out` left it in.
+        path: `curve.json`, or the folder that `polyhead curve --out` wrote.
 
     Raises:
         StoreError: The file cannot be read or is not one.
@@ -96,13 +96,13 @@ _SPOKEN = {"lowest": "lowest first", "highest": "highest first", "random": "rand
 
 
 def curve_picture(document: Mapping[str, Any], path: Path) -> Path | None:
-    """The path of the SVG written: a line a group of orders, random orders as their mean and range; None without the extra.
+    """Draws an SVG and returns its path: one line per group of orders, mean and range for random orders; None without the extra.
 
-    Colour tells what the order was made from, the dashes from which end it was taken.
+    Colour shows the source of the order, dashes its direction.
 
     Args:
-        document: What `polyhead curve` leaves in `curve.json`.
-        path: Where the SVG goes.
+        document: The content of `curve.json`.
+        path: The SVG file.
     """
     altair = drawing_library()
     return None if altair is None else save_chart(curve_chart(altair, document), path)
@@ -143,9 +143,9 @@ def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
 
 
 def points(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a group of orders and k: the mean score of its orders, and what is shaded around it.
+    """One row per group of orders and k: the mean score of its orders, and the shaded range around it.
 
-    For random orders from the worst to the best; for others, where the document has it, the interval of the change from k = 0.
+    The range is worst to best for random orders; for others, the interval of the change from k = 0, if the document has it.
     """
     changes = {row["group"]: row["change"] for row in document.get("areas") or () if row.get("change")}
     groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -179,10 +179,10 @@ def _has_changes(document: Mapping[str, Any]) -> bool:
 
 
 def area_table(areas: Sequence[Mapping[str, Any]]) -> str:
-    """One row a group of orders: its area, and how it differs from random orders, from highest first and from the oracle.
+    """One row per group of orders: its area, and differences from random orders, highest first and the oracle.
 
     Args:
-        areas: Those of the document that `polyhead curve` makes.
+        areas: `areas` of the curve's document.
     """
     rows = []
     with_oracle = any(row["regret"] for row in areas)

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def draw(folder: Path) -> None:
-    """Draw what can be drawn; what cannot is said in the log."""
+    """Draws the files; failures are logged."""
     try:
         draw_heads(finished_run(folder).record, folder)
     except (PolyheadError, OSError) as error:

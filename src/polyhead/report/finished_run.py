@@ -1,4 +1,4 @@
-"""A finished run read back from its folder: the record, and the profile of its heads where there is one."""
+"""A finished run read from its folder: the record and, if there is one, the profile of its heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,14 @@ _UNFINISHED = "is not finished: run the same command again"
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """One run as its folder holds it.
+    """One finished run.
 
     Attributes:
-        name: What the page calls it.
-        folder: Where it lies.
+        name: Its name on the page.
+        folder: Its folder.
         record: The content of `result.json`.
-        heads: The content of `heads.json` without the weights of its examples; None where the run has none.
-        weights: Those by language and example, as bytes 0..255 `[layers, heads, words, words + 1]`; as lists of floats, those of
-            twenty runs fill a gigabyte.
+        heads: The content of `heads.json` without the weights of its examples; None if the run has none.
+        weights: Attention weights by language and example, `[layers, heads, words, words + 1]`, as bytes 0..255 to save memory.
     """
 
     name: str
@@ -48,7 +47,7 @@ class FinishedRun:
 
 
 def finished_runs(paths: Sequence[Path]) -> list[FinishedRun]:
-    """The runs in the order given; each is named by its folder, and by as much of the path as tells it from the others.
+    """The runs in the given order; each is named by its folder, with as much of the path as makes the name unique.
 
     Args:
         paths: Folders that `polyhead run` wrote, or the `result.json` in them.
@@ -67,7 +66,7 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
     """The run in a folder.
 
     Raises:
-        StoreError: There is none, it is not finished, or a file of it is damaged.
+        StoreError: The folder has no run, the run is not finished, or a file is damaged.
     """
     path = folder / RESULT
     if not path.is_file():
@@ -82,9 +81,9 @@ def finished_run(folder: Path, name: str = "") -> FinishedRun:
         return run
     profile = read_heads(heads)
     if fault := _profile_fault(profile, run.shape):
-        raise StoreError(f"{heads}: not the heads of this run ({fault}); run the same command again to make it anew")
+        raise StoreError(f"{heads}: not the heads of this run ({fault}); run the same command again to rewrite it")
     if profile.model_hash != record.model_hash:
-        raise StoreError(f"{heads}: is of another encoder than {path}; run the same command again to make it anew")
+        raise StoreError(f"{heads}: belongs to another encoder than {path}; run the same command again to rewrite it")
     weights = tuple(tuple(weight_bytes(example.weights) for example in own.examples) for own in profile.languages)
     return FinishedRun(run.name, folder, record, _without_weights(profile), weights)
 
@@ -97,7 +96,7 @@ def read_record(path: Path) -> RunRecord:
     """
     record = read_document(path, RunRecord, "the result of a run")
     if fault := _record_fault(record):
-        raise StoreError(f"{path}: not the result of a run ({fault}); run the same command again to make it anew")
+        raise StoreError(f"{path}: not the result of a run ({fault}); run the same command again to rewrite it")
     return record
 
 
@@ -111,12 +110,12 @@ def read_heads(path: Path) -> HeadsRecord:
 
 
 def _record_fault(record: RunRecord) -> str | None:
-    """What no form can say of a record: its task, that its matrices have one shape, and that its targets have the main figure."""
+    """The first fault that the form cannot check: unknown task, matrices of different shapes, a missing main metric."""
     task, cells = record.settings.task, record.cells
     if task not in TASKS:
         return f"settings.task is {task!r}; expected one of {', '.join(TASKS)}"
     if not any(cell.arm == RANKED for cell in cells):
-        return "no cell is of the ranked arm"
+        return "no cell of the ranked arm"
     shape = len(cells[0].scores), len(cells[0].scores[0])
     metric = TASKS[task].metric
     for place, cell in enumerate(cells):
@@ -129,7 +128,7 @@ def _record_fault(record: RunRecord) -> str | None:
 
 
 def _profile_fault(profile: HeadsRecord, shape: tuple[int, int]) -> str | None:
-    """What no form can say of a profile: that its matrices have the encoder's shape, and its weights that of their sentence."""
+    """The first fault that the form cannot check: matrices or weights of a wrong shape."""
     for own in profile.languages:
         attention, effects = own.attention, own.effects
         matrices = [*own.scores.values(), effects.difference, effects.low, effects.high, effects.loss_change]
@@ -138,7 +137,7 @@ def _profile_fault(profile: HeadsRecord, shape: tuple[int, int]) -> str | None:
         if not all(_has_shape(matrix, shape) for matrix in matrices):
             return f"a matrix of {own.name} does not have {shape[0]} layers of {shape[1]} heads"
         if without := attention.shares.keys() - attention.even.keys():
-            return f"{own.name} does not say what even attention to {', '.join(sorted(without))} would be"
+            return f"{own.name} lacks the uniform attention to {', '.join(sorted(without))}"
         for example in own.examples:
             n = len(example.words)
             heads = [head for layer in example.weights for head in layer]
@@ -163,7 +162,7 @@ def _has_shape(rows: Sequence[Sequence[object]], shape: tuple[int, int]) -> bool
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that are all different."""
+    """The shortest suffixes of the paths that are all different."""
     parts = [folder.resolve().parts for folder in folders]
     for length in range(1, max(map(len, parts), default=1) + 1):
         names = ["/".join(own[-length:]) for own in parts]

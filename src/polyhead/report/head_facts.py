@@ -1,4 +1,4 @@
-"""What the page's script needs to draw and explain the heads of a run."""
+"""The data about a run's heads for the page's script."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from polyhead.report.record import CellRecord
 
 
 def head_facts(run: FinishedRun) -> dict[str, Any]:
-    """The heads of one run, with or without a profile, as the page's script reads them; matrices are `[layers][heads]`."""
+    """The heads of one run, with or without a profile, in the form that the script reads; matrices are `[layers][heads]`."""
     heads = run.heads
     languages = [] if heads is None else [_language(*pair) for pair in zip(heads.languages, run.weights, strict=True)]
     methods = dict.fromkeys(method for own in languages for method in own["scores"])
@@ -88,6 +88,6 @@ def _example(example: Example, weights: NDArray[np.uint8]) -> dict[str, Any]:
 
 
 def _direction(words: Sequence[str]) -> str:
-    """`rtl` where more characters run from right to left than from left to right."""
+    """`rtl` if most letters run from right to left, else `ltr`."""
     kinds = [unicodedata.bidirectional(character) for word in words for character in word]
     return "rtl" if sum(kind in ("R", "AL") for kind in kinds) > kinds.count("L") else "ltr"

@@ -14,7 +14,7 @@ Weights = list[list[list[list[float | None]]]]
 
 
 class RelationShare(Form):
-    """Attention in one direction of a dependency, beside what attention spread evenly would give."""
+    """Attention in one direction of a dependency, and `even`, the share under uniform attention."""
 
     shares: Matrix
     even: float
@@ -37,15 +37,15 @@ class Attention(Form):
 
 
 class Effects(Form):
-    """What switching off a single head does.
+    """Effects of ablating single heads.
 
     Attributes:
-        metric: Name of the main figure.
-        unpruned: The figure with all heads, in points.
-        difference: Points with that head alone off minus with all; measured, so null for heads that were only estimated.
+        metric: Name of the main metric.
+        unpruned: Its value with all heads, in points.
+        difference: Points with only that head ablated minus with all heads; null for heads that were not measured.
         low: Lower ends of the 95 % intervals over sentences.
         high: Upper ends.
-        loss_change: First-order estimate, for every head, of how much switching it off raises the loss of a sentence.
+        loss_change: First-order estimate, for every head, of how much ablating it raises the loss of a sentence.
     """
 
     metric: str

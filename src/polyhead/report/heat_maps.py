@@ -17,9 +17,9 @@ _SMALL = 16
 
 
 def correlation_map(names: Sequence[str], values: Scores, path: Path, *, title: str = "") -> Path | None:
-    """The path of the SVG written: groups × groups coloured by correlation, with the number in each cell; None without the extra.
+    """Draws an SVG and returns its path: groups × groups, coloured by correlation, value in each cell; None without the extra.
 
-    The colours are those of −1..1 whatever the values, with 0 in the middle, so that two maps can be set beside each other.
+    Colours always span −1..1 with 0 in the middle, so that maps are comparable.
 
     Args:
         names: Of the groups, in the order of rows and columns.
@@ -55,7 +55,7 @@ def correlation_chart(altair: Any, names: Sequence[str], values: Scores, *, titl
 
 
 def head_maps(ranks: Mapping[str, Scores], path: Path, *, columns: int = 4, title: str = "") -> Path | None:
-    """The path of the SVG written: one small heads × layers map a group, all on one colour scale; None without the extra.
+    """Draws an SVG and returns its path: one heads × layers map per group, on one colour scale; None without the extra.
 
     Ranks, unlike scores, have one unit in all methods and languages. Dark heads are the important ones, as in `head_picture`.
 

@@ -1,4 +1,4 @@
-"""`report.html`: one page about one run or several side by side, complete in itself; it asks no network for anything."""
+"""`report.html`: one self-contained page about one or several runs; it needs no network."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class RunPart:
-    """What the page says of one run; texts are HTML."""
+    """The page's content for one run; texts are HTML."""
 
     name: str
     title: str
@@ -183,7 +183,7 @@ def _figure(chart: Any, words: str) -> Figure:
 
 
 def _inside_script(data: object) -> str:
-    """JSON that no text in it can end the script element of."""
+    """JSON escaped so that no text in it can end the script element."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

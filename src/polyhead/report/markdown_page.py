@@ -77,7 +77,7 @@ def _curve_name(document: Mapping[str, Any]) -> str:
 
 
 def _curve_text(document: Mapping[str, Any]) -> str:
-    """The areas of a curve; where the file has none, the score with no head removed and with the most removed."""
+    """The areas of a curve; if the file has none, the scores with no head and with most heads removed."""
     if document.get("areas"):
         return area_table(document["areas"])
     rows = [[order["group"], *map(shown_points, (order["scores"][0], order["scores"][-1]))] for order in document["orders"]]

@@ -49,7 +49,7 @@ def weight_bytes(weights: object) -> NDArray[np.uint8]:
 
 
 def _run(run: Mapping[str, Any], shared: dict[str, int], *, room: int, text: bool) -> dict[str, Any]:
-    """One run; facts that another run may have too are kept in `shared`, by their JSON."""
+    """One run packed; facts that runs may have in common go to `shared`, keyed by their JSON."""
     languages = [_packed(own | {"examples": own["examples"] if text else []}) for own in run["languages"]]
     rest = _packed({key: value for key, value in run.items() if key != "languages"})
     slimmed = _slim(languages, room - _size(rest))
@@ -71,7 +71,7 @@ def _split(facts: Mapping[str, Any], keys: Sequence[str], shared: dict[str, int]
 
 
 def _packed(value: Any, key: str = "") -> Any:
-    """The value with every matrix in it packed, but for the weights of examples."""
+    """The value with every matrix packed except the weights of examples."""
     if isinstance(value, Mapping):
         return {name: own if name == "weights" else _packed(own, name) for name, own in value.items()}
     if isinstance(value, list | tuple):
@@ -98,7 +98,7 @@ def _base64(numbers: NDArray[Any]) -> str:
 
 
 def _slim(languages: Sequence[dict[str, Any]], room: int) -> list[str]:
-    """Takes things out until the rest fits, of the examples no more than needed; what was taken out, in words."""
+    """Removes parts until the rest fits, as few examples as possible; returns a description of each removed part."""
     size = sum(map(_size, languages))
 
     def keep(kept: int, key: str, those: Sequence[dict[str, Any]]) -> bool:
@@ -123,7 +123,7 @@ def _slim(languages: Sequence[dict[str, Any]], room: int) -> list[str]:
 
 
 def _size(facts: Mapping[str, Any]) -> int:
-    """Bytes that facts take on the page, without what they share with other runs."""
+    """Bytes of the facts on the page, without those shared with other runs."""
     examples = facts.get("examples") or ([facts] if "weights" in facts else [])
     packed = sum(np.size(one["weights"]) * 4 // 3 + 60 for one in examples)
     return packed + len(_json({key: value for key, value in facts.items() if key not in ("examples", "weights")}).encode("utf-8"))

@@ -1,4 +1,4 @@
-"""One page about a run, `report.md`: what happened and how sure it is, then tables, the picture, ceilings and provenance."""
+"""`report.md`, the Markdown page of one run: the result and its uncertainty, tables, head map, ceilings and provenance."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,11 +51,11 @@ PICTURE = "heads.svg"
 
 
 def write_report(record: RunRecord, folder: Path) -> Path:
-    """The path of `report.md` in `folder`, written from a run's record; it shows `heads.svg` where that has been drawn.
+    """Writes `report.md` and returns its path; the page shows `heads.svg` if `folder` has one.
 
     Args:
         record: The content of a run's `result.json`.
-        folder: An existing folder; an older page in it is replaced at once, never half.
+        folder: An existing folder; an older page is replaced atomically.
     """
     path = folder / "report.md"
     write_text_atomic(path, page(record, picture=PICTURE if (folder / PICTURE).is_file() else None))
@@ -63,7 +63,7 @@ def write_report(record: RunRecord, folder: Path) -> Path:
 
 
 def draw_heads(record: RunRecord, folder: Path) -> Path | None:
-    """The path of `heads.svg` in `folder`, drawn from a run's record; None without the extra `report`.
+    """Draws `heads.svg` in `folder` and returns its path; None without the extra `report`.
 
     Raises:
         SettingError: The picture cannot be drawn.
@@ -89,13 +89,13 @@ def page(record: RunRecord, *, picture: str | None = None) -> str:
 
 
 def page_title(record: RunRecord) -> str:
-    """Task, sources and how many targets."""
+    """Task, sources and number of targets."""
     settings = record.settings
     return f"{settings.task}: {', '.join(map(short, settings.sources))} to {len(record.first.targets)} target(s)"
 
 
 def score_sections(record: RunRecord) -> list[str]:
-    """What came out: test scores, seeds, controls, tests and trials; each a section in Markdown, or empty."""
+    """Markdown sections with the results: test scores, seeds, controls, tests and trials; empty strings for missing ones."""
     return [
         section("Test scores", score_table(record), note_on_scores(record), note_on_tests(record)),
         section("Scores by seed", seed_table(record), note_on_seeds(record)),
@@ -108,7 +108,7 @@ def score_sections(record: RunRecord) -> list[str]:
 
 
 def source_sections(record: RunRecord) -> list[str]:
-    """What it cost and where it comes from: ceilings, data and provenance; each a section in Markdown, or empty."""
+    """Markdown sections on cost and sources: ceilings, data and provenance; empty strings for missing ones."""
     return [
         section("What pruning can save", ceilings(record.cost)),
         section("Data", data_table(record), note_on_data(record)),
@@ -117,7 +117,7 @@ def source_sections(record: RunRecord) -> list[str]:
 
 
 def section(name: str, *parts: str) -> str:
-    """A section, or nothing where all parts are empty."""
+    """A Markdown section; empty if all parts are."""
     filled = [part for part in parts if part]
     return "\n\n".join([f"## {name}", *filled]) if filled else ""
 
@@ -137,7 +137,7 @@ def chosen_heads(cell: CellRecord) -> list[str]:
 
 
 def headline(record: RunRecord) -> str:
-    """The result in one sentence, with how uncertain it is."""
+    """The result and its uncertainty in one sentence."""
     rows, n_seeds = gains(record), len(seeds(record))
     metric, scores = title(main_metric(record)), record.first.scores
     n_heads = sum(value is not None for row in scores for value in row)
@@ -154,12 +154,11 @@ def headline(record: RunRecord) -> str:
 
 
 def _why_none(record: RunRecord, n_heads: int) -> str:
-    """Why every seed chose k = 0, from what its search was allowed and tried."""
     search = record.settings.search
     if search.max_pruned == 0:
         return "k = 0 was the only number allowed (max_pruned = 0)"
     if all(trial.k == 0 for cell in cells(record) for trial in cell.trials):
-        return "no other number than k = 0 was tried (see the reasons under Trials)"
+        return "only k = 0 was tried (see the reasons under Trials)"
     if search.objective.startswith("within:"):
         points = markdown_text(search.objective.removeprefix("within:"))
         return f"every other number tried lost more than {points} points on dev"
@@ -192,7 +191,6 @@ def _noise(record: RunRecord) -> str:
 
 
 def _verdict(bounds: Sequence[float]) -> str:
-    """What an interval of gain minus selection noise says."""
     if bounds[0] > 0:
         return "helps beyond noise"
     return "hurts beyond noise" if bounds[1] < 0 else "within noise"
@@ -204,7 +202,7 @@ def _text_block(cell: CellRecord, pruned: list[str]) -> str:
 
 
 def ranking_line(cell: CellRecord) -> str:
-    """How the heads were ranked, at what cost, and the first to go."""
+    """How the heads were ranked, what that cost, and which heads are pruned first."""
     cost = cell.ranking_cost
     return (
         f"Ranked by {markdown_text(cost.method)} in {cost.seconds:.1f} s ({cost.forward_passes:g} forward and "
@@ -214,12 +212,12 @@ def ranking_line(cell: CellRecord) -> str:
 
 
 def ceilings(cost: CostRecord) -> str:
-    """How much of the model its heads are, so that nobody expects more of pruning than it can give."""
+    """Upper limits of what head pruning can save in this model."""
     model, heads, share = cost.model_weights, cost.all_heads_weights, cost.embedding_weights / cost.model_weights
     lines = [
-        f"- One head is {cost.head_weights:,} weights; all heads together {heads:,} of {model:,}: "
+        f"- One head has {cost.head_weights:,} weights; all heads together have {heads:,} of {model:,}: "
         f"{heads / model:.0%} of the model.",
-        f"- The embedding is {share:.0%} of the model; vocabulary trimming, not head pruning, makes that smaller.",
+        f"- The embedding is {share:.0%} of the model; only vocabulary trimming reduces that.",
     ]
     for n_tokens, value in ((128, cost.attention_share_128), (512, cost.attention_share_512)):
         lines.append(

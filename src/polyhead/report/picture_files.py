@@ -18,7 +18,7 @@ KINDS = (".svg", ".png")
 
 
 def write_pictures(runs: Sequence[FinishedRun], curves: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
-    """The paths written into the folder, which is made; each picture replaces an older one of its name at once.
+    """Creates the folder and returns the paths written; each picture replaces an older one atomically.
 
     Raises:
         SettingError: The extra `report` is not installed.

@@ -23,7 +23,7 @@ def drawing_library() -> Any:
 
 
 def save_chart(chart: Any, path: Path) -> Path:
-    """The path of the picture written, whole or not at all; its ending says which kind: `.svg`, or `.png` of twice the size.
+    """Writes the picture atomically and returns its path; the suffix decides the kind: `.svg`, or `.png` of twice the size.
 
     Raises:
         SettingError: It cannot be drawn.
@@ -70,7 +70,7 @@ _CELL = 34  # pixels: room for a cross above a number of three digits
 
 
 def text_picture(scores: Scores, pruned: Collection[str] = ()) -> str:
-    """Heads × layers in characters: 0 to 9 is the tenth of the ranking a head is in (9 = most important), `x` pruned, `-` gone.
+    """Heads × layers as text: 0 to 9 is a head's tenth of the ranking (9 = most important), `x` pruned, `-` missing.
 
     Args:
         scores: `[layers][heads]`, higher = more important; null or NaN for a head that the model no longer has.
@@ -92,7 +92,7 @@ def text_picture(scores: Scores, pruned: Collection[str] = ()) -> str:
 
 
 def head_picture(scores: Scores, path: Path, *, pruned: Collection[str] = (), title: str = "") -> Path | None:
-    """The path of the SVG written: a map of heads × layers by place in the ranking, pruned heads crossed; None without the extra.
+    """Draws an SVG and returns its path: heads × layers by place in the ranking, pruned heads crossed; None without the extra.
 
     Every head has its place as a number (1 = lowest score) and as a colour whose steps are even in place and whose lightness
     falls throughout, so that low heads are told apart, in grey too. A pruned head has a cross and a black frame.

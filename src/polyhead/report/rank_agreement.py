@@ -39,7 +39,7 @@ def within_run(run: FinishedRun) -> RankAgreement | None:
 
 
 def method_note(run: FinishedRun) -> str:
-    """That seeds and languages were scored by different methods, where they were; else nothing."""
+    """A note if seeds and languages were scored by different methods; else empty."""
     own = run.first.ranking_cost.method
     if run.heads is None or not run.heads.languages or own == run.heads.method:
         return ""
@@ -63,7 +63,7 @@ def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str
 
 
 def agreement_table(found: RankAgreement) -> str:
-    """The matrix in Markdown, with two decimals."""
+    """The matrix as a Markdown table, with two decimals."""
     rows = [
         [name, *("–" if value is None else f"{value:z.2f}" for value in row)]
         for name, row in zip(found.names, found.values, strict=True)

@@ -1,4 +1,4 @@
-"""Figures read out of a run's record: which metric counts, gains by arm and target, means over seeds."""
+"""Figures from a run's record: main metric, gains by arm and target, means over seeds."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,14 @@ from polyhead.report.record import RANKED, CellRecord, RunRecord, Statistic, Tri
 
 @dataclass(frozen=True)
 class SeedScore:
-    """What pruning did to one target in one seed, in points.
+    """Scores of one target in one seed, unpruned and pruned, in points.
 
     Attributes:
-        seed: Of the fine-tuning.
+        seed: Seed of the fine-tuning.
         language: BCP-47 code.
         n_words: Words scored.
         unpruned: Test score with all heads.
-        pruned: Test score with the chosen heads gone; the unpruned score where k = 0.
+        pruned: Test score with the chosen heads pruned; the unpruned score if k = 0.
         k: Heads pruned.
     """
 
@@ -32,15 +32,15 @@ class SeedScore:
 
 @dataclass(frozen=True)
 class Gain:
-    """What pruning did to one target in one arm, in points, means over seeds.
+    """Scores of one target in one arm, unpruned and pruned, in points; means over seeds.
 
     Attributes:
-        name: Of the target.
+        name: The target's name.
         language: BCP-47 code.
         n_words: Words scored.
         unpruned: Test score with all heads.
-        pruned: Test score with the chosen heads gone; a seed that chose k = 0 counts with its unpruned score.
-        ks: The chosen k of every seed.
+        pruned: Test score with the chosen heads pruned; a seed that chose k = 0 counts with its unpruned score.
+        ks: The chosen k of each seed.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Gain:
 
 
 def short(name: str) -> str:
-    """A corpus's name as it is; of files, their names without the folders.
+    """A corpus's name unchanged; file names without their folders.
 
     >>> short("ud/de_gsd"), short("de=data/dev.conllu:data/test.conllu")
     ('ud/de_gsd', 'de=dev.conllu:test.conllu')
@@ -72,9 +72,9 @@ def short(name: str) -> str:
 
 
 def shown_names(names: Iterable[str]) -> dict[str, str]:
-    """How each target is called in a table: `language: file` by the file that is scored, which is the last one named.
+    """Each target's name in tables; for files, `language: file` with the scored file, which is the last one given.
 
-    Where two targets would be called the same, they keep what `short` makes of them, or else their whole names.
+    Targets whose names would clash get `short` names, or else their full names.
 
     >>> list(shown_names(["ud/de_gsd", "de=data/dev.conllu:data/test.conllu"]).values())
     ['ud/de_gsd', 'de: test.conllu']
@@ -98,7 +98,7 @@ def target_names(record: RunRecord) -> dict[str, str]:
 
 
 def main_metric(record: RunRecord) -> str:
-    """Key of the figure that counts for the record's task."""
+    """Key of the main metric of the record's task."""
     return TASKS[record.settings.task].metric
 
 
@@ -108,12 +108,12 @@ def arms(record: RunRecord) -> list[str]:
 
 
 def cells(record: RunRecord, arm: str = RANKED) -> list[CellRecord]:
-    """The cells of one arm, in order of the record."""
+    """The cells of one arm, in the record's order."""
     return [cell for cell in record.cells if cell.arm == arm]
 
 
 def heads_gone(cell: CellRecord, trial: TrialRecord) -> list[str]:
-    """Addresses of the heads that a trial pruned; those that the encoder lacked before the run are no merit of it."""
+    """Addresses of the heads that a trial pruned, without those that the encoder lacked before the run."""
     present = {f"{i}.{j}" for i, row in enumerate(cell.scores) for j, value in enumerate(row) if value is not None}
     return [head for head in trial.heads if head in present]
 
@@ -124,7 +124,7 @@ def seeds(record: RunRecord) -> list[int]:
 
 
 def seed_scores(record: RunRecord, arm: str = RANKED) -> dict[str, list[SeedScore]]:
-    """By target, its main score in every seed, in the record's order."""
+    """Main scores by target, one entry per seed, in the record's order."""
     metric = main_metric(record)
     found: dict[str, list[SeedScore]] = {}
     for cell in cells(record, arm):
@@ -137,7 +137,7 @@ def seed_scores(record: RunRecord, arm: str = RANKED) -> dict[str, list[SeedScor
 
 
 def gains(record: RunRecord, arm: str = RANKED) -> list[Gain]:
-    """One row a target, in the record's order."""
+    """One row per target, in the record's order."""
     return [
         Gain(
             name=name,
@@ -152,30 +152,30 @@ def gains(record: RunRecord, arm: str = RANKED) -> list[Gain]:
 
 
 def mean_gain(rows: Sequence[Gain]) -> float:
-    """Mean over targets."""
+    """Mean gain over targets; 0 for none."""
     return fmean(row.gain for row in rows) if rows else 0.0
 
 
 def chosen_on_test(record: RunRecord) -> bool:
-    """Whether the protocol takes the best k of the tested split itself, so that no p value holds."""
+    """Whether the protocol chooses k on the tested split, which makes p values invalid."""
     return record.settings.protocol != "sound"
 
 
 def arm_statistics(record: RunRecord, arm: str = RANKED) -> list[Statistic]:
-    """The rows of an arm's statistics; empty where there are none."""
+    """The statistics of an arm; may be empty."""
     return [row for row in record.statistics if row.arm == arm]
 
 
 def contrasts(record: RunRecord) -> list[Statistic]:
-    """The rows of the statistics that set one arm against another: their arm is written `ranked - random`."""
+    """The statistics that compare two arms, whose arm reads like `ranked - random`."""
     return [row for row in record.statistics if " - " in row.arm]
 
 
 def mean_statistic(record: RunRecord, arm: str) -> Statistic | None:
-    """The statistics of an arm's mean gain over targets; None where there are none."""
+    """The statistics of an arm's mean gain over targets, if any."""
     return next((row for row in arm_statistics(record, arm) if row.name is None), None)
 
 
 def statistic(record: RunRecord, *, arm: str, name: str) -> Statistic | None:
-    """The statistics of one target of one arm; None where there are none."""
+    """The statistics of one target of one arm, if any."""
     return next((row for row in arm_statistics(record, arm) if row.name == name), None)

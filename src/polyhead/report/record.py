@@ -1,4 +1,4 @@
-"""The record of a run, `result.json`: what a study builds and writes, and what the report reads; checked in both directions."""
+"""The record of a run, `result.json`: studies write it, reports read it; validated both ways."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ RANKED: Final = "ranked"
 
 
 class Form(BaseModel):
-    """A part of a document: frozen, every field named, numbers finite."""
+    """A part of a document: frozen, without unknown fields, numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class Document(Form):
-    """A JSON file of its own; on disk it also carries its schema's number and the sha256 of its content."""
+    """A JSON file; on disk it also has the number of its schema and the sha256 of its content."""
 
     schema_number: ClassVar[int] = 2
     indent: ClassVar[int | None] = None
@@ -36,7 +36,7 @@ Matrix = Annotated[list[list[float | None]], Field(min_length=1)]
 
 
 class SettingsRecord(Form):
-    """What was asked for: the run's settings, its seeds and controls, and what they decide about words and claims."""
+    """The run's settings, seeds and controls, and the kind of words and the claim that follow from them."""
 
     model: str
     task: str
@@ -62,7 +62,7 @@ class SettingsRecord(Form):
 
 
 class EncodingRecord(Form):
-    """What encoding a split met."""
+    """Counts from encoding a split."""
 
     subwords: int
     lone_marker_share: float
@@ -86,7 +86,7 @@ class DataRecord(Form):
 
 
 class RankingCost(Form):
-    """How the heads were ranked and what that took."""
+    """How the heads were ranked, and the cost."""
 
     method: str
     seconds: float
@@ -97,7 +97,7 @@ class RankingCost(Form):
 
 
 class TrialRecord(Form):
-    """One number of heads that was tried; `tests` by target under the paper's protocols alone."""
+    """One k that was tried; `tests` has test scores by target, only under the paper's protocols."""
 
     k: int
     heads: list[str]
@@ -107,7 +107,7 @@ class TrialRecord(Form):
 
 
 class TargetRecord(Form):
-    """Scores on one target, in points, before and after the k reported for it."""
+    """Scores on one target, in points, before and after pruning its `k` heads."""
 
     name: str
     language: str
@@ -136,7 +136,7 @@ class CellRecord(Form):
 
 
 class NoiseGain(Form):
-    """What choosing among equal models gains by chance."""
+    """The gain by chance from choosing among equal models."""
 
     mean: float
     standard_error: float
@@ -150,7 +150,7 @@ class GainMinusNoise(Form):
 
 
 class Statistic(Form):
-    """The statistics of one target in one arm; of the mean over targets where `name` is None."""
+    """The statistics of one target in one arm; of the mean over targets if `name` is None."""
 
     arm: str
     name: str | None
@@ -170,7 +170,7 @@ class Statistic(Form):
 
 
 class NoisePool(Form):
-    """Scores in points of unpruned models that differ in their seed alone: on dev, and by target."""
+    """Dev scores, and test scores by target, in points, of unpruned models that differ only in their seed."""
 
     seeds: list[int]
     dev: list[float]
@@ -178,7 +178,7 @@ class NoisePool(Form):
 
 
 class CostRecord(Form):
-    """Ceilings of what pruning can save in this model."""
+    """Upper limits of what pruning can save in this model."""
 
     head_weights: int
     heads: int
@@ -192,7 +192,7 @@ class CostRecord(Form):
 
 
 class RunRecord(Document):
-    """A finished run. `stages` holds the version of each stage's code, `files` the sha256 of the files left beside this one."""
+    """A finished run; `stages` has the version of each stage's code, `files` the sha256 of the run's other files."""
 
     indent: ClassVar[int | None] = 1
 
@@ -218,7 +218,7 @@ class RunRecord(Document):
 
 
 def write_document(path: Path, document: Document) -> None:
-    """Write the JSON file that `read_document` reads, whole or not at all.
+    """Writes the JSON file that `read_document` reads, atomically.
 
     Raises:
         StoreError: The file cannot be written.
@@ -229,7 +229,7 @@ def write_document(path: Path, document: Document) -> None:
 
 
 def document_json(document: Document) -> dict[str, Any]:
-    """The document as it stands in its file."""
+    """The JSON content of the document's file."""
     body = document.model_dump(mode="json")
     return {"schema": document.schema_number, "sha256": _digest(body), **body}
 
@@ -239,21 +239,21 @@ def read_document(path: Path, kind: type[D], what: str) -> D:
 
     Args:
         path: The file.
-        kind: What it should hold.
-        what: For the message: `the result of a run`.
+        kind: The expected form.
+        what: A description for error messages, such as `the result of a run`.
 
     Raises:
-        StoreError: The file cannot be read or is damaged; one line says where, what was found, and what was expected.
+        StoreError: The file cannot be read or is damaged; the message says where, what was found and what was expected.
     """
     content = read_json(path)
     found = _parsed(content, kind)
     if isinstance(found, str):
-        raise StoreError(f"{path}: not {what} ({found}); run the same command again to make it anew")
+        raise StoreError(f"{path}: not {what} ({found}); run the same command again to rewrite it")
     return found
 
 
 def _parsed(content: object, kind: type[D]) -> D | str:
-    """The document, or its first fault."""
+    """The document, or a description of its first fault."""
     if not isinstance(content, Mapping):
         return f"expected a JSON object, found a {type(content).__name__}"
     if type(content.get("schema")) is not int or content["schema"] != kind.schema_number:
@@ -267,12 +267,12 @@ def _parsed(content: object, kind: type[D]) -> D | str:
     except (ValueError, RecursionError) as error:  # NaN, a lone surrogate, or nested too deep
         return str(error)
     if content.get("sha256") != digest:
-        return f"its content was changed after it was written: sha256 is {content.get('sha256')!r}, expected {digest!r}"
+        return f"its content was changed after writing: sha256 is {content.get('sha256')!r}, expected {digest!r}"
     return found
 
 
 def fault_text(error: ValidationError) -> str:
-    """The first fault of a JSON value by its place, in one line: what was found there and what was expected.
+    """The first validation error in one line: its place, what was expected and what was found.
 
     >>> try:
     ...     NoiseGain.model_validate({"mean": "much", "standard_error": 1.0})
@@ -291,5 +291,5 @@ def fault_text(error: ValidationError) -> str:
 
 
 def _digest(body: Mapping[str, Any]) -> str:
-    """sha256 of the content, however it is laid out and in whatever order its fields stand."""
+    """sha256 of the content, independent of layout and the order of fields."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()

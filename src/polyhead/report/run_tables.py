@@ -1,4 +1,4 @@
-"""The table by seed: what every seed scored on every target, with mean and standard deviation."""
+"""Tables of scores by seed, and of several runs side by side."""
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
@@ -30,9 +30,9 @@ from polyhead.report.tables import (
 
 
 def seed_table(record: RunRecord, *, arm: str = RANKED) -> str:
-    """For every target a row a seed, then mean and standard deviation (n − 1) over seeds; empty with one seed.
+    """One row per target and seed, then mean and standard deviation (n − 1) over seeds; empty with one seed.
 
-    Of several targets the last block is their mean in every seed. A seed that chose k = 0 counts with its unpruned score.
+    With several targets, the last block has their mean per seed. A seed that chose k = 0 counts with its unpruned score.
     """
     if len(seeds(record)) < 2:
         return ""
@@ -50,7 +50,6 @@ def seed_table(record: RunRecord, *, arm: str = RANKED) -> str:
 
 
 def _block(name: str, ids: Sequence[int], pairs: Sequence[tuple[float, float]], ks: Sequence[object]) -> list[list[object]]:
-    """The rows of one target."""
     columns = [[a for a, _ in pairs], [b for _, b in pairs], [b - a for a, b in pairs]]
     rows: list[list[object]] = [
         [name, seed, shown_points(a), shown_points(b), shown_points(gain, signed=True), k]
@@ -63,7 +62,7 @@ def _block(name: str, ids: Sequence[int], pairs: Sequence[tuple[float, float]], 
 
 
 def runs_table(runs: Sequence[FinishedRun]) -> str:
-    """One row a run, in Markdown; means over targets and seeds, in points of the run's own main figure."""
+    """One row per run, in Markdown; means over targets and seeds, in points of the run's main metric."""
     means = [mean_statistic(run.record, RANKED) for run in runs]
     columns = certainty_columns(means, tested=False)
     rows = []
@@ -88,12 +87,12 @@ def runs_table(runs: Sequence[FinishedRun]) -> str:
                 *certainty(mean, columns),
             ]
         )
-    headers = ["run", "task", "method", "targets", "seeds", "heads pruned", "of", "figure", "unpruned", "pruned", "gain"]
+    headers = ["run", "task", "method", "targets", "seeds", "heads pruned", "of", "metric", "unpruned", "pruned", "gain"]
     return markdown([*headers, *columns], rows)
 
 
 def gains_table(runs: Sequence[FinishedRun]) -> str:
-    """One row a target of any run, one column a run: the gain, and in brackets how sure it is; in Markdown."""
+    """One row per target, one column per run: the gain, with its interval in brackets; in Markdown."""
     found = [{row.name: row for row in gains(run.record)} for run in runs]
     names = shown_names(name for own in found for name in own)
     rows = [
@@ -116,7 +115,7 @@ def _gain(run: FinishedRun, row: Gain | None) -> str:
 
 
 def _bracketed(gain: float, row: Statistic | None) -> str:
-    """The gain, its interval, and the smallest that would have been found where it was not."""
+    """The gain, its interval, and the detectable gain if this one was not detected."""
     missed = detectable(row)
     said = interval_cell(row) + ("" if missed is None else f"; detectable {shown_points(missed)}")
     return shown_points(gain, signed=True) + ("" if said == "–" else f" ({said})")

@@ -1,4 +1,4 @@
-"""Tables of a run's record, in Markdown."""
+"""Markdown tables of a run's record."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
@@ -47,7 +47,7 @@ ARM_NAMES = {RANKED: "lowest-ranked heads", "random": "random heads", "highest":
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table whose cells show their text as it is; columns of numbers are right-aligned.
+    """A Markdown table with escaped cells; columns of numbers are right-aligned.
 
     >>> print(markdown(["k", "heads"], [[1, "0.3 1.2"]]))
     | k | heads |
@@ -74,28 +74,28 @@ def _is_number(cell: object) -> bool:
 
 
 def shown_points(value: float | None, *, signed: bool = False) -> str:
-    """A score in points with two decimals; a dash where there is none."""
+    """A score in points with two decimals; a dash for None."""
     if value is None:
         return "–"
     return f"{value:+.2f}" if signed else f"{value:.2f}"
 
 
 def title(metric: str) -> str:
-    """How a metric is called in a table's head."""
+    """A metric's name in table headers."""
     return _TITLES.get(metric, metric)
 
 
 def pruned_number(row: Gain) -> str:
-    """How many heads were pruned: one number where all seeds agree, else every seed's; `0 (none pruned)` where nothing was."""
+    """How many heads were pruned: one number if all seeds agree, else one per seed; `0 (none pruned)` if no seed pruned any."""
     if row.pruned_nothing:
         return "0 (none pruned)"
     return str(row.ks[0]) if len(set(row.ks)) == 1 else ", ".join(map(str, row.ks))
 
 
 def score_table(record: RunRecord, *, arm: str = RANKED) -> str:
-    """One row a target: test score with all heads, with the chosen heads gone, the gain, and how sure it is.
+    """One row per target: test score with all heads, test score with the chosen heads pruned, gain and its uncertainty.
 
-    Under the paper's protocols there is no p: k was chosen on the tested split. `notes.note_on_tests` says how all was made.
+    No p under the paper's protocols, which choose k on the tested split. `notes.note_on_tests` says how the rest is computed.
     """
     rows, names = gains(record, arm), target_names(record)
     columns = certainty_columns(arm_statistics(record, arm))
@@ -117,7 +117,7 @@ INTERVAL, P, HOLM, DETECTABLE = "95 % interval", "p", "p (Holm)", "detectable ga
 
 
 def certainty_columns(rows: Sequence[Statistic | None], *, tested: bool = True) -> list[str]:
-    """The columns that say how sure the gains of a table are, from its rows of the statistics; p only in a `tested` table."""
+    """The uncertainty columns that the table's statistics can fill; p values only in a `tested` table."""
     there = [row for row in rows if row is not None]
     filled = {P: [row.p for row in there], HOLM: [row.p_holm for row in there]} if tested else {}
     filled[DETECTABLE] = [row.detectable_gain for row in there]
@@ -125,26 +125,26 @@ def certainty_columns(rows: Sequence[Statistic | None], *, tested: bool = True) 
 
 
 def certainty(row: Statistic | None, columns: Sequence[str]) -> list[str]:
-    """What a row of the statistics has for these columns; the detectable gain only where the gain was not found."""
+    """The cells of these columns for one statistic; the detectable gain only if the gain was not detected."""
     cells_ = {INTERVAL: interval_cell(row), DETECTABLE: shown_points(detectable(row))}
     cells_ |= {P: _p(None if row is None else row.p), HOLM: _p(None if row is None else row.p_holm)}
     return [cells_[name] for name in columns]
 
 
 def interval_cell(row: Statistic | None) -> str:
-    """An interval in points, or why there is none."""
+    """The interval in points, or the reason why there is none."""
     if row is None or row.none_pruned:
         return "–"
     return interval(row.interval) if row.n_seeds >= SEEDS_FOR_INTERVAL else no_claim(row.n_seeds)
 
 
 def no_claim(n_seeds: int) -> str:
-    """What is said in place of an interval where the seeds are too few for one; empty where they are not."""
+    """The text that replaces an interval when there are too few seeds; empty if there are enough."""
     return "" if n_seeds >= SEEDS_FOR_INTERVAL else f"{n_seeds} seed{'s' * (n_seeds > 1)}: no claim"
 
 
 def detectable(row: Statistic | None) -> float | None:
-    """The smallest gain that the seeds would have found; None where the gain was found, or where nothing can be said."""
+    """The smallest gain that these seeds would have detected; None if the gain was detected or there is no interval."""
     if row is None or row.interval is None:
         return None
     low, high = row.interval
@@ -162,7 +162,7 @@ def _p(value: float | None) -> str:
 
 
 def metric_table(record: RunRecord) -> str:
-    """Every metric of every target, unpruned and pruned, means over seeds; empty if there is only the main one."""
+    """Every metric of every target, unpruned and pruned, as means over seeds; empty if the main metric is the only one."""
     metrics: list[str] = []
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for cell in cells(record):
@@ -182,7 +182,7 @@ def metric_table(record: RunRecord) -> str:
 
 
 def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
-    """One row a fine-tuning: seed, k, the heads that went, dev score, seconds; the chosen one is marked."""
+    """One row per trial: seed, k, dev score, seconds, whether it was chosen, and the pruned heads."""
     rows = [
         [
             cell.seed,
@@ -199,7 +199,7 @@ def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
 
 
 def control_table(record: RunRecord) -> str:
-    """One row an arm: mean gain over targets, how sure it is, what each seed chose; empty if the ranked arm is the only one."""
+    """One row per arm: mean gain over targets, its uncertainty, each seed's k; empty if the ranked arm is the only one."""
     names = arms(record)
     if len(names) < 2:
         return ""
@@ -215,7 +215,7 @@ def control_table(record: RunRecord) -> str:
 
 
 def contrast_table(record: RunRecord) -> str:
-    """One row a pair of arms and target: how much more the ranked heads gain than a control; empty where there is no control."""
+    """One row per pair of arms and target: gain of the ranked heads minus a control's gain; empty without controls."""
     found, names = contrasts(record), target_names(record)
     columns = certainty_columns(found)
     rows = []
@@ -228,12 +228,12 @@ def contrast_table(record: RunRecord) -> str:
 
 
 def target_name(row: Statistic, names: Mapping[str, str]) -> str:
-    """How the target of a row of the statistics is called, or the mean over targets."""
+    """The shown name of a statistic's target; `mean over targets` if it has none."""
     return "mean over targets" if row.name is None else names.get(row.name, row.name)
 
 
 def data_table(record: RunRecord) -> str:
-    """One row a split read: its size, what encoding met, and what reading repaired; `notes.note_on_data` explains the columns."""
+    """One row per split: size, encoding counts and repairs; `notes.note_on_data` explains the columns."""
     rows, names = [], target_names(record)
     for data in record.data:
         met = data.encoding

@@ -6,7 +6,7 @@ function drawPanel(run, state) {
   panel.dataset.head = head;
   const places = seedLine(run, i, j, head);
   panel.replaceChildren(element("h3", {}, `Head ${head}: layer ${i}, head ${j}`), element("p", {}, places));
-  // the panel is long: what is spoken on every choice is its first lines alone
+  // the panel is long: screen readers announce only its first lines
   document.getElementById("chosen-head").textContent = `Head ${head}. ${places}`;
   if (run.seeds[0].places[i][j] === null) return;
   if (!run.languages.length) {

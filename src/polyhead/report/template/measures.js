@@ -14,7 +14,7 @@ function powerOf(matrix) {
   return most === 0 || most >= 0.1 ? 0 : Math.ceil(-Math.log10(most));
 }
 
-// what fits a cell: of scores far below the largest only that they are
+// text that fits a cell; very small scores become <0.01
 function fitting(value) {
   return value !== null && value !== 0 && Math.abs(value) < 0.01 ? `${value < 0 ? "−" : ""}<0.01` : shown(value);
 }

@@ -1,4 +1,4 @@
-// Tables that are ordered by a column: choose its title once for rising order, again for falling, a third time for the page's own.
+// Sortable tables: select a column's title once for ascending order, again for descending, a third time for the original order.
 
 function sortable(table) {
   const body = table.tBodies[0];

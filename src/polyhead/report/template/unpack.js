@@ -1,4 +1,4 @@
-// The data of the page, which carries matrices as base64 and facts that runs share once; a run is unpacked when it is first shown.
+// The page's data: matrices in base64, shared facts stored once. A run is unpacked when it is first shown.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
