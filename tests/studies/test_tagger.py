@@ -172,3 +172,17 @@ def test_a_training_that_reads_otherwise_than_the_tagger_is_refused() -> None:
     wrong = replace(TRAIN.sentences[0], labels=("NO",) * len(TRAIN.sentences[0].words))
     with pytest.raises(DataFormatError, match="label 'NO'"):
         tagger.fit(replace(TRAIN, sentences=(wrong,)), spec=TrainSpec(epochs=1))
+
+
+@pytest.mark.parametrize("data", ["phrases/en", None, ["a b"]])
+def test_what_is_not_data_is_refused_by_name(data: object) -> None:
+    tagger = opened()
+    for work in (tagger.fit, tagger.evaluate, lambda given: tagger.score("gradient", given)):
+        with pytest.raises(TypeError, match="expected what open_corpus or open_file returns"):
+            work(data)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("n", [True, 1.5])
+def test_a_number_of_heads_is_a_whole_number(n: object) -> None:
+    with pytest.raises(SettingError, match="heads to prune: expected a whole number"):
+        opened().prune(HeadScores(np.arange(32.0).reshape(4, 8), "mine"), n)  # type: ignore[arg-type]

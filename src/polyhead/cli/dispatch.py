@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from polyhead.cli.console import opened
 from polyhead.cli.exit_codes import BAD_INPUT, DONE
-from polyhead.cli.failures import guarded
+from polyhead.cli.failures import guarded, leaving_at_once
 from polyhead.cli.main import COMMANDS, resolve
 from polyhead.cli.parsing import parse, with_flags
 from polyhead.core.errors import SettingError, UnknownNameError
@@ -71,15 +71,17 @@ def _called(argv: Sequence[str], name: str, rest: Sequence[str]) -> int:
 def _run(name: str, arguments: Sequence[str]) -> int:
     """Parse a command's options, then import and call what does its work."""
     command = COMMANDS[name]
-    request = parse(resolve(command.request), arguments, name=name)
-    if request is None:
-        return DONE
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with leaving_at_once():
+        request = parse(resolve(command.request), arguments, name=name)
+        if request is None:
+            return DONE
+        work = resolve(command.work)
     written = shlex.join(["polyhead", *name.split(), *arguments])
     with opened(json=request.json, command=written) as console:
         try:
-            code: int = resolve(command.work)(request, console)
+            code: int = work(request, console)
         except (SettingError, UnknownNameError) as error:
             raise type(error)(with_flags(str(error), request)) from error
     return code

@@ -7,8 +7,8 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -125,6 +125,23 @@ def _say(text: str, code: int) -> int:
     with suppress(OSError):
         print("polyhead: " + terminal_text(" ".join(text.split())), file=sys.stderr, flush=True)
     return code
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM end the process with one line: for imports, which extension modules do not let interrupt."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        os.write(2, b"polyhead: stopped by the user\n")
+        os._exit(STOPPED)
+
+    watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: _handle(number, leave) for number in watched}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            _handle(number, handler)
 
 
 def _handle(number: int, handler: object) -> object:

@@ -46,6 +46,8 @@ def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
     (2, True)
     """
     total = len(dataset.sentences)
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise SettingError(f"sample of {n!r} sentences: expected a whole number, 1 or more")
     if n >= total:
         return dataset
     chosen = np.random.default_rng(seed).choice(total, size=n, replace=False)

@@ -56,7 +56,7 @@ def _split(tags: Sequence[str], scheme: Scheme, types: frozenset[str] | None) ->
             if prefix not in tuple(prefixes) or not span_type:
                 allowed = " or ".join(f"{letter}-TYPE" for letter in prefixes)
                 others = ", ".join(other for other in get_args(Scheme) if other != scheme)
-                expected = f"O or {allowed} ({scheme}); --scheme takes {others} too, --columns tag=N another column"
+                expected = f"O or {allowed} ({scheme}); --scheme takes {others} too, --columns tab:token=1,tag=N another column"
                 raise TagError(position, f"tag {tag!r}", expected)
             if types is not None and span_type not in types:
                 raise TagError(position, f"tag {tag!r} of type {span_type!r}", f"one of the types {', '.join(sorted(types))}")

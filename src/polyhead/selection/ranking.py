@@ -55,6 +55,8 @@ def masks_for(
             prunable.append(head)
     masks = []
     for k in ks:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer):
+            raise SettingError(f"{k!r} heads to prune: expected a whole number")
         if not 0 <= k <= len(prunable):
             floor = f" if every layer keeps {min_per_layer}" if min_per_layer else ""
             raise SettingError(f"{k} heads to prune: expected 0 to {len(prunable)} with this ranking{floor}")

@@ -1,5 +1,6 @@
 """The object API: a tagger that fine-tunes, scores, prunes, evaluates, predicts and saves itself."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,6 +159,7 @@ class Tagger:
 
     def labelled(self, data: Dataset) -> Labelled:
         """The sentences as this model reads them, with their gold labels."""
+        _parts(data)  # refuses what is not a data set
         return Labelled(self.encode(data), [sentence.labels for sentence in data.sentences])
 
     def fit(
@@ -230,7 +232,7 @@ class Tagger:
             languages=tuple(dict.fromkeys(part.language for part in read)),
             model=self.name,
             data_hash="+".join(part.sha256 for part in read if part.sha256),
-            settings={**scores.settings, "seed": seed, "task": self.task.name, **self._window},
+            settings=dict(scores.settings, seed=seed, task=self.task.name, anchor=self.anchor, max_length=self.max_length),
         )
 
     def prune(self, heads: HeadMask | HeadScores, n_pruned: int | None = None) -> HeadMask:
@@ -241,8 +243,7 @@ class Tagger:
             n_pruned: With scores, and only then: how many heads to remove, besides those already pruned.
 
         Raises:
-            SettingError: The shape is not the model's, a head has no score, the model has too few heads, or `n_pruned` is missing
-                beside scores or given beside a mask.
+            SettingError: A wrong shape, a head without a score, too few heads, or `n_pruned` beside a mask or not beside scores.
         """
         if isinstance(heads, HeadScores) and n_pruned is not None:
             heads = prune_lowest(heads, n_pruned, present=head_mask(self.model))
@@ -275,7 +276,7 @@ class Tagger:
         """
         if not isinstance(data, Mapping):
             return self.evaluate({"": data}, mask=mask, progress=progress)[""]
-        labelled = {name: self.labelled(own) if isinstance(own, Dataset) else own for name, own in data.items()}
+        labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
         return evaluate(self.model, labelled, self.task, self.labels, precision=self.precision, mask=mask, progress=progress)
 
     def predict(
@@ -317,10 +318,6 @@ class Tagger:
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
         return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
 
-    @property
-    def _window(self) -> dict[str, str | int]:
-        return {"anchor": self.anchor, "max_length": self.max_length}
-
     def _encoded(self, data: Text | Sequence[Text], *, unknown: Literal["error", "ignore"]) -> Encoded:
         found = []
         for part in _parts(data):
@@ -331,7 +328,10 @@ class Tagger:
 
 
 def _parts(data: Text | Sequence[Text]) -> Sequence[Text]:
-    return [data] if isinstance(data, Dataset | Encoded | Labelled) else data
+    parts = [data] if isinstance(data, Dataset | Encoded | Labelled) else data
+    if not isinstance(parts, Sequence) or not all(isinstance(part, Dataset | Encoded | Labelled) for part in parts):
+        raise TypeError(f"data: {reprlib.repr(data)}: expected what open_corpus or open_file returns, or a list of that")
+    return parts
 
 
 def _task(name: str, task: str | Task | None, choice: EncodingChoice | None) -> Task:
