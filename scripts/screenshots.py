@@ -21,7 +21,8 @@ def shot(browser: Any, page: Path, name: str, *, width: int, height: int, dark: 
     opened.goto(page.resolve().as_uri())
     if heads:
         opened.select_option("#measure", "effect")
-        best = "all => all.reduce((a, b) => parseFloat(b.textContent) < parseFloat(a.textContent) ? b : a).dataset.head"
+        measured = "all => all.filter(e => !Number.isNaN(parseFloat(e.textContent)))"  # a dash: not measured
+        best = f"{measured}.reduce((a, b) => parseFloat(b.textContent) < parseFloat(a.textContent) ? b : a).dataset.head"
         opened.click(f'#head-map button[data-head="{opened.eval_on_selector_all("#head-map button", best)}"]')
         opened.evaluate("document.querySelector('#heads').scrollIntoView()")
         opened.evaluate("document.activeElement.blur()")
