@@ -308,3 +308,8 @@ def test_a_constant_has_no_correlation_and_no_warning() -> None:
     assert math.isnan(spearman([1.0], [2.0]).p)
     with pytest.raises(SettingError, match="cannot be paired"):
         spearman([1, 2], [1, 2, 3])
+
+
+def test_one_sentence_gives_no_interval() -> None:
+    found = seed_mean([0.1, 0.2, 0.3, 0.1, 0.2], sentence_variance=0.0, own_sentence_variances=[0.0] * 5, n_sentences=1)
+    assert (found.value, found.interval, found.p) == (pytest.approx(0.18), None, None)

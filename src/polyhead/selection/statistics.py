@@ -146,7 +146,7 @@ def seed_mean(
         by_seed: Value of each fine-tuning.
         sentence_variance: v.
         own_sentence_variances: Variance of each fine-tuning's value over resampled sentences.
-        n_sentences: n, of the smallest test set.
+        n_sentences: n, of the smallest test set; below two there is no interval.
 
     Raises:
         SettingError: No fine-tuning, or a different number of variances.
@@ -157,7 +157,7 @@ def seed_mean(
     if n_seeds == 0 or len(own_sentence_variances) != n_seeds:
         raise SettingError(f"{n_seeds} fine-tunings, {len(own_sentence_variances)} variances: expected as many, at least one")
     value = math.fsum(by_seed) / n_seeds
-    if n_seeds == 1:
+    if n_seeds == 1 or n_sentences < 2:  # from one sentence nothing can be resampled
         return SeedMean(value, tuple(by_seed), None, None, None, None)
     over_seeds = math.fsum((own - value) ** 2 for own in by_seed) / (n_seeds - 1) / n_seeds
     both = (math.fsum(own_sentence_variances) / n_seeds - v) / (n_seeds - 1)
