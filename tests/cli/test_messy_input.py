@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from cli.cases import fit_arguments, refused
 
+from polyhead.cli.inputs import note_held_out
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
 from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
@@ -163,3 +165,11 @@ def test_a_closed_or_full_stdout(tmp_path: Path) -> None:
 def test_a_checkpoint_is_readable_as_its_folder_is(cli: Callable, tagger: Path, tmp_path: Path) -> None:
     assert cli("prune", tagger, "--heads", "0.1", "--out", tmp_path / "a").code == 0
     assert len({path.stat().st_mode for path in (tmp_path / "a").iterdir()}) == 1
+
+
+def test_a_source_without_a_dev_split_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    console = SimpleNamespace(note=said.append)
+    note_held_out([f"en={tmp_path}/train.conllu", f"de={tmp_path}/train.conllu:{tmp_path}/dev.conllu:"], console)  # type: ignore[arg-type]
+    assert len(said) == 1
+    assert said[0].startswith(f"note: en={tmp_path}/train.conllu: no dev split, so a tenth of its training sentences is held out")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from polyhead.core.errors import SettingError
+from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.core.values import fingerprint
 from polyhead.studies.settings import FitSettings, expand, run_settings
 
@@ -86,3 +86,8 @@ def test_seeds_and_controls(seeds: Any, controls: Any, said: str) -> None:
 
 def test_any_sequence_of_seeds_will_do() -> None:
     assert [cell.seed for cell in expand(run_settings(**NEEDED), seeds=range(2))] == [0, 1]
+
+
+def test_a_task_that_nobody_knows_is_refused_at_once() -> None:
+    with pytest.raises(UnknownNameError, match="poss"):
+        run_settings(model="m", task="poss", sources=["ud/en_ewt"], targets=["ud/de_gsd"])

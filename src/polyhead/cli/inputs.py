@@ -216,6 +216,15 @@ def set_threads(n: int | None) -> None:
     torch.set_num_threads(n)
 
 
+def note_held_out(sources: Sequence[str], console: Console) -> None:
+    """Note the sources that bring no dev split of their own."""
+    for text in sources:
+        if not DataReference.parse(text, "source").has("dev"):
+            console.note(
+                f"note: {text}: no dev split, so a tenth of its training sentences is held out to rank heads and choose k"
+            )
+
+
 def note_unread_tests(sources: Sequence[str], console: Console) -> None:
     """Note the test files of sources: they are not read, since only targets are scored on test."""
     for text in sources:

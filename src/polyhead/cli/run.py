@@ -1,7 +1,7 @@
 """`polyhead run`: the main job, end to end."""
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.inputs import note_unread_tests, set_threads, zero_everywhere
+from polyhead.cli.inputs import note_held_out, note_unread_tests, set_threads, zero_everywhere
 from polyhead.cli.options import comma_separated
 from polyhead.cli.train_requests import RunRequest, chosen_seeds
 from polyhead.data.tasks import task as find_task
@@ -20,6 +20,7 @@ def run(request: RunRequest, console: Console) -> int:
     """Settings from the options and the protocol, then the study, then its tables."""
     settings = run_settings(**request.settings)
     set_threads(request.machine.threads)
+    note_held_out(settings.sources, console)
     record = run_study(
         settings,
         out=request.out,

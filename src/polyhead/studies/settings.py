@@ -12,6 +12,7 @@ from polyhead.core.heads import Normalisation
 from polyhead.core.settings_file import Many, Place, checked, settings
 from polyhead.core.specs import Count, Flag, SearchSpec, Seed, TrainSpec
 from polyhead.data.references import SAMPLE_SEED
+from polyhead.data.tasks import task as find_task
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 
 SelectOn = Literal["source-dev", "target-dev", "pooled"]
@@ -139,6 +140,7 @@ def run_settings(
         revision: Of a hub id.
 
     Raises:
+        UnknownNameError: No task has this name.
         SettingError: An option is unknown, its value is not allowed, or two exclude each other.
 
     >>> settings = run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"], train={"epochs": 1})
@@ -172,7 +174,9 @@ def run_settings(
         "strict": strict,
         "revision": revision,
     }
-    return RunSettings(**values)
+    chosen = RunSettings(**values)
+    find_task(chosen.task)
+    return chosen
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:
