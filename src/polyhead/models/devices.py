@@ -1,6 +1,5 @@
 """Choice of device and precision: what the machine has, or what is named."""
 
-import logging
 import os
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +13,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from polyhead.core.errors import SettingError
 
-_LOG = logging.getLogger(__name__)
 Precision = Literal["bf16", "fp32"]
 PrecisionChoice = Literal["auto", "bf16", "fp32"]
 Work = Literal["fit", "score", "predict"]

@@ -68,7 +68,7 @@ def head_effects(
         precision: Of the matrix products; `auto` is bf16 where the device has units for it.
         seed: Of the bootstrap.
         draws: Replicates of it.
-        progress: Told of every batch.
+        progress: Updated after every batch.
 
     Raises:
         SettingError: No word of a data set has a gold label.
