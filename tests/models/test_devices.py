@@ -232,7 +232,7 @@ def test_commands_take_the_free_cores_and_say_so(cores, monkeypatch, caplog):
     set_threads(7)
     assert chosen == [5, 7]
     assert caplog.messages == [
-        "other processes keep the CPU busy: computing with 5 threads instead of 8; see --threads",
+        "other processes keep the CPU busy: computing with 5 of 8 threads; see --threads",
     ]
 
 

@@ -210,7 +210,7 @@ def set_threads(n: int | None) -> None:
     if n is None:
         n = free_threads()
         if n < (usual := torch.get_num_threads()):
-            _LOG.warning("other processes keep the CPU busy: computing with %d threads instead of %d; see --threads", n, usual)
+            _LOG.warning("other processes keep the CPU busy: computing with %d of %d threads; see --threads", n, usual)
     elif n > (there := os.cpu_count() or n):
         raise SettingError(f"--threads {n}: this machine has {there} processors; give at most {there}")
     torch.set_num_threads(n)
