@@ -1,10 +1,11 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`. Both set up .venv first.
 PY := .venv/bin/python
 
-.PHONY: help setup demo test test-oldest unit lint types docs ci
+.PHONY: help setup demo real test test-oldest unit lint types docs ci
 
 help:
 	@echo "make demo   fine-tune, rank, prune and report on text and an encoder that come with the package (under 5 minutes on two cores)"
+	@echo "make real UD=FOLDER   the same on a real encoder and your treebanks (about half an hour on two cores)"
 	@echo "make test   all tests"
 	@echo "make test-oldest   the tests of models and architectures with the oldest Transformers that is supported"
 	@echo "make unit   the fast tests alone (under 90 seconds)"
@@ -19,6 +20,9 @@ setup: .venv/ready
 
 demo: setup
 	@sh scripts/demo.sh
+
+real: setup
+	@UD='$(UD)' sh scripts/real.sh
 
 test: setup
 	$(PY) -m pytest -n auto --dist loadfile

