@@ -26,6 +26,7 @@ from polyhead.core.values import fingerprint
 from polyhead.learning.batching import Batch, training_batches
 from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
+from polyhead.learning.nested import NestedMasks, nested_step
 from polyhead.learning.resumable import Array, kept_at
 from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, stop_requests
@@ -103,7 +104,7 @@ def fit(
     encoded: Encoded,
     spec: TrainSpec,
     *,
-    mask: HeadMask | None = None,
+    mask: HeadMask | NestedMasks | None = None,
     device: torch.device | str | None = None,
     resume_file: Path | None = None,
     save_every: int | None = None,
@@ -120,7 +121,8 @@ def fit(
         model: A token classifier with one output per label; moved to `device`, its mode is restored.
         encoded: The training sentences; those without a labelled word also count in a batch.
         spec: How to train.
-        mask: Heads not kept are gated to zero throughout.
+        mask: Heads not kept are gated to zero throughout; with nested masks each sentence is read under one of them, drawn from
+            `spec.seed` and the step.
         device: Where to compute; default: the model's device.
         resume_file: File for the state (saved about every 45 s, and at SIGINT or SIGTERM, which raise KeyboardInterrupt). If it
             exists, training continues from it to bit-identical results. It stays after training: a second call then returns the
@@ -156,7 +158,7 @@ def fit(
     check_dtype(model, where, precision)
     store = None
     if resume_file is not None:
-        pruned = "none" if mask is None else fingerprint(mask.keep)
+        pruned = "none" if mask is None else fingerprint(mask.keep if isinstance(mask, HeadMask) else mask)
         facts = {"settings": fingerprint(spec), "mask": pruned, "precision": precision}
         store = TrainingState(kept_at(resume_file, model, _arrays(encoded), facts), every=save_every)
     at = first = Position()
@@ -179,7 +181,7 @@ def fit(
         )
 
     with ExitStack() as stack:
-        stack.enter_context(gated(model, mask) if mask is not None else nullcontext())
+        stack.enter_context(gated(model, mask) if isinstance(mask, HeadMask) else nullcontext())
         stack.enter_context(_training_mode(model, freeze=spec.freeze))
         stack.enter_context(seen_rows(model, _ids(encoded), decay=decay_so_far))
         bits = stack.enter_context(cheap_dropout(model))
@@ -202,9 +204,14 @@ def fit(
                 set_rate(optimiser, rate_at(at.step))
                 step_started = time.perf_counter()
                 length = batch.input_ids.shape[1]
-                with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
-                    loss = word_loss(model, batch.to(where))
-                loss.backward()
+                here = batch.to(where)
+                with ExitStack() as masked:
+                    with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
+                        if isinstance(mask, NestedMasks):
+                            loss = masked.enter_context(nested_step(model, here, mask, seed=spec.seed, step=at.step))
+                        else:
+                            loss = word_loss(model, here)
+                    loss.backward()
                 norm = clip_gradients(list(trained.values()), spec.clip)
                 if not math.isfinite(float(loss.detach())) or not math.isfinite(float(norm)):
                     raise diverged("loss or gradient", at.step)

@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from training_case import same, tiny_encoded, tiny_model, weights
+
+from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.specs import TrainSpec
+from polyhead.learning.batching import Batch, collate, training_batches
+from polyhead.learning.nested import NestedMasks, nested_step
+from polyhead.learning.training import fit
+from polyhead.models.gates import gated
+
+ORDER = (HeadId(1, 0), HeadId(0, 1), HeadId(0, 0))
+MASKS = tuple(HeadMask.without(2, 2, ORDER[:k]) for k in range(4))
+SPEC = TrainSpec(epochs=2, batch_size=4, learning_rate=1e-2, precision="fp32", seed=3)
+
+
+def batch_of(n: int) -> Batch:
+    return next(iter(training_batches(tiny_encoded(), batch_size=n, order="file", seed=0, epoch=0)))
+
+
+def trained(nested: NestedMasks | None, **options: object) -> dict[str, torch.Tensor]:
+    model = tiny_model()
+    fit(model, tiny_encoded(), SPEC, mask=nested, device="cpu", **options)  # type: ignore[arg-type]
+    return weights(model)
+
+
+@given(n=st.integers(0, 20), seed=st.integers(0, 2**32 - 1), step=st.integers(0, 10**6), front=st.booleans())
+def test_every_batch_of_two_holds_no_heads_and_most_heads(n: int, seed: int, step: int, front: bool) -> None:
+    nested = NestedMasks(MASKS, draws="front" if front else "uniform")
+    k = nested.drawn(n, seed=seed, step=step)
+    assert k.shape == (n,)
+    assert ((k >= 0) & (k < len(MASKS))).all()
+    assert n < 2 or {0, len(MASKS) - 1} <= set(k.tolist())
+    assert np.array_equal(k, nested.drawn(n, seed=seed, step=step))
+
+
+@pytest.mark.parametrize(("draws", "expected"), [("uniform", [0.25, 0.25, 0.25, 0.25]), ("front", [0.5, 0.207, 0.159, 0.134])])
+def test_the_share_of_each_k(draws: str, expected: list[float]) -> None:
+    nested = NestedMasks(MASKS, draws=draws)  # type: ignore[arg-type]
+    single = np.concatenate([nested.drawn(1, seed=1, step=step) for step in range(8000)])
+    assert np.bincount(single, minlength=4) / len(single) == pytest.approx(expected, abs=0.02)
+
+
+def test_masks_that_are_not_nested_are_refused() -> None:
+    with pytest.raises(SettingError, match="mask 1 keeps heads that mask 0 does not"):
+        NestedMasks((MASKS[1], HeadMask.without(2, 2, [HeadId(0, 0)])))
+    with pytest.raises(SettingError, match="there is none"):
+        NestedMasks(())
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_the_loss_is_that_of_each_sentence_under_its_own_mask(taught: bool) -> None:
+    model, nested = tiny_model(dropout=0.0).train(), NestedMasks(MASKS, taught=taught)
+    encoded, size, step = tiny_encoded(), 6, 5
+    batch = batch_of(size)
+    with nested_step(model, batch, nested, seed=3, step=step) as loss:
+        loss.backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    total, n = torch.zeros(()), 0
+    for sentence, k in zip(batch.sentences, nested.drawn(size, seed=3, step=step), strict=True):
+        one = collate([[w for w in encoded.windows if w.sentence == sentence]], pad_id=encoded.pad_id)
+        with torch.no_grad():
+            full = model(input_ids=one.input_ids, attention_mask=one.attention_mask).logits[one.labels >= 0]
+        with gated(model, MASKS[k]):
+            logits = model(input_ids=one.input_ids, attention_mask=one.attention_mask).logits[one.labels >= 0]
+        own = cross_entropy(logits, one.labels[one.labels >= 0], reduction="sum")
+        if taught and k:
+            own = (own + kl_div(log_softmax(logits, -1), full.softmax(-1), reduction="sum")) / 2
+        total, n = total + own, n + len(logits)
+    assert float(loss.detach()) == pytest.approx(float(total.detach()) / n, rel=1e-5)
+    (total / n).backward()
+    for name, parameter in model.named_parameters():
+        if name in found:
+            assert parameter.grad is not None
+            assert torch.allclose(parameter.grad, found[name], atol=1e-6), name
+
+
+def test_with_no_heads_to_prune_it_is_ordinary_training() -> None:
+    assert same(trained(NestedMasks(MASKS[:1])), trained(None))
+    assert not same(trained(NestedMasks(MASKS)), trained(None))
+
+
+def test_the_same_call_gives_the_same_weights_and_so_does_a_stopped_one(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    class Watch:
+        done = 0
+
+        def start(self, total: int, what: str) -> None: ...
+        def stop(self) -> None: ...
+        def advance(self, n: int) -> None:
+            self.done += n
+            if self.done == 7 and n:
+                raise Stop
+
+    whole, file = trained(NestedMasks(MASKS)), tmp_path / "training.partial"
+    with pytest.raises(Stop):
+        trained(NestedMasks(MASKS), resume_file=file, save_every=3, progress=Watch())
+    with pytest.raises(StoreError):
+        trained(NestedMasks(MASKS[:3]), resume_file=file)
+    with pytest.raises(StoreError):
+        trained(NestedMasks(MASKS, taught=True), resume_file=file)
+    assert same(trained(NestedMasks(MASKS), resume_file=file), whole)
