@@ -8,7 +8,7 @@ import lzma
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,17 +18,22 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
 from polyhead.data.labels import LabelSet
 from polyhead.data.sampling import sample
 from polyhead.data.tasks import task
+from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
+from polyhead.learning.masked_evaluation import masked_labels
+from polyhead.learning.nested import NestedMasks
 from polyhead.learning.training import fit
 from polyhead.models.devices import pick_precision
 from polyhead.models.loading import load_tagger, load_tokenizer
+from polyhead.models.pruning import prune
 
 WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
 POS = task("pos")
@@ -73,11 +78,20 @@ def labelled(language: str, split: Split, *, n: int | None = None) -> Labelled:
     return Labelled(encoded, [sentence.labels for sentence in data.sentences])
 
 
-def fine_tuned(spec: TrainSpec, *, sentences: int, resume_file: Path) -> PreTrainedModel:
-    """The encoder fine-tuned on that many sentences of EWT; continues from `resume_file`."""
+def fine_tuned(
+    spec: TrainSpec,
+    *,
+    sentences: int,
+    resume_file: Path,
+    pruned: HeadMask | None = None,
+    nested: NestedMasks | None = None,
+) -> PreTrainedModel:
+    """The encoder fine-tuned on that many sentences of EWT, pruned first or under nested masks; continues from `resume_file`."""
     model = load_tagger(str(encoder()), labels=LABELS, seed=spec.seed)
+    if pruned is not None:
+        prune(model, pruned)
     resume_file.parent.mkdir(parents=True, exist_ok=True)
-    fit(model, labelled("en", "train", n=sentences).encoded, spec, device="auto", resume_file=resume_file)
+    fit(model, labelled("en", "train", n=sentences).encoded, spec, mask=nested, device="auto", resume_file=resume_file)
     return model
 
 
@@ -105,3 +119,20 @@ def kept(path: Path) -> dict[str, NDArray[np.int64]]:
 def accuracy(summed: NDArray[np.float64]) -> NDArray[np.float64]:
     """Accuracy in points, from counts `[..., 2]`."""
     return 100 * summed[..., 0] / summed[..., 1]
+
+
+def masked(model: PreTrainedModel, data: Mapping[str, Labelled], masks: Sequence[HeadMask]) -> dict[str, NDArray[np.int64]]:
+    """By data set: scored words of every sentence `NAME/scored`, `[sentences]`, and under every mask, `[masks, sentences]`, the
+    correct ones `NAME/correct` and those labelled as under the first mask `NAME/agreeing`."""
+    precision, found = pick_precision("auto", model.device), {}
+    for name, own in data.items():
+        words = own.encoded.words_per_sentence
+        ids, _ = masked_labels(model, scoring_batches(own.encoded), masks, words, precision=precision)
+        known = {label: i for i, label in enumerate(LABELS.names)}
+        gold = np.array([known[label] if label is not None else -1 for sentence in own.gold for label in sentence])
+        starts = np.concatenate(([0], np.cumsum(words)[:-1]))
+        found[f"{name}/scored"] = np.add.reduceat((gold >= 0).astype(np.int64), starts)
+        found[f"{name}/correct"] = np.add.reduceat((ids == gold).astype(np.int64), starts, axis=1)
+        found[f"{name}/agreeing"] = np.add.reduceat((ids == ids[0]).astype(np.int64), starts, axis=1)
+        found[f"{name}/words"] = np.array(words, dtype=np.int64)
+    return found

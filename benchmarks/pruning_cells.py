@@ -1,0 +1,264 @@
+"""The fine-tunings behind `pruning_gain.py`: a real encoder pruned in three ways, counted in nine languages.
+
+    python benchmarks/pruning_cells.py [KIND ...]     # all kinds unless named; several processes may run beside one another
+    python benchmarks/pruning_cells.py --list         # what is there and what is not
+
+2,000 sentences of UD English-EWT drawn by seed 42, three epochs, the default settings. About 160 fine-tunings of three to five
+minutes on one thread, each with about as long for its scores. Any process can be stopped: training continues from its last
+state, and finished cells in results/pruning_cells are kept. Kinds:
+
+    full       the unpruned encoder, 26 seeds; for ten of them also head scores, and scores under masks for k = 0..12
+    nested     ten seeds × K = 12 and 72 × orders `ranked`, `random`, `highest`
+    variants   K = 72, three seeds: front-loaded draws of k; masked sentences also taught by the full model
+    sweep      five seeds × k = 1..12, pruned before fine-tuning
+    screened   what the default search asks for with K = 12 in five seeds more
+
+A cell holds correct and scored words of every sentence: of the tests, and of dev (English whole, 200 sentences of each target).
+A nested cell holds them under every mask on dev (English: 500 sentences), and on the tests for all k (K = 12) or for k = 0 and
+the k that `rules` choose on dev (K = 72); with K = 72 and three seeds also after a tenth of an epoch more at k = 36 and 72.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from e5 import TARGETS, TREEBANKS, WORK, counts, fine_tuned, keep, kept, labelled, masked
+from environment import RESULTS
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.specs import TrainSpec
+from polyhead.importance.baselines import random_scores
+from polyhead.importance.methods import score_heads
+from polyhead.learning.batching import scoring_batches
+from polyhead.learning.inference import Labelled
+from polyhead.learning.nested import Draws, NestedMasks
+from polyhead.learning.training import fit
+from polyhead.models.devices import pick_precision
+from polyhead.models.pruning import prune
+from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.score_files import read_scores, write_scores
+from polyhead.selection.trials import TrialTable, search
+
+CELLS = RESULTS / "pruning_cells"
+SENTENCES, SHAPE = 2000, (12, 12)
+SEEDS = tuple(range(42, 52))
+POOL = tuple(range(42, 68))
+SWEEP_SEEDS, SWEEP = SEEDS[:5], 12
+VARIANT_SEEDS = SEEDS[:3]
+LARGEST = (12, 72)
+ARMS = ("ranked", "random", "highest")
+VARIANTS: dict[str, tuple[Draws, bool]] = {"ranked": ("uniform", False), "front": ("front", False), "taught": ("uniform", True)}
+AGREEMENT = 98.0  # percent of words labelled as with all heads
+
+
+def grid(largest: int) -> list[int]:
+    """The k under which a nested model is scored: all to 12, then every sixth."""
+    return [k for k in range(largest + 1) if k <= 12 or k % 6 == 0]
+
+
+def cell(name: str) -> Path:
+    return CELLS / f"{name}.safetensors.xz"
+
+
+def dev() -> dict[str, Labelled]:
+    return {f"{language}.dev": labelled(language, "dev", n=None if language == "en" else 200) for language in TREEBANKS}
+
+
+def tests() -> dict[str, Labelled]:
+    return {f"{language}.test": labelled(language, "test") for language in TREEBANKS}
+
+
+def order(seed: int, arm: str) -> list[HeadId]:
+    """Heads in the order in which they are pruned."""
+    if arm == "random":
+        return list(rank(random_scores(HeadMask.full(*SHAPE), seed=seed)))
+    ranking = list(rank(read_scores(CELLS / f"full.{seed}.scores.json")))
+    return ranking[::-1] if arm == "highest" else ranking
+
+
+def masks(seed: int, arm: str, ks: list[int]) -> tuple[HeadMask, ...]:
+    return masks_for(order(seed, arm), ks, SHAPE)
+
+
+def full(seed: int, resume_file: Path) -> None:
+    model = fine_tuned(TrainSpec(seed=seed), sentences=SENTENCES, resume_file=resume_file)
+    if seed in SEEDS:
+        scored = labelled("en", "dev").encoded
+        scores = score_heads("gradient", model, scoring_batches(scored), precision=pick_precision("auto", model.device))
+        write_scores(CELLS / f"full.{seed}.scores.json", scores)
+        screen = masked(model, {"en.dev": labelled("en", "dev")}, masks(seed, "ranked", list(range(SWEEP + 1))))
+        keep(cell(f"screen.{seed}"), screen)
+    keep(cell(f"full.{seed}"), counts(model, {**dev(), **tests()}))
+
+
+def pruned(seed: int, k: int, resume_file: Path) -> None:
+    mask = masks(seed, "ranked", [k])[0]
+    model = fine_tuned(TrainSpec(seed=seed), sentences=SENTENCES, resume_file=resume_file, pruned=mask)
+    keep(cell(f"sweep.{seed}.{k}"), counts(model, {**dev(), **tests()}))
+
+
+def nested(seed: int, largest: int, arm: str, resume_file: Path) -> None:
+    draws, taught = VARIANTS.get(arm, VARIANTS["ranked"])
+    own = "ranked" if arm in VARIANTS else arm
+    together = NestedMasks(masks(seed, own, list(range(largest + 1))), draws=draws, taught=taught)
+    model = fine_tuned(TrainSpec(seed=seed), sentences=SENTENCES, resume_file=resume_file, nested=together)
+    ks = grid(largest)
+    small = {"en.dev": labelled("en", "dev", n=500)}
+    found = masked(model, {**dev(), **small} if arm in VARIANTS else small, masks(seed, own, ks))
+    if arm in ARMS:
+        tested = ks if largest == SWEEP else sorted({0, *rules(found, ks).values()})
+        found |= masked(model, tests(), masks(seed, own, tested)) | {"tested": np.array(tested)}
+    keep(cell(f"nested.{largest}.{arm}.{seed}"), found)
+    if largest == LARGEST[-1] and seed in VARIANT_SEEDS and arm == "ranked":
+        for k in (36, 72):
+            keep(cell(f"tenth.{k}.{seed}"), a_tenth_more(model, seed, k))
+
+
+def a_tenth_more(model: PreTrainedModel, seed: int, k: int) -> dict[str, NDArray[np.int64]]:
+    """Dev counts of the nested model, pruned for good and trained on a tenth of the sentences at a tenth of the rate."""
+    smaller = prune(_copy(model), masks(seed, "ranked", [k])[0])
+    spec = TrainSpec(seed=seed, epochs=1, learning_rate=TrainSpec().rate_for(384) / 10)
+    fit(smaller, labelled("en", "train", n=SENTENCES // 10).encoded, spec, device="auto")
+    return counts(smaller, {**dev(), "en.dev": labelled("en", "dev", n=500)})
+
+
+def _copy(model: PreTrainedModel) -> PreTrainedModel:
+    other = type(model)(model.config)
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+def rules(found: dict[str, NDArray[np.int64]], ks: list[int]) -> dict[str, int]:
+    """The k that each rule chooses among `ks` on dev; rules that read target text are left out where there is none."""
+
+    def points(language: str, what: str = "correct") -> NDArray[np.float64]:
+        name = f"{language}.dev"
+        whole = found[f"{name}/scored" if what == "correct" else f"{name}/words"].sum()
+        return np.asarray(100 * found[f"{name}/{what}"].sum(axis=1) / whole)
+
+    def best(scores: NDArray[np.float64]) -> int:
+        return ks[int(np.flatnonzero(scores >= scores.max() - 1e-9)[-1])]
+
+    def within(scores: NDArray[np.float64], bar: float) -> int:
+        return ks[int(np.flatnonzero(scores >= bar - 1e-9)[-1])]
+
+    source = points("en")
+    chosen = {"source best": best(source), "source within 0.5": within(source, source[0] - 0.5)}
+    if f"{TARGETS[0]}.dev/correct" in found:
+        pooled = np.mean([points(language) for language in TREEBANKS], axis=0)
+        agreeing = np.mean([points(language, "agreeing") for language in TARGETS], axis=0)
+        chosen |= {
+            "pooled best": best(pooled),
+            "pooled within 0.5": within(pooled, pooled[0] - 0.5),
+            "agreement": within(agreeing, AGREEMENT),
+        }
+    return chosen
+
+
+def screened(seed: int, score_at: Callable[[int], float]) -> TrialTable:
+    """The default search with K = 12."""
+    screen = kept(cell(f"screen.{seed}"))
+    right, n = screen["en.dev/correct"], screen["en.dev/scored"]
+    scores = 100 * right.sum(axis=1) / n.sum()
+    draws = np.random.default_rng(0).integers(0, len(n), (1000, len(n)))
+    error = float((100 * right[0][draws].sum(axis=1) / n[draws].sum(axis=1)).std(ddof=1))
+    return search(score_at, max_pruned=SWEEP, screen=lambda: scores.tolist(), standard_error=error)
+
+
+def source_dev(name: str) -> float:
+    """Points on English dev of a cell of `full` or `sweep`."""
+    own = kept(cell(name))["en.dev"].sum(axis=0)
+    return float(100 * own[0] / own[1])
+
+
+def search_cells(seed: int, resume_file: Path) -> None:
+    """Fine-tunes what the screened search asks for and is not there."""
+
+    def score_at(k: int) -> float:
+        name = f"sweep.{seed}.{k}" if k else f"full.{seed}"
+        if not cell(name).is_file():
+            pruned(seed, k, resume_file.with_name(f"{name}.partial"))
+            resume_file.with_name(f"{name}.partial").unlink()
+        return source_dev(name)
+
+    screened(seed, score_at)
+    keep(cell(f"screened.{seed}"), {"done": np.ones(1, dtype=np.int64)})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell: its kind and name, the cell that it needs first, and the work, which gets a file for unfinished training."""
+
+    kind: str
+    name: str
+    needs: str | None
+    work: Callable[[Path], None]
+
+
+def jobs() -> Iterator[Job]:
+    """All jobs, most urgent first."""
+    for seed in VARIANT_SEEDS:
+        yield Job("full", f"full.{seed}", None, partial(full, seed))
+        for arm in VARIANTS:
+            kind = "nested" if arm == "ranked" else "variants"
+            yield Job(kind, f"nested.72.{arm}.{seed}", f"full.{seed}", partial(nested, seed, 72, arm))
+    for seed in SEEDS:
+        yield Job("full", f"full.{seed}", None, partial(full, seed))
+        for largest in LARGEST:
+            yield Job("nested", f"nested.{largest}.ranked.{seed}", f"full.{seed}", partial(nested, seed, largest, "ranked"))
+    for seed in SWEEP_SEEDS:
+        for k in range(1, SWEEP + 1):
+            yield Job("sweep", f"sweep.{seed}.{k}", f"full.{seed}", partial(pruned, seed, k))
+    for seed in SEEDS:
+        for largest in LARGEST:
+            for arm in ARMS[1:]:
+                yield Job("nested", f"nested.{largest}.{arm}.{seed}", f"full.{seed}", partial(nested, seed, largest, arm))
+    for seed in SEEDS:
+        yield Job("screened", f"screened.{seed}", f"full.{seed}", partial(search_cells, seed))
+    for seed in POOL:
+        yield Job("full", f"full.{seed}", None, partial(full, seed))
+
+
+def do(job: Job) -> None:
+    """Run the job unless its cell is there, or another process is at it."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    CELLS.mkdir(parents=True, exist_ok=True)
+    resume_file = WORK / f"{job.name}.partial"
+    try:
+        with FileLock(WORK / f"{job.name}.lock", timeout=0):
+            if cell(job.name).is_file():
+                return
+            job.work(resume_file)
+            resume_file.unlink(missing_ok=True)
+            print(f"{job.name} done", file=sys.stderr, flush=True)
+    except Timeout:
+        return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    kinds = ("full", "nested", "variants", "sweep", "screened")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"some of {', '.join(kinds)}")
+    parser.add_argument("--list", action="store_true", help="count the cells and stop")
+    options = parser.parse_args()
+    if unknown := {*options.kinds} - {*kinds}:
+        parser.error(f"unknown kind {min(unknown)}; expected {', '.join(kinds)}")
+    wanted = list({job.name: job for job in jobs() if not options.kinds or job.kind in options.kinds}.values())
+    if options.list:
+        there = sum(cell(job.name).is_file() for job in wanted)
+        print(f"{there} of {len(wanted)} cells")
+        return
+    for job in wanted:
+        if not cell(job.name).is_file() and (job.needs is None or cell(job.needs).is_file()):
+            do(job)
+
+
+if __name__ == "__main__":
+    main()
