@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from e5 import TARGETS, TREEBANKS, WORK, counts, fine_tuned, keep, kept, labelled, masked
+from e5 import TARGETS, TREEBANKS, WORK, counts, fine_tuned, keep, kept, labelled, masked, tokenizer
 from environment import RESULTS
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ from polyhead.learning.nested import Draws, NestedMasks
 from polyhead.learning.training import fit
 from polyhead.models.devices import pick_precision
 from polyhead.models.pruning import prune
+from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.trials import TrialTable, search
@@ -95,6 +96,8 @@ def full(seed: int, resume_file: Path) -> None:
         write_scores(CELLS / f"full.{seed}.scores.json", scores)
         screen = masked(model, {"en.dev": labelled("en", "dev")}, masks(seed, "ranked", list(range(SWEEP + 1))))
         keep(cell(f"screen.{seed}"), screen)
+    if seed in VARIANT_SEEDS:
+        save_pruned(model, WORK / "fine-tuned" / str(seed), tokenizer=tokenizer(), overwrite=True)
     keep(cell(f"full.{seed}"), counts(model, {**dev(), **tests()}))
 
 
