@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.importance.gate_pass import sentence_gradients, visit_gradients
-from polyhead.importance.gradients import gradient
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune
@@ -74,7 +74,9 @@ def test_sentence_gradients_are_signed_and_in_the_order_of_the_data(model: PreTr
         found = sentence_gradients(model, given, precision="fp32")
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
-    np.testing.assert_allclose(np.abs(found).mean(0), gradient(model, batches(), precision="fp32").values, rtol=1e-9)
+    np.testing.assert_allclose(
+        np.abs(found).mean(0), score_heads("gradient", model, batches(), precision="fp32").values, rtol=1e-9
+    )
 
 
 def test_sentence_gradients_of_pruned_heads_are_nan() -> None:
@@ -128,8 +130,8 @@ class Recorder:
 
 def test_progress_counts_batches_times_values_and_is_stopped_whatever_happens(model: PreTrainedModel) -> None:
     given, whole, broken = batches(), Recorder(), Recorder(stop_at=2)
-    visit_gradients(model, given, lambda *_: None, at=(0.5, 1.0), precision="fp32", progress=whole, what="look at heads")
-    assert (whole.told, whole.done) == ([(2 * len(given), "look at heads"), "stop"], 2 * len(given))
+    visit_gradients(model, given, lambda *_: None, at=(0.5, 1.0), precision="fp32", progress=whole)
+    assert (whole.told, whole.done) == ([(2 * len(given), "score heads"), "stop"], 2 * len(given))
     with pytest.raises(KeyboardInterrupt):
         sentence_gradients(model, given, precision="fp32", progress=broken)
     assert broken.told == [(len(given), "score heads"), "stop"]
