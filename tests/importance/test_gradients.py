@@ -16,6 +16,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
 from polyhead.core.progress import Silent
 from polyhead.importance.gate_pass import sentence_gradients, visit_gradients
+from polyhead.importance.method import Call
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.learning.scoring_mode import sentence_losses
@@ -170,14 +171,7 @@ def test_the_shares_of_all_heads_add_up_to_the_loss_that_they_take_away(family: 
 
 def test_points_lie_in_the_middle_of_equal_parts_of_the_way(model: PreTrainedModel) -> None:
     every: list[Tensor] = []
-    n = visit_gradients(
-        model,
-        batches(),
-        lambda batch, gradients, _: every.append(gradients.sum(0)),
-        at=(0.25, 0.75),
-        precision="fp32",
-        progress=None,
-    )
+    n = visit_gradients(model, batches(), Call(), lambda batch, gradients, _: every.append(gradients.sum(0)), at=(0.25, 0.75))
     scores = integrated(model, batches(), options={"steps": 2}, precision="fp32")
     np.testing.assert_allclose(scores.values, -torch.stack(every).sum(0) / 2 / n, rtol=1e-9)
     assert (scores.forward_passes, scores.backward_passes) == (2, 2)

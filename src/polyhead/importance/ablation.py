@@ -69,7 +69,7 @@ def ablation(
     masks = [full, *(HeadMask.without(full.n_layers, full.n_heads, [head]) for head in off)]
     extra = {} if means is None else {"means": means}
     with (
-        data_pass(model, batches, precision=call.precision, progress=call.progress, done=sums.batches) as given,
+        data_pass(model, batches, call, done=sums.batches) as given,
         torch.inference_mode(),
         saving(partial, lambda: {**vars(sums), **extra}) as step,
     ):

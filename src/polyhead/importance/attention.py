@@ -62,7 +62,7 @@ def _minus_entropy(log_weights: Tensor) -> Tensor:
 def _mean_over_queries(model: PreTrainedModel, batches: Sequence[Batch], call: Call, shape: Shape) -> HeadScores:
     total = zeros(model)
     n = 0
-    with data_pass(model, batches, precision=call.precision, progress=call.progress) as given, torch.inference_mode():
+    with data_pass(model, batches, call) as given, torch.inference_mode():
         for batch in given:
             sums, sentences = _sums(model, batch, shape, total.shape, call.precision)
             total += wide(sums)

@@ -11,21 +11,19 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Silent
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision
 
 
 @contextmanager
 def data_pass(
     model: PreTrainedModel,
     batches: Sequence[Batch],
+    call: Call,
     *,
-    precision: Precision,
-    progress: Progress | None,
     trained: tuple[Tensor, ...] = (),
     done: int = 0,
     what: str = "score heads",
@@ -38,14 +36,13 @@ def data_pass(
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`.
-        precision: Precision of matrix products inside the block.
-        progress: Updated after every batch.
+        call: Its precision and progress bar are used.
         trained: Weights that require gradients inside the block; all others are frozen.
         done: Batches that an earlier call finished; they are skipped.
         what: Label of the progress bar.
     """
     device = next(model.parameters()).device
-    watch = progress or Silent()
+    watch = call.progress or Silent()
 
     def one_by_one() -> Iterator[Batch]:
         for batch in batches[done:]:
@@ -56,7 +53,7 @@ def data_pass(
     try:
         if done:
             watch.advance(done)
-        with scoring_mode(model, precision, trained=trained):
+        with scoring_mode(model, call.precision, trained=trained):
             yield one_by_one()
     finally:
         watch.stop()

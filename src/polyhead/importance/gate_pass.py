@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.progress import Progress
 from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
+from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import sentence_losses
 from polyhead.models.architectures import head_mask
@@ -23,12 +24,11 @@ Visit = Callable[[Batch, Tensor, Tensor], None]
 def visit_gradients(
     model: PreTrainedModel,
     batches: Sequence[Batch],
+    call: Call,
     visit: Visit,
     *,
     by_token: bool = False,
     at: Sequence[float] = (1.0,),
-    precision: Precision,
-    progress: Progress | None,
 ) -> int:
     """Number of sentences with a labelled word (N), after calling `visit` with the gate gradients of every batch.
 
@@ -44,11 +44,10 @@ def visit_gradients(
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`.
+        call: Its precision and progress bar are used; gates and their gradients stay float32.
         visit: Called once per batch and value: for each batch, with all values in turn.
         by_token: Whether every position has its own gate.
         at: Gate values, each applied to all gates at once.
-        precision: Precision of matrix products; gates and their gradients stay float32.
-        progress: Updated after every batch and value.
 
     Raises:
         SettingError: No sentence has a labelled word; raised before any pass.
@@ -57,11 +56,11 @@ def visit_gradients(
     shape = head_mask(model).keep.shape
     dtype = torch.promote_types(model.dtype, torch.float32)
     repeated = [batch for batch in batches for _ in at]
-    with data_pass(model, repeated, precision=precision, progress=progress) as given:
+    with data_pass(model, repeated, call) as given:
         for number, batch in enumerate(given):
             rows = tuple(batch.input_ids.shape) if by_token else (len(batch.sentences),)
             gates = torch.full((*rows, *shape), at[number % len(at)], device=batch.rows.device, dtype=dtype)
-            visit(batch, *gate_gradients(model, batch, gates, precision))
+            visit(batch, *gate_gradients(model, batch, gates, call.precision))
     return n
 
 
@@ -98,7 +97,7 @@ def sentence_gradients(
         found.update((batch.sentences[row], every[row]) for row in labelled.nonzero()[:, 0].tolist())
 
     chosen = pick_precision(precision, next(model.parameters()).device)
-    visit_gradients(model, batches, visit, precision=chosen, progress=progress)
+    visit_gradients(model, batches, Call(precision=chosen, progress=progress), visit)
     ordered = np.stack([found[sentence] for sentence in sorted(found)])
     return np.where(head_mask(model).keep, ordered, np.nan)
 

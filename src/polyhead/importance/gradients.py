@@ -40,7 +40,7 @@ def gradient(
         total[...] += wide(sums.abs() if per == "batch" else gradients.abs().sum(dim=units))
         signed[...] -= wide(sums)
 
-    n = visit_gradients(model, batches, visit, by_token=per == "token", precision=call.precision, progress=call.progress)
+    n = visit_gradients(model, batches, call, visit, by_token=per == "token")
     return mean_scores(call, total, n, signed=signed, backward=1, settings={"per": per})
 
 
@@ -63,7 +63,7 @@ def fisher(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> Head
     def visit(batch: Batch, gradients: Tensor, labelled: Tensor) -> None:
         total[...] += wide(gradients.cpu().double().square().sum(dim=0))
 
-    n = visit_gradients(model, batches, visit, precision=call.precision, progress=call.progress)
+    n = visit_gradients(model, batches, call, visit)
     return mean_scores(call, total, n, backward=1)
 
 
@@ -103,5 +103,5 @@ def integrated(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> 
         total[...] -= wide(gradients.cpu().double().sum(dim=0)) / steps
 
     points = [(step + 0.5) / steps for step in range(steps)]
-    n = visit_gradients(model, batches, visit, at=points, precision=call.precision, progress=call.progress)
+    n = visit_gradients(model, batches, call, visit, at=points)
     return mean_scores(call, total, n, forward=steps, backward=steps, settings={"steps": steps})

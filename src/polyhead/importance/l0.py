@@ -111,7 +111,7 @@ def l0(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScor
     began = time.perf_counter() - state.seconds
     shuffled = [batches[number] for _, number in order]
     with (
-        data_pass(model, shuffled, precision=call.precision, progress=call.progress, done=state.step) as given,
+        data_pass(model, shuffled, call, done=state.step) as given,
         saving(kept, lambda: vars(state)) as now_and_then,
     ):
         for batch, (epoch, number) in zip(given, order[state.step :], strict=True):

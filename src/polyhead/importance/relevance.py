@@ -50,7 +50,7 @@ def relevance(model: PreTrainedModel, batches: Sequence[Batch], call: Call, *, v
     total, signed = zeros(model), zeros(model)
     arrived = sent = 0.0
     with (
-        data_pass(model, batches, precision=call.precision, progress=call.progress) as given,
+        data_pass(model, batches, call) as given,
         relevance_rules(model, variant),
         torch.enable_grad(),
     ):

@@ -79,14 +79,7 @@ def shapley(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> Hea
         while (estimate := _finished(walked, present, call)) is None:
             number, done = divmod(len(walked.sums), len(batches))
             with (
-                data_pass(
-                    model,
-                    batches,
-                    precision=call.precision,
-                    progress=call.progress,
-                    done=done,
-                    what=f"shapley, round {number + 1}",
-                ) as given,
+                data_pass(model, batches, call, done=done, what=f"shapley, round {number + 1}") as given,
                 torch.inference_mode(),
             ):
                 for place, batch in enumerate(given, start=done):
@@ -147,7 +140,7 @@ def _needed(walked: Walked, present: HeadMask, call: Call) -> Walked:
 def _with_ends(model: PreTrainedModel, batches: Sequence[Batch], call: Call, n: int) -> Walked:
     what = "shapley, all heads and none"
     with (
-        data_pass(model, batches, precision=call.precision, progress=call.progress, what=what) as given,
+        data_pass(model, batches, call, what=what) as given,
         torch.inference_mode(),
     ):
         found = [find_ends(model, batch, call.precision) for batch in given]

@@ -37,7 +37,7 @@ def weight_gradient(model: PreTrainedModel, batches: Sequence[Batch], call: Call
     sums = {weight: torch.zeros_like(weight, dtype=torch.float32) for weight in weights}
     n = 0
     with (
-        data_pass(model, batches, precision=call.precision, progress=call.progress, trained=weights) as given,
+        data_pass(model, batches, call, trained=weights) as given,
         torch.enable_grad(),
     ):
         for batch in given:
