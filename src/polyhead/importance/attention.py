@@ -39,7 +39,7 @@ def confidence(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> 
 
 
 def entropy(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
-    """Importance `[layers, heads]`: minus the mean entropy, in nats, of each query's attention weights over subwords.
+    """Importance `[layers, heads]`, 0 or less: minus the mean entropy, in nats, of each query's attention weights over subwords.
 
     Unlike in `confidence`, the weights on subwords are first rescaled to sum to one, without special tokens. Scores run from
     −log(length) for uniform attention to 0 for attention to one subword; a negative score does not mean that the head harms.

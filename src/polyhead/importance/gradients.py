@@ -18,12 +18,12 @@ from polyhead.learning.batching import Batch
 def gradient(
     model: PreTrainedModel, batches: Sequence[Batch], call: Call, *, per: Literal["sentence", "token", "batch"] = "sentence"
 ) -> HeadScores:
-    """Importance `[layers, heads]`: the absolute gradient of the sentence loss with respect to the head's gate, all gates at 1.
+    """Importance `[layers, heads]`, 0 or more: the absolute gradient of the sentence loss with respect to the head's gate.
 
-    With g_x = ∂L_x/∂gate as in `visit_gradients`: `sentence` gives (1/N) Σ_x |g_x|; `token` splits g_x over the positions of the
-    head's output and gives (1/N) Σ_x Σ_t |g_xt|; `batch` gives (1/N) Σ_b |Σ_{x∈b} g_x|, which depends on the batching and exists
-    for comparison. N (`n`) counts sentences with a labelled word; others are skipped. `signed` is −(1/N) Σ_x g_x: positive where
-    turning the head down raises the loss.
+    With g_x = ∂L_x/∂gate at all gates 1, as in `visit_gradients`: `sentence` gives (1/N) Σ_x |g_x|; `token` splits g_x over the
+    positions of the head's output and gives (1/N) Σ_x Σ_t |g_xt|; `batch` gives (1/N) Σ_b |Σ_{x∈b} g_x|, which depends on the
+    batching and exists for comparison. N (`n`) counts sentences with a labelled word; others are skipped. `signed` is
+    −(1/N) Σ_x g_x: positive where turning the head down raises the loss.
 
     Costs one forward pass and one backward pass over activations only: no weight gradient is computed.
 
@@ -45,7 +45,7 @@ def gradient(
 
 
 def fisher(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
-    """Importance `[layers, heads]`: the mean over sentences of the squared gradient of the loss with respect to the head's gate.
+    """Importance `[layers, heads]`, 0 or more: the mean over sentences of the squared gradient with respect to the head's gate.
 
     With g_x as in `gradient`, `total` is Σ_x g_x², the diagonal of the empirical Fisher information up to a factor N, and
     `values` is `total` / N, comparable between data sets of different sizes. Compared with `gradient` it gives more weight to the

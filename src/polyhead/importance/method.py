@@ -42,7 +42,7 @@ class Call:
 
 
 Score = Callable[[PreTrainedModel, Sequence[Batch], Call], HeadScores]
-"""A method: a token classifier, pruned or not; batches from `scoring_batches`; and the call. It leaves the model unchanged."""
+"""A method: scores of a token classifier, pruned or not, on batches from `scoring_batches`. It leaves the model unchanged."""
 
 
 @dataclass(frozen=True)

@@ -78,9 +78,9 @@ def estimate_of(walked: Walked, present: HeadMask, *, seed: int, n_lowest: int) 
     """Values and intervals after two or more whole rounds, and whether the `n_lowest` lowest heads are settled."""
     n_lowest = min(n_lowest, max(present.n_kept - 1, 0))
     sums = np.stack(walked.sums).reshape(walked.rounds, walked.n_batches, *present.keep.shape)
-    gone = np.where(present.keep, 0.0, np.nan)
-    values = sums.mean(axis=0).sum(axis=0) / walked.n + gone
-    low, high = (end / walked.n + gone for end in intervals(sums, seed=seed))
+    pruned = np.where(present.keep, 0.0, np.nan)
+    values = sums.mean(axis=0).sum(axis=0) / walked.n + pruned
+    low, high = (end / walked.n + pruned for end in intervals(sums, seed=seed))
     v_all = -float(walked.full.sum()) / walked.n
     v_none = -float(walked.none.sum()) / walked.n
     margin, scale = unsettled_by(values, low, high, n_lowest), abs(v_all - v_none)
