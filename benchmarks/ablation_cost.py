@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadId, HeadMask
-from polyhead.importance.ablation import ablation
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import losses_of, scoring_mode
 from polyhead.models.architectures import full_mask
@@ -56,7 +56,7 @@ def main() -> None:
 def one_round(model: PreTrainedModel, data: Sequence[Batch], *, shared_first: bool) -> dict[str, float]:
     """Seconds of both, their ratio, and the largest difference relative to the largest score."""
     ways: dict[str, Callable[[], NDArray[np.float64]]] = {
-        "shared": lambda: ablation(model, data, precision=precision()).values,
+        "shared": lambda: score_heads("ablation", model, data, precision=precision()).values,
         "full_passes": lambda: by_full_passes(model, data),
     }
     seconds, values = {}, {}

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.corpora import open_corpus
-from polyhead.importance.gradients import gradient
+from polyhead.importance.methods import score_heads
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts, sentence_counts
@@ -51,7 +51,7 @@ def main() -> None:
 def worth_of_heads(model: PreTrainedModel) -> dict[str, Any]:
     """All heads, none, each layer off, and k heads off in several orders."""
     n_layers, n_heads = model.config.num_hidden_layers, model.config.num_attention_heads
-    lowest = rank(gradient(model, batches("en")))
+    lowest = rank(score_heads("gradient", model, batches("en")))
     orders: dict[str, tuple[HeadId, ...]] = {"lowest": lowest, "highest": lowest[::-1]}
     for draw in range(DRAWS):
         orders[f"random {draw}"] = tuple(lowest[i] for i in np.random.default_rng(draw).permutation(len(lowest)))

@@ -23,7 +23,7 @@ from environment import environment, median, write
 from ranking_floor import floor, operations, products, rate
 from ranking_memory import mbert_sample, mbert_shape
 
-from polyhead.importance.gradients import gradient
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, padding_share, scoring_batches, training_batches
 from polyhead.models.devices import Precision, has_bf16_units
 
@@ -44,7 +44,7 @@ def main() -> None:
         "script": list(training_batches(encoded, batch_size=32, order="file", seed=0, epoch=0)),
     }
     baselines = {"released": released_procedure, "script": masked_script}
-    work: dict[str, Work] = {f"polyhead {p}": (batches, partial(gradient, model, precision=p)) for p in precisions}
+    work: dict[str, Work] = {f"polyhead {p}": (batches, partial(score_heads, "gradient", model, precision=p)) for p in precisions}
     for name, run in baselines.items():
         work[f"{name}, sorted batches"] = (batches, partial(run, model))
         work[name] = (in_file_order[name], partial(run, model))

@@ -17,7 +17,7 @@ from transformers import BertConfig, BertForTokenClassification, BertTokenizer
 from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import label_set
 from polyhead.data.tasks import task
-from polyhead.importance.gradients import gradient
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded, encode
 from polyhead.models.devices import Precision, pick_precision
@@ -40,7 +40,7 @@ def memory_of_ranking(precision: Precision, n: int, seed: int) -> dict[str, floa
     model, batches = mbert_shape(seed), scoring_batches(mbert_sample(n, seed))
     loaded = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
-    gradient(model, batches, precision=precision)
+    score_heads("gradient", model, batches, precision=precision)
     weights = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**30
     peak = _resident("VmHWM")
     return {

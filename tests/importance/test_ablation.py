@@ -1,5 +1,6 @@
 """Ablation against the definition: a loop over heads and sentences, and what it costs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.errors import StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.progress import Silent
-from polyhead.importance.ablation import ablation
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.learning.head_means import head_means
 from polyhead.models.architectures import attention_sites
@@ -25,6 +26,8 @@ from polyhead.selection.combining import combine
 
 ENCODED = tiny_encoded()
 LABELLED = [0, 1, 2, 3, 4, 6]
+ablation = partial(score_heads, "ablation")
+each_fill = pytest.mark.parametrize("method", ["ablation", "ablation-mean"])
 
 
 def batches(budget: int = 40) -> list[Batch]:
@@ -65,15 +68,15 @@ def test_it_is_the_mean_rise_of_the_loss(mask: str) -> None:
     assert scores.n == len(LABELLED)
     assert (scores.values[MASKS[mask].keep] < 0).any()
     assert (scores.values[MASKS[mask].keep] > 0).any()
-    with_means = ablation(model, batches(), fill="mean")
+    with_means = score_heads("ablation-mean", model, batches())
     np.testing.assert_allclose(with_means.values, plain(model, head_means(model, batches())), rtol=1e-9, atol=1e-14)
     assert not np.allclose(with_means.values, scores.values, rtol=0.05, equal_nan=True)
     assert (scores.method, with_means.method) == ("ablation", "ablation-mean")
 
 
 @pytest.mark.parametrize(("mask", "passes"), [("nothing", 9.0), ("uneven", 1 + 2 + 8 / 3 + 1 / 3), ("everything", 1.0)])
-@pytest.mark.parametrize("fill", ["zero", "mean"])
-def test_each_head_costs_its_own_layer_and_those_above(mask: str, passes: float, fill: Any) -> None:
+@each_fill
+def test_each_head_costs_its_own_layer_and_those_above(mask: str, passes: float, method: str) -> None:
     model = prune(tiny_model("bert"), MASKS[mask])
     runs = [0, 0, 0]
 
@@ -82,16 +85,16 @@ def test_each_head_costs_its_own_layer_and_those_above(mask: str, passes: float,
 
     for site in attention_sites(model):
         site.block.attention.output.register_forward_hook(lambda *_, layer=site.layer: count(layer))
-    scores = ablation(model, batches(), fill=fill)
-    assert scores.forward_passes == pytest.approx(passes + (fill == "mean"))
+    scores = score_heads(method, model, batches())
+    assert scores.forward_passes == pytest.approx(passes + (method == "ablation-mean"))
     assert sum(runs) / 3 / len(batches()) == pytest.approx(scores.forward_passes)
 
 
-@pytest.mark.parametrize("fill", ["zero", "mean"])
+@each_fill
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_dead_head_makes_no_difference_at_all(fill: Any, precision: Any) -> None:
+def test_a_dead_head_makes_no_difference_at_all(method: str, precision: Any) -> None:
     model = model_with_dead_head("bert").float()
-    scores = ablation(model, batches(), fill=fill, precision=precision)
+    scores = score_heads(method, model, batches(), precision=precision)
     assert scores.values[DEAD.layer, DEAD.head] == 0
     assert np.count_nonzero(scores.values) == 11
 
@@ -117,18 +120,18 @@ class Stops(Silent):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("fill", ["zero", "mean"])
-def test_a_stopped_call_continues_to_the_same_numbers(tmp_path: Path, fill: Any) -> None:
+@each_fill
+def test_a_stopped_call_continues_to_the_same_numbers(tmp_path: Path, method: str) -> None:
     model, keep, given = tiny_model("bert"), tmp_path / "kept", batches(20)
-    expected = ablation(model, given, fill=fill)
-    means = len(given) if fill == "mean" else 0
+    expected = score_heads(method, model, given)
+    means = len(given) if method == "ablation-mean" else 0
     with pytest.raises(KeyboardInterrupt):
-        ablation(model, given, fill=fill, resume_file=keep, progress=Stops(means + 2))
+        score_heads(method, model, given, resume_file=keep, progress=Stops(means + 2))
     assert keep.exists()
     runs: list[int] = []
     handle = attention_sites(model)[2].output.register_forward_hook(lambda *_: runs.append(1))
     watch = Stops(1000)
-    found = ablation(model, given, fill=fill, resume_file=keep, progress=watch)
+    found = score_heads(method, model, given, resume_file=keep, progress=watch)
     handle.remove()
     assert len(runs) == 13 * (len(given) - 2)
     assert watch.seen == len(given)
@@ -136,7 +139,7 @@ def test_a_stopped_call_continues_to_the_same_numbers(tmp_path: Path, fill: Any)
     assert found.n == expected.n
     assert found.forward_passes == expected.forward_passes
     assert keep.exists(), "left for the caller, so that a result that cannot be written is not lost"
-    np.testing.assert_array_equal(ablation(model, given, fill=fill, resume_file=keep).values, expected.values)
+    np.testing.assert_array_equal(score_heads(method, model, given, resume_file=keep).values, expected.values)
 
 
 def test_partial_results_of_other_work_are_neither_taken_up_nor_lost(tmp_path: Path) -> None:
@@ -145,10 +148,5 @@ def test_partial_results_of_other_work_are_neither_taken_up_nor_lost(tmp_path: P
         ablation(model, batches(), resume_file=keep, progress=Stops(2))
     kept = keep.read_bytes()
     with pytest.raises(StoreError, match="belongs to work with other method;"):
-        ablation(model, batches(), resume_file=keep, fill="mean")
+        score_heads("ablation-mean", model, batches(), resume_file=keep)
     assert keep.read_bytes() == kept
-
-
-def test_an_unknown_fill_is_refused() -> None:
-    with pytest.raises(SettingError, match="fill 'noise'"):
-        ablation(tiny_model("bert"), batches(), fill="noise")  # type: ignore[arg-type]

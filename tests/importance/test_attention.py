@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from math import log
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.importance.attention import confidence, each_attention, entropy
+from polyhead.importance.attention import each_attention
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.learning.encoding import Encoded
 from polyhead.models.architectures import ARCHITECTURES, AttentionSite, attention_sites
@@ -24,8 +26,9 @@ from polyhead.selection.combining import combine
 
 ENCODED = tiny_encoded()
 LAYERS, HEADS = 3, 4
+confidence, entropy = (partial(score_heads, name) for name in ("confidence", "entropy"))
 both = pytest.mark.parametrize("method", [confidence, entropy])
-Method = Callable[..., HeadScores]
+Method = partial[HeadScores]
 BATCHES = scoring_batches(ENCODED, budget=40)
 PADDED = next(batch for batch in BATCHES if batch.has_padding)
 
@@ -68,7 +71,7 @@ def test_scores_are_those_of_a_plain_loop(method: Method, figure: Callable[[Tens
     np.testing.assert_allclose(scores.total, expected.sum(axis=0), rtol=1e-9)
     # the sentence without a label counts like every other
     assert scores.n == ENCODED.n_sentences
-    assert (scores.method, scores.signed) == (method.__name__, None)
+    assert (scores.method, scores.signed) == (method.args[0], None)
 
 
 @both

@@ -5,7 +5,8 @@ import torch
 from conformance.tiny import MASKS, tiny_model
 
 from polyhead.core.heads import HeadMask
-from polyhead.importance.baselines import magnitude, random_scores
+from polyhead.importance.baselines import random_scores
+from polyhead.importance.methods import score_heads
 from polyhead.models.architectures import attention_sites
 from polyhead.models.pruning import prune
 
@@ -14,13 +15,13 @@ def test_magnitude_is_the_norm_of_value_times_output() -> None:
     model = tiny_model("distilbert", dtype=torch.float64)
     site = attention_sites(model)[1]
     expected = (site.output.weight[:, 8:12] @ site.value.weight[8:12]).norm()
-    assert np.isclose(magnitude(model).values[1, 2], expected.item(), rtol=1e-9)
+    assert np.isclose(score_heads("magnitude", model, ()).values[1, 2], expected.item(), rtol=1e-9)
 
 
 def test_magnitude_of_a_head_does_not_depend_on_which_others_are_left() -> None:
     mask = MASKS["zero-head-layer"]
-    whole = magnitude(tiny_model("bert")).values
-    cut = magnitude(prune(tiny_model("bert"), mask)).values
+    whole = score_heads("magnitude", tiny_model("bert"), ()).values
+    cut = score_heads("magnitude", prune(tiny_model("bert"), mask), ()).values
     np.testing.assert_allclose(cut[mask.keep], whole[mask.keep], rtol=1e-6)
 
 

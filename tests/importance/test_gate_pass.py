@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.importance.gate_pass import sentence_gradients, visit_gradients
-from polyhead.importance.gradients import gradient
+from polyhead.importance.method import Call
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune
@@ -43,7 +44,7 @@ def own_gradient(model: PreTrainedModel, sentence: int, at: float = 1.0) -> Tens
 
 def test_every_sentence_gets_its_own_gradient_at_every_value_of_the_gates(model: PreTrainedModel) -> None:
     seen: list[tuple[Batch, Tensor, Tensor]] = []
-    n = visit_gradients(model, batches(), lambda *given: seen.append(given), at=(1.0, 0.25), precision="fp32", progress=None)
+    n = visit_gradients(model, batches(), Call(), lambda *given: seen.append(given), at=(1.0, 0.25))
     assert n == len(LABELLED)
     assert len(seen) == 2 * len(batches())
     for number, (batch, gradients, labelled) in enumerate(seen):
@@ -63,7 +64,7 @@ def test_by_token_the_shares_of_a_sentence_add_up_to_its_gradient(model: PreTrai
         shares = gradients.new_zeros(len(batch.sentences), 3, 4).index_add(0, batch.rows, gradients.sum(dim=1))
         seen.update(zip(batch.sentences, shares, strict=True))
 
-    visit_gradients(model, batches(), visit, by_token=True, precision="fp32", progress=None)
+    visit_gradients(model, batches(), Call(), visit, by_token=True)
     for sentence in LABELLED:
         torch.testing.assert_close(seen[sentence], own_gradient(model, sentence), rtol=1e-9, atol=1e-15)
 
@@ -74,7 +75,9 @@ def test_sentence_gradients_are_signed_and_in_the_order_of_the_data(model: PreTr
         found = sentence_gradients(model, given, precision="fp32")
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
-    np.testing.assert_allclose(np.abs(found).mean(0), gradient(model, batches(), precision="fp32").values, rtol=1e-9)
+    np.testing.assert_allclose(
+        np.abs(found).mean(0), score_heads("gradient", model, batches(), precision="fp32").values, rtol=1e-9
+    )
 
 
 def test_sentence_gradients_of_pruned_heads_are_nan() -> None:
@@ -93,10 +96,9 @@ def test_gates_below_one_are_taken_under_bf16() -> None:
             visit_gradients(
                 model,
                 batches(),
+                Call(precision=precision),  # type: ignore[arg-type]
                 lambda batch, gradients, labelled, every=every: every.append(gradients),  # type: ignore[misc]
                 at=(at,),
-                precision=precision,  # type: ignore[arg-type]
-                progress=None,
             )
             found[precision, at] = torch.cat(every).flatten()
     assert found["bf16", 0.5].dtype == torch.float32
@@ -128,8 +130,8 @@ class Recorder:
 
 def test_progress_counts_batches_times_values_and_is_stopped_whatever_happens(model: PreTrainedModel) -> None:
     given, whole, broken = batches(), Recorder(), Recorder(stop_at=2)
-    visit_gradients(model, given, lambda *_: None, at=(0.5, 1.0), precision="fp32", progress=whole, what="look at heads")
-    assert (whole.told, whole.done) == ([(2 * len(given), "look at heads"), "stop"], 2 * len(given))
+    visit_gradients(model, given, Call(progress=whole), lambda *_: None, at=(0.5, 1.0))
+    assert (whole.told, whole.done) == ([(2 * len(given), "score heads"), "stop"], 2 * len(given))
     with pytest.raises(KeyboardInterrupt):
         sentence_gradients(model, given, precision="fp32", progress=broken)
     assert broken.told == [(len(given), "score heads"), "stop"]

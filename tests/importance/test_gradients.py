@@ -1,6 +1,7 @@
 """Gate gradients (plain, squared, integrated) against the definition: a loop over sentences, one at a time."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
 from polyhead.core.progress import Silent
 from polyhead.importance.gate_pass import sentence_gradients, visit_gradients
-from polyhead.importance.gradients import fisher, gradient, integrated
+from polyhead.importance.method import Call
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.learning.scoring_mode import sentence_losses
 from polyhead.models.architectures import ARCHITECTURES, attention_sites
@@ -24,6 +26,7 @@ from polyhead.selection.combining import combine
 
 ENCODED = tiny_encoded()
 LABELLED = [0, 1, 2, 3, 4, 6]
+gradient, fisher, integrated = (partial(score_heads, name) for name in ("gradient", "fisher", "integrated"))
 each_method = pytest.mark.parametrize("method", [gradient, fisher, integrated])
 Method = Callable[..., HeadScores]
 
@@ -76,7 +79,7 @@ def test_the_gradient_is_z_times_its_own_gradient_summed_over_tokens(model: PreT
     (dz,) = torch.autograd.grad(loss, seen[0])
     by_token = (seen[0] * dz).unflatten(-1, (4, -1)).sum(-1)[0]  # [positions, heads]
     torch.testing.assert_close(by_token.sum(0), own_gradient(model, 1)[1], rtol=1e-9, atol=1e-15)
-    scores = gradient(model, [batch], per="token", precision="fp32")
+    scores = score_heads("gradient-token", model, [batch], precision="fp32")
     np.testing.assert_allclose(scores.values[1], by_token.abs().sum(0).detach(), rtol=1e-9)
     assert (scores.values >= gradient(model, [batch], precision="fp32").values).all()
 
@@ -87,14 +90,15 @@ def test_per_batch_adds_up_before_the_absolute_value(model: PreTrainedModel) -> 
     expected = sum(
         sum((every[s] for s in batch.sentences if s in every), torch.zeros(3, 4, dtype=torch.float64)).abs() for batch in given
     )
-    scores = gradient(model, given, per="batch", precision="fp32")
+    scores = score_heads("gradient-batch", model, given, precision="fp32")
     np.testing.assert_allclose(scores.values, torch.as_tensor(expected) / len(LABELLED), rtol=1e-9)
-    assert not np.allclose(scores.values, gradient(model, batches(budget=200), per="batch", precision="fp32").values, rtol=1e-3)
+    fewer = score_heads("gradient-batch", model, batches(budget=200), precision="fp32")
+    assert not np.allclose(scores.values, fewer.values, rtol=1e-3)
 
 
-@pytest.mark.parametrize("per", ["sentence", "token"])
-def test_scores_do_not_depend_on_batches_even_with_windows(model: PreTrainedModel, per: str) -> None:
-    one, other = (gradient(model, given, per=per, precision="fp32") for given in (batches(budget=1), batches(budget=200)[::-1]))  # type: ignore[arg-type]
+@pytest.mark.parametrize("method", ["gradient", "gradient-token"])
+def test_scores_do_not_depend_on_batches_even_with_windows(model: PreTrainedModel, method: str) -> None:
+    one, other = (score_heads(method, model, given, precision="fp32") for given in (batches(budget=1), batches(budget=200)[::-1]))
     np.testing.assert_allclose(one.values, other.values, rtol=1e-9)
     assert one.n == other.n == len(LABELLED)
 
@@ -116,11 +120,6 @@ def test_calling_it_without_gradients_enabled_is_fine(model: PreTrainedModel) ->
     expected = gradient(model, batches(), precision="fp32").values
     with torch.no_grad():
         assert np.array_equal(gradient(model, batches(), precision="fp32").values, expected)
-
-
-def test_an_unknown_unit_is_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(SettingError, match="per 'word'"):
-        gradient(model, batches(), per="word")  # type: ignore[arg-type]
 
 
 def test_fisher_squares_gradients_before_they_are_added(model: PreTrainedModel) -> None:
@@ -160,7 +159,8 @@ def test_the_shares_of_all_heads_add_up_to_the_loss_that_they_take_away(family: 
     model = tiny_model(family, dtype=torch.float64, seed=1)
     taken = mean_loss(model, HeadMask(np.zeros((3, 4), bool))) - mean_loss(model, HeadMask.full(3, 4))
     errors = {
-        steps: abs(integrated(model, batches(), steps=steps, precision="fp32").values.sum() / taken - 1) for steps in (4, 8, 16)
+        steps: abs(integrated(model, batches(), options={"steps": steps}, precision="fp32").values.sum() / taken - 1)
+        for steps in (4, 8, 16)
     }
     assert abs(taken) > 0.03
     assert errors[16] < 0.02
@@ -171,15 +171,8 @@ def test_the_shares_of_all_heads_add_up_to_the_loss_that_they_take_away(family: 
 
 def test_points_lie_in_the_middle_of_equal_parts_of_the_way(model: PreTrainedModel) -> None:
     every: list[Tensor] = []
-    n = visit_gradients(
-        model,
-        batches(),
-        lambda batch, gradients, _: every.append(gradients.sum(0)),
-        at=(0.25, 0.75),
-        precision="fp32",
-        progress=None,
-    )
-    scores = integrated(model, batches(), steps=2, precision="fp32")
+    n = visit_gradients(model, batches(), Call(), lambda batch, gradients, _: every.append(gradients.sum(0)), at=(0.25, 0.75))
+    scores = integrated(model, batches(), options={"steps": 2}, precision="fp32")
     np.testing.assert_allclose(scores.values, -torch.stack(every).sum(0) / 2 / n, rtol=1e-9)
     assert (scores.forward_passes, scores.backward_passes) == (2, 2)
     assert scores.settings == {"steps": 2, "precision": "fp32"}
@@ -213,13 +206,13 @@ def test_progress_counts_every_point_of_the_way(model: PreTrainedModel) -> None:
             self.done += n
 
     watch = Counting()
-    integrated(model, batches(), steps=3, progress=watch)
+    integrated(model, batches(), options={"steps": 3}, progress=watch)
     assert watch.done == watch.total == 3 * len(batches())
 
 
 def test_no_steps_are_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(SettingError, match="steps 0: expected"):
-        integrated(model, batches(), steps=0)
+    with pytest.raises(SettingError, match="option steps = 0: should be greater"):
+        integrated(model, batches(), options={"steps": 0})
 
 
 @each_method

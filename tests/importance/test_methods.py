@@ -51,12 +51,21 @@ def test_the_methods_own_options_may_be_an_object_a_mapping_or_texts() -> None:
         ("shapley", {"n_lowest": 1.5}, "option n_lowest = 1.5"),
         ("shapley", {"n_lowest": "many"}, "option n_lowest = 'many'"),
         ("shapley", {"max_passes": "nan"}, "option max_passes = 'nan'"),
+        ("shapley", ShapleyOptions(n_lowest=0), "option n_lowest = 0: should be greater than or equal to 1"),
     ],
 )
 def test_options_that_a_method_has_not_or_cannot_take_are_refused(name: str, options: object, said: str) -> None:
     with pytest.raises(SettingError) as caught:
         score_heads(name, tiny_model("bert"), (), options=options)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_bad_seed_or_precision_is_refused_by_every_method(name: str) -> None:
+    with pytest.raises(SettingError, match="seed -1: expected a whole number from 0"):
+        score_heads(name, tiny_model("bert"), (), seed=-1)
+    with pytest.raises(SettingError, match="precision 'fp16': expected"):
+        score_heads(name, tiny_model("bert"), (), precision="fp16")  # type: ignore[arg-type]
 
 
 def test_every_option_is_listed_with_its_type_default_and_help() -> None:

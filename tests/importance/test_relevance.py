@@ -13,9 +13,12 @@ from torch.nn.functional import gelu
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
-from polyhead.importance.relevance import conservation, relevance
-from polyhead.importance.relevance_rules import Variant
+from polyhead.core.heads import HeadScores
+from polyhead.importance.methods import score_heads
+from polyhead.importance.relevance import propagated
+from polyhead.importance.relevance_rules import Variant, relevance_rules
 from polyhead.learning.batching import Batch, collate, scoring_batches
+from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import ARCHITECTURES
 from polyhead.selection.combining import combine
 
@@ -26,6 +29,17 @@ variants = pytest.mark.parametrize("variant", ["cp", "attn"])
 
 def batches(budget: int = 40) -> list[Batch]:
     return scoring_batches(ENCODED, budget=budget)
+
+
+def relevance(model: PreTrainedModel, batches: list[Batch], *, variant: Variant = "cp") -> HeadScores:
+    return score_heads("relevance" if variant == "cp" else "relevance-attn", model, batches)
+
+
+def conservation(model: PreTrainedModel, batches: list[Batch], *, variant: Variant = "cp") -> NDArray[np.float64]:
+    """Share of f that reaches each layer's input, `[layers]`."""
+    with scoring_mode(model, "fp32"), relevance_rules(model, variant), torch.enable_grad():
+        found = [propagated(model, batch) for batch in batches]
+    return np.sum([own.arrived for own in found], axis=0) / sum(own.sent for own in found)
 
 
 def linear_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
@@ -156,7 +170,7 @@ def test_compiled_models_follow_the_rules_too() -> None:
 
 def test_the_model_is_left_as_it_was_found() -> None:
     model: Any = tiny_model("distilbert").train()
-    conservation(model, batches(), variant="attn")
+    relevance(model, batches(), variant="attn")
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert all(module.training for module in model.modules())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -164,14 +178,12 @@ def test_the_model_is_left_as_it_was_found() -> None:
 
 def test_calling_it_without_gradients_enabled_is_fine() -> None:
     model = tiny_model("bert")
-    expected = relevance(model, batches()).values, conservation(model, batches())
+    expected = relevance(model, batches()).values
     with torch.no_grad():
-        np.testing.assert_array_equal(relevance(model, batches()).values, expected[0])
-        np.testing.assert_array_equal(conservation(model, batches()), expected[1])
+        np.testing.assert_array_equal(relevance(model, batches()).values, expected)
 
 
 def test_without_a_label_there_is_no_relevance() -> None:
     unlabelled = [batch for batch in batches(1) if not bool((batch.anchor_labels != -100).any())]
-    for call in (relevance, conservation):
-        with pytest.raises(SettingError, match=r"no .*labelled word"):
-            call(tiny_model("bert"), unlabelled)  # type: ignore[operator]
+    with pytest.raises(SettingError, match=r"no .*labelled word"):
+        relevance(tiny_model("bert"), unlabelled)

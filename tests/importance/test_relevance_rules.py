@@ -8,7 +8,7 @@ from conformance.tiny import MASKS, tiny_inputs, tiny_model
 from torch import nn
 from torch.nn.functional import gelu
 
-from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.errors import ArchitectureError
 from polyhead.importance.relevance_rules import Variant, relevance_rules
 from polyhead.models.architectures import ARCHITECTURES, attention_sites
 from polyhead.models.pruning import prune
@@ -88,8 +88,3 @@ def test_an_activation_without_a_rule_is_refused() -> None:
     with pytest.raises(ArchitectureError, match=r"layer 1: no activation"), relevance_rules(model, "cp"):
         pass
     assert not any(module._forward_hooks for module in model.modules())
-
-
-def test_an_unknown_variant_is_refused() -> None:
-    with pytest.raises(SettingError, match="variant 'lrp'"), relevance_rules(tiny_model("bert"), "lrp"):  # type: ignore[arg-type]
-        pass

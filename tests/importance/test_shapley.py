@@ -12,13 +12,28 @@ from importance.shapley_case import FIVE, exact, five_heads, tiny_batches
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError, StoreError
-from polyhead.core.heads import HeadMask
-from polyhead.core.progress import Silent
-from polyhead.importance.shapley import shapley
+from polyhead.core.heads import HeadMask, HeadScores
+from polyhead.core.progress import Progress, Silent
+from polyhead.importance.methods import score_heads
 from polyhead.importance.shapley_walks import Order, expected_cost, walk
 from polyhead.learning.batching import Batch
 from polyhead.models.architectures import attention_sites
 from polyhead.models.pruning import prune
+
+
+def shapley(
+    model: PreTrainedModel,
+    batches: list[Batch],
+    *,
+    seed: int = 42,
+    precision: Any = "auto",
+    progress: Progress | None = None,
+    resume_file: Path | None = None,
+    **options: Any,
+) -> HeadScores:
+    return score_heads(
+        "shapley", model, batches, seed=seed, precision=precision, progress=progress, resume_file=resume_file, options=options
+    )
 
 
 @pytest.fixture
@@ -203,10 +218,10 @@ def test_a_saved_file_continues_under_other_limits_but_not_for_another_seed(tmp_
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_lowest": 0}, "n_lowest 0"),
-        ({"max_rounds": 1}, "max_rounds 1"),
-        ({"truncation": 1.0}, "truncation 1.0"),
-        ({"truncation": -0.1}, "truncation -0.1"),
+        ({"n_lowest": 0}, "n_lowest = 0"),
+        ({"max_rounds": 1}, "max_rounds = 1"),
+        ({"truncation": 1.0}, "truncation = 1.0"),
+        ({"truncation": -0.1}, "truncation = -0.1"),
         ({"seed": -1}, "seed -1"),
     ],
 )

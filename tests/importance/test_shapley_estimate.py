@@ -59,9 +59,8 @@ def test_the_margin_is_that_between_the_lowest_and_all_others() -> None:
 def walked(sums: NDArray[np.float64], full: float = 1.0) -> Walked:
     sizes = (3, 2)
     none = np.concatenate([np.arange(1.0, n + 1) for n in sizes])
-    labelled = np.concatenate([np.arange(n) < 2 for n in sizes])
     costs = np.arange(1.0, 1 + sums.shape[0] * sums.shape[1]).tolist()
-    return Walked(np.full(5, full), none, labelled, len(sizes), sums.reshape(-1, 2, 2), costs, 2.5)
+    return Walked(np.full(5, full), none, 4, len(sizes), sums.reshape(-1, 2, 2), costs, 2.5)
 
 
 def test_what_an_estimate_says() -> None:

@@ -1,7 +1,7 @@
 """Weight gradients against plain backward passes, on the right axis and on the released code's."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,14 +11,14 @@ from conformance.tiny import MASKS, tiny_model
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from polyhead.core.heads import HeadScores
-from polyhead.importance.weight_gradient import weight_gradient, weight_gradient_released
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.models.architectures import attention_sites
 from polyhead.models.pruning import prune
 from polyhead.selection.combining import combine
 
 HEADS, HEAD_DIM = 4, 4
+weight_gradient = partial(score_heads, "weight-gradient")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_rows_are_heads(model: PreTrainedModel, batches: list[Batch]) -> None:
 
 
 def test_the_released_axis_is_that_of_the_input(model: PreTrainedModel, batches: list[Batch]) -> None:
-    found = weight_gradient_released(model, batches, precision="fp32").values
+    found = score_heads("weight-gradient-released", model, batches, precision="fp32").values
     np.testing.assert_allclose(found, plain(model, batches, rows=False), rtol=1e-5)
     assert not np.allclose(found, weight_gradient(model, batches, precision="fp32").values, rtol=1e-2)
 
@@ -69,17 +69,17 @@ def test_gradients_of_one_batch_are_not_added_to_those_of_the_next(model: PreTra
     np.testing.assert_allclose(thrice.total, 3 * once.total, rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", [weight_gradient, weight_gradient_released])
+@pytest.mark.parametrize("method", ["weight-gradient", "weight-gradient-released"])
 def test_units_are_batches_with_a_label_so_that_languages_merge_as_if_scored_together(
-    model: PreTrainedModel, batches: list[Batch], method: Callable[..., HeadScores]
+    model: PreTrainedModel, batches: list[Batch], method: str
 ) -> None:
     bare = replace(batches[0], anchor_labels=torch.full_like(batches[0].anchor_labels, -100))
-    together = method(model, [*batches, bare], precision="fp32")
+    together = score_heads(method, model, [*batches, bare], precision="fp32")
     labelled = [batch for batch in batches if bool((batch.anchor_labels != -100).any())]
     assert together.n == len(labelled) > 1
     assert together.total is not None
     np.testing.assert_array_equal(together.total / together.n, together.values)
-    parts = [method(model, part, precision="fp32") for part in (labelled[:1], [*labelled[1:], bare])]
+    parts = [score_heads(method, model, part, precision="fp32") for part in (labelled[:1], [*labelled[1:], bare])]
     np.testing.assert_allclose(combine(parts, "merged")[0].values, together.values, rtol=1e-6)
 
 

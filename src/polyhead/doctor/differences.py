@@ -1,7 +1,6 @@
 """The check of gradients: autograd's gate gradients against finite differences, in float64."""
 
 import copy
-import math
 import re
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadId
-from polyhead.doctor.finding import Measured
+from polyhead.doctor.finding import Measured, largest, unchecked
 from polyhead.doctor.subject import Subject
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
@@ -32,23 +31,23 @@ def gradients_are_differences(subject: Subject) -> Measured:
     difference relative to the largest expected value.
     """
     if not head_mask(subject.model).n_kept:
-        return Measured(math.nan, "the model has no heads left", excuse="not checked")
+        return unchecked("the model has no heads left")
     if short := _lacking(subject.model):
-        return Measured(math.nan, f"a copy in float64 needs {short} more memory", excuse="not checked")
+        return unchecked(f"a copy in float64 needs {short} more memory")
     model = wide_copy(subject.model, subject.batches)
     batches = [batch.to(model.device) for batch in subject.batches]
     gradient = _gradient(model, batches)
     heads = _chosen(subject, gradient)
     by_head = torch.stack([_differences(model, batches, head) for head in heads], dim=1)  # [labelled sentences, heads]
     means = by_head.mean(dim=0)
-    apart = {"gate gradients": _apart(torch.stack([gradient[head.layer, head.head] for head in heads]), means)}
+    apart = {"gate gradients": _apart(_at(gradient, heads), means)}
     if (power := subject.row.gradient_power) is not None:
         expected = (by_head.abs() ** power).mean(dim=0)
         scores = subject.score(model, batches)
         apart["scores"] = _apart(_at(scores.values, heads), expected)
         if scores.signed is not None:
             apart["signed scores"] = _apart(_at(scores.signed, heads), -means)
-    worst = list(apart)[int(np.argmax(list(apart.values())))]
+    worst = largest(apart)
     return Measured(apart[worst], f"{worst} of heads {' '.join(map(str, heads))}")
 
 
@@ -79,7 +78,7 @@ def _lacking(model: PreTrainedModel) -> str:
     return "" if needed <= free else f"{(needed - free) / 2**30:.1f} GiB"
 
 
-def _gradient(model: PreTrainedModel, batches: list[Batch]) -> Tensor:
+def _gradient(model: PreTrainedModel, batches: list[Batch]) -> NDArray[np.float64]:
     """Gradient of the mean sentence loss with respect to the gates, `[layers, heads]`, on the CPU."""
     full = full_mask(model)
     ones = torch.ones(full.keep.shape, dtype=torch.float64, device=model.device, requires_grad=True)
@@ -90,7 +89,7 @@ def _gradient(model: PreTrainedModel, batches: list[Batch]) -> Tensor:
             losses, labelled = sentence_losses(model, batch, "fp32")
             total += torch.autograd.grad(losses.sum(), ones)[0]
             n += int(labelled.sum())
-    return (total / n).cpu()
+    return (total / n).cpu().numpy()
 
 
 def _differences(model: PreTrainedModel, batches: list[Batch], head: HeadId) -> Tensor:
@@ -105,8 +104,8 @@ def _differences(model: PreTrainedModel, batches: list[Batch], head: HeadId) -> 
     return (sides[0] - sides[1]) / (2 * _STEP)
 
 
-def _chosen(subject: Subject, gradient: Tensor) -> list[HeadId]:
-    heads = sorted(head_mask(subject.model).kept, key=lambda head: -abs(float(gradient[head.layer, head.head])))
+def _chosen(subject: Subject, gradient: NDArray[np.float64]) -> list[HeadId]:
+    heads = sorted(head_mask(subject.model).kept, key=lambda head: -abs(gradient[head.layer, head.head]))
     steepest, others = heads[:_HEADS_BY_SIZE], heads[_HEADS_BY_SIZE:]
     drawn = np.random.default_rng(subject.seed).permutation(len(others))[:_HEADS_BY_CHANCE]
     return steepest + [others[place] for place in drawn]

@@ -1,6 +1,8 @@
 """The table of checks of a model, and the function that runs them."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import get_args
 
 import torch
 from transformers import PreTrainedModel
@@ -28,20 +30,16 @@ in other tools change scores by more than 1e-2.
 DIFFERENCES = 1e-3
 """Largest difference between a gradient and a central difference, relative to the largest central difference."""
 
-_MASK = "a mask does not show what pruning does: trust neither on this model; look at its row in architectures.py"
-
-
-def _masked(kind: MaskKind) -> Check[Subject]:
-    return Check(f"masked = pruned: {kind}", _MASK, lambda subject: gating.masked_is_pruned(subject, kind), LOGITS)
-
-
-CHECKS: tuple[Check[Subject], ...] = (
-    _masked("nothing"),
-    _masked("one head"),
-    _masked("all heads of a layer"),
-    _masked("all heads of a layer but one"),
-    _masked("every head"),
-    _masked("a random half of the heads"),
+CHECKS: tuple[Check, ...] = (
+    *(
+        Check(
+            f"masked = pruned: {kind}",
+            "a mask does not show what pruning does: trust neither on this model; look at its row in architectures.py",
+            partial(gating.masked_is_pruned, kind=kind),
+            LOGITS,
+        )
+        for kind in get_args(MaskKind)
+    ),
     Check(
         "the mask is active in predict and evaluate",
         "scores under a mask are those of another model: curves and screened trials mean nothing; look at inference.py",
@@ -121,7 +119,7 @@ def examine(
     seed: int = 42,
     options: object = None,
     split: str | None = None,
-    checks: Sequence[Check[Subject]] = CHECKS,
+    checks: Sequence[Check] = CHECKS,
     progress: Progress | None = None,
 ) -> tuple[Finding, ...]:
     """One finding per check, in the order of the table; an exception inside a check becomes a failure.
@@ -152,7 +150,7 @@ def examine(
         SettingError: There is no labelled word, the model is not in float32, or the method refuses its settings.
         ArchitectureError: The family has no row in `ARCHITECTURES`, or the shapes of the weights contradict the config.
     """
-    find_method(method)
+    row = find_method(method)
     head_mask(model)
     if model.dtype != torch.float32:
         raise SettingError(f"the model is in {model.dtype}: the tolerances are for float32; load it with dtype=float32")
@@ -163,13 +161,18 @@ def examine(
         encoded,
         task,
         labels,
-        method,
+        row,
         seed=seed,
-        options=find_method(method).chosen(options),
+        options=row.chosen(options),
         split=split,
         before=state_of(model),
     )
-    _refuse_settings(subject)
+    try:
+        _ = subject.usual
+    except SettingError:
+        raise
+    except Exception:
+        pass  # only settings are refused before the checks, which find all other faults
     watch = progress or Silent()
     watch.start(len(checks), "check")
     findings = []
@@ -180,13 +183,3 @@ def examine(
     finally:
         watch.stop()
     return tuple(findings)
-
-
-def _refuse_settings(subject: Subject) -> None:
-    """Let the method refuse its settings before any check; the checks find all other faults."""
-    try:
-        _ = subject.usual
-    except SettingError:
-        raise
-    except Exception:
-        return

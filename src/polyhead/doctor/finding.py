@@ -1,13 +1,14 @@
 """Checks and their results."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Literal
+
+from polyhead.doctor.subject import Subject
 
 Excuse = Literal["", "not promised", "not checked"]
 Result = Literal["ok", "FAILED", "not promised", "not checked"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,18 @@ class Measured:
     excuse: Excuse = ""
 
 
+def unchecked(why: str) -> Measured:
+    """The result of a check that does not apply to this model or text."""
+    return Measured(math.nan, why, excuse="not checked")
+
+
+def largest(values: Mapping[str, float]) -> str:
+    """The name of the largest value; NaN counts as the largest."""
+    return max(values, key=lambda name: (math.isnan(values[name]), values[name]))
+
+
 @dataclass(frozen=True)
-class Check(Generic[T]):
+class Check:
     """One row of a table of checks.
 
     Attributes:
@@ -40,7 +51,7 @@ class Check(Generic[T]):
 
     name: str
     meaning: str
-    run: Callable[[T], Measured]
+    run: Callable[[Subject], Measured]
     allowed: float
 
 
@@ -70,7 +81,7 @@ class Finding:
         return self.result != "FAILED"
 
 
-def find(check: Check[T], subject: T) -> Finding:
+def find(check: Check, subject: Subject) -> Finding:
     """Runs the check on the subject; an exception inside it becomes a failure with its message."""
     try:
         measured = check.run(subject)

@@ -1,17 +1,16 @@
 """Checks of masks, pruning and checkpoints: all of them compare logits."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError
-from polyhead.doctor.finding import Measured
+from polyhead.core.heads import HeadMask
+from polyhead.doctor.finding import Measured, largest, unchecked
 from polyhead.doctor.subject import Kernel, MaskKind, Subject, copied, kernels, logits_apart, text_logits, under_kernel
 from polyhead.learning import inference
 from polyhead.learning.batching import collate
@@ -32,45 +31,33 @@ def masked_is_pruned(subject: Subject, kind: MaskKind) -> Measured:
         with gates.gated(model, mask):
             masked = text_logits(model, batches)
         values[kernel] = logits_apart(masked, text_logits(pruning.prune(copied(model), mask), batches))
-    worst = list(values)[int(np.argmax(list(values.values())))]  # NaN counts as the largest
+    worst = largest(values)
     return Measured(values[worst], f"worst under {worst}" if len(values) > 1 else f"under {worst} only")
 
 
 def mask_reaches_predictions(subject: Subject) -> Measured:
     """Logits inside `predict` and `evaluate` with a mask against those of a pruned copy."""
     if not head_mask(subject.model).n_kept:
-        return Measured(math.nan, "the model has no heads left", excuse="not checked")
-    model = copied(subject.model)
-    pruned = pruning.prune(copied(subject.model), subject.mask(_HALF))
-    plain = _logits_inside(model, lambda: _predict(subject, model))
-    expected = _logits_inside(pruned, lambda: _predict(subject, pruned))
-    predicted = _logits_inside(model, lambda: _predict(subject, model, masked=_HALF))
-    evaluated = _logits_inside(model, lambda: _evaluate(subject, model, masked=_HALF))
-    value = float(np.max([logits_apart(found, expected) for found in (predicted, evaluated)]))  # NaN wins
-    ignored = [name for name, found in (("predict", predicted), ("evaluate", evaluated)) if torch.equal(found, plain)]
-    return Measured(value, f"the mask changes nothing in {' and '.join(ignored)}" if ignored else "", ok=not ignored)
-
-
-def _predict(subject: Subject, model: PreTrainedModel, *, masked: MaskKind = "nothing") -> list[list[str]]:
-    return inference.predict(
-        model,
-        subject.encoded,
-        labels=subject.labels,
-        precision="fp32",
-        mask=None if masked == "nothing" else subject.mask(masked),
-    )
-
-
-def _evaluate(subject: Subject, model: PreTrainedModel, *, masked: MaskKind) -> None:
+        return unchecked("the model has no heads left")
+    model, mask = copied(subject.model), subject.mask(_HALF)
     # the scores do not matter here, so any gold labels will do
     gold = [[subject.labels.names[0]] * n for n in subject.encoded.words_per_sentence]
-    inference.evaluate(
-        model,
-        {"sample": inference.Labelled(subject.encoded, gold)},
-        subject.task,
-        subject.labels,
-        precision="fp32",
-        mask=subject.mask(masked),
+    sample = {"sample": inference.Labelled(subject.encoded, gold)}
+
+    def predict(model: PreTrainedModel, mask: HeadMask | None = None) -> None:
+        inference.predict(model, subject.encoded, labels=subject.labels, precision="fp32", mask=mask)
+
+    def evaluate() -> None:
+        inference.evaluate(model, sample, subject.task, subject.labels, precision="fp32", mask=mask)
+
+    plain = _logits_inside(model, lambda: predict(model))
+    pruned = pruning.prune(copied(model), mask)
+    expected = _logits_inside(pruned, lambda: predict(pruned))
+    found = {"predict": _logits_inside(model, lambda: predict(model, mask)), "evaluate": _logits_inside(model, evaluate)}
+    apart = {name: logits_apart(logits, expected) for name, logits in found.items()}
+    ignored = [name for name, logits in found.items() if torch.equal(logits, plain)]
+    return Measured(
+        apart[largest(apart)], f"the mask changes nothing in {' and '.join(ignored)}" if ignored else "", ok=not ignored
     )
 
 

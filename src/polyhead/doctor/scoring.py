@@ -1,6 +1,5 @@
 """Checks of the importance method on this model: dead heads, kernels, order of heads in the weights, the model unchanged."""
 
-import math
 from contextlib import suppress
 
 import numpy as np
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.progress import Silent
-from polyhead.doctor.finding import Measured
+from polyhead.doctor.finding import Measured, unchecked
 from polyhead.doctor.state import changes, state_of
 from polyhead.doctor.subject import Subject, copied, kernels, logits_apart, scores_apart, text_logits, under_kernel
 from polyhead.models.architectures import PROJECTIONS, attention_sites
@@ -19,7 +18,7 @@ def dead_head(subject: Subject) -> Measured:
     """The score of the top head after its output columns are set to zero, relative to the largest score."""
     usual = np.abs(subject.usual.values)
     if np.isnan(usual).all():
-        return Measured(math.nan, "the model has no heads left", excuse="not checked")
+        return unchecked("the model has no heads left")
     layer, head = np.unravel_index(np.nanargmax(usual), usual.shape)
     model = copied(subject.model)
     site = attention_sites(model)[int(layer)]
@@ -61,12 +60,12 @@ def kernels_agree(subject: Subject) -> Measured:
     """Scores under the other attention kernel against those under the model's own."""
     names = kernels(subject.model)
     if len(names) == 1:
-        return Measured(math.nan, f"the model has {names[0]} only", excuse="not checked")
+        return unchecked(f"the model has {names[0]} only")
     values = [
         scores_apart(subject.score(under_kernel(subject.model, name), subject.batches).values, subject.usual.values)
         for name in names[1:]
     ]
-    return Measured(float(np.max(values)), f"{' and '.join(names)}")
+    return Measured(float(np.max(values)), " and ".join(names))
 
 
 class _Stopped(KeyboardInterrupt):
@@ -90,7 +89,7 @@ def stopping_leaves_model(subject: Subject) -> Measured:
 def no_test_split(subject: Subject) -> Measured:
     """Whether the text is from a test split, 0 or 1."""
     if subject.split is None:
-        return Measured(math.nan, "a file does not say which split it is; make sure that it is dev text", excuse="not checked")
+        return unchecked("a file does not say which split it is; make sure that it is dev text")
     return Measured(float(subject.split == "test"), f"{subject.split} split")
 
 

@@ -17,8 +17,8 @@ from polyhead.core.progress import Progress
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.doctor.state import State
-from polyhead.importance import methods
 from polyhead.importance.method import Method
+from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.learning.encoding import Encoded, model_limit
 from polyhead.learning.scoring_mode import scoring_mode
@@ -41,7 +41,7 @@ class Subject:
         encoded: The sample of text.
         task: The model's task.
         labels: Labels of its outputs.
-        method: Name of the importance method.
+        row: Row of the importance method, with its promises.
         seed: Random seed of methods and of the heads chosen for a check.
         options: The method's own, as for `score_heads`.
         split: Split of the text, if known.
@@ -52,16 +52,11 @@ class Subject:
     encoded: Encoded
     task: Task
     labels: LabelSet
-    method: str
+    row: Method
     seed: int
     options: object
     split: str | None
     before: State
-
-    @property
-    def row(self) -> Method:
-        """The method's row, with its promises."""
-        return methods.method(self.method)
 
     @property
     def batches(self) -> list[Batch]:
@@ -86,14 +81,8 @@ class Subject:
 
     def score(self, model: PreTrainedModel, batches: Sequence[Batch], *, progress: Progress | None = None) -> HeadScores:
         """Scores by the method, in float32 (float64 for a float64 model)."""
-        return methods.score_heads(
-            self.method,
-            model,
-            batches,
-            seed=self.seed,
-            precision="fp32",
-            progress=progress,
-            options=self.options,
+        return score_heads(
+            self.row.name, model, batches, seed=self.seed, precision="fp32", progress=progress, options=self.options
         )
 
     def mask(self, kind: MaskKind) -> HeadMask:

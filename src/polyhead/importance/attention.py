@@ -1,82 +1,57 @@
 """How peaked a head's attention is: confidence and entropy (Voita et al. 2019). Both ignore the head's output."""
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.core.progress import Progress, Silent
+from polyhead.importance.data_pass import data_pass, mean_scores, wide, zeros
+from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import AttentionSite, Projection, attention_sites, full_mask, head_mask
-from polyhead.models.devices import Precision, attention_kernel, pick_precision
+from polyhead.models.architectures import AttentionSite, Projection, attention_sites, full_mask
+from polyhead.models.devices import Precision, attention_kernel
 from polyhead.models.gates import gated
 
 # log weights `[rows, heads, queries, keys]`, −inf on keys that are not text → one number per query
 Shape = Callable[[Tensor], Tensor]
 
 
-def confidence(
-    model: PreTrainedModel,
-    batches: Sequence[Batch],
-    *,
-    precision: Precision | Literal["auto"] = "auto",
-    progress: Progress | None = None,
-) -> HeadScores:
+def confidence(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
     """Importance `[layers, heads]`, 0..1: the mean over queries of the largest attention weight on one key.
 
     Queries and keys are subwords, not special tokens or padding. Special tokens keep their share of the weight, so a head that
     attends to `[SEP]` is not confident. The mean is taken over the queries of a sentence (of all its windows; subwords in an
     overlap count in each), then over sentences, labelled or not; `total` is the sum over sentences and `n` their number.
+    Attention weights are computed in float32 from queries and keys.
 
-    The head's output is ignored: a head with a zeroed output keeps its score. Costs one forward pass and no backward pass. The
-    model is unchanged afterwards.
-
-    Args:
-        model: A token classifier, pruned or not, on the device of choice.
-        batches: From `scoring_batches`; neither their order nor their size matters. Labels are ignored.
-        precision: Precision of the model's matrix products; attention weights are computed in float32 from queries and keys.
-        progress: Updated after every batch.
+    The head's output is ignored: a head with a zeroed output keeps its score. Costs one forward pass and no backward pass.
 
     Raises:
         SettingError: There is no sentence.
 
     Source: Voita et al. 2019, "Analyzing multi-head self-attention".
     """
-    return _scores(model, batches, "confidence", _largest, precision, progress)
+    return _mean_over_queries(model, batches, call, lambda log_weights: log_weights.amax(dim=-1).exp())
 
 
-def entropy(
-    model: PreTrainedModel,
-    batches: Sequence[Batch],
-    *,
-    precision: Precision | Literal["auto"] = "auto",
-    progress: Progress | None = None,
-) -> HeadScores:
-    """Importance `[layers, heads]`: minus the mean entropy, in nats, of each query's attention weights over subwords.
+def entropy(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
+    """Importance `[layers, heads]`, 0 or less: minus the mean entropy, in nats, of each query's attention weights over subwords.
 
     Unlike in `confidence`, the weights on subwords are first rescaled to sum to one, without special tokens. Scores run from
     −log(length) for uniform attention to 0 for attention to one subword; a negative score does not mean that the head harms.
-    Short sentences have less entropy, so compare heads only on the same data. Means, `total`, `n`, cost and arguments are those
-    of `confidence`.
+    Short sentences have less entropy, so compare heads only on the same data. Means, `total`, `n` and cost are those of
+    `confidence`.
 
     Raises:
         SettingError: There is no sentence.
 
     Source: Voita et al. 2019, "Analyzing multi-head self-attention".
     """
-    return _scores(model, batches, "entropy", _minus_entropy, precision, progress)
-
-
-def _largest(log_weights: Tensor) -> Tensor:
-    return log_weights.amax(dim=-1).exp()
+    return _mean_over_queries(model, batches, call, _minus_entropy)
 
 
 def _minus_entropy(log_weights: Tensor) -> Tensor:
@@ -84,42 +59,17 @@ def _minus_entropy(log_weights: Tensor) -> Tensor:
     return (logs.exp() * logs.masked_fill(logs == -torch.inf, 0)).sum(dim=-1)  # 0 log 0 = 0
 
 
-def _scores(
-    model: PreTrainedModel,
-    batches: Sequence[Batch],
-    method: str,
-    shape: Shape,
-    precision: Precision | Literal["auto"],
-    progress: Progress | None,
-) -> HeadScores:
-    present = head_mask(model)
-    watch = progress or Silent()
-    device = next(model.parameters()).device
-    chosen = pick_precision(precision, device)
-    total = np.where(present.keep, 0.0, np.nan)
+def _mean_over_queries(model: PreTrainedModel, batches: Sequence[Batch], call: Call, shape: Shape) -> HeadScores:
+    total = zeros(model)
     n = 0
-    started = time.perf_counter()
-    watch.start(len(batches), "score heads")
-    try:
-        with scoring_mode(model, chosen), torch.inference_mode():
-            for batch in batches:
-                sums, sentences = _sums(model, batch.to(device), shape, present.keep.shape, chosen)
-                total += sums.cpu().double().numpy()  # in this order: MPS has no float64
-                n += sentences
-                watch.advance(1)
-    finally:
-        watch.stop()
+    with data_pass(model, batches, call) as given, torch.inference_mode():
+        for batch in given:
+            sums, sentences = _sums(model, batch, shape, total.shape, call.precision)
+            total += wide(sums)
+            n += sentences
     if n == 0:
         raise SettingError("no sentence to score heads on: check that the data has words")
-    return HeadScores(
-        values=total / n,
-        method=method,
-        total=total,
-        n=n,
-        seconds=time.perf_counter() - started,
-        forward_passes=1,
-        settings={"precision": chosen},
-    )
+    return mean_scores(call, total, n)
 
 
 def _sums(model: PreTrainedModel, batch: Batch, shape: Shape, size: tuple[int, ...], precision: Precision) -> tuple[Tensor, int]:

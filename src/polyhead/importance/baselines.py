@@ -1,23 +1,26 @@
 """Scores that look at no data: the size of a head's weights, and chance."""
 
-import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask, HeadScores
-from polyhead.models.architectures import attention_sites, head_mask
+from polyhead.importance.data_pass import zeros
+from polyhead.importance.method import Call
+from polyhead.learning.batching import Batch
+from polyhead.models.architectures import attention_sites
 
 
-def magnitude(model: PreTrainedModel) -> HeadScores:
-    """Importance `[layers, heads]`: Frobenius norm of each head's share of W_V W_O, what it can at most write per unit of input.
+def magnitude(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
+    """Importance `[layers, heads]`, 0 or more: ‖W_V W_O‖, the Frobenius norm of the head's rows of W_V times its columns of W_O.
 
-    Costs no pass over data: `head_dim` columns times `head_dim` rows a head.
+    It is what the head can at most write per unit of input. Costs no pass over data; `batches` are not read.
+
+    Source: baseline.
     """
-    started = time.perf_counter()
-    present = head_mask(model)
-    values = np.where(present.keep, 0.0, np.nan)
+    values = zeros(model)
     with torch.no_grad():
         for site in attention_sites(model):
             for head, rows, columns in zip(site.kept, site.head_rows("value"), site.head_columns(), strict=True):
@@ -25,10 +28,13 @@ def magnitude(model: PreTrainedModel) -> HeadScores:
                 output = site.output.weight[:, columns].cpu().double()  # [width, head_dim]
                 # ‖OV‖² = trace(OᵀO · VVᵀ): two small products instead of one [width, width]
                 values[site.layer, head] = float(((output.T @ output) * (value @ value.T).T).sum().clamp(min=0).sqrt())
-    return HeadScores(values, "magnitude", seconds=time.perf_counter() - started)
+    return HeadScores(values, call.method)
 
 
 def random_scores(present: HeadMask, *, seed: int) -> HeadScores:
-    """Scores `[layers, heads]` drawn evenly from [0, 1) by `seed`, for the heads that a model has: the control."""
+    """Scores `[layers, heads]` drawn evenly from [0, 1) by `seed`, for the heads that a model has: the control.
+
+    Their sign has no meaning. Costs no pass over data.
+    """
     values = np.random.default_rng(seed).random(present.keep.shape)
     return HeadScores(np.where(present.keep, values, np.nan), "random", settings={"seed": seed})

@@ -1,7 +1,6 @@
 """Gradients of sentence losses with respect to head gates, which several methods build on."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -9,12 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress
+from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
+from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
+from polyhead.learning.scoring_mode import sentence_losses
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision, pick_precision
+from polyhead.models.devices import Precision, PrecisionChoice, pick_precision
 from polyhead.models.gates import gated
 
 # the batch on the model's device, the gradients, and which of its sentences have a labelled word
@@ -24,20 +24,19 @@ Visit = Callable[[Batch, Tensor, Tensor], None]
 def visit_gradients(
     model: PreTrainedModel,
     batches: Sequence[Batch],
+    call: Call,
     visit: Visit,
     *,
     by_token: bool = False,
     at: Sequence[float] = (1.0,),
-    precision: Precision,
-    progress: Progress | None,
-    what: str = "score heads",
 ) -> int:
     """Number of sentences with a labelled word (N), after calling `visit` with the gate gradients of every batch.
 
     The gradients are g_x = ∂L_x/∂gate with all gates at one value; L_x is the mean loss over sentence x's labelled words. Shape
     `[sentences, layers, heads]`, or by token `[rows, length, layers, heads]`, split over the positions of the head's output and 0
-    on padding. Sentences without a labelled word and pruned heads have gradient 0. Gradients are float32 (float64 for a float64
-    model), on the model's device, without a graph; the visitor may change them in place.
+    on padding. Special tokens count, padding does not; the windows of one long sentence are one sentence. Sentences without a
+    labelled word and pruned heads have gradient 0. Gradients are float32 (float64 for a float64 model), on the model's device,
+    without a graph; the visitor may change them in place.
 
     Costs one forward pass and one backward pass over activations only, for each value in `at`. The model is unchanged afterwards,
     also after an exception in `visit` or `progress`.
@@ -45,34 +44,23 @@ def visit_gradients(
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`.
+        call: Its precision and progress bar are used; gates and their gradients stay float32.
         visit: Called once per batch and value: for each batch, with all values in turn.
         by_token: Whether every position has its own gate.
         at: Gate values, each applied to all gates at once.
-        precision: Precision of matrix products; gates and their gradients stay float32.
-        progress: Updated after every batch and value.
-        what: Label of the progress bar.
 
     Raises:
         SettingError: No sentence has a labelled word; raised before any pass.
     """
-    n = sum(count_labelled(batch) for batch in batches)
-    require_labelled(n)
+    n = labelled_sentences(batches)
     shape = head_mask(model).keep.shape
     dtype = torch.promote_types(model.dtype, torch.float32)
-    device = next(model.parameters()).device
-    watch = progress or Silent()
-    watch.start(len(batches) * len(at), what)
-    try:
-        with scoring_mode(model, precision):
-            for batch in batches:
-                here = batch.to(device)
-                rows = tuple(here.input_ids.shape) if by_token else (len(here.sentences),)
-                for value in at:
-                    gates = torch.full((*rows, *shape), value, device=device, dtype=dtype)
-                    visit(here, *gate_gradients(model, here, gates, precision))
-                    watch.advance(1)
-    finally:
-        watch.stop()
+    repeated = [batch for batch in batches for _ in at]
+    with data_pass(model, repeated, call) as given:
+        for number, batch in enumerate(given):
+            rows = tuple(batch.input_ids.shape) if by_token else (len(batch.sentences),)
+            gates = torch.full((*rows, *shape), at[number % len(at)], device=batch.rows.device, dtype=dtype)
+            visit(batch, *gate_gradients(model, batch, gates, call.precision))
     return n
 
 
@@ -80,7 +68,7 @@ def sentence_gradients(
     model: PreTrainedModel,
     batches: Sequence[Batch],
     *,
-    precision: Precision | Literal["auto"] = "auto",
+    precision: PrecisionChoice = "auto",
     progress: Progress | None = None,
 ) -> NDArray[np.float64]:
     """Signed gate gradients g_x of every sentence with a labelled word, float64 `[labelled sentences, layers, heads]`.
@@ -105,12 +93,11 @@ def sentence_gradients(
     found: dict[int, NDArray[np.float64]] = {}
 
     def visit(batch: Batch, gradients: Tensor, labelled: Tensor) -> None:
-        every = gradients.cpu().double().numpy()  # in this order: MPS has no float64
+        every = wide(gradients)
         found.update((batch.sentences[row], every[row]) for row in labelled.nonzero()[:, 0].tolist())
 
-    visit_gradients(
-        model, batches, visit, precision=pick_precision(precision, next(model.parameters()).device), progress=progress
-    )
+    chosen = pick_precision(precision, next(model.parameters()).device)
+    visit_gradients(model, batches, Call(precision=chosen, progress=progress), visit)
     ordered = np.stack([found[sentence] for sentence in sorted(found)])
     return np.where(head_mask(model).keep, ordered, np.nan)
 
@@ -133,14 +120,3 @@ def gate_gradients(model: PreTrainedModel, batch: Batch, gates: Tensor, precisio
             return torch.zeros_like(gates), labelled
         (found,) = torch.autograd.grad(losses.sum(), gates)
     return found, labelled
-
-
-def require_labelled(n: int) -> None:
-    """Refuse to score heads on no labelled sentence."""
-    if n == 0:
-        raise SettingError("no sentence has a labelled word, so no head can be scored: check the label column of the data")
-
-
-def count_labelled(batch: Batch) -> int:
-    """Number of the batch's sentences that have a labelled word."""
-    return int(batch.rows[batch.anchor_rows[batch.anchor_labels != -100]].unique().numel())

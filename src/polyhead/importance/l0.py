@@ -1,11 +1,10 @@
 """Learnt gates under an L0 penalty, with frozen weights (Voita et al. 2019)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -15,15 +14,14 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.core.progress import Progress, Silent
-from polyhead.importance.gate_pass import count_labelled, gate_gradients, require_labelled
+from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
+from polyhead.importance.gate_pass import gate_gradients
+from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
-from polyhead.learning.resumable import Partial, kept_at, saving
-from polyhead.learning.scoring_mode import scoring_mode
+from polyhead.learning.resumable import kept_at, saving
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision, pick_precision
+from polyhead.models.devices import Precision
 
 Array = NDArray[np.float64]
 
@@ -68,17 +66,7 @@ class _State:
     seconds: float = 0.0
 
 
-def l0(
-    model: PreTrainedModel,
-    batches: Sequence[Batch],
-    *,
-    seed: int,
-    n_lowest: int = 12,
-    epochs: int = EPOCHS,
-    precision: Precision | Literal["auto"] = "auto",
-    progress: Progress | None = None,
-    resume_file: Path | None = None,
-) -> HeadScores:
+def l0(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
     """Importance `[layers, heads]`, 0..1: the probability that the head's gate is open, learnt with K gates expected to close.
 
     Every head has a hard-concrete gate (temperature 1/3, stretched to (−0.1, 1.1) and clipped to [0, 1]) with one parameter log α
@@ -86,91 +74,64 @@ def l0(
     frozen. λ is not a setting but the Lagrange multiplier of the constraint Σ P(open) = heads present − K: in each step, the λ
     with which a plain gradient step along the running mean of the loss gradient would keep Σ P(open) constant. Adding one number
     to every log α then corrects the error of Adam's own step, so the constraint holds exactly after every step. The learning
-    rate falls linearly to 0.
+    rate falls linearly to 0. log α and the optimiser are float64.
 
     Gates are learnt jointly, so of two redundant heads one is closed and the other kept, which scores of single heads cannot
     tell. Far from the boundary at K the order says little: those gates are saturated, to a degree that depends on chance. No
-    score is exactly 0. The result is deterministic for one seed and one set of batches. N (`n`) counts sentences with a labelled
-    word.
+    score is exactly 0. K is `n_lowest`, but at most one less than the heads present, because one head must stay open; `settings`
+    records the value used. N (`n`) counts sentences with a labelled word.
 
-    Costs one forward pass and one backward pass over activations only, per epoch. The model is unchanged afterwards.
+    Each batch is one Adam step; every epoch shuffles them. The result is deterministic for one seed and one set of batches: the
+    noise is drawn on the CPU and so the same on every device. Resuming continues after the last step with the same numbers.
 
-    Args:
-        model: A token classifier, pruned or not, on the device of choice.
-        batches: From `scoring_batches`; each is one Adam step; every epoch shuffles them.
-        seed: Random seed of the shuffling and the noise, which is drawn on the CPU and so the same on every device.
-        n_lowest: K, at most one less than the heads present, because one head must stay open; `settings` records the value used.
-        epochs: Passes over the data. A saved state resumes only with the same number.
-        precision: Precision of matrix products; gates stay float32, log α and the optimiser float64. `auto`: bf16 where the
-            device supports it.
-        progress: Updated after every batch of every epoch.
-        resume_file: Holds log α and the optimiser's state, saved from time to time and on interruption. A second call with the
-            same model, batches and settings continues from there and gives the same numbers. The caller removes it.
+    Costs one forward pass and one backward pass over activations only, per epoch.
 
     Raises:
-        SettingError: `n_lowest` or `epochs` is below 1, `seed` below 0, or no sentence has a labelled word.
+        SettingError: No sentence has a labelled word.
+        StoreError: The resume file holds other work, or cannot be written.
 
     Source: Voita et al. 2019, "Analyzing multi-head self-attention"; gates: Louizos et al. 2018.
     """
-    _check(seed, n_lowest, epochs)
-    n = sum(count_labelled(batch) for batch in batches)
-    require_labelled(n)
-    chosen = pick_precision(precision, next(model.parameters()).device)
+    n = labelled_sentences(batches)
     present = head_mask(model).keep
-    n_shut = min(n_lowest, max(int(present.sum()) - 1, 0))
-    settings = {"seed": seed, "n_lowest": n_shut, "epochs": epochs, "precision": chosen}
-    kept = kept_at(resume_file, model, batches, {"method": "l0", **settings})
-    state = _learn(model, batches, settings, kept, watch=progress or Silent(), n=n)
+    n_present = int(present.sum())
+    epochs, n_shut = call.options.epochs, min(call.options.n_lowest, max(n_present - 1, 0))
+    settings = {"seed": call.seed, "n_lowest": n_shut, "epochs": epochs, "precision": call.precision}
+    kept = kept_at(call.resume_file, model, batches, {"method": call.method, **settings})
+    # n_shut leaves at least one head open; with only one head the target is half of it
+    target = n_present - n_shut if n_present > 1 else n_present / 2
+    zero = np.zeros(n_present)
+    known = kept.load()
+    state = _State(**known) if known else _State(_on_target(zero, target), zero, zero, zero)
+    order = [
+        (epoch, int(number))
+        for epoch in range(epochs)
+        for number in np.random.default_rng((call.seed, epoch)).permutation(len(batches))
+    ]
+    began = time.perf_counter() - state.seconds
+    shuffled = [batches[number] for _, number in order]
+    with (
+        data_pass(model, shuffled, call, done=state.step) as given,
+        saving(kept, lambda: vars(state)) as now_and_then,
+    ):
+        for batch, (epoch, number) in zip(given, order[state.step :], strict=True):
+            # number + 1, because numpy treats (seed, epoch, 0) like (seed, epoch)
+            noise = np.random.default_rng((call.seed, epoch, number + 1)).logistic(size=(len(batch.sentences), n_present))
+            push = _push(model, batch, present, state.log_alpha, noise, call.precision) * (len(batches) / n)
+            rate = 2 * _TRAVEL / len(order) * (1 - state.step / len(order))
+            state = replace(_stepped(state, push, rate, target), seconds=time.perf_counter() - began)
+            now_and_then()
     values = np.full(present.shape, np.nan)
     values[present] = probability_open(state.log_alpha)
     return HeadScores(
         values=values,
-        method="l0",
+        method=call.method,
         n=n,
         seconds=state.seconds,
         forward_passes=epochs,
         backward_passes=epochs,
         settings={**settings, "penalty": state.multiplier},
     )
-
-
-def _check(seed: int, n_lowest: int, epochs: int) -> None:
-    for name, value, least in (("seed", seed, 0), ("n_lowest", n_lowest, 1), ("epochs", epochs, 1)):
-        if value < least:
-            raise SettingError(f"{name} {value}: l0 expects a whole number from {least}")
-
-
-def _learn(
-    model: PreTrainedModel, batches: Sequence[Batch], settings: Mapping[str, Any], kept: Partial, *, watch: Progress, n: int
-) -> _State:
-    """The state after all epochs, resumed from the saved one if there is one."""
-    seed, device = settings["seed"], next(model.parameters()).device
-    present = head_mask(model).keep
-    n_present, steps = int(present.sum()), settings["epochs"] * len(batches)
-    # n_lowest leaves at least one head open; with only one head the target is half of it
-    target = n_present - settings["n_lowest"] if n_present > 1 else n_present / 2
-    known = kept.load()
-    state = _first(n_present, target) if known is None else _State(**known)
-    watch.start(steps, "score heads")
-    try:
-        watch.advance(state.step)
-        with scoring_mode(model, settings["precision"]), saving(kept, lambda: vars(state)) as now_and_then:
-            while state.step < steps:
-                started = time.perf_counter()
-                epoch, place = divmod(state.step, len(batches))
-                number = int(np.random.default_rng((seed, epoch)).permutation(len(batches))[place])
-                batch = batches[number].to(device)
-                # number + 1, because numpy treats (seed, epoch, 0) like (seed, epoch)
-                noise = np.random.default_rng((seed, epoch, number + 1)).logistic(size=(len(batch.sentences), n_present))
-                push = _push(model, batch, present, state.log_alpha, noise, settings["precision"]) * (len(batches) / n)
-                rate = 2 * _TRAVEL / steps * (1 - state.step / steps)
-                state = _stepped(state, push, rate, target)
-                state = replace(state, seconds=state.seconds + time.perf_counter() - started)
-                now_and_then()
-                watch.advance(1)
-    finally:
-        watch.stop()
-    return state
 
 
 def _push(
@@ -189,7 +150,7 @@ def _push(
     wanted = torch.promote_types(model.dtype, torch.float32)
     given = torch.from_numpy(gates).to(wanted).to(batch.input_ids.device)
     gradients, _ = gate_gradients(model, batch, given, precision)
-    found: Array = (gradients.cpu().double().numpy()[:, present] * slope).sum(axis=0)
+    found: Array = (wide(gradients)[:, present] * slope).sum(axis=0)
     return found
 
 
@@ -229,9 +190,3 @@ def _on_target(log_alpha: Array, target: float) -> Array:
     bound = float(np.abs(log_alpha).max()) + 40.0
     offset = float(brentq(lambda shift: float(probability_open(log_alpha + shift).sum()) - target, -bound, bound, xtol=1e-12))
     return log_alpha + offset
-
-
-def _first(n_present: int, target: float) -> _State:
-    """The initial state: all gates equal and on target."""
-    zero = np.zeros(n_present)
-    return _State(_on_target(zero, target), zero, zero, zero)

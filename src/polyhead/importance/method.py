@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedModel
@@ -20,26 +20,29 @@ class NoOptions:
     """Options of a method without options of its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """What `score_heads` passes to a method; each uses what it needs.
 
     Attributes:
-        seed: Random seed.
+        method: Name of the method's row.
+        seed: Random seed, 0 or more.
         precision: Precision of matrix products; gates and sums stay float32.
         progress: Updated as work is done.
         resume_file: Where a long method saves partial results, so that a second call continues; None saves nothing.
         options: The method's own options, of its row's `options` type.
     """
 
+    method: str = ""
     seed: int = 42
-    precision: Precision | Literal["auto"] = "auto"
+    precision: Precision = "fp32"
     progress: Progress | None = None
     resume_file: Path | None = None
     options: Any = NoOptions()
 
 
 Score = Callable[[PreTrainedModel, Sequence[Batch], Call], HeadScores]
+"""A method: scores of a token classifier, pruned or not, on batches from `scoring_batches`. It leaves the model unchanged."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,14 @@ class Passes:
     text: str
     count: Callable[[int, int], float] | None
 
+    @classmethod
+    def fixed(cls, n: int) -> Self:
+        """The same number for every model."""
+        return cls(str(n), lambda layers, heads: float(n))
 
-NO_PASS = Passes("0", lambda layers, heads: 0.0)
-ONE_PASS = Passes("1", lambda layers, heads: 1.0)
+
+NO_PASS = Passes.fixed(0)
+ONE_PASS = Passes.fixed(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +93,10 @@ class Method:
         name: As users write it.
         summary: What it measures.
         score: The scoring function.
+        source: Where the method comes from.
         forward: Forward passes over the data.
         backward: Backward passes over the data.
         sign: `absolute` (0 or more), `signed` (negative: the head harms), `negative` (0 or less) or `none`.
-        source: Where the method comes from.
         memory: What it holds in memory besides the model.
         needs: What it reads: `labels` (and their text), `text`, only the model's `weights`, or only its `shape`.
         dead_head_is_zero: A head whose output columns are zero scores 0.
@@ -104,10 +112,10 @@ class Method:
     name: str
     summary: str
     score: Score
-    forward: Passes
-    backward: Passes
-    sign: Literal["absolute", "signed", "negative", "none"]
     source: str
+    forward: Passes = ONE_PASS
+    backward: Passes = ONE_PASS
+    sign: Literal["absolute", "signed", "negative", "none"] = "absolute"
     memory: str = "activations of one batch"
     needs: Literal["labels", "text", "weights", "shape"] = "labels"
     dead_head_is_zero: bool = True
@@ -157,23 +165,20 @@ class Method:
         Raises:
             SettingError: The method has no such option, or its value is not allowed.
         """
-        if given is None:
-            return self.options()
-        if isinstance(given, self.options):
-            return given
-        if not isinstance(given, Mapping):
+        values = {} if given is None else vars(given) if isinstance(given, self.options) else given
+        if not isinstance(values, Mapping):
             raise SettingError(
                 f"method {self.name}: expected options as {self.options.__name__} or a mapping, not {type(given).__name__}"
             )
-        if unknown := [str(name) for name in given if not self.takes(str(name))]:
+        if unknown := [str(name) for name in values if not self.takes(str(name))]:
             own = ", ".join(item.name for item in fields(self.options))
             raise SettingError(f"method {self.name} has no option {unknown[0]}; it has {own or 'none'}")
         hints = get_type_hints(self.options, include_extras=True)
-        values = {}
-        for name, value in given.items():
+        checked = {}
+        for name, value in values.items():
             try:
-                values[name] = TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, str))
+                checked[name] = TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, str))
             except ValidationError as error:
                 message = error.errors(include_url=False)[0]["msg"].replace("Input should", "should")
                 raise SettingError(f"method {self.name}, option {name} = {value!r}: {message}") from None
-        return self.options(**values)
+        return self.options(**checked)

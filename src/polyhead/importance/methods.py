@@ -1,8 +1,9 @@
 """One call that runs any importance method by name."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -14,7 +15,7 @@ from polyhead.importance.method import Call, Method
 from polyhead.importance.table import METHODS
 from polyhead.learning.batching import Batch
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision
+from polyhead.models.devices import PrecisionChoice, pick_precision
 
 __all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
 
@@ -50,7 +51,7 @@ def score_heads(
     batches: Sequence[Batch],
     *,
     seed: int = 42,
-    precision: Precision | Literal["auto"] = "auto",
+    precision: PrecisionChoice = "auto",
     progress: Progress | None = None,
     resume_file: Path | None = None,
     options: object = None,
@@ -71,8 +72,8 @@ def score_heads(
 
     Raises:
         UnknownNameError: No row has this name.
-        SettingError: No labelled word where labels are needed, an unknown option or a bad value, or a head without a finite
-            score, which NaN or infinite weights cause.
+        SettingError: No labelled word where labels are needed, a bad seed, precision or option, or a head without a finite score,
+            which NaN or infinite weights cause.
         StoreError: `resume_file` holds other work, or cannot be written.
 
     >>> import polyhead as ph
@@ -83,8 +84,20 @@ def score_heads(
     ((4, 8), 16, 1)
     """
     row = method(name)
-    call = Call(seed, precision, progress, resume_file, row.chosen(options))
+    if seed < 0:
+        raise SettingError(f"seed {seed}: expected a whole number from 0")
+    call = Call(
+        method=name,
+        seed=seed,
+        precision=pick_precision(precision, next(model.parameters()).device),
+        progress=progress,
+        resume_file=resume_file,
+        options=row.chosen(options),
+    )
+    started = time.perf_counter()
     scores = row.score(model, batches, call)
+    if not scores.seconds:  # a method that resumes counts the seconds of all calls
+        scores = replace(scores, seconds=time.perf_counter() - started)
     if (bad := np.argwhere(head_mask(model).keep & ~np.isfinite(scores.values))).size:
         raise SettingError(
             f"method {name}: head {bad[0][0]}.{bad[0][1]} has no finite score; {_not_finite(model)}: load another checkpoint, or "

@@ -3,26 +3,22 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
-from polyhead.core.progress import Progress, Silent
-from polyhead.importance.gate_pass import require_labelled
+from polyhead.importance.data_pass import data_pass, labelled_sentences
+from polyhead.importance.method import Call
 from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of
 from polyhead.importance.shapley_walks import Ends, expected_cost, find_ends, random_order, walk
 from polyhead.learning.batching import Batch
-from polyhead.learning.resumable import Partial, kept_at, saving
-from polyhead.learning.scoring_mode import scoring_mode
+from polyhead.learning.resumable import kept_at, saving
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision, pick_precision
 
 _FEWEST_ROUNDS = 2
 
@@ -37,36 +33,7 @@ class ShapleyOptions:
     truncation: Annotated[float, Field(ge=0, lt=1, description="share of the total effect at which a walk ends early")] = 0.0
 
 
-@dataclass(frozen=True)
-class _Plan:
-    model: PreTrainedModel
-    batches: Sequence[Batch]
-    present: HeadMask
-    seed: int
-    truncation: float
-    precision: Precision
-
-
-@dataclass(frozen=True)
-class _Limits:
-    n_lowest: int
-    max_passes: float
-    max_rounds: int
-
-
-def shapley(
-    model: PreTrainedModel,
-    batches: Sequence[Batch],
-    *,
-    seed: int = 42,
-    n_lowest: int = 12,
-    max_passes: float | None = None,
-    max_rounds: int = 64,
-    truncation: float = 0.0,
-    precision: Precision | Literal["auto"] = "auto",
-    progress: Progress | None = None,
-    resume_file: Path | None = None,
-) -> HeadScores:
+def shapley(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
     """Importance `[layers, heads]`: the mean of v(S with the head) - v(S) over random orders, S being the heads still on.
 
     v(S) is minus the mean loss over sentences with the heads outside S off. Values are signed and, without truncation, add up to
@@ -75,67 +42,73 @@ def shapley(
     after few rounds of few batches.
 
     Sampling stops when the lowest K are settled: each one's upper bound lies below the lower bounds of all others plus 2 % of
-    |v(all) - v(none)|, after at least three rounds. It also stops at either limit, and then `settings["settled"]` is False.
-    `settings` also holds `rounds`; `epsilon`, the smallest share that would have settled them (None if v(all) = v(none));
-    `n_lowest`, the K used; `v_all`, `v_none`; and `sentence_passes`, forward passes times sentences, to compare with about 74
-    million per language for the published estimator.
+    |v(all) - v(none)|, after at least three rounds. K is `n_lowest`, but at most one less than there are heads. It also stops
+    before a round that would exceed `max_passes` at the cost of the last one (the first two always run) and after `max_rounds`;
+    then `settings["settled"]` is False. `settings` also holds `rounds`; `epsilon`, the smallest share that would have settled
+    them (None if v(all) = v(none)); `n_lowest`, the K used; `v_all`, `v_none`; and `sentence_passes`, forward passes times
+    sentences, to compare with about 74 million per language for the published estimator.
+
+    With `truncation`, a walk of a batch ends when |v(S) - v(none)| averaged over its sentences is at most this share of the value
+    for S = all. Heads still on count as zero, so values no longer add up.
 
     Costs 2 forward passes plus about H(L + 1) per round on L layers of H heads: an order and its reverse visit 2LH sets, but each
     step changes the same layer in all sentences of a batch, so the layers below are not computed again. The orders depend on the
     batching, so values vary with it by chance. Holds two hidden states per layer of one batch (four in DistilBERT), and the sums
-    of every round and batch. The model is unchanged afterwards.
-
-    Args:
-        model: A token classifier, pruned or not, on the device of choice.
-        batches: From `scoring_batches`.
-        seed: Random seed of the orders and the intervals.
-        n_lowest: K, how many of the lowest heads to settle; at most one less than there are heads.
-        max_passes: No round starts that would exceed this at the cost of the last one; the first two always run.
-        max_rounds: Most rounds, at least 2.
-        truncation: A walk of a batch ends when |v(S) - v(none)| averaged over its sentences is at most this share of the value
-            for S = all. Heads still on count as zero, so values no longer add up. 0 walks to the end.
-        precision: Precision of matrix products; losses stay float32. `auto`: bf16 where the device supports it.
-        progress: Updated after every batch of every round.
-        resume_file: File for partial results. A second call with the same arguments (`n_lowest` and the limits may differ)
-            continues from there and gives the same numbers. The caller removes it.
+    of every round and batch. Resuming, also with other limits or K, gives the same numbers.
 
     Raises:
-        SettingError: A setting is out of its range, one round costs more than `max_passes`, or no sentence has a labelled word.
-        StoreError: The file cannot be written.
+        SettingError: One round costs more than `max_passes`, or no sentence has a labelled word.
+        StoreError: The resume file holds other work, or cannot be written.
 
     Source: Held and Yang 2023, "Shapley head pruning".
     """
-    present = head_mask(model)
-    chosen = pick_precision(precision, next(model.parameters()).device)
-    plan = _Plan(model, batches, present, seed, truncation, chosen)
-    limits = _Limits(min(n_lowest, max(present.n_kept - 1, 0)), np.inf if max_passes is None else max_passes, max_rounds)
-    _check(plan, limits, n_lowest)
-    partial = kept_at(
-        resume_file, model, batches, {"method": "shapley", "seed": seed, "truncation": truncation, "precision": chosen}
-    )
-    watch = progress or Silent()
-    try:
-        with scoring_mode(model, chosen), torch.inference_mode():
-            walked, estimate = _run(plan, limits, partial, watch)
-    finally:
-        watch.stop()
+    n, present, truncation = labelled_sentences(batches), head_mask(model), call.options.truncation
+    _check_limit(present, call.options.max_passes)
+    facts = {"precision": call.precision, "seed": call.seed, "truncation": truncation}
+    kept = kept_at(call.resume_file, model, batches, {"method": call.method, **facts})
+    began = time.perf_counter()
+    known = kept.load()
+    walked = _needed(Walked(**known), present, call) if known else _with_ends(model, batches, call, n)
+    began -= walked.seconds
     sizes = [len(batch.sentences) for batch in batches]
+    ends = [
+        Ends(*own)
+        for own in zip(*(np.split(all_of, np.cumsum(sizes[:-1])) for all_of in (walked.full, walked.none)), strict=True)
+    ]
+    with saving(kept, lambda: {**vars(walked), "sums": np.reshape(walked.sums, (-1, *present.keep.shape))}) as step:
+        while (estimate := _finished(walked, present, call)) is None:
+            number, done = divmod(len(walked.sums), len(batches))
+            with (
+                data_pass(model, batches, call, done=done, what=f"shapley, round {number + 1}") as given,
+                torch.inference_mode(),
+            ):
+                for place, batch in enumerate(given, start=done):
+                    order = random_order(present, sizes[place], np.random.default_rng((call.seed, number, place)))
+                    (there, cost), (back, cost_back) = (
+                        walk(model, batch, way, ends[place], present, precision=call.precision, truncation=truncation)
+                        for way in (order, order.reversed())
+                    )
+                    walked = replace(
+                        walked,
+                        sums=(*walked.sums, (there + back) / 2),
+                        costs=(*walked.costs, cost + cost_back),
+                        seconds=time.perf_counter() - began,
+                    )
+                    step()
     by_batch = 2 + np.reshape(walked.costs, (walked.rounds, -1)).sum(axis=0)
     return HeadScores(
         values=estimate.values,
-        method="shapley",
-        total=estimate.values * walked.n,
+        method=call.method,
+        total=estimate.values * n,
         low=estimate.low,
         high=estimate.high,
-        n=walked.n,
+        n=n,
         seconds=walked.seconds,
         forward_passes=walked.passes,
         settings={
-            "precision": chosen,
-            "seed": seed,
-            "truncation": truncation,
+            **facts,
             "rounds": walked.rounds,
-            "n_lowest": limits.n_lowest,
+            "n_lowest": estimate.n_lowest,
             "settled": estimate.settled,
             "epsilon": estimate.epsilon,
             "v_all": estimate.v_all,
@@ -145,88 +118,41 @@ def shapley(
     )
 
 
-def _check(plan: _Plan, limits: _Limits, n_lowest: int) -> None:
-    if n_lowest < 1:
-        raise SettingError(f"n_lowest {n_lowest}: expected at least 1 head to settle")
-    if limits.max_rounds < _FEWEST_ROUNDS:
-        raise SettingError(f"max_rounds {limits.max_rounds}: expected at least {_FEWEST_ROUNDS}, which intervals need")
-    if not 0 <= plan.truncation < 1:
-        raise SettingError(f"truncation {plan.truncation}: expected a share from 0 (walk to the end) to below 1")
-    if plan.seed < 0:
-        raise SettingError(f"seed {plan.seed}: expected a whole number from 0")
-    cost = 2 * expected_cost(plan.present)
-    if limits.max_passes < 2 + cost:
+def _check_limit(present: HeadMask, max_passes: float | None) -> None:
+    cost = 2 * expected_cost(present)
+    if max_passes is not None and max_passes < 2 + cost:
         raise SettingError(
-            f"max_passes {limits.max_passes:g}: on this model a round of shapley takes about {cost:.0f} forward passes, after 2 "
+            f"max_passes {max_passes:g}: on this model a round of shapley takes about {cost:.0f} forward passes, after 2 "
             f"for all heads and none; allow at least {2 + 3 * cost:.0f} for three rounds, or omit max_passes"
         )
 
 
-def _run(plan: _Plan, limits: _Limits, partial: Partial, watch: Progress) -> tuple[Walked, Estimate]:
-    known = partial.load()
-    began = time.perf_counter()
-    walked = _with_ends(plan, watch) if known is None else _needed(Walked(**known), plan, limits)
-    require_labelled(walked.n)
-    began -= walked.seconds
-    shown = -1
-    with saving(partial, lambda: {**vars(walked), "sums": np.reshape(walked.sums, (-1, *plan.present.keep.shape))}) as step:
-        while (estimate := _finished(walked, plan, limits)) is None:
-            if walked.rounds != shown:
-                shown = walked.rounds
-                watch.start(len(plan.batches), f"shapley, round {shown + 1}")
-                if taken_up := len(walked.sums) % len(plan.batches):
-                    watch.advance(taken_up)
-            sums, cost = _round_of_batch(plan, walked)
-            done = time.perf_counter() - began
-            walked = replace(walked, sums=(*walked.sums, sums), costs=(*walked.costs, cost), seconds=done)
-            step()
-            watch.advance(1)
-    return walked, estimate
-
-
-def _needed(walked: Walked, plan: _Plan, limits: _Limits) -> Walked:
+def _needed(walked: Walked, present: HeadMask, call: Call) -> Walked:
     """Saved walks up to the round at which these limits stop, so that resuming never changes the outcome."""
     for n_rounds in range(_FEWEST_ROUNDS, walked.rounds + 1):
-        n = n_rounds * walked.n_batches
-        part = replace(walked, sums=walked.sums[:n], costs=walked.costs[:n])
-        if _finished(part, plan, limits) is not None:
+        end = n_rounds * walked.n_batches
+        part = replace(walked, sums=walked.sums[:end], costs=walked.costs[:end])
+        if _finished(part, present, call) is not None:
             return part
     return walked
 
 
-def _with_ends(plan: _Plan, watch: Progress) -> Walked:
-    device = next(plan.model.parameters()).device
-    found: list[Ends] = []
-    watch.start(len(plan.batches), "shapley, all heads and none")
-    for batch in plan.batches:
-        found.append(find_ends(plan.model, batch.to(device), plan.precision))
-        watch.advance(1)
-    full, none = (np.concatenate([np.zeros(0), *losses]) for losses in ([e.full for e in found], [e.none for e in found]))
-    labelled = np.concatenate([np.zeros(0, dtype=np.bool_), *(ends.labelled for ends in found)])
-    return Walked(full, none, labelled, len(found))
+def _with_ends(model: PreTrainedModel, batches: Sequence[Batch], call: Call, n: int) -> Walked:
+    what = "shapley, all heads and none"
+    with (
+        data_pass(model, batches, call, what=what) as given,
+        torch.inference_mode(),
+    ):
+        found = [find_ends(model, batch, call.precision) for batch in given]
+    return Walked(np.concatenate([ends.full for ends in found]), np.concatenate([ends.none for ends in found]), n, len(found))
 
 
-def _round_of_batch(plan: _Plan, walked: Walked) -> tuple[NDArray[np.float64], float]:
-    """The next batch's sums over sentences, averaged over an order and its reverse, and the passes for both."""
-    number, place = divmod(len(walked.sums), len(plan.batches))
-    batch, first = plan.batches[place], sum(len(before.sentences) for before in plan.batches[:place])
-    own = slice(first, first + len(batch.sentences))
-    ends = Ends(walked.full[own], walked.none[own], walked.labelled[own])
-    order = random_order(plan.present, len(batch.sentences), np.random.default_rng((plan.seed, number, place)))
-    here = batch.to(next(plan.model.parameters()).device)
-    (there, cost), (back, cost_back) = (
-        walk(plan.model, here, way, ends, plan.present, precision=plan.precision, truncation=plan.truncation)
-        for way in (order, order.reversed())
-    )
-    return (there + back) / 2, cost + cost_back
-
-
-def _finished(walked: Walked, plan: _Plan, limits: _Limits) -> Estimate | None:
+def _finished(walked: Walked, present: HeadMask, call: Call) -> Estimate | None:
     """The estimate, if this was the end of the last round."""
-    n_batches = walked.n_batches
+    n_batches, limit = walked.n_batches, call.options.max_passes
     if walked.rounds < _FEWEST_ROUNDS or len(walked.sums) % n_batches:
         return None
-    estimate = estimate_of(walked, plan.present, seed=plan.seed, n_lowest=limits.n_lowest)
+    estimate = estimate_of(walked, present, seed=call.seed, n_lowest=call.options.n_lowest)
     last = sum(walked.costs[-n_batches:]) / n_batches
-    stop = walked.rounds >= limits.max_rounds or walked.passes + last > limits.max_passes
+    stop = walked.rounds >= call.options.max_rounds or (limit is not None and walked.passes + last > limit)
     return estimate if stop or estimate.settled else None

@@ -22,7 +22,7 @@ class Walked:
     Attributes:
         full: Loss of every sentence, in batch order, with all heads on; 0 where nothing is labelled.
         none: The same with all heads off.
-        labelled: Which sentences have a labelled word.
+        n: Sentences with a labelled word.
         n_batches: Batches in a round.
         sums: `[layers, heads]` of every (round, batch) in order.
         costs: Their forward passes.
@@ -31,7 +31,7 @@ class Walked:
 
     full: NDArray[np.float64]
     none: NDArray[np.float64]
-    labelled: NDArray[np.bool_]
+    n: int
     n_batches: int
     sums: Sequence[NDArray[np.float64]] = ()
     costs: Sequence[float] = ()
@@ -47,11 +47,6 @@ class Walked:
         """Forward passes over all batches, including two for all heads and none."""
         return 2 + sum(self.costs) / self.n_batches
 
-    @property
-    def n(self) -> int:
-        """Sentences with a labelled word."""
-        return int(self.labelled.sum())
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -66,6 +61,7 @@ class Estimate:
         epsilon: The smallest share of |v_all - v_none| that settles the lowest heads; None if v_all = v_none and they are not
             settled.
         settled: Whether `epsilon` is at most 2 %, after enough rounds.
+        n_lowest: How many of the lowest heads are meant: at most one less than there are heads.
     """
 
     values: NDArray[np.float64]
@@ -75,20 +71,22 @@ class Estimate:
     v_none: float
     epsilon: float | None
     settled: bool
+    n_lowest: int
 
 
 def estimate_of(walked: Walked, present: HeadMask, *, seed: int, n_lowest: int) -> Estimate:
     """Values and intervals after two or more whole rounds, and whether the `n_lowest` lowest heads are settled."""
+    n_lowest = min(n_lowest, max(present.n_kept - 1, 0))
     sums = np.stack(walked.sums).reshape(walked.rounds, walked.n_batches, *present.keep.shape)
-    gone = np.where(present.keep, 0.0, np.nan)
-    values = sums.mean(axis=0).sum(axis=0) / walked.n + gone
-    low, high = (end / walked.n + gone for end in intervals(sums, seed=seed))
+    pruned = np.where(present.keep, 0.0, np.nan)
+    values = sums.mean(axis=0).sum(axis=0) / walked.n + pruned
+    low, high = (end / walked.n + pruned for end in intervals(sums, seed=seed))
     v_all = -float(walked.full.sum()) / walked.n
     v_none = -float(walked.none.sum()) / walked.n
     margin, scale = unsettled_by(values, low, high, n_lowest), abs(v_all - v_none)
     epsilon = margin / scale if scale else None if margin else 0.0
     settled = walked.rounds >= _FEWEST_TO_SETTLE and epsilon is not None and epsilon <= _EPSILON
-    return Estimate(values, low, high, v_all, v_none, epsilon, settled)
+    return Estimate(values, low, high, v_all, v_none, epsilon, settled, n_lowest)
 
 
 def intervals(sums: NDArray[np.float64], *, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,9 +10,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
+from polyhead.importance.data_pass import wide
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import losses_of
 from polyhead.learning.shared_prefix import masked_logits
+from polyhead.models.architectures import full_mask
 from polyhead.models.devices import Precision, attention_kernel
 
 
@@ -39,7 +41,6 @@ class Ends:
 
     full: NDArray[np.float64]
     none: NDArray[np.float64]
-    labelled: NDArray[np.bool_]
 
 
 def random_order(present: HeadMask, n_sentences: int, generator: np.random.Generator) -> Order:
@@ -60,11 +61,11 @@ def random_order(present: HeadMask, n_sentences: int, generator: np.random.Gener
 
 def find_ends(model: PreTrainedModel, batch: Batch, precision: Precision) -> Ends:
     """Losses with all heads and with none; costs two forward passes. Call it inside `scoring_mode`, without gradients."""
-    shape = (model.config.num_hidden_layers, model.config.num_attention_heads)
+    every = full_mask(model)
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
-        masks = [HeadMask(np.ones(shape, dtype=np.bool_)), HeadMask(np.zeros(shape, dtype=np.bool_))]
-        (full, labelled), (none, _) = (losses_of(logits, batch) for logits in masked_logits(model, batch, masks))
-    return Ends(full.cpu().double().numpy(), none.cpu().double().numpy(), labelled.cpu().numpy())
+        both = masked_logits(model, batch, [every, HeadMask(np.zeros_like(every.keep))])
+        full, none = (wide(losses_of(logits, batch)[0]) for logits in both)
+    return Ends(full, none)
 
 
 def walk(
@@ -99,11 +100,10 @@ def walk(
         for logits in masked_logits(model, batch, _masks(order, present, len(batch.sentences))):
             found.append(losses_of(logits, batch)[0])
             # only if truncating: reading a loss on a GPU waits for all queued work
-            if truncation > 0 and np.abs(found[-1].cpu().double().numpy() - ends.none).sum() <= near:
+            if truncation > 0 and np.abs(wide(found[-1]) - ends.none).sum() <= near:
                 truncated = True
                 break
-    # in this order: MPS has no float64
-    between = [*torch.stack(found).cpu().double().numpy()] if found else []
+    between = [*wide(torch.stack(found))] if found else []
     losses = np.stack([ends.full, *between, *([] if truncated else [ends.none])])  # [steps + 1, sentences]
     sums = np.zeros(present.keep.shape)
     steps = min(len(losses) - 1, len(order.layers))

@@ -1,21 +1,26 @@
-"""The table of importance methods: what each measures, costs, needs and promises; a row names only the promises it does not make.
+"""The table of importance methods: what each measures, costs, needs and promises.
+
+A row names only what differs from most: one pass each way, scores of 0 or more, and the promises that it does not make.
 
 >>> METHODS["gradient"].needs_labels, METHODS["magnitude"].needs_labels
 (True, False)
 """
 
+from functools import partial
+
 from polyhead.importance.ablation import ablation
 from polyhead.importance.attention import confidence, entropy
 from polyhead.importance.baselines import magnitude, random_scores
-from polyhead.importance.gradients import IntegratedOptions, fisher, gradient, integrated
-from polyhead.importance.l0 import L0Options, l0
-from polyhead.importance.method import NO_PASS, ONE_PASS, Method, Passes
+from polyhead.importance.gradients import STEPS, IntegratedOptions, fisher, gradient, integrated
+from polyhead.importance.l0 import EPOCHS, L0Options, l0
+from polyhead.importance.method import NO_PASS, Method, Passes
 from polyhead.importance.relevance import relevance
 from polyhead.importance.shapley import ShapleyOptions, shapley
-from polyhead.importance.weight_gradient import weight_gradient, weight_gradient_released
+from polyhead.importance.weight_gradient import weight_gradient
 from polyhead.models.architectures import head_mask
 
 _ONE_LAYER = "attention weights of one batch in one layer"
+_TWO_MATRICES = "activations of one batch; gradients of two matrices per layer"
 _STATES_OF_LAYERS = "two hidden states per layer of one batch (DistilBERT: four)"
 
 METHODS: dict[str, Method] = {
@@ -24,10 +29,7 @@ METHODS: dict[str, Method] = {
         Method(
             "gradient",
             "absolute gradient of the sentence loss with respect to the head's gate, mean over sentences",
-            lambda model, batches, call: gradient(model, batches, precision=call.precision, progress=call.progress),
-            forward=ONE_PASS,
-            backward=ONE_PASS,
-            sign="absolute",
+            gradient,
             source="Michel et al. 2019; Ma et al. 2021",
             gradient_power=1,
             profiles_heads=True,
@@ -35,53 +37,36 @@ METHODS: dict[str, Method] = {
         Method(
             "gradient-token",
             "as gradient, with absolute values taken per token position instead of per sentence",
-            lambda model, batches, call: gradient(model, batches, per="token", precision=call.precision, progress=call.progress),
-            forward=ONE_PASS,
-            backward=ONE_PASS,
-            sign="absolute",
+            partial(gradient, per="token"),
             source="Michel et al. 2019, per token",
         ),
         Method(
             "gradient-batch",
             "as gradient, with absolute values taken per batch; for comparison with published scripts",
-            lambda model, batches, call: gradient(model, batches, per="batch", precision=call.precision, progress=call.progress),
-            forward=ONE_PASS,
-            backward=ONE_PASS,
-            sign="absolute",
+            partial(gradient, per="batch"),
             batch_invariant=False,
             source="several published scripts",
         ),
         Method(
             "fisher",
             "squared gate gradient, mean over sentences: the empirical Fisher information of the gate",
-            lambda model, batches, call: fisher(model, batches, precision=call.precision, progress=call.progress),
-            forward=ONE_PASS,
-            backward=ONE_PASS,
-            sign="absolute",
+            fisher,
             source="Kwon et al. 2022",
             gradient_power=2,
         ),
         Method(
             "weight-gradient",
             "mean absolute gradient of the head's rows of the key and value weights",
-            lambda model, batches, call: weight_gradient(model, batches, precision=call.precision, progress=call.progress),
-            forward=ONE_PASS,
-            backward=ONE_PASS,
-            memory="activations of one batch; gradients of two matrices per layer",
-            sign="absolute",
+            weight_gradient,
+            memory=_TWO_MATRICES,
             batch_invariant=False,
             source="Ma et al. 2021, axis corrected",
         ),
         Method(
             "weight-gradient-released",
             "as weight-gradient, on slices of the layer's input, which are not heads; for comparison only",
-            lambda model, batches, call: weight_gradient_released(
-                model, batches, precision=call.precision, progress=call.progress
-            ),
-            forward=ONE_PASS,
-            backward=ONE_PASS,
-            memory="activations of one batch; gradients of two matrices per layer",
-            sign="absolute",
+            partial(weight_gradient, released=True),
+            memory=_TWO_MATRICES,
             dead_head_is_zero=False,
             finds_planted=False,
             batch_invariant=False,
@@ -91,11 +76,9 @@ METHODS: dict[str, Method] = {
         Method(
             "integrated",
             "head's share of the loss reduction by all heads: gate gradients integrated from all off to all on",
-            lambda model, batches, call: integrated(
-                model, batches, steps=call.options.steps, precision=call.precision, progress=call.progress
-            ),
-            forward=Passes("16", lambda layers, heads: 16.0),
-            backward=Passes("16", lambda layers, heads: 16.0),
+            integrated,
+            forward=Passes.fixed(STEPS),
+            backward=Passes.fixed(STEPS),
             sign="signed",
             source="Sundararajan et al. 2017, on gates; close to Hao et al. 2021",
             options=IntegratedOptions,
@@ -103,9 +86,7 @@ METHODS: dict[str, Method] = {
         Method(
             "ablation",
             "rise in loss with only this head's output set to zero",
-            lambda model, batches, call: ablation(
-                model, batches, precision=call.precision, progress=call.progress, resume_file=call.resume_file
-            ),
+            ablation,
             forward=Passes("1 + H(L + 1)/2", lambda layers, heads: 1 + heads * (layers + 1) / 2),
             backward=NO_PASS,
             memory=_STATES_OF_LAYERS,
@@ -115,9 +96,7 @@ METHODS: dict[str, Method] = {
         Method(
             "ablation-mean",
             "as ablation, with the output replaced by its mean instead of zero",
-            lambda model, batches, call: ablation(
-                model, batches, fill="mean", precision=call.precision, progress=call.progress, resume_file=call.resume_file
-            ),
+            partial(ablation, fill="mean"),
             forward=Passes("2 + H(L + 1)/2", lambda layers, heads: 2 + heads * (layers + 1) / 2),
             backward=NO_PASS,
             memory=_STATES_OF_LAYERS,
@@ -128,18 +107,7 @@ METHODS: dict[str, Method] = {
         Method(
             "shapley",
             "rise in loss when the head is removed, mean over random removal orders; with 95 % intervals",
-            lambda model, batches, call: shapley(
-                model,
-                batches,
-                seed=call.seed,
-                n_lowest=call.options.n_lowest,
-                max_passes=call.options.max_passes,
-                max_rounds=call.options.max_rounds,
-                truncation=call.options.truncation,
-                precision=call.precision,
-                progress=call.progress,
-                resume_file=call.resume_file,
-            ),
+            shapley,
             forward=Passes("2, plus about H(L + 1) per round until the lowest heads are settled", None),
             backward=NO_PASS,
             memory=f"{_STATES_OF_LAYERS}; one number per head, round and batch",
@@ -153,37 +121,21 @@ METHODS: dict[str, Method] = {
         Method(
             "relevance",
             "head's share of its layer's relevance for the gold logits, by layer-wise relevance propagation (cp); always float32",
-            lambda model, batches, call: relevance(model, batches, progress=call.progress),
-            forward=ONE_PASS,
-            backward=ONE_PASS,
-            sign="absolute",
+            relevance,
             source="Voita et al. 2019; Ali et al. 2022; LRP is patented: free for personal and scientific use only",
         ),
         Method(
             "relevance-attn",
             "as relevance, by AttnLRP's rules, which also propagate relevance through attention weights; always float32",
-            lambda model, batches, call: relevance(model, batches, variant="attn", progress=call.progress),
-            forward=ONE_PASS,
-            backward=ONE_PASS,
-            sign="absolute",
+            partial(relevance, variant="attn"),
             source="Achtibat et al. 2024; LRP is patented: free for personal and scientific use only",
         ),
         Method(
             "l0",
             "probability that the head's learnt gate is open when K heads must close; all gates are learnt jointly",
-            lambda model, batches, call: l0(
-                model,
-                batches,
-                seed=call.seed,
-                n_lowest=call.options.n_lowest,
-                epochs=call.options.epochs,
-                precision=call.precision,
-                progress=call.progress,
-                resume_file=call.resume_file,
-            ),
-            forward=Passes("10", lambda layers, heads: 10.0),
-            backward=Passes("10", lambda layers, heads: 10.0),
-            sign="absolute",
+            l0,
+            forward=Passes.fixed(EPOCHS),
+            backward=Passes.fixed(EPOCHS),
             dead_head_is_zero=False,
             batch_invariant=False,
             source="Voita et al. 2019; Louizos et al. 2018",
@@ -194,12 +146,10 @@ METHODS: dict[str, Method] = {
         Method(
             "confidence",
             "largest attention weight on a subword, mean over queries; ignores the head's output",
-            lambda model, batches, call: confidence(model, batches, precision=call.precision, progress=call.progress),
-            forward=ONE_PASS,
+            confidence,
             backward=NO_PASS,
             memory=_ONE_LAYER,
             needs="text",
-            sign="absolute",
             dead_head_is_zero=False,
             finds_planted=False,
             source="Voita et al. 2019",
@@ -208,8 +158,7 @@ METHODS: dict[str, Method] = {
         Method(
             "entropy",
             "negative entropy (nats) of attention over subwords, mean over queries; ignores the head's output",
-            lambda model, batches, call: entropy(model, batches, precision=call.precision, progress=call.progress),
-            forward=ONE_PASS,
+            entropy,
             backward=NO_PASS,
             memory=_ONE_LAYER,
             needs="text",
@@ -221,12 +170,11 @@ METHODS: dict[str, Method] = {
         Method(
             "magnitude",
             "Frobenius norm of the head's part of W_V W_O",
-            lambda model, batches, call: magnitude(model),
+            magnitude,
             forward=NO_PASS,
             backward=NO_PASS,
             memory="one head's weights",
             needs="weights",
-            sign="absolute",
             finds_planted=False,
             source="baseline",
             profiles_heads=True,

@@ -64,6 +64,7 @@ STAGES: Final[dict[str, Stage]] = {
         (
             "data/trees.py",
             "importance/attention.py",
+            "importance/data_pass.py",
             "importance/gate_pass.py",
             "selection/head_effects.py",
             "selection/statistics.py",
