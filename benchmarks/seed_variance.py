@@ -42,8 +42,9 @@ from polyhead.models.devices import pick_precision
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.pruning import prune
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.resampling import redrawn
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.statistics import mean_gain, redrawn
+from polyhead.selection.statistics import mean_gain
 
 WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
 CELLS = RESULTS / "seed_variance_cells"
