@@ -260,7 +260,7 @@ def test_constant_scores_predict_nothing() -> None:
 
 def test_leave_one_out_refuses_one_language_and_each() -> None:
     for items, how in (({"a": A}, "mean-rank"), ({"a": A, "b": B}, "each")):
-        with pytest.raises(SettingError, match="expected two or more, and not 'each'"):
+        with pytest.raises(SettingError, match="expected two or more languages, and not 'each'"):
             leave_one_out(items, how, k=1)  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="cannot be combined"):
         leave_one_out({"a": A, "b": scores_of([[1.0]])}, k=1)

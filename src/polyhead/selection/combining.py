@@ -136,9 +136,8 @@ def leave_one_out(
         SettingError: Fewer than two languages, `each`, k out of range, or as in `combine`.
     """
     if len(scores_by_language) < 2 or how == "each":
-        raise SettingError(
-            f"leave-one-out over {len(scores_by_language)} languages by {how!r}: expected two or more, and not 'each'"
-        )
+        named = ", ".join(scores_by_language) or "none"
+        raise SettingError(f"leave-one-out, languages {named}, by {how!r}: expected two or more languages, and not 'each'")
     _check(list(scores_by_language.values()))
     found = {}
     for language, scores in scores_by_language.items():

@@ -20,11 +20,10 @@ _BLOCK = 1_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval of `level`, for example 0.95."""
+    """A 95 % interval (`LEVEL`)."""
 
     low: float
     high: float
-    level: float = LEVEL
 
 
 def redrawn(counts: ArrayLike, metric: CorpusMetric, *, seed: int | Sequence[int], draws: int = DRAWS) -> Array:

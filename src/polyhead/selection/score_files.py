@@ -18,6 +18,7 @@ from polyhead.core.values import jsonable, plain
 from polyhead.selection.score_rows import (
     BANNER,
     LARGEST,
+    MATRICES,
     SCHEMA,
     Rows,
     check_schema,
@@ -27,7 +28,7 @@ from polyhead.selection.score_rows import (
     read_text,
 )
 
-_OPTIONAL: Final = ("signed", "total", "low", "high")
+_OPTIONAL: Final = MATRICES[1:]
 _FACTS: Final[dict[str, Any]] = {
     "n": int,
     "languages": Many[str],

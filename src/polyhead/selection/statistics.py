@@ -131,7 +131,7 @@ def seed_mean(
     """
     n_seeds, v = len(by_seed), sentence_variance
     if n_seeds == 0 or len(own_sentence_variances) != n_seeds:
-        raise SettingError(f"{n_seeds} fine-tunings, {len(own_sentence_variances)} variances: expected as many, at least one")
+        raise SettingError(f"fine-tunings: {n_seeds}, variances: {len(own_sentence_variances)}; expected as many, at least one")
     value = math.fsum(by_seed) / n_seeds
     if n_seeds == 1 or n_sentences < 2:  # from one sentence nothing can be resampled
         return SeedMean(value, tuple(by_seed))
