@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.curves import area
-from polyhead.selection.statistics import SeedMean, mean_over_seeds, redrawn
+from polyhead.selection.resampling import redrawn
+from polyhead.selection.statistics import SeedMean, mean_over_seeds
 
 ACCURACY = partial(metric_from_counts, POS)
 Counts = NDArray[np.int64]  # [K + 1, sentences, columns]

@@ -28,7 +28,7 @@ from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts, sentence_counts
 from polyhead.models.devices import pick_precision
 from polyhead.selection.ranking import masks_for, rank
-from polyhead.selection.statistics import percentile_interval, redrawn
+from polyhead.selection.resampling import percentile_interval, redrawn
 
 KS = (6, 12, 24)
 DRAWS = 5

@@ -37,8 +37,8 @@ from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.resampling import redrawn
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.statistics import redrawn
 from polyhead.selection.trials import regret, search
 
 K, TRAINING_SENTENCES, RANDOM_FIVES = 12, 4000, 1000
@@ -91,7 +91,11 @@ def compared(seed: int) -> dict[str, Any]:
     unseen = {k: float(np.mean([value for name, value in row["tests"].items() if name != "en"])) for k, row in rows.items()}
     zero = rows[0]
     table = search(
-        dev.__getitem__, max_pruned=K, how="screened", screen=lambda: zero["screen"], standard_error=zero["standard_error"]
+        dev.__getitem__,
+        max_pruned=K,
+        how="screened",
+        screen=lambda: zero["screen"],
+        standard_error=lambda: zero["standard_error"],
     )
     tables = {
         "screened": [table],

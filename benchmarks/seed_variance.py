@@ -31,8 +31,9 @@ from polyhead.models.devices import pick_precision
 from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.resampling import redrawn
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.statistics import mean_gain, redrawn
+from polyhead.selection.statistics import mean_gain
 
 CELLS = RESULTS / "seed_variance_cells"
 SEEDS, KS, TRAINING_SENTENCES = (42, 43, 44, 45, 46), (0, 24), 1500

@@ -54,7 +54,7 @@ def gradients_of(seed: int) -> dict[str, Array]:
 def facts(sharing: Sharing) -> dict[str, Any]:
     """For both ends: heads shared, specific, nowhere, unsettled; mean overlap of replicates within and between languages."""
     return {
-        end.end: {
+        name: {
             "shared": [str(head) for head in end.shared],
             "specific": {language: [str(head) for head in heads] for language, heads in end.specific.items() if heads},
             "nowhere": len(end.nowhere),
@@ -63,7 +63,7 @@ def facts(sharing: Sharing) -> dict[str, Any]:
             "overlap_between": round(float(np.mean(list(end.between.values()))), 3),
             "least_overlap_between": min((round(value, 3), "-".join(pair)) for pair, value in end.between.items()),
         }
-        for end in (sharing.lowest, sharing.highest)
+        for name, end in (("lowest", sharing.lowest), ("highest", sharing.highest))
     }
 
 
@@ -73,7 +73,7 @@ def predicted(gradients: Mapping[int, Mapping[str, Array]], how: Combination) ->
     for by_language in gradients.values():
         scores = {name: scores_of(own) for name, own in by_language.items()}
         for language, found in leave_one_out(scores, how, k=K).items():
-            rows[language].append([found.spearman, found.lowest, found.highest])
+            rows[language].append([found.spearman.value, found.lowest.value, found.highest.value])
     means = {language: np.mean(own, axis=0).round(3).tolist() for language, own in rows.items()}
     return {"mean": np.mean(list(means.values()), axis=0).round(3).tolist(), **means}
 

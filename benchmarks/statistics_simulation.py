@@ -42,11 +42,11 @@ def main() -> None:
     print(f"written to {write('statistics_simulation', content)}", file=sys.stderr)
 
 
-def rates(variances: Mapping[str, float], n_seeds: int, pruned: float) -> dict[str, dict[str, float | None]]:
+def rates(variances: Mapping[str, float], n_seeds: int, pruned: float, *, runs: int = RUNS) -> dict[str, dict[str, float | None]]:
     """Coverage and false alarms in per cent, before and after; None without an interval or p."""
     rng = np.random.default_rng((n_seeds, round(100 * pruned)))
-    covered, alarms = np.zeros((2, RUNS), dtype=bool), np.zeros((2, RUNS), dtype=bool)
-    for run in range(RUNS):
+    covered, alarms = np.zeros((2, runs), dtype=bool), np.zeros((2, runs), dtype=bool)
+    for run in range(runs):
         one, other = counts(rng, variances, n_seeds, pruned)
         low, high = percentile_bootstrap(one, other, seed=run)
         found = mean_gain([(one, other)], accuracy, seed=run, draws=DRAWS)

@@ -6,20 +6,19 @@ import numpy as np
 
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import allowed_loss
-from polyhead.selection.trials import MOST_SCREENED, BaselineHow, Trial, TrialTable, choose
+from polyhead.selection.trials import MOST_SCREENED, Trial, TrialTable, choose
 
 
-def always_zero(sweep: Mapping[int, float], *, objective: str = "best") -> TrialTable:
+def always_zero(sweep: Mapping[int, float]) -> TrialTable:
     """Always choose k = 0, which costs one fine-tuning.
 
     Args:
         sweep: Development score in points of every k in 0..K, from `search(how="sweep")`.
-        objective: Recorded only; there is nothing to choose.
 
     Raises:
         SettingError: A k is missing.
     """
-    return _table(sweep, [], how="zero", objective=objective, reason="never pruned")
+    return _table(sweep, [], objective="best", reason="never pruned")
 
 
 def evenly_spaced(sweep: Mapping[int, float], *, n: int = MOST_SCREENED, objective: str = "best") -> TrialTable:
@@ -37,7 +36,7 @@ def evenly_spaced(sweep: Mapping[int, float], *, n: int = MOST_SCREENED, objecti
     [0, 3, 6, 9, 12]
     """
     steps = np.linspace(0, len(sweep) - 1, _several(n)).round().astype(int)
-    return _table(sweep, steps.tolist(), how="even", objective=objective, reason=f"tried {n} k in even steps")
+    return _table(sweep, steps.tolist(), objective=objective, reason=f"tried {n} k in even steps")
 
 
 def random_ks(sweep: Mapping[int, float], *, seed: int, n: int = MOST_SCREENED, objective: str = "best") -> TrialTable:
@@ -55,7 +54,7 @@ def random_ks(sweep: Mapping[int, float], *, seed: int, n: int = MOST_SCREENED, 
         SettingError: A k is missing, n is below 2, or the objective is unknown.
     """
     drawn = 1 + np.random.default_rng(seed).permutation(max(len(sweep) - 1, 0))[: _several(n) - 1]
-    return _table(sweep, drawn.tolist(), how="random", objective=objective, reason=f"tried 0 and {n - 1} k drawn by seed {seed}")
+    return _table(sweep, drawn.tolist(), objective=objective, reason=f"tried 0 and {n - 1} k drawn by seed {seed}")
 
 
 def _several(n: int) -> int:
@@ -64,9 +63,9 @@ def _several(n: int) -> int:
     return n
 
 
-def _table(sweep: Mapping[int, float], others: Iterable[int], *, how: BaselineHow, objective: str, reason: str) -> TrialTable:
+def _table(sweep: Mapping[int, float], others: Iterable[int], *, objective: str, reason: str) -> TrialTable:
     if set(sweep) != set(range(len(sweep))) or not sweep:
         raise SettingError(f"scores for k = {sorted(sweep)}: expected every k from 0 to the largest")
     trials = tuple(Trial(k, sweep[k]) for k in sorted({0, *others}))
     chosen, why = choose(trials, allowed_loss(objective))
-    return TrialTable(trials, chosen, how, objective, len(sweep) - 1, f"{reason}; {why}")
+    return TrialTable(trials, chosen, f"{reason}; {why}")

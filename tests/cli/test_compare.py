@@ -64,27 +64,27 @@ def test_every_figure_is_that_of_the_library(cli: Callable, files: list[Path]) -
     assert found["group"] == "en"
     for name in ("spearman", "kendall", "weighted_tau", "lowest", "highest"):
         measure = getattr(stable, name)
-        assert found[name] == {"value": measure.value, "min": measure.least, "max": measure.most}
+        assert found[name] == {"value": measure.value, "min": measure.min, "max": measure.max}
 
 
-def test_languages_are_foretold_and_shared_heads_named(cli: Callable, files: list[Path]) -> None:
+def test_languages_are_predicted_and_shared_heads_named(cli: Callable, files: list[Path]) -> None:
     document = cli("compare", *files, "--k", 4, "--json").json
     runs = {language: [read_scores(path) for path in files if path.name.startswith(language)] for language in LANGUAGES}
     sharing = head_sharing({language: np.stack([item.values for item in items]) for language, items in runs.items()}, k=4)
     (shown,) = document["sharing"]
-    for end in (sharing.lowest, sharing.highest):
-        assert shown[end.end]["shared"] == [str(head) for head in end.shared]
-        assert shown[end.end]["specific"] == {name: [str(head) for head in heads] for name, heads in end.specific.items()}
-        assert shown[end.end]["within"] == dict(end.within)
-        assert shown[end.end]["frequency"]["de"] == end.frequency["de"].tolist()
-    foretold = leave_one_out({language: combine(items, "merged")[0] for language, items in runs.items()}, k=4)
+    for name, end in (("lowest", sharing.lowest), ("highest", sharing.highest)):
+        assert shown[name]["shared"] == [str(head) for head in end.shared]
+        assert shown[name]["specific"] == {language: [str(head) for head in heads] for language, heads in end.specific.items()}
+        assert shown[name]["within"] == dict(end.within)
+        assert shown[name]["frequency"]["de"] == end.frequency["de"].tolist()
+    predicted = leave_one_out({language: combine(items, "merged")[0] for language, items in runs.items()}, k=4)
     assert [(row["language"], row["spearman"], row["lowest"]) for row in document["leave_one_out"]] == [
-        (language, item.spearman, item.lowest) for language, item in foretold.items()
+        (language, item.spearman.value, item.lowest.value) for language, item in predicted.items()
     ]
     assert {row["how"] for row in document["leave_one_out"]} == {"mean-rank"}
 
 
-def test_two_languages_foretell_nothing_and_one_shares_nothing(cli: Callable, files: list[Path]) -> None:
+def test_two_languages_predict_nothing_and_one_shares_nothing(cli: Callable, files: list[Path]) -> None:
     two = cli("compare", *files[:4], "--json").json
     assert (two["leave_one_out"], len(two["sharing"])) == ([], 1)
     one = cli("compare", *files[:2], "--json").json

@@ -131,7 +131,7 @@ def test_several_files_stand_side_by_side_named_by_method(judge: Callable[..., R
     names = [order["name"] for order in document["orders"] if order["direction"] == "lowest"]
     assert names == ["gradient (by-address)", "gradient (fr)", "magnitude", "foreign"]
     assert len(document["areas"]) == 8
-    refused(judge(scores=(scores, scores)), "given 2 times")
+    refused(judge(scores=(scores, scores)), "named more than once")
 
 
 def test_what_it_leaves_says_the_same(judge: Callable[..., Result], tmp_path: Path) -> None:

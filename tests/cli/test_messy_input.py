@@ -12,10 +12,10 @@ import pytest
 from cli.cases import fit_arguments, refused
 
 from polyhead.cli.inputs import note_held_out
-from polyhead.core.heads import HeadId, HeadMask, HeadScores
+from polyhead.core.heads import HeadId, HeadScores
 from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
-from polyhead.selection.score_files import write_mask, write_scores
+from polyhead.selection.score_files import write_scores
 
 
 def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_scores_must_cover_the_model(cli: Callable, tagger: Path, tmp_path: Path
     refused(
         cli("prune", tagger, "--scores", tmp_path / "other.tsv", *options), "other.tsv: is for 12 layers of 12 heads", "2 of 4"
     )
-    write_mask(tmp_path / "mask.json", HeadMask.full(3, 4))
+    (tmp_path / "mask.json").write_text("[[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]]")
     refused(cli("prune", tagger, "--mask", tmp_path / "mask.json", "--out", tmp_path / "out"), "mask.json: is for 3 layers")
     assert not (tmp_path / "out").exists()
 

@@ -109,3 +109,10 @@ def test_scores_of_another_model_are_noted(cli: Callable, tagger: Path, treebank
     assert (judged.code, said in judged.err) == (0, True)
     write_scores(scores, HeadScores(np.arange(8.0).reshape(2, 4), "gradient", model=f"{tagger}/../{tagger.name}"))
     assert cli("prune", tagger, "--scores", scores, "--n-pruned", 1, "--out", tmp_path / "q").err == ""
+
+
+def test_equal_scores_among_later_runs_are_noticed(own: list[Path]) -> None:
+    first, second = (Run(path, read_scores(path)) for path in own)
+    copy = Run(Path("copy.tsv"), second.scores)
+    notes = doubts({"gradient": [first, second, copy]})
+    assert f"note: copy.tsv holds the same scores as {own[1]}, so their agreement means nothing" in notes

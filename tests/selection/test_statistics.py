@@ -16,19 +16,8 @@ from scipy import stats
 from polyhead.core.errors import SettingError
 from polyhead.data.tasks import TASKS
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.selection.statistics import (
-    Interval,
-    SelectionNoise,
-    beyond_noise,
-    holm,
-    mean_gain,
-    percentile_interval,
-    redrawn,
-    resamples,
-    seed_mean,
-    selection_noise,
-    spearman,
-)
+from polyhead.selection.resampling import Interval
+from polyhead.selection.statistics import SelectionNoise, beyond_noise, holm, mean_gain, seed_mean, selection_noise
 
 ACCURACY = partial(metric_from_counts, TASKS["pos"])
 SPAN_F1 = partial(metric_from_counts, TASKS["ner"])
@@ -50,7 +39,7 @@ def test_the_gain_is_the_mean_over_seeds_and_sets_of_whole_corpora() -> None:
     by_seed = SPAN_F1(a.sum(axis=1)) - SPAN_F1(b.sum(axis=1))
     found = mean_gain([(a, b)], SPAN_F1, seed=0)
     assert found.by_seed == pytest.approx(by_seed)
-    assert (found.value, found.n_seeds) == (pytest.approx(by_seed.mean()), 3)
+    assert found.value == pytest.approx(by_seed.mean())
     two = mean_gain([(a, b), (b, a)], SPAN_F1, seed=0)
     assert two.by_seed == pytest.approx([0, 0, 0])
 
@@ -189,23 +178,6 @@ def test_where_it_is_off_it_is_on_the_safe_side(name: str, pruned: float, n_seed
     assert 0.003 <= (p_values(VARIANCES[name], n_seeds, pruned=pruned) < 0.05).mean() <= 0.05
 
 
-def test_standard_error_of_an_accuracy() -> None:
-    counts = draw(0.8, seeds=1, sentences=500, seed=0)[0]
-    drawn = redrawn(counts, ACCURACY, seed=0)
-    assert drawn.shape == (1000,)
-    assert np.std(drawn) == pytest.approx(math.sqrt(0.8 * 0.2 / 5000), rel=0.15)
-
-
-def test_resamples_of_one_size_and_seed_are_the_same_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = draw(0.8, seeds=2, sentences=50, seed=1)
-    whole = redrawn(counts, ACCURACY, seed=5, draws=40)
-    assert (whole.shape, np.array_equal(whole[:, 1], redrawn(counts[1], ACCURACY, seed=5, draws=40))) == ((40, 2), True)
-    assert not np.array_equal(whole, redrawn(counts, ACCURACY, seed=6, draws=40))
-    monkeypatch.setattr("polyhead.selection.statistics._BLOCK", 170)
-    assert np.allclose(whole, redrawn(counts, ACCURACY, seed=5, draws=40), rtol=1e-12)
-    assert all(weights.sum(axis=1).tolist() == [50.0] * len(weights) for weights in resamples(50, seed=5, draws=40))
-
-
 def test_unequal_counts_are_refused() -> None:
     counts = draw(0.8, seeds=2, sentences=5, seed=0)
     for wrong in (counts[:, :4], counts[0], counts[:0]):
@@ -257,6 +229,14 @@ def test_selection_noise_is_the_mean_over_all_draws_without_replacement() -> Non
     assert selection_noise(dev, test, n=3).mean == pytest.approx(np.mean(drawn))
 
 
+def test_selection_noise_of_many_models() -> None:
+    """Numbers of possible draws that no 64-bit integer holds."""
+    rng = np.random.default_rng(0)
+    dev = rng.normal(80, 1, size=100)
+    drawn = np.mean([rng.permutation(dev)[:50].max() for _ in range(2000)]) - dev.mean()
+    assert selection_noise(dev, dev, n=50).mean == pytest.approx(drawn, abs=0.03)
+
+
 def test_the_standard_error_of_noise_is_the_spread_over_pools() -> None:
     pools = np.random.default_rng(0).normal(80, 1, size=(2000, 2, 10))
     found = [selection_noise(dev, dev + test, n=3) for dev, test in pools]
@@ -283,31 +263,6 @@ def test_beyond_noise() -> None:
     assert same.low < 0 < same.high
     few = seed_mean([3.0, 3.1], sentence_variance=0.01, own_sentence_variances=[0.01] * 2, n_sentences=300)
     assert beyond_noise(few, SelectionNoise(1.0, 0.3, 9.0))[1] is None
-
-
-def test_percentiles() -> None:
-    interval = percentile_interval(np.arange(201))
-    assert (interval.low, interval.high, interval.level) == (pytest.approx(5), pytest.approx(195), 0.95)
-
-
-def test_correlations_are_scipys_without_pruned_heads() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
-    expected = stats.spearmanr(a.ravel()[1:], b.ravel()[1:])
-    a[0, 0] = np.nan
-    assert (spearman(a, b).value, spearman(a, b).p, spearman(a, b).n) == (
-        pytest.approx(expected[0]),
-        pytest.approx(expected[1]),
-        11,
-    )
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_constant_has_no_correlation_and_no_warning() -> None:
-    assert math.isnan(spearman([1, 1, 1], [1, 2, 3]).value)
-    assert math.isnan(spearman([1.0], [2.0]).p)
-    with pytest.raises(SettingError, match="cannot be paired"):
-        spearman([1, 2], [1, 2, 3])
 
 
 def test_one_sentence_gives_no_interval() -> None:

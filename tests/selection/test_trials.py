@@ -1,5 +1,7 @@
 """The three searches, their objectives, and resuming after a stop."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,7 +26,7 @@ def run(
         max_pruned=len(curve) - 1,
         how=how,
         screen=lambda: masked or curve,
-        standard_error=error,
+        standard_error=lambda: error,
         **rest,  # type: ignore[arg-type]
     )
 
@@ -44,30 +46,13 @@ def test_whatever_the_search_zero_is_tried_first_and_the_choice_keeps_its_promis
     assert len(set(tried)) == len(tried)
     assert table.chosen in tried
     assert include_zero or table.chosen > 0
-    assert table.scores == {k: curve[k] for k in tried}
+    assert [trial.score for trial in table.trials] == [curve[k] for k in tried]
     open_to = [k for k in tried if include_zero or k > 0]
     if objective == "best":
         assert table.chosen == max(open_to, key=lambda k: (curve[k], k))
     elif include_zero:
         loss = float(objective.removeprefix("within:"))
         assert table.chosen == max(k for k in tried if curve[k] >= curve[0] - loss - 1e-9)
-
-
-@given(curves, hows)
-@settings(deadline=None)
-def test_a_stopped_search_continues_without_repeating_trials(curve: list[float], how: SearchHow) -> None:
-    whole = run(curve, how)
-    for done in range(len(whole.trials) + 1):
-        known = {trial.k: trial.score for trial in whole.trials[:done]}
-        asked: list[int] = []
-
-        def score_at(k: int, asked: list[int] = asked) -> float:
-            asked.append(k)
-            return curve[k]
-
-        again = search(score_at, max_pruned=len(curve) - 1, how=how, screen=lambda: curve, standard_error=0.3, known=known)
-        assert again == whole
-        assert asked == ks(whole)[done:]
 
 
 def test_sweep_tries_all_and_ties_go_to_the_larger_k() -> None:
@@ -285,12 +270,22 @@ def test_on_concave_noisy_curves_going_on_finds_more_heads_to_prune() -> None:
         ({"max_pruned": 2, "objective": "least"}, "objective"),
         ({"max_pruned": 2, "how": "binary"}, "'binary'"),
         ({"max_pruned": 2, "how": "screened"}, "needs the masked scores"),
-        ({"max_pruned": 2, "how": "screened", "screen": lambda: [1.0], "standard_error": 0.1}, "gave 1 scores"),
-        ({"max_pruned": 0, "how": "screened", "screen": lambda: [float("nan")], "standard_error": 0.1}, "expected a number"),
-        ({"max_pruned": 0, "how": "screened", "screen": lambda: [1.0], "standard_error": float("nan")}, "standard_error"),
-        ({"max_pruned": 2, "how": "sweep", "known": {1: float("nan")}}, "1 heads pruned scored nan"),
+        (
+            {"max_pruned": 2, "how": "screened", "screen": lambda: [1.0], "standard_error": lambda: 0.1},
+            r"screening gave \(1.0,\): expected a finite score for each k in 0..2",
+        ),
+        (
+            {"max_pruned": 0, "how": "screened", "screen": lambda: [float("nan")], "standard_error": lambda: 0.1},
+            "expected a finite score",
+        ),
+        ({"max_pruned": 0, "how": "screened", "screen": lambda: [1.0], "standard_error": lambda: float("nan")}, "standard_error"),
     ],
 )
 def test_settings_that_exclude_each_other(arguments: dict[str, object], what: str) -> None:
     with pytest.raises(SettingError, match=what):
         search(lambda k: 90.0, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(SettingError, match="the trial with k = 1 scored nan"):
+        search(lambda k: math.nan if k else 90.0, max_pruned=2, how="sweep")

@@ -34,8 +34,8 @@ from polyhead.report.curves import curve_picture
 from polyhead.selection.curves import Curve, default_depth
 from polyhead.selection.judged_orders import Order, orders, read_files
 from polyhead.selection.order_quality import areas, judged_orders
+from polyhead.selection.resampling import DRAWS, LEVEL
 from polyhead.selection.score_files import other_model
-from polyhead.selection.statistics import DRAWS, LEVEL
 from polyhead.studies.tagger import Tagger
 
 

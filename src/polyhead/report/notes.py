@@ -15,7 +15,8 @@ from polyhead.report.reading import (
 )
 from polyhead.report.record import RunRecord
 from polyhead.report.tables import no_claim
-from polyhead.selection.statistics import DRAWS, POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
+from polyhead.selection.resampling import DRAWS
+from polyhead.selection.statistics import POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
 
 
 def claim(record: RunRecord) -> str:

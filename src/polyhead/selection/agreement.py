@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,13 @@ class Measure:
 
     Attributes:
         value: Mean over pairs of runs.
-        least: Smallest value of a pair.
-        most: Largest value of a pair.
+        min: Smallest value of a pair.
+        max: Largest value of a pair.
     """
 
     value: float
-    least: float
-    most: float
+    min: float
+    max: float
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class Agreement:
         weighted_tau: Kendall's τ weighted towards the most important heads, see `rank_figures`.
         lowest: Overlap (0..1) of the k least important heads; ties are broken by address.
         highest: Overlap of the k most important heads.
-        k: Heads at either end; two random orders overlap by k / `n_heads` on average.
-        n_heads: Heads that all matrices have.
+        n_heads: Heads that all matrices have; two random orders overlap by k / `n_heads` on average.
         n_pairs: Pairs of runs.
     """
 
@@ -51,7 +50,6 @@ class Agreement:
     weighted_tau: Measure
     lowest: Measure
     highest: Measure
-    k: int
     n_heads: int
     n_pairs: int
 
@@ -97,46 +95,39 @@ def agreement_table(items: Mapping[str, Sequence[Matrix]], *, k: int, progress: 
     """
     if empty := [name for name, runs in items.items() if not runs]:
         raise SettingError(f"group {empty[0]!r} has no scores; give at least one matrix")
-    scores = _flat([matrix for runs in items.values() for matrix in runs])
+    matrices = [m.values if isinstance(m, HeadScores) else np.asarray(m) for runs in items.values() for m in runs]
+    if len(shapes := {matrix.shape for matrix in matrices}) > 1:
+        raise SettingError(f"scores of shapes {sorted(shapes)} cannot be compared: shapes must be equal")
+    scores = np.stack(matrices).reshape(len(matrices), -1)
     ends = np.cumsum([len(runs) for runs in items.values()])
     rows = {name: range(end - len(runs), end) for (name, runs), end in zip(items.items(), ends.tolist(), strict=True)}
     present = {name: ~np.isnan(scores[own]).any(axis=0) for name, own in rows.items()}
-    # pairs of groups with the same common heads are compared in one call
-    alike: dict[bytes, list[tuple[str, str]]] = {}
-    for pair in [*combinations(items, 2), *((name, name) for name, runs in items.items() if len(runs) > 1)]:
-        alike.setdefault((present[pair[0]] & present[pair[1]]).tobytes(), []).append(pair)
+    pairs = [*combinations(items, 2), *((name, name) for name, runs in items.items() if len(runs) > 1)]
+    figures: dict[bytes, Array] = {}  # by common heads: pairs of groups with the same ones are compared in one call
     found: dict[tuple[str, str], Agreement] = {}
     progress = progress or Silent()
-    progress.start(sum(map(len, alike.values())), "comparing")
-    for pairs in alike.values():
-        met = sorted({row for pair in pairs for name in pair for row in rows[name]})
-        place = {row: number for number, row in enumerate(met)}
-        figures = _figures(scores[met][:, present[pairs[0][0]] & present[pairs[0][1]]], k)
-        for one, other in pairs:
-            block = figures[:, [place[row] for row in rows[one]]][:, :, [place[row] for row in rows[other]]]
-            apart = np.triu_indices(len(rows[one]), 1) if one == other else np.indices(block.shape[1:]).reshape(2, -1)
-            found[one, other] = _agreement(block[:, apart[0], apart[1]], k=k, n_heads=int((present[one] & present[other]).sum()))
-        progress.advance(len(pairs))
+    progress.start(len(pairs), "comparing")
+    for one, other in pairs:
+        common = present[one] & present[other]
+        if (key := common.tobytes()) not in figures:
+            figures[key] = _figures(scores[:, common], k)
+        runs = combinations(rows[one], 2) if one == other else product(rows[one], rows[other])
+        own = np.stack([figures[key][:, i, j] for i, j in runs], axis=1)
+        rho, tau, weighted, lowest, highest = (Measure(float(row.mean()), float(row.min()), float(row.max())) for row in own)
+        found[one, other] = Agreement(rho, tau, weighted, lowest, highest, int(common.sum()), own.shape[1])
+        progress.advance(1)
     progress.stop()
-    between = {pair: found[pair] for pair in combinations(items, 2)}
-    return AgreementTable(between, {name: found[name, name] for name, runs in items.items() if len(runs) > 1})
-
-
-def _flat(matrices: Sequence[Matrix]) -> Array:
-    """`[matrices, layers × heads]`."""
-    values = [matrix.values if isinstance(matrix, HeadScores) else np.asarray(matrix, dtype=np.float64) for matrix in matrices]
-    if len(shapes := {own.shape for own in values}) > 1:
-        raise SettingError(f"scores of shapes {sorted(shapes)} cannot be compared: shapes must be equal")
-    return np.stack(values).reshape(len(values), -1)
+    return AgreementTable(
+        {(one, other): value for (one, other), value in found.items() if one != other},
+        {one: value for (one, other), value in found.items() if one == other},
+    )
 
 
 def _figures(scores: Array, k: int) -> Array:
+    """`rank_figures` of `[runs, common heads]`; NaN for runs without one of these heads."""
     if not 1 <= k <= scores.shape[1]:
         raise SettingError(f"k = {k}: expected 1 to {scores.shape[1]}, the number of heads in all compared scores")
-    return rank_figures(scores, k=k)
-
-
-def _agreement(figures: Array, *, k: int, n_heads: int) -> Agreement:
-    """From the five measures of each pair of runs, `[5, pairs]`."""
-    rho, tau, weighted, lowest, highest = (Measure(float(own.mean()), float(own.min()), float(own.max())) for own in figures)
-    return Agreement(rho, tau, weighted, lowest, highest, k=k, n_heads=n_heads, n_pairs=figures.shape[1])
+    whole = np.flatnonzero(~np.isnan(scores).any(axis=1))
+    figures = np.full((5, len(scores), len(scores)), np.nan)
+    figures[:, whole[:, None], whole] = rank_figures(scores[whole], k=k)
+    return figures

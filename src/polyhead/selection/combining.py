@@ -1,8 +1,7 @@
 """Scores of several languages combined into one, and how well other languages predict a language's scores."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan, nan
+from math import nan
 from typing import Final, Literal
 
 import numpy as np
@@ -11,30 +10,10 @@ from scipy import stats
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores, Normalisation, normalise
-from polyhead.selection.ranking import rank
-from polyhead.selection.statistics import spearman
+from polyhead.selection.agreement import Agreement, agreement
 
 Array = NDArray[np.float64]
 Combination = Literal["merged", "summed", "each", "mean-rank", "worst-case", "regret"]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Scores predicted for one language from the others, and their agreement with its own.
-
-    Attributes:
-        scores: Combined scores of the other languages.
-        spearman: Spearman's ρ with the language's own scores; NaN if either is constant.
-        lowest: Share (0..1) of the language's k least important heads among the k predicted; NaN as `spearman`.
-        highest: The same for the k most important.
-        k: Number of heads at either end.
-    """
-
-    scores: HeadScores
-    spearman: float
-    lowest: float
-    highest: float
-    k: int
 
 
 def combine(scores: Sequence[HeadScores], how: Combination, *, normalisation: Normalisation = "none") -> tuple[HeadScores, ...]:
@@ -141,8 +120,8 @@ def leave_one_out(
     *,
     k: int,
     normalisation: Normalisation = "none",
-) -> Mapping[str, Prediction]:
-    """For every language, the scores predicted from the other languages, and their agreement with its own.
+) -> dict[str, Agreement]:
+    """For every language, the agreement of its scores with those predicted from the other languages.
 
     This shows whether the heads of an unseen language can be ranked without its data. The scores should come from one model, or
     from models fine-tuned in the same way. Only heads that all languages have are compared.
@@ -157,27 +136,15 @@ def leave_one_out(
         SettingError: Fewer than two languages, `each`, k out of range, or as in `combine`.
     """
     if len(scores_by_language) < 2 or how == "each":
-        raise SettingError(
-            f"leave-one-out over {len(scores_by_language)} languages by {how!r}: expected two or more, and not 'each'"
-        )
+        named = ", ".join(scores_by_language) or "none"
+        raise SettingError(f"leave-one-out, languages {named}, by {how!r}: expected two or more languages, and not 'each'")
     _check(list(scores_by_language.values()))
-    predictions = {}
+    found = {}
     for language, scores in scores_by_language.items():
         others = [other for name, other in scores_by_language.items() if name != language]
         predicted = combine(others, how, normalisation=normalisation)[0]
-        predictions[language] = _compared(predicted, normalise(scores.values, normalisation), k=k)
-    return predictions
-
-
-def _compared(predicted: HeadScores, own: Array, *, k: int) -> Prediction:
-    gone = np.isnan(predicted.values) | np.isnan(own)
-    expected, found = (rank(np.where(gone, nan, values)) for values in (predicted.values, own))
-    if not 1 <= k <= len(found):
-        raise SettingError(f"k = {k}: expected 1 to {len(found)}, the heads that all languages have")
-    rho = spearman(predicted.values, own).value
-    # a constant matrix has no order, so heads that it shares by address mean nothing
-    lowest, highest = (nan if isnan(rho) else len(set(expected[end]) & set(found[end])) / k for end in (np.s_[:k], np.s_[-k:]))
-    return Prediction(predicted, rho, lowest, highest, k)
+        found[language] = agreement(predicted.values, normalise(scores.values, normalisation), k=k)
+    return found
 
 
 def _check(scores: Sequence[HeadScores]) -> None:

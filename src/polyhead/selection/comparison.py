@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +13,9 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores, Normalisation, normalise
 from polyhead.core.progress import Progress
 from polyhead.core.values import jsonable
-from polyhead.selection.agreement import Agreement, Measure, agreement_table
+from polyhead.selection.agreement import agreement_table
 from polyhead.selection.combining import Combination, combine, leave_one_out
-from polyhead.selection.score_files import read_scores
+from polyhead.selection.score_files import read_each
 from polyhead.selection.sharing import EndSharing, head_sharing
 
 By = Literal["method", "language", "file"]
@@ -45,10 +46,7 @@ def read_runs(files: Sequence[Path]) -> list[Run]:
         DataFormatError: A file cannot be read.
         SettingError: A file is named twice, or the shapes differ.
     """
-    twice = [path for path, count in Counter(path.resolve() for path in files).items() if count > 1]
-    if twice:
-        raise SettingError(f"{twice[0]}: is named more than once; name each file once")
-    runs = [Run(path, read_scores(path)) for path in files]
+    runs = [Run(path, scores) for path, scores in read_each(files)]
     first = runs[0]
     for run in runs:
         if run.scores.values.shape != first.scores.values.shape:
@@ -63,16 +61,16 @@ def doubts(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """Signs that a group's runs are not replicates, which differ only by seed or fine-tuning; one line each."""
     said = []
     for name, members in groups.items():
-        first = members[0]
         facts = [_facts(run) for run in members]
         for key in dict.fromkeys(key for held in facts for key in held):
             values = list(dict.fromkeys(str(held[key]) for held in facts if held.get(key) not in (None, "", 0)))
             if len(values) > 1:
                 shown = ", ".join(value[:20] for value in values[:4])
                 said.append(f"note: runs of {name} differ in {key} ({shown}), so they are not replicates")
-        same = next((run for run in members[1:] if np.array_equal(run.scores.values, first.scores.values, equal_nan=True)), None)
-        if same is not None:
-            said.append(f"note: {same.path} holds the same scores as {first.path}, so their agreement means nothing")
+        for one, other in combinations(members, 2):
+            if np.array_equal(one.scores.values, other.scores.values, equal_nan=True):
+                said.append(f"note: {other.path} holds the same scores as {one.path}, so their agreement means nothing")
+                break
     return said
 
 
@@ -86,15 +84,7 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
 
     Names state what differs: the method, the language, or both; if two would be equal, the path.
     """
-    keys: list[tuple[str | None, ...]] = []
-    for run in runs:
-        said: dict[By | None, tuple[str | None, ...]] = {
-            None: (run.method, run.language),
-            "method": (run.method,),
-            "language": (run.language,),
-            "file": (None,),
-        }
-        keys.append(said[by])
+    keys = [_key(run, by) for run in runs]
     known = [key for key in keys if None not in key]
     differing = [place for place in range(len(keys[0])) if len({key[place] for key in known}) > 1] or [*range(len(keys[0]))]
     names = [
@@ -106,6 +96,11 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
     for run, key, name in zip(runs, keys, names, strict=True):
         groups.setdefault(str(run.path) if None in key and taken[name] > 1 else name, []).append(run)
     return groups
+
+
+def _key(run: Run, by: By | None) -> tuple[str | None, ...]:
+    facts = {"method": run.method, "language": run.language, "file": None}
+    return (run.method, run.language) if by is None else (facts[by],)
 
 
 def comparison(
@@ -140,8 +135,8 @@ def comparison(
             "k": k,
             "normalisation": normalisation,
             "groups": [_group_facts(name, members) for name, members in groups.items()],
-            "pairs": [{"one": one, "other": other} | _figures(found) for (one, other), found in table.between.items()],
-            "stability": [{"group": name} | _figures(found) for name, found in table.within.items()],
+            "pairs": [{"one": one, "other": other} | asdict(found) for (one, other), found in table.between.items()],
+            "stability": [{"group": name} | asdict(found) for name, found in table.within.items()],
             "leave_one_out": predicted,
             "sharing": sharing,
         }
@@ -167,23 +162,14 @@ def _group_facts(name: str, members: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _figures(found: Agreement) -> dict[str, Any]:
-    names = ("spearman", "kendall", "weighted_tau", "lowest", "highest")
-    measures: dict[str, Measure] = {name: getattr(found, name) for name in names}
-    return {name: {"value": m.value, "min": m.least, "max": m.most} for name, m in measures.items()} | {
-        "n_heads": found.n_heads,
-        "n_pairs": found.n_pairs,
-    }
-
-
 def _predicted(
     method: str, by_language: Mapping[str, Sequence[HeadScores]], how: Combination, normalisation: Normalisation, k: int
 ) -> list[dict[str, Any]]:
     one_each = {language: _over_seeds(scores) for language, scores in by_language.items()}
     predictions = leave_one_out(one_each, how, k=k, normalisation=normalisation)
     return [
-        {"method": method, "language": language, "how": how}
-        | {"spearman": found.spearman, "lowest": found.lowest, "highest": found.highest, "k": found.k}
+        {"method": method, "language": language, "how": how, "k": k}
+        | {name: getattr(found, name).value for name in ("spearman", "lowest", "highest")}
         for language, found in predictions.items()
     ]
 
@@ -203,9 +189,13 @@ def _shared(method: str, by_language: Mapping[str, Sequence[HeadScores]], normal
         language: np.stack([normalise(item.values, normalisation) for item in scores]) for language, scores in by_language.items()
     }
     found = head_sharing(replicates, k=k)
-    runs = {language: len(scores) for language, scores in by_language.items()}
-    return {"method": method, "k": k, "share": found.share, "runs": runs} | {
-        end.end: _end_facts(end) for end in (found.lowest, found.highest)
+    return {
+        "method": method,
+        "k": k,
+        "share": found.share,
+        "runs": {language: len(scores) for language, scores in by_language.items()},
+        "lowest": _end_facts(found.lowest),
+        "highest": _end_facts(found.highest),
     }
 
 

@@ -19,7 +19,6 @@ from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice
 from polyhead.selection.ranking import masks_for, rank
-from polyhead.selection.statistics import DRAWS, CorpusMetric, redrawn
 
 Array = NDArray[np.float64]
 
@@ -29,16 +28,12 @@ class Curve:
     """Score of a model as heads are ablated one by one.
 
     Attributes:
-        order: Name of the pruning order.
-        ks: Number of ablated heads at each point: 0..K.
-        scores: The task's main metric at each point, a fraction in 0..1, `[K + 1]`.
-        counts: Counts to resample sentences from, int `[K + 1, sentences, columns]`; None if not kept.
+        scores: The task's main metric with the first k heads ablated, a fraction in 0..1, `[K + 1]`.
+        counts: Counts to resample sentences from, int `[K + 1, sentences, columns]`.
     """
 
-    order: str
-    ks: tuple[int, ...]
     scores: Array
-    counts: NDArray[np.int64] | None = None
+    counts: NDArray[np.int64]
 
 
 def default_depth(present: HeadMask) -> int:
@@ -58,25 +53,16 @@ def pruning_curve(
     labels: LabelSet,
     ranking: Sequence[HeadId],
     *,
-    name: str = "lowest first",
     max_pruned: int | None = None,
     precision: PrecisionChoice = "auto",
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> Curve:
     """The curve of one order; see `pruning_curves`."""
-    curves = pruning_curves(
-        model,
-        data,
-        task,
-        labels,
-        {name: ranking},
-        max_pruned=max_pruned,
-        precision=precision,
-        budget=budget,
-        progress=progress,
-    )
-    return curves[name]
+    every = {"": ranking}
+    return pruning_curves(
+        model, data, task, labels, every, max_pruned=max_pruned, precision=precision, budget=budget, progress=progress
+    )[""]
 
 
 def pruning_curves(
@@ -116,24 +102,15 @@ def pruning_curves(
     depth = default_depth(present) if max_pruned is None else max_pruned
     if not orders or not 1 <= depth <= present.n_kept:
         raise SettingError(f"{len(orders)} orders and K = {depth}: expected at least one order and K from 1 to {present.n_kept}")
-    shape, ks = (present.n_layers, present.n_heads), tuple(range(depth + 1))
-    masks = {name: masks_for(order, ks, shape, gone=present.pruned) for name, order in orders.items()}
+    shape, ks = (present.n_layers, present.n_heads), range(depth + 1)
     curves: dict[str, Curve] = {}
     unpruned: list[NDArray[np.int64]] = []
-    for name, own in masks.items():
-        found = masked_counts(
-            model,
-            {name: data},
-            task,
-            labels,
-            own[len(unpruned) :],
-            precision=precision,
-            budget=budget,
-            progress=progress,
-        )
+    for name, masks in {name: masks_for(order, ks, shape, gone=present.pruned) for name, order in orders.items()}.items():
+        left = masks[len(unpruned) :]
+        found = masked_counts(model, {name: data}, task, labels, left, precision=precision, budget=budget, progress=progress)
         counts = np.stack([*unpruned, *(by_name[name] for by_name in found)])
         unpruned = [counts[0]]
-        curves[name] = Curve(name, ks, metric_from_counts(task, counts.sum(axis=1)), counts)
+        curves[name] = Curve(metric_from_counts(task, counts.sum(axis=1)), counts)
     return curves
 
 
@@ -149,37 +126,3 @@ def area(scores: ArrayLike) -> Array:
     first = array[..., 0]
     result: Array = np.divide(array.mean(axis=-1), first, out=np.full_like(first, math.nan), where=first > 0)
     return result
-
-
-def regret(oracle: ArrayLike, scores: ArrayLike) -> float:
-    """Area of the oracle's scores minus that of `scores`, both `[K + 1]` on the same sentences.
-
-    The greedy oracle is not always the best order, so regret may be negative.
-
-    Raises:
-        SettingError: Different K or different scores at k = 0, so different models or data.
-    """
-    a, b = np.asarray(oracle, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    if a.shape != b.shape or a.ndim != 1 or a[0] != b[0]:
-        raise SettingError(
-            f"scores of an oracle {a.shape} and of an order {b.shape}, {a.flat[0]:.6f} and {b.flat[0]:.6f} at k = 0: "
-            "these must be equal; score both on the same sentences"
-        )
-    return float(area(a) - area(b))
-
-
-def redrawn_scores(curve: Curve, metric: CorpusMetric, *, seed: int, draws: int = DRAWS) -> Array:
-    """Scores over resampled sentences, `[draws, K + 1]`: this model on other sentences, not other fine-tunings.
-
-    One resample serves all k. It depends only on `seed` and the number of sentences, so two curves on the same sentences may be
-    subtracted draw by draw. Orders are not recomputed, so intervals leave out the gain from choosing an order on these sentences,
-    which is largest for the oracle.
-
-    Raises:
-        SettingError: The curve keeps no counts.
-    """
-    if curve.counts is None:
-        raise SettingError(
-            f"curve {curve.order!r} keeps no counts, so its sentences cannot be resampled; compute it with pruning_curves"
-        )
-    return redrawn(curve.counts, metric, seed=seed, draws=draws)

@@ -1,4 +1,4 @@
-"""What one head is worth to the main figure: how far it moves when that head alone is off, with an interval."""
+"""Effect of single heads on the main metric: its change when only that head is ablated, with an interval."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import full_mask
 from polyhead.models.devices import PrecisionChoice
-from polyhead.selection.statistics import percentile_interval, redrawn
+from polyhead.selection.resampling import percentile_interval, redrawn
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class HeadEffects:
-    """What single heads do to the main figure on one data set, in points (0..100).
+    """Effects of single heads on one data set, in points (0..100).
 
     Attributes:
-        metric: Name of the figure.
-        unpruned: With all heads.
-        difference: `[layers, heads]`, with that head off minus with all; negative: the head helps. NaN for heads that are gone
-            or were not asked for.
-        low: Lower ends of 95 % intervals: this model, other sentences.
-        high: Upper ends.
+        metric: Name of the main metric.
+        unpruned: Its value with all heads.
+        difference: `[layers, heads]`: its value without that head minus `unpruned`; negative: the head helps. NaN for heads that
+            are pruned or were not measured.
+        low: Lower bounds of 95 % intervals: this model, other sentences.
+        high: Upper bounds.
     """
 
     metric: str
@@ -49,48 +49,44 @@ def head_effects(
     heads: Sequence[HeadId],
     *,
     precision: PrecisionChoice = "auto",
-    seed: int = 0,
-    draws: int = 1000,
     progress: Progress | None = None,
 ) -> dict[str, HeadEffects]:
-    """The effect of each of some heads alone, by the name of the data; all data sets go through the model together.
+    """Effect of ablating each of some heads alone, by the name of the data set; all data sets are batched together.
 
-    Costs one forward pass, and (L − layer)/L passes for a head of that layer: from the top layer down, only the layers from the
-    head's own on are computed again. The intervals cost no pass; they hold for the sentences drawn, not for other fine-tunings.
-    The model is left as it was found.
+    Costs one forward pass, plus (L − layer)/L passes for each head: only the layers from the head's own upwards are computed
+    again. The intervals need no further pass; they are for this model on other sentences, not for other fine-tunings.
 
     Args:
-        model: A token classifier, pruned or not, on the device of choice.
-        datasets: Sentences with gold labels under a name.
-        task: Its main figure is what is moved.
-        labels: What the outputs mean.
-        heads: That the model has.
-        precision: Of the matrix products; `auto` is bf16 where the device has units for it.
-        seed: Of the bootstrap.
-        draws: Replicates of it.
+        model: A token classifier, pruned or not; unchanged afterwards.
+        datasets: Sentences and gold labels by name.
+        task: Its main metric is reported.
+        labels: Names of the outputs.
+        heads: Heads to measure; the model must have them.
+        precision: Precision of matrix products; `auto` is bf16 where the device supports it.
         progress: Updated after every batch.
 
     Raises:
         SettingError: No word of a data set has a gold label.
     """
     full = full_mask(model)
-    ordered = sorted(heads, key=lambda head: (-head.layer, head.head))  # neighbours then differ in high layers alone
+    ordered = sorted(heads, key=lambda head: (-head.layer, head.head))  # neighbours then differ only in high layers
     masks = [full, *(HeadMask.without(full.n_layers, full.n_heads, [head]) for head in ordered)]
     found = masked_counts(model, datasets, task, labels, masks, precision=precision, progress=progress)
+    return {name: _effects(task, full, ordered, np.stack([by_name[name] for by_name in found])) for name in datasets}
 
-    def figure(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+
+def _effects(task: Task, full: HeadMask, heads: Sequence[HeadId], counts: NDArray[np.int64]) -> HeadEffects:
+    """From counts `[1 + heads, sentences, columns]`, those of the unpruned model first."""
+
+    def points(sums: Matrix) -> Matrix:
         return 100 * metric_from_counts(task, sums)
 
-    effects = {}
-    for name in datasets:
-        counts = [by_name[name] for by_name in found]
-        unpruned = float(figure(counts[0].sum(axis=0)))
-        difference, low, high = (np.full(full.keep.shape, np.nan) for _ in range(3))
-        for head, own in zip(ordered, counts[1:], strict=True):
-            place = (head.layer, head.head)
-            difference[place] = float(figure(own.sum(axis=0))) - unpruned
-            drawn = redrawn([own, counts[0]], figure, seed=seed, draws=draws)
-            interval = percentile_interval(drawn[:, 0] - drawn[:, 1])
-            low[place], high[place] = interval.low, interval.high
-        effects[name] = HeadEffects(task.metric, unpruned, difference, low, high)
-    return effects
+    unpruned, *ablated = points(counts.sum(axis=1)).tolist()
+    drawn = redrawn(counts, points, seed=0)
+    difference, low, high = np.full((3, *full.keep.shape), np.nan)
+    for number, head in enumerate(heads):
+        place = (head.layer, head.head)
+        difference[place] = ablated[number] - unpruned
+        interval = percentile_interval(drawn[:, 1 + number] - drawn[:, 0])
+        low[place], high[place] = interval.low, interval.high
+    return HeadEffects(task.metric, unpruned, difference, low, high)

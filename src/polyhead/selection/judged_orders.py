@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, Normalisation
 from polyhead.selection.curves import random_order
 from polyhead.selection.ranking import rank
-from polyhead.selection.score_files import check_scores, read_scores
+from polyhead.selection.score_files import check_scores, read_each
 
 Direction = Literal["lowest", "highest", "random", "oracle"]
-ORACLE = "greedy oracle"
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,15 @@ def read_files(paths: Sequence[Path]) -> dict[str, tuple[Path, HeadScores]]:
         DataFormatError: A file cannot be read as scores.
         SettingError: A file is named twice.
     """
-    if twice := [path for path, n in Counter(paths).items() if n > 1]:
-        raise SettingError(f"--scores {twice[0]}: given {paths.count(twice[0])} times; give each file once")
-    found = [(path, read_scores(path)) for path in paths]
-    titles = Counter(scores.title for _, scores in found)
-    stems = Counter(path.stem for path in paths)
-    named = {}
-    for path, scores in found:
-        file = path.stem if stems[path.stem] == 1 else str(path)
-        name = file if scores.method == "unknown" else scores.title if titles[scores.title] == 1 else f"{scores.title} ({file})"
-        named[name] = (path, scores)
-    return named
+    found = read_each(paths)
+    titles, stems = Counter(scores.title for _, scores in found), Counter(path.stem for path in paths)
+    files = [path.stem if stems[path.stem] == 1 else str(path) for path in paths]
+    names = [
+        file if scores.method == "unknown" else scores.title if titles[scores.title] == 1 else f"{scores.title} ({file})"
+        for file, (_, scores) in zip(files, found, strict=True)
+    ]
+    taken = Counter(names)  # a file without a method may be called as another's method is
+    return {name if taken[name] == 1 else f"{name} ({own[0]})": own for name, own in zip(names, found, strict=True)}
 
 
 def orders(
@@ -91,8 +87,3 @@ def orders(
     for number in range(seed, seed + n_random):
         found.append(Order(group, "random", "random", random_order(present, seed=number), seed=number))
     return found
-
-
-def oracle(heads: Sequence[HeadId]) -> Order:
-    """The oracle's order, as an `Order`."""
-    return Order(ORACLE, ORACLE, "oracle", tuple(heads))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -76,21 +77,18 @@ def greedy_order(
     _, chosen = placement(model, precision=precision)
     batches = scoring_batches(data.encoded, budget=budget)
     facts = {"metric": task.metric, "precision": chosen, "labels": list(labels.names), "heads": fingerprint(present.keep)}
-    partial = kept_at(resume_file, model, batches, {"method": "oracle", **facts, "gold labels": fingerprint(data.gold)})
-    known = partial.load() or {"order": [], "scores": []}
+    kept = kept_at(resume_file, model, batches, {"method": "oracle", **facts, "gold labels": fingerprint(data.gold)})
+    known = kept.load() or {"order": [], "scores": []}
     order, scores = [HeadId.parse(head) for head in known["order"]], list(known["scores"])
     watch = progress or Silent()
     watch.start(len(batches) * sum(present.n_kept - step + 1 for step in range(len(order), n_steps)), "oracle")
-
-    def tried(masks: Sequence[HeadMask]) -> MaskedScores:
-        return masked_scores(model, batches, data, task, labels, masks, precision=chosen, advance=watch.advance)
-
+    tried = partial(masked_scores, model, batches, data, task, labels, precision=chosen, advance=watch.advance)
     try:
         while len(order) < n_steps:
             before, head, after = _step(present, order, tried)
             scores = [*(scores or [before]), after]
             order.append(head)
-            partial.save({"order": [str(head) for head in order], "scores": scores})
+            kept.save({"order": [str(head) for head in order], "scores": scores})
     finally:
         watch.stop()
     return Oracle(tuple(order[:n_steps]), tuple(scores[: n_steps + 1]))

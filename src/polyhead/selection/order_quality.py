@@ -15,10 +15,11 @@ from polyhead.data.tasks import Task
 from polyhead.learning.inference import Labelled
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.devices import Precision
-from polyhead.selection.curves import Array, Curve, area, pruning_curves, redrawn_scores
-from polyhead.selection.judged_orders import Order, oracle
+from polyhead.selection.curves import Array, Curve, area, pruning_curves
+from polyhead.selection.judged_orders import Order
 from polyhead.selection.oracle import greedy_order
-from polyhead.selection.statistics import Interval, mean_over_seeds, percentile_interval
+from polyhead.selection.resampling import percentile_interval, redrawn
+from polyhead.selection.statistics import mean_over_seeds
 
 
 def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, seed: int) -> list[dict[str, Any]]:
@@ -38,10 +39,10 @@ def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, s
     for order in orders:
         groups.setdefault(order.group, []).append(order)
     metric = partial(metric_from_counts, task)
-    drawn = {key: redrawn_scores(curve, metric, seed=seed) for key, curve in curves.items()}
+    drawn = {key: redrawn(curve.counts, metric, seed=seed) for key, curve in curves.items()}
     values = {group: np.array([area(curves[order.key].scores) for order in own]) for group, own in groups.items()}
     resampled = {group: np.stack([area(drawn[order.key]) for order in own], axis=1) for group, own in groups.items()}
-    n_sentences = max(curve.counts.shape[1] for curve in curves.values() if curve.counts is not None)
+    n_sentences = next(iter(curves.values())).counts.shape[1]
 
     def difference(one: str | None, other: str | None) -> dict[str, Any] | None:
         if one is None or other is None or one == other:
@@ -73,10 +74,8 @@ def areas(orders: Sequence[Order], curves: Mapping[str, Curve], task: Task, *, s
 
 def _bounds(values: Array, resampled: Array, n_sentences: int) -> list[float]:
     """The interval of the mean of values `[orders]`, from resamples `[draws, orders]`; NaN with two orders."""
-    if len(values) == 1:
-        found: Interval | None = percentile_interval(resampled[:, 0])
-    else:
-        found = mean_over_seeds(values, resampled, n_sentences=n_sentences).interval
+    one = len(values) == 1
+    found = percentile_interval(resampled) if one else mean_over_seeds(values, resampled, n_sentences=n_sentences).interval
     return [nan, nan] if found is None else [found.low, found.high]
 
 
@@ -105,25 +104,9 @@ def judged_orders(
 ) -> tuple[list[Order], dict[str, Curve]]:
     """All orders, including the oracle's if requested, and their curves by key."""
     if with_oracle:
-        found = greedy_order(
-            model,
-            labelled,
-            task,
-            labels,
-            n_steps=depth,
-            precision=precision,
-            progress=progress,
-            resume_file=oracle_file,
-        )
-        judged = [*judged, oracle(found.order)]
-    curves = pruning_curves(
-        model,
-        labelled,
-        task,
-        labels,
-        {order.key: order.heads for order in judged},
-        max_pruned=depth,
-        precision=precision,
-        progress=progress,
-    )
-    return judged, curves
+        steps = greedy_order(
+            model, labelled, task, labels, n_steps=depth, precision=precision, progress=progress, resume_file=oracle_file
+        ).order
+        judged = [*judged, Order("greedy oracle", "greedy oracle", "oracle", steps)]
+    by_key = {order.key: order.heads for order in judged}
+    return judged, pruning_curves(model, labelled, task, labels, by_key, max_pruned=depth, precision=precision, progress=progress)

@@ -22,7 +22,8 @@ def rank_figures(scores: Array, *, k: int) -> Array:
 
     Source: Vigna 2015, "A weighted correlation index for rankings with ties".
     """
-    found = np.stack([rank_correlations(scores), *_kendalls(scores), *_overlaps(scores, k)])
+    ends = at_ends(scores, k).astype(np.float64)
+    found = np.stack([rank_correlations(scores), *_kendalls(scores), *(ends @ ends.transpose(0, 2, 1) / k)])
     constant = np.ptp(scores, axis=1) == 0
     found[:, constant], found[:, :, constant] = nan, nan
     return found
@@ -57,11 +58,7 @@ def _kendalls(scores: Array) -> tuple[Array, Array]:
     return tau, weighted
 
 
-def _overlaps(scores: Array, k: int) -> list[Array]:
-    order = np.argsort(scores, axis=1, kind="stable")
-    found = []
-    for chosen in (order[:, :k], order[:, -k:]):
-        there = np.zeros(scores.shape)
-        np.put_along_axis(there, chosen, 1.0, axis=1)
-        found.append(there @ there.T / k)
-    return found
+def at_ends(scores: Array, k: int) -> NDArray[np.bool_]:
+    """Whether each head is among a ranking's k lowest, and its k highest: `[2, rankings, heads]`; ties broken by address."""
+    places = np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1)
+    return np.stack([places < k, places >= scores.shape[1] - k])

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +13,31 @@ from numpy.typing import NDArray
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
-from polyhead.selection.score_rows import BANNER, SCHEMA, check_schema, checked_matrix, parse_json, read_rows, read_text
+from polyhead.core.settings_file import Many, checked
+from polyhead.core.values import jsonable, plain
+from polyhead.selection.score_rows import (
+    BANNER,
+    LARGEST,
+    MATRICES,
+    SCHEMA,
+    Rows,
+    check_schema,
+    checked_matrix,
+    parse_json,
+    read_rows,
+    read_text,
+)
 
-_MOST: Final = 10_000  # layers, and heads per layer, in a mask file
+_OPTIONAL: Final = MATRICES[1:]
+_FACTS: Final[dict[str, Any]] = {
+    "n": int,
+    "languages": Many[str],
+    "model": str,
+    "data_hash": str,
+    "seconds": float,
+    "passes": dict[str, float],
+    "settings": dict[str, Any],
+}
 
 
 def check_shape(path: Path, shape: tuple[int, ...], *, model: str, present: HeadMask) -> None:
@@ -51,27 +74,11 @@ def other_model(path: Path, scores: HeadScores, *, model: str) -> str:
     return f"note: {path}: its scores come from {scores.model}, but are used on {model}"
 
 
-_OPTIONAL: Final = ("signed", "total", "low", "high")
-_FACTS: Final[dict[str, tuple[type, ...]]] = {
-    "n": (int,),
-    "languages": (list,),
-    "model": (str,),
-    "data_hash": (str,),
-    "seconds": (int, float),
-    "passes": (dict,),
-    "settings": (dict,),
-}
-
-
 def scores_document(scores: HeadScores) -> dict[str, Any]:
     """Scores as the JSON object of `write_scores`; NaN is None."""
-    return {
-        "schema": SCHEMA,
-        "method": scores.method,
-        "scores": _listed(scores.values),
-        **{name: _listed(matrix) for name, matrix in _optional(scores).items()},
-        **_facts(scores),
-    }
+    matrices = {"scores": scores.values, **_optional(scores)}
+    document: dict[str, Any] = jsonable({"schema": SCHEMA, "method": scores.method, **matrices, **_facts(scores)})
+    return document
 
 
 def write_scores(path: str | Path, scores: HeadScores) -> None:
@@ -91,7 +98,7 @@ def write_scores(path: str | Path, scores: HeadScores) -> None:
         write_json_atomic(path, scores_document(scores))
         return
     matrices = {"score": scores.values, **_optional(scores)}
-    lines = [f"{BANNER} {SCHEMA} method={scores.method}", f"# {json.dumps(_facts(scores), ensure_ascii=False)}"]
+    lines = [f"{BANNER} {SCHEMA} method={scores.method}", f"# {json.dumps(plain(_facts(scores)), ensure_ascii=False)}"]
     lines.append("\t".join(["layer", "head", *matrices]))
     for layer, head in np.ndindex(scores.values.shape):
         numbers = (float(matrix[layer, head]) for matrix in matrices.values())
@@ -116,13 +123,24 @@ def read_scores(path: str | Path) -> HeadScores:
     """
     path = Path(path)
     text = read_text(path)
-    if text.lstrip()[:1] not in ("{", "["):
-        rows = read_rows(path, text)
-        matrices = dict(rows.matrices)
-        return _with_facts(path, rows.facts_line, matrices.pop("score"), rows.method, matrices, rows.facts)
-    content = parse_json(path, text)
+    rows = _from_json(path, parse_json(path, text)) if text.lstrip()[:1] in ("{", "[") else read_rows(path, text)
+    values, where = rows.matrices["score"], f"{path}:{rows.facts_line}"
+    try:
+        facts = {name: checked(f"`{name}`", rows.facts[name], kind) for name, kind in _FACTS.items() if name in rows.facts}
+    except SettingError as error:
+        raise DataFormatError(f"{where}: {error}") from None
+    said = tuple(rows.facts.get(name, size) for name, size in zip(("n_layers", "n_heads"), values.shape, strict=True))
+    if said != values.shape:
+        raise DataFormatError(f"{where}: n_layers and n_heads are {said}, the scores are {values.shape}: these must be equal")
+    passes = facts.pop("passes", {})
+    facts |= {f"{name}_passes": passes.get(name, 0.0) for name in ("forward", "backward")}
+    facts |= {name: rows.matrices.get(name) for name in _OPTIONAL}
+    return HeadScores(values, rows.method, **facts)
+
+
+def _from_json(path: Path, content: Any) -> Rows:
     if isinstance(content, list):
-        return HeadScores(checked_matrix(path, "scores", content), "unknown")
+        return Rows({"score": checked_matrix(path, "scores", content)}, "unknown", {}, 1)
     check_schema(path, 1, content.get("schema", SCHEMA))
     if "scores" not in content:
         raise DataFormatError(
@@ -133,17 +151,19 @@ def read_scores(path: str | Path) -> HeadScores:
     for name, matrix in extra.items():
         if matrix.shape != values.shape:
             raise DataFormatError(f"{path}:1: `{name}` is {matrix.shape}, `scores` is {values.shape}: shapes must be equal")
-    return _with_facts(path, 1, values, str(content.get("method", "unknown")), extra, content)
+    return Rows({"score": values, **extra}, str(content.get("method", "unknown")), content, 1)
 
 
-def write_mask(path: Path, mask: HeadMask) -> None:
-    """Write a mask as JSON, atomically.
+def read_each(paths: Sequence[Path]) -> list[tuple[Path, HeadScores]]:
+    """The paths and their scores.
 
     Raises:
-        StoreError: The file cannot be written.
+        DataFormatError: A file cannot be read as scores.
+        SettingError: A file is named twice.
     """
-    pruned = [str(head) for head in mask.pruned]
-    write_json_atomic(path, {"schema": SCHEMA, "n_layers": mask.n_layers, "n_heads": mask.n_heads, "pruned": pruned})
+    if twice := [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]:
+        raise SettingError(f"{twice[0]}: is named more than once; name each file once")
+    return [(path, read_scores(path)) for path in paths]
 
 
 def read_mask(path: Path) -> HeadMask:
@@ -162,7 +182,7 @@ def read_mask(path: Path) -> HeadMask:
         keep = checked_matrix(path, "keep", content["keep"], booleans=True)
         return HeadMask(keep.astype(np.bool_))
     shape = [content.get("n_layers"), content.get("n_heads")]
-    if not all(type(size) is int and 0 < size <= _MOST for size in shape):
+    if not all(type(size) is int and 0 < size <= LARGEST for size in shape):
         raise DataFormatError(
             f"{path}:1: n_layers and n_heads are {str(shape)[:60]}: expected the unpruned model's numbers next to `pruned`"
         )
@@ -181,51 +201,6 @@ def _optional(scores: HeadScores) -> dict[str, NDArray[np.float64]]:
 
 
 def _facts(scores: HeadScores) -> dict[str, Any]:
-    return {
-        "n_layers": scores.n_layers,
-        "n_heads": scores.n_heads,
-        "n": scores.n,
-        "languages": list(scores.languages),
-        "model": scores.model,
-        "data_hash": scores.data_hash,
-        "seconds": scores.seconds,
-        "passes": {"forward": scores.forward_passes, "backward": scores.backward_passes},
-        "settings": dict(scores.settings),
-    }
-
-
-def _with_facts(
-    path: Path,
-    line: int,
-    values: NDArray[np.float64],
-    method: str,
-    extra: Mapping[str, NDArray[np.float64]],
-    facts: Mapping[str, Any],
-) -> HeadScores:
-    for name, kinds in _FACTS.items():
-        if name in facts and type(facts[name]) not in kinds:
-            raise DataFormatError(f"{path}:{line}: `{name}` is {str(facts[name])[:60]}: expected {kinds[-1].__name__}")
-    said = tuple(facts.get(name, size) for name, size in zip(("n_layers", "n_heads"), values.shape, strict=True))
-    if said != values.shape:
-        raise DataFormatError(
-            f"{path}:{line}: n_layers and n_heads are {said}, the scores are {values.shape}: these must be equal"
-        )
-    passes = {name: facts.get("passes", {}).get(name, 0.0) for name in ("forward", "backward")}
-    if not all(type(number) in (int, float) for number in passes.values()):
-        raise DataFormatError(f"{path}:{line}: `passes` is {passes}: expected numbers")
-    known = {name: facts[name] for name in _FACTS if name in facts and name != "passes"}
-    return HeadScores(
-        values,
-        method,
-        signed=extra.get("signed"),
-        total=extra.get("total"),
-        low=extra.get("low"),
-        high=extra.get("high"),
-        forward_passes=passes["forward"],
-        backward_passes=passes["backward"],
-        **known,
-    )
-
-
-def _listed(matrix: NDArray[np.float64]) -> list[list[float | None]]:
-    return [[value if math.isfinite(value) else None for value in row] for row in matrix.tolist()]
+    names = ("n_layers", "n_heads", "n", "languages", "model", "data_hash", "seconds")
+    facts = {name: getattr(scores, name) for name in names}
+    return facts | {"passes": {"forward": scores.forward_passes, "backward": scores.backward_passes}, "settings": scores.settings}

@@ -69,10 +69,9 @@ BANNER: Final = "# polyhead scores schema"
 
 # Far above any encoder's; a stray large number must not allocate a matrix that fills memory.
 LARGEST: Final = 4096
-_NULL: Final = "null"
-_MATRICES: Final = ("score", "signed", "total", "low", "high")
+MATRICES: Final = ("score", "signed", "total", "low", "high")
 _UNNAMED: Final = ("layer", "head", "score", "signed", "total")
-_Cells = dict[tuple[int, int], tuple[float, ...]]
+_Cells = dict[tuple[int, int], tuple[int, list[float]]]  # by layer and head: line number and values
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ def read_rows(path: Path, text: str) -> Rows:
     method, facts, facts_line = "unknown", dict[str, Any](), 1
     columns: list[str] | None = None
     cells: _Cells = {}
-    lines: dict[tuple[int, int], int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if line.startswith(BANNER):
             schema, _, name = line.removeprefix(BANNER).strip().partition(" method=")
@@ -113,13 +111,12 @@ def read_rows(path: Path, text: str) -> Rows:
             place, values = _row(path, number, columns, parts)
             if place in cells:
                 raise DataFormatError(
-                    f"{path}:{number}: head {place[0]}.{place[1]} is also in line {lines[place]}: delete one of the two"
+                    f"{path}:{number}: head {place[0]}.{place[1]} is also in line {cells[place][0]}: delete one of the two"
                 )
-            cells[place] = values
-            lines[place] = number
+            cells[place] = (number, values)
     if not cells or columns is None:
         raise DataFormatError(f"{path}:1: no row of scores: expected layer, head and score")
-    return Rows(_filled(path, cells, [name for name in columns if name in _MATRICES]), method, facts, facts_line)
+    return Rows(_filled(path, cells, [name for name in columns if name in MATRICES]), method, facts, facts_line)
 
 
 def _facts(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -133,26 +130,24 @@ def _facts(path: Path, number: int, line: str) -> dict[str, Any]:
 def _named(path: Path, number: int, parts: Sequence[str]) -> list[str]:
     names = [part.lower() for part in parts]
     wanted = ["layer", "head", "score"]
-    if any(names.count(name) != 1 for name in wanted) or any(names.count(name) > 1 for name in _MATRICES):
+    if any(names.count(name) != 1 for name in wanted) or any(names.count(name) > 1 for name in MATRICES):
         raise DataFormatError(f"{path}:{number}: columns {', '.join(parts)[:80]}: expected {', '.join(wanted)}, each once")
     return names
 
 
-def _row(path: Path, number: int, columns: Sequence[str], parts: Sequence[str]) -> tuple[tuple[int, int], tuple[float, ...]]:
+def _row(path: Path, number: int, columns: Sequence[str], parts: Sequence[str]) -> tuple[tuple[int, int], list[float]]:
     if len(parts) != len(columns):
         raise DataFormatError(f"{path}:{number}: {len(parts)} columns, expected {len(columns)}: {', '.join(columns)}")
     row = dict(zip(columns, parts, strict=True))
     for name in ("layer", "head"):
-        if not (row[name].isascii() and row[name].isdecimal() and len(row[name]) < 9 and int(row[name]) < LARGEST):
+        if (address := whole_number(row[name])) is None or address >= LARGEST:
             raise DataFormatError(f"{path}:{number}: {name} {row[name][:30]!r}: expected a whole number from 0 to {LARGEST - 1}")
-    values = tuple(_number(path, number, name, row[name]) for name in columns if name in _MATRICES)
+    values = [_number(path, number, name, row[name]) for name in columns if name in MATRICES]
     return (int(row["layer"]), int(row["head"])), values
 
 
 def _number(path: Path, number: int, name: str, text: str) -> float:
-    if text == _NULL:
-        return math.nan
-    value = decimal_number(text)
+    value = math.nan if text == "null" else decimal_number(text)
     if value is None:
         raise DataFormatError(f"{path}:{number}: {name} {text[:30]!r}: expected a finite number, or null for a pruned head")
     return value
@@ -160,15 +155,11 @@ def _number(path: Path, number: int, name: str, text: str) -> float:
 
 def _filled(path: Path, cells: _Cells, names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     n_layers, n_heads = (1 + max(place[axis] for place in cells) for axis in (0, 1))
-    missing = n_layers * n_heads - len(cells)
-    if missing:
+    if missing := n_layers * n_heads - len(cells):
         first = next(place for place in np.ndindex(n_layers, n_heads) if place not in cells)
         raise DataFormatError(
             f"{path}:1: head {first[0]}.{first[1]} is missing ({missing} of {n_layers} layers x {n_heads} heads): "
             "expected a row for each, with null for pruned heads"
         )
-    matrices = {name: np.empty((n_layers, n_heads)) for name in names}
-    for place, values in cells.items():
-        for name, value in zip(names, values, strict=True):
-            matrices[name][place] = value
-    return matrices
+    columns = np.array([cells[place][1] for place in np.ndindex(n_layers, n_heads)]).T
+    return {name: column.reshape(n_layers, n_heads) for name, column in zip(names, columns, strict=True)}

@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, compress
 from math import nan
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
-from polyhead.core.heads import HeadId
-from polyhead.selection.statistics import resamples
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.selection.rank_figures import at_ends
+from polyhead.selection.resampling import redrawn
 
 Array = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
-End = Literal["highest", "lowest"]
-ENDS: Final[tuple[End, ...]] = ("highest", "lowest")
 # Frequencies are fractions of replicates; 1 - 0.9 must not exclude a head found in one of ten.
 _SLACK: Final = 1e-9
 
@@ -28,7 +27,6 @@ class EndSharing:
     Every head that all replicates have is in exactly one of `shared`, `specific`, `nowhere` and `unsettled`.
 
     Attributes:
-        end: `highest` (the k most important) or `lowest` (the k least important, pruned first).
         frequency: By language `[layers, heads]`: share of its replicates with the head among the k; NaN for a head that a
             replicate lacks.
         shared: Heads among the k in at least `share` of the replicates of every language.
@@ -41,7 +39,6 @@ class EndSharing:
             below the overlap within both; pairs from the same fine-tuned model raise it.
     """
 
-    end: End
     frequency: Mapping[str, Array]
     shared: tuple[HeadId, ...]
     specific: Mapping[str, tuple[HeadId, ...]]
@@ -53,11 +50,10 @@ class EndSharing:
 
 @dataclass(frozen=True, eq=False)
 class Sharing:
-    """Sharing at both ends, with the `k` and `share` used."""
+    """Sharing among the k most important (`highest`) and the k least important heads (`lowest`, pruned first)."""
 
     highest: EndSharing
     lowest: EndSharing
-    k: int
     share: float
     n_heads: int
 
@@ -81,9 +77,8 @@ def bootstrap_scores(contributions: Array, *, draws: int, seed: int) -> Array:
             f"{draws} resamples of contributions of shape {sizes.shape}: expected [sentences, layers, heads] with one or more "
             "sentences, and one or more resamples"
         )
-    n = len(sizes)
-    flat = np.concatenate([weights @ sizes.reshape(n, -1) for weights in resamples(n, seed=seed, draws=draws)])
-    return flat.reshape(draws, *sizes.shape[1:]) / n
+    n, *shape = sizes.shape
+    return redrawn(sizes.reshape(n, -1), lambda sums: sums / n, seed=seed, draws=draws).reshape(draws, *shape)
 
 
 def head_sharing(replicates: Mapping[str, Array], *, k: int, share: float = 0.9) -> Sharing:
@@ -108,21 +103,9 @@ def head_sharing(replicates: Mapping[str, Array], *, k: int, share: float = 0.9)
         raise SettingError(f"k = {k}: expected 1 to {n_heads}, the number of heads in all replicates")
     if not 0.5 < share <= 1:
         raise SettingError(f"share {share}: expected more than 0.5 and at most 1")
-    highest, lowest = (
-        _end_sharing(
-            end, {language: _chosen(scores[:, present], end, k) for language, scores in matrices.items()}, present, k, share
-        )
-        for end in ENDS
-    )
-    return Sharing(highest, lowest, k, share, n_heads)
-
-
-def _chosen(scores: Array, end: End, k: int) -> Booleans:
-    """Whether each head is among the k at one end: `[replicates, heads present]`."""
-    order = np.argsort(scores, axis=1, kind="stable")
-    chosen = np.zeros(scores.shape, dtype=np.bool_)
-    np.put_along_axis(chosen, order[:, :k] if end == "lowest" else order[:, -k:], True, axis=1)
-    return chosen
+    ends = {language: at_ends(scores[:, present], k) for language, scores in matrices.items()}
+    lowest, highest = (_end_sharing({language: own[end] for language, own in ends.items()}, present, k, share) for end in (0, 1))
+    return Sharing(highest, lowest, share, n_heads)
 
 
 def _present(matrices: Mapping[str, Array]) -> Booleans:
@@ -135,32 +118,28 @@ def _present(matrices: Mapping[str, Array]) -> Booleans:
     return present
 
 
-def _end_sharing(end: End, chosen: Mapping[str, Booleans], present: Booleans, k: int, share: float) -> EndSharing:
+def _end_sharing(chosen: Mapping[str, Booleans], present: Booleans, k: int, share: float) -> EndSharing:
     """One end, from whether each head is among the k: by language `[replicates, heads present]`."""
     rates = np.stack([there.mean(axis=0) for there in chosen.values()])  # [languages, heads present]
     often, seldom = rates >= share - _SLACK, rates <= 1 - share + _SLACK
     specific = {language: often[i] & np.delete(seldom, i, axis=0).all(axis=0) for i, language in enumerate(chosen)}
-    shared: Booleans = np.all(often, axis=0)
-    nowhere: Booleans = np.all(seldom, axis=0)
-    unsettled: Booleans = ~(shared | nowhere | np.any(list(specific.values()), axis=0))
-    addresses = [HeadId(int(layer), int(head)) for layer, head in np.argwhere(present)]
+    shared, nowhere = np.logical_and.reduce(often), np.logical_and.reduce(seldom)
+    unsettled = ~(shared | nowhere | np.any(list(specific.values()), axis=0))
+    addresses = HeadMask(present).kept
 
     def named(is_in: Booleans) -> tuple[HeadId, ...]:
-        return tuple(address for address, here in zip(addresses, is_in, strict=True) if here)
+        return tuple(compress(addresses, is_in))
 
-    frequency = {language: np.full(present.shape, nan) for language in chosen}
-    for language, rate in zip(chosen, rates, strict=True):
-        frequency[language][present] = rate
-    between = {(one, other): float(rates[i] @ rates[j]) / k for (i, one), (j, other) in combinations(enumerate(chosen), 2)}
+    frequency = np.full((len(chosen), *present.shape), nan)
+    frequency[:, present] = rates
     return EndSharing(
-        end=end,
-        frequency=frequency,
+        frequency=dict(zip(chosen, frequency, strict=True)),
         shared=named(shared),
         specific={language: named(is_in) for language, is_in in specific.items()},
         nowhere=named(nowhere),
         unsettled=named(unsettled),
         within={language: _mean_overlap(there, k) for language, there in chosen.items()},
-        between=between,
+        between={(one, other): float(rates[i] @ rates[j]) / k for (i, one), (j, other) in combinations(enumerate(chosen), 2)},
     )
 
 

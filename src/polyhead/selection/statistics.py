@@ -1,37 +1,20 @@
-"""Uncertainty: means over fine-tunings, intervals over sentences, families of tests, selection noise, correlation."""
+"""Inference over fine-tunings: mean gains with interval and p, families of tests, and selection noise."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from numpy.typing import ArrayLike
+from scipy import special
 
 from polyhead.core.errors import SettingError
+from polyhead.selection.resampling import DRAWS, LEVEL, Array, CorpusMetric, Interval, redrawn
 
-Array = NDArray[np.float64]
-CorpusMetric = Callable[[Array], Array]
-"""Counts `[..., columns]` summed over sentences → the corpus metric `[...]`, for example a partial `metric_from_counts`."""
-
-DRAWS: Final = 1000
-LEVEL: Final = 0.95
 POWER: Final = 0.8
 SEEDS_FOR_INTERVAL: Final = 3
 SEEDS_FOR_P: Final = 5
-
-# numbers in a block of weights; a million is small next to any model
-_BLOCK = 1_000_000
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An interval of `level`, for example 0.95."""
-
-    low: float
-    high: float
-    level: float = LEVEL
 
 
 @dataclass(frozen=True)
@@ -41,23 +24,18 @@ class SeedMean:
     Attributes:
         value: The mean, in the metric's unit.
         by_seed: Value of each seed.
-        standard_error: Over other seeds and other sentences; None with one seed.
-        degrees_of_freedom: For Student's t, by Satterthwaite; None with one seed.
+        standard_error: Over other seeds and other sentences; None with one seed or one sentence.
+        degrees_of_freedom: For Student's t, by Satterthwaite; None as the standard error.
         interval: 95 % interval; None below three seeds.
         p: Two-sided, for a mean of 0; None below five seeds.
     """
 
     value: float
     by_seed: tuple[float, ...]
-    standard_error: float | None
-    degrees_of_freedom: float | None
-    interval: Interval | None
-    p: float | None
-
-    @property
-    def n_seeds(self) -> int:
-        """Number of fine-tunings."""
-        return len(self.by_seed)
+    standard_error: float | None = None
+    degrees_of_freedom: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
 
     @property
     def detectable(self) -> float | None:
@@ -75,15 +53,6 @@ class SelectionNoise:
     mean: float
     standard_error: float
     degrees_of_freedom: float
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """A rank correlation, its two-sided p value, and the number of pairs; value and p are NaN if a side is constant."""
-
-    value: float
-    p: float
-    n: int
 
 
 def mean_gain(
@@ -106,10 +75,10 @@ def mean_gain(
             with different numbers of sentences.
     """
     pairs = [_paired(pruned, unpruned) for pruned, unpruned in sets]
-    sizes = {pair.shape[2] for pair in pairs}
-    if not pairs or len({pair.shape[1] for pair in pairs}) > 1 or (parallel and len(sizes) > 1):
+    sizes, seeds = ({pair.shape[axis] for pair in pairs} for axis in (2, 1))
+    if len(seeds) != 1 or (parallel and len(sizes) > 1):
         raise SettingError(
-            f"{len(pairs)} test sets with {sorted({pair.shape[1] for pair in pairs})} seeds and {sorted(sizes)} sentences: "
+            f"{len(pairs)} test sets with {sorted(seeds)} seeds and {sorted(sizes)} sentences: "
             "expected at least one set, equal numbers of seeds, and equal numbers of sentences if parallel"
         )
     measured = [metric(pair.sum(axis=2)) for pair in pairs]
@@ -121,14 +90,21 @@ def mean_gain(
     )
 
 
+def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> Array:
+    """Both sides, `[2, seeds, sentences, columns]`."""
+    a, b = np.asarray(pruned, dtype=np.float64), np.asarray(unpruned, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 3 or 0 in a.shape:
+        raise SettingError(f"paired counts of shapes {a.shape} and {b.shape}: shapes must be equal, [seeds, sentences, columns]")
+    return np.stack([a, b])
+
+
 def mean_over_seeds(values: ArrayLike, drawn: ArrayLike, *, n_sentences: int) -> SeedMean:
     """The mean over fine-tunings, from their values `[seeds]` and those over resampled sentences `[draws, seeds]`."""
     by_draw = np.asarray(drawn, dtype=np.float64)
-    own = by_draw.var(axis=0, ddof=1)
     return seed_mean(
         np.asarray(values, dtype=np.float64).tolist(),
         sentence_variance=float(by_draw.mean(axis=1).var(ddof=1)),
-        own_sentence_variances=own.tolist(),
+        own_sentence_variances=by_draw.var(axis=0, ddof=1).tolist(),
         n_sentences=n_sentences,
     )
 
@@ -155,22 +131,26 @@ def seed_mean(
     """
     n_seeds, v = len(by_seed), sentence_variance
     if n_seeds == 0 or len(own_sentence_variances) != n_seeds:
-        raise SettingError(f"{n_seeds} fine-tunings, {len(own_sentence_variances)} variances: expected as many, at least one")
+        raise SettingError(f"fine-tunings: {n_seeds}, variances: {len(own_sentence_variances)}; expected as many, at least one")
     value = math.fsum(by_seed) / n_seeds
     if n_seeds == 1 or n_sentences < 2:  # from one sentence nothing can be resampled
-        return SeedMean(value, tuple(by_seed), None, None, None, None)
+        return SeedMean(value, tuple(by_seed))
     over_seeds = math.fsum((own - value) ** 2 for own in by_seed) / (n_seeds - 1) / n_seeds
     both = (math.fsum(own_sentence_variances) / n_seeds - v) / (n_seeds - 1)
     total = max(over_seeds + v - both, over_seeds, v)
-    parts = over_seeds**2 / (n_seeds - 1) + v**2 / max(n_sentences - 1, 1)
-    df, error = total**2 / parts if parts > 0 else float(n_seeds - 1), math.sqrt(total)
-    interval = around(value, error, df) if n_seeds >= SEEDS_FOR_INTERVAL else None
+    df, error = _degrees_of_freedom(total, (over_seeds, n_seeds - 1), (v, n_sentences - 1)), math.sqrt(total)
+    interval = _around(value, error, df) if n_seeds >= SEEDS_FOR_INTERVAL else None
     p = _two_sided(value, error, df) if n_seeds >= SEEDS_FOR_P else None
     return SeedMean(value, tuple(by_seed), error, df, interval, p)
 
 
-def around(value: float, standard_error: float, degrees_of_freedom: float) -> Interval:
-    """The 95 % interval of Student's t."""
+def _degrees_of_freedom(total: float, *parts: tuple[float, float]) -> float:
+    """Satterthwaite's, of a total variance from its parts, each with its own; those of the first part if all are 0."""
+    spread = sum(variance**2 / own for variance, own in parts)
+    return total**2 / spread if spread > 0 else float(parts[0][1])
+
+
+def _around(value: float, standard_error: float, degrees_of_freedom: float) -> Interval:
     half = _critical(degrees_of_freedom) * standard_error
     return Interval(value - half, value + half)
 
@@ -183,45 +163,6 @@ def _two_sided(value: float, standard_error: float, degrees_of_freedom: float) -
     if standard_error == 0:
         return float(value == 0)
     return 2 * float(special.stdtr(degrees_of_freedom, -abs(value) / standard_error))
-
-
-def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> Array:
-    """Both sides, `[2, seeds, sentences, columns]`."""
-    a, b = np.asarray(pruned, dtype=np.float64), np.asarray(unpruned, dtype=np.float64)
-    if a.shape != b.shape or a.ndim != 3 or 0 in a.shape:
-        raise SettingError(f"paired counts of shapes {a.shape} and {b.shape}: shapes must be equal, [seeds, sentences, columns]")
-    return np.stack([a, b])
-
-
-def redrawn(counts: ArrayLike, metric: CorpusMetric, *, seed: int | Sequence[int], draws: int = DRAWS) -> Array:
-    """The corpus metric over resampled sentences, `[draws, ...]`, from counts `[..., sentences, columns]`.
-
-    One resample serves all leading axes, so differences along them are paired. It depends only on `seed` and the number of
-    sentences, so two calls on the same sentences are paired too.
-    """
-    array = np.asarray(counts, dtype=np.float64)
-    *outer, n_sentences, n_columns = array.shape
-    flat = np.moveaxis(array, -2, 0).reshape(n_sentences, -1)
-    parts = [
-        metric((weights @ flat).reshape(-1, *outer, n_columns)) for weights in resamples(n_sentences, seed=seed, draws=draws)
-    ]
-    return np.concatenate(parts)
-
-
-def resamples(n: int, *, seed: int | Sequence[int], draws: int = DRAWS) -> Iterator[Array]:
-    """How often each of n sentences is in each draw with replacement: blocks of `[draws, n]`, `draws` rows in total."""
-    rng = np.random.default_rng(seed)
-    block = max(1, _BLOCK // n)
-    for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        drawn = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-
-
-def percentile_interval(drawn: ArrayLike) -> Interval:
-    """The 95 % percentile interval of one model's metric over other sentences, from resampled values."""
-    low, high = np.quantile(np.asarray(drawn, dtype=np.float64), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -270,7 +211,7 @@ def selection_noise(dev: ArrayLike, test: ArrayLike, *, n: int) -> SelectionNois
 def _gain_of_the_best(by: Array, tests: Array, n: int) -> float:
     """Expected test score of the best of n runs minus the mean of all; both `[pool, targets]`, ties chosen at random."""
     size, found = len(by), []
-    chances = np.array([math.comb(rank, n - 1) for rank in range(size)]) / math.comb(size, n)
+    chances = [math.comb(rank, n - 1) / math.comb(size, n) for rank in range(size)]  # the integers outgrow 64 bits
     for scores, own in zip(by.T, tests.T, strict=True):
         _, place, ties = np.unique(scores, return_inverse=True, return_counts=True)
         chance = np.bincount(np.sort(place), weights=chances) / ties
@@ -287,23 +228,5 @@ def beyond_noise(gain: SeedMean, noise: SelectionNoise) -> tuple[float, Interval
     if gain.interval is None or gain.standard_error is None or gain.degrees_of_freedom is None:
         return value, None
     variances = (gain.standard_error**2, noise.standard_error**2)
-    parts = variances[0] ** 2 / gain.degrees_of_freedom + variances[1] ** 2 / noise.degrees_of_freedom
-    df = sum(variances) ** 2 / parts if parts > 0 else gain.degrees_of_freedom
-    return value, around(value, math.sqrt(sum(variances)), df)
-
-
-def spearman(a: ArrayLike, b: ArrayLike) -> Correlation:
-    """Spearman's ρ over all entries; pairs with a NaN are left out.
-
-    >>> round(spearman([1, 2, 3, 4], [1, 3, 2, 4]).value, 6)
-    0.8
-    """
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.shape != y.shape:
-        raise SettingError(f"values of shapes {x.shape} and {y.shape} cannot be paired")
-    both = ~(np.isnan(x) | np.isnan(y))
-    x, y = x[both], y[both]
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Correlation(math.nan, math.nan, len(x))
-    value, p = stats.spearmanr(x, y)
-    return Correlation(float(value), float(p), len(x))
+    df = _degrees_of_freedom(sum(variances), (variances[0], gain.degrees_of_freedom), (variances[1], noise.degrees_of_freedom))
+    return value, _around(value, math.sqrt(sum(variances)), df)

@@ -1,30 +1,28 @@
 """How many heads to prune: a search over k with few fine-tunings."""
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import allowed_loss
 
 SearchHow = Literal["sequential", "sweep", "screened"]
-# baselines of the searches, see `benchmarks/trial_baselines.py`
-BaselineHow = Literal["zero", "even", "random"]
 
 # most fine-tunings of a screened search, including k = 0
-MOST_SCREENED = 5
+MOST_SCREENED: Final = 5
 
 # points: the second of the two drops that `screened` looks for
-SCREEN_POINTS = 2.0
+SCREEN_POINTS: Final = 2.0
 
 # scores are ratios of counts in points: differences below this are rounding
-_ROUNDING = 1e-9
+_ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One fine-tuning: `k` heads pruned, and its dev score in points (0..100)."""
+    """One value of k: `k` heads pruned, and the dev score in points (0..100)."""
 
     k: int
     score: float
@@ -35,40 +33,18 @@ class TrialTable:
     """The trials of a search and its choice.
 
     Attributes:
-        trials: In search order, k = 0 first, including known ones.
+        trials: In search order, k = 0 first.
         chosen: The k that the objective picks.
-        how: The search or baseline.
-        objective: `best` or `within:X`.
-        max_pruned: Largest k considered.
         reason: Why these k were tried and this one was chosen.
-        screen: Masked score in points for k = 0..max_pruned, without retraining; None if the search needs none.
+        screen: Masked score in points for k = 0..K, without retraining; None if the search needs none.
         standard_error: Standard error of the masked score at k = 0, in points; None if the search needs none.
     """
 
     trials: tuple[Trial, ...]
     chosen: int
-    how: SearchHow | BaselineHow
-    objective: str
-    max_pruned: int
     reason: str
     screen: tuple[float, ...] | None = None
     standard_error: float | None = None
-
-    @property
-    def scores(self) -> dict[int, float]:
-        """Dev score of every k tried, in points."""
-        return {trial.k: trial.score for trial in self.trials}
-
-
-@dataclass
-class _Screening:
-    """The screening's results, filled in by the plan."""
-
-    scores: tuple[float, ...] | None = None
-    standard_error: float | None = None
-
-
-_Plan = Generator[int, float, str]
 
 
 def search(
@@ -78,9 +54,8 @@ def search(
     how: SearchHow = "screened",
     objective: str = "best",
     screen: Callable[[], Sequence[float]] | None = None,
-    standard_error: float | Callable[[], float] | None = None,
+    standard_error: Callable[[], float] | None = None,
     delta: float = 0.0,
-    known: Mapping[int, float] | None = None,
     include_zero: bool = True,
 ) -> TrialTable:
     """The trials run and the k chosen; k = 0 always runs first.
@@ -101,9 +76,8 @@ def search(
         objective: `best`: highest score, ties to the larger k. `within:X`: the largest k at most X points below k = 0.
         screen: Returns the score in points for every k in 0..K with masks on the fine-tuned full model. Called at most once,
             after k = 0. Only for `screened`.
-        standard_error: Standard error of the score at k = 0, in points, or a function that returns it. Only for `screened`.
+        standard_error: Returns the standard error of the score at k = 0, in points. Called after `screen`. Only for `screened`.
         delta: See `sequential`.
-        known: Scores of finished trials, which are not run again.
         include_zero: False runs k = 0 for comparison but never chooses it, as in the paper (best of k = 1..12).
 
     Raises:
@@ -113,27 +87,15 @@ def search(
     >>> table.chosen, len(table.trials)
     (2, 5)
     """
-    loss = allowed_loss(objective)
-    if max_pruned < (0 if include_zero else 1):
-        raise SettingError(f"max_pruned = {max_pruned}: should be at least {0 if include_zero else 1}")
-    screening = _Screening()
-    if how == "sweep":
-        plan = _sweep(max_pruned)
-    elif how == "sequential":
-        plan = _sequential(max_pruned, max(delta, loss or 0.0), include_zero=include_zero)
-    elif how == "screened":
-        if screen is None or standard_error is None:
-            raise SettingError(
-                "search 'screened' needs the masked scores and their standard error: use 'sequential' without them"
-            )
-        plan = _screened(max_pruned, screen, standard_error, screening, loss, include_zero=include_zero)
-    else:
-        raise SettingError(f"search {how!r}: expected sequential, sweep or screened")
-    trials, tried = _drive(plan, score_at, known or {})
-    chosen, why = choose(trials, loss, include_zero=include_zero)
-    return TrialTable(
-        trials, chosen, how, objective, max_pruned, _reason(max_pruned, tried, why), screening.scores, screening.standard_error
-    )
+    if max_pruned < (least := 0 if include_zero else 1):
+        raise SettingError(f"max_pruned = {max_pruned}: should be at least {least}")
+    if how not in _SEARCHES:
+        raise SettingError(f"search {how!r}: expected {', '.join(_SEARCHES)}")
+    problem = _Problem(score_at, max_pruned, allowed_loss(objective), delta, include_zero, screen, standard_error)
+    found = _SEARCHES[how](problem)
+    chosen, why = choose(found.trials, problem.loss, include_zero=include_zero)
+    reason = f"{found.tried}; {why}" if max_pruned else "k = 0 was the only one allowed (max_pruned = 0), so no other was tried"
+    return TrialTable(tuple(found.trials), chosen, reason, found.screen, found.standard_error)
 
 
 def regret(table: TrialTable, sweep: Mapping[int, float]) -> float:
@@ -141,72 +103,84 @@ def regret(table: TrialTable, sweep: Mapping[int, float]) -> float:
     return max(sweep.values()) - sweep[table.chosen]
 
 
-def _reason(max_pruned: int, tried: str, why: str) -> str:
-    return f"{tried}; {why}" if max_pruned else "k = 0 was the only one allowed (max_pruned = 0), so no other was tried"
+@dataclass(frozen=True)
+class _Problem:
+    """What a search is given: the arguments of `search`, with the objective as the loss that it allows."""
+
+    score_at: Callable[[int], float]
+    max_pruned: int
+    loss: float | None
+    delta: float
+    include_zero: bool
+    screen: Callable[[], Sequence[float]] | None
+    standard_error: Callable[[], float] | None
+
+    def trial(self, k: int) -> Trial:
+        score = float(self.score_at(k))
+        if not math.isfinite(score):
+            raise SettingError(f"the trial with k = {k} scored {score}: expected points in 0..100")
+        return Trial(k, score)
+
+    def best(self, trials: Sequence[Trial]) -> float:
+        return max((trial.score for trial in trials if trial.k or self.include_zero), default=-math.inf)
 
 
-def _drive(plan: _Plan, score_at: Callable[[int], float], known: Mapping[int, float]) -> tuple[tuple[Trial, ...], str]:
-    """Run the trials that the plan asks for, until it returns its reason."""
-    trials: list[Trial] = []
-    try:
-        k = next(plan)
-        while True:
-            score = float(known[k] if k in known else score_at(k))
-            if not math.isfinite(score):
-                raise SettingError(f"the trial with {k} heads pruned scored {score}: expected points in 0..100")
-            trials.append(Trial(k, score))
-            k = plan.send(score)
-    except StopIteration as stop:
-        return tuple(trials), str(stop.value)
+@dataclass(frozen=True)
+class _Found:
+    """What a search tried and why; the last two as in `TrialTable`."""
+
+    trials: list[Trial]
+    tried: str
+    screen: tuple[float, ...] | None = None
+    standard_error: float | None = None
 
 
-def _sweep(max_pruned: int) -> _Plan:
-    for k in range(max_pruned + 1):
-        _ = yield k
-    return f"tried every k from 0 to {max_pruned}"
+def _sweep(problem: _Problem) -> _Found:
+    trials = [problem.trial(k) for k in range(problem.max_pruned + 1)]
+    return _Found(trials, f"tried every k from 0 to {problem.max_pruned}")
 
 
-def _sequential(max_pruned: int, tolerance: float, *, include_zero: bool) -> _Plan:
-    zero = yield 0
-    best = zero if include_zero else -math.inf
-    for k in range(1, max_pruned + 1):
-        score = yield k
-        if score < best - tolerance - _ROUNDING:
-            return f"stopped at k = {k}: {best - score:.2f} points below the best so far, allowed are {tolerance:g}"
-        best = max(best, score)
-    return f"went up to the largest k, {max_pruned}"
+def _sequential(problem: _Problem) -> _Found:
+    trials, tolerance = [problem.trial(0)], max(problem.delta, problem.loss or 0.0)
+    for k in range(1, problem.max_pruned + 1):
+        best = problem.best(trials)
+        trials.append(problem.trial(k))
+        if (below := best - trials[-1].score) > tolerance + _ROUNDING:
+            why = f"stopped at k = {k}: {below:.2f} points below the best so far, allowed are {tolerance:g}"
+            return _Found(trials, why)
+    return _Found(trials, f"went up to the largest k, {problem.max_pruned}")
 
 
-def _screened(
-    max_pruned: int,
-    screen: Callable[[], Sequence[float]],
-    standard_error: float | Callable[[], float],
-    screening: _Screening,
-    loss: float | None,
-    *,
-    include_zero: bool,
-) -> _Plan:
-    trials = [Trial(0, (yield 0))]
-    masked = tuple(float(score) for score in screen())
-    error = float(standard_error() if callable(standard_error) else standard_error)
-    if len(masked) != max_pruned + 1 or not all(map(math.isfinite, masked)):
-        raise SettingError(f"the screening gave {len(masked)} scores: expected a number for each k in 0..{max_pruned}")
+def _screened(problem: _Problem) -> _Found:
+    if problem.screen is None or problem.standard_error is None:
+        raise SettingError("search 'screened' needs the masked scores and their standard error: use 'sequential' without them")
+    trials = [problem.trial(0)]
+    masked, error = tuple(map(float, problem.screen())), float(problem.standard_error())
+    if len(masked) != problem.max_pruned + 1 or not all(map(math.isfinite, masked)):
+        raise SettingError(f"screening gave {str(masked)[:60]}: expected a finite score for each k in 0..{problem.max_pruned}")
     if not (math.isfinite(error) and error >= 0):
         raise SettingError(f"standard_error = {error}: should be a number of points, 0 or more")
-    screening.scores, screening.standard_error = masked, error
-    queue, why = _candidates(masked, error, include_zero=include_zero)
+    queue, why = _candidates(masked, error, include_zero=problem.include_zero)
     while queue:
         k = queue.pop(0)
-        trials.append(Trial(k, (yield k)))
-        best = max(trial.score for trial in trials if trial.k or include_zero)
-        bar = best if loss is None else trials[0].score - loss
+        trials.append(problem.trial(k))
+        bar = problem.best(trials) if problem.loss is None else trials[0].score - problem.loss
         if (below := bar - trials[-1].score) > 2 * error + _ROUNDING:
-            bar_is = "the best so far" if loss is None else "the lowest score allowed"
-            return f"{why}; stopped at k = {k}: {below:.2f} points below {bar_is}, more than two standard errors"
-        if not queue and len(trials) < MOST_SCREENED and choose(trials, loss, include_zero=include_zero)[0] == k < max_pruned:
-            queue = [(k + max_pruned + 1) // 2]
+            bar_is = "the best so far" if problem.loss is None else "the lowest score allowed"
+            why += f"; stopped at k = {k}: {below:.2f} points below {bar_is}, more than two standard errors"
+            break
+        would_choose = choose(trials, problem.loss, include_zero=problem.include_zero)[0]
+        if not queue and len(trials) < MOST_SCREENED and would_choose == k < problem.max_pruned:
+            queue = [(k + problem.max_pruned + 1) // 2]
             why += f"; k = {k} was still the one to choose, so k = {queue[0]} was tried"
-    return why
+    return _Found(trials, why, masked, error)
+
+
+_SEARCHES: Final[dict[SearchHow, Callable[[_Problem], _Found]]] = {
+    "sequential": _sequential,
+    "sweep": _sweep,
+    "screened": _screened,
+}
 
 
 def _candidates(masked: Sequence[float], error: float, *, include_zero: bool) -> tuple[list[int], str]:

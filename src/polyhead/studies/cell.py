@@ -15,8 +15,8 @@ from polyhead.learning.batching import scoring_batches
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.selection.combining import combine
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.resampling import redrawn
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.statistics import redrawn
 from polyhead.selection.trials import TrialTable, search
 from polyhead.studies.evaluations import Figures
 from polyhead.studies.finetunes import FineTuned, RunContext, fine_tuned, load_fine_tuned, main_metric, points, pooled, tested

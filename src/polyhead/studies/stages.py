@@ -67,7 +67,7 @@ STAGES: Final[dict[str, Stage]] = {
             "importance/data_pass.py",
             "importance/gate_pass.py",
             "selection/head_effects.py",
-            "selection/statistics.py",
+            "selection/resampling.py",
             "studies/attention_shares.py",
             "studies/head_profile.py",
             "studies/language_profile.py",

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhead.selection.statistics import Interval, SelectionNoise, beyond_noise, holm, mean_gain, selection_noise
+from polyhead.selection.resampling import Interval
+from polyhead.selection.statistics import SelectionNoise, beyond_noise, holm, mean_gain, selection_noise
 from polyhead.studies.cell import Outcome
 from polyhead.studies.evaluations import Figures
 from polyhead.studies.finetunes import RunContext, fine_tuned, main_metric, points, tested

@@ -1,0 +1,55 @@
+"""Resampled sentences: a corpus metric over them, and the interval for one model on other sentences."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+CorpusMetric = Callable[[Array], Array]
+"""Counts `[..., columns]` summed over sentences → the corpus metric `[...]`, for example a partial `metric_from_counts`."""
+
+DRAWS: Final = 1000
+LEVEL: Final = 0.95
+
+# numbers in a block of weights; a million is small next to any model
+_BLOCK = 1_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval (`LEVEL`)."""
+
+    low: float
+    high: float
+
+
+def redrawn(counts: ArrayLike, metric: CorpusMetric, *, seed: int | Sequence[int], draws: int = DRAWS) -> Array:
+    """The corpus metric over resampled sentences, `[draws, ...]`, from counts `[..., sentences, columns]`.
+
+    One resample serves all leading axes, so differences along them are paired. It depends only on `seed` and the number of
+    sentences, so two calls on the same sentences are paired too.
+    """
+    array = np.asarray(counts, dtype=np.float64)
+    *outer, n_sentences, n_columns = array.shape
+    flat = np.moveaxis(array, -2, 0).reshape(n_sentences, -1)
+    blocks = _resamples(n_sentences, seed=seed, draws=draws)
+    return np.concatenate([metric((weights @ flat).reshape(-1, *outer, n_columns)) for weights in blocks])
+
+
+def _resamples(n: int, *, seed: int | Sequence[int], draws: int) -> Iterator[Array]:
+    """How often each of n sentences is in each draw with replacement: blocks of `[draws, n]`, `draws` rows in total."""
+    rng = np.random.default_rng(seed)
+    block = max(1, _BLOCK // n)
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        drawn = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+
+
+def percentile_interval(drawn: ArrayLike) -> Interval:
+    """The 95 % percentile interval of one model's metric over other sentences, from resampled values."""
+    low, high = np.quantile(np.asarray(drawn, dtype=np.float64), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
