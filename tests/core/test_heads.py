@@ -144,7 +144,9 @@ def test_scores_are_equal_by_value() -> None:
         hash(one)
 
 
-@pytest.mark.parametrize("keep", [[[0.5, 1.0]], [[2, 1]], [[float("nan"), 1.0]], [["True", "False"]], [[None, True]], [[1], [0, 1]]])
+@pytest.mark.parametrize(
+    "keep", [[[0.5, 1.0]], [[2, 1]], [[float("nan"), 1.0]], [["True", "False"]], [[None, True]], [[1], [0, 1]]]
+)
 def test_only_booleans_zeros_and_ones_make_a_mask(keep: object) -> None:
     with pytest.raises(SettingError, match=r"got (0\.5|2|nan|True|None)$|\[layers, heads\]: .*shape"):
         HeadMask(keep)  # type: ignore[arg-type]
