@@ -21,6 +21,7 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Anchor = Literal["text", "first"]
+Order = Literal["buckets", "shuffled", "file"]
 PrecisionName = Literal["auto", "bf16", "fp32"]
 
 
@@ -76,7 +77,7 @@ class TrainSpec:
     clip: Annotated[Positive, Field(description="Largest gradient norm.")] = 1.0
     max_length: Annotated[WindowLength, Field(description="Subwords per window, special tokens included.")] = 256
     order: Annotated[
-        Literal["buckets", "shuffled", "file"],
+        Order,
         Field(description="Order of the sentences: buckets shuffles batches of similar length, file keeps the file's order."),
     ] = "buckets"
     anchor: Annotated[

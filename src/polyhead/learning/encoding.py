@@ -77,17 +77,20 @@ class Encoded:
 
     Attributes:
         windows: In sentence order, and in text order within a sentence.
-        n_sentences: Number of sentences, including those without words.
-        words_per_sentence: One per sentence; the windows of sentence i own words 0..n−1, each once.
+        words_per_sentence: One per sentence, also of those without words; the windows of sentence i own words 0..n−1, each once.
         counts: Counts from encoding.
         pad_id: Id that pads a batch of these windows.
     """
 
     windows: tuple[Window, ...]
-    n_sentences: int
     words_per_sentence: tuple[int, ...]
     counts: EncodingCounts
     pad_id: int
+
+    @property
+    def n_sentences(self) -> int:
+        """Number of sentences, including those without words."""
+        return len(self.words_per_sentence)
 
 
 def model_limit(config: PretrainedConfig) -> int | None:
@@ -188,7 +191,7 @@ def encode(
     )
     # padding is masked out, so any id works for a tokenizer without a padding token
     pad_id = int(tokenizer.pad_token_id or 0)
-    return Encoded(tuple(windows), len(sentences), tuple(len(sentence.words) for sentence in sentences), counts, pad_id)
+    return Encoded(tuple(windows), tuple(len(sentence.words) for sentence in sentences), counts, pad_id)
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
@@ -208,7 +211,7 @@ def join(parts: Sequence[Encoded]) -> Encoded:
         windows.extend(replace(window, sentence=window.sentence + len(words)) for window in part.windows)
         words.extend(part.words_per_sentence)
         counts = counts + part.counts
-    return Encoded(tuple(windows), len(words), tuple(words), counts, pad_ids[0])
+    return Encoded(tuple(windows), tuple(words), counts, pad_ids[0])
 
 
 def _label_ids(

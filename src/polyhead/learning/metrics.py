@@ -1,21 +1,17 @@
 """Metrics over words and spans, and per-sentence counts from which any corpus metric can be computed."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polyhead.core.errors import SettingError
+from polyhead.data.tasks import Task
 
 MetricName = Literal["accuracy", "chunk_f1", "span_f1"]
 Tags = Sequence[Sequence[str | None]]
 _Ints = NDArray[np.int64]
-
-COUNT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "tag": ("correct", "words", "chunks_right", "chunks_gold", "chunks_predicted"),
-    "span": ("spans_right", "spans_gold", "spans_predicted"),
-}
 
 # The columns of each metric: right and all for accuracy; right, gold and predicted for an F1.
 _COLUMNS: Final[dict[tuple[str, str], slice]] = {
@@ -30,19 +26,7 @@ _ALONE: Final = frozenset({"SYM", "SCONJ"})
 _OUTSIDE, _BEGIN, _INSIDE = 0, 1, 2
 
 
-class ScoredTask(Protocol):
-    """The part of a task that scoring needs."""
-
-    @property
-    def kind(self) -> Literal["tag", "span"]:
-        """One tag per word, or spans of words."""
-
-    @property
-    def metric(self) -> str:
-        """The main metric."""
-
-
-def score(task: ScoredTask, gold: Tags, predicted: Tags) -> dict[str, float]:
+def score(task: Task, gold: Tags, predicted: Tags) -> dict[str, float]:
     """Metrics in 0..1 over all sentences; the main one is `task.metric`.
 
     A word whose gold label is None is not scored; spans end before it, in gold and prediction alike.
@@ -58,8 +42,8 @@ def score(task: ScoredTask, gold: Tags, predicted: Tags) -> dict[str, float]:
     Raises:
         SettingError: Lengths differ, no word has a gold label, or a span label is not O, B-TYPE or I-TYPE.
 
-    >>> from types import SimpleNamespace
-    >>> score(SimpleNamespace(kind="span", metric="span_f1"), [["B-PER", "I-PER", "O"]], [["I-PER", "I-PER", "B-LOC"]])
+    >>> from polyhead.data.tasks import task
+    >>> score(task("ner"), [["B-PER", "I-PER", "O"]], [["I-PER", "I-PER", "B-LOC"]])
     {'span_f1': 0.6666666666666666, 'precision': 0.5, 'recall': 1.0}
     """
     sums = sentence_counts(task, gold, predicted).sum(axis=0)
@@ -77,8 +61,11 @@ def score(task: ScoredTask, gold: Tags, predicted: Tags) -> dict[str, float]:
     }
 
 
-def sentence_counts(task: ScoredTask, gold: Tags, predicted: Tags) -> _Ints:
-    """Counts `[sentences, columns]` (`COUNT_COLUMNS`), int64; their sum over sentences gives the corpus metric.
+def sentence_counts(task: Task, gold: Tags, predicted: Tags) -> _Ints:
+    """Counts `[sentences, columns]`, int64; their sum over sentences gives the corpus metric.
+
+    Columns of a tag task: correct words, words, then chunks that are right, in gold, predicted. Columns of a span task: spans
+    that are right, in gold, predicted.
 
     Raises:
         SettingError: As for `score`.
@@ -99,7 +86,7 @@ def sentence_counts(task: ScoredTask, gold: Tags, predicted: Tags) -> _Ints:
     return np.column_stack([*words, spans]).astype(np.int64)
 
 
-def metric_from_counts(task: ScoredTask, counts: ArrayLike, *, name: MetricName | None = None) -> NDArray[np.float64]:
+def metric_from_counts(task: Task, counts: ArrayLike, *, name: MetricName | None = None) -> NDArray[np.float64]:
     """The corpus metric `[...]`, in 0..1, from counts `[..., columns]` already summed over sentences; 0/0 = 0.
 
     Args:

@@ -4,73 +4,37 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import AdamW
+from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.files import require_space
 from polyhead.core.heads import HeadMask
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.core.specs import TrainSpec
-from polyhead.core.values import fingerprint
+from polyhead.core.values import plain
 from polyhead.learning.batching import Batch, training_batches
 from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
+from polyhead.learning.optimiser import build_optimiser, rate_factor
 from polyhead.learning.resumable import Array, kept_at
+from polyhead.learning.scoring_mode import restored
 from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, stop_requests
 from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype, placement
 from polyhead.models.gates import gated
 
 _LOG = logging.getLogger(__name__)
-
-
-def rate_factor(step: int, *, total: int, warmup: float) -> float:
-    """The share of the peak learning rate at 0-based `step` of `total`: linear up over the warm-up, then linear down.
-
-    No step has rate 0: the first is 1 / warm-up steps, the last 1 / remaining steps.
-
-    >>> [round(rate_factor(step, total=6, warmup=0.34), 2) for step in range(6)]
-    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
-    """
-    rising = round(warmup * total)
-    return (step + 1) / rising if step < rising else (total - step) / (total - rising)
-
-
-def build_optimiser(parameters: Iterable[nn.Parameter], spec: TrainSpec, *, rate: float) -> AdamW:
-    """Fused AdamW with betas (0.9, 0.999); weight decay applies to matrices, not to biases and norms."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": spec.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return AdamW([group for group in groups if group["params"]], lr=rate, betas=(0.9, 0.999), fused=True)
-
-
-def set_rate(optimiser: AdamW, rate: float) -> None:
-    """Set the learning rate of the next step."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-
-
-def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
-    """The norm of the gradients before clipping; they are scaled in place to a norm of at most `limit`."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    # on a CPU reading the norm is free, so skip multiplying by one
-    if norm.device.type != "cpu" or norm > limit:
-        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-    return norm
 
 
 @dataclass(frozen=True)
@@ -142,22 +106,21 @@ def fit(
     4
     """
     where, precision = placement(model, device=device, precision=spec.precision)
-    epochs = [
-        training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
-        for epoch in range(spec.epochs)
-    ]
-    steps = len(epochs[0])
+
+    def batches_of(epoch: int) -> list[Batch]:
+        return training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
+
+    steps = len(batches_of(0))
     if not steps:
         raise SettingError("nothing to train on: no sentence has a word; give at least one labelled sentence")
     total, rate = steps * spec.epochs, spec.rate_for(model.config.hidden_size)
     started = time.perf_counter()
-    watch = progress or Silent()
     model.to(where)
     check_dtype(model, where, precision)
     store = None
     if resume_file is not None:
-        pruned = "none" if mask is None else fingerprint(mask.keep)
-        facts = {"settings": fingerprint(spec), "mask": pruned, "precision": precision}
+        pruned = None if mask is None else [str(head) for head in mask.pruned]
+        facts = {"settings": plain(spec), "masked": pruned, "precision": precision}
         store = TrainingState(kept_at(resume_file, model, _arrays(encoded), facts), every=save_every)
     at = first = Position()
     n_sentences = 0
@@ -179,12 +142,17 @@ def fit(
         )
 
     with ExitStack() as stack:
-        stack.enter_context(gated(model, mask) if mask is not None else nullcontext())
-        stack.enter_context(_training_mode(model, freeze=spec.freeze))
+        if mask is not None:
+            stack.enter_context(gated(model, mask))
+        stack.enter_context(restored(model))
+        stack.enter_context(torch.random.fork_rng())
+        model.train()
+        if "embeddings" in spec.freeze:  # if none of them needs a gradient, backward ends at the lowest layer
+            getattr(model.base_model, "embeddings", model.get_input_embeddings()).requires_grad_(False)
         stack.enter_context(seen_rows(model, _ids(encoded), decay=decay_so_far))
         bits = stack.enter_context(cheap_dropout(model))
-        stop = stack.enter_context(stop_requests()) if store else StopRequest()
-        stack.callback(watch.stop)
+        stop = stack.enter_context(stop_requests(resume_file)) if resume_file else StopRequest()
+        advance = stack.enter_context(tracking(progress, total, "fit"))
         trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         optimiser = build_optimiser(trained.values(), spec, rate=rate)
         if store and resume_file is not None:
@@ -193,19 +161,19 @@ def fit(
             n_bytes = 2 * 3 * sum(parameter.nbytes for parameter in trained.values())
             if at.step < total:
                 require_space(resume_file, n_bytes // (2 if at.step else 1), "the state for continuing after a stop")
-        watch.start(total, "fit")
-        watch.advance(at.step)
-        for batches in epochs[at.step // steps :]:
-            for batch in batches[at.step % steps :]:
+        advance(at.step)
+        for epoch in range(at.step // steps, spec.epochs):
+            for batch in batches_of(epoch)[at.step % steps :]:
                 bits.start(spec.seed, at.step)
                 torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention dropout, and for all dropout off the CPU
-                set_rate(optimiser, rate_at(at.step))
+                for group in optimiser.param_groups:
+                    group["lr"] = rate_at(at.step)
                 step_started = time.perf_counter()
                 length = batch.input_ids.shape[1]
                 with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
                     loss = word_loss(model, batch.to(where))
                 loss.backward()
-                norm = clip_gradients(list(trained.values()), spec.clip)
+                norm = clip_grad_norm_(trained.values(), spec.clip)
                 if not math.isfinite(float(loss.detach())) or not math.isfinite(float(norm)):
                     raise diverged("loss or gradient", at.step)
                 optimiser.step()
@@ -213,7 +181,7 @@ def fit(
                 at = _advanced(at, float(loss.detach()), steps)
                 pace(time.perf_counter() - step_started, batch.n_positions)
                 n_sentences += len(batch.sentences)
-                watch.advance(1)
+                advance(1)
                 if store and (stop.asked or at.step == total or store.is_due(at.step)):
                     if not _finite(trained.values()):
                         raise diverged("weights", at.step - 1)
@@ -282,24 +250,3 @@ def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
     logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()  # [rows, length, labels]
     total = cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum")
     return total / (batch.labels != IGNORED_LABEL).sum().clamp(min=1)
-
-
-@contextmanager
-def _training_mode(model: PreTrainedModel, *, freeze: Sequence[str]) -> Iterator[None]:
-    """Training mode, with the parts in `freeze` frozen; restores both and torch's generators at the end."""
-    frozen: list[nn.Parameter] = []
-    if "embeddings" in freeze:
-        # if none of them needs a gradient, backward ends at the lowest layer
-        embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
-        frozen = [parameter for parameter in embeddings.parameters() if parameter.requires_grad]
-    was_training = model.training
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-        model.train()
-        with torch.random.fork_rng():
-            yield
-    finally:
-        model.train(was_training)
-        for parameter in frozen:
-            parameter.requires_grad_(True)

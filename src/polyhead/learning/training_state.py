@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from polyhead.core.errors import note_kept
 from polyhead.learning.resumable import Partial
 
 _SECONDS = 45.0
@@ -98,8 +100,8 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """A context that notes the first SIGINT or SIGTERM, so that training can end its step and save.
+def stop_requests(file: Path) -> Iterator[StopRequest]:
+    """A context that notes the first SIGINT or SIGTERM, so that training can end its step and save to `file`.
 
     A second SIGINT raises KeyboardInterrupt at once. Threads other than the main one catch nothing.
     """
@@ -116,6 +118,10 @@ def stop_requests() -> Iterator[StopRequest]:
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request
+    except KeyboardInterrupt as stop:
+        if file.exists():
+            note_kept(stop, file)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
