@@ -63,7 +63,7 @@ def learn(
                 since += _step(model, next(made), optimiser, precision, spec.max_grad_norm)
                 if (step + 1) % SHOWN == 0:
                     losses, since = [*losses, since / SHOWN], 0.0
-                if stop.asked or step + 1 == spec.steps or state.is_due(step + 1):
+                if stop.asked or step + 1 == spec.steps or state.is_due():
                     state.save(Position(step + 1, tuple(losses), since, time.perf_counter() - began), trained, optimiser)
                 if stop.asked:
                     raise KeyboardInterrupt

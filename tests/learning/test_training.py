@@ -200,14 +200,20 @@ def test_nothing_to_train_on():
         train(tiny_model(), tiny_encoded(0))
 
 
+@pytest.fixture
+def saved_at_every_step(monkeypatch):
+    monkeypatch.setattr("polyhead.learning.training_state.TrainingState.is_due", lambda self: True)
+
+
+@pytest.mark.usefixtures("saved_at_every_step")
 @pytest.mark.parametrize("stop_at", [1, 5, 6, 9])
 def test_goes_on_after_a_crash_to_the_same_bits(tmp_path, stop_at):
     whole, model = tiny_model(), tiny_model()
     expected = train(whole)
     with pytest.raises(Stop):
-        train(model, resume_file=tmp_path / "training", save_every=1, progress=Watch(stop_at, crash))
+        train(model, resume_file=tmp_path / "training", progress=Watch(stop_at, crash))
     again = tiny_model()
-    record = train(again, resume_file=tmp_path / "training", save_every=4)
+    record = train(again, resume_file=tmp_path / "training")
     assert record.resumed_at in (stop_at - 1, stop_at)
     assert same(weights(again), weights(whole))
     assert (record.losses, record.steps) == (expected.losses, expected.steps)
@@ -266,6 +272,7 @@ def test_a_damaged_state_is_said_and_the_training_done_again(tmp_path, damage, c
     assert train(tiny_model(), resume_file=file).resumed_at == 12
 
 
+@pytest.mark.usefixtures("saved_at_every_step")
 @pytest.mark.parametrize("rate", [1e6, 1e30])
 def test_a_training_that_diverges_ends_at_once_and_keeps_the_last_good_state(tmp_path, rate):
     model, file = tiny_model(), tmp_path / "training"
@@ -273,7 +280,7 @@ def test_a_training_that_diverges_ends_at_once_and_keeps_the_last_good_state(tmp
         model.bert.encoder.layer[0].output.dense.weight *= 1e30
     spec = dataclasses.replace(SPEC, learning_rate=rate, clip=1e30)
     with pytest.raises(SettingError, match=r"diverged: .* at step \d+ of 12, learning rate .*; try learning rate 0.0003"):
-        train(model, spec=spec, resume_file=file, save_every=1)
+        train(model, spec=spec, resume_file=file)
     if file.exists():
         assert all(bool(tensor.isfinite().all()) for tensor in load(file.read_bytes()).values())
 
@@ -309,13 +316,14 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_bits(tmp_path):
         "import sys, time, torch; torch.set_num_threads(1); from pathlib import Path\n"
         "sys.path.insert(0, sys.argv[2]); import training_case as case\n"
         "from polyhead.core.specs import TrainSpec; from polyhead.learning.training import fit\n"
+        "from polyhead.learning.training_state import TrainingState; TrainingState.is_due = lambda self: True\n"
         "class Slow:\n"
         "    def start(self, total, what): print('started', flush=True)\n"
         "    def advance(self, n): time.sleep(0.02)\n"
         "    def stop(self): pass\n"
         "spec = TrainSpec(epochs=6, batch_size=4, learning_rate=1e-2, precision='fp32')\n"
         "model, file = case.tiny_model(), Path(sys.argv[1])\n"
-        "options = dict(device=torch.device('cpu'), progress=Slow(), save_every=1)\n"
+        "options = dict(device=torch.device('cpu'), progress=Slow())\n"
         "fit(model, case.tiny_encoded(), spec, resume_file=file, **options)\n"
     )
     arguments = [sys.executable, "-c", code, str(tmp_path / "training"), str(Path(__file__).parents[1])]

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, tracking
 from polyhead.data.labels import LabelSet
@@ -22,8 +21,6 @@ from polyhead.learning.metrics import metric_from_counts, sentence_counts
 from polyhead.learning.scoring_mode import restored
 from polyhead.learning.shared_prefix import masked_logits
 from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, check_dtype, placement
-
-_NOT_PREDICTABLE = -2
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +86,8 @@ def masked_scores(
 ) -> MaskedScores:
     """Main metric and loss under every mask; the metric equals that from `masked_counts`.
 
-    For searches over thousands of masks: layers shared by neighbouring masks are computed once, a batch's results leave the
-    device together, and accuracy needs no label strings.
+    For searches over thousands of masks: layers shared by neighbouring masks are computed once, and a batch's results leave the
+    device together.
 
     Args:
         model: A token classifier; not changed.
@@ -159,14 +156,6 @@ def main_figures(task: Task, labels: LabelSet, data: Labelled, predicted: NDArra
     Raises:
         SettingError: No word has a gold label.
     """
-    if task.metric == "accuracy":
-        known: dict[str | None, int] = {name: i for i, name in enumerate(labels.names)}
-        known[None] = IGNORED_LABEL
-        gold = np.array([known.get(label, _NOT_PREDICTABLE) for sentence in data.gold for label in sentence], dtype=np.int64)
-        n_scored = int((gold != IGNORED_LABEL).sum())
-        if n_scored == 0:
-            raise SettingError(f"no word of {len(data.gold)} sentences has a gold label: nothing to score")
-        return np.asarray((predicted == gold).sum(axis=1) / n_scored, dtype=np.float64)
     words = data.encoded.words_per_sentence
     sums = [sentence_counts(task, data.gold, named(ids, labels, words)).sum(axis=0) for ids in predicted]
     return metric_from_counts(task, np.stack(sums))

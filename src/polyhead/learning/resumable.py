@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,28 +130,24 @@ def hash_of(arrays: Iterable[tuple[str, Array]]) -> str:
     return digest.hexdigest()
 
 
-def kept_at(
-    path: Path | None, model: PreTrainedModel, data: Iterable[tuple[str, Array]] | Sequence[Batch], facts: Mapping[str, Any]
-) -> Partial:
+def kept_at(path: Path | None, model: PreTrainedModel, batches: Sequence[Batch], facts: Mapping[str, Any]) -> Partial:
     """Unfinished work with this model on this data; hashes nothing if `path` is None.
 
     Args:
         path: The file, or None.
         model: Its weights are hashed.
-        data: Batches, or arrays by name; the hash depends on order and padding.
+        batches: The data; the hash depends on order and padding.
         facts: What else identifies the work: method, seed, settings that affect results.
     """
     if path is None:
         return Partial(None)
-    arrays = (own for item in data for own in (_arrays(item) if isinstance(item, Batch) else [item]))
-    hashes = {"weights": hash_of(model.state_dict().items())[:16], "data": hash_of(arrays)[:16]}
+    data = (
+        (name, value if isinstance(value, Tensor) else np.array(value))
+        for batch in batches
+        for name, value in vars(batch).items()
+    )
+    hashes = {"weights": hash_of(model.state_dict().items())[:16], "data": hash_of(data)[:16]}
     return Partial(path, {**facts, **hashes}, machine(next(model.parameters()).device))
-
-
-def _arrays(batch: Batch) -> Iterator[tuple[str, Array]]:
-    for item in fields(batch):
-        value = getattr(batch, item.name)
-        yield item.name, value if isinstance(value, Tensor) else np.array(value)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +23,11 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, tracking
 from polyhead.core.specs import TrainSpec
 from polyhead.core.values import plain
-from polyhead.learning.batching import Batch, training_batches
+from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
 from polyhead.learning.optimiser import build_optimiser, rate_factor
-from polyhead.learning.resumable import Array, kept_at
+from polyhead.learning.resumable import kept_at
 from polyhead.learning.scoring_mode import restored
 from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, stop_requests
@@ -70,7 +70,6 @@ def fit(
     mask: HeadMask | None = None,
     device: torch.device | str | None = None,
     resume_file: Path | None = None,
-    save_every: int | None = None,
     progress: Progress | None = None,
 ) -> FitRecord:
     """The record of fine-tuning `model` on `encoded`, in place: `spec.epochs` forward and backward passes over the data.
@@ -89,7 +88,6 @@ def fit(
         resume_file: File for the state (saved about every 45 s, and at SIGINT or SIGTERM, which raise KeyboardInterrupt). If it
             exists, training continues from it to bit-identical results. It stays after training: a second call then returns the
             same weights at once.
-        save_every: Save the state after so many steps instead of by time.
         progress: Updated after every step.
 
     Raises:
@@ -121,7 +119,7 @@ def fit(
     if resume_file is not None:
         pruned = None if mask is None else [str(head) for head in mask.pruned]
         facts = {"settings": plain(spec), "masked": pruned, "precision": precision}
-        store = TrainingState(kept_at(resume_file, model, _arrays(encoded), facts), every=save_every)
+        store = TrainingState(kept_at(resume_file, model, scoring_batches(encoded), facts))
     at = first = Position()
     n_sentences = 0
     pace = slowdown()
@@ -182,7 +180,7 @@ def fit(
                 pace(time.perf_counter() - step_started, batch.n_positions)
                 n_sentences += len(batch.sentences)
                 advance(1)
-                if store and (stop.asked or at.step == total or store.is_due(at.step)):
+                if store and (stop.asked or at.step == total or store.is_due()):
                     if not _finite(trained.values()):
                         raise diverged("weights", at.step - 1)
                     store.save(replace(at, seconds=first.seconds + time.perf_counter() - started), trained, optimiser)
@@ -232,12 +230,6 @@ def _advanced(at: Position, loss: float, steps: int) -> Position:
     if (at.step + 1) % steps:
         return Position(at.step + 1, at.losses, summed)
     return Position(at.step + 1, (*at.losses, summed / steps), 0.0)
-
-
-def _arrays(encoded: Encoded) -> Iterator[tuple[str, Array]]:
-    for window in encoded.windows:
-        for name in ("input_ids", "anchor_positions", "anchor_words", "label_ids"):
-            yield f"{window.sentence} {name}", getattr(window, name)
 
 
 def _ids(encoded: Encoded) -> Tensor:

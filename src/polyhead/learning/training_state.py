@@ -45,12 +45,10 @@ class TrainingState:
 
     Args:
         partial: The file.
-        every: Save after so many steps instead of by time.
     """
 
-    def __init__(self, partial: Partial, *, every: int | None = None) -> None:
+    def __init__(self, partial: Partial) -> None:
         self._partial = partial
-        self._every = every
         self._due = time.monotonic() + _SECONDS
 
     def load(self, trained: Mapping[str, nn.Parameter], optimiser: AdamW) -> Position:
@@ -72,9 +70,9 @@ class TrainingState:
                 optimiser.state[parameter] = {"step": step, **moments}
         return position
 
-    def is_due(self, step: int) -> bool:
-        """Whether the state should be saved after `step`."""
-        return step % self._every == 0 if self._every else time.monotonic() >= self._due
+    def is_due(self) -> bool:
+        """Whether the state should be saved after this step."""
+        return time.monotonic() >= self._due
 
     def save(self, position: Position, trained: Mapping[str, nn.Parameter], optimiser: AdamW) -> None:
         """Store the state.
