@@ -14,7 +14,6 @@ import numpy as np
 
 from polyhead.core.errors import SettingError
 
-_MOST_DIGITS = 9
 SHORT = reprlib.Repr()
 """Shows a value in a message, shortened to about 80 characters."""
 SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 80
@@ -26,7 +25,7 @@ def whole_number(text: str) -> int | None:
     >>> whole_number("12"), whole_number("-1"), whole_number("9" * 5000)
     (12, None, None)
     """
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def signed_number(text: str) -> int | None:

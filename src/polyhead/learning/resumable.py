@@ -59,7 +59,8 @@ class Partial:
         if self.path is None or not self.path.exists():
             return None
         try:
-            begin = self.path.open("rb").read(200)
+            with self.path.open("rb") as file:
+                begin = file.read(200)
             ours = not begin or _MARK.encode() in begin
             head, state = _read(self.path)
         except OSError as error:

@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -202,17 +201,13 @@ _STEPS = 10
 
 def slowdown() -> Callable[[float, int], None]:
     """A function of each step's seconds and positions; it warns once if steps become ten times slower than the first ones."""
-    first: list[float] = []
-    last: deque[float] = deque(maxlen=_STEPS)
+    paces: list[float] = []
     warned = False
 
     def after_step(seconds: float, positions: int) -> None:
         nonlocal warned
-        if len(first) < _STEPS:
-            first.append(seconds / positions)
-            return
-        last.append(seconds / positions)
-        if not warned and len(last) == _STEPS and median(last) > 10 * median(first):
+        paces.append(seconds / positions)
+        if not warned and len(paces) >= 2 * _STEPS and median(paces[-_STEPS:]) > 10 * median(paces[:_STEPS]):
             warned = True
             _LOG.warning("steps take ten times as long as the first ones: other work is using the cores; try --threads 1")
 
