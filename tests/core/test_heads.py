@@ -25,7 +25,7 @@ def test_addresses_are_read_as_they_are_written(layer: int, head: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "3", "3.", ".5", "3,5", "-1.2", "3.5.1", "a.b", "³.1", "٣.1", "1. 2", "1e1.2"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_other_text_is_not_an_address(text: str) -> None:
     with pytest.raises(SettingError, match=r"expected LAYER\.HEAD"):
         HeadId.parse(text)
 

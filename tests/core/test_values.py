@@ -26,7 +26,7 @@ def test_numbers(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-1", "+1", " 1", "1.0", "٣", "²", "1_000", "1000000000", LONG])
-def test_what_is_no_number(text: str) -> None:
+def test_other_text_is_not_a_number(text: str) -> None:
     assert whole_number(text) is None
 
 

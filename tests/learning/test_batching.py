@@ -65,7 +65,7 @@ def test_collate():
     assert batch.anchor_columns.tolist() == [1, 2, 1, 2, 3, 1]
     assert batch.anchor_words.tolist() == [0, 1, 0, 1, 2, 3]
     assert torch.equal(batch.labels[batch.anchor_rows, batch.anchor_columns], batch.anchor_labels)
-    assert (batch.n_tokens, batch.n_positions, batch.n_words, batch.has_padding) == (12, 15, 6, True)
+    assert (batch.n_tokens, batch.n_positions, batch.has_padding) == (12, 15, True)
     tensors = [value for value in vars(batch).values() if isinstance(value, torch.Tensor)]
     assert len(tensors) == 9
     assert all(tensor.dtype == torch.int64 for tensor in tensors if tensor is not batch.is_text)
@@ -93,7 +93,7 @@ def test_scoring_batches_hold_every_window_once_within_the_budget(lengths, budge
     batches = scoring_batches(encoded, budget=budget)
     met = Counter(sentence for batch in batches for sentence in batch.sentences)
     assert met == Counter({number: 1 for number, length in enumerate(lengths) if length})
-    assert sum(batch.n_words for batch in batches) == sum(encoded.words_per_sentence)
+    assert sum(len(batch.anchor_rows) for batch in batches) == sum(encoded.words_per_sentence)
     assert sum(batch.n_tokens for batch in batches) == sum(len(window.input_ids) for window in encoded.windows)
     for batch in batches:
         assert batch.n_positions <= budget or len(batch.sentences) == 1
@@ -186,7 +186,7 @@ def test_padding_on_english_ewt(shared):
     for tokenizer in (mini, mbert):
         encoded = encode(data, tokenizer, None)
         batches = scoring_batches(encoded, budget=1024)
-        assert sum(batch.n_words for batch in batches) == 25148
+        assert sum(len(batch.anchor_rows) for batch in batches) == 25148
         assert max(batch.n_positions for batch in batches) <= 1024
         assert padding_share(batches) < 0.02
         assert len(batches) < 1.2 * sum(batch.n_tokens for batch in batches) / 1024

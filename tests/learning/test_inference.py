@@ -89,7 +89,7 @@ def test_every_word_gets_the_highest_logit_at_its_own_anchor(budget: int) -> Non
     batches, words = scoring_batches(encoded, budget=budget), encoded.words_per_sentence
     ids = np.full(sum(words), -1)
     for batch in batches[::-1]:
-        # the label that wins follows from the piece, so that it is known without a model
+        # the label that wins follows from the subword, so that it is known without a model
         logits = torch.nn.functional.one_hot(batch.input_ids % tiny.N_LABELS, tiny.N_LABELS).float()
         ids[word_places(batch, words)] = logits[batch.anchor_rows, batch.anchor_columns].argmax(-1).numpy()
     expected = [np.full(length - 2, -1) for length in scoring_case.LENGTHS]

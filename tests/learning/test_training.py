@@ -37,7 +37,7 @@ class Stop(Exception):
 
 
 class Watch:
-    """Notes what it is told, and does something at a step."""
+    """Counts steps, and does something at one of them."""
 
     def __init__(self, at=None, do=None):
         self.total = self.done = self.stops = 0
@@ -207,7 +207,7 @@ def saved_at_every_step(monkeypatch):
 
 @pytest.mark.usefixtures("saved_at_every_step")
 @pytest.mark.parametrize("stop_at", [1, 5, 6, 9])
-def test_goes_on_after_a_crash_to_the_same_bits(tmp_path, stop_at):
+def test_continues_after_a_crash_to_the_same_bits(tmp_path, stop_at):
     whole, model = tiny_model(), tiny_model()
     expected = train(whole)
     with pytest.raises(Stop):
@@ -250,7 +250,7 @@ def test_a_state_of_another_training_is_refused(tmp_path):
         train(tiny_model(seed=1), resume_file=tmp_path / "training")
 
 
-def test_goes_on_under_other_threads_with_a_warning(tmp_path, caplog):
+def test_continues_under_other_threads_with_a_warning(tmp_path, caplog):
     train(tiny_model(), resume_file=tmp_path / "training")
     train(tiny_model(), resume_file=tmp_path / "training")
     assert not caplog.records
@@ -310,7 +310,7 @@ def test_the_space_for_the_state_is_asked_for_first(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_killed_in_mid_epoch_it_goes_on_to_the_same_bits(tmp_path):
+def test_killed_in_mid_epoch_it_continues_to_the_same_bits(tmp_path):
     """SIGKILL at an arbitrary moment, several times over."""
     code = (
         "import sys, time, torch; torch.set_num_threads(1); from pathlib import Path\n"
@@ -344,10 +344,10 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_bits(tmp_path):
 
 @pytest.mark.parametrize(("later", "warnings"), [(1.0, 0), (9.0, 0), (11.0, 1)])
 def test_steps_that_become_ten_times_slower_are_said_once(later, warnings, caplog):
-    told = slowdown()
+    after_step = slowdown()
     for step in range(60):
         positions = 100 * (1 + step % 3)  # longer batches take longer
-        told(positions * (1.0 if step < 20 else later), positions)
+        after_step(positions * (1.0 if step < 20 else later), positions)
         if step == 25:
-            told(1e6, 100)  # one slow step is nothing
+            after_step(1e6, 100)  # one slow step alone does not count
     assert [message[:27] for message in caplog.messages] == ["steps take ten times as lon"] * warnings

@@ -66,7 +66,7 @@ def _unlock(lock: FileLock) -> None:
 
 @dataclass(frozen=True)
 class Record:
-    """The settings of one piece of work, which name it, and its result, both plain JSON values."""
+    """The settings of some work, which name it, and its result; both plain JSON values."""
 
     settings: Mapping[str, Any]
     result: Mapping[str, Any] = field(compare=False)

@@ -56,11 +56,6 @@ class Batch:
         return self.input_ids.numel()
 
     @property
-    def n_words(self) -> int:
-        """Number of owned words."""
-        return self.anchor_rows.numel()
-
-    @property
     def has_padding(self) -> bool:
         """Whether any position is padding; if not, `attention_mask` can be omitted."""
         return self.n_tokens < self.n_positions

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -204,14 +205,17 @@ def join(parts: Sequence[Encoded]) -> Encoded:
     if len(pad_ids) != 1:
         found = f"padding ids {', '.join(map(str, pad_ids))}" if pad_ids else "nothing"
         raise SettingError(f"cannot join {found}: encode all sentences with the same tokenizer")
-    windows: list[Window] = []
-    words: list[int] = []
-    counts = EncodingCounts()
-    for part in parts:
-        windows.extend(replace(window, sentence=window.sentence + len(words)) for window in part.windows)
-        words.extend(part.words_per_sentence)
-        counts = counts + part.counts
-    return Encoded(tuple(windows), tuple(words), counts, pad_ids[0])
+    starts = accumulate((part.n_sentences for part in parts), initial=0)
+    return Encoded(
+        tuple(
+            replace(window, sentence=start + window.sentence)
+            for start, part in zip(starts, parts, strict=False)
+            for window in part.windows
+        ),
+        tuple(n for part in parts for n in part.words_per_sentence),
+        sum((part.counts for part in parts), EncodingCounts()),
+        pad_ids[0],
+    )
 
 
 def _label_ids(
