@@ -34,7 +34,7 @@ class Silent:
 @contextmanager
 def tracking(progress: Progress | None, total: int, what: str) -> Iterator[Callable[[int], None]]:
     """A context for work of `total` steps, described by `what`; yields a function to call with the number of steps just done."""
-    watch = progress or Silent()
+    watch = Silent() if progress is None else progress
     watch.start(total, what)
     try:
         yield watch.advance
