@@ -242,7 +242,7 @@ def test_a_state_of_another_training_is_refused(tmp_path):
     for what, options in {
         "settings.seed": {"spec": dataclasses.replace(SPEC, seed=4)},
         "data": {"encoded": tiny_encoded(seed=1)},
-        "masked": {"mask": HeadMask.full(2, 2)},
+        "mask": {"mask": HeadMask.full(2, 2)},
     }.items():
         with pytest.raises(StoreError, match=rf"\({what} was [^;]*\); finish"):
             train(tiny_model(), resume_file=tmp_path / "training", **options)

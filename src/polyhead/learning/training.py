@@ -116,8 +116,7 @@ def fit(
     check_dtype(model, where, precision)
     store = None
     if resume_file is not None:
-        pruned = None if mask is None else [str(head) for head in mask.pruned]
-        facts = {"settings": plain(spec), "masked": pruned, "precision": precision}
+        facts = {"settings": plain(spec), "mask": plain(mask), "precision": precision}
         store = TrainingState(kept_at(resume_file, model, scoring_batches(encoded), facts))
     at = first = Position()
     n_sentences = 0
