@@ -40,8 +40,8 @@ def main() -> None:
     encoded, model = mbert_sample(options.sentences, options.seed), mbert_shape(options.seed)
     batches = scoring_batches(encoded)
     in_file_order = {
-        "released": list(training_batches(encoded, batch_size=8, order="file", seed=0, epoch=0, pad_to=256)),
-        "script": list(training_batches(encoded, batch_size=32, order="file", seed=0, epoch=0)),
+        "released": training_batches(encoded, batch_size=8, order="file", seed=0, epoch=0, pad_to=256),
+        "script": training_batches(encoded, batch_size=32, order="file", seed=0, epoch=0),
     }
     baselines = {"released": released_procedure, "script": masked_script}
     work: dict[str, Work] = {f"polyhead {p}": (batches, partial(score_heads, "gradient", model, precision=p)) for p in precisions}

@@ -29,7 +29,8 @@ from polyhead.data.tasks import task
 from polyhead.learning.batching import Batch, padding_share, training_batches
 from polyhead.learning.encoding import Encoded, encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
-from polyhead.learning.training import fit, rate_factor
+from polyhead.learning.optimiser import rate_factor
+from polyhead.learning.training import fit
 from polyhead.models.devices import Precision, pick_device, pick_precision
 from polyhead.studies.settings import run_settings
 

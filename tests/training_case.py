@@ -37,7 +37,7 @@ def tiny_encoded(n: int = 22, *, seed: int = 0, pieces: int = 30) -> Encoded:
         positions = np.arange(1, length + 1, dtype=np.int32)
         windows.append(Window(index, np.concatenate(([1], ids, [2])).astype(np.int32), positions, positions - 1, labels))
     words = tuple(len(window.anchor_words) for window in windows)
-    return Encoded(windows=tuple(windows), n_sentences=n, words_per_sentence=words, counts=EncodingCounts(), pad_id=PAD)
+    return Encoded(windows=tuple(windows), words_per_sentence=words, counts=EncodingCounts(), pad_id=PAD)
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -10,13 +10,14 @@ from pretraining.examples import MaskedBatch, batches
 from pretraining.pieces import Corpus
 from pretraining.settings import TrainingSpec
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 from transformers import XLMRobertaForMaskedLM
 
 from polyhead.core.progress import Progress
 from polyhead.core.values import fingerprint
+from polyhead.learning.optimiser import rate_factor
 from polyhead.learning.resumable import Partial
-from polyhead.learning.training import clip_gradients, rate_factor, set_rate
 from polyhead.learning.training_state import Position, TrainingState, stop_requests
 from polyhead.models.devices import Precision, autocast
 from polyhead.models.environment import machine
@@ -52,16 +53,17 @@ def learn(
     progress.advance(position.step)
     losses, since = list(position.losses), position.epoch_loss
     try:
-        with stop_requests() as stop:
+        with stop_requests(resume_file) as stop:
             made = batches(corpus, spec, positions=positions, start=position.step)
             for step in range(position.step, spec.steps):
                 # makes dropout depend only on seed and step
                 torch.manual_seed(int(np.random.default_rng((spec.seed, 2, step)).integers(2**62)))
-                set_rate(optimiser, spec.learning_rate * rate_factor(step, total=spec.steps, warmup=spec.warmup))
+                for group in optimiser.param_groups:
+                    group["lr"] = spec.learning_rate * rate_factor(step, total=spec.steps, warmup=spec.warmup)
                 since += _step(model, next(made), optimiser, precision, spec.max_grad_norm)
                 if (step + 1) % SHOWN == 0:
                     losses, since = [*losses, since / SHOWN], 0.0
-                if stop.asked or step + 1 == spec.steps or state.is_due(step + 1):
+                if stop.asked or step + 1 == spec.steps or state.is_due():
                     state.save(Position(step + 1, tuple(losses), since, time.perf_counter() - began), trained, optimiser)
                 if stop.asked:
                     raise KeyboardInterrupt
@@ -85,7 +87,7 @@ def _step(model: XLMRobertaForMaskedLM, batch: MaskedBatch, optimiser: AdamW, pr
         logits = model.lm_head(hidden[told.to(device)])
     loss = cross_entropy(logits.float(), batch.labels[told].to(device))
     loss.backward()
-    clip_gradients(list(model.parameters()), limit)
+    clip_grad_norm_(model.parameters(), limit)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return float(loss.detach())

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from polyhead.core.settings_file import Many, read_toml, settings, settings_from
+from polyhead.core.errors import SettingError
+from polyhead.core.settings_file import Many, read_toml, settings
 from polyhead.core.specs import Count, Flag, NonNegative, Positive, Share, Whole
 
 
@@ -114,4 +115,8 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         SettingError: The file cannot be read, or has unknown options or bad values; all are named.
     """
-    return settings_from(Recipe, read_toml(path), where=str(path))
+    values = read_toml(path)
+    try:
+        return Recipe(**values)
+    except SettingError as error:
+        raise SettingError(f"{path}: {error}") from None

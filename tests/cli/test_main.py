@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from polyhead.cli import failures, main
 from polyhead.cli.failures import guarded
 from polyhead.cli.request_options import click_command
-from polyhead.core.errors import PolyheadError
+from polyhead.core.errors import PolyheadError, note_kept
 from polyhead.importance.methods import METHODS
 
 COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]
@@ -181,7 +181,21 @@ def test_an_interrupt_that_an_import_turned_into_another_error_is_one(capsys: py
         return 0
 
     assert guarded(work) == 130
-    assert capsys.readouterr().err == "polyhead: stopped by the user\n"
+    assert capsys.readouterr().err == "polyhead: interrupted\n"
+
+
+def test_an_interrupt_says_what_the_work_has_noted_on_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as stop:
+            note_kept(stop, Path("run"))
+            note_kept(stop, Path("run/fits"))
+            raise
+        return 0
+
+    assert guarded(work) == 130
+    assert capsys.readouterr().err == "polyhead: interrupted; unfinished work is kept in run: start it again to continue\n"
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
@@ -207,7 +221,7 @@ sys.exit(code)
     process.send_signal(signal.SIGINT)
     _, message = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert message in ("", "polyhead: stopped by the user\n")
+    assert message in ("", "polyhead: interrupted\n")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +261,7 @@ sys.exit(guarded(work))
     assert process.returncode == 130
     assert (tmp_path / "saved").exists()
     assert message.count("\n") == 1
-    assert "stopped" in message
+    assert message == "polyhead: interrupted\n"
 
 
 def test_a_closed_pipe_is_no_failure() -> None:

@@ -34,7 +34,7 @@ def tiny_encoded(*, seed: int = 0, windowed: int | None = 3, unlabelled: int | N
             low, high = max(start - 1, 0), min(end + 1, length)
             windows.append(Window(sentence, ids[low:high], own - low, own - 1, labels[own - 1]))
         words.append(length - 2)
-    return Encoded(tuple(windows), len(LENGTHS), tuple(words), EncodingCounts(words=sum(words)), PAD)
+    return Encoded(tuple(windows), tuple(words), EncodingCounts(words=sum(words)), PAD)
 
 
 def planted_model(model_type: str) -> PreTrainedModel:

@@ -78,8 +78,8 @@ def test_batches_order_and_padding_do_not_matter(family: str, method: str) -> No
     others = {
         "size": batches_of(encoded, budget=1),
         "order": batches_of(encoded)[::-1],
-        "file order": list(training_batches(encoded, batch_size=3, order="file", seed=0, epoch=0)),
-        "padding": list(training_batches(encoded, batch_size=4, order="file", seed=0, epoch=0, pad_to=30)),
+        "file order": training_batches(encoded, batch_size=3, order="file", seed=0, epoch=0),
+        "padding": training_batches(encoded, batch_size=4, order="file", seed=0, epoch=0, pad_to=30),
     }
     same = {how: np.allclose(values(method, model, batches), usual, rtol=1e-9, atol=0) for how, batches in others.items()}
     assert all(same.values()) == METHODS[method].batch_invariant, same

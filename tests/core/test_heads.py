@@ -25,7 +25,7 @@ def test_addresses_are_read_as_they_are_written(layer: int, head: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "3", "3.", ".5", "3,5", "-1.2", "3.5.1", "a.b", "³.1", "٣.1", "1. 2", "1e1.2"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_other_text_is_not_an_address(text: str) -> None:
     with pytest.raises(SettingError, match=r"expected LAYER\.HEAD"):
         HeadId.parse(text)
 
@@ -142,3 +142,18 @@ def test_scores_are_equal_by_value() -> None:
     assert one != "gradient"
     with pytest.raises(TypeError, match="unhashable"):
         hash(one)
+
+
+@pytest.mark.parametrize(
+    "keep", [[[0.5, 1.0]], [[2, 1]], [[float("nan"), 1.0]], [["True", "False"]], [[None, True]], [[1], [0, 1]]]
+)
+def test_only_booleans_zeros_and_ones_make_a_mask(keep: object) -> None:
+    with pytest.raises(SettingError, match=r"got (0\.5|2|nan|True|None)$|\[layers, heads\]: .*shape"):
+        HeadMask(keep)  # type: ignore[arg-type]
+
+
+def test_zeros_and_ones_are_a_mask_and_words_are_no_scores() -> None:
+    assert HeadMask(np.array([[1.0, 0.0]])) == HeadMask(np.array([[1, 0]])) == HeadMask(np.array([[True, False]]))
+    assert (HeadMask.full(2, 3).shape, HeadScores(np.zeros((2, 3)), "gradient").shape) == ((2, 3), (2, 3))
+    with pytest.raises(SettingError, match="one number per head"):
+        HeadScores(np.array([["high"]]), "gradient")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import read_toml, settings, settings_from
+from polyhead.core.settings_file import read_toml, settings
 from polyhead.core.specs import SearchSpec, TrainSpec, allowed_loss
 from polyhead.core.values import fingerprint
 
@@ -33,8 +33,8 @@ def test_a_repair_goes_with_pruning_after_training() -> None:
     assert SearchSpec(prune="after", repair="refit").repair == "refit"
     with pytest.raises(SettingError, match="repair = 'means': should be none unless prune is 'after', but prune = 'before'"):
         SearchSpec(repair="means")
-    with pytest.raises(SettingError, match=r"search: repair = 'refit'.* prune = 'before'$"):
-        settings_from(SearchSpec, {"repair": "refit"}, where="search")
+    with pytest.raises(SettingError, match=r"^search\.repair = 'refit'.* prune = 'before'$"):
+        Spec(search={"repair": "refit"})  # type: ignore[arg-type]
 
 
 def test_learning_rate_follows_the_width_unless_set() -> None:
@@ -102,7 +102,7 @@ class Spec:
 
 
 def load(path: Path) -> Spec:
-    return settings_from(Spec, read_toml(path), where=str(path))
+    return Spec(**read_toml(path))
 
 
 def test_toml_fills_nested_tables(tmp_path: Path) -> None:
@@ -117,12 +117,11 @@ def test_misspelt_options_get_the_nearest_name_all_at_once(tmp_path: Path) -> No
     with pytest.raises(SettingError) as caught:
         load(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}: ")
     assert "\n" not in message
     assert "train.epoch: unknown option; did you mean 'epochs'?" in message
     assert "train.batch_size = 0: should be" in message
     assert "serach: unknown option; did you mean 'search'?" in message
-    assert "search.zzz: unknown option; allowed are how, max_pruned, objective" in message
+    assert "search.zzz: unknown option; expected one of how, max_pruned, objective" in message
 
 
 @pytest.mark.parametrize(
@@ -137,11 +136,6 @@ def test_unreadable_files(tmp_path: Path, content: bytes | None, what: str) -> N
         load(path)
     with pytest.raises(SettingError, match="cannot be read"):
         load(tmp_path)
-
-
-def test_settings_from_begins_with_the_place() -> None:
-    with pytest.raises(SettingError, match=r"^--train: epochs = 0"):
-        settings_from(TrainSpec, {"epochs": 0}, where="--train")
 
 
 def test_fingerprints_tell_settings_apart_and_nothing_else() -> None:

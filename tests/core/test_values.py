@@ -26,7 +26,7 @@ def test_numbers(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-1", "+1", " 1", "1.0", "٣", "²", "1_000", "1000000000", LONG])
-def test_what_is_no_number(text: str) -> None:
+def test_other_text_is_not_a_number(text: str) -> None:
     assert whole_number(text) is None
 
 
@@ -84,7 +84,7 @@ def test_settings_and_results(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="not TOML"):
         read_toml(tmp_path / "a.toml")
     (tmp_path / "a.json").write_text(f'{{"n": {LONG}}}')
-    with pytest.raises(StoreError, match=r"a\.json: not JSON that can be read"):
+    with pytest.raises(StoreError, match=r"a\.json: not JSON"):
         read_json(tmp_path / "a.json")
 
 

@@ -114,7 +114,7 @@ def test_all_is_well_with_a_pruned_model_and_one_sentence() -> None:
         name: "not checked" if name in unseen else "ok" for name in found
     }
     encoded = tiny_encoded()
-    short = replace(encoded, windows=encoded.windows[:1], n_sentences=1, words_per_sentence=encoded.words_per_sentence[:1])
+    short = replace(encoded, windows=encoded.windows[:1], words_per_sentence=encoded.words_per_sentence[:1])
     found = findings(encoded=short)
     assert {finding.result for finding in found.values()} == {"ok"}, found
 

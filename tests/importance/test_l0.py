@@ -96,7 +96,7 @@ def own_labels(model: PreTrainedModel, n: int) -> list[Batch]:
         anchors = np.arange(1, len(ids) - 1, dtype=np.int32)
         windows.append(Window(sentence, ids, anchors, anchors - 1, said[anchors]))
     words = tuple(len(window.input_ids) - 2 for window in windows)
-    return scoring_batches(Encoded(tuple(windows), n, words, EncodingCounts(), PAD), budget=150)
+    return scoring_batches(Encoded(tuple(windows), words, EncodingCounts(), PAD), budget=150)
 
 
 def mean_loss(model: PreTrainedModel, batches: list[Batch], heads: tuple[HeadId, ...]) -> float:
@@ -183,7 +183,7 @@ def test_work_of_another_setting_is_neither_taken_up_nor_lost(
     with pytest.raises(KeyboardInterrupt):
         l0(model, batches, seed=1, epochs=2, precision="fp32", resume_file=keep, progress=Watch(2))
     kept = keep.read_bytes()
-    with pytest.raises(StoreError, match="belongs to work with other seed;"):
+    with pytest.raises(StoreError, match=r"belongs to other work \(seed was \d+, is \d+\);"):
         l0(model, batches, seed=2, epochs=2, precision="fp32", resume_file=keep)
     assert keep.read_bytes() == kept
 

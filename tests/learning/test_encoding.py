@@ -91,7 +91,7 @@ def test_counts():
 def test_overlap_and_ownership():
     encoded = encode([sentence(*["a"] * 20)], TOKENIZER, None, max_length=10)
     assert [len(window.input_ids) for window in encoded.windows] == [10, 10, 10]
-    # Eight words a window: 0-7, 6-13, 12-19. Word 6 is one from the cut in the first and at the cut in the second.
+    # Eight words a window: 0-7, 6-13, 12-19. Word 6 is one from the edge of the first and at the edge of the second.
     assert [window.anchor_words.tolist() for window in encoded.windows] == [[*range(7)], [*range(7, 13)], [*range(13, 20)]]
     assert encoded.windows[1].anchor_positions.tolist() == [*range(2, 8)]
 

@@ -11,7 +11,7 @@ from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import TASKS
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Window
-from polyhead.learning.inference import Labelled, evaluate, no_labels, place_labels, predict
+from polyhead.learning.inference import Labelled, evaluate, predict, word_places
 
 LABELS = LabelSet(("ADJ", "ADP", "ADV", "AUX", "NOUN"))
 OPTIONS = {"labels": LABELS, "precision": "fp32"}
@@ -37,7 +37,7 @@ def test_windows_of_a_sentence_are_joined_and_empty_sentences_stay():
     model = tiny_model().eval()
     first = Window(1, np.array([1, 5, 6, 7, 2], np.int32), np.array([1, 2]), np.array([0, 1]), np.array([0, 0]))
     second = Window(1, np.array([1, 6, 7, 8, 2], np.int32), np.array([2, 3]), np.array([2, 3]), np.array([0, 0]))
-    encoded = dataclasses.replace(tiny_encoded(0), windows=(first, second), n_sentences=3, words_per_sentence=(0, 4, 0))
+    encoded = dataclasses.replace(tiny_encoded(0), windows=(first, second), words_per_sentence=(0, 4, 0))
     halves = one_by_one(model, encoded)
     assert predict(model, encoded, **OPTIONS) == [[], halves[0] + halves[1], []]
 
@@ -47,13 +47,16 @@ def test_mode_and_hooks_are_restored_and_the_mask_is_active():
     for site in model.bert.encoder.layer:
         site.attention.output.dense.weight.data.mul_(50)
     mask = HeadMask.without(2, 2, [HeadId(0, 0), HeadId(1, 1)])
+    model.bert.embeddings.eval()
+    modes = [module.training for module in model.modules()]
     plain, masked = predict(model, encoded, **OPTIONS), predict(model, encoded, mask=mask, **OPTIONS)
     assert plain != masked
     for head in mask.pruned:
         dense = model.bert.encoder.layer[head.layer].attention.output.dense
         dense.weight.data[:, head.head * 8 : (head.head + 1) * 8] = 0
     assert predict(model, encoded, **OPTIONS) == masked
-    assert model.training
+    assert [module.training for module in model.modules()] == modes
+    assert len(set(modes)) == 2
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
@@ -80,23 +83,17 @@ def test_languages_in_one_pass_equal_languages_alone():
     assert len(LABELS.names) == N_LABELS
 
 
-def test_no_label_is_placed_at_first() -> None:
-    assert [ids.tolist() for ids in no_labels([2, 0, 1])] == [[-1, -1], [], [-1]]
-
-
 @pytest.mark.parametrize("budget", [1, 40])
 def test_every_word_gets_the_highest_logit_at_its_own_anchor(budget: int) -> None:
     encoded = scoring_case.tiny_encoded()
-    batches = scoring_batches(encoded, budget=budget)
-    ids = no_labels(encoded.words_per_sentence)
+    batches, words = scoring_batches(encoded, budget=budget), encoded.words_per_sentence
+    ids = np.full(sum(words), -1)
     for batch in batches[::-1]:
-        # the label that wins follows from the piece, so that it is known without a model
+        # the label that wins follows from the subword, so that it is known without a model
         logits = torch.nn.functional.one_hot(batch.input_ids % tiny.N_LABELS, tiny.N_LABELS).float()
-        place_labels(ids, batch, logits)
-    expected = no_labels([length - 2 for length in scoring_case.LENGTHS])
+        ids[word_places(batch, words)] = logits[batch.anchor_rows, batch.anchor_columns].argmax(-1).numpy()
+    expected = [np.full(length - 2, -1) for length in scoring_case.LENGTHS]
     for window in encoded.windows:
         expected[window.sentence][window.anchor_words] = window.input_ids[window.anchor_positions] % tiny.N_LABELS
-    for found, wanted in zip(ids, expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    assert min(len(found) for found in ids) > 0
-    assert min(found.min() for found in ids) == 0
+    np.testing.assert_array_equal(ids, np.concatenate(expected))
+    assert ids.min() == 0

@@ -36,7 +36,7 @@ def test_counts_are_those_of_an_evaluation_under_each_mask(task: str) -> None:
 def test_scores_are_those_of_an_evaluation_under_each_mask(task: str, precision: str) -> None:
     model, data = tiny_model("xlm-roberta").train(), labelled(task)
     batches = scoring_batches(data.encoded, budget=40)
-    told: list[int] = []
+    advanced: list[int] = []
     found = masked_scores(
         model,
         batches,
@@ -45,9 +45,9 @@ def test_scores_are_those_of_an_evaluation_under_each_mask(task: str, precision:
         LABELS[task],
         MANY,
         precision=precision,  # type: ignore[arg-type]
-        advance=told.append,
+        advance=advanced.append,
     )
-    assert told == [len(MANY)] * len(batches)
+    assert advanced == [len(MANY)] * len(batches)
     assert model.training
     for mask, score in zip(MANY, found.scores, strict=True):
         options = {"device": CPU, "precision": precision, "mask": mask}

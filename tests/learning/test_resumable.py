@@ -2,8 +2,10 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from safetensors.numpy import save
 
 from polyhead.core.errors import StoreError
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.resumable import Partial, identity_of, kept_at, saving
+from polyhead.learning.resumable import Partial, State, kept_at, saving
 
 STATE = {
     "sums": np.array([[0.1, np.nan], [1 / 3, -0.0], [2.0, 3.0]]).T,
@@ -91,7 +93,9 @@ def test_a_file_that_is_not_ours_is_not_written_over(tmp_path: Path, content: by
 def test_work_of_another_identity_is_refused_by_what_differs(tmp_path: Path) -> None:
     kept = Partial(tmp_path / "kept", IDENTITY)
     Partial(kept.path, {**IDENTITY, "seed": 4, "gold labels": "x"}).save(STATE)
-    with pytest.raises(StoreError, match=r"kept: belongs to work with other gold labels, seed; .*delete this one"):
+    with pytest.raises(
+        StoreError, match=r"kept: belongs to other work \(gold labels was 'x', is None; seed was 4, is 3\); .*delete this one"
+    ):
         kept.load()
 
 
@@ -107,7 +111,7 @@ def test_another_machine_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="is a folder"):
+    with pytest.raises(StoreError, match=r"cannot be read \(Is a directory\); name another file"):
         Partial(tmp_path, IDENTITY).load()
     with pytest.raises(StoreError, match=r"cannot be written .*; choose another"):
         Partial(tmp_path / "file" / "kept", IDENTITY).save(STATE)
@@ -128,6 +132,10 @@ def test_a_full_disk_leaves_what_was_there_and_says_how_much_is_needed(tmp_path:
 
 def test_the_identity_covers_weights_data_and_facts() -> None:
     model = tiny_model("bert", dtype=torch.bfloat16)
+
+    def identity_of(*work: Any) -> Mapping[str, Any]:
+        return kept_at(Path("kept"), *work).identity
+
     first = identity_of(model, batches(), IDENTITY)
     assert first == identity_of(tiny_model("bert", dtype=torch.bfloat16), batches(), dict(IDENTITY))
     others = [
@@ -144,6 +152,12 @@ def test_the_identity_covers_weights_data_and_facts() -> None:
     others.append(identity_of(model, batches(), IDENTITY))
     assert all(other != first for other in others)
     assert len({str(other) for other in others}) == len(others)
+
+
+def step_and_stop(kept: Partial, state: State) -> None:
+    with saving(kept, lambda: state) as step:
+        step()
+        raise KeyboardInterrupt
 
 
 def test_it_is_saved_every_ten_seconds_and_when_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,13 +181,23 @@ def test_it_is_saved_every_ten_seconds_and_when_stopped(tmp_path: Path, monkeypa
     with saving(kept, lambda: {"done": 6}):
         pass
     assert held() == 5, "nothing was done, so nothing is saved"
-    with pytest.raises(KeyboardInterrupt), saving(kept, lambda: {"done": 7}):
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt) as caught:
+        step_and_stop(kept, {"done": 7})
     assert held() == 7
+    assert caught.value.__notes__ == [f"unfinished work is kept in {kept.path}: start it again to continue"]
+
+
+def test_an_interrupt_before_the_first_step_claims_nothing(tmp_path: Path) -> None:
+    kept = Partial(tmp_path / "kept", IDENTITY)
+    with pytest.raises(KeyboardInterrupt) as caught, saving(kept, lambda: STATE):
+        raise KeyboardInterrupt
+    assert kept.load() is None
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_what_stopped_the_work_is_not_hidden_by_a_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(KeyboardInterrupt), saving(Partial(tmp_path / "file" / "kept", IDENTITY), lambda: STATE):
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt) as caught:
+        step_and_stop(Partial(tmp_path / "file" / "kept", IDENTITY), STATE)
     assert "cannot be written" in caplog.text
+    assert not hasattr(caught.value, "__notes__")

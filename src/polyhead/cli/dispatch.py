@@ -18,8 +18,7 @@ from polyhead.core.errors import SettingError, UnknownNameError
 def dispatch(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     name, rest = _split(argv)
-    row = COMMANDS.get(name)
-    return guarded(lambda: _called(argv, name, rest), stopped=row.stopped if row else "")
+    return guarded(lambda: _called(argv, name, rest))
 
 
 def group_of(word: str) -> list[str]:
@@ -36,7 +35,7 @@ def help_text(names: Sequence[str] = ()) -> str:
         "Rank, prune and judge the attention heads of multilingual Transformers.\n\n"
         f"Commands:\n{rows}\n\n"
         "polyhead COMMAND --help lists a command's options; every command takes --json.\n"
-        "Exit codes: 0 done, 1 a check failed, 2 bad input, 3 internal error, 130 stopped by the user.\n"
+        "Exit codes: 0 done, 1 a check failed, 2 bad input, 3 internal error, 130 interrupted.\n"
     )
 
 

@@ -25,11 +25,10 @@ _FULL = {
 }
 
 
-def guarded(work: Callable[[], int], *, stopped: str = "") -> int:
+def guarded(work: Callable[[], int]) -> int:
     """Call `work` and return its exit code, or the code of the failure it ended with, said in one line on stderr.
 
-    `stopped` says what of the work is kept when the user stops it. SIGTERM is treated as Ctrl-C: the work's own `finally` and
-    `except` blocks save what they save.
+    SIGTERM is treated as Ctrl-C. The work's own `finally` and `except` blocks save what they can, and note it on the interrupt.
     """
     signals: list[int] = []
 
@@ -48,13 +47,13 @@ def guarded(work: Callable[[], int], *, stopped: str = "") -> int:
         return code
     except BaseException as error:
         # an extension module that is being imported turns the interrupt into an error of its own
-        return _ended(KeyboardInterrupt() if signals else error, stopped)
+        return _ended(KeyboardInterrupt() if signals and not isinstance(error, KeyboardInterrupt) else error)
     finally:
         for number, handler in previous.items():
             _handle(number, handler)
 
 
-def _ended(error: BaseException, stopped: str) -> int:
+def _ended(error: BaseException) -> int:
     """The exit code of work that ended with this error, after saying so."""
     match error:
         case PolyheadError():
@@ -64,7 +63,7 @@ def _ended(error: BaseException, stopped: str) -> int:
         case typer.TyperException():
             return _say(f"error: {_usage(error)}", BAD_INPUT)
         case KeyboardInterrupt() | typer.Abort():
-            return _say("; ".join(part for part in ("stopped by the user", stopped) if part), STOPPED)
+            return _say("; ".join(("interrupted", *getattr(error, "__notes__", ()))), STOPPED)
         case SystemExit():  # rich raises it when the reader has closed the pipe
             return DONE
         case BrokenPipeError():
@@ -132,7 +131,7 @@ def leaving_at_once() -> Iterator[None]:
     """Inside, Ctrl-C and SIGTERM end the process with one line: for imports, which extension modules do not let interrupt."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
-        os.write(2, b"polyhead: stopped by the user\n")
+        os.write(2, b"polyhead: interrupted\n")
         os._exit(STOPPED)
 
     watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]

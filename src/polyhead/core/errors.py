@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class PolyheadError(Exception):
@@ -42,6 +43,12 @@ class CheckpointError(PolyheadError):
 
 class StoreError(PolyheadError):
     """A run folder cannot be read or written, or holds the results of other settings."""
+
+
+def note_kept(stop: BaseException, where: Path) -> None:
+    """Add to an interrupt that unfinished work is kept, unless it says so; the command line prints such notes."""
+    if isinstance(stop, KeyboardInterrupt) and not hasattr(stop, "__notes__"):
+        stop.add_note(f"unfinished work is kept in {where}: start it again to continue")
 
 
 def allowed_names(said: str, allowed: Iterable[str]) -> str:

@@ -79,11 +79,8 @@ def cannot_write(path: Path, error: OSError | SafetensorError, *, n_bytes: int |
     """The error for a failed write: where, why and what to do; on a full disk also how much is needed and free."""
     # safetensors reports the system's error only in its text
     code = re.search(r"os error (\d+)", str(error))
-    if isinstance(error, OSError):
-        number, why = error.errno, error.strerror or str(error)
-    else:
-        number, why = (int(code[1]), os.strerror(int(code[1]))) if code else (None, str(error))
-    do = "choose another folder"
+    number = error.errno if isinstance(error, OSError) else int(code[1]) if code else None
+    why, do = str(error) if number is None else os.strerror(number), "choose another folder"
     if number in (errno.ENOSPC, errno.EDQUOT):
         needed = "" if n_bytes is None else f"{_size(n_bytes)} needed, "
         why, do = f"{why}: {needed}{_size(_free(path))} free", "free some space or choose another folder"
@@ -154,12 +151,10 @@ def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             if old.is_dir():
                 old.rename(folder)
             raise
-    except SafetensorError as error:
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno not in _CANNOT_WRITE:
+            raise
         raise cannot_write(folder, error) from None
-    except OSError as error:
-        if error.errno in _CANNOT_WRITE:
-            raise cannot_write(folder, error) from None
-        raise
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
 
@@ -207,13 +202,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{path}:{error.lineno}: not JSON ({error.msg}): delete the file and run again") from None
-    except UnicodeDecodeError as error:
-        raise StoreError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}): delete the file and run again"
-        ) from None
-    except (ValueError, RecursionError) as error:  # a number with too many digits, or nested too deeply
-        raise StoreError(f"{path}: not JSON that can be read ({error}): delete the file and run again") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:  # also not UTF-8, a number with too many digits, or nested too deeply
+        line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise StoreError(f"{path}{line}: not JSON ({error}): delete the file and run again") from None

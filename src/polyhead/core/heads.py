@@ -44,10 +44,17 @@ class HeadId:
         return f"{self.layer}.{self.head}"
 
 
-def _read_only(values: ArrayLike, dtype: type[np.generic]) -> NDArray[np.generic]:
-    array = np.array(values, dtype=dtype)
+def _matrix(values: ArrayLike, dtype: type[np.generic]) -> NDArray[np.generic]:
+    """A read-only copy; booleans only from booleans, zeros and ones."""
+    try:
+        given = np.asarray(values)
+        array = given.astype(dtype)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"a matrix of heads holds one number per head, [layers, heads]: {error}") from None
     if array.ndim != 2:
         raise SettingError(f"a matrix of heads has shape [layers, heads]; got {array.ndim} dimension(s) of shape {array.shape}")
+    if dtype is np.bool_ and (wrong := given[given != array]).size:
+        raise SettingError(f"a mask holds True (keep) or False, or 1 or 0, for each head; got {wrong[0]}")
     array.setflags(write=False)
     return array
 
@@ -59,7 +66,7 @@ class HeadMask:
     keep: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keep", _read_only(self.keep, np.bool_))
+        object.__setattr__(self, "keep", _matrix(self.keep, np.bool_))
 
     @classmethod
     def full(cls, n_layers: int, n_heads: int) -> Self:
@@ -84,24 +91,29 @@ class HeadMask:
         return cls(keep)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Number of layers, and heads per layer of the unpruned model."""
+        return self.keep.shape  # type: ignore[return-value]
+
+    @property
     def n_layers(self) -> int:
         """Number of layers."""
-        return int(self.keep.shape[0])
+        return self.shape[0]
 
     @property
     def n_heads(self) -> int:
         """Heads per layer of the unpruned model."""
-        return int(self.keep.shape[1])
+        return self.shape[1]
 
     @property
     def pruned(self) -> tuple[HeadId, ...]:
         """Addresses of the pruned heads, in order."""
-        return tuple(HeadId(int(layer), int(head)) for layer, head in np.argwhere(~self.keep))
+        return tuple(HeadId(layer, head) for layer, head in np.argwhere(~self.keep).tolist())
 
     @property
     def kept(self) -> tuple[HeadId, ...]:
         """Addresses of the kept heads, in order."""
-        return tuple(HeadId(int(layer), int(head)) for layer, head in np.argwhere(self.keep))
+        return tuple(HeadId(layer, head) for layer, head in np.argwhere(self.keep).tolist())
 
     @property
     def n_pruned(self) -> int:
@@ -114,8 +126,8 @@ class HeadMask:
         return int(self.keep.sum())
 
     def __and__(self, other: "HeadMask") -> "HeadMask":
-        if self.keep.shape != other.keep.shape:
-            raise SettingError(f"masks of shapes {self.keep.shape} and {other.keep.shape} cannot be combined")
+        if self.shape != other.shape:
+            raise SettingError(f"masks of shapes {self.shape} and {other.shape} cannot be combined")
         return HeadMask(self.keep & other.keep)
 
     def __eq__(self, other: object) -> bool:
@@ -173,18 +185,23 @@ class HeadScores:
         for name in ("values", "signed", "total", "low", "high"):
             array = getattr(self, name)
             if array is not None:
-                object.__setattr__(self, name, _read_only(array, np.float64))
+                object.__setattr__(self, name, _matrix(array, np.float64))
         object.__setattr__(self, "languages", tuple(self.languages))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of layers, and heads per layer of the unpruned model."""
+        return self.values.shape  # type: ignore[return-value]
 
     @property
     def n_layers(self) -> int:
         """Number of layers."""
-        return int(self.values.shape[0])
+        return self.shape[0]
 
     @property
     def n_heads(self) -> int:
         """Heads per layer of the unpruned model."""
-        return int(self.values.shape[1])
+        return self.shape[1]
 
     @property
     def title(self) -> str:

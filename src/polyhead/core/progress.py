@@ -1,5 +1,7 @@
-"""Progress of long work: a protocol, and an implementation that shows nothing."""
+"""Progress of long work: a protocol, an implementation that shows nothing, and a context that starts and stops one."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -27,3 +29,14 @@ class Silent:
 
     def stop(self) -> None:
         """Do nothing."""
+
+
+@contextmanager
+def tracking(progress: Progress | None, total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """A context for work of `total` steps, described by `what`; yields a function to call with the number of steps just done."""
+    watch = Silent() if progress is None else progress
+    watch.start(total, what)
+    try:
+        yield watch.advance
+    finally:
+        watch.stop()

@@ -1,11 +1,9 @@
 """Settings models: pydantic dataclasses that report all faults in one SettingError, and the TOML files that fill them."""
 
-import difflib
 import functools
 import os
-import reprlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, dataclass_transform, get_type_hints
@@ -14,12 +12,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
-from polyhead.core.errors import SettingError
+from polyhead.core.errors import SettingError, allowed_names
+from polyhead.core.values import SHORT
 
 T = TypeVar("T")
 
-_SHOWN = reprlib.Repr()
-_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 80
 _PLAIN_ENGLISH = {
     "int_type": "should be a whole number",
     "float_type": "should be a number",
@@ -63,7 +60,7 @@ def settings(kind: type[T]) -> type[T]:
     >>> Window(sise=3)
     Traceback (most recent call last):
         ...
-    polyhead.core.errors.SettingError: sise: unknown option; did you mean 'size'?
+    polyhead.core.errors.SettingError: sise: unknown option; did you mean 'size'? Expected one of size
     """
     model: Any = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))(kind)
     validate = model.__init__
@@ -77,18 +74,6 @@ def settings(kind: type[T]) -> type[T]:
 
     model.__init__ = init
     return cast(type[T], model)
-
-
-def settings_from(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
-    """Settings made from plain values, nested tables included.
-
-    Raises:
-        SettingError: An option is unknown or a value is not allowed; the line begins with `where` and names all faults.
-    """
-    try:
-        return kind(**values)
-    except SettingError as error:
-        raise SettingError(f"{where}: {error}") from None
 
 
 def checked(name: str, value: Any, kind: Any) -> Any:
@@ -131,8 +116,7 @@ def _fault(item: ErrorDetails, model: type) -> str:
     name = ".".join(path)
     if item["type"] == "unexpected_keyword_argument":
         names = [one.name for one in fields(_model_at(model, path[:-1]) or model)]  # type: ignore[arg-type]
-        near = difflib.get_close_matches(path[-1], names, n=1)
-        return f"{name}: unknown option; " + (f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(names)}")
+        return f"{name}: unknown option; {allowed_names(path[-1], names)}"
     if item["type"] == "missing":
         return f"{name}: required"
     if item["type"] == "value_error" and _model_at(model, path) is not None:  # from a model validator, which names its field
@@ -146,7 +130,7 @@ def _said(name: str, item: ErrorDetails) -> str:
     else:
         said = _PLAIN_ENGLISH.get(item["type"], "") or item["msg"].removeprefix("Value error, ").replace("Input should", "should")
         said = said.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
-    return f"{name} = {_SHOWN.repr(item['input'])}: {said}"
+    return f"{name} = {SHORT.repr(item['input'])}: {said}"
 
 
 def _model_at(model: type, path: list[str]) -> type | None:

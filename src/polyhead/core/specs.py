@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import Many, settings
+from polyhead.core.settings_file import Many, checked, settings
 
 Flag = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
@@ -21,7 +20,17 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Anchor = Literal["text", "first"]
+Order = Literal["buckets", "shuffled", "file"]
 PrecisionName = Literal["auto", "bf16", "fp32"]
+
+
+def _known(objective: str) -> str:
+    if not re.fullmatch(r"best|within:[0-9]{1,9}(\.[0-9]{1,9})?", objective):
+        raise ValueError("should be best, or within:X with X in points, for example within:0.5")
+    return objective
+
+
+Objective = Annotated[str, AfterValidator(_known)]
 
 
 def allowed_loss(objective: str) -> float | None:
@@ -33,23 +42,8 @@ def allowed_loss(objective: str) -> float | None:
     >>> allowed_loss("within:0.5")
     0.5
     """
-    try:
-        return _loss(objective)
-    except ValueError as error:
-        raise SettingError(f"objective = {objective!r}: {error}") from None
-
-
-def _loss(objective: str) -> float | None:
-    if objective == "best":
-        return None
-    if re.fullmatch(r"within:[0-9]{1,9}(\.[0-9]{1,9})?", objective):
-        return float(objective.removeprefix("within:"))
-    raise ValueError("should be best, or within:X with X in points, for example within:0.5")
-
-
-def _objective(value: str) -> str:
-    _loss(value)
-    return value
+    points = checked("objective", objective, Objective).removeprefix("within:")
+    return None if points == "best" else float(points)
 
 
 @settings
@@ -76,7 +70,7 @@ class TrainSpec:
     clip: Annotated[Positive, Field(description="Largest gradient norm.")] = 1.0
     max_length: Annotated[WindowLength, Field(description="Subwords per window, special tokens included.")] = 256
     order: Annotated[
-        Literal["buckets", "shuffled", "file"],
+        Order,
         Field(description="Order of the sentences: buckets shuffles batches of similar length, file keeps the file's order."),
     ] = "buckets"
     anchor: Annotated[
@@ -113,8 +107,7 @@ class SearchSpec:
     ] = "screened"
     max_pruned: Annotated[Whole, Field(description="Largest number of heads to prune.")] = 12
     objective: Annotated[
-        str,
-        AfterValidator(_objective),
+        Objective,
         Field(description="Choose the k with the best dev score, or the largest k that loses at most X points."),
     ] = "best"
     delta: Annotated[

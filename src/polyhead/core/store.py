@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from filelock import FileLock, Timeout
 
-from polyhead.core.errors import StoreError
+from polyhead.core.errors import StoreError, note_kept
 from polyhead.core.files import cannot_write, read_json, remove_leftovers, write_json_atomic
-from polyhead.core.values import fingerprint, jsonable
+from polyhead.core.values import differences, fingerprint, jsonable
 
 SCHEMA: Final = 1
 _RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
@@ -66,7 +66,7 @@ def _unlock(lock: FileLock) -> None:
 
 @dataclass(frozen=True)
 class Record:
-    """The settings of one piece of work, which name it, and its result, both plain JSON values."""
+    """The settings of some work, which name it, and its result; both plain JSON values."""
 
     settings: Mapping[str, Any]
     result: Mapping[str, Any] = field(compare=False)
@@ -78,31 +78,23 @@ class Record:
 
 
 class RunStore:
-    """A folder with one folder per record, named by the fingerprint of its settings; open it with `with`, or `close` it.
+    """A folder with one folder per record, named by the fingerprint of its settings; locked until it is closed.
 
     Args:
-        folder: The run folder; made if it is missing and the mode is `write`.
+        folder: The run folder; made if it is missing.
         settings: Settings of the whole run, kept in `settings.json`; a folder of other settings is refused. None skips this.
         name: What messages call it; by default the folder.
-        mode: `write` locks the folder against other writers until `close`; `read` locks nothing and cannot `put`.
 
     Raises:
-        StoreError: Another process writes here, the folder holds other settings' results, or it is missing (`read`).
+        StoreError: Another process writes here, or the folder holds other settings' results.
     """
 
-    def __init__(
-        self, folder: Path, settings: object = None, *, name: Path | None = None, mode: Literal["read", "write"] = "write"
-    ) -> None:
+    def __init__(self, folder: Path, settings: object = None, *, name: Path | None = None) -> None:
         self.folder = Path(folder)
         self._name = name or self.folder
-        self._lock: FileLock | None = None
-        if mode == "write":
-            self._lock = _locked(self.folder / _LOCK, self._name)
-            remove_leftovers(self.folder)
-        elif not self.folder.is_dir():
-            raise StoreError(f"{self.folder}: no such run folder")
-        self._mode = mode
+        self._lock: FileLock | None = _locked(self.folder / _LOCK, self._name)
         try:
+            remove_leftovers(self.folder)
             if settings is not None:
                 self._claim(jsonable(settings))
         except BaseException:
@@ -112,7 +104,9 @@ class RunStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and any(self.folder.glob(f"*/{_RECORD}")):
+            note_kept(error, self._name)
         self.close()
 
     def close(self) -> None:
@@ -156,12 +150,18 @@ class RunStore:
 
     def _claim(self, settings: Any) -> None:
         path = self.folder / _SETTINGS
-        if path.is_file():
-            held = read_json(path)
-            if not isinstance(held, dict) or held.get("settings") != settings:
-                raise _other_settings(self._name, held.get("settings") if isinstance(held, dict) else held, settings)
-        elif self._mode == "write":
+        if not path.is_file():
             write_json_atomic(path, {"schema": SCHEMA, "fingerprint": fingerprint(settings), "settings": settings})
+            return
+        found = read_json(path)
+        held = found.get("settings") if isinstance(found, dict) else None
+        if not isinstance(held, dict) or found.get("fingerprint") != fingerprint(held):
+            raise StoreError(f"{path}: damaged: it does not hold settings with their fingerprint: delete it and run again")
+        if changed := "; ".join(differences(held, settings)):
+            raise StoreError(
+                f"{path}: {self._name} holds results of other settings ({changed}): run with those, choose another folder, or "
+                "delete this one"
+            )
 
 
 def _read_record(path: Path) -> Record:
@@ -172,18 +172,3 @@ def _read_record(path: Path) -> Record:
     if record.fingerprint != path.parent.name:
         raise StoreError(f"{path}: its settings have fingerprint {record.fingerprint}, its folder is named {path.parent.name}")
     return record
-
-
-def _other_settings(folder: Path, held: object, wanted: object) -> StoreError:
-    return StoreError(
-        f"{folder}: holds results of other settings ({fingerprint(held)}, not {fingerprint(wanted)}; "
-        f"{'; '.join(_differences(held, wanted, ''))}): choose another folder or delete this one"
-    )
-
-
-def _differences(held: object, wanted: object, name: str) -> Iterator[str]:
-    if isinstance(held, Mapping) and isinstance(wanted, Mapping):
-        for key in sorted({*held, *wanted}):
-            yield from _differences(held.get(key), wanted.get(key), f"{name}.{key}".lstrip("."))
-    elif held != wanted:
-        yield f"{name or 'settings'} was {held!r}, is {wanted!r}"

@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import numpy as np
 
 from polyhead.core.errors import SettingError
 
-_MOST_DIGITS = 9
+SHORT = reprlib.Repr()
+"""Shows a value in a message, shortened to about 80 characters."""
+SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 80
 
 
 def whole_number(text: str) -> int | None:
@@ -22,7 +25,7 @@ def whole_number(text: str) -> int | None:
     >>> whole_number("12"), whole_number("-1"), whole_number("9" * 5000)
     (12, None, None)
     """
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def signed_number(text: str) -> int | None:
@@ -78,18 +81,7 @@ def jsonable(obj: object) -> Any:
     >>> jsonable({"scores": (1.5, float("nan"))})
     {'scores': [1.5, None]}
     """
-    return _finite(plain(obj))
-
-
-def _finite(obj: Any) -> Any:
-    match obj:
-        case float():
-            return obj if math.isfinite(obj) else None
-        case dict():
-            return {key: _finite(value) for key, value in obj.items()}
-        case list():
-            return [_finite(item) for item in obj]
-    return obj
+    return json.loads(json.dumps(plain(obj)), parse_constant=lambda _: None)
 
 
 def fingerprint(obj: object) -> str:
@@ -108,3 +100,16 @@ def fingerprint(obj: object) -> str:
     except ValueError as error:
         raise SettingError(f"a fingerprint needs finite numbers ({error})") from None
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+
+
+def differences(held: object, wanted: object, name: str = "") -> Iterator[str]:
+    """What differs between stored settings and those wanted now, both plain values, one difference at a time.
+
+    >>> list(differences({"search": {"max_pruned": 12}, "seed": 1}, {"search": {"max_pruned": 8}, "seed": 1}))
+    ['search.max_pruned was 12, is 8']
+    """
+    if isinstance(held, Mapping) and isinstance(wanted, Mapping):
+        for key in sorted({*held, *wanted}):
+            yield from differences(held.get(key), wanted.get(key), f"{name}.{key}".lstrip("."))
+    elif held != wanted:
+        yield f"{name} was {SHORT.repr(held)}, is {SHORT.repr(wanted)}"

@@ -65,7 +65,7 @@ class Subject:
 
     def in_file_order(self, size: int, *, pad_to: int | None = None) -> list[Batch]:
         """The sample in batches of `size` sentences, unsorted."""
-        return list(training_batches(self.encoded, batch_size=size, order="file", seed=0, epoch=0, pad_to=pad_to))
+        return training_batches(self.encoded, batch_size=size, order="file", seed=0, epoch=0, pad_to=pad_to)
 
     @property
     def padded_length(self) -> int:

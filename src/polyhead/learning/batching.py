@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self, overload
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polyhead.core.errors import SettingError
+from polyhead.core.specs import Order
 from polyhead.learning.encoding import IGNORED_LABEL, Encoded, Window
-
-Order = Literal["buckets", "shuffled", "file"]
 
 _BATCHES_PER_BUCKET = 50
 # Training splits sentences of more windows into parts of this size, so that a step holds at most batch size times this many.
@@ -57,11 +56,6 @@ class Batch:
         return self.input_ids.numel()
 
     @property
-    def n_words(self) -> int:
-        """Number of owned words."""
-        return self.anchor_rows.numel()
-
-    @property
     def has_padding(self) -> bool:
         """Whether any position is padding; if not, `attention_mask` can be omitted."""
         return self.n_tokens < self.n_positions
@@ -71,29 +65,6 @@ class Batch:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         moved: dict[str, Any] = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, **moved)
-
-
-class TrainingBatches(Sequence[Batch]):
-    """The batches of one epoch in order, each built on access."""
-
-    def __init__(self, groups: Sequence[Sequence[int]], windows: Sequence[Sequence[Window]], *, pad_id: int, pad_to: int | None):
-        self._groups = groups
-        self._windows = windows
-        self._pad_id = pad_id
-        self._pad_to = pad_to
-
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    @overload
-    def __getitem__(self, index: int) -> Batch: ...
-    @overload
-    def __getitem__(self, index: slice) -> "TrainingBatches": ...
-    def __getitem__(self, index: int | slice) -> "Batch | TrainingBatches":
-        if isinstance(index, slice):
-            return TrainingBatches(self._groups[index], self._windows, pad_id=self._pad_id, pad_to=self._pad_to)
-        group = self._groups[index]
-        return collate([self._windows[sentence] for sentence in group], pad_id=self._pad_id, pad_to=self._pad_to)
 
 
 def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
@@ -119,13 +90,13 @@ def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
     order = order[lengths[order] > 0]
     rows = np.fromiter((len(windows[sentence]) for sentence in order), dtype=np.int64, count=len(order))
     ends = _best_ends(lengths[order], rows, budget)
-    groups = [order[start:end].tolist() for start, end in zip([0, *ends], ends, strict=False)]
-    return [collate([windows[sentence] for sentence in group], pad_id=encoded.pad_id) for group in groups]
+    groups = np.split(order, ends[:-1])
+    return [collate([windows[sentence] for sentence in group], pad_id=encoded.pad_id) for group in groups if len(group)]
 
 
 def training_batches(
     encoded: Encoded, *, batch_size: int, order: Order, seed: int, epoch: int, pad_to: int | None = None
-) -> TrainingBatches:
+) -> list[Batch]:
     """One epoch's batches of `batch_size` sentences; the last one may be smaller.
 
     A sentence of more than `WINDOWS_PER_PART` windows (a text without sentence breaks) counts as several sentences of at most so
@@ -142,30 +113,23 @@ def training_batches(
         pad_to: Pad every row to this length; default: to the longest of its batch.
 
     Raises:
-        SettingError: A setting has a value that is not allowed, or a window is longer than `pad_to`.
+        SettingError: A window is longer than `pad_to`.
     """
-    if batch_size < 1:
-        raise SettingError(f"batch size {batch_size}: expected at least 1, for example 16")
-    if seed < 0 or epoch < 0:
-        raise SettingError(f"seed {seed}, epoch {epoch}: expected whole numbers from 0")
     windows = _in_parts(_by_sentence(encoded))
     lengths = _lengths(windows)
     if pad_to is not None and lengths.max(initial=0) > pad_to:
         raise SettingError(f"pad_to {pad_to}: the longest window has {lengths.max()} tokens; raise pad_to or lower max_length")
     sentences = np.flatnonzero(lengths)
     generator = np.random.default_rng((seed, epoch))
-    if order == "file":
-        groups = _chunks(sentences, batch_size)
-    elif order == "shuffled":
-        groups = _chunks(generator.permutation(sentences), batch_size)
-    elif order == "buckets":
-        groups = []
-        for bucket in _chunks(generator.permutation(sentences), batch_size * _BATCHES_PER_BUCKET):
-            groups += _chunks(bucket[np.argsort(lengths[bucket], kind="stable")], batch_size)
+    if order != "file":
+        sentences = generator.permutation(sentences)
+    if order == "buckets":
+        buckets = _chunks(sentences, batch_size * _BATCHES_PER_BUCKET)
+        groups = [own for b in buckets for own in _chunks(b[np.argsort(lengths[b], kind="stable")], batch_size)]
         groups = [groups[number] for number in generator.permutation(len(groups))]
     else:
-        raise SettingError(f"order {order!r}: expected 'buckets', 'shuffled' or 'file'")
-    return TrainingBatches([group.tolist() for group in groups], windows, pad_id=encoded.pad_id, pad_to=pad_to)
+        groups = _chunks(sentences, batch_size)
+    return [collate([windows[sentence] for sentence in group], pad_id=encoded.pad_id, pad_to=pad_to) for group in groups]
 
 
 def padding_share(batches: Iterable[Batch]) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -77,17 +78,20 @@ class Encoded:
 
     Attributes:
         windows: In sentence order, and in text order within a sentence.
-        n_sentences: Number of sentences, including those without words.
-        words_per_sentence: One per sentence; the windows of sentence i own words 0..n−1, each once.
+        words_per_sentence: One per sentence, also of those without words; the windows of sentence i own words 0..n−1, each once.
         counts: Counts from encoding.
         pad_id: Id that pads a batch of these windows.
     """
 
     windows: tuple[Window, ...]
-    n_sentences: int
     words_per_sentence: tuple[int, ...]
     counts: EncodingCounts
     pad_id: int
+
+    @property
+    def n_sentences(self) -> int:
+        """Number of sentences, including those without words."""
+        return len(self.words_per_sentence)
 
 
 def model_limit(config: PretrainedConfig) -> int | None:
@@ -188,7 +192,7 @@ def encode(
     )
     # padding is masked out, so any id works for a tokenizer without a padding token
     pad_id = int(tokenizer.pad_token_id or 0)
-    return Encoded(tuple(windows), len(sentences), tuple(len(sentence.words) for sentence in sentences), counts, pad_id)
+    return Encoded(tuple(windows), tuple(len(sentence.words) for sentence in sentences), counts, pad_id)
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
@@ -201,14 +205,17 @@ def join(parts: Sequence[Encoded]) -> Encoded:
     if len(pad_ids) != 1:
         found = f"padding ids {', '.join(map(str, pad_ids))}" if pad_ids else "nothing"
         raise SettingError(f"cannot join {found}: encode all sentences with the same tokenizer")
-    windows: list[Window] = []
-    words: list[int] = []
-    counts = EncodingCounts()
-    for part in parts:
-        windows.extend(replace(window, sentence=window.sentence + len(words)) for window in part.windows)
-        words.extend(part.words_per_sentence)
-        counts = counts + part.counts
-    return Encoded(tuple(windows), len(words), tuple(words), counts, pad_ids[0])
+    starts = accumulate((part.n_sentences for part in parts), initial=0)
+    return Encoded(
+        tuple(
+            replace(window, sentence=start + window.sentence)
+            for start, part in zip(starts, parts, strict=False)
+            for window in part.windows
+        ),
+        tuple(n for part in parts for n in part.words_per_sentence),
+        sum((part.counts for part in parts), EncodingCounts()),
+        pad_ids[0],
+    )
 
 
 def _label_ids(

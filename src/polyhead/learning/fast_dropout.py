@@ -60,14 +60,12 @@ def cheap_dropout(model: nn.Module) -> Iterator[RandomBits]:
     same bits. So do models on other devices, whose generators are fast.
     """
     bits = RandomBits()
-    replaced: list[tuple[nn.Module, str, nn.Dropout]] = []
-    if _fits(model):
-        replaced = [
-            (parent, name, child)
-            for parent in model.modules()
-            for name, child in parent.named_children()
-            if type(child) is nn.Dropout and 2 / _LEVELS < child.p < 1 - 2 / _LEVELS
-        ]
+    replaced = [
+        (parent, name, child)
+        for parent in (model.modules() if _fits(model) else ())
+        for name, child in parent.named_children()
+        if type(child) is nn.Dropout and 2 / _LEVELS < child.p < 1 - 2 / _LEVELS
+    ]
     try:
         for parent, name, child in replaced:
             setattr(parent, name, BitDropout(child.p, bits).train(child.training))
@@ -78,12 +76,8 @@ def cheap_dropout(model: nn.Module) -> Iterator[RandomBits]:
 
 
 def _fits(model: nn.Module) -> bool:
-    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    recomputed = any(getattr(m, "gradient_checkpointing", False) for m in model.modules())
-    return on_cpu and not recomputed and not _compiled(model)
-
-
-def _compiled(model: nn.Module) -> bool:
-    if "torch._dynamo" not in sys.modules:  # then nothing is compiled, and importing it takes seconds
-        return False
-    return any(isinstance(m, torch._dynamo.OptimizedModule) or m._compiled_call_impl for m in model.modules())
+    modules, on_cpu = list(model.modules()), all(parameter.device.type == "cpu" for parameter in model.parameters())
+    compiled = "torch._dynamo" in sys.modules and any(  # otherwise nothing is compiled, and importing it takes seconds
+        isinstance(m, torch._dynamo.OptimizedModule) or m._compiled_call_impl for m in modules
+    )
+    return on_cpu and not compiled and not any(getattr(m, "gradient_checkpointing", False) for m in modules)

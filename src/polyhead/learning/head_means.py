@@ -1,19 +1,19 @@
 """Mean head outputs: they replace heads under mean ablation and repair."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Literal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
-from polyhead.models.devices import Precision, attention_kernel, pick_precision
+from polyhead.models.devices import PrecisionChoice, attention_kernel, placement
 from polyhead.models.gates import gated
 
 
@@ -21,7 +21,7 @@ def head_means(
     model: PreTrainedModel,
     batches: Sequence[Batch],
     *,
-    precision: Precision | Literal["auto"] = "auto",
+    precision: PrecisionChoice = "auto",
     progress: Progress | None = None,
 ) -> Tensor:
     """Mean output of each head before the output projection, `[layers, heads, head_dim]`, on the model's device.
@@ -41,56 +41,30 @@ def head_means(
     """
     if not len(batches):
         raise SettingError("no sentences to average over: give at least one batch")
-    sites = attention_sites(model)
-    watch = progress or Silent()
-    device = next(model.parameters()).device
-    chosen = pick_precision(precision, device)
-    shape = (*full_mask(model).keep.shape, sites[0].head_dim)
-    sums = torch.zeros(shape, dtype=torch.float64)
-    positions = 0
-    watch.start(len(batches), "head means")
-    try:
-        with scoring_mode(model, chosen), torch.no_grad():
-            for batch in batches:
-                here = batch.to(device)
-                for layer, found in _batch_sums(model, sites, here, chosen).items():
-                    sums[layer, list(sites[layer].kept)] += found.cpu().double()  # moved first: MPS has no float64
-                positions += batch.n_tokens
-                watch.advance(1)
-    finally:
-        watch.stop()
-    return (sums / positions).to(torch.promote_types(model.dtype, torch.float32)).to(device)
+    sites, full = attention_sites(model), full_mask(model)
+    device, chosen = placement(model, precision=precision)
+    sums = torch.zeros(*full.shape, sites[0].head_dim, dtype=torch.float64)
+    is_token: Tensor  # [rows, length], of the current batch
 
+    def add(site: AttentionSite, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        wide = args[0].to(torch.promote_types(args[0].dtype, torch.float32))
+        total = torch.where(is_token[..., None], wide, 0).sum(dim=(0, 1)).view(len(site.kept), site.head_dim)
+        sums[site.layer, list(site.kept)] += total.cpu().double()  # moved first: MPS has no float64
 
-def _batch_sums(model: PreTrainedModel, sites: Sequence[AttentionSite], batch: Batch, precision: Precision) -> dict[int, Tensor]:
-    """Sums `[kept heads, head_dim]` over the batch's tokens, by layer."""
-    found: dict[int, Tensor] = {}
-    padding = batch.attention_mask if batch.has_padding else None
-    with (
-        _watched(model, sites, batch, found),
-        attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"),
-    ):
-        model(input_ids=batch.input_ids, attention_mask=padding)
-    return found
-
-
-@contextmanager
-def _watched(model: PreTrainedModel, sites: Sequence[AttentionSite], batch: Batch, found: dict[int, Tensor]) -> Iterator[None]:
-    # gates of one change nothing, but make compiled code run eagerly, with hooks
-    with gated(model, full_mask(model)), ExitStack() as stack:
+    with ExitStack() as stack:
+        advance = stack.enter_context(tracking(progress, len(batches), "head means"))
+        stack.enter_context(scoring_mode(model, chosen))
+        stack.enter_context(torch.no_grad())
+        # gates of one change nothing, but make compiled code run eagerly, with hooks
+        stack.enter_context(gated(model, full))
         for site in sites:
             if site.kept:
-                stack.callback(site.output.register_forward_pre_hook(_summing(site, batch.attention_mask, found)).remove)
-        yield
-
-
-def _summing(
-    site: AttentionSite, attention_mask: Tensor, found: dict[int, Tensor]
-) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        z = args[0]
-        wide = z.to(torch.promote_types(z.dtype, torch.float32))
-        total = torch.where(attention_mask[..., None].bool(), wide, 0).sum(dim=(0, 1))
-        found[site.layer] = total.view(len(site.kept), site.head_dim)
-
-    return hook
+                stack.callback(site.output.register_forward_pre_hook(partial(add, site)).remove)
+        for batch in batches:
+            here = batch.to(device)
+            is_token = here.attention_mask.bool()
+            with attention_kernel(device, here.input_ids.shape[1], chosen, work="predict"):
+                model(input_ids=here.input_ids, attention_mask=here.attention_mask if here.has_padding else None)
+            advance(1)
+    positions = sum(batch.n_tokens for batch in batches)
+    return (sums / positions).to(torch.promote_types(model.dtype, torch.float32)).to(device)

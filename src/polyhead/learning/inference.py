@@ -3,20 +3,21 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.metrics import score, sentence_counts
+from polyhead.learning.scoring_mode import restored
 from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, check_dtype, placement
 from polyhead.models.gates import gated
 
@@ -92,24 +93,19 @@ def predict(
     """
     where, chosen = placement(model, device=device, precision=precision)
     check_dtype(model, where, chosen)
-    watch = progress or Silent()
-    batches = scoring_batches(encoded, budget=budget)
-    ids = no_labels(encoded.words_per_sentence)
-    was_training = model.training
-    model.to(where).eval()
-    watch.start(len(batches), "predict")
-    try:
+    batches, words = scoring_batches(encoded, budget=budget), encoded.words_per_sentence
+    ids = np.zeros(sum(words), dtype=np.int64)
+    with restored(model), tracking(progress, len(batches), "predict") as advance:
+        model.to(where).eval()
         with torch.inference_mode(), gated(model, mask) if mask is not None else nullcontext(), autocast(where, chosen):
             for batch in batches:
                 here = batch.to(where)
                 with attention_kernel(where, here.input_ids.shape[1], chosen, work="predict"):
                     logits = model(input_ids=here.input_ids, attention_mask=here.attention_mask).logits
-                place_labels(ids, batch, logits)
-                watch.advance(1)
-    finally:
-        watch.stop()
-        model.train(was_training)
-    return [[labels.names[i] for i in sentence] for sentence in ids]
+                best = logits[here.anchor_rows, here.anchor_columns].argmax(dim=-1)
+                ids[word_places(batch, words)] = best.cpu().numpy()
+                advance(1)
+    return named(ids, labels, words)
 
 
 def evaluate(
@@ -149,35 +145,32 @@ def evaluate(
     predicted = predict(
         model, together, labels=labels, device=device, precision=precision, mask=mask, budget=budget, progress=progress
     )
-    results: dict[str, Evaluation] = {}
-    start = 0
-    for name, data in datasets.items():
-        own = predicted[start : start + data.encoded.n_sentences]
-        start += data.encoded.n_sentences
-        results[name] = Evaluation(
-            metrics=score(task, data.gold, own),
-            counts=sentence_counts(task, data.gold, own),
-            n_words=sum(label is not None for sentence in data.gold for label in sentence),
+    return {
+        name: Evaluation(
+            metrics=score(task, datasets[name].gold, own),
+            counts=sentence_counts(task, datasets[name].gold, own),
+            n_words=sum(label is not None for sentence in datasets[name].gold for label in sentence),
             predicted=own,
         )
-    return results
+        for name, own in by_dataset(predicted, datasets).items()
+    }
 
 
-def no_labels(words_per_sentence: Sequence[int]) -> list[NDArray[np.int64]]:
-    """One array `[words]` of −1 per sentence, for `place_labels` to fill."""
-    return [np.full(n, -1, dtype=np.int64) for n in words_per_sentence]
+def word_places(batch: Batch, words_per_sentence: Sequence[int]) -> NDArray[np.int64]:
+    """Where each owned word of the batch, which is on the CPU, stands among all words in sentence order."""
+    starts = np.cumsum(words_per_sentence, dtype=np.int64) - words_per_sentence
+    sentences = np.array(batch.sentences, dtype=np.int64)[batch.rows[batch.anchor_rows].numpy()]
+    places: NDArray[np.int64] = starts[sentences] + batch.anchor_words.numpy()
+    return places
 
 
-def place_labels(ids: list[NDArray[np.int64]], batch: Batch, logits: Tensor) -> None:
-    """Write the best label id of every word of the batch into `ids`, in place.
+def named(ids: NDArray[np.int64], labels: LabelSet, words_per_sentence: Sequence[int]) -> list[list[str]]:
+    """Label names by sentence, from the label ids of all words in sentence order."""
+    names = iter([labels.names[i] for i in ids.tolist()])
+    return [list(islice(names, n)) for n in words_per_sentence]
 
-    Args:
-        ids: From `no_labels`.
-        batch: Preferably on the CPU, where the loop over its words runs.
-        logits: `[rows, length, labels]`, on any device.
-    """
-    where = (batch.anchor_rows.to(logits.device), batch.anchor_columns.to(logits.device))
-    best = logits[where].argmax(dim=-1).tolist()
-    owners = batch.rows[batch.anchor_rows].tolist()
-    for owner, word, label in zip(owners, batch.anchor_words.tolist(), best, strict=True):
-        ids[batch.sentences[owner]][word] = label
+
+def by_dataset(predicted: Sequence[Sequence[str]], datasets: Mapping[str, Labelled]) -> dict[str, list[Sequence[str]]]:
+    """The sentences of each data set, from those of all data sets together."""
+    rest = iter(predicted)
+    return {name: list(islice(rest, data.encoded.n_sentences)) for name, data in datasets.items()}

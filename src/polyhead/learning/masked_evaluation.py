@@ -10,19 +10,17 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import IGNORED_LABEL, join
-from polyhead.learning.inference import Labelled
+from polyhead.learning.inference import Labelled, by_dataset, named, word_places
 from polyhead.learning.metrics import metric_from_counts, sentence_counts
+from polyhead.learning.scoring_mode import restored
 from polyhead.learning.shared_prefix import masked_logits
-from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, placement
-
-_NOT_PREDICTED, _NOT_PREDICTABLE = -1, -2
+from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, check_dtype, placement
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,25 +66,11 @@ def masked_counts(
         SettingError: No word of a data set has a gold label.
     """
     together = join([data.encoded for data in datasets.values()])
-    batches, watch = scoring_batches(together, budget=budget), progress or Silent()
-    words = together.words_per_sentence
-    watch.start(len(batches), "masks")
-    try:
-        found, _ = masked_labels(model, batches, masks, words, precision=precision, advance=lambda _: watch.advance(1))
-    finally:
-        watch.stop()
-    return [_counts(datasets, task, labels, np.split(ids, np.cumsum(words)[:-1])) for ids in found]
-
-
-def _counts(
-    datasets: Mapping[str, Labelled], task: Task, labels: LabelSet, ids: Sequence[NDArray[np.int64]]
-) -> dict[str, NDArray[np.int64]]:
-    counts, start = {}, 0
-    for name, data in datasets.items():
-        own = ids[start : start + data.encoded.n_sentences]
-        start += data.encoded.n_sentences
-        counts[name] = sentence_counts(task, data.gold, _named(own, labels))
-    return counts
+    batches, words = scoring_batches(together, budget=budget), together.words_per_sentence
+    with tracking(progress, len(batches), "masks") as advance:
+        found, _ = masked_labels(model, batches, masks, words, precision=precision, advance=lambda _: advance(1))
+    predicted = [by_dataset(named(ids, labels, words), datasets) for ids in found]
+    return [{name: sentence_counts(task, datasets[name].gold, own) for name, own in each.items()} for each in predicted]
 
 
 def masked_scores(
@@ -102,8 +86,8 @@ def masked_scores(
 ) -> MaskedScores:
     """Main metric and loss under every mask; the metric equals that from `masked_counts`.
 
-    For searches over thousands of masks: layers shared by neighbouring masks are computed once, a batch's results leave the
-    device together, and accuracy needs no label strings.
+    For searches over thousands of masks: layers shared by neighbouring masks are computed once, and a batch's results leave the
+    device together.
 
     Args:
         model: A token classifier; not changed.
@@ -138,27 +122,22 @@ def masked_labels(
     Equal to a separate pass under `gated` for each mask. Costs one forward pass for the first mask; each further mask costs the
     layers from its first difference to the previous mask upwards. Nested masks of a ranking share most of their lower layers.
     """
-    starts = np.concatenate(([0], np.cumsum(words_per_sentence, dtype=np.int64)))
-    predicted = np.full((len(masks), int(starts[-1])), _NOT_PREDICTED, dtype=np.int64)
+    predicted = np.zeros((len(masks), sum(words_per_sentence)), dtype=np.int64)
     losses = np.zeros(len(masks))
     if not masks:
         return predicted, losses
     device, chosen = placement(model, precision=precision)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(), autocast(device, chosen):
-            for batch in batches:
-                here = batch.to(device)
-                with attention_kernel(device, here.input_ids.shape[1], chosen, work="predict"):
-                    rows = [_of_words(logits, here) for logits in masked_logits(model, here, masks)]
-                sentences = np.array(batch.sentences, dtype=np.int64)[batch.rows[batch.anchor_rows].numpy()]
-                predicted[:, starts[sentences] + batch.anchor_words.numpy()] = torch.stack([ids for ids, _ in rows]).cpu().numpy()
-                losses += torch.stack([loss for _, loss in rows]).cpu().double().numpy()
-                if advance is not None:
-                    advance(len(masks))
-    finally:
-        model.train(was_training)
+    check_dtype(model, device, chosen)
+    with restored(model), torch.inference_mode(), autocast(device, chosen):
+        model.eval()
+        for batch in batches:
+            here = batch.to(device)
+            with attention_kernel(device, here.input_ids.shape[1], chosen, work="predict"):
+                rows = [_of_words(logits, here) for logits in masked_logits(model, here, masks)]
+            predicted[:, word_places(batch, words_per_sentence)] = torch.stack([ids for ids, _ in rows]).cpu().numpy()
+            losses += torch.stack([loss for _, loss in rows]).cpu().double().numpy()
+            if advance is not None:
+                advance(len(masks))
     return predicted, losses
 
 
@@ -177,18 +156,6 @@ def main_figures(task: Task, labels: LabelSet, data: Labelled, predicted: NDArra
     Raises:
         SettingError: No word has a gold label.
     """
-    if task.metric == "accuracy":
-        known: dict[str | None, int] = {name: i for i, name in enumerate(labels.names)}
-        known[None] = IGNORED_LABEL
-        gold = np.array([known.get(label, _NOT_PREDICTABLE) for sentence in data.gold for label in sentence], dtype=np.int64)
-        n_scored = int((gold != IGNORED_LABEL).sum())
-        if n_scored == 0:
-            raise SettingError(f"no word of {len(data.gold)} sentences has a gold label: nothing to score")
-        return np.asarray((predicted == gold).sum(axis=1) / n_scored, dtype=np.float64)
-    ends = np.cumsum(data.encoded.words_per_sentence)[:-1]
-    sums = [sentence_counts(task, data.gold, _named(np.split(ids, ends), labels)).sum(axis=0) for ids in predicted]
+    words = data.encoded.words_per_sentence
+    sums = [sentence_counts(task, data.gold, named(ids, labels, words)).sum(axis=0) for ids in predicted]
     return metric_from_counts(task, np.stack(sums))
-
-
-def _named(ids: Sequence[NDArray[np.int64]], labels: LabelSet) -> list[list[str]]:
-    return [[labels.names[i] for i in sentence.tolist()] for sentence in ids]

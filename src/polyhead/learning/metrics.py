@@ -1,21 +1,18 @@
 """Metrics over words and spans, and per-sentence counts from which any corpus metric can be computed."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, Protocol
+from functools import cache
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polyhead.core.errors import SettingError
+from polyhead.data.tasks import Task
 
 MetricName = Literal["accuracy", "chunk_f1", "span_f1"]
 Tags = Sequence[Sequence[str | None]]
-_Ints = NDArray[np.int64]
-
-COUNT_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "tag": ("correct", "words", "chunks_right", "chunks_gold", "chunks_predicted"),
-    "span": ("spans_right", "spans_gold", "spans_predicted"),
-}
 
 # The columns of each metric: right and all for accuracy; right, gold and predicted for an F1.
 _COLUMNS: Final[dict[tuple[str, str], slice]] = {
@@ -27,22 +24,8 @@ _COLUMNS: Final[dict[tuple[str, str], slice]] = {
 # seqeval 0.0.12 reads a bare tag's first letter as its prefix: S closes a span in BIOES, so these two never join a run.
 _ALONE: Final = frozenset({"SYM", "SCONJ"})
 
-_OUTSIDE, _BEGIN, _INSIDE = 0, 1, 2
 
-
-class ScoredTask(Protocol):
-    """The part of a task that scoring needs."""
-
-    @property
-    def kind(self) -> Literal["tag", "span"]:
-        """One tag per word, or spans of words."""
-
-    @property
-    def metric(self) -> str:
-        """The main metric."""
-
-
-def score(task: ScoredTask, gold: Tags, predicted: Tags) -> dict[str, float]:
+def score(task: Task, gold: Tags, predicted: Tags) -> dict[str, float]:
     """Metrics in 0..1 over all sentences; the main one is `task.metric`.
 
     A word whose gold label is None is not scored; spans end before it, in gold and prediction alike.
@@ -58,8 +41,8 @@ def score(task: ScoredTask, gold: Tags, predicted: Tags) -> dict[str, float]:
     Raises:
         SettingError: Lengths differ, no word has a gold label, or a span label is not O, B-TYPE or I-TYPE.
 
-    >>> from types import SimpleNamespace
-    >>> score(SimpleNamespace(kind="span", metric="span_f1"), [["B-PER", "I-PER", "O"]], [["I-PER", "I-PER", "B-LOC"]])
+    >>> from polyhead.data.tasks import task
+    >>> score(task("ner"), [["B-PER", "I-PER", "O"]], [["I-PER", "I-PER", "B-LOC"]])
     {'span_f1': 0.6666666666666666, 'precision': 0.5, 'recall': 1.0}
     """
     sums = sentence_counts(task, gold, predicted).sum(axis=0)
@@ -77,29 +60,34 @@ def score(task: ScoredTask, gold: Tags, predicted: Tags) -> dict[str, float]:
     }
 
 
-def sentence_counts(task: ScoredTask, gold: Tags, predicted: Tags) -> _Ints:
-    """Counts `[sentences, columns]` (`COUNT_COLUMNS`), int64; their sum over sentences gives the corpus metric.
+def sentence_counts(task: Task, gold: Tags, predicted: Tags) -> NDArray[np.int64]:
+    """Counts `[sentences, columns]`, int64; their sum over sentences gives the corpus metric.
+
+    Columns of a tag task: correct words, words, then chunks that are right, in gold, predicted. Columns of a span task: spans
+    that are right, in gold, predicted.
 
     Raises:
         SettingError: As for `score`.
     """
-    lengths = _lengths(gold, predicted)
-    sentence = np.repeat(np.arange(len(lengths)), lengths)
-    gold_flat = [label for labels in gold for label in labels]
-    labelled = np.array([label is not None for label in gold_flat], dtype=np.bool_)
-    if not labelled.any():
-        raise SettingError(f"no word of {len(lengths)} sentences has a gold label: nothing to score")
-    predicted_flat = [label if known else None for label, known in zip(_flat(predicted), labelled, strict=True)]
-    bare = task.kind == "tag"
-    spans = _span_counts(sentence, _read(gold_flat, bare=bare), _read(predicted_flat, bare=bare), len(lengths))
-    if not bare:
-        return spans
-    same = np.array([a == b for a, b in zip(gold_flat, predicted_flat, strict=True)], dtype=np.bool_) & labelled
-    words = [np.bincount(sentence[which], minlength=len(lengths)) for which in (same, labelled)]
-    return np.column_stack([*words, spans]).astype(np.int64)
+    if len(gold) != len(predicted):
+        raise SettingError(
+            f"{len(gold)} sentences with gold labels but {len(predicted)} predicted ones; the numbers must be equal"
+        )
+    rows = []
+    for number, (wanted, found) in enumerate(zip(gold, predicted, strict=True), start=1):
+        if len(wanted) != len(found):
+            raise SettingError(f"sentence {number}: {len(wanted)} gold labels but {len(found)} predicted ones")
+        pairs = [(label, guess if label is not None else None) for label, guess in zip(wanted, found, strict=True)]
+        one, other = (_spans([pair[side] for pair in pairs], bare=task.kind == "tag") for side in (0, 1))
+        labelled = [label == guess for label, guess in pairs if label is not None]
+        rows.append((sum(labelled), len(labelled), len(one & other), len(one), len(other)))
+    counts = np.array(rows, dtype=np.int64).reshape(-1, 5)
+    if not counts[:, 1].any():
+        raise SettingError(f"no word of {len(gold)} sentences has a gold label: nothing to score")
+    return counts if task.kind == "tag" else counts[:, 2:]
 
 
-def metric_from_counts(task: ScoredTask, counts: ArrayLike, *, name: MetricName | None = None) -> NDArray[np.float64]:
+def metric_from_counts(task: Task, counts: ArrayLike, *, name: MetricName | None = None) -> NDArray[np.float64]:
     """The corpus metric `[...]`, in 0..1, from counts `[..., columns]` already summed over sentences; 0/0 = 0.
 
     Args:
@@ -121,72 +109,36 @@ def metric_from_counts(task: ScoredTask, counts: ArrayLike, *, name: MetricName 
     return result
 
 
-def _flat(tags: Tags) -> Iterable[str | None]:
-    return (label for labels in tags for label in labels)
+def _spans(tags: Iterable[str | None], *, bare: bool) -> set[tuple[int, int, str]]:
+    """First word, word after the last, and type of each span of a sentence."""
+    found, start, opened = set(), 0, ""
+    for place, tag in enumerate([*tags, None]):
+        begins, kind = _read(tag, bare)
+        if opened and (begins or kind != opened):
+            found.add((start, place, opened))
+            opened = ""
+        if kind and not opened:
+            start, opened = place, kind
+    return found
 
 
-def _lengths(gold: Tags, predicted: Tags) -> _Ints:
-    if len(gold) != len(predicted):
-        raise SettingError(
-            f"{len(gold)} sentences with gold labels but {len(predicted)} predicted ones; the numbers must be equal"
-        )
-    lengths = np.array([len(labels) for labels in gold], dtype=np.int64)
-    wrong = np.flatnonzero(lengths != np.array([len(labels) for labels in predicted], dtype=np.int64))
-    if wrong.size:
-        first = int(wrong[0])
-        raise SettingError(f"sentence {first + 1}: {len(gold[first])} gold labels but {len(predicted[first])} predicted ones")
-    return lengths
-
-
-def _read(tags: Sequence[str | None], *, bare: bool) -> tuple[_Ints, NDArray[np.object_]]:
-    """Prefix code and type of each word."""
-    table: dict[str | None, tuple[int, str]] = {None: (_OUTSIDE, "")}
-    for tag in set(tags):
-        if tag is not None:
-            table[tag] = ((_BEGIN if tag in _ALONE else _INSIDE), tag) if bare else _read_iob2(tag)
-    prefixes = np.array([table[tag][0] for tag in tags], dtype=np.int64)
-    kinds = np.empty(len(tags), dtype=np.object_)
-    kinds[:] = [table[tag][1] for tag in tags]
-    return prefixes, kinds
-
-
-def _read_iob2(tag: str) -> tuple[int, str]:
-    if tag == "O":
-        return _OUTSIDE, ""
+@cache
+def _read(tag: str | None, bare: bool) -> tuple[bool, str]:
+    """Whether a span begins at a word with this tag, whatever comes before it, and the span's type; empty outside of spans."""
+    if tag is None or (tag == "O" and not bare):
+        return False, ""
+    if bare:
+        return tag in _ALONE, tag
     prefix, _, kind = tag.partition("-")
     if prefix not in ("B", "I"):
         raise SettingError(f"label {tag!r}: spans are scored over O, B-TYPE and I-TYPE; convert other schemes first")
-    return (_BEGIN if prefix == "B" else _INSIDE), kind or "_"
-
-
-def _spans(sentence: _Ints, prefixes: _Ints, kinds: NDArray[Any]) -> tuple[_Ints, _Ints]:
-    """First and last word of each span, as positions in the flat sequence."""
-    inside = prefixes != _OUTSIDE
-    joins = np.zeros(len(inside), dtype=np.bool_)
-    joins[1:] = (
-        inside[:-1] & (prefixes[1:] == _INSIDE) & (sentence[1:] == sentence[:-1]) & (kinds[1:] == kinds[:-1]).astype(np.bool_)
-    )
-    ends = inside.copy()
-    ends[:-1] &= ~joins[1:]
-    return np.flatnonzero(inside & ~joins), np.flatnonzero(ends)
-
-
-def _span_counts(sentence: _Ints, gold: tuple[_Ints, Any], predicted: tuple[_Ints, Any], n_sentences: int) -> _Ints:
-    last = np.full((2, len(sentence)), -1, dtype=np.int64)
-    starts = []
-    for side, (prefixes, kinds) in enumerate((gold, predicted)):
-        first, final = _spans(sentence, prefixes, kinds)
-        last[side, first] = final
-        starts.append(first)
-    both = np.flatnonzero((last[0] >= 0) & (last[0] == last[1]) & (gold[1] == predicted[1]).astype(np.bool_))
-    return np.column_stack([np.bincount(sentence[where], minlength=n_sentences) for where in (both, *starts)]).astype(np.int64)
+    return prefix == "B", kind or "_"
 
 
 def _macro_f1(gold: Tags, predicted: Tags) -> float:
     """Mean F1 over the tags in gold or prediction of the labelled words."""
-    pairs = [(a, b) for a, b in zip(_flat(gold), _flat(predicted), strict=True) if a is not None]
-    tags = {tag: index for index, tag in enumerate(sorted({str(tag) for pair in pairs for tag in pair}))}
-    a, b = (np.array([tags[str(pair[side])] for pair in pairs], dtype=np.int64) for side in (0, 1))
-    right = np.bincount(a[a == b], minlength=len(tags))
-    either = np.bincount(a, minlength=len(tags)) + np.bincount(b, minlength=len(tags))
-    return float(np.mean(2 * right / either))
+    pairs = [pair for both in zip(gold, predicted, strict=True) for pair in zip(*both, strict=True) if pair[0] is not None]
+    n_gold, n_predicted = (Counter(pair[side] for pair in pairs) for side in (0, 1))
+    right = Counter(label for label, guess in pairs if label == guess)
+    tags = sorted({*n_gold, *n_predicted}, key=str)
+    return float(np.mean([2 * right[tag] / (n_gold[tag] + n_predicted[tag]) for tag in tags]))

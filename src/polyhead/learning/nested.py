@@ -16,6 +16,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.learning.batching import Batch
 from polyhead.learning.encoding import IGNORED_LABEL
+from polyhead.learning.scoring_mode import restored
 from polyhead.models.gates import gated
 
 Draws = Literal["uniform", "front"]
@@ -91,9 +92,7 @@ def _loss(logits: Tensor, full: Tensor | None, batch: Batch, masked: Tensor) -> 
 @torch.no_grad()
 def _full_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Logits with all heads, without dropout, float32 `[rows, length, labels]`."""
-    model.eval()
-    try:
+    with restored(model):
+        model.eval()
         logits: Tensor = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()
-    finally:
-        model.train()
     return logits

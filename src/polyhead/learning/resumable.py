@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,15 +18,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import StoreError
+from polyhead.core.errors import StoreError, note_kept
 from polyhead.core.files import replacing
-from polyhead.core.values import jsonable
+from polyhead.core.values import differences, jsonable
 from polyhead.learning.batching import Batch
 from polyhead.models.environment import machine, warn_of_another_machine
 
 _LOG = logging.getLogger(__name__)
 _MARK: Final = "polyhead unfinished work"
-_FORM: Final = 1
+_FORM: Final = 2
 _SECONDS_BETWEEN: Final = 10.0
 
 Array = Tensor | NDArray[Any]
@@ -58,25 +58,22 @@ class Partial:
         """
         if self.path is None or not self.path.exists():
             return None
-        if self.path.is_dir():
-            raise StoreError(f"{self.path}: is a folder; give the name of a file for unfinished work")
         try:
-            begin = self.path.open("rb").read(200)
+            with self.path.open("rb") as file:
+                begin = file.read(200)
             ours = not begin or _MARK.encode() in begin
             head, state = _read(self.path)
         except OSError as error:
-            raise StoreError(f"{self.path}: cannot be read ({error.strerror or error}); delete it to start again") from None
+            raise StoreError(f"{self.path}: cannot be read ({error.strerror or error}); name another file or delete it") from None
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             if not ours:
                 raise StoreError(f"{self.path}: not unfinished work of polyhead; name another file or delete it") from None
             _LOG.warning("%s: damaged (%s); its work is done again", self.path, error)
             return None
-        identity = self._identity()
-        others = sorted(name for name in {*identity, *head["identity"]} if identity.get(name) != head["identity"].get(name))
-        if others:
+        if changed := "; ".join(differences(head["identity"], self._identity())):
             raise StoreError(
-                f"{self.path}: belongs to work with other {', '.join(others)}; finish it with its own command, name another "
-                "file, or delete this one"
+                f"{self.path}: belongs to other work ({changed}); finish it with its own command, name another file, or delete "
+                "this one"
             )
         warn_of_another_machine(str(self.path), self.machine, head["machine"])
         return state
@@ -134,42 +131,32 @@ def hash_of(arrays: Iterable[tuple[str, Array]]) -> str:
     return digest.hexdigest()
 
 
-def kept_at(
-    path: Path | None, model: PreTrainedModel, data: Iterable[tuple[str, Array]] | Sequence[Batch], facts: Mapping[str, Any]
-) -> Partial:
+def kept_at(path: Path | None, model: PreTrainedModel, batches: Sequence[Batch], facts: Mapping[str, Any]) -> Partial:
     """Unfinished work with this model on this data; hashes nothing if `path` is None.
 
     Args:
         path: The file, or None.
         model: Its weights are hashed.
-        data: Batches, or arrays by name; the hash depends on order and padding.
+        batches: The data; the hash depends on order and padding.
         facts: What else identifies the work: method, seed, settings that affect results.
     """
     if path is None:
         return Partial(None)
-    return Partial(path, identity_of(model, data, facts), machine(next(model.parameters()).device))
-
-
-def identity_of(
-    model: PreTrainedModel, data: Iterable[tuple[str, Array]] | Sequence[Batch], facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The facts, with hashes of the weights and the data."""
-    arrays = (own for item in data for own in (_arrays(item) if isinstance(item, Batch) else [item]))
-    return {**facts, "weights": hash_of(model.state_dict().items()), "data": hash_of(arrays)}
-
-
-def _arrays(batch: Batch) -> Iterator[tuple[str, Array]]:
-    for item in fields(batch):
-        value = getattr(batch, item.name)
-        yield item.name, value if isinstance(value, Tensor) else np.array(value)
+    data = (
+        (name, value if isinstance(value, Tensor) else np.array(value))
+        for batch in batches
+        for name, value in vars(batch).items()
+    )
+    hashes = {"weights": hash_of(model.state_dict().items())[:16], "data": hash_of(data)[:16]}
+    return Partial(path, {**facts, **hashes}, machine(next(model.parameters()).device))
 
 
 @contextmanager
 def saving(partial: Partial, state: Callable[[], State]) -> Iterator[Callable[[], None]]:
     """A context for long work; yields a function to call after every step, which saves the state at most every ten seconds.
 
-    The state is also saved at the end and when an exception, Ctrl-C included, leaves the block. The file stays, so that nothing
-    is lost if the result cannot be written; the caller removes it once the result is safe.
+    The state is also saved at the end and when an exception leaves the block; an interrupt notes what is kept. The file stays, so
+    that nothing is lost if the result cannot be written; the caller removes it once the result is safe.
 
     Args:
         partial: The file.
@@ -189,9 +176,11 @@ def saving(partial: Partial, state: Callable[[], State]) -> Iterator[Callable[[]
         if stepped:
             partial.save(state())
     except BaseException as stop:
-        if partial.path is not None and not isinstance(stop, StoreError):
+        if stepped and not isinstance(stop, StoreError):
             try:
                 partial.save(state())
             except StoreError as error:  # the exception that stopped the work matters more
                 _LOG.warning("%s", error)
+        if partial.path is not None and partial.path.exists():
+            note_kept(stop, partial.path)
         raise

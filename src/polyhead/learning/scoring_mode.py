@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from polyhead.learning.batching import Batch
+from polyhead.learning.encoding import IGNORED_LABEL
 from polyhead.models.architectures import attention_sites
 from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype
 
@@ -22,16 +23,21 @@ def scoring_mode(model: PreTrainedModel, precision: Precision, *, trained: tuple
     """
     device = next(model.parameters()).device
     check_dtype(model, device, precision)
-    modes = {module: module.training for module in model.modules()}
-    asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    try:
-        model.eval()
-        for parameter in asked:
-            parameter.requires_grad_(False)
+    with restored(model):
+        model.eval().requires_grad_(False)
         for parameter in trained:
             parameter.requires_grad_(True)
         with _cast_once(model) if precision == "bf16" else nullcontext(), autocast(device, precision):
             yield
+
+
+@contextmanager
+def restored(model: nn.Module) -> Iterator[None]:
+    """A context that restores the mode of each module and the `requires_grad` of each parameter at its end."""
+    modes = {module: module.training for module in model.modules()}
+    asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    try:
+        yield
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -68,9 +74,9 @@ def losses_of(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Results of `sentence_losses` from given logits `[rows, length, labels]`."""
     chosen = logits[batch.anchor_rows, batch.anchor_columns]
     wide = chosen.to(torch.promote_types(chosen.dtype, torch.float32))
-    losses = cross_entropy(wide, batch.anchor_labels, ignore_index=-100, reduction="none")
+    losses = cross_entropy(wide, batch.anchor_labels, ignore_index=IGNORED_LABEL, reduction="none")
     owner = batch.rows[batch.anchor_rows]
-    labelled = batch.anchor_labels != -100
+    labelled = batch.anchor_labels != IGNORED_LABEL
     n = len(batch.sentences)
     counts = torch.zeros(n, device=losses.device, dtype=losses.dtype).index_add(0, owner, labelled.to(losses.dtype))
     sums = torch.zeros(n, device=losses.device, dtype=losses.dtype).index_add(0, owner, losses)

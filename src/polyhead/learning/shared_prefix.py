@@ -51,9 +51,8 @@ def masked_logits(
 
 def _first_difference(one: Tensor, other: Tensor) -> int:
     """The lowest layer in which two masks `[…, layers, heads]` differ; the number of layers if they are equal."""
-    differ = (one.to(other.device) != other).any(-1)  # [layers], or [sentences, layers]
-    differ = differ.any(0) if differ.ndim > 1 else differ
-    return int(differ.nonzero()[0]) if bool(differ.any()) else int(differ.numel())
+    differ = (one.to(other.device) != other).any(-1).reshape(-1, other.shape[-2]).any(0)
+    return int(differ.nonzero()[0]) if bool(differ.any()) else len(differ)
 
 
 @contextmanager

@@ -3,75 +3,38 @@
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import AdamW
+from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.files import require_space
 from polyhead.core.heads import HeadMask
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.core.specs import TrainSpec
-from polyhead.core.values import fingerprint
-from polyhead.learning.batching import Batch, training_batches
+from polyhead.core.values import fingerprint, plain
+from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
 from polyhead.learning.nested import NestedMasks, nested_step
-from polyhead.learning.resumable import Array, kept_at
+from polyhead.learning.optimiser import build_optimiser, rate_factor
+from polyhead.learning.resumable import kept_at
+from polyhead.learning.scoring_mode import restored
 from polyhead.learning.seen_embeddings import seen_rows
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, stop_requests
 from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype, placement
 from polyhead.models.gates import gated
 
 _LOG = logging.getLogger(__name__)
-
-
-def rate_factor(step: int, *, total: int, warmup: float) -> float:
-    """The share of the peak learning rate at 0-based `step` of `total`: linear up over the warm-up, then linear down.
-
-    No step has rate 0: the first is 1 / warm-up steps, the last 1 / remaining steps.
-
-    >>> [round(rate_factor(step, total=6, warmup=0.34), 2) for step in range(6)]
-    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
-    """
-    rising = round(warmup * total)
-    return (step + 1) / rising if step < rising else (total - step) / (total - rising)
-
-
-def build_optimiser(parameters: Iterable[nn.Parameter], spec: TrainSpec, *, rate: float) -> AdamW:
-    """Fused AdamW with betas (0.9, 0.999); weight decay applies to matrices, not to biases and norms."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": spec.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return AdamW([group for group in groups if group["params"]], lr=rate, betas=(0.9, 0.999), fused=True)
-
-
-def set_rate(optimiser: AdamW, rate: float) -> None:
-    """Set the learning rate of the next step."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-
-
-def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
-    """The norm of the gradients before clipping; they are scaled in place to a norm of at most `limit`."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    # on a CPU reading the norm is free, so skip multiplying by one
-    if norm.device.type != "cpu" or norm > limit:
-        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-    return norm
 
 
 @dataclass(frozen=True)
@@ -107,7 +70,6 @@ def fit(
     mask: HeadMask | NestedMasks | None = None,
     device: torch.device | str | None = None,
     resume_file: Path | None = None,
-    save_every: int | None = None,
     progress: Progress | None = None,
 ) -> FitRecord:
     """The record of fine-tuning `model` on `encoded`, in place: `spec.epochs` forward and backward passes over the data.
@@ -127,7 +89,6 @@ def fit(
         resume_file: File for the state (saved about every 45 s, and at SIGINT or SIGTERM, which raise KeyboardInterrupt). If it
             exists, training continues from it to bit-identical results. It stays after training: a second call then returns the
             same weights at once.
-        save_every: Save the state after so many steps instead of by time.
         progress: Updated after every step.
 
     Raises:
@@ -144,23 +105,25 @@ def fit(
     4
     """
     where, precision = placement(model, device=device, precision=spec.precision)
-    epochs = [
-        training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
-        for epoch in range(spec.epochs)
-    ]
-    steps = len(epochs[0])
+
+    def batches_of(epoch: int) -> list[Batch]:
+        return training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
+
+    steps = len(batches_of(0))
     if not steps:
         raise SettingError("nothing to train on: no sentence has a word; give at least one labelled sentence")
     total, rate = steps * spec.epochs, spec.rate_for(model.config.hidden_size)
     started = time.perf_counter()
-    watch = progress or Silent()
     model.to(where)
     check_dtype(model, where, precision)
     store = None
     if resume_file is not None:
-        pruned = "none" if mask is None else fingerprint(mask.keep if isinstance(mask, HeadMask) else mask)
-        facts = {"settings": fingerprint(spec), "mask": pruned, "precision": precision}
-        store = TrainingState(kept_at(resume_file, model, _arrays(encoded), facts), every=save_every)
+        facts = {
+            "settings": plain(spec),
+            "mask": fingerprint(mask) if isinstance(mask, NestedMasks) else plain(mask),
+            "precision": precision,
+        }
+        store = TrainingState(kept_at(resume_file, model, scoring_batches(encoded), facts))
     at = first = Position()
     n_sentences = 0
     pace = slowdown()
@@ -181,12 +144,17 @@ def fit(
         )
 
     with ExitStack() as stack:
-        stack.enter_context(gated(model, mask) if isinstance(mask, HeadMask) else nullcontext())
-        stack.enter_context(_training_mode(model, freeze=spec.freeze))
+        if isinstance(mask, HeadMask):
+            stack.enter_context(gated(model, mask))
+        stack.enter_context(restored(model))
+        stack.enter_context(torch.random.fork_rng())
+        model.train()
+        if "embeddings" in spec.freeze:  # if none of them needs a gradient, backward ends at the lowest layer
+            getattr(model.base_model, "embeddings", model.get_input_embeddings()).requires_grad_(False)
         stack.enter_context(seen_rows(model, _ids(encoded), decay=decay_so_far))
         bits = stack.enter_context(cheap_dropout(model))
-        stop = stack.enter_context(stop_requests()) if store else StopRequest()
-        stack.callback(watch.stop)
+        stop = stack.enter_context(stop_requests(resume_file)) if resume_file else StopRequest()
+        advance = stack.enter_context(tracking(progress, total, "fit"))
         trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         optimiser = build_optimiser(trained.values(), spec, rate=rate)
         if store and resume_file is not None:
@@ -195,13 +163,13 @@ def fit(
             n_bytes = 2 * 3 * sum(parameter.nbytes for parameter in trained.values())
             if at.step < total:
                 require_space(resume_file, n_bytes // (2 if at.step else 1), "the state for continuing after a stop")
-        watch.start(total, "fit")
-        watch.advance(at.step)
-        for batches in epochs[at.step // steps :]:
-            for batch in batches[at.step % steps :]:
+        advance(at.step)
+        for epoch in range(at.step // steps, spec.epochs):
+            for batch in batches_of(epoch)[at.step % steps :]:
                 bits.start(spec.seed, at.step)
                 torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention dropout, and for all dropout off the CPU
-                set_rate(optimiser, rate_at(at.step))
+                for group in optimiser.param_groups:
+                    group["lr"] = rate_at(at.step)
                 step_started = time.perf_counter()
                 length = batch.input_ids.shape[1]
                 here = batch.to(where)
@@ -212,7 +180,7 @@ def fit(
                         else:
                             loss = word_loss(model, here)
                     loss.backward()
-                norm = clip_gradients(list(trained.values()), spec.clip)
+                norm = clip_grad_norm_(trained.values(), spec.clip)
                 if not math.isfinite(float(loss.detach())) or not math.isfinite(float(norm)):
                     raise diverged("loss or gradient", at.step)
                 optimiser.step()
@@ -220,8 +188,8 @@ def fit(
                 at = _advanced(at, float(loss.detach()), steps)
                 pace(time.perf_counter() - step_started, batch.n_positions)
                 n_sentences += len(batch.sentences)
-                watch.advance(1)
-                if store and (stop.asked or at.step == total or store.is_due(at.step)):
+                advance(1)
+                if store and (stop.asked or at.step == total or store.is_due()):
                     if not _finite(trained.values()):
                         raise diverged("weights", at.step - 1)
                     store.save(replace(at, seconds=first.seconds + time.perf_counter() - started), trained, optimiser)
@@ -243,17 +211,13 @@ _STEPS = 10
 
 def slowdown() -> Callable[[float, int], None]:
     """A function of each step's seconds and positions; it warns once if steps become ten times slower than the first ones."""
-    first: list[float] = []
-    last: deque[float] = deque(maxlen=_STEPS)
+    paces: list[float] = []
     warned = False
 
     def after_step(seconds: float, positions: int) -> None:
         nonlocal warned
-        if len(first) < _STEPS:
-            first.append(seconds / positions)
-            return
-        last.append(seconds / positions)
-        if not warned and len(last) == _STEPS and median(last) > 10 * median(first):
+        paces.append(seconds / positions)
+        if not warned and len(paces) >= 2 * _STEPS and median(paces[-_STEPS:]) > 10 * median(paces[:_STEPS]):
             warned = True
             _LOG.warning("steps take ten times as long as the first ones: other work is using the cores; try --threads 1")
 
@@ -273,12 +237,6 @@ def _advanced(at: Position, loss: float, steps: int) -> Position:
     return Position(at.step + 1, (*at.losses, summed / steps), 0.0)
 
 
-def _arrays(encoded: Encoded) -> Iterator[tuple[str, Array]]:
-    for window in encoded.windows:
-        for name in ("input_ids", "anchor_positions", "anchor_words", "label_ids"):
-            yield f"{window.sentence} {name}", getattr(window, name)
-
-
 def _ids(encoded: Encoded) -> Tensor:
     """All ids in the training data and the padding id."""
     return torch.from_numpy(np.unique(np.concatenate([[encoded.pad_id], *(window.input_ids for window in encoded.windows)])))
@@ -289,24 +247,3 @@ def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
     logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()  # [rows, length, labels]
     total = cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum")
     return total / (batch.labels != IGNORED_LABEL).sum().clamp(min=1)
-
-
-@contextmanager
-def _training_mode(model: PreTrainedModel, *, freeze: Sequence[str]) -> Iterator[None]:
-    """Training mode, with the parts in `freeze` frozen; restores both and torch's generators at the end."""
-    frozen: list[nn.Parameter] = []
-    if "embeddings" in freeze:
-        # if none of them needs a gradient, backward ends at the lowest layer
-        embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
-        frozen = [parameter for parameter in embeddings.parameters() if parameter.requires_grad]
-    was_training = model.training
-    try:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-        model.train()
-        with torch.random.fork_rng():
-            yield
-    finally:
-        model.train(was_training)
-        for parameter in frozen:
-            parameter.requires_grad_(True)

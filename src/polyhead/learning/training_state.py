@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from polyhead.core.errors import note_kept
 from polyhead.learning.resumable import Partial
 
 _SECONDS = 45.0
@@ -43,12 +45,10 @@ class TrainingState:
 
     Args:
         partial: The file.
-        every: Save after so many steps instead of by time.
     """
 
-    def __init__(self, partial: Partial, *, every: int | None = None) -> None:
+    def __init__(self, partial: Partial) -> None:
         self._partial = partial
-        self._every = every
         self._due = time.monotonic() + _SECONDS
 
     def load(self, trained: Mapping[str, nn.Parameter], optimiser: AdamW) -> Position:
@@ -70,9 +70,9 @@ class TrainingState:
                 optimiser.state[parameter] = {"step": step, **moments}
         return position
 
-    def is_due(self, step: int) -> bool:
-        """Whether the state should be saved after `step`."""
-        return step % self._every == 0 if self._every else time.monotonic() >= self._due
+    def is_due(self) -> bool:
+        """Whether the state should be saved after this step."""
+        return time.monotonic() >= self._due
 
     def save(self, position: Position, trained: Mapping[str, nn.Parameter], optimiser: AdamW) -> None:
         """Store the state.
@@ -98,8 +98,8 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """A context that notes the first SIGINT or SIGTERM, so that training can end its step and save.
+def stop_requests(file: Path) -> Iterator[StopRequest]:
+    """A context that notes the first SIGINT or SIGTERM, so that training can end its step and save to `file`.
 
     A second SIGINT raises KeyboardInterrupt at once. Threads other than the main one catch nothing.
     """
@@ -116,6 +116,10 @@ def stop_requests() -> Iterator[StopRequest]:
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request
+    except KeyboardInterrupt as stop:
+        if file.exists():
+            note_kept(stop, file)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

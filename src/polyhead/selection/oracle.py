@@ -16,7 +16,7 @@ from polyhead.data.tasks import Task
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import MaskedScores, masked_scores
-from polyhead.learning.resumable import kept_at
+from polyhead.learning.resumable import kept_at, saving
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice, placement
 
@@ -64,8 +64,9 @@ def greedy_order(
         precision: Precision of matrix products; `auto` is bf16 where the device supports it.
         budget: Padded positions in a batch.
         progress: Updated after every candidate in every batch.
-        resume_file: Saved after every step; a later call with the same model, data and settings continues from there, also to
-            more steps. With another thread count or version the last digits of losses may differ; a warning says so.
+        resume_file: Saved from time to time and on interruption; a later call with the same model, data and settings continues
+            from there, also to more steps. With another thread count or version the last digits of losses may differ; a
+            warning says so.
 
     Raises:
         SettingError: `n_steps` is out of range, or no word has a gold label.
@@ -84,11 +85,12 @@ def greedy_order(
     watch.start(len(batches) * sum(present.n_kept - step + 1 for step in range(len(order), n_steps)), "oracle")
     tried = partial(masked_scores, model, batches, data, task, labels, precision=chosen, advance=watch.advance)
     try:
-        while len(order) < n_steps:
-            before, head, after = _step(present, order, tried)
-            scores = [*(scores or [before]), after]
-            order.append(head)
-            kept.save({"order": [str(head) for head in order], "scores": scores})
+        with saving(kept, lambda: {"order": [str(head) for head in order], "scores": scores}) as stepped:
+            while len(order) < n_steps:
+                before, head, after = _step(present, order, tried)
+                scores = [*(scores or [before]), after]
+                order.append(head)
+                stepped()
     finally:
         watch.stop()
     return Oracle(tuple(order[:n_steps]), tuple(scores[: n_steps + 1]))

@@ -224,7 +224,8 @@ def _check_folder(folder: Path) -> None:
     Raises:
         StoreError: The folder holds something else.
     """
-    if folder.is_dir() and not (folder / _FITS / "settings.json").is_file():
+    fits = folder / _FITS
+    if folder.is_dir() and not ((fits / "settings.json").is_file() or any(fits.glob("*/record.json"))):
         others = [path.name for path in folder.iterdir() if path.name != _FITS and not path.name.startswith(".")]
         if others:
             raise StoreError(f"{folder}: is not empty and not a run's folder ({min(others)}): choose another folder")

@@ -30,6 +30,7 @@ STAGES: Final[dict[str, Stage]] = {
             "core/specs.py",
             "learning/batching.py",
             "learning/fast_dropout.py",
+            "learning/optimiser.py",
             "learning/seen_embeddings.py",
             "learning/training*.py",
             "studies/prune_after.py",
