@@ -262,7 +262,7 @@ def test_it_refuses_in_one_line(cli: Callable, files: list[Path], tmp_path: Path
     refused(cli("compare", *files, "--combine", "regret", "--out-scores", tmp_path / "c.pt"), ".tsv or .json")
     refused(cli("compare", *files, "--combine", "each", "--out-scores", tmp_path / "c.tsv"), "each")
     refused(cli("compare", *files, "--by", "seed"), "seed", "method")
-    refused(cli("compare", *files, "--out", bad), "is a file; name a folder")
+    refused(cli("compare", *files, "--out", bad), "is a file, not a folder")
     methods = [files[0], written(tmp_path / "ablation.tsv", "ablation", ("en",))]
     refused(
         cli("compare", *methods, "--combine", "mean-rank", "--out-scores", tmp_path / "c.tsv"), "ablation", "cannot be combined"

@@ -23,7 +23,7 @@ def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, t
     gold.write_bytes((treebank / "dev.conllu").read_bytes())
     link.symlink_to(gold)
     for out in (gold, link):
-        refused(cli("predict", tagger, "--task", "pos", gold, "--out", out), "is the input file")
+        refused(cli("predict", tagger, "--task", "pos", gold, "--out", out), "is also an input")
     assert gold.read_bytes() == (treebank / "dev.conllu").read_bytes()
 
 
@@ -32,8 +32,10 @@ def test_a_folder_in_a_files_place_and_a_file_in_a_folders(cli: Callable, tagger
     notes.touch()
     refused(cli("predict", tagger, "--task", "pos", treebank / "dev.conllu", "--out", tmp_path), "--out", "is a folder")
     for out in (notes, notes / "m"):
-        refused(cli("prune", tagger, "--heads", "0.1", "--out", out), f"--out {out}: {notes} is a file; name a new folder")
-        refused(cli(*fit_arguments(tagger, treebank, out)), f"--out {out}: {notes} is a file")
+        refused(
+            cli("prune", tagger, "--heads", "0.1", "--out", out), f"--out {out}: {notes} is a file, not a folder; name another"
+        )
+        refused(cli(*fit_arguments(tagger, treebank, out)), f"--out {out}: {notes} is a file, not a folder")
     refused(cli(*fit_arguments(tagger, treebank, tmp_path / "n"), "--config", tmp_path), "cannot be read (Is a directory)")
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from polyhead.cli.console import Console, wrapped
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.outputs import SCORES, check_file, check_folder
 from polyhead.cli.result_requests import CompareRequest
-from polyhead.cli.score_output import check_score_file
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadScores, Normalisation, normalise
@@ -49,7 +50,7 @@ def compare(request: CompareRequest, console: Console) -> int:
         with writing(request.out):
             _leave(request.out, document, groups, request.normalise)
     console.result(document, wrapped(comparison_text(document)))
-    return 0
+    return DONE
 
 
 def _check(request: CompareRequest) -> None:
@@ -58,9 +59,9 @@ def _check(request: CompareRequest) -> None:
     if (request.combine is None) != (request.out_scores is None):
         raise SettingError("--combine and --out-scores go together: one says how, the other where the combined scores go")
     if request.out_scores is not None:
-        check_score_file("--out-scores", request.out_scores, inputs=request.files)
-    if request.out is not None and request.out.exists() and not request.out.is_dir():
-        raise SettingError(f"--out {request.out}: is a file; name a folder")
+        check_file("--out-scores", request.out_scores, suffixes=SCORES, others=request.files)
+    if request.out is not None:
+        check_folder("--out", request.out)
 
 
 def _combined(runs: Sequence[Run], how: Combination, normalisation: Normalisation, console: Console) -> HeadScores:

@@ -59,8 +59,9 @@ class Console:
     progress: Progress = field(default_factory=Silent)
 
     def note(self, text: str) -> None:
-        """Print a note on stderr."""
-        print(terminal_text(text, breaks=True), file=sys.stderr, flush=True)
+        """Print a note on stderr; an empty one prints nothing."""
+        if text:
+            print(terminal_text(text, breaks=True), file=sys.stderr, flush=True)
 
     def repairs(self, name: str, counts: Mapping[str, int]) -> None:
         """Print what reading repaired or found, and how often."""

@@ -1,4 +1,4 @@
-"""`polyhead data get`: corpora from their public sources into the data folder."""
+"""`polyhead data list` and `polyhead data get`: corpora by name, and from their public sources into the data folder."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,7 +7,9 @@ from pathlib import Path
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.data_requests import DataGetRequest, DataListRequest
 from polyhead.cli.exit_codes import DONE
+from polyhead.cli.outputs import check_folder
 from polyhead.core.errors import SettingError
+from polyhead.data.conllu import Words
 from polyhead.data.corpora import CORPORA, corpus, corpus_file
 from polyhead.data.corpus_table import SPLITS, Split
 from polyhead.data.download_urls import source
@@ -15,6 +17,7 @@ from polyhead.data.fetch import Got, get_corpus, known_source
 from polyhead.data.textfile import find_file
 from polyhead.report.tables import markdown
 
+FAMILIES = frozenset(name.partition("/")[0] for name in CORPORA)
 _SAID = {
     "fetched": "fetched",
     "there": "already there",
@@ -25,8 +28,7 @@ _SAID = {
 
 def data_get(request: DataGetRequest, console: Console) -> int:
     """Fetch file by file; finished files stay if a later one fails."""
-    if request.data.exists() and not request.data.is_dir():
-        raise SettingError(f"--data {request.data}: is a file; name a folder (created if missing)")
+    check_folder("--data", request.data)
     sources = {name: known_source(name) for name in request.names}
     document = []
     lines = []
@@ -39,15 +41,8 @@ def data_get(request: DataGetRequest, console: Console) -> int:
             console.note(f"  {got.path}: {_SAID[got.status]}{_checked(got)}")
         if found.missing:
             console.note(f"note: {name}: its source lacks {found.missing}")
-        document.append(
-            {
-                "name": name,
-                "page": found.page,
-                "licence": found.licence,
-                "missing": found.missing,
-                "files": [asdict(got) for got in files],
-            }
-        )
+        facts = {"name": name, "page": found.page, "licence": found.licence, "missing": found.missing}
+        document.append(facts | {"files": [asdict(got) for got in files]})
         fetched, failed = (sum(got.status == status for got in files) for status in ("fetched", "failed"))
         there = len(files) - fetched - failed
         lines.append(f"{name}: {fetched} fetched, {there} already there; licence {found.licence}")
@@ -64,9 +59,10 @@ def _checked(got: Got) -> str:
 def data_list(request: DataListRequest, console: Console) -> int:
     """Print one row per corpus."""
     if request.data is not None and not request.data.is_dir():
-        raise SettingError(f"--data {request.data}: no such folder; polyhead data get NAME --data {request.data} creates it")
+        why = f"no such folder; polyhead data get NAME --data {request.data} creates it"
+        raise SettingError(f"--data {request.data}: {'is a file; name a folder' if request.data.exists() else why}")
     facts = []
-    for name in _chosen(request.names or []):
+    for name in _chosen(request.names):
         row, found = CORPORA[name], source(name)
         splits = [split for split in SPLITS if split in row.splits]
         facts.append(
@@ -75,7 +71,7 @@ def data_list(request: DataListRequest, console: Console) -> int:
                 "language": row.language,
                 "task": row.task,
                 "splits": splits,
-                "here": None if request.data is None else [s for s in splits if row.made or _is_there(name, s, request.data)],
+                "here": None if request.data is None else [s for s in splits if row.made or is_there(name, s, request.data)],
                 "licence": found.licence if found else "Apache-2.0" if row.made else "",
                 "page": found.page if found else "",
                 "files": [remote.url for remote in found.files] if found else [],
@@ -84,7 +80,13 @@ def data_list(request: DataListRequest, console: Console) -> int:
         )
     last = "splits" if request.data is None else "here"
     rows = [
-        [fact["name"], fact["language"], fact["task"], " ".join(fact[last] or ["-"]), _short(str(fact["licence"]))]  # type: ignore[arg-type]
+        [
+            fact["name"],
+            fact["language"],
+            fact["task"],
+            " ".join(fact[last] or ["-"]),
+            str(fact["licence"]).partition(" (")[0] or "-",
+        ]  # type: ignore[arg-type]
         for fact in facts
     ]
     notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is '-'; phrases are made by polyhead itself."
@@ -99,17 +101,13 @@ def _chosen(names: Sequence[str]) -> list[str]:
     Raises:
         UnknownNameError: A name is neither.
     """
-    families = {name.partition("/")[0] for name in CORPORA}
     for name in names:
-        if name not in families:
+        if name not in FAMILIES:
             corpus(name)
     return [name for name in CORPORA if not names or name in names or name.partition("/")[0] in names]
 
 
-def _is_there(name: str, split: Split, root: Path) -> bool:
-    path, _ = corpus_file(name, split, root=root)
+def is_there(name: str, split: Split, root: Path, *, words: Words = "surface") -> bool:
+    """Whether the split's file is in the data folder."""
+    path, _ = corpus_file(name, split, root=root, words=words)
     return find_file(path) is not None
-
-
-def _short(licence: str) -> str:
-    return licence.partition(" (")[0] or "-"

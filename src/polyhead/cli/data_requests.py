@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from polyhead.cli.options import ColumnsOption, DataOption, JsonOption, SchemeOption
+from polyhead.cli.options import ColumnsOption, DataOption, JsonOption, SchemeOption, Shown, TaskOption
+from polyhead.core.settings_file import Many
+from polyhead.core.specs import WindowLength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,9 +14,8 @@ class DataListRequest:
     """List the corpora that are known by name: language, task, splits, licence; with --data, the splits found in that folder."""
 
     names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME", help="Corpora or families, such as xsid/de or ud; all unless given."),
-    ] = None
+        Many[str], Shown("Corpora or families, such as xsid/de or ud; all unless given.", "NAME", positional=True)
+    ] = ()
     data: DataOption = None
     json: JsonOption = False
 
@@ -28,20 +27,15 @@ class DataGetRequest:
     A second run fetches only what is missing. Licences are shown; keep to them. Checksums are kept in polyhead-data.json.
     """
 
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Corpora, such as ud/en_ewt.", show_default=False)]
-    data: Annotated[
-        Path, typer.Option("--data", metavar="FOLDER", help="The folder that other commands take as --data.", show_default=False)
-    ]
-    mirror: Annotated[
-        str | None,
-        typer.Option(
-            "--mirror",
-            metavar="URL",
-            help="URL used instead of every source's host (or set POLYHEAD_DATA_MIRROR).",
-            show_default=False,
-        ),
-    ] = None
+    names: Annotated[Many[str], Shown("Corpora, such as ud/en_ewt.", "NAME", positional=True)]
+    data: Annotated[Path, Shown("The folder that other commands take as --data.", "FOLDER")]
+    mirror: Annotated[str | None, Shown("URL used instead of every source's host (or set POLYHEAD_DATA_MIRROR).", "URL")] = None
     json: JsonOption = False
+
+    @property
+    def unfinished(self) -> Path:
+        """Where unfinished work is kept."""
+        return self.data / "polyhead-data.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,25 +47,12 @@ class DataCheckRequest:
     --strict if reading has to repair anything, or if two splits share a sentence.
     """
 
-    reference: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA", help="A file, LANGUAGE=TRAIN:DEV:TEST, or a corpus such as ud/en_ewt.", show_default=False
-        ),
-    ]
+    reference: Annotated[str, Shown("A file, LANGUAGE=TRAIN:DEV:TEST, or a corpus such as ud/en_ewt.", "DATA", positional=True)]
     data: DataOption = None
-    task: Annotated[
-        str | None, typer.Option("--task", metavar="NAME", help="pos, ner or slots; guessed from the file unless given.")
-    ] = None
+    task: Annotated[TaskOption | None, Shown("pos, ner or slots; guessed from the file unless given.")] = None
     scheme: SchemeOption = None
     columns: ColumnsOption = None
-    tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", metavar="MODEL", help="Folder or hub id of the model whose tokenizer is tested.")
-    ] = None
-    max_length: Annotated[
-        int, typer.Option("--max-length", min=8, metavar="N", help="Subwords in a window; longer sentences are counted.")
-    ] = 256
-    strict: Annotated[
-        bool, typer.Option("--strict", metavar="", help="Exit with 1 if there are repairs or two splits share a sentence.")
-    ] = False
+    tokenizer: Annotated[str | None, Shown("Folder or hub id of the model whose tokenizer is tested.", "MODEL")] = None
+    max_length: Annotated[WindowLength, Shown("Subwords in a window; longer sentences are counted.")] = 256
+    strict: Annotated[bool, Shown("Exit with 1 if there are repairs or two splits share a sentence.")] = False
     json: JsonOption = False

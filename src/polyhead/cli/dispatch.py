@@ -6,6 +6,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from polyhead.cli.console import opened
 from polyhead.cli.exit_codes import BAD_INPUT, DONE
@@ -18,8 +20,7 @@ from polyhead.core.errors import SettingError, UnknownNameError
 def dispatch(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     name, rest = _split(argv)
-    row = COMMANDS.get(name)
-    return guarded(lambda: _called(argv, name, rest), stopped=row.stopped if row else "")
+    return guarded(lambda: _called(argv, name, rest))
 
 
 def group_of(word: str) -> list[str]:
@@ -83,5 +84,15 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         try:
             code: int = work(request, console)
         except (SettingError, UnknownNameError) as error:
-            raise type(error)(with_flags(str(error), request)) from error
+            raise type(error)(with_flags(str(error), type(request))) from error
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_kept(request)) from None
     return code
+
+
+def _kept(request: Any) -> str:
+    """What to say of a stopped command: nothing unless unfinished work lies where the command keeps it."""
+    place: Path | None = getattr(request, "unfinished", None)
+    if place is None or not (place.is_file() or any(place.glob("*/*"))):
+        return ""
+    return "finished work is saved; run the same command to continue"

@@ -25,11 +25,11 @@ _FULL = {
 }
 
 
-def guarded(work: Callable[[], int], *, stopped: str = "") -> int:
+def guarded(work: Callable[[], int]) -> int:
     """Call `work` and return its exit code, or the code of the failure it ended with, said in one line on stderr.
 
-    `stopped` says what of the work is kept when the user stops it. SIGTERM is treated as Ctrl-C: the work's own `finally` and
-    `except` blocks save what they save.
+    SIGTERM is treated as Ctrl-C: the work's own `finally` and `except` blocks save what they save, and the text of its
+    KeyboardInterrupt, if any, says what is kept.
     """
     signals: list[int] = []
 
@@ -48,13 +48,13 @@ def guarded(work: Callable[[], int], *, stopped: str = "") -> int:
         return code
     except BaseException as error:
         # an extension module that is being imported turns the interrupt into an error of its own
-        return _ended(KeyboardInterrupt() if signals else error, stopped)
+        return _ended(KeyboardInterrupt() if signals and not isinstance(error, KeyboardInterrupt) else error)
     finally:
         for number, handler in previous.items():
             _handle(number, handler)
 
 
-def _ended(error: BaseException, stopped: str) -> int:
+def _ended(error: BaseException) -> int:
     """The exit code of work that ended with this error, after saying so."""
     match error:
         case PolyheadError():
@@ -64,7 +64,7 @@ def _ended(error: BaseException, stopped: str) -> int:
         case typer.TyperException():
             return _say(f"error: {_usage(error)}", BAD_INPUT)
         case KeyboardInterrupt() | typer.Abort():
-            return _say("; ".join(part for part in ("stopped by the user", stopped) if part), STOPPED)
+            return _say("; ".join(part for part in ("stopped by the user", str(error)) if part), STOPPED)
         case SystemExit():  # rich raises it when the reader has closed the pipe
             return DONE
         case BrokenPipeError():

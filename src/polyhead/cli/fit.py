@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
-from polyhead.cli.inputs import check_new_folder, note_reading, note_unread_tests, set_threads, zero_everywhere
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.inputs import limited, note_reading, note_unread_tests, set_threads, zero_everywhere
+from polyhead.cli.outputs import check_folder
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.store import writing
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
 from polyhead.data.references import one_word_choice, references
-from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import Task
@@ -21,23 +22,20 @@ from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_points, title
 from polyhead.studies.inputs import reader_of
-from polyhead.studies.settings import FitSettings
 from polyhead.studies.tagger import Tagger
 
 
 def fit(request: FitRequest, console: Console) -> int:
     """Read the sources, fine-tune, score their dev sets where they have one, save."""
-    chosen = FitSettings(**request.settings)
+    chosen = request.settings
     spec = chosen.train if request.seed is None else replace(chosen.train, seed=request.seed)
     task = find_task(chosen.task)
-    check_new_folder(request.out)
+    check_folder("--out", request.out, new=True)
     set_threads(request.machine.threads)
     sources = references(chosen.sources, "source")
     words = one_word_choice(sources)
     reader = reader_of(chosen, task)
-    trains = [reader.open(reference, "train") for reference in sources]
-    if chosen.train_limit is not None:
-        trains = [sample(data, chosen.train_limit, seed=chosen.sample_seed) for data in trains]
+    trains = [limited(reader.open(source, "train"), chosen.train_limit, seed=chosen.sample_seed) for source in sources]
     devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
     note_unread_tests(chosen.sources, console)
     note_reading(console, *trains, *devs)
@@ -55,15 +53,13 @@ def fit(request: FitRequest, console: Console) -> int:
         words=words,
         revision=chosen.revision,
     )
-    unfinished = request.out.with_name(request.out.name + ".partial")
     with writing(request.out):
-        check_new_folder(request.out)  # again: another fit may have ended a moment ago
-        record = tagger.fit(trains, spec=spec, resume_file=unfinished, progress=console.progress)
+        check_folder("--out", request.out, new=True)  # again: another fit may have ended a moment ago
+        record = tagger.fit(trains, spec=spec, resume_file=request.unfinished, progress=console.progress)
         dev = _dev_scores(tagger, devs, console)
-        if note := zero_everywhere(task, [metrics[task.metric] for _, _, metrics in dev]):
-            console.note(note)
+        console.note(zero_everywhere(task, [metrics[task.metric] for _, _, metrics in dev]))
         _save(request.out, tagger, trains, dev)
-        unfinished.unlink(missing_ok=True)
+        request.unfinished.unlink(missing_ok=True)
     document: dict[str, Any] = {
         "schema": 1,
         "out": str(request.out),
@@ -75,7 +71,7 @@ def fit(request: FitRequest, console: Console) -> int:
         "dev": [{"name": name, "language": language, "metrics": metrics} for name, language, metrics in dev],
     }
     console.result(document, _text(request.out, task, dev, record, words))
-    return 0
+    return DONE
 
 
 _Scores = list[tuple[str, str, dict[str, float]]]

@@ -12,35 +12,21 @@ from polyhead.cli.exit_codes import STOPPED
 
 
 class Command(NamedTuple):
-    """One command: its request (imports no torch, so mistakes show at once), its function, one line of help.
-
-    `stopped` says what is kept when the user stops it.
-    """
+    """One command: its request (imports no torch, so mistakes show at once), its function, one line of help."""
 
     request: str
     work: str
     summary: str
-    stopped: str = ""
 
-
-_CONTINUES = "finished work is saved; run the same command to continue"
 
 COMMANDS: dict[str, Command] = {
     "run": Command(
         "polyhead.cli.train_requests:RunRequest",
         "polyhead.cli.run:run",
         "fine-tune, rank heads, find how many to prune, prune, test in other languages, report",
-        _CONTINUES,
     ),
-    "fit": Command(
-        "polyhead.cli.train_requests:FitRequest", "polyhead.cli.fit:fit", "fine-tune a tagger and save it", _CONTINUES
-    ),
-    "rank": Command(
-        "polyhead.cli.requests:RankRequest",
-        "polyhead.cli.rank:rank",
-        "score the heads of a model on labelled text",
-        "with --out, ablation, shapley and l0 continue when you run the same command again",
-    ),
+    "fit": Command("polyhead.cli.train_requests:FitRequest", "polyhead.cli.fit:fit", "fine-tune a tagger and save it"),
+    "rank": Command("polyhead.cli.requests:RankRequest", "polyhead.cli.rank:rank", "score the heads of a model on labelled text"),
     "prune": Command("polyhead.cli.requests:PruneRequest", "polyhead.cli.prune:prune", "remove heads from a model for good"),
     "evaluate": Command(
         "polyhead.cli.requests:EvaluateRequest", "polyhead.cli.evaluate:evaluate", "score a tagger in one or more languages"
@@ -52,10 +38,9 @@ COMMANDS: dict[str, Command] = {
         "measure how far saved scores agree, across methods, languages and seeds",
     ),
     "curve": Command(
-        "polyhead.cli.result_requests:CurveRequest",
+        "polyhead.cli.requests:CurveRequest",
         "polyhead.cli.curve:curve",
         "judge rankings: the score as heads are ablated, against random orders and an oracle",
-        "with --oracle and --out, the oracle continues when you run the same command again",
     ),
     "report": Command(
         "polyhead.cli.result_requests:ReportRequest",
@@ -76,7 +61,6 @@ COMMANDS: dict[str, Command] = {
         "polyhead.cli.data_requests:DataGetRequest",
         "polyhead.cli.data_commands:data_get",
         "fetch corpora from their public sources",
-        "fetched files are kept; run the same command to continue",
     ),
     "data check": Command(
         "polyhead.cli.data_requests:DataCheckRequest",

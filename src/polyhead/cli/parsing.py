@@ -10,9 +10,9 @@ from typing import Any, TypeVar, cast
 
 import typer
 
-from polyhead.cli.request_options import PANELS, Option, click_command, hints_of, options
+from polyhead.cli.request_options import PANELS, Option, click_command, hints_of, options, settings_of
 from polyhead.cli.train_requests import FitRequest, RunRequest
-from polyhead.core.errors import SettingError
+from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.core.settings_file import read_toml
 
 T = TypeVar("T")
@@ -22,12 +22,13 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     """The request that the arguments describe, or None when they asked for help, which is then printed.
 
     Args:
-        request: A frozen dataclass whose fields are annotated as typer's options and arguments, or with `FieldsOf`.
+        request: A frozen dataclass whose fields are annotated with `Shown` or `Settings`, or are groups of such fields.
         arguments: The arguments after the command's name.
         name: The command's name.
 
     Raises:
         SettingError: Values are not allowed, all of them named; a list option has none; or the settings file is bad.
+        UnknownNameError: Settings name something that does not exist.
         typer.TyperException: Any other mistake in the arguments.
     """
     found = list(options(request))
@@ -57,7 +58,7 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
         if option.name in given:
             try:
                 value = option.read(value, called=option.flag, from_text=True)
-            except SettingError as error:
+            except (SettingError, UnknownNameError) as error:
                 faults.append(str(error))
         place = tree
         for part in option.path[:-1]:
@@ -65,19 +66,25 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
         place[option.name] = value
     if faults:
         raise SettingError("; ".join(faults))
-    return _made(request, tree)
+    try:
+        return _made(request, tree)
+    except (SettingError, UnknownNameError) as error:
+        raise type(error)(with_flags(str(error), request)) from None
 
 
 def _made(kind: type[T], tree: Mapping[str, Any]) -> T:
     values = {}
     for name, hint, _ in hints_of(kind):
-        values[name] = _made(cast(type, hint), tree[name]) if is_dataclass(hint) else tree.get(name, {})
+        if settings := settings_of(hint):
+            values[name] = settings.make(**tree.get(name, {}))
+        else:
+            values[name] = _made(cast(type, hint), tree[name]) if is_dataclass(hint) else tree[name]
     return kind(**values)
 
 
-def with_flags(message: str, request: object) -> str:
+def with_flags(message: str, request: type) -> str:
     """An error's message with the request's options called as on the command line: `max_pruned 99` as `--max-pruned 99`."""
-    flags = {option.name: option.flag for option in options(type(request)) if option.flag.startswith("--")}
+    flags = {option.name: option.flag for option in options(request) if option.flag.startswith("--")}
     if not flags:
         return message
     names, long = "|".join(flags), "|".join([name for name in flags if "_" in name] or ["(?!)"])
@@ -167,7 +174,7 @@ def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Set[str]) -> 
             else:
                 try:
                     values[option.name] = option.read(value, called=name, from_text=False)
-                except SettingError as error:
+                except (SettingError, UnknownNameError) as error:
                     faults.append(str(error))
     if faults:
         raise SettingError(f"{path}: {'; '.join(faults)}")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.outputs import check_file, check_folder
 from polyhead.cli.result_requests import ReportRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_text_atomic
@@ -36,7 +38,7 @@ def report(request: ReportRequest, console: Console) -> int:
         if run.heads is None:
             console.note(f"note: {run.name}: has no heads.json; run the same polyhead run command again to add it")
     console.result(left, _text(left))
-    return 0
+    return DONE
 
 
 @contextmanager
@@ -62,16 +64,11 @@ def _check_places(request: ReportRequest, out: Path) -> None:
     Raises:
         SettingError: One would be, or a page would replace a folder.
     """
-    for option, path in (("--out", out), ("--markdown", request.markdown)):
+    for option, path, others in (("--out", out, []), ("--markdown", request.markdown, [out])):
         if path is None:
             continue
-        if path.is_dir():
-            raise SettingError(f"{option} {path}: is a folder; give the name of a file in it")
         if path.suffix in (".json", ".tsv", ".safetensors"):
             raise SettingError(f"{option} {path}: would be overwritten with a page; give a name that ends with .html or .md")
-        if any(path.resolve() == other.resolve() for other in request.curve):
-            raise SettingError(f"{option} {path}: is also an input; give another name")
-    if request.markdown is not None and request.markdown.resolve() == out.resolve():
-        raise SettingError(f"--markdown {request.markdown}: is also the name of the page; give another name")
-    if request.pictures is not None and request.pictures.exists() and not request.pictures.is_dir():
-        raise SettingError(f"--pictures {request.pictures}: is not a folder; give the name of a folder")
+        check_file(option, path, others=[*request.curve, *others])
+    if request.pictures is not None:
+        check_folder("--pictures", request.pictures)
