@@ -186,6 +186,8 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
     ("arguments", "said"),
     [
         (["{d}/nothing.txt"], ["nothing.txt: no such file"]),
+        (["."], [".: a folder; expected a file"]),
+        ([""], ["DATA = '': should not be empty"]),
         (["{d}/words.txt"], ["words.txt:1: no labels found", "--columns"]),
         (["{d}/train.txt", "--columns", "tab:tag=2", "--scheme", "iob2"], ["train.txt:1: 1 column(s)"]),
         (["{d}/train.txt", "--scheme", "iob3"], ["scheme 'iob3'"]),
@@ -195,8 +197,11 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
             ["nine.conllu:1: 9 column(s)", "in the whole file: 1 x row of 9 columns, 1 x row with spaces in place"],
         ),
         (["{d}/train.txt", "--task", "pso"], ["task 'pso'"]),
-        (["{d}/train.txt", "--task", "pos"], ["--task pos: ", "task pos has no spans; leave --task out, or add --columns"]),
-        (["{d}/good.conllu", "--task", "ner"], ["--task ner: ", "no span tags, which task ner needs; leave --task out"]),
+        (
+            ["{d}/train.txt", "--task", "pos"],
+            ["--task pos: ", "train.txt has span tags", "give --task ner, or declare another column"],
+        ),
+        (["{d}/good.conllu", "--task", "ner"], ["--task ner: ", "good.conllu has no span tags (CoNLL-U); give --task pos"]),
         (["en={d}/good.conllu:{d}/none:"], ["none: no such file"]),
         (["{d}/bad.txt"], ["bad.txt:51: 1 column(s)"]),
         (["{d}/tree.txt"], ["tree.txt: CoNLL-U under another name", "ends in .conllu"]),

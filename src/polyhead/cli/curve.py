@@ -61,7 +61,7 @@ def curve(request: CurveRequest, console: Console) -> int:
             precision=tagger.precision,
             depth=settings["max_pruned"],
             with_oracle=request.oracle,
-            oracle_file=request.unfinished,
+            oracle_file=None if request.out is None else request.out / "oracle.partial",
             progress=console.progress,
         )
         document = _document(request, sample, settings, judged, curves)

@@ -96,8 +96,14 @@ def _files(request: DataCheckRequest) -> _Opened:
     """The user's own files, under the declared layout or under the one they look to have."""
     named = _named(request.reference)
     files = named.files or {}
-    found = _look(request, next(iter(files.values())))
+    first = next(iter(files.values()))
+    found = _look(request, first)
     task = request.task or find_task(found.task)
+    if task.kind != find_task(found.task).kind:
+        held, step = ("span tags", "another") if task.kind == "tag" else ("no span tags", "their")
+        raise SettingError(
+            f"--task {task.name}: {first} has {held} ({found.format}); give --task {found.task}, or declare {step} column"
+        )
     layout = None if found.columns is None else parse_layout(found.columns, scheme=found.scheme)
     splits = []
     for split, path in files.items():
@@ -121,26 +127,21 @@ def _named(text: str) -> DataReference:
 
 def _look(request: DataCheckRequest, path: Path) -> Look:
     """What the options declare, completed by what the file shows."""
-    task, scheme = request.task, request.scheme
     if request.columns is not None:
-        layout = parse_layout(request.columns, scheme=scheme)
+        layout = parse_layout(request.columns, scheme=request.scheme)
         by_layout = layout.task if isinstance(layout, NamedLayout) else "pos" if layout.scheme is None else "ner"
-        return Look("as declared", task.name if task else by_layout, request.columns, scheme)
+        return Look("as declared", request.task.name if request.task else by_layout, request.columns, request.scheme)
     treebank = Look("CoNLL-U", "pos")
     try:
         found = look(path)
     except DataFormatError:
-        if scheme is not None or not is_conllu(path):
+        if request.scheme is not None or not is_conllu(path):
             raise
         found = treebank
     if found.task == "pos" and is_conllu(path):  # by its name every command reads it so, however many columns it has
         found = treebank
-    is_span = find_task(found.task).kind == "span"
-    if scheme is not None and not is_span:
-        raise SettingError(f"--scheme {scheme}: {path} has no column of span tags ({found.format}); leave the scheme out")
-    if task is not None and (task.kind == "span") != is_span:
-        holds = f"span tags, and task {task.name} has no spans" if is_span else f"no span tags, which task {task.name} needs"
-        raise SettingError(
-            f"--task {task.name}: {path} looks like {found.format} with {holds}; leave --task out, or add --columns"
-        )
-    return found if scheme is None else replace(found, scheme=scheme)
+    if request.scheme is None:
+        return found
+    if found.scheme is None:
+        raise SettingError(f"--scheme {request.scheme}: {path} has no column of span tags ({found.format}); leave the scheme out")
+    return replace(found, scheme=request.scheme)

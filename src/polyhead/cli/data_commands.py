@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.data_requests import DataGetRequest, DataListRequest
@@ -30,15 +31,20 @@ def data_get(request: DataGetRequest, console: Console) -> int:
     """Fetch file by file; finished files stay if a later one fails."""
     check_folder("--data", request.data)
     sources = {name: known_source(name) for name in request.names}
-    document = []
+    document: list[dict[str, Any]] = []
     lines = []
     for name, found in sources.items():
         console.note(f"{name}: {found.page}, licence {found.licence}")
         files: list[Got] = []
-        for got in get_corpus(name, request.data, mirror=request.mirror, progress=console.progress):
-            files.append(got)
-            console.progress.stop()
-            console.note(f"  {got.path}: {_SAID[got.status]}{_checked(got)}")
+        try:
+            for got in get_corpus(name, request.data, mirror=request.mirror, progress=console.progress):
+                files.append(got)
+                console.progress.stop()
+                console.note(f"  {got.path}: {_SAID[got.status]}{_checked(got)}")
+        except KeyboardInterrupt as stop:
+            if files or document:
+                stop.add_note("fetched files are kept: start it again to fetch the others")
+            raise
         if found.missing:
             console.note(f"note: {name}: its source lacks {found.missing}")
         facts = {"name": name, "page": found.page, "licence": found.licence, "missing": found.missing}

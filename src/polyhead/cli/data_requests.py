@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from polyhead.cli.options import ColumnsOption, DataOption, JsonOption, SchemeOption, Shown, TaskOption
-from polyhead.core.settings_file import Many
+from polyhead.core.settings_file import Many, Place
 from polyhead.core.specs import WindowLength
 
 
@@ -32,11 +32,6 @@ class DataGetRequest:
     mirror: Annotated[str | None, Shown("URL used instead of every source's host (or set POLYHEAD_DATA_MIRROR).", "URL")] = None
     json: JsonOption = False
 
-    @property
-    def unfinished(self) -> Path:
-        """Where unfinished work is kept."""
-        return self.data / "polyhead-data.json"
-
 
 @dataclass(frozen=True, kw_only=True)
 class DataCheckRequest:
@@ -47,12 +42,12 @@ class DataCheckRequest:
     --strict if reading has to repair anything, or if two splits share a sentence.
     """
 
-    reference: Annotated[str, Shown("A file, LANGUAGE=TRAIN:DEV:TEST, or a corpus such as ud/en_ewt.", "DATA", positional=True)]
+    reference: Annotated[Place, Shown("A file, LANGUAGE=TRAIN:DEV:TEST, or a corpus such as ud/en_ewt.", "DATA", positional=True)]
     data: DataOption = None
     task: Annotated[TaskOption | None, Shown("pos, ner or slots; guessed from the file unless given.")] = None
     scheme: SchemeOption = None
     columns: ColumnsOption = None
-    tokenizer: Annotated[str | None, Shown("Folder or hub id of the model whose tokenizer is tested.", "MODEL")] = None
+    tokenizer: Annotated[Place | None, Shown("Folder or hub id of the model whose tokenizer is tested.", "MODEL")] = None
     max_length: Annotated[WindowLength, Shown("Subwords in a window; longer sentences are counted.")] = 256
     strict: Annotated[bool, Shown("Exit with 1 if there are repairs or two splits share a sentence.")] = False
     json: JsonOption = False

@@ -6,8 +6,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 from polyhead.cli.console import opened
 from polyhead.cli.exit_codes import BAD_INPUT, DONE
@@ -16,9 +14,13 @@ from polyhead.cli.main import COMMANDS, resolve
 from polyhead.cli.parsing import parse, with_flags
 from polyhead.core.errors import SettingError, UnknownNameError
 
+_HELP = ("help", "--help", "-h")
+
 
 def dispatch(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
+    if len(argv) > 1 and argv[0] in _HELP:
+        argv = [*argv[1:], "--help"]
     name, rest = _split(argv)
     return guarded(lambda: _called(argv, name, rest))
 
@@ -37,7 +39,7 @@ def help_text(names: Sequence[str] = ()) -> str:
         "Rank, prune and judge the attention heads of multilingual Transformers.\n\n"
         f"Commands:\n{rows}\n\n"
         "polyhead COMMAND --help lists a command's options; every command takes --json.\n"
-        "Exit codes: 0 done, 1 a check failed, 2 bad input, 3 internal error, 130 stopped by the user.\n"
+        "Exit codes: 0 done, 1 a check failed, 2 bad input, 3 internal error, 130 interrupted.\n"
     )
 
 
@@ -52,9 +54,7 @@ def _called(argv: Sequence[str], name: str, rest: Sequence[str]) -> int:
     if not argv or (group and not argv[1:]):
         print(help_text(group), end="", file=sys.stderr)
         return BAD_INPUT
-    if name in ("help", "--help", "-h") and rest:
-        return dispatch([*rest, "--help"])
-    if name in ("help", "--help", "-h") or (group and argv[1] in ("--help", "-h")):
+    if name in _HELP or (group and argv[1] in _HELP):
         print(help_text(group), end="")
         return DONE
     if name in ("--version", "-V"):
@@ -85,14 +85,4 @@ def _run(name: str, arguments: Sequence[str]) -> int:
             code: int = work(request, console)
         except (SettingError, UnknownNameError) as error:
             raise type(error)(with_flags(str(error), type(request))) from error
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(_kept(request)) from None
     return code
-
-
-def _kept(request: Any) -> str:
-    """What to say of a stopped command: nothing unless unfinished work lies where the command keeps it."""
-    place: Path | None = getattr(request, "unfinished", None)
-    if place is None or not (place.is_file() or any(place.glob("*/*"))):
-        return ""
-    return "finished work is saved; run the same command to continue"

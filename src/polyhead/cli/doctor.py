@@ -1,5 +1,6 @@
 """`polyhead doctor`: the promises of gating, scoring, pruning and checkpoints, held to on the user's own model and text."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -55,7 +56,8 @@ def doctor(request: DoctorRequest, console: Console) -> int:
 def _text(document: dict[str, Any], findings: Sequence[Finding]) -> str:
     rows = [[finding.name, finding.result, _shown(finding.value), _shown(finding.allowed)] for finding in findings]
     notes = [line for finding in findings if (line := _note(finding))]
-    counts = [f"{n} {result}" for result in ("ok", "FAILED", "not promised", "not checked") if (n := _count(findings, result))]
+    found = Counter(finding.result for finding in findings)
+    counts = [f"{found[result]} {result}" for result in ("ok", "FAILED", "not promised", "not checked") if found[result]]
     parts = [
         markdown(["check", "result", "value", "allowed"], rows),
         "\n".join(notes),
@@ -70,10 +72,6 @@ def _note(finding: Finding) -> str:
     if finding.ok:
         return f"{finding.result}: {finding.name}: {finding.detail}" if finding.result == "not checked" else ""
     return f"FAILED: {finding.name}: {finding.detail + '; ' if finding.detail else ''}{finding.meaning}"
-
-
-def _count(findings: Sequence[Finding], result: str) -> int:
-    return sum(finding.result == result for finding in findings)
 
 
 def _shown(value: float) -> str:

@@ -28,8 +28,7 @@ _FULL = {
 def guarded(work: Callable[[], int]) -> int:
     """Call `work` and return its exit code, or the code of the failure it ended with, said in one line on stderr.
 
-    SIGTERM is treated as Ctrl-C: the work's own `finally` and `except` blocks save what they save, and the text of its
-    KeyboardInterrupt, if any, says what is kept.
+    SIGTERM is treated as Ctrl-C. The work's own `finally` and `except` blocks save what they can, and note it on the interrupt.
     """
     signals: list[int] = []
 
@@ -64,7 +63,7 @@ def _ended(error: BaseException) -> int:
         case typer.TyperException():
             return _say(f"error: {_usage(error)}", BAD_INPUT)
         case KeyboardInterrupt() | typer.Abort():
-            return _say("; ".join(part for part in ("stopped by the user", str(error)) if part), STOPPED)
+            return _say("; ".join(("interrupted", *getattr(error, "__notes__", ()))), STOPPED)
         case SystemExit():  # rich raises it when the reader has closed the pipe
             return DONE
         case BrokenPipeError():
@@ -76,24 +75,13 @@ def _ended(error: BaseException) -> int:
 
 
 def _of_the_disk(error: BaseException) -> str:
-    """What to say of an input or output error, from Python or from safetensors' Rust; empty for any other error."""
-    path = getattr(error, "filename", None) or _saved_to(error)
-    number = error.errno if isinstance(error, OSError) else None
-    if type(error).__module__.startswith("safetensors") and (found := re.search(r"\(os error (\d+)\)", str(error))):
-        number = int(found[1])
-    if number is None:
+    """What to say of an input or output error; empty for any other error."""
+    if not isinstance(error, OSError) or error.errno is None:
         return ""
-    where = "the output" if path is None else os.fsdecode(path)
-    if number in _FULL:
-        return f"{where}: cannot be written: {_FULL[number]}; free some space, or choose another place"
-    return f"{where}: {os.strerror(number)}; check the path, its permissions and the disk"
-
-
-def _saved_to(error: BaseException) -> str | None:
-    """The file that safetensors was writing or reading, which its errors do not name."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    named = [frame.f_locals.get("filename") for frame in frames if frame.f_globals.get("__name__") == "safetensors.torch"]
-    return next((str(name) for name in named if name is not None), None)
+    where = "the output" if error.filename is None else os.fsdecode(error.filename)
+    if error.errno in _FULL:
+        return f"{where}: cannot be written: {_FULL[error.errno]}; free some space, or choose another place"
+    return f"{where}: {os.strerror(error.errno)}; check the path, its permissions and the disk"
 
 
 def _of_memory(error: BaseException) -> str:
@@ -132,7 +120,7 @@ def leaving_at_once() -> Iterator[None]:
     """Inside, Ctrl-C and SIGTERM end the process with one line: for imports, which extension modules do not let interrupt."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
-        os.write(2, b"polyhead: stopped by the user\n")
+        os.write(2, b"polyhead: interrupted\n")
         os._exit(STOPPED)
 
     watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]

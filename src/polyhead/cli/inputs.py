@@ -222,18 +222,13 @@ def set_threads(n: int | None) -> None:
     torch.set_num_threads(n)
 
 
-def note_held_out(sources: Sequence[str], console: Console) -> None:
-    """Note the sources that bring no dev split of their own."""
-    for text in sources:
-        if not DataReference.parse(text, "source").has("dev"):
+def note_sources(sources: Sequence[DataReference], console: Console, *, holds_out: bool) -> None:
+    """Note the sources without a dev split, of which a run holds some out, and their test files, which nobody reads."""
+    for source in sources:
+        test = (source.files or {}).get("test")
+        if holds_out and not source.has("dev"):
             console.note(
-                f"note: {text}: no dev split, so a tenth of its training sentences is held out to rank heads and choose k"
+                f"note: {source.text}: no dev split, so a tenth of its training sentences is held out to rank heads and choose k"
             )
-
-
-def note_unread_tests(sources: Sequence[str], console: Console) -> None:
-    """Note the test files of sources: they are not read, since only targets are scored on test."""
-    for text in sources:
-        files = DataReference.parse(text, "source").files or {}
-        if "test" in files:
-            console.note(f"note: {files['test']} is not read; to score it, name it as a target")
+        if test is not None:
+            console.note(f"note: {test} is not read; to score it, name it as a target")

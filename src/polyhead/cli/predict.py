@@ -11,7 +11,7 @@ from polyhead.cli.inputs import opened
 from polyhead.cli.outputs import check_file
 from polyhead.cli.requests import PredictRequest
 from polyhead.core.errors import DataFormatError, SettingError
-from polyhead.core.files import write_text_atomic
+from polyhead.core.files import write_bytes_atomic
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import read_conllu
@@ -54,7 +54,13 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
     labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
     console.progress.stop()
     if not request.json or request.out is not None:
-        _write(filled(read_bytes(path), path, sentences, labels, layout), request.out, console)
+        text = filled(read_bytes(path), path, sentences, labels, layout)
+        if request.out is not None:
+            write_bytes_atomic(request.out, text)
+        else:
+            console.out.flush()
+            console.out.buffer.write(text)
+            console.out.buffer.flush()
     if request.json:
         rows = [{"words": s.words, "labels": tags} for s, tags in zip(sentences, labels, strict=True)]
         console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
@@ -99,12 +105,3 @@ def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
 
 def _multiword_ranges(path: Path) -> int:
     return sum(1 for _, line in read_lines(path) if line.split("\t", 1)[0].partition("-")[2].isdecimal())
-
-
-def _write(text: bytes, out: Path | None, console: Console) -> None:
-    if out is None:
-        console.out.flush()
-        console.out.buffer.write(text)
-        console.out.buffer.flush()
-        return
-    write_text_atomic(out, text.decode("utf-8"))  # what the readers accept is UTF-8

@@ -80,6 +80,8 @@ def _check_choice(request: PruneRequest) -> None:
     comma_separated("--heads", request.heads)  # before the model is loaded
     if (request.scores is None) != (request.n_pruned is None):
         raise SettingError("--scores FILE and --n-pruned K go together; give both")
+    if request.scores is None and request.normalise != "none":
+        raise SettingError(f"--normalise {request.normalise}: scales the scores of --scores FILE; leave it out")
 
 
 def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[HeadMask, str, str]:

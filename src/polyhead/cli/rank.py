@@ -50,6 +50,7 @@ def rank(request: RankRequest, console: Console) -> int:
         check_replaced("--out", request.out, settings=settings, facts={"method": chosen.name} | facts)
     if chosen.reads_text:
         console.note(few_sentences(data))
+    unfinished = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
     with nullcontext() if request.out is None else writing(request.out):
         scores = score_heads(
             request.method,
@@ -58,14 +59,14 @@ def rank(request: RankRequest, console: Console) -> int:
             seed=request.seed,
             precision=tagger.precision,
             progress=console.progress,
-            resume_file=request.unfinished,
+            resume_file=unfinished,
             options=options,
         )
         scores = replace(scores, **facts, settings={**scores.settings, **settings})
         if request.out is not None:
             write_scores(request.out, scores)
-        if request.unfinished is not None:
-            request.unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
     for name, value in vars(options).items():
         if (used := scores.settings.get(name, value)) != value:
             console.note(f"option {name} {value}: this model has {head_mask(tagger.model).n_kept} heads, so {used} was used")
@@ -98,16 +99,16 @@ def _estimate(settings: Mapping[str, Any]) -> list[str]:
     lines = []
     if "settled" in settings:
         reached = settings["epsilon"]
-        ends = "their intervals do not part" if reached is None else f"their intervals part to {100 * reached:.2g} %"
+        share = "" if reached is None else f" by {100 * reached:.2g} % of what all heads together are worth (2 % allowed)"
         state = "settled" if settings["settled"] else "NOT settled"
         lines.append(
-            f"the lowest {settings['n_lowest']} are {state}: {ends} of what all heads together are worth (2 % asked); "
+            f"the lowest {settings['n_lowest']} are {state}: their intervals overlap those of the other heads{share}; "
             f"{settings['rounds']} rounds, {settings['sentence_passes']:,.0f} passes of a sentence (the published estimator: "
-            "some 74 million a language)"
+            "some 74 million per language)"
         )
     if settings.get("conserved") is not None:
         lines.append(
-            f"{100 * settings['conserved']:.3g} % of the relevance arrives at the lowest layer: biases take some, and far from "
-            "100 % shares are to be read one layer at a time"
+            f"{100 * settings['conserved']:.3g} % of the relevance arrives at the lowest layer; biases take the rest, and far "
+            "from 100 %, compare heads within one layer only"
         )
     return lines

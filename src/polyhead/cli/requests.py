@@ -77,11 +77,6 @@ class RankRequest:
     out: Annotated[Path | None, Shown("Also write the scores: .tsv or .json; long methods then continue after a stop.")] = None
     json: JsonOption = False
 
-    @property
-    def unfinished(self) -> Path | None:
-        """Where unfinished work is kept."""
-        return self.out and self.out.with_name(f"{self.out.name}.partial")
-
 
 @dataclass(frozen=True, kw_only=True)
 class CurveRequest:
@@ -115,11 +110,6 @@ class CurveRequest:
         Shown("Also write curve.json, curve.md and curve.svg there; a stopped oracle continues from this folder.", "FOLDER"),
     ] = None
     json: JsonOption = False
-
-    @property
-    def unfinished(self) -> Path | None:
-        """Where unfinished work is kept."""
-        return self.out and self.out / "oracle.partial"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from polyhead.cli.console import Console, met
 from polyhead.cli.exit_codes import DONE
-from polyhead.cli.inputs import note_held_out, note_unread_tests, set_threads, zero_everywhere
+from polyhead.cli.inputs import note_sources, set_threads, zero_everywhere
 from polyhead.cli.options import comma_separated
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.train_requests import RunRequest, chosen_seeds
+from polyhead.data.references import references
 from polyhead.data.tasks import task as find_task
 from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
@@ -22,7 +23,7 @@ def run(request: RunRequest, console: Console) -> int:
     settings = request.settings
     check_folder("--out", request.out)
     set_threads(request.machine.threads)
-    note_held_out(settings.sources, console)
+    note_sources(references(settings.sources, "source"), console, holds_out=True)
     record = run_study(
         settings,
         out=request.out,
@@ -34,7 +35,6 @@ def run(request: RunRequest, console: Console) -> int:
         progress=console.progress,
         command=console.command,
     )
-    note_unread_tests(settings.sources, console)
     for data in record.data:
         console.repairs(f"{data.name} {data.split}", data.repairs | met(data.encoding.model_dump()))
     console.note(zero_everywhere(find_task(settings.task), [row.unpruned for row in gains(record, RANKED)]))

@@ -33,11 +33,6 @@ class RunRequest:
     machine: Machine
     json: JsonOption = False
 
-    @property
-    def unfinished(self) -> Path:
-        """Where unfinished work is kept."""
-        return self.out / "fits"
-
 
 @dataclass(frozen=True, kw_only=True)
 class FitRequest:
@@ -49,11 +44,6 @@ class FitRequest:
     seed: OneSeedOption = None
     machine: Machine
     json: JsonOption = False
-
-    @property
-    def unfinished(self) -> Path:
-        """Where unfinished work is kept."""
-        return self.out.with_name(f"{self.out.name}.partial")
 
 
 def chosen_seeds(request: RunRequest) -> list[int]:
