@@ -9,8 +9,8 @@ import numpy as np
 
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.exit_codes import DONE
-from polyhead.cli.outputs import SCORES, check_file, check_folder
-from polyhead.cli.result_requests import CompareRequest
+from polyhead.cli.outputs import SCORES, check_file, check_folder, check_replaced
+from polyhead.cli.requests import CompareRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadScores, Normalisation, normalise
@@ -29,7 +29,7 @@ def compare(request: CompareRequest, console: Console) -> int:
     present = ~np.isnan([run.scores.values for run in runs]).any(axis=0)
     k = max(1, int(present.sum()) // 4) if request.k is None else request.k
     if k > present.sum():
-        raise SettingError(f"k = {k}: these files have {present.sum()} heads in common; --k may be at most that")
+        raise SettingError(f"--k {k}: these files have {present.sum()} heads in common; give at most that")
     groups = grouped(runs, request.by)
     if request.by is None and (silent := [run for run in runs if run.method is None or run.language is None]):
         console.note(
@@ -44,6 +44,8 @@ def compare(request: CompareRequest, console: Console) -> int:
     document["n_heads"] = int(present.sum())
     if request.combine is not None and request.out_scores is not None:
         combined = _combined(runs, request.combine, request.normalise, console)
+        settings, facts = {"combined": request.combine}, {"title": combined.title, "languages": combined.languages}
+        check_replaced("--out-scores", request.out_scores, settings=settings, facts=facts)
         write_scores(request.out_scores, combined)
         document["combined"] = {"how": request.combine, "file": str(request.out_scores)}
     if request.out is not None:

@@ -1,4 +1,4 @@
-"""`polyhead curve`: how good orders of heads are, beside random ones, their own other end, and an oracle."""
+"""`polyhead curve`: how good orders of heads are, against random orders, the reversed order and an oracle."""
 
 import time
 from collections.abc import Mapping, Sequence

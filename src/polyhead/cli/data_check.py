@@ -6,8 +6,8 @@ from pathlib import Path
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.data_check_text import report
 from polyhead.cli.data_commands import FAMILIES, is_there
-from polyhead.cli.data_requests import DataCheckRequest
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
+from polyhead.cli.requests import DataCheckRequest
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import conllu_faults
 from polyhead.data.corpora import corpus, is_conllu, open_corpus, open_file
@@ -21,9 +21,6 @@ from polyhead.data.textfile import data_error, find_file
 from polyhead.doctor.data_check import overlaps, split_facts
 from polyhead.learning.encoding import model_limit
 from polyhead.models.loading import load_config, load_tokenizer
-
-# What a user writes for a file whose language does not matter.
-_NO_LANGUAGE = "und"
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def _files(request: DataCheckRequest) -> _Opened:
 def _named(text: str) -> DataReference:
     if "=" in text and find_file(Path(text)) is None:
         return DataReference.parse(text, "source")
-    return DataReference(text, _NO_LANGUAGE, files={"train": Path(text)})
+    return DataReference(text, "und", files={"train": Path(text)})
 
 
 def _look(request: DataCheckRequest, path: Path) -> Look:

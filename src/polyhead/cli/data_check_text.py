@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from polyhead.cli.data_requests import DataCheckRequest
+from polyhead.cli.requests import DataCheckRequest
 from polyhead.data.guess_layout import Look
 from polyhead.doctor.data_check import Overlap, SplitFacts
 from polyhead.report.tables import markdown

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console, wrapped
-from polyhead.cli.data_requests import DataGetRequest, DataListRequest
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.outputs import check_folder
+from polyhead.cli.requests import DataGetRequest, DataListRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import CORPORA, corpus, corpus_file
@@ -67,49 +67,38 @@ def data_list(request: DataListRequest, console: Console) -> int:
     if request.data is not None and not request.data.is_dir():
         why = f"no such folder; polyhead data get NAME --data {request.data} creates it"
         raise SettingError(f"--data {request.data}: {'is a file; name a folder' if request.data.exists() else why}")
-    facts = []
+    facts, rows = [], []
     for name in _chosen(request.names):
         row, found = CORPORA[name], source(name)
         splits = [split for split in SPLITS if split in row.splits]
+        here = None if request.data is None else [s for s in splits if row.made or is_there(name, s, request.data)]
+        licence = found.licence if found else "Apache-2.0" if row.made else ""
         facts.append(
             {
                 "name": name,
                 "language": row.language,
                 "task": row.task,
                 "splits": splits,
-                "here": None if request.data is None else [s for s in splits if row.made or is_there(name, s, request.data)],
-                "licence": found.licence if found else "Apache-2.0" if row.made else "",
+                "here": here,
+                "licence": licence,
                 "page": found.page if found else "",
                 "files": [remote.url for remote in found.files] if found else [],
                 "advice": row.advice,
             }
         )
-    last = "splits" if request.data is None else "here"
-    rows = [
-        [
-            fact["name"],
-            fact["language"],
-            fact["task"],
-            " ".join(fact[last] or ["-"]),
-            str(fact["licence"]).partition(" (")[0] or "-",
-        ]  # type: ignore[arg-type]
-        for fact in facts
-    ]
+        shown = " ".join((splits if here is None else here) or ["-"])
+        rows.append([name, row.language, row.task, shown, licence.partition(" (")[0] or "-"])
     notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is '-'; phrases are made by polyhead itself."
-    text = markdown(["name", "language", "task", last, "licence"], rows)
+    text = markdown(["name", "language", "task", "splits" if request.data is None else "here", "licence"], rows)
     console.result({"schema": 1, "corpora": facts}, f"{text}\n\n{wrapped(notes)}")
     return DONE
 
 
 def _chosen(names: Sequence[str]) -> list[str]:
-    """The corpora of these names and families, in the order of the table.
-
-    Raises:
-        UnknownNameError: A name is neither.
-    """
+    """The corpora of these names and families, in the order of the table."""
     for name in names:
         if name not in FAMILIES:
-            corpus(name)
+            corpus(name)  # refuses what is neither
     return [name for name in CORPORA if not names or name in names or name.partition("/")[0] in names]
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,21 +37,42 @@ def guarded(work: Callable[[], int]) -> int:
         signals.append(number)
         raise KeyboardInterrupt
 
-    # a process that ignores Ctrl-C (a background job) keeps ignoring it
-    watched = [signal.SIGTERM] + ([signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else [])
-    previous = {number: _handle(number, stop) for number in watched}
+    with _on_interrupt(stop):
+        try:
+            if sys.stdout is None:
+                raise PolyheadError("stdout is closed; redirect it, for example > out.txt")
+            code = work()
+            sys.stdout.flush()
+            return code
+        except BaseException as error:
+            # an extension module that is being imported turns the interrupt into an error of its own
+            return _ended(KeyboardInterrupt() if signals and not isinstance(error, KeyboardInterrupt) else error)
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM end the process with one line: for imports, which extension modules do not let interrupt."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        os.write(2, b"polyhead: interrupted\n")
+        os._exit(STOPPED)
+
+    with _on_interrupt(leave):
+        yield
+
+
+@contextmanager
+def _on_interrupt(handler: Callable[[int, FrameType | None], NoReturn]) -> Iterator[None]:
+    """Inside, `handler` answers SIGTERM and Ctrl-C, unless the process ignores them, as a job in the background does."""
+    previous = {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
+        previous = {number: signal.signal(number, handler) for number in watched}
     try:
-        if sys.stdout is None:
-            raise PolyheadError("stdout is closed; redirect it, for example > out.txt")
-        code = work()
-        sys.stdout.flush()
-        return code
-    except BaseException as error:
-        # an extension module that is being imported turns the interrupt into an error of its own
-        return _ended(KeyboardInterrupt() if signals and not isinstance(error, KeyboardInterrupt) else error)
+        yield
     finally:
-        for number, handler in previous.items():
-            _handle(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, signal.SIG_DFL if before is None else before)
 
 
 def _ended(error: BaseException) -> int:
@@ -113,28 +135,3 @@ def _say(text: str, code: int) -> int:
     with suppress(OSError):
         print("polyhead: " + terminal_text(" ".join(text.split())), file=sys.stderr, flush=True)
     return code
-
-
-@contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM end the process with one line: for imports, which extension modules do not let interrupt."""
-
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        os.write(2, b"polyhead: interrupted\n")
-        os._exit(STOPPED)
-
-    watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: _handle(number, leave) for number in watched}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            _handle(number, handler)
-
-
-def _handle(number: int, handler: object) -> object:
-    """Set the handler and return the one before; a thread other than the main one may not, and leaves it."""
-    try:
-        return signal.signal(number, handler)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        return None

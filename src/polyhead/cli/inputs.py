@@ -154,11 +154,7 @@ def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
 
 
 def _check_shared(tagger: Tagger, data: Dataset) -> None:
-    """Refuse text whose labels the model cannot predict, O apart: no span would count.
-
-    Raises:
-        SettingError: Text and model share no label.
-    """
+    """Refuse text that shares no label with the model, O apart: no span would count."""
     gold = {label for sentence in data.sentences for label in sentence.labels if label not in (None, "O")}
     if gold and not any(label in tagger.labels for label in gold):
         found, predicted = (", ".join(sorted(map(str, labels))[:6]) for labels in (gold, set(tagger.labels) - {"O"}))
@@ -177,11 +173,7 @@ def other_words(tagger: Tagger, words: Words) -> str:
 
 
 def _one_reference(request: OneText) -> DataReference:
-    """What `--data` and `--corpus` name; nothing is opened.
-
-    Raises:
-        SettingError: Neither is given, or a folder without `--corpus`, or a corpus's name that cannot be read.
-    """
+    """What `--data` and `--corpus` name; nothing is opened."""
     data, corpus = request.data, request.corpus
     if corpus is not None:
         if "=" in corpus:
@@ -199,12 +191,10 @@ def _one_reference(request: OneText) -> DataReference:
 
 def few_sentences(data: Dataset) -> str:
     """A note where scores or curves would rest on few sentences; else empty."""
-    n = len(data.sentences)
-    if n >= _FEW:
+    if (n := len(data.sentences)) >= _FEW:
         return ""
-    return (
-        f"note: {n} sentence{'' if n == 1 else 's'} only: with so few, scores and rankings depend on which sentences were chosen"
-    )
+    few = "1 sentence" if n == 1 else f"{n} sentences"
+    return f"note: {few} only: with so few, scores and rankings depend on which sentences were chosen"
 
 
 def set_threads(n: int | None) -> None:

@@ -31,7 +31,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command("requests:EvaluateRequest", "evaluate:evaluate", "score a tagger in one or more languages"),
     "predict": Command("requests:PredictRequest", "predict:predict", "tag CoNLL-U or column text"),
     "compare": Command(
-        "result_requests:CompareRequest",
+        "requests:CompareRequest",
         "compare:compare",
         "measure how far saved scores agree, across methods, languages and seeds",
     ),
@@ -41,16 +41,12 @@ COMMANDS: dict[str, Command] = {
         "judge rankings: the score as heads are ablated, against random orders and an oracle",
     ),
     "report": Command(
-        "result_requests:ReportRequest", "report:report", "write one HTML page about one or several runs, to open from disk"
+        "requests:ReportRequest", "report:report", "write one HTML page about one or several runs, to open from disk"
     ),
     "doctor": Command("requests:DoctorRequest", "doctor:doctor", "check gating, scoring and pruning on your own model and text"),
-    "data list": Command(
-        "data_requests:DataListRequest", "data_commands:data_list", "list the corpora that polyhead knows by name"
-    ),
-    "data get": Command("data_requests:DataGetRequest", "data_commands:data_get", "fetch corpora from their public sources"),
-    "data check": Command(
-        "data_requests:DataCheckRequest", "data_check:data_check", "report on labelled text before you train on it"
-    ),
+    "data list": Command("requests:DataListRequest", "data_commands:data_list", "list the corpora that polyhead knows by name"),
+    "data get": Command("requests:DataGetRequest", "data_commands:data_get", "fetch corpora from their public sources"),
+    "data check": Command("requests:DataCheckRequest", "data_check:data_check", "report on labelled text before you train on it"),
     "methods": Command("requests:MethodsRequest", "methods:methods", "list the ways of scoring heads and their costs"),
 }
 

@@ -56,7 +56,7 @@ def _check_writable(option: str, path: Path, folder: Path, what: str) -> None:
 
 
 def check_replaced(option: str, path: Path, *, settings: Mapping[str, object], facts: Mapping[str, object]) -> None:
-    """Refuse to write scores over a file that holds anything but earlier scores of the same method, model, text and settings.
+    """Refuse to write scores over a file that holds anything but earlier scores of the same kind.
 
     Args:
         option: The option that gave the path.

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +34,7 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     found = list(options(request))
     lists = {option.flag for option in found if option.kind == "list"}
     argv = expand_lists(arguments, lists)
-    defaults = _from_files(argv, found, name) if any(option.flag == "--config" for option in found) else {}
+    defaults = _from_files(argv, found) if any(option.flag == "--config" for option in found) else {}
     try:
         given = click_command(request, name).main(
             argv, prog_name=f"polyhead {name}", standalone_mode=False, default_map=dict(defaults)
@@ -122,29 +122,25 @@ def expand_lists(arguments: Sequence[str], lists: Set[str]) -> list[str]:
     return expanded
 
 
-def _from_files(argv: Sequence[str], found: Sequence[Option], name: str) -> dict[str, Any]:
+def _from_files(argv: Sequence[str], found: Sequence[Option]) -> dict[str, Any]:
     """What the files after `--config` say, by typer's names; a seed on the command line takes the place of seeds there.
 
     Raises:
         SettingError: A file cannot be read, or holds options that are unknown, set twice or have wrong values; all are named.
     """
     known = _names_in_file(found)
-    elsewhere = set().union(*(_names_in_file(options(other)) for other in (RunRequest, FitRequest)))
+    elsewhere = _names_in_file([*options(RunRequest), *options(FitRequest)])
+    paths = [value for argument, value in pairwise(argv) if argument == "--config"]
+    paths += [argument.removeprefix("--config=") for argument in argv if argument.startswith("--config=")]
     values: dict[str, Any] = {}
-    for path in _paths_of(argv, "--config"):
-        values |= _from_file(path, known, elsewhere)
+    for path in paths:
+        values |= _from_file(Path(path).expanduser(), known, elsewhere)
     if {argument.partition("=")[0] for argument in argv} & {"--seed", "--seeds"}:
         values = {key: value for key, value in values.items() if key not in ("seed", "seeds")}
     return values
 
 
-def _paths_of(argv: Sequence[str], flag: str) -> list[Path]:
-    after = [value for argument, value in pairwise(argv) if argument == flag]
-    after += [argument.partition("=")[2] for argument in argv if argument.startswith(flag + "=")]
-    return [Path(value).expanduser() for value in after]
-
-
-def _names_in_file(found: Sequence[Option] | Iterator[Option]) -> dict[str, Option]:
+def _names_in_file(found: Sequence[Option]) -> dict[str, Option]:
     """The options by what a settings file may call them: as on the command line, and as in the tables `train` and `search`."""
     named: dict[str, Option] = {}
     for option in found:
@@ -156,7 +152,7 @@ def _names_in_file(found: Sequence[Option] | Iterator[Option]) -> dict[str, Opti
     return named
 
 
-def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Set[str]) -> dict[str, Any]:
+def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Container[str]) -> dict[str, Any]:
     """A file's options by typer's names. A plain `search = "sweep"` is `--search sweep`."""
     values: dict[str, Any] = {}
     faults: list[str] = []

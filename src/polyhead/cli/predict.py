@@ -21,8 +21,6 @@ from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, is_blank, read_lines
 from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
 
-UNKNOWN_LANGUAGE = "und"
-
 
 def predict(request: PredictRequest, console: Console) -> int:
     """Read, tag, write in the same format."""
@@ -97,7 +95,7 @@ def _columns(columns: str, scheme: str | None) -> ColumnFormat:
 
 def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
     """The sentences; tags already in the file are ignored."""
-    file = TextFile(path, UNKNOWN_LANGUAGE)
+    file = TextFile(path, "und")
     if layout is CONLLU:
         return list(read_conllu(file, words="syntactic", upos="ignore"))
     return list(read_columns(file, replace(layout, scheme=None, types=None)))

@@ -1,15 +1,14 @@
 """`polyhead report`: one page about one run or several, and the same as Markdown and pictures."""
 
 import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.outputs import check_file, check_folder
-from polyhead.cli.result_requests import ReportRequest
+from polyhead.cli.requests import ReportRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_text_atomic
 from polyhead.report.curves import read_curve
@@ -21,8 +20,11 @@ from polyhead.report.picture_files import write_pictures
 
 def report(request: ReportRequest, console: Console) -> int:
     """Read every run before writing anything; then write the page, the Markdown and the pictures."""
-    with _collector_off():
+    gc.disable()  # it would visit the millions of numbers just read again and again
+    try:
         runs = finished_runs(request.runs)
+    finally:
+        gc.enable()
     curves = [read_curve(path) for path in request.curve]
     out = request.out or (runs[0].folder / PAGE if len(runs) == 1 else Path(PAGE))
     _check_places(request, out)
@@ -41,29 +43,13 @@ def report(request: ReportRequest, console: Console) -> int:
     return DONE
 
 
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """No garbage collection meanwhile: it would visit the millions of numbers just read again and again, for most of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def _text(left: Mapping[str, Any]) -> str:
     lines = [f"page: {left['page']}"] + ([f"markdown: {left['markdown']}"] if "markdown" in left else [])
     return "\n".join([*lines, *(f"picture: {path}" for path in left.get("pictures", ()))])
 
 
 def _check_places(request: ReportRequest, out: Path) -> None:
-    """No input may be overwritten, and no two results may share a file.
-
-    Raises:
-        SettingError: One would be, or a page would replace a folder.
-    """
+    """No input may be overwritten, and no two results may share a file."""
     for option, path, others in (("--out", out, []), ("--markdown", request.markdown, [out])):
         if path is None:
             continue

@@ -1,4 +1,4 @@
-"""Requests of the commands on a model: each field is an option, the docstring is the help text."""
+"""Requests of the commands that fine-tune nothing: each field is an option, the docstring is the help text."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from polyhead.cli.options import (
     TaskOption,
 )
 from polyhead.core.settings_file import Many, Place
-from polyhead.core.specs import Count, Whole
+from polyhead.core.specs import Count, Whole, WindowLength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +168,97 @@ class PredictRequest:
     columns: ColumnsOption = None
     revision: RevisionOption = None
     machine: Machine
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """Measure how far saved scores agree: across methods, languages and seeds, at both ends of the ranking.
+
+    Files with the same method and languages form one group of runs (seeds). A file that does not record them, such as one from
+    another tool, is a group of its own.
+    """
+
+    files: Annotated[Many[Path], Shown("Two or more score files, .tsv or .json, of one shape.", "FILES...", positional=True)]
+    by: Annotated[
+        Literal["method", "language", "file"] | None,
+        Shown("How to group the files; by method and language unless given."),
+    ] = None
+    k: Annotated[Count | None, Shown("Heads compared at either end; a quarter of all unless given.", "K")] = None
+    combine: Annotated[
+        Literal["merged", "summed", "mean-rank", "worst-case", "regret"] | None,
+        Shown(
+            "Combine all files into one matrix (with --out-scores): merged, summed, mean-rank, worst-case or regret; also how "
+            "languages are predicted from each other.",
+            "HOW",
+        ),
+    ] = None
+    out_scores: Annotated[Path | None, Shown("File for the combined scores: .tsv or .json.")] = None
+    normalise: NormaliseOption = "none"
+    out: Annotated[Path | None, Shown("Also write compare.json, compare.md and heat maps (SVG) there.", "FOLDER")] = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRequest:
+    """Write one page about a finished run, or about several side by side, that opens from disk and needs no network.
+
+    It shows what pruning did and how certain that is, a map of the heads with what is known about each, how far rankings agree,
+    trials, curves, cost and provenance.
+    """
+
+    runs: Annotated[Many[Path], Shown("One or more folders that polyhead run wrote.", "RUN...", positional=True)]
+    out: Annotated[
+        Path | None, Shown("File for the page; default RUN/report.html, or report.html for several runs.", "PAGE.html")
+    ] = None
+    curve: Annotated[Many[Path], Shown("Pruning curves to show: curve.json files of polyhead curve.")] = ()
+    markdown: Annotated[Path | None, Shown("Also write the tables as Markdown.", "FILE.md")] = None
+    pictures: Annotated[Path | None, Shown("Also write every chart as SVG and PNG, for papers.", "FOLDER")] = None
+    no_text: Annotated[bool, Shown("Leave out example sentences, for corpora whose text may not be shared.")] = False
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataListRequest:
+    """List the corpora that are known by name: language, task, splits, licence; with --data, the splits found in that folder."""
+
+    names: Annotated[
+        Many[str], Shown("Corpora or families, such as xsid/de or ud; all unless given.", "NAME", positional=True)
+    ] = ()
+    data: DataOption = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataGetRequest:
+    """Fetch corpora from their public sources into the data folder, checking every file before it is stored.
+
+    A second run fetches only what is missing. Licences are shown; keep to them. Checksums are kept in polyhead-data.json.
+    """
+
+    names: Annotated[Many[str], Shown("Corpora, such as ud/en_ewt.", "NAME", positional=True)]
+    data: Annotated[Path, Shown("The folder that other commands take as --data.", "FOLDER")]
+    mirror: Annotated[str | None, Shown("URL used instead of every source's host (or set POLYHEAD_DATA_MIRROR).", "URL")] = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCheckRequest:
+    """Report on labelled text before you train on it: format, counts, labels, repairs, long sentences, duplicates.
+
+    Without --columns or --scheme the format is guessed, and the options that declare it to other commands are printed. With a
+    tokenizer: unknown tokens, words whose first subword is a bare space marker, sentences longer than a window. Exit code 1 under
+    --strict if reading has to repair anything, or if two splits share a sentence.
+    """
+
+    reference: Annotated[Place, Shown("A file, LANGUAGE=TRAIN:DEV:TEST, or a corpus such as ud/en_ewt.", "DATA", positional=True)]
+    data: DataOption = None
+    task: Annotated[TaskOption | None, Shown("pos, ner or slots; guessed from the file unless given.")] = None
+    scheme: SchemeOption = None
+    columns: ColumnsOption = None
+    tokenizer: Annotated[Place | None, Shown("Folder or hub id of the model whose tokenizer is tested.", "MODEL")] = None
+    max_length: Annotated[WindowLength, Shown("Subwords in a window; longer sentences are counted.")] = 256
+    strict: Annotated[bool, Shown("Exit with 1 if there are repairs or two splits share a sentence.")] = False
     json: JsonOption = False
 
 
