@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -12,9 +13,11 @@ import pytest
 from cli.cases import refused
 from data.server import Served, served
 
+from polyhead.cli import data_commands
 from polyhead.data import download_urls
 from polyhead.data.corpus_table import CORPORA
 from polyhead.data.download_urls import source
+from polyhead.data.fetch import Got, get_corpus
 
 ROW = "1\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n"
 NAME = "ud/de_gsd"
@@ -109,6 +112,20 @@ def test_get_refuses_other_bytes(cli: Callable, mirror: Served, tmp_path: Path) 
     assert not list(tmp_path.rglob("*dev*"))
 
 
+@pytest.mark.parametrize("n_fetched", [0, 1])
+def test_a_stopped_get_claims_only_what_it_kept(
+    cli: Callable, mirror: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_fetched: int
+) -> None:
+    def stopped(*arguments: object, **options: object) -> Iterator[Got]:
+        yield from islice(get_corpus(*arguments, **options), n_fetched)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data_commands, "get_corpus", stopped)
+    result = cli("data", "get", NAME, "--data", tmp_path, "--mirror", mirror.address)
+    said = "; fetched files are kept: start it again to fetch the others" if n_fetched else ""
+    assert (result.code, result.err.splitlines()[-1]) == (130, f"polyhead: interrupted{said}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -154,7 +171,7 @@ def test_check_compares_splits(cli: Callable, entities: Path, ner_tagger: Path) 
     reference = f"en={entities}/train.txt:{entities}/dev.txt:"
     result = cli("data", "check", reference, "--tokenizer", ner_tagger, "--max-length", 8)
     assert "| train, dev | 1 | 0 |" in result.out
-    assert "dev: 1 label that is not in train, so no model can learn them: RIV" in result.out
+    assert "dev: labels that are not in train, so no model can learn them: RIV" in result.out
     assert "| dev | 1.00 | 66.67 | 0.00 |" in result.out
     document = cli("data", "check", reference, "--json").json
     assert [split["split"] for split in document["splits"]] == ["train", "dev"]

@@ -28,7 +28,19 @@ COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main
 RUN = ["run", "--model", "m", "--task", "pos", "--source", "phrases/en", "--target", "phrases/de", "--out", "o"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["rank", "--help"], ["predict", "--taks"], ["rnu"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["rank", "--help"],
+        ["predict", "--taks"],
+        ["rnu"],
+        ["rank", "m", "--task", "pso", "--data", "f"],
+        [*RUN, "--controls", "rnadom"],
+        [*RUN, "--protocol", "paper-released", "--prune", "after"],
+    ],
+)
 def test_help_and_mistakes_cost_no_heavy_import(arguments: list[str]) -> None:
     code = f"""
 import sys

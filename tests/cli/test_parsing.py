@@ -12,7 +12,7 @@ from polyhead.cli.main import COMMANDS, main
 from polyhead.cli.parsing import expand_lists, parse, with_flags
 from polyhead.cli.request_options import options
 from polyhead.cli.requests import EvaluateRequest, PredictRequest, PruneRequest, RankRequest
-from polyhead.cli.train_requests import FitRequest, RunRequest, chosen_seeds
+from polyhead.cli.train_requests import FitRequest, RunRequest
 from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.core.specs import SearchSpec, TrainSpec
 from polyhead.studies.settings import RunSettings, run_settings
@@ -49,15 +49,15 @@ def test_the_line_of_the_contract() -> None:
     assert request.settings.targets == ("ud/de_gsd", "ud/nl_alpino", "ud/ar_padt")
     assert request.settings.sources == ("ud/en_ewt",)
     assert (request.settings.search.max_pruned, request.settings.search.how) == (12, "screened")
-    assert chosen_seeds(request) == [42]
+    assert request.chosen_seeds == (42,)
     assert request.out == Path("runs/en-pos")
 
 
 def test_seeds_come_from_one_option() -> None:
-    assert chosen_seeds(run(*NEEDED)) == [42]
-    assert chosen_seeds(run(*NEEDED, "--seeds", "42", "43", "44")) == [42, 43, 44]
+    assert run(*NEEDED).chosen_seeds == (42,)
+    assert run(*NEEDED, "--seeds", "42", "43", "44").chosen_seeds == (42, 43, 44)
     with pytest.raises(SettingError, match="--seed 1 and --seeds 2 3"):
-        chosen_seeds(run(*NEEDED, "--seed", "1", "--seeds", "2", "3"))
+        run(*NEEDED, "--seed", "1", "--seeds", "2", "3")
 
 
 def test_options_left_out_are_the_protocols_affair() -> None:
@@ -81,8 +81,8 @@ def test_a_settings_file_answers_where_the_arguments_are_silent(tmp_path: Path) 
     assert (settings.sources, settings.targets) == (("ud/en_ewt", "ud/zh_gsdsimp"), ("ud/ar_padt", "ud/fa_seraji"))
     assert (settings.train.epochs, settings.train.batch_size) == (5, 8)
     assert (settings.search.how, settings.search.min_per_layer, settings.search.max_pruned) == ("sweep", 1, 3)
-    assert (settings.strict, chosen_seeds(request)) == (True, [1, 2])
-    assert chosen_seeds(run("--config", str(path), "--seed", "7")) == [7]
+    assert (settings.strict, request.chosen_seeds) == (True, (1, 2))
+    assert run("--config", str(path), "--seed", "7").chosen_seeds == (7,)
     assert replace(run(f"--config={path}"), config=None) == replace(run("--config", str(path)), config=None)
 
 
@@ -244,6 +244,10 @@ def test_settings_are_checked_before_anything_is_imported_and_named_as_options()
         run(*NEEDED, "--protocol", "paper-released", "--prune", "after")
     with pytest.raises(UnknownNameError, match="task 'pso': did you mean 'pos'"):
         run(*NEEDED, "--task", "pso")
+    with pytest.raises(SettingError, match="--controls = 'rnadom': should be 'random', 'highest' or 'noise'"):
+        run(*NEEDED, "--controls", "rnadom")
+    with pytest.raises(SettingError, match=r"--seeds = \[1, 1\]: should name each seed once"):
+        run(*NEEDED, "--seeds", "1", "1")
 
 
 def test_errors_name_options_as_on_the_command_line() -> None:

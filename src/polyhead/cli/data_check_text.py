@@ -89,27 +89,20 @@ def _notes(
         for what in found.suspicions:
             yield f"{found.split}: {what}"
         if found.unlabelled_words:
-            yield f"{found.split}: {found.unlabelled_words} words have no label and are neither trained on nor scored"
+            yield f"{found.split}: words without a label, neither trained on nor scored: {found.unlabelled_words}"
         if found.over_long:
-            yield f"{found.split}: {_too_long(request, found)}"
+            limit = f"{request.max_length} words" if found.rates is None else f"{found.rates.window} subwords"
+            yield f"{found.split}: sentences longer than a window of {limit}, read in several: {found.over_long}"
         if found.repeats:
-            yield f"{found.split}: {found.repeats} sentences repeat an earlier one and count more than once"
+            yield f"{found.split}: sentences that repeat an earlier one, and count more than once: {found.repeats}"
     train = next((found for found in facts if found.split == "train"), None)
     for found in facts:
-        unseen = sorted(label for label in found.labels if train is not None and label not in train.labels)
-        if unseen:
-            labels = "label that is" if len(unseen) == 1 else "labels that are"
-            yield f"{found.split}: {len(unseen)} {labels} not in train, so no model can learn them: {', '.join(unseen)}"
+        if unseen := sorted(label for label in found.labels if train is not None and label not in train.labels):
+            yield f"{found.split}: labels that are not in train, so no model can learn them: {', '.join(unseen)}"
     for overlap in shared:
         if overlap.shared:
             total = next(found.sentences for found in facts if found.split == overlap.second)
             yield f"{overlap.second}: {overlap.shared} of {total} sentences are also in {overlap.first}: scores on them say less"
-
-
-def _too_long(request: DataCheckRequest, found: SplitFacts) -> str:
-    if found.rates is None:
-        return f"{found.over_long} sentences have more than {request.max_length} words, more than a window holds"
-    return f"{found.over_long} sentences have more than the {found.rates.window} subwords of a window and are split over several"
 
 
 def _shortened(label: str) -> str:

@@ -1,4 +1,4 @@
-"""`polyhead doctor`: the promises of gating, scoring, pruning and checkpoints, held to on the user's own model and text."""
+"""`polyhead doctor`: checks of gating, scoring, pruning and checkpoints on the user's own model and text."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -182,7 +182,7 @@ def click_command(request: type, name: str) -> Any:
 
 def _parameter(option: Option) -> inspect.Parameter:
     """What typer is to make of an option; values stay as they are, for `Option.read`."""
-    keep = None if option.kind == "flag" else _unchanged
+    keep = None if option.kind == "flag" else lambda value: value
     if option.flag.startswith("--"):
         info: Any = typer.Option(
             option.flag,
@@ -198,7 +198,3 @@ def _parameter(option: Option) -> inspect.Parameter:
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[kind, info]
     )
-
-
-def _unchanged(value: Any) -> Any:
-    return value

@@ -3,9 +3,8 @@
 from polyhead.cli.console import Console, met
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import note_sources, set_threads, zero_everywhere
-from polyhead.cli.options import comma_separated
 from polyhead.cli.outputs import check_folder
-from polyhead.cli.train_requests import RunRequest, chosen_seeds
+from polyhead.cli.train_requests import RunRequest
 from polyhead.data.references import references
 from polyhead.data.tasks import task as find_task
 from polyhead.report.finished_run import HEADS, RESULT
@@ -27,8 +26,8 @@ def run(request: RunRequest, console: Console) -> int:
     record = run_study(
         settings,
         out=request.out,
-        seeds=chosen_seeds(request),
-        controls=comma_separated("--controls", request.controls),
+        seeds=request.chosen_seeds,
+        controls=request.chosen_controls,
         head_analysis=request.head_analysis,
         text=not request.no_text,
         device=request.machine.device,

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from polyhead.cli.options import JsonOption, Machine, Settings, Shown
+from polyhead.cli.options import JsonOption, Machine, Settings, Shown, comma_separated
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import Many
 from polyhead.core.specs import Seed, Whole
-from polyhead.studies.settings import PRESET, FitSettings, RunSettings, run_settings
+from polyhead.studies.settings import PRESET, FitSettings, RunSettings, expand, run_settings
 
 OutOption = Annotated[Path, Shown("Folder for the results; run again to continue.", "FOLDER")]
 ConfigOption = Annotated[Path | None, Shown("Options from a file: the same names, or tables train and search.", "FILE.toml")]
@@ -33,6 +33,29 @@ class RunRequest:
     machine: Machine
     json: JsonOption = False
 
+    def __post_init__(self) -> None:
+        expand(self.settings, seeds=self.chosen_seeds, controls=self.chosen_controls)  # refuses what is not allowed
+
+    @property
+    def chosen_seeds(self) -> tuple[int, ...]:
+        """The seeds of the run.
+
+        Raises:
+            SettingError: `--seed` and `--seeds` are both given.
+        """
+        if self.seed is not None and self.seeds:
+            raise SettingError(f"--seed {self.seed} and --seeds {' '.join(map(str, self.seeds))}: give one of the two")
+        return self.seeds or (42 if self.seed is None else self.seed,)
+
+    @property
+    def chosen_controls(self) -> list[str]:
+        """The controls of the run, which commas may join.
+
+        Raises:
+            SettingError: A name is missing beside a comma.
+        """
+        return comma_separated("--controls", self.controls)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitRequest:
@@ -44,14 +67,3 @@ class FitRequest:
     seed: OneSeedOption = None
     machine: Machine
     json: JsonOption = False
-
-
-def chosen_seeds(request: RunRequest) -> list[int]:
-    """The seeds of the run.
-
-    Raises:
-        SettingError: `--seed` and `--seeds` are both given.
-    """
-    if request.seed is not None and request.seeds:
-        raise SettingError(f"--seed {request.seed} and --seeds {' '.join(map(str, request.seeds))}: give one of the two")
-    return list(request.seeds) or [42 if request.seed is None else request.seed]
