@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cli.cases import fit_arguments, refused
 
-from polyhead.cli import fit
+from polyhead.cli import inputs
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.store import writing
 from polyhead.data.sampling import sample
@@ -128,6 +128,7 @@ def test_densify_writes_the_full_shape(cli: Callable, tagger: Path, tmp_path: Pa
         ([], ["--heads 3.5,4.1", "--mask FILE"]),
         (["--heads", "0.1", "--mask", "m.json"], ["--heads and --mask"]),
         (["--scores", "s.tsv"], ["--n-pruned K go together"]),
+        (["--heads", "0.1", "--normalise", "paper"], ["--normalise paper: scales the scores of --scores"]),
         (["--scores", "nothing.tsv", "--n-pruned", "1"], ["nothing.tsv"]),
         (["--heads", "0.0,0.1,0.2,0.3", "--min-per-layer", "1"], ["layer 0 would keep 0 heads"]),
     ],
@@ -152,6 +153,17 @@ def test_evaluate_gives_points_by_language(cli: Callable, tagger: Path, treebank
     assert {"accuracy", "macro_f1", "chunk_f1"} <= set(document["targets"][0]["metrics"])
     table = cli("evaluate", tagger, "--task", "pos", "--target", *targets)
     assert f"{document['targets'][0]['metrics']['accuracy']:.2f}" in table.out
+
+
+def test_evaluate_takes_a_seeded_sample_of_every_target(cli: Callable, tagger: Path, treebank: Path) -> None:
+    arguments = ["evaluate", tagger, "--task", "pos", "--target", f"en={treebank}/test.conllu", f"de={treebank}/dev.conllu"]
+    whole = cli(*arguments, "--json").json
+    assert (whole["limit"], [row["sentences"] for row in whole["targets"]]) == (None, [5, 6])
+    part = cli(*arguments, "--limit", 3, "--seed", 7, "--json").json
+    assert (part["limit"], part["seed"], [row["sentences"] for row in part["targets"]]) == (3, 7, [3, 3])
+    assert part["targets"] == cli(*arguments, "--limit", 3, "--seed", 7, "--json").json["targets"]
+    assert "at most 3 sentences of the test split" in cli(*arguments, "--limit", 3).out
+    refused(cli(*arguments, "--limit", 0), "--limit = 0: should be at least 1")
 
 
 def test_repairs_are_counted_and_printed_on_stderr(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
@@ -225,7 +237,7 @@ def test_the_training_sample_is_the_same_for_every_seed(
         drawn.append([sentence.source for sentence in data.sentences])
         return data
 
-    monkeypatch.setattr(fit, "sample", spy)
+    monkeypatch.setattr(inputs, "sample", spy)
     for seed in (42, 7):
         options = ["--train-limit", 5, "--seed", seed, "--json"]
         assert cli(*fit_arguments(tagger, treebank, tmp_path / str(seed)), *options).json["train"]["seed"] == seed

@@ -160,6 +160,7 @@ def test_a_stopped_oracle_goes_on_in_the_same_folder(
 
     monkeypatch.setattr(order_quality, "pruning_curves", stop)
     assert judge("--oracle", "--out", out).code == 130
+    assert judge("--oracle").err.splitlines()[-1] == "polyhead: interrupted", "nothing is kept without --out"
     assert not (out / "curve.json").exists()
     assert (out / "oracle.partial").is_file()
     monkeypatch.setattr(order_quality, "pruning_curves", real)

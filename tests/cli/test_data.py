@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -12,9 +13,11 @@ import pytest
 from cli.cases import refused
 from data.server import Served, served
 
+from polyhead.cli import data_commands
 from polyhead.data import download_urls
 from polyhead.data.corpus_table import CORPORA
 from polyhead.data.download_urls import source
+from polyhead.data.fetch import Got, get_corpus
 
 ROW = "1\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n"
 NAME = "ud/de_gsd"
@@ -58,6 +61,7 @@ def test_list_of_a_family_and_of_what_lies_here(cli: Callable, tmp_path: Path) -
     assert "| ud/de_gsd | de | pos | dev | CC BY-SA 4.0 |" in cli("data", "list", "ud", "--data", tmp_path).out
     refused(cli("data", "list", "xsdi"), "corpus 'xsdi': no such name")
     refused(cli("data", "list", "--data", tmp_path / "nowhere"), "no such folder", "polyhead data get")
+    refused(cli("data", "list", "--data", __file__), "is a file; name a folder")
 
 
 def test_get_shows_the_licence_and_fetches_once(cli: Callable, mirror: Served, tmp_path: Path) -> None:
@@ -108,13 +112,27 @@ def test_get_refuses_other_bytes(cli: Callable, mirror: Served, tmp_path: Path) 
     assert not list(tmp_path.rglob("*dev*"))
 
 
+@pytest.mark.parametrize("n_fetched", [0, 1])
+def test_a_stopped_get_claims_only_what_it_kept(
+    cli: Callable, mirror: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_fetched: int
+) -> None:
+    def stopped(*arguments: object, **options: object) -> Iterator[Got]:
+        yield from islice(get_corpus(*arguments, **options), n_fetched)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data_commands, "get_corpus", stopped)
+    result = cli("data", "get", NAME, "--data", tmp_path, "--mirror", mirror.address)
+    said = "; fetched files are kept: start it again to fetch the others" if n_fetched else ""
+    assert (result.code, result.err.splitlines()[-1]) == (130, f"polyhead: interrupted{said}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["ud/de_gsf", "--data", "d"], ["corpus 'ud/de_gsf'", "did you mean ud/de_gsd"]),
         (["ilner/hi", "--data", "d"], ["no public source of its files is known"]),
         (["ud/de_gsd"], ["--data"]),
-        (["ud/de_gsd", "--data", __file__], ["a file; name a folder"]),
+        (["ud/de_gsd", "--data", __file__], ["is a file, not a folder; name another folder"]),
     ],
 )
 def test_get_refuses_bad_input(cli: Callable, arguments: list[str], said: list[str]) -> None:
@@ -140,7 +158,7 @@ def test_check_reports_a_file_that_declares_nothing(cli: Callable, entities: Pat
     assert "  --columns space:token=1,tag=2" in lines
     assert "| train | 2 | 4 | 3 | 0 | 0 | 1 |" in lines
     assert "| PER | 1 |" in lines
-    assert "train: 1 x I- that starts a span read as B-" in lines
+    assert "- train: 1 x I- that starts a span read as B-" in lines
     assert max(map(len, lines)) <= 80
 
 
@@ -153,7 +171,7 @@ def test_check_compares_splits(cli: Callable, entities: Path, ner_tagger: Path) 
     reference = f"en={entities}/train.txt:{entities}/dev.txt:"
     result = cli("data", "check", reference, "--tokenizer", ner_tagger, "--max-length", 8)
     assert "| train, dev | 1 | 0 |" in result.out
-    assert "dev: 1 label(s) that are not in train, so no model can learn them: RIV" in result.out
+    assert "dev: labels that are not in train, so no model can learn them: RIV" in result.out
     assert "| dev | 1.00 | 66.67 | 0.00 |" in result.out
     document = cli("data", "check", reference, "--json").json
     assert [split["split"] for split in document["splits"]] == ["train", "dev"]
@@ -185,6 +203,8 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
     ("arguments", "said"),
     [
         (["{d}/nothing.txt"], ["nothing.txt: no such file"]),
+        (["."], [".: a folder; expected a file"]),
+        ([""], ["DATA = '': should not be empty"]),
         (["{d}/words.txt"], ["words.txt:1: no labels found", "--columns"]),
         (["{d}/train.txt", "--columns", "tab:tag=2", "--scheme", "iob2"], ["train.txt:1: 1 column(s)"]),
         (["{d}/train.txt", "--scheme", "iob3"], ["scheme 'iob3'"]),
@@ -194,7 +214,12 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
             ["nine.conllu:1: 9 column(s)", "in the whole file: 1 x row of 9 columns, 1 x row with spaces in place"],
         ),
         (["{d}/train.txt", "--task", "pso"], ["task 'pso'"]),
-        (["{d}/train.txt", "--task", "pos"], ["task pos has no spans"]),
+        (
+            ["{d}/train.txt", "--task", "pos"],
+            ["--task pos: ", "train.txt has span tags", "give --task ner, or declare another column"],
+        ),
+        (["{d}/good.conllu", "--task", "ner"], ["--task ner: ", "good.conllu has no span tags (CoNLL-U); give --task pos"]),
+        (["en={d}/good.conllu:{d}/none:"], ["none: no such file"]),
         (["{d}/bad.txt"], ["bad.txt:51: 1 column(s)"]),
         (["{d}/tree.txt"], ["tree.txt: CoNLL-U under another name", "ends in .conllu"]),
         (["{d}/train.txt", "--tokenizer", "{d}"], ["config.json"]),
@@ -209,8 +234,12 @@ def test_check_refuses_bad_input(cli: Callable, entities: Path, arguments: list[
     (entities / "words.txt").write_text("just\nwords\n")
     (entities / "bad.txt").write_text("Ann B-PER\n" * 50 + "Lee\n" + "Ann B-PER\n" * 200)
     (entities / "tree.txt").write_text(ROW)
+    (entities / "good.conllu").write_text(ROW)
     (entities / "nine.conllu").write_text(ROW.replace("\t_\n\n", "\n") + ROW.replace("\t", " "))
-    refused(cli("data", "check", *(argument.format(d=entities) for argument in arguments)), *said)
+    refused(
+        cli("data", "check", *(argument.format(d=entities) for argument in arguments)),
+        *(part.format(d=entities) for part in said),
+    )
 
 
 def test_check_of_real_text(cli: Callable, shared: Path) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from cli.cases import fit_arguments, refused
 
-from polyhead.cli.inputs import note_held_out
+from polyhead.cli.inputs import note_sources
 from polyhead.core.heads import HeadId, HeadScores
+from polyhead.data.references import references
 from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
 from polyhead.selection.score_files import write_scores
@@ -23,7 +24,7 @@ def test_the_text_to_be_tagged_is_not_overwritten(cli: Callable, tagger: Path, t
     gold.write_bytes((treebank / "dev.conllu").read_bytes())
     link.symlink_to(gold)
     for out in (gold, link):
-        refused(cli("predict", tagger, "--task", "pos", gold, "--out", out), "is the input file")
+        refused(cli("predict", tagger, "--task", "pos", gold, "--out", out), "is also an input")
     assert gold.read_bytes() == (treebank / "dev.conllu").read_bytes()
 
 
@@ -32,8 +33,10 @@ def test_a_folder_in_a_files_place_and_a_file_in_a_folders(cli: Callable, tagger
     notes.touch()
     refused(cli("predict", tagger, "--task", "pos", treebank / "dev.conllu", "--out", tmp_path), "--out", "is a folder")
     for out in (notes, notes / "m"):
-        refused(cli("prune", tagger, "--heads", "0.1", "--out", out), f"--out {out}: {notes} is a file; name a new folder")
-        refused(cli(*fit_arguments(tagger, treebank, out)), f"--out {out}: {notes} is a file")
+        refused(
+            cli("prune", tagger, "--heads", "0.1", "--out", out), f"--out {out}: {notes} is a file, not a folder; name another"
+        )
+        refused(cli(*fit_arguments(tagger, treebank, out)), f"--out {out}: {notes} is a file, not a folder")
     refused(cli(*fit_arguments(tagger, treebank, tmp_path / "n"), "--config", tmp_path), "cannot be read (Is a directory)")
 
 
@@ -115,6 +118,8 @@ def test_a_source_may_leave_out_what_comes_last(cli: Callable, tagger: Path, tre
     [
         ("german=x.conllu", "'german' is not a language code"),
         ("de=no/such.conllu", "no/such.conllu: no such file"),
+        ("de=.", ".: a folder; expected a file"),
+        ("de=/", "/: a folder; expected a file"),
         ("de=a:b/such.conllu", "no file b/such.conllu; check the path, which cannot hold ':'"),
         ("ud/en_ewtt", "did you mean ud/en_ewt"),
     ],
@@ -170,6 +175,7 @@ def test_a_checkpoint_is_readable_as_its_folder_is(cli: Callable, tagger: Path, 
 def test_a_source_without_a_dev_split_is_said(tmp_path: Path) -> None:
     said: list[str] = []
     console = SimpleNamespace(note=said.append)
-    note_held_out([f"en={tmp_path}/train.conllu", f"de={tmp_path}/train.conllu:{tmp_path}/dev.conllu:"], console)  # type: ignore[arg-type]
+    texts = [f"en={tmp_path}/train.conllu", f"de={tmp_path}/train.conllu:{tmp_path}/dev.conllu:"]
+    note_sources(references(texts, "source"), console, holds_out=True)  # type: ignore[arg-type]
     assert len(said) == 1
     assert said[0].startswith(f"note: en={tmp_path}/train.conllu: no dev split, so a tenth of its training sentences is held out")

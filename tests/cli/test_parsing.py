@@ -12,8 +12,8 @@ from polyhead.cli.main import COMMANDS, main
 from polyhead.cli.parsing import expand_lists, parse, with_flags
 from polyhead.cli.request_options import options
 from polyhead.cli.requests import EvaluateRequest, PredictRequest, PruneRequest, RankRequest
-from polyhead.cli.train_requests import FitRequest, RunRequest, chosen_seeds
-from polyhead.core.errors import SettingError
+from polyhead.cli.train_requests import FitRequest, RunRequest
+from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.core.specs import SearchSpec, TrainSpec
 from polyhead.studies.settings import RunSettings, run_settings
 
@@ -46,26 +46,26 @@ def test_the_line_of_the_contract() -> None:
         "ud/ar_padt --max-pruned 12 --search screened --seed 42 --out runs/en-pos"
     )
     request = run(*shlex.split(line))
-    assert request.settings["targets"] == ("ud/de_gsd", "ud/nl_alpino", "ud/ar_padt")
-    assert request.settings["sources"] == ("ud/en_ewt",)
-    assert request.settings["search"] == {"max_pruned": 12, "how": "screened"}
-    assert chosen_seeds(request) == [42]
+    assert request.settings.targets == ("ud/de_gsd", "ud/nl_alpino", "ud/ar_padt")
+    assert request.settings.sources == ("ud/en_ewt",)
+    assert (request.settings.search.max_pruned, request.settings.search.how) == (12, "screened")
+    assert request.chosen_seeds == (42,)
     assert request.out == Path("runs/en-pos")
 
 
 def test_seeds_come_from_one_option() -> None:
-    assert chosen_seeds(run(*NEEDED)) == [42]
-    assert chosen_seeds(run(*NEEDED, "--seeds", "42", "43", "44")) == [42, 43, 44]
+    assert run(*NEEDED).chosen_seeds == (42,)
+    assert run(*NEEDED, "--seeds", "42", "43", "44").chosen_seeds == (42, 43, 44)
     with pytest.raises(SettingError, match="--seed 1 and --seeds 2 3"):
-        chosen_seeds(run(*NEEDED, "--seed", "1", "--seeds", "2", "3"))
+        run(*NEEDED, "--seed", "1", "--seeds", "2", "3")
 
 
 def test_options_left_out_are_the_protocols_affair() -> None:
-    settings = run_settings(**run(*NEEDED, "--protocol", "paper", "--epochs", "1", "--freeze", "embeddings").settings)
+    settings = run(*NEEDED, "--protocol", "paper", "--epochs", "1", "--freeze", "embeddings").settings
     assert (settings.search.how, settings.search.include_zero) == ("sweep", False)
     assert (settings.train.order, settings.train.anchor, settings.train.learning_rate) == ("file", "first", 5e-5)
     assert (settings.train.epochs, settings.train.freeze) == (1, ("embeddings",))
-    sound = run_settings(**run(*NEEDED).settings)
+    sound = run(*NEEDED).settings
     assert sound.train.learning_rate is None
     assert sound == run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"])
 
@@ -77,12 +77,12 @@ def test_a_settings_file_answers_where_the_arguments_are_silent(tmp_path: Path) 
         'strict = true\nmax_pruned = 3\n[train]\nepochs = 2\nbatch_size = 8\n[search]\nhow = "sweep"\nmin_per_layer = 1\n'
     )
     request = run("--config", str(path), "--target", "ud/ar_padt", "ud/fa_seraji", "--epochs", "5")
-    assert request.settings["sources"] == ("ud/en_ewt", "ud/zh_gsdsimp")
-    assert request.settings["targets"] == ("ud/ar_padt", "ud/fa_seraji")
-    assert request.settings["train"] == {"epochs": 5, "batch_size": 8}
-    assert request.settings["search"] == {"how": "sweep", "min_per_layer": 1, "max_pruned": 3}
-    assert (request.settings["strict"], chosen_seeds(request)) == (True, [1, 2])
-    assert chosen_seeds(run("--config", str(path), "--seed", "7")) == [7]
+    settings = request.settings
+    assert (settings.sources, settings.targets) == (("ud/en_ewt", "ud/zh_gsdsimp"), ("ud/ar_padt", "ud/fa_seraji"))
+    assert (settings.train.epochs, settings.train.batch_size) == (5, 8)
+    assert (settings.search.how, settings.search.min_per_layer, settings.search.max_pruned) == ("sweep", 1, 3)
+    assert (settings.strict, request.chosen_seeds) == (True, (1, 2))
+    assert run("--config", str(path), "--seed", "7").chosen_seeds == (7,)
     assert replace(run(f"--config={path}"), config=None) == replace(run("--config", str(path)), config=None)
 
 
@@ -90,7 +90,7 @@ def test_train_and_search_are_tables_only_where_they_are_written_as_tables(tmp_p
     path = tmp_path / "run.toml"
     path.write_text('search = "sweep"\n[train]\nepochs = 2\n')
     request = run("--config", str(path), *NEEDED)
-    assert (request.settings["search"], request.settings["train"]) == ({"how": "sweep"}, {"epochs": 2})
+    assert (request.settings.search.how, request.settings.train.epochs) == ("sweep", 2)
     path.write_text("train = 3\n")
     with pytest.raises(SettingError, match="train: unknown option"):
         run("--config", str(path), *NEEDED)
@@ -163,8 +163,9 @@ def test_training_is_asked_for_with_the_same_options_everywhere() -> None:
     request = parse(FitRequest, [*NEEDED[:6], "--out", "o", *options], name="fit")
     assert request is not None
     whole = run(*NEEDED, *options)
-    without = {key: value for key, value in whole.settings.items() if key != "targets"}
-    assert (request.settings, request.machine) == (without, whole.machine)
+    own = {item.name: getattr(request.settings, item.name) for item in fields(request.settings)}
+    assert own == {name: getattr(whole.settings, name) for name in own}
+    assert request.machine == whole.machine
 
 
 def test_every_setting_has_one_option_with_the_models_default() -> None:
@@ -174,7 +175,7 @@ def test_every_setting_has_one_option_with_the_models_default() -> None:
     assert {path[-1] for path in found if path[1] == "search"} == {item.name for item in fields(SearchSpec)} - {"include_zero"}
     assert {path[1] for path in found} == {item.name for item in fields(RunSettings)} - {"sample_seed"}
     assert (found["settings", "train", "epochs"].default, found["settings", "search", "max_pruned"].default) == (3, 12)
-    answered = {path[-1] for path, option in found.items() if option.info.show_default == "the protocol's"}
+    answered = {path[-1] for path, option in found.items() if option.preset}
     assert answered == {"method", "normalisation", "order", "anchor", "learning_rate", "warmup", "how"}
     for_fit = {option.path: option for option in options(FitRequest) if option.of_settings}
     assert for_fit["settings", "train", "order"].default == "buckets"
@@ -226,7 +227,7 @@ def test_a_tilde_is_expanded_once_in_every_path(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "run.toml").write_text('out = "~/r"\n')
     arguments = ["--model", "~/m", "--data=~/d", "--task", "pos", "--source", "phrases/en", "--target", "phrases/de"]
     request = run(*arguments, "--config", "~/run.toml")
-    assert (request.out, request.settings["model"], request.settings["data"]) == (
+    assert (request.out, request.settings.model, request.settings.data) == (
         tmp_path / "r",
         str(tmp_path / "m"),
         str(tmp_path / "d"),
@@ -238,8 +239,19 @@ def test_a_tilde_is_expanded_once_in_every_path(tmp_path: Path, monkeypatch: pyt
     assert (prune.model, prune.out, prune.mask) == (str(tmp_path / "m"), tmp_path / "p", tmp_path / "k.json")
 
 
+def test_settings_are_checked_before_anything_is_imported_and_named_as_options() -> None:
+    with pytest.raises(SettingError, match="--prune = 'after': protocol 'paper-released' masks heads"):
+        run(*NEEDED, "--protocol", "paper-released", "--prune", "after")
+    with pytest.raises(UnknownNameError, match="task 'pso': did you mean 'pos'"):
+        run(*NEEDED, "--task", "pso")
+    with pytest.raises(SettingError, match="--controls = 'rnadom': should be 'random', 'highest' or 'noise'"):
+        run(*NEEDED, "--controls", "rnadom")
+    with pytest.raises(SettingError, match=r"--seeds = \[1, 1\]: should name each seed once"):
+        run(*NEEDED, "--seeds", "1", "1")
+
+
 def test_errors_name_options_as_on_the_command_line() -> None:
-    request = run(*NEEDED)
+    request = RunRequest
     assert with_flags("search.prune = 'after': no", request) == "--prune = 'after': no"
     assert with_flags("max_pruned 99, min_per_layer 0: no", request) == "--max-pruned 99, --min-per-layer 0: no"
     assert with_flags("sources = (): no", request) == "--source = (): no"

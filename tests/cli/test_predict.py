@@ -120,7 +120,8 @@ def test_predict_refuses(cli: Callable, tagger: Path, ner_tagger: Path, treebank
         ([tagger, "--task", "pos", tmp_path / "none.conllu"], "none.conllu: no such file"),
         ([ner_tagger, "--task", "pos", data], "predicts O B-PER I-PER"),
         ([ner_tagger, "--task", "ner", data, "--format", "conllu"], "no column in CoNLL-U"),
-        ([tagger, "--task", "pos", data, "--out", tmp_path / "no" / "x"], "does not exist; create it first"),
+        ([tagger, "--task", "pos", data, "--out", data / "x"], f"{data} is a file, not a folder; name another file"),
+        ([tagger, "--task", "pos", data, "--scheme", "iob2"], "--scheme iob2: task pos has no spans; leave the scheme out"),
     ):
         result = cli("predict", *arguments)
         assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)

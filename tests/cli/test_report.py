@@ -74,7 +74,7 @@ def test_results_and_inputs_are_not_written_over(cli: Callable, tmp_path: Path, 
     curve = tmp_path / "curve.txt"
     curve.write_text(json.dumps(CURVE))
     refused(cli("report", run, "--curve", curve, option, curve), "is also an input")
-    refused(cli("report", run, "--pictures", curve), "is not a folder")
+    refused(cli("report", run, "--pictures", curve), "is a file, not a folder")
 
 
 def test_a_run_without_a_profile_is_drawn_with_a_note(cli: Callable, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_where_nothing_can_be_written_nothing_is_scored(cli: Callable, tagger: P
     (tmp_path / "notes").write_text("")
     out = tmp_path / "notes" / "s.tsv"
     result = cli("rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--out", out)
-    refused(result, "s.tsv: cannot write in", "name another folder")
+    refused(result, f"s.tsv: {tmp_path / 'notes'} is a file, not a folder; name another file")
 
 
 def test_an_order_that_normalising_would_turn_round_is_refused(cli: Callable, tagger: Path, treebank: Path) -> None:
@@ -70,6 +70,13 @@ def test_combined_scores_replace_no_input(cli: Callable, own: list[Path], tmp_pa
     kept = own[0].read_bytes()
     refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", own[0]), "en.tsv: is also an input")
     (tmp_path / "folder.tsv").mkdir()
+    record, ranked = tmp_path / "result.json", tmp_path / "sw.tsv"
+    record.write_text('{"cells": []}')
+    write_scores(ranked, HeadScores(np.ones((2, 4)), "gradient", languages=("sw",)))
+    refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", record), "result.json: is not a score file")
+    refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", ranked), "holds scores whose title is gradient, not")
+    for _ in range(2):  # its own scores may be replaced
+        assert cli("compare", *own, "--combine", "mean-rank", "--out-scores", tmp_path / "both.tsv").code == 0
     refused(cli("compare", *own, "--combine", "mean-rank", "--out-scores", tmp_path / "folder.tsv"), "is a folder")
     assert own[0].read_bytes() == kept
 

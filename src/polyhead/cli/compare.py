@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from polyhead.cli.console import Console, wrapped
-from polyhead.cli.result_requests import CompareRequest
-from polyhead.cli.score_output import check_score_file
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.outputs import SCORES, check_file, check_folder, check_replaced
+from polyhead.cli.requests import CompareRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadScores, Normalisation, normalise
@@ -28,7 +29,7 @@ def compare(request: CompareRequest, console: Console) -> int:
     present = ~np.isnan([run.scores.values for run in runs]).any(axis=0)
     k = max(1, int(present.sum()) // 4) if request.k is None else request.k
     if k > present.sum():
-        raise SettingError(f"k = {k}: these files have {present.sum()} heads in common; --k may be at most that")
+        raise SettingError(f"--k {k}: these files have {present.sum()} heads in common; give at most that")
     groups = grouped(runs, request.by)
     if request.by is None and (silent := [run for run in runs if run.method is None or run.language is None]):
         console.note(
@@ -43,13 +44,15 @@ def compare(request: CompareRequest, console: Console) -> int:
     document["n_heads"] = int(present.sum())
     if request.combine is not None and request.out_scores is not None:
         combined = _combined(runs, request.combine, request.normalise, console)
+        settings, facts = {"combined": request.combine}, {"title": combined.title, "languages": combined.languages}
+        check_replaced("--out-scores", request.out_scores, settings=settings, facts=facts)
         write_scores(request.out_scores, combined)
         document["combined"] = {"how": request.combine, "file": str(request.out_scores)}
     if request.out is not None:
         with writing(request.out):
             _leave(request.out, document, groups, request.normalise)
     console.result(document, wrapped(comparison_text(document)))
-    return 0
+    return DONE
 
 
 def _check(request: CompareRequest) -> None:
@@ -58,9 +61,9 @@ def _check(request: CompareRequest) -> None:
     if (request.combine is None) != (request.out_scores is None):
         raise SettingError("--combine and --out-scores go together: one says how, the other where the combined scores go")
     if request.out_scores is not None:
-        check_score_file("--out-scores", request.out_scores, inputs=request.files)
-    if request.out is not None and request.out.exists() and not request.out.is_dir():
-        raise SettingError(f"--out {request.out}: is a file; name a folder")
+        check_file("--out-scores", request.out_scores, suffixes=SCORES, others=request.files)
+    if request.out is not None:
+        check_folder("--out", request.out)
 
 
 def _combined(runs: Sequence[Run], how: Combination, normalisation: Normalisation, console: Console) -> HeadScores:

@@ -59,8 +59,9 @@ class Console:
     progress: Progress = field(default_factory=Silent)
 
     def note(self, text: str) -> None:
-        """Print a note on stderr."""
-        print(terminal_text(text, breaks=True), file=sys.stderr, flush=True)
+        """Print a note on stderr; an empty one prints nothing."""
+        if text:
+            print(terminal_text(text, breaks=True), file=sys.stderr, flush=True)
 
     def repairs(self, name: str, counts: Mapping[str, int]) -> None:
         """Print what reading repaired or found, and how often."""
@@ -68,9 +69,13 @@ class Console:
             self.note(f"note: {name}: {count} x {what}")
 
     def result(self, document: Mapping[str, Any], text: str) -> None:
-        """Print the result: `document` under `--json`, else `text`."""
+        """Print the result: `document` under `--json`, with null for NaN and infinities, else `text`."""
         self.progress.stop()
-        self.out.write(as_json(document) if self.json else terminal_text(text.rstrip("\n"), breaks=True) + "\n")
+        if self.json:
+            text = json_text.dumps(jsonable(document), ensure_ascii=False, allow_nan=False)
+        else:
+            text = terminal_text(text.rstrip("\n"), breaks=True)
+        self.out.write(text + "\n")
         self.out.flush()
 
 
@@ -109,15 +114,6 @@ def opened(*, json: bool, command: str) -> Iterator[Console]:
         logger.setLevel(level)
 
 
-def as_json(document: object) -> str:
-    """The document as JSON text with a line end; NaN and infinities become null, arrays lists.
-
-    >>> as_json({"scores": [1.5, float("nan")]})
-    '{"scores": [1.5, null]}\\n'
-    """
-    return json_text.dumps(jsonable(document), ensure_ascii=False, allow_nan=False) + "\n"
-
-
 _SECONDS_BETWEEN_LINES = 60.0
 
 
@@ -126,26 +122,25 @@ class Bar:
 
     def __init__(self) -> None:
         self._live: RichProgress | None = None
-        self._task: TaskID | None = None
 
     def start(self, total: int, what: str) -> None:
         """Start a task and end the one before."""
         self.stop()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
         self._live = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
-        self._task = self._live.add_task(escape(terminal_text(what)), total=total)
+        self._live.add_task(escape(terminal_text(what)), total=total)
         self._live.start()
 
     def advance(self, n: int) -> None:
         """Record `n` more finished steps."""
-        if self._live is not None and self._task is not None:
-            self._live.advance(self._task, n)
+        if self._live is not None:
+            self._live.advance(TaskID(0), n)
 
     def stop(self) -> None:
         """Remove the bar."""
         if self._live is not None:
             self._live.stop()
-        self._live, self._task = None, None
+        self._live = None
 
 
 class Lines:

@@ -1,32 +1,22 @@
-"""`polyhead curve`: how good orders of heads are, beside random ones, their own other end, and an oracle."""
+"""`polyhead curve`: how good orders of heads are, against random orders, the reversed order and an oracle."""
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from polyhead.cli.console import Console, met, wrapped
-from polyhead.cli.inputs import (
-    check_shared,
-    few_sentences,
-    note_reading,
-    one_dataset,
-    one_reference,
-    opened,
-    other_words,
-    predicted_types,
-    set_threads,
-)
-from polyhead.cli.result_requests import CurveRequest
+from polyhead.cli.console import Console, wrapped
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.inputs import LabelledSample, few_sentences, labelled_sample
+from polyhead.cli.outputs import check_folder
+from polyhead.cli.requests import CurveRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadMask
 from polyhead.core.store import RunStore
 from polyhead.core.values import fingerprint, jsonable
-from polyhead.data.sentences import Dataset
-from polyhead.data.tasks import Task
-from polyhead.data.tasks import task as find_task
+from polyhead.learning.inference import Labelled
 from polyhead.models.architectures import head_mask
 from polyhead.models.environment import environment
 from polyhead.report.curve_text import curve_page, curve_text
@@ -36,20 +26,19 @@ from polyhead.selection.judged_orders import Order, orders, read_files
 from polyhead.selection.order_quality import areas, judged_orders
 from polyhead.selection.resampling import DRAWS, LEVEL
 from polyhead.selection.score_files import other_model
-from polyhead.studies.tagger import Tagger
 
 
 def curve(request: CurveRequest, console: Console) -> int:
     """Read, order, ablate, compare; write what is asked for; print the tables."""
     started = time.perf_counter()
-    task = find_task(request.task)
-    set_threads(request.machine.threads)
+    if request.out is not None:
+        check_folder("--out", request.out)
     files = read_files(request.scores)
-    tagger, data = _opened(request, task, console)
+    sample = labelled_sample(request, console, needs_labels=True, may_be_new=False, unknown="counted as wrong")
+    tagger = sample.tagger
     present = head_mask(tagger.model)
     for path, scores in files.values():
-        if note := other_model(path, scores, model=request.model):
-            console.note(note)
+        console.note(other_model(path, scores, model=request.model))
     judged = orders(
         files,
         normalisation=request.normalise,
@@ -58,21 +47,15 @@ def curve(request: CurveRequest, console: Console) -> int:
         model=request.model,
         present=present,
     )
-    settings = _settings(request, data, tagger, judged, _depth(request, present))
-    labelled = tagger.labelled(data)
-    encoded = labelled.encoded
-    counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
-    note_reading(console, data)
-    console.repairs(data.name, met(counts))
-    with ExitStack() as stack:
-        if request.out is not None:
-            stack.enter_context(RunStore(request.out, settings))
-        if note := few_sentences(data):
-            console.note(note)
+    settings = _settings(request, sample, judged, _depth(request, present))
+    with nullcontext() if request.out is None else RunStore(request.out, settings):
+        if sample.data.split == "test":
+            console.note("note: these curves are on a test split; choose between orders on dev and report the chosen one here")
+        console.note(few_sentences(sample.data))
         judged, curves = judged_orders(
             tagger.model,
-            labelled,
-            task,
+            Labelled(sample.encoded, [sentence.labels for sentence in sample.data.sentences]),
+            tagger.task,
             tagger.labels,
             judged,
             precision=tagger.precision,
@@ -81,27 +64,12 @@ def curve(request: CurveRequest, console: Console) -> int:
             oracle_file=None if request.out is None else request.out / "oracle.partial",
             progress=console.progress,
         )
-        document = _document(request, task, tagger, data, settings, judged, curves)
+        document = _document(request, sample, settings, judged, curves)
         document = jsonable(document | {"command": console.command, "seconds": time.perf_counter() - started})
         if request.out is not None:
             _leave(request.out, document)
     console.result(document, wrapped(curve_text(document)))
-    return 0
-
-
-def _opened(request: CurveRequest, task: Task, console: Console) -> tuple[Tagger, Dataset]:
-    """The model and the labelled text, and a note on what a reader of the result should know of them."""
-    reference = one_reference(request.data, corpus=request.corpus, language=request.language)
-    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
-    data = one_dataset(reader, reference, request.split, labelled=True, limit=request.limit, seed=request.seed)
-    device, revision = request.machine.device, request.revision
-    tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
-    check_shared(tagger, data)
-    if note := other_words(tagger, reference.words):
-        console.note(note)
-    if data.split == "test":
-        console.note("note: these curves are on a test split; choose between orders on dev and report the chosen one here")
-    return tagger, data
+    return DONE
 
 
 def _depth(request: CurveRequest, present: HeadMask) -> int:
@@ -118,12 +86,13 @@ def _leave(folder: Path, document: Mapping[str, Any]) -> None:
     write_json_atomic(folder / "curve.json", document)
 
 
-def _settings(request: CurveRequest, data: Dataset, tagger: Tagger, judged: Sequence[Order], depth: int) -> dict[str, Any]:
+def _settings(request: CurveRequest, sample: LabelledSample, judged: Sequence[Order], depth: int) -> dict[str, Any]:
     """What a folder of results is for; the oracle may be added to it later."""
+    data, tagger = sample.data, sample.tagger
     return {
         "model": request.model,
         "revision": request.revision,
-        "task": request.task,
+        "task": tagger.task.name,
         "data": {"split": data.split, "sha256": data.sha256, "sentences": len(data.sentences), "limit": request.limit},
         "orders": {order.key: fingerprint([str(head) for head in order.heads]) for order in judged},
         "normalisation": request.normalise,
@@ -137,27 +106,19 @@ def _settings(request: CurveRequest, data: Dataset, tagger: Tagger, judged: Sequ
 
 def _document(
     request: CurveRequest,
-    task: Task,
-    tagger: Tagger,
-    data: Dataset,
+    sample: LabelledSample,
     settings: Mapping[str, Any],
     judged: Sequence[Order],
     curves: Mapping[str, Curve],
 ) -> dict[str, Any]:
-    depth = settings["max_pruned"]
+    data, tagger, depth = sample.data, sample.tagger, settings["max_pruned"]
+    labelled = sum(label is not None for sentence in data.sentences for label in sentence.labels)
     return {
         "schema": 1,
         "model": request.model,
-        "task": task.name,
-        "main_metric": task.metric,
-        "data": {
-            "name": data.name,
-            "split": data.split,
-            "language": data.language,
-            "sentences": len(data.sentences),
-            "words": sum(label is not None for sentence in data.sentences for label in sentence.labels),
-            "sha256": data.sha256,
-        },
+        "task": tagger.task.name,
+        "main_metric": tagger.task.metric,
+        "data": sample.facts | {"language": data.language, "words": labelled, "sha256": data.sha256},
         "max_pruned": depth,
         "seed": request.seed,
         "draws": DRAWS,
@@ -176,6 +137,6 @@ def _document(
             }
             for order in judged
         ],
-        "areas": areas(judged, curves, task, seed=request.seed),
+        "areas": areas(judged, curves, tagger.task, seed=request.seed),
         "environment": environment(tagger.device, tagger.precision),
     }

@@ -3,28 +3,24 @@
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from polyhead.cli.console import Console
+from polyhead.cli.console import Console, wrapped
 from polyhead.cli.data_check_text import report
-from polyhead.cli.data_requests import DataCheckRequest
+from polyhead.cli.data_commands import FAMILIES, is_there
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
+from polyhead.cli.requests import DataCheckRequest
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import conllu_faults
-from polyhead.data.corpora import CORPORA, corpus, corpus_file, is_conllu, open_corpus, open_file
-from polyhead.data.corpus_table import SPLITS, Split
+from polyhead.data.corpora import corpus, is_conllu, open_corpus, open_file
+from polyhead.data.corpus_table import SPLITS
 from polyhead.data.guess_layout import Look, look
 from polyhead.data.layouts import NamedLayout, parse_layout
 from polyhead.data.references import DataReference
-from polyhead.data.schemes import Scheme
-from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import task as find_task
 from polyhead.data.textfile import data_error, find_file
 from polyhead.doctor.data_check import overlaps, split_facts
 from polyhead.learning.encoding import model_limit
 from polyhead.models.loading import load_config, load_tokenizer
-
-# What a user writes for a file whose language does not matter.
-_NO_LANGUAGE = "und"
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,6 @@ def data_check(request: DataCheckRequest, console: Console) -> int:
     """Read every split there is, count, compare, print; 1 under --strict if something was repaired or splits share a sentence."""
     tokenizer = None if request.tokenizer is None else load_tokenizer(request.tokenizer)
     limit = None if request.tokenizer is None else model_limit(load_config(request.tokenizer))
-    _scheme(request)
     opened = _corpus(request) if _is_corpus(request.reference) else _files(request)
     longest = min(request.max_length, limit or request.max_length)
     facts = [split_facts(data, max_length=longest, tokenizer=tokenizer) for data in opened.splits]
@@ -59,19 +54,13 @@ def data_check(request: DataCheckRequest, console: Console) -> int:
         "overlaps": [asdict(overlap) for overlap in shared],
         "needs_work": needs_work,
     }
-    console.result(document, report(request, opened.look, opened.is_declared, facts, shared, opened.absent))
+    console.result(document, wrapped(report(request, opened.look, opened.is_declared, facts, shared, opened.absent)))
     return CHECK_FAILED if request.strict and needs_work else DONE
 
 
 def _is_corpus(reference: str) -> bool:
-    return "=" not in reference and "/" in reference and find_file(Path(reference)) is None and _family(reference) in _FAMILIES
-
-
-def _family(reference: str) -> str:
-    return reference.partition("/")[0]
-
-
-_FAMILIES = {_family(name) for name in CORPORA}
+    family, slash, _ = reference.partition("/")
+    return bool(slash) and "=" not in reference and find_file(Path(reference)) is None and family in FAMILIES
 
 
 def _corpus(request: DataCheckRequest) -> _Opened:
@@ -82,12 +71,14 @@ def _corpus(request: DataCheckRequest) -> _Opened:
     row = corpus(reference.name)
     if request.data is None and not row.made:
         raise SettingError(f"data {request.reference!r}: a corpus by name needs the folder that holds it; give --data FOLDER")
-    if request.task not in (None, row.task):
-        raise SettingError(f"--task {request.task}: corpus {reference.name} is labelled for the task {row.task}; leave it out")
+    if request.task is not None and request.task.name != row.task:
+        raise SettingError(
+            f"--task {request.task.name}: corpus {reference.name} is labelled for the task {row.task}; leave it out"
+        )
     splits: list[Dataset] = []
     absent: list[str] = []
     for split in (split for split in SPLITS if split in row.splits):
-        if row.made or _is_there(request.data, reference, split):
+        if row.made or (request.data is not None and is_there(reference.name, split, request.data, words=reference.words)):
             splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, merge=False))
         else:
             absent.append(split)
@@ -98,20 +89,22 @@ def _corpus(request: DataCheckRequest) -> _Opened:
     return _Opened(Look("made in memory" if row.made else kind, row.task), True, splits, absent)
 
 
-def _is_there(root: Path | None, reference: DataReference, split: Split) -> bool:
-    return root is not None and find_file(corpus_file(reference.name, split, root=root, words=reference.words)[0]) is not None
-
-
 def _files(request: DataCheckRequest) -> _Opened:
     """The user's own files, under the declared layout or under the one they look to have."""
     named = _named(request.reference)
     files = named.files or {}
-    found = _look(request, next(iter(files.values())))
-    task = find_task(request.task or found.task)
+    first = next(iter(files.values()))
+    found = _look(request, first)
+    task = request.task or find_task(found.task)
+    if task.kind != find_task(found.task).kind:
+        held, step = ("span tags", "another") if task.kind == "tag" else ("no span tags", "their")
+        raise SettingError(
+            f"--task {task.name}: {first} has {held} ({found.format}); give --task {found.task}, or declare {step} column"
+        )
     layout = None if found.columns is None else parse_layout(found.columns, scheme=found.scheme)
     splits = []
     for split, path in files.items():
-        if layout is None and not is_conllu(path):
+        if layout is None and not is_conllu(path) and find_file(path) is not None:
             expected = "a name that ends in .conllu; every other file is read as columns"
             raise data_error(path, 0, "CoNLL-U under another name", expected)
         try:
@@ -126,7 +119,7 @@ def _files(request: DataCheckRequest) -> _Opened:
 def _named(text: str) -> DataReference:
     if "=" in text and find_file(Path(text)) is None:
         return DataReference.parse(text, "source")
-    return DataReference(text, _NO_LANGUAGE, files={"train": Path(text)})
+    return DataReference(text, "und", files={"train": Path(text)})
 
 
 def _look(request: DataCheckRequest, path: Path) -> Look:
@@ -134,7 +127,7 @@ def _look(request: DataCheckRequest, path: Path) -> Look:
     if request.columns is not None:
         layout = parse_layout(request.columns, scheme=request.scheme)
         by_layout = layout.task if isinstance(layout, NamedLayout) else "pos" if layout.scheme is None else "ner"
-        return Look("as declared", request.task or by_layout, request.columns, _scheme(request))
+        return Look("as declared", request.task.name if request.task else by_layout, request.columns, request.scheme)
     treebank = Look("CoNLL-U", "pos")
     try:
         found = look(path)
@@ -148,8 +141,4 @@ def _look(request: DataCheckRequest, path: Path) -> Look:
         return found
     if found.scheme is None:
         raise SettingError(f"--scheme {request.scheme}: {path} has no column of span tags ({found.format}); leave the scheme out")
-    return replace(found, scheme=_scheme(request))
-
-
-def _scheme(request: DataCheckRequest) -> Scheme | None:
-    return None if request.scheme is None else find_scheme(request.scheme)
+    return replace(found, scheme=request.scheme)

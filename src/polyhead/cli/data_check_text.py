@@ -1,14 +1,13 @@
 """The report of `polyhead data check` as people read it: tables of at most eighty columns, then what to do."""
 
-import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from polyhead.cli.data_requests import DataCheckRequest
+from polyhead.cli.requests import DataCheckRequest
 from polyhead.data.guess_layout import Look
 from polyhead.doctor.data_check import Overlap, SplitFacts
 from polyhead.report.tables import markdown
 
-_WIDTH = 80
 _LABEL_ROWS = 40
 _LABEL_WIDTH = 36
 
@@ -38,12 +37,12 @@ def report(
     if shared:
         rows = [[f"{overlap.first}, {overlap.second}", overlap.shared, overlap.relabelled] for overlap in shared]
         parts.append(markdown(["splits", "sentences in both", "labelled otherwise"], rows))
-    notes = [_wrapped(note) for note in _notes(request, facts, shared, absent)]
+    notes = [f"- {note}" for note in _notes(request, facts, shared, absent)]
     return "\n\n".join([*parts, "\n".join(notes) or "Nothing to repair."])
 
 
 def _head(request: DataCheckRequest, look: Look, is_declared: bool) -> str:
-    lines = [_wrapped(f"format: {look.format}{f', scheme {look.scheme}' if look.scheme else ''}, task {look.task}")]
+    lines = [f"format: {look.format}{f', scheme {look.scheme}' if look.scheme else ''}, task {look.task}"]
     if not is_declared and look.columns is not None:
         lines += ["this is a guess; other commands do not guess, so give them:", f"  --task {look.task}"]
         lines[-1] += f" --scheme {look.scheme}" if look.scheme else ""
@@ -54,16 +53,7 @@ def _head(request: DataCheckRequest, look: Look, is_declared: bool) -> str:
 def _counts(facts: Sequence[SplitFacts]) -> str:
     headers = ["split", "sentences", "words", "longest", "over-long", "repeats", "repairs"]
     rows = [
-        [
-            found.split,
-            found.sentences,
-            found.words,
-            found.longest,
-            found.over_long,
-            found.repeats,
-            sum(found.repairs.values()),
-        ]
-        for found in facts
+        [one.split, one.sentences, one.words, one.longest, one.over_long, one.repeats, sum(one.repairs.values())] for one in facts
     ]
     return markdown(headers, rows)
 
@@ -73,22 +63,15 @@ def _rates(facts: Sequence[SplitFacts]) -> str:
     for found in facts:
         if found.rates is not None:
             words = max(found.words, 1)
-            rows.append(
-                [
-                    found.split,
-                    f"{found.rates.subwords / words:.2f}",
-                    f"{100 * found.rates.unknown_words / words:.2f}",
-                    f"{100 * found.rates.lone_marker_words / words:.2f}",
-                ]
-            )
+            shares = [100 * n / words for n in (found.rates.unknown_words, found.rates.lone_marker_words)]
+            rows.append([found.split, *(f"{value:.2f}" for value in (found.rates.subwords / words, *shares))])
     return markdown(["split", "subwords per word", "% with unknown token", "% with lone ▁ first"], rows)
 
 
 def _labels(facts: Sequence[SplitFacts]) -> str:
-    total: dict[str, int] = {}
+    total: Counter[str] = Counter()
     for found in facts:
-        for label, n in found.labels.items():
-            total[label] = total.get(label, 0) + n
+        total.update(found.labels)
     ordered = sorted(total, key=lambda label: (-total[label], label))
     rows = [[_shortened(label), *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
     more = f"\nand {len(ordered) - _LABEL_ROWS} rarer labels (--json has all)" if len(ordered) > _LABEL_ROWS else ""
@@ -106,31 +89,21 @@ def _notes(
         for what in found.suspicions:
             yield f"{found.split}: {what}"
         if found.unlabelled_words:
-            yield f"{found.split}: {found.unlabelled_words} words have no label and are neither trained on nor scored"
+            yield f"{found.split}: words without a label, neither trained on nor scored: {found.unlabelled_words}"
         if found.over_long:
-            yield f"{found.split}: {_too_long(request, found)}"
+            limit = f"{request.max_length} words" if found.rates is None else f"{found.rates.window} subwords"
+            yield f"{found.split}: sentences longer than a window of {limit}, read in several: {found.over_long}"
         if found.repeats:
-            yield f"{found.split}: {found.repeats} sentences repeat an earlier one and count more than once"
+            yield f"{found.split}: sentences that repeat an earlier one, and count more than once: {found.repeats}"
     train = next((found for found in facts if found.split == "train"), None)
     for found in facts:
-        unseen = sorted(label for label in found.labels if train is not None and label not in train.labels)
-        if unseen:
-            yield f"{found.split}: {len(unseen)} label(s) that are not in train, so no model can learn them: {', '.join(unseen)}"
+        if unseen := sorted(label for label in found.labels if train is not None and label not in train.labels):
+            yield f"{found.split}: labels that are not in train, so no model can learn them: {', '.join(unseen)}"
     for overlap in shared:
         if overlap.shared:
             total = next(found.sentences for found in facts if found.split == overlap.second)
             yield f"{overlap.second}: {overlap.shared} of {total} sentences are also in {overlap.first}: scores on them say less"
 
 
-def _too_long(request: DataCheckRequest, found: SplitFacts) -> str:
-    if found.rates is None:
-        return f"{found.over_long} sentences have more than {request.max_length} words, more than a window holds"
-    return f"{found.over_long} sentences have more than the {found.rates.window} subwords of a window and are split over several"
-
-
 def _shortened(label: str) -> str:
     return label if len(label) <= _LABEL_WIDTH else label[: _LABEL_WIDTH - 1] + "…"
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -14,9 +14,13 @@ from polyhead.cli.main import COMMANDS, resolve
 from polyhead.cli.parsing import parse, with_flags
 from polyhead.core.errors import SettingError, UnknownNameError
 
+_HELP = ("help", "--help", "-h")
+
 
 def dispatch(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
+    if len(argv) > 1 and argv[0] in _HELP:
+        argv = [*argv[1:], "--help"]
     name, rest = _split(argv)
     return guarded(lambda: _called(argv, name, rest))
 
@@ -50,9 +54,7 @@ def _called(argv: Sequence[str], name: str, rest: Sequence[str]) -> int:
     if not argv or (group and not argv[1:]):
         print(help_text(group), end="", file=sys.stderr)
         return BAD_INPUT
-    if name in ("help", "--help", "-h") and rest:
-        return dispatch([*rest, "--help"])
-    if name in ("help", "--help", "-h") or (group and argv[1] in ("--help", "-h")):
+    if name in _HELP or (group and argv[1] in _HELP):
         print(help_text(group), end="")
         return DONE
     if name in ("--version", "-V"):
@@ -82,5 +84,5 @@ def _run(name: str, arguments: Sequence[str]) -> int:
         try:
             code: int = work(request, console)
         except (SettingError, UnknownNameError) as error:
-            raise type(error)(with_flags(str(error), request)) from error
+            raise type(error)(with_flags(str(error), type(request))) from error
     return code

@@ -1,16 +1,16 @@
-"""`polyhead doctor`: the promises of gating, scoring, pruning and checkpoints, held to on the user's own model and text."""
+"""`polyhead doctor`: checks of gating, scoring, pruning and checkpoints on the user's own model and text."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from polyhead.cli.console import Console, met, wrapped
+from polyhead.cli.console import Console, wrapped
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
 from polyhead.cli.inputs import labelled_sample
 from polyhead.cli.options import method_options
 from polyhead.cli.requests import DoctorRequest
 from polyhead.core.errors import SettingError
-from polyhead.data.tasks import task as find_task
 from polyhead.doctor.examine import examine
 from polyhead.doctor.finding import Finding
 from polyhead.importance.methods import method as find_method
@@ -21,33 +21,30 @@ def doctor(request: DoctorRequest, console: Console) -> int:
     """Read, check, print; 1 if anything failed."""
     if request.reading.precision not in (None, "fp32"):
         raise SettingError(f"--precision {request.reading.precision}: the tolerances are for fp32, which is used; leave it out")
-    task, chosen = find_task(request.task), find_method(request.method)
+    chosen = find_method(request.method)
     options = chosen.chosen(method_options(request.option))
-    sample = labelled_sample(request, task, console, needs_labels=True)
-    tagger, data = sample.tagger, sample.data
-    encoded = tagger.encode(data.sentences)
-    counts = {"unknown_labels": encoded.counts.unknown_labels, "truncated_words": encoded.counts.truncated_words}
-    console.repairs(data.name, met(counts, unknown="left out of the scores"))
+    sample = labelled_sample(request, console, needs_labels=True, may_be_new=True)
+    tagger = sample.tagger
     findings = examine(
         tagger.model,
-        encoded,
+        sample.encoded,
         labels=tagger.labels,
-        task=task,
+        task=tagger.task,
         method=chosen.name,
         seed=request.seed,
         options=options,
-        split=None if request.corpus is None else data.split,
+        split=None if request.corpus is None else sample.data.split,
         progress=console.progress,
     )
     n_failed = sum(not finding.ok for finding in findings)
     document = {
         "schema": 1,
         "model": request.model,
-        "task": task.name,
+        "task": tagger.task.name,
         "method": chosen.name,
         "seed": request.seed,
         "device": str(tagger.device),
-        "data": {"name": data.name, "split": data.split, "sentences": len(data.sentences), "words": data.n_words} | counts,
+        "data": sample.facts,
         "new_classifier": sample.is_new,
         "n_failed": n_failed,
         "checks": [asdict(finding) for finding in findings],
@@ -59,7 +56,8 @@ def doctor(request: DoctorRequest, console: Console) -> int:
 def _text(document: dict[str, Any], findings: Sequence[Finding]) -> str:
     rows = [[finding.name, finding.result, _shown(finding.value), _shown(finding.allowed)] for finding in findings]
     notes = [line for finding in findings if (line := _note(finding))]
-    counts = [f"{n} {result}" for result in ("ok", "FAILED", "not promised", "not checked") if (n := _count(findings, result))]
+    found = Counter(finding.result for finding in findings)
+    counts = [f"{found[result]} {result}" for result in ("ok", "FAILED", "not promised", "not checked") if found[result]]
     parts = [
         markdown(["check", "result", "value", "allowed"], rows),
         "\n".join(notes),
@@ -74,10 +72,6 @@ def _note(finding: Finding) -> str:
     if finding.ok:
         return f"{finding.result}: {finding.name}: {finding.detail}" if finding.result == "not checked" else ""
     return f"FAILED: {finding.name}: {finding.detail + '; ' if finding.detail else ''}{finding.meaning}"
-
-
-def _count(findings: Sequence[Finding], result: str) -> int:
-    return sum(finding.result == result for finding in findings)
 
 
 def _shown(value: float) -> str:

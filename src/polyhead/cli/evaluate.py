@@ -4,46 +4,44 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.inputs import note_reading, opened, other_words, predicted_types, set_threads, zero_everywhere
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.inputs import limited, note_reading, opened, other_words, reader, zero_everywhere
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
-from polyhead.data.tasks import task as find_task
 from polyhead.report.tables import markdown, shown_points, title
 from polyhead.studies.tagger import Tagger
 
 
 def evaluate(request: EvaluateRequest, console: Console) -> int:
     """Read every target, predict all of them in one pass, print their figures."""
-    task = find_task(request.task)
-    set_threads(request.machine.threads)
     named = references(request.target, "target")
     words = one_word_choice(named)
-    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
-    datasets = [reader.open(reference, request.split) for reference in named]
-    device, revision = request.machine.device, request.revision
-    tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
-    if note := other_words(tagger, words):
-        console.note(note)
+    files = reader(request)
+    datasets = [limited(files.open(reference, request.split), request.limit, seed=request.seed) for reference in named]
+    tagger = opened(request)
+    console.note(other_words(tagger, words))
     targets = _targets(tagger, datasets, console)
     document = {
         "schema": 1,
         "model": request.model,
-        "task": task.name,
-        "main_metric": task.metric,
+        "task": tagger.task.name,
+        "main_metric": tagger.task.metric,
         "words": words,
+        "limit": request.limit,
+        "seed": request.seed,
         "precision": tagger.precision,
         "anchor": tagger.anchor,
         "max_length": tagger.max_length,
         "targets": targets,
     }
-    console.result(document, f"{_table(targets)}\n\nin points, 0 to 100; {request.split} split; words are {words}")
+    split = request.split if request.limit is None else f"at most {request.limit:,} sentences of the {request.split}"
+    console.result(document, f"{_table(targets)}\n\nin points, 0 to 100; {split} split; words are {words}")
     for data, target in zip(datasets, targets, strict=True):
         note_reading(console, data)
         console.repairs(target["name"], met(target))
-    if note := zero_everywhere(task, [target["metrics"][task.metric] for target in targets]):
-        console.note(note)
-    return 0
+    console.note(zero_everywhere(tagger.task, [target["metrics"][tagger.task.metric] for target in targets]))
+    return DONE
 
 
 def _targets(tagger: Tagger, datasets: Sequence[Dataset], console: Console) -> list[dict[str, Any]]:

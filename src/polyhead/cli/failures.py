@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,21 +37,42 @@ def guarded(work: Callable[[], int]) -> int:
         signals.append(number)
         raise KeyboardInterrupt
 
-    # a process that ignores Ctrl-C (a background job) keeps ignoring it
-    watched = [signal.SIGTERM] + ([signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else [])
-    previous = {number: _handle(number, stop) for number in watched}
+    with _on_interrupt(stop):
+        try:
+            if sys.stdout is None:
+                raise PolyheadError("stdout is closed; redirect it, for example > out.txt")
+            code = work()
+            sys.stdout.flush()
+            return code
+        except BaseException as error:
+            # an extension module that is being imported turns the interrupt into an error of its own
+            return _ended(KeyboardInterrupt() if signals and not isinstance(error, KeyboardInterrupt) else error)
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM end the process with one line: for imports, which extension modules do not let interrupt."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        os.write(2, b"polyhead: interrupted\n")
+        os._exit(STOPPED)
+
+    with _on_interrupt(leave):
+        yield
+
+
+@contextmanager
+def _on_interrupt(handler: Callable[[int, FrameType | None], NoReturn]) -> Iterator[None]:
+    """Inside, `handler` answers SIGTERM and Ctrl-C, unless the process ignores them, as a job in the background does."""
+    previous = {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
+        previous = {number: signal.signal(number, handler) for number in watched}
     try:
-        if sys.stdout is None:
-            raise PolyheadError("stdout is closed; redirect it, for example > out.txt")
-        code = work()
-        sys.stdout.flush()
-        return code
-    except BaseException as error:
-        # an extension module that is being imported turns the interrupt into an error of its own
-        return _ended(KeyboardInterrupt() if signals and not isinstance(error, KeyboardInterrupt) else error)
+        yield
     finally:
-        for number, handler in previous.items():
-            _handle(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, signal.SIG_DFL if before is None else before)
 
 
 def _ended(error: BaseException) -> int:
@@ -75,24 +97,13 @@ def _ended(error: BaseException) -> int:
 
 
 def _of_the_disk(error: BaseException) -> str:
-    """What to say of an input or output error, from Python or from safetensors' Rust; empty for any other error."""
-    path = getattr(error, "filename", None) or _saved_to(error)
-    number = error.errno if isinstance(error, OSError) else None
-    if type(error).__module__.startswith("safetensors") and (found := re.search(r"\(os error (\d+)\)", str(error))):
-        number = int(found[1])
-    if number is None:
+    """What to say of an input or output error; empty for any other error."""
+    if not isinstance(error, OSError) or error.errno is None:
         return ""
-    where = "the output" if path is None else os.fsdecode(path)
-    if number in _FULL:
-        return f"{where}: cannot be written: {_FULL[number]}; free some space, or choose another place"
-    return f"{where}: {os.strerror(number)}; check the path, its permissions and the disk"
-
-
-def _saved_to(error: BaseException) -> str | None:
-    """The file that safetensors was writing or reading, which its errors do not name."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    named = [frame.f_locals.get("filename") for frame in frames if frame.f_globals.get("__name__") == "safetensors.torch"]
-    return next((str(name) for name in named if name is not None), None)
+    where = "the output" if error.filename is None else os.fsdecode(error.filename)
+    if error.errno in _FULL:
+        return f"{where}: cannot be written: {_FULL[error.errno]}; free some space, or choose another place"
+    return f"{where}: {os.strerror(error.errno)}; check the path, its permissions and the disk"
 
 
 def _of_memory(error: BaseException) -> str:
@@ -124,28 +135,3 @@ def _say(text: str, code: int) -> int:
     with suppress(OSError):
         print("polyhead: " + terminal_text(" ".join(text.split())), file=sys.stderr, flush=True)
     return code
-
-
-@contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM end the process with one line: for imports, which extension modules do not let interrupt."""
-
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        os.write(2, b"polyhead: interrupted\n")
-        os._exit(STOPPED)
-
-    watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: _handle(number, leave) for number in watched}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            _handle(number, handler)
-
-
-def _handle(number: int, handler: object) -> object:
-    """Set the handler and return the one before; a thread other than the main one may not, and leaves it."""
-    try:
-        return signal.signal(number, handler)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        return None

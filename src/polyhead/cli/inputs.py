@@ -1,29 +1,33 @@
-"""What scoring starts from: the labelled text that a command names, and the model opened as a tagger for it."""
+"""What commands start from: the labelled text that they name, and the model opened as a tagger."""
 
 import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
 
-from polyhead.cli.console import Console
-from polyhead.cli.options import Reading
-from polyhead.cli.requests import DoctorRequest, RankRequest
+from polyhead.cli.console import Console, met
+from polyhead.cli.requests import CurveRequest, DoctorRequest, EvaluateRequest, PredictRequest, RankRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet, label_set
-from polyhead.data.references import DataReader, DataReference, Split
+from polyhead.data.references import DataReader, DataReference
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import suspicious_text
 from polyhead.data.tasks import Task
+from polyhead.learning.encoding import Encoded
 from polyhead.models.devices import free_threads
 from polyhead.models.loading import classifier_labels, load_config
 from polyhead.studies.tagger import Tagger
 
 _LOG = logging.getLogger(__name__)
+_FEW = 100  # sentences; with fewer, a command warns that its figures rest on few
+
+OneText = RankRequest | DoctorRequest | CurveRequest
+"""Requests about one file, or one split of a corpus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,45 +38,103 @@ class LabelledSample:
         data: The file or split, or a seeded sample of it.
         words: What counts as a word in it.
         tagger: The model, on the device of choice.
+        encoded: The text as the model reads it.
         is_new: Whether its classifier is a new one, drawn by the seed.
     """
 
     data: Dataset
     words: Words
     tagger: Tagger
+    encoded: Encoded
     is_new: bool
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a document says of the text."""
+        return {
+            "name": self.data.name,
+            "split": self.data.split,
+            "sentences": len(self.data.sentences),
+            "words": self.data.n_words,
+            "unknown_labels": self.encoded.counts.unknown_labels,
+            "truncated_words": self.encoded.counts.truncated_words,
+        }
 
-def labelled_sample(request: RankRequest | DoctorRequest, task: Task, console: Console, *, needs_labels: bool) -> LabelledSample:
+
+def labelled_sample(
+    request: OneText, console: Console, *, needs_labels: bool, may_be_new: bool, unknown: str = "left out of the scores"
+) -> LabelledSample:
     """The text read and the model opened; what a reader of the result should know of either is noted.
+
+    Args:
+        request: Names both.
+        console: Takes the notes.
+        needs_labels: Whether the command uses the labels.
+        may_be_new: Whether a model without a classifier gets a new one.
+        unknown: How words are treated whose label the model cannot predict.
 
     Raises:
         PolyheadError: The text or the model cannot be read, or the model is a classifier for something else.
     """
-    set_threads(request.machine.threads)
-    reference = one_reference(request.data, corpus=request.corpus, language=request.language)
-    reader = request.files.reader(task, request.data, kept=predicted_types(request.model, request.revision))
-    data = one_dataset(reader, reference, request.split, labelled=needs_labels, limit=request.limit, seed=request.seed)
+    reference = _one_reference(request)
+    split = request.split if reference.files is None else "dev"
+    data = limited(reader(request).open(reference, split, labelled=needs_labels), request.limit, seed=request.seed)
     note_reading(console, data)
-    tagger, is_new = _tagger(request, task, data)
-    check_shared(tagger, data)
+    is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision)) is None
+    labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
+    tagger = opened(request, labels=labels, seed=seed)
+    _check_shared(tagger, data)
     if is_new and needs_labels:
         console.note(
-            f"note: {request.model} has no classifier for {task.name}; a new one (seed {request.seed}) is used, and scores of an "
-            "encoder without fine-tuning say little; see polyhead fit"
+            f"note: {request.model} has no classifier for {request.task.name}; a new one (seed {request.seed}) is used, and "
+            "scores of an encoder without fine-tuning say little; see polyhead fit"
         )
-    if note := other_words(tagger, reference.words):
-        console.note(note)
-    return LabelledSample(data, reference.words, tagger, is_new)
+    console.note(other_words(tagger, reference.words))
+    found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new)
+    if needs_labels:
+        console.repairs(data.name, met(found.facts, unknown=unknown))
+    return found
 
 
-def _tagger(request: RankRequest | DoctorRequest, task: Task, data: Dataset) -> tuple[Tagger, bool]:
-    """The checkpoint's own classifier, or a new one where it has none; a classifier for something else is an error."""
-    is_new = classifier_labels(load_config(request.model, revision=request.revision)) is None
-    labels, seed = (label_set(task, [data]), request.seed) if is_new else (None, None)
-    device, revision = request.machine.device, request.revision
-    tagger = opened(request.model, request.reading, task=task, labels=labels, seed=seed, device=device, revision=revision)
-    return tagger, is_new
+def reader(request: OneText | EvaluateRequest) -> DataReader:
+    """What opens the command's data; span types that the model predicts are not merged."""
+    labels = classifier_labels(load_config(request.model, revision=request.revision)) or ()
+    return DataReader(
+        task=request.task,
+        root=request.data,
+        scheme=request.files.scheme,
+        columns=request.files.columns,
+        strict=request.files.strict,
+        kept=frozenset(label[2:] for label in labels if label[:2] in ("B-", "I-")),
+    )
+
+
+def limited(data: Dataset, n: int | None, *, seed: int) -> Dataset:
+    """A seeded sample of `n` sentences, or all of them for None."""
+    return data if n is None else sample(data, n, seed=seed)
+
+
+def opened(
+    request: OneText | EvaluateRequest | PredictRequest, *, labels: LabelSet | None = None, seed: int | None = None
+) -> Tagger:
+    """The tagger that a command names, reading as the command says, with as many threads as it says.
+
+    Raises:
+        SettingError: See `set_threads`.
+        CheckpointError: See `Tagger.load`.
+    """
+    set_threads(request.machine.threads)
+    return Tagger.load(
+        request.model,
+        task=request.task,
+        labels=labels,
+        seed=seed,
+        device=request.machine.device,
+        revision=request.revision,
+        anchor=request.reading.anchor,
+        max_length=request.reading.max_length,
+        precision=request.reading.precision or "auto",
+    )
 
 
 def note_reading(console: Console, *datasets: Dataset) -> None:
@@ -91,12 +153,8 @@ def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
     return "note: F1 is 0.00 everywhere: check the labels with polyhead data check, or train longer"
 
 
-def check_shared(tagger: Tagger, data: Dataset) -> None:
-    """Refuse text whose labels the model cannot predict, O apart: no span would count.
-
-    Raises:
-        SettingError: Text and model share no label.
-    """
+def _check_shared(tagger: Tagger, data: Dataset) -> None:
+    """Refuse text that shares no label with the model, O apart: no span would count."""
     gold = {label for sentence in data.sentences for label in sentence.labels if label not in (None, "O")}
     if gold and not any(label in tagger.labels for label in gold):
         found, predicted = (", ".join(sorted(map(str, labels))[:6]) for labels in (gold, set(tagger.labels) - {"O"}))
@@ -104,40 +162,6 @@ def check_shared(tagger: Tagger, data: Dataset) -> None:
             f"{tagger.name}: predicts {predicted}, but {data.name} is labelled {found}: they share no label, so no span would "
             f"count; use a model trained on these labels, or see polyhead data check {data.name}"
         )
-
-
-def predicted_types(name: str, revision: str | None) -> frozenset[str]:
-    """Span types that a checkpoint's classifier predicts; none where it has no classifier."""
-    labels = classifier_labels(load_config(name, revision=revision)) or ()
-    return frozenset(label[2:] for label in labels if label[:2] in ("B-", "I-"))
-
-
-def opened(
-    name: str,
-    reading: Reading,
-    *,
-    task: Task,
-    device: str,
-    revision: str | None,
-    labels: LabelSet | None = None,
-    seed: int | None = None,
-) -> Tagger:
-    """The tagger that a command names, reading as the command says.
-
-    Raises:
-        CheckpointError: See `Tagger.load`.
-    """
-    return Tagger.load(
-        name,
-        task=task,
-        labels=labels,
-        seed=seed,
-        device=device,
-        revision=revision,
-        anchor=reading.anchor,
-        max_length=reading.max_length,
-        precision=reading.precision or "auto",
-    )
 
 
 def other_words(tagger: Tagger, words: Words) -> str:
@@ -148,13 +172,12 @@ def other_words(tagger: Tagger, words: Words) -> str:
     return f"note: {tagger.name} was trained on {kinds[tagger.trained_words]}, these are {kinds[words]}; scores may suffer"
 
 
-def one_reference(data: Path | None, *, corpus: str | None, language: str) -> DataReference:
-    """What `--data` and `--corpus` name; nothing is opened.
-
-    Raises:
-        SettingError: Neither is given, or a folder without `--corpus`, or a corpus's name that cannot be read.
-    """
+def _one_reference(request: OneText) -> DataReference:
+    """What `--data` and `--corpus` name; nothing is opened."""
+    data, corpus = request.data, request.corpus
     if corpus is not None:
+        if "=" in corpus:
+            raise SettingError(f"--corpus {corpus}: expected a corpus such as ud/en_ewt; name a file with --data FILE")
         return DataReference.parse(corpus)
     if data is None:
         raise SettingError(
@@ -163,42 +186,15 @@ def one_reference(data: Path | None, *, corpus: str | None, language: str) -> Da
     if data.is_dir():
         raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
-    return DataReference(str(data), language, files={"dev": data})
-
-
-def check_new_folder(out: Path) -> None:
-    """Refuse, before anything is computed, an `--out` that cannot become a new folder.
-
-    Raises:
-        SettingError: It holds something, or it or a folder above it is a file.
-    """
-    if out.is_dir() and any(out.iterdir()):
-        raise SettingError(f"--out {out}: is not empty; name a new folder, or delete this one")
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not there.is_dir():
-        raise SettingError(f"--out {out}: {there} is a file; name a new folder")
-
-
-FEW = 100
-"""Below this number of sentences a command warns that its figures rest on few."""
+    return DataReference(str(data), request.language, files={"dev": data})
 
 
 def few_sentences(data: Dataset) -> str:
     """A note where scores or curves would rest on few sentences; else empty."""
-    n = len(data.sentences)
-    if n >= FEW:
+    if (n := len(data.sentences)) >= _FEW:
         return ""
-    return (
-        f"note: {n} sentence{'' if n == 1 else 's'} only: with so few, scores and rankings depend on which sentences were chosen"
-    )
-
-
-def one_dataset(
-    reader: DataReader, reference: DataReference, split: Split, *, labelled: bool, limit: int | None, seed: int
-) -> Dataset:
-    """The file, or that split of the corpus; a seeded sample of `limit` sentences where one is given."""
-    data = reader.open(reference, split if reference.files is None else "dev", labelled=labelled)
-    return data if limit is None else sample(data, limit, seed=seed)
+    few = "1 sentence" if n == 1 else f"{n} sentences"
+    return f"note: {few} only: with so few, scores and rankings depend on which sentences were chosen"
 
 
 def set_threads(n: int | None) -> None:
@@ -216,18 +212,13 @@ def set_threads(n: int | None) -> None:
     torch.set_num_threads(n)
 
 
-def note_held_out(sources: Sequence[str], console: Console) -> None:
-    """Note the sources that bring no dev split of their own."""
-    for text in sources:
-        if not DataReference.parse(text, "source").has("dev"):
+def note_sources(sources: Sequence[DataReference], console: Console, *, holds_out: bool) -> None:
+    """Note the sources without a dev split, of which a run holds some out, and their test files, which nobody reads."""
+    for source in sources:
+        test = (source.files or {}).get("test")
+        if holds_out and not source.has("dev"):
             console.note(
-                f"note: {text}: no dev split, so a tenth of its training sentences is held out to rank heads and choose k"
+                f"note: {source.text}: no dev split, so a tenth of its training sentences is held out to rank heads and choose k"
             )
-
-
-def note_unread_tests(sources: Sequence[str], console: Console) -> None:
-    """Note the test files of sources: they are not read, since only targets are scored on test."""
-    for text in sources:
-        files = DataReference.parse(text, "source").files or {}
-        if "test" in files:
-            console.note(f"note: {files['test']} is not read; to score it, name it as a target")
+        if test is not None:
+            console.note(f"note: {test} is not read; to score it, name it as a target")

@@ -21,62 +21,40 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "run": Command(
-        "polyhead.cli.train_requests:RunRequest",
-        "polyhead.cli.run:run",
+        "train_requests:RunRequest",
+        "run:run",
         "fine-tune, rank heads, find how many to prune, prune, test in other languages, report",
     ),
-    "fit": Command("polyhead.cli.train_requests:FitRequest", "polyhead.cli.fit:fit", "fine-tune a tagger and save it"),
-    "rank": Command("polyhead.cli.requests:RankRequest", "polyhead.cli.rank:rank", "score the heads of a model on labelled text"),
-    "prune": Command("polyhead.cli.requests:PruneRequest", "polyhead.cli.prune:prune", "remove heads from a model for good"),
-    "evaluate": Command(
-        "polyhead.cli.requests:EvaluateRequest", "polyhead.cli.evaluate:evaluate", "score a tagger in one or more languages"
-    ),
-    "predict": Command("polyhead.cli.requests:PredictRequest", "polyhead.cli.predict:predict", "tag CoNLL-U or column text"),
+    "fit": Command("train_requests:FitRequest", "fit:fit", "fine-tune a tagger and save it"),
+    "rank": Command("requests:RankRequest", "rank:rank", "score the heads of a model on labelled text"),
+    "prune": Command("requests:PruneRequest", "prune:prune", "remove heads from a model for good"),
+    "evaluate": Command("requests:EvaluateRequest", "evaluate:evaluate", "score a tagger in one or more languages"),
+    "predict": Command("requests:PredictRequest", "predict:predict", "tag CoNLL-U or column text"),
     "compare": Command(
-        "polyhead.cli.result_requests:CompareRequest",
-        "polyhead.cli.compare:compare",
+        "requests:CompareRequest",
+        "compare:compare",
         "measure how far saved scores agree, across methods, languages and seeds",
     ),
     "curve": Command(
-        "polyhead.cli.result_requests:CurveRequest",
-        "polyhead.cli.curve:curve",
+        "requests:CurveRequest",
+        "curve:curve",
         "judge rankings: the score as heads are ablated, against random orders and an oracle",
     ),
     "report": Command(
-        "polyhead.cli.result_requests:ReportRequest",
-        "polyhead.cli.report:report",
-        "write one HTML page about one or several runs, to open from disk",
+        "requests:ReportRequest", "report:report", "write one HTML page about one or several runs, to open from disk"
     ),
-    "doctor": Command(
-        "polyhead.cli.requests:DoctorRequest",
-        "polyhead.cli.doctor:doctor",
-        "check gating, scoring and pruning on your own model and text",
-    ),
-    "data list": Command(
-        "polyhead.cli.data_requests:DataListRequest",
-        "polyhead.cli.data_commands:data_list",
-        "list the corpora that polyhead knows by name",
-    ),
-    "data get": Command(
-        "polyhead.cli.data_requests:DataGetRequest",
-        "polyhead.cli.data_commands:data_get",
-        "fetch corpora from their public sources",
-    ),
-    "data check": Command(
-        "polyhead.cli.data_requests:DataCheckRequest",
-        "polyhead.cli.data_check:data_check",
-        "report on labelled text before you train on it",
-    ),
-    "methods": Command(
-        "polyhead.cli.requests:MethodsRequest", "polyhead.cli.methods:methods", "list the ways of scoring heads and their costs"
-    ),
+    "doctor": Command("requests:DoctorRequest", "doctor:doctor", "check gating, scoring and pruning on your own model and text"),
+    "data list": Command("requests:DataListRequest", "data_commands:data_list", "list the corpora that polyhead knows by name"),
+    "data get": Command("requests:DataGetRequest", "data_commands:data_get", "fetch corpora from their public sources"),
+    "data check": Command("requests:DataCheckRequest", "data_check:data_check", "report on labelled text before you train on it"),
+    "methods": Command("requests:MethodsRequest", "methods:methods", "list the ways of scoring heads and their costs"),
 }
 
 
 def resolve(reference: str) -> Any:
-    """The object that `module:name` names; imports the module."""
+    """The object that `module:name` names in `polyhead.cli`; imports the module."""
     module, _, name = reference.partition(":")
-    return getattr(import_module(module), name)
+    return getattr(import_module(f"polyhead.cli.{module}"), name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # what the terminal's encoding lacks is written as an escape
                 stream.reconfigure(errors="backslashreplace")
-        code: int = resolve("polyhead.cli.dispatch:dispatch")(argv)
+        code: int = resolve("dispatch:dispatch")(argv)
         return code
     except KeyboardInterrupt:
         print("polyhead: interrupted", file=sys.stderr)

@@ -4,6 +4,7 @@ import textwrap
 from dataclasses import asdict
 
 from polyhead.cli.console import WIDTH, Console
+from polyhead.cli.exit_codes import DONE
 from polyhead.cli.requests import MethodsRequest
 from polyhead.importance.method import Method
 from polyhead.importance.methods import METHODS
@@ -23,7 +24,7 @@ def methods(request: MethodsRequest, console: Console) -> int:
     console.result(
         {"schema": 1, "methods": facts}, "\n\n".join([textwrap.fill(about, WIDTH), *(_entry(row) for row in METHODS.values())])
     )
-    return 0
+    return DONE
 
 
 def _entry(row: Method) -> str:

@@ -1,30 +1,47 @@
 """The options that several commands share, one by one and in groups, so that a name means the same everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import typer
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import Place
+from polyhead.core.settings_file import Many, Place
 from polyhead.core.specs import Anchor, Count, PrecisionName, Seed, WindowLength
 from polyhead.data.references import DataReader, is_language_code
+from polyhead.data.schemes import Scheme
+from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import Task
+from polyhead.data.tasks import task as find_task
 
 
 @dataclass(frozen=True)
-class FieldsOf:
-    """Says of a request's field that it holds, by name, what is given of a settings model.
+class Shown:
+    """What `--help` shows of a request's field, which is the option of its own name unless it is positional.
 
     Attributes:
-        model: Its fields that have a description are the options.
-        preset: Names of those that something else than the model answers where they are not given.
+        help: A sentence.
+        value: What stands for the value; unless given, the type's choices, `N`, `X`, `FILE` or `NAME`.
+        positional: Whether it is an argument without a flag.
     """
 
-    model: type
+    help: str
+    value: str = ""
+    positional: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Says of a request's field that it is a settings model, whose fields with a description are options.
+
+    Attributes:
+        make: Makes the model from what is given of it.
+        preset: Fields that something else than the model answers where they are not given.
+    """
+
+    make: Callable[..., Any]
     preset: frozenset[str] = frozenset()
 
 
@@ -34,69 +51,46 @@ def _language(code: str) -> str:
     return code
 
 
-ModelArgument = Annotated[Place, typer.Argument(metavar="MODEL", help="Folder or hub id of the model.", show_default=False)]
-TaskOption = Annotated[str, typer.Option("--task", metavar="NAME", help="pos, ner or slots.", show_default=False)]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="FOLDER", help="Folder of the corpora that are named like ud/en_ewt.", show_default=False),
-]
+def _task(name: object) -> object:
+    return find_task(name) if isinstance(name, str) else name
+
+
+def _scheme(name: object) -> object:
+    return find_scheme(name) if isinstance(name, str) else name
+
+
+ModelArgument = Annotated[Place, Shown("Folder or hub id of the model.", "MODEL", positional=True)]
+TaskOption = Annotated[Task, BeforeValidator(_task), Shown("pos, ner or slots.")]
+DataOption = Annotated[Path | None, Shown("Folder of the corpora that are named like ud/en_ewt.", "FOLDER")]
 OneDataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="PATH",
-        help="A labelled file; or, with --corpus, the folder of corpora (phrases/* need none).",
-        show_default=False,
-    ),
+    Path | None, Shown("A labelled file; or, with --corpus, the folder of corpora (phrases/* need none).", "PATH")
 ]
-CorpusOption = Annotated[str | None, typer.Option("--corpus", metavar="NAME", help="A corpus such as ud/en_ewt.")]
-SplitOption = Annotated[
-    Literal["train", "dev"],
-    typer.Option("--split", metavar="NAME", help="Split of the corpus: train or dev; scores never see a test split."),
-]
-LanguageOption = Annotated[
-    str, AfterValidator(_language), typer.Option("--language", metavar="CODE", help="BCP-47 code of the file's language.")
-]
-LimitOption = Annotated[Count | None, typer.Option("--limit", metavar="N", help="Use a seeded sample of N sentences.")]
+CorpusOption = Annotated[str | None, Shown("A corpus such as ud/en_ewt.")]
+SplitOption = Annotated[Literal["train", "dev"], Shown("Split of the corpus; scores never see a test split.")]
+LanguageOption = Annotated[str, AfterValidator(_language), Shown("BCP-47 code of the file's language.", "CODE")]
+LimitOption = Annotated[Count | None, Shown("Use a seeded sample of N sentences.")]
 MethodOption = Annotated[
-    list[str],
-    typer.Option(
-        "--option", metavar="NAME=VALUE...", help="Options of the method, such as n_lowest=24; polyhead methods lists them."
-    ),
+    Many[str], Shown("Options of the method, such as n_lowest=24; polyhead methods lists them.", "NAME=VALUE...")
 ]
-TargetOption = Annotated[
-    list[str],
-    typer.Option(
-        "--target", metavar="REF...", help="One or more: ud/de_gsd, ud/de_gsd@words, or de=TEST, de=DEV:TEST.", show_default=False
-    ),
-]
+TargetOption = Annotated[Many[str], Shown("One or more: ud/de_gsd, ud/de_gsd@words, or de=TEST, de=DEV:TEST.", "REF...")]
 SchemeOption = Annotated[
-    str | None, typer.Option("--scheme", metavar="NAME", help="Tagging scheme of your span files: iob2, iob1, bioes or io.")
+    Scheme | None, BeforeValidator(_scheme), Shown("Tagging scheme of your span files: iob2, iob1, bioes or io.", "NAME")
 ]
 ColumnsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--columns", metavar="SPEC", help="Layout of your files, such as tab:token=2,tag=3 or facebook; see docs/corpora.md."
-    ),
+    str | None, Shown("Layout of your files, such as tab:token=2,tag=3 or facebook; see docs/corpora.md.", "SPEC")
 ]
-StrictOption = Annotated[bool, typer.Option("--strict", metavar="", help="Fail on malformed input instead of repairing it.")]
-RevisionOption = Annotated[str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit of a hub model.")]
-JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print only one JSON document, the result, on stdout.")]
-SeedOption = Annotated[Seed, typer.Option("--seed", metavar="N", help="Random seed.")]
-NormaliseOption = Annotated[
-    Literal["none", "paper"],
-    typer.Option("--normalise", metavar="HOW", help="Scaling of the scores before ranking: none or paper."),
-]
+RevisionOption = Annotated[str | None, Shown("Branch, tag or commit of a hub model.")]
+JsonOption = Annotated[bool, Shown("Print only one JSON document, the result, on stdout.")]
+SeedOption = Annotated[Seed, Shown("Random seed.")]
+NormaliseOption = Annotated[Literal["none", "paper"], Shown("Scaling of the scores before ranking.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """Where a command computes."""
 
-    device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
-    threads: Annotated[
-        Count | None, typer.Option("--threads", metavar="N", help="Processor threads; one per free core unless given.")
-    ] = None
+    device: Annotated[str, Shown("auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    threads: Annotated[Count | None, Shown("Processor threads; one per free core unless given.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +99,9 @@ class Files:
 
     scheme: SchemeOption = None
     columns: ColumnsOption = None
-    strict: StrictOption = False
+    strict: Annotated[bool, Shown("Fail on malformed input instead of repairing it.")] = False
 
-    def reader(self, task: Task, root: Path | None, *, kept: frozenset[str] = frozenset()) -> DataReader:
+    def reader(self, task: Task, root: Path | None, *, kept: frozenset[str]) -> DataReader:
         """What opens the command's data; `kept`: span types that the model at hand predicts, which no corpus merges."""
         return DataReader(task=task, root=root, scheme=self.scheme, columns=self.columns, strict=self.strict, kept=kept)
 
@@ -118,23 +112,11 @@ class Reading:
 
     anchor: Annotated[
         Anchor | None,
-        typer.Option(
-            "--anchor",
-            metavar="text|first",
-            help="Subword that carries a word's label: the first one with text, or the first one; as in training unless given.",
-        ),
+        Shown("Subword that carries a word's label: the first one with text, or the first one; as in training unless given."),
     ] = None
-    max_length: Annotated[
-        WindowLength | None,
-        typer.Option("--max-length", metavar="N", help="Subwords per window; unless given as in training, else 256."),
-    ] = None
+    max_length: Annotated[WindowLength | None, Shown("Subwords per window; unless given as in training, else 256.")] = None
     precision: Annotated[
-        PrecisionName | None,
-        typer.Option(
-            "--precision",
-            metavar="auto|bf16|fp32",
-            help="auto uses bf16 where the hardware supports it; as in training unless given.",
-        ),
+        PrecisionName | None, Shown("auto uses bf16 where the hardware supports it; as in training unless given.")
     ] = None
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any, TypeVar, cast
 
 import typer
 
-from polyhead.cli.request_options import PANELS, Option, click_command, hints_of, options
+from polyhead.cli.request_options import PANELS, Option, click_command, hints_of, options, settings_of
 from polyhead.cli.train_requests import FitRequest, RunRequest
-from polyhead.core.errors import SettingError
+from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.core.settings_file import read_toml
 
 T = TypeVar("T")
@@ -22,18 +22,19 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     """The request that the arguments describe, or None when they asked for help, which is then printed.
 
     Args:
-        request: A frozen dataclass whose fields are annotated as typer's options and arguments, or with `FieldsOf`.
+        request: A frozen dataclass whose fields are annotated with `Shown` or `Settings`, or are groups of such fields.
         arguments: The arguments after the command's name.
         name: The command's name.
 
     Raises:
         SettingError: Values are not allowed, all of them named; a list option has none; or the settings file is bad.
+        UnknownNameError: Settings name something that does not exist.
         typer.TyperException: Any other mistake in the arguments.
     """
     found = list(options(request))
     lists = {option.flag for option in found if option.kind == "list"}
     argv = expand_lists(arguments, lists)
-    defaults = _from_files(argv, found, name) if any(option.flag == "--config" for option in found) else {}
+    defaults = _from_files(argv, found) if any(option.flag == "--config" for option in found) else {}
     try:
         given = click_command(request, name).main(
             argv, prog_name=f"polyhead {name}", standalone_mode=False, default_map=dict(defaults)
@@ -57,7 +58,7 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
         if option.name in given:
             try:
                 value = option.read(value, called=option.flag, from_text=True)
-            except SettingError as error:
+            except (SettingError, UnknownNameError) as error:
                 faults.append(str(error))
         place = tree
         for part in option.path[:-1]:
@@ -65,19 +66,25 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
         place[option.name] = value
     if faults:
         raise SettingError("; ".join(faults))
-    return _made(request, tree)
+    try:
+        return _made(request, tree)
+    except (SettingError, UnknownNameError) as error:
+        raise type(error)(with_flags(str(error), request)) from None
 
 
 def _made(kind: type[T], tree: Mapping[str, Any]) -> T:
     values = {}
     for name, hint, _ in hints_of(kind):
-        values[name] = _made(cast(type, hint), tree[name]) if is_dataclass(hint) else tree.get(name, {})
+        if settings := settings_of(hint):
+            values[name] = settings.make(**tree.get(name, {}))
+        else:
+            values[name] = _made(cast(type, hint), tree[name]) if is_dataclass(hint) else tree[name]
     return kind(**values)
 
 
-def with_flags(message: str, request: object) -> str:
+def with_flags(message: str, request: type) -> str:
     """An error's message with the request's options called as on the command line: `max_pruned 99` as `--max-pruned 99`."""
-    flags = {option.name: option.flag for option in options(type(request)) if option.flag.startswith("--")}
+    flags = {option.name: option.flag for option in options(request) if option.flag.startswith("--")}
     if not flags:
         return message
     names, long = "|".join(flags), "|".join([name for name in flags if "_" in name] or ["(?!)"])
@@ -115,29 +122,25 @@ def expand_lists(arguments: Sequence[str], lists: Set[str]) -> list[str]:
     return expanded
 
 
-def _from_files(argv: Sequence[str], found: Sequence[Option], name: str) -> dict[str, Any]:
+def _from_files(argv: Sequence[str], found: Sequence[Option]) -> dict[str, Any]:
     """What the files after `--config` say, by typer's names; a seed on the command line takes the place of seeds there.
 
     Raises:
         SettingError: A file cannot be read, or holds options that are unknown, set twice or have wrong values; all are named.
     """
     known = _names_in_file(found)
-    elsewhere = set().union(*(_names_in_file(options(other)) for other in (RunRequest, FitRequest)))
+    elsewhere = _names_in_file([*options(RunRequest), *options(FitRequest)])
+    paths = [value for argument, value in pairwise(argv) if argument == "--config"]
+    paths += [argument.removeprefix("--config=") for argument in argv if argument.startswith("--config=")]
     values: dict[str, Any] = {}
-    for path in _paths_of(argv, "--config"):
-        values |= _from_file(path, known, elsewhere)
+    for path in paths:
+        values |= _from_file(Path(path).expanduser(), known, elsewhere)
     if {argument.partition("=")[0] for argument in argv} & {"--seed", "--seeds"}:
         values = {key: value for key, value in values.items() if key not in ("seed", "seeds")}
     return values
 
 
-def _paths_of(argv: Sequence[str], flag: str) -> list[Path]:
-    after = [value for argument, value in pairwise(argv) if argument == flag]
-    after += [argument.partition("=")[2] for argument in argv if argument.startswith(flag + "=")]
-    return [Path(value).expanduser() for value in after]
-
-
-def _names_in_file(found: Sequence[Option] | Iterator[Option]) -> dict[str, Option]:
+def _names_in_file(found: Sequence[Option]) -> dict[str, Option]:
     """The options by what a settings file may call them: as on the command line, and as in the tables `train` and `search`."""
     named: dict[str, Option] = {}
     for option in found:
@@ -149,7 +152,7 @@ def _names_in_file(found: Sequence[Option] | Iterator[Option]) -> dict[str, Opti
     return named
 
 
-def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Set[str]) -> dict[str, Any]:
+def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Container[str]) -> dict[str, Any]:
     """A file's options by typer's names. A plain `search = "sweep"` is `--search sweep`."""
     values: dict[str, Any] = {}
     faults: list[str] = []
@@ -167,7 +170,7 @@ def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Set[str]) -> 
             else:
                 try:
                     values[option.name] = option.read(value, called=name, from_text=False)
-                except SettingError as error:
+                except (SettingError, UnknownNameError) as error:
                     faults.append(str(error))
     if faults:
         raise SettingError(f"{path}: {'; '.join(faults)}")

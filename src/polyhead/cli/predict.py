@@ -2,58 +2,49 @@
 
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from polyhead.cli.console import Console
-from polyhead.cli.inputs import opened, set_threads
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.inputs import opened
+from polyhead.cli.outputs import check_file
 from polyhead.cli.requests import PredictRequest
 from polyhead.core.errors import DataFormatError, SettingError
-from polyhead.core.files import write_text_atomic
+from polyhead.core.files import write_bytes_atomic
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.columns import read_columns
 from polyhead.data.conllu import read_conllu
 from polyhead.data.layouts import parse_layout
 from polyhead.data.references import check_command
 from polyhead.data.sentences import Sentence
-from polyhead.data.tasks import Task
-from polyhead.data.tasks import task as find_task
 from polyhead.data.textfile import TextFile, is_blank, read_lines
 from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
-
-UNKNOWN_LANGUAGE = "und"
 
 
 def predict(request: PredictRequest, console: Console) -> int:
     """Read, tag, write in the same format."""
-    task = find_task(request.task)
-    set_threads(request.machine.threads)
-    if request.out is not None and not request.out.absolute().parent.is_dir():
-        raise SettingError(f"--out {request.out}: folder {request.out.absolute().parent} does not exist; create it first")
-    if request.out is not None and request.out.is_dir():
-        raise SettingError(f"--out {request.out}: is a folder; give the name of a file in it")
-    if request.out is not None and request.out.exists() and request.file != "-" and request.out.samefile(request.file):
-        raise SettingError(f"--out {request.out}: is the input file and would be overwritten; name another file")
+    if request.out is not None:
+        check_file("--out", request.out, others=[] if request.file == "-" else [Path(request.file)])
     if request.file != "-":
-        return _predict(request, task, Path(request.file), console)
+        return _predict(request, Path(request.file), console)
     with tempfile.TemporaryDirectory() as folder:  # readers give line numbers by path, and the text is read twice
         spooled = Path(folder) / "stdin"
         spooled.write_bytes(sys.stdin.buffer.read())
         try:
-            return _predict(request, task, spooled, console)
+            return _predict(request, spooled, console)
         except DataFormatError as error:
-            raise DataFormatError(str(error).replace(str(spooled), "stdin")) from None
+            said = str(error).removesuffix(f"; see {check_command(spooled)}")  # which the user has no file for
+            raise DataFormatError(said.replace(str(spooled), "stdin")) from None
 
 
-def _predict(request: PredictRequest, task: Task, path: Path, console: Console) -> int:
+def _predict(request: PredictRequest, path: Path, console: Console) -> int:
     try:
-        layout = _layout(request, task, path)
+        layout = _layout(request, path)
         sentences = _read(path, layout)
     except DataFormatError as error:
         raise DataFormatError(f"{error}; see {check_command(path)}") from None
-    device, revision = request.machine.device, request.revision
-    tagger = opened(request.model, request.reading, task=task, device=device, revision=revision)
+    tagger = opened(request)
     if layout is CONLLU and tagger.trained_words == "surface" and (ranges := _multiword_ranges(path)):
         console.note(
             f"note: {request.model} was trained on surface tokens; the {ranges} multiword tokens here are tagged word by word"
@@ -61,14 +52,24 @@ def _predict(request: PredictRequest, task: Task, path: Path, console: Console) 
     labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
     console.progress.stop()
     if not request.json or request.out is not None:
-        _write(filled(read_bytes(path), path, sentences, labels, layout), request.out, console)
+        text = filled(read_bytes(path), path, sentences, labels, layout)
+        if request.out is not None:
+            write_bytes_atomic(request.out, text)
+        else:
+            console.out.flush()
+            console.out.buffer.write(text)
+            console.out.buffer.flush()
     if request.json:
-        console.result(_document(request, task, sentences, labels), "")
-    return 0
+        rows = [{"words": s.words, "labels": tags} for s, tags in zip(sentences, labels, strict=True)]
+        console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
+    return DONE
 
 
-def _layout(request: PredictRequest, task: Task, path: Path) -> ColumnFormat:
+def _layout(request: PredictRequest, path: Path) -> ColumnFormat:
     """CoNLL-U for tags, unless columns are declared; in columns the last holds the tag, or a new one beside lone words."""
+    task = request.task
+    if task.kind == "tag" and request.scheme is not None:
+        raise SettingError(f"--scheme {request.scheme}: task {task.name} has no spans; leave the scheme out")
     if request.format == "conllu" and request.columns is not None:
         raise SettingError("--format conllu has its own columns; leave --columns out")
     if request.format == "conllu" or (request.format == "auto" and request.columns is None and task.kind == "tag"):
@@ -94,7 +95,7 @@ def _columns(columns: str, scheme: str | None) -> ColumnFormat:
 
 def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
     """The sentences; tags already in the file are ignored."""
-    file = TextFile(path, UNKNOWN_LANGUAGE)
+    file = TextFile(path, "und")
     if layout is CONLLU:
         return list(read_conllu(file, words="syntactic", upos="ignore"))
     return list(read_columns(file, replace(layout, scheme=None, types=None)))
@@ -102,19 +103,3 @@ def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
 
 def _multiword_ranges(path: Path) -> int:
     return sum(1 for _, line in read_lines(path) if line.split("\t", 1)[0].partition("-")[2].isdecimal())
-
-
-def _write(text: bytes, out: Path | None, console: Console) -> None:
-    if out is None:
-        console.out.flush()
-        console.out.buffer.write(text)
-        console.out.buffer.flush()
-        return
-    write_text_atomic(out, text.decode("utf-8"))  # what the readers accept is UTF-8
-
-
-def _document(
-    request: PredictRequest, task: Task, sentences: Sequence[Sentence], labels: Sequence[Sequence[str]]
-) -> dict[str, object]:
-    rows = [{"words": s.words, "labels": tags} for s, tags in zip(sentences, labels, strict=True)]
-    return {"schema": 1, "model": request.model, "task": task.name, "sentences": rows}

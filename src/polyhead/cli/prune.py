@@ -4,8 +4,9 @@ from collections import Counter
 from pathlib import Path
 
 from polyhead.cli.console import Console
-from polyhead.cli.inputs import check_new_folder
+from polyhead.cli.exit_codes import DONE
 from polyhead.cli.options import comma_separated
+from polyhead.cli.outputs import check_folder
 from polyhead.cli.requests import PruneRequest
 from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
@@ -23,7 +24,7 @@ from polyhead.selection.score_files import check_scores, check_shape, other_mode
 def prune(request: PruneRequest, console: Console) -> int:
     """Choose the heads, prune them, save the model."""
     _check_choice(request)
-    check_new_folder(request.out)
+    check_folder("--out", request.out, new=True)
     model = load_saved(request.model, revision=request.revision)
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
     mask, ranking, choice = _mask(request, present, console)
@@ -66,7 +67,7 @@ def prune(request: PruneRequest, console: Console) -> int:
         document,
         f"saved {request.out}: {left.n_kept} heads kept, {left.n_pruned} pruned ({shape})\npruned: {' '.join(pruned) or 'none'}",
     )
-    return 0
+    return DONE
 
 
 def _check_choice(request: PruneRequest) -> None:
@@ -79,6 +80,8 @@ def _check_choice(request: PruneRequest) -> None:
     comma_separated("--heads", request.heads)  # before the model is loaded
     if (request.scores is None) != (request.n_pruned is None):
         raise SettingError("--scores FILE and --n-pruned K go together; give both")
+    if request.scores is None and request.normalise != "none":
+        raise SettingError(f"--normalise {request.normalise}: scales the scores of --scores FILE; leave it out")
 
 
 def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[HeadMask, str, str]:
@@ -90,8 +93,7 @@ def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[H
     if request.scores is not None and request.n_pruned is not None:
         scores = read_scores(request.scores)
         check_scores(request.scores, scores, model=request.model, present=present)
-        if note := other_model(request.scores, scores, model=request.model):
-            console.note(note)
+        console.note(other_model(request.scores, scores, model=request.model))
         floor, how = request.min_per_layer, request.normalise
         mask = prune_lowest(scores, request.n_pruned, present=present, min_per_layer=floor, normalisation=how)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""

@@ -1,13 +1,14 @@
 """`polyhead report`: one page about one run or several, and the same as Markdown and pictures."""
 
 import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console
-from polyhead.cli.result_requests import ReportRequest
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.outputs import check_file, check_folder
+from polyhead.cli.requests import ReportRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.files import write_text_atomic
 from polyhead.report.curves import read_curve
@@ -19,8 +20,11 @@ from polyhead.report.picture_files import write_pictures
 
 def report(request: ReportRequest, console: Console) -> int:
     """Read every run before writing anything; then write the page, the Markdown and the pictures."""
-    with _collector_off():
+    gc.disable()  # it would visit the millions of numbers just read again and again
+    try:
         runs = finished_runs(request.runs)
+    finally:
+        gc.enable()
     curves = [read_curve(path) for path in request.curve]
     out = request.out or (runs[0].folder / PAGE if len(runs) == 1 else Path(PAGE))
     _check_places(request, out)
@@ -36,19 +40,7 @@ def report(request: ReportRequest, console: Console) -> int:
         if run.heads is None:
             console.note(f"note: {run.name}: has no heads.json; run the same polyhead run command again to add it")
     console.result(left, _text(left))
-    return 0
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """No garbage collection meanwhile: it would visit the millions of numbers just read again and again, for most of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    return DONE
 
 
 def _text(left: Mapping[str, Any]) -> str:
@@ -57,21 +49,12 @@ def _text(left: Mapping[str, Any]) -> str:
 
 
 def _check_places(request: ReportRequest, out: Path) -> None:
-    """No input may be overwritten, and no two results may share a file.
-
-    Raises:
-        SettingError: One would be, or a page would replace a folder.
-    """
-    for option, path in (("--out", out), ("--markdown", request.markdown)):
+    """No input may be overwritten, and no two results may share a file."""
+    for option, path, others in (("--out", out, []), ("--markdown", request.markdown, [out])):
         if path is None:
             continue
-        if path.is_dir():
-            raise SettingError(f"{option} {path}: is a folder; give the name of a file in it")
         if path.suffix in (".json", ".tsv", ".safetensors"):
             raise SettingError(f"{option} {path}: would be overwritten with a page; give a name that ends with .html or .md")
-        if any(path.resolve() == other.resolve() for other in request.curve):
-            raise SettingError(f"{option} {path}: is also an input; give another name")
-    if request.markdown is not None and request.markdown.resolve() == out.resolve():
-        raise SettingError(f"--markdown {request.markdown}: is also the name of the page; give another name")
-    if request.pictures is not None and request.pictures.exists() and not request.pictures.is_dir():
-        raise SettingError(f"--pictures {request.pictures}: is not a folder; give the name of a folder")
+        check_file(option, path, others=[*request.curve, *others])
+    if request.pictures is not None:
+        check_folder("--pictures", request.pictures)

@@ -1,6 +1,5 @@
 """The options of a request: read from its fields and its settings models, shown by typer, each with one check of its value."""
 
-import copy
 import inspect
 import re
 from collections.abc import Iterator, Set
@@ -10,12 +9,10 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import typer
-from pydantic import Field
 from pydantic.fields import FieldInfo
 from typer.main import get_command
-from typer.models import ParameterInfo
 
-from polyhead.cli.options import FieldsOf
+from polyhead.cli.options import Settings, Shown
 from polyhead.core.settings_file import checked
 from polyhead.core.values import decimal_number, signed_number
 
@@ -24,7 +21,7 @@ Kind = Literal["flag", "value", "list"]
 _NEEDED = inspect.Parameter.empty
 _LONGEST = 25  # a longer value would be broken in help of 80 columns
 PANELS = {"train": "Training", "search": "Search for the number of heads"}
-# Where an option is not called as the setting that it gives, or its value is not shown by its type: flag and value.
+# Settings whose option has another name, or whose value is not shown by its type: flag and value.
 _SPELT = {
     "model": ("--model", "MODEL"),
     "sources": ("--source", "REF..."),
@@ -43,19 +40,25 @@ class Option:
 
     Attributes:
         path: Names of the fields that lead to its value in the request; those of a settings model are its last.
-        flag: As on the command line; an argument's is its metavar.
+        flag: As on the command line; an argument's is what stands for its value.
         type: What its value has to be, with pydantic's constraints.
-        info: What typer shows of it.
         default: `inspect.Parameter.empty` if it has to be given.
+        help: A sentence.
+        value: What stands for its value in help.
+        panel: Part of the help that it is shown in.
         of_settings: Whether a settings model answers where it is not given.
+        preset: Whether the protocol answers before the model does.
     """
 
     path: tuple[str, ...]
     flag: str
     type: Any
-    info: ParameterInfo
     default: Any
-    of_settings: bool = False
+    help: str
+    value: str
+    panel: str | None
+    of_settings: bool
+    preset: bool
 
     @property
     def name(self) -> str:
@@ -72,6 +75,7 @@ class Option:
 
         Raises:
             SettingError: It is not allowed; `called` is its name there.
+            UnknownNameError: It is the name of something that does not exist.
         """
         item = _kind(self.type)[1]
         found = [_read(one, item, from_text) for one in value] if isinstance(value, list) else _read(value, item, from_text)
@@ -93,46 +97,28 @@ def _kind(hint: Any) -> tuple[Kind, type]:
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated or origin in (Union, UnionType):
         return _kind(inner[0])
-    if origin in (list, tuple):
+    if origin is tuple:
         return "list", _kind(inner[0])[1]
     return ("flag" if hint is bool else "value"), str if origin is Literal else hint
 
 
-def options(request: type) -> Iterator[Option]:
+def options(
+    model: type, *, preset: Set[str] = frozenset(), panel: str | None = None, of_settings: bool = False
+) -> Iterator[Option]:
     """Every option and argument of a request, those of its groups and of its settings models included."""
-    for name, hint, default in hints_of(request):
-        base, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        models = [extra for extra in extras if isinstance(extra, FieldsOf)]
-        infos = [extra for extra in extras if isinstance(extra, ParameterInfo)]
-        if models:
-            inner = _settings_options(models[0].model, models[0].preset)
-        elif infos:
-            least = getattr(infos[0], "min", None)
-            limits = [] if least is None else [Field(ge=least)]
-            rest = [extra for extra in extras if extra is not infos[0]]
-            kind = Annotated[base, *rest, *limits] if rest or limits else base  # type: ignore[valid-type]
-            yield Option((name,), _flag(infos[0]) or infos[0].metavar or name, kind, infos[0], default)
+    for name, hint, default in hints_of(model):
+        if found := settings_of(hint):
+            inner = options(get_args(hint)[0], preset=found.preset, of_settings=True)
+        elif is_dataclass(hint):
+            inner = options(cast(type, hint), preset=preset, panel=PANELS.get(name), of_settings=of_settings)
+        elif shown := _shown(name, hint):
+            flag, value, text = shown
+            at_first = None if name in preset else default
+            yield Option((name,), flag or value, hint, at_first, text, value, panel, of_settings, name in preset)
             continue
         else:
-            inner = options(base)
+            continue
         yield from (replace(option, path=(name, *option.path)) for option in inner)
-
-
-def _settings_options(model: type, preset: Set[str]) -> Iterator[Option]:
-    """The fields of a settings model that have a description."""
-    for name, hint, default in hints_of(model):
-        if is_dataclass(hint):
-            inner = _settings_options(cast(type, hint), preset)
-            yield from (replace(option, path=(name, *option.path), info=_in_panel(option.info, name)) for option in inner)
-            continue
-        described = [extra for extra in get_args(hint) if isinstance(extra, FieldInfo) and extra.description]
-        if not described:
-            continue
-        flag, metavar = _SPELT.get(name, (f"--{name.replace('_', '-')}", ""))
-        info = typer.Option(flag, metavar=metavar or _metavar(hint), help=described[0].description)
-        if name in preset:
-            info.show_default, default = "the protocol's", None
-        yield Option((name,), flag, hint, info, default, of_settings=True)
 
 
 def hints_of(kind: type) -> Iterator[tuple[str, Any, Any]]:
@@ -141,25 +127,32 @@ def hints_of(kind: type) -> Iterator[tuple[str, Any, Any]]:
     return ((item.name, hints[item.name], _NEEDED if item.default is MISSING else item.default) for item in fields(kind))
 
 
-def _flag(info: ParameterInfo) -> str:
-    """The flag that typer's description gives, which takes it for the default in an annotation; empty for an argument."""
-    names = [info.default, *(getattr(info, "param_decls", None) or ())]
-    return next((name for name in names if isinstance(name, str) and name.startswith("-")), "")
+def settings_of(hint: Any) -> Settings | None:
+    """What a field's type says of its settings model; None for other fields."""
+    return next((extra for extra in get_args(hint) if isinstance(extra, Settings)), None)
 
 
-def _in_panel(info: ParameterInfo, name: str) -> ParameterInfo:
-    info.rich_help_panel = PANELS[name]  # type: ignore[attr-defined]
-    return info
+def _shown(name: str, hint: Any) -> tuple[str, str, str] | None:
+    """Flag (empty for an argument), value and help of a field; None for a field that is not an option."""
+    flag, value = f"--{name.replace('_', '-')}", _value(hint)
+    for extra in get_args(hint)[1:]:
+        if isinstance(extra, Shown):
+            return "" if extra.positional else flag, extra.value or value, extra.help
+        if isinstance(extra, FieldInfo) and extra.description:
+            spelt, instead = _SPELT.get(name, (flag, ""))
+            return spelt, instead or value, extra.description
+    return None
 
 
-def _metavar(hint: Any) -> str:
+def _value(hint: Any) -> str:
+    """What stands for a value of this type."""
     kind, item = _kind(hint)
     if kind == "flag":
         return ""
     shown = "|".join(_choices(hint))
     if 0 < len(shown) <= _LONGEST:
         return shown
-    return {int: "N", float: "X"}.get(item, "NAME") + ("..." if kind == "list" else "")
+    return {int: "N", float: "X", Path: "FILE"}.get(item, "NAME") + ("..." if kind == "list" else "")
 
 
 def _choices(hint: Any) -> tuple[str, ...]:
@@ -189,14 +182,19 @@ def click_command(request: type, name: str) -> Any:
 
 def _parameter(option: Option) -> inspect.Parameter:
     """What typer is to make of an option; values stay as they are, for `Option.read`."""
-    info: Any = copy.copy(option.info)
-    if option.kind != "flag":
-        info.parser = _unchanged
+    keep = None if option.kind == "flag" else lambda value: value
+    if option.flag.startswith("--"):
+        info: Any = typer.Option(
+            option.flag,
+            metavar=option.value,
+            help=option.help,
+            parser=keep,
+            rich_help_panel=option.panel,
+            show_default="the protocol's" if option.preset else True,
+        )
+    else:
+        info = typer.Argument(metavar=option.value, help=option.help, parser=keep)
     kind: Any = {"flag": bool, "list": list[str], "value": str}[option.kind]
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=Annotated[kind, info]
     )
-
-
-def _unchanged(value: Any) -> Any:
-    return value

@@ -1,10 +1,8 @@
-"""Requests of the commands on a finished model: each field is an option, the docstring is the help text."""
+"""Requests of the commands that fine-tune nothing: each field is an option, the docstring is the help text."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-
-import typer
 
 from polyhead.cli.options import (
     ColumnsOption,
@@ -23,12 +21,13 @@ from polyhead.cli.options import (
     RevisionOption,
     SchemeOption,
     SeedOption,
+    Shown,
     SplitOption,
     TargetOption,
     TaskOption,
 )
-from polyhead.core.settings_file import Place
-from polyhead.core.specs import Count, Whole
+from polyhead.core.settings_file import Many, Place
+from polyhead.core.specs import Count, Whole, WindowLength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +44,9 @@ class DoctorRequest:
     corpus: CorpusOption = None
     split: SplitOption = "dev"
     language: LanguageOption = "und"
-    method: Annotated[str, typer.Option("--method", metavar="NAME", help="The scores to check; see polyhead methods.")] = (
-        "gradient"
-    )
-    option: MethodOption = ()  # type: ignore[assignment]
-    limit: Annotated[Count, typer.Option("--limit", metavar="N", help="Check on a seeded sample of N sentences.")] = 16
+    method: Annotated[str, Shown("The scores to check; see polyhead methods.")] = "gradient"
+    option: MethodOption = ()
+    limit: Annotated[Count, Shown("Check on a seeded sample of N sentences.")] = 16
     reading: Reading
     seed: SeedOption = 42
     files: Files
@@ -68,8 +65,8 @@ class RankRequest:
     corpus: CorpusOption = None
     split: SplitOption = "dev"
     language: LanguageOption = "und"
-    method: Annotated[str, typer.Option("--method", metavar="NAME", help="See polyhead methods.")] = "gradient"
-    option: MethodOption = ()  # type: ignore[assignment]
+    method: Annotated[str, Shown("See polyhead methods.")] = "gradient"
+    option: MethodOption = ()
     limit: LimitOption = None
     normalise: NormaliseOption = "none"
     reading: Reading
@@ -77,7 +74,41 @@ class RankRequest:
     files: Files
     revision: RevisionOption = None
     machine: Machine
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the scores: .tsv or .json.")] = None
+    out: Annotated[Path | None, Shown("Also write the scores: .tsv or .json; long methods then continue after a stop.")] = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveRequest:
+    """Judge orders of heads: the score as heads are ablated lowest first, highest first and at random, without retraining.
+
+    An order is good if ablating its lowest heads costs little: its area is near 1, above random orders and far above the same
+    order reversed. --oracle shows how much better an order could be on these sentences.
+    """
+
+    model: ModelArgument
+    task: TaskOption
+    data: OneDataOption = None
+    scores: Annotated[Many[Path], Shown("One or more score files, .tsv or .json; each gives one order.")]
+    corpus: CorpusOption = None
+    split: Annotated[Literal["train", "dev", "test"], Shown("Split of the corpus. Choose between orders on dev.")] = "dev"
+    language: LanguageOption = "und"
+    max_pruned: Annotated[Count | None, Shown("Most heads to ablate; half of the model's heads unless given.", "K")] = None
+    random_seeds: Annotated[Whole, Shown("Number of random orders; their seeds start at --seed.")] = 5
+    oracle: Annotated[
+        bool, Shown("Add the greedy oracle and every order's regret; takes thousands of passes, so use --limit.")
+    ] = False
+    limit: LimitOption = None
+    normalise: NormaliseOption = "none"
+    reading: Reading
+    seed: SeedOption = 42
+    files: Files
+    revision: RevisionOption = None
+    machine: Machine
+    out: Annotated[
+        Path | None,
+        Shown("Also write curve.json, curve.md and curve.svg there; a stopped oracle continues from this folder.", "FOLDER"),
+    ] = None
     json: JsonOption = False
 
 
@@ -86,24 +117,16 @@ class PruneRequest:
     """Remove heads from a model for good and save the rest; choose them one by one, by a mask, or by scores and a number."""
 
     model: ModelArgument
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the pruned model.", show_default=False)]
-    heads: Annotated[list[str], typer.Option("--heads", metavar="L.H...", help="Heads to prune, as 3.5,4.1.")] = ()  # type: ignore[assignment]
-    mask: Annotated[Path | None, typer.Option("--mask", metavar="FILE", help="Mask JSON: heads to keep.")] = None
-    scores: Annotated[Path | None, typer.Option("--scores", metavar="FILE", help="Scores (.tsv, .json); with --n-pruned.")] = None
+    out: Annotated[Path, Shown("Folder for the pruned model.", "FOLDER")]
+    heads: Annotated[Many[str], Shown("Heads to prune, as 3.5,4.1.", "L.H...")] = ()
+    mask: Annotated[Path | None, Shown("Mask JSON: heads to keep.")] = None
+    scores: Annotated[Path | None, Shown("Scores (.tsv, .json); with --n-pruned.")] = None
     n_pruned: Annotated[
-        Whole | None,
-        typer.Option(
-            "--n-pruned", metavar="K", help="Number of heads to prune in addition to those already pruned, lowest score first."
-        ),
+        Whole | None, Shown("Number of heads to prune in addition to those already pruned, lowest score first.", "K")
     ] = None
-    min_per_layer: Annotated[
-        Whole, typer.Option("--min-per-layer", metavar="N", help="Least number of heads kept in every layer.")
-    ] = 0
+    min_per_layer: Annotated[Whole, Shown("Least number of heads kept in every layer.")] = 0
     normalise: NormaliseOption = "none"
-    densify: Annotated[
-        bool,
-        typer.Option("--densify", metavar="", help="Keep the full shape, with zeros for pruned heads; loads without polyhead."),
-    ] = False
+    densify: Annotated[bool, Shown("Keep the full shape, with zeros for pruned heads; loads without polyhead.")] = False
     revision: RevisionOption = None
     json: JsonOption = False
 
@@ -116,10 +139,10 @@ class EvaluateRequest:
     task: TaskOption
     target: TargetOption
     data: DataOption = None
-    split: Annotated[
-        Literal["train", "dev", "test"], typer.Option("--split", metavar="NAME", help="Split of each target: train, dev or test.")
-    ] = "test"
+    split: Annotated[Literal["train", "dev", "test"], Shown("Split of each target.")] = "test"
+    limit: LimitOption = None
     reading: Reading
+    seed: SeedOption = 42
     files: Files
     revision: RevisionOption = None
     machine: Machine
@@ -135,17 +158,107 @@ class PredictRequest:
 
     model: ModelArgument
     task: TaskOption
-    file: Annotated[Place, typer.Argument(metavar="FILE", help="Text to tag; - reads stdin.")] = "-"
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write here instead of stdout.")] = None
+    file: Annotated[Place, Shown("Text to tag; - reads stdin.", "FILE", positional=True)] = "-"
+    out: Annotated[Path | None, Shown("Write here instead of stdout.")] = None
     format: Annotated[
-        Literal["auto", "conllu", "columns"],
-        typer.Option("--format", metavar="NAME", help="conllu, columns or auto (conllu for pos, unless --columns is given)."),
+        Literal["auto", "conllu", "columns"], Shown("auto is conllu for pos, unless --columns is given, and else columns.")
     ] = "auto"
     reading: Reading
     scheme: SchemeOption = None
     columns: ColumnsOption = None
     revision: RevisionOption = None
     machine: Machine
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """Measure how far saved scores agree: across methods, languages and seeds, at both ends of the ranking.
+
+    Files with the same method and languages form one group of runs (seeds). A file that does not record them, such as one from
+    another tool, is a group of its own.
+    """
+
+    files: Annotated[Many[Path], Shown("Two or more score files, .tsv or .json, of one shape.", "FILES...", positional=True)]
+    by: Annotated[
+        Literal["method", "language", "file"] | None,
+        Shown("How to group the files; by method and language unless given."),
+    ] = None
+    k: Annotated[Count | None, Shown("Heads compared at either end; a quarter of all unless given.", "K")] = None
+    combine: Annotated[
+        Literal["merged", "summed", "mean-rank", "worst-case", "regret"] | None,
+        Shown(
+            "Combine all files into one matrix (with --out-scores): merged, summed, mean-rank, worst-case or regret; also how "
+            "languages are predicted from each other.",
+            "HOW",
+        ),
+    ] = None
+    out_scores: Annotated[Path | None, Shown("File for the combined scores: .tsv or .json.")] = None
+    normalise: NormaliseOption = "none"
+    out: Annotated[Path | None, Shown("Also write compare.json, compare.md and heat maps (SVG) there.", "FOLDER")] = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRequest:
+    """Write one page about a finished run, or about several side by side, that opens from disk and needs no network.
+
+    It shows what pruning did and how certain that is, a map of the heads with what is known about each, how far rankings agree,
+    trials, curves, cost and provenance.
+    """
+
+    runs: Annotated[Many[Path], Shown("One or more folders that polyhead run wrote.", "RUN...", positional=True)]
+    out: Annotated[
+        Path | None, Shown("File for the page; default RUN/report.html, or report.html for several runs.", "PAGE.html")
+    ] = None
+    curve: Annotated[Many[Path], Shown("Pruning curves to show: curve.json files of polyhead curve.")] = ()
+    markdown: Annotated[Path | None, Shown("Also write the tables as Markdown.", "FILE.md")] = None
+    pictures: Annotated[Path | None, Shown("Also write every chart as SVG and PNG, for papers.", "FOLDER")] = None
+    no_text: Annotated[bool, Shown("Leave out example sentences, for corpora whose text may not be shared.")] = False
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataListRequest:
+    """List the corpora that are known by name: language, task, splits, licence; with --data, the splits found in that folder."""
+
+    names: Annotated[
+        Many[str], Shown("Corpora or families, such as xsid/de or ud; all unless given.", "NAME", positional=True)
+    ] = ()
+    data: DataOption = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataGetRequest:
+    """Fetch corpora from their public sources into the data folder, checking every file before it is stored.
+
+    A second run fetches only what is missing. Licences are shown; keep to them. Checksums are kept in polyhead-data.json.
+    """
+
+    names: Annotated[Many[str], Shown("Corpora, such as ud/en_ewt.", "NAME", positional=True)]
+    data: Annotated[Path, Shown("The folder that other commands take as --data.", "FOLDER")]
+    mirror: Annotated[str | None, Shown("URL used instead of every source's host (or set POLYHEAD_DATA_MIRROR).", "URL")] = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCheckRequest:
+    """Report on labelled text before you train on it: format, counts, labels, repairs, long sentences, duplicates.
+
+    Without --columns or --scheme the format is guessed, and the options that declare it to other commands are printed. With a
+    tokenizer: unknown tokens, words whose first subword is a bare space marker, sentences longer than a window. Exit code 1 under
+    --strict if reading has to repair anything, or if two splits share a sentence.
+    """
+
+    reference: Annotated[Place, Shown("A file, LANGUAGE=TRAIN:DEV:TEST, or a corpus such as ud/en_ewt.", "DATA", positional=True)]
+    data: DataOption = None
+    task: Annotated[TaskOption | None, Shown("pos, ner or slots; guessed from the file unless given.")] = None
+    scheme: SchemeOption = None
+    columns: ColumnsOption = None
+    tokenizer: Annotated[Place | None, Shown("Folder or hub id of the model whose tokenizer is tested.", "MODEL")] = None
+    max_length: Annotated[WindowLength, Shown("Subwords in a window; longer sentences are counted.")] = 256
+    strict: Annotated[bool, Shown("Exit with 1 if there are repairs or two splits share a sentence.")] = False
     json: JsonOption = False
 
 

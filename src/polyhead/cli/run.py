@@ -1,9 +1,11 @@
 """`polyhead run`: the main job, end to end."""
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.inputs import note_held_out, note_unread_tests, set_threads, zero_everywhere
-from polyhead.cli.options import comma_separated
-from polyhead.cli.train_requests import RunRequest, chosen_seeds
+from polyhead.cli.exit_codes import DONE
+from polyhead.cli.inputs import note_sources, set_threads, zero_everywhere
+from polyhead.cli.outputs import check_folder
+from polyhead.cli.train_requests import RunRequest
+from polyhead.data.references import references
 from polyhead.data.tasks import task as find_task
 from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
@@ -13,32 +15,30 @@ from polyhead.report.reading import gains
 from polyhead.report.record import RANKED, document_json
 from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.run import run as run_study
-from polyhead.studies.settings import run_settings
 
 
 def run(request: RunRequest, console: Console) -> int:
-    """Settings from the options and the protocol, then the study, then its tables."""
-    settings = run_settings(**request.settings)
+    """The study, then its tables."""
+    settings = request.settings
+    check_folder("--out", request.out)
     set_threads(request.machine.threads)
-    note_held_out(settings.sources, console)
+    note_sources(references(settings.sources, "source"), console, holds_out=True)
     record = run_study(
         settings,
         out=request.out,
-        seeds=chosen_seeds(request),
-        controls=comma_separated("--controls", request.controls),
+        seeds=request.chosen_seeds,
+        controls=request.chosen_controls,
         head_analysis=request.head_analysis,
         text=not request.no_text,
         device=request.machine.device,
         progress=console.progress,
         command=console.command,
     )
-    note_unread_tests(settings.sources, console)
     for data in record.data:
         console.repairs(f"{data.name} {data.split}", data.repairs | met(data.encoding.model_dump()))
-    if note := zero_everywhere(find_task(settings.task), [row.unpruned for row in gains(record, RANKED)]):
-        console.note(note)
+    console.note(zero_everywhere(find_task(settings.task), [row.unpruned for row in gains(record, RANKED)]))
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
     left = {"page": PAGE, "report": "report.md", "pruned model": "model", "record": RESULT, "heads": HEADS}
     paths = "\n".join(f"{what}: {request.out / name}" for what, name in left.items() if (request.out / name).exists())
     console.result(document_json(record), "\n\n".join(part for part in [*parts, paths] if part))
-    return 0
+    return DONE

@@ -93,8 +93,8 @@ def is_blank(line: str) -> bool:
 
 def find_file(path: Path) -> Path | None:
     """`path` itself if it exists, else the same name with `.xz`, `.gz` or `.bz2`, else None."""
-    candidates = (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES))
-    return next((candidate for candidate in candidates if path.name and candidate.exists()), None)
+    candidates = (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES if path.name))  # "." and "/" have no name
+    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator[tuple[int, str]]:
