@@ -28,6 +28,12 @@ def test_defaults_are_those_of_the_sound_protocol() -> None:
     )
 
 
+def test_nested_masks_go_with_training() -> None:
+    assert SearchSpec(how="nested").prune == "before"
+    with pytest.raises(SettingError, match="how = 'nested': trains with heads masked, so prune should be 'before'"):
+        SearchSpec(how="nested", prune="after")
+
+
 def test_a_repair_goes_with_pruning_after_training() -> None:
     assert SearchSpec().repair == "none"
     assert SearchSpec(prune="after", repair="refit").repair == "refit"

@@ -15,7 +15,7 @@ curves = st.integers(1, 9).flatmap(
     lambda n: st.lists(st.sampled_from([88.0, 89.5, 89.9, 90.0, 90.1, 91.0]), min_size=n + 1, max_size=n + 1)
 )
 MASKED = [90.0, 90.1, 89.9, 89.8, 89.75, 89.0, 88.5, 88.2, 88.05, 87.0, 86.0, 80.0, 70.0]
-hows = st.sampled_from(["sweep", "sequential", "screened"])
+hows = st.sampled_from(["sweep", "sequential", "screened", "nested"])
 
 
 def run(
@@ -53,6 +53,14 @@ def test_whatever_the_search_zero_is_tried_first_and_the_choice_keeps_its_promis
     elif include_zero:
         loss = float(objective.removeprefix("within:"))
         assert table.chosen == max(k for k in tried if curve[k] >= curve[0] - loss - 1e-9)
+
+
+def test_nested_scores_every_k_to_twelve_then_every_sixth_and_the_largest() -> None:
+    table = run([90.0 - k / 100 for k in range(32)], "nested", objective="within:0.25")
+    assert ks(table) == [*range(13), 18, 24, 30, 31]
+    assert table.chosen == 24
+    assert table.reason.startswith("scored one model under the masks of every k to 12, then every sixth to 31; k = 24 is the")
+    assert ks(run([90.0, 91.0], "nested")) == [0, 1]
 
 
 def test_sweep_tries_all_and_ties_go_to_the_larger_k() -> None:

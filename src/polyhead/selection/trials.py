@@ -8,7 +8,7 @@ from typing import Final, Literal
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import allowed_loss
 
-SearchHow = Literal["sequential", "sweep", "screened"]
+SearchHow = Literal["sequential", "sweep", "screened", "nested"]
 
 # most fine-tunings of a screened search, including k = 0
 MOST_SCREENED: Final = 5
@@ -67,10 +67,11 @@ def search(
     and the smaller, and the midpoint between the two (rounded down). It stops at a trial more than two standard errors below the
     bar (`best`: the best score so far; `within:X`: the score at k = 0 minus X), because more heads would only lose more.
     Otherwise, while the objective would choose the last and largest k, it tries the midpoint (rounded up) between that k and
-    max_pruned, until five trials are spent or max_pruned is tried.
+    max_pruned, until five trials are spent or max_pruned is tried. `nested` tries the k of `nested_grid`: its trials are masks of
+    one model and cost no fine-tuning each.
 
     Args:
-        score_at: Fine-tunes with k heads pruned and returns the dev score in points (0..100). Costs one trial.
+        score_at: Fine-tunes with k heads pruned (`nested`: masks them) and returns the dev score in points (0..100).
         max_pruned: Largest k, K.
         how: The search.
         objective: `best`: highest score, ties to the larger k. `within:X`: the largest k at most X points below k = 0.
@@ -176,10 +177,26 @@ def _screened(problem: _Problem) -> _Found:
     return _Found(trials, why, masked, error)
 
 
+def nested_grid(max_pruned: int) -> tuple[int, ...]:
+    """The k at which a `nested` search scores its model: every k to 12, then every sixth, and the largest.
+
+    >>> nested_grid(25)
+    (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 24, 25)
+    """
+    return tuple(k for k in range(max_pruned + 1) if k <= 12 or k % 6 == 0 or k == max_pruned)
+
+
+def _nested(problem: _Problem) -> _Found:
+    grid = nested_grid(problem.max_pruned)
+    shown = f"every k to {problem.max_pruned}" if problem.max_pruned <= 12 else f"every k to 12, then every sixth to {grid[-1]}"
+    return _Found([problem.trial(k) for k in grid], f"scored one model under the masks of {shown}")
+
+
 _SEARCHES: Final[dict[SearchHow, Callable[[_Problem], _Found]]] = {
     "sequential": _sequential,
     "sweep": _sweep,
     "screened": _screened,
+    "nested": _nested,
 }
 
 
