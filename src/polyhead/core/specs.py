@@ -108,8 +108,8 @@ class SearchSpec:
     how: Annotated[
         Literal["sequential", "sweep", "screened", "nested"],
         Field(
-            description="screened takes at most five fine-tunings, nested two (one serves all k), sequential stops once the score "
-            "drops, sweep tries 0..K."
+            description="screened takes at most five fine-tunings, nested two (one serves all k), sequential stops once the "
+            "score drops, sweep tries 0..K."
         ),
     ] = "screened"
     max_pruned: Annotated[Whole, Field(description="Largest number of heads to prune.")] = 12
