@@ -24,7 +24,8 @@ from polyhead.report.finished_run import HEADS, read_heads
 from polyhead.report.heads_form import HeadsRecord, LeftOut
 from polyhead.report.record import write_document
 from polyhead.selection.head_effects import HeadEffects, head_effects
-from polyhead.studies.finetunes import RunContext, fine_tuned, load_fine_tuned
+from polyhead.studies.context import RunContext
+from polyhead.studies.finetunes import fine_tuned, load_fine_tuned
 from polyhead.studies.inputs import reader_of
 from polyhead.studies.language_profile import Sample, encoded_sample, language_profile, loss_change
 from polyhead.studies.stages import version

@@ -21,7 +21,7 @@ from polyhead.learning.inference import Labelled
 from polyhead.report.heads_form import DIRECTIONS, PLACES, Attention, Effects, Example, LanguageHeads, Relation, RelationShare
 from polyhead.selection.head_effects import HeadEffects
 from polyhead.studies.attention_shares import Share, Shares
-from polyhead.studies.finetunes import RunContext
+from polyhead.studies.context import RunContext
 from polyhead.studies.word_attention import each_word_attention, word_of_position
 
 _FEWEST_OF_A_RELATION: Final = 20

@@ -28,11 +28,12 @@ from polyhead.models.saving import save_pruned
 from polyhead.report.finished_run import RESULT, read_record
 from polyhead.report.notes import claim
 from polyhead.report.page import PICTURE, write_report
-from polyhead.report.record import DataRecord, NoisePool, RunRecord, SettingsRecord, Statistic, write_document
+from polyhead.report.record import DataRecord, RunRecord, SettingsRecord, write_document
 from polyhead.selection.ranking import masks_for
 from polyhead.selection.score_files import write_scores
 from polyhead.studies.cell import Outcome, run_cell
-from polyhead.studies.finetunes import RunContext, fit_folder, forget_checkpoints, load_fine_tuned
+from polyhead.studies.context import RunContext
+from polyhead.studies.finetunes import fit_folder, forget_checkpoints, load_fine_tuned, warn_of_changes
 from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.kept import MODEL, drop_damaged, sha256_of
@@ -135,6 +136,7 @@ def _result(
     """Train, rank, test and write the files; `result.json` comes last: if it exists, so do the others."""
     settings, clock = context.settings, Clock(context.store)
     outcomes: list[Outcome] = []
+    warn_of_changes(context)
     for place, cell in enumerate(cells):
         outcomes.append(run_cell(context, cell))
         needed = {outcomes[0].full.folder, outcomes[0].chosen.folder}
@@ -153,8 +155,8 @@ def _result(
         learning_rate=settings.train.rate_for(chosen.config.hidden_size),
         data=_data_records(context),
         cells=[cell_record(context, outcome) for outcome in outcomes],
-        statistics=[Statistic.model_validate_json(json.dumps(row)) for row in summarise(context, outcomes, pool)],
-        noise=None if pool is None else NoisePool.model_validate(pool),
+        statistics=summarise(context, outcomes, pool),
+        noise=pool,
         cost=cost_record(chosen, context.present),
         seconds=clock.seconds(),
         files={},

@@ -88,14 +88,13 @@ class RunSettings(FitSettings):
 class Cell:
     """One seed of one arm: `ranked` prunes the lowest heads, `highest` the highest, `random` in seeded random order."""
 
-    settings: RunSettings
-    seed: int
+    train: TrainSpec
     arm: Arm
 
     @property
-    def train(self) -> TrainSpec:
-        """The training settings with this cell's seed."""
-        return replace(self.settings.train, seed=self.seed)
+    def seed(self) -> int:
+        """Seed of the fine-tunings, of the ranking and of a random order."""
+        return self.train.seed
 
 
 def run_settings(
@@ -191,4 +190,4 @@ def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[st
     controls = checked("controls", controls, Many[Control])
     arms: list[Arm] = ["ranked"]
     arms += [arm for arm in ("random", "highest") if arm in controls]
-    return tuple(Cell(settings, seed, arm) for seed in named for arm in arms)
+    return tuple(Cell(replace(settings.train, seed=seed), arm) for seed in named for arm in arms)
