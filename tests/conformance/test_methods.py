@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import SettingError
 from polyhead.core.progress import Silent
 from polyhead.doctor.scoring import reordered
-from polyhead.importance.methods import METHODS, check_normalisation, score_heads
+from polyhead.importance.methods import METHODS, score_heads
+from polyhead.importance.names import check_normalisation
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.learning.encoding import Encoded
 from polyhead.learning.scoring_mode import sentence_losses

@@ -36,7 +36,7 @@ def after(folder: Path, repair: str) -> RunSettings:
 
 def context(spec: RunSettings, store: RunStore) -> RunContext:
     inputs = open_inputs(spec)
-    present = head_mask(load_tagger(spec.model, labels=inputs.labels, seed=0))
+    present = head_mask(load_tagger(spec.model, labels=inputs.encoder.labels, seed=0))
     return RunContext(spec, inputs, store, model_hash(spec.model), present, pick_device("cpu"), "fp32", Silent())
 
 

@@ -143,7 +143,7 @@ def test_ranking_and_selection_never_see_a_test_split(folder: Path) -> None:
     tested = {data.encoded for data in inputs.tests.values()}
     assert not tested & {data.encoded for data in (*inputs.selection.values(), *inputs.source_dev.values())}
     assert not tested & {inputs.train}
-    used = {record["sha256"]: record["split"] for record in inputs.records}
+    used = {record.sha256: record.split for record in inputs.records}
     assert sorted(used.values()) == ["dev", "test", "test", "train"]  # no two splits are the same text
     blank = folder / "blank.conllu"
     text = (folder / "en-test.conllu").read_text()

@@ -88,6 +88,26 @@ def test_any_sequence_of_seeds_will_do() -> None:
     assert [cell.seed for cell in expand(run_settings(**NEEDED), seeds=range(2))] == [0, 1]
 
 
-def test_a_task_that_nobody_knows_is_refused_at_once() -> None:
-    with pytest.raises(UnknownNameError, match="poss"):
-        run_settings(model="m", task="poss", sources=["ud/en_ewt"], targets=["ud/de_gsd"])
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"task": "poss"}, UnknownNameError, "task 'poss': did you mean 'pos'?"),
+        ({"method": "gradeint"}, UnknownNameError, "method 'gradeint': did you mean 'gradient'?"),
+        ({"sources": ["ud/en_ewtx"]}, UnknownNameError, "corpus 'ud/en_ewtx': no such name; did you mean ud/en_ewt"),
+        ({"targets": ["phrases/de", "phrases/dee"]}, UnknownNameError, "corpus 'phrases/dee': no such name; did you mean"),
+        ({"targets": ["ud/de_gsd@word"]}, SettingError, "data 'ud/de_gsd@word': '@word' after the name; expected @words"),
+        ({"sources": ["phrases/en"] * 2}, SettingError, "source 'phrases/en': given 2 times"),
+        ({"targets": ["phrases/de@words"]}, SettingError, "data 'phrases/en' and 'phrases/de@words': one run uses one kind"),
+        ({"columns": "facebok"}, SettingError, "columns 'facebok': expected columns such as"),
+        ({"columns": "facebook", "scheme": "iob2"}, SettingError, "--scheme iob2: the layout 'facebook' declares"),
+        ({"scheme": "iobb"}, SettingError, "scheme 'iobb': "),
+        ({"method": "ablation", "normalisation": "paper"}, SettingError, "method ablation: its scores may be negative"),
+        ({"method": "entropy", "protocol": "paper"}, SettingError, "method entropy: its scores may be negative"),
+    ],
+)
+def test_unknown_names_and_what_does_not_go_together_are_refused_at_once(
+    changes: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind) as error:
+        run_settings(**NEEDED | changes)
+    assert str(error.value).startswith(said)

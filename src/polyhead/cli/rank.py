@@ -12,8 +12,9 @@ from polyhead.cli.requests import RankRequest
 from polyhead.cli.score_output import check_replaced, check_score_file
 from polyhead.core.store import writing
 from polyhead.data.tasks import task as find_task
-from polyhead.importance.methods import check_normalisation, score_heads
 from polyhead.importance.methods import method as find_method
+from polyhead.importance.methods import score_heads
+from polyhead.importance.names import check_normalisation
 from polyhead.learning.batching import scoring_batches
 from polyhead.models.architectures import head_mask
 from polyhead.report.pictures import text_picture

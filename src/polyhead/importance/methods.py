@@ -7,16 +7,17 @@ from typing import Literal
 import numpy as np
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError, UnknownNameError, allowed_names
-from polyhead.core.heads import HeadScores, Normalisation
+from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress
 from polyhead.importance.method import Call, Method
+from polyhead.importance.names import sign_of
 from polyhead.importance.table import METHODS
 from polyhead.learning.batching import Batch
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision
 
-__all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
+__all__ = ["METHODS", "method", "score_heads"]
 
 
 def method(name: str) -> Method:
@@ -25,23 +26,8 @@ def method(name: str) -> Method:
     Raises:
         UnknownNameError: No row has this name.
     """
-    if name not in METHODS:
-        raise UnknownNameError(f"method {name!r}: {allowed_names(name, METHODS)}")
+    sign_of(name)
     return METHODS[name]
-
-
-def check_normalisation(name: str, normalisation: Normalisation) -> None:
-    """Refuse a normalisation that does not suit the method's scores, before anything is scored.
-
-    Raises:
-        UnknownNameError: No row has this name.
-        SettingError: `paper` with a method whose scores may be negative.
-    """
-    if normalisation == "paper" and method(name).sign in ("signed", "negative"):
-        raise SettingError(
-            f"method {name}: its scores may be negative, and dividing a layer by its sum (normalisation paper) can reverse "
-            "their order; use normalisation none"
-        )
 
 
 def score_heads(

@@ -165,7 +165,7 @@ def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) ->
         return kept
     model, inputs = load_fine_tuned(context, full), context.inputs
     counts = masked_counts(
-        model, inputs.selection, inputs.task, inputs.labels, masks, precision=context.precision, progress=context.progress
+        model, inputs.selection, inputs.task, inputs.encoder.labels, masks, precision=context.precision, progress=context.progress
     )
     metrics = [{name: float(metric_from_counts(inputs.task, own.sum(axis=0))) for name, own in part.items()} for part in counts]
     found = [100 * pooled(context, by_name) for by_name in metrics]

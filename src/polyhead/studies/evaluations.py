@@ -32,7 +32,7 @@ def figures_of(context: RunContext, model: PreTrainedModel, datasets: Mapping[st
     """Figures of a model by name of the data; all data go through it in one pass."""
     inputs, where = context.inputs, context.device
     found = evaluate(
-        model, datasets, inputs.task, inputs.labels, device=where, precision=context.precision, progress=context.progress
+        model, datasets, inputs.task, inputs.encoder.labels, device=where, precision=context.precision, progress=context.progress
     )
     return {name: Figures(dict(item.metrics), item.counts, item.n_words) for name, item in found.items()}
 

@@ -98,7 +98,7 @@ def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask) -> dict[str
         "revision": settings.revision,
         "model_hash": context.model_hash,
         "task": context.inputs.task.name,
-        "labels": context.inputs.labels.names,
+        "labels": context.inputs.encoder.labels.names,
         "data": context.inputs.data_hash,
         "train": asdict(train),
         "precision": context.precision,
@@ -122,7 +122,7 @@ def _trained(context: RunContext, train: TrainSpec, mask: HeadMask, folder: Path
     if when == "after":
         full = load_fine_tuned(context, fine_tuned(context, train, context.present))
         return prune_after(full, mask, settings, context.inputs, precision=context.precision, progress=context.progress), {}
-    model = load_tagger(settings.model, labels=context.inputs.labels, seed=train.seed, revision=settings.revision)
+    model = load_tagger(settings.model, labels=context.inputs.encoder.labels, seed=train.seed, revision=settings.revision)
     if when == "before":
         prune(model, mask)
     record = fit(
@@ -176,13 +176,13 @@ def _checkpoint(context: RunContext, folder: Path) -> Path | None:
 
 
 def _save(context: RunContext, model: PreTrainedModel, folder: Path) -> Path:
-    save_pruned(model, folder / MODEL, tokenizer=context.inputs.tokenizer, overwrite=True)
+    save_pruned(model, folder / MODEL, tokenizer=context.inputs.encoder.tokenizer, overwrite=True)
     remember(folder, MODEL)
     return folder / MODEL
 
 
 def _loaded(context: RunContext, checkpoint: Path) -> PreTrainedModel:
-    return load_tagger(checkpoint, labels=context.inputs.labels).to(context.device)
+    return load_tagger(checkpoint, labels=context.inputs.encoder.labels).to(context.device)
 
 
 def forget_checkpoints(context: RunContext, needed: Collection[Path]) -> None:

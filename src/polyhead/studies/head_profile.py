@@ -80,7 +80,7 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
     for reference in _references(context):
         try:
             drawn = sample(_dev(context, reference), n_sentences, seed=context.settings.sample_seed)
-            samples[reference.text] = encoded_sample(context, model, drawn, words=reference.words)
+            samples[reference.text] = encoded_sample(context.inputs.encoder, drawn, words=reference.words)
         except PolyheadError as error:
             logger.warning("heads of %s are not profiled: %s", reference.text, error)
             language = context.inputs.languages.get(reference.text, "")
@@ -98,7 +98,7 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
             model,
             {name: own.labelled for name, own in samples.items()},
             context.inputs.task,
-            context.inputs.labels,
+            context.inputs.encoder.labels,
             measured,
             precision=context.precision,
             progress=context.progress,
@@ -180,7 +180,7 @@ def _dev(context: RunContext, reference: DataReference) -> Dataset:
         dev = reader.open(reference, "dev")
     else:
         raise SettingError(f"{reference.text}: has no dev split, and test splits are not used; write LANGUAGE=TRAIN:DEV:TEST")
-    tests = {record["sha256"] for record in context.inputs.records if record["split"] == "test"}
+    tests = {record.sha256 for record in context.inputs.records if record.split == "test"}
     if dev.sha256 in tests:
         raise DataFormatError(f"{reference.text}: its dev file is a test file of this run; test data are not used")
     return dev

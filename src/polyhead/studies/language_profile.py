@@ -16,8 +16,9 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.trees import Tree, read_trees
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import IGNORED_LABEL, Encoded, encode, model_limit
+from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.inference import Labelled
+from polyhead.learning.text_encoder import TextEncoder
 from polyhead.report.heads_form import DIRECTIONS, PLACES, Attention, Effects, Example, LanguageHeads, Relation, RelationShare
 from polyhead.selection.head_effects import HeadEffects
 from polyhead.studies.attention_shares import Share, Shares
@@ -34,16 +35,16 @@ Positions = list[NDArray[np.int64] | None]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A sample of one language's dev split, encoded; `words` says what a word of a treebank is."""
+    """A sample of one language's dev split, as the model reads it; `words` says what a word of a treebank is."""
 
     data: Dataset
     words: Words
-    encoded: Encoded
+    labelled: Labelled
 
     @property
-    def labelled(self) -> Labelled:
-        """With its gold labels."""
-        return Labelled(self.encoded, [sentence.labels for sentence in self.data.sentences])
+    def encoded(self) -> Encoded:
+        """The sentences without their gold labels."""
+        return self.labelled.encoded
 
     @property
     def n_labelled(self) -> int:
@@ -51,27 +52,17 @@ class Sample:
         return len({w.sentence for w in self.encoded.windows if (w.label_ids != IGNORED_LABEL).any()})
 
 
-def encoded_sample(context: RunContext, model: PreTrainedModel, data: Dataset, *, words: Words) -> Sample:
+def encoded_sample(encoder: TextEncoder, data: Dataset, *, words: Words) -> Sample:
     """A sample as the model reads it.
 
     Raises:
         DataFormatError: No word has a label that the model knows, or no sentence fits one window.
     """
-    train, inputs = context.settings.train, context.inputs
-    encoded = encode(
-        data.sentences,
-        inputs.tokenizer,
-        inputs.labels,
-        max_length=train.max_length,
-        model_limit=model_limit(model.config),
-        anchor=train.anchor,
-        unknown="ignore",
-    )
-    sample = Sample(data, words, encoded)
+    sample = Sample(data, words, encoder.labelled(data))
     if not sample.n_labelled:
         raise DataFormatError(f"{data.name}: no word of its {data.split} sample has a label that the model knows")
-    if all(own is None for own in word_of_position(data.sentences, encoded, inputs.tokenizer)):
-        raise DataFormatError(f"{data.name}: no sentence fits one window of {train.max_length} subwords")
+    if all(own is None for own in word_of_position(data.sentences, sample.encoded, encoder.tokenizer)):
+        raise DataFormatError(f"{data.name}: no sentence fits one window of {encoder.max_length} subwords")
     return sample
 
 
@@ -150,7 +141,7 @@ def trees_of(data: Dataset, words: Words) -> list[Tree | None]:
 def _attention(context: RunContext, model: PreTrainedModel, sample: Sample, *, text: bool) -> tuple[Attention, list[Example]]:
     """Shares over all sentences of one window, and the whole weights of a few short ones."""
     data = sample.data
-    positions = word_of_position(data.sentences, sample.encoded, context.inputs.tokenizer)
+    positions = word_of_position(data.sentences, sample.encoded, context.inputs.encoder.tokenizer)
     shape = context.present.n_layers, context.present.n_heads
     shares = Shares(shape, positions, trees_of(data, sample.words))
     shown = _chosen(data, positions) if text else {}
@@ -198,7 +189,7 @@ def _chosen(data: Dataset, positions: Positions) -> dict[int, int]:
 
 
 def _special_names(context: RunContext) -> tuple[str, str]:
-    tokenizer = context.inputs.tokenizer
+    tokenizer = context.inputs.encoder.tokenizer
     before, after = tokenizer.cls_token or tokenizer.bos_token, tokenizer.sep_token or tokenizer.eos_token
     return str(before or ""), str(after or "")
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 from transformers import PreTrainedModel
 
@@ -133,10 +132,10 @@ def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCa
         task=settings.task,
         languages=tuple(dict.fromkeys(context.inputs.languages[name] for name in context.inputs.source_dev)),
         training_data=tuple(
-            f"{short(str(record['name']))} train, {record['sentences']:,} sentences"
-            + "".join(f"; {what}" for what in cast(Mapping[str, int], record["repairs"]) if what.startswith(MERGED))
-            for record in context.inputs.records
-            if record["split"] == "train"
+            f"{short(data.name)} train, {data.sentences:,} sentences"
+            + "".join(f"; {what}" for what in data.repairs if what.startswith(MERGED))
+            for data in context.inputs.records
+            if data.split == "train"
         ),
         ranking=f"by {outcome.scores.method} on {', '.join(map(short, settings.sources))} dev, lowest first",
         choice="; ".join(filter(None, (outcome.table.reason, pruning_note(settings)))),

@@ -18,7 +18,6 @@ from polyhead.core.settings_file import checked
 from polyhead.core.specs import SearchSpec, Whole
 from polyhead.core.store import RunStore
 from polyhead.core.values import jsonable
-from polyhead.importance.methods import check_normalisation, method
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import placement
 from polyhead.models.encoding_choice import EncodingChoice
@@ -28,7 +27,7 @@ from polyhead.models.saving import save_pruned
 from polyhead.report.finished_run import RESULT, read_record
 from polyhead.report.notes import claim
 from polyhead.report.page import PICTURE, write_report
-from polyhead.report.record import DataRecord, RunRecord, SettingsRecord, write_document
+from polyhead.report.record import RunRecord, SettingsRecord, write_document
 from polyhead.selection.ranking import masks_for
 from polyhead.selection.score_files import write_scores
 from polyhead.studies.cell import Outcome, run_cell
@@ -98,14 +97,12 @@ def run(
     """
     cells = expand(settings, seeds=seeds, controls=controls)
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
-    method(settings.method)
-    check_normalisation(settings.method, settings.normalisation)
     checked("head_analysis", head_analysis, Whole)
     folder = Path(out).expanduser()
     where, precision = placement(device=device, precision=trains[0].precision)
     inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
     _check_folder(folder)
-    present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
+    present = head_mask(load_tagger(settings.model, labels=inputs.encoder.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
     logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
     with RunStore(folder / _FITS, settings, name=folder) as store:
@@ -153,7 +150,7 @@ def _result(
         stages=versions(),
         model_hash=context.model_hash,
         learning_rate=settings.train.rate_for(chosen.config.hidden_size),
-        data=_data_records(context),
+        data=list(context.inputs.records),
         cells=[cell_record(context, outcome) for outcome in outcomes],
         statistics=summarise(context, outcomes, pool),
         noise=pool,
@@ -163,7 +160,7 @@ def _result(
     )
     card = model_card(context, outcomes[0], caveat=claim(record))
     choice = _encoding(context)
-    save_pruned(chosen, folder / MODEL, tokenizer=context.inputs.tokenizer, card=card, encoding=choice, overwrite=True)
+    save_pruned(chosen, folder / MODEL, tokenizer=context.inputs.encoder.tokenizer, card=card, encoding=choice, overwrite=True)
     (folder / PICTURE).unlink(missing_ok=True)  # of an earlier result
     files = [*_write_scores(folder, outcomes), *sorted(path for path in (folder / MODEL).rglob("*") if path.is_file())]
     hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
@@ -177,10 +174,6 @@ def _settings_record(context: RunContext, *, seeds: Sequence[int], controls: Seq
     settings = context.settings
     facts = {"words": context.inputs.words, "seeds": seeds, "controls": controls, "claim": settings.rules.claim}
     return SettingsRecord.model_validate_json(json.dumps({**jsonable(settings), **jsonable(facts)}))
-
-
-def _data_records(context: RunContext) -> list[DataRecord]:
-    return [DataRecord.model_validate(record) for record in context.inputs.records]
 
 
 def _draw(folder: Path) -> None:
@@ -253,7 +246,7 @@ def _held(context: RunContext, folder: Path, *, seeds: Sequence[int], controls: 
             f"{path}: holds results that this run would discard ({', '.join(map(str, lost))}): name them too, or choose another "
             "folder"
         )
-    same = (facts.seeds, facts.controls) == ([*seeds], [*controls]) and held.data == _data_records(context)
+    same = (facts.seeds, facts.controls) == ([*seeds], [*controls]) and held.data == list(context.inputs.records)
     if not same or (held.model_hash, held.stages) != (context.model_hash, versions()):
         return None
     for name, sha in held.files.items():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,8 +11,12 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import Normalisation
 from polyhead.core.settings_file import Many, Place, checked, settings
 from polyhead.core.specs import Count, Flag, SearchSpec, Seed, TrainSpec
-from polyhead.data.references import SAMPLE_SEED
+from polyhead.data.corpora import corpus
+from polyhead.data.layouts import parse_layout
+from polyhead.data.references import SAMPLE_SEED, DataReference, Role, one_word_choice, references
+from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import task as find_task
+from polyhead.importance.names import check_normalisation
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 
 SelectOn = Literal["source-dev", "target-dev", "pooled"]
@@ -29,6 +33,7 @@ class FitSettings:
 
     Raises:
         SettingError: Any value is not allowed; the one line names them all.
+        UnknownNameError: No task or corpus has this name.
     """
 
     model: Annotated[
@@ -49,6 +54,16 @@ class FitSettings:
     strict: Annotated[Flag, Field(description="Fail on malformed input instead of repairing it.")] = False
     revision: Annotated[Name | None, Field(description="Branch, tag or commit of a hub model.")] = None
 
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        find_task(self.task)
+        if self.columns is not None:
+            parse_layout(self.columns, scheme=self.scheme)
+        elif self.scheme is not None:
+            find_scheme(self.scheme)
+        known_references(self.sources, "source")
+        return self
+
 
 @settings
 class RunSettings(FitSettings):
@@ -56,6 +71,7 @@ class RunSettings(FitSettings):
 
     Raises:
         SettingError: Any value is not allowed, or two exclude each other.
+        UnknownNameError: No task, corpus or method has this name.
     """
 
     targets: Annotated[
@@ -71,7 +87,9 @@ class RunSettings(FitSettings):
     ] = "source-dev"
 
     @model_validator(mode="after")
-    def _agrees(self) -> "RunSettings":
+    def _agrees(self) -> Self:
+        check_normalisation(self.method, self.normalisation)
+        one_word_choice([*known_references(self.sources, "source"), *known_references(self.targets, "target")])
         if self.rules.mask_in_training_only and self.search.prune == "after":
             raise ValueError(f"search.prune = 'after': protocol {self.protocol!r} masks heads while training; use prune 'before'")
         if self.rules.reported_split and self.search.max_pruned < 1:
@@ -95,6 +113,20 @@ class Cell:
     def seed(self) -> int:
         """Seed of the fine-tunings, of the ranking and of a random order."""
         return self.train.seed
+
+
+def known_references(texts: Sequence[str], role: Role) -> list[DataReference]:
+    """The references of a run's sources or targets; opens nothing.
+
+    Raises:
+        SettingError: One is given twice or cannot be parsed.
+        UnknownNameError: No corpus has this name.
+    """
+    found = references(texts, role)
+    for reference in found:
+        if reference.files is None:
+            corpus(reference.name)
+    return found
 
 
 def run_settings(
@@ -139,7 +171,7 @@ def run_settings(
         revision: Of a hub id.
 
     Raises:
-        UnknownNameError: No task has this name.
+        UnknownNameError: No task, corpus or method has this name.
         SettingError: An option is unknown, its value is not allowed, or two exclude each other.
 
     >>> settings = run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"], train={"epochs": 1})
@@ -173,9 +205,7 @@ def run_settings(
         "strict": strict,
         "revision": revision,
     }
-    chosen = RunSettings(**values)
-    find_task(chosen.task)
-    return chosen
+    return RunSettings(**values)
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:
