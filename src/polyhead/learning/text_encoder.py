@@ -53,7 +53,14 @@ class TextEncoder:
         )
 
     def labelled(self, data: Dataset, *, unknown: Unknown = "ignore") -> Labelled:
-        """The sentences with all their gold labels; see `encode`."""
+        """The sentences with all their gold labels; see `encode`.
+
+        Raises:
+            TypeError: It is not one data set.
+            DataFormatError: A gold label is not one of the model's and `unknown="error"`.
+        """
+        if not isinstance(data, Dataset):
+            raise _not_data(data)
         return Labelled(self.encode(data, unknown=unknown), [sentence.labels for sentence in data.sentences])
 
     def together(self, text: Text | Sequence[Text], *, unknown: Unknown) -> Encoded:
@@ -75,8 +82,12 @@ def parts(text: Text | Sequence[Text]) -> Sequence[Text]:
     """
     found = [text] if isinstance(text, Text) else text
     if not isinstance(found, Sequence) or not all(isinstance(part, Text) for part in found):
-        raise TypeError(f"data: {reprlib.repr(text)}: expected what open_corpus or open_file returns, or a list of that")
+        raise _not_data(text, ", or a list of that")
     return found
+
+
+def _not_data(given: object, more: str = "") -> TypeError:
+    return TypeError(f"data: {reprlib.repr(given)}: expected what open_corpus or open_file returns{more}")
 
 
 def as_sentence(words: Sentence | Sequence[str], number: int) -> Sentence:

@@ -1,7 +1,8 @@
 """The parts of a run's record: one for each cell, the cost of heads in this model, and the model's card."""
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -9,16 +10,18 @@ from transformers import PreTrainedModel
 from polyhead.core.heads import HeadMask
 from polyhead.core.store import RunStore
 from polyhead.core.values import jsonable
+from polyhead.data.conllu import Words
 from polyhead.data.labels import MERGED
 from polyhead.models.architectures import PROJECTIONS, architecture, attention_sites
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
-from polyhead.report.record import CellRecord, CostRecord, RankingCost, TargetRecord, TrialRecord
+from polyhead.report.record import CellRecord, CostRecord, RankingCost, SettingsRecord, TargetRecord, TrialRecord
 from polyhead.selection.ranking import rank
 from polyhead.studies.cell import Outcome
 from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import points_by_name
 from polyhead.studies.prune_after import pruning_note
+from polyhead.studies.settings import RunSettings
 
 
 class Clock:
@@ -33,6 +36,12 @@ class Clock:
         new = [record for record in self._store.records() if record.fingerprint not in self._earlier]
         begun = sum(float(record.result["fit"].get("seconds_before", 0.0)) for record in new)
         return sum(self._earlier.values()) + begun + time.perf_counter() - self._started
+
+
+def settings_record(settings: RunSettings, *, words: Words, seeds: Sequence[int], controls: Sequence[str]) -> SettingsRecord:
+    """The run's settings, and what follows from them."""
+    facts = {"words": words, "seeds": seeds, "controls": controls, "claim": settings.rules.claim}
+    return SettingsRecord.model_validate_json(json.dumps({**jsonable(settings), **jsonable(facts)}))
 
 
 def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:

@@ -212,12 +212,13 @@ def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[st
     """The cells of a run, seed by seed, the ranked arm first; `noise` adds no arm.
 
     Raises:
-        SettingError: No seed, a seed twice, or an unknown control.
+        SettingError: No seed, an unknown control, or one named twice.
     """
     named = checked("seeds", seeds, Annotated[Many[Seed], Field(min_length=1)])
-    if len(set(named)) != len(named):
-        raise SettingError(f"seeds = {list(seeds)}: should name each seed once")
     controls = checked("controls", controls, Many[Control])
+    for what, given in (("seed", named), ("control", controls)):
+        if len(set(given)) != len(given):
+            raise SettingError(f"{what}s = {list(given)}: should name each {what} once")
     arms: list[Arm] = ["ranked"]
     arms += [arm for arm in ("random", "highest") if arm in controls]
     return tuple(Cell(replace(settings.train, seed=seed), arm) for seed in named for arm in arms)

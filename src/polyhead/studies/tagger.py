@@ -169,8 +169,11 @@ class Tagger:
         return self.reader.encode(sentences, unknown=unknown)
 
     def labelled(self, data: Dataset) -> Labelled:
-        """The sentences as this model reads them, with their gold labels."""
-        parts(data)  # refuses what is not a data set
+        """The sentences as this model reads them, with their gold labels.
+
+        Raises:
+            TypeError: It is not one data set.
+        """
         return self.reader.labelled(data)
 
     def fit(
@@ -210,7 +213,7 @@ class Tagger:
         *,
         seed: int = 42,
         options: object = None,
-        resume_file: Path | None = None,
+        resume_file: str | Path | None = None,
         progress: Progress | None = None,
     ) -> HeadScores:
         """Importance of every head, `[layers, heads]`, higher = more important; see `polyhead.score_heads`.
@@ -234,7 +237,7 @@ class Tagger:
             seed=seed,
             precision=self.precision,
             progress=progress,
-            resume_file=resume_file,
+            resume_file=None if resume_file is None else Path(resume_file),
             options=options,
         )
         read = [part for part in parts(data) if isinstance(part, Dataset)]
