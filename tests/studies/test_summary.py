@@ -150,6 +150,9 @@ def test_the_pool_is_ten_or_twice_what_the_longest_search_compared(
     assert work == [step for seed in found.seeds for step in (seed, {own[0].full.folder})]
     assert [line.split(" scores ")[0] for line in caplog.messages][1] == f"seed 9, noise: unpruned model 2 of {size}"
     assert noise_pool(context(prune="after"), own) is None, "masks of one model share its training"
+    last = noise_pool(there, [outcome(2**32 - 1)])
+    assert last is not None
+    assert last.seeds == [2**32 - 1, *range(9)], "no seed is larger"
 
 
 def test_masks_of_one_model_are_held_against_random_heads_of_the_same_search() -> None:

@@ -35,7 +35,7 @@ class Outcome:
         scores: Normalised head scores; the lowest are pruned first (negated for `highest`, random for `random`).
         table: The search.
         full: The fine-tuning with every head.
-        fits: What each trial compared, by k.
+        fits: The fine-tuning of each trial, by k.
         reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
         unpruned: Test figures of `full` by target.
         tests: Test figures by k and target: of the chosen k, and under the paper's protocols of every trial.

@@ -9,7 +9,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.values import fingerprint
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
-from polyhead.data.references import DataReader, one_word_choice, references
+from polyhead.data.references import DataReader, DataReference, one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before, suspicious_text
@@ -31,6 +31,9 @@ class Inputs:
 
     Attributes:
         task: Row of the tasks table.
+        reader: Opens the data.
+        sources: What is trained on.
+        targets: What is tested on.
         encoder: How the model reads text: the pre-trained encoder's tokenizer, and the labels of the classifier's outputs.
         train: All sources' training sentences, joined.
         source_dev: Dev sentences by source name.
@@ -44,6 +47,9 @@ class Inputs:
     """
 
     task: Task
+    reader: DataReader
+    sources: Sequence[DataReference]
+    targets: Sequence[DataReference]
     encoder: TextEncoder
     train: Encoded
     source_dev: Mapping[str, Labelled]
@@ -101,6 +107,9 @@ def open_inputs(settings: RunSettings) -> Inputs:
 
     return Inputs(
         task=task,
+        reader=reader,
+        sources=sources,
+        targets=targets,
         encoder=encoder,
         train=join([read[data.name, data.split].encoded for data in trains]),
         source_dev=named(devs),

@@ -77,15 +77,7 @@ def language_profile(
 ) -> LanguageHeads:
     """The entry of one language in `heads.json`; matrices are `[layers][heads]`, null for pruned heads.
 
-    Args:
-        context: The run.
-        model: Unpruned and fine-tuned, on the run's device.
-        sample: Sample of a dev split.
-        methods: Methods that score the heads on it.
-        gradients: Gate gradients of its labelled sentences, `[sentences, layers, heads]`.
-        effects: Measured effects of the heads ablated on it.
-        seed: Random seed of methods that draw numbers.
-        text: Whether example sentences are kept.
+    `methods` score the heads; `gradients` are gate gradients of the sample's labelled sentences, `[sentences, layers, heads]`.
     """
     data = sample.data
     batches = scoring_batches(sample.encoded)

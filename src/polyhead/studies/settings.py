@@ -61,7 +61,7 @@ class FitSettings:
             parse_layout(self.columns, scheme=self.scheme)
         elif self.scheme is not None:
             find_scheme(self.scheme)
-        known_references(self.sources, "source")
+        _known_references(self.sources, "source")
         return self
 
 
@@ -89,7 +89,7 @@ class RunSettings(FitSettings):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         check_normalisation(self.method, self.normalisation)
-        one_word_choice([*known_references(self.sources, "source"), *known_references(self.targets, "target")])
+        one_word_choice([*_known_references(self.sources, "source"), *_known_references(self.targets, "target")])
         if self.rules.mask_in_training_only and self.search.prune == "after":
             raise ValueError(f"search.prune = 'after': protocol {self.protocol!r} masks heads while training; use prune 'before'")
         if self.rules.reported_split and self.search.max_pruned < 1:
@@ -115,7 +115,7 @@ class Cell:
         return self.train.seed
 
 
-def known_references(texts: Sequence[str], role: Role) -> list[DataReference]:
+def _known_references(texts: Sequence[str], role: Role) -> list[DataReference]:
     """The references of a run's sources or targets; opens nothing.
 
     Raises:

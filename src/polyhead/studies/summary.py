@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from polyhead.studies.finetunes import fine_tuned, forget_checkpoints, tested
 logger = logging.getLogger(__name__)
 
 POOL = 10
+_SEEDS = 2**32  # a seed is smaller
 _GAIN_SEED = 1
 
 _Side = tuple[Mapping[str, Figures], Mapping[str, Figures], Mapping[str, int]]
@@ -36,9 +38,9 @@ def noise_pool(context: RunContext, outcomes: Sequence[Outcome]) -> NoisePool | 
     """
     if context.settings.search.prune == "after":
         return None
-    seeds = list(dict.fromkeys(outcome.cell.seed for outcome in outcomes))
-    while len(seeds) < max(POOL, 2 * _compared(context, outcomes)):
-        seeds.append(max(seeds) + 1)
+    own = list(dict.fromkeys(outcome.cell.seed for outcome in outcomes))
+    others = (seed for seed in chain(range(max(own) + 1, _SEEDS), range(max(own))) if seed not in own)
+    seeds = own + list(islice(others, max(0, max(POOL, 2 * _compared(context, outcomes)) - len(own))))
     needed = {outcomes[0].full.folder, outcomes[0].chosen.folder}
     dev: list[float] = []
     tests: dict[str, list[float]] = {name: [] for name in context.inputs.tests}
