@@ -192,7 +192,7 @@ def test_the_whole_recipe_leaves_a_folder_that_transformers_reads(tmp_path: Path
     recipe = tmp_path / "r.toml"
     recipe.write_text(
         f'[text]\nparallel = ["{tmp_path}/pairs.tsv"]\n[model]\nvocabulary = 64\nlayers = 2\nheads = 2\nhidden = 32\ninner = 32\n'
-        "positions = 40\npositional_heads = [2]\n[training]\nsteps = 5\npieces = 200\n"
+        "positions = 40\npositional_heads = [2]\n[training]\nsteps = 5\nsubwords = 200\n"
     )
     command = [sys.executable, str(RECIPES / "pretrain.py"), str(recipe), "--out", str(tmp_path / "out"), "--half"]
     result = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True)
