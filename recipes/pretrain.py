@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 from pretraining.learning import learn
-from pretraining.pieces import as_pieces, learn_tokenizer
-from pretraining.settings import read_recipe
+from pretraining.settings import ModelSpec, read_recipe
 from pretraining.start import new_encoder
+from pretraining.subwords import as_subwords, learn_tokenizer
 from pretraining.text import read_groups
 from transformers import PreTrainedTokenizerFast
 
@@ -58,8 +58,8 @@ def pretrain(options: argparse.Namespace) -> int:
     state = options.out.with_name(options.out.name + ".state")
     groups = list(read_groups(recipe.text))
     tokenizer = _tokenizer(state / f"tokenizer-{fingerprint([asdict(recipe.text), asdict(recipe.model)])}", groups, recipe.model)
-    corpus = as_pieces(groups, tokenizer)
-    print(f"{len(groups):,} groups, {corpus.n_lines:,} lines, {len(corpus.pieces):,} subwords", file=sys.stderr)
+    corpus = as_subwords(groups, tokenizer)
+    print(f"{len(groups):,} groups, {corpus.n_lines:,} lines, {len(corpus.subwords):,} subwords", file=sys.stderr)
     model = new_encoder(
         recipe.model, corpus, dropout=recipe.training.dropout, seed=recipe.training.seed, vocabulary=len(tokenizer)
     ).to(device)
@@ -73,7 +73,7 @@ def pretrain(options: argparse.Namespace) -> int:
         resume_file=state / "training.partial",
         progress=progress,
     )
-    facts = {"settings": asdict(recipe), "pieces": len(corpus.pieces), "lines": corpus.n_lines, "losses": losses}
+    facts = {"settings": asdict(recipe), "subwords": len(corpus.subwords), "lines": corpus.n_lines, "losses": losses}
     with new_folder(options.out) as fresh:
         (model.half() if options.half else model).save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
@@ -82,11 +82,11 @@ def pretrain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tokenizer(folder: Path, groups: list[tuple[str, ...]], model: object) -> PreTrainedTokenizerFast:
+def _tokenizer(folder: Path, groups: list[tuple[str, ...]], model: ModelSpec) -> PreTrainedTokenizerFast:
     """The tokenizer saved before a stop, else a new one."""
     if not folder.is_dir():
         with new_folder(folder) as fresh:
-            learn_tokenizer(groups, vocabulary=model.vocabulary, positions=model.positions).save_pretrained(fresh)  # type: ignore[attr-defined]
+            learn_tokenizer(groups, vocabulary=model.vocabulary, positions=model.positions).save_pretrained(fresh)
     found: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
     return found
 

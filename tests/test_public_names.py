@@ -105,9 +105,10 @@ def test_the_public_names() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_names_in_the_tables(table: str) -> None:
+def test_no_name_leaves_a_table(table: str) -> None:
+    """Users have these names in their files. A new row needs nothing here."""
     rows, names = TABLES[table]
-    assert list(rows) == names.split()
+    assert {*names.split()} <= {*rows}
 
 
 def sources() -> dict[str, str]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pretraining.pieces import BEGIN, END, MASK, PAD, SPECIALS, Corpus
 from pretraining.settings import TrainingSpec
+from pretraining.subwords import BEGIN, END, MASK, PAD, SPECIALS, Corpus
 from torch import Tensor
 
 _BLOCK = 4096  # examples sorted by length together
@@ -55,7 +55,7 @@ def _endless(corpus: Corpus, spec: TrainingSpec, positions: int) -> Iterator[lis
         order = rng.permutation(corpus.n_lines)
         for start in range(0, len(order), _BLOCK):
             block = [_example(corpus, int(line), group_of, lengths, spec.pairs, rng) for line in order[start : start + _BLOCK]]
-            yield from _of_like_length(block, spec.pieces, rng)
+            yield from _of_like_length(block, spec.subwords, rng)
         epoch += 1
 
 
@@ -72,11 +72,11 @@ def _example(
     return Example((line, other), int(lengths[line] + lengths[other]) + 4)
 
 
-def _of_like_length(block: list[Example], pieces: int, rng: np.random.Generator) -> list[list[Example]]:
+def _of_like_length(block: list[Example], subwords: int, rng: np.random.Generator) -> list[list[Example]]:
     """Batches under a budget of padded subwords, in random order."""
     found: list[list[Example]] = []
     for example in sorted(block, key=lambda example: example.length):
-        if found and example.length * (len(found[-1]) + 1) <= pieces:
+        if found and example.length * (len(found[-1]) + 1) <= subwords:
             found[-1].append(example)
         else:
             found.append([example])
@@ -95,14 +95,14 @@ def _made(corpus: Corpus, chosen: list[Example], spec: TrainingSpec, rng: np.ran
             # positions restart at the second line, so that translations are aligned
             places[row, at : at + len(own)] = FIRST_POSITION + np.arange(len(own))
             at += len(own)
-    told = (ids >= len(SPECIALS)) & (rng.random(ids.shape) < spec.masked)
+    predicted = (ids >= len(SPECIALS)) & (rng.random(ids.shape) < spec.masked)
     fate = rng.random(ids.shape)
-    shown = np.where(told & (fate < _HIDDEN), MASK, ids)
-    others = rng.integers(len(SPECIALS), int(corpus.pieces.max()) + 1, size=ids.shape)
-    shown = np.where(told & (fate >= _HIDDEN) & (fate < _OTHER), others, shown)
+    shown = np.where(predicted & (fate < _HIDDEN), MASK, ids)
+    others = rng.integers(len(SPECIALS), int(corpus.subwords.max()) + 1, size=ids.shape)
+    shown = np.where(predicted & (fate >= _HIDDEN) & (fate < _OTHER), others, shown)
     return MaskedBatch(
         torch.from_numpy(shown),
         torch.from_numpy((ids != PAD).astype(np.int64)),
         torch.from_numpy(places),
-        torch.from_numpy(np.where(told, ids, -100)),
+        torch.from_numpy(np.where(predicted, ids, -100)),
     )

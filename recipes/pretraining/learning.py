@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from pretraining.examples import MaskedBatch, batches
-from pretraining.pieces import Corpus
 from pretraining.settings import TrainingSpec
+from pretraining.subwords import Corpus
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
@@ -41,7 +41,7 @@ def learn(
     optimiser = _optimiser(model, spec)
     identity = {
         "settings": fingerprint(asdict(spec)),
-        "text": fingerprint([corpus.pieces, corpus.groups]),
+        "text": fingerprint([corpus.subwords, corpus.groups]),
         "precision": precision,
     }
     identity["model"] = fingerprint(model.config.to_diff_dict() | {"positions": positions})
@@ -76,7 +76,7 @@ def learn(
 
 def _step(model: XLMRobertaForMaskedLM, batch: MaskedBatch, optimiser: AdamW, precision: Precision, limit: float) -> float:
     device = next(model.parameters()).device
-    told = batch.labels != -100
+    predicted = batch.labels != -100
     with autocast(device, precision):
         hidden = model.roberta(
             input_ids=batch.input_ids.to(device),
@@ -84,8 +84,8 @@ def _step(model: XLMRobertaForMaskedLM, batch: MaskedBatch, optimiser: AdamW, pr
             position_ids=batch.position_ids.to(device),
         ).last_hidden_state
         # the vocabulary is scored only where a subword is predicted
-        logits = model.lm_head(hidden[told.to(device)])
-    loss = cross_entropy(logits.float(), batch.labels[told].to(device))
+        logits = model.lm_head(hidden[predicted.to(device)])
+    loss = cross_entropy(logits.float(), batch.labels[predicted].to(device))
     loss.backward()
     clip_grad_norm_(model.parameters(), limit)
     optimiser.step()

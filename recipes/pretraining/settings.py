@@ -77,7 +77,7 @@ class TrainingSpec:
 
     Attributes:
         steps: Optimiser steps.
-        pieces: Subwords per batch, including padding.
+        subwords: Subwords per batch, including padding.
         pairs: Share of examples that are two translations side by side instead of one line.
         masked: Share of subwords to predict; of ten, 8 are masked, 1 is replaced, 1 is unchanged.
         learning_rate: Peak learning rate.
@@ -89,7 +89,7 @@ class TrainingSpec:
     """
 
     steps: Count = 3000
-    pieces: Annotated[Count, Field(ge=64)] = 4096
+    subwords: Annotated[Count, Field(ge=64)] = 4096
     pairs: Share = 0.5
     masked: Annotated[Positive, Field(lt=1)] = 0.2
     learning_rate: Positive = 1e-3

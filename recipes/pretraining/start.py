@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pretraining.examples import FIRST_POSITION
-from pretraining.pieces import BEGIN, END, PAD, SPECIALS, Corpus
 from pretraining.settings import ModelSpec
+from pretraining.subwords import BEGIN, END, PAD, SPECIALS, Corpus
 from scipy.sparse import csr_matrix
 from torch import Tensor
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
@@ -70,7 +70,7 @@ def from_translations(corpus: Corpus, vocabulary: int, width: int) -> NDArray[np
     """
     rng = np.random.default_rng(0)
     group = np.repeat(corpus.group_of_line, np.diff(corpus.starts))
-    counts = csr_matrix((np.ones(len(corpus.pieces)), (corpus.pieces, group)), shape=(vocabulary, len(corpus.groups) - 1))
+    counts = csr_matrix((np.ones(len(corpus.subwords)), (corpus.subwords, group)), shape=(vocabulary, len(corpus.groups) - 1))
     counts.sum_duplicates()
     counts.data = np.log1p(counts.data)
     rarity = np.log(counts.shape[1] / np.maximum(np.diff(counts.indptr), 1))

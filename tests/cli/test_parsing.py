@@ -232,7 +232,7 @@ def test_a_tilde_is_expanded_once_in_every_path(tmp_path: Path, monkeypatch: pyt
         str(tmp_path / "m"),
         str(tmp_path / "d"),
     )
-    settings = run_settings(model=Path("~/m"), task="pos", sources=["a/b"], targets=["c/d"], data="~/d")
+    settings = run_settings(model=Path("~/m"), task="pos", sources=["phrases/en"], targets=["phrases/de"], data="~/d")
     assert (settings.model, settings.data) == (str(tmp_path / "m"), str(tmp_path / "d"))
     prune = parse(PruneRequest, ["~/m", "--out", "~/p", "--mask=~/k.json"], name="prune")
     assert prune is not None

@@ -18,9 +18,9 @@ sys.path.insert(0, str(RECIPES))
 
 from pretraining.examples import FIRST_POSITION, batches  # noqa: E402
 from pretraining.learning import learn  # noqa: E402
-from pretraining.pieces import END, MASK, PAD, SPECIALS, Corpus, as_pieces, learn_tokenizer  # noqa: E402
 from pretraining.settings import ModelSpec, TextSpec, TrainingSpec, read_recipe  # noqa: E402
 from pretraining.start import OFFSETS, from_translations, new_encoder  # noqa: E402
+from pretraining.subwords import END, MASK, PAD, SPECIALS, Corpus, as_subwords, learn_tokenizer  # noqa: E402
 from pretraining.text import read_groups  # noqa: E402
 
 from polyhead.core.errors import DataFormatError, SettingError  # noqa: E402
@@ -33,7 +33,7 @@ SHAPE = ModelSpec(vocabulary=64, layers=2, heads=2, hidden=32, inner=32, positio
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return as_pieces(GROUPS, learn_tokenizer(GROUPS, vocabulary=64, positions=40))
+    return as_subwords(GROUPS, learn_tokenizer(GROUPS, vocabulary=64, positions=40))
 
 
 def encoder(corpus: Corpus, spec: ModelSpec = SHAPE) -> XLMRobertaForMaskedLM:
@@ -105,26 +105,26 @@ def test_positions_and_words_have_dimensions_of_their_own(corpus: Corpus) -> Non
 def test_translations_start_near_each_other() -> None:
     words = [("dog", "Hund"), ("cat", "Katze"), ("tree", "Baum"), ("house", "Haus"), ("car", "Auto")]
     rng = np.random.default_rng(0)
-    pieces, starts, groups = [], [0], [0]
+    subwords, starts, groups = [], [0], [0]
     for _ in range(200):
         chosen = rng.choice(5, 2, replace=False)
         for side in range(2):
-            pieces += [len(SPECIALS) + 2 * int(i) + side for i in chosen]
-            starts.append(len(pieces))
+            subwords += [len(SPECIALS) + 2 * int(i) + side for i in chosen]
+            starts.append(len(subwords))
         groups.append(len(starts) - 1)
-    corpus = Corpus(np.array(pieces, dtype=np.int32), np.array(starts), np.array(groups))
+    corpus = Corpus(np.array(subwords, dtype=np.int32), np.array(starts), np.array(groups))
     found = from_translations(corpus, len(SPECIALS) + 2 * len(words), 4)[len(SPECIALS) :]
     cosines = found @ found.T / np.outer(*[np.linalg.norm(found, axis=1)] * 2)
     np.fill_diagonal(cosines, -1)
     assert cosines.argmax(axis=1).tolist() == [i + 1 - 2 * (i % 2) for i in range(10)]
 
 
-def test_batches_hold_what_is_to_be_told(corpus: Corpus) -> None:
-    spec = TrainingSpec(steps=1, pieces=200, pairs=0.5, masked=0.3, seed=3)
+def test_batches_hold_what_is_to_be_predicted(corpus: Corpus) -> None:
+    spec = TrainingSpec(steps=1, subwords=200, pairs=0.5, masked=0.3, seed=3)
     made = [batch for batch, _ in zip(batches(corpus, spec, positions=40), range(30), strict=False)]
-    told = sum(int((batch.labels != -100).sum()) for batch in made)
+    predicted = sum(int((batch.labels != -100).sum()) for batch in made)
     words = sum(int(((batch.input_ids >= len(SPECIALS)) | (batch.input_ids == MASK)).sum()) for batch in made)
-    assert told / words == pytest.approx(0.3, abs=0.03)
+    assert predicted / words == pytest.approx(0.3, abs=0.03)
     pairs = 0
     for batch in made:
         assert batch.input_ids.numel() <= 200 or len(batch.input_ids) == 1
@@ -138,12 +138,12 @@ def test_batches_hold_what_is_to_be_told(corpus: Corpus) -> None:
             assert begins in (1, 2)
             pairs += begins == 2
     assert pairs > 10
-    hidden = sum(int((batch.input_ids[batch.labels != -100] == MASK).sum()) for batch in made) / told
+    hidden = sum(int((batch.input_ids[batch.labels != -100] == MASK).sum()) for batch in made) / predicted
     assert hidden == pytest.approx(0.8, abs=0.05)
 
 
 def test_batches_are_the_same_wherever_they_begin(corpus: Corpus) -> None:
-    spec = TrainingSpec(steps=1, pieces=100)
+    spec = TrainingSpec(steps=1, subwords=100)
     whole = [batch for batch, _ in zip(batches(corpus, spec, positions=40), range(12), strict=False)]
     later = next(batches(corpus, spec, positions=40, start=9))
     for name in ("input_ids", "attention_mask", "position_ids", "labels"):
@@ -161,7 +161,7 @@ class Stops(Silent):
 
 
 def test_a_stopped_training_ends_with_the_same_weights(corpus: Corpus, tmp_path: Path) -> None:
-    spec = TrainingSpec(steps=12, pieces=200, dropout=0.1)
+    spec = TrainingSpec(steps=12, subwords=200, dropout=0.1)
     settings: dict[str, Any] = {"positions": 40, "precision": "fp32"}
 
     def fresh() -> XLMRobertaForMaskedLM:
@@ -178,7 +178,7 @@ def test_a_stopped_training_ends_with_the_same_weights(corpus: Corpus, tmp_path:
 
 
 def test_it_learns(corpus: Corpus, tmp_path: Path) -> None:
-    spec = TrainingSpec(steps=150, pieces=400, learning_rate=3e-3)
+    spec = TrainingSpec(steps=150, subwords=400, learning_rate=3e-3)
     losses = learn(
         encoder(corpus), corpus, spec, positions=40, precision="fp32", resume_file=tmp_path / "training", progress=Silent()
     )
@@ -192,7 +192,7 @@ def test_the_whole_recipe_leaves_a_folder_that_transformers_reads(tmp_path: Path
     recipe = tmp_path / "r.toml"
     recipe.write_text(
         f'[text]\nparallel = ["{tmp_path}/pairs.tsv"]\n[model]\nvocabulary = 64\nlayers = 2\nheads = 2\nhidden = 32\ninner = 32\n'
-        "positions = 40\npositional_heads = [2]\n[training]\nsteps = 5\npieces = 200\n"
+        "positions = 40\npositional_heads = [2]\n[training]\nsteps = 5\nsubwords = 200\n"
     )
     command = [sys.executable, str(RECIPES / "pretrain.py"), str(recipe), "--out", str(tmp_path / "out"), "--half"]
     result = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True)

@@ -6,7 +6,7 @@ import pytest
 from polyhead.data.trees import Tree
 from polyhead.studies.attention_shares import Shares
 
-# three words, the second of two pieces, between two special tokens
+# three words, the second of two subwords, between two special tokens
 POSITIONS = np.array([3, 0, 1, 1, 2, 3])
 TREE = Tree((1, None, 1), ("nsubj", "root", "obj"))
 # head 0 looks at the word before, head 1 at the word after; words at the edge look at the separators
@@ -36,7 +36,7 @@ def test_previous_next_same_and_separators_are_means_over_words_that_have_one(sh
     }
 
 
-def test_even_attention_counts_the_pieces_of_the_word_attended_to(shares: Shares) -> None:
+def test_even_attention_counts_the_subwords_of_the_word_attended_to(shares: Shares) -> None:
     found = shares.found()
     assert found["previous"].even == pytest.approx((1 + 2) / 6 / 2)
     assert found["next"].even == pytest.approx((2 + 1) / 6 / 2)
@@ -50,7 +50,3 @@ def test_relations_go_both_ways_and_the_root_has_none(shares: Shares) -> None:
     np.testing.assert_allclose(found["obj", "to_head"].values[0], [1, np.nan, 0])
     assert found["obj", "to_head"].even == pytest.approx(2 / 6)
     assert ("root", "to_head") not in found
-
-
-def test_rare_relations_are_left_out(shares: Shares) -> None:
-    assert {kind for kind in shares.found(fewest=2) if not isinstance(kind, str)} == set()

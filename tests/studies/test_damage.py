@@ -46,7 +46,7 @@ def spec(folder: Path) -> RunSettings:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
     folder = tiny_data(tmp_path_factory.mktemp("damage"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("polyhead.studies.run._draw", lambda folder: None)
+        patch.setattr("polyhead.studies.run.draw", lambda folder: None)
         return folder, run(spec(folder), out=folder / "whole", device="cpu", head_analysis=5)
 
 
@@ -77,7 +77,7 @@ def test_damage_never_becomes_a_number(
 ) -> None:
     """Without `result.json` all figures are read again from what is kept; with it the finished run is checked and repaired."""
     folder, wanted = whole
-    monkeypatch.setattr("polyhead.studies.run._draw", lambda folder: None)
+    monkeypatch.setattr("polyhead.studies.run.draw", lambda folder: None)
     out = tmp_path / "out"
     shutil.copytree(folder / "whole", out)
     damaged = sorted(out.glob(kind))

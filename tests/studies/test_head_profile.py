@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -210,3 +211,9 @@ def test_relations_are_read_from_the_dev_file(folder: Path) -> None:
     assert swedish["relations"]["dep"]["to_head"]["shares"] == swedish["shares"]["next"]
     assert swedish["relations"]["dep"]["to_dependent"]["shares"] == swedish["shares"]["previous"]
     assert swedish["shares"]["next"] != swedish["shares"]["previous"]
+
+
+@pytest.mark.parametrize(("method", "own"), [("fisher", ["fisher"]), ("gradient", []), ("shapley", [])])
+def test_the_runs_own_method_comes_first_unless_it_takes_long(method: str, own: list[str]) -> None:
+    context: Any = SimpleNamespace(settings=SimpleNamespace(method=method), shape=(12, 12))
+    assert head_profile.profiled_methods(context) == (*own, "gradient", "confidence", "magnitude")

@@ -15,8 +15,9 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.devices import pick_device
 from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_tagger
-from polyhead.studies import prune_after as cut_after
-from polyhead.studies.finetunes import RunContext, fine_tuned, load_fine_tuned
+from polyhead.studies import prune_after
+from polyhead.studies.context import RunContext
+from polyhead.studies.finetunes import fine_tuned, load_fine_tuned
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings
@@ -35,7 +36,7 @@ def after(folder: Path, repair: str) -> RunSettings:
 
 def context(spec: RunSettings, store: RunStore) -> RunContext:
     inputs = open_inputs(spec)
-    present = head_mask(load_tagger(spec.model, labels=inputs.labels, seed=0))
+    present = head_mask(load_tagger(spec.model, labels=inputs.encoder.labels, seed=0))
     return RunContext(spec, inputs, store, model_hash(spec.model), present, pick_device("cpu"), "fp32", Silent())
 
 
@@ -78,14 +79,14 @@ def test_repairs_see_training_text_alone_and_not_too_much(folder: Path, monkeypa
     inputs = open_inputs(after(folder, "means"))
 
     def sentences(seed: int) -> list[int]:
-        return sorted(number for batch in cut_after.repair_text(inputs, seed=seed) for number in batch.sentences)
+        return sorted(number for batch in prune_after.repair_text(inputs, seed=seed) for number in batch.sentences)
 
     assert sentences(1) == list(range(64))
-    monkeypatch.setattr(cut_after, "SENTENCES", 10)
+    monkeypatch.setattr(prune_after, "SENTENCES", 10)
     assert sentences(1) == sentences(1) != sentences(2)
     assert len(sentences(1)) == 10
     own = {window.input_ids.tobytes(): window.sentence for window in inputs.train.windows}
-    for batch in cut_after.repair_text(inputs, seed=1):
+    for batch in prune_after.repair_text(inputs, seed=1):
         for row, length in zip(batch.input_ids, batch.attention_mask.sum(dim=1), strict=True):
             assert row[:length].numpy().astype("int32").tobytes() in own
 

@@ -143,7 +143,7 @@ def test_ranking_and_selection_never_see_a_test_split(folder: Path) -> None:
     tested = {data.encoded for data in inputs.tests.values()}
     assert not tested & {data.encoded for data in (*inputs.selection.values(), *inputs.source_dev.values())}
     assert not tested & {inputs.train}
-    used = {record["sha256"]: record["split"] for record in inputs.records}
+    used = {record.sha256: record.split for record in inputs.records}
     assert sorted(used.values()) == ["dev", "test", "test", "train"]  # no two splits are the same text
     blank = folder / "blank.conllu"
     text = (folder / "en-test.conllu").read_text()
@@ -200,7 +200,9 @@ def test_bad_settings(folder: Path) -> None:
     assert not (folder / "bad").exists()
     assert not (folder / "bad9").exists()
     for wrong, match in (
-        ({"method": "gradeint"}, "method"),
+        ({"method": "gradeint"}, "method 'gradeint': did you mean 'gradient'"),
+        ({"method": "ablation", "normalisation": "paper"}, "method ablation: its scores may be negative"),
+        ({"method": "entropy", "protocol": "paper"}, "method entropy: its scores may be negative"),
         ({"normalisation": "papr"}, "normalisation"),
         ({"select_on": "target"}, "select_on"),
         ({"train_limit": 0}, "train_limit"),

@@ -75,6 +75,7 @@ def test_a_fine_tuning_takes_its_part_of_them() -> None:
         ([1.0], (), "seeds = 1.0: should be a whole number"),
         ("42", (), "seeds = '42': should be a list"),
         ([1], "noise", "controls = 'noise': should be a list"),
+        ([1], ["noise", "noise"], "controls = ['noise', 'noise']: should name each control once"),
         ([1], ["nois"], "controls = 'nois': should be 'random', 'highest' or 'noise'"),
     ],
 )
@@ -88,6 +89,23 @@ def test_any_sequence_of_seeds_will_do() -> None:
     assert [cell.seed for cell in expand(run_settings(**NEEDED), seeds=range(2))] == [0, 1]
 
 
-def test_a_task_that_nobody_knows_is_refused_at_once() -> None:
-    with pytest.raises(UnknownNameError, match="poss"):
-        run_settings(model="m", task="poss", sources=["ud/en_ewt"], targets=["ud/de_gsd"])
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"task": "poss"}, UnknownNameError, "task 'poss': did you mean 'pos'?"),
+        ({"sources": ["ud/en_ewtx"]}, UnknownNameError, "corpus 'ud/en_ewtx': no such name; did you mean ud/en_ewt"),
+        ({"targets": ["phrases/de", "phrases/dee"]}, UnknownNameError, "corpus 'phrases/dee': no such name; did you mean"),
+        ({"targets": ["ud/de_gsd@word"]}, SettingError, "data 'ud/de_gsd@word': '@word' after the name; expected @words"),
+        ({"sources": ["phrases/en"] * 2}, SettingError, "source 'phrases/en': given 2 times"),
+        ({"targets": ["phrases/de@words"]}, SettingError, "data 'phrases/en' and 'phrases/de@words': one run uses one kind"),
+        ({"columns": "facebok"}, SettingError, "columns 'facebok': expected columns such as"),
+        ({"columns": "facebook", "scheme": "iob2"}, SettingError, "--scheme iob2: the layout 'facebook' declares"),
+        ({"scheme": "iobb"}, SettingError, "scheme 'iobb': "),
+    ],
+)
+def test_unknown_names_and_what_does_not_go_together_are_refused_at_once(
+    changes: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind) as error:
+        run_settings(**NEEDED | changes)
+    assert str(error.value).startswith(said)

@@ -146,6 +146,22 @@ def test_what_cannot_be_opened_says_what_to_give(saved: Path) -> None:
         Tagger.load(saved, task="ner")
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"anchor": "frist"}, "anchor = 'frist': should be 'text' or 'first'"),
+        ({"max_length": 0}, "max_length = 0: should be at least 8"),
+        ({"max_length": "64"}, "max_length = '64': should be a whole number"),
+        ({"words": "syntatic"}, "words = 'syntatic': should be 'surface' or 'syntactic'"),
+        ({"seed": -1}, "seed = -1: should be at least 0"),
+    ],
+)
+def test_a_setting_that_is_not_allowed_is_refused(setting: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingError) as error:
+        opened(**setting)
+    assert str(error.value) == said
+
+
 def test_a_seed_draws_the_classifier() -> None:
     weights = [opened(seed=seed).model.classifier.weight for seed in (1, 1, 2)]
     assert torch.equal(weights[0], weights[1])
@@ -180,6 +196,8 @@ def test_what_is_not_data_is_refused_by_name(data: object) -> None:
     for work in (tagger.fit, tagger.evaluate, lambda given: tagger.score("gradient", given)):
         with pytest.raises(TypeError, match="expected what open_corpus or open_file returns"):
             work(data)  # type: ignore[operator]
+    with pytest.raises(TypeError, match="expected what open_corpus or open_file returns"):
+        tagger.evaluate([DEV])  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("n", [True, 1.5])

@@ -12,7 +12,7 @@ from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.importance.methods import score_heads
 from polyhead.selection.statistics import holm
-from polyhead.studies.finetunes import pooled
+from polyhead.studies.evaluations import pooled
 from polyhead.studies.run import run
 
 

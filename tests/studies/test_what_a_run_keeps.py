@@ -1,5 +1,6 @@
 """What stays on disk, what is not trained twice because of it, and that neither old code nor drawing spoils a result."""
 
+import json
 import logging
 import os
 import subprocess
@@ -13,6 +14,7 @@ from tiny_run import settings, tiny_data
 from polyhead.core.errors import StoreError
 from polyhead.report.finished_run import finished_run
 from polyhead.studies import stages
+from polyhead.studies.kept import remember
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings
 from polyhead.studies.stages import Stage
@@ -29,7 +31,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     done: list[int] = []
     fit = run.__globals__["run_cell"].__globals__["fine_tuned"].__globals__["fit"]
     monkeypatch.setattr("polyhead.studies.finetunes.fit", lambda *args, **kwargs: done.append(1) or fit(*args, **kwargs))
-    monkeypatch.setattr("polyhead.studies.run._draw", lambda folder: None)
+    monkeypatch.setattr("polyhead.studies.run.draw", lambda folder: None)
     return done
 
 
@@ -76,6 +78,40 @@ def test_during_a_run_no_more_lie_there_than_are_needed(
     assert max(met) <= 3, "the first seed's unpruned and chosen models, and the unpruned one of the seed at work"
 
 
+def test_the_pool_of_re_seeded_runs_keeps_no_checkpoint(
+    folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    out, most = folder / "pool", 0
+    tested = run.__globals__["run_cell"].__globals__["tested"]
+
+    def counted(*args: Any) -> Any:
+        nonlocal most
+        most = max(most, len(checkpoints(out)))
+        return tested(*args)
+
+    monkeypatch.setattr("polyhead.studies.summary.tested", counted)
+    with caplog.at_level(logging.INFO):
+        record = run(quick(folder), out=out, device="cpu", controls=["noise"], head_analysis=0)
+    assert most == 3, "the first seed's unpruned and chosen models, and the one that is scored"
+    assert record.noise is not None
+    assert sum("noise: unpruned model" in line for line in caplog.messages) == len(record.noise.seeds)
+
+
+def test_other_versions_are_named_once(folder: Path, trained: list[int], caplog: pytest.LogCaptureFixture) -> None:
+    out = folder / "versions"
+    run(quick(folder), out=out, device="cpu", head_analysis=0)
+    for path in out.glob("fits/*/record.json"):
+        content = json.loads(path.read_text())
+        content["result"]["machine"]["threads"] = "99"
+        path.write_text(json.dumps(content))
+        remember(path.parent, path.name)
+    (out / "result.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        run(quick(folder), out=out, device="cpu", head_analysis=0)
+    assert len(trained) == 3
+    assert [line.partition(", now")[0] for line in caplog.messages] == ["a fine-tuning of this run used threads 99"]
+
+
 def test_no_number_of_an_older_stage_comes_back(folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     out = folder / "stages"
     first = run(quick(folder), out=out, device="cpu", head_analysis=0)
@@ -101,13 +137,14 @@ def test_no_number_of_an_older_stage_comes_back(folder: Path, trained: list[int]
     assert len(trained) == n + 3
 
 
-def test_a_folder_with_nothing_but_a_lock_is_fresh(folder: Path, trained: list[int]) -> None:
+def test_a_folder_with_nothing_but_a_lock_is_fresh(folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     out = folder / "locked"
     (out / "fits").mkdir(parents=True)
     (out / "fits" / ".lock").touch()
     assert run(quick(folder), out=out, device="cpu", head_analysis=0).cells
     (folder / "mine" / "fits").mkdir(parents=True)
     (folder / "mine" / "notes.txt").write_text("keep")
+    monkeypatch.setattr("polyhead.studies.run.open_inputs", lambda settings: pytest.fail("data are read first"))
     with pytest.raises(StoreError, match=r"is not empty and not a run's folder \(notes\.txt\)"):
         run(quick(folder), out=folder / "mine", device="cpu", head_analysis=0)
 

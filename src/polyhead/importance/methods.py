@@ -32,13 +32,13 @@ def method(name: str) -> Method:
 
 
 def check_normalisation(name: str, normalisation: Normalisation) -> None:
-    """Refuse a normalisation that does not suit the method's scores, before anything is scored.
+    """Refuse an unknown method, and a normalisation that does not suit its scores, before anything is scored.
 
     Raises:
         UnknownNameError: No row has this name.
         SettingError: `paper` with a method whose scores may be negative.
     """
-    if normalisation == "paper" and method(name).sign in ("signed", "negative"):
+    if method(name).sign in ("signed", "negative") and normalisation == "paper":
         raise SettingError(
             f"method {name}: its scores may be negative, and dividing a layer by its sum (normalisation paper) can reverse "
             "their order; use normalisation none"

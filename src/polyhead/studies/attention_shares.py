@@ -1,5 +1,6 @@
 """What heads attend to: the word before, the word after, the word itself, separators, and words that a dependency leads to."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,36 +58,31 @@ class Shares:
     def __init__(
         self, shape: tuple[int, int], positions: Sequence[NDArray[np.int64] | None], trees: Sequence[Tree | None]
     ) -> None:
-        self._kinds: dict[Kind, int] = {}
-        self._pairs: dict[int, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = {}
-        n: dict[Kind, int] = {}
-        even: dict[Kind, float] = {}
+        self._n: Counter[Kind] = Counter()  # in the order of the last axis of the sums
+        self._even: defaultdict[Kind, float] = defaultdict(float)
+        self._pairs: dict[int, tuple[NDArray[np.int64], ...]] = {}
         for index, (own, tree) in enumerate(zip(positions, trees, strict=True)):
             if own is None:
                 continue
             sizes = np.bincount(own)
             listed = pairs(len(sizes) - 1, tree)
             for kind, _, to in listed:
-                self._kinds.setdefault(kind, len(self._kinds))
-                n[kind] = n.get(kind, 0) + 1
-                even[kind] = even.get(kind, 0.0) + sizes[to] / len(own)
-            kinds, froms, tos = zip(*((self._kinds[kind], a, b) for kind, a, b in listed), strict=True)
-            self._pairs[index] = (np.array(kinds), np.array(froms), np.array(tos))
-        self._n, self._even = n, even
-        self._sums = np.full((*shape, len(self._kinds)), np.nan)
+                self._n[kind] += 1
+                self._even[kind] += sizes[to] / len(own)
+            place = {kind: number for number, kind in enumerate(self._n)}
+            self._pairs[index] = tuple(np.array([(place[kind], *words) for kind, *words in listed]).T)
+        self._sums = np.full((*shape, len(self._n)), np.nan)
 
     def add(self, sentence: int, layer: int, kept: tuple[int, ...], weights: Matrix) -> None:
         """Add one layer's weights `[kept heads, words, words + 1]` of one sentence; pass it to `each_word_attention`."""
         kinds, froms, tos = self._pairs[sentence]
         picked = weights[:, froms, tos]
         for row, head in enumerate(kept):
-            sums = np.bincount(kinds, weights=picked[row], minlength=len(self._kinds))
+            sums = np.bincount(kinds, weights=picked[row], minlength=len(self._n))
             self._sums[layer, head] = np.nan_to_num(self._sums[layer, head]) + sums
 
-    def found(self, *, fewest: int = 1) -> dict[Kind, Share]:
-        """The share of every kind with at least `fewest` words."""
+    def found(self) -> dict[Kind, Share]:
+        """The share of every kind."""
         return {
-            kind: Share(self._n[kind], self._sums[..., place] / self._n[kind], self._even[kind] / self._n[kind])
-            for kind, place in self._kinds.items()
-            if self._n[kind] >= fewest
+            kind: Share(n, self._sums[..., place] / n, self._even[kind] / n) for place, (kind, n) in enumerate(self._n.items())
         }

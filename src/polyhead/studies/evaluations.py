@@ -1,4 +1,4 @@
-"""How well corpora were labelled, kept on disk so that statistics need no model."""
+"""How well corpora were labelled: scores in points, and figures kept on disk so that statistics need no model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json, write_bytes_atomic, write_json_atomic
+from polyhead.learning.inference import Labelled, evaluate
+from polyhead.learning.metrics import metric_from_counts
+from polyhead.selection.resampling import redrawn
+from polyhead.studies.context import RunContext
 from polyhead.studies.kept import remember
 
 
@@ -21,6 +26,43 @@ class Figures:
     metrics: Mapping[str, float]
     counts: NDArray[np.int64]
     n_words: int
+
+
+def figures_of(context: RunContext, model: PreTrainedModel, datasets: Mapping[str, Labelled]) -> dict[str, Figures]:
+    """Figures of a model by name of the data; all data go through it in one pass."""
+    inputs, where = context.inputs, context.device
+    found = evaluate(
+        model, datasets, inputs.task, inputs.encoder.labels, device=where, precision=context.precision, progress=context.progress
+    )
+    return {name: Figures(dict(item.metrics), item.counts, item.n_words) for name, item in found.items()}
+
+
+def points(context: RunContext, figures: Mapping[str, Figures]) -> float:
+    """The main metric in points (0..100), pooled over corpora."""
+    return 100 * pooled(context, {name: own.metrics[context.inputs.task.metric] for name, own in figures.items()})
+
+
+def points_by_name(context: RunContext, figures: Mapping[str, Figures]) -> dict[str, float]:
+    """The main metric of each corpus in points (0..100)."""
+    return {name: 100 * own.metrics[context.inputs.task.metric] for name, own in figures.items()}
+
+
+def standard_error(context: RunContext, figures: Mapping[str, Figures]) -> float:
+    """Standard error of `points`, by bootstrap over sentences; corpora are independent."""
+    variance = 0.0
+    for name, own in figures.items():
+        weight = pooled(context, {other: float(other == name) for other in figures})
+        scores = redrawn(own.counts, lambda counts: metric_from_counts(context.inputs.task, counts), seed=0)
+        variance += weight**2 * float(np.var(scores, ddof=1))
+    return float(100 * np.sqrt(variance))
+
+
+def pooled(context: RunContext, values: Mapping[str, float]) -> float:
+    """The mean over languages of the means over each one's corpora."""
+    by_language: dict[str, list[float]] = {}
+    for name, value in values.items():
+        by_language.setdefault(context.inputs.languages[name], []).append(value)
+    return float(np.mean([np.mean(own) for own in by_language.values()]))
 
 
 def keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:

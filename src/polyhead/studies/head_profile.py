@@ -1,7 +1,7 @@
 """What each head does in each language of a run, by the unpruned fine-tuned model: the file `heads.json` beside the result."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from polyhead.core.errors import DataFormatError, PolyheadError, SettingError, S
 from polyhead.core.heads import HeadId
 from polyhead.core.specs import TrainSpec
 from polyhead.core.values import fingerprint
-from polyhead.data.references import DataReference, references
+from polyhead.data.references import DataReference
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.importance.gate_pass import sentence_gradients
@@ -24,8 +24,8 @@ from polyhead.report.finished_run import HEADS, read_heads
 from polyhead.report.heads_form import HeadsRecord, LeftOut
 from polyhead.report.record import write_document
 from polyhead.selection.head_effects import HeadEffects, head_effects
-from polyhead.studies.finetunes import RunContext, fine_tuned, load_fine_tuned
-from polyhead.studies.inputs import reader_of
+from polyhead.studies.context import RunContext
+from polyhead.studies.finetunes import fine_tuned, load_fine_tuned
 from polyhead.studies.language_profile import Sample, encoded_sample, language_profile, loss_change
 from polyhead.studies.stages import version
 
@@ -39,19 +39,12 @@ _MOST_PASSES: Final = 64.0
 def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sentences: int, text: bool = True) -> Path:
     """The path of `heads.json` in `folder`: scores, effects, attention and examples of every head in every language of the run.
 
-    Looks at a seeded sample of the dev split of every source and target, never at a test split; a language that has no dev split,
-    or whose sample cannot be used, is named in the file under `left_out` with the reason. One forward and one backward pass over
-    all languages together give every head's `gradient` score and, to first order, how much the loss would rise without it. The
-    twelve heads for which that is largest in any language are then ablated one by one, all languages together: 1 + 12 passes at
-    most, half of that on average. Beside these, a forward pass for attention and what the other methods cost. Does nothing if
-    the file is there, whole, and of the same run.
-
-    Args:
-        context: Of the run.
-        train: Of the run's first seed, whose unpruned model is profiled.
-        folder: Of the results.
-        n_sentences: Most sentences per language.
-        text: Whether example sentences are kept in the file.
+    Reads a seeded sample, at most `n_sentences`, of the dev split of every source and target, never a test split; a language that
+    has no dev split, or whose sample cannot be used, is named in the file under `left_out` with the reason. One forward and one
+    backward pass over all languages together give every head's `gradient` score and, to first order, how much the loss would
+    rise without it. The twelve heads for which that is largest in any language are then ablated one by one, all languages
+    together: 1 + 12 passes at most, half of that on average. Beside these, a forward pass for attention and what the other
+    methods cost. Does nothing if the file is there, whole, and of the same run.
 
     Raises:
         StoreError: The folder cannot be written to, or the fine-tuned model cannot be reproduced.
@@ -74,16 +67,7 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
     if path.is_file() and _made_of(path) == what:
         return path
     model = load_fine_tuned(context, fine_tuned(context, train, context.present))
-    samples: dict[str, Sample] = {}
-    left_out: list[LeftOut] = []
-    for reference in _references(context):
-        try:
-            drawn = sample(_dev(context, reference), n_sentences, seed=context.settings.sample_seed)
-            samples[reference.text] = encoded_sample(context, model, drawn, words=reference.words)
-        except PolyheadError as error:
-            logger.warning("heads of %s are not profiled: %s", reference.text, error)
-            language = context.inputs.languages.get(reference.text, "")
-            left_out.append(LeftOut(name=reference.text, language=language, why=str(error)))
+    samples, left_out = _samples(context, n_sentences)
     gradients: dict[str, NDArray[np.float64]] = {}
     effects: dict[str, HeadEffects] = {}
     measured: tuple[HeadId, ...] = ()
@@ -97,7 +81,7 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
             model,
             {name: own.labelled for name, own in samples.items()},
             context.inputs.task,
-            context.inputs.labels,
+            context.inputs.encoder.labels,
             measured,
             precision=context.precision,
             progress=context.progress,
@@ -120,7 +104,7 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
         model_hash=context.model_hash,
         seed=train.seed,
         method=methods[0],
-        shape=(context.present.n_layers, context.present.n_heads),
+        shape=context.shape,
         n_sentences=n_sentences,
         measured=[str(head) for head in measured],
         languages=languages,
@@ -145,10 +129,10 @@ def largest(estimates: Mapping[str, NDArray[np.float64]], n: int) -> tuple[HeadI
 
 def profiled_methods(context: RunContext) -> tuple[str, ...]:
     """The run's own method, unless it takes too many passes a language, and those whose row says `profiles_heads`."""
-    shape = context.present.n_layers, context.present.n_heads
     own = METHODS[context.settings.method]
-    always = [row.name for row in METHODS.values() if row.profiles_heads]
-    return tuple(dict.fromkeys((*([own.name] if own.takes_at_most(_MOST_PASSES, *shape) else []), *always)))
+    rows = [own] if own.takes_at_most(_MOST_PASSES, *context.shape) else []
+    rows += [row for row in METHODS.values() if row.profiles_heads]
+    return tuple(dict.fromkeys(row.name for row in rows))
 
 
 def _made_of(path: Path) -> str | None:
@@ -159,27 +143,30 @@ def _made_of(path: Path) -> str | None:
         return None
 
 
-def _references(context: RunContext) -> Iterator[DataReference]:
-    """Sources and then targets, each corpus once."""
-    seen: set[str] = set()
-    settings = context.settings
-    for reference in (*references(settings.sources, "source"), *references(settings.targets, "target")):
-        if reference.text not in seen:
-            seen.add(reference.text)
-            yield reference
+def _samples(context: RunContext, n_sentences: int) -> tuple[dict[str, Sample], list[LeftOut]]:
+    """A dev sample of each source and then of each target, by its name; and those that have none, with the reason."""
+    samples: dict[str, Sample] = {}
+    left_out: list[LeftOut] = []
+    settings, inputs = context.settings, context.inputs
+    for reference in (*inputs.sources, *(target for target in inputs.targets if target.text not in settings.sources)):
+        try:
+            drawn = sample(_dev(context, reference), n_sentences, seed=settings.sample_seed)
+            samples[reference.text] = encoded_sample(inputs.encoder, drawn, words=reference.words)
+        except PolyheadError as error:
+            logger.warning("heads of %s are not profiled: %s", reference.text, error)
+            left_out.append(LeftOut(name=reference.text, language=inputs.languages.get(reference.text, ""), why=str(error)))
+    return samples, left_out
 
 
 def _dev(context: RunContext, reference: DataReference) -> Dataset:
     """The dev split; of a source without one, what was held out of its training data."""
-    settings = context.settings
-    reader = reader_of(settings, context.inputs.task, merge=settings.rules.merge_types)
-    if reference.text in settings.sources:
-        dev = reader.train_and_dev(reference, seed=settings.sample_seed)[1]
+    inputs = context.inputs
+    if reference in inputs.sources:
+        dev = inputs.reader.train_and_dev(reference, seed=context.settings.sample_seed)[1]
     elif reference.has("dev"):
-        dev = reader.open(reference, "dev")
+        dev = inputs.reader.open(reference, "dev")
     else:
         raise SettingError(f"{reference.text}: has no dev split, and test splits are not used; write LANGUAGE=TRAIN:DEV:TEST")
-    tests = {record["sha256"] for record in context.inputs.records if record["split"] == "test"}
-    if dev.sha256 in tests:
+    if dev.sha256 in {record.sha256 for record in inputs.records if record.split == "test"}:
         raise DataFormatError(f"{reference.text}: its dev file is a test file of this run; test data are not used")
     return dev

@@ -5,21 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase
-
 from polyhead.core.errors import SettingError
 from polyhead.core.values import fingerprint
 from polyhead.data.conllu import Words
-from polyhead.data.labels import LabelSet, label_set
-from polyhead.data.references import DataReader, one_word_choice, references
+from polyhead.data.labels import label_set
+from polyhead.data.references import DataReader, DataReference, one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before, suspicious_text
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
-from polyhead.learning.encoding import Encoded, encode, join, model_limit
+from polyhead.learning.encoding import Encoded, join, model_limit
 from polyhead.learning.inference import Labelled
+from polyhead.learning.text_encoder import TextEncoder
 from polyhead.models.loading import load_config, load_tokenizer
+from polyhead.report.record import DataRecord, EncodingRecord
 from polyhead.studies.settings import FitSettings, RunSettings
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,10 @@ class Inputs:
 
     Attributes:
         task: Row of the tasks table.
-        labels: Labels of the classifier's outputs.
-        tokenizer: The encoder's own.
+        reader: Opens the data.
+        sources: What is trained on.
+        targets: What is tested on.
+        encoder: How the model reads text: the pre-trained encoder's tokenizer, and the labels of the classifier's outputs.
         train: All sources' training sentences, joined.
         source_dev: Dev sentences by source name.
         selection: What k is chosen on: the sources' dev sets, those of the targets, or both.
@@ -45,21 +47,23 @@ class Inputs:
     """
 
     task: Task
-    labels: LabelSet
-    tokenizer: PreTrainedTokenizerBase
+    reader: DataReader
+    sources: Sequence[DataReference]
+    targets: Sequence[DataReference]
+    encoder: TextEncoder
     train: Encoded
     source_dev: Mapping[str, Labelled]
     selection: Mapping[str, Labelled]
     tests: Mapping[str, Labelled]
     languages: Mapping[str, str]
-    records: tuple[Mapping[str, object], ...]
+    records: tuple[DataRecord, ...]
     words: Words
     data_hash: str
     test_hash: str
 
     def sha256_of(self, name: str, split: str) -> str:
         """Hash of the file behind a split; of a held-out dev set, that of the file it was held out of."""
-        return str(next(record["sha256"] for record in self.records if (record["name"], record["split"]) == (name, split)))
+        return next(record.sha256 for record in self.records if (record.name, record.split) == (name, split))
 
 
 def open_inputs(settings: RunSettings) -> Inputs:
@@ -72,48 +76,49 @@ def open_inputs(settings: RunSettings) -> Inputs:
     sources, targets = references(settings.sources, "source"), references(settings.targets, "target")
     words = one_word_choice([*sources, *targets])
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
+    longest = model_limit(load_config(settings.model, revision=settings.revision))
     reader = reader_of(settings, task, merge=settings.rules.merge_types)
     pairs = [reader.train_and_dev(reference, seed=settings.sample_seed) for reference in sources]
     trains, devs = [limit(train, settings) for train, _ in pairs], [dev for _, dev in pairs]
     target_devs = [] if settings.select_on == "source-dev" else [reader.open(r, "dev") for r in targets]
     tests = [reader.open(reference, "test") for reference in targets]
-    _check_unseen([*trains, *devs, *target_devs], tests)
-    for data in (*trains, *devs, *target_devs, *tests):
+    seen = [*trains, *devs, *target_devs]
+    _check_unseen(seen, tests)
+    for data in (*seen, *tests):
         for what in suspicious_text(data):
             logger.info("note: %s %s: %s", data.name, data.split, what)
-    for what in seen_before([*trains, *devs, *target_devs], tests):
+    for what in seen_before(seen, tests):
         logger.info("note: %s", what)
 
-    labels = label_set(task, trains)
-    longest = model_limit(load_config(settings.model, revision=settings.revision))
-    encoded = {
-        (data.name, data.split): encode(
-            data.sentences,
-            tokenizer,
-            labels,
-            max_length=settings.train.max_length,
-            model_limit=longest,
-            anchor=settings.train.anchor,
-            unknown="error" if data.split == "train" else "ignore",
-        )
-        for data in (*trains, *devs, *target_devs, *tests)
+    encoder = TextEncoder(
+        tokenizer=tokenizer,
+        labels=label_set(task, trains),
+        anchor=settings.train.anchor,
+        max_length=settings.train.max_length,
+        model_limit=longest,
+    )
+    read = {
+        (data.name, data.split): encoder.labelled(data, unknown="error" if data.split == "train" else "ignore")
+        for data in (*seen, *tests)
     }
 
-    def labelled(datasets: list[Dataset]) -> dict[str, Labelled]:
-        return {d.name: Labelled(encoded[d.name, d.split], [s.labels for s in d.sentences]) for d in datasets}
+    def named(datasets: Sequence[Dataset]) -> dict[str, Labelled]:
+        return {data.name: read[data.name, data.split] for data in datasets}
 
     return Inputs(
         task=task,
-        labels=labels,
-        tokenizer=tokenizer,
-        train=join([encoded[data.name, data.split] for data in trains]),
-        source_dev=labelled(devs),
-        selection=labelled([*(devs if settings.select_on != "target-dev" else []), *target_devs]),
-        tests=labelled(tests),
-        languages={data.name: data.language for data in (*trains, *devs, *target_devs, *tests)},
-        records=tuple(_record(d, encoded[d.name, d.split]) for d in (*trains, *devs, *target_devs, *tests)),
+        reader=reader,
+        sources=sources,
+        targets=targets,
+        encoder=encoder,
+        train=join([read[data.name, data.split].encoded for data in trains]),
+        source_dev=named(devs),
+        selection=named([*(devs if settings.select_on != "target-dev" else []), *target_devs]),
+        tests=named(tests),
+        languages={data.name: data.language for data in (*seen, *tests)},
+        records=tuple(_record(data, read[data.name, data.split].encoded) for data in (*seen, *tests)),
         words=words,
-        data_hash=_hash([*trains, *devs, *target_devs]),
+        data_hash=_hash(seen),
         test_hash=_hash(tests),
     )
 
@@ -160,22 +165,22 @@ def _hash(datasets: list[Dataset]) -> str:
     return fingerprint([(data.name, data.split, data.sha256, len(data.sentences)) for data in datasets])
 
 
-def _record(data: Dataset, encoded: Encoded) -> dict[str, object]:
+def _record(data: Dataset, encoded: Encoded) -> DataRecord:
     counts = encoded.counts
-    return {
-        "name": data.name,
-        "language": data.language,
-        "split": data.split,
-        "sentences": len(data.sentences),
-        "words": data.n_words,
-        "sha256": data.sha256,
-        "repairs": data.notes,
-        "encoding": {
-            "subwords": counts.subwords,
-            "lone_marker_share": counts.lone_marker_first / max(counts.words, 1),
-            "windowed_sentences": counts.windowed_sentences,
-            "unk_words": counts.unk_words,
-            "truncated_words": counts.truncated_words,
-            "unknown_labels": counts.unknown_labels,
-        },
-    }
+    return DataRecord(
+        name=data.name,
+        language=data.language,
+        split=data.split,
+        sentences=len(data.sentences),
+        words=data.n_words,
+        sha256=data.sha256,
+        repairs=dict(data.notes),
+        encoding=EncodingRecord(
+            subwords=counts.subwords,
+            lone_marker_share=counts.lone_marker_share,
+            windowed_sentences=counts.windowed_sentences,
+            unk_words=counts.unk_words,
+            truncated_words=counts.truncated_words,
+            unknown_labels=counts.unknown_labels,
+        ),
+    )

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +15,6 @@ logger = logging.getLogger(__name__)
 LEDGER: Final = "kept.json"
 MODEL: Final = "model"
 _SCHEMA: Final = 1
-# Unfinished work; the code that continues it checks it.
-_HALF_DONE: Final = ("state", ".partial")
 
 
 def sha256_of(path: Path) -> str:
@@ -31,8 +29,8 @@ def remember(folder: Path, *names: str) -> None:
     A file without a hash counts as half written. A hash stays after its file is deleted: an equal file elsewhere can then
     replace it.
     """
-    paths = [path for name in names for path in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*"))]
-    found = {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths if path.is_file()}
+    paths = [path for name in names for path in (folder / name, *(folder / name).rglob("*")) if path.is_file()]
+    found = {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}
     write_json_atomic(folder / LEDGER, {"schema": _SCHEMA, "sha256": {**noted(folder), **found}})
 
 
@@ -58,27 +56,18 @@ def model_files(folder: Path) -> Mapping[str, str]:
 
 def drop_damaged(fits: Path) -> None:
     """Delete half-written and damaged files in every fine-tuning's folder; damage is logged."""
-    for folder in sorted(path for path in fits.glob("*") if path.is_dir()):
-        hashes = noted(folder)
-        for path in _files(folder):
+    for folder in sorted(filter(Path.is_dir, fits.glob("*"))):
+        hashes, model = noted(folder), folder / MODEL
+        for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            if name not in hashes:
-                _drop(folder, path)
-            elif path.is_file() and sha256_of(path) != hashes[name]:
+            unfinished = name.startswith("state/") or path.suffix == ".partial"  # checked by the code that continues it
+            if unfinished or path.name == LEDGER or not path.is_file():
+                continue
+            if name in hashes:
+                if sha256_of(path) == hashes[name]:
+                    continue
                 logger.warning("%s: was damaged after it was written (its sha256 differs): that step is repeated", path)
-                _drop(folder, path)
-
-
-def _drop(folder: Path, path: Path) -> None:
-    model = folder / MODEL
-    if path.is_relative_to(model):
-        shutil.rmtree(model, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and path.name != LEDGER and parts[0] != _HALF_DONE[0] and path.suffix != _HALF_DONE[1]:
-            yield path
+            if path.is_relative_to(model):
+                shutil.rmtree(model, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """The profile of all heads in one language: scores, effects, attention and examples, as `heads.json` holds them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +16,13 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.trees import Tree, read_trees
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import IGNORED_LABEL, Encoded, encode, model_limit
+from polyhead.learning.encoding import IGNORED_LABEL, Encoded
 from polyhead.learning.inference import Labelled
+from polyhead.learning.text_encoder import TextEncoder
 from polyhead.report.heads_form import DIRECTIONS, PLACES, Attention, Effects, Example, LanguageHeads, Relation, RelationShare
 from polyhead.selection.head_effects import HeadEffects
-from polyhead.studies.attention_shares import Share, Shares
-from polyhead.studies.finetunes import RunContext
+from polyhead.studies.attention_shares import Kind, Share, Shares
+from polyhead.studies.context import RunContext
 from polyhead.studies.word_attention import each_word_attention, word_of_position
 
 _FEWEST_OF_A_RELATION: Final = 20
@@ -29,21 +30,19 @@ _EXAMPLES: Final = 2
 _EXAMPLE_WORDS: Final = range(6, 15)
 _DIGITS: Final = 5
 
-Positions = list[NDArray[np.int64] | None]
-
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A sample of one language's dev split, encoded; `words` says what a word of a treebank is."""
+    """A sample of one language's dev split, as the model reads it; `words` says what a word of a treebank is."""
 
     data: Dataset
     words: Words
-    encoded: Encoded
+    labelled: Labelled
 
     @property
-    def labelled(self) -> Labelled:
-        """With its gold labels."""
-        return Labelled(self.encoded, [sentence.labels for sentence in self.data.sentences])
+    def encoded(self) -> Encoded:
+        """The sentences without their gold labels."""
+        return self.labelled.encoded
 
     @property
     def n_labelled(self) -> int:
@@ -51,27 +50,17 @@ class Sample:
         return len({w.sentence for w in self.encoded.windows if (w.label_ids != IGNORED_LABEL).any()})
 
 
-def encoded_sample(context: RunContext, model: PreTrainedModel, data: Dataset, *, words: Words) -> Sample:
+def encoded_sample(encoder: TextEncoder, data: Dataset, *, words: Words) -> Sample:
     """A sample as the model reads it.
 
     Raises:
         DataFormatError: No word has a label that the model knows, or no sentence fits one window.
     """
-    train, inputs = context.settings.train, context.inputs
-    encoded = encode(
-        data.sentences,
-        inputs.tokenizer,
-        inputs.labels,
-        max_length=train.max_length,
-        model_limit=model_limit(model.config),
-        anchor=train.anchor,
-        unknown="ignore",
-    )
-    sample = Sample(data, words, encoded)
+    sample = Sample(data, words, encoder.labelled(data))
     if not sample.n_labelled:
         raise DataFormatError(f"{data.name}: no word of its {data.split} sample has a label that the model knows")
-    if all(own is None for own in word_of_position(data.sentences, encoded, inputs.tokenizer)):
-        raise DataFormatError(f"{data.name}: no sentence fits one window of {train.max_length} subwords")
+    if all(own is None for own in word_of_position(data.sentences, sample.encoded, encoder.tokenizer)):
+        raise DataFormatError(f"{data.name}: no sentence fits one window of {encoder.max_length} subwords")
     return sample
 
 
@@ -88,15 +77,7 @@ def language_profile(
 ) -> LanguageHeads:
     """The entry of one language in `heads.json`; matrices are `[layers][heads]`, null for pruned heads.
 
-    Args:
-        context: The run.
-        model: Unpruned and fine-tuned, on the run's device.
-        sample: Sample of a dev split.
-        methods: Methods that score the heads on it.
-        gradients: Gate gradients of its labelled sentences, `[sentences, layers, heads]`.
-        effects: Measured effects of the heads ablated on it.
-        seed: Random seed of methods that draw numbers.
-        text: Whether example sentences are kept.
+    `methods` score the heads; `gradients` are gate gradients of the sample's labelled sentences, `[sentences, layers, heads]`.
     """
     data = sample.data
     batches = scoring_batches(sample.encoded)
@@ -148,13 +129,13 @@ def trees_of(data: Dataset, words: Words) -> list[Tree | None]:
 
 
 def _attention(context: RunContext, model: PreTrainedModel, sample: Sample, *, text: bool) -> tuple[Attention, list[Example]]:
-    """Shares over all sentences of one window, and the whole weights of a few short ones."""
-    data = sample.data
-    positions = word_of_position(data.sentences, sample.encoded, context.inputs.tokenizer)
-    shape = context.present.n_layers, context.present.n_heads
-    shares = Shares(shape, positions, trees_of(data, sample.words))
-    shown = _chosen(data, positions) if text else {}
-    weights = {index: np.full((*shape, n, n + 1), np.nan) for index, n in shown.items()}
+    """Shares over all sentences of one window, and the whole weights of the first few short ones."""
+    sentences, tokenizer = sample.data.sentences, context.inputs.encoder.tokenizer
+    positions = word_of_position(sentences, sample.encoded, tokenizer)
+    shares = Shares(context.shape, positions, trees_of(sample.data, sample.words))
+    short = [i for i, own in enumerate(positions) if own is not None and len(sentences[i].words) in _EXAMPLE_WORDS]
+    shown = {i: len(sentences[i].words) for i in short[:_EXAMPLES]} if text else {}
+    weights = {i: np.full((*context.shape, n, n + 1), np.nan) for i, n in shown.items()}
 
     def receive(sentence: int, layer: int, kept: tuple[int, ...], found: NDArray[np.float64]) -> None:
         shares.add(sentence, layer, kept, found)
@@ -162,49 +143,36 @@ def _attention(context: RunContext, model: PreTrainedModel, sample: Sample, *, t
             weights[sentence][layer, list(kept)] = found
 
     each_word_attention(model, sample.encoded, positions, receive, precision=context.precision, progress=context.progress)
-    before, after = _special_names(context)
     examples = [
         Example(
-            words=list(data.sentences[index].words),
-            special_before=before,
-            special_after=after,
-            weights=jsonable(np.round(weights[index], 3)),
+            words=list(sentences[i].words),
+            special_before=str(tokenizer.cls_token or tokenizer.bos_token or ""),
+            special_after=str(tokenizer.sep_token or tokenizer.eos_token or ""),
+            weights=jsonable(np.round(own, 3)),
         )
-        for index in shown
+        for i, own in weights.items()
     ]
-    return _as_record(shares), examples
+    return _as_record(shares.found()), examples
 
 
-def _as_record(shares: Shares) -> Attention:
-    found = shares.found()
-    placed: dict[str, Share] = {kind: share for kind, share in found.items() if isinstance(kind, str)}
+def _as_record(found: Mapping[Kind, Share]) -> Attention:
+    """All places, and the relations of enough words in both directions."""
     relations: dict[str, dict[str, Any]] = {}
-    for kind, share in shares.found(fewest=_FEWEST_OF_A_RELATION).items():
-        if not isinstance(kind, str):
+    for kind, share in found.items():
+        if isinstance(kind, tuple) and share.n >= _FEWEST_OF_A_RELATION:
             relation, direction = kind
             own = relations.setdefault(relation, {"n": share.n})
             own[direction] = RelationShare(shares=_rounded(share.values), even=_rounded(share.even))
+    placed = {place: found[place] for place in PLACES if place in found}
     return Attention(
-        shares={kind: _rounded(placed[kind].values) for kind in PLACES if kind in placed},
-        even={kind: _rounded(placed[kind].even) for kind in PLACES if kind in placed},
+        shares={place: _rounded(share.values) for place, share in placed.items()},
+        even={place: _rounded(share.even) for place, share in placed.items()},
         relations={name: Relation(**own) for name, own in sorted(relations.items()) if {*DIRECTIONS} <= own.keys()},
     )
-
-
-def _chosen(data: Dataset, positions: Positions) -> dict[int, int]:
-    """The first few short sentences by their index, with their numbers of words."""
-    fit = [i for i, own in enumerate(positions) if own is not None and len(data.sentences[i].words) in _EXAMPLE_WORDS]
-    return {index: len(data.sentences[index].words) for index in fit[:_EXAMPLES]}
-
-
-def _special_names(context: RunContext) -> tuple[str, str]:
-    tokenizer = context.inputs.tokenizer
-    before, after = tokenizer.cls_token or tokenizer.bos_token, tokenizer.sep_token or tokenizer.eos_token
-    return str(before or ""), str(after or "")
 
 
 def _rounded(values: NDArray[np.float64] | float) -> Any:
     """Plain numbers of five significant digits; None for NaN."""
     array = np.asarray(values, dtype=np.float64)
-    short: Sequence[float] = [float(f"{value:.{_DIGITS}g}") for value in array.ravel()]
+    short = [float(f"{value:.{_DIGITS}g}") for value in array.ravel()]
     return jsonable(np.array(short).reshape(array.shape))

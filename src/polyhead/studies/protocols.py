@@ -1,18 +1,19 @@
 """The protocols as data: polyhead's own, that of the paper's text, and that of its released code."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from polyhead.core.heads import Normalisation
 
 ProtocolName = Literal["sound", "paper", "paper-released"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """Settings fixed by a protocol; explicit settings override them.
+    """Settings fixed by a protocol; explicit settings override them. The defaults are those of `sound`.
 
     Attributes:
+        claim: What a reader of its numbers must know.
         method: Importance method.
         normalisation: Of the scores before ranking.
         order: Of the training sentences.
@@ -24,64 +25,42 @@ class Protocol:
         mask_in_training_only: True = heads are masked while training and back on at evaluation (what its code does).
         merge_types: True = entity types other than PER, ORG and LOC count as MISC in all data.
         first_rows: True = a limited training set is the file's first rows instead of a seeded sample.
-        claim: What a reader of its numbers must know.
     """
 
-    method: str
-    normalisation: Normalisation
-    order: Literal["buckets", "shuffled", "file"]
-    anchor: Literal["text", "first"]
-    learning_rate: float | None
-    warmup: float
-    how: Literal["sequential", "sweep", "screened"]
-    reported_split: bool
-    mask_in_training_only: bool
-    first_rows: bool
-    merge_types: bool
     claim: str
+    method: str = "gradient"
+    normalisation: Normalisation = "none"
+    order: Literal["buckets", "shuffled", "file"] = "buckets"
+    anchor: Literal["text", "first"] = "text"
+    learning_rate: float | None = None
+    warmup: float = 0.06
+    how: Literal["sequential", "sweep", "screened"] = "screened"
+    reported_split: bool = False
+    mask_in_training_only: bool = False
+    first_rows: bool = False
+    merge_types: bool = False
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    "sound": Protocol(
-        method="gradient",
-        normalisation="none",
-        order="buckets",
-        anchor="text",
-        learning_rate=None,
-        warmup=0.06,
-        how="screened",
-        reported_split=False,
-        mask_in_training_only=False,
-        first_rows=False,
-        merge_types=False,
-        claim="heads ranked on dev, k chosen on source dev among 0..K, each test split scored for k = 0 and the chosen k only",
-    ),
-    "paper": Protocol(
-        method="weight-gradient",
-        normalisation="paper",
-        order="file",
-        anchor="first",
-        learning_rate=5e-5,
-        warmup=0.0,
-        how="sweep",
-        reported_split=True,
-        mask_in_training_only=False,
-        first_rows=False,
-        merge_types=True,
-        claim="as Ma et al. 2021 describe it: best of k = 1..K per target on the reported split, a maximum over noisy draws",
-    ),
-    "paper-released": Protocol(
-        method="weight-gradient-released",
-        normalisation="paper",
-        order="file",
-        anchor="first",
-        learning_rate=5e-5,
-        warmup=0.0,
-        how="sweep",
-        reported_split=True,
-        mask_in_training_only=True,
-        first_rows=True,
-        merge_types=True,
-        claim="the released code of Ma et al. 2021: wrong axis, all heads on at evaluation, best of k = 1..K per target",
-    ),
-}
+_SOUND: Final = Protocol(
+    claim="heads ranked on dev, k chosen on source dev among 0..K, each test split scored for k = 0 and the chosen k only",
+)
+_PAPER: Final = Protocol(
+    claim="as Ma et al. 2021 describe it: best of k = 1..K per target on the reported split, a maximum over noisy draws",
+    method="weight-gradient",
+    normalisation="paper",
+    order="file",
+    anchor="first",
+    learning_rate=5e-5,
+    warmup=0.0,
+    how="sweep",
+    reported_split=True,
+    merge_types=True,
+)
+_PAPER_RELEASED: Final = replace(
+    _PAPER,
+    claim="the released code of Ma et al. 2021: wrong axis, all heads on at evaluation, best of k = 1..K per target",
+    method="weight-gradient-released",
+    mask_in_training_only=True,
+    first_rows=True,
+)
+PROTOCOLS: Final[dict[ProtocolName, Protocol]] = {"sound": _SOUND, "paper": _PAPER, "paper-released": _PAPER_RELEASED}

@@ -19,7 +19,7 @@ from polyhead.studies.settings import RunSettings
 SENTENCES = 512
 
 
-def cut_after(
+def prune_after(
     full: PreTrainedModel, mask: HeadMask, settings: RunSettings, inputs: Inputs, *, precision: Precision, progress: Progress
 ) -> PreTrainedModel:
     """The fine-tuned model without the heads outside `mask`; trains nothing, and without a repair costs nothing."""
@@ -44,7 +44,7 @@ def repair_facts(settings: RunSettings) -> dict[str, Any]:
     return {} if how == "none" else {"repair": {"how": how, "sentences": SENTENCES, "seed": settings.sample_seed}}
 
 
-def cut_note(settings: RunSettings) -> str:
+def pruning_note(settings: RunSettings) -> str:
     """Part of a sentence on pruning and repair after fine-tuning; empty if heads were pruned before it."""
     if settings.search.prune == "before":
         return ""

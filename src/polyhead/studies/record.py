@@ -1,24 +1,27 @@
 """The parts of a run's record: one for each cell, the cost of heads in this model, and the model's card."""
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.store import RunStore
 from polyhead.core.values import jsonable
+from polyhead.data.conllu import Words
 from polyhead.data.labels import MERGED
 from polyhead.models.architectures import PROJECTIONS, architecture, attention_sites
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
-from polyhead.report.record import CellRecord, CostRecord, RankingCost, TargetRecord, TrialRecord
+from polyhead.report.record import CellRecord, CostRecord, RankingCost, SettingsRecord, TargetRecord, TrialRecord
+from polyhead.selection.ranking import rank
 from polyhead.studies.cell import Outcome
-from polyhead.studies.evaluations import Figures
-from polyhead.studies.finetunes import RunContext, points
-from polyhead.studies.prune_after import cut_note
+from polyhead.studies.context import RunContext
+from polyhead.studies.evaluations import points_by_name
+from polyhead.studies.prune_after import pruning_note
+from polyhead.studies.settings import RunSettings
 
 
 class Clock:
@@ -35,15 +38,22 @@ class Clock:
         return sum(self._earlier.values()) + begun + time.perf_counter() - self._started
 
 
+def settings_record(settings: RunSettings, *, words: Words, seeds: Sequence[int], controls: Sequence[str]) -> SettingsRecord:
+    """The run's settings, and what follows from them."""
+    facts = {"words": words, "seeds": seeds, "controls": controls, "claim": settings.rules.claim}
+    return SettingsRecord.model_validate_json(json.dumps({**jsonable(settings), **jsonable(facts)}))
+
+
 def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
     """One seed of one arm; scores in points (0..100)."""
-    cell, scores, table = outcome.cell, outcome.scores, outcome.table
+    cell, scores, table, pruned = outcome.cell, outcome.scores, outcome.table, outcome.pruned
+    trial_tests = outcome.tests if context.settings.rules.reported_split else {}
     return CellRecord(
         seed=cell.seed,
         arm=cell.arm,
         fit=outcome.chosen.folder.name,
         scores=jsonable(scores.values),
-        ranking=[str(head) for head in outcome.ranking],
+        ranking=[str(head) for head in rank(scores)],
         ranking_cost=RankingCost(
             method=scores.method,
             seconds=scores.seconds,
@@ -57,16 +67,16 @@ def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
         trials=[
             TrialRecord(
                 k=trial.k,
-                heads=[str(head) for head in outcome.masks[trial.k].pruned],
+                heads=[str(head) for head in outcome.fits[trial.k].mask.pruned],
                 dev=trial.score,
-                seconds=outcome.trial_seconds[trial.k],
-                tests=_points(context, outcome.trial_tests[trial.k]) if outcome.trial_tests else None,
+                seconds=outcome.fits[trial.k].seconds,
+                tests=points_by_name(context, trial_tests[trial.k]) if trial_tests else None,
             )
             for trial in table.trials
         ],
         chosen=table.chosen,
         chosen_reason=table.reason,
-        fine_tunings=outcome.n_fits,
+        fine_tunings=0 if context.settings.search.prune == "after" else len(table.trials),
         targets=[
             TargetRecord(
                 name=name,
@@ -74,7 +84,7 @@ def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
                 n_words=full.n_words,
                 k=outcome.reported[name],
                 unpruned=_scaled(full.metrics),
-                pruned=_scaled(outcome.pruned[name].metrics),
+                pruned=_scaled(pruned[name].metrics),
             )
             for name, full in outcome.unpruned.items()
         ],
@@ -115,12 +125,13 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:
 def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCard:
     """What a reader of the saved checkpoint must know; its scores are those of the checkpoint itself."""
     settings, metric = context.settings, context.inputs.task.metric
+    chosen = outcome.tests[outcome.table.chosen]
     scores = [
         CardScore(
             data=f"{short(name)} test",
             language=context.inputs.languages[name],
             metric=metric,
-            pruned=outcome.chosen_tests[name].metrics[metric],
+            pruned=chosen[name].metrics[metric],
             full=full.metrics[metric],
         )
         for name, full in outcome.unpruned.items()
@@ -130,20 +141,16 @@ def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCa
         task=settings.task,
         languages=tuple(dict.fromkeys(context.inputs.languages[name] for name in context.inputs.source_dev)),
         training_data=tuple(
-            f"{short(str(record['name']))} train, {record['sentences']:,} sentences"
-            + "".join(f"; {what}" for what in cast(Mapping[str, int], record["repairs"]) if what.startswith(MERGED))
-            for record in context.inputs.records
-            if record["split"] == "train"
+            f"{short(data.name)} train, {data.sentences:,} sentences"
+            + "".join(f"; {what}" for what in data.repairs if what.startswith(MERGED))
+            for data in context.inputs.records
+            if data.split == "train"
         ),
         ranking=f"by {outcome.scores.method} on {', '.join(map(short, settings.sources))} dev, lowest first",
-        choice="; ".join(filter(None, (outcome.table.reason, cut_note(settings)))),
+        choice="; ".join(filter(None, (outcome.table.reason, pruning_note(settings)))),
         scores=tuple(scores),
         caveat=caveat,
     )
-
-
-def _points(context: RunContext, figures: Mapping[str, Figures]) -> dict[str, float]:
-    return {name: points(context, {name: figure}) for name, figure in figures.items()}
 
 
 def _scaled(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -1,10 +1,6 @@
 """The main job, end to end: settings in; a pruned model, its scores, one result file and one report out."""
 
-import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +13,7 @@ from polyhead.core.progress import Progress, Silent
 from polyhead.core.settings_file import checked
 from polyhead.core.specs import SearchSpec, Whole
 from polyhead.core.store import RunStore
-from polyhead.core.values import jsonable
-from polyhead.importance.methods import check_normalisation, method
+from polyhead.importance.methods import check_normalisation
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import placement
 from polyhead.models.encoding_choice import EncodingChoice
@@ -28,15 +23,17 @@ from polyhead.models.saving import save_pruned
 from polyhead.report.finished_run import RESULT, read_record
 from polyhead.report.notes import claim
 from polyhead.report.page import PICTURE, write_report
-from polyhead.report.record import DataRecord, NoisePool, RunRecord, SettingsRecord, Statistic, write_document
+from polyhead.report.record import RunRecord, SettingsRecord, write_document
 from polyhead.selection.ranking import masks_for
 from polyhead.selection.score_files import write_scores
 from polyhead.studies.cell import Outcome, run_cell
-from polyhead.studies.finetunes import RunContext, fit_folder, forget_checkpoints, load_fine_tuned
+from polyhead.studies.context import RunContext
+from polyhead.studies.drawing import draw
+from polyhead.studies.finetunes import fit_folder, forget_checkpoints, load_fine_tuned, warn_of_changes
 from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.kept import MODEL, drop_damaged, sha256_of
-from polyhead.studies.record import Clock, cell_record, cost_record, model_card
+from polyhead.studies.record import Clock, cell_record, cost_record, model_card, settings_record
 from polyhead.studies.settings import Cell, RunSettings, expand
 from polyhead.studies.stages import versions
 from polyhead.studies.summary import noise_pool, summarise
@@ -44,7 +41,6 @@ from polyhead.studies.summary import noise_pool, summarise
 logger = logging.getLogger(__name__)
 
 _FITS: Final = "fits"
-_SECONDS_OF_DRAWING: Final = 600
 
 
 def run(
@@ -97,71 +93,70 @@ def run(
     """
     cells = expand(settings, seeds=seeds, controls=controls)
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
-    method(settings.method)
     check_normalisation(settings.method, settings.normalisation)
     checked("head_analysis", head_analysis, Whole)
     folder = Path(out).expanduser()
+    _check_folder(folder)
     where, precision = placement(device=device, precision=trains[0].precision)
     inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
-    _check_folder(folder)
-    present = head_mask(load_tagger(settings.model, labels=inputs.labels, seed=0, revision=settings.revision))
+    wanted = settings_record(settings, words=inputs.words, seeds=seeds, controls=controls)
+    present = head_mask(load_tagger(settings.model, labels=inputs.encoder.labels, seed=0, revision=settings.revision))
     _check_search(settings.search, present)
     logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
     with RunStore(folder / _FITS, settings, name=folder) as store:
         drop_damaged(store.folder)
         remove_leftovers(folder / MODEL)
         context = RunContext(settings, inputs, store, encoder, present, where, precision, progress or Silent(), folder / MODEL)
-        record = _held(context, folder, seeds=seeds, controls=controls)
-        if record is None:
-            record = _result(context, cells, folder, seeds=seeds, controls=controls, command=command)
+        record = _held(context, folder, wanted) or _result(context, cells, folder, wanted, command=command)
         if head_analysis:
             profile_heads(context, trains[0], folder, n_sentences=head_analysis, text=text)
         full = fit_folder(context, trains[0], present)
         forget_checkpoints(context, () if record.first.fit == full.name else (full,))  # else model/ has the same weights
-        _draw(folder)
+        draw(folder)
         write_report(record, folder)
     return record
 
 
 def _result(
-    context: RunContext,
-    cells: Sequence[Cell],
-    folder: Path,
-    *,
-    seeds: Sequence[int],
-    controls: Sequence[str],
-    command: str | None,
+    context: RunContext, cells: Sequence[Cell], folder: Path, wanted: SettingsRecord, *, command: str | None
 ) -> RunRecord:
     """Train, rank, test and write the files; `result.json` comes last: if it exists, so do the others."""
-    settings, clock = context.settings, Clock(context.store)
+    settings, train, clock = context.settings, context.settings.train, Clock(context.store)
     outcomes: list[Outcome] = []
+    warn_of_changes(context)
     for place, cell in enumerate(cells):
         outcomes.append(run_cell(context, cell))
         needed = {outcomes[0].full.folder, outcomes[0].chosen.folder}
         if any(later.seed == cell.seed for later in cells[place + 1 :]):
             needed.add(outcomes[-1].full.folder)
         forget_checkpoints(context, needed)
-    pool = noise_pool(context, outcomes) if "noise" in controls else None
+    pool = noise_pool(context, outcomes) if "noise" in wanted.controls else None
     chosen = load_fine_tuned(context, outcomes[0].chosen)
     record = RunRecord(
         command=command,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        settings=_settings_record(context, seeds=seeds, controls=controls),
+        settings=wanted,
         environment=environment(context.device, context.precision),
         stages=versions(),
         model_hash=context.model_hash,
-        learning_rate=settings.train.rate_for(chosen.config.hidden_size),
-        data=_data_records(context),
+        learning_rate=train.rate_for(chosen.config.hidden_size),
+        data=list(context.inputs.records),
         cells=[cell_record(context, outcome) for outcome in outcomes],
-        statistics=[Statistic.model_validate_json(json.dumps(row)) for row in summarise(context, outcomes, pool)],
-        noise=None if pool is None else NoisePool.model_validate(pool),
+        statistics=summarise(context, outcomes, pool),
+        noise=pool,
         cost=cost_record(chosen, context.present),
         seconds=clock.seconds(),
         files={},
     )
     card = model_card(context, outcomes[0], caveat=claim(record))
-    choice = _encoding(context)
-    save_pruned(chosen, folder / MODEL, tokenizer=context.inputs.tokenizer, card=card, encoding=choice, overwrite=True)
+    choice = EncodingChoice(
+        anchor=train.anchor,
+        max_length=train.max_length,
+        precision=context.precision,
+        words=context.inputs.words,
+        task=settings.task,
+    )
+    save_pruned(chosen, folder / MODEL, tokenizer=context.inputs.encoder.tokenizer, card=card, encoding=choice, overwrite=True)
     (folder / PICTURE).unlink(missing_ok=True)  # of an earlier result
     files = [*_write_scores(folder, outcomes), *sorted(path for path in (folder / MODEL).rglob("*") if path.is_file())]
     hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
@@ -169,53 +164,6 @@ def _result(
     write_report(record, folder)
     write_document(folder / RESULT, record)
     return record
-
-
-def _settings_record(context: RunContext, *, seeds: Sequence[int], controls: Sequence[str]) -> SettingsRecord:
-    settings = context.settings
-    facts = {"words": context.inputs.words, "seeds": seeds, "controls": controls, "claim": settings.rules.claim}
-    return SettingsRecord.model_validate_json(json.dumps({**jsonable(settings), **jsonable(facts)}))
-
-
-def _data_records(context: RunContext) -> list[DataRecord]:
-    return [DataRecord.model_validate(record) for record in context.inputs.records]
-
-
-def _draw(folder: Path) -> None:
-    """`heads.svg` and `report.html`, drawn by another process: whatever ends it, the results are there."""
-    places = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "polyhead.report.draw", str(folder)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS_OF_DRAWING,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        logger.warning("no page: %s", error)
-        return
-    said = done.stderr.strip().splitlines()[-3:] or [f"drawing ended with status {done.returncode}"]
-    if done.returncode:
-        said = [f"no page ({said[-1]}); polyhead report {folder} draws it again"]
-    for line in said if done.returncode or done.stderr.strip() else []:
-        logger.warning("%s", line)
-
-
-def _encoding(context: RunContext) -> EncodingChoice:
-    """How the saved tagger reads text, as in training."""
-    settings, train = context.settings, context.settings.train
-    return EncodingChoice(
-        anchor=train.anchor,
-        max_length=train.max_length,
-        precision=context.precision,
-        words=context.inputs.words,
-        task=settings.task,
-    )
 
 
 def _check_folder(folder: Path) -> None:
@@ -231,8 +179,8 @@ def _check_folder(folder: Path) -> None:
             raise StoreError(f"{folder}: is not empty and not a run's folder ({min(others)}): choose another folder")
 
 
-def _held(context: RunContext, folder: Path, *, seeds: Sequence[int], controls: Sequence[str]) -> RunRecord | None:
-    """The finished result if it is of these inputs, and whole; a finished run may be added to, but no seed or control may go.
+def _held(context: RunContext, folder: Path, wanted: SettingsRecord) -> RunRecord | None:
+    """The finished result if it is of these inputs, and whole; a finished run may be added to, but it loses no seed or control.
 
     Raises:
         StoreError: It holds seeds or controls that are not named any more.
@@ -246,14 +194,14 @@ def _held(context: RunContext, folder: Path, *, seeds: Sequence[int], controls: 
         logger.warning("%s", error)
         return None
     facts = held.settings
-    lost = [*sorted({*facts.seeds} - {*seeds}), *sorted({*facts.controls} - {*controls})]
-    if lost:
+    if lost := [*sorted({*facts.seeds} - {*wanted.seeds}), *sorted({*facts.controls} - {*wanted.controls})]:
         raise StoreError(
             f"{path}: holds results that this run would discard ({', '.join(map(str, lost))}): name them too, or choose another "
             "folder"
         )
-    same = (facts.seeds, facts.controls) == ([*seeds], [*controls]) and held.data == _data_records(context)
-    if not same or (held.model_hash, held.stages) != (context.model_hash, versions()):
+    same = facts.seeds == wanted.seeds and {*facts.controls} == {*wanted.controls}
+    now = list(context.inputs.records), context.model_hash, versions()
+    if not same or (held.data, held.model_hash, held.stages) != now:
         return None
     for name, sha in held.files.items():
         if not (folder / name).is_file() or sha256_of(folder / name) != sha:

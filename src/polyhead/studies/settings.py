@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,10 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import Normalisation
 from polyhead.core.settings_file import Many, Place, checked, settings
 from polyhead.core.specs import Count, Flag, SearchSpec, Seed, TrainSpec
-from polyhead.data.references import SAMPLE_SEED
+from polyhead.data.corpora import corpus
+from polyhead.data.layouts import parse_layout
+from polyhead.data.references import SAMPLE_SEED, DataReference, Role, one_word_choice, references
+from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import task as find_task
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 
@@ -29,6 +32,7 @@ class FitSettings:
 
     Raises:
         SettingError: Any value is not allowed; the one line names them all.
+        UnknownNameError: No task or corpus has this name.
     """
 
     model: Annotated[
@@ -49,6 +53,16 @@ class FitSettings:
     strict: Annotated[Flag, Field(description="Fail on malformed input instead of repairing it.")] = False
     revision: Annotated[Name | None, Field(description="Branch, tag or commit of a hub model.")] = None
 
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        find_task(self.task)
+        if self.columns is not None:
+            parse_layout(self.columns, scheme=self.scheme)
+        elif self.scheme is not None:
+            find_scheme(self.scheme)
+        _known_references(self.sources, "source")
+        return self
+
 
 @settings
 class RunSettings(FitSettings):
@@ -56,6 +70,7 @@ class RunSettings(FitSettings):
 
     Raises:
         SettingError: Any value is not allowed, or two exclude each other.
+        UnknownNameError: No task or corpus has this name.
     """
 
     targets: Annotated[
@@ -71,7 +86,8 @@ class RunSettings(FitSettings):
     ] = "source-dev"
 
     @model_validator(mode="after")
-    def _agrees(self) -> "RunSettings":
+    def _agrees(self) -> Self:
+        one_word_choice([*_known_references(self.sources, "source"), *_known_references(self.targets, "target")])
         if self.rules.mask_in_training_only and self.search.prune == "after":
             raise ValueError(f"search.prune = 'after': protocol {self.protocol!r} masks heads while training; use prune 'before'")
         if self.rules.reported_split and self.search.max_pruned < 1:
@@ -88,14 +104,27 @@ class RunSettings(FitSettings):
 class Cell:
     """One seed of one arm: `ranked` prunes the lowest heads, `highest` the highest, `random` in seeded random order."""
 
-    settings: RunSettings
-    seed: int
+    train: TrainSpec
     arm: Arm
 
     @property
-    def train(self) -> TrainSpec:
-        """The training settings with this cell's seed."""
-        return replace(self.settings.train, seed=self.seed)
+    def seed(self) -> int:
+        """Seed of the fine-tunings, of the ranking and of a random order."""
+        return self.train.seed
+
+
+def _known_references(texts: Sequence[str], role: Role) -> list[DataReference]:
+    """The references of a run's sources or targets; opens nothing.
+
+    Raises:
+        SettingError: One is given twice or cannot be parsed.
+        UnknownNameError: No corpus has this name.
+    """
+    found = references(texts, role)
+    for reference in found:
+        if reference.files is None:
+            corpus(reference.name)
+    return found
 
 
 def run_settings(
@@ -140,7 +169,7 @@ def run_settings(
         revision: Of a hub id.
 
     Raises:
-        UnknownNameError: No task has this name.
+        UnknownNameError: No task or corpus has this name.
         SettingError: An option is unknown, its value is not allowed, or two exclude each other.
 
     >>> settings = run_settings(model="m", task="pos", sources=["ud/en_ewt"], targets=["ud/de_gsd"], train={"epochs": 1})
@@ -174,21 +203,20 @@ def run_settings(
         "strict": strict,
         "revision": revision,
     }
-    chosen = RunSettings(**values)
-    find_task(chosen.task)
-    return chosen
+    return RunSettings(**values)
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:
     """The cells of a run, seed by seed, the ranked arm first; `noise` adds no arm.
 
     Raises:
-        SettingError: No seed, a seed twice, or an unknown control.
+        SettingError: No seed, an unknown control, or one named twice.
     """
     named = checked("seeds", seeds, Annotated[Many[Seed], Field(min_length=1)])
-    if len(set(named)) != len(named):
-        raise SettingError(f"seeds = {list(seeds)}: should name each seed once")
     controls = checked("controls", controls, Many[Control])
+    for what, given in (("seed", named), ("control", controls)):
+        if len(set(given)) != len(given):
+            raise SettingError(f"{what}s = {list(given)}: should name each {what} once")
     arms: list[Arm] = ["ranked"]
     arms += [arm for arm in ("random", "highest") if arm in controls]
-    return tuple(Cell(settings, seed, arm) for seed in named for arm in arms)
+    return tuple(Cell(replace(settings.train, seed=seed), arm) for seed in named for arm in arms)

@@ -21,7 +21,9 @@ _MODEL: Final = ("models/architectures.py", "models/gates.py", "models/loading.p
 
 # scripts/stages.py compares the files with their recorded hashes and says what to do about changes.
 STAGES: Final[dict[str, Stage]] = {
-    "reading": Stage(1, ("data/**/*.py", "learning/encoding.py", "learning/subwords.py", "studies/inputs.py")),
+    "reading": Stage(
+        1, ("data/**/*.py", "learning/encoding.py", "learning/subwords.py", "learning/text_encoder.py", "studies/inputs.py")
+    ),
     "training": Stage(
         1,
         (

@@ -1,10 +1,9 @@
 """The object API: a tagger that fine-tunes, scores, prunes, evaluates, predicts and saves itself."""
 
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self, overload
+from typing import Self, overload
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -12,7 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.progress import Progress
-from polyhead.core.specs import Anchor, TrainSpec
+from polyhead.core.settings_file import checked
+from polyhead.core.specs import Anchor, Seed, TrainSpec, WindowLength
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
@@ -20,8 +20,9 @@ from polyhead.data.tasks import TASKS, Task
 from polyhead.data.tasks import task as find_task
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded, encode, join, model_limit
+from polyhead.learning.encoding import Encoded, model_limit
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
+from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence, parts
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, PrecisionChoice, placement
@@ -32,8 +33,6 @@ from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import prune_lowest
-
-Text = Dataset | Encoded | Labelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +115,15 @@ class Tagger:
             CheckpointError: Nothing is there, it has no classifier, or its labels are not those asked for.
             SettingError: A setting is not allowed, or task or labels are neither given nor recorded.
         """
+        given = (
+            ("seed", seed, Seed),
+            ("anchor", anchor, Anchor),
+            ("max_length", max_length, WindowLength),
+            ("words", words, Words),
+        )
+        for setting, value, kind in given:
+            if value is not None:
+                checked(setting, value, kind)
         name = str(name)
         choice = read_choice(name, revision=revision)
         found = _task(name, task, choice)
@@ -141,26 +149,32 @@ class Tagger:
             trained_words=words or (choice.words if choice else None),
         )
 
-    def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Literal["error", "ignore"] = "ignore") -> Encoded:
+    @property
+    def reader(self) -> TextEncoder:
+        """How the model reads text."""
+        return TextEncoder(
+            tokenizer=self.tokenizer,
+            labels=self.labels,
+            anchor=self.anchor,
+            max_length=self.max_length,
+            model_limit=model_limit(self.model.config),
+        )
+
+    def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
         """The sentences as this model reads them; by default gold labels that it lacks are left out of losses, not of figures.
 
         Raises:
             DataFormatError: A gold label is not one of the model's and `unknown="error"`.
         """
-        return encode(
-            sentences.sentences if isinstance(sentences, Dataset) else sentences,
-            self.tokenizer,
-            self.labels,
-            max_length=self.max_length,
-            model_limit=model_limit(self.model.config),
-            anchor=self.anchor,
-            unknown=unknown,
-        )
+        return self.reader.encode(sentences, unknown=unknown)
 
     def labelled(self, data: Dataset) -> Labelled:
-        """The sentences as this model reads them, with their gold labels."""
-        _parts(data)  # refuses what is not a data set
-        return Labelled(self.encode(data), [sentence.labels for sentence in data.sentences])
+        """The sentences as this model reads them, with their gold labels.
+
+        Raises:
+            TypeError: It is not one data set.
+        """
+        return self.reader.labelled(data)
 
     def fit(
         self,
@@ -188,7 +202,7 @@ class Tagger:
             asked, own = getattr(spec, setting), getattr(self, setting)
             if asked not in (own, "auto"):
                 raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
-        encoded, spec = self._encoded(data, unknown="error"), replace(spec, precision=self.precision)
+        encoded, spec = self.reader.together(data, unknown="error"), replace(spec, precision=self.precision)
         file = None if resume_file is None else Path(resume_file)
         return fit(self.model, encoded, spec, resume_file=file, progress=progress)
 
@@ -199,7 +213,7 @@ class Tagger:
         *,
         seed: int = 42,
         options: object = None,
-        resume_file: Path | None = None,
+        resume_file: str | Path | None = None,
         progress: Progress | None = None,
     ) -> HeadScores:
         """Importance of every head, `[layers, heads]`, higher = more important; see `polyhead.score_heads`.
@@ -219,14 +233,14 @@ class Tagger:
         scores = score_heads(
             method,
             self.model,
-            scoring_batches(self._encoded(data, unknown="ignore")),
+            scoring_batches(self.reader.together(data, unknown="ignore")),
             seed=seed,
             precision=self.precision,
             progress=progress,
-            resume_file=resume_file,
+            resume_file=None if resume_file is None else Path(resume_file),
             options=options,
         )
-        read = [part for part in _parts(data) if isinstance(part, Dataset)]
+        read = [part for part in parts(data) if isinstance(part, Dataset)]
         return replace(
             scores,
             languages=tuple(dict.fromkeys(part.language for part in read)),
@@ -289,12 +303,12 @@ class Tagger:
             progress: Updated after every batch.
 
         Raises:
-            SettingError: A sentence is a string instead of a list of words.
+            SettingError: A sentence is not a list of words.
         """
-        if isinstance(sentences, Dataset | Encoded | Labelled):
-            encoded = self._encoded(sentences, unknown="ignore")
+        if isinstance(sentences, Text):
+            encoded = self.reader.together(sentences, unknown="ignore")
         else:
-            encoded = self.encode([_sentence(words, number) for number, words in enumerate(sentences, start=1)])
+            encoded = self.encode([as_sentence(words, number) for number, words in enumerate(sentences, start=1)])
         return predict(self.model, encoded, labels=self.labels, precision=self.precision, progress=progress)
 
     def save(self, folder: str | Path, *, card: ModelCard | None = None, overwrite: bool = False) -> Path:
@@ -318,21 +332,6 @@ class Tagger:
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
         return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
 
-    def _encoded(self, data: Text | Sequence[Text], *, unknown: Literal["error", "ignore"]) -> Encoded:
-        found = []
-        for part in _parts(data):
-            if isinstance(part, Labelled):
-                part = part.encoded
-            found.append(part if isinstance(part, Encoded) else self.encode(part, unknown=unknown))
-        return join(found)
-
-
-def _parts(data: Text | Sequence[Text]) -> Sequence[Text]:
-    parts = [data] if isinstance(data, Dataset | Encoded | Labelled) else data
-    if not isinstance(parts, Sequence) or not all(isinstance(part, Dataset | Encoded | Labelled) for part in parts):
-        raise TypeError(f"data: {reprlib.repr(data)}: expected what open_corpus or open_file returns, or a list of that")
-    return parts
-
 
 def _task(name: str, task: str | Task | None, choice: EncodingChoice | None) -> Task:
     if task is None:
@@ -340,11 +339,3 @@ def _task(name: str, task: str | Task | None, choice: EncodingChoice | None) -> 
             raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
         task = choice.task
     return task if isinstance(task, Task) else find_task(task)
-
-
-def _sentence(words: Sentence | Sequence[str], number: int) -> Sentence:
-    if isinstance(words, Sentence):
-        return words
-    if isinstance(words, str):
-        raise SettingError(f"sentence {number}: {words[:40]!r} is a string; expected a list of words, so split it first")
-    return Sentence(tuple(words), (None,) * len(words), "und", f"sentence:{number}")

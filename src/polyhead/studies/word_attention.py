@@ -12,7 +12,7 @@ from polyhead.core.progress import Progress, Silent
 from polyhead.data.sentences import Sentence
 from polyhead.importance.attention import each_attention
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.encoding import Encoded
+from polyhead.learning.encoding import Encoded, Window
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.learning.subwords import subwords
 from polyhead.models.architectures import AttentionSite
@@ -30,25 +30,20 @@ def word_of_position(
     Special tokens have the number of words as their index. None for a sentence of several windows, whose words do not all see
     each other, and for one without words.
     """
-    windows: dict[int, list[int]] = {}
-    for place, window in enumerate(encoded.windows):
-        windows.setdefault(window.sentence, []).append(place)
+    windows: dict[int, list[Window]] = {}
+    for window in encoded.windows:
+        windows.setdefault(window.sentence, []).append(window)
     types = {word: i for i, word in enumerate(dict.fromkeys(word for sentence in sentences for word in sentence.words))}
     lengths = subwords(tuple(types), tokenizer).lengths if types else np.zeros(0, dtype=np.int64)
     found: list[NDArray[np.int64] | None] = []
     for index, sentence in enumerate(sentences):
-        own = windows.get(index, [])
-        if len(own) != 1:
+        if len(own := windows.get(index, [])) != 1:
             found.append(None)
             continue
-        window = encoded.windows[own[0]]
-        before, after = window.specials
-        room = len(window.input_ids) - before - after
-        n_words = len(sentence.words)
+        (before, after), n_words = own[0].specials, len(sentence.words)
         # a word alone in its window may be longer than the window: its first subwords are there
-        counts = np.minimum(lengths[[types[word] for word in sentence.words]], room)
-        text = np.repeat(np.arange(n_words), counts)
-        found.append(np.concatenate((np.full(before, n_words), text, np.full(after, n_words))))
+        counts = np.minimum(lengths[[types[word] for word in sentence.words]], len(own[0].input_ids) - before - after)
+        found.append(np.repeat([n_words, *range(n_words), n_words], [before, *counts, after]))
     return found
 
 

@@ -44,12 +44,12 @@ class Corpus:
     """All lines as subwords, end to end.
 
     Attributes:
-        pieces: Subwords, int32, without special tokens.
-        starts: int64 `[lines + 1]`; line i is `pieces[starts[i] : starts[i + 1]]`.
+        subwords: Subwords, int32, without special tokens.
+        starts: int64 `[lines + 1]`; line i is `subwords[starts[i] : starts[i + 1]]`.
         groups: int64 `[groups + 1]`; the lines of group g are `groups[g] .. groups[g + 1] - 1`.
     """
 
-    pieces: NDArray[np.int32]
+    subwords: NDArray[np.int32]
     starts: NDArray[np.int64]
     groups: NDArray[np.int64]
 
@@ -65,10 +65,10 @@ class Corpus:
 
     def line(self, number: int) -> NDArray[np.int32]:
         """A line's subwords."""
-        return self.pieces[self.starts[number] : self.starts[number + 1]]
+        return self.subwords[self.starts[number] : self.starts[number + 1]]
 
 
-def as_pieces(groups: Sequence[Group], tokenizer: PreTrainedTokenizerFast, *, block: int = 10_000) -> Corpus:
+def as_subwords(groups: Sequence[Group], tokenizer: PreTrainedTokenizerFast, *, block: int = 10_000) -> Corpus:
     """The text as subwords, four bytes each."""
     lines, lengths, found = list(each_line(groups)), list[int](), []
     for start in range(0, len(lines), block):

@@ -1,0 +1,105 @@
+"""How one model reads text, in one object: from sentences or data sets to what training, scoring and evaluation take."""
+
+import reprlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
+
+from polyhead.core.errors import SettingError
+from polyhead.core.specs import Anchor
+from polyhead.data.labels import LabelSet
+from polyhead.data.sentences import Dataset, Sentence
+from polyhead.learning.encoding import Encoded, encode, join
+from polyhead.learning.inference import Labelled
+
+Text = Dataset | Encoded | Labelled
+Unknown = Literal["error", "ignore"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TextEncoder:
+    """How a model reads text.
+
+    Attributes:
+        tokenizer: A fast one.
+        labels: What the model's outputs mean, in order.
+        anchor: The subword of a word that carries its label.
+        max_length: Longest window in subwords, special tokens included.
+        model_limit: The architecture's own limit, from `model_limit`; None without one.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    labels: LabelSet
+    anchor: Anchor
+    max_length: int
+    model_limit: int | None
+
+    def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
+        """The sentences as windows of subwords; by default gold labels that the model lacks do not count in losses.
+
+        Raises:
+            DataFormatError: A gold label is not one of the model's and `unknown="error"`.
+        """
+        return encode(
+            sentences.sentences if isinstance(sentences, Dataset) else sentences,
+            self.tokenizer,
+            self.labels,
+            max_length=self.max_length,
+            model_limit=self.model_limit,
+            anchor=self.anchor,
+            unknown=unknown,
+        )
+
+    def labelled(self, data: Dataset, *, unknown: Unknown = "ignore") -> Labelled:
+        """The sentences with all their gold labels; see `encode`.
+
+        Raises:
+            TypeError: It is not one data set.
+            DataFormatError: A gold label is not one of the model's and `unknown="error"`.
+        """
+        if not isinstance(data, Dataset):
+            raise _not_data(data)
+        return Labelled(self.encode(data, unknown=unknown), [sentence.labels for sentence in data.sentences])
+
+    def together(self, text: Text | Sequence[Text], *, unknown: Unknown) -> Encoded:
+        """All sentences of one or several texts; what is encoded already is taken as it is.
+
+        Raises:
+            TypeError: Something else is given.
+            DataFormatError: A gold label is not one of the model's and `unknown="error"`.
+        """
+        found = [part.encoded if isinstance(part, Labelled) else part for part in parts(text)]
+        return join([part if isinstance(part, Encoded) else self.encode(part, unknown=unknown) for part in found])
+
+
+def parts(text: Text | Sequence[Text]) -> Sequence[Text]:
+    """One or several texts as several.
+
+    Raises:
+        TypeError: Something else is given.
+    """
+    found = [text] if isinstance(text, Text) else text
+    if not isinstance(found, Sequence) or not all(isinstance(part, Text) for part in found):
+        raise _not_data(text, ", or a list of that")
+    return found
+
+
+def _not_data(given: object, more: str = "") -> TypeError:
+    return TypeError(f"data: {reprlib.repr(given)}: expected what open_corpus or open_file returns{more}")
+
+
+def as_sentence(words: Sentence | Sequence[str], number: int) -> Sentence:
+    """An unlabelled sentence of these words; `number`, from 1, names it in messages.
+
+    Raises:
+        SettingError: It is not a list of words.
+    """
+    if isinstance(words, Sentence):
+        return words
+    if isinstance(words, str):
+        raise SettingError(f"sentence {number}: {words[:40]!r} is a string; expected a list of words, so split it first")
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise SettingError(f"sentence {number}: {reprlib.repr(words)}: expected a list of words")
+    return Sentence(tuple(words), (None,) * len(words), "und", f"sentence:{number}")
