@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
+from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
 
@@ -27,19 +27,20 @@ class _Owner:
     depth: int = 0
 
 
+_COMPILED = "gated is used inside code that torch compiles or exports; compile the model alone, or prune it and compile that"
 _LOCK = threading.Lock()
 _OWNERS: WeakKeyDictionary[nn.Module, _Owner] = WeakKeyDictionary()
 
 
-@contextmanager
 def gated(
     model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | None = None, fill: Tensor | None = None
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """A context in which each head's output is multiplied by its gate before the output projection; it removes its hooks.
 
     Gates use the unpruned numbering; gates of pruned heads are ignored. They stay float32 (or float64) under autocast, and
     gradients flow to them. Nested blocks multiply. Call `backward` inside the block, because gradient checkpointing recomputes
-    the forward pass there. Compiled modules ignore hooks, so all compiled code runs eagerly inside the block.
+    the forward pass there. Compiled modules ignore hooks, so all compiled code runs eagerly inside the block. The block itself
+    must not be part of a compiled or exported function.
 
     Only one thread at a time can gate a model; a second one gets an error. Give each thread a copy, made outside any block.
 
@@ -56,27 +57,37 @@ def gated(
         TypeError: The gates are neither a mask nor a tensor, or `rows` or `fill` is not a tensor.
         SettingError: The gates do not fit the model or (in the forward pass) the batch; gates or `fill` are not finite at the
             start of the block; another thread gates the model; or the model is copied inside the block.
-        ArchitectureError: The family has no row in `ARCHITECTURES`.
+        ArchitectureError: The family has no row in `ARCHITECTURES`, or the block is inside code that torch compiles or exports.
 
     >>> import polyhead as ph
     >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
     >>> with gated(tagger.model, ph.HeadMask.without(4, 8, [ph.HeadId(2, 5)])):
     ...     tags = tagger.predict([["Where", "is", "the", "station", "?"]])
     """
-    sites = attention_sites(model)
-    mask: HeadMask | None = None
-    if isinstance(gates, HeadMask):
-        mask, gates = gates, torch.from_numpy(gates.keep.copy())
-    for name, value in {"gates": gates, "rows": rows, "fill": fill}.items():
-        if not isinstance(value, Tensor) and (value is not None or name == "gates"):
-            or_mask = "a HeadMask or " if name == "gates" else ""
-            raise TypeError(f"{name} is a {type(value).__name__}; expected {or_mask}a torch.Tensor")
-    _check(gates, rows, full_mask(model))
-    _check_fill(fill, sites, full_mask(model))
+    if torch.compiler.is_compiling():  # raised here, because Dynamo cannot trace an error inside a context manager
+        raise ArchitectureError(_COMPILED)
+    return _gated(model, gates, rows, fill)
+
+
+@contextmanager
+def _gated(model: PreTrainedModel, gates: HeadMask | Tensor, rows: Tensor | None, fill: Tensor | None) -> Iterator[None]:
     with ExitStack() as stack:
-        stack.enter_context(_only_this_thread(sites[0].output))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and importing it takes seconds
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            try:
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            except RuntimeError:  # between the compiled parts of a function
+                raise ArchitectureError(_COMPILED) from None
+        sites, full = attention_sites(model), full_mask(model)
+        mask: HeadMask | None = None
+        if isinstance(gates, HeadMask):
+            mask, gates = gates, torch.from_numpy(gates.keep.copy())
+        for name, value in {"gates": gates, "rows": rows, "fill": fill}.items():
+            if not isinstance(value, Tensor) and (value is not None or name == "gates"):
+                or_mask = "a HeadMask or " if name == "gates" else ""
+                raise TypeError(f"{name} is a {type(value).__name__}; expected {or_mask}a torch.Tensor")
+        _check(gates, rows, full)
+        _check_fill(fill, sites, full)
+        stack.enter_context(_only_this_thread(sites[0].output))
         for site in sites:
             # a mask is immutable, so a layer that keeps all its heads needs no hook
             if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):

@@ -18,7 +18,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from polyhead.models.architectures import architecture, attention_sites, full_mask
 from polyhead.models.checks import check_shapes
 from polyhead.models.pruning import remove_heads
-from polyhead.models.pruning_record import KEY, METHOD, read_record
+from polyhead.models.pruning_record import METHOD, read_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -56,8 +56,7 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
         self, model: PreTrainedModel, checkpoint_files: Iterable[str] | None = None, **kwargs: Any
     ) -> PreTrainedModel:
         full = full_mask(model)
-        record, where = self.quantization_config.record, f"config.json: {KEY}"
-        mask = read_record(record, n_layers=full.n_layers, n_heads=full.n_heads, where=where)
+        mask = read_record(self.quantization_config.record, full, folder=model.config.name_or_path)
         remove_heads(model, attention_sites(model, mask=full), mask)
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
