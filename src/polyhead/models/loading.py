@@ -47,16 +47,7 @@ def _classifier(model: PreTrainedModel) -> nn.Linear:
     return head
 
 
-def new_head(model: PreTrainedModel, seed: int | None) -> None:
-    """Initialise the classifier again, in place: normal with the config's `initializer_range`, biases zero.
-
-    Args:
-        model: A token classifier.
-        seed: None draws from torch's global generator.
-
-    Raises:
-        ArchitectureError: The classifier is not one linear layer.
-    """
+def _draw_head(model: PreTrainedModel, seed: int | None) -> None:
     head = _classifier(model)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -65,20 +56,17 @@ def new_head(model: PreTrainedModel, seed: int | None) -> None:
             head.bias.zero_()
 
 
-def reorder_head(model: PreTrainedModel, stored: Sequence[str], wanted: Sequence[str]) -> None:
-    """Reorder the rows of the classifier from the labels `stored` to `wanted`, in place.
-
-    Raises:
-        ArchitectureError: The classifier is not one linear layer.
-    """
-    head = _classifier(model)
-    order = torch.tensor([stored.index(label) for label in wanted])
+def _reorder_head(model: PreTrainedModel, stored: Sequence[str], wanted: Sequence[str]) -> None:
+    order = [stored.index(label) for label in wanted]
     with torch.no_grad():
-        head.weight.copy_(head.weight[order].clone())
-        if head.bias is not None:
-            head.bias.copy_(head.bias[order].clone())
-    model.config.id2label = dict(enumerate(wanted))
-    model.config.label2id = {label: i for i, label in enumerate(wanted)}
+        for parameter in _classifier(model).parameters():
+            parameter.copy_(parameter[order].clone())
+    _name_outputs(model.config, wanted)
+
+
+def _name_outputs(config: PretrainedConfig, labels: Sequence[str]) -> None:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
 
 
 def load_tagger(
@@ -113,13 +101,12 @@ def load_tagger(
         raise CheckpointError(f"{name}: has no token classifier ({config.architectures}); fine-tune it first")
     keep = stored is not None and (labels is None or set(stored) == set(labels.names))
     if not keep and labels is not None:
-        config.id2label = dict(enumerate(labels.names))
-        config.label2id = {label: i for i, label in enumerate(labels.names)}
+        _name_outputs(config, labels.names)
     model = _load(name, folder, AutoModelForTokenClassification, config, kernel, dtype=torch.float32, new_classifier=not keep)
     if not keep:
-        new_head(model, seed)
+        _draw_head(model, seed)
     elif labels is not None and stored != labels.names:
-        reorder_head(model, cast(tuple[str, ...], stored), labels.names)
+        _reorder_head(model, cast(tuple[str, ...], stored), labels.names)
     check_finite(model, name)
     return model
 

@@ -7,7 +7,7 @@ returns an ordinary model. `loader_hook` imports this module in the middle of Tr
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -31,16 +31,8 @@ class RemovedHeadsConfig(QuantizationConfigMixin):  # type: ignore[misc]
 
     quant_method = METHOD
 
-    def __init__(self, record: Mapping[str, object]) -> None:
-        self.record = dict(record)  # read once there is a model to check it against
-
-    @classmethod
-    def from_dict(
-        cls, config_dict: Mapping[str, object], return_unused_kwargs: bool = False, **kwargs: Any
-    ) -> RemovedHeadsConfig | tuple[RemovedHeadsConfig, dict[str, Any]]:
-        """The record; quantizer options are ignored."""
-        config = cls(config_dict)
-        return (config, kwargs) if return_unused_kwargs else config
+    def __init__(self, /, **record: object) -> None:
+        self.record = record  # read once there is a model to check it against
 
     def to_dict(self) -> dict[str, Any]:
         """The record, as in `config.json`."""
