@@ -1,6 +1,7 @@
 """Broken and hostile checkpoints: one line, before anything is built, allocated or run."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,20 @@ def test_a_checkpoint_that_transformers_4_pruned(folder: Path) -> None:
     change(folder, pruned_heads={"0": [0, 4]})
     with pytest.raises(PolyheadError, match=r"layer 0 has head 4; expected 0\.\.3"):
         load_saved(folder)
+
+
+def test_the_faq_converts_old_weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stock `from_pretrained` cannot: the layers of a pruned model have other shapes than its config says."""
+    change(folder, quantization_config=None, pruned_heads={"0": [0, 3], "2": [1, 2, 3]})
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(PolyheadError, match=r"has only \.bin weights.*as the FAQ shows"):
+        load_saved(folder)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "faq.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL) if "save_file" in block)
+    monkeypatch.chdir(folder.parent)
+    exec(code.replace('"OLD/', f'"{folder.name}/'))
+    assert head_mask(load_saved(folder)) == MASKS["uneven"]
 
 
 def test_more_labels_than_the_stored_classifier(folder: Path) -> None:

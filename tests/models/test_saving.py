@@ -407,7 +407,7 @@ def test_folders_that_are_no_checkpoints(broken: Path, tmp_path: Path) -> None:
     assert "has no model.safetensors" in message(broken)
     (broken / "pytorch_model.bin").write_bytes(b"pickle")
     assert "only .bin weights" in message(broken)
-    assert "save_pretrained" in message(broken)
+    assert "safetensors.torch.save_file" in message(broken)
     (broken / "pytorch_model.bin").unlink()
     (broken / "model.safetensors").write_bytes(weights)
     (broken / "config.json").write_text("{")

@@ -96,8 +96,8 @@ def weight_files(folder: Path) -> list[Path]:
     if not (folder / INDEX).is_file():
         what = "has only .bin weights" if any(folder.glob("*.bin")) else f"has no {WEIGHTS}"
         raise CheckpointError(
-            f"{folder}: {what}; polyhead reads only safetensors; convert a checkpoint that you trust with Transformers' "
-            "from_pretrained(FOLDER, weights_only=True) and save_pretrained(NEW_FOLDER)"
+            f"{folder}: {what}; polyhead reads only safetensors; convert weights that you trust with "
+            "torch.load(FILE, weights_only=True) and safetensors.torch.save_file, as the FAQ shows"
         )
     index = folder / INDEX
     where = read_object(index).get("weight_map")

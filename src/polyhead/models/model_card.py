@@ -182,7 +182,7 @@ def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
             "\nThe loaded model is ordinary and trainable. Without `import polyhead` loading fails with a shape mismatch; do not "
             "pass `ignore_mismatched_sizes=True` then, because it fills the pruned layers with random weights. "
             "`config.num_attention_heads` is that of the unpruned model: tools that rely on it, such as ONNX Runtime's attention "
-            "fusion, give wrong results. `quantization_config` in `config.json` holds the list of pruned heads. "
+            "fusion, can give wrong results. `quantization_config` in `config.json` holds the list of pruned heads. "
             "For such tools, and for use without polyhead, "
             '`polyhead.densify("FOLDER", "NEW_FOLDER")` writes the same model at full shape, with zeros.\n'
         )
