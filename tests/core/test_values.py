@@ -8,7 +8,7 @@ import pytest
 
 from polyhead.core.errors import CheckpointError, DataFormatError, SettingError, StoreError
 from polyhead.core.files import read_json
-from polyhead.core.heads import HeadId
+from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.settings_file import read_toml
 from polyhead.core.values import jsonable, plain, whole_number
 from polyhead.data.column_format import parse_columns
@@ -70,7 +70,7 @@ def test_conllu_heads(tmp_path: Path) -> None:
 def test_records_of_removed_heads() -> None:
     record = {"quant_method": "polyhead", "schema": 1, "n_layers": 2, "n_heads": 2, "pruned_heads": {LONG: [0]}}
     with pytest.raises(CheckpointError, match=r"pruned_heads has layer .*expected 0\.\.1"):
-        read_record(record, n_layers=2, n_heads=2)
+        read_record(record, HeadMask.full(2, 2), folder="")
 
 
 def test_the_schema_of_scores(tmp_path: Path) -> None:

@@ -207,13 +207,12 @@ def test_a_mask_that_only_evaluate_forgets(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_hooks_that_do_nothing_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = gates._mask_hook
+    honest = gates._Hook.__call__
 
-    def skipped(*arguments: Any) -> Any:
-        hook = honest(*arguments)
-        return lambda module, args: hook(module, args) if module.training else None
+    def skipped(hook: Any, module: Any, args: Any) -> Any:
+        return honest(hook, module, args) if module.training else args
 
-    monkeypatch.setattr(gates, "_mask_hook", skipped)
+    monkeypatch.setattr(gates._Hook, "__call__", skipped)
     assert MASKED | {IN_PREDICT} <= failed(checks=OF_LOGITS)
 
 

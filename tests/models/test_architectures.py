@@ -89,7 +89,16 @@ def test_an_unknown_family_is_named() -> None:
 def test_a_replaced_projection_is_refused() -> None:
     model = tiny_model("bert")
     model.bert.encoder.layer[1].attention.self.key = nn.Identity()
-    with pytest.raises(ArchitectureError, match=r"layer 1: a projection is a Identity; expected torch\.nn\.Linear"):
+    with pytest.raises(
+        ArchitectureError, match=r"layer 1: a projection is a torch\.nn\.\S+\.Identity; expected torch\.nn\.Linear"
+    ):
+        attention_sites(model)
+
+
+@pytest.mark.filterwarnings("ignore:.*quantization:DeprecationWarning")
+def test_an_int8_model_is_refused() -> None:
+    model = torch.ao.quantization.quantize_dynamic(tiny_model("bert"), {nn.Linear}, dtype=torch.qint8)
+    with pytest.raises(ArchitectureError, match=r"a projection is a torch\.ao\.\S*Linear; expected torch\.nn\.Linear"):
         attention_sites(model)
 
 

@@ -35,14 +35,14 @@ def test_what_a_later_version_adds_is_passed_over(tmp_path: Path) -> None:
     [
         ({"schema": 2}, "schema 2; this version reads 1"),
         ({"schema": True}, "schema True"),
-        ({"anchor": "last"}, "anchor is 'last'; expected text or first"),
-        ({"anchor": ["text"]}, r"anchor is \['text'\]"),
-        ({"max_length": 0}, "max_length is 0; expected a whole number"),
-        ({"max_length": "256"}, "max_length is '256'"),
-        ({"max_length": True}, "max_length is True"),
-        ({"precision": "auto"}, "precision is 'auto'; expected bf16 or fp32"),
-        ({"words": None}, "words is None; expected surface or syntactic"),
-        ({"task": ""}, "task is ''; expected the name of a task"),
+        ({"anchor": "last"}, "anchor = 'last': should be 'text' or 'first'"),
+        ({"anchor": ["text"]}, r"anchor = \['text'\]"),
+        ({"max_length": 0}, "max_length = 0: should be at least 1"),
+        ({"max_length": "256"}, "max_length = '256': should be a whole number"),
+        ({"max_length": True}, "max_length = True"),
+        ({"precision": "auto"}, "precision = 'auto': should be 'bf16' or 'fp32'"),
+        ({"words": None}, "words = None: should be 'surface' or 'syntactic'"),
+        ({"task": ""}, "task = '': should not be empty"),
         ({"task": "x" * 999}, None),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_value_that_is_not_allowed(tmp_path: Path, change: dict[str, Any], mes
 @pytest.mark.parametrize("name", [name for name in RECORD if name != "schema"])
 def test_a_missing_value(tmp_path: Path, name: str) -> None:
     (tmp_path / "polyhead.json").write_text(json.dumps({key: value for key, value in RECORD.items() if key != name}))
-    with pytest.raises(CheckpointError, match=f"{name} is None"):
+    with pytest.raises(CheckpointError, match=f"{name} = None"):
         read_choice(tmp_path)
 
 

@@ -358,6 +358,34 @@ def test_one_thread_at_a_time(model: PreTrainedModel) -> None:
         pass
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["in parts", "whole"])
+@pytest.mark.parametrize("gates", [MASKS["uneven"], torch.ones(3, 4)], ids=["mask", "numbers"])
+def test_a_block_inside_compiled_code_is_refused(gates: HeadMask | torch.Tensor, whole: bool) -> None:
+    model, inputs = tiny_model("bert"), tiny_inputs()
+    torch.compiler.reset()
+
+    def tagged(**inputs: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), gated(model, gates):
+            found: torch.Tensor = model(**inputs).logits
+        return found
+
+    # Dynamo wraps the error where it may not fall back to eager code
+    with pytest.raises(Exception, match="gated is used inside code that torch compiles or exports; compile the model alone"):
+        torch.compile(tagged, backend="eager", fullgraph=whole)(**inputs)
+    assert n_hooks(model) == 0
+    assert tagged(**inputs).shape == (3, 9, 5)
+
+
+def test_a_block_inside_an_exported_module_is_refused(model: PreTrainedModel) -> None:
+    class Gated(nn.Module):
+        def forward(self, **inputs: torch.Tensor) -> Any:
+            with gated(model, MASKS["uneven"]):
+                return model(**inputs).logits
+
+    with pytest.raises(ArchitectureError, match="inside code that torch compiles or exports"):
+        torch.export.export(Gated(), (), tiny_inputs())
+
+
 class LikePeft(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 import copy
 import json
 import logging
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -334,6 +335,22 @@ def test_a_save_that_fails_leaves_nothing_behind(
     assert (old / "model.safetensors").read_bytes() == content
 
 
+@pytest.mark.parametrize("large", ["card", "tokenizer"])
+def test_a_disk_that_fills_up_after_the_weights(pruned: PreTrainedModel, tmp_path: Path, large: str) -> None:
+    words = tokenizer()
+    words.add_tokens([f"word{i}" for i in range(1000 if large == "tokenizer" else 0)])
+    card = ModelCard(task="x" * (100_000 if large == "card" else 1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+    try:
+        with pytest.raises(StoreError) as caught:
+            save_pruned(pruned, tmp_path / "model", tokenizer=words, card=card)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value).startswith(f"{tmp_path / 'model'}: cannot be written (File too large)")
+    assert not list(tmp_path.iterdir())
+
+
 RECORDS = {
     "schema of the future": ({"schema": 2}, "schema 2 of the record"),
     "schema as text": ({"schema": "1"}, "schema '1' of the record"),
@@ -385,12 +402,12 @@ def test_folders_that_are_no_checkpoints(broken: Path, tmp_path: Path) -> None:
     assert "is a file" in message(broken / "config.json")
     weights = (broken / "model.safetensors").read_bytes()
     (broken / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-    assert "cannot be loaded" in message(broken)
+    assert "model.safetensors: not a complete safetensors file" in message(broken)
     (broken / "model.safetensors").unlink()
     assert "has no model.safetensors" in message(broken)
     (broken / "pytorch_model.bin").write_bytes(b"pickle")
     assert "only .bin weights" in message(broken)
-    assert "save_pretrained" in message(broken)
+    assert "safetensors.torch.save_file" in message(broken)
     (broken / "pytorch_model.bin").unlink()
     (broken / "model.safetensors").write_bytes(weights)
     (broken / "config.json").write_text("{")

@@ -55,6 +55,7 @@ def test_a_model_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None
     assert read_choice("org/nowhere") is None
     monkeypatch.setattr("polyhead.models.sources.snapshot_download", fail)
     with pytest.raises(
-        CheckpointError, match=r"org/nowhere: no such folder here, and loading it as a hub id failed: 403 Forbidden$"
+        CheckpointError,
+        match=r"org/nowhere: no such folder here, and loading it as a hub id failed \(HttpError: 403 Forbidden for url\)$",
     ):
         checkpoint_folder("org/nowhere")

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
-from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask, head_mask
 from polyhead.models.devices import Precision, attention_kernel, pick_precision
 from polyhead.models.gates import gated
+from polyhead.models.pruning import check_mask
 
 Model = TypeVar("Model", bound="PreTrainedModel")
 
@@ -72,8 +72,8 @@ def refit(
             ours = theirs = [_reach(full, whole, batch.to(device), chosen) for _, whole in pairs[:1] for batch in batches]
             for site, whole in pairs:
                 with _running(pruned, chosen):
-                    moments, theirs = _measure(site, whole, ours, theirs, chosen, watch)
-                _solve(site, moments)
+                    mean, centred, theirs = _measure(site, whole, ours, theirs, chosen, watch)
+                _solve(site, mean, centred)
                 if site is not pairs[-1][0]:
                     with _running(pruned, chosen):
                         ours = [_through(site, call, chosen)[2] for call in ours]
@@ -92,19 +92,9 @@ class _Call:
     named: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """Sums over `n` positions, float64 on the CPU: of head outputs z and targets, concatenated, and of z times both."""
-
-    n: int
-    sums: Tensor  # [columns + width]
-    products: Tensor  # [columns, columns + width]
-
-
 def _changed_layers(pruned: PreTrainedModel, full: PreTrainedModel) -> list[tuple[AttentionSite, AttentionSite]]:
-    """The layers of both models from the lowest one with a pruned head upwards."""
     before, after = head_mask(full), head_mask(pruned)
-    check_shape(after, before)
+    check_mask(after, before)
     if (after.keep & ~before.keep).any():
         raise SettingError("the pruned model has heads that the full one lacks: give the model that it was pruned from")
     changed = np.flatnonzero((before.keep != after.keep).any(axis=1))
@@ -159,8 +149,12 @@ def _measure(
     theirs: Sequence[_Call],
     precision: Precision,
     watch: Progress,
-) -> tuple[_Moments, list[_Call]]:
-    """Moments of a layer's heads in the pruned model and their target, and the full model's calls of the next layer."""
+) -> tuple[Tensor, Tensor, list[_Call]]:
+    """Moments of a layer's heads z in the pruned model and their target y, and the full model's calls of the next layer.
+
+    The mean of z and y, `[columns + width]`, and the sums of products of z with both about their means,
+    `[columns, columns + width]`; float64 on the CPU.
+    """
     n, sums, products = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     calls = []
     for own, other in zip(ours, theirs, strict=True):
@@ -173,16 +167,15 @@ def _measure(
         both = torch.cat((heads, was + out - now), dim=1)
         n, sums, products = n + len(both), sums + both.sum(0), products + heads.T @ both
         watch.advance(1)
-    return _Moments(n, sums, products), calls
+    mean = sums / n
+    return mean, products - n * torch.outer(mean[: len(products)], mean), calls
 
 
-def _solve(site: AttentionSite, moments: _Moments) -> None:
+def _solve(site: AttentionSite, mean: Tensor, centred: Tensor) -> None:
     """Fold the best factors into the output projection, and the remaining mean error into its bias."""
     weight = site.output.weight.detach().cpu().double()
     columns = weight.shape[1]
-    mean = moments.sums / moments.n
     if site.kept:
-        centred = moments.products - moments.n * torch.outer(mean[:columns], mean)
         # u_h = W_h z_h: the products of u follow from those of z, which are far smaller
         gram = site.split(site.split((weight.T @ weight) * centred[:, :columns]).sum(-1).T).sum(-1)  # [kept, kept]
         wanted = site.split((weight.T * centred[:, columns:]).sum(1)).sum(-1)  # [kept]
@@ -208,15 +201,3 @@ def overwrite(parameter: Tensor, values: Tensor) -> None:
     """Set a parameter to new values, which may be float64 on the CPU."""
     with torch.no_grad():
         parameter.copy_(values.to(parameter.dtype))  # rounded first: not every device has float64
-
-
-def check_shape(mask: HeadMask, full: HeadMask) -> None:
-    """Check that a mask fits a model of this size.
-
-    Raises:
-        SettingError: It does not.
-    """
-    if mask.keep.shape != full.keep.shape:
-        raise SettingError(
-            f"{mask.n_layers} layers x {mask.n_heads} heads to keep: the model has {full.n_layers} x {full.n_heads} unpruned"
-        )

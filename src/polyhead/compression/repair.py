@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.compression.refit import bias_of, check_shape, overwrite, refit
+from polyhead.compression.refit import bias_of, overwrite, refit
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress
@@ -15,7 +15,7 @@ from polyhead.learning.batching import Batch
 from polyhead.learning.head_means import head_means
 from polyhead.models.architectures import attention_sites, full_mask
 from polyhead.models.devices import Precision
-from polyhead.models.pruning import prune
+from polyhead.models.pruning import check_mask, prune
 
 Model = TypeVar("Model", bound="PreTrainedModel")
 Repair = Literal["means", "refit"]
@@ -69,7 +69,7 @@ def fold_means(model: Model, mask: HeadMask, means: Tensor) -> Model:
         SettingError: The mask or the means do not have the unpruned model's shape.
         ArchitectureError: A layer loses heads and its output projection has no bias.
     """
-    check_shape(mask, full_mask(model))
+    check_mask(mask, full_mask(model))
     sites = attention_sites(model)
     if [*means.shape] != [mask.n_layers, mask.n_heads, sites[0].head_dim]:
         raise SettingError(

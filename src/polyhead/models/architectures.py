@@ -222,7 +222,7 @@ def recorded_mask(model: PreTrainedModel) -> HeadMask:
         return full
     if not pruning_record.is_ours(record):
         raise ArchitectureError("the model is quantized, so its heads cannot be gated or pruned; load it unquantized")
-    return pruning_record.read_record(record, n_layers=full.n_layers, n_heads=full.n_heads)
+    return pruning_record.read_record(record, full, folder=model.config.name_or_path)
 
 
 def head_mask(model: PreTrainedModel) -> HeadMask:
@@ -281,14 +281,14 @@ def _paths(row: Architecture) -> tuple[str, ...]:
 
 
 def _check(site: AttentionSite) -> None:
-    if len(site.inputs) == 2 or len({id(getattr(module, "weight", None)) for module in site.inputs}) < len(site.inputs):
-        raise ArchitectureError(f"layer {site.layer}: query, key and value share weights; expected three, or one fused")
     for module in (*site.inputs, site.output):
         if not isinstance(module, nn.Linear):
-            kind = type(module).__name__
+            kind = f"{type(module).__module__}.{type(module).__qualname__}"
             raise ArchitectureError(
                 f"layer {site.layer}: a projection is a {kind}; expected torch.nn.Linear (merge adapters, load unquantized)"
             )
+    if len(site.inputs) == 2 or len({id(module.weight) for module in site.inputs}) < len(site.inputs):
+        raise ArchitectureError(f"layer {site.layer}: query, key and value share weights; expected three, or one fused")
     width = len(site.kept) * site.head_dim
     found = (*(module.weight.shape[0] for module in site.inputs), site.output.weight.shape[1])
     expected = (*(site.n_rows for _ in site.inputs), width)

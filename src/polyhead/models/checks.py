@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from reprlib import repr
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from polyhead.core.errors import CheckpointError
 from polyhead.core.heads import HeadMask
+from polyhead.core.values import whole_number
 from polyhead.models import pruning_record
 from polyhead.models.architectures import architecture
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PretrainedConfig, PreTrainedModel
 
+CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
+COPY_AGAIN: Final = "copy or download the checkpoint again"
 _FLOATS: Final = ("F64", "F32", "F16", "BF16")
 _MOST_LABELS: Final = 100_000
 _FILE = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of a checkpoint.
+def read_object(path: Path, *, do: str = COPY_AGAIN) -> dict[str, Any]:
+    """The JSON object in a file of a checkpoint; the error ends with what to `do`.
 
     Raises:
         CheckpointError: The file cannot be read, or holds something else.
@@ -37,12 +41,21 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error}); {do}") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested too deeply, or a number with too many digits
-        raise CheckpointError(f"{path}: not valid JSON ({str(error).splitlines()[0]})") from None
+        raise CheckpointError(f"{path}: not valid JSON ({str(error).splitlines()[0]}); {do}") from None
     if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: holds a {type(found).__name__}; expected a JSON object")
+        raise CheckpointError(f"{path}: holds a {type(found).__name__}; expected a JSON object; {do}")
     return found
+
+
+def _wrong(path: Path, name: str, value: object, expected: str) -> CheckpointError:
+    return CheckpointError(f"{path}: {name} is {repr(value)}; expected {expected}; {COPY_AGAIN}")
+
+
+def config_path(config: PretrainedConfig) -> Path:
+    """The file that a config was read from."""
+    return Path(config.name_or_path, CONFIG)
 
 
 def check_stored_config(path: Path) -> None:
@@ -52,14 +65,17 @@ def check_stored_config(path: Path) -> None:
         CheckpointError: A value is not allowed.
     """
     stored = read_object(path)
-    if not isinstance(stored.get("model_type"), str):
-        raise CheckpointError(f"{path}: model_type is {repr(stored.get('model_type'))}; expected the name of a model family")
-    names = stored.get("architectures")
-    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise CheckpointError(f"{path}: architectures is {repr(names)}; expected a list of class names")
+    if not isinstance(family := stored.get("model_type"), str):
+        raise _wrong(path, "model_type", family, "the name of a model family")
+    names = stored.get("architectures") or []
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise _wrong(path, "architectures", names, "a list of class names")
     labels = stored.get("num_labels", 0)
     if type(labels) is not int or not 0 <= labels <= _MOST_LABELS:
-        raise CheckpointError(f"{path}: num_labels is {repr(labels)}; expected a whole number of at most {_MOST_LABELS:,}")
+        raise _wrong(path, "num_labels", labels, f"a whole number of at most {_MOST_LABELS:,}")
+    names = stored.get("id2label") or {}
+    if not isinstance(names, dict) or any(whole_number(number) is None for number in names):
+        raise _wrong(path, "id2label", names, "an object of number to label")
     if stored.get("transformers_weights") is not None:
         raise CheckpointError(f"{path}: transformers_weights names other weights, but polyhead reads {WEIGHTS}; remove the entry")
     record = stored.get(pruning_record.KEY)
@@ -80,18 +96,29 @@ def weight_files(folder: Path) -> list[Path]:
     if not (folder / INDEX).is_file():
         what = "has only .bin weights" if any(folder.glob("*.bin")) else f"has no {WEIGHTS}"
         raise CheckpointError(
-            f"{folder}: {what}; polyhead reads only safetensors; convert a checkpoint that you trust with Transformers' "
-            "from_pretrained(FOLDER, weights_only=True) and save_pretrained(NEW_FOLDER)"
+            f"{folder}: {what}; polyhead reads only safetensors; convert weights that you trust with "
+            "torch.load(FILE, weights_only=True) and safetensors.torch.save_file, as the FAQ shows"
         )
-    where = read_object(folder / INDEX).get("weight_map")
-    if not isinstance(where, Mapping) or not where:
-        raise CheckpointError(f"{folder / INDEX}: weight_map is {repr(where)}; expected an object of tensor to file")
-    for name in where.values():
+    index = folder / INDEX
+    where = read_object(index).get("weight_map")
+    if not isinstance(where, dict) or not where:
+        raise _wrong(index, "weight_map", where, "an object of tensor to file")
+    for key, name in where.items():
         if not isinstance(name, str) or not _FILE.fullmatch(name):
-            raise CheckpointError(f"{folder / INDEX}: names {repr(name)}; expected safetensors files in the same folder")
+            raise _wrong(index, f"the file of {repr(key)}", name, "a safetensors file in the same folder")
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder / INDEX}: names {name}, which is missing")
+            raise CheckpointError(f"{index}: names {name}, which is missing; {COPY_AGAIN}")
     return [folder / name for name in sorted(set(where.values()))]
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """A safetensors file, of which only the header is read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: not a complete safetensors file ({error}); {COPY_AGAIN}") from None
 
 
 def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
@@ -99,23 +126,21 @@ def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
 
     Raises:
         ArchitectureError: The family has no row.
-        CheckpointError: A size is not allowed.
+        CheckpointError: A size is not allowed, or a file is damaged.
     """
-    row = architecture(config)
+    row, path = architecture(config), config_path(config)
     n_tensors = 0
-    for path in files:
-        with safe_open(path, framework="pt") as file:
+    for weights in files:
+        with _opened(weights) as file:
             n_tensors += len(file.keys())
     for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", row.feed_forward):
         value = getattr(config, name, None)
         if type(value) is not int or value < 1:
-            raise CheckpointError(f"config.json: {name} is {repr(value)}; expected a whole number of at least 1")
+            raise _wrong(path, config.attribute_map.get(name, name), value, "a whole number of at least 1")
     if config.num_hidden_layers > n_tensors:
-        raise CheckpointError(f"config.json: num_hidden_layers is {config.num_hidden_layers}, but there are {n_tensors} tensors")
+        raise _wrong(path, "num_hidden_layers", config.num_hidden_layers, f"at most {n_tensors}, the number of tensors")
     if config.hidden_size % config.num_attention_heads:
-        raise CheckpointError(
-            f"config.json: hidden_size {config.hidden_size} is not a multiple of num_attention_heads {config.num_attention_heads}"
-        )
+        raise _wrong(path, "num_attention_heads", config.num_attention_heads, f"a divisor of hidden_size, {config.hidden_size}")
 
 
 def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = None) -> None:
@@ -131,7 +156,7 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
     """
     # with ignore_mismatched_sizes Transformers only warns, and fills the layer with random weights
     prefix = f"{model.base_model_prefix}."
-    with safe_open(path, framework="pt") as file:
+    with _opened(path) as file:
         stored = {key.removeprefix(prefix): key for key in file.keys()}  # noqa: SIM118 (not a mapping)
         for name, parameter in model.named_parameters():
             key = stored.get(name.removeprefix(prefix))
@@ -140,15 +165,21 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
             found = file.get_slice(key)
             if tuple(found.get_shape()) != tuple(parameter.shape):
                 raise CheckpointError(
-                    f"{path}: {key} has shape {tuple(found.get_shape())}, but config.json (with its pruned heads) expects "
-                    f"{tuple(parameter.shape)}; they do not belong together"
+                    f"{path}: {key} has shape {tuple(found.get_shape())}, but {CONFIG} (with its pruned heads) expects "
+                    f"{tuple(parameter.shape)}; they do not belong together; use the {CONFIG} saved with these weights"
                 )
             if found.get_dtype() not in _FLOATS:
-                raise CheckpointError(f"{path}: {key} has dtype {found.get_dtype()}; expected one of {', '.join(_FLOATS)}")
+                raise CheckpointError(
+                    f"{path}: {key} has dtype {found.get_dtype()}; expected one of {', '.join(_FLOATS)}; save it unquantized"
+                )
 
 
-def check_finite(model: PreTrainedModel) -> None:
+def check_finite(model: PreTrainedModel, where: str | Path) -> None:
     """Refuse NaN or infinite weights; reads every weight once.
+
+    Args:
+        model: In memory.
+        where: Its name in the error.
 
     Raises:
         CheckpointError: A tensor holds one.
@@ -156,20 +187,23 @@ def check_finite(model: PreTrainedModel) -> None:
     for name, parameter in model.named_parameters():
         # minimum and maximum are NaN if any value is, and need no copy
         if parameter.numel() and not all(torch.isfinite(end) for end in torch.aminmax(parameter.detach())):
-            raise CheckpointError(f"{name} holds NaN or infinite weights; its training diverged")
+            raise CheckpointError(
+                f"{where}: {name} holds NaN or infinite weights; its training diverged; use an earlier checkpoint"
+            )
 
 
-def check_labels(labels: Mapping[int, object]) -> tuple[str, ...]:
+def check_labels(config: PretrainedConfig) -> tuple[str, ...]:
     """The labels of a classifier in the order of its outputs.
 
     Raises:
         CheckpointError: An output has no label, or two have the same.
     """
+    labels, path = config.id2label, config_path(config)
     names = tuple(str(labels[i]) for i in range(len(labels)) if i in labels)
     if len(names) < len(labels):
-        raise CheckpointError(f"config.json: id2label has {repr(sorted(labels))}; expected 0 to {len(labels) - 1}")
+        raise _wrong(path, "id2label", sorted(labels), f"the numbers 0 to {len(labels) - 1}")
     if twice := [one for one, other in pairwise(sorted(names)) if one == other]:
-        raise CheckpointError(f"config.json: id2label has {repr(twice[0])} more than once; expected one label per output")
+        raise CheckpointError(f"{path}: id2label has {repr(twice[0])} more than once; expected one label per output; rename one")
     return names
 
 
@@ -182,12 +216,12 @@ def read_old_record(config: PretrainedConfig) -> None:
     old = getattr(config, "pruned_heads", None)
     if not old:
         return
+    path, n_layers, n_heads = config_path(config), config.num_hidden_layers, config.num_attention_heads
     if hasattr(config, pruning_record.KEY):
-        raise CheckpointError(f"config.json: pruned_heads and {pruning_record.KEY} both record pruned heads; keep one")
-    n_layers, n_heads = config.num_hidden_layers, config.num_attention_heads
-    heads = pruning_record.read_heads(old, n_layers, n_heads, where="config.json")
+        raise CheckpointError(f"{path}: pruned_heads and {pruning_record.KEY} both record pruned heads; keep one")
+    heads = pruning_record.read_heads(old, n_layers, n_heads, where=str(path))
     setattr(config, pruning_record.KEY, pruning_record.write_record(HeadMask.without(n_layers, n_heads, heads)))
-    config.pruned_heads = {}
+    del config.pruned_heads
 
 
 def check_vocabulary(ids: Mapping[str, int], config: PretrainedConfig) -> None:
@@ -196,11 +230,9 @@ def check_vocabulary(ids: Mapping[str, int], config: PretrainedConfig) -> None:
     Raises:
         CheckpointError: The highest id has no embedding.
     """
-    if not ids:
-        return
-    subword, highest = max(ids.items(), key=lambda item: item[1])
+    subword, highest = max(ids.items(), key=lambda item: item[1], default=("", -1))
     if highest >= config.vocab_size:
         raise CheckpointError(
-            f"the tokenizer gives {repr(subword)} the id {highest}, but the model embeds {config.vocab_size} subwords; "
-            "they do not belong together"
+            f"{config.name_or_path}: the tokenizer gives {repr(subword)} the id {highest}, but the model embeds "
+            f"{config.vocab_size} subwords; they do not belong together; copy the tokenizer that the model was trained with"
         )

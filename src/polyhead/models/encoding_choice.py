@@ -1,12 +1,15 @@
 """How a tagger was trained to read text: a small JSON file beside the model, read again at prediction."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from reprlib import repr
-from typing import Any, Final, get_args
+from typing import Annotated, Final, get_type_hints
 
-from polyhead.core.errors import CheckpointError
+from pydantic import Field
+
+from polyhead.core.errors import CheckpointError, SettingError
+from polyhead.core.settings_file import checked
 from polyhead.core.specs import Anchor
 from polyhead.data.conllu import Words
 from polyhead.models.checks import read_object
@@ -15,6 +18,7 @@ from polyhead.models.sources import own_file
 
 CHOICE_FILE: Final = "polyhead.json"
 SCHEMA: Final = 1
+_REPAIR: Final = "save the model again, or delete the file and pass --anchor and --max-length"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +34,10 @@ class EncodingChoice:
     """
 
     anchor: Anchor
-    max_length: int
+    max_length: Annotated[int, Field(ge=1)]
     precision: Precision
     words: Words
-    task: str
-
-
-_ALLOWED: Final[dict[str, tuple[str, ...]]] = {
-    "anchor": get_args(Anchor),
-    "precision": get_args(Precision),
-    "words": get_args(Words),
-}
+    task: Annotated[str, Field(min_length=1)]
 
 
 def write_choice(choice: EncodingChoice, folder: Path) -> None:
@@ -62,26 +59,12 @@ def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingCho
     path = own_file(name, CHOICE_FILE, revision=revision)
     if path is None or not path.exists():
         return None
-    try:
-        found = read_object(path)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; {_REPAIR}") from None
+    found = read_object(path, do=_REPAIR)
     schema = found.get("schema")
     if type(schema) is not int or schema != SCHEMA:
         raise CheckpointError(f"{path}: schema {repr(schema)}; this version reads {SCHEMA}; upgrade polyhead or save again")
-    return EncodingChoice(**{field.name: _checked(field.name, found.get(field.name), path) for field in fields(EncodingChoice)})
-
-
-_REPAIR = "save the model again, or delete the file and pass --anchor and --max-length"
-
-
-def _checked(name: str, value: object, path: Path) -> Any:
-    if name == "max_length":
-        fits, expected = type(value) is int and value >= 1, "a whole number of at least 1"
-    elif name in _ALLOWED:
-        fits, expected = value in _ALLOWED[name], " or ".join(_ALLOWED[name])
-    else:
-        fits, expected = isinstance(value, str) and bool(value), "the name of a task"
-    if not fits:
-        raise CheckpointError(f"{path}: {name} is {repr(value)}; expected {expected}; {_REPAIR}")
-    return value
+    kinds = get_type_hints(EncodingChoice, include_extras=True)
+    try:
+        return EncodingChoice(**{name: checked(name, found.get(name), kind) for name, kind in kinds.items()})
+    except SettingError as error:
+        raise CheckpointError(f"{path}: {error}; {_REPAIR}") from None

@@ -22,7 +22,7 @@ def environment(device: torch.device, precision: str) -> dict[str, str | int]:
     return {
         **versions(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
+        "processor": _processor(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "device": str(device),
@@ -41,14 +41,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def processor() -> str:
-    """The processor's model name, where the system reports it."""
+def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+        lines = []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def model_hash(model: str, *, revision: str | None = None) -> str:

@@ -2,8 +2,8 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,34 +12,24 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import SettingError
+from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
 
-Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]
-
-
-@dataclass
-class _Owner:
-    """The thread that gates a model, and how many of its blocks are open."""
-
-    thread: int
-    depth: int = 0
-
-
+_COMPILED = "gated is used inside code that torch compiles or exports; compile the model alone, or prune it and compile that"
 _LOCK = threading.Lock()
-_OWNERS: WeakKeyDictionary[nn.Module, _Owner] = WeakKeyDictionary()
+_OWNERS: WeakKeyDictionary[nn.Module, "threading.RLock"] = WeakKeyDictionary()
 
 
-@contextmanager
 def gated(
     model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | None = None, fill: Tensor | None = None
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """A context in which each head's output is multiplied by its gate before the output projection; it removes its hooks.
 
     Gates use the unpruned numbering; gates of pruned heads are ignored. They stay float32 (or float64) under autocast, and
     gradients flow to them. Nested blocks multiply. Call `backward` inside the block, because gradient checkpointing recomputes
-    the forward pass there. Compiled modules ignore hooks, so all compiled code runs eagerly inside the block.
+    the forward pass there. Compiled modules ignore hooks, so all compiled code runs eagerly inside the block. The block itself
+    must not be part of a compiled or exported function.
 
     Only one thread at a time can gate a model; a second one gets an error. Give each thread a copy, made outside any block.
 
@@ -56,43 +46,68 @@ def gated(
         TypeError: The gates are neither a mask nor a tensor, or `rows` or `fill` is not a tensor.
         SettingError: The gates do not fit the model or (in the forward pass) the batch; gates or `fill` are not finite at the
             start of the block; another thread gates the model; or the model is copied inside the block.
-        ArchitectureError: The family has no row in `ARCHITECTURES`.
+        ArchitectureError: The family has no row in `ARCHITECTURES`, or the block is inside code that torch compiles or exports.
 
     >>> import polyhead as ph
     >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
     >>> with gated(tagger.model, ph.HeadMask.without(4, 8, [ph.HeadId(2, 5)])):
     ...     tags = tagger.predict([["Where", "is", "the", "station", "?"]])
     """
-    sites = attention_sites(model)
-    mask: HeadMask | None = None
-    if isinstance(gates, HeadMask):
-        mask, gates = gates, torch.from_numpy(gates.keep.copy())
-    for name, value in {"gates": gates, "rows": rows, "fill": fill}.items():
-        if not isinstance(value, Tensor) and (value is not None or name == "gates"):
-            or_mask = "a HeadMask or " if name == "gates" else ""
-            raise TypeError(f"{name} is a {type(value).__name__}; expected {or_mask}a torch.Tensor")
-    _check(gates, rows, full_mask(model))
-    _check_fill(fill, sites, full_mask(model))
+    if torch.compiler.is_compiling():  # raised here, because Dynamo cannot trace an error inside a context manager
+        raise ArchitectureError(_COMPILED)
+    return _gated(model, gates, rows, fill)
+
+
+@contextmanager
+def _gated(model: PreTrainedModel, gates: HeadMask | Tensor, rows: Tensor | None, fill: Tensor | None) -> Iterator[None]:
     with ExitStack() as stack:
-        stack.enter_context(_only_this_thread(sites[0].output))
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and importing it takes seconds
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            try:
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            except RuntimeError:  # between the compiled parts of a function
+                raise ArchitectureError(_COMPILED) from None
+        sites, full = attention_sites(model), full_mask(model)
+        mask: HeadMask | None = None
+        if isinstance(gates, HeadMask):
+            mask, gates = gates, torch.from_numpy(gates.keep.copy())
+        for name, value in {"gates": gates, "rows": rows, "fill": fill}.items():
+            if not isinstance(value, Tensor) and (value is not None or name == "gates"):
+                or_mask = "a HeadMask or " if name == "gates" else ""
+                raise TypeError(f"{name} is a {type(value).__name__}; expected {or_mask}a torch.Tensor")
+        _check(gates, rows, full)
+        _check_fill(fill, sites, full)
+        stack.enter_context(_only_this_thread(sites[0].output))
         for site in sites:
             # a mask is immutable, so a layer that keeps all its heads needs no hook
             if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):
-                kind = _mask_hook if gates.dtype == torch.bool else _number_hook
-                stack.callback(site.output.register_forward_pre_hook(_Hook(kind(site, gates, rows, fill))).remove)
+                hook = _Hook(site, torch.tensor(site.kept, device=gates.device), gates, rows, fill)
+                stack.callback(site.output.register_forward_pre_hook(hook).remove)
         yield
 
 
+@dataclass(frozen=True, eq=False)
 class _Hook:
-    """A hook that refuses to be copied or pickled with its model: nothing would remove it from the copy."""
+    """Gates of one layer; refuses to be copied or pickled with its model, because nothing would remove it from the copy."""
 
-    def __init__(self, apply: Hook) -> None:
-        self._apply = apply
+    site: AttentionSite
+    kept: Tensor
+    gates: Tensor
+    rows: Tensor | None
+    fill: Tensor | None
 
-    def __call__(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        return self._apply(module, args)
+    def __call__(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        site, z = self.site, args[0]
+        own = None if self.fill is None else self.fill[site.layer, list(site.kept)].to(z.device)
+        # chosen in each pass: every recomputation under gradient checkpointing needs its own graph
+        gates = self.gates[..., site.layer, :].index_select(-1, self.kept)
+        if gates.dtype == torch.bool:
+            columns = _of_rows(gates.repeat_interleave(site.head_dim, dim=-1).to(z.device), self.rows, z)
+            return (z * columns if own is None else torch.where(columns, z, own.to(z.dtype).flatten()), *args[1:])
+        gates = _of_rows(gates.to(torch.promote_types(gates.dtype, torch.float32)).to(z.device), self.rows, z)
+        scaled: Tensor = _Scale.apply(z, gates, site.head_dim)
+        if own is not None:
+            scaled = scaled + ((1 - gates)[..., None] * own).to(z.dtype).flatten(-2)
+        return (scaled, *args[1:])
 
     def __reduce_ex__(self, protocol: object) -> str:
         raise SettingError("the model is being copied or pickled inside `gated`; do it outside of the block")
@@ -101,17 +116,13 @@ class _Hook:
 @contextmanager
 def _only_this_thread(key: nn.Module) -> Iterator[None]:
     with _LOCK:
-        owner = _OWNERS.setdefault(key, _Owner(threading.get_ident()))
-        if owner.thread != threading.get_ident():
-            raise SettingError("another thread is gating this model; give each thread a copy of the model")
-        owner.depth += 1
+        owner = _OWNERS.setdefault(key, threading.RLock())
+    if not owner.acquire(blocking=False):
+        raise SettingError("another thread is gating this model; give each thread a copy of the model")
     try:
         yield
     finally:
-        with _LOCK:
-            owner.depth -= 1
-            if not owner.depth:
-                del _OWNERS[key]
+        owner.release()
 
 
 def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
@@ -145,37 +156,6 @@ def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadM
     for site in sites:  # values for pruned heads are not read
         if not bool(torch.isfinite(fill[site.layer, list(site.kept)]).all()):
             raise SettingError(f"fill holds NaN or infinite numbers for layer {site.layer}; expected finite ones")
-
-
-def _number_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
-    kept = torch.tensor(site.kept, device=gates.device)
-
-    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        z = args[0]
-        # chosen in each pass: every recomputation under gradient checkpointing needs its own graph
-        chosen = gates[..., site.layer, :].index_select(-1, kept).to(torch.promote_types(gates.dtype, torch.float32))
-        chosen = _of_rows(chosen.to(z.device), rows, z)
-        scaled: Tensor = _Scale.apply(z, chosen, site.head_dim)
-        if fill is not None:
-            own = fill[site.layer, list(site.kept)].to(z.device)
-            scaled = scaled + ((1 - chosen)[..., None] * own).to(z.dtype).flatten(-2)
-        return (scaled, *args[1:])
-
-    return hook
-
-
-def _mask_hook(site: AttentionSite, gates: Tensor, rows: Tensor | None, fill: Tensor | None) -> Hook:
-    kept = torch.tensor(site.kept, device=gates.device)
-
-    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        z = args[0]
-        columns = gates[..., site.layer, :].index_select(-1, kept).repeat_interleave(site.head_dim, dim=-1)
-        columns = _of_rows(columns.to(z.device), rows, z)
-        if fill is None:
-            return (z * columns, *args[1:])
-        return (torch.where(columns, z, fill[site.layer, list(site.kept)].to(z).flatten()), *args[1:])
-
-    return hook
 
 
 def _of_rows(gate: Tensor, rows: Tensor | None, z: Tensor) -> Tensor:

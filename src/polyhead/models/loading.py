@@ -23,6 +23,8 @@ from polyhead.data.tasks import Task
 from polyhead.models import pruning_record
 from polyhead.models.architectures import architecture, attention_sites, full_mask, recorded_mask
 from polyhead.models.checks import (
+    CONFIG,
+    COPY_AGAIN,
     check_finite,
     check_labels,
     check_shapes,
@@ -45,16 +47,7 @@ def _classifier(model: PreTrainedModel) -> nn.Linear:
     return head
 
 
-def new_head(model: PreTrainedModel, seed: int | None) -> None:
-    """Initialise the classifier again, in place: normal with the config's `initializer_range`, biases zero.
-
-    Args:
-        model: A token classifier.
-        seed: None draws from torch's global generator.
-
-    Raises:
-        ArchitectureError: The classifier is not one linear layer.
-    """
+def _draw_head(model: PreTrainedModel, seed: int | None) -> None:
     head = _classifier(model)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -63,20 +56,17 @@ def new_head(model: PreTrainedModel, seed: int | None) -> None:
             head.bias.zero_()
 
 
-def reorder_head(model: PreTrainedModel, stored: Sequence[str], wanted: Sequence[str]) -> None:
-    """Reorder the rows of the classifier from the labels `stored` to `wanted`, in place.
-
-    Raises:
-        ArchitectureError: The classifier is not one linear layer.
-    """
-    head = _classifier(model)
-    order = torch.tensor([stored.index(label) for label in wanted])
+def _reorder_head(model: PreTrainedModel, stored: Sequence[str], wanted: Sequence[str]) -> None:
+    order = [stored.index(label) for label in wanted]
     with torch.no_grad():
-        head.weight.copy_(head.weight[order].clone())
-        if head.bias is not None:
-            head.bias.copy_(head.bias[order].clone())
-    model.config.id2label = dict(enumerate(wanted))
-    model.config.label2id = {label: i for i, label in enumerate(wanted)}
+        for parameter in _classifier(model).parameters():
+            parameter.copy_(parameter[order].clone())
+    _name_outputs(model.config, wanted)
+
+
+def _name_outputs(config: PretrainedConfig, labels: Sequence[str]) -> None:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
 
 
 def load_tagger(
@@ -105,26 +95,27 @@ def load_tagger(
     {0: 'O', 1: 'B-PER', 2: 'I-PER'}
     """
     folder = checkpoint_folder(name, revision=revision)
-    config = _config(name, folder)
-    stored = reading(name, lambda: classifier_labels(config))
+    config = _config(folder)
+    stored = classifier_labels(config)
     if labels is None and stored is None:
         raise CheckpointError(f"{name}: has no token classifier ({config.architectures}); fine-tune it first")
     keep = stored is not None and (labels is None or set(stored) == set(labels.names))
     if not keep and labels is not None:
-        config.id2label = dict(enumerate(labels.names))
-        config.label2id = {label: i for i, label in enumerate(labels.names)}
+        _name_outputs(config, labels.names)
     model = _load(name, folder, AutoModelForTokenClassification, config, kernel, dtype=torch.float32, new_classifier=not keep)
     if not keep:
-        new_head(model, seed)
+        _draw_head(model, seed)
     elif labels is not None and stored != labels.names:
-        reorder_head(model, cast(tuple[str, ...], stored), labels.names)
-    reading(name, lambda: check_finite(model))
+        _reorder_head(model, cast(tuple[str, ...], stored), labels.names)
+    check_finite(model, name)
     return model
 
 
-def _config(name: str | Path, folder: Path) -> PretrainedConfig:
-    config: PretrainedConfig = reading(name, lambda: AutoConfig.from_pretrained(folder, trust_remote_code=False))
-    return config
+def _config(folder: Path) -> PretrainedConfig:
+    def read() -> PretrainedConfig:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+
+    return reading(folder / CONFIG, read, do=COPY_AGAIN)
 
 
 def _load(
@@ -138,20 +129,23 @@ def _load(
     new_classifier: bool = False,
 ) -> PreTrainedModel:
     """A model of a Transformers class; its files are checked against its config before any weight is read."""
-    but = architecture(config).classifier if new_classifier else None
 
-    def load() -> tuple[PreTrainedModel, dict[str, Any]]:
+    def empty() -> PreTrainedModel:
+        with torch.device("meta"):
+            return kind.from_config(copy.deepcopy(config)) if hasattr(kind, "from_config") else kind(copy.deepcopy(config))
+
+    def load() -> PreTrainedModel:
+        but = architecture(config).classifier if new_classifier else None
         files = weight_files(folder)
         check_sizes(config, files)
         read_old_record(config)
         config._attn_implementation = kernel  # the one in config.json may make Transformers download code
-        with torch.device("meta"):  # shapes only
-            shape = kind.from_config(copy.deepcopy(config)) if hasattr(kind, "from_config") else kind(copy.deepcopy(config))
+        shape = reading(folder / CONFIG, empty, do=COPY_AGAIN)
         if hasattr(config, pruning_record.KEY):
             remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
         for path in files:
             check_shapes(shape, path, but=but)
-        loaded = kind.from_pretrained(
+        model, report = kind.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -161,16 +155,13 @@ def _load(
             ignore_mismatched_sizes=new_classifier,
             output_loading_info=True,
         )
-        return cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
+        lost = sorted(key for key in report["missing_keys"] if but is None or not key.startswith(f"{but}."))
+        if lost:
+            raise CheckpointError(f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; {COPY_AGAIN}")
+        return cast(PreTrainedModel, model)
 
     with torch.random.fork_rng(devices=[]):  # Transformers draws missing weights; a new classifier is drawn afterwards
-        model, report = reading(name, load)
-    lost = sorted(key for key in report["missing_keys"] if but is None or not key.startswith(f"{but}."))
-    if lost:
-        raise CheckpointError(
-            f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; the checkpoint is incomplete"
-        )
-    return model
+        return reading(name, load, do=COPY_AGAIN)
 
 
 def load_config(name: str | Path, *, revision: str | None = None) -> PretrainedConfig:
@@ -179,7 +170,7 @@ def load_config(name: str | Path, *, revision: str | None = None) -> PretrainedC
     Raises:
         CheckpointError: Not found, or Transformers cannot read the config.
     """
-    return _config(name, checkpoint_folder(name, revision=revision, weights=False))
+    return _config(checkpoint_folder(name, revision=revision, weights=False))
 
 
 def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -192,12 +183,13 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     '<pad>'
     """
     folder = checkpoint_folder(name, revision=revision, weights=False)
-    tokenizer = reading(name, lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    advice = "copy the tokenizer that the model was trained with"
+    tokenizer = reading(f"{name}: tokenizer", lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False), do=advice)
     if not getattr(tokenizer, "is_fast", False):
         raise CheckpointError(f"{name}: has no fast tokenizer; save one with a tokenizer.json")
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # Transformers' stand-in for missing files
-        raise CheckpointError(f"{name}: has no tokenizer (no tokenizer.json); copy the one that the model was trained with")
-    reading(name, lambda: check_vocabulary(tokenizer.get_vocab(), _config(name, folder)))
+        raise CheckpointError(f"{name}: has no tokenizer (no tokenizer.json); {advice}")
+    check_vocabulary(tokenizer.get_vocab(), _config(folder))
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
@@ -209,7 +201,7 @@ def classifier_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
     """
     if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
         return None
-    return check_labels(config.id2label)
+    return check_labels(config)
 
 
 def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, revision: str | None = None) -> None:
@@ -244,10 +236,10 @@ def load_saved(name: str | Path, *, revision: str | None = None, kernel: Kernel 
         CheckpointError: Not found, corrupt, or of a class outside Transformers.
     """
     folder = checkpoint_folder(name, revision=revision)
-    config = _config(name, folder)
+    config = _config(folder)
     kind = getattr(transformers, (config.architectures or ["AutoModel"])[0], None)
     if not hasattr(kind, "from_pretrained"):
-        raise CheckpointError(f"{name}: its architecture {config.architectures} is not a Transformers class")
+        raise CheckpointError(f"{name}: architectures is {config.architectures}; expected a Transformers class; save it with one")
     model = _load(name, folder, kind, config, kernel, dtype="auto")
-    reading(name, lambda: check_finite(model))
+    check_finite(model, name)
     return model

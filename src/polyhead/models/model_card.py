@@ -1,20 +1,25 @@
 """The README.md of a pruned checkpoint: what was pruned, on which data, with which scores, and how to load it."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from reprlib import repr
+from typing import Final
 
-from polyhead.core.errors import CheckpointError, StoreError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from polyhead.core.errors import CheckpointError
 from polyhead.core.escaping import markdown_text, python_string
-from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask
-from polyhead.models.names import is_local, is_own_encoder
+from polyhead.core.values import jsonable
+from polyhead.models.checks import read_object
+from polyhead.models.names import OWN_ENCODERS, is_local
 from polyhead.models.sources import own_file
 
 CARD_FILE: Final = "model_card.json"
 SCHEMA: Final = 1
+_STRICT: Final = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_REPAIR: Final = "delete the file to continue without it"
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class CardScore:
         full: Score of the same recipe without pruning.
     """
 
+    __pydantic_config__ = _STRICT
     data: str
     language: str
     metric: str
@@ -53,20 +59,22 @@ class ModelCard:
         license: Identifier on the Hub, such as `apache-2.0`.
     """
 
+    __pydantic_config__ = _STRICT
     base_model: str = ""
     task: str = ""
-    languages: Sequence[str] = ()
-    training_data: Sequence[str] = ()
+    languages: tuple[str, ...] = ()
+    training_data: tuple[str, ...] = ()
     ranking: str = ""
     choice: str = ""
-    scores: Sequence[CardScore] = ()
+    scores: tuple[CardScore, ...] = ()
     caveat: str = ""
     license: str = ""
 
 
 def write_card(card: ModelCard, folder: Path) -> None:
     """Write `model_card.json` into an existing folder; `read_card` reads it back."""
-    write_json_atomic(folder / CARD_FILE, {"schema": SCHEMA, **asdict(card)})
+    text = json.dumps(jsonable({"schema": SCHEMA, **asdict(card)}), indent=1, ensure_ascii=False)
+    (folder / CARD_FILE).write_text(f"{text}\n", encoding="utf-8")
 
 
 def read_card(name: str | Path, *, revision: str | None = None) -> ModelCard | None:
@@ -78,37 +86,15 @@ def read_card(name: str | Path, *, revision: str | None = None) -> ModelCard | N
     path = own_file(name, CARD_FILE, revision=revision)
     if path is None or not path.is_file():
         return None
+    found = read_object(path, do=_REPAIR)
+    if (schema := found.pop("schema", None)) != SCHEMA:
+        raise CheckpointError(f"{path}: schema {repr(schema)}; this version reads {SCHEMA}; {_REPAIR}")
     try:
-        return _card_from(read_json(path))
-    except (CheckpointError, StoreError) as error:
-        raise CheckpointError(f"{path}: {error}; delete the file to continue without it") from None
-
-
-def _card_from(record: object) -> ModelCard:
-    names = {field.name for field in fields(ModelCard)}
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA or set(record) != names | {"schema"}:
-        raise CheckpointError(f"expected the fields {', '.join(sorted(names))} and schema {SCHEMA}")
-    facts = {name: record[name] for name in names}
-    texts = [facts[name] for name in names - {"languages", "training_data", "scores"}]
-    lists = [facts["languages"], facts["training_data"]]
-    if not all(isinstance(text, str) for text in texts) or not all(_is_list_of(item, str) for item in lists):
-        raise CheckpointError("expected strings, and lists of strings for languages and training_data")
-    if not _is_list_of(facts["scores"], dict):
-        raise CheckpointError("expected a list of objects for scores")
-    facts |= {name: tuple(facts[name]) for name in ("languages", "training_data")}
-    return ModelCard(**{**facts, "scores": tuple(_score_from(score) for score in facts["scores"])})
-
-
-def _score_from(record: dict[str, Any]) -> CardScore:
-    texts, numbers = ("data", "language", "metric"), ("pruned", "full")
-    good = set(record) == {*texts, *numbers} and all(isinstance(record[name], str) for name in texts)
-    if not good or not all(record[name] is None or isinstance(record[name], float) for name in numbers):
-        raise CheckpointError(f"score {record!r}: expected strings {', '.join(texts)} and numbers {', '.join(numbers)}")
-    return CardScore(**record)
-
-
-def _is_list_of(value: object, kind: type) -> bool:
-    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+        return TypeAdapter(ModelCard).validate_json(json.dumps(found))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = ".".join(map(str, fault["loc"]))
+        raise CheckpointError(f"{path}: {name} is {repr(fault['input'])}: {fault['msg']}; {_REPAIR}") from None
 
 
 def pruned_further(card: ModelCard, *, ranking: str, choice: str) -> ModelCard:
@@ -173,7 +159,8 @@ def _summary(card: ModelCard, mask: HeadMask, auto_class: str, dense: bool) -> s
 def _what(card: ModelCard, auto_class: str) -> str:
     # a folder's name means nothing to a reader, and on the Hub it could link to someone else's model
     base, task = markdown_text(card.base_model), markdown_text(card.task)
-    if not is_local(card.base_model) or is_own_encoder(card.base_model):
+    bundled = card.base_model in OWN_ENCODERS and not Path(card.base_model).is_dir()
+    if not is_local(card.base_model) or bundled:
         return f"{base}, fine-tuned for {task}," if task else base
     if not task and auto_class == "AutoModel":
         return "A Transformer encoder"
@@ -195,7 +182,7 @@ def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
             "\nThe loaded model is ordinary and trainable. Without `import polyhead` loading fails with a shape mismatch; do not "
             "pass `ignore_mismatched_sizes=True` then, because it fills the pruned layers with random weights. "
             "`config.num_attention_heads` is that of the unpruned model: tools that rely on it, such as ONNX Runtime's attention "
-            "fusion, give wrong results. `quantization_config` in `config.json` holds the list of pruned heads. "
+            "fusion, can give wrong results. `quantization_config` in `config.json` holds the list of pruned heads. "
             "For such tools, and for use without polyhead, "
             '`polyhead.densify("FOLDER", "NEW_FOLDER")` writes the same model at full shape, with zeros.\n'
         )

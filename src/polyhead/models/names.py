@@ -40,12 +40,3 @@ def model_folder(name: str | Path) -> Path:
     if str(name) in OWN_ENCODERS and not path.is_dir():
         return Path(str(files("polyhead"))) / "models" / "encoders" / str(name).partition("/")[2]
     return path
-
-
-def is_own_encoder(name: str) -> bool:
-    """Whether a name means a bundled encoder rather than a folder of that name.
-
-    >>> is_own_encoder("polyhead/tiny"), is_own_encoder("org/model")
-    (True, False)
-    """
-    return name in OWN_ENCODERS and not Path(name).is_dir()

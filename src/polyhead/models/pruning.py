@@ -45,17 +45,27 @@ def prune(model: Model, mask: HeadMask) -> Model:
     (HeadId(layer=2, head=5),)
     """
     has = recorded_mask(model)
+    check_mask(mask, has)
+    sites = attention_sites(model)
+    if any(module.weight.is_meta for site in sites for module in (*site.inputs, site.output)):
+        raise ArchitectureError("the weights are not in memory (meta device or offloaded); load the model without offloading")
+    remove_heads(model, sites, has & mask)
+    return model
+
+
+def check_mask(mask: HeadMask, has: HeadMask) -> None:
+    """Check that a mask fits a model whose own mask, of whatever heads, is `has`.
+
+    Raises:
+        TypeError: The mask is not a `HeadMask`.
+        SettingError: It does not have the shape of the unpruned model.
+    """
     if not isinstance(mask, HeadMask):
         raise TypeError(f"mask is a {type(mask).__name__}; expected a HeadMask, made by HeadMask(keep) of [layers, heads]")
     if mask.keep.shape != has.keep.shape:
         raise SettingError(
             f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {has.n_layers} x {has.n_heads} before pruning"
         )
-    sites = attention_sites(model)
-    if any(module.weight.is_meta for site in sites for module in (*site.inputs, site.output)):
-        raise ArchitectureError("the weights are not in memory (meta device or offloaded); load the model without offloading")
-    remove_heads(model, sites, has & mask)
-    return model
 
 
 def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:

@@ -5,6 +5,7 @@ It is the value of `quantization_config`, because Transformers looks up third-pa
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from reprlib import repr
 
 from polyhead.core.errors import CheckpointError
@@ -35,34 +36,31 @@ def is_ours(record: object) -> bool:
     return isinstance(record, Mapping) and record.get("quant_method") == METHOD
 
 
-def read_record(record: object, *, n_layers: int, n_heads: int, where: str = KEY) -> HeadMask:
+def read_record(record: Mapping[str, object], full: HeadMask, *, folder: str) -> HeadMask:
     """The heads that a record keeps, `[layers, heads]` in the unpruned numbering.
 
     Args:
-        record: The value of `quantization_config`.
-        n_layers: Layers of the model.
-        n_heads: Heads per layer of the unpruned model.
-        where: Its name in errors: a path, or the key.
+        record: The value of `quantization_config`, which `is_ours`.
+        full: Every head of the unpruned model.
+        folder: Of the config, for errors; empty if it was not read from a file.
 
     Raises:
-        CheckpointError: The value is not such a record, has another schema, is for a model of another size, or names impossible
-            heads.
+        CheckpointError: The record has another schema, is for a model of another size, or names impossible heads.
     """
-    if not isinstance(record, Mapping) or record.get("quant_method") != METHOD:
-        found = record.get("quant_method") if isinstance(record, Mapping) else type(record).__name__
-        raise CheckpointError(f"{where}: quant_method is {found!r}, expected {METHOD!r}; this is not a record of pruned heads")
+    where = f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
     schema = record.get("schema")
     if type(schema) is not int or schema != SCHEMA:
         raise CheckpointError(
             f"{where}: schema {schema!r} of the record of pruned heads; this version reads {SCHEMA}; upgrade polyhead or re-save"
         )
     size = record.get("n_layers"), record.get("n_heads")
-    if any(type(n) is not int for n in size) or size != (n_layers, n_heads):
+    if any(type(n) is not int for n in size) or size != full.keep.shape:
         raise CheckpointError(
-            f"{where}: n_layers is {repr(size[0])} and n_heads {repr(size[1])}, but the model has {n_layers} and {n_heads}; "
-            "use the config.json that was saved with the weights"
+            f"{where}: n_layers is {repr(size[0])} and n_heads {repr(size[1])}, but the model has {full.n_layers} and "
+            f"{full.n_heads}; use the config.json that was saved with the weights"
         )
-    return HeadMask.without(n_layers, n_heads, read_heads(record.get("pruned_heads"), n_layers, n_heads, where=where))
+    heads = read_heads(record.get("pruned_heads"), full.n_layers, full.n_heads, where=where)
+    return HeadMask.without(full.n_layers, full.n_heads, heads)
 
 
 def read_heads(pruned: object, n_layers: int, n_heads: int, *, where: str) -> list[HeadId]:

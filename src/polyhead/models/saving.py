@@ -1,6 +1,8 @@
 """Checkpoints of pruned models, as folders that stock `from_pretrained` reads."""
 
 import copy
+import os
+import re
 from pathlib import Path
 from typing import cast
 
@@ -76,17 +78,25 @@ def _write(
     with new_folder(folder, overwrite=overwrite) as fresh, quiet():
         model.save_pretrained(fresh)
         if tokenizer is not None:
-            tokenizer.save_pretrained(fresh)
+            _save_tokenizer(tokenizer, fresh)
         if encoding is not None:
             write_choice(encoding, fresh)
         if card is not None:
             write_card(card, fresh)
         (fresh / "README.md").write_text(page, encoding="utf-8")
-        for (
-            path
-        ) in fresh.iterdir():  # some writers make files private to their owner; a checkpoint is for all readers of its folder
+        # some writers make files private to their owner; a checkpoint is for all readers of its folder
+        for path in fresh.iterdir():
             path.chmod((fresh / "README.md").stat().st_mode)
     return folder
+
+
+def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as error:  # tokenizers raises Exception itself, with the system's error in its text
+        if (code := re.search(r"os error (\d+)", str(error))) is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from None
 
 
 def densify(

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import TypeVar
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as transformers_logging
 
-from polyhead.core.errors import CheckpointError, PolyheadError
-from polyhead.models.checks import INDEX, WEIGHTS, check_stored_config, weight_files
+from polyhead.core.errors import ArchitectureError, CheckpointError, PolyheadError
+from polyhead.models.checks import CONFIG, INDEX, WEIGHTS, check_stored_config, weight_files
 from polyhead.models.names import OWN_ENCODERS, is_hub_id, is_local, model_folder
 
 T = TypeVar("T")
@@ -44,9 +45,9 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, weights:
         folder = _snapshot(name, revision, weights=False)
         if weights:
             folder = _snapshot(name, folder.name, weights=True)
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{name}: has no config.json; expected a folder written by save_pretrained")
-    check_stored_config(folder / "config.json")
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(f"{name}: has no {CONFIG}; expected a folder written by save_pretrained")
+    check_stored_config(folder / CONFIG)
     if weights:
         weight_files(folder)
     return folder
@@ -59,7 +60,7 @@ def _snapshot(name: str, revision: str | None, *, weights: bool) -> Path:
         with quiet():
             return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"]))
     except Exception as error:  # from the hub client or its HTTP libraries
-        raise CheckpointError(f"{name}: no such folder here, and loading it as a hub id failed: {_first_line(error)}") from error
+        raise CheckpointError(f"{name}: no such folder here, and loading it as a hub id failed ({_one_line(error)})") from error
 
 
 def own_file(name: str | Path, file: str, *, revision: str | None = None) -> Path | None:
@@ -72,23 +73,25 @@ def own_file(name: str | Path, file: str, *, revision: str | None = None) -> Pat
         return None
 
 
-def reading(name: str | Path, read: Callable[[], T]) -> T:
-    """What `read` returns; errors from Transformers become one line that begins with the checkpoint's name.
+def reading(where: str | Path, read: Callable[[], T], *, do: str) -> T:
+    """What `read` returns; an error of another library becomes one line that begins with `where` and ends with what to `do`.
 
     Raises:
-        CheckpointError: `read` failed; polyhead's own errors keep their type.
+        CheckpointError: `read` failed; polyhead's own errors, which name their file, pass through.
     """
     try:
         with quiet():
             return read()
-    except PolyheadError as error:
-        raise type(error)(f"{name}: {error}") from None
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{where}: {error}") from None
+    except PolyheadError:
+        raise
     except Exception as error:  # huggingface_hub raises its own types, tokenizers raises Exception itself
-        raise CheckpointError(f"{name}: cannot be loaded: {_first_line(error)}") from error
+        raise CheckpointError(f"{where}: cannot be loaded ({_one_line(error)}); {do}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' ...')}".removesuffix(": ")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ returns an ordinary model. `loader_hook` imports this module in the middle of Tr
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -18,7 +18,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from polyhead.models.architectures import architecture, attention_sites, full_mask
 from polyhead.models.checks import check_shapes
 from polyhead.models.pruning import remove_heads
-from polyhead.models.pruning_record import KEY, METHOD, read_record
+from polyhead.models.pruning_record import METHOD, read_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,16 +31,8 @@ class RemovedHeadsConfig(QuantizationConfigMixin):  # type: ignore[misc]
 
     quant_method = METHOD
 
-    def __init__(self, record: Mapping[str, object]) -> None:
-        self.record = dict(record)  # read once there is a model to check it against
-
-    @classmethod
-    def from_dict(
-        cls, config_dict: Mapping[str, object], return_unused_kwargs: bool = False, **kwargs: Any
-    ) -> RemovedHeadsConfig | tuple[RemovedHeadsConfig, dict[str, Any]]:
-        """The record; quantizer options are ignored."""
-        config = cls(config_dict)
-        return (config, kwargs) if return_unused_kwargs else config
+    def __init__(self, /, **record: object) -> None:
+        self.record = record  # read once there is a model to check it against
 
     def to_dict(self) -> dict[str, Any]:
         """The record, as in `config.json`."""
@@ -56,8 +48,7 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
         self, model: PreTrainedModel, checkpoint_files: Iterable[str] | None = None, **kwargs: Any
     ) -> PreTrainedModel:
         full = full_mask(model)
-        record, where = self.quantization_config.record, f"config.json: {KEY}"
-        mask = read_record(record, n_layers=full.n_layers, n_heads=full.n_heads, where=where)
+        mask = read_record(self.quantization_config.record, full, folder=model.config.name_or_path)
         remove_heads(model, attention_sites(model, mask=full), mask)
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
