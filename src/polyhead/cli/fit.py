@@ -19,7 +19,7 @@ from polyhead.data.tasks import task as find_task
 from polyhead.learning.training import FitRecord
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
-from polyhead.report.tables import markdown, shown_points, title
+from polyhead.report.tables import markdown, shown_number, title
 from polyhead.studies.inputs import reader_of
 from polyhead.studies.settings import FitSettings
 from polyhead.studies.tagger import Tagger
@@ -107,6 +107,6 @@ def _save(out: Path, tagger: Tagger, trains: list[Dataset], dev: _Scores) -> Non
 def _text(out: Path, task: Task, dev: _Scores, record: FitRecord, words: Words) -> str:
     lines = [f"saved {out}: {record.steps} steps in {record.seconds:.0f} s; words are {words}"]
     if dev:
-        rows = [[name, language, shown_points(metrics[task.metric])] for name, language, metrics in dev]
+        rows = [[name, language, shown_number(metrics[task.metric])] for name, language, metrics in dev]
         lines.append(markdown(["dev", "language", title(task.metric)], rows))
     return "\n\n".join(lines)

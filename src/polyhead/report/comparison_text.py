@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.core.escaping import markdown_text
-from polyhead.report.tables import markdown
+from polyhead.report.tables import markdown, shown_number
 
 Document = Mapping[str, Any]
 _MEASURES = ("spearman", "kendall", "weighted_tau", "lowest", "highest")
@@ -48,17 +48,13 @@ def _section(title: str, keys: Sequence[str], rows: Sequence[Mapping[str, Any]],
     with_runs = any(row["n_pairs"] > 1 for row in rows)
     body = []
     for row in rows:
-        figures = [_number(row[name]["value"]) for name in _MEASURES]
+        figures = [shown_number(row[name]["value"]) for name in _MEASURES]
         if with_runs:
-            span = f"{_number(row['spearman']['min'])} to {_number(row['spearman']['max'])}"
+            span = f"{shown_number(row['spearman']['min'])} to {shown_number(row['spearman']['max'])}"
             figures += [span if row["n_pairs"] > 1 else "–", str(row["n_pairs"])]
         body.append([*(row[key] for key in keys), *figures])
     extra = ["ρ over pairs of runs", "pairs"] if with_runs else []
     return f"## {title}\n\n{markdown([*keys, *headers, *extra], body)}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
 
 
 def _note(document: Document) -> str:
@@ -76,7 +72,9 @@ def _predicted(document: Document) -> str:
     rows, k = document["leave_one_out"], document["k"]
     if not rows:
         return ""
-    body = [[row["method"], row["language"], *(_number(row[name]) for name in ("spearman", "lowest", "highest"))] for row in rows]
+    body = [
+        [row["method"], row["language"], *(shown_number(row[name]) for name in ("spearman", "lowest", "highest"))] for row in rows
+    ]
     headers = ["method", "language", "Spearman's ρ", f"overlap of lowest {k}", f"overlap of highest {k}"]
     return (
         f"## Each language predicted from the others\n\n{markdown(headers, body)}\n\n"
@@ -96,11 +94,11 @@ def _sharing(row: Mapping[str, Any]) -> str:
         parts.append(markdown([f"among the {row['k']} {words} in", "heads", "layer.head"], body))
     overlaps = {end: {(pair["one"], pair["other"]): pair["overlap"] for pair in row[end]["between"]} for end in _ENDS}
     body = [
-        [language, language, *(_number(row[end]["within"][language]) for end in _ENDS)]
+        [language, language, *(shown_number(row[end]["within"][language]) for end in _ENDS)]
         for language, count in row["runs"].items()
         if count > 1
     ]
-    body += [[one, other, *(_number(overlaps[end][one, other]) for end in _ENDS)] for one, other in overlaps["lowest"]]
+    body += [[one, other, *(shown_number(overlaps[end][one, other]) for end in _ENDS)] for one, other in overlaps["lowest"]]
     parts.append(markdown(["one run of", "another of", *(f"overlap of {end} {row['k']}" for end in _ENDS)], body))
     low, high = round(100 * (1 - row["share"])), round(100 * row["share"])
     single = [language for language, count in row["runs"].items() if count == 1]

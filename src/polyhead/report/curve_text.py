@@ -1,14 +1,14 @@
 """The text of `polyhead curve`: tables of its JSON document, and how the figures were computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from polyhead.core.escaping import markdown_code, markdown_text
-from polyhead.report.curves import area_table
-from polyhead.report.tables import markdown, shown_points, title
+from polyhead.report.curves import area_table, by_group
+from polyhead.report.tables import markdown, shown_number, title
 
 Document = Mapping[str, Any]
 _COLUMNS = 7  # points of a curve that a table shows
@@ -36,10 +36,10 @@ def curve_text(document: Document) -> str:
 
 def _scores(document: Document) -> str:
     ks = sorted({round(k) for k in np.linspace(0, document["max_pruned"], _COLUMNS)})
-    groups: dict[str, list[Sequence[float]]] = {}
-    for order in document["orders"]:
-        groups.setdefault(order["group"], []).append(order["scores"])
-    rows = [[group, *(shown_points(fmean(scores[k] for scores in own)) for k in ks)] for group, own in groups.items()]
+    rows = [
+        [group, *(shown_number(fmean(order["scores"][k] for order in own)) for k in ks)]
+        for group, own in by_group(document).items()
+    ]
     return markdown(["order", *(f"k = {k}" for k in ks)], rows)
 
 

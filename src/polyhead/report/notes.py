@@ -10,12 +10,17 @@ from polyhead.report.reading import (
     cells,
     chosen_on_test,
     contrasts,
-    mean_statistic,
     seeds,
+    statistic,
 )
 from polyhead.report.record import RunRecord
-from polyhead.report.tables import no_claim
+from polyhead.report.tables import counted, no_claim
 from polyhead.selection.statistics import DRAWS, POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
+
+GAINS_NOTE = (
+    "Pruned minus unpruned, in points of each run's own metric; in brackets the 95 % interval over seeds and sentences, and "
+    "the smallest gain that the seeds would have found where this one was not; – where a run does not have the target."
+)
 
 
 def claim(record: RunRecord) -> str:
@@ -77,7 +82,7 @@ def note_on_tests(record: RunRecord, kind: Literal["gain", "contrast"] = "gain")
     else:
         how = _how(record)
     tests = sum(row.p is not None for row in rows)
-    family = f"p (Holm): corrected for the {tests} test(s) of this table." if tests else ""
+    family = f"p (Holm): corrected for the {counted(tests, 'test')} of this table." if tests else ""
     return " ".join(part for part in (paired, how, family) if part)
 
 
@@ -100,11 +105,9 @@ def _how(record: RunRecord) -> str:
 
 
 def note_on_controls(record: RunRecord) -> str:
-    """What the arms share, and how the intervals of their means were computed; empty with only the ranked arm."""
-    if len(arms(record)) < 2:
-        return ""
+    """What the arms share, and how the intervals of their means were computed."""
     shared = "Same trial budget and selection split as the ranked heads."
-    if all(mean_statistic(record, arm) is None for arm in arms(record)):
+    if all(statistic(record, arm=arm) is None for arm in arms(record)):
         return shared
     return f"{shared} {'Interval: computed as for the test scores.' if arm_statistics(record) else _how(record)}"
 
@@ -142,9 +145,7 @@ def note_on_scores(record: RunRecord) -> str:
 
 
 def note_on_seeds(record: RunRecord) -> str:
-    """What the table by seed shows; empty with one seed."""
-    if len(seeds(record)) < 2:
-        return ""
+    """What the table by seed shows."""
     return (
         f"Lowest-ranked heads; scores in points. Standard deviation over the {len(seeds(record))} seeds, with n − 1; for "
         "the gain, over the gains of single seeds. A seed with k = 0 counts with its unpruned score."
@@ -186,16 +187,11 @@ def provenance(record: RunRecord) -> str:
     """Environment, date, time, learning rate and command, line by line, then the settings."""
     lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in record.environment.items()]
     lines += [f"- date: {markdown_text(record.date)}", f"- time: {record.seconds / 60:.1f} minutes"]
-    lines.append(f"- learning rate: {learning_rate(record)}")
+    by_width = "" if record.settings.train.learning_rate is not None else " (by the encoder's width)"
+    lines.append(f"- learning rate: {record.learning_rate:g}{by_width}")
     lines += [f"- command: {markdown_code(record.command)}"] if record.command else []
     rows = "\n".join(terminal_text(f"{name} = {value}") for name, value in _given(record).items())
     return "\n".join(lines) + f"\n\n```text\n{rows}\n```"
-
-
-def learning_rate(record: RunRecord) -> str:
-    """The peak learning rate, and whether it follows from the encoder's width."""
-    by_width = "" if record.settings.train.learning_rate is not None else " (by the encoder's width)"
-    return f"{record.learning_rate:g}{by_width}"
 
 
 def _given(record: RunRecord) -> dict[str, Any]:
