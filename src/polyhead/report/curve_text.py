@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from polyhead.core.escaping import markdown_code, markdown_text
+from polyhead.core.escaping import markdown_text
 from polyhead.report.curves import area_table, by_group
-from polyhead.report.tables import markdown, shown_number, title
+from polyhead.report.notes import fact_list
+from polyhead.report.tables import markdown, paragraphs, section, shown_number, title
 
 Document = Mapping[str, Any]
 _COLUMNS = 7  # points of a curve that a table shows
@@ -16,12 +17,16 @@ _COLUMNS = 7  # points of a curve that a table shows
 
 def curve_page(document: Document, *, picture: str | None) -> str:
     """The page `curve.md`: title, picture if there is one, tables, and provenance."""
-    parts = [f"# Pruning curves of {markdown_text(document['model'])}"]
-    parts += [f"![score against heads ablated]({picture})"] if picture else []
-    lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in document["environment"].items()]
-    lines += [f"- sha256 of the data: {document['data']['sha256']}", f"- time: {document['seconds'] / 60:.1f} minutes"]
-    lines += [f"- command: {markdown_code(document['command'])}"] if document["command"] else []
-    return "\n\n".join([*parts, curve_text(document), "## Where the numbers come from", "\n".join(lines)]) + "\n"
+    facts = {"sha256 of the data": document["data"]["sha256"], "time": f"{document['seconds'] / 60:.1f} minutes"}
+    return (
+        paragraphs(
+            f"# Pruning curves of {markdown_text(document['model'])}",
+            f"![score against heads ablated]({picture})" if picture else "",
+            curve_text(document),
+            section("Where the numbers come from", fact_list({**document["environment"], **facts}, document["command"])),
+        )
+        + "\n"
+    )
 
 
 def curve_text(document: Document) -> str:
@@ -31,7 +36,7 @@ def curve_text(document: Document) -> str:
         f"Score: {title(document['main_metric'])} in points on {markdown_text(data['name'])}, {data['split']} split "
         f"({data['sentences']:,} sentences, {data['words']:,} words), with k heads ablated, without retraining."
     )
-    return "\n\n".join([head, _scores(document), area_table(document["areas"]), _notes(document)])
+    return paragraphs(head, _scores(document), area_table(document["areas"]), _notes(document))
 
 
 def _scores(document: Document) -> str:

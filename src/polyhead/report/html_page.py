@@ -16,10 +16,11 @@ from polyhead.report.finished_run import FinishedRun
 from polyhead.report.head_facts import head_facts
 from polyhead.report.notes import GAINS_NOTE, claim
 from polyhead.report.packing import page_data
-from polyhead.report.page import headline, page_title, paragraphs, ranking_line, score_sections, source_sections
+from polyhead.report.page import headline, page_title, ranking_line, score_sections, source_sections
 from polyhead.report.pictures import drawing_library, picture_bytes
 from polyhead.report.rank_agreement import between_runs, method_note, within_run
 from polyhead.report.run_tables import gains_table, runs_table
+from polyhead.report.tables import paragraphs
 
 PAGE: Final = "report.html"
 
@@ -49,8 +50,7 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
     except ImportError:
         altair = None
     if altair is None:
-        needs = "altair, vl-convert-python, jinja2 and markdown-it-py"
-        raise SettingError(f"the page needs {needs}: pip install 'polyhead[report]'")
+        raise SettingError("the page needs altair, vl-convert-python, jinja2 and markdown-it-py: pip install 'polyhead[report]'")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["html"] = lambda markdown: Markup(as_html(markdown))
     within, (across, why) = [within_run(run) for run in runs], between_runs(runs)

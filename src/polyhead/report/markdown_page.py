@@ -8,12 +8,12 @@ from polyhead.report.curves import area_table
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.heads_form import Effects
 from polyhead.report.notes import GAINS_NOTE, claim
-from polyhead.report.page import headline, page_title, paragraphs, ranking_line, score_sections, section, source_sections
+from polyhead.report.page import headline, page_title, ranking_line, score_sections, source_sections
 from polyhead.report.pictures import places
 from polyhead.report.rank_agreement import agreement_table, between_runs, method_note, within_run
 from polyhead.report.reading import chosen_heads, short
 from polyhead.report.run_tables import gains_table, runs_table
-from polyhead.report.tables import markdown, shown_interval, shown_number
+from polyhead.report.tables import markdown, paragraphs, section, shown_interval, shown_number
 
 _SHOWN_HEADS = 12
 

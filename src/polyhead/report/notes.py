@@ -1,5 +1,6 @@
 """Notes under the tables: how the figures were computed and what the columns mean."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from polyhead.core.escaping import markdown_code, markdown_text, terminal_text
@@ -185,13 +186,20 @@ def note_on_data(record: RunRecord) -> str:
 
 def provenance(record: RunRecord) -> str:
     """Environment, date, time, learning rate and command, line by line, then the settings."""
-    lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in record.environment.items()]
-    lines += [f"- date: {markdown_text(record.date)}", f"- time: {record.seconds / 60:.1f} minutes"]
     by_width = "" if record.settings.train.learning_rate is not None else " (by the encoder's width)"
-    lines.append(f"- learning rate: {record.learning_rate:g}{by_width}")
-    lines += [f"- command: {markdown_code(record.command)}"] if record.command else []
+    facts = {
+        "date": record.date,
+        "time": f"{record.seconds / 60:.1f} minutes",
+        "learning rate": f"{record.learning_rate:g}{by_width}",
+    }
     rows = "\n".join(terminal_text(f"{name} = {value}") for name, value in _given(record).items())
-    return "\n".join(lines) + f"\n\n```text\n{rows}\n```"
+    return f"{fact_list({**record.environment, **facts}, record.command)}\n\n```text\n{rows}\n```"
+
+
+def fact_list(facts: Mapping[str, object], command: str | None) -> str:
+    """A Markdown list of facts by name, then the command."""
+    lines = [f"- {markdown_text(name)}: {markdown_text(fact)}" for name, fact in facts.items()]
+    return "\n".join([*lines, *([f"- command: {markdown_code(command)}"] if command else [])])
 
 
 def _given(record: RunRecord) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`report.md`, the Markdown page of one run: the result and its uncertainty, tables, head map, ceilings and provenance."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from polyhead.core.escaping import markdown_text
@@ -41,8 +40,10 @@ from polyhead.report.tables import (
     mean_cells,
     metric_table,
     no_claim,
+    paragraphs,
     pruned_range,
     score_table,
+    section,
     shown_interval,
     shown_number,
     target_name,
@@ -110,16 +111,6 @@ def source_sections(record: RunRecord) -> list[str]:
     ]
 
 
-def section(name: str, content: str, *notes: str) -> str:
-    """A Markdown section; empty without content."""
-    return paragraphs(f"## {name}", content, *notes) if content else ""
-
-
-def paragraphs(*parts: str) -> str:
-    """The parts that are not empty, one below the other."""
-    return "\n\n".join(part for part in parts if part)
-
-
 def headline(record: RunRecord) -> str:
     """The result and its uncertainty in one sentence."""
     rows, n_heads = gains(record), len(present_heads(record.first))
@@ -161,16 +152,12 @@ def _noise(record: RunRecord) -> str:
     lines, names = [], target_names(record)
     for row in record.statistics:
         if beyond := row.gain_minus_noise:
+            low, high = beyond.interval
+            verdict = "helps beyond noise" if low > 0 else "hurts beyond noise" if high < 0 else "within noise"
             what = "that of random heads" if row.noise is None else "selection noise"
-            said = f"{shown_interval(beyond.interval)}: {_verdict(beyond.interval)}"
-            lines.append(f"- {markdown_text(f'{target_name(row, names)} ({row.arm})')}: gain minus {what} {said}")
+            name = markdown_text(f"{target_name(row, names)} ({row.arm})")
+            lines.append(f"- {name}: gain minus {what} {shown_interval(beyond.interval)}: {verdict}")
     return "\n".join(lines)
-
-
-def _verdict(bounds: Sequence[float]) -> str:
-    if bounds[0] > 0:
-        return "helps beyond noise"
-    return "hurts beyond noise" if bounds[1] < 0 else "within noise"
 
 
 def ranking_line(cell: CellRecord) -> str:

@@ -1,4 +1,4 @@
-"""Markdown tables of a run's record."""
+"""Markdown: what tables and sections are made of, and the tables of a run's record."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
@@ -22,19 +22,6 @@ from polyhead.report.record import RANKED, RunRecord, Statistic
 from polyhead.selection.statistics import SEEDS_FOR_INTERVAL
 
 _TITLES = {"macro_f1": "macro-F1", "chunk_f1": "chunk-F1", "span_f1": "span F1"}
-DATA_HEADERS = (
-    "data",
-    "split",
-    "language",
-    "sentences",
-    "words",
-    "words beginning with a lone ▁",
-    "sentences in windows",
-    "words without a subword",
-    "truncated words",
-    "repairs",
-    "sha256",
-)
 SIGNED = "+.2f"
 NONE_PRUNED = "0 (none pruned)"
 ARM_NAMES = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
@@ -65,6 +52,16 @@ def _is_number(cell: object) -> bool:
     except ValueError:
         return text == "–"
     return True
+
+
+def section(name: str, content: str, *notes: str) -> str:
+    """A Markdown section; empty without content."""
+    return paragraphs(f"## {name}", content, *notes) if content else ""
+
+
+def paragraphs(*parts: str) -> str:
+    """The parts that are not empty, one below the other."""
+    return "\n\n".join(part for part in parts if part)
 
 
 def shown_number(value: float | None, form: str = ".2f") -> str:
@@ -256,4 +253,6 @@ def data_table(record: RunRecord) -> str:
         ]
         for data in record.data
     ]
-    return markdown(DATA_HEADERS, rows) if rows else ""
+    headers = ["data", "split", "language", "sentences", "words", "words beginning with a lone ▁", "sentences in windows"]
+    headers += ["words without a subword", "truncated words", "repairs", "sha256"]
+    return markdown(headers, rows) if rows else ""
