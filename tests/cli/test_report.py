@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 from cli.cases import refused
+from report.curve_document import CURVE
 from report.page_case import write_many, write_run
-
-CURVE = {
-    "schema": 1,
-    "main_metric": "accuracy",
-    "model": "m",
-    "data": {"name": "ud/en_ewt", "split": "dev", "sentences": 512},
-    "orders": [{"group": "g", "name": "gradient", "direction": "lowest", "scores": [90.0, 89.0]}],
-}
 
 
 def test_one_run_gets_its_page_beside_it(cli: Callable, tmp_path: Path) -> None:
@@ -51,16 +44,22 @@ def test_bad_runs_are_refused_and_nothing_is_written(cli: Callable, tmp_path: Pa
     out = tmp_path / "page.html"
     refused(cli("report", good, tmp_path / "nowhere", "--out", out), "nowhere: no such folder")
     (bad / "result.json").write_text("{", encoding="utf-8")
-    refused(cli("report", good, bad, "--out", out), "result.json:1: not JSON")
+    refused(cli("report", good, bad, "--out", out), "result.json: not the result of a run, or damaged (not JSON: Expecting")
     (bad / "result.json").write_text("[]", encoding="utf-8")
     refused(cli("report", good, bad, "--out", out), "not the result of a run")
     (bad / "result.json").unlink()
     refused(cli("report", bad, "--out", out), "holds no run")
     refused(cli("report", good, good, "--out", out), "given twice")
     (tmp_path / "x.json").write_text('{"orders": 3}', encoding="utf-8")
-    refused(cli("report", good, "--curve", tmp_path / "x.json", "--out", out), "x.json: not a curve")
+    refused(
+        cli("report", good, "--curve", tmp_path / "x.json", "--out", out),
+        "x.json: not a pruning curve, or damaged (schema is missing); give the curve.json",
+    )
     (bad / "result.json").write_text(json.dumps({"schema": 2}), encoding="utf-8")
-    refused(cli("report", good, bad, "--out", out), "not the result of a run (command is missing)")
+    refused(
+        cli("report", good, bad, "--out", out),
+        "not the result of a run, or damaged (command is missing); run the same polyhead run command again",
+    )
     assert not out.exists()
 
 

@@ -9,8 +9,8 @@ import pytest
 from report.page_case import PageOf, give_two_methods, write_many, write_run
 
 from polyhead.cli.main import main
-from polyhead.report.finished_run import read_heads
-from polyhead.report.record import write_document
+from polyhead.report.document import read_document, write_document
+from polyhead.report.heads_form import HeadsRecord
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,19 @@ def _empty(folder: Path) -> list[Path]:
     """A run no language of which could be profiled."""
     run = write_run(folder / "empty")
     path = run / "heads.json"
-    write_document(path, read_heads(path).model_copy(update={"languages": []}))
+    write_document(path, read_document(path, HeadsRecord).model_copy(update={"languages": []}))
+    return [run]
+
+
+def _unmeasured(folder: Path) -> list[Path]:
+    """A run of an encoder without head 2.4, in which head 3.5 was not ablated."""
+    run = write_run(folder / "unmeasured", missing=((2, 4),))
+    path = run / "heads.json"
+    profile = read_document(path, HeadsRecord)
+    for own in profile.languages:
+        for matrix in (own.effects.difference, own.effects.low, own.effects.high):
+            matrix[3][5] = None
+    write_document(path, profile)
     return [run]
 
 
@@ -63,7 +75,8 @@ _RUNS: dict[str, Callable[[Path], list[Path]]] = {
     "one": lambda folder: [write_run(folder / "one")],
     "bare": lambda folder: [write_run(folder / "bare", profile=False)],
     "empty": _empty,
-    "gone": lambda folder: [write_run(folder / "gone", gone=((2, 4), (0, 0)))],
+    "missing": lambda folder: [write_run(folder / "missing", missing=((2, 4), (0, 0)))],
+    "unmeasured": _unmeasured,
     "magnitude": lambda folder: [write_run(folder / "magnitude", method="magnitude")],
     "fisher": lambda folder: [write_run(folder / "fisher", method="fisher")],
     "mixed": _mixed,

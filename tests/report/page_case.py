@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from report.profile_case import Encoder, drawn_profile
 
-from polyhead.report.finished_run import FinishedRun, finished_run, read_heads, read_record
-from polyhead.report.record import RunRecord, document_json, write_document
+from polyhead.report.document import document_json, read_document, write_document
+from polyhead.report.finished_run import FinishedRun, finished_run
+from polyhead.report.heads_form import HeadsRecord
+from polyhead.report.record import RunRecord
 
 sys.path.insert(0, str(Path(__file__).parent))
 from record_case import COST, ranking_cost, record
@@ -30,12 +32,12 @@ def write_run(
     controls: bool = True,
     method: str = "gradient",
     shape: tuple[int, int] = (6, 8),
-    gone: tuple[tuple[int, int], ...] = (),
+    missing: tuple[tuple[int, int], ...] = (),
 ) -> Path:
-    """The folder, with `result.json` and, if wanted, `heads.json`; `gone` are heads that the encoder does not have."""
+    """The folder, with `result.json` and, if wanted, `heads.json`; `missing` are heads that the encoder does not have."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
-    encoder = Encoder(random, method, shape, gone)
+    encoder = Encoder(random, method, shape, missing)
     arms = ["ranked", *(["random"] if controls else [])]
     unpruned = {own: random.normal(np.resize([61, 44, 47, 39, 58], len(TARGETS)), 1.0) for own in _SEEDS}
     cells = [_cell(encoder, number, arm, unpruned[number]) for arm in arms for number in _SEEDS]
@@ -60,7 +62,7 @@ def write_run(
 def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> FinishedRun:
     """The run in a folder after a change of its `result.json`."""
     path = folder / "result.json"
-    content = document_json(read_record(path))
+    content = document_json(read_document(path, RunRecord))
     change(content)
     body = {key: value for key, value in content.items() if key not in ("schema", "sha256")}
     write_document(path, RunRecord.model_validate_json(json.dumps(body)))
@@ -76,7 +78,7 @@ def _cell(encoder: Encoder, seed: int, arm: str, unpruned: np.ndarray[Any, Any])
     """One fine-tuning's; the unpruned scores are of the seed, whatever the arm."""
     random, scores = encoder.random, encoder.scores()
     addresses = zip(*np.unravel_index(np.argsort(scores, axis=None, kind="stable"), encoder.shape), strict=True)
-    order = [f"{i}.{j}" for i, j in addresses if (i, j) not in encoder.gone]
+    order = [f"{i}.{j}" for i, j in addresses if (i, j) not in encoder.missing]
     gains = random.normal(0.1 if arm == "ranked" else -0.2, 0.3, len(TARGETS))
     dev = 90.0 + random.normal(0, 0.2)
     return {
@@ -147,7 +149,7 @@ def _gain(target: Mapping[str, Any]) -> float:
 def give_two_methods(folder: Path) -> Path:
     """The run's folder, now with a profile by two methods, though it ranked by a third; one score is tiny."""
     edited(folder, lambda record: [cell["ranking_cost"].update(method="shapley") for cell in record["cells"]])
-    heads = read_heads(folder / "heads.json")
+    heads = read_document(folder / "heads.json", HeadsRecord)
     languages = []
     for own in heads.languages:
         gradient = [list(row) for row in own.scores["gradient"]]

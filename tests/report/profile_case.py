@@ -29,13 +29,13 @@ class Encoder:
         random: Where they come from.
         method: Scores its heads.
         shape: Layers and heads.
-        gone: Heads that it does not have.
+        missing: Heads that it does not have.
     """
 
     random: np.random.Generator
     method: str = "gradient"
     shape: tuple[int, int] = (6, 8)
-    gone: tuple[tuple[int, int], ...] = ()
+    missing: tuple[tuple[int, int], ...] = ()
 
     def scores(self) -> NDArray[np.float64]:
         """Of the size that a fine-tuned encoder's have: squares are smaller by two orders, norms of weights larger by five."""
@@ -47,7 +47,7 @@ class Encoder:
     def matrix(self, values: NDArray[np.float64]) -> list[list[float | None]]:
         """`[layers][heads]` of five digits, null where the encoder has no such head."""
         return [
-            [None if (i, j) in self.gone else float(f"{value:.5g}") for j, value in enumerate(row)]
+            [None if (i, j) in self.missing else float(f"{value:.5g}") for j, value in enumerate(row)]
             for i, row in enumerate(values)
         ]
 
@@ -61,7 +61,7 @@ def drawn_profile(encoder: Encoder, names: Mapping[str, str], *, model_hash: str
         "method": encoder.method,
         "shape": list(encoder.shape),
         "n_sentences": 100,
-        "measured": [f"{i}.{j}" for i, j in np.ndindex(*encoder.shape) if (i, j) not in encoder.gone],
+        "measured": [f"{i}.{j}" for i, j in np.ndindex(*encoder.shape) if (i, j) not in encoder.missing],
         "languages": [_language(encoder, names[code], code) for code in SENTENCES],
         "left_out": [{"name": "ud/xx_none", "language": "xx", "why": "has no dev split"}],
     }
@@ -110,7 +110,7 @@ def _example(encoder: Encoder, text: str) -> dict[str, Any]:
     weights = [
         [
             [[None] * (n + 1)] * n
-            if (i, j) in encoder.gone
+            if (i, j) in encoder.missing
             else [_thousandths(row) for row in encoder.random.dirichlet(np.full(n + 1, 0.3), n)]
             for j in range(encoder.shape[1])
         ]

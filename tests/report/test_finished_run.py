@@ -9,16 +9,16 @@ import pytest
 from report.page_case import write_many, write_run
 
 from polyhead.core.errors import StoreError
+from polyhead.report.document import _digest
 from polyhead.report.finished_run import finished_run, finished_runs
 from polyhead.report.head_facts import head_facts
 from polyhead.report.markdown_page import markdown_page
 from polyhead.report.packing import page_data
-from polyhead.report.record import _digest
 
 
 def test_reads_the_record_and_the_profile(tmp_path: Path) -> None:
     run = finished_run(write_run(tmp_path / "one"))
-    assert (run.name, run.shape, run.first.seed) == ("one", (6, 8), 42)
+    assert (run.name, run.record.shape, run.first.seed) == ("one", (6, 8), 42)
     assert run.heads is not None
     assert finished_run(write_run(tmp_path / "two", profile=False)).heads is None
     (also,) = finished_runs([tmp_path / "one" / "result.json"])
@@ -37,7 +37,7 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="holds no run"):
         finished_run(tmp_path)
     (tmp_path / "fits").mkdir()
-    with pytest.raises(StoreError, match="is not finished: run the same command again"):
+    with pytest.raises(StoreError, match="is not finished: run the same polyhead run command again"):
         finished_run(tmp_path)
     with pytest.raises(StoreError, match="given twice"):
         finished_runs([write_run(tmp_path / "x"), tmp_path / "y" / ".." / "x"])
@@ -83,8 +83,11 @@ def test_a_damaged_record_is_refused(tmp_path: Path, change: Callable[[dict[str,
     path.write_text(json.dumps(sealed(spoilt)), encoding="utf-8")
     with pytest.raises(StoreError, match=said) as caught:
         finished_run(tmp_path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: not the result of a run, or damaged (")
+    assert text.endswith("; run the same polyhead run command again")
+    assert text.count("again") == 1, "one next step"
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_no_damage_anywhere_is_more_than_a_refusal(
 ) -> None:
     folder = write_run(tmp_path)
     files = {own: json.loads((folder / own).read_text(encoding="utf-8")) for own in ("result.json", "heads.json")}
-    monkeypatch.setattr("polyhead.report.record.read_json", lambda path: files[path.name])
+    monkeypatch.setattr("polyhead.report.document.read_content", lambda path, what, then: files[path.name])
     whole = files[name]
     refusals = []
     for place in places(whole):

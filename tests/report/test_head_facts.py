@@ -6,8 +6,8 @@ from report.page_case import edited, write_run
 
 from polyhead.report.finished_run import finished_run
 from polyhead.report.head_facts import head_facts
-from polyhead.report.page import chosen_heads
 from polyhead.report.pictures import text_picture
+from polyhead.report.reading import chosen_heads
 from polyhead.report.tables import trial_table
 
 
@@ -53,8 +53,8 @@ def test_the_ranking_s_method_is_the_run_s_and_not_the_profile_s(tmp_path: Path)
 
 def test_a_head_that_the_encoder_lacked_was_not_pruned_by_the_run(tmp_path: Path) -> None:
     run = finished_run(write_run(tmp_path, profile=False))
-    gone, *others = run.first.ranking[:4]
-    layer, head = map(int, gone.split("."))
+    missing, *others = run.first.ranking[:4]
+    layer, head = map(int, missing.split("."))
     run.first.scores[layer][head] = None
     facts = head_facts(run)
     assert facts["seeds"][0]["pruned"] == others

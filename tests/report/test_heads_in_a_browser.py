@@ -1,4 +1,4 @@
-"""The map of heads and the panel of one head in headless Chromium: mouse, keyboard, every measure, heads that are gone."""
+"""The map of heads and the panel of one head in headless Chromium: mouse, keyboard, every measure, missing heads."""
 
 import re
 from typing import Any
@@ -56,7 +56,7 @@ def test_the_map_is_one_stop_of_the_tab_key(browser: Any, page_of: PageOf) -> No
         assert page.evaluate("document.activeElement.dataset.head") == "3.2"
 
 
-@pytest.mark.parametrize("name", ["one", "gone"])
+@pytest.mark.parametrize("name", ["one", "missing"])
 def test_every_measure_fills_the_map_with_plain_numbers(browser: Any, page_of: PageOf, name: str) -> None:
     with opened(browser, page_of(name)) as shown:
         page = shown.page
@@ -70,7 +70,8 @@ def test_every_measure_fills_the_map_with_plain_numbers(browser: Any, page_of: P
                     page.select_option("#language", language)
                 texts = shown.heads("textContent")
                 labels = shown.heads("ariaLabel")
-                assert not [text for text in (*texts, *labels) if not text or NOT_A_NUMBER.search(text)]
+                assert not [text for text in (*texts, *labels) if NOT_A_NUMBER.search(text)]
+                assert all(bool(text) != label.endswith("not in the encoder") for text, label in zip(texts, labels, strict=True))
                 assert all(re.search(r"^head \d\.\d, .*(place \d+ of \d+|not in the encoder)", label) for label in labels)
                 assert not NOT_A_NUMBER.search(page.inner_text("#legend") + page.inner_text("#map-words"))
                 seen.add((measure, tuple(texts)))
@@ -141,18 +142,28 @@ def test_pruned_heads_are_those_of_the_chosen_seed(browser: Any, page_of: PageOf
         assert found[0] != found[1]
 
 
-def test_a_head_that_is_gone_has_no_figures(browser: Any, page_of: PageOf) -> None:
-    with opened(browser, page_of("gone")) as shown:
+def test_a_missing_head_is_an_empty_cell_without_figures(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("missing")) as shown:
         page = shown.page
         for measure in shown.choices("measure"):
             page.select_option("#measure", measure)
-            assert page.inner_text('#head-map button[data-head="2.4"]') == "–"
+            assert page.inner_text('#head-map button[data-head="2.4"]') == ""
         page.click('#head-map button[data-head="2.4"]')
         text = page.inner_text("#head-panel")
         assert "not in the encoder" in text
         assert not re.search(r"\b0 %|NaN|undefined|null|\b0\.00\b", text)
         assert "place 1 of 46" in page.locator("#head-map").inner_html()
         shown.assert_quiet()
+
+
+def test_a_head_that_was_not_measured_is_a_dash(browser: Any, page_of: PageOf) -> None:
+    with opened(browser, page_of("unmeasured")) as shown:
+        shown.page.select_option("#measure", "effect")
+        unmeasured, missing = (shown.page.locator(f'#head-map button[data-head="{head}"]') for head in ("3.5", "2.4"))
+        assert (unmeasured.inner_text(), missing.inner_text()) == ("–", "")
+        assert "effect of ablating it not measured, place" in str(unmeasured.get_attribute("aria-label"))
+        assert missing.get_attribute("aria-label") == "head 2.4, not in the encoder"
+        assert "–: not measured; empty: the encoder does not\nhave this head" in shown.page.content()
 
 
 def test_choosing_a_run_shows_its_own_heads(browser: Any, page_of: PageOf) -> None:

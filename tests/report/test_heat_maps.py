@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from polyhead.report.heat_maps import correlation_map, head_maps
+from polyhead.report.heat_maps import correlation_chart, head_maps_chart
+from polyhead.report.pictures import write_picture
 
 NAMES = ["gradient per sentence, en", "ablation, zh-Hans", "x"]
 RHO = [[0.9, -0.5, None], [-0.5, float("nan"), 0.0], [None, 0.0, 0.5]]
@@ -25,7 +26,11 @@ def svg_of(path: Path | None) -> str:
 def drawn(tmp_path: Path) -> Callable[..., str]:
     pytest.importorskip("altair", reason="needs the extra report")
     pytest.importorskip("vl_convert", reason="needs the extra report")
-    return lambda values, names=NAMES: svg_of(correlation_map(names, values, tmp_path / "c.svg", title="the title"))
+
+    def draw(values: list[list[float]], names: list[str] = NAMES) -> str:
+        return svg_of(write_picture(tmp_path / "c.svg", lambda altair: correlation_chart(altair, names, values)))
+
+    return draw
 
 
 def colours(svg: str) -> dict[tuple[str, str], tuple[int, ...]]:
@@ -63,7 +68,7 @@ def test_names_are_in_full_and_in_the_order_given(drawn: Callable[..., str]) -> 
     svg = drawn([[0.1, 0.2], [0.2, 0.3]], long)
     assert svg.count(f">{long[0]}</text>") == 2
     assert svg.index(long[0]) < svg.index(long[1])
-    assert "the title" in svg
+    assert "agreement of head rankings" in svg
     assert "−1 (red)" in svg
 
 
@@ -71,7 +76,7 @@ def test_each_group_has_its_map_on_one_scale(tmp_path: Path) -> None:
     pytest.importorskip("altair", reason="needs the extra report")
     pytest.importorskip("vl_convert", reason="needs the extra report")
     ranks = {"late": [[0.0, 1.0], [0.5, None]], "early": [[0.5, 0.5], [0.25, float("nan")]]}
-    svg = svg_of(head_maps(ranks, tmp_path / "h.svg", columns=1, title="heads"))
+    svg = svg_of(write_picture(tmp_path / "h.svg", lambda altair: head_maps_chart(altair, ranks)))
     cells = re.findall(r'aria-label="head: (\d); layer: (\d); rank: ([\d.]+)[^"]*"[^>]*fill="(rgb[^"]*)"', svg)
     assert sorted((layer, head, float(rank)) for head, layer, rank, _ in cells) == [
         ("0", "0", 0.0),
@@ -102,7 +107,6 @@ def test_without_the_extra_nothing_is_drawn_and_it_is_said(
 
     monkeypatch.setattr(builtins, "__import__", without)
     caplog.set_level("INFO", logger="polyhead")
-    assert correlation_map(["a"], [[1.0]], tmp_path / "c.svg") is None
-    assert head_maps({"a": [[1.0]]}, tmp_path / "h.svg") is None
-    assert caplog.text.count("polyhead[report]") == 2
+    assert write_picture(tmp_path / "c.svg", lambda altair: correlation_chart(altair, ["a"], [[1.0]])) is None
+    assert caplog.text.count("polyhead[report]") == 1
     assert not list(tmp_path.iterdir())

@@ -9,10 +9,11 @@ from report.record_case import DATA, cell, record, statistic
 from polyhead.core.heads import HeadMask
 from polyhead.models.model_card import CardScore, ModelCard, render_card
 from polyhead.report.curve_text import curve_page
+from polyhead.report.document import write_document
 from polyhead.report.finished_run import finished_runs
 from polyhead.report.markdown_page import markdown_page
 from polyhead.report.page import page
-from polyhead.report.record import RunRecord, write_document
+from polyhead.report.record import RunRecord
 
 
 def evil_record() -> RunRecord:

@@ -1,7 +1,6 @@
 """The page as text: complete in itself, small, markup in names kept harmless; a run is never lost to it."""
 
 import json
-import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +11,9 @@ from report import page_case, profile_case
 from report.page_case import edited, write_run
 from report.unpack import unpacked
 
-from polyhead.core.errors import SettingError
 from polyhead.report import html_page as module
 from polyhead.report.finished_run import finished_run, finished_runs
-from polyhead.report.html_page import as_html, html_page, write_html_page
+from polyhead.report.html_page import as_html, html_page
 
 pytest.importorskip("altair", reason="needs the extra report")
 pytest.importorskip("vl_convert", reason="needs the extra report")
@@ -87,47 +85,3 @@ def test_a_table_scrolls_in_its_own_box_and_says_how_wide_it_is() -> None:
     assert html.startswith('<div class="scroll" tabindex="0"><table style="--columns: 3">')
     assert "<b>" not in html
     assert "<img" not in html
-
-
-def damaged(folder: Path) -> None:
-    (folder / "heads.json").write_text("{", encoding="utf-8")
-
-
-def undrawable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(chart: object) -> str:
-        raise SettingError("a chart cannot be drawn")
-
-    monkeypatch.setattr(module, "svg_text", refuse)
-
-
-def unwritable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, text: str) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(module, "write_text_atomic", refuse)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda folder, patch: damaged(folder), "heads.json:1: not JSON"),
-        (undrawable, "cannot be drawn"),
-        (unwritable, "No space left"),
-        (lambda folder, patch: patch.setattr(module, "drawing_library", lambda: None), "pip install"),
-    ],
-)
-def test_a_page_that_cannot_be_made_is_logged_and_spoils_no_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, spoil: Any, said: str
-) -> None:
-    folder = write_run(tmp_path / "one")
-    spoil(folder, monkeypatch)
-    with caplog.at_level(logging.WARNING, logger="polyhead"):
-        assert write_html_page(folder) is None
-    assert said in caplog.text
-    assert not (folder / "report.html").exists()
-
-
-def test_the_page_goes_beside_the_run(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "one")
-    assert write_html_page(folder) == folder / "report.html"
-    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")

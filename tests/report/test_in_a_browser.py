@@ -43,7 +43,7 @@ def test_the_rig_notices_requests_errors_and_faint_text(browser: Any, tmp_path: 
         assert shown.page.evaluate(CONTRAST) == ["faint: 2.85"]
 
 
-@pytest.mark.parametrize("name", ["one", "bare", "empty", "gone", "fisher", "mixed", "twenty"])
+@pytest.mark.parametrize("name", ["one", "bare", "empty", "missing", "fisher", "mixed", "twenty"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_loads_without_complaint_or_network_and_stays_inside_the_window(
     browser: Any, page_of: PageOf, name: str, width: int

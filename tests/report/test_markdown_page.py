@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
+from report.curve_document import CURVE
 from report.page_case import edited, write_many, write_run
 
 from polyhead.report.finished_run import finished_run, finished_runs
 from polyhead.report.markdown_page import head_table, markdown_page
-
-CURVE = {
-    "data": {"name": "ud/en_ewt", "split": "dev", "sentences": 512},
-    "orders": [{"group": "gradient, lowest first", "scores": [90.0, 89.0, 70.0]}],
-}
 
 
 def test_the_lowest_heads_stand_in_order_with_effects_and_intervals(tmp_path: Path) -> None:
@@ -39,18 +35,18 @@ def test_several_runs_share_tables_and_have_their_own(tmp_path: Path) -> None:
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings[:3] == ["# 2 runs side by side", "## Gains side by side", "## How far rankings agree between runs"]
     assert [line for line in headings if line.startswith("# run-")] == [
-        "# run-0: pos: ud/en_ewt to 5 target(s)",
-        "# run-1: pos: ud/en_ewt to 5 target(s)",
+        "# run-0: pos: ud/en_ewt to 5 targets",
+        "# run-1: pos: ud/en_ewt to 5 targets",
     ]
     assert headings.count("## Provenance") == 2
 
 
-def test_a_curve_has_its_areas_or_else_its_ends(tmp_path: Path) -> None:
+def test_a_curve_has_its_areas(tmp_path: Path) -> None:
     runs = [finished_run(write_run(tmp_path))]
     assert "Pruning curve" not in markdown_page(runs)
     text = markdown_page(runs, curves=[CURVE])
-    assert "## Pruning curve: ud/en_ewt, dev\n\n| order | k = 0 | k = 2 |" in text
-    assert "| gradient, lowest first | 90.00 | 70.00 |" in text
+    assert "## Pruning curve: ud/en_ewt, dev\n\n| order | area | 95 % interval |" in text
+    assert "| gradient, lowest first | 0.9700 | 0.9600 to 0.9800 |" in text
 
 
 def test_what_was_not_measured_and_how_methods_differ_is_said(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from report import page_case, profile_case
 from report.page_case import write_run
 from report.unpack import unpacked
 
-from polyhead.report.finished_run import FinishedRun, finished_run, finished_runs, read_heads
+from polyhead.report.document import read_document, write_document
+from polyhead.report.finished_run import FinishedRun, finished_run, finished_runs
 from polyhead.report.head_facts import head_facts
+from polyhead.report.heads_form import HeadsRecord
 from polyhead.report.html_page import html_page
 from polyhead.report.packing import page_data, weight_bytes
-from polyhead.report.record import write_document
 
 
 def packed(run: FinishedRun, room: int = 10**7) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def opened(run: FinishedRun, room: int = 10**7) -> dict[str, Any]:
 
 def test_figures_are_those_of_the_files_as_the_page_shows_them(tmp_path: Path) -> None:
     write_run(tmp_path)
-    heads = read_heads(tmp_path / "heads.json")
+    heads = read_document(tmp_path / "heads.json", HeadsRecord)
     heads.languages[0].scores["gradient"][0][:3] = [0.0, 1.2e-9, -3.4]
     write_document(tmp_path / "heads.json", heads)
     facts = opened(finished_run(tmp_path))
@@ -47,7 +48,7 @@ def test_figures_are_those_of_the_files_as_the_page_shows_them(tmp_path: Path) -
 
 
 def test_a_head_that_is_gone_is_none_in_every_kind_of_matrix(tmp_path: Path) -> None:
-    facts = opened(finished_run(write_run(tmp_path, gone=((2, 4),))))
+    facts = opened(finished_run(write_run(tmp_path, missing=((2, 4),))))
     own = facts["languages"][1]
     matrices = [facts["seeds"][0]["scores"], facts["seeds"][0]["places"], own["difference"], own["scores"]["gradient"]]
     matrices += [own["shares"]["same"]["values"], own["relations"][0]["to_head"]["values"]]

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from report.page_case import write_run
 
-from polyhead.report.finished_run import finished_run, read_heads
+from polyhead.report.document import read_document
+from polyhead.report.finished_run import finished_run
+from polyhead.report.heads_form import HeadsRecord
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_weights_sum_to_one_and_intervals_hold_their_figure(tmp_path: Path, seed: int) -> None:
     run = finished_run(write_run(tmp_path, seed=seed))
     assert run.heads is not None
-    languages = read_heads(tmp_path / "heads.json").languages
+    languages = read_document(tmp_path / "heads.json", HeadsRecord).languages
     for own in languages:
         for example in own.examples:
             rows = [row for layer in example.weights for head in layer for row in head]
@@ -32,7 +34,7 @@ def test_weights_sum_to_one_and_intervals_hold_their_figure(tmp_path: Path, seed
 
 
 def test_a_head_that_is_gone_has_no_figures_at_all(tmp_path: Path) -> None:
-    write_run(tmp_path, gone=((2, 4),))
+    write_run(tmp_path, missing=((2, 4),))
     run = finished_run(tmp_path)
     assert run.first.scores[2][4] is None
     assert "2.4" not in run.first.ranking

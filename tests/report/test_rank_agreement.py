@@ -15,11 +15,11 @@ def test_within_a_run_seeds_and_languages_are_compared(tmp_path: Path) -> None:
     found = within_run(run)
     assert found is not None
     assert found.names[:6] == (*(f"seed {seed}" for seed in range(42, 47)), "ud/en_ewt")
-    assert found.values[0][0] is None  # one run of a seed has nothing to agree with
+    assert found.rho[0][0] is None  # one run of a seed has nothing to agree with
     assert run.heads is not None
     one, other = run.first.scores, run.heads.languages[0].scores["gradient"]
     expected = spearmanr([v for row in one for v in row], [v for row in other for v in row]).statistic
-    assert found.values[0][5] == found.values[5][0] == pytest.approx(expected)
+    assert found.rho[0][5] == found.rho[5][0] == pytest.approx(expected)
     assert f"| {expected:.2f} |" in agreement_table(found)
 
 
@@ -33,7 +33,7 @@ def test_runs_of_one_encoder_are_compared_and_others_named(tmp_path: Path) -> No
     found, why = between_runs(finished_runs(paths))
     assert found is not None
     assert found.names == ("run-0", "run-1")
-    assert found.values[0][0] is not None  # two seeds agree to some degree
+    assert found.rho[0][0] is not None  # two seeds agree to some degree
     assert why == "Not compared, because they start from another encoder: other."
     alone, why = between_runs(finished_runs([paths[0], paths[2]]))
     assert alone is None

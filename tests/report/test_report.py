@@ -12,11 +12,13 @@ from record_case import DATA, cell, record, statistic
 
 from polyhead.core.errors import SettingError
 from polyhead.report import score_table, trial_table, write_report
+from polyhead.report.document import write_document
 from polyhead.report.draw import draw
 from polyhead.report.notes import claim
-from polyhead.report.page import ceilings, draw_heads, headline, page
+from polyhead.report.page import ceilings, headline, page
+from polyhead.report.pictures import cell_chart, write_picture
 from polyhead.report.reading import arms
-from polyhead.report.record import RunRecord, write_document
+from polyhead.report.record import RunRecord
 from polyhead.report.tables import contrast_table, control_table, data_table, markdown
 
 
@@ -68,8 +70,8 @@ def test_a_gain_stands_with_how_sure_it_is() -> None:
     assert german[-4:] == ["-0.10 to +1.10", "0.0200", "0.0400", "–"]
     assert dutch[-4:] == ["-0.30 to +0.90", "0.0400", "0.0800", "0.90"], "not found: what would have been stands beside it"
     assert mean[-4:] == ["-0.10 to +1.10", "0.0010", "0.0020", "–"]
-    assert "95 % interval -0.10 to +1.10; 5 seed(s)" in headline(case)
-    assert "95 % interval -0.20 to +1.00; detectable 0.90; 5 seed(s)" in headline(five(statistic(None, 0.4, p=0.3)))
+    assert "95 % interval -0.10 to +1.10; 5 seeds" in headline(case)
+    assert "95 % interval -0.20 to +1.00; detectable 0.90; 5 seeds" in headline(five(statistic(None, 0.4, p=0.3)))
 
 
 def test_no_p_is_printed_as_0() -> None:
@@ -99,7 +101,7 @@ def test_below_three_seeds_there_is_no_interval_anywhere(n: int, said: str) -> N
     cells = [cell(seed, arm) for seed in range(n) for arm in ("ranked", "random")]
     case = record(*cells, controls=("random",), statistics=statistics)
     text = page(case)
-    assert said in headline(case)
+    assert f"(+1.00; {said})" in headline(case), "the number of seeds once"
     assert claim(case) == f"{said}."
     for table in (score_table(case), control_table(case), contrast_table(case)):
         for row in rows(table):
@@ -122,7 +124,7 @@ def test_a_cell_that_pruned_nothing_has_no_interval() -> None:
 def test_the_headline_carries_numbers_and_their_spread() -> None:
     said = headline(record())
     assert "Pruning 2 of 3 heads" in said
-    assert "from 45.00 to 46.00 points (+1.00; single targets +0.50 to +1.50; 1 seed(s))" in said
+    assert "from 45.00 to 46.00 points (+1.00; single targets +0.50 to +1.50; 1 seed)" in said
 
 
 def generated(*names: str) -> RunRecord:
@@ -252,7 +254,7 @@ def test_the_page_is_complete_and_readable_without_the_picture(tmp_path: Path, m
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     path = write_report(record(), tmp_path)
-    assert draw_heads(record(), tmp_path) is None
+    assert write_picture(tmp_path / "heads.svg", lambda altair: cell_chart(altair, record().first)) is None
     text = path.read_text(encoding="utf-8")
     for heading in ("Test scores", "Trials", "Heads × layers", "What pruning can save", "Data", "Provenance"):
         assert f"## {heading}\n" in text
@@ -268,13 +270,13 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_logged(
     def refuse(*_: object, **__: object) -> None:
         raise SettingError("a chart cannot be drawn (x)")
 
-    monkeypatch.setattr("polyhead.report.page.head_picture", refuse)
+    monkeypatch.setattr("polyhead.report.draw.write_picture", refuse)
     write_document(tmp_path / "result.json", record())
     draw(tmp_path)
     text = write_report(record(), tmp_path).read_text(encoding="utf-8")
     assert "layer | head 0 1" in text
     assert "![" not in text
-    assert "no picture of the heads: a chart cannot be drawn (x)" in caplog.text
+    assert "no page: a chart cannot be drawn (x)" in caplog.text
 
 
 def test_markdown_right_aligns_numbers() -> None:

@@ -103,6 +103,7 @@ def test_damage_never_becomes_a_number(
         *(() if unfinished else ("report.md",)),
     ):
         assert {path: sha256_of(path) for path in damaged} == before, "what the run promises is there again"
+    assert not [line for line in caplog.messages if "run the same" in line], "this is that run"
     if not unfinished and kind not in ("report.md", "fits/*/kept.json", "fits/settings.json"):
         assert len([line for line in caplog.messages if str(out) in line and "\n" not in line]) >= 1
 

@@ -17,7 +17,7 @@ from transformers import AutoModelForTokenClassification
 from polyhead.core.errors import SettingError, StoreError, UnknownNameError
 from polyhead.core.store import Record, RunStore
 from polyhead.models.architectures import head_mask
-from polyhead.report.finished_run import read_record
+from polyhead.report.document import read_document
 from polyhead.report.record import RunRecord
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.record import Clock
@@ -37,7 +37,7 @@ def done(folder: Path) -> tuple[Path, RunRecord]:
 
 def test_leaves_every_promised_file(done: tuple[Path, RunRecord]) -> None:
     out, result = done
-    assert read_record(out / "result.json") == result
+    assert read_document(out / "result.json", RunRecord) == result
     assert {"report.md", "scores.tsv", "model", "result.json"} <= {path.name for path in out.iterdir()}
     trials = result.first.trials
     assert trials[0].k == 0
@@ -246,4 +246,4 @@ run(settings(Path({str(folder)!r})), out={str(out)!r}, device="cpu")
     subprocess.run([sys.executable, "-c", script], check=True)
     assert {"report.md", "scores.tsv", "model", "result.json"} <= {path.name for path in out.iterdir()}
     assert not [path for path in out.rglob(".*") if path.is_dir()]  # what kills left half-written is gone
-    assert figures(read_record(out / "result.json")) == figures(wanted)
+    assert figures(read_document(out / "result.json", RunRecord)) == figures(wanted)

@@ -16,7 +16,8 @@ from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadScores, Normalisation, normalise
 from polyhead.core.store import writing
 from polyhead.report.comparison_text import comparison_text
-from polyhead.report.heat_maps import correlation_map, head_maps
+from polyhead.report.heat_maps import correlation_chart, head_maps_chart
+from polyhead.report.pictures import write_picture
 from polyhead.selection.combining import Combination, combine, ranks
 from polyhead.selection.comparison import Run, comparison, doubts, grouped, read_runs
 from polyhead.selection.score_files import write_scores
@@ -84,11 +85,10 @@ def _leave(folder: Path, document: dict[str, Any], groups: Mapping[str, Sequence
         rho[row["one"], row["other"]] = rho[row["other"], row["one"]] = row["spearman"]["value"]
     rho |= {(row["group"], row["group"]): row["spearman"]["value"] for row in document["stability"]}
     matrix = [[rho.get((one, other)) for other in names] for one in names]
-    folder.mkdir(parents=True, exist_ok=True)
     by_group = {name: _ranks(members, normalisation) for name, members in groups.items()}
     drawn = [
-        correlation_map(names, matrix, folder / "correlations.svg", title="agreement of head rankings"),
-        head_maps(by_group, folder / "heads.svg", title="rank of every head"),
+        write_picture(folder / "correlations.svg", lambda altair: correlation_chart(altair, names, matrix)),
+        write_picture(folder / "heads.svg", lambda altair: head_maps_chart(altair, by_group)),
     ]
     document["pictures"] = [path.name for path in drawn if path is not None]
     write_json_atomic(folder / "compare.json", document)

@@ -20,7 +20,8 @@ from polyhead.learning.inference import Labelled
 from polyhead.models.architectures import head_mask
 from polyhead.models.environment import environment
 from polyhead.report.curve_text import curve_page, curve_text
-from polyhead.report.curves import curve_picture
+from polyhead.report.curves import curve_chart
+from polyhead.report.pictures import write_picture
 from polyhead.selection.curves import Curve, default_depth
 from polyhead.selection.judged_orders import Order, orders, read_files
 from polyhead.selection.order_quality import areas, judged_orders
@@ -80,7 +81,7 @@ def _depth(request: CurveRequest, present: HeadMask) -> int:
 
 
 def _leave(folder: Path, document: Mapping[str, Any]) -> None:
-    picture = curve_picture(document, folder / "curve.svg")
+    picture = write_picture(folder / "curve.svg", lambda altair: curve_chart(altair, document))
     write_text_atomic(folder / "curve.md", curve_page(document, picture=None if picture is None else picture.name))
     # last: if this file exists, so do the others
     write_json_atomic(folder / "curve.json", document)

@@ -9,7 +9,7 @@ from polyhead.cli.inputs import limited, note_reading, opened, other_words, read
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
-from polyhead.report.tables import markdown, shown_points, title
+from polyhead.report.tables import markdown, shown_number, title
 from polyhead.studies.tagger import Tagger
 
 
@@ -69,7 +69,7 @@ def _targets(tagger: Tagger, datasets: Sequence[Dataset], console: Console) -> l
 def _table(targets: Sequence[dict[str, Any]]) -> str:
     metrics = list(targets[0]["metrics"])
     rows = [
-        [t["name"], t["language"], f"{t['sentences']:,}", f"{t['n_words']:,}", *(shown_points(t["metrics"][m]) for m in metrics)]
+        [t["name"], t["language"], f"{t['sentences']:,}", f"{t['n_words']:,}", *(shown_number(t["metrics"][m]) for m in metrics)]
         for t in targets
     ]
     return markdown(["target", "language", "sentences", "words scored", *map(title, metrics)], rows)

@@ -17,7 +17,7 @@ from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import task as find_task
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
-from polyhead.report.tables import markdown, shown_points, title
+from polyhead.report.tables import markdown, shown_number, title
 from polyhead.studies.inputs import reader_of
 from polyhead.studies.tagger import Tagger
 
@@ -102,6 +102,6 @@ def _text(document: dict[str, Any], metric: str) -> str:
     fit = document["fit"]
     lines = [f"saved {document['out']}: {fit['steps']} steps in {fit['seconds']:.0f} s; words are {document['words']}"]
     if document["dev"]:
-        rows = [[row["name"], row["language"], shown_points(row["metrics"][metric])] for row in document["dev"]]
+        rows = [[row["name"], row["language"], shown_number(row["metrics"][metric])] for row in document["dev"]]
         lines.append(markdown(["dev", "language", title(metric)], rows))
     return "\n\n".join(lines)

@@ -7,12 +7,13 @@ from polyhead.cli.outputs import check_folder
 from polyhead.cli.train_requests import RunRequest
 from polyhead.data.references import references
 from polyhead.data.tasks import task as find_task
+from polyhead.report.document import document_json
 from polyhead.report.finished_run import HEADS, RESULT
 from polyhead.report.html_page import PAGE
 from polyhead.report.notes import claim
 from polyhead.report.page import headline
 from polyhead.report.reading import gains
-from polyhead.report.record import RANKED, document_json
+from polyhead.report.record import RANKED
 from polyhead.report.tables import contrast_table, control_table, score_table
 from polyhead.studies.run import run as run_study
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyhead.report.finished_run import FinishedRun
-from polyhead.report.reading import arms, cells, gains, main_metric, mean_gain, mean_statistic, statistic, target_names
+from polyhead.report.reading import arms, cells, gains, main_metric, mean_gain, statistic, target_names
 from polyhead.report.record import RANKED
 from polyhead.report.tables import ARM_NAMES, title
 
@@ -19,19 +19,13 @@ def gain_chart(altair: Any, runs: Sequence[FinishedRun]) -> Any:
     """
     by_run = {run.name: _gain_rows(run) for run in runs}
     if len(runs) > _MOST_PANELS:
-        means = [{**row, "target": row["run"]} for rows in by_run.values() for row in _means(rows)]
-        panels = {"mean over targets": means}
+        last = [[row for row in rows if row["target"] == "mean"] or rows for rows in by_run.values()]  # one target: its own rows
+        panels = {"mean over targets": [{**row, "target": row["run"]} for rows in last for row in rows]}
     else:
         panels = by_run if len(runs) > 1 else {"": next(iter(by_run.values()))}
     shown_arms = list(dict.fromkeys(row["pruned"] for rows in panels.values() for row in rows))
     charts = [_gain_panel(altair, rows, shown_arms).properties(title=name) for name, rows in panels.items()]
-    chart = altair.vconcat(*charts).resolve_scale(x="shared", yOffset="independent", color="shared")
-    return chart.properties(background="white")
-
-
-def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of the mean; the target's rows if there is only one target."""
-    return [row for row in rows if row["target"] == "mean"] or list(rows)
+    return altair.vconcat(*charts).resolve_scale(x="shared", yOffset="independent", color="shared")
 
 
 def _gain_panel(altair: Any, rows: Sequence[dict[str, Any]], shown_arms: Sequence[str]) -> Any:
@@ -59,22 +53,17 @@ def _gain_panel(altair: Any, rows: Sequence[dict[str, Any]], shown_arms: Sequenc
 
 
 def _gain_rows(run: FinishedRun) -> list[dict[str, Any]]:
-    record, found = run.record, []
-    names = target_names(record)
+    record, names, found = run.record, target_names(run.record), []
     for arm in arms(record):
         rows = gains(record, arm)
-        for row in rows:
-            tested = statistic(record, arm=arm, name=row.name)
-            found.append(_gain_row(run, arm, names[row.name], row.gain, None if tested is None else tested.interval))
+        shown = [(names[row.name], row.gain, statistic(record, arm=arm, name=row.name)) for row in rows]
         if len(rows) > 1:
-            mean = mean_statistic(record, arm)
-            found.append(_gain_row(run, arm, "mean", mean_gain(rows), None if mean is None else mean.interval))
+            shown.append(("mean", mean_gain(rows), statistic(record, arm=arm)))
+        for target, gain, tested in shown:
+            low, high = (tested and tested.interval) or (None, None)
+            facts = {"run": run.name, "pruned": ARM_NAMES.get(arm, arm), "target": target}
+            found.append({**facts, "gain": gain, "low": low, "high": high})
     return found
-
-
-def _gain_row(run: FinishedRun, arm: str, target: str, gain: float, bounds: Sequence[float] | None) -> dict[str, Any]:
-    low, high = bounds or (None, None)
-    return {"run": run.name, "pruned": ARM_NAMES.get(arm, arm), "target": target, "gain": gain, "low": low, "high": high}
 
 
 def trial_chart(altair: Any, run: FinishedRun) -> Any:
@@ -92,4 +81,4 @@ def trial_chart(altair: Any, run: FinishedRun) -> Any:
     points = altair.Chart(altair.Data(values=tried)).encode(x=x, y=y, color=colour)
     rings = points.transform_filter("datum.chosen").mark_point(size=200, strokeWidth=2)
     layers = [*([line] if masked else []), points.mark_point(filled=True, size=60, opacity=1), rings]
-    return altair.layer(*layers).properties(width=430, height=240, background="white")
+    return altair.layer(*layers).properties(width=430, height=240)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.core.escaping import markdown_text
-from polyhead.report.tables import markdown
+from polyhead.report.tables import markdown, paragraphs, section, shown_interval, shown_number
 
 Document = Mapping[str, Any]
 _MEASURES = ("spearman", "kendall", "weighted_tau", "lowest", "highest")
@@ -16,19 +16,20 @@ _ENDS = {"lowest": "least important", "highest": "most important"}
 def comparison_text(document: Document) -> str:
     """The tables and notes of a comparison, as one Markdown text without a title."""
     n_files = sum(len(group["files"]) for group in document["groups"])
+    note = _note(document) if document["pairs"] or document["stability"] else ""
     parts = [
         f"{n_files} files in {len(document['groups'])} groups, {document['n_heads']} heads in common; "
         f"k = {document['k']} heads at either end, normalisation {document['normalisation']}.",
         _groups(document),
-        _section("Between groups", ["one", "other"], document["pairs"], document),
-        _section("Within groups, between runs", ["group"], document["stability"], document),
-        _note(document) if document["pairs"] or document["stability"] else "",
-        _predicted(document),
-        *(_sharing(row) for row in document["sharing"]),
+        section("Between groups", _agreements(["one", "other"], document["pairs"], document["k"])),
+        section("Within groups, between runs", _agreements(["group"], document["stability"], document["k"])),
+        note,
+        section("Each language predicted from the others", *_predicted(document)),
+        *(section(f"Heads shared by languages, {markdown_text(row['method'])}", *_sharing(row)) for row in document["sharing"]),
     ]
     if "combined" in document:
         parts.append(f"Combined scores ({document['combined']['how']}): {markdown_text(document['combined']['file'])}")
-    return "\n\n".join(part for part in parts if part)
+    return paragraphs(*parts)
 
 
 def _groups(document: Document) -> str:
@@ -40,25 +41,20 @@ def _groups(document: Document) -> str:
     return markdown(["group", "method", "languages", "files"], rows)
 
 
-def _section(title: str, keys: Sequence[str], rows: Sequence[Mapping[str, Any]], document: Document) -> str:
+def _agreements(keys: Sequence[str], rows: Sequence[Mapping[str, Any]], k: int) -> str:
     if not rows:
         return ""
-    k = document["k"]
     headers = ["Spearman's ρ", "Kendall's τ-b", "weighted τ", f"overlap of lowest {k}", f"overlap of highest {k}"]
     with_runs = any(row["n_pairs"] > 1 for row in rows)
     body = []
     for row in rows:
-        figures = [_number(row[name]["value"]) for name in _MEASURES]
+        figures = [shown_number(row[name]["value"]) for name in _MEASURES]
         if with_runs:
-            span = f"{_number(row['spearman']['min'])} to {_number(row['spearman']['max'])}"
-            figures += [span if row["n_pairs"] > 1 else "–", str(row["n_pairs"])]
+            span = (row["spearman"]["min"], row["spearman"]["max"]) if row["n_pairs"] > 1 else None
+            figures += [shown_interval(span, ".2f"), str(row["n_pairs"])]
         body.append([*(row[key] for key in keys), *figures])
     extra = ["ρ over pairs of runs", "pairs"] if with_runs else []
-    return f"## {title}\n\n{markdown([*keys, *headers, *extra], body)}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return markdown([*keys, *headers, *extra], body)
 
 
 def _note(document: Document) -> str:
@@ -72,22 +68,24 @@ def _note(document: Document) -> str:
     )
 
 
-def _predicted(document: Document) -> str:
+def _predicted(document: Document) -> tuple[str, str]:
     rows, k = document["leave_one_out"], document["k"]
     if not rows:
-        return ""
-    body = [[row["method"], row["language"], *(_number(row[name]) for name in ("spearman", "lowest", "highest"))] for row in rows]
+        return "", ""
+    body = [
+        [row["method"], row["language"], *(shown_number(row[name]) for name in ("spearman", "lowest", "highest"))] for row in rows
+    ]
     headers = ["method", "language", "Spearman's ρ", f"overlap of lowest {k}", f"overlap of highest {k}"]
-    return (
-        f"## Each language predicted from the others\n\n{markdown(headers, body)}\n\n"
+    note = (
         f"The other languages' scores, combined by {rows[0]['how']}, compared with the language's own. Several runs of a "
         "language count as one."
     )
+    return markdown(headers, body), note
 
 
-def _sharing(row: Mapping[str, Any]) -> str:
+def _sharing(row: Mapping[str, Any]) -> list[str]:
     """Shared and specific heads of one method, at both ends, and how stable the ends are."""
-    parts = [f"## Heads shared by languages, {markdown_text(row['method'])}"]
+    parts = []
     for end, words in _ENDS.items():
         found = row[end]
         body = [["all languages", *_counted(found["shared"])]]
@@ -96,24 +94,22 @@ def _sharing(row: Mapping[str, Any]) -> str:
         parts.append(markdown([f"among the {row['k']} {words} in", "heads", "layer.head"], body))
     overlaps = {end: {(pair["one"], pair["other"]): pair["overlap"] for pair in row[end]["between"]} for end in _ENDS}
     body = [
-        [language, language, *(_number(row[end]["within"][language]) for end in _ENDS)]
+        [language, language, *(shown_number(row[end]["within"][language]) for end in _ENDS)]
         for language, count in row["runs"].items()
         if count > 1
     ]
-    body += [[one, other, *(_number(overlaps[end][one, other]) for end in _ENDS)] for one, other in overlaps["lowest"]]
+    body += [[one, other, *(shown_number(overlaps[end][one, other]) for end in _ENDS)] for one, other in overlaps["lowest"]]
     parts.append(markdown(["one run of", "another of", *(f"overlap of {end} {row['k']}" for end in _ENDS)], body))
     low, high = round(100 * (1 - row["share"])), round(100 * row["share"])
     single = [language for language, count in row["runs"].items() if count == 1]
+    chance = f" Only one run of {markdown_text(', '.join(single))}: heads specific to one language may be chance."
     parts.append(
         f"All languages: in at least {high} % of the runs of each. One language only: in at least {high} % of its runs, and in "
         f"at most {low} % of the runs of any other. No language: in at most {low} % of the runs of each. Unsettled: the rest."
-        + (
-            f" Only one run of {markdown_text(', '.join(single))}: heads specific to one language may be chance."
-            if single
-            else ""
-        )
+        + chance
+        * bool(single)
     )
-    return "\n\n".join(parts)
+    return parts
 
 
 def _counted(heads: Sequence[str]) -> list[str]:

@@ -1,14 +1,15 @@
 """The text of `polyhead curve`: tables of its JSON document, and how the figures were computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from polyhead.core.escaping import markdown_code, markdown_text
-from polyhead.report.curves import area_table
-from polyhead.report.tables import markdown, shown_points, title
+from polyhead.core.escaping import markdown_text
+from polyhead.report.curves import area_table, by_group
+from polyhead.report.notes import fact_list
+from polyhead.report.tables import markdown, paragraphs, section, shown_number, title
 
 Document = Mapping[str, Any]
 _COLUMNS = 7  # points of a curve that a table shows
@@ -16,12 +17,16 @@ _COLUMNS = 7  # points of a curve that a table shows
 
 def curve_page(document: Document, *, picture: str | None) -> str:
     """The page `curve.md`: title, picture if there is one, tables, and provenance."""
-    parts = [f"# Pruning curves of {markdown_text(document['model'])}"]
-    parts += [f"![score against heads ablated]({picture})"] if picture else []
-    lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in document["environment"].items()]
-    lines += [f"- sha256 of the data: {document['data']['sha256']}", f"- time: {document['seconds'] / 60:.1f} minutes"]
-    lines += [f"- command: {markdown_code(document['command'])}"] if document["command"] else []
-    return "\n\n".join([*parts, curve_text(document), "## Where the numbers come from", "\n".join(lines)]) + "\n"
+    facts = {"sha256 of the data": document["data"]["sha256"], "time": f"{document['seconds'] / 60:.1f} minutes"}
+    return (
+        paragraphs(
+            f"# Pruning curves of {markdown_text(document['model'])}",
+            f"![score against heads ablated]({picture})" if picture else "",
+            curve_text(document),
+            section("Where the numbers come from", fact_list({**document["environment"], **facts}, document["command"])),
+        )
+        + "\n"
+    )
 
 
 def curve_text(document: Document) -> str:
@@ -31,15 +36,15 @@ def curve_text(document: Document) -> str:
         f"Score: {title(document['main_metric'])} in points on {markdown_text(data['name'])}, {data['split']} split "
         f"({data['sentences']:,} sentences, {data['words']:,} words), with k heads ablated, without retraining."
     )
-    return "\n\n".join([head, _scores(document), area_table(document["areas"]), _notes(document)])
+    return paragraphs(head, _scores(document), area_table(document["areas"]), _notes(document))
 
 
 def _scores(document: Document) -> str:
     ks = sorted({round(k) for k in np.linspace(0, document["max_pruned"], _COLUMNS)})
-    groups: dict[str, list[Sequence[float]]] = {}
-    for order in document["orders"]:
-        groups.setdefault(order["group"], []).append(order["scores"])
-    rows = [[group, *(shown_points(fmean(scores[k] for scores in own)) for k in ks)] for group, own in groups.items()]
+    rows = [
+        [group, *(shown_number(fmean(order["scores"][k] for order in own)) for k in ks)]
+        for group, own in by_group(document).items()
+    ]
     return markdown(["order", *(f"k = {k}" for k in ks)], rows)
 
 

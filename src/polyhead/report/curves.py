@@ -3,16 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict  # typing's own cannot be checked before Python 3.12
 
-from polyhead.core.errors import StoreError
-from polyhead.core.files import read_json
-from polyhead.report.pictures import drawing_library, save_chart
-from polyhead.report.record import fault_text
-from polyhead.report.tables import markdown, title
+from polyhead.report.document import fault_text, read_content, unusable
+from polyhead.report.tables import markdown, shown_interval, shown_number, title
 
 CURVE = "curve.json"
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -43,12 +40,20 @@ class DifferenceForm(TypedDict):
     interval: MaybeBounds
 
 
+class ChangeForm(TypedDict):
+    """The interval of the change from k = 0, by k."""
+
+    low: list[Number]
+    high: list[Number]
+
+
 class AreaForm(TypedDict):
     """The area under the curve of a group of orders."""
 
     group: str
     area: Number | None
     interval: MaybeBounds
+    change: ChangeForm | None
     minus_random: DifferenceForm | None
     minus_highest: DifferenceForm | None
     regret: DifferenceForm | None
@@ -62,7 +67,7 @@ class CurveForm(TypedDict):
     main_metric: str
     data: CurveDataForm
     orders: Annotated[list[OrderForm], Field(min_length=1)]
-    areas: NotRequired[list[AreaForm] | None]
+    areas: Annotated[list[AreaForm], Field(min_length=1)]
 
 
 def read_curve(path: Path) -> Mapping[str, Any]:
@@ -75,44 +80,38 @@ def read_curve(path: Path) -> Mapping[str, Any]:
         StoreError: The file cannot be read or is not one.
     """
     path = path / CURVE if path.is_dir() else path
-    document: Any = read_json(path)
-    if fault := _fault(document):
-        raise StoreError(f"{path}: not a curve ({fault}); give the {CURVE} that polyhead curve --out leaves")
+    what, then = "a pruning curve", f"give the {CURVE} that polyhead curve --out writes"
+    document = read_content(path, what, then=then)
+    try:
+        TypeAdapter(CurveForm).validate_python(document, strict=True)
+        scores = [order["scores"] for order in document["orders"]]
+        scores += [change[end] for row in document["areas"] if (change := row["change"]) for end in ("low", "high")]
+        if len(lengths := {len(values) for values in scores}) > 1:
+            raise ValueError(f"orders have {', '.join(map(str, sorted(lengths)))} scores; expected equally many")
+    except ValueError as error:
+        raise unusable(path, what, fault_text(error), then=then) from None
     return dict(document)
 
 
-def _fault(document: Any) -> str | None:
-    try:
-        TypeAdapter(CurveForm).validate_python(document, strict=True)
-    except ValidationError as error:
-        return fault_text(error)
-    lengths = {len(order["scores"]) for order in document["orders"]}
-    return None if len(lengths) == 1 else f"orders have {', '.join(map(str, sorted(lengths)))} scores; expected equally many"
-
-
-# Dashes tell the directions apart without colour.
-_DASHES = {"lowest first": [1, 0], "highest first": [6, 4], "random": [2, 2], "oracle": [10, 3, 2, 3]}
-_SPOKEN = {"lowest": "lowest first", "highest": "highest first", "random": "random", "oracle": "oracle"}
-
-
-def curve_picture(document: Mapping[str, Any], path: Path) -> Path | None:
-    """Draws an SVG and returns its path: one line per group of orders, mean and range for random orders; None without the extra.
-
-    Colour shows the source of the order, dashes its direction.
-
-    Args:
-        document: The content of `curve.json`.
-        path: The SVG file.
-    """
-    altair = drawing_library()
-    return None if altair is None else save_chart(curve_chart(altair, document), path)
+# What a direction is called, and its dashes, which tell it apart without colour.
+_DIRECTIONS = {
+    "lowest": ("lowest first", [1, 0]),
+    "highest": ("highest first", [6, 4]),
+    "random": ("random", [2, 2]),
+    "oracle": ("oracle", [10, 3, 2, 3]),
+}
 
 
 def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
-    """The chart of `curve_picture`."""
+    """One line per group of orders, mean and range for random orders; colour shows an order's source, dashes its direction.
+
+    Args:
+        altair: From `drawing_library`.
+        document: The content of `curve.json`.
+    """
     rows = points(document)
     names = list(dict.fromkeys(row["name"] for row in rows))
-    heads = [_SPOKEN[key] for key in dict.fromkeys(order["direction"] for order in document["orders"])]
+    dashes = dict(_DIRECTIONS[order["direction"]] for order in document["orders"])
     base = altair.Chart(altair.Data(values=rows)).encode(
         x=altair.X("k:Q", title="heads ablated (k)", axis=altair.Axis(tickMinStep=1)),
         color=altair.Color(
@@ -128,16 +127,19 @@ def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
     line = base.mark_line(strokeWidth=2).encode(
         y=altair.Y("score:Q", title=metric, scale=altair.Scale(zero=False)),
         strokeDash=altair.StrokeDash(
-            "goes:N", title="removed", sort=heads, scale=altair.Scale(domain=heads, range=[_DASHES[name] for name in heads])
+            "direction:N",
+            title="removed",
+            sort=list(dashes),
+            scale=altair.Scale(domain=list(dashes), range=list(dashes.values())),
         ),
     )
     band = base.transform_filter("datum.low < datum.high").mark_area(opacity=0.2).encode(y="low:Q", y2="high:Q")
     data = document["data"]
-    subtitle = [
-        f"{data['name']}, {data['split']}, {data['sentences']:,} sentences; nothing retrained",
-        *(["shaded: 95 % interval of the change from k = 0: this model, other sentences"] if _has_changes(document) else []),
-        *(["random: mean of the orders, shaded from the worst to the best"] if _SPOKEN["random"] in heads else []),
-    ]
+    subtitle = [f"{data['name']}, {data['split']}, {data['sentences']:,} sentences; nothing retrained"]
+    if any(row["change"] for row in document["areas"]):
+        subtitle.append("shaded: 95 % interval of the change from k = 0: this model, other sentences")
+    if any(len(orders) > 1 for orders in by_group(document).values()):
+        subtitle.append("random: mean of the orders, shaded from the worst to the best")
     caption = altair.TitleParams(f"score against heads ablated: {document['model']}", subtitle=subtitle, anchor="start")
     return altair.layer(band, line).properties(title=caption, width=520, height=340)
 
@@ -145,37 +147,28 @@ def curve_chart(altair: Any, document: Mapping[str, Any]) -> Any:
 def points(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row per group of orders and k: the mean score of its orders, and the shaded range around it.
 
-    The range is worst to best for random orders; for others, the interval of the change from k = 0, if the document has it.
+    The range is worst to best for several orders; for one, the interval of the change from k = 0, if the document has it.
     """
-    changes = {row["group"]: row["change"] for row in document.get("areas") or () if row.get("change")}
+    changes = {row["group"]: row["change"] for row in document["areas"]}
+    rows = []
+    for group, own in by_group(document).items():
+        change = changes.get(group)
+        for k, scores in enumerate(zip(*(order["scores"] for order in own), strict=True)):
+            low, high = min(scores), max(scores)
+            if change is not None and len(own) == 1:
+                first = own[0]["scores"][0]
+                low, high = first + change["low"][k], first + change["high"][k]
+            facts = {"group": group, "name": own[0]["name"], "direction": _DIRECTIONS[own[0]["direction"]][0]}
+            rows.append({**facts, "k": k, "score": fmean(scores), "low": low, "high": high})
+    return rows
+
+
+def by_group(document: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The orders of each group."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for order in document["orders"]:
         groups.setdefault(order["group"], []).append(order)
-    return [
-        {
-            "group": group,
-            "name": own[0]["name"],
-            "goes": _SPOKEN[own[0]["direction"]],
-            "k": k,
-            "score": fmean(scores),
-            **_shaded(own, k, scores, changes.get(group)),
-        }
-        for group, own in groups.items()
-        for k, scores in enumerate(zip(*(order["scores"] for order in own), strict=True))
-    ]
-
-
-def _shaded(
-    orders: Sequence[Mapping[str, Any]], k: int, scores: Sequence[float], change: Mapping[str, Sequence[float]] | None
-) -> dict[str, float]:
-    if change is None or orders[0]["direction"] == "random":
-        return {"low": min(scores), "high": max(scores)}
-    first = fmean(order["scores"][0] for order in orders)
-    return {"low": first + change["low"][k], "high": first + change["high"][k]}
-
-
-def _has_changes(document: Mapping[str, Any]) -> bool:
-    return any(row.get("change") for row in document.get("areas") or ())
+    return groups
 
 
 def area_table(areas: Sequence[Mapping[str, Any]]) -> str:
@@ -184,21 +177,14 @@ def area_table(areas: Sequence[Mapping[str, Any]]) -> str:
     Args:
         areas: `areas` of the curve's document.
     """
+    others = {"minus_random": "minus random", "minus_highest": "minus highest first"}
+    if any(row["regret"] for row in areas):
+        others["regret"] = "regret"
     rows = []
-    with_oracle = any(row["regret"] for row in areas)
     for row in areas:
-        cells = [row["group"], _number(row["area"]), _span(row["interval"])]
-        for key in ("minus_random", "minus_highest", *(["regret"] if with_oracle else [])):
-            found = row[key]
-            cells += ["–", "–"] if found is None else [_number(found["difference"], "+"), _span(found["interval"], "+")]
-        rows.append(cells)
-    headers = ["order", "area", "95 % interval", "minus random", "95 % interval", "minus highest first", "95 % interval"]
-    return markdown([*headers, *(["regret", "95 % interval"] if with_oracle else [])], rows)
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.4f}"
-
-
-def _span(bounds: Sequence[float | None], sign: str = "") -> str:
-    return "–" if None in bounds else f"{_number(bounds[0], sign)} to {_number(bounds[1], sign)}"
+        found = [row[key] or {"difference": None, "interval": None} for key in others]
+        pairs = [(shown_number(own["difference"], "+.4f"), shown_interval(own["interval"], "+.4f")) for own in found]
+        area = [shown_number(row["area"], ".4f"), shown_interval(row["interval"], ".4f")]
+        rows.append([row["group"], *area, *(cell for pair in pairs for cell in pair)])
+    headers = [header for name in ("area", *others.values()) for header in (name, "95 % interval")]
+    return markdown(["order", *headers], rows)

@@ -8,20 +8,23 @@ import sys
 from pathlib import Path
 
 from polyhead.core.errors import PolyheadError
+from polyhead.core.files import write_text_atomic
 from polyhead.report.finished_run import finished_run
-from polyhead.report.html_page import write_html_page
-from polyhead.report.page import draw_heads
+from polyhead.report.html_page import PAGE, html_page
+from polyhead.report.page import PICTURE
+from polyhead.report.pictures import cell_chart, write_picture
 
 logger = logging.getLogger(__name__)
 
 
 def draw(folder: Path) -> None:
-    """Draws the files; failures are logged."""
+    """Draws the files. A missing extra, a damaged file or a full disk is logged: nothing may spoil a run that is finished."""
     try:
-        draw_heads(finished_run(folder).record, folder)
-    except (PolyheadError, OSError) as error:
-        logger.warning("no picture of the heads: %s", error)
-    write_html_page(folder)
+        run = finished_run(folder)
+        write_picture(folder / PICTURE, lambda altair: cell_chart(altair, run.first))
+        write_text_atomic(folder / PAGE, html_page([run]))
+    except PolyheadError as error:
+        logger.warning("no page: %s", error)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.report.finished_run import FinishedRun
-from polyhead.report.heads_form import DIRECTIONS, PLACES, Example, LanguageHeads
-from polyhead.report.page import chosen_heads
+from polyhead.report.heads_form import DIRECTIONS, PLACES, Example, LanguageHeads, RelationShare
 from polyhead.report.pictures import places
-from polyhead.report.reading import cells, short
+from polyhead.report.reading import cells, chosen_heads, short
 from polyhead.report.record import CellRecord
 
 
@@ -22,7 +21,7 @@ def head_facts(run: FinishedRun) -> dict[str, Any]:
     methods = dict.fromkeys(method for own in languages for method in own["scores"])
     return {
         "name": run.name,
-        "shape": list(run.shape),
+        "shape": list(run.record.shape),
         "seeds": [_seed(cell) for cell in cells(run.record)],
         "method": run.first.ranking_cost.method,
         "methods": sorted(methods, key=lambda method: heads is not None and method != heads.method),
@@ -61,21 +60,19 @@ def _language(own: LanguageHeads, weights: Sequence[NDArray[np.uint8]]) -> dict[
         "low": effects.low,
         "high": effects.high,
         "estimate": effects.loss_change,
-        "shares": {kind: _share(attention.shares[kind], attention.even[kind]) for kind in PLACES if kind in attention.shares},
+        "shares": {
+            kind: {"values": attention.shares[kind], "even": attention.even[kind]} for kind in PLACES if kind in attention.shares
+        },
         "relations": [
-            {
-                "relation": relation,
-                "n": found.n,
-                **{way: _share(getattr(found, way).shares, getattr(found, way).even) for way in DIRECTIONS},
-            }
+            {"relation": relation, "n": found.n, **{way: _share(getattr(found, way)) for way in DIRECTIONS}}
             for relation, found in sorted(attention.relations.items(), key=lambda item: -item[1].n)
         ],
         "examples": [_example(*pair) for pair in zip(own.examples, weights, strict=True)],
     }
 
 
-def _share(matrix: Sequence[Sequence[float | None]], even: float) -> dict[str, Any]:
-    return {"values": matrix, "even": even}
+def _share(found: RelationShare) -> dict[str, Any]:
+    return {"values": found.shares, "even": found.even}
 
 
 def _example(example: Example, weights: NDArray[np.uint8]) -> dict[str, Any]:

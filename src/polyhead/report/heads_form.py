@@ -1,10 +1,11 @@
 """The form of a run's `heads.json`: what each head does in each language, as a study writes it and the page reads it."""
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from polyhead.report.record import Document, Form, Matrix
+from polyhead.report.document import Document, Form
+from polyhead.report.record import Matrix, has_shape
 
 PLACES: Final = ("previous", "next", "same", "separators")
 DIRECTIONS: Final = ("to_head", "to_dependent")
@@ -90,6 +91,8 @@ class LeftOut(Form):
 class HeadsRecord(Document):
     """A whole profile; `made_of` is the fingerprint of all that decides it, `measured` the heads that were ablated one by one."""
 
+    what: ClassVar[str] = "the heads of a run"
+
     made_of: str
     model_hash: str
     seed: int
@@ -99,3 +102,21 @@ class HeadsRecord(Document):
     measured: list[str]
     languages: list[LanguageHeads]
     left_out: list[LeftOut]
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        for own in self.languages:
+            attention, effects = own.attention, own.effects
+            matrices = [*own.scores.values(), effects.difference, effects.low, effects.high, effects.loss_change]
+            matrices += attention.shares.values()
+            matrices += [getattr(kind, way).shares for kind in attention.relations.values() for way in DIRECTIONS]
+            if not all(has_shape(matrix, self.shape) for matrix in matrices):
+                raise ValueError(f"a matrix of {own.name} does not have {self.shape[0]} layers of {self.shape[1]} heads")
+            if without := attention.shares.keys() - attention.even.keys():
+                raise ValueError(f"{own.name} lacks the uniform attention to {', '.join(sorted(without))}")
+            for example in own.examples:
+                n = len(example.words)
+                heads = [head for layer in example.weights for head in layer]
+                if not has_shape(example.weights, self.shape) or not all(has_shape(head, (n, n + 1)) for head in heads):
+                    raise ValueError(f"the weights of an example of {own.name} are not those of its {n} words")
+        return self

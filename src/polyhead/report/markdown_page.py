@@ -7,19 +7,15 @@ from polyhead.core.escaping import markdown_text
 from polyhead.report.curves import area_table
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.heads_form import Effects
-from polyhead.report.notes import claim
-from polyhead.report.page import chosen_heads, headline, page_title, ranking_line, score_sections, section, source_sections
+from polyhead.report.notes import GAINS_NOTE, claim
+from polyhead.report.page import headline, page_title, ranking_line, score_sections, source_sections
 from polyhead.report.pictures import places
 from polyhead.report.rank_agreement import agreement_table, between_runs, method_note, within_run
-from polyhead.report.reading import short
+from polyhead.report.reading import chosen_heads, short
 from polyhead.report.run_tables import gains_table, runs_table
-from polyhead.report.tables import markdown, shown_points
+from polyhead.report.tables import markdown, paragraphs, section, shown_interval, shown_number
 
 _SHOWN_HEADS = 12
-_GAINS_NOTE = (
-    "Pruned minus unpruned, in points of each run's own metric; in brackets the 95 % interval over seeds and sentences, and "
-    "the smallest gain that the seeds would have found where this one was not; – where a run does not have the target."
-)
 
 
 def markdown_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -29,28 +25,35 @@ def markdown_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, 
         runs: From `finished_runs`.
         curves: Documents from `read_curve`.
     """
-    curve_parts = [section(f"Pruning curve: {_curve_name(document)}", _curve_text(document)) for document in curves]
+    curve_parts = [
+        section(f"Pruning curve: {markdown_text(', '.join((data['name'], data['split'])))}", area_table(areas))
+        for data, areas in ((document["data"], document["areas"]) for document in curves)
+    ]
     if len(runs) == 1:
-        return _joined([f"# {markdown_text(page_title(runs[0].record))}", *_run_parts(runs[0]), *curve_parts])
+        return paragraphs(f"# {markdown_text(page_title(runs[0].record))}", *_run_parts(runs[0]), *curve_parts) + "\n"
     across, why = between_runs(runs)
-    parts = [f"# {len(runs)} runs side by side", runs_table(runs), section("Gains side by side", gains_table(runs), _GAINS_NOTE)]
     agreements = "" if across is None else agreement_table(across)
-    parts.append(section("How far rankings agree between runs", agreements, markdown_text(why)))
-    parts += curve_parts
+    parts = [
+        f"# {len(runs)} runs side by side",
+        runs_table(runs),
+        section("Gains side by side", gains_table(runs), GAINS_NOTE),
+        section("How far rankings agree between runs", paragraphs(agreements, markdown_text(why))),
+        *curve_parts,
+    ]
     for run in runs:
         parts += [f"# {markdown_text(f'{run.name}: {page_title(run.record)}')}", *_run_parts(run)]
-    return _joined(parts)
+    return paragraphs(*parts) + "\n"
 
 
 def _run_parts(run: FinishedRun) -> list[str]:
     record, agreement = run.record, within_run(run)
-    agreements = () if agreement is None else (agreement_table(agreement), markdown_text(method_note(run)))
+    table = "" if agreement is None else agreement_table(agreement)
     return [
         headline(record),
         claim(record),
         *score_sections(record),
         section("Lowest-ranked heads", ranking_line(run.first), head_table(run), _head_note(run)),
-        section("How far rankings agree", *agreements),
+        section("How far rankings agree", table, markdown_text(method_note(run))),
         *source_sections(record),
     ]
 
@@ -69,20 +72,8 @@ def head_table(run: FinishedRun) -> str:
 
 def _effect(effects: Effects, layer: int, head: int) -> str:
     value, low, high = (matrix[layer][head] for matrix in (effects.difference, effects.low, effects.high))
-    return "–" if value is None or low is None or high is None else f"{value:+z.2f} ({low:+z.2f} to {high:+z.2f})"
-
-
-def _curve_name(document: Mapping[str, Any]) -> str:
-    return markdown_text(f"{document['data']['name']}, {document['data']['split']}")
-
-
-def _curve_text(document: Mapping[str, Any]) -> str:
-    """The areas of a curve; if the file has none, the scores with no head and with most heads removed."""
-    if document.get("areas"):
-        return area_table(document["areas"])
-    rows = [[order["group"], *map(shown_points, (order["scores"][0], order["scores"][-1]))] for order in document["orders"]]
-    most = len(document["orders"][0]["scores"]) - 1
-    return markdown(["order", "k = 0", f"k = {most}"], rows)
+    bounds = shown_interval((low, high), "+z.2f")
+    return "–" if None in (value, low, high) else f"{shown_number(value, '+z.2f')} ({bounds})"
 
 
 def _head_note(run: FinishedRun) -> str:
@@ -93,7 +84,3 @@ def _head_note(run: FinishedRun) -> str:
         f"{run.heads.seed}, on at most {run.heads.n_sentences} dev sentences; in brackets the 95 % interval: this model, other "
         f"sentences; – for heads whose estimated effect is small, which were not measured (measured: {len(run.heads.measured)})."
     )
-
-
-def _joined(parts: Sequence[str]) -> str:
-    return "\n\n".join(part for part in parts if part) + "\n"

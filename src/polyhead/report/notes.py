@@ -1,5 +1,6 @@
 """Notes under the tables: how the figures were computed and what the columns mean."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from polyhead.core.escaping import markdown_code, markdown_text, terminal_text
@@ -10,13 +11,18 @@ from polyhead.report.reading import (
     cells,
     chosen_on_test,
     contrasts,
-    mean_statistic,
     seeds,
+    statistic,
 )
 from polyhead.report.record import RunRecord
-from polyhead.report.tables import no_claim
+from polyhead.report.tables import counted, no_claim
 from polyhead.selection.resampling import DRAWS
 from polyhead.selection.statistics import POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
+
+GAINS_NOTE = (
+    "Pruned minus unpruned, in points of each run's own metric; in brackets the 95 % interval over seeds and sentences, and "
+    "the smallest gain that the seeds would have found where this one was not; – where a run does not have the target."
+)
 
 
 def claim(record: RunRecord) -> str:
@@ -78,7 +84,7 @@ def note_on_tests(record: RunRecord, kind: Literal["gain", "contrast"] = "gain")
     else:
         how = _how(record)
     tests = sum(row.p is not None for row in rows)
-    family = f"p (Holm): corrected for the {tests} test(s) of this table." if tests else ""
+    family = f"p (Holm): corrected for the {counted(tests, 'test')} of this table." if tests else ""
     return " ".join(part for part in (paired, how, family) if part)
 
 
@@ -101,11 +107,9 @@ def _how(record: RunRecord) -> str:
 
 
 def note_on_controls(record: RunRecord) -> str:
-    """What the arms share, and how the intervals of their means were computed; empty with only the ranked arm."""
-    if len(arms(record)) < 2:
-        return ""
+    """What the arms share, and how the intervals of their means were computed."""
     shared = "Same trial budget and selection split as the ranked heads."
-    if all(mean_statistic(record, arm) is None for arm in arms(record)):
+    if all(statistic(record, arm=arm) is None for arm in arms(record)):
         return shared
     return f"{shared} {'Interval: computed as for the test scores.' if arm_statistics(record) else _how(record)}"
 
@@ -143,9 +147,7 @@ def note_on_scores(record: RunRecord) -> str:
 
 
 def note_on_seeds(record: RunRecord) -> str:
-    """What the table by seed shows; empty with one seed."""
-    if len(seeds(record)) < 2:
-        return ""
+    """What the table by seed shows."""
     return (
         f"Lowest-ranked heads; scores in points. Standard deviation over the {len(seeds(record))} seeds, with n − 1; for "
         "the gain, over the gains of single seeds. A seed with k = 0 counts with its unpruned score."
@@ -185,18 +187,20 @@ def note_on_data(record: RunRecord) -> str:
 
 def provenance(record: RunRecord) -> str:
     """Environment, date, time, learning rate and command, line by line, then the settings."""
-    lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in record.environment.items()]
-    lines += [f"- date: {markdown_text(record.date)}", f"- time: {record.seconds / 60:.1f} minutes"]
-    lines.append(f"- learning rate: {learning_rate(record)}")
-    lines += [f"- command: {markdown_code(record.command)}"] if record.command else []
-    rows = "\n".join(terminal_text(f"{name} = {value}") for name, value in _given(record).items())
-    return "\n".join(lines) + f"\n\n```text\n{rows}\n```"
-
-
-def learning_rate(record: RunRecord) -> str:
-    """The peak learning rate, and whether it follows from the encoder's width."""
     by_width = "" if record.settings.train.learning_rate is not None else " (by the encoder's width)"
-    return f"{record.learning_rate:g}{by_width}"
+    facts = {
+        "date": record.date,
+        "time": f"{record.seconds / 60:.1f} minutes",
+        "learning rate": f"{record.learning_rate:g}{by_width}",
+    }
+    rows = "\n".join(terminal_text(f"{name} = {value}") for name, value in _given(record).items())
+    return f"{fact_list({**record.environment, **facts}, record.command)}\n\n```text\n{rows}\n```"
+
+
+def fact_list(facts: Mapping[str, object], command: str | None) -> str:
+    """A Markdown list of facts by name, then the command."""
+    lines = [f"- {markdown_text(name)}: {markdown_text(fact)}" for name, fact in facts.items()]
+    return "\n".join([*lines, *([f"- command: {markdown_code(command)}"] if command else [])])
 
 
 def _given(record: RunRecord) -> dict[str, Any]:

@@ -126,8 +126,5 @@ def _size(facts: Mapping[str, Any]) -> int:
     """Bytes of the facts on the page, without those shared with other runs."""
     examples = facts.get("examples") or ([facts] if "weights" in facts else [])
     packed = sum(np.size(one["weights"]) * 4 // 3 + 60 for one in examples)
-    return packed + len(_json({key: value for key, value in facts.items() if key not in ("examples", "weights")}).encode("utf-8"))
-
-
-def _json(facts: object) -> str:
-    return json.dumps(facts, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    rest = {key: value for key, value in facts.items() if key not in ("examples", "weights")}
+    return packed + len(json.dumps(rest, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))

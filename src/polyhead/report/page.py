@@ -1,8 +1,6 @@
 """`report.md`, the Markdown page of one run: the result and its uncertainty, tables, head map, ceilings and provenance."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
 from polyhead.core.escaping import markdown_text
 from polyhead.core.files import write_text_atomic
@@ -18,30 +16,36 @@ from polyhead.report.notes import (
     note_on_trials,
     provenance,
 )
-from polyhead.report.pictures import PICTURE_LEGEND, head_picture, text_picture
+from polyhead.report.pictures import PICTURE_LEGEND, text_picture
 from polyhead.report.reading import (
     cells,
+    chosen_heads,
     gains,
-    heads_gone,
     main_metric,
-    mean_gain,
-    mean_statistic,
+    present_heads,
     seeds,
     short,
+    statistic,
     target_names,
 )
 from polyhead.report.record import RANKED, CellRecord, CostRecord, RunRecord
 from polyhead.report.run_tables import seed_table
 from polyhead.report.tables import (
+    SIGNED,
     contrast_table,
     control_table,
+    counted,
     data_table,
     detectable,
-    interval,
-    interval_cell,
+    mean_cells,
     metric_table,
+    no_claim,
+    paragraphs,
+    pruned_range,
     score_table,
-    shown_points,
+    section,
+    shown_interval,
+    shown_number,
     target_name,
     title,
     trial_table,
@@ -62,36 +66,27 @@ def write_report(record: RunRecord, folder: Path) -> Path:
     return path
 
 
-def draw_heads(record: RunRecord, folder: Path) -> Path | None:
-    """Draws `heads.svg` in `folder` and returns its path; None without the extra `report`.
-
-    Raises:
-        SettingError: The picture cannot be drawn.
-    """
-    first = record.first
-    caption = f"importance of heads, seed {first.seed}"
-    return head_picture(first.scores, folder / PICTURE, pruned=chosen_heads(first), title=caption)
-
-
 def page(record: RunRecord, *, picture: str | None = None) -> str:
     """The page's Markdown; `picture` is the file name of an SVG to show."""
     first = record.first
-    heads = section("Heads × layers", _shown_picture(picture), _text_block(first, chosen_heads(first)), ranking_line(first))
+    shown = f"![heads × layers]({picture})\n\n{PICTURE_LEGEND[0].upper()}{PICTURE_LEGEND[1:]}." if picture else ""
+    legend = "0 to 9: tenth of the ranking (9 = most important); x: pruned; -: not in the model. The last layer is on top."
+    text = f"```text\n{text_picture(first.scores, chosen_heads(first))}\n```"
     parts = [
         f"# {markdown_text(page_title(record))}",
         headline(record),
         claim(record),
         *score_sections(record),
-        heads,
+        section("Heads × layers", paragraphs(shown, text), legend, ranking_line(first)),
         *source_sections(record),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return paragraphs(*parts) + "\n"
 
 
 def page_title(record: RunRecord) -> str:
     """Task, sources and number of targets."""
     settings = record.settings
-    return f"{settings.task}: {', '.join(map(short, settings.sources))} to {len(record.first.targets)} target(s)"
+    return f"{settings.task}: {', '.join(map(short, settings.sources))} to {counted(len(record.first.targets), 'target')}"
 
 
 def score_sections(record: RunRecord) -> list[str]:
@@ -99,57 +94,32 @@ def score_sections(record: RunRecord) -> list[str]:
     return [
         section("Test scores", score_table(record), note_on_scores(record), note_on_tests(record)),
         section("Scores by seed", seed_table(record), note_on_seeds(record)),
-        _all_metrics(record),
+        section("All metrics", metric_table(record), note_on_metrics(record)),
         section("Controls", control_table(record), note_on_controls(record)),
         section("Ranked against controls", contrast_table(record), note_on_tests(record, "contrast")),
-        _noise_section(record),
+        section("Tests against selection noise", paragraphs(_noise(record), note_on_noise(record))),
         section("Trials", trial_table(record), note_on_trials(record)),
     ]
 
 
 def source_sections(record: RunRecord) -> list[str]:
-    """Markdown sections on cost and sources: ceilings, data and provenance; empty strings for missing ones."""
+    """Markdown sections on cost and sources: ceilings, data and provenance."""
     return [
         section("What pruning can save", ceilings(record.cost)),
-        section("Data", data_table(record), note_on_data(record)),
+        section("Data", paragraphs(data_table(record), note_on_data(record))),
         section("Provenance", provenance(record)),
     ]
 
 
-def section(name: str, *parts: str) -> str:
-    """A Markdown section; empty if all parts are."""
-    filled = [part for part in parts if part]
-    return "\n\n".join([f"## {name}", *filled]) if filled else ""
-
-
-def _all_metrics(record: RunRecord) -> str:
-    table = metric_table(record)
-    return section("All metrics", table, note_on_metrics(record)) if table else ""
-
-
-def _shown_picture(picture: str | None) -> str:
-    return f"![heads × layers]({picture})\n\n{PICTURE_LEGEND[0].upper()}{PICTURE_LEGEND[1:]}." if picture else ""
-
-
-def chosen_heads(cell: CellRecord) -> list[str]:
-    """Addresses of the heads that the chosen trial of a cell pruned."""
-    return next((heads_gone(cell, trial) for trial in cell.trials if trial.k == cell.chosen), [])
-
-
 def headline(record: RunRecord) -> str:
     """The result and its uncertainty in one sentence."""
-    rows, n_seeds = gains(record), len(seeds(record))
-    metric, scores = title(main_metric(record)), record.first.scores
-    n_heads = sum(value is not None for row in scores for value in row)
-    ks = sorted({k for row in rows for k in row.ks})
-    if not any(ks):
+    rows, n_heads = gains(record), len(present_heads(record.first))
+    if all(row.pruned_nothing for row in rows):
         return f"**No head was pruned: {_why_none(record, n_heads)}, so there is nothing to compare.**"
-    number = str(ks[0]) if len(ks) == 1 else f"{ks[0]} to {ks[-1]}"
-    spread = _spread(record)
+    unpruned, pruned, gain = mean_cells(rows)
     return (
-        f"**Pruning {number} of {n_heads} heads changed the mean test {metric} over {len(rows)} target(s) from "
-        f"{shown_points(fmean(row.unpruned for row in rows))} to {shown_points(fmean(row.pruned for row in rows))} points "
-        f"({shown_points(mean_gain(rows), signed=True)}; {spread}; {n_seeds} seed(s)).**"
+        f"**Pruning {pruned_range(rows)} of {n_heads} heads changed the mean test {title(main_metric(record))} over "
+        f"{counted(len(rows), 'target')} from {unpruned} to {pruned} points ({gain}; {_spread(record)}).**"
     )
 
 
@@ -166,39 +136,28 @@ def _why_none(record: RunRecord, n_heads: int) -> str:
 
 
 def _spread(record: RunRecord) -> str:
-    found = mean_statistic(record, RANKED)
+    """The uncertainty of the mean gain, and the number of seeds."""
+    found, n_seeds = statistic(record, arm=RANKED), counted(len(seeds(record)), "seed")
     if found is None:
         values = [row.gain for row in gains(record)]
-        return f"single targets {shown_points(min(values), signed=True)} to {shown_points(max(values), signed=True)}"
+        return f"single targets {shown_number(min(values), SIGNED)} to {shown_number(max(values), SIGNED)}; {n_seeds}"
     if found.interval is None:
-        return interval_cell(found)
+        return no_claim(found.n_seeds) or f"no interval; {n_seeds}"
     missed = detectable(found)
-    return f"95 % interval {interval(found.interval)}" + ("" if missed is None else f"; detectable {shown_points(missed)}")
-
-
-def _noise_section(record: RunRecord) -> str:
-    return section("Tests against selection noise", _noise(record), note_on_noise(record))
+    said = "" if missed is None else f"; detectable {shown_number(missed)}"
+    return f"95 % interval {shown_interval(found.interval)}{said}; {n_seeds}"
 
 
 def _noise(record: RunRecord) -> str:
     lines, names = [], target_names(record)
     for row in record.statistics:
         if beyond := row.gain_minus_noise:
+            low, high = beyond.interval
+            verdict = "helps beyond noise" if low > 0 else "hurts beyond noise" if high < 0 else "within noise"
             what = "that of random heads" if row.noise is None else "selection noise"
-            said = f"{interval(beyond.interval)}: {_verdict(beyond.interval)}"
-            lines.append(f"- {markdown_text(f'{target_name(row, names)} ({row.arm})')}: gain minus {what} {said}")
+            name = markdown_text(f"{target_name(row, names)} ({row.arm})")
+            lines.append(f"- {name}: gain minus {what} {shown_interval(beyond.interval)}: {verdict}")
     return "\n".join(lines)
-
-
-def _verdict(bounds: Sequence[float]) -> str:
-    if bounds[0] > 0:
-        return "helps beyond noise"
-    return "hurts beyond noise" if bounds[1] < 0 else "within noise"
-
-
-def _text_block(cell: CellRecord, pruned: list[str]) -> str:
-    legend = "0 to 9: tenth of the ranking (9 = most important); x: pruned; -: not in the model. The last layer is on top."
-    return f"```text\n{text_picture(cell.scores, pruned)}\n```\n\n{legend}"
 
 
 def ranking_line(cell: CellRecord) -> str:

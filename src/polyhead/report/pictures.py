@@ -1,12 +1,15 @@
-"""The heads × layers picture: as text, which needs nothing, and as SVG, which needs the extra `report`."""
+"""How charts are drawn, with the extra `report`; the heads × layers picture, as a chart and as text, which needs no extra."""
 
 import logging
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from polyhead.core.errors import SettingError
+from polyhead.core.files import write_bytes_atomic
+from polyhead.report.reading import chosen_heads
+from polyhead.report.record import CellRecord
 
 logger = logging.getLogger(__name__)
 
@@ -15,51 +18,56 @@ def drawing_library() -> Any:
     """altair, or None where the extra is missing, which is logged."""
     try:
         import altair
-        import vl_convert  # noqa: F401 (altair draws SVG and PNG with it)
+        import vl_convert  # noqa: F401 (draws altair's charts)
     except ImportError:
         logger.info("no SVG picture: altair and vl-convert-python are not installed (pip install 'polyhead[report]')")
         return None
     return altair
 
 
-def save_chart(chart: Any, path: Path) -> Path:
-    """Writes the picture atomically and returns its path; the suffix decides the kind: `.svg`, or `.png` of twice the size.
+def write_picture(path: Path, chart: Callable[[Any], Any]) -> Path | None:
+    """Draws an SVG and returns its path; None without the extra.
+
+    Args:
+        path: The file; an older one is replaced atomically.
+        chart: Makes the chart, given altair.
 
     Raises:
         SettingError: It cannot be drawn.
-        OSError: It cannot be written.
+        StoreError: It cannot be written.
     """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        chart.save(str(part), **({"scale_factor": 2} if path.suffix == ".png" else {}))
-        part.replace(path)
-    except ValueError as error:
-        raise _undrawn(error) from None
-    finally:
-        part.unlink(missing_ok=True)
+    altair = drawing_library()
+    if altair is None:
+        return None
+    write_bytes_atomic(path, picture_bytes(chart(altair), ".svg"))
     return path
 
 
-def svg_text(chart: Any) -> str:
-    """The chart as the text of an SVG for an `img`, whose marks nothing can read: without their labels it is half as long.
+def picture_bytes(chart: Any, kind: str, *, labels: bool = True) -> bytes:
+    """The content of a picture's file.
+
+    Args:
+        chart: From altair.
+        kind: `.svg`, or `.png` for one of twice the size.
+        labels: Whether marks of an SVG are labelled for screen readers, which doubles its length; useless inside an `img`.
 
     Raises:
         SettingError: It cannot be drawn.
     """
     import vl_convert
 
-    drawn = chart.to_dict(validate=False)  # which takes longer than drawing
-    drawn["config"] = {**drawn.get("config", {}), "aria": False}
+    drawn = chart.to_dict(validate=False)  # validation takes longer than drawing
+    if not labels:
+        drawn["config"] = {**drawn.get("config", {}), "aria": False}
     try:
+        if kind == ".png":
+            png: bytes = vl_convert.vegalite_to_png(drawn, scale=2)
+            return png
         svg: str = vl_convert.vegalite_to_svg(drawn)
     except ValueError as error:
-        raise _undrawn(error) from None
-    return svg
-
-
-def _undrawn(error: ValueError) -> SettingError:
-    why = (str(error).splitlines() or [""])[0]
-    return SettingError(f"a chart cannot be drawn ({why}): install the extra again, pip install 'polyhead[report]'")
+        why = (str(error).splitlines() or [""])[0]
+        raise SettingError(f"a chart cannot be drawn ({why}): install the extra again, pip install 'polyhead[report]'") from None
+    return svg.encode()
 
 
 Scores = Sequence[Sequence[float | None]]
@@ -99,12 +107,20 @@ def head_picture(scores: Scores, path: Path, *, pruned: Collection[str] = (), ti
 
     Args:
         scores: As in `text_picture`.
-        path: Where the SVG goes.
+        path: The SVG file; an older one is replaced atomically.
         pruned: Addresses of the pruned heads.
         title: Printed above.
+
+    Raises:
+        SettingError: It cannot be drawn.
+        StoreError: It cannot be written.
     """
-    altair = drawing_library()
-    return None if altair is None else save_chart(head_chart(altair, scores, pruned=pruned, title=title), path)
+    return write_picture(path, lambda altair: head_chart(altair, scores, pruned=pruned, title=title))
+
+
+def cell_chart(altair: Any, cell: CellRecord) -> Any:
+    """The heads of a seed, those that it pruned crossed."""
+    return head_chart(altair, cell.scores, pruned=chosen_heads(cell), title=f"importance of heads, seed {cell.seed}")
 
 
 def head_chart(altair: Any, scores: Scores, *, pruned: Collection[str] = (), title: str = "") -> Any:
@@ -132,8 +148,13 @@ def head_chart(altair: Any, scores: Scores, *, pruned: Collection[str] = (), tit
         crossed = inked.transform_filter("datum.pruned")
         layers.append(crossed.mark_text(fontSize=10, color=ink, dy=9).encode(text="place:Q"))
         layers.append(crossed.mark_text(fontSize=22, fontWeight="bold", color=ink, dy=-5, text="×"))
-    caption = altair.TitleParams(title, subtitle=PICTURE_LEGEND.split("; "), anchor="start")
-    return altair.layer(*layers).properties(title=caption, width=altair.Step(_CELL), height=altair.Step(_CELL))
+    chart = altair.layer(*layers).properties(width=altair.Step(_CELL), height=altair.Step(_CELL))
+    return captioned(altair, chart, title, PICTURE_LEGEND)
+
+
+def captioned(altair: Any, chart: Any, title: str, legend: str) -> Any:
+    """The chart with a title and, below it, each part of its legend on a line."""
+    return chart.properties(title=altair.TitleParams(title, subtitle=legend.split("; "), anchor="start"))
 
 
 def places(scores: Scores) -> dict[tuple[int, int], int]:
@@ -142,9 +163,13 @@ def places(scores: Scores) -> dict[tuple[int, int], int]:
     >>> places([[0.1, 0.4], [None, 0.2]])
     {(0, 0): 1, (1, 1): 2, (0, 1): 3}
     """
-    flat = sorted((value, i, j) for i, row in enumerate(scores) for j, value in enumerate(row) if _known(value))
+    flat = sorted((value, i, j) for i, j, value in present(scores))
     return {(i, j): place for place, (_, i, j) in enumerate(flat, start=1)}
 
 
-def _known(value: float | None) -> bool:
-    return value is not None and not math.isnan(value)
+def present(matrix: Scores) -> Iterator[tuple[int, int, float]]:
+    """Row, column and value of all values but null and NaN."""
+    for i, row in enumerate(matrix):
+        for j, value in enumerate(row):
+            if value is not None and not math.isnan(value):
+                yield i, j, value

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.reading import cells, short
-from polyhead.report.tables import markdown
+from polyhead.report.tables import markdown, shown_number
 from polyhead.selection.rank_figures import rank_correlations
 
 Scores = NDArray[np.float64]
@@ -21,20 +21,22 @@ class RankAgreement:
 
     Attributes:
         names: Of the groups.
-        values: `[groups][groups]`, symmetric; None where it cannot be had.
+        rho: `[groups][groups]`, symmetric; None where it cannot be had.
     """
 
     names: tuple[str, ...]
-    values: tuple[tuple[float | None, ...], ...]
+    rho: tuple[tuple[float | None, ...], ...]
 
 
 def within_run(run: FinishedRun) -> RankAgreement | None:
     """Between the run's seeds (scores on the source's dev) and the languages of its profile; None with fewer than two of them."""
-    groups: dict[str, list[Scores]] = {f"seed {cell.seed}": [_matrix(cell.scores)] for cell in cells(run.record)}
+    groups: dict[str, list[Scores]] = {
+        f"seed {cell.seed}": [np.array(cell.scores, dtype=np.float64)] for cell in cells(run.record)
+    }
     if run.heads is not None:
         for own in run.heads.languages:
             scores = own.scores.get(run.heads.method, next(iter(own.scores.values())))
-            groups[short(own.name)] = [_matrix(scores)]
+            groups[short(own.name)] = [np.array(scores, dtype=np.float64)]
     return _agreement(groups) if len(groups) > 1 else None
 
 
@@ -53,21 +55,18 @@ def between_runs(runs: Sequence[FinishedRun]) -> tuple[RankAgreement | None, str
     """
     kinds: dict[Any, list[FinishedRun]] = {}
     for run in runs:
-        kinds.setdefault((run.record.model_hash, run.shape), []).append(run)
+        kinds.setdefault((run.record.model_hash, run.record.shape), []).append(run)
     same = max(kinds.values(), key=len)
     left = [run.name for run in runs if run not in same]
     why = f"Not compared, because they start from another encoder: {', '.join(left)}." if left else ""
     if len(same) < 2:
         return None, "No two runs start from the same encoder, so their heads cannot be compared." if len(runs) > 1 else ""
-    return _agreement({run.name: [_matrix(cell.scores) for cell in cells(run.record)] for run in same}), why
+    return _agreement({run.name: [np.array(cell.scores, dtype=np.float64) for cell in cells(run.record)] for run in same}), why
 
 
 def agreement_table(found: RankAgreement) -> str:
     """The matrix as a Markdown table, with two decimals."""
-    rows = [
-        [name, *("–" if value is None else f"{value:z.2f}" for value in row)]
-        for name, row in zip(found.names, found.values, strict=True)
-    ]
+    rows = [[name, *(shown_number(value, "z.2f") for value in row)] for name, row in zip(found.names, found.rho, strict=True)]
     return markdown(["", *found.names], rows)
 
 
@@ -80,7 +79,3 @@ def _agreement(groups: Mapping[str, Sequence[Scores]]) -> RankAgreement:
     blocks = [[rho[np.ix_(group_of == one, group_of == other)] for other in range(len(groups))] for one in range(len(groups))]
     values = tuple(tuple(None if np.isnan(block).all() else float(np.nanmean(block)) for block in line) for line in blocks)
     return RankAgreement(tuple(groups), values)
-
-
-def _matrix(scores: Sequence[Sequence[float | None]]) -> Scores:
-    return np.array([[np.nan if value is None else value for value in row] for row in scores], dtype=np.float64)

@@ -6,53 +6,44 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from polyhead.data.tasks import TASKS
-from polyhead.report.record import RANKED, CellRecord, RunRecord, Statistic, TrialRecord
-
-
-@dataclass(frozen=True)
-class SeedScore:
-    """Scores of one target in one seed, unpruned and pruned, in points.
-
-    Attributes:
-        seed: Seed of the fine-tuning.
-        language: BCP-47 code.
-        n_words: Words scored.
-        unpruned: Test score with all heads.
-        pruned: Test score with the chosen heads pruned; the unpruned score if k = 0.
-        k: Heads pruned.
-    """
-
-    seed: int
-    language: str
-    n_words: int
-    unpruned: float
-    pruned: float
-    k: int
+from polyhead.report.record import RANKED, CellRecord, RunRecord, Statistic, TargetRecord, TrialRecord
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Scores of one target in one arm, unpruned and pruned, in points; means over seeds.
+    """Scores of one target in one arm, unpruned and pruned, in points.
 
     Attributes:
         name: The target's name.
         language: BCP-47 code.
         n_words: Words scored.
-        unpruned: Test score with all heads.
-        pruned: Test score with the chosen heads pruned; a seed that chose k = 0 counts with its unpruned score.
-        ks: The chosen k of each seed.
+        seeds: Seeds of the fine-tunings, in the record's order, as in all that follows.
+        unpruned_by_seed: Test scores with all heads.
+        pruned_by_seed: Test scores with the chosen heads pruned; a seed that chose k = 0 counts with its unpruned score.
+        ks: Heads pruned.
     """
 
     name: str
     language: str
     n_words: int
-    unpruned: float
-    pruned: float
+    seeds: tuple[int, ...]
+    unpruned_by_seed: tuple[float, ...]
+    pruned_by_seed: tuple[float, ...]
     ks: tuple[int, ...]
 
     @property
+    def unpruned(self) -> float:
+        """Mean over seeds."""
+        return fmean(self.unpruned_by_seed)
+
+    @property
+    def pruned(self) -> float:
+        """Mean over seeds."""
+        return fmean(self.pruned_by_seed)
+
+    @property
     def gain(self) -> float:
-        """Pruned minus unpruned."""
+        """Mean over seeds, pruned minus unpruned."""
         return self.pruned - self.unpruned
 
     @property
@@ -112,10 +103,20 @@ def cells(record: RunRecord, arm: str = RANKED) -> list[CellRecord]:
     return [cell for cell in record.cells if cell.arm == arm]
 
 
-def heads_gone(cell: CellRecord, trial: TrialRecord) -> list[str]:
+def present_heads(cell: CellRecord) -> list[str]:
+    """Addresses of the heads that the encoder had before the run."""
+    return [f"{i}.{j}" for i, row in enumerate(cell.scores) for j, value in enumerate(row) if value is not None]
+
+
+def heads_pruned(cell: CellRecord, trial: TrialRecord) -> list[str]:
     """Addresses of the heads that a trial pruned, without those that the encoder lacked before the run."""
-    present = {f"{i}.{j}" for i, row in enumerate(cell.scores) for j, value in enumerate(row) if value is not None}
+    present = set(present_heads(cell))
     return [head for head in trial.heads if head in present]
+
+
+def chosen_heads(cell: CellRecord) -> list[str]:
+    """Addresses of the heads that the chosen trial of a cell pruned."""
+    return next((heads_pruned(cell, trial) for trial in cell.trials if trial.k == cell.chosen), [])
 
 
 def seeds(record: RunRecord) -> list[int]:
@@ -123,37 +124,30 @@ def seeds(record: RunRecord) -> list[int]:
     return list(dict.fromkeys(cell.seed for cell in record.cells))
 
 
-def seed_scores(record: RunRecord, arm: str = RANKED) -> dict[str, list[SeedScore]]:
-    """Main scores by target, one entry per seed, in the record's order."""
-    metric = main_metric(record)
-    found: dict[str, list[SeedScore]] = {}
-    for cell in cells(record, arm):
-        for target in cell.targets:
-            score = SeedScore(
-                cell.seed, target.language, target.n_words, target.unpruned[metric], target.pruned[metric], target.k
-            )
-            found.setdefault(target.name, []).append(score)
-    return found
-
-
 def gains(record: RunRecord, arm: str = RANKED) -> list[Gain]:
     """One row per target, in the record's order."""
+    metric = main_metric(record)
+    found: dict[str, list[tuple[int, TargetRecord]]] = {}
+    for cell in cells(record, arm):
+        for target in cell.targets:
+            found.setdefault(target.name, []).append((cell.seed, target))
     return [
         Gain(
             name=name,
-            language=by_seed[0].language,
-            n_words=by_seed[0].n_words,
-            unpruned=fmean(row.unpruned for row in by_seed),
-            pruned=fmean(row.pruned for row in by_seed),
-            ks=tuple(row.k for row in by_seed),
+            language=own[0][1].language,
+            n_words=own[0][1].n_words,
+            seeds=tuple(seed for seed, _ in own),
+            unpruned_by_seed=tuple(target.unpruned[metric] for _, target in own),
+            pruned_by_seed=tuple(target.pruned[metric] for _, target in own),
+            ks=tuple(target.k for _, target in own),
         )
-        for name, by_seed in seed_scores(record, arm).items()
+        for name, own in found.items()
     ]
 
 
 def mean_gain(rows: Sequence[Gain]) -> float:
-    """Mean gain over targets; 0 for none."""
-    return fmean(row.gain for row in rows) if rows else 0.0
+    """Mean gain over targets."""
+    return fmean(row.gain for row in rows)
 
 
 def chosen_on_test(record: RunRecord) -> bool:
@@ -171,11 +165,6 @@ def contrasts(record: RunRecord) -> list[Statistic]:
     return [row for row in record.statistics if " - " in row.arm]
 
 
-def mean_statistic(record: RunRecord, arm: str) -> Statistic | None:
-    """The statistics of an arm's mean gain over targets, if any."""
-    return next((row for row in arm_statistics(record, arm) if row.name is None), None)
-
-
-def statistic(record: RunRecord, *, arm: str, name: str) -> Statistic | None:
-    """The statistics of one target of one arm, if any."""
+def statistic(record: RunRecord, *, arm: str, name: str | None = None) -> Statistic | None:
+    """The statistics of one target of an arm, or of its mean gain over targets without a name, if any."""
     return next((row for row in arm_statistics(record, arm) if row.name == name), None)

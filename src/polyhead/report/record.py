@@ -1,35 +1,17 @@
 """The record of a run, `result.json`: studies write it, reports read it; validated both ways."""
 
-import hashlib
-import json
-import reprlib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, model_validator
 
-from polyhead.core.errors import StoreError
-from polyhead.core.files import read_json, write_text_atomic
 from polyhead.core.specs import SearchSpec, TrainSpec
+from polyhead.data.tasks import TASKS
+from polyhead.report.document import Document, Form
 
 RANKED: Final = "ranked"
 
 
-class Form(BaseModel):
-    """A part of a document: frozen, without unknown fields, numbers finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
-
-
-class Document(Form):
-    """A JSON file; on disk it also has the number of its schema and the sha256 of its content."""
-
-    schema_number: ClassVar[int] = 2
-    indent: ClassVar[int | None] = None
-
-
-D = TypeVar("D", bound=Document)
 Interval = tuple[float, float]
 Matrix = Annotated[list[list[float | None]], Field(min_length=1)]
 """`[layers][heads]`; null for a head that the model does not have."""
@@ -194,6 +176,7 @@ class CostRecord(Form):
 class RunRecord(Document):
     """A finished run; `stages` has the version of each stage's code, `files` the sha256 of the run's other files."""
 
+    what: ClassVar[str] = "the result of a run"
     indent: ClassVar[int | None] = 1
 
     command: str | None
@@ -216,80 +199,27 @@ class RunRecord(Document):
         """The ranked cell of the first seed, whose model is saved."""
         return next(cell for cell in self.cells if cell.arm == RANKED)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Layers and heads of the unpruned encoder."""
+        return len(self.cells[0].scores), len(self.cells[0].scores[0])
 
-def write_document(path: Path, document: Document) -> None:
-    """Writes the JSON file that `read_document` reads, atomically.
-
-    Raises:
-        StoreError: The file cannot be written.
-    """
-    separators = (",", ":") if document.indent is None else (",", ": ")
-    text = json.dumps(document_json(document), ensure_ascii=False, indent=document.indent, separators=separators)
-    write_text_atomic(path, text + "\n")
-
-
-def document_json(document: Document) -> dict[str, Any]:
-    """The JSON content of the document's file."""
-    body = document.model_dump(mode="json")
-    return {"schema": document.schema_number, "sha256": _digest(body), **body}
-
-
-def read_document(path: Path, kind: type[D], what: str) -> D:
-    """The document in a file.
-
-    Args:
-        path: The file.
-        kind: The expected form.
-        what: A description for error messages, such as `the result of a run`.
-
-    Raises:
-        StoreError: The file cannot be read or is damaged; the message says where, what was found and what was expected.
-    """
-    content = read_json(path)
-    found = _parsed(content, kind)
-    if isinstance(found, str):
-        raise StoreError(f"{path}: not {what} ({found}); run the same command again to rewrite it")
-    return found
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.settings.task not in TASKS:
+            raise ValueError(f"settings.task is {self.settings.task!r}; expected one of {', '.join(TASKS)}")
+        if not any(cell.arm == RANKED for cell in self.cells):
+            raise ValueError("no cell of the ranked arm")
+        metric = TASKS[self.settings.task].metric
+        for place, cell in enumerate(self.cells):
+            if not has_shape(cell.scores, self.shape) or not self.shape[1]:
+                raise ValueError(f"scores of cells.{place} do not have {self.shape[0]} layers of as many heads as the first")
+            for target in cell.targets:
+                if metric not in target.unpruned or metric not in target.pruned:
+                    raise ValueError(f"target {target.name} of cells.{place} has no {metric}")
+        return self
 
 
-def _parsed(content: object, kind: type[D]) -> D | str:
-    """The document, or a description of its first fault."""
-    if not isinstance(content, Mapping):
-        return f"expected a JSON object, found a {type(content).__name__}"
-    if type(content.get("schema")) is not int or content["schema"] != kind.schema_number:
-        return f"schema is {content.get('schema')!r}, expected {kind.schema_number}"
-    body = {key: value for key, value in content.items() if key not in ("schema", "sha256")}
-    try:
-        found = kind.model_validate_json(json.dumps(body, allow_nan=False))
-        digest = _digest(body)
-    except ValidationError as error:
-        return fault_text(error)
-    except (ValueError, RecursionError) as error:  # NaN, a lone surrogate, or nested too deep
-        return str(error)
-    if content.get("sha256") != digest:
-        return f"its content was changed after writing: sha256 is {content.get('sha256')!r}, expected {digest!r}"
-    return found
-
-
-def fault_text(error: ValidationError) -> str:
-    """The first validation error in one line: its place, what was expected and what was found.
-
-    >>> try:
-    ...     NoiseGain.model_validate({"mean": "much", "standard_error": 1.0})
-    ... except ValidationError as error:
-    ...     print(fault_text(error))
-    mean should be a valid number, found 'much'
-    """
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"])) or "the content"
-    if first["type"] == "missing":
-        return f"{place} is missing"
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{place} is not a field of this file"
-    said = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    return f"{place} {said}, found {reprlib.repr(first['input'])}"
-
-
-def _digest(body: Mapping[str, Any]) -> str:
-    """sha256 of the content, independent of layout and the order of fields."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
+def has_shape(rows: Sequence[Sequence[object]], shape: tuple[int, int]) -> bool:
+    """Whether these are so many rows, each of so many values."""
+    return len(rows) == shape[0] and all(len(row) == shape[1] for row in rows)

@@ -6,11 +6,11 @@ from statistics import fmean, stdev
 from polyhead.report.finished_run import FinishedRun
 from polyhead.report.reading import (
     Gain,
+    cells,
     gains,
     main_metric,
     mean_gain,
-    mean_statistic,
-    seed_scores,
+    present_heads,
     seeds,
     shown_names,
     statistic,
@@ -18,72 +18,70 @@ from polyhead.report.reading import (
 )
 from polyhead.report.record import RANKED, RunRecord, Statistic
 from polyhead.report.tables import (
+    SIGNED,
     certainty,
     certainty_columns,
     detectable,
     interval_cell,
     markdown,
+    mean_cells,
     pruned_number,
-    shown_points,
+    pruned_range,
+    shown_number,
     title,
 )
 
 
-def seed_table(record: RunRecord, *, arm: str = RANKED) -> str:
+def seed_table(record: RunRecord) -> str:
     """One row per target and seed, then mean and standard deviation (n − 1) over seeds; empty with one seed.
 
     With several targets, the last block has their mean per seed. A seed that chose k = 0 counts with its unpruned score.
     """
     if len(seeds(record)) < 2:
         return ""
-    by_target, names = seed_scores(record, arm), target_names(record)
+    metric, names, found = main_metric(record), target_names(record), gains(record)
     rows: list[list[object]] = []
-    for name, scores in by_target.items():
-        pairs = [(score.unpruned, score.pruned) for score in scores]
-        rows += _block(names[name], [score.seed for score in scores], pairs, [score.k for score in scores])
-    by_seed = {seed: [score for scores in by_target.values() for score in scores if score.seed == seed] for seed in seeds(record)}
-    if len(by_target) > 1:
-        means = [(fmean(s.unpruned for s in found), fmean(s.pruned for s in found)) for found in by_seed.values() if found]
-        met = [seed for seed, found in by_seed.items() if found]
-        rows += _block("mean over targets", met, means, [""] * len(met))
-    return markdown(["target", "seed", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned (k)"], rows)
+    for row in found:
+        rows += _block(names[row.name], row.seeds, row.unpruned_by_seed, row.pruned_by_seed, row.ks)
+    if len(found) > 1:
+        own = cells(record)
+        unpruned = [fmean(target.unpruned[metric] for target in cell.targets) for cell in own]
+        pruned = [fmean(target.pruned[metric] for target in cell.targets) for cell in own]
+        rows += _block("mean over targets", [cell.seed for cell in own], unpruned, pruned, [""] * len(own))
+    return markdown(["target", "seed", f"unpruned {title(metric)}", "pruned", "gain", "heads pruned (k)"], rows)
 
 
-def _block(name: str, ids: Sequence[int], pairs: Sequence[tuple[float, float]], ks: Sequence[object]) -> list[list[object]]:
-    columns = [[a for a, _ in pairs], [b for _, b in pairs], [b - a for a, b in pairs]]
-    rows: list[list[object]] = [
-        [name, seed, shown_points(a), shown_points(b), shown_points(gain, signed=True), k]
-        for seed, a, b, gain, k in zip(ids, *columns, ks, strict=True)
-    ]
-    mean = [fmean(column) for column in columns]
-    rows.append([name, "mean", shown_points(mean[0]), shown_points(mean[1]), shown_points(mean[2], signed=True), ""])
+def _block(
+    name: str, ids: Sequence[int], unpruned: Sequence[float], pruned: Sequence[float], ks: Sequence[object]
+) -> list[list[object]]:
+    columns = [unpruned, pruned, [after - before for before, after in zip(unpruned, pruned, strict=True)]]
     spread = [stdev(column) if len(column) > 1 else None for column in columns]
-    return [*rows, [name, "standard deviation", *map(shown_points, spread), ""]]
+    rows = [*zip(ids, *columns, ks, strict=True), ("mean", *map(fmean, columns), "")]
+    shown: list[list[object]] = [
+        [name, label, shown_number(before), shown_number(after), shown_number(gain, SIGNED), k]
+        for label, before, after, gain, k in rows
+    ]
+    return [*shown, [name, "standard deviation", *map(shown_number, spread), ""]]
 
 
 def runs_table(runs: Sequence[FinishedRun]) -> str:
     """One row per run, in Markdown; means over targets and seeds, in points of the run's main metric."""
-    means = [mean_statistic(run.record, RANKED) for run in runs]
+    means = [statistic(run.record, arm=RANKED) for run in runs]
     columns = certainty_columns(means, tested=False)
     rows = []
     for run, mean in zip(runs, means, strict=True):
-        found, record = gains(run.record), run.record
-        settings = record.settings
-        ks = sorted({k for row in found for k in row.ks})
-        n_heads = sum(value is not None for row in run.first.scores for value in row)
+        record, found = run.record, gains(run.record)
         rows.append(
             [
                 run.name,
-                settings.task,
-                settings.method,
-                f"{len(found)}",
-                f"{len(seeds(record))}",
-                " to ".join(map(str, dict.fromkeys((ks[0], ks[-1])))) if ks else "–",
-                f"{n_heads}",
+                record.settings.task,
+                record.settings.method,
+                len(found),
+                len(seeds(record)),
+                pruned_range(found),
+                len(present_heads(record.first)),
                 title(main_metric(record)),
-                shown_points(fmean(row.unpruned for row in found)) if found else "–",
-                shown_points(fmean(row.pruned for row in found)) if found else "–",
-                shown_points(mean_gain(found), signed=True),
+                *mean_cells(found),
                 *certainty(mean, columns),
             ]
         )
@@ -100,8 +98,7 @@ def gains_table(runs: Sequence[FinishedRun]) -> str:
         for name in dict.fromkeys(name for own in found for name in own)
     ]
     means = [
-        _bracketed(mean_gain([*own.values()]), mean_statistic(run.record, RANKED)) if own else "–"
-        for run, own in zip(runs, found, strict=True)
+        _bracketed(mean_gain([*own.values()]), statistic(run.record, arm=RANKED)) for run, own in zip(runs, found, strict=True)
     ]
     return markdown(["target", *(run.name for run in runs)], [*rows, ["mean", *means]])
 
@@ -117,5 +114,5 @@ def _gain(run: FinishedRun, row: Gain | None) -> str:
 def _bracketed(gain: float, row: Statistic | None) -> str:
     """The gain, its interval, and the detectable gain if this one was not detected."""
     missed = detectable(row)
-    said = interval_cell(row) + ("" if missed is None else f"; detectable {shown_points(missed)}")
-    return shown_points(gain, signed=True) + ("" if said == "–" else f" ({said})")
+    said = interval_cell(row) + ("" if missed is None else f"; detectable {shown_number(missed)}")
+    return shown_number(gain, SIGNED) + ("" if said == "–" else f" ({said})")

@@ -1,4 +1,4 @@
-"""Markdown tables of a run's record."""
+"""Markdown: what tables and sections are made of, and the tables of a run's record."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
@@ -11,10 +11,9 @@ from polyhead.report.reading import (
     cells,
     contrasts,
     gains,
-    heads_gone,
+    heads_pruned,
     main_metric,
     mean_gain,
-    mean_statistic,
     short,
     statistic,
     target_names,
@@ -22,27 +21,9 @@ from polyhead.report.reading import (
 from polyhead.report.record import RANKED, RunRecord, Statistic
 from polyhead.selection.statistics import SEEDS_FOR_INTERVAL
 
-_TITLES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "chunk_f1": "chunk-F1",
-    "span_f1": "span F1",
-    "precision": "precision",
-    "recall": "recall",
-}
-DATA_HEADERS = (
-    "data",
-    "split",
-    "language",
-    "sentences",
-    "words",
-    "words beginning with a lone ▁",
-    "sentences in windows",
-    "words without a subword",
-    "truncated words",
-    "repairs",
-    "sha256",
-)
+_TITLES = {"macro_f1": "macro-F1", "chunk_f1": "chunk-F1", "span_f1": "span F1"}
+SIGNED = "+.2f"
+NONE_PRUNED = "0 (none pruned)"
 ARM_NAMES = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
 
 
@@ -73,11 +54,33 @@ def _is_number(cell: object) -> bool:
     return True
 
 
-def shown_points(value: float | None, *, signed: bool = False) -> str:
-    """A score in points with two decimals; a dash for None."""
-    if value is None:
-        return "–"
-    return f"{value:+.2f}" if signed else f"{value:.2f}"
+def section(name: str, content: str, *notes: str) -> str:
+    """A Markdown section; empty without content."""
+    return paragraphs(f"## {name}", content, *notes) if content else ""
+
+
+def paragraphs(*parts: str) -> str:
+    """The parts that are not empty, one below the other."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def shown_number(value: float | None, form: str = ".2f") -> str:
+    """A number, by default a score in points, as a table shows it; a dash for None."""
+    return "–" if value is None else format(value, form)
+
+
+def shown_interval(bounds: Sequence[float | None] | None, form: str = SIGNED) -> str:
+    """An interval, by default one of a gain in points; a dash where there is none."""
+    return "–" if not bounds or None in bounds else " to ".join(shown_number(bound, form) for bound in bounds)
+
+
+def counted(n: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "seed"), counted(0, "seed")
+    ('1 seed', '0 seeds')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def title(metric: str) -> str:
@@ -88,8 +91,14 @@ def title(metric: str) -> str:
 def pruned_number(row: Gain) -> str:
     """How many heads were pruned: one number if all seeds agree, else one per seed; `0 (none pruned)` if no seed pruned any."""
     if row.pruned_nothing:
-        return "0 (none pruned)"
+        return NONE_PRUNED
     return str(row.ks[0]) if len(set(row.ks)) == 1 else ", ".join(map(str, row.ks))
+
+
+def pruned_range(rows: Sequence[Gain]) -> str:
+    """The smallest and the largest number of pruned heads, as `0 to 6`; one number if they are equal."""
+    ks = {k for row in rows for k in row.ks}
+    return " to ".join(map(str, dict.fromkeys((min(ks), max(ks)))))
 
 
 def score_table(record: RunRecord, *, arm: str = RANKED) -> str:
@@ -102,15 +111,18 @@ def score_table(record: RunRecord, *, arm: str = RANKED) -> str:
     headers = ["target", "language", "words", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned"]
     body = []
     for row in rows:
-        cells_ = [names[row.name], row.language, f"{row.n_words:,}", shown_points(row.unpruned)]
-        cells_ += ["–", "–"] if row.pruned_nothing else [shown_points(row.pruned), shown_points(row.gain, signed=True)]
-        found = statistic(record, arm=arm, name=row.name)
-        body.append([*cells_, pruned_number(row), *certainty(found, columns)])
+        effect = ["–", "–"] if row.pruned_nothing else [shown_number(row.pruned), shown_number(row.gain, SIGNED)]
+        facts = [names[row.name], row.language, f"{row.n_words:,}", shown_number(row.unpruned), *effect, pruned_number(row)]
+        body.append([*facts, *certainty(statistic(record, arm=arm, name=row.name), columns)])
     if len(rows) > 1:
-        means = [shown_points(fmean(row.unpruned for row in rows)), shown_points(fmean(row.pruned for row in rows))]
-        last = ["mean", "", "", *means, shown_points(mean_gain(rows), signed=True), ""]
-        body.append([*last, *certainty(mean_statistic(record, arm), columns)])
+        body.append(["mean", "", "", *mean_cells(rows), "", *certainty(statistic(record, arm=arm), columns)])
     return markdown([*headers, *columns], body)
+
+
+def mean_cells(rows: Sequence[Gain]) -> list[str]:
+    """Means over targets: unpruned, pruned and gain."""
+    means = [fmean(row.unpruned for row in rows), fmean(row.pruned for row in rows)]
+    return [*map(shown_number, means), shown_number(mean_gain(rows), SIGNED)]
 
 
 INTERVAL, P, HOLM, DETECTABLE = "95 % interval", "p", "p (Holm)", "detectable gain"
@@ -126,21 +138,21 @@ def certainty_columns(rows: Sequence[Statistic | None], *, tested: bool = True) 
 
 def certainty(row: Statistic | None, columns: Sequence[str]) -> list[str]:
     """The cells of these columns for one statistic; the detectable gain only if the gain was not detected."""
-    cells_ = {INTERVAL: interval_cell(row), DETECTABLE: shown_points(detectable(row))}
-    cells_ |= {P: _p(None if row is None else row.p), HOLM: _p(None if row is None else row.p_holm)}
-    return [cells_[name] for name in columns]
+    found = {INTERVAL: interval_cell(row), DETECTABLE: shown_number(detectable(row))}
+    found |= {P: _p(None if row is None else row.p), HOLM: _p(None if row is None else row.p_holm)}
+    return [found[name] for name in columns]
 
 
 def interval_cell(row: Statistic | None) -> str:
     """The interval in points, or the reason why there is none."""
     if row is None or row.none_pruned:
         return "–"
-    return interval(row.interval) if row.n_seeds >= SEEDS_FOR_INTERVAL else no_claim(row.n_seeds)
+    return shown_interval(row.interval) if row.n_seeds >= SEEDS_FOR_INTERVAL else no_claim(row.n_seeds)
 
 
 def no_claim(n_seeds: int) -> str:
     """The text that replaces an interval when there are too few seeds; empty if there are enough."""
-    return "" if n_seeds >= SEEDS_FOR_INTERVAL else f"{n_seeds} seed{'s' * (n_seeds > 1)}: no claim"
+    return "" if n_seeds >= SEEDS_FOR_INTERVAL else f"{counted(n_seeds, 'seed')}: no claim"
 
 
 def detectable(row: Statistic | None) -> float | None:
@@ -152,32 +164,25 @@ def detectable(row: Statistic | None) -> float | None:
     return None if is_found else row.detectable_gain
 
 
-def interval(bounds: Sequence[float] | None) -> str:
-    """An interval in points."""
-    return "–" if not bounds else f"{bounds[0]:+.2f} to {bounds[1]:+.2f}"
-
-
 def _p(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
 def metric_table(record: RunRecord) -> str:
     """Every metric of every target, unpruned and pruned, as means over seeds; empty if the main metric is the only one."""
-    metrics: list[str] = []
-    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
     for cell in cells(record):
         for target in cell.targets:
-            for state, figures in (("unpruned", target.unpruned), ("pruned", target.pruned)):
-                for metric, value in figures.items():
-                    metrics += [] if metric in metrics else [metric]
-                    found.setdefault((target.name, state), {}).setdefault(metric, []).append(value)
+            found.setdefault((target.name, "unpruned"), []).append(target.unpruned)
+            found.setdefault((target.name, "pruned"), []).append(target.pruned)
+    metrics = list(dict.fromkeys(metric for by_seed in found.values() for scores in by_seed for metric in scores))
     if len(metrics) < 2:
         return ""
     names = target_names(record)
-    rows = [
-        [names[name], state, *(shown_points(fmean(by[m]) if m in by else None) for m in metrics)]
-        for (name, state), by in found.items()
-    ]
+    rows = []
+    for (name, state), by_seed in found.items():
+        values = [[scores[metric] for scores in by_seed if metric in scores] for metric in metrics]
+        rows.append([names[name], state, *(shown_number(fmean(own) if own else None) for own in values)])
     return markdown(["target", "heads", *map(title, metrics)], rows)
 
 
@@ -187,10 +192,10 @@ def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
         [
             cell.seed,
             trial.k,
-            shown_points(trial.dev),
+            shown_number(trial.dev),
             f"{trial.seconds:.0f}",
             "chosen" if trial.k == cell.chosen else "",
-            " ".join(heads_gone(cell, trial)) or "none",
+            " ".join(heads_pruned(cell, trial)) or "none",
         ]
         for cell in cells(record, arm)
         for trial in cell.trials
@@ -200,17 +205,16 @@ def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
 
 def control_table(record: RunRecord) -> str:
     """One row per arm: mean gain over targets, its uncertainty, each seed's k; empty if the ranked arm is the only one."""
-    names = arms(record)
-    if len(names) < 2:
+    found = {arm: statistic(record, arm=arm) for arm in arms(record)}
+    if len(found) < 2:
         return ""
-    found = {arm: mean_statistic(record, arm) for arm in names}
     columns = certainty_columns([*found.values()], tested=False)
     rows = []
-    for arm in names:
+    for arm, mean in found.items():
         chosen = ", ".join(str(cell.chosen) for cell in cells(record, arm))
         trials = ", ".join(str(len(cell.trials)) for cell in cells(record, arm))
-        gain = shown_points(mean_gain(gains(record, arm)), signed=True)
-        rows.append([ARM_NAMES.get(arm, arm), gain, *certainty(found[arm], columns), chosen, trials])
+        gain = shown_number(mean_gain(gains(record, arm)), SIGNED)
+        rows.append([ARM_NAMES.get(arm, arm), gain, *certainty(mean, columns), chosen, trials])
     return markdown(["pruned", "mean gain over targets", *columns, "k by seed", "fine-tunings by seed"], rows)
 
 
@@ -222,7 +226,7 @@ def contrast_table(record: RunRecord) -> str:
     for row in found:
         one, _, other = row.arm.partition(" - ")
         pair = f"{ARM_NAMES.get(one, one)} minus {ARM_NAMES.get(other, other)}"
-        gain = "0 (none pruned)" if row.none_pruned else shown_points(row.gain, signed=True)
+        gain = NONE_PRUNED if row.none_pruned else shown_number(row.gain, SIGNED)
         rows.append([pair, target_name(row, names), gain, *certainty(row, columns)])
     return markdown(["pruned", "target", "difference of gains", *columns], rows) if rows else ""
 
@@ -234,21 +238,21 @@ def target_name(row: Statistic, names: Mapping[str, str]) -> str:
 
 def data_table(record: RunRecord) -> str:
     """One row per split: size, encoding counts and repairs; `notes.note_on_data` explains the columns."""
-    rows, names = [], target_names(record)
-    for data in record.data:
-        met = data.encoding
-        repairs = "; ".join(f"{count} x {what}" for what, count in data.repairs.items())
-        rows.append(
-            [
-                names.get(data.name, short(data.name)) if data.split == "test" else short(data.name),
-                data.split,
-                data.language,
-                f"{data.sentences:,}",
-                f"{data.words:,}",
-                f"{100 * met.lone_marker_share:.1f} %",
-                *(f"{count:,}" for count in (met.windowed_sentences, met.unk_words, met.truncated_words)),
-                repairs or "none",
-                data.sha256[:12],
-            ]
-        )
-    return markdown(DATA_HEADERS, rows) if rows else ""
+    names = target_names(record)
+    rows = [
+        [
+            names.get(data.name, short(data.name)) if data.split == "test" else short(data.name),
+            data.split,
+            data.language,
+            f"{data.sentences:,}",
+            f"{data.words:,}",
+            f"{100 * data.encoding.lone_marker_share:.1f} %",
+            *(f"{n:,}" for n in (data.encoding.windowed_sentences, data.encoding.unk_words, data.encoding.truncated_words)),
+            "; ".join(f"{count} x {what}" for what, count in data.repairs.items()) or "none",
+            data.sha256[:12],
+        ]
+        for data in record.data
+    ]
+    headers = ["data", "split", "language", "sentences", "words", "words beginning with a lone ▁", "sentences in windows"]
+    headers += ["words without a subword", "truncated words", "repairs", "sha256"]
+    return markdown(headers, rows) if rows else ""

@@ -20,9 +20,9 @@ from polyhead.importance.gate_pass import sentence_gradients
 from polyhead.importance.methods import METHODS
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import join
-from polyhead.report.finished_run import HEADS, read_heads
+from polyhead.report.document import read_document, write_document
+from polyhead.report.finished_run import HEADS
 from polyhead.report.heads_form import HeadsRecord, LeftOut
-from polyhead.report.record import write_document
 from polyhead.selection.head_effects import HeadEffects, head_effects
 from polyhead.studies.context import RunContext
 from polyhead.studies.finetunes import fine_tuned, load_fine_tuned
@@ -137,7 +137,7 @@ def profiled_methods(context: RunContext) -> tuple[str, ...]:
 
 def _made_of(path: Path) -> str | None:
     try:
-        return read_heads(path).made_of
+        return read_document(path, HeadsRecord, then="written again").made_of
     except StoreError as error:
         logger.warning("%s", error)
         return None

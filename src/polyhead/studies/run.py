@@ -20,10 +20,11 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import environment, model_hash
 from polyhead.models.loading import load_tagger
 from polyhead.models.saving import save_pruned
-from polyhead.report.finished_run import RESULT, read_record
+from polyhead.report.document import read_document, write_document
+from polyhead.report.finished_run import RESULT
 from polyhead.report.notes import claim
 from polyhead.report.page import PICTURE, write_report
-from polyhead.report.record import RunRecord, SettingsRecord, write_document
+from polyhead.report.record import RunRecord, SettingsRecord
 from polyhead.selection.ranking import masks_for
 from polyhead.selection.score_files import write_scores
 from polyhead.studies.cell import Outcome, run_cell
@@ -189,7 +190,7 @@ def _held(context: RunContext, folder: Path, wanted: SettingsRecord) -> RunRecor
     if not path.is_file():
         return None
     try:
-        held = read_record(path)
+        held = read_document(path, RunRecord, then="written again")
     except StoreError as error:
         logger.warning("%s", error)
         return None

@@ -34,16 +34,20 @@ function fillMap(run, state) {
   for (const button of document.querySelectorAll("#head-map button")) {
     const [i, j] = button.dataset.head.split(".").map(Number);
     const value = matrix ? matrix[i][j] : null;
-    const pruned = seed.pruned.includes(button.dataset.head);
+    const pruned = seed.pruned.includes(button.dataset.head), place = seed.places[i][j];
     Object.assign(button.style, colourOf(measure, value, limits));
-    button.textContent = measure.scaled ? fitting(value === null ? null : value * 10 ** power) : text(value);
+    // empty: no such head; a dash: not measured
+    button.textContent = place === null ? "" : measure.scaled ? fitting(value === null ? null : value * 10 ** power) : text(value);
     button.classList.toggle("pruned", pruned);
     button.setAttribute("aria-pressed", String(button.dataset.head === state.head));
     button.tabIndex = button.dataset.head === state.head ? 0 : -1;
-    const place = seed.places[i][j];
     const parts = [`head ${button.dataset.head}`];
-    if (measure.key !== "place") parts.push(`${measure.label} ${text(value)}${value === null ? "" : unit}`);
-    parts.push(place === null ? "not in the encoder" : `place ${place} of ${number}`);
+    if (place === null) {
+      parts.push("not in the encoder");
+    } else {
+      if (measure.key !== "place") parts.push(`${measure.label} ${value === null ? "not measured" : text(value) + unit}`);
+      parts.push(`place ${place} of ${number}`);
+    }
     if (pruned) parts.push(`pruned by seed ${seed.seed}`);
     button.setAttribute("aria-label", parts.join(", "));
   }

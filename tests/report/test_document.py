@@ -12,18 +12,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 from record_case import record
 
 from polyhead.core.errors import StoreError
-from polyhead.report.record import RunRecord, document_json, read_document, write_document
+from polyhead.report.document import document_json, read_document, write_document
+from polyhead.report.record import RunRecord
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     write_document(path, record())
-    assert read_document(path, RunRecord, "a run") == record()
+    assert read_document(path, RunRecord) == record()
     written = json.loads(path.read_text(encoding="utf-8"))
     assert written["schema"] == 2
     assert written == document_json(record())
     path.write_text(json.dumps(written, indent=7, sort_keys=True), encoding="utf-8")
-    assert read_document(path, RunRecord, "a run") == record(), "the layout of the file says nothing"
+    assert read_document(path, RunRecord) == record(), "the layout of the file says nothing"
 
 
 def put(value: object, *keys: Any) -> Callable[[dict[str, Any]], object]:
@@ -55,8 +56,8 @@ def put(value: object, *keys: Any) -> Callable[[dict[str, Any]], object]:
         (put(1.0, "settings", "search", "extra"), "settings.search.extra is not a field of this file"),
         (put("x", "settings", "search", "objective"), "settings.search.objective should be best, or within:X"),
         (put("x" * 5000 + "\n", "cells", 0, "trials", 0, "dev"), "cells.0.trials.0.dev should be a valid number, found 'xxx"),
-        (put(51.5, "cells", 0, "targets", 0, "pruned", "accuracy"), "its content was changed after writing: sha256 is '"),
-        (put("0" * 64, "sha256"), "its content was changed after writing: sha256 is '000"),
+        (put(51.5, "cells", 0, "targets", 0, "pruned", "accuracy"), "changed after it was written: sha256 is '"),
+        (put("0" * 64, "sha256"), "changed after it was written: sha256 is '000"),
         (put(float("nan"), "seconds"), "Out of range float values"),
     ],
 )
@@ -65,9 +66,9 @@ def test_the_first_fault_is_named_by_its_place(tmp_path: Path, change: Callable[
     write_document(path, record())
     path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
     with pytest.raises(StoreError) as caught:
-        read_document(path, RunRecord, "the result of a run")
+        read_document(path, RunRecord)
     text = str(caught.value)
-    assert text.startswith(f"{path}: not the result of a run ({said}")
+    assert text.startswith(f"{path}: not the result of a run, or damaged ({said}")
     assert "\n" not in text
     assert len(text) < 500
 
@@ -77,5 +78,5 @@ def test_what_is_no_json_is_refused_in_one_line(tmp_path: Path, content: str) ->
     path = tmp_path / "result.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(StoreError) as caught:
-        read_document(path, RunRecord, "the result of a run")
+        read_document(path, RunRecord)
     assert "\n" not in str(caught.value)
