@@ -248,7 +248,7 @@ HTML = b"<!doctype html><html><body>Please log in</body></html>\n"
     ("body", "said"),
     [
         (HTML, r"train.conllu:1: 1 column.*; the download is not this corpus; nothing was kept"),
-        (b"", r"train.conllu:1: end of file and not one sentence"),
+        (b"", r"train.conllu: end of file and not one sentence"),
         (ROW.encode() * 3 + b"1\tHaus\t_\tNO", r"train.conllu:7: 4 column"),
         (b"\xff\xfe", r"train.conllu:1: a UTF-16"),
     ],

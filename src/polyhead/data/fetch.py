@@ -209,7 +209,7 @@ def _check(name: str, remote: Remote, path: Path) -> None:
 def _download(url: str, output: str, _: object, *, check: Callable[[Path], None] | None, what: str, progress: Progress) -> None:
     """Download `url` to the new file `output`; on a `RequestException` pooch tries again.
 
-    A thread transfers and this one watches, because a server that sends a byte now and then never exceeds the time limit of a read.
+    A thread transfers and this one watches: a server that sends a byte now and then never exceeds the time limit of a read.
     """
     lengths: list[int] = []
     errors: list[Exception] = []

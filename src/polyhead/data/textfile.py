@@ -67,6 +67,21 @@ class TextFile:
         """Every line with its number; see `read_lines`."""
         return read_lines(self.path, digest=self.digest)
 
+    def blocks(self) -> Iterator[list[tuple[int, str]]]:
+        """The numbered lines between blank lines, as a list each; a line of white space is blank and counted as a repair."""
+        block: list[tuple[int, str]] = []
+        for number, line in self.lines():
+            if not is_blank(line):
+                block.append((number, line))
+                continue
+            if block:
+                yield block
+                block = []
+            if line:
+                self.repair(number, BLANK, "an empty line")
+        if block:
+            yield block
+
     def sentence(self, words: Iterable[str], labels: Iterable[str | None], where: int | str) -> Sentence:
         """A sentence that begins at this line or record."""
         return Sentence(tuple(words), tuple(labels), self.language, f"{self.path}:{where}")
@@ -123,7 +138,7 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
     first = True
     size = waiting = 0
     most = max(_BOMB, _RATIO * found.stat().st_size) if found.suffix in SUFFIXES else None
-    with _open(found) as stream:
+    with open_decompressed(found) as stream:
         while chunk := _next_chunk(stream, found, number + 1):
             if digest is not None:
                 digest.update(chunk)
@@ -153,7 +168,12 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
             yield number, line
 
 
-def _open(path: Path) -> BinaryIO:
+def open_decompressed(path: Path) -> BinaryIO:
+    """The file opened for reading, decompressed if its suffix says that it is compressed.
+
+    Raises:
+        DataFormatError: It cannot be opened.
+    """
     try:
         match path.suffix:
             case ".xz":
