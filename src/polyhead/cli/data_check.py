@@ -106,8 +106,14 @@ def _files(request: DataCheckRequest) -> _Opened:
     """The user's own files, under the declared layout or under the one they look to have."""
     named = _named(request.reference)
     files = named.files or {}
-    found = _look(request, next(iter(files.values())))
+    first = next(iter(files.values()))
+    found, is_declared = _look(request, first)
     task = find_task(request.task or found.task)
+    if task.kind != find_task(found.task).kind:
+        held, step = ("span tags", "another") if task.kind == "tag" else ("no span tags", "their")
+        raise SettingError(
+            f"--task {task.name}: {first} has {held} ({found.format}); give --task {found.task}, or declare {step} column"
+        )
     layout = None if found.columns is None else parse_layout(found.columns, scheme=found.scheme)
     splits = []
     for split, path in files.items():
@@ -120,7 +126,7 @@ def _files(request: DataCheckRequest) -> _Opened:
             faults = conllu_faults(path) if layout is None else {}
             counted = ", ".join(f"{n} x {what}" for what, n in faults.items())
             raise DataFormatError(f"{error}; in the whole file: {counted}") if counted else error from None
-    return _Opened(replace(found, task=task.name), request.columns is not None, splits, [])
+    return _Opened(replace(found, task=task.name), is_declared, splits, [])
 
 
 def _named(text: str) -> DataReference:
@@ -129,12 +135,16 @@ def _named(text: str) -> DataReference:
     return DataReference(text, _NO_LANGUAGE, files={"train": Path(text)})
 
 
-def _look(request: DataCheckRequest, path: Path) -> Look:
-    """What the options declare, completed by what the file shows."""
+def _look(request: DataCheckRequest, path: Path) -> tuple[Look, bool]:
+    """What the options declare, completed by what the file shows; whether nothing had to be guessed."""
     if request.columns is not None:
         layout = parse_layout(request.columns, scheme=request.scheme)
-        by_layout = layout.task if isinstance(layout, NamedLayout) else "pos" if layout.scheme is None else "ner"
-        return Look("as declared", request.task or by_layout, request.columns, _scheme(request))
+        if isinstance(layout, NamedLayout):
+            return Look("as declared", layout.task, layout.name), True
+        if layout.scheme is not None:
+            return Look("as declared", "ner", request.columns, layout.scheme), True
+        found = replace(look(path, layout), columns=request.columns)
+        return found, found.scheme is None
     treebank = Look("CoNLL-U", "pos")
     try:
         found = look(path)
@@ -145,10 +155,10 @@ def _look(request: DataCheckRequest, path: Path) -> Look:
     if found.task == "pos" and is_conllu(path):  # by its name every command reads it so, however many columns it has
         found = treebank
     if request.scheme is None:
-        return found
+        return found, False
     if found.scheme is None:
         raise SettingError(f"--scheme {request.scheme}: {path} has no column of span tags ({found.format}); leave the scheme out")
-    return replace(found, scheme=_scheme(request))
+    return replace(found, scheme=_scheme(request)), False
 
 
 def _scheme(request: DataCheckRequest) -> Scheme | None:
