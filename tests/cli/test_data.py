@@ -56,6 +56,8 @@ def test_list_of_a_family_and_of_what_lies_here(cli: Callable, tmp_path: Path) -
     assert [row["name"] for row in document["corpora"]] == [name for name in CORPORA if name.startswith("ud/")] + ["xsid/de"]
     assert [row["here"] for row in document["corpora"] if row["name"] == NAME] == [["dev"]]
     assert "| ud/de_gsd | de | pos | dev | CC BY-SA 4.0 |" in cli("data", "list", "ud", "--data", tmp_path).out
+    assert "| ud/de_hdt | de | pos | none | CC BY-SA 4.0 |" in cli("data", "list", "ud", "--data", tmp_path).out
+    assert "| ilner/hi | hi | ner | train dev test | unknown |" in cli("data", "list", "ilner").out
     refused(cli("data", "list", "xsdi"), "corpus 'xsdi': no such name")
     refused(cli("data", "list", "--data", tmp_path / "nowhere"), "no such folder", "polyhead data get")
 

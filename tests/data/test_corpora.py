@@ -97,6 +97,11 @@ def test_absent_files_and_unknown_names(root):
         corpus("aqmar/ar@words")
 
 
+def test_files_are_not_corpora_and_the_call_that_opens_them_is_named() -> None:
+    with pytest.raises(UnknownNameError, match=r"open with open_file\('a.conllu', task, 'dev', language='en'\)"):
+        open_corpus("en=a.conllu", "dev")
+
+
 def test_wikineural_trains_on_its_released_val_file_by_name(tmp_path):
     folder = tmp_path / "ner/de_WikiNEuRal"
     folder.mkdir(parents=True)
@@ -148,7 +153,7 @@ def test_user_files_for_spans_declare_their_scheme(tmp_path):
     ner = TASKS["ner"]
     path = tmp_path / "a.conll"
     path.write_text("Ann NNP I-PER\nBo NNP I-DATE\n")
-    with pytest.raises(SettingError, match="task ner needs a declared scheme; add --scheme iob2"):
+    with pytest.raises(SettingError, match=r"task ner needs the scheme of its tags: give --scheme .* iob2, iob1"):
         open_file(path, ner, "train", language="en")
     assert open_file(path, ner, "train", language="en", scheme="iob1").sentences[0].labels == ("B-PER", "B-DATE")
     columns = parse_columns("space:token=1,tag=3,scheme=io")

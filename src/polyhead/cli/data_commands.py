@@ -84,10 +84,12 @@ def data_list(request: DataListRequest, console: Console) -> int:
         )
     last = "splits" if request.data is None else "here"
     rows = [
-        [fact["name"], fact["language"], fact["task"], " ".join(fact[last] or ["-"]), _short(str(fact["licence"]))]  # type: ignore[arg-type]
+        [fact["name"], fact["language"], fact["task"], " ".join(fact[last] or ["none"]), _short(str(fact["licence"]))]  # type: ignore[arg-type]
         for fact in facts
     ]
-    notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is '-'; phrases are made by polyhead itself."
+    notes = (
+        "polyhead data get NAME --data FOLDER fetches one, unless its licence is unknown; phrases are made by polyhead itself."
+    )
     text = markdown(["name", "language", "task", last, "licence"], rows)
     console.result({"schema": 1, "corpora": facts}, f"{text}\n\n{wrapped(notes)}")
     return DONE
@@ -112,4 +114,4 @@ def _is_there(name: str, split: Split, root: Path) -> bool:
 
 
 def _short(licence: str) -> str:
-    return licence.partition(" (")[0] or "-"
+    return licence.partition(" (")[0] or "unknown"

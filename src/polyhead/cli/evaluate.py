@@ -6,6 +6,7 @@ from typing import Any
 from polyhead.cli.console import Console, met
 from polyhead.cli.inputs import note_reading, opened, other_words, predicted_types, set_threads, zero_everywhere
 from polyhead.cli.requests import EvaluateRequest
+from polyhead.data.labels import unshared_labels
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import task as find_task
@@ -40,6 +41,8 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     console.result(document, f"{_table(targets)}\n\nin points, 0 to 100; {request.split} split; words are {words}")
     for data, target in zip(datasets, targets, strict=True):
         note_reading(console, data)
+        if said := unshared_labels(tagger.labels, data):
+            console.note(f"note: {said}, so every labelled word counts as wrong; see polyhead data check")
         console.repairs(target["name"], met(target))
     if note := zero_everywhere(task, [target["metrics"][task.metric] for target in targets]):
         console.note(note)

@@ -13,7 +13,7 @@ from polyhead.cli.options import Reading
 from polyhead.cli.requests import DoctorRequest, RankRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
-from polyhead.data.labels import LabelSet, label_set
+from polyhead.data.labels import LabelSet, label_set, unshared_labels
 from polyhead.data.references import DataReader, DataReference, Split
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
@@ -97,12 +97,10 @@ def check_shared(tagger: Tagger, data: Dataset) -> None:
     Raises:
         SettingError: Text and model share no label.
     """
-    gold = {label for sentence in data.sentences for label in sentence.labels if label not in (None, "O")}
-    if gold and not any(label in tagger.labels for label in gold):
-        found, predicted = (", ".join(sorted(map(str, labels))[:6]) for labels in (gold, set(tagger.labels) - {"O"}))
+    if said := unshared_labels(tagger.labels, data):
         raise SettingError(
-            f"{tagger.name}: predicts {predicted}, but {data.name} is labelled {found}: they share no label, so no span would "
-            f"count; use a model trained on these labels, or see polyhead data check {data.name}"
+            f"{tagger.name}: {said}, so no span would count; use a model trained on these labels, or see polyhead data check "
+            f"{data.name}"
         )
 
 

@@ -87,6 +87,20 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
     return LabelSet(("O", *(f"{prefix}-{span_type}" for span_type in types for prefix in "BI")))
 
 
+def unshared_labels(predicted: Iterable[str], dataset: Dataset) -> str:
+    """What a model predicts and what the text is labelled with, if no label but `O` is common to both; else empty.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> unshared_labels(("O", "B-PER"), Dataset("x", "en", "dev", (Sentence(("Bonn",), ("B-LOC",), "en", "x:1"),)))
+    'the model predicts B-PER, but x is labelled B-LOC: they share no label'
+    """
+    sides = [set(predicted) - {"O"}, {label for sentence in dataset for label in sentence.labels if label not in (None, "O")}]
+    if sides[0] & sides[1] or not sides[1]:
+        return ""
+    ours, theirs = (", ".join(sorted(map(str, labels))[:6]) for labels in sides)
+    return f"the model predicts {ours}, but {dataset.name} is labelled {theirs}: they share no label"
+
+
 def harmonise(dataset: Dataset, task: Task, *, kept: frozenset[str] = frozenset()) -> Dataset:
     """`dataset` with span types merged into the task's own (`Task.map_type`), counted in `merged`; boundaries do not change.
 

@@ -69,7 +69,8 @@ class DataReference:
     def parse(cls, text: str, role: Role = "target") -> Self:
         """The reference in `text`; opens nothing.
 
-        With fewer than three files, the first of a source is train, and the last of a target is test.
+        With fewer than three files, the first of a source is train, and the last of a target is test. A single file also opens as
+        any other split that a command reads (`evaluate --split dev`).
 
         Raises:
             SettingError: It is not `CORPUS`, `CORPUS@words` or `LANGUAGE=FILES`, or the language does not look like BCP-47.
@@ -136,7 +137,7 @@ class DataReader:
     kept: frozenset[str] = frozenset()
 
     def open(self, reference: DataReference, split: Split, *, labelled: bool = True) -> Dataset:
-        """One split; the user's own files are named as the user wrote them.
+        """One split; the user's own files are named as the user wrote them, and a single file is any split that is asked for.
 
         Raises:
             SettingError: The reference has no such split, or no folder is given for a corpus.
@@ -170,15 +171,18 @@ class DataReader:
 
     def _files(self, reference: DataReference, split: Split) -> Dataset:
         files = reference.files or {}
-        if split not in files:
+        is_one = len(files) == 1 and ":" not in reference.text
+        path = next(iter(files.values())) if is_one else files.get(split)
+        if path is None:
             raise SettingError(
-                f"data {reference.text!r}: no {split} file, only {', '.join(files)}; write LANGUAGE=TRAIN:DEV:TEST"
+                f"data {reference.text!r}: no {split} file; its files are read as {', '.join(files)}; write "
+                "LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
             )
-        if ":" in reference.text and find_file(files[split]) is None:
-            raise SettingError(f"data {reference.text!r}: no file {files[split]}; check the path, which cannot hold ':'")
+        if ":" in reference.text and find_file(path) is None:
+            raise SettingError(f"data {reference.text!r}: no {split} file {path}; check the path, which cannot hold ':'")
         try:
             dataset = open_file(
-                files[split],
+                path,
                 self.task,
                 split,
                 language=reference.name,
@@ -188,7 +192,7 @@ class DataReader:
                 strict=self.strict,
             )
         except DataFormatError as error:
-            raise DataFormatError(f"{error}; see {check_command(files[split])}") from None
+            raise DataFormatError(f"{error}; see {check_command(path)}") from None
         return replace(dataset, name=reference.text)
 
 
