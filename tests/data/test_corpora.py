@@ -5,7 +5,7 @@ import pytest
 
 from polyhead.core.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.data.column_format import parse_columns
-from polyhead.data.corpora import CORPORA, corpus, has_split, open_corpus, open_file
+from polyhead.data.corpora import CORPORA, corpus, open_corpus, open_file
 from polyhead.data.layouts import parse_layout
 from polyhead.data.sampling import holdout
 from polyhead.data.sentences import Dataset, Sentence
@@ -81,7 +81,7 @@ def test_absent_splits_say_what_to_do(root):
         ("xsid/de", "train", "train on xsid/en"),
         ("uner/en_pud", "dev", "it has test; test only"),
     ):
-        assert not has_split(name, split)
+        assert split not in corpus(name).splits
         with pytest.raises(UnknownNameError, match=f"corpus {name} has no {split} split; .*{advice}"):
             open_corpus(name, split, root=root)
 
@@ -108,7 +108,7 @@ def test_wikineural_trains_on_its_released_val_file_by_name(tmp_path):
     (folder / "val.conllu").write_text("".join(f"0\tAnn{i}\tB-PER\n1\tgeht\tO\n\n" for i in range(20)))
     data = open_corpus("wikineural/de", "train", root=tmp_path)
     assert (data.split, len(data.sentences), data.sentences[0].labels) == ("train", 20, ("B-PER", "O"))
-    assert not has_split("wikineural/de", "dev"), "else no tenth is held out, and dev is train"
+    assert "dev" not in corpus("wikineural/de").splits, "else no tenth is held out, and dev is train"
     train, dev = holdout(data, seed=42)
     assert not {s.source for s in train.sentences} & {s.source for s in dev.sentences}
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from polyhead.core.errors import DataFormatError, SettingError, UnknownNameError
+from polyhead.data.corpus_table import SPLITS
 from polyhead.data.layouts import parse_layout
-from polyhead.data.references import SPLITS, DataReader, DataReference, one_word_choice
+from polyhead.data.references import DataReader, DataReference, one_word_choice
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import TASKS

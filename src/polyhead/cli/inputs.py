@@ -13,8 +13,9 @@ from polyhead.cli.options import Reading
 from polyhead.cli.requests import DoctorRequest, RankRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
+from polyhead.data.corpus_table import Split
 from polyhead.data.labels import LabelSet, label_set, unshared_labels
-from polyhead.data.references import DataReader, DataReference, Split
+from polyhead.data.references import DataReader, DataReference
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import suspicious_text

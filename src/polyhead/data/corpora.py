@@ -17,7 +17,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import TASKS, Task
 from polyhead.data.textfile import SUFFIXES, TextFile, data_error, find_file
 
-__all__ = ["CORPORA", "corpus", "has_split", "open_corpus", "open_file"]
+__all__ = ["CORPORA", "corpus", "open_corpus", "open_file"]
 
 
 def _parse(name: str) -> tuple[str, Words | None]:
@@ -46,11 +46,6 @@ def corpus(name: str) -> Corpus:
         hint = f"did you mean {' or '.join(near)}" if near else f"there are families {families} (polyhead data list)"
         raise UnknownNameError(f"corpus {name!r}: no such name; {hint}; your own files: LANGUAGE=FILE (Python: open_file)")
     return CORPORA[base]
-
-
-def has_split(name: str, split: Split) -> bool:
-    """Whether the corpus has this split; its file may still be missing on this machine."""
-    return split in corpus(name).splits
 
 
 def open_corpus(

@@ -17,7 +17,7 @@ class LabelSet:
     """The labels of a classifier, in the order of its outputs.
 
     >>> labels = LabelSet(("O", "B-PER", "I-PER"))
-    >>> labels.size, labels.index("B-PER"), "B-LOC" in labels
+    >>> len(labels), labels.index("B-PER"), "B-LOC" in labels
     (3, 1, False)
     """
 
@@ -29,11 +29,6 @@ class LabelSet:
         if len(index) != len(self.names) or not self.names:
             raise SettingError(f"labels {list(self.names)}: expected at least one name and no duplicates")
         object.__setattr__(self, "_index", index)
-
-    @property
-    def size(self) -> int:
-        """Number of labels."""
-        return len(self.names)
 
     def index(self, label: str) -> int:
         """Position of `label`.

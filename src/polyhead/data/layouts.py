@@ -52,27 +52,9 @@ Layout = ColumnFormat | NamedLayout
 LAYOUTS: dict[str, NamedLayout] = {
     row.name: row
     for row in (
-        NamedLayout(
-            "facebook",
-            "Facebook TSV: a sentence a row, slots by offsets",
-            "slots",
-            read_facebook,
-            looks_like_facebook,
-        ),
-        NamedLayout(
-            "stockmark",
-            "Stockmark JSON: one list of texts with spans",
-            "ner",
-            read_stockmark,
-            looks_like_stockmark,
-        ),
-        NamedLayout(
-            "massive",
-            "MASSIVE JSON lines: slots in brackets",
-            "slots",
-            read_bracketed,
-            looks_bracketed,
-        ),
+        NamedLayout("facebook", "Facebook TSV: a sentence a row, slots by offsets", "slots", read_facebook, looks_like_facebook),
+        NamedLayout("stockmark", "Stockmark JSON: one list of texts with spans", "ner", read_stockmark, looks_like_stockmark),
+        NamedLayout("massive", "MASSIVE JSON lines: slots in brackets", "slots", read_bracketed, looks_bracketed),
         NamedLayout(
             "massive:words=characters",
             "MASSIVE JSON lines: slots in brackets",
@@ -80,13 +62,7 @@ LAYOUTS: dict[str, NamedLayout] = {
             partial(read_bracketed, words="characters"),
             partial(looks_bracketed, words="characters"),
         ),
-        NamedLayout(
-            "multiatis",
-            "MultiATIS++ TSV: a header, a sentence a row",
-            "slots",
-            read_token_rows,
-            looks_like_token_rows,
-        ),
+        NamedLayout("multiatis", "MultiATIS++ TSV: a header, a sentence a row", "slots", read_token_rows, looks_like_token_rows),
         NamedLayout(
             "multiatis:uneven=skip",
             "MultiATIS++ TSV: a header, a sentence a row",

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import Words
-from polyhead.data.corpora import corpus, has_split, open_corpus, open_file
+from polyhead.data.corpora import corpus, open_corpus, open_file
 from polyhead.data.corpus_table import CORPORA, SPLITS, Split
 from polyhead.data.labels import harmonise
 from polyhead.data.layouts import parse_layout
@@ -17,18 +17,6 @@ from polyhead.data.sampling import holdout
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.textfile import find_file
-
-__all__ = [
-    "SAMPLE_SEED",
-    "SPLITS",
-    "DataReader",
-    "DataReference",
-    "Role",
-    "Split",
-    "is_language_code",
-    "one_word_choice",
-    "references",
-]
 
 # One sample for all seeds of a study, so that they differ only in head initialisation, order and dropout.
 SAMPLE_SEED = 42
@@ -83,15 +71,10 @@ class DataReference:
         ['dev', 'train']
         """
         name, equals, paths = text.partition("=")
-        corpus, at, suffix = text.partition("@")
-        words: Words = "surface"
-        if equals:
-            name, at, suffix = name.partition("@")
-        else:
-            name = corpus
+        name, at, suffix = name.partition("@")
         if at and suffix not in ("words", "surface"):
             raise SettingError(f"data {text!r}: {'@' + suffix!r} after the name; expected @words (syntactic words) or @surface")
-        words = "syntactic" if suffix == "words" else "surface"
+        words: Words = "syntactic" if suffix == "words" else "surface"
         if not equals:
             if "/" not in name or Path(text).is_file():
                 raise SettingError(f"data {text!r}: expected a corpus such as ud/en_ewt, or {_FILES[role]}")
@@ -111,7 +94,7 @@ class DataReference:
         Raises:
             UnknownNameError: There is no corpus of this name.
         """
-        return split in self.files if self.files is not None else has_split(self.name, split)
+        return split in (corpus(self.name).splits if self.files is None else self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
