@@ -137,8 +137,7 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
         elif scheme == "iob1":
             out.append(f"{'B' if prefix == 'B' and previous[1] == span_type else 'I'}-{span_type}")
         elif scheme == "bioes":
-            letter = ("B" if continues else "S") if prefix == "B" else ("I" if continues else "E")
-            out.append(f"{letter}-{span_type}")
+            out.append(f"{prefix if continues else {'B': 'S', 'I': 'E'}[prefix]}-{span_type}")
         else:
             out.append(f"{prefix}-{span_type}")
     return tuple(out)

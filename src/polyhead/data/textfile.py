@@ -9,7 +9,7 @@ import hashlib
 import lzma
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,8 @@ from polyhead.core.errors import DataFormatError
 from polyhead.data.sentences import Sentence
 
 _BOM = b"\xef\xbb\xbf"
-SUFFIXES = (".xz", ".gz", ".bz2")
+_OPENERS: Mapping[str, Callable[..., object]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+SUFFIXES = tuple(_OPENERS)
 _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
 _TABLES = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"SQLite format 3\x00": "SQLite"}
 LONGEST_LINE = 1 << 26  # bytes
@@ -160,14 +161,7 @@ def open_decompressed(path: Path) -> BinaryIO:
         DataFormatError: It cannot be opened.
     """
     try:
-        match path.suffix:
-            case ".xz":
-                return cast(BinaryIO, lzma.open(path, "rb"))
-            case ".gz":
-                return cast(BinaryIO, gzip.open(path, "rb"))
-            case ".bz2":
-                return cast(BinaryIO, bz2.open(path, "rb"))
-        return path.open("rb")
+        return cast(BinaryIO, _OPENERS.get(path.suffix, open)(path, "rb"))
     except OSError as error:
         raise data_error(path, 0, f"cannot be opened ({error.strerror or error})", "a readable file") from error
 
