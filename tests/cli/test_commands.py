@@ -179,7 +179,7 @@ def test_evaluate_refuses_the_wrong_task_and_repeated_targets(cli: Callable, ner
     target = f"en={treebank}/test.conllu"
     refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target), "predicts O B-PER I-PER", "polyhead fit")
     refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target, target), "given 2 times")
-    refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", target, "--split", "dev"), "no dev file")
+    refused(cli("evaluate", ner_tagger, "--task", "pos", "--target", f"{target}::", "--split", "dev"), "no dev file")
 
 
 def test_fit_saves_a_tagger_that_the_other_commands_read(cli: Callable, ner_tagger: Path, treebank: Path, tmp_path: Path) -> None:

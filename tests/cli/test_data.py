@@ -59,6 +59,8 @@ def test_list_of_a_family_and_of_what_lies_here(cli: Callable, tmp_path: Path) -
     assert [row["name"] for row in document["corpora"]] == [name for name in CORPORA if name.startswith("ud/")] + ["xsid/de"]
     assert [row["here"] for row in document["corpora"] if row["name"] == NAME] == [["dev"]]
     assert "| ud/de_gsd | de | pos | dev | CC BY-SA 4.0 |" in cli("data", "list", "ud", "--data", tmp_path).out
+    assert "| ud/de_hdt | de | pos | none | CC BY-SA 4.0 |" in cli("data", "list", "ud", "--data", tmp_path).out
+    assert "| ilner/hi | hi | ner | train dev test | unknown |" in cli("data", "list", "ilner").out
     refused(cli("data", "list", "xsdi"), "corpus 'xsdi': no such name")
     refused(cli("data", "list", "--data", tmp_path / "nowhere"), "no such folder", "polyhead data get")
     refused(cli("data", "list", "--data", __file__), "is a file; name a folder")
@@ -167,6 +169,32 @@ def test_what_check_tells_to_declare_is_what_other_commands_take(cli: Callable, 
     assert cli("evaluate", ner_tagger, "--target", f"en={entities}/train.txt", *options, "--threads", 1).code == 0
 
 
+def test_declared_columns_are_completed_by_what_their_tags_show(cli: Callable, entities: Path) -> None:
+    for more in ([], ["--task", "ner"]):
+        result = cli("data", "check", entities / "train.txt", "--columns", "space:token=1,tag=2", *more)
+        assert result.code == 0, result.err
+        lines = result.out.splitlines()
+        assert lines[0] == "format: as declared, scheme iob2, task ner"
+        assert lines[2:4] == ["  --task ner --scheme iob2", "  --columns space:token=1,tag=2"]
+    (entities / "tags.txt").write_text("Ann PROPN\nsings VERB\n")
+    result = cli("data", "check", entities / "tags.txt", "--columns", "space:token=1,tag=2")
+    assert result.out.splitlines()[:2] == ["format: as declared, task pos", ""]
+
+
+def test_a_tab_at_the_end_of_every_row_is_no_column_for_any_command(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_text("the\tB-PER\t\nruns\tO\t\n\ndog\tB-PER\t\n")
+    options = ["--task", "ner", "--scheme", "iob2", "--threads", 1]
+    assert "| PER | 2 |" in cli("data", "check", path).out
+    for columns in ([], ["--columns", "tab:token=1,tag=2"]):
+        document = cli("evaluate", ner_tagger, "--target", f"nl={path}", *options, *columns, "--json").json
+        assert document["targets"][0]["n_words"] == 3
+        predicted = cli("predict", ner_tagger, path, *options, *columns).out.splitlines()
+        assert [(line.count("\t"), line.endswith("\t")) for line in predicted if line] == [(2, True)] * 3
+    path.write_text("the\tB-PER\t\nruns\tO\tx\n")
+    refused(cli("evaluate", ner_tagger, "--target", f"nl={path}", *options), "x.tsv:2: 3 column(s)", "expected 2")
+
+
 def test_check_compares_splits(cli: Callable, entities: Path, ner_tagger: Path) -> None:
     reference = f"en={entities}/train.txt:{entities}/dev.txt:"
     result = cli("data", "check", reference, "--tokenizer", ner_tagger, "--max-length", 8)
@@ -219,7 +247,13 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
             ["--task pos: ", "train.txt has span tags", "give --task ner, or declare another column"],
         ),
         (["{d}/good.conllu", "--task", "ner"], ["--task ner: ", "good.conllu has no span tags (CoNLL-U); give --task pos"]),
-        (["en={d}/good.conllu:{d}/none:"], ["none: no such file"]),
+        (["en={d}/good.conllu:{d}/none:"], ["none: no such"]),
+        (["{d}/train.txt", "--columns", "space:tag=2,scheme=io", "--task", "pos"], ["has span tags", "give --task ner"]),
+        (["{d}/tags.txt", "--task", "ner"], ["--task ner: ", "tags.txt has no span tags", "give --task pos"]),
+        (["{d}/tags.txt", "--columns", "space:tag=2", "--task", "ner"], ["--task ner: ", "has no span tags"]),
+        (["{d}/words.txt", "--columns", "space:tag=1,token=2"], ["words.txt:1: 1 column(s)"]),
+        (["{d}/odd.txt", "--columns", "space:tag=2"], ["odd.txt: tag '-PER' in the column of the tags"]),
+        (["{d}/none.txt", "--columns", "space:tag=2"], ["none.txt: tag 'O' in the column of the tags"]),
         (["{d}/bad.txt"], ["bad.txt:51: 1 column(s)"]),
         (["{d}/tree.txt"], ["tree.txt: CoNLL-U under another name", "ends in .conllu"]),
         (["{d}/train.txt", "--tokenizer", "{d}"], ["config.json"]),
@@ -233,6 +267,9 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
 def test_check_refuses_bad_input(cli: Callable, entities: Path, arguments: list[str], said: list[str]) -> None:
     (entities / "words.txt").write_text("just\nwords\n")
     (entities / "bad.txt").write_text("Ann B-PER\n" * 50 + "Lee\n" + "Ann B-PER\n" * 200)
+    (entities / "tags.txt").write_text("Ann PROPN\nsings VERB\n")
+    (entities / "odd.txt").write_text("Ann -PER\nsings VERB\n")
+    (entities / "none.txt").write_text("Ann O\nsings O\n")
     (entities / "tree.txt").write_text(ROW)
     (entities / "good.conllu").write_text(ROW)
     (entities / "nine.conllu").write_text(ROW.replace("\t_\n\n", "\n") + ROW.replace("\t", " "))

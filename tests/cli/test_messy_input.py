@@ -98,6 +98,7 @@ def test_what_the_model_cannot_predict_is_said(cli: Callable, ner_tagger: Path, 
     )
     assert found.code == 0
     assert "1 x a word with a label that the model cannot predict, counted as wrong" in found.err
+    assert f"predicts B-PER, I-PER, but en={tmp_path}/t.txt is labelled B-PLANET: they share no label, so every" in found.err
     assert "DOCSTART" not in found.err
 
 
@@ -120,7 +121,7 @@ def test_a_source_may_leave_out_what_comes_last(cli: Callable, tagger: Path, tre
         ("de=no/such.conllu", "no/such.conllu: no such file"),
         ("de=.", ".: a folder; expected a file"),
         ("de=/", "/: a folder; expected a file"),
-        ("de=a:b/such.conllu", "no file b/such.conllu; check the path, which cannot hold ':'"),
+        ("de=a:b/such.conllu", "no test file b/such.conllu; check the path, which cannot hold ':'"),
         ("ud/en_ewtt", "did you mean ud/en_ewt"),
     ],
 )

@@ -65,6 +65,18 @@ def test_stdin_and_stdout(cli: Callable, tagger: Path, monkeypatch: pytest.Monke
     broken = cli("predict", tagger, "--task", "pos")
     assert broken.code == 2
     assert "stdin:1: 2 column(s)" in broken.err
+    assert "for a file of columns add --format columns; see polyhead data check" in broken.err
+
+
+def test_a_file_that_is_no_conllu_gets_the_next_step(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    columns, conllu = tmp_path / "x.tsv", tmp_path / "x.conllu"
+    for path in (columns, conllu):
+        path.write_text("the\tDET\ndog\tNOUN\n")
+    step = "for a file of columns add --format columns"
+    assert step in cli("predict", tagger, "--task", "pos", columns).err
+    assert step not in cli("predict", tagger, "--task", "pos", columns, "--format", "conllu").err
+    assert step not in cli("predict", tagger, "--task", "pos", conllu).err
+    assert cli("predict", tagger, "--task", "pos", columns, "--format", "columns").code == 0
 
 
 def test_compressed_text_comes_back_plain(cli: Callable, tagger: Path, tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def test_conllu_ids(tmp_path: Path, identifier: str) -> None:
 
 def test_conllu_heads(tmp_path: Path) -> None:
     path = tmp_path / "a.conllu"
-    path.write_text(f"1-1\tw\t_\t_\t_\t_\t_\t_\t_\t_\n1\tw\t_\tNOUN\t_\t_\t{LONG}\t_\t_\t_\n")
-    with pytest.raises(DataFormatError, match=r"a\.conllu:1: word 1 of range 1-1 has HEAD"):
+    path.write_text(f"1-2\tw\t_\t_\t_\t_\t_\t_\t_\t_\n1\tw\t_\tNOUN\t_\t_\t{LONG}\t_\t_\t_\n2\tw\t_\tX\t_\t_\t0\t_\t_\t_\n")
+    with pytest.raises(DataFormatError, match=r"a\.conllu:1: range 1-2 with the HEADs '999"):
         list(read_conllu(TextFile(path, "en"), words="surface"))
 
 

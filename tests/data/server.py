@@ -22,6 +22,7 @@ class Served:
         redirect: Where every request is sent on to.
         length: Content-Length in place of the true one; empty for none.
         pause: Seconds between single bytes of a body; 0 sends it whole.
+        drip: Seconds between the bytes of a header that never ends; 0 sends none.
         asked: Path of every request.
     """
 
@@ -33,6 +34,7 @@ class Served:
     redirect: str = ""
     length: str | None = None
     pause: float = 0
+    drip: float = 0
     asked: list[str] = field(default_factory=list)
 
 
@@ -66,6 +68,10 @@ def served(files: dict[str, bytes]) -> Iterator[Served]:
             if length:
                 self.send_header("Content-Length", length)
             self.close_connection = not length
+            while state.drip:
+                self.flush_headers()
+                self.wfile.write(b"x")
+                time.sleep(state.drip)
             self.end_headers()
             if state.cut:
                 self.wfile.write(body[: state.cut.pop(0)])

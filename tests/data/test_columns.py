@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from polyhead.core.errors import DataFormatError
 from polyhead.data.column_format import ColumnFormat, parse_columns
 from polyhead.data.columns import TRAILING, WORDLESS, read_columns
+from polyhead.data.layouts import read_layout
 from polyhead.data.schemes import INSIDE_STARTS
 from polyhead.data.textfile import BLANK, TextFile
 
@@ -20,7 +21,7 @@ def write(tmp_path, text, name="a.txt"):
 def read(path, columns, **options):
     if isinstance(columns, str):
         columns = parse_columns(columns)
-    return list(read_columns(TextFile(path, "en", **options), columns))
+    return list(read_layout(TextFile(path, "en", **options), columns))
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,8 @@ def test_files_without_tags_and_words_without_a_tag(tmp_path):
         ("tab:index=1,token=2,scheme=iob2", "1\ta\tO\n3\tb\tO\n", r":2: index '3' in column 1; expected 2, counting up by one"),
         ("tab:index=1,token=2,scheme=iob2", "2\ta\tO\n", r":1: index '2' in column 1; expected 0 or 1"),
         ("tab:index=1,token=2,scheme=iob2", "x\ta\tO\n", r":1: index 'x'"),
-        ("tab:scheme=iob2", "", r":1: end of file and not one sentence"),
-        ("tab:scheme=iob2", "\n\n", r":2: end of file and not one sentence"),
+        ("tab:scheme=iob2", "", r": end of file and not one sentence; expected at least one"),
+        ("tab:scheme=iob2", "\n\n", r": end of file and not one sentence"),
     ],
 )
 def test_bad_input_is_one_error_with_its_line(tmp_path, columns, text, message):

@@ -5,7 +5,7 @@ import pytest
 
 from polyhead.core.errors import DataFormatError, SettingError, UnknownNameError
 from polyhead.data.column_format import parse_columns
-from polyhead.data.corpora import CORPORA, corpus, has_split, open_corpus, open_file
+from polyhead.data.corpora import CORPORA, corpus, open_corpus, open_file
 from polyhead.data.layouts import parse_layout
 from polyhead.data.sampling import holdout
 from polyhead.data.sentences import Dataset, Sentence
@@ -81,7 +81,7 @@ def test_absent_splits_say_what_to_do(root):
         ("xsid/de", "train", "train on xsid/en"),
         ("uner/en_pud", "dev", "it has test; test only"),
     ):
-        assert not has_split(name, split)
+        assert split not in corpus(name).splits
         with pytest.raises(UnknownNameError, match=f"corpus {name} has no {split} split; .*{advice}"):
             open_corpus(name, split, root=root)
 
@@ -97,13 +97,18 @@ def test_absent_files_and_unknown_names(root):
         corpus("aqmar/ar@words")
 
 
+def test_files_are_not_corpora_and_the_call_that_opens_them_is_named() -> None:
+    with pytest.raises(UnknownNameError, match=r"open with open_file\('a.conllu', task, 'dev', language='en'\)"):
+        open_corpus("en=a.conllu", "dev")
+
+
 def test_wikineural_trains_on_its_released_val_file_by_name(tmp_path):
     folder = tmp_path / "ner/de_WikiNEuRal"
     folder.mkdir(parents=True)
     (folder / "val.conllu").write_text("".join(f"0\tAnn{i}\tB-PER\n1\tgeht\tO\n\n" for i in range(20)))
     data = open_corpus("wikineural/de", "train", root=tmp_path)
     assert (data.split, len(data.sentences), data.sentences[0].labels) == ("train", 20, ("B-PER", "O"))
-    assert not has_split("wikineural/de", "dev"), "else no tenth is held out, and dev is train"
+    assert "dev" not in corpus("wikineural/de").splits, "else no tenth is held out, and dev is train"
     train, dev = holdout(data, seed=42)
     assert not {s.source for s in train.sentences} & {s.source for s in dev.sentences}
 
@@ -148,7 +153,7 @@ def test_user_files_for_spans_declare_their_scheme(tmp_path):
     ner = TASKS["ner"]
     path = tmp_path / "a.conll"
     path.write_text("Ann NNP I-PER\nBo NNP I-DATE\n")
-    with pytest.raises(SettingError, match="task ner needs a declared scheme; add --scheme iob2"):
+    with pytest.raises(SettingError, match=r"task ner needs the scheme of its tags: give --scheme .* iob2, iob1"):
         open_file(path, ner, "train", language="en")
     assert open_file(path, ner, "train", language="en", scheme="iob1").sentences[0].labels == ("B-PER", "B-DATE")
     columns = parse_columns("space:token=1,tag=3,scheme=io")

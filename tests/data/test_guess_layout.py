@@ -30,6 +30,9 @@ def test_the_scheme_is_told_from_the_tags(tmp_path, scheme):
     [
         ("a B-X\nb O\n", "space:token=1,tag=2", "ner"),
         ("a NN B-X\nb VB O\n", "space:token=1,tag=3", "ner"),
+        ("a B-NP B-X \nb B-VP O \n", "space:token=1,tag=3", "ner"),
+        ("a\tB-NP\tB-X\t\nb\tB-VP\tO\t\n", "tab:token=1,tag=3", "ner"),
+        ("a\u00a0b B-X\nc\u3000d O\n", "space:token=1,tag=2", "ner"),
         ("a NN B-NP B-X\nb VB B-VP O\n", "space:token=1,tag=4", "ner"),
         ("-DOCSTART- -X- O\n\na -X- _ B-X\nb -X- _ O\n", "space:token=1,tag=4", "ner"),
         ("a\tB-X\nb\tO\n\t\nc\tO\n\t\n", "tab:token=1,tag=2", "ner"),

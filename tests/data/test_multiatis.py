@@ -52,8 +52,6 @@ def test_uneven_rows_are_an_error_unless_they_are_declared(tmp_path):
         (HEADER + "1\ta\tO\n", r":2: 3 column\(s\) .* expected 4 columns separated by TAB, as in the header"),
         (HEADER + "1\ta  b\tO O O\tx\n", r":2: 3 word\(s\), one of them empty .* but 3 label"),
         (HEADER + "1\ta b\tO E-x\tx\n", r":2: word 2: tag 'E-x'; expected O or B-TYPE"),
-        (HEADER, r":1: end of file and not one sentence"),
-        ("", r":1: end of file"),
     ],
 )
 def test_bad_rows_are_one_error_with_their_line(tmp_path, text, said):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from polyhead.core.errors import DataFormatError, SettingError, UnknownNameError
+from polyhead.data.corpus_table import SPLITS
 from polyhead.data.layouts import parse_layout
 from polyhead.data.references import DataReader, DataReference, one_word_choice
 from polyhead.data.sampling import sample
@@ -69,8 +70,19 @@ def test_files_are_opened_as_the_task_reads_them(tmp_path: Path) -> None:
 
 
 def test_a_split_that_is_not_there_says_what_to_write() -> None:
-    with pytest.raises(SettingError, match="no train file, only test; write LANGUAGE=TRAIN:DEV:TEST"):
-        DataReader(task=POS).open(DataReference.parse("de=T"), "train")
+    with pytest.raises(SettingError, match="no train file; its files are read as dev, test; write LANGUAGE=TRAIN:DEV:TEST"):
+        DataReader(task=POS).open(DataReference.parse("de=D:T"), "train")
+    with pytest.raises(SettingError, match="no dev file; its files are read as train"):
+        DataReader(task=POS).open(DataReference.parse("de=T::"), "dev")
+
+
+def test_a_single_file_is_the_split_that_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "x.conllu").write_text("1\tx\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n")
+    for role in ("source", "target"):
+        reference = DataReference.parse(f"de={tmp_path}/x.conllu", role)
+        for split in SPLITS:
+            assert DataReader(task=POS).open(reference, split).split == split
+        assert [split for split in SPLITS if reference.has(split)] == ["train" if role == "source" else "test"]
 
 
 def test_a_corpus_needs_a_folder_and_the_right_task(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from polyhead.data.schemes import (
     END_STARTS,
     INSIDE_STARTS,
     SPAN_NOT_CLOSED,
-    TagError,
+    LabelError,
     from_iob2,
     scheme,
     to_iob2,
@@ -106,7 +106,7 @@ def test_repairs(name, tags, expected, met):
     ],
 )
 def test_unknown_prefixes_are_errors(name, tag):
-    with pytest.raises(TagError, match="expected O or") as caught:
+    with pytest.raises(LabelError, match="expected O or") as caught:
         to_iob2(["O", tag], name)
     assert caught.value.position == 1
     assert isinstance(caught.value, DataFormatError)
@@ -114,7 +114,7 @@ def test_unknown_prefixes_are_errors(name, tag):
 
 def test_unknown_types_are_errors_where_the_types_are_known():
     assert to_iob2(["B-X"], "iob2") == ("B-X",)
-    with pytest.raises(TagError, match="tag 'B-X' of type 'X'; expected one of the types LOC, PER"):
+    with pytest.raises(LabelError, match="tag 'B-X' of type 'X'; expected one of the types LOC, PER"):
         to_iob2(["B-X"], "iob2", types=frozenset({"PER", "LOC"}))
 
 

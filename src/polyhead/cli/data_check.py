@@ -94,7 +94,7 @@ def _files(request: DataCheckRequest) -> _Opened:
     named = _named(request.reference)
     files = named.files or {}
     first = next(iter(files.values()))
-    found = _look(request, first)
+    found, is_declared = _look(request, first)
     task = request.task or find_task(found.task)
     if task.kind != find_task(found.task).kind:
         held, step = ("span tags", "another") if task.kind == "tag" else ("no span tags", "their")
@@ -113,7 +113,7 @@ def _files(request: DataCheckRequest) -> _Opened:
             faults = conllu_faults(path) if layout is None else {}
             counted = ", ".join(f"{n} x {what}" for what, n in faults.items())
             raise DataFormatError(f"{error}; in the whole file: {counted}") if counted else error from None
-    return _Opened(replace(found, task=task.name), request.columns is not None, splits, [])
+    return _Opened(replace(found, task=task.name), is_declared, splits, [])
 
 
 def _named(text: str) -> DataReference:
@@ -122,12 +122,16 @@ def _named(text: str) -> DataReference:
     return DataReference(text, "und", files={"train": Path(text)})
 
 
-def _look(request: DataCheckRequest, path: Path) -> Look:
-    """What the options declare, completed by what the file shows."""
+def _look(request: DataCheckRequest, path: Path) -> tuple[Look, bool]:
+    """What the options declare, completed by what the file shows; whether nothing had to be guessed."""
     if request.columns is not None:
         layout = parse_layout(request.columns, scheme=request.scheme)
-        by_layout = layout.task if isinstance(layout, NamedLayout) else "pos" if layout.scheme is None else "ner"
-        return Look("as declared", request.task.name if request.task else by_layout, request.columns, request.scheme)
+        if isinstance(layout, NamedLayout):
+            return Look("as declared", layout.task, layout.name), True
+        if layout.scheme is not None:
+            return Look("as declared", "ner", request.columns, layout.scheme), True
+        found = replace(look(path, layout), columns=request.columns)
+        return found, found.scheme is None
     treebank = Look("CoNLL-U", "pos")
     try:
         found = look(path)
@@ -138,7 +142,7 @@ def _look(request: DataCheckRequest, path: Path) -> Look:
     if found.task == "pos" and is_conllu(path):  # by its name every command reads it so, however many columns it has
         found = treebank
     if request.scheme is None:
-        return found
+        return found, False
     if found.scheme is None:
         raise SettingError(f"--scheme {request.scheme}: {path} has no column of span tags ({found.format}); leave the scheme out")
-    return replace(found, scheme=request.scheme)
+    return replace(found, scheme=request.scheme), False

@@ -86,9 +86,11 @@ def data_list(request: DataListRequest, console: Console) -> int:
                 "advice": row.advice,
             }
         )
-        shown = " ".join((splits if here is None else here) or ["-"])
-        rows.append([name, row.language, row.task, shown, licence.partition(" (")[0] or "-"])
-    notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is '-'; phrases are made by polyhead itself."
+        shown = " ".join((splits if here is None else here) or ["none"])
+        rows.append([name, row.language, row.task, shown, licence.partition(" (")[0] or "unknown"])
+    notes = (
+        "polyhead data get NAME --data FOLDER fetches one, unless its licence is unknown; phrases are made by polyhead itself."
+    )
     text = markdown(["name", "language", "task", "splits" if request.data is None else "here", "licence"], rows)
     console.result({"schema": 1, "corpora": facts}, f"{text}\n\n{wrapped(notes)}")
     return DONE

@@ -7,6 +7,7 @@ from polyhead.cli.console import Console, met
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import limited, note_reading, opened, other_words, reader, zero_everywhere
 from polyhead.cli.requests import EvaluateRequest
+from polyhead.data.labels import unshared_labels
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
 from polyhead.report.tables import markdown, shown_number, title
@@ -39,6 +40,8 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     console.result(document, f"{_table(targets)}\n\nin points, 0 to 100; {split} split; words are {words}")
     for data, target in zip(datasets, targets, strict=True):
         note_reading(console, data)
+        if said := unshared_labels(tagger.labels, data):
+            console.note(f"note: {said}, so every labelled word counts as wrong; see polyhead data check")
         console.repairs(target["name"], met(target))
     console.note(zero_everywhere(tagger.task, [target["metrics"][tagger.task.metric] for target in targets]))
     return DONE

@@ -12,7 +12,7 @@ from polyhead.cli.console import Console, met
 from polyhead.cli.requests import CurveRequest, DoctorRequest, EvaluateRequest, PredictRequest, RankRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
-from polyhead.data.labels import LabelSet, label_set
+from polyhead.data.labels import LabelSet, label_set, unshared_labels
 from polyhead.data.references import DataReader, DataReference
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
@@ -154,13 +154,11 @@ def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
 
 
 def _check_shared(tagger: Tagger, data: Dataset) -> None:
-    """Refuse text that shares no label with the model, O apart: no span would count."""
-    gold = {label for sentence in data.sentences for label in sentence.labels if label not in (None, "O")}
-    if gold and not any(label in tagger.labels for label in gold):
-        found, predicted = (", ".join(sorted(map(str, labels))[:6]) for labels in (gold, set(tagger.labels) - {"O"}))
+    """Refuse text whose labels the model cannot predict, O apart: no span would count."""
+    if said := unshared_labels(tagger.labels, data):
         raise SettingError(
-            f"{tagger.name}: predicts {predicted}, but {data.name} is labelled {found}: they share no label, so no span would "
-            f"count; use a model trained on these labels, or see polyhead data check {data.name}"
+            f"{tagger.name}: {said}, so no span would count; use a model trained on these labels, or see polyhead data check "
+            f"{data.name}"
         )
 
 

@@ -12,13 +12,12 @@ from polyhead.cli.outputs import check_file
 from polyhead.cli.requests import PredictRequest
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.files import write_bytes_atomic
-from polyhead.data.column_format import ColumnFormat
-from polyhead.data.columns import read_columns
-from polyhead.data.conllu import read_conllu
-from polyhead.data.layouts import parse_layout
+from polyhead.data.column_format import ColumnFormat, settled, split_row
+from polyhead.data.columns import first_row
+from polyhead.data.corpora import is_conllu
+from polyhead.data.layouts import parse_layout, read_layout
 from polyhead.data.references import check_command
-from polyhead.data.sentences import Sentence
-from polyhead.data.textfile import TextFile, is_blank, read_lines
+from polyhead.data.textfile import TextFile, read_lines
 from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
 
 
@@ -41,9 +40,14 @@ def predict(request: PredictRequest, console: Console) -> int:
 def _predict(request: PredictRequest, path: Path, console: Console) -> int:
     try:
         layout = _layout(request, path)
-        sentences = _read(path, layout)
+        file = TextFile(path, "und")
+        sentences = list(read_layout(file, None if layout is CONLLU else layout, words="syntactic", labelled=False))
     except DataFormatError as error:
-        raise DataFormatError(f"{error}; see {check_command(path)}") from None
+        is_assumed = request.task.kind == "tag" and request.format == "auto" and request.columns is None
+        or_columns = (
+            "; for a file of columns add --format columns" if is_assumed and path.exists() and not is_conllu(path) else ""
+        )
+        raise DataFormatError(f"{error}{or_columns}; see {check_command(path)}") from None
     tagger = opened(request)
     if layout is CONLLU and tagger.trained_words == "surface" and (ranges := _multiword_ranges(path)):
         console.note(
@@ -76,13 +80,14 @@ def _layout(request: PredictRequest, path: Path) -> ColumnFormat:
         if task.kind != "tag":
             raise SettingError(f"--format conllu: task {task.name} has no column in CoNLL-U; use --format columns")
         return CONLLU
+    first = first_row(path)
     if request.columns is not None:
         layout = _columns(request.columns, request.scheme)
     else:
         layout = _columns("auto:", request.scheme)
-        first = next((line for _, line in read_lines(path) if not is_blank(line)), "")
-        if len(first.split("\t" if "\t" in first else None)) == 1:
+        if len(split_row(first, settled(layout, first))) == 1:
             layout = replace(layout, tag=None)
+    layout = settled(layout, first)
     return layout if task.kind == "tag" or layout.scheme else replace(layout, scheme="iob2")
 
 
@@ -91,14 +96,6 @@ def _columns(columns: str, scheme: str | None) -> ColumnFormat:
     if not isinstance(layout, ColumnFormat):
         raise SettingError(f"--columns {columns}: tags can be written only into columns and CoNLL-U; use one of them")
     return layout
-
-
-def _read(path: Path, layout: ColumnFormat) -> list[Sentence]:
-    """The sentences; tags already in the file are ignored."""
-    file = TextFile(path, "und")
-    if layout is CONLLU:
-        return list(read_conllu(file, words="syntactic", upos="ignore"))
-    return list(read_columns(file, replace(layout, scheme=None, types=None)))
 
 
 def _multiword_ranges(path: Path) -> int:

@@ -1,8 +1,8 @@
 """Declaration of what a column file does not say itself: columns, comments, tag scheme, known faults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast, get_args
 
 from polyhead.core.errors import SettingError
 from polyhead.core.values import whole_number
@@ -16,8 +16,8 @@ class ColumnFormat:
     """Layout of a column file. Column numbers are 1-based, −1 is the last column.
 
     Attributes:
-        separator: `tab`: exactly one TAB; `space`: one or more spaces (U+0020 only); `auto`: `tab` if the first word row has a
-            TAB, else `space`.
+        separator: `tab`: exactly one TAB; `space`: one or more spaces (U+0020 only); `auto`: as the first word row shows
+            (`settled`).
         token: Column of the word.
         tag: Column of the tag; None for a file without tags (every label is None).
         index: Column of an index that counts up by one from 0 or 1 in every sentence, which is checked; None if there is none.
@@ -60,6 +60,35 @@ class ColumnFormat:
             )
 
 
+def place(column: int) -> int:
+    """0-based place of a 1-based column; −1 stays."""
+    return column - (column > 0)
+
+
+def split_row(line: str, columns: ColumnFormat) -> list[str]:
+    """The columns of a row, whose separator is `tab` or `space`."""
+    return line.split("\t") if columns.separator == "tab" else [part for part in line.split(" ") if part]
+
+
+def settled(columns: ColumnFormat, row: str) -> ColumnFormat:
+    """A format with the separator `auto`, settled by the first word row: TAB if it has one, else spaces.
+
+    If that row has a tag in its last column but one and then only a TAB, the TAB is needless (`trailing_separator`).
+
+    >>> settled(ColumnFormat(), "Ann\\tB-PER\\t").tag, settled(ColumnFormat(), "Ann\\t").tag, settled(ColumnFormat(), "Ann O").tag
+    (2, -1, -1)
+    """
+    if columns.separator != "auto":
+        return columns
+    if "\t" not in row:
+        return replace(columns, separator="space")
+    last = row.count("\t")
+    undeclared = columns.tag == -1 and columns.n_columns is None
+    if undeclared and row.endswith("\t") and last > max(columns.token, columns.index or 0):
+        return replace(columns, separator="tab", tag=last, n_columns=(last,), trailing_separator=True)
+    return replace(columns, separator="tab")
+
+
 def parse_columns(text: str) -> ColumnFormat:
     """The format declared by a compact text such as `tab:token=2,tag=3`.
 
@@ -76,39 +105,19 @@ def parse_columns(text: str) -> ColumnFormat:
     separator, _, rest = text.strip().partition(":")
     if separator not in get_args(Separator):
         raise SettingError(f"columns {text!r}: {separator!r} before the colon; expected one of {', '.join(get_args(Separator))}")
-    numbers: dict[str, int | None] = {"token": 1, "tag": -1, "index": None}
-    comments = False
-    declared: Scheme | None = None
-    n_columns: tuple[int, ...] | None = None
+    declared: dict[str, Any] = {}
     for item in filter(None, (part.strip() for part in rest.split(","))):
         key, _, value = item.partition("=")
-        if key in numbers and (number := whole_number(value)):
-            numbers[key] = number
-        elif key in numbers and value == "last":
-            numbers[key] = -1
-        elif key in ("tag", "index") and value == "none":
-            numbers[key] = None
+        number = -1 if value == "last" else whole_number(value)
+        if key in ("token", "tag", "index") and (number or (value == "none" and key != "token")):
+            declared[key] = number
         elif key == "comments" and value in ("hash", "none"):
-            comments = value == "hash"
+            declared[key] = value == "hash"
         elif key == "scheme":
-            declared = scheme(value)
-        elif key == "columns" and (counts := _counts(value)):
-            n_columns = counts
+            declared[key] = scheme(value)
+        elif key == "columns" and all(counts := tuple(whole_number(part) for part in value.split("/"))):
+            declared["n_columns"] = counts
         else:
             allowed = "token=N, tag=N|last|none, index=N, comments=hash|none, scheme=NAME, columns=N"
             raise SettingError(f"columns {text[:60]!r}: {item[:60]!r}; expected {allowed}, columns counted from 1")
-    return ColumnFormat(
-        cast(Separator, separator),
-        token=cast(int, numbers["token"]),
-        tag=numbers["tag"],
-        index=numbers["index"],
-        comments=comments,
-        scheme=declared,
-        n_columns=n_columns,
-    )
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    """The numbers in `N` or `N/M`; empty if a part is not a positive number."""
-    found = tuple(whole_number(part) or 0 for part in text.split("/"))
-    return found if all(found) else ()
+    return ColumnFormat(cast(Separator, separator), **declared)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from polyhead.data.column_format import ColumnFormat
-from polyhead.data.schemes import TagError, to_iob2
+from polyhead.data.column_format import ColumnFormat, place, settled, split_row
+from polyhead.data.schemes import LabelError, to_iob2
 from polyhead.data.sentences import Sentence
-from polyhead.data.textfile import BLANK, TextFile, is_blank, shown
+from polyhead.data.textfile import TextFile, is_blank, read_lines, shown
 
 WORDLESS = "row with tag O and an empty word left out"
 TRAILING = "separator at the end of a row left out"
@@ -23,24 +24,12 @@ def read_columns(file: TextFile, columns: ColumnFormat) -> Iterator[Sentence]:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
     reader = _Reader(file, columns)
-    last_line = 0
-    n_sentences = 0
-    for number, line in file.lines():
-        last_line = number
-        if is_blank(line):
-            if line:
-                file.repair(number, BLANK, "an empty line")
-            if reader.words:
-                yield reader.finish()
-                n_sentences += 1
-            reader.indices.clear()
-        else:
+    for rows in file.blocks():
+        reader.words, reader.tags, reader.lines, reader.index = [], [], [], ""
+        for number, line in rows:
             reader.take(number, line)
-    if reader.words:
-        yield reader.finish()
-        n_sentences += 1
-    if not n_sentences:
-        raise file.error(max(last_line, 1), "end of file and not one sentence", "at least one word row")
+        if reader.words:
+            yield reader.finish()
 
 
 DOCSTART = "-DOCSTART-"
@@ -55,7 +44,7 @@ class _Reader:
     words: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    indices: list[str] = field(default_factory=list)
+    index: str = ""
     counts: tuple[int, ...] = ()
 
     def take(self, number: int, line: str) -> None:
@@ -68,8 +57,8 @@ class _Reader:
             self.file.repair(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")
             return
         if form.separator == "auto":
-            form = self.format = replace(form, separator="tab" if "\t" in line else "space")
-        fields = line.split("\t") if form.separator == "tab" else [part for part in line.split(" ") if part]
+            form = self.format = settled(form, line)
+        fields = split_row(line, form)
         if not self.counts:
             if is_json_object(line):
                 expected = "columns, a word and its tag on each line; convert the file (or is it --columns massive?)"
@@ -83,29 +72,28 @@ class _Reader:
             wanted = " or ".join(map(str, self.counts))
             found = f"{len(fields)} column(s) in {shown(line)}"
             raise self.file.error(number, found, f"{wanted}, separated by {form.separator}; or declare the columns")
-        word = fields[form.token - (form.token > 0)]
+        word = fields[place(form.token)]
+        tag = None if form.tag is None else fields[place(form.tag)]
         if form.index is not None:
-            self._check_index(number, fields[form.index - (form.index > 0)])
+            self._check_index(number, fields[place(form.index)])
         if not word.strip(" "):
-            if form.skip_wordless and form.tag is not None and fields[form.tag - (form.tag > 0)] == "O":
+            if form.skip_wordless and tag == "O":
                 self.file.repair(number, WORDLESS, "a word")
                 return
             raise self.file.error(number, f"an empty word in {shown(line)}", f"a word in column {form.token}")
         self.words.append(word)
         self.lines.append(number)
-        if form.tag is not None:
-            tag = fields[form.tag - (form.tag > 0)]
-            if tag in form.rewrites:
-                self.file.repair(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
-                tag = form.rewrites[tag]
-            self.tags.append(tag)
+        if tag is not None and tag in form.rewrites:
+            self.file.repair(number, f"tag {tag} read as {form.rewrites[tag]}", "a tag of the scheme")
+            tag = form.rewrites[tag]
+        self.tags.append(tag or "")
 
     def _is_comment(self, line: str) -> bool:
         if self.format.index == 1:
             return True
         if self.format.separator == "tab":
             return "\t" not in line
-        return len([part for part in line.split(" ") if part]) not in (self.format.n_columns or ())
+        return len(split_row(line, self.format)) not in (self.format.n_columns or ())
 
     def _check_format(self, number: int, line: str) -> None:
         form = self.format
@@ -119,16 +107,14 @@ class _Reader:
                 raise self.file.error(number, found, expected)
 
     def _check_index(self, number: int, text: str) -> None:
-        expected = str(int(self.indices[-1]) + 1) if self.indices else ""
-        if text != expected and not (not self.indices and text in ("0", "1")):
-            wanted = expected or "0 or 1"
+        allowed = (str(int(self.index) + 1),) if self.index else ("0", "1")
+        if text not in allowed:
+            wanted = " or ".join(allowed)
             raise self.file.error(number, f"index {shown(text)} in column {self.format.index}", f"{wanted}, counting up by one")
-        self.indices.append(text)
+        self.index = text
 
     def finish(self) -> Sentence:
-        sentence = self.file.sentence(self.words, self._labels(), self.lines[0])
-        self.words, self.tags, self.lines = [], [], []
-        return sentence
+        return self.file.sentence(self.words, self._labels(), self.lines[0])
 
     def _labels(self) -> tuple[str | None, ...]:
         form = self.format
@@ -146,9 +132,14 @@ class _Reader:
 
         try:
             labels = to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)
-        except TagError as error:
+        except LabelError as error:
             raise self.file.error(self.lines[error.position], error.found, error.expected) from error
         return tuple(_retyped(label, form.retyped) for label in labels) if form.retyped else labels
+
+
+def first_row(path: Path) -> str:
+    """The first row of a column file that is neither blank nor a `-DOCSTART-`; empty if there is none."""
+    return next((line for _, line in read_lines(path) if not is_blank(line) and not line.startswith(DOCSTART)), "")
 
 
 def is_json_object(line: str) -> bool:

@@ -17,7 +17,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import TASKS, Task
 from polyhead.data.textfile import SUFFIXES, TextFile, data_error, find_file
 
-__all__ = ["CORPORA", "corpus", "has_split", "open_corpus", "open_file"]
+__all__ = ["CORPORA", "corpus", "open_corpus", "open_file"]
 
 
 def _parse(name: str) -> tuple[str, Words | None]:
@@ -44,13 +44,8 @@ def corpus(name: str) -> Corpus:
         near = get_close_matches(base, CORPORA, n=3) or get_close_matches(base, relatives, n=3, cutoff=0)
         families = ", ".join(dict.fromkeys(known.partition("/")[0] for known in CORPORA))
         hint = f"did you mean {' or '.join(near)}" if near else f"there are families {families} (polyhead data list)"
-        raise UnknownNameError(f"corpus {name!r}: no such name; {hint}; your own files: LANGUAGE=FILE")
+        raise UnknownNameError(f"corpus {name!r}: no such name; {hint}; your own files: LANGUAGE=FILE (Python: open_file)")
     return CORPORA[base]
-
-
-def has_split(name: str, split: Split) -> bool:
-    """Whether the corpus has this split; its file may still be missing on this machine."""
-    return split in corpus(name).splits
 
 
 def open_corpus(
@@ -84,6 +79,9 @@ def open_corpus(
     >>> data.language, data.split, len(data.sentences)
     ('de', 'dev', 400)
     """
+    if "=" in name:
+        call = f"open_file({name.rpartition('=')[2]!r}, task, {split!r}, language={name.partition('=')[0]!r})"
+        raise UnknownNameError(f"corpus {name!r}: expected a name such as ud/en_ewt; files of your own open with {call}")
     base, asked = _parse(name)
     row = corpus(name)
     words = asked or words
@@ -192,7 +190,9 @@ def open_file(
     else:
         declared = scheme_of(scheme) if scheme is not None else layout.scheme
         if declared is None:
-            raise SettingError(f"{path}: task {task.name} needs a declared scheme; add --scheme iob2 (or iob1, bioes, io)")
+            raise SettingError(
+                f"{path}: task {task.name} needs the scheme of its tags: give --scheme (Python: scheme=) iob2, iob1, bioes or io"
+            )
         layout = replace(layout, scheme=declared)
     return _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
 

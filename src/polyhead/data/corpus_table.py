@@ -60,11 +60,13 @@ class Corpus:
     merges_types: bool = False
 
 
-def _treebank(language: str, folder: str, stem: str, splits: str = "train dev test", advice: str = "") -> Corpus:
-    files: dict[Split, CorpusFile] = {
-        split: CorpusFile(f"ud/{folder}/{stem}-ud-{split}") for split in SPLITS if split in splits.split()
-    }
-    return Corpus(language, "pos", files, advice=advice)
+def _files(pattern: str, **names: str) -> dict[Split, CorpusFile]:
+    """A file for each split, `{}` in its path replaced by the split's name in `names`; without names, by the split itself."""
+    return {split: CorpusFile(pattern.format(names.get(split, split))) for split in SPLITS if split in names or not names}
+
+
+def _treebank(language: str, folder: str, stem: str, advice: str = "") -> Corpus:
+    return Corpus(language, "pos", _files(f"ud/{folder}/{stem}-ud-{{}}"), advice=advice)
 
 
 _UNER_TYPES = frozenset({"PER", "ORG", "LOC"})
@@ -120,42 +122,37 @@ _PHRASE_TABLES = ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr")
 _XSID_REBUILT = replace(_XSID, rewrites={"Orecurring_datetime": "O"})
 
 
-def _uner(language: str, folder: str, stem: str, splits: str = "train dev test") -> Corpus:
-    files: dict[Split, CorpusFile] = {
-        split: CorpusFile(f"ner/{folder}/{stem}-ud-{split}.iob2") for split in SPLITS if split in splits.split()
-    }
-    return Corpus(language, "ner", files, _UNER, "test only: train on another UNER corpus" if splits == "test" else "")
+def _uner(language: str, folder: str, stem: str) -> Corpus:
+    return Corpus(language, "ner", _files(f"ner/{folder}/{stem}-ud-{{}}.iob2"), _UNER)
+
+
+def _uner_test(language: str, folder: str, stem: str) -> Corpus:
+    files = _files(f"ner/{folder}/{stem}-ud-{{}}.iob2", test="test")
+    return Corpus(language, "ner", files, _UNER, "test only: train on another UNER corpus")
 
 
 def _masakhaner(language: str, code: str) -> Corpus:
-    files: dict[Split, CorpusFile] = {split: CorpusFile(f"ner/{code}_MasakhaNER/{split}.txt") for split in SPLITS}
-    return Corpus(language, "ner", files, _MASAKHANER, merges_types=True)
+    return Corpus(language, "ner", _files(f"ner/{code}_MasakhaNER/{{}}.txt"), _MASAKHANER, merges_types=True)
 
 
 def _wikineural(language: str) -> Corpus:
-    folder = f"ner/{language}_WikiNEuRal"
-    files: dict[Split, CorpusFile] = {"train": CorpusFile(f"{folder}/val.conllu"), "test": CorpusFile(f"{folder}/test.conllu")}
+    files = _files(f"ner/{language}_WikiNEuRal/{{}}.conllu", train="val", test="test")
     advice = "its released `val` file serves as training data; polyhead run holds out a tenth of it for dev"
     return Corpus(language, "ner", files, _WIKINEURAL, advice)
 
 
 def _ilner(language: str, name: str) -> Corpus:
-    files: dict[Split, CorpusFile] = {split: CorpusFile(f"ner/{language}_IL-NER/{name}-{split}.txt") for split in SPLITS}
-    return Corpus(language, "ner", files, _ILNER, merges_types=True)
+    return Corpus(language, "ner", _files(f"ner/{language}_IL-NER/{name}-{{}}.txt"), _ILNER, merges_types=True)
 
 
 def _xsid(language: str, code: str) -> Corpus:
-    files: dict[Split, CorpusFile] = {
-        "dev": CorpusFile(f"slots/xSID-0.7/{code}.valid.conll"),
-        "test": CorpusFile(f"slots/xSID-0.7/{code}.test.conll"),
-    }
+    files = _files(f"slots/xSID-0.7/{code}.{{}}.conll", dev="valid", test="test")
     return Corpus(language, "slots", files, _XSID, "xSID has training data for English only: train on xsid/en")
 
 
 def _phrases(task: str, table: str) -> Corpus:
     language = "zh-Hans" if table == "zh" else table
-    suffix = "" if task == "pos" else f".{task}.tsv"
-    files: dict[Split, CorpusFile] = {split: CorpusFile(f"phrases/{table}/{split}{suffix}") for split in SPLITS}
+    files = _files(f"phrases/{table}/{{}}{'' if task == 'pos' else f'.{task}.tsv'}")
     return Corpus(language, task, files, None if task == "pos" else PHRASE_COLUMNS, made=table)
 
 
@@ -164,29 +161,23 @@ def _known(corpus: Corpus, quirks: Quirks) -> Corpus:
 
 
 def _with_train(corpus: Corpus, path: str, layout: Layout, released: str = "") -> Corpus:
-    instead = CorpusFile(released) if released else None
-    return replace(corpus, splits={"train": CorpusFile(path, layout, instead), **corpus.splits}, advice="")
+    train: dict[Split, CorpusFile] = {"train": CorpusFile(path, layout, CorpusFile(released) if released else None)}
+    return replace(corpus, splits=train | {split: corpus.splits[split] for split in SPLITS[1:]}, advice="")
 
 
 def _dialogues(language: str, quirks: Quirks) -> Corpus:
-    folder = f"slots/fb-multilingual-tod/{language}"
-    files: dict[Split, CorpusFile] = {
-        split: CorpusFile(f"{folder}/{name}-{language}.tsv")
-        for split, name in zip(SPLITS, ("train", "eval", "test"), strict=True)
-    }
+    files = _files(f"slots/fb-multilingual-tod/{language}/{{}}-{language}.tsv", train="train", dev="eval", test="test")
     return Corpus(language, "slots", files, LAYOUTS["facebook"], quirks=quirks)
 
 
 def _massive(locale: str) -> Corpus:
-    files: dict[Split, CorpusFile] = {split: CorpusFile(f"slots/MASSIVE-1.1/{locale}/{split}.jsonl") for split in SPLITS}
     layout = LAYOUTS["massive:words=characters" if locale in ("ja-JP", "zh-CN", "zh-TW") else "massive"]
     language = {"zh-CN": "zh-Hans", "zh-TW": "zh-Hant"}.get(locale, locale.partition("-")[0])
-    return Corpus(language, "slots", files, layout)
+    return Corpus(language, "slots", _files(f"slots/MASSIVE-1.1/{locale}/{{}}.jsonl"), layout)
 
 
 def _wikiann(code: str) -> Corpus:
-    files: dict[Split, CorpusFile] = {split: CorpusFile(f"ner/WikiANN-1.1.0/{code}/{split}.tsv") for split in SPLITS}
-    return Corpus(code, "ner", files, _WIKIANN)
+    return Corpus(code, "ner", _files(f"ner/WikiANN-1.1.0/{code}/{{}}.tsv"), _WIKIANN)
 
 
 _LOCALES = """
@@ -217,7 +208,7 @@ CORPORA: dict[str, Corpus] = {
     "ud/fa_seraji": _treebank("fa", "UD_Persian-Seraji", "fa_seraji"),
     "uner/en_ewt": _known(
         _with_train(
-            _uner("en", "en_UNER-EWT", "en_ewt", "dev test"),
+            _uner("en", "en_UNER-EWT", "en_ewt"),
             "ner/en_UNER-EWT/en_ewt-ud-train.prelim-2022-12.iob2",
             _UNER_PRELIMINARY,
             released="ner/en_UNER-EWT/en_ewt-ud-train.iob2",
@@ -228,11 +219,11 @@ CORPORA: dict[str, Corpus] = {
     "uner/pt_bosque": _uner("pt", "pt_UNER-Bosque", "pt_bosque"),
     "uner/sv_talbanken": _uner("sv", "sv_UNER-Talbanken", "sv_talbanken"),
     "uner/da_ddt": _known(_uner("da", "da_UNER-DDT", "da_ddt"), {"train": {INSIDE_STARTS: 6}, "test": {INSIDE_STARTS: 1}}),
-    "uner/en_pud": _uner("en", "en_UNER-PUD", "en_pud", "test"),
-    "uner/de_pud": _uner("de", "de_UNER-PUD", "de_pud", "test"),
-    "uner/zh_pud": _uner("zh-Hant", "zh_UNER-PUD", "zh_pud", "test"),
-    "uner/pt_pud": _uner("pt", "pt_UNER-PUD", "pt_pud", "test"),
-    "uner/tl_trg": _uner("tl", "tl_UNER-TRG", "tl_trg", "test"),
+    "uner/en_pud": _uner_test("en", "en_UNER-PUD", "en_pud"),
+    "uner/de_pud": _uner_test("de", "de_UNER-PUD", "de_pud"),
+    "uner/zh_pud": _uner_test("zh-Hant", "zh_UNER-PUD", "zh_pud"),
+    "uner/pt_pud": _uner_test("pt", "pt_UNER-PUD", "pt_pud"),
+    "uner/tl_trg": _uner_test("tl", "tl_UNER-TRG", "tl_trg"),
     "wikineural/en": _known(_wikineural("en"), {"train": {INSIDE_STARTS: 439}, "test": {INSIDE_STARTS: 559}}),
     "wikineural/de": _wikineural("de"),
     "wikineural/nl": _wikineural("nl"),
@@ -287,9 +278,7 @@ CORPORA: dict[str, Corpus] = {
             "test": {INSIDE_STARTS: 1, "tag -NEL read as I-NEL": 1},
         },
     ),
-    "aqmar/ar": Corpus(
-        "ar", "ner", {split: CorpusFile(f"ner/ar_AQMAR/{split}.txt") for split in SPLITS}, _AQMAR, merges_types=True
-    ),
+    "aqmar/ar": Corpus("ar", "ner", _files("ner/ar_AQMAR/{}.txt"), _AQMAR, merges_types=True),
     "xsid/en": _known(
         _with_train(_xsid("en", "en"), "slots/xSID-0.7/en.train.rebuilt.conll", _XSID_REBUILT),
         {"train": {INSIDE_STARTS: 40, "tag Orecurring_datetime read as O": 357}},
@@ -312,7 +301,7 @@ CORPORA: dict[str, Corpus] = {
     "germeval/de": Corpus(
         "de",
         "ner",
-        {split: CorpusFile(f"ner/de_GermEval2014/NER-de-{split}.tsv") for split in SPLITS},
+        _files("ner/de_GermEval2014/NER-de-{}.tsv"),
         _GERMEVAL,
         quirks={"test": {TRAILING: 1}},
         merges_types=True,

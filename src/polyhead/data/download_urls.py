@@ -91,6 +91,17 @@ _UNER = {
     "uner/pt_pud": ("UNER_Portuguese-PUD", "cda2cf86b6"),
     "uner/tl_trg": ("UNER_Tagalog-TRG", "a80b309b52"),
 }
+# Repository, commit and folder of a member, licence, and the file of its text.
+_REPOSITORIES = {
+    "masakhaner": ("masakhane-io/masakhane-ner", "ba5843cd08/data/{}", "CC BY-NC 4.0 (not for commercial use)", ""),
+    "wikineural": ("Babelscape/wikineural", "d2e28c770cba2b285e742529ae18ed849e336c65/data/wikineural/{}", _BY_NC_SA, ""),
+    "germeval": ("davidsbatista/NER-datasets", "db7ff3ca4b/GermEval2014", "CC BY 4.0", ""),
+    "stockmark": ("stockmarkteam/ner-wikipedia-dataset", "5e525c2132", "CC BY-SA 3.0", "LICENSE.md"),
+    "facebook": (
+        *("zliucr/mixed-language-training", "d61e767eb470d1f2a2272837bd4daff76c99854f/data/nlu/nlu_data/{}"),
+        *(_BY_SA, ""),
+    ),
+}
 _MASSIVE = Remote(
     "https://amazon-massive-nlu-dataset.s3.amazonaws.com/amazon-massive-dataset-1.1.tar.gz",
     "slots/MASSIVE-1.1/amazon-massive-dataset-1.1.tar.gz",
@@ -138,36 +149,19 @@ def source(name: str) -> Source | None:
     family, _, member = name.partition("/")
     match family:
         case "ud":
-            folder = _paths(name).popitem()[1].split("/")[1]
-            page = f"UniversalDependencies/{folder}"
+            page = f"UniversalDependencies/{_paths(name)['train'].split('/')[1]}"
             return _github(name, f"{page}/{_UD_RELEASE}", page, _UD_LICENCES.get(name, _BY_SA), "LICENSE.txt")
         case "uner":
             repository, commit = _UNER[name]
             page = f"UniversalNER/{repository}"
             licence = "CC BY-SA 3.0" if member.endswith("_pud") else _BY_SA
             return _github(name, f"{page}/{commit}", page, licence, "LICENSE.txt")
-        case "masakhaner":
-            page = "masakhane-io/masakhane-ner"
-            return _github(name, f"{page}/ba5843cd08/data/{member}", page, "CC BY-NC 4.0 (not for commercial use)")
-        case "wikineural":
-            page = "Babelscape/wikineural"
-            commit = "d2e28c770cba2b285e742529ae18ed849e336c65"
-            return _github(name, f"{page}/{commit}/data/wikineural/{member}", page, _BY_NC_SA)
         case "xsid":
             page = "mainlp/xsid"
-            commit = "761d926c3f2e9f6bea13192d2f39cec1d04d9777"
             english = "the English training data, which was joined from parts of the first release: use another source of slots"
             missing, renamed = (english, {"train": "-"}) if "train" in CORPORA[name].splits else ("", {})
-            return _github(name, f"{page}/{commit}/data/xSID-0.7", page, _BY_SA, "LICENSE", missing, **renamed)
-        case "germeval":
-            page = "davidsbatista/NER-datasets"
-            return _github(name, f"{page}/db7ff3ca4b/GermEval2014", page, "CC BY 4.0")
-        case "stockmark":
-            page = "stockmarkteam/ner-wikipedia-dataset"
-            return _github(name, f"{page}/5e525c2132", page, "CC BY-SA 3.0", "LICENSE.md")
-        case "facebook":
-            page = "zliucr/mixed-language-training"
-            return _github(name, f"{page}/d61e767eb470d1f2a2272837bd4daff76c99854f/data/nlu/nlu_data/{member}", page, _BY_SA)
+            folder = f"{page}/761d926c3f2e9f6bea13192d2f39cec1d04d9777/data/xSID-0.7"
+            return _github(name, folder, page, _BY_SA, "LICENSE", missing, **renamed)
         case "massive":
             archive = Archive(_MASSIVE, "massive", member, _paths(name))
             return Source("https://github.com/alexa/massive", "CC BY 4.0", archive=archive)
@@ -175,4 +169,7 @@ def source(name: str) -> Source | None:
             archive = Archive(_WIKIANN, "wikiann", member, _paths(name))
             licence = "not stated by its source (text from Wikipedia, CC BY-SA)"
             return Source("https://github.com/afshinrahimi/mmner", licence, archive=archive)
-    return None
+    if family not in _REPOSITORIES:
+        return None
+    page, folder, licence, licence_file = _REPOSITORIES[family]
+    return _github(name, f"{page}/{folder.format(member)}", page, licence, licence_file)

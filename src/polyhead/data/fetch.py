@@ -7,25 +7,24 @@ import gzip
 import hashlib
 import io
 import json
-import lzma
 import os
 import tarfile
 import tempfile
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal
+from threading import Thread
+from typing import BinaryIO, Literal
 from urllib.parse import urljoin, urlsplit
 
 import pooch
 import requests
-import urllib3
 
 from polyhead.core.errors import DataFormatError, DownloadError, SettingError
+from polyhead.core.files import cannot_write
 from polyhead.core.progress import Progress, Silent
 from polyhead.data.checksums import Entry, add_entries, read_ledger
 from polyhead.data.corpora import corpus
@@ -38,15 +37,10 @@ Status = Literal["fetched", "there", "not ours", "failed"]
 _RETRIES = 2
 _LARGEST = 1 << 30  # bytes of a file
 _LARGEST_LANGUAGE = 1 << 26  # unpacked bytes of one language in WikiANN's archive
-_SLOWEST = 1000  # bytes per second on average, checked after _GRACE seconds
-_GRACE = 30.0
+_SLOWEST = 1000  # bytes per second on average since the connection was begun, checked after _GRACE seconds
+_GRACE = 60.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NEXT = "check the network, or name a mirror with --mirror URL"
-# raised by zipfile, tarfile and the decompressors for damaged, encrypted or unknown content
-_DAMAGE = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError),
-    *(ValueError, KeyError, TypeError, RuntimeError, NotImplementedError, RecursionError),
-)
 
 
 @dataclass(frozen=True)
@@ -135,7 +129,6 @@ class _Fetcher:
     def unpacked(self, archive: Archive) -> Iterator[Got]:
         """The splits of one language; the archive is fetched only if a split is missing, and kept for other languages."""
         entries = read_ledger(self.root)
-        pinned = archive.remote.sha256 is not None
         paths = list(archive.targets.values())
         found = [_status(self.root / path, entries[path].sha256 if path in entries else None) for path in paths]
         if None in found:
@@ -146,7 +139,9 @@ class _Fetcher:
             unpack(archive, self.name, self.root)
             self._record(archive.remote, *paths)
             found = ["fetched"] * len(paths)
-        yield from (Got(path, status or "there", pinned) for path, status in zip(paths, found, strict=True))
+        yield from (
+            Got(path, status or "there", archive.remote.sha256 is not None) for path, status in zip(paths, found, strict=True)
+        )
 
     def _at(self, remote: Remote) -> str:
         return remote.url if self.mirror is None else self.mirror.rstrip("/") + urlsplit(remote.url).path
@@ -158,18 +153,17 @@ class _Fetcher:
     def _fetch(self, remote: Remote, sha256: str | None) -> None:
         url, target = self._at(remote), self.root / remote.path
         check = None if sha256 else partial(_check, self.name, remote)
-        download = partial(_download, check=check, what=target.name, progress=self.progress)
         pooch.get_logger().setLevel("ERROR")
         registry = pooch.Pooch(self.root.absolute(), "", {remote.path: sha256}, {remote.path: url}, retry_if_failed=_RETRIES)
         try:
-            registry.fetch(remote.path, downloader=download)
+            registry.fetch(remote.path, downloader=partial(_download, check=check, what=target.name, progress=self.progress))
         except requests.RequestException as error:
             tries = f"{_RETRIES + 1} times in a row; {_NEXT}, or run the same command again later"
             raise DownloadError(f"{url}: {_reason(error)}, {tries}") from error
         except ValueError as error:
             raise DownloadError(f"{url}: is not the released file (sha256 {(sha256 or '')[:16]}…); nothing was kept") from error
         except OSError as error:
-            raise DownloadError(f"{target}: cannot be written ({_reason(error)}); free space, or choose another place") from error
+            raise DownloadError(str(cannot_write(target, error))) from None
         finally:
             self.progress.stop()
         self._record(remote, remote.path)
@@ -184,12 +178,11 @@ def _status(path: Path, expected: str | None) -> Status | None:
         raise DownloadError(f"{found}: is a folder; expected a file of the corpus; move it away")
     if expected is None:
         return "not ours"
-    sha256, digest = pooch.file_hash(str(found)), hashlib.sha256()
+    digest = hashlib.sha256()
     if found.name != path.name:  # compressed: hash the decompressed bytes
         for _ in read_lines(found, digest=digest):
             pass
-        sha256 = digest.hexdigest()
-    if sha256 != expected:
+    if expected != (pooch.file_hash(str(found)) if found.name == path.name else digest.hexdigest()):
         raise DownloadError(f"{found}: is not the released file (sha256 {expected[:16]}…); move it away, or keep it")
     return "there"
 
@@ -214,20 +207,48 @@ def _check(name: str, remote: Remote, path: Path) -> None:
 
 
 def _download(url: str, output: str, _: object, *, check: Callable[[Path], None] | None, what: str, progress: Progress) -> None:
-    """Download `url` to the new file `output`; on a `RequestException` pooch tries again."""
-    if fault := _fault(url):
-        raise DownloadError(f"{url}: {fault}")
-    headers = {"Accept-Encoding": "identity", "User-Agent": "polyhead"}
-    with requests.get(url, headers=headers, stream=True, timeout=30, hooks={"response": _check_answer}) as answer:
-        length = answer.headers.get("Content-Length")
-        if length is None and check and "Transfer-Encoding" not in answer.headers:
-            raise DownloadError(f"{url}: the server gives no file length, so a broken transfer would go unnoticed; {_NEXT}")
-        progress.start(-(-int(length or 0) // 1024), f"{what} (kB)")
-        with open(output, "wb") as file:
-            _copy(answer.raw, file, url, progress)
-            file.flush()
-            os.fsync(file.fileno())
-    os.chmod(output, 0o644)
+    """Download `url` to the new file `output`; on a `RequestException` pooch tries again.
+
+    A thread transfers and this one watches: a server that sends a byte now and then never exceeds the time limit of a read.
+    """
+    lengths: list[int] = []
+    errors: list[Exception] = []
+
+    def transfer(file: BinaryIO) -> None:
+        headers = {"Accept-Encoding": "identity", "User-Agent": "polyhead"}
+        try:
+            with requests.get(url, headers=headers, stream=True, timeout=30, hooks={"response": _check_answer}) as answer:
+                length = answer.raw.length_remaining  # None also if the header is not a number
+                if length is None and check and not answer.raw.chunked:
+                    raise DownloadError(
+                        f"{url}: the server gives no file length, so a broken transfer would go unnoticed; {_NEXT}"
+                    )
+                lengths.append(length or 0)
+                for block in answer.iter_content(1 << 12):
+                    file.write(block)  # an error once the file is closed, which ends the thread
+        except Exception as error:
+            errors.append(error)
+
+    with open(output, "wb", buffering=0) as file:
+        began, size, length = time.monotonic(), 0, 0
+        thread = Thread(target=transfer, args=(file,), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.1)
+            if lengths:
+                length = lengths.pop()
+                progress.start(-(-length // 1024), f"{what} (kB)")
+            before, size = size, file.tell()
+            progress.advance(size // 1024 - before // 1024)
+            seconds = time.monotonic() - began
+            is_slow = thread.is_alive() and seconds > _GRACE and size < _SLOWEST * seconds
+            if is_slow or max(size, length) > _LARGEST:
+                said = f"less than {_SLOWEST:,} bytes a second" if is_slow else f"more than {_LARGEST:,} bytes"
+                raise DownloadError(f"{url}: sends {said}; nothing was kept; {_NEXT}")
+        if errors:
+            raise errors[0]
+        os.fsync(file.fileno())
+    os.chmod(output, Path(output).parent.stat().st_mode & 0o666)  # pooch's temporary file is for its owner only
     if check:
         check(Path(output))
 
@@ -238,31 +259,11 @@ def _check_answer(answer: requests.Response, *_: object, **__: object) -> None:
         target = answer.headers["Location"]
         if fault := _fault(target, answer.url):
             raise DownloadError(f"{answer.url}: redirects to {shown(target)}: {fault}; {_NEXT}")
-        return
-    said = f"the server answers {answer.status_code} ({shown(answer.reason or '')})"
-    if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
-        raise requests.HTTPError(said)
-    if answer.status_code != 200:
+    elif answer.status_code != 200:
+        said = f"the server answers {answer.status_code} ({shown(answer.reason or '')})"
+        if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
+            raise requests.HTTPError(said)
         raise DownloadError(f"{answer.url}: {said}; the file may have moved: {_NEXT}")
-    length = answer.headers.get("Content-Length", "0")
-    if not (length.isascii() and length.isdecimal() and len(length) < 20 and int(length) <= _LARGEST):
-        allowed = f"expected a number of bytes up to {_LARGEST:,}"
-        raise DownloadError(f"{answer.url}: the server gives the file length as {shown(length)}; {allowed}; {_NEXT}")
-
-
-def _copy(body: Any, file: BinaryIO, url: str, progress: Progress) -> None:
-    began, size = time.monotonic(), 0
-    try:
-        while block := body.read1(1 << 16):
-            file.write(block)
-            progress.advance((size + len(block)) // 1024 - size // 1024)
-            size += len(block)
-            if size > _LARGEST:
-                raise DownloadError(f"{url}: sends more than {_LARGEST:,} bytes; nothing was kept; {_NEXT}")
-            if (seconds := time.monotonic() - began) > _GRACE and size < _SLOWEST * seconds:
-                raise DownloadError(f"{url}: sends less than {_SLOWEST:,} bytes a second; nothing was kept; {_NEXT}")
-    except urllib3.exceptions.HTTPError as error:
-        raise requests.ConnectionError(f"the transfer broke off ({_reason(error)})") from None
 
 
 def _fault(url: str, base: str = "") -> str:
@@ -312,10 +313,12 @@ def unpack(archive: Archive, name: str, root: Path) -> None:
                 _check(name, Remote(archive.remote.url, target), Path(workspace) / wanted)
             for wanted, target in archive.targets.items():
                 os.replace(Path(workspace) / wanted, root / target)
-    except _DAMAGE as error:
+    except DownloadError:
+        raise
+    except Exception as error:  # zipfile, tarfile, json and the decompressors raise many kinds for damaged content
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DownloadError(str(cannot_write(folder, error))) from None
         raise DownloadError(f"{path}: is damaged ({_reason(error)}); delete it and fetch it again") from error
-    except OSError as error:
-        raise DownloadError(f"{folder}: cannot be written ({_reason(error)})") from error
 
 
 def _massive(archive: Path, member: str) -> Iterator[tuple[str, bytes]]:

@@ -17,7 +17,7 @@ class LabelSet:
     """The labels of a classifier, in the order of its outputs.
 
     >>> labels = LabelSet(("O", "B-PER", "I-PER"))
-    >>> labels.size, labels.index("B-PER"), "B-LOC" in labels
+    >>> len(labels), labels.index("B-PER"), "B-LOC" in labels
     (3, 1, False)
     """
 
@@ -29,11 +29,6 @@ class LabelSet:
         if len(index) != len(self.names) or not self.names:
             raise SettingError(f"labels {list(self.names)}: expected at least one name and no duplicates")
         object.__setattr__(self, "_index", index)
-
-    @property
-    def size(self) -> int:
-        """Number of labels."""
-        return len(self.names)
 
     def index(self, label: str) -> int:
         """Position of `label`.
@@ -85,6 +80,20 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
     if not types:
         raise SettingError(f"task {task.name}: no span in the training data ({', '.join(names) or 'none'}); check the tag column")
     return LabelSet(("O", *(f"{prefix}-{span_type}" for span_type in types for prefix in "BI")))
+
+
+def unshared_labels(predicted: Iterable[str], dataset: Dataset) -> str:
+    """What a model predicts and what the text is labelled with, if no label but `O` is common to both; else empty.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> unshared_labels(("O", "B-PER"), Dataset("x", "en", "dev", (Sentence(("Bonn",), ("B-LOC",), "en", "x:1"),)))
+    'the model predicts B-PER, but x is labelled B-LOC: they share no label'
+    """
+    sides = [set(predicted) - {"O"}, {label for sentence in dataset for label in sentence.labels if label not in (None, "O")}]
+    if sides[0] & sides[1] or not sides[1]:
+        return ""
+    ours, theirs = (", ".join(sorted(map(str, labels))[:6]) for labels in sides)
+    return f"the model predicts {ours}, but {dataset.name} is labelled {theirs}: they share no label"
 
 
 def harmonise(dataset: Dataset, task: Task, *, kept: frozenset[str] = frozenset()) -> Dataset:

@@ -52,27 +52,9 @@ Layout = ColumnFormat | NamedLayout
 LAYOUTS: dict[str, NamedLayout] = {
     row.name: row
     for row in (
-        NamedLayout(
-            "facebook",
-            "Facebook TSV: a sentence a row, slots by offsets",
-            "slots",
-            read_facebook,
-            looks_like_facebook,
-        ),
-        NamedLayout(
-            "stockmark",
-            "Stockmark JSON: one list of texts with spans",
-            "ner",
-            read_stockmark,
-            looks_like_stockmark,
-        ),
-        NamedLayout(
-            "massive",
-            "MASSIVE JSON lines: slots in brackets",
-            "slots",
-            read_bracketed,
-            looks_bracketed,
-        ),
+        NamedLayout("facebook", "Facebook TSV: a sentence a row, slots by offsets", "slots", read_facebook, looks_like_facebook),
+        NamedLayout("stockmark", "Stockmark JSON: one list of texts with spans", "ner", read_stockmark, looks_like_stockmark),
+        NamedLayout("massive", "MASSIVE JSON lines: slots in brackets", "slots", read_bracketed, looks_bracketed),
         NamedLayout(
             "massive:words=characters",
             "MASSIVE JSON lines: slots in brackets",
@@ -80,13 +62,7 @@ LAYOUTS: dict[str, NamedLayout] = {
             partial(read_bracketed, words="characters"),
             partial(looks_bracketed, words="characters"),
         ),
-        NamedLayout(
-            "multiatis",
-            "MultiATIS++ TSV: a header, a sentence a row",
-            "slots",
-            read_token_rows,
-            looks_like_token_rows,
-        ),
+        NamedLayout("multiatis", "MultiATIS++ TSV: a header, a sentence a row", "slots", read_token_rows, looks_like_token_rows),
         NamedLayout(
             "multiatis:uneven=skip",
             "MultiATIS++ TSV: a header, a sentence a row",
@@ -126,14 +102,27 @@ def parse_layout(text: str, *, scheme: str | None) -> Layout:
     return replace(layout, scheme=chosen)
 
 
-def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surface") -> Iterator[Sentence]:
-    """Sentences in file order, read as laid out; None means CoNLL-U, the only layout that uses `words`.
+def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surface", labelled: bool = True) -> Iterator[Sentence]:
+    """Sentences in file order, at least one.
+
+    Args:
+        file: The file.
+        layout: How it is laid out; None means CoNLL-U.
+        words: Surface tokens or syntactic words of CoNLL-U (see `read_conllu`).
+        labelled: If False, tags of columns and CoNLL-U are not checked or used.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
     if layout is None:
-        return read_conllu(file, words=words)
-    if isinstance(layout, NamedLayout):
-        return layout.read(file)
-    return read_columns(file, layout)
+        sentences = read_conllu(file, words=words, upos="read" if labelled else "ignore")
+    elif isinstance(layout, NamedLayout):
+        sentences = layout.read(file)
+    else:
+        sentences = read_columns(file, layout if labelled else replace(layout, scheme=None, types=None))
+    is_empty = True
+    for sentence in sentences:
+        is_empty = False
+        yield sentence
+    if is_empty:
+        raise file.error(0, "end of file and not one sentence", "at least one; is the file complete?")

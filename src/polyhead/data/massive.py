@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterator
-from functools import partial
 from typing import Literal
 
-from polyhead.data.schemes import Span, SpanError, span_labels
+from polyhead.data.schemes import LabelError, Span
 from polyhead.data.sentences import Sentence
+from polyhead.data.spans import span_sentence
 from polyhead.data.textfile import TextFile, shown
 
 OTHER_TEXT = "row whose annotation differs from its utterance, read as annotated"
@@ -24,7 +24,7 @@ def looks_bracketed(line: str, *, words: Unit = "spaces") -> bool:
     """Whether a line is a row with words of this kind: those between spaces, unless it is not ASCII and has no space."""
     try:
         utterance, _ = _texts(line)
-    except SpanError:
+    except LabelError:
         return False
     return (" " in utterance.strip() or utterance.isascii()) == (words == "spaces")
 
@@ -43,25 +43,15 @@ def read_bracketed(file: TextFile, *, words: Unit = "spaces") -> Iterator[Senten
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
     pattern = _SPACED if words == "spaces" else _SINGLE
-    number = n_sentences = 0
-
     for number, line in file.lines():
-        on_repair = partial(file.repair, number, expected="slots over whole words of the utterance")
         try:
             utterance, annotated = _texts(line)
             text, spans = _unbracketed(annotated)
-            if text.split() != utterance.split():
-                on_repair(OTHER_TEXT)
-            places = [match.span() for match in pattern.finditer(text)]
-            labels = span_labels(places, spans, on_repair)
-        except SpanError as error:
+        except LabelError as error:
             raise file.error(number, error.found, error.expected) from None
-        if not places:
-            raise file.error(number, f"annotation {shown(annotated)}", "at least one word")
-        yield file.sentence((text[a:b] for a, b in places), labels, number)
-        n_sentences += 1
-    if not n_sentences:
-        raise file.error(max(number, 1), "end of file and not one sentence", "at least one row")
+        if text.split() != utterance.split():
+            file.repair(number, OTHER_TEXT, "one text for both")
+        yield span_sentence(file, text, [match.span() for match in pattern.finditer(text)], spans, number)
 
 
 def _texts(line: str) -> tuple[str, str]:
@@ -71,7 +61,7 @@ def _texts(line: str) -> tuple[str, str]:
         if not isinstance(utterance, str) or not isinstance(annotated, str):
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise SpanError(f"row {shown(line)}", 'one JSON object a line, with strings "utt" and "annot_utt"') from None
+        raise LabelError(f"row {shown(line)}", 'one JSON object a line, with strings "utt" and "annot_utt"') from None
     return utterance, annotated
 
 
@@ -83,7 +73,7 @@ def _unbracketed(annotated: str) -> tuple[str, list[Span]]:
     for match in (*_SLOT.finditer(annotated), None):
         plain = annotated[position : match.start() if match else None]
         if "[" in plain or "]" in plain:
-            raise SpanError(f"a bracket that belongs to no slot in {shown(annotated)}", "slots written as [type : words]")
+            raise LabelError(f"a bracket that belongs to no slot in {shown(annotated)}", "slots written as [type : words]")
         parts.append(plain)
         length += len(plain)
         if match is not None:

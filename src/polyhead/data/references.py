@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.conllu import Words
-from polyhead.data.corpora import corpus, has_split, open_corpus, open_file
+from polyhead.data.corpora import corpus, open_corpus, open_file
 from polyhead.data.corpus_table import CORPORA, SPLITS, Split
 from polyhead.data.labels import harmonise
 from polyhead.data.layouts import parse_layout
@@ -17,18 +17,6 @@ from polyhead.data.sampling import holdout
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
 from polyhead.data.textfile import find_file
-
-__all__ = [
-    "SAMPLE_SEED",
-    "SPLITS",
-    "DataReader",
-    "DataReference",
-    "Role",
-    "Split",
-    "is_language_code",
-    "one_word_choice",
-    "references",
-]
 
 # One sample for all seeds of a study, so that they differ only in head initialisation, order and dropout.
 SAMPLE_SEED = 42
@@ -69,7 +57,8 @@ class DataReference:
     def parse(cls, text: str, role: Role = "target") -> Self:
         """The reference in `text`; opens nothing.
 
-        With fewer than three files, the first of a source is train, and the last of a target is test.
+        With fewer than three files, the first of a source is train, and the last of a target is test. A single file also opens as
+        any other split that a command reads (`evaluate --split dev`).
 
         Raises:
             SettingError: It is not `CORPUS`, `CORPUS@words` or `LANGUAGE=FILES`, or the language does not look like BCP-47.
@@ -82,15 +71,10 @@ class DataReference:
         ['dev', 'train']
         """
         name, equals, paths = text.partition("=")
-        corpus, at, suffix = text.partition("@")
-        words: Words = "surface"
-        if equals:
-            name, at, suffix = name.partition("@")
-        else:
-            name = corpus
+        name, at, suffix = name.partition("@")
         if at and suffix not in ("words", "surface"):
             raise SettingError(f"data {text!r}: {'@' + suffix!r} after the name; expected @words (syntactic words) or @surface")
-        words = "syntactic" if suffix == "words" else "surface"
+        words: Words = "syntactic" if suffix == "words" else "surface"
         if not equals:
             if "/" not in name or Path(text).is_file():
                 raise SettingError(f"data {text!r}: expected a corpus such as ud/en_ewt, or {_FILES[role]}")
@@ -110,7 +94,7 @@ class DataReference:
         Raises:
             UnknownNameError: There is no corpus of this name.
         """
-        return split in self.files if self.files is not None else has_split(self.name, split)
+        return split in (corpus(self.name).splits if self.files is None else self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +120,7 @@ class DataReader:
     kept: frozenset[str] = frozenset()
 
     def open(self, reference: DataReference, split: Split, *, labelled: bool = True) -> Dataset:
-        """One split; the user's own files are named as the user wrote them.
+        """One split; the user's own files are named as the user wrote them, and a single file is any split that is asked for.
 
         Raises:
             SettingError: The reference has no such split, or no folder is given for a corpus.
@@ -170,15 +154,18 @@ class DataReader:
 
     def _files(self, reference: DataReference, split: Split) -> Dataset:
         files = reference.files or {}
-        if split not in files:
+        is_one = len(files) == 1 and ":" not in reference.text
+        path = next(iter(files.values())) if is_one else files.get(split)
+        if path is None:
             raise SettingError(
-                f"data {reference.text!r}: no {split} file, only {', '.join(files)}; write LANGUAGE=TRAIN:DEV:TEST"
+                f"data {reference.text!r}: no {split} file; its files are read as {', '.join(files)}; write "
+                "LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
             )
-        if ":" in reference.text and find_file(files[split]) is None:
-            raise SettingError(f"data {reference.text!r}: no file {files[split]}; check the path, which cannot hold ':'")
+        if ":" in reference.text and find_file(path) is None:
+            raise SettingError(f"data {reference.text!r}: no {split} file {path}; check the path, which cannot hold ':'")
         try:
             dataset = open_file(
-                files[split],
+                path,
                 self.task,
                 split,
                 language=reference.name,
@@ -188,7 +175,7 @@ class DataReader:
                 strict=self.strict,
             )
         except DataFormatError as error:
-            raise DataFormatError(f"{error}; see {check_command(files[split])}") from None
+            raise DataFormatError(f"{error}; see {check_command(path)}") from None
         return replace(dataset, name=reference.text)
 
 

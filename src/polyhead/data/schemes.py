@@ -16,18 +16,18 @@ END_STARTS = "E- that starts a span read as B-"
 SPAN_NOT_CLOSED = "span without E- closed where it stops"
 
 
-class TagError(DataFormatError):
-    """A tag that its scheme does not allow; readers add file and line.
+class LabelError(DataFormatError):
+    """A tag that its scheme does not allow, or spans that word labels cannot express; readers add file and line.
 
     Attributes:
-        position: 0-based index of the tag in its sentence.
         found: What was found.
-        expected: What the scheme allows.
+        expected: What is allowed.
+        position: 0-based index of the tag in its sentence; 0 for spans.
     """
 
-    def __init__(self, position: int, found: str, expected: str) -> None:
+    def __init__(self, found: str, expected: str, position: int = 0) -> None:
         super().__init__(f"{found}; expected {expected}")
-        self.position, self.found, self.expected = position, found, expected
+        self.found, self.expected, self.position = found, expected, position
 
 
 def scheme(name: str) -> Scheme:
@@ -57,9 +57,9 @@ def _split(tags: Sequence[str], scheme: Scheme, types: frozenset[str] | None) ->
                 allowed = " or ".join(f"{letter}-TYPE" for letter in prefixes)
                 others = ", ".join(other for other in get_args(Scheme) if other != scheme)
                 expected = f"O or {allowed} ({scheme}); --scheme takes {others} too, --columns tab:token=1,tag=N another column"
-                raise TagError(position, f"tag {tag!r}", expected)
+                raise LabelError(f"tag {tag!r}", expected, position)
             if types is not None and span_type not in types:
-                raise TagError(position, f"tag {tag!r} of type {span_type!r}", f"one of the types {', '.join(sorted(types))}")
+                raise LabelError(f"tag {tag!r} of type {span_type!r}", f"one of the types {', '.join(sorted(types))}", position)
             pair = known[tag] = (prefix, span_type)
         pairs.append(pair)
     return pairs
@@ -82,7 +82,7 @@ def to_iob2(
             a needless B- in IOB1, a BIOES span that is not closed.
 
     Raises:
-        TagError: A prefix is not in the scheme, or a type is not allowed.
+        LabelError: A prefix is not in the scheme, or a type is not allowed.
 
     >>> to_iob2(["I-PER", "I-PER", "B-PER", "O"], "iob1")
     ('B-PER', 'I-PER', 'B-PER', 'O')
@@ -119,7 +119,7 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
     """IOB2 tags of one sentence in another scheme; `io` loses the boundary between adjacent spans of one type.
 
     Raises:
-        TagError: `tags` is not IOB2.
+        LabelError: `tags` is not IOB2.
 
     >>> from_iob2(["B-PER", "I-PER", "O", "B-LOC"], "bioes")
     ('B-PER', 'E-PER', 'O', 'S-LOC')
@@ -137,8 +137,7 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
         elif scheme == "iob1":
             out.append(f"{'B' if prefix == 'B' and previous[1] == span_type else 'I'}-{span_type}")
         elif scheme == "bioes":
-            letter = ("B" if continues else "S") if prefix == "B" else ("I" if continues else "E")
-            out.append(f"{letter}-{span_type}")
+            out.append(f"{prefix if continues else {'B': 'S', 'I': 'E'}[prefix]}-{span_type}")
         else:
             out.append(f"{prefix}-{span_type}")
     return tuple(out)
@@ -147,19 +146,6 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
 WIDENED = "span that begins or ends inside a word, widened to the whole word"
 SHARED = "word shared by two spans, given to the first"
 Span = tuple[int, int, str]  # first character, the one after the last, type
-
-
-class SpanError(DataFormatError):
-    """Spans that word labels cannot express; readers add file and line.
-
-    Attributes:
-        found: What was found.
-        expected: What is allowed.
-    """
-
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(f"{found}; expected {expected}")
-        self.found, self.expected = found, expected
 
 
 def span_labels(words: Sequence[tuple[int, int]], spans: Sequence[Span], on_repair: Callable[[str], None]) -> tuple[str, ...]:
@@ -171,7 +157,7 @@ def span_labels(words: Sequence[tuple[int, int]], spans: Sequence[Span], on_repa
         on_repair: Called with a description for every span that becomes wider or narrower.
 
     Raises:
-        SpanError: Two spans overlap, or one contains no character of any word.
+        LabelError: Two spans overlap, or one contains no character of any word.
 
     >>> span_labels([(0, 3), (4, 10), (11, 16)], [(4, 16, "datetime")], print)
     ('O', 'B-datetime', 'I-datetime')
@@ -181,12 +167,12 @@ def span_labels(words: Sequence[tuple[int, int]], spans: Sequence[Span], on_repa
     first_free = 0  # words before this one are labelled, or precede the remaining spans
     for start, end, span_type in sorted(spans):
         if start < end_before:
-            raise SpanError(f"span {start}:{end}:{span_type} overlaps the span that ends at {end_before}", "spans side by side")
+            raise LabelError(f"span {start}:{end}:{span_type} overlaps the span that ends at {end_before}", "spans side by side")
         end_before = end
         touched = [i for i, (first, last) in enumerate(words) if first < end and last > start]
         free = [i for i in touched if i >= first_free]
         if not touched:
-            raise SpanError(f"span {start}:{end}:{span_type} contains no word", "a span over one or more words")
+            raise LabelError(f"span {start}:{end}:{span_type} contains no word", "a span over one or more words")
         if len(free) < len(touched):
             on_repair(SHARED)
         if words[touched[0]][0] < start or words[touched[-1]][1] > end:

@@ -1,6 +1,6 @@
 """The record that every reader produces, and the named, hashed collection that the rest of the library consumes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -30,7 +30,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split of a corpus.
+    """A split of a corpus; `len` counts its sentences, and iterating gives them.
 
     Attributes:
         name: Corpus name (`ud/en_ewt`) or the path the user gave.
@@ -41,8 +41,9 @@ class Dataset:
         merged: Number of spans read under another type, by description.
         sha256: Hash of the decompressed file's bytes.
 
-    >>> Dataset("mine", "en", "dev", (Sentence(("Anna", "sings"), ("PROPN", "VERB"), "en", "notes.conllu:1"),)).n_words
-    2
+    >>> data = Dataset("mine", "en", "dev", (Sentence(("Anna", "sings"), ("PROPN", "VERB"), "en", "notes.conllu:1"),))
+    >>> len(data), data.n_words, [sentence.words for sentence in data]
+    (1, 2, [('Anna', 'sings')])
     """
 
     name: str
@@ -52,6 +53,12 @@ class Dataset:
     repairs: Mapping[str, int] = field(default_factory=dict)
     sha256: str = ""
     merged: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def __iter__(self) -> Iterator[Sentence]:
+        return iter(self.sentences)
 
     @property
     def n_words(self) -> int:

@@ -13,14 +13,13 @@ from typing import Any
 
 from polyhead.core.errors import DataFormatError
 from polyhead.core.values import whole_number
-from polyhead.data.schemes import Span, SpanError, span_labels
+from polyhead.data.schemes import LabelError, Span, span_labels
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
 
 DECOMPOSED = "row whose word offsets count decomposed characters (NFD), mapped to those of the utterance"
 BEFORE = "span that begins before the utterance, clipped to it"
 _N_COLUMNS = 5
-_NO_SENTENCE = "end of file and not one sentence"
 
 
 def looks_like_facebook(line: str) -> bool:
@@ -34,12 +33,27 @@ def looks_like_stockmark(line: str) -> bool:
     return "\t" not in line and (line == "[" or re.match(r"\[\s*\{", line) is not None)
 
 
-def _sentence(file: TextFile, text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], where: str) -> Sentence:
-    """The words cut out of `text` and labelled; `where` is a line or record, for its source and for errors."""
+def span_sentence(
+    file: TextFile, text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], where: int | str
+) -> Sentence:
+    """A sentence of parts of `text`, labelled by `span_labels`.
+
+    Args:
+        file: Counts the repairs.
+        text: The utterance.
+        words: First character and the one after the last of each word, in order.
+        spans: Likewise, with their types.
+        where: Line or record, for its source and for errors.
+
+    Raises:
+        DataFormatError: Spans overlap or contain no word, or there is no word.
+    """
+    if not words:
+        raise file.error(where, f"text {shown(text)}", "at least one word")
     on_repair = partial(file.repair, where, expected="spans over whole words")
     try:
         labels = span_labels(words, spans, on_repair)
-    except SpanError as error:
+    except LabelError as error:
         raise file.error(where, error.found, error.expected) from None
     return file.sentence((text[a:b] for a, b in words), labels, where)
 
@@ -55,21 +69,17 @@ def read_facebook(file: TextFile) -> Iterator[Sentence]:
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
-    where = ""
-    for number, line in file.lines():
-        where = str(number)
+    for where, line in file.lines():
         columns = line.split("\t")
         if len(columns) != _N_COLUMNS:
             expected = f"{_N_COLUMNS}, separated by TAB: intent, slots, utterance, locale, tokenisation"
             raise file.error(where, f"{len(columns)} column(s) in {shown(line)}", expected)
         text = columns[2]
         spans = [_slot(file, where, slot, text) for slot in columns[1].split(",") if slot]
-        yield _sentence(file, text, _words(file, where, columns[4], text), spans, where)
-    if not where:
-        raise file.error(1, _NO_SENTENCE, "at least one in the layout 'facebook'")
+        yield span_sentence(file, text, _words(file, where, columns[4], text), spans, where)
 
 
-def _slot(file: TextFile, where: str, slot: str, text: str) -> Span:
+def _slot(file: TextFile, where: int, slot: str, text: str) -> Span:
     first, _, rest = slot.partition(":")
     last, _, span_type = rest.partition(":")
     start, end = whole_number(first), whole_number(last)
@@ -82,7 +92,7 @@ def _slot(file: TextFile, where: str, slot: str, text: str) -> Span:
     return start, end, span_type
 
 
-def _words(file: TextFile, where: str, tokenisation: str, text: str) -> list[tuple[int, int]]:
+def _words(file: TextFile, where: int, tokenisation: str, text: str) -> list[tuple[int, int]]:
     """First character and the one after the last of each word, in characters of `text`."""
     expected = 'JSON as {"tokenizations": [{"tokens": ["a"], "tokenSpans": [{"start": 0, "length": 1}]}]} over the utterance'
     try:
@@ -148,18 +158,14 @@ def read_stockmark(file: TextFile, *, types: Mapping[str, str] | None = None) ->
         raise file.error(1, f"not JSON that can be read ({error})", "one JSON list of records") from None
     if not isinstance(records, list):
         raise file.error(1, f"a JSON {type(records).__name__}", "one JSON list of records")
-    if not records:
-        raise file.error(1, _NO_SENTENCE, "at least one in the layout 'stockmark'")
     for number, record in enumerate(records, start=1):
         where = f"record {number}"
         text, spans = _record(record, lambda found, expected, where=where: file.error(where, found, expected))  # type: ignore[misc]
         words = [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]
-        if not words:
-            raise file.error(where, f"text {shown(text)}", "at least one character that is not white space")
         unknown = next((kind for _, _, kind in spans if types is not None and kind not in types), None)
         if types is not None and unknown is not None:
             raise file.error(where, f"span type {shown(unknown)}", f"one of {', '.join(types)}")
-        yield _sentence(file, text, words, [(a, b, kind if types is None else types[kind]) for a, b, kind in spans], where)
+        yield span_sentence(file, text, words, [(a, b, kind if types is None else types[kind]) for a, b, kind in spans], where)
 
 
 def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[str, list[Span]]:

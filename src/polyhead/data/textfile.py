@@ -9,17 +9,18 @@ import hashlib
 import lzma
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from polyhead.core.errors import DataFormatError
 from polyhead.data.sentences import Sentence
 
-_CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
-SUFFIXES = (".xz", ".gz", ".bz2")
+_OPENERS: Mapping[str, Callable[..., object]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+SUFFIXES = tuple(_OPENERS)
 _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
 _TABLES = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"SQLite format 3\x00": "SQLite"}
 LONGEST_LINE = 1 << 26  # bytes
@@ -66,6 +67,21 @@ class TextFile:
     def lines(self) -> Iterator[tuple[int, str]]:
         """Every line with its number; see `read_lines`."""
         return read_lines(self.path, digest=self.digest)
+
+    def blocks(self) -> Iterator[list[tuple[int, str]]]:
+        """The numbered lines between blank lines, as a list each; a line of white space is blank and counted as a repair."""
+        block: list[tuple[int, str]] = []
+        for number, line in self.lines():
+            if not is_blank(line):
+                block.append((number, line))
+                continue
+            if block:
+                yield block
+                block = []
+            if line:
+                self.repair(number, BLANK, "an empty line")
+        if block:
+            yield block
 
     def sentence(self, words: Iterable[str], labels: Iterable[str | None], where: int | str) -> Sentence:
         """A sentence that begins at this line or record."""
@@ -118,98 +134,73 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
         raise data_error(path, 0, "no such file", f"a text file, or the same name with {', '.join(SUFFIXES)}; check the path")
     if found.is_dir():
         raise data_error(found, 0, "a folder", "a file; name one of the files in it")
-    number = 0
-    waiting_parts: list[bytes] = []
-    first = True
-    size = waiting = 0
-    most = max(_BOMB, _RATIO * found.stat().st_size) if found.suffix in SUFFIXES else None
-    with _open(found) as stream:
-        while chunk := _next_chunk(stream, found, number + 1):
+    size, most = 0, max(_BOMB, _RATIO * found.stat().st_size) if found.suffix in SUFFIXES else None
+    with open_decompressed(found) as stream:
+        for number in count(1):
+            raw = _next_line(stream, found, number)
+            if not raw:
+                return
             if digest is not None:
-                digest.update(chunk)
-            if first:
-                _refuse_other_formats(found, chunk)
-                chunk = chunk.removeprefix(_BOM)
-                first = False
-            size += len(chunk)
+                digest.update(raw)
+            size += len(raw)
             if most is not None and size > most:
                 expected = f"text, which does not grow to more than {_RATIO} times its compressed size; decompress it yourself"
-                raise data_error(found, number + 1, f"more than {most:,} bytes when decompressed", expected)
-            head, newline, tail = chunk.rpartition(b"\n")
-            waiting = len(tail) if newline else waiting + len(tail)
-            if waiting > LONGEST_LINE:
-                raise data_error(found, number + 1, f"a line of more than {LONGEST_LINE:,} bytes", "text in lines")
-            if not newline:
-                waiting_parts.append(tail)
-                continue
-            block = b"".join((*waiting_parts, head))
-            waiting_parts = [tail]
-            for line in _decoded(found, block, number):
-                number += 1
-                yield number, line
-    if rest := b"".join(waiting_parts):
-        for line in _decoded(found, rest, number):
-            number += 1
-            yield number, line
+                raise data_error(found, number, f"more than {most:,} bytes when decompressed", expected)
+            if number == 1:
+                _refuse_other_formats(found, raw)
+                raw = raw.removeprefix(_BOM)
+                if not raw:
+                    return
+            yield number, _decoded(found, number, raw.removesuffix(b"\n").removesuffix(b"\r"))
 
 
-def _open(path: Path) -> BinaryIO:
+def open_decompressed(path: Path) -> BinaryIO:
+    """The file opened for reading, decompressed if its suffix says that it is compressed.
+
+    Raises:
+        DataFormatError: It cannot be opened.
+    """
     try:
-        match path.suffix:
-            case ".xz":
-                return cast(BinaryIO, lzma.open(path, "rb"))
-            case ".gz":
-                return cast(BinaryIO, gzip.open(path, "rb"))
-            case ".bz2":
-                return cast(BinaryIO, bz2.open(path, "rb"))
-        return path.open("rb")
+        return cast(BinaryIO, _OPENERS.get(path.suffix, open)(path, "rb"))
     except OSError as error:
         raise data_error(path, 0, f"cannot be opened ({error.strerror or error})", "a readable file") from error
 
 
-def _next_chunk(stream: BinaryIO, path: Path, line: int) -> bytes:
+def _next_line(stream: BinaryIO, path: Path, number: int) -> bytes:
     # gzip and bz2 raise OSError without a number for corrupt data; with a number, the file itself cannot be read.
     try:
-        return stream.read(_CHUNK)
+        raw = stream.readline(LONGEST_LINE + 1)
     except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise data_error(path, 0, f"cannot be read ({error.strerror or error})", "a readable file") from error
         found = f"{path.suffix} data cannot be decompressed ({error})"
-        raise data_error(path, line, found, "a whole, undamaged file; copy it again") from error
+        raise data_error(path, number, found, "a whole, undamaged file; copy it again") from error
+    if len(raw) > LONGEST_LINE:
+        raise data_error(path, number, f"a line of more than {LONGEST_LINE:,} bytes", "text in lines")
+    return raw
 
 
-def _refuse_other_formats(path: Path, chunk: bytes) -> None:
+def _refuse_other_formats(path: Path, start: bytes) -> None:
     for magic, name in _MAGIC.items():
-        if chunk.startswith(magic):
+        if start.startswith(magic):
             raise data_error(path, 1, f"{name} data without its suffix", "plain text, or a name that ends in .xz, .gz or .bz2")
     for magic, name in _TABLES.items():
-        if chunk.startswith(magic):
+        if start.startswith(magic):
             raise data_error(path, 1, f"a binary {name} file", "text; export it as columns, a word and its tag on each line")
-    if chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise data_error(path, 1, "a UTF-16 byte order mark", "UTF-8; convert with `iconv -f UTF-16 -t UTF-8`")
 
 
-def _decoded(path: Path, block: bytes, before: int) -> Iterator[str]:
-    """The lines of `block` (without a final line end), which starts after line `before`."""
+def _decoded(path: Path, number: int, raw: bytes) -> str:
     try:
-        text = block.decode("utf-8")
+        line = raw.decode()
     except UnicodeDecodeError as error:
-        line_start = block.rfind(b"\n", 0, error.start) + 1
-        if line_start:
-            yield from _decoded(path, block[: line_start - 1], before)
-        line = before + block.count(b"\n", 0, line_start) + 1
-        if b"\x00" in block:
-            raise data_error(path, line, "bytes that are not text", "UTF-8 text; is this a binary file?") from error
-        found = f"byte 0x{block[error.start]:02x} at byte {error.start - line_start + 1} of the line is not UTF-8"
-        next_step = "UTF-8 text; convert it, for example with `iconv -f LATIN1 -t UTF-8`"
-        raise data_error(path, line, found, next_step) from error
-    if "\r" not in text and "\x00" not in text:
-        yield from text.split("\n")
-        return
-    for offset, raw in enumerate(text.split("\n"), start=1):
-        content = raw.removesuffix("\r")
-        if "\x00" in content:
-            raise data_error(path, before + offset, "a NUL byte", "text; is this a binary file?")
-        if "\r" in content:
-            raise data_error(path, before + offset, "a carriage return inside the line", "line ends LF or CRLF; convert the file")
-        yield content
+        if b"\x00" in raw:
+            raise data_error(path, number, "bytes that are not text", "UTF-8 text; is this a binary file?") from error
+        found = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line is not UTF-8"
+        raise data_error(path, number, found, "UTF-8 text; convert it, for example with `iconv -f LATIN1 -t UTF-8`") from error
+    if "\x00" in line:
+        raise data_error(path, number, "a NUL byte", "text; is this a binary file?")
+    if "\r" in line:
+        raise data_error(path, number, "a carriage return inside the line", "line ends LF or CRLF; convert the file")
+    return line

@@ -1,30 +1,23 @@
 """Writes predicted labels back into their text; all other bytes stay unchanged."""
 
-import bz2
-import gzip
-import lzma
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from polyhead.data.column_format import ColumnFormat
+from polyhead.data.column_format import ColumnFormat, place
 from polyhead.data.schemes import from_iob2, to_iob2
 from polyhead.data.sentences import Sentence
-from polyhead.data.textfile import data_error, find_file
+from polyhead.data.textfile import data_error, find_file, open_decompressed
 
 _BOM = b"\xef\xbb\xbf"
 _WORD_ID = re.compile(rb"[0-9]+$")
-_DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {".xz": lzma.decompress, ".gz": gzip.decompress, ".bz2": bz2.decompress}
 CONLLU = ColumnFormat("tab", token=2, tag=4, index=1, comments=True)
 
 
 def read_bytes(path: Path) -> bytes:
     """The decompressed bytes of a text file that a reader has accepted."""
-    found = find_file(path) or path
-    decompress = _DECOMPRESS.get(found.suffix)
-    data = found.read_bytes()
-    return data if decompress is None else decompress(data)
+    with open_decompressed(find_file(path) or path) as stream:
+        return stream.read()
 
 
 def written(labels: Sequence[str], layout: ColumnFormat) -> Sequence[str]:
@@ -42,7 +35,7 @@ def filled(
         path: The file, for errors.
         sentences: As read from this text, in order.
         labels: One per word, as the file writes them.
-        layout: Columns of word and tag; `CONLLU` for CoNLL-U.
+        layout: Columns of word and tag, `settled`; `CONLLU` for CoNLL-U.
 
     Raises:
         DataFormatError: Text and sentences do not match.
@@ -52,9 +45,8 @@ def filled(
         rows = _rows(lines, sentence, layout)
         for word, tag in zip(sentence.words, tags, strict=True):
             for number in rows:
-                row = _Row.of(lines[number], layout)
-                if row is not None and row.token == word.encode():
-                    lines[number] = row.with_tag(tag.encode())
+                if (line := _tagged(lines[number], word.encode(), tag.encode(), layout)) is not None:
+                    lines[number] = line
                     break
             else:
                 raise data_error(path, _first_line(sentence) + 1, f"no row for the word {word!r}", "the text that was read")
@@ -74,37 +66,18 @@ def _rows(lines: Sequence[bytes], sentence: Sentence, layout: ColumnFormat) -> I
             yield number
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One row split around its tag."""
-
-    token: bytes
-    before: bytes
-    after: bytes
-
-    @classmethod
-    def of(cls, line: bytes, layout: ColumnFormat) -> "_Row | None":
-        """The row's word and the text around its tag; None if a column is missing (a comment)."""
-        end = b"\r" if line.endswith(b"\r") else b""
-        body = line.removesuffix(b"\r")
-        is_tab = layout.separator == "tab" or (layout.separator == "auto" and b"\t" in body)
-        spans = _tab_spans(body) if is_tab else [match.span() for match in re.finditer(rb"[^ ]+", body)]
-        try:
-            token = body[slice(*spans[layout.token - (layout.token > 0)])]
-            if layout.tag is None:
-                return cls(token, body + (b"\t" if is_tab or b" " not in body else b" "), end)
-            start, stop = spans[layout.tag - (layout.tag > 0)]
-        except IndexError:
+def _tagged(line: bytes, word: bytes, tag: bytes, layout: ColumnFormat) -> bytes | None:
+    """The row with its tag replaced or added; None if it is not the row of that word, or lacks a column (a comment)."""
+    body = line.removesuffix(b"\r")
+    is_tab = layout.separator == "tab"
+    # between TABs a column may be empty, also at the end of a row
+    spans = [match.span() for match in re.finditer(rb"(?<![^\t])[^\t]*" if is_tab else rb"[^ ]+", body)]
+    try:
+        if body[slice(*spans[place(layout.token)])] != word:
             return None
-        return cls(token, body[:start], body[stop:] + end)
-
-    def with_tag(self, tag: bytes) -> bytes:
-        return self.before + tag + self.after
-
-
-def _tab_spans(body: bytes) -> list[tuple[int, int]]:
-    spans, start = [], 0
-    for field in body.split(b"\t"):
-        spans.append((start, start + len(field)))
-        start += len(field) + 1
-    return spans
+        if layout.tag is None:
+            return body + (b"\t" if is_tab or b" " not in body else b" ") + tag + line[len(body) :]
+        start, stop = spans[place(layout.tag)]
+    except IndexError:
+        return None
+    return line[:start] + tag + line[stop:]

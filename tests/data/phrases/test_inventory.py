@@ -151,4 +151,4 @@ def test_every_table_is_part_of_the_package() -> None:
         f"{name}.toml" for name in (*inventory().languages, "frames", "checksums")
     }
     settings = Path(__file__).resolve().parents[3].joinpath("pyproject.toml").read_text(encoding="utf-8")
-    assert '"data/phrases/tables/*.toml"' in settings
+    assert '"data/checksums.txt", "data/phrases/tables/*.toml"' in settings

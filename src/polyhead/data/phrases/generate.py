@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
+from itertools import accumulate
 from typing import Final, Literal, TypeVar, get_args
 
 from polyhead.core.errors import SettingError
 from polyhead.data.phrases.grammar import grammar
-from polyhead.data.phrases.inventory import OPENER, Frame, Inventory, inventory
+from polyhead.data.phrases.inventory import OPENER, Frame, inventory
 from polyhead.data.phrases.realise import NOTHING, Phrase, realised
 
 SEED = 42
@@ -45,26 +46,12 @@ class Ownership:
     frames: Mapping[str, Part] = field(hash=False)
     fillers: Mapping[str, Mapping[str, Part]] = field(hash=False)
 
-    def usable_frames(self, part: Part, known: Inventory) -> tuple[Frame, ...]:
-        """The templates that a part may use, in table order."""
-        return tuple(frame for name, frame in known.frames.items() if self.frames[name] in (part, _SHARED))
-
-    def usable_fillers(self, part: Part, filler_class: str) -> tuple[str, ...]:
-        """The fillers of a class that a part may use, in table order."""
-        return tuple(name for name, owner in self.fillers[filler_class].items() if owner in (part, _SHARED))
-
-    def owner(self, frame: Frame, fillers: Sequence[str], key: str) -> Part:
-        """The one part that a sentence belongs to.
-
-        Args:
-            frame: Its template.
-            fillers: One for each role, in order.
-            key: Identifies the sentence.
-        """
-        owners = [self.frames[frame.name]]
-        owners += [self.fillers[role.filler_class][filler] for role, filler in zip(frame.roles, fillers, strict=True)]
+    def owner(self, draw: "Draw") -> Part:
+        """The one part that a sentence belongs to."""
+        owners = [self.frames[draw.frame.name]]
+        owners += [self.fillers[role.filler_class][draw.fillers[role.name]] for role in draw.frame.roles]
         own = next((owner for owner in owners if owner != _SHARED), None)
-        return own if own is not None else _hashed_part(_number(f"{self.seed}/{key}") % 100)
+        return own or _hashed_part(_number(f"{self.seed}/{draw.key}") % 100)
 
 
 @cache
@@ -98,11 +85,7 @@ def _number(key: str) -> int:
 
 
 def _hashed_part(place: int) -> Part:
-    for part, share in _HASHED.items():
-        if place < share:
-            return part
-        place -= share
-    return _SHARED
+    return next(part for part, end in zip(_HASHED, accumulate(_HASHED.values()), strict=True) if place < end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +115,14 @@ def draws(part: Part, *, seed: int = SEED, distinct: bool = True) -> Iterator[Dr
         distinct: No sentence twice; this stores all of them, so use False for a long stream.
     """
     rng, owners, known = random.Random(f"{seed}/{part}"), ownership(seed), inventory()
-    frames = owners.usable_frames(part, known)
-    fillers = {name: owners.usable_fillers(part, name) for name in known.fillers}
+    usable = (part, _SHARED)
+    frames = [frame for name, frame in known.frames.items() if owners.frames[name] in usable]
+    fillers = {kind: [name for name, owner in owners.fillers[kind].items() if owner in usable] for kind in known.fillers}
     seen: set[str] = set()
     failures = 0
     while failures < _TRIES * len(frames):
         draw = _draw(_pick(rng, frames), fillers, rng)
-        if _owner(draw, owners) != part or draw.key in seen:
+        if owners.owner(draw) != part or draw.key in seen:
             failures += 1
             continue
         failures = 0
@@ -147,11 +131,7 @@ def draws(part: Part, *, seed: int = SEED, distinct: bool = True) -> Iterator[Dr
         yield draw
 
 
-def _owner(draw: Draw, owners: Ownership) -> Part:
-    return owners.owner(draw.frame, [draw.fillers[role.name] for role in draw.frame.roles], draw.key)
-
-
-def _draw(frame: Frame, fillers: Mapping[str, tuple[str, ...]], rng: random.Random) -> Draw:
+def _draw(frame: Frame, fillers: Mapping[str, Sequence[str]], rng: random.Random) -> Draw:
     chosen = {OPENER: NOTHING if rng.random() < _NO_OPENER else _pick(rng, fillers[OPENER])}
     taken: set[tuple[str, str]] = set()
     for role in frame.roles:

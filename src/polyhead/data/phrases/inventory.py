@@ -55,16 +55,6 @@ class Inventory:
     fillers: Mapping[str, tuple[str, ...]] = field(hash=False)
     closed: frozenset[str]
 
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """All slot types, in alphabetical order."""
-        return tuple(sorted({role.slot for frame in self.frames.values() for role in frame.roles if role.slot}))
-
-    @property
-    def intents(self) -> tuple[str, ...]:
-        """All intents, in table order."""
-        return tuple(dict.fromkeys(frame.intent for frame in self.frames.values()))
-
 
 def read_table(name: str) -> dict[str, Any]:
     """The content of a TOML table of the package.
