@@ -105,7 +105,7 @@ def test_every_option_is_explained_in_a_sentence(name: str) -> None:
         (["rank", "m", "--taks", "pos"], "--task"),
         (["rank", "m", "--task", "pos"], "give a labelled file with --data FILE, or a corpus with --corpus NAME"),
         (["evaluate", "m", "--task", "pos", "--target", "--json"], "--target: expected one or more values"),
-        ([*RUN, "--search", "brute"], "--search = 'brute': should be 'sequential', 'sweep' or 'screened'"),
+        ([*RUN, "--search", "brute"], "--search = 'brute': should be 'sequential', 'sweep', 'screened' or 'nested'"),
         ([*RUN, "--max-pruned", "many"], "--max-pruned = 'many': should be a whole number"),
         (["rank", "m", "--task", "pos", "--data", "f", "--split", "test"], "--split = 'test': should be 'train' or 'dev'"),
     ],

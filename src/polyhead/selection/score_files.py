@@ -203,4 +203,5 @@ def _optional(scores: HeadScores) -> dict[str, NDArray[np.float64]]:
 def _facts(scores: HeadScores) -> dict[str, Any]:
     names = ("n_layers", "n_heads", "n", "languages", "model", "data_hash", "seconds")
     facts = {name: getattr(scores, name) for name in names}
-    return facts | {"passes": {"forward": scores.forward_passes, "backward": scores.backward_passes}, "settings": scores.settings}
+    passes = {"forward": float(scores.forward_passes), "backward": float(scores.backward_passes)}
+    return facts | {"passes": passes, "settings": scores.settings}
