@@ -130,6 +130,11 @@ class SearchSpec:
     ] = "none"
     include_zero: Flag = True
 
+    @property
+    def one_training(self) -> bool:
+        """Whether all trials are masks of one fine-tuned model."""
+        return self.how == "nested" or self.prune == "after"
+
     @model_validator(mode="after")
     def _agrees(self) -> "SearchSpec":
         if self.repair != "none" and self.prune != "after":

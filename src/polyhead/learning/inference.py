@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -39,6 +39,16 @@ class Labelled:
 
     encoded: Encoded
     gold: Sequence[Sequence[str | None]]
+
+    def part(self, sentences: Sequence[int]) -> "Labelled":
+        """These sentences alone, in rising order; the encoding's counts stay those of all."""
+        place = {sentence: i for i, sentence in enumerate(sentences)}
+        encoded = replace(
+            self.encoded,
+            windows=tuple(replace(w, sentence=place[w.sentence]) for w in self.encoded.windows if w.sentence in place),
+            words_per_sentence=tuple(self.encoded.words_per_sentence[sentence] for sentence in sentences),
+        )
+        return Labelled(encoded, [self.gold[sentence] for sentence in sentences])
 
 
 @dataclass(frozen=True, eq=False)

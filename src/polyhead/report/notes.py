@@ -116,7 +116,7 @@ def note_on_controls(record: RunRecord) -> str:
 
 def note_on_noise(record: RunRecord) -> str:
     """How selection noise was estimated, or what replaces it; empty if it was not estimated."""
-    if _pruned_after(record):
+    if record.settings.search.one_training:
         if "random" in arms(record):
             return f"{_NO_POOL} The gain of random heads under the same search, seed by seed, replaces it."
         return f"{_NO_POOL} `--controls random` adds a substitute: random heads under the same search."
@@ -130,14 +130,21 @@ def note_on_noise(record: RunRecord) -> str:
     )
 
 
-def _pruned_after(record: RunRecord) -> bool:
-    return record.settings.search.prune == "after"
-
-
 _NO_POOL = (
-    "Heads were pruned after fine-tuning, so all models of a search share one training; a pool of re-seeded models cannot "
-    "estimate the selection noise among them."
+    "All models of a search are masks of one fine-tuned model, so a pool of re-seeded models cannot estimate the selection noise "
+    "among them."
 )
+
+
+def note_on_masks(record: RunRecord) -> str:
+    """What the gains over a nested model's own k = 0 compare."""
+    if record.settings.search.how != "nested":
+        return ""
+    return (
+        "Both sides are one model, trained under nested masks, with the chosen heads masked and with all heads: what removing "
+        "heads did, without the noise of another training. The test scores above compare with the ordinary fine-tuning of the "
+        "same seed. A seed with k = 0 keeps that fine-tuning and counts as 0."
+    )
 
 
 def note_on_scores(record: RunRecord) -> str:
@@ -163,8 +170,12 @@ def note_on_metrics(record: RunRecord) -> str:
 def note_on_trials(record: RunRecord) -> str:
     """The unit of the trials' scores, when heads were pruned, and the reason for each seed's choice."""
     reasons = [f"Seed {cell.seed}: {markdown_text(cell.chosen_reason)}." for cell in cells(record)]
-    after = f"Heads were pruned after fine-tuning, without retraining; repair: {markdown_text(record.settings.search.repair)}."
-    return " ".join(["Dev scores, in points.", *([after] if _pruned_after(record) else []), *reasons])
+    search, how = record.settings.search, ""
+    if search.prune == "after":
+        how = f"Heads were pruned after fine-tuning, without retraining; repair: {markdown_text(search.repair)}."
+    if search.how == "nested":
+        how = "One fine-tuning under nested masks serves every k, on at most 500 sentences of each set; its time is at k = 0."
+    return " ".join(filter(None, ["Dev scores, in points.", how, *reasons]))
 
 
 def note_on_data(record: RunRecord) -> str:

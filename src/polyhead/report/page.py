@@ -8,6 +8,7 @@ from polyhead.report.notes import (
     claim,
     note_on_controls,
     note_on_data,
+    note_on_masks,
     note_on_metrics,
     note_on_noise,
     note_on_scores,
@@ -37,6 +38,7 @@ from polyhead.report.tables import (
     counted,
     data_table,
     detectable,
+    mask_table,
     mean_cells,
     metric_table,
     no_claim,
@@ -97,6 +99,7 @@ def score_sections(record: RunRecord) -> list[str]:
         section("All metrics", metric_table(record), note_on_metrics(record)),
         section("Controls", control_table(record), note_on_controls(record)),
         section("Ranked against controls", contrast_table(record), note_on_tests(record, "contrast")),
+        section("Effect of the masks alone", mask_table(record), note_on_masks(record)),
         section("Tests against selection noise", paragraphs(_noise(record), note_on_noise(record))),
         section("Trials", trial_table(record), note_on_trials(record)),
     ]

@@ -89,7 +89,7 @@ class TrialRecord(Form):
 
 
 class TargetRecord(Form):
-    """Scores on one target, in points, before and after pruning its `k` heads."""
+    """Scores on one target, in points, before and after pruning its `k` heads; of a nested search also of its model at k = 0."""
 
     name: str
     language: str
@@ -97,6 +97,7 @@ class TargetRecord(Form):
     k: int
     unpruned: dict[str, float]
     pruned: dict[str, float]
+    nested_unpruned: dict[str, float] | None = None
 
 
 class CellRecord(Form):
@@ -131,6 +132,14 @@ class GainMinusNoise(Form):
     interval: Interval
 
 
+class MaskGain(Form):
+    """The gain of a nested search over its own model with all heads: what the mask did, without the training."""
+
+    gain: float
+    by_seed: list[float]
+    interval: Interval | None
+
+
 class Statistic(Form):
     """The statistics of one target in one arm; of the mean over targets if `name` is None."""
 
@@ -149,6 +158,7 @@ class Statistic(Form):
     none_pruned: bool
     noise: NoiseGain | None
     gain_minus_noise: GainMinusNoise | None
+    of_mask: MaskGain | None = None
 
 
 class NoisePool(Form):

@@ -18,7 +18,7 @@ from polyhead.report.reading import (
     statistic,
     target_names,
 )
-from polyhead.report.record import RANKED, RunRecord, Statistic
+from polyhead.report.record import RANKED, MaskGain, RunRecord, Statistic
 from polyhead.selection.statistics import SEEDS_FOR_INTERVAL
 
 _TITLES = {"macro_f1": "macro-F1", "chunk_f1": "chunk-F1", "span_f1": "span F1"}
@@ -212,9 +212,9 @@ def control_table(record: RunRecord) -> str:
     rows = []
     for arm, mean in found.items():
         chosen = ", ".join(str(cell.chosen) for cell in cells(record, arm))
-        trials = ", ".join(str(len(cell.trials)) for cell in cells(record, arm))
+        used = ", ".join(str(cell.fine_tunings) for cell in cells(record, arm))
         gain = shown_number(mean_gain(gains(record, arm)), SIGNED)
-        rows.append([ARM_NAMES.get(arm, arm), gain, *certainty(mean, columns), chosen, trials])
+        rows.append([ARM_NAMES.get(arm, arm), gain, *certainty(mean, columns), chosen, used])
     return markdown(["pruned", "mean gain over targets", *columns, "k by seed", "fine-tunings by seed"], rows)
 
 
@@ -229,6 +229,21 @@ def contrast_table(record: RunRecord) -> str:
         gain = NONE_PRUNED if row.none_pruned else shown_number(row.gain, SIGNED)
         rows.append([pair, target_name(row, names), gain, *certainty(row, columns)])
     return markdown(["pruned", "target", "difference of gains", *columns], rows) if rows else ""
+
+
+def mask_table(record: RunRecord) -> str:
+    """One row per arm and target of a nested search: the gain over the same model with all heads; empty for other searches."""
+    names = target_names(record)
+    rows = [
+        [ARM_NAMES.get(row.arm, row.arm), target_name(row, names), shown_number(row.of_mask.gain, SIGNED), _bounds(row.of_mask)]
+        for row in record.statistics
+        if row.of_mask is not None
+    ]
+    return markdown(["pruned", "target", "gain over its own k = 0", "95 % interval"], rows) if rows else ""
+
+
+def _bounds(gain: MaskGain) -> str:
+    return "–" if gain.interval is None else shown_interval(gain.interval)
 
 
 def target_name(row: Statistic, names: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """The one recipe, top to bottom: fine-tune, rank heads, search for k, test; no branch on a task's name."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from polyhead.core.files import read_json, write_json_atomic
@@ -12,6 +12,7 @@ from polyhead.importance.methods import method, score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
+from polyhead.learning.nested import NestedMasks
 from polyhead.selection.combining import combine
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
@@ -20,6 +21,7 @@ from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import Figures, points, pooled, standard_error
 from polyhead.studies.finetunes import FineTuned, fine_tuned, load_fine_tuned, tested
 from polyhead.studies.kept import remember
+from polyhead.studies.nested_search import nested_scores, pruned_from
 from polyhead.studies.settings import Cell
 from polyhead.studies.stages import version
 
@@ -35,20 +37,26 @@ class Outcome:
         scores: Normalised head scores; the lowest are pruned first (negated for `highest`, random for `random`).
         table: The search.
         full: The fine-tuning with every head.
-        fits: The fine-tuning of each trial, by k.
+        masks: For k = 0..K.
+        fits: The fine-tuning of each trial, by k; of a nested search those of k = 0 and of the chosen k.
+        nested: The fine-tuning under nested masks, of a nested search.
         reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
         unpruned: Test figures of `full` by target.
         tests: Test figures by k and target: of the chosen k, and under the paper's protocols of every trial.
+        nested_unpruned: Test figures of `nested` with every head, by target.
     """
 
     cell: Cell
     scores: HeadScores
     table: TrialTable
     full: FineTuned
+    masks: Sequence[HeadMask]
     fits: Mapping[int, FineTuned]
+    nested: FineTuned | None
     reported: Mapping[str, int]
     unpruned: Mapping[str, Figures]
     tests: Mapping[int, Mapping[str, Figures]]
+    nested_unpruned: Mapping[str, Figures] | None
 
     @property
     def chosen(self) -> FineTuned:
@@ -68,16 +76,18 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
     scores = arm_scores(context, cell, full)
     ks = range(spec.max_pruned + 1)
     masks = masks_for(rank(scores), ks, context.shape, min_per_layer=spec.min_per_layer, gone=present.pruned)
-    fits: dict[int, FineTuned] = {}
+    fits: dict[int, FineTuned] = {0: full}
+    nested = fine_tuned(context, train, present, nested=NestedMasks(masks)) if spec.how == "nested" else None
+    masked = {} if nested is None else nested_scores(context, nested, masks)
 
-    def score_at(k: int) -> float:
+    def fine_tuned_score(k: int) -> float:
         fits[k] = fine_tuned(context, train, masks[k])
         score = points(context, fits[k].dev)
         logger.info("seed %d, %s: k = %d scores %.2f on dev (%.0f s)", cell.seed, cell.arm, k, score, fits[k].seconds)
         return score
 
     table = search(
-        score_at,
+        fine_tuned_score if nested is None else masked.__getitem__,
         max_pruned=spec.max_pruned,
         how=spec.how,
         objective=spec.objective,
@@ -86,6 +96,11 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
         delta=spec.delta,
         include_zero=spec.include_zero,
     )
+    if nested is not None:
+        said = "seed %d, %s: nested masks score %.2f on dev with k = 0, %.2f with the chosen k = %d (%.0f s)"
+        logger.info(said, cell.seed, cell.arm, masked[0], masked[table.chosen], table.chosen, nested.seconds)
+        if table.chosen:
+            fits[table.chosen] = pruned_from(context, nested, masks[table.chosen], masked[table.chosen])
     names = context.inputs.tests
     if context.settings.rules.reported_split:
         tests = {k: tested(context, fit) for k, fit in fits.items()}
@@ -93,7 +108,19 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
     else:
         tests = {table.chosen: tested(context, fits[table.chosen])}
         reported = dict.fromkeys(names, table.chosen)
-    return Outcome(cell, scores, table, full, fits, reported, unpruned=tested(context, full), tests=tests)
+    return Outcome(
+        cell=cell,
+        scores=scores,
+        table=table,
+        full=full,
+        masks=masks,
+        fits=fits,
+        nested=nested,
+        reported=reported,
+        unpruned=tested(context, full),
+        tests=tests,
+        nested_unpruned=None if nested is None else tested(context, nested),
+    )
 
 
 def arm_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:

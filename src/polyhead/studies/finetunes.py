@@ -17,6 +17,7 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.core.store import Record
 from polyhead.core.values import fingerprint
+from polyhead.learning.nested import NestedMasks
 from polyhead.learning.training import fit
 from polyhead.models.environment import versions
 from polyhead.models.loading import load_tagger
@@ -42,6 +43,7 @@ class FineTuned:
         folder: Its own; the checkpoint is in `model/` for as long as the run needs it.
         train: How it was trained.
         mask: Heads it has.
+        nested: Masks that it, or the model it was pruned from, was trained under; None for an ordinary fine-tuning.
         dev: Figures on the selection data by corpus name.
         seconds: Wall-clock time, over all interruptions.
     """
@@ -49,17 +51,19 @@ class FineTuned:
     folder: Path
     train: TrainSpec
     mask: HeadMask
+    nested: NestedMasks | None
     dev: Mapping[str, Figures]
     seconds: float
 
 
-def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTuned:
+def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask, *, nested: NestedMasks | None = None) -> FineTuned:
     """The encoder fine-tuned with the heads of `mask`, now or in an earlier run; costs nothing if it is already there.
 
     Heads are pruned before training; or, if the search says so, after it from the full fine-tuned model, without training but
-    with a repair if asked for; or masked only while training (protocol `paper-released`).
+    with a repair if asked for; or masked only while training (protocol `paper-released`). With `nested` masks the encoder is
+    trained under these, with all heads; a smaller `mask` is then pruned from that model, without training.
     """
-    what = _facts_of(context, train, mask)
+    what = _facts_of(context, train, mask, nested)
     folder = context.store.folder_of(fingerprint(what))
     kept = folder / f"dev-{version('evaluation')}"
     record, dev = context.store.get(folder.name), kept_figures(kept)
@@ -69,7 +73,7 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTun
         facts: dict[str, Any] = {}
         checkpoint = None if record is None else _checkpoint(context, folder)
         if checkpoint is None:
-            model, facts = _trained(context, train, mask, folder)
+            model, facts = _trained(context, train, mask, nested, folder)
             _save(context, model, folder)
         else:
             model = _loaded(context, checkpoint)
@@ -81,17 +85,17 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask) -> FineTun
             context.store.put(record)
             remember(folder, "record.json")
     shutil.rmtree(folder / "state", ignore_errors=True)
-    return FineTuned(folder, train, mask, dev, float(record.result["seconds"]))
+    return FineTuned(folder, train, mask, nested, dev, float(record.result["seconds"]))
 
 
 def fit_folder(context: RunContext, train: TrainSpec, mask: HeadMask) -> Path:
     """Folder of the fine-tuning, which may not exist yet."""
-    return context.store.folder_of(fingerprint(_facts_of(context, train, mask)))
+    return context.store.folder_of(fingerprint(_facts_of(context, train, mask, None)))
 
 
-def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask) -> dict[str, Any]:
+def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask, nested: NestedMasks | None) -> dict[str, Any]:
     """Everything that decides a fine-tuning's weights, and its selection data."""
-    settings, when = context.settings, _when(context, mask)
+    settings, when = context.settings, _when(context, mask, nested)
     return {
         "stages": {name: version(name) for name in ("reading", "training")},
         "model": settings.model,
@@ -106,21 +110,25 @@ def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask) -> dict[str
         "when": when,
         "select_on": sorted(context.inputs.selection),
         **(repair_facts(settings) if when == "after" else {}),
+        **({} if nested is None else {"nested": fingerprint(nested)}),
     }
 
 
-def _when(context: RunContext, mask: HeadMask) -> Literal["before", "after", "masked"]:
+def _when(context: RunContext, mask: HeadMask, nested: NestedMasks | None) -> Literal["before", "after", "masked"]:
     """When heads leave the model: before training, after it, or never (masked while training)."""
     if context.settings.rules.mask_in_training_only:
         return "masked"
-    return "after" if context.settings.search.prune == "after" and mask.n_pruned > context.present.n_pruned else "before"
+    prunes_after = nested is not None or context.settings.search.prune == "after"
+    return "after" if prunes_after and mask.n_pruned > context.present.n_pruned else "before"
 
 
-def _trained(context: RunContext, train: TrainSpec, mask: HeadMask, folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _trained(
+    context: RunContext, train: TrainSpec, mask: HeadMask, nested: NestedMasks | None, folder: Path
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The fine-tuned model and the record of its training, which is empty where none was needed."""
-    settings, when = context.settings, _when(context, mask)
+    settings, when = context.settings, _when(context, mask, nested)
     if when == "after":
-        full = load_fine_tuned(context, fine_tuned(context, train, context.present))
+        full = load_fine_tuned(context, fine_tuned(context, train, context.present, nested=nested))
         return prune_after(full, mask, settings, context.inputs, precision=context.precision, progress=context.progress), {}
     model = load_tagger(settings.model, labels=context.inputs.encoder.labels, seed=train.seed, revision=settings.revision)
     if when == "before":
@@ -129,7 +137,7 @@ def _trained(context: RunContext, train: TrainSpec, mask: HeadMask, folder: Path
         model,
         context.inputs.train,
         train,
-        mask=mask if when == "masked" else None,
+        mask=mask if when == "masked" else nested,
         device=context.device,
         resume_file=folder / "state" / "training.partial",
         progress=context.progress,
@@ -155,7 +163,7 @@ def load_fine_tuned(context: RunContext, fit_: FineTuned) -> PreTrainedModel:
     """
     checkpoint = _checkpoint(context, fit_.folder)
     if checkpoint is None:
-        model, _ = _trained(context, fit_.train, fit_.mask, fit_.folder)
+        model, _ = _trained(context, fit_.train, fit_.mask, fit_.nested, fit_.folder)
         now, then = points(context, figures_of(context, model, context.inputs.selection)), points(context, fit_.dev)
         if abs(now - then) > _SAME_POINTS:
             raise StoreError(f"{fit_.folder}: trained again it scores {now:.3f} on dev, not {then:.3f}: start in another folder")

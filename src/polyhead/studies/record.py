@@ -67,16 +67,16 @@ def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
         trials=[
             TrialRecord(
                 k=trial.k,
-                heads=[str(head) for head in outcome.fits[trial.k].mask.pruned],
+                heads=[str(head) for head in outcome.masks[trial.k].pruned],
                 dev=trial.score,
-                seconds=outcome.fits[trial.k].seconds,
+                seconds=_seconds(outcome, trial.k),
                 tests=points_by_name(context, trial_tests[trial.k]) if trial_tests else None,
             )
             for trial in table.trials
         ],
         chosen=table.chosen,
         chosen_reason=table.reason,
-        fine_tunings=0 if context.settings.search.prune == "after" else len(table.trials),
+        fine_tunings=_fine_tunings(context, outcome),
         targets=[
             TargetRecord(
                 name=name,
@@ -85,10 +85,24 @@ def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
                 k=outcome.reported[name],
                 unpruned=_scaled(full.metrics),
                 pruned=_scaled(pruned[name].metrics),
+                nested_unpruned=None if outcome.nested_unpruned is None else _scaled(outcome.nested_unpruned[name].metrics),
             )
             for name, full in outcome.unpruned.items()
         ],
     )
+
+
+def _fine_tunings(context: RunContext, outcome: Outcome) -> int:
+    if outcome.nested is not None:
+        return 2
+    return 0 if context.settings.search.prune == "after" else len(outcome.table.trials)
+
+
+def _seconds(outcome: Outcome, k: int) -> float:
+    """Of a trial: its fine-tuning; in a nested search the one fine-tuning stands with k = 0, the other trials cost none."""
+    if outcome.nested is not None:
+        return 0.0 if k else outcome.nested.seconds
+    return outcome.fits[k].seconds
 
 
 def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:

@@ -90,6 +90,8 @@ class RunSettings(FitSettings):
         one_word_choice([*_known_references(self.sources, "source"), *_known_references(self.targets, "target")])
         if self.rules.mask_in_training_only and self.search.prune == "after":
             raise ValueError(f"search.prune = 'after': protocol {self.protocol!r} masks heads while training; use prune 'before'")
+        if self.search.how == "nested" and self.protocol != "sound":
+            raise ValueError(f"search.how = 'nested': protocol {self.protocol!r} compares separate fine-tunings; use sweep")
         if self.rules.reported_split and self.search.max_pruned < 1:
             raise ValueError(f"search.max_pruned = 0: protocol {self.protocol!r} reports the best of k = 1..K; give 1 or more")
         return self

@@ -34,6 +34,7 @@ STAGES: Final[dict[str, Stage]] = {
             "learning/fast_dropout.py",
             "learning/optimiser.py",
             "learning/seen_embeddings.py",
+            "learning/nested.py",
             "learning/training*.py",
             "studies/prune_after.py",
         ),
@@ -60,6 +61,7 @@ STAGES: Final[dict[str, Stage]] = {
             "learning/masked_evaluation.py",
             "learning/metrics.py",
             "learning/shared_prefix.py",
+            "studies/nested_search.py",
         ),
     ),
     "head analysis": Stage(

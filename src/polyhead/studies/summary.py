@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.report.record import RANKED, GainMinusNoise, NoiseGain, NoisePool, Statistic
+from polyhead.report.record import RANKED, GainMinusNoise, MaskGain, NoiseGain, NoisePool, Statistic
 from polyhead.selection.resampling import Interval
 from polyhead.selection.statistics import SeedMean, SelectionNoise, beyond_noise, holm, mean_gain, selection_noise
 from polyhead.studies.cell import Outcome
@@ -34,10 +34,10 @@ def noise_pool(context: RunContext, outcomes: Sequence[Outcome]) -> NoisePool | 
 
     n is the number of models that the longest search compared. The run's own seeds come first, then the next whole numbers; each
     costs one fine-tuning, those of the run's seeds nothing. No checkpoint is kept beyond those of the first seed. None where
-    heads are pruned after fine-tuning: all models of a search then share one training, so re-seeded ones say nothing about
-    choosing among them.
+    all models of a search are masks of one training (`nested`, `--prune after`): re-seeded ones then say nothing about choosing
+    among them.
     """
-    if context.settings.search.prune == "after":
+    if context.settings.search.one_training:
         return None
     own = list(dict.fromkeys(outcome.cell.seed for outcome in outcomes))
     others = (seed for seed in chain(range(max(own) + 1, _SEEDS), range(max(own))) if seed not in own)
@@ -62,8 +62,8 @@ def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: NoisePool 
     Arms are compared with their own unpruned models. Rows of `ranked - random` and `ranked - highest` compare the models that
     two searches chose, in one table of their own. p is Holm-corrected over the printed table. Where no seed pruned anything the
     gain is 0 and is not part of that family. Where k was chosen on the tested split (the paper's protocols) there is no p: a
-    maximum is not a random draw. `gain_minus_noise` is against the pool of re-seeded unpruned runs, or where heads are pruned
-    after fine-tuning, against the random heads of the same search.
+    maximum is not a random draw. `gain_minus_noise` is against the pool of re-seeded unpruned runs, or where a search's
+    models share one training, against the random heads of the same search. `of_mask` is the gain over a nested model's own k = 0.
     """
     arms: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -72,14 +72,33 @@ def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: NoisePool 
     contrasts: list[Statistic] = []
     for arm, own in arms.items():
         noise = None if pool is None else _noise(context, pool, _compared(context, own))
-        rows += _corrected(_rows(context, arm, [(one.pruned, one.unpruned, one.reported) for one in own], noise))
+        rows += _with_masks(
+            context, own, _corrected(_rows(context, arm, [(one.pruned, one.unpruned, one.reported) for one in own], noise))
+        )
         if arm != RANKED:
             pairs = [(a.pruned, b.pruned, _either(a, b)) for a, b in zip(arms[RANKED], own, strict=True)]
             contrasts += _rows(context, f"{RANKED} - {arm}", pairs, None)
-    if context.settings.search.prune == "after":
+    if context.settings.search.one_training:
         beyond = {row.name: _beyond(row.gain, row.interval) for row in contrasts if row.arm == f"{RANKED} - random"}
         rows = [row.model_copy(update={"gain_minus_noise": beyond.get(row.name)}) if row.arm == RANKED else row for row in rows]
     return [*rows, *_corrected(contrasts)]
+
+
+def _with_masks(context: RunContext, outcomes: Sequence[Outcome], rows: Sequence[Statistic]) -> list[Statistic]:
+    """The rows with the gain over the nested model's own k = 0, where the search was nested; where k = 0 was chosen it is 0."""
+    sides = [
+        (one.pruned if one.table.chosen else one.nested_unpruned, one.nested_unpruned, one.reported)
+        for one in outcomes
+        if one.nested_unpruned is not None
+    ]
+    if not sides or not any(one.table.chosen for one in outcomes):
+        return list(rows)
+    found = []
+    for row in rows:
+        gain = _gain(context, list(context.inputs.tests) if row.name is None else [row.name], sides)
+        own = MaskGain(gain=gain.value, by_seed=list(gain.by_seed), interval=_bounds(gain.interval))
+        found.append(row.model_copy(update={"of_mask": own}))
+    return found
 
 
 def _compared(context: RunContext, outcomes: Sequence[Outcome]) -> int:

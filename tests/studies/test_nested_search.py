@@ -1,0 +1,136 @@
+"""The nested search: one fine-tuning for all k, a pruned model equal to its masked self, and a gain over the ordinary one."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_run import settings, tiny_data
+
+from polyhead.core.errors import SettingError, StoreError
+from polyhead.models.architectures import head_mask
+from polyhead.models.loading import load_saved
+from polyhead.report.record import RunRecord
+from polyhead.studies import finetunes, nested_search
+from polyhead.studies.run import run
+from polyhead.studies.settings import RunSettings
+
+SEARCH = {"how": "nested", "max_pruned": 4, "objective": "within:100"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_data(tmp_path_factory.mktemp("run"))
+
+
+def nested(folder: Path, **search: object) -> RunSettings:
+    return settings(folder, train={"epochs": 1}, search=SEARCH | search)
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> RunRecord:
+    return run(nested(folder), out=folder / "done", seeds=[1, 2, 3], controls=["random"], device="cpu", head_analysis=0)
+
+
+def numbers(record: RunRecord) -> object:
+    cells = [
+        (cell.seed, cell.arm, cell.chosen, cell.ranking, [(t.k, t.dev, t.heads) for t in cell.trials], cell.targets)
+        for cell in record.cells
+    ]
+    return cells, record.statistics
+
+
+def test_two_fine_tunings_serve_every_k(done: RunRecord, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {cell.fine_tunings for cell in done.cells} == {2}
+    assert [[trial.k for trial in cell.trials] for cell in done.cells] == [[0, 1, 2, 3, 4]] * 6
+    trained: list[object] = []
+    fit = finetunes.fit
+    monkeypatch.setattr(finetunes, "fit", lambda *args, **kwargs: trained.append(kwargs["mask"]) or fit(*args, **kwargs))
+    again = run(nested(folder), out=folder / "counted", seeds=[1], controls=["random"], device="cpu", head_analysis=0)
+    assert [mask is None for mask in trained] == [True, False, False], "the ordinary one, and a nested one for each order"
+    assert numbers(again.model_copy(update={"statistics": []})) == (numbers(done)[0][:2], [])  # type: ignore[index]
+
+
+def test_the_model_kept_is_pruned_and_scores_like_its_masked_self(
+    done: RunRecord, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = done.first
+    assert first.chosen == 4
+    model = load_saved(folder / "done" / "model")
+    assert sorted(map(str, head_mask(model).pruned)) == sorted(first.trials[-1].heads)
+    sets = nested_search.nested_scores
+    monkeypatch.setattr("polyhead.studies.cell.nested_scores", lambda *args: {k: score - 0.2 for k, score in sets(*args).items()})
+    with pytest.raises(StoreError, match=r"pruned, the model scores \d+\.\d\d on dev, but \d+\.\d\d with the same heads masked"):
+        run(nested(folder), out=folder / "other", seeds=[1], device="cpu", head_analysis=0)
+
+
+def test_the_claim_is_over_the_ordinary_fine_tuning_and_the_mask_over_its_own(done: RunRecord, folder: Path) -> None:
+    for row in done.statistics:
+        if " - " in row.arm:
+            assert row.of_mask is None
+            continue
+        assert row.of_mask is not None
+        own = [cell for cell in done.cells if cell.arm == row.arm]
+        targets = [target for cell in own for target in cell.targets if row.name in (None, target.name)]
+        assert all(target.nested_unpruned is not None for target in targets)
+        size = len(targets) // 3
+        gains = [target.pruned["accuracy"] - target.unpruned["accuracy"] for target in targets]
+        masks = [target.pruned["accuracy"] - target.nested_unpruned["accuracy"] for target in targets]  # type: ignore[index]
+        by_seed = [sum(gains[i * size : (i + 1) * size]) / size for i in range(3)]
+        assert row.by_seed == pytest.approx(by_seed)
+        assert row.of_mask.by_seed == pytest.approx([sum(masks[i * size : (i + 1) * size]) / size for i in range(3)])
+    ranked = next(row for row in done.statistics if row.arm == "ranked" and row.name is None)
+    contrast = next(row for row in done.statistics if row.arm == "ranked - random" and row.name is None)
+    assert ranked.gain_minus_noise is not None, "random heads under the same search stand for the pool"
+    assert ranked.gain_minus_noise.value == pytest.approx(contrast.gain)
+    page = (folder / "done" / "report.md").read_text(encoding="utf-8")
+    assert "## Effect of the masks alone" in page
+    assert "| 4, 4, 4 | 2, 2, 2 |" in page
+
+
+def test_no_pool_of_separate_models_stands_against_masks_of_one(folder: Path) -> None:
+    record = run(nested(folder), out=folder / "noise", seeds=[1], controls=["noise"], device="cpu", head_analysis=0)
+    assert record.noise is None
+
+
+def test_choosing_no_head_keeps_the_ordinary_fine_tuning(folder: Path) -> None:
+    record = run(nested(folder, max_pruned=0), out=folder / "none", seeds=[1], device="cpu", head_analysis=0)
+    target = record.first.targets[0]
+    assert record.first.chosen == 0
+    assert target.pruned == target.unpruned
+    assert all(row.gain == 0 and row.of_mask is None for row in record.statistics)
+
+
+@pytest.mark.parametrize("changes", [{"protocol": "paper"}, {"protocol": "paper-released"}])
+def test_protocols_that_compare_fine_tunings_refuse_it(changes: dict[str, str], folder: Path) -> None:
+    with pytest.raises(SettingError, match="compares separate fine-tunings; use sweep"):
+        replace(nested(folder), **changes)  # type: ignore[arg-type]
+
+
+_RUN = """
+import sys
+from pathlib import Path
+from polyhead.learning.training_state import TrainingState
+from studies.test_nested_search import nested
+from polyhead.studies.run import run
+TrainingState.is_due = lambda self: True
+folder = Path(sys.argv[1])
+run(nested(folder), out=folder / "killed", seeds=[1, 2, 3], controls=["random"], device="cpu", head_analysis=0)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: RunRecord, folder: Path) -> None:
+    places = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    for seconds in (6, 7, 8, 9):
+        process = subprocess.Popen([sys.executable, "-c", _RUN, str(folder)], env={**os.environ, "PYTHONPATH": places})
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    last = run(nested(folder), out=folder / "killed", seeds=[1, 2, 3], controls=["random"], device="cpu", head_analysis=0)
+    assert numbers(last) == numbers(done)
