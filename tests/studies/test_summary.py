@@ -42,10 +42,17 @@ def outcome(seed: int, arm: str = "ranked", *, gain: float = 0.1, k: int = 3, ks
     pruned = figures(0.7 + gain, seed=1000 + seed) if k else unpruned
     trials = tuple(SimpleNamespace(k=own) for own in ks)
     cell = SimpleNamespace(arm=arm, seed=seed)
-    table = SimpleNamespace(trials=trials)
+    table = SimpleNamespace(trials=trials, chosen=k)
     fit = SimpleNamespace(folder=Path(f"{arm}-{seed}"))
     return SimpleNamespace(
-        cell=cell, table=table, full=fit, chosen=fit, pruned=pruned, unpruned=unpruned, reported=dict.fromkeys(TARGETS, k)
+        cell=cell,
+        table=table,
+        full=fit,
+        chosen=fit,
+        pruned=pruned,
+        unpruned=unpruned,
+        nested_unpruned=None,
+        reported=dict.fromkeys(TARGETS, k),
     )
 
 
