@@ -127,7 +127,7 @@ def test_densify_writes_the_full_shape(cli: Callable, tagger: Path, tmp_path: Pa
         (["--heads", "7.0"], ["head 7.0", "layers 0..1"]),
         ([], ["--heads 3.5,4.1", "--mask FILE"]),
         (["--heads", "0.1", "--mask", "m.json"], ["--heads and --mask"]),
-        (["--scores", "s.tsv"], ["--n-pruned K go together"]),
+        (["--scores", "s.tsv"], ["--scores FILE: give --n-pruned K with it"]),
         (["--heads", "0.1", "--normalise", "paper"], ["--normalise paper: scales the scores of --scores"]),
         (["--scores", "nothing.tsv", "--n-pruned", "1"], ["nothing.tsv"]),
         (["--heads", "0.0,0.1,0.2,0.3", "--min-per-layer", "1"], ["layer 0 would keep 0 heads"]),

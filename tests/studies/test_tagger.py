@@ -99,8 +99,8 @@ def test_scores_prune_the_lowest_of_the_heads_that_are_left() -> None:
 @pytest.mark.parametrize(
     ("heads", "n", "message"),
     [
-        (HeadMask.full(4, 8), 2, "takes only a HeadMask, or HeadScores and the number"),
-        (HeadScores(np.zeros((4, 8)), "mine"), None, "takes only a HeadMask, or HeadScores and the number"),
+        (HeadMask.full(4, 8), 2, "takes a HeadMask alone, or the number of heads"),
+        (HeadScores(np.zeros((4, 8)), "mine"), None, "takes a HeadMask alone, or the number of heads"),
         (HeadScores(np.full((4, 8), np.nan), "mine"), 1, r"scores: none for head 0\.0 of the model \(32 unscored heads\)"),
         (HeadScores(np.zeros((2, 2)), "mine"), 1, r"shapes \(2, 2\) and \(4, 8\)"),
         (HeadMask.full(2, 2), None, r"\(2, 2\)|2 layers"),

@@ -1,6 +1,8 @@
 """`polyhead fit`: fine-tune a tagger on the source and save it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import limited, note_reading, note_sources, set_threads, zero_everywhere
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.train_requests import FitRequest
+from polyhead.core.errors import SettingError
 from polyhead.core.store import writing
 from polyhead.data.labels import label_set
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import task as find_task
+from polyhead.models.architectures import head_mask
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_number, title
@@ -38,7 +42,8 @@ def fit(request: FitRequest, console: Console) -> int:
     note_reading(console, *trains, *devs)
     for note in seen_before(trains, devs):
         console.note(f"note: {note}")
-    tagger = Tagger.load(
+    new_tagger = partial(
+        Tagger.load,
         chosen.model,
         task=task,
         labels=label_set(task, trains),
@@ -50,14 +55,23 @@ def fit(request: FitRequest, console: Console) -> int:
         words=words,
         revision=chosen.revision,
     )
-    unfinished = request.out.with_name(f"{request.out.name}.partial")
+    tagger = new_tagger()
+    _check_nested(request, devs, head_mask(tagger.model).n_kept)
+    unfinished, second = (request.out.with_name(f"{request.out.name}{end}") for end in (".partial", ".nested.partial"))
     with writing(request.out):
         check_folder("--out", request.out, new=True)  # again: another fit may have ended a moment ago
         record = tagger.fit(trains, spec=spec, resume_file=unfinished, progress=console.progress)
+        if request.nested is not None:
+            order = tagger.score("gradient", devs, progress=console.progress)
+            tagger = new_tagger()
+            record = tagger.fit(
+                trains, spec=spec, nested=order, max_pruned=request.nested, resume_file=second, progress=console.progress
+            )
         dev = _dev_scores(tagger, devs, console)
         console.note(zero_everywhere(task, [row["metrics"][task.metric] for row in dev]))
         _save(request.out, tagger, trains, dev)
-        unfinished.unlink(missing_ok=True)
+        for file in (unfinished, second):
+            file.unlink(missing_ok=True)
     document: dict[str, Any] = {
         "schema": 1,
         "out": str(request.out),
@@ -66,10 +80,18 @@ def fit(request: FitRequest, console: Console) -> int:
         "train": asdict(spec),
         "data": [{"name": d.name, "split": d.split, "sentences": len(d.sentences), "sha256": d.sha256} for d in (*trains, *devs)],
         "fit": asdict(record),
+        "nested": tagger.nested,
         "dev": dev,
     }
     console.result(document, _text(document, task.metric))
     return DONE
+
+
+def _check_nested(request: FitRequest, devs: Sequence[Dataset], n_heads: int) -> None:
+    if request.nested is not None and not devs:
+        raise SettingError("--nested: ranks the heads on dev, and no source has a dev split; give one, as in en=TRAIN:DEV")
+    if request.nested is not None and request.nested > n_heads:
+        raise SettingError(f"--nested {request.nested}: this encoder has {n_heads} heads")
 
 
 def _dev_scores(tagger: Tagger, devs: list[Dataset], console: Console) -> list[dict[str, Any]]:
@@ -101,6 +123,10 @@ def _save(out: Path, tagger: Tagger, trains: list[Dataset], dev: list[dict[str, 
 def _text(document: dict[str, Any], metric: str) -> str:
     fit = document["fit"]
     lines = [f"saved {document['out']}: {fit['steps']} steps in {fit['seconds']:.0f} s; words are {document['words']}"]
+    if document["nested"]:
+        lines.append(
+            f"any number of heads up to {len(document['nested'])} can be pruned: polyhead prune {document['out']} --n-pruned K"
+        )
     if document["dev"]:
         rows = [[row["name"], row["language"], shown_number(row["metrics"][metric])] for row in document["dev"]]
         lines.append(markdown(["dev", "language", title(metric)], rows))

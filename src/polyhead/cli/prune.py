@@ -17,7 +17,7 @@ from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, pruned_further, read_card
 from polyhead.models.pruning import prune as prune_model
 from polyhead.models.saving import densify, save_pruned
-from polyhead.selection.ranking import prune_lowest
+from polyhead.selection.ranking import prune_lowest, prune_nested
 from polyhead.selection.score_files import check_scores, check_shape, other_model, read_mask, read_scores
 
 
@@ -29,7 +29,7 @@ def prune(request: PruneRequest, console: Console) -> int:
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
     mask, ranking, choice = _mask(request, present, console)
     left = mask & present
-    if request.scores is None and (already := mask.n_pruned - (left.n_pruned - present.n_pruned)):
+    if request.n_pruned is None and (already := mask.n_pruned - (left.n_pruned - present.n_pruned)):
         console.note(f"note: {already} of the {mask.n_pruned} heads were already pruned")
     if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
         raise SettingError(
@@ -75,11 +75,13 @@ def _check_choice(request: PruneRequest) -> None:
     given = [name for name, is_given in ways.items() if is_given]
     if len(given) > 1:
         raise SettingError(f"{' and '.join(given)}: give one of the three")
-    if not given and not request.densify:
+    if not given and request.n_pruned is None and not request.densify:
         raise SettingError("no heads named; give --heads 3.5,4.1, or --mask FILE, or --scores FILE with --n-pruned K")
     comma_separated("--heads", request.heads)  # before the model is loaded
-    if (request.scores is None) != (request.n_pruned is None):
-        raise SettingError("--scores FILE and --n-pruned K go together; give both")
+    if request.scores is not None and request.n_pruned is None:
+        raise SettingError("--scores FILE: give --n-pruned K with it")
+    if request.n_pruned is not None and given not in ([], ["--scores"]):
+        raise SettingError(f"--n-pruned {request.n_pruned}: goes with --scores FILE; leave one of it and {given[0]} out")
     if request.scores is None and request.normalise != "none":
         raise SettingError(f"--normalise {request.normalise}: scales the scores of --scores FILE; leave it out")
 
@@ -98,6 +100,11 @@ def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[H
         mask = prune_lowest(scores, request.n_pruned, present=present, min_per_layer=floor, normalisation=how)
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
         return mask, f"by {scores.title}{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
+    if request.n_pruned is not None:
+        choice = read_choice(request.model, revision=request.revision)
+        order = choice.nested if choice else ()
+        mask = prune_nested(order, request.n_pruned, present=present, min_per_layer=request.min_per_layer)
+        return mask, "in the order of its training under nested masks", f"the first {request.n_pruned} of them"
     heads = [HeadId.parse(item) for item in comma_separated("--heads", request.heads)]
     if twice := [head for head, count in Counter(heads).items() if count > 1]:
         raise SettingError(f"--heads: {twice[0]} is named more than once; name each head once")

@@ -122,7 +122,8 @@ class PruneRequest:
     mask: Annotated[Path | None, Shown("Mask JSON: heads to keep.")] = None
     scores: Annotated[Path | None, Shown("Scores (.tsv, .json); with --n-pruned.")] = None
     n_pruned: Annotated[
-        Whole | None, Shown("Number of heads to prune in addition to those already pruned, lowest score first.", "K")
+        Whole | None,
+        Shown("How many heads to prune beside those already pruned, lowest first; without --scores of a fit --nested.", "K"),
     ] = None
     min_per_layer: Annotated[Whole, Shown("Least number of heads kept in every layer.")] = 0
     normalise: NormaliseOption = "none"

@@ -59,10 +59,15 @@ class RunRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class FitRequest:
-    """Fine-tune a tagger on the source and save it; run the same command again to continue after a stop."""
+    """Fine-tune a tagger on the source and save it; run the same command again to continue after a stop.
+
+    With --nested K it fine-tunes twice: once to rank the heads on the sources' dev sets, and once with 0 to K of the lowest
+    masked in every sentence. polyhead prune then removes any number of them up to K without training.
+    """
 
     settings: Annotated[FitSettings, Settings(FitSettings)]
     out: OutOption
+    nested: Annotated[Whole | None, Shown("Train so that any number of heads up to K can be pruned afterwards.", "K")] = None
     config: ConfigOption = None
     seed: OneSeedOption = None
     machine: Machine

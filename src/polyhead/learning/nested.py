@@ -50,6 +50,12 @@ class NestedMasks:
                     f"nested masks: mask {k + 1} keeps heads that mask {k} does not; masks of one order are nested"
                 )
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The heads that the masks drop one after another, as `layer.head`."""
+        steps = zip(self.masks, self.masks[1:], strict=False)
+        return tuple(str(head) for less, more in steps for head in less.kept if not more.keep[head.layer, head.head])
+
     def drawn(self, n: int, *, seed: int, step: int) -> NDArray[np.int64]:
         """The k of each of a batch's `n` sentences, int64; of two sentences or more one has k = 0 and another k = K."""
         generator = np.random.default_rng((seed, step, _STREAM))

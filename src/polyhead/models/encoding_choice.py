@@ -1,4 +1,4 @@
-"""How a tagger was trained to read text: a small JSON file beside the model, read again at prediction."""
+"""How a tagger was trained: a small JSON file beside the model, read again at prediction and pruning."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from typing import Annotated, Final, get_type_hints
 from pydantic import Field
 
 from polyhead.core.errors import CheckpointError, SettingError
-from polyhead.core.settings_file import checked
+from polyhead.core.settings_file import Many, checked
 from polyhead.core.specs import Anchor
 from polyhead.data.conllu import Words
 from polyhead.models.checks import read_object
@@ -23,7 +23,7 @@ _REPAIR: Final = "save the model again, or delete the file and pass --anchor and
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingChoice:
-    """How a model read text in training.
+    """How a model read text in training, and which heads were masked in it.
 
     Attributes:
         anchor: Subword at which a word is labelled.
@@ -31,6 +31,7 @@ class EncodingChoice:
         precision: Of matrix products.
         words: Which words of a treebank were labelled.
         task: Name in the tasks table, for human readers.
+        nested: Heads in the order in which training under nested masks masked them; any number of them can be pruned.
     """
 
     anchor: Anchor
@@ -38,11 +39,13 @@ class EncodingChoice:
     precision: Precision
     words: Words
     task: Annotated[str, Field(min_length=1)]
+    nested: Many[str] = ()
 
 
 def write_choice(choice: EncodingChoice, folder: Path) -> None:
     """Write `polyhead.json` into an existing folder; `read_choice` reads it back."""
-    text = json.dumps({"schema": SCHEMA, **asdict(choice)}, indent=1, ensure_ascii=False)
+    facts = {name: value for name, value in asdict(choice).items() if value != ()}
+    text = json.dumps({"schema": SCHEMA, **facts}, indent=1, ensure_ascii=False)
     (folder / CHOICE_FILE).write_text(f"{text}\n", encoding="utf-8")
 
 
@@ -65,6 +68,7 @@ def read_choice(name: str | Path, *, revision: str | None = None) -> EncodingCho
         raise CheckpointError(f"{path}: schema {repr(schema)}; this version reads {SCHEMA}; upgrade polyhead or save again")
     kinds = get_type_hints(EncodingChoice, include_extras=True)
     try:
-        return EncodingChoice(**{name: checked(name, found.get(name), kind) for name, kind in kinds.items()})
+        values = {name: checked(name, found.get(name), kind) for name, kind in kinds.items() if name in found or name != "nested"}
+        return EncodingChoice(**values)
     except SettingError as error:
         raise CheckpointError(f"{path}: {error}; {_REPAIR}") from None

@@ -64,6 +64,29 @@ def masks_for(
     return tuple(masks)
 
 
+def prune_nested(order: Sequence[str], n_pruned: int, *, present: HeadMask, min_per_layer: int = 0) -> HeadMask:
+    """The mask without the first `n_pruned` heads of a training under nested masks, and without those pruned earlier.
+
+    Args:
+        order: Heads as `layer.head`, in the order in which training masked them; heads pruned earlier are skipped.
+        n_pruned: Number of heads to prune.
+        present: Heads that the model has now.
+        min_per_layer: Heads that every layer keeps.
+
+    Raises:
+        SettingError: The model was not trained under nested masks, or not for so many.
+    """
+    left = [head for head in map(HeadId.parse, order) if head not in present.pruned]
+    if not order:
+        raise SettingError("this model was not trained under nested masks; give scores of its heads, from rank")
+    if n_pruned > len(left):
+        raise SettingError(
+            f"{n_pruned} heads to prune: training masked {len(left)} of those that the model has; give scores for more"
+        )
+    shape = (present.n_layers, present.n_heads)
+    return masks_for(left, [n_pruned], shape, min_per_layer=min_per_layer, gone=present.pruned)[0]
+
+
 def prune_lowest(
     scores: HeadScores,
     n_pruned: int,

@@ -22,6 +22,7 @@ from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded, model_limit
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
+from polyhead.learning.nested import NestedMasks
 from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence, parts
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.architectures import head_mask
@@ -32,10 +33,10 @@ from polyhead.models.model_card import ModelCard
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
-from polyhead.selection.ranking import prune_lowest
+from polyhead.selection.ranking import masks_for, prune_lowest, prune_nested, rank
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Tagger:
     """A token classifier, and how it reads text: `Tagger.load(...)` opens one, the methods need nothing else.
 
@@ -51,6 +52,7 @@ class Tagger:
         anchor: The subword of a word that carries its label.
         max_length: Longest window in subwords, special tokens included.
         trained_words: Words of a treebank it was trained on; None if unknown.
+        nested: Heads in the order in which training under nested masks masked them, if it did.
 
     >>> from polyhead.data.corpora import open_corpus
     >>> from polyhead.data.sampling import sample
@@ -76,6 +78,7 @@ class Tagger:
     anchor: Anchor
     max_length: int
     trained_words: Words | None = None
+    nested: tuple[str, ...] = ()
 
     @property
     def device(self) -> torch.device:
@@ -147,6 +150,7 @@ class Tagger:
             anchor=anchor or (choice.anchor if choice else "text"),
             max_length=max_length or (choice.max_length if choice else 256),
             trained_words=words or (choice.words if choice else None),
+            nested=choice.nested if choice else (),
         )
 
     @property
@@ -181,6 +185,8 @@ class Tagger:
         data: Text | Sequence[Text],
         *,
         spec: TrainSpec | None = None,
+        nested: HeadScores | None = None,
+        max_pruned: int = 12,
         resume_file: str | Path | None = None,
         progress: Progress | None = None,
     ) -> FitRecord:
@@ -189,6 +195,9 @@ class Tagger:
         Args:
             data: What to train on; several are trained on together.
             spec: How to train; anchor and length must be those that the tagger was loaded with.
+            nested: Scores, for example of an ordinary fine-tuning: each sentence is read with its own number of the `max_pruned`
+                lowest heads masked, so that any number of them can be pruned afterwards without training (`prune`).
+            max_pruned: Largest number of masked heads, with `nested`.
             resume_file: File for the training state; a second call continues from it.
             progress: Updated after every step.
 
@@ -203,8 +212,15 @@ class Tagger:
             if asked not in (own, "auto"):
                 raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
         encoded, spec = self.reader.together(data, unknown="error"), replace(spec, precision=self.precision)
-        file = None if resume_file is None else Path(resume_file)
-        return fit(self.model, encoded, spec, resume_file=file, progress=progress)
+        file, masks = None if resume_file is None else Path(resume_file), None
+        if nested is not None:
+            present = head_mask(self.model)
+            prune_lowest(nested, max_pruned, present=present)  # refuses scores and numbers that do not fit this model
+            shape = (present.n_layers, present.n_heads)
+            masks = NestedMasks(masks_for(rank(nested), range(max_pruned + 1), shape, gone=present.pruned))
+        record = fit(self.model, encoded, spec, mask=masks, resume_file=file, progress=progress)
+        self.nested = () if masks is None else masks.order
+        return record
 
     def score(
         self,
@@ -249,20 +265,25 @@ class Tagger:
             settings=dict(scores.settings, seed=seed, task=self.task.name, anchor=self.anchor, max_length=self.max_length),
         )
 
-    def prune(self, heads: HeadMask | HeadScores, n_pruned: int | None = None) -> HeadMask:
+    def prune(self, heads: HeadMask | HeadScores | None = None, n_pruned: int | None = None) -> HeadMask:
         """The heads left after removing, for good and in place, those that a mask drops, or the lowest by their scores.
 
         Args:
-            heads: A mask, True = keep (`prune_lowest` makes one that leaves every layer some heads); or scores of this model.
-            n_pruned: With scores, and only then: how many heads to remove, besides those already pruned.
+            heads: A mask, True = keep (`prune_lowest` makes one that leaves every layer some heads); or scores of this model;
+                None for the order of a training under nested masks.
+            n_pruned: Without a mask, and only then: how many heads to remove, besides those already pruned.
 
         Raises:
             SettingError: A wrong shape, a head without a score, too few heads, or `n_pruned` beside a mask or not beside scores.
         """
         if isinstance(heads, HeadScores) and n_pruned is not None:
             heads = prune_lowest(heads, n_pruned, present=head_mask(self.model))
-        elif isinstance(heads, HeadScores) or n_pruned is not None:
-            raise SettingError("prune takes only a HeadMask, or HeadScores and the number of heads to remove")
+        elif heads is None and n_pruned is not None:
+            heads = prune_nested(self.nested, n_pruned, present=head_mask(self.model))
+        elif not isinstance(heads, HeadMask) or n_pruned is not None:
+            raise SettingError(
+                "prune takes a HeadMask alone, or the number of heads to remove, with HeadScores or after `nested`"
+            )
         prune(self.model, heads)
         return head_mask(self.model)
 
@@ -328,6 +349,7 @@ class Tagger:
             precision=self.precision,
             words=self.trained_words or "surface",
             task=self.task.name,
+            nested=self.nested,
         )
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
         return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
