@@ -62,7 +62,12 @@ def test_the_model_kept_is_pruned_and_scores_like_its_masked_self(
     model = load_saved(folder / "done" / "model")
     assert sorted(map(str, head_mask(model).pruned)) == sorted(first.trials[-1].heads)
     sets = nested_search.nested_scores
-    monkeypatch.setattr("polyhead.studies.cell.nested_scores", lambda *args: {k: score - 0.2 for k, score in sets(*args).items()})
+
+    def lower(*args: object) -> nested_search.NestedScores:
+        found = sets(*args)  # type: ignore[arg-type]
+        return nested_search.NestedScores({k: score - 0.2 for k, score in found.dev.items()}, found.agreement)
+
+    monkeypatch.setattr("polyhead.studies.cell.nested_scores", lower)
     with pytest.raises(StoreError, match=r"pruned, the model scores \d+\.\d\d on dev, but \d+\.\d\d with the same heads masked"):
         run(nested(folder), out=folder / "other", seeds=[1], device="cpu", head_analysis=0)
 
@@ -94,6 +99,30 @@ def test_the_claim_is_over_the_ordinary_fine_tuning_and_the_mask_over_its_own(do
 def test_no_pool_of_separate_models_stands_against_masks_of_one(folder: Path) -> None:
     record = run(nested(folder), out=folder / "noise", seeds=[1], controls=["noise"], device="cpu", head_analysis=0)
     assert record.noise is None
+
+
+def test_agreement_chooses_on_target_text_without_its_labels(folder: Path) -> None:
+    blank = folder / "de-blank.conllu"
+    rows = [line.split("\t") for line in (folder / "de-dev.conllu").read_text(encoding="utf-8").splitlines()]
+    blank.write_text("\n".join("\t".join([*r[:3], "_", *r[4:]]) if len(r) == 10 else "" for r in rows) + "\n", encoding="utf-8")
+    spec = replace(
+        nested(folder, objective="within:30"),
+        targets=(f"de={blank}:{folder}/de-test.conllu",),
+        select_on="agreement",
+    )
+    record = run(spec, out=folder / "agreement", seeds=[1], device="cpu", head_analysis=0)
+    scores = {trial.k: trial.dev for trial in record.first.trials}
+    assert scores[0] == 100
+    assert all(0 <= score <= 100 for score in scores.values())
+    assert record.first.chosen == max(k for k, score in scores.items() if score >= 70)
+    page = (folder / "agreement" / "report.md").read_text(encoding="utf-8")
+    assert "share of the targets' words" in page
+
+
+@pytest.mark.parametrize("search", [{"objective": "best"}, {"how": "sweep"}])
+def test_agreement_needs_one_model_and_a_bound(search: dict[str, str], folder: Path) -> None:
+    with pytest.raises(SettingError, match="use search nested and objective within:X"):
+        replace(nested(folder, **search), select_on="agreement")
 
 
 def test_choosing_no_head_keeps_the_ordinary_fine_tuning(folder: Path) -> None:

@@ -175,7 +175,10 @@ def note_on_trials(record: RunRecord) -> str:
         how = f"Heads were pruned after fine-tuning, without retraining; repair: {markdown_text(search.repair)}."
     if search.how == "nested":
         how = "One fine-tuning under nested masks serves every k, on at most 500 sentences of each set; its time is at k = 0."
-    return " ".join(filter(None, ["Dev scores, in points.", how, *reasons]))
+    scores = "Dev scores, in points."
+    if record.settings.select_on == "agreement":
+        scores = "Scores: share of the targets' words, in percent, that keep the label which the model gives with all heads."
+    return " ".join(filter(None, [scores, how, *reasons]))
 
 
 def note_on_data(record: RunRecord) -> str:

@@ -78,7 +78,7 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
     masks = masks_for(rank(scores), ks, context.shape, min_per_layer=spec.min_per_layer, gone=present.pruned)
     fits: dict[int, FineTuned] = {0: full}
     nested = fine_tuned(context, train, present, nested=NestedMasks(masks)) if spec.how == "nested" else None
-    masked = {} if nested is None else nested_scores(context, nested, masks)
+    masked = None if nested is None else nested_scores(context, nested, masks)
 
     def fine_tuned_score(k: int) -> float:
         fits[k] = fine_tuned(context, train, masks[k])
@@ -87,7 +87,7 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
         return score
 
     table = search(
-        fine_tuned_score if nested is None else masked.__getitem__,
+        fine_tuned_score if masked is None else masked.at,
         max_pruned=spec.max_pruned,
         how=spec.how,
         objective=spec.objective,
@@ -96,11 +96,12 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
         delta=spec.delta,
         include_zero=spec.include_zero,
     )
-    if nested is not None:
+    if nested is not None and masked is not None:
+        dev, k = masked.dev, table.chosen
         said = "seed %d, %s: nested masks score %.2f on dev with k = 0, %.2f with the chosen k = %d (%.0f s)"
-        logger.info(said, cell.seed, cell.arm, masked[0], masked[table.chosen], table.chosen, nested.seconds)
-        if table.chosen:
-            fits[table.chosen] = pruned_from(context, nested, masks[table.chosen], masked[table.chosen])
+        logger.info(said, cell.seed, cell.arm, dev[0], dev[k], k, nested.seconds)
+        if k:
+            fits[k] = pruned_from(context, nested, masks[k], dev[k])
     names = context.inputs.tests
     if context.settings.rules.reported_split:
         tests = {k: tested(context, fit) for k, fit in fits.items()}

@@ -38,6 +38,7 @@ class Inputs:
         train: All sources' training sentences, joined.
         source_dev: Dev sentences by source name.
         selection: What k is chosen on: the sources' dev sets, those of the targets, or both.
+        unlabelled: Dev text of the targets by name, whose labels are not read; empty unless k is chosen by agreement.
         tests: Test sentences by target name.
         languages: BCP-47 code of every name.
         records: One entry per split for the result file.
@@ -54,6 +55,7 @@ class Inputs:
     train: Encoded
     source_dev: Mapping[str, Labelled]
     selection: Mapping[str, Labelled]
+    unlabelled: Mapping[str, Labelled]
     tests: Mapping[str, Labelled]
     languages: Mapping[str, str]
     records: tuple[DataRecord, ...]
@@ -80,7 +82,8 @@ def open_inputs(settings: RunSettings) -> Inputs:
     reader = reader_of(settings, task, merge=settings.rules.merge_types)
     pairs = [reader.train_and_dev(reference, seed=settings.sample_seed) for reference in sources]
     trains, devs = [limit(train, settings) for train, _ in pairs], [dev for _, dev in pairs]
-    target_devs = [] if settings.select_on == "source-dev" else [reader.open(r, "dev") for r in targets]
+    rule = settings.select_on
+    target_devs = [] if rule == "source-dev" else [reader.open(r, "dev", labelled=rule != "agreement") for r in targets]
     tests = [reader.open(reference, "test") for reference in targets]
     seen = [*trains, *devs, *target_devs]
     _check_unseen(seen, tests)
@@ -113,7 +116,8 @@ def open_inputs(settings: RunSettings) -> Inputs:
         encoder=encoder,
         train=join([read[data.name, data.split].encoded for data in trains]),
         source_dev=named(devs),
-        selection=named([*(devs if settings.select_on != "target-dev" else []), *target_devs]),
+        selection=named([*(devs if rule != "target-dev" else []), *(target_devs if rule in ("target-dev", "pooled") else [])]),
+        unlabelled=named(target_devs if rule == "agreement" else []),
         tests=named(tests),
         languages={data.name: data.language for data in (*seen, *tests)},
         records=tuple(_record(data, read[data.name, data.split].encoded) for data in (*seen, *tests)),

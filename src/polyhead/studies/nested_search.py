@@ -1,20 +1,23 @@
 """The nested search: one fine-tuning under nested masks is scored at every k and pruned to the one chosen."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask
 from polyhead.core.values import fingerprint
+from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Labelled
-from polyhead.learning.masked_evaluation import masked_counts
+from polyhead.learning.masked_evaluation import masked_counts, masked_labels
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.trials import nested_grid
 from polyhead.studies.context import RunContext
-from polyhead.studies.evaluations import Figures, pooled
+from polyhead.studies.evaluations import pooled
 from polyhead.studies.finetunes import FineTuned, fine_tuned, load_fine_tuned
 from polyhead.studies.kept import remember
 from polyhead.studies.stages import version
@@ -26,32 +29,59 @@ SENTENCES: Final = 500
 _SAME_POINTS: Final = 0.1
 
 
-def nested_scores(context: RunContext, nested: FineTuned, masks: Sequence[HeadMask]) -> dict[int, float]:
-    """Dev score in points of a nested fine-tuning at each k of `nested_grid`, without training; kept on disk.
+@dataclass(frozen=True)
+class NestedScores:
+    """Scores of a nested fine-tuning at each k of `nested_grid`.
 
-    Reads at most 500 sentences of each selection set, drawn by the run's sample seed; layers that neighbouring masks share run
-    once.
+    Attributes:
+        dev: On the selection sets, in points.
+        agreement: Percentage of the targets' words that keep the label which the same model gives with all heads; empty unless k
+            is chosen by it.
+    """
+
+    dev: Mapping[int, float]
+    agreement: Mapping[int, float]
+
+    def at(self, k: int) -> float:
+        """The score by which k is chosen."""
+        return (self.agreement or self.dev)[k]
+
+
+def nested_scores(context: RunContext, nested: FineTuned, masks: Sequence[HeadMask]) -> NestedScores:
+    """Scores of a nested fine-tuning under the masks of `nested_grid`, without training; kept on disk.
+
+    Reads at most 500 sentences of each set, drawn by the run's sample seed; layers that neighbouring masks share run once.
     """
     grid, inputs = nested_grid(len(masks) - 1), context.inputs
-    what = [version("screening"), SENTENCES, context.settings.sample_seed, *(masks[k].keep for k in grid)]
+    texts = {name: data.part(drawn(context, data)) for name, data in inputs.unlabelled.items()}
+    what = [version("screening"), SENTENCES, context.settings.sample_seed, sorted(texts), *(masks[k].keep for k in grid)]
     path = nested.folder / f"nested-{fingerprint(what)}.json"
     if not path.is_file():
+        model, some = load_fine_tuned(context, nested), [masks[k] for k in grid]
         counts = masked_counts(
-            load_fine_tuned(context, nested),
-            {name: data.part(_drawn(context, data)) for name, data in inputs.selection.items()},
+            model,
+            {name: data.part(drawn(context, data)) for name, data in inputs.selection.items()},
             inputs.task,
             inputs.encoder.labels,
-            [masks[k] for k in grid],
+            some,
             precision=context.precision,
             progress=context.progress,
         )
-        sums = [{name: own.sum(axis=0) for name, own in by_name.items()} for by_name in counts]
-        write_json_atomic(path, {"schema": 1, "dev": [_points(context, own) for own in sums]})
+        dev = [_points(context, {name: own.sum(axis=0) for name, own in by_name.items()}) for by_name in counts]
+        shares = {}
+        for name, text in texts.items():
+            words = text.encoded.words_per_sentence
+            ids, _ = masked_labels(model, scoring_batches(text.encoded), some, words, precision=context.precision)
+            shares[name] = (ids == ids[0]).mean(axis=1)
+        steps = range(len(grid)) if shares else ()
+        agreement = [100 * pooled(context, {name: float(own[i]) for name, own in shares.items()}) for i in steps]
+        write_json_atomic(path, {"schema": 1, "dev": dev, "agreement": agreement})
         remember(nested.folder, path.name)
-    return dict(zip(grid, read_json(path)["dev"], strict=True))
+    kept = read_json(path)
+    return NestedScores(dict(zip(grid, kept["dev"], strict=True)), dict(zip(grid, kept["agreement"], strict=False)))
 
 
-def pruned_from(context: RunContext, nested: FineTuned, mask: HeadMask, masked_score: float) -> FineTuned:
+def pruned_from(context: RunContext, nested: FineTuned, mask: HeadMask, masked_dev: float) -> FineTuned:
     """The nested fine-tuning pruned to `mask`, without training, and scored once more.
 
     Raises:
@@ -59,25 +89,20 @@ def pruned_from(context: RunContext, nested: FineTuned, mask: HeadMask, masked_s
     """
     pruned = fine_tuned(context, nested.train, mask, nested=nested.nested)
     data = context.inputs.selection
-    score = _points(context, {name: _sum(own, _drawn(context, data[name])) for name, own in pruned.dev.items()})
-    if abs(score - masked_score) > _SAME_POINTS:
+    dev = _points(context, {name: own.counts[drawn(context, data[name])].sum(axis=0) for name, own in pruned.dev.items()})
+    if abs(dev - masked_dev) > _SAME_POINTS:
         raise StoreError(
-            f"{pruned.folder}: pruned, the model scores {score:.2f} on dev, but {masked_score:.2f} with the same heads masked; "
+            f"{pruned.folder}: pruned, the model scores {dev:.2f} on dev, but {masked_dev:.2f} with the same heads masked; "
             "please report this, with the model's name"
         )
     return pruned
 
 
-def _drawn(context: RunContext, data: Labelled) -> list[int]:
+def drawn(context: RunContext, data: Labelled) -> list[int]:
     """The sentences that masks are scored on, in file order."""
-    drawn = np.random.default_rng(context.settings.sample_seed).permutation(data.encoded.n_sentences)[:SENTENCES]
-    return sorted(drawn.tolist())
+    order = np.random.default_rng(context.settings.sample_seed).permutation(data.encoded.n_sentences)
+    return sorted(order[:SENTENCES].tolist())
 
 
-def _sum(figures: Figures, sentences: Sequence[int]) -> np.ndarray:
-    total: np.ndarray = figures.counts[sentences].sum(axis=0)
-    return total
-
-
-def _points(context: RunContext, sums: Mapping[str, np.ndarray]) -> float:
+def _points(context: RunContext, sums: Mapping[str, NDArray[np.int64]]) -> float:
     return 100 * pooled(context, {name: float(metric_from_counts(context.inputs.task, own)) for name, own in sums.items()})

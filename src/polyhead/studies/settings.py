@@ -18,7 +18,7 @@ from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import task as find_task
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 
-SelectOn = Literal["source-dev", "target-dev", "pooled"]
+SelectOn = Literal["source-dev", "target-dev", "pooled", "agreement"]
 Arm = Literal["ranked", "random", "highest"]
 Control = Literal["random", "highest", "noise"]
 Name = Annotated[str, Field(min_length=1)]
@@ -82,7 +82,11 @@ class RunSettings(FitSettings):
     normalisation: Annotated[Normalisation, Field(description="Scaling of the scores before ranking.")]
     search: SearchSpec = field(default_factory=SearchSpec)
     select_on: Annotated[
-        SelectOn, Field(description="Dev sets that choose k: source-dev, pooled, or target-dev (an oracle).")
+        SelectOn,
+        Field(
+            description="What chooses k: source-dev, pooled or target-dev (an oracle); agreement: target text without its labels "
+            "(see the guide)."
+        ),
     ] = "source-dev"
 
     @model_validator(mode="after")
@@ -90,6 +94,11 @@ class RunSettings(FitSettings):
         one_word_choice([*_known_references(self.sources, "source"), *_known_references(self.targets, "target")])
         if self.rules.mask_in_training_only and self.search.prune == "after":
             raise ValueError(f"search.prune = 'after': protocol {self.protocol!r} masks heads while training; use prune 'before'")
+        if self.select_on == "agreement" and not (self.search.how == "nested" and self.search.objective.startswith("within:")):
+            raise ValueError(
+                "select_on = 'agreement': compares masks of one model with all its heads, which agree with themselves best; use "
+                "search nested and objective within:X"
+            )
         if self.search.how == "nested" and self.protocol != "sound":
             raise ValueError(f"search.how = 'nested': protocol {self.protocol!r} compares separate fine-tunings; use sweep")
         if self.rules.reported_split and self.search.max_pruned < 1:
@@ -162,7 +171,8 @@ def run_settings(
         normalisation: Of the scores.
         search: Fields of `SearchSpec`, such as `{"max_pruned": 12}`.
         train: Fields of `TrainSpec`, such as `{"epochs": 3}`.
-        select_on: Dev sets that choose the number of heads; `target-dev` is an oracle.
+        select_on: Dev sets that choose the number of heads; `target-dev` is an oracle; `agreement` reads the targets' dev text
+            without its labels.
         train_limit: Number of training sentences used of each source.
         sample_seed: Seed of that sample and of a held-out dev set.
         scheme: Tagging scheme of the user's own span files.
