@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.requests import CurveRequest, DoctorRequest, EvaluateRequest, PredictRequest, RankRequest
+from polyhead.cli.requests import OneTextRequest, TaggerRequest, TextRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet, label_set, unshared_labels
@@ -25,9 +25,6 @@ from polyhead.studies.tagger import Tagger
 
 _LOG = logging.getLogger(__name__)
 _FEW = 100  # sentences; with fewer, a command warns that its figures rest on few
-
-OneText = RankRequest | DoctorRequest | CurveRequest
-"""Requests about one file, or one split of a corpus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +59,7 @@ class LabelledSample:
 
 
 def labelled_sample(
-    request: OneText, console: Console, *, needs_labels: bool, may_be_new: bool, unknown: str = "left out of the scores"
+    request: OneTextRequest, console: Console, *, needs_labels: bool, may_be_new: bool, unknown: str = "left out of the scores"
 ) -> LabelledSample:
     """The text read and the model opened; what a reader of the result should know of either is noted.
 
@@ -96,7 +93,7 @@ def labelled_sample(
     return found
 
 
-def reader(request: OneText | EvaluateRequest) -> DataReader:
+def reader(request: TextRequest) -> DataReader:
     """What opens the command's data; span types that the model predicts are not merged."""
     labels = classifier_labels(load_config(request.model, revision=request.revision)) or ()
     return DataReader(
@@ -114,9 +111,7 @@ def limited(data: Dataset, n: int | None, *, seed: int) -> Dataset:
     return data if n is None else sample(data, n, seed=seed)
 
 
-def opened(
-    request: OneText | EvaluateRequest | PredictRequest, *, labels: LabelSet | None = None, seed: int | None = None
-) -> Tagger:
+def opened(request: TaggerRequest, *, labels: LabelSet | None = None, seed: int | None = None) -> Tagger:
     """The tagger that a command names, reading as the command says, with as many threads as it says.
 
     Raises:
@@ -170,7 +165,7 @@ def other_words(tagger: Tagger, words: Words) -> str:
     return f"note: {tagger.name} was trained on {kinds[tagger.trained_words]}, these are {kinds[words]}; scores may suffer"
 
 
-def _one_reference(request: OneText) -> DataReference:
+def _one_reference(request: OneTextRequest) -> DataReference:
     """What `--data` and `--corpus` name; nothing is opened."""
     data, corpus = request.data, request.corpus
     if corpus is not None:
