@@ -12,9 +12,9 @@ from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.store import writing
 from polyhead.models.architectures import head_mask
-from polyhead.models.encoding_choice import read_choice
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
-from polyhead.models.model_card import ModelCard, pruned_further, read_card
+from polyhead.models.model_card import ModelCard, pruned_further
 from polyhead.models.pruning import prune as prune_model
 from polyhead.models.saving import densify, save_pruned
 from polyhead.selection.ranking import prune_lowest
@@ -42,8 +42,8 @@ def prune(request: PruneRequest, console: Console) -> int:
         tokenizer = load_tokenizer(request.model, revision=request.revision)
     except CheckpointError as error:
         console.note(f"note: saved without a tokenizer: {error}")
-    encoding = read_choice(request.model, revision=request.revision)
-    card = read_card(request.model, revision=request.revision) or ModelCard(
+    encoding = EncodingChoice.read(request.model, revision=request.revision)
+    card = ModelCard.read(request.model, revision=request.revision) or ModelCard(
         base_model="" if Path(request.model).is_dir() else request.model
     )
     if left.n_pruned > present.n_pruned:
