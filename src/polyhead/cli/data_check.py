@@ -72,9 +72,7 @@ def _corpus(request: DataCheckRequest) -> _Opened:
     if request.data is None and not row.made:
         raise SettingError(f"data {request.reference!r}: a corpus by name needs the folder that holds it; give --data FOLDER")
     if request.task is not None and request.task.name != row.task:
-        raise SettingError(
-            f"--task {request.task.name}: corpus {reference.name} is labelled for the task {row.task}; leave it out"
-        )
+        raise SettingError(f"--task {request.task.name}: corpus {reference.name} is labelled for {row.task}; leave it out")
     splits: list[Dataset] = []
     absent: list[str] = []
     for split in (split for split in SPLITS if split in row.splits):
@@ -98,9 +96,8 @@ def _files(request: DataCheckRequest) -> _Opened:
     task = request.task or find_task(found.task)
     if task.kind != find_task(found.task).kind:
         held, step = ("span tags", "another") if task.kind == "tag" else ("no span tags", "their")
-        raise SettingError(
-            f"--task {task.name}: {first} has {held} ({found.format}); give --task {found.task}, or declare {step} column"
-        )
+        step = f"give --task {found.task}, or declare {step} column"
+        raise SettingError(f"--task {task.name}: {first} has {held} ({found.format}); {step}")
     layout = None if found.columns is None else parse_layout(found.columns, scheme=found.scheme)
     splits = []
     for split, path in files.items():

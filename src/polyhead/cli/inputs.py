@@ -151,10 +151,8 @@ def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
 def _check_shared(tagger: Tagger, data: Dataset) -> None:
     """Refuse text whose labels the model cannot predict, O apart: no span would count."""
     if said := unshared_labels(tagger.labels, data):
-        raise SettingError(
-            f"{tagger.name}: {said}, so no span would count; use a model trained on these labels, or see polyhead data check "
-            f"{data.name}"
-        )
+        step = f"use a model trained on these labels, or see polyhead data check {data.name}"
+        raise SettingError(f"{tagger.name}: {said}, so no span would count; {step}")
 
 
 def other_words(tagger: Tagger, words: Words) -> str:
@@ -173,9 +171,7 @@ def _one_reference(request: OneTextRequest) -> DataReference:
             raise SettingError(f"--corpus {corpus}: expected a corpus such as ud/en_ewt; name a file with --data FILE")
         return DataReference.parse(corpus)
     if data is None:
-        raise SettingError(
-            "no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en needs no --data)"
-        )
+        raise SettingError("no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en)")
     if data.is_dir():
         raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
@@ -210,8 +206,6 @@ def note_sources(sources: Sequence[DataReference], console: Console, *, holds_ou
     for source in sources:
         test = (source.files or {}).get("test")
         if holds_out and not source.has("dev"):
-            console.note(
-                f"note: {source.text}: no dev split, so a tenth of its training sentences is held out to rank heads and choose k"
-            )
+            console.note(f"note: {source.text}: no dev split, so a tenth of its training sentences is held out to choose k")
         if test is not None:
             console.note(f"note: {test} is not read; to score it, name it as a target")

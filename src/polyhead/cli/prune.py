@@ -32,9 +32,8 @@ def prune(request: PruneRequest, console: Console) -> int:
     if request.scores is None and (already := mask.n_pruned - (left.n_pruned - present.n_pruned)):
         console.note(f"note: {already} of the {mask.n_pruned} heads were already pruned")
     if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
-        raise SettingError(
-            f"layer {short[0]} would keep {left.keep[short[0]].sum()} heads; --min-per-layer is {request.min_per_layer}"
-        )
+        kept = left.keep[short[0]].sum()
+        raise SettingError(f"layer {short[0]} would keep {kept} heads; --min-per-layer is {request.min_per_layer}")
     prune_model(model, left)
     after = sum(p.numel() for p in model.parameters())
     tokenizer = None

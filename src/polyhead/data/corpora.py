@@ -190,9 +190,8 @@ def open_file(
     else:
         declared = scheme_of(scheme) if scheme is not None else layout.scheme
         if declared is None:
-            raise SettingError(
-                f"{path}: task {task.name} needs the scheme of its tags: give --scheme (Python: scheme=) iob2, iob1, bioes or io"
-            )
+            allowed = "--scheme (Python: scheme=) iob2, iob1, bioes or io"
+            raise SettingError(f"{path}: task {task.name} needs the scheme of its tags: give {allowed}")
         layout = replace(layout, scheme=declared)
     return _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
 
