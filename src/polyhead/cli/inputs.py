@@ -75,7 +75,7 @@ def labelled_sample(
     """
     reference = _one_reference(request)
     split = request.split if reference.files is None else "dev"
-    data = limited(reader(request).open(reference, split, labelled=needs_labels), request.limit, seed=request.seed)
+    data = sample(reader(request).open(reference, split, labelled=needs_labels), request.limit, seed=request.seed)
     note_reading(console, data)
     is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision)) is None
     labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
@@ -104,11 +104,6 @@ def reader(request: TextRequest) -> DataReader:
         strict=request.files.strict,
         kept=frozenset(label[2:] for label in labels if label[:2] in ("B-", "I-")),
     )
-
-
-def limited(data: Dataset, n: int | None, *, seed: int) -> Dataset:
-    """A seeded sample of `n` sentences, or all of them for None."""
-    return data if n is None else sample(data, n, seed=seed)
 
 
 def opened(request: TaggerRequest, *, labels: LabelSet | None = None, seed: int | None = None) -> Tagger:

@@ -100,14 +100,9 @@ class CurveRequest(OneTextRequest):
     split: AnySplitOption = "dev"
     max_pruned: Annotated[Count | None, Shown("Most heads to ablate; half of the model's heads unless given.", "K")] = None
     random_seeds: Annotated[Whole, Shown("Number of random orders; their seeds start at --seed.")] = 5
-    oracle: Annotated[
-        bool, Shown("Add the greedy oracle and every order's regret; takes thousands of passes, so use --limit.")
-    ] = False
+    oracle: Annotated[bool, Shown("Add the greedy oracle and every order's regret: thousands of passes; use --limit.")] = False
     normalise: NormaliseOption = "none"
-    out: Annotated[
-        Path | None,
-        Shown("Also write curve.json, curve.md and curve.svg there; a stopped oracle continues from this folder.", "FOLDER"),
-    ] = None
+    out: Annotated[Path | None, Shown("Also write curve.json, .md and .svg there; a stopped oracle continues.", "FOLDER")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +114,7 @@ class PruneRequest:
     heads: Annotated[Many[str], Shown("Heads to prune, as 3.5,4.1.", "L.H...")] = ()
     mask: Annotated[Path | None, Shown("Mask JSON: heads to keep.")] = None
     scores: Annotated[Path | None, Shown("Scores (.tsv, .json); with --n-pruned.")] = None
-    n_pruned: Annotated[
-        Whole | None, Shown("Number of heads to prune in addition to those already pruned, lowest score first.", "K")
-    ] = None
+    n_pruned: Annotated[Whole | None, Shown("Number of heads to prune beside those already pruned, lowest first.", "K")] = None
     min_per_layer: Annotated[Whole, Shown("Least number of heads kept in every layer.")] = 0
     normalise: NormaliseOption = "none"
     densify: Annotated[bool, Shown("Keep the full shape, with zeros for pruned heads; loads without polyhead.")] = False
@@ -146,9 +139,9 @@ class PredictRequest(TaggerRequest):
 
     file: Annotated[Place, Shown("Text to tag; - reads stdin.", "FILE", positional=True)] = "-"
     out: Annotated[Path | None, Shown("Write here instead of stdout.")] = None
-    format: Annotated[
-        Literal["auto", "conllu", "columns"], Shown("auto is conllu for pos, unless --columns is given, and else columns.")
-    ] = "auto"
+    format: Annotated[Literal["auto", "conllu", "columns"], Shown("auto: conllu for pos without --columns, else columns.")] = (
+        "auto"
+    )
     scheme: SchemeOption = None
     columns: ColumnsOption = None
 
@@ -162,10 +155,7 @@ class CompareRequest:
     """
 
     files: Annotated[Many[Path], Shown("Two or more score files, .tsv or .json, of one shape.", "FILES...", positional=True)]
-    by: Annotated[
-        Literal["method", "language", "file"] | None,
-        Shown("How to group the files; by method and language unless given."),
-    ] = None
+    by: Annotated[Literal["method", "language", "file"] | None, Shown("Groups; by method and language unless given.")] = None
     k: Annotated[Count | None, Shown("Heads compared at either end; a quarter of all unless given.", "K")] = None
     combine: Annotated[
         Literal["merged", "summed", "mean-rank", "worst-case", "regret"] | None,
@@ -190,9 +180,7 @@ class ReportRequest:
     """
 
     runs: Annotated[Many[Path], Shown("One or more folders that polyhead run wrote.", "RUN...", positional=True)]
-    out: Annotated[
-        Path | None, Shown("File for the page; default RUN/report.html, or report.html for several runs.", "PAGE.html")
-    ] = None
+    out: Annotated[Path | None, Shown("The page; RUN/report.html, or report.html for several, unless given.", "PAGE.html")] = None
     curve: Annotated[Many[Path], Shown("Pruning curves to show: curve.json files of polyhead curve.")] = ()
     markdown: Annotated[Path | None, Shown("Also write the tables as Markdown.", "FILE.md")] = None
     pictures: Annotated[Path | None, Shown("Also write every chart as SVG and PNG, for papers.", "FOLDER")] = None
@@ -204,9 +192,7 @@ class ReportRequest:
 class DataListRequest:
     """List the corpora that are known by name: language, task, splits, licence; with --data, the splits found in that folder."""
 
-    names: Annotated[
-        Many[str], Shown("Corpora or families, such as xsid/de or ud; all unless given.", "NAME", positional=True)
-    ] = ()
+    names: Annotated[Many[str], Shown("Corpora or families (xsid/de, ud); all unless given.", "NAME", positional=True)] = ()
     data: DataOption = None
     json: JsonOption = False
 

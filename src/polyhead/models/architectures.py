@@ -258,7 +258,8 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
     head_dim = model.config.hidden_size // model.config.num_attention_heads
     try:
         layers = attrgetter(row.layers)(model.base_model)
-        found = [[attrgetter(path)(layer) for path in _paths(row)] for layer in layers]
+        paths = (row.attention, row.query, row.key, row.value, row.output)
+        found = [[attrgetter(path)(layer) for path in paths] for layer in layers]
     except AttributeError as error:
         kind = type(model).__name__
         raise ArchitectureError(f"{kind}: {error}; expected the modules of a plain {model.config.model_type!r} model") from None
@@ -273,10 +274,6 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
         _check(site)
         sites.append(site)
     return tuple(sites)
-
-
-def _paths(row: Architecture) -> tuple[str, ...]:
-    return row.attention, row.query, row.key, row.value, row.output
 
 
 def _check(site: AttentionSite) -> None:
