@@ -93,7 +93,7 @@ def open_corpus(
     if row.made:
         return phrase_dataset(base, row.made, row.task, split)
     if root is None:
-        raise SettingError(f"corpus {base}: is read from files; give root, the folder that holds ud/, ner/ and slots/")
+        raise SettingError(f"corpus {base}: needs the folder that holds ud/, ner/ and slots/; give --data FOLDER (Python: root=)")
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
     path, layout = corpus_file(base, split, root=Path(root), words=words)
     if find_file(path) is None:

@@ -142,8 +142,6 @@ class DataReader:
 
     def _corpus(self, reference: DataReference, split: Split) -> Dataset:
         row = corpus(reference.name)
-        if self.root is None and not row.made:
-            raise SettingError(f"data {reference.text!r}: a corpus by name needs the folder that holds it; give --data FOLDER")
         if row.task != self.task.name:
             there = ", ".join(_labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
             wrong = f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}"
