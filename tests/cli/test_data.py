@@ -260,7 +260,7 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
         (["ud/de_gsd"], ["give --data FOLDER"]),
         (["ud/de_gsf", "--data", "{d}"], ["corpus 'ud/de_gsf'", "did you mean"]),
         (["ud/de_gsd", "--data", "{d}"], ["no file of ud/de_gsd", "polyhead data get ud/de_gsd"]),
-        (["ud/de_gsd", "--data", "{d}", "--task", "ner"], ["labelled for the task pos"]),
+        (["ud/de_gsd", "--data", "{d}", "--task", "ner"], ["labelled for pos"]),
         (["ud/de_gsd", "--data", "{d}", "--scheme", "io"], ["declares its own layout"]),
     ],
 )

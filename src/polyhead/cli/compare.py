@@ -71,9 +71,7 @@ def _combined(runs: Sequence[Run], how: Combination, normalisation: Normalisatio
     counts = Counter(run.language or run.path.stem for run in runs)
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{language} {count}" for language, count in counts.items())
-        console.note(
-            f"note: every file counts once in the combined scores, but languages have different numbers of files: {said}"
-        )
+        console.note(f"note: every file counts once in the combined scores, but numbers of files differ by language: {said}")
     return combine([run.scores for run in runs], how, normalisation=normalisation)[0]
 
 

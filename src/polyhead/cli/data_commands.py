@@ -88,9 +88,7 @@ def data_list(request: DataListRequest, console: Console) -> int:
         )
         shown = " ".join((splits if here is None else here) or ["none"])
         rows.append([name, row.language, row.task, shown, licence.partition(" (")[0] or "unknown"])
-    notes = (
-        "polyhead data get NAME --data FOLDER fetches one, unless its licence is unknown; phrases are made by polyhead itself."
-    )
+    notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is unknown; phrases need no fetching."
     text = markdown(["name", "language", "task", "splits" if request.data is None else "here", "licence"], rows)
     console.result({"schema": 1, "corpora": facts}, f"{text}\n\n{wrapped(notes)}")
     return DONE

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import Many, Place
 from polyhead.core.specs import Anchor, Count, PrecisionName, Seed, WindowLength
-from polyhead.data.references import DataReader, is_language_code
+from polyhead.data.references import is_language_code
 from polyhead.data.schemes import Scheme
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import Task
@@ -67,6 +67,7 @@ OneDataOption = Annotated[
 ]
 CorpusOption = Annotated[str | None, Shown("A corpus such as ud/en_ewt.")]
 SplitOption = Annotated[Literal["train", "dev"], Shown("Split of the corpus; scores never see a test split.")]
+AnySplitOption = Annotated[Literal["train", "dev", "test"], Shown("Split of the data; choose between rankings on dev.")]
 LanguageOption = Annotated[str, AfterValidator(_language), Shown("BCP-47 code of the file's language.", "CODE")]
 LimitOption = Annotated[Count | None, Shown("Use a seeded sample of N sentences.")]
 MethodOption = Annotated[
@@ -100,10 +101,6 @@ class Files:
     scheme: SchemeOption = None
     columns: ColumnsOption = None
     strict: Annotated[bool, Shown("Fail on malformed input instead of repairing it.")] = False
-
-    def reader(self, task: Task, root: Path | None, *, kept: frozenset[str]) -> DataReader:
-        """What opens the command's data; `kept`: span types that the model at hand predicts, which no corpus merges."""
-        return DataReader(task=task, root=root, scheme=self.scheme, columns=self.columns, strict=self.strict, kept=kept)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,15 +44,12 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         sentences = list(read_layout(file, None if layout is CONLLU else layout, words="syntactic", labelled=False))
     except DataFormatError as error:
         is_assumed = request.task.kind == "tag" and request.format == "auto" and request.columns is None
-        or_columns = (
-            "; for a file of columns add --format columns" if is_assumed and path.exists() and not is_conllu(path) else ""
-        )
-        raise DataFormatError(f"{error}{or_columns}; see {check_command(path)}") from None
+        is_assumed = is_assumed and path.exists() and not is_conllu(path)
+        advice = "for a file of columns add --format columns; " if is_assumed else ""
+        raise DataFormatError(f"{error}; {advice}see {check_command(path)}") from None
     tagger = opened(request)
     if layout is CONLLU and tagger.trained_words == "surface" and (ranges := _multiword_ranges(path)):
-        console.note(
-            f"note: {request.model} was trained on surface tokens; the {ranges} multiword tokens here are tagged word by word"
-        )
+        console.note(f"note: {request.model} was trained on surface tokens; {ranges} multiword tokens are tagged word by word")
     labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
     console.progress.stop()
     if not request.json or request.out is not None:

@@ -1,7 +1,7 @@
 """Reads column files (one word per row, blank lines between sentences) as `ColumnFormat` declares them; spans become IOB2."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def read_columns(file: TextFile, columns: ColumnFormat) -> Iterator[Sentence]:
         for number, line in rows:
             reader.take(number, line)
         if reader.words:
-            yield reader.finish()
+            yield file.sentence(reader.words, reader.labels(), reader.lines[0])
 
 
 DOCSTART = "-DOCSTART-"
@@ -113,10 +113,7 @@ class _Reader:
             raise self.file.error(number, f"index {shown(text)} in column {self.format.index}", f"{wanted}, counting up by one")
         self.index = text
 
-    def finish(self) -> Sentence:
-        return self.file.sentence(self.words, self._labels(), self.lines[0])
-
-    def _labels(self) -> tuple[str | None, ...]:
+    def labels(self) -> tuple[str | None, ...]:
         form = self.format
         if form.tag is None:
             return (None,) * len(self.words)
@@ -134,7 +131,8 @@ class _Reader:
             labels = to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)
         except LabelError as error:
             raise self.file.error(self.lines[error.position], error.found, error.expected) from error
-        return tuple(_retyped(label, form.retyped) for label in labels) if form.retyped else labels
+        dropped = {label: f"{label[:2]}{new}" if new != "O" else "O" for label in labels if (new := form.retyped.get(label[2:]))}
+        return tuple(dropped.get(label, label) for label in labels)
 
 
 def first_row(path: Path) -> str:
@@ -148,8 +146,3 @@ def is_json_object(line: str) -> bool:
         return line.startswith('{"') and isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _retyped(label: str, names: Mapping[str, str]) -> str:
-    name = names.get(label[2:], label[2:])
-    return "O" if label == "O" or name == "O" else label[:2] + name

@@ -93,7 +93,7 @@ def open_corpus(
     if row.made:
         return phrase_dataset(base, row.made, row.task, split)
     if root is None:
-        raise SettingError(f"corpus {base}: is read from files; give root, the folder that holds ud/, ner/ and slots/")
+        raise SettingError(f"corpus {base}: needs the folder that holds ud/, ner/ and slots/; give --data FOLDER (Python: root=)")
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
     path, layout = corpus_file(base, split, root=Path(root), words=words)
     if find_file(path) is None:
@@ -190,9 +190,8 @@ def open_file(
     else:
         declared = scheme_of(scheme) if scheme is not None else layout.scheme
         if declared is None:
-            raise SettingError(
-                f"{path}: task {task.name} needs the scheme of its tags: give --scheme (Python: scheme=) iob2, iob1, bioes or io"
-            )
+            allowed = "--scheme (Python: scheme=) iob2, iob1, bioes or io"
+            raise SettingError(f"{path}: task {task.name} needs the scheme of its tags: give {allowed}")
         layout = replace(layout, scheme=declared)
     return _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
 

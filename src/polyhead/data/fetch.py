@@ -220,9 +220,8 @@ def _download(url: str, output: str, _: object, *, check: Callable[[Path], None]
             with requests.get(url, headers=headers, stream=True, timeout=30, hooks={"response": _check_answer}) as answer:
                 length = answer.raw.length_remaining  # None also if the header is not a number
                 if length is None and check and not answer.raw.chunked:
-                    raise DownloadError(
-                        f"{url}: the server gives no file length, so a broken transfer would go unnoticed; {_NEXT}"
-                    )
+                    said = "the server gives no file length, so a broken transfer would go unnoticed"
+                    raise DownloadError(f"{url}: {said}; {_NEXT}")
                 lengths.append(length or 0)
                 for block in answer.iter_content(1 << 12):
                     file.write(block)  # an error once the file is closed, which ends the thread

@@ -37,8 +37,8 @@ def _part(dataset: Dataset, indices: Sequence[int], split: Split) -> Dataset:
     return replace(dataset, split=split, sentences=tuple(dataset.sentences[i] for i in indices))
 
 
-def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
-    """`n` randomly drawn sentences in file order; the whole dataset if it has no more.
+def sample(dataset: Dataset, n: int | None, *, seed: int) -> Dataset:
+    """`n` randomly drawn sentences in file order; the whole dataset if it has no more, or for None.
 
     >>> from polyhead.data.sentences import Sentence
     >>> data = Dataset("x", "en", "dev", tuple(Sentence((w,), (None,), "en", f"x:{w}") for w in "abc"))
@@ -46,6 +46,8 @@ def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
     (2, True)
     """
     total = len(dataset.sentences)
+    if n is None:
+        return dataset
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise SettingError(f"sample of {n!r} sentences: expected a whole number, 1 or more")
     if n >= total:

@@ -160,7 +160,7 @@ def read_stockmark(file: TextFile, *, types: Mapping[str, str] | None = None) ->
         raise file.error(1, f"a JSON {type(records).__name__}", "one JSON list of records")
     for number, record in enumerate(records, start=1):
         where = f"record {number}"
-        text, spans = _record(record, lambda found, expected, where=where: file.error(where, found, expected))  # type: ignore[misc]
+        text, spans = _record(record, partial(file.error, where))
         words = [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]
         unknown = next((kind for _, _, kind in spans if types is not None and kind not in types), None)
         if types is not None and unknown is not None:
@@ -181,7 +181,6 @@ def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[
         if [type(value) for value in row] != [int, int, str, str] or not 0 <= row[0] < row[1] <= len(text):
             raise error(f"entity {shown(repr(row))}", f"span [start, end] inside the {len(text)} characters, end exclusive")
         if text[row[0] : row[1]] != row[3]:
-            raise error(
-                f"entity {shown(row[3])} at {row[0]}:{row[1]}, where the text is {shown(text[row[0] : row[1]])}", "the same"
-            )
+            there = shown(text[row[0] : row[1]])
+            raise error(f"entity {shown(row[3])} at {row[0]}:{row[1]}, where the text is {there}", "the same")
     return text, [(row[0], row[1], row[2]) for row in rows]

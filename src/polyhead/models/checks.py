@@ -169,9 +169,8 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
                     f"{tuple(parameter.shape)}; they do not belong together; use the {CONFIG} saved with these weights"
                 )
             if found.get_dtype() not in _FLOATS:
-                raise CheckpointError(
-                    f"{path}: {key} has dtype {found.get_dtype()}; expected one of {', '.join(_FLOATS)}; save it unquantized"
-                )
+                kind, allowed = found.get_dtype(), ", ".join(_FLOATS)
+                raise CheckpointError(f"{path}: {key} has dtype {kind}; expected one of {allowed}; save it unquantized")
 
 
 def check_finite(model: PreTrainedModel, where: str | Path) -> None:
@@ -187,9 +186,7 @@ def check_finite(model: PreTrainedModel, where: str | Path) -> None:
     for name, parameter in model.named_parameters():
         # minimum and maximum are NaN if any value is, and need no copy
         if parameter.numel() and not all(torch.isfinite(end) for end in torch.aminmax(parameter.detach())):
-            raise CheckpointError(
-                f"{where}: {name} holds NaN or infinite weights; its training diverged; use an earlier checkpoint"
-            )
+            raise CheckpointError(f"{where}: {name} holds NaN or infinite weights: training diverged; use an earlier checkpoint")
 
 
 def check_labels(config: PretrainedConfig) -> tuple[str, ...]:

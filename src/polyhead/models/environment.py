@@ -62,8 +62,7 @@ def model_hash(model: str, *, revision: str | None = None) -> str:
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
         digest.update(path.name.encode())
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
@@ -77,6 +76,5 @@ def warn_of_another_machine(what: str, now: Mapping[str, str], began: Mapping[st
     """Log each difference between the `machine` that began the work and the one that continues it."""
     for name, value in now.items():
         if began.get(name) != value:
-            _LOG.warning(
-                "%s continues with %s %s after starting with %s: last digits may differ", what, name, value, began.get(name)
-            )
+            before = began.get(name)
+            _LOG.warning("%s continues with %s %s after starting with %s: last digits may differ", what, name, value, before)

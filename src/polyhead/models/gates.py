@@ -128,9 +128,8 @@ def _only_this_thread(key: nn.Module) -> Iterator[None]:
 def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
     expected = f"[{full.n_layers}, {full.n_heads}]"
     if not 2 <= gates.ndim <= 4 or tuple(gates.shape[-2:]) != full.keep.shape:
-        raise SettingError(
-            f"gates of shape {[*gates.shape]}: this model takes {expected}, optionally after sentences or sentences, positions"
-        )
+        expected += ", optionally after sentences or sentences, positions"
+        raise SettingError(f"gates of shape {[*gates.shape]}: this model takes {expected}")
     if gates.is_complex() or not (gates.is_floating_point() or gates.dtype == torch.bool):
         raise SettingError(f"gates of dtype {gates.dtype}: expected booleans or floating-point numbers")
     if gates.is_meta or gates.layout != torch.strided:

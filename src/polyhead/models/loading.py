@@ -112,10 +112,8 @@ def load_tagger(
 
 
 def _config(folder: Path) -> PretrainedConfig:
-    def read() -> PretrainedConfig:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-
-    return reading(folder / CONFIG, read, do=COPY_AGAIN)
+    found = reading(folder / CONFIG, lambda: AutoConfig.from_pretrained(folder, trust_remote_code=False), do=COPY_AGAIN)
+    return cast(PretrainedConfig, found)
 
 
 def _load(

@@ -50,9 +50,8 @@ def read_record(record: Mapping[str, object], full: HeadMask, *, folder: str) ->
     where = f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
     schema = record.get("schema")
     if type(schema) is not int or schema != SCHEMA:
-        raise CheckpointError(
-            f"{where}: schema {schema!r} of the record of pruned heads; this version reads {SCHEMA}; upgrade polyhead or re-save"
-        )
+        step = f"this version reads {SCHEMA}; upgrade polyhead or re-save"
+        raise CheckpointError(f"{where}: schema {schema!r} of the record of pruned heads; {step}")
     size = record.get("n_layers"), record.get("n_heads")
     if any(type(n) is not int for n in size) or size != full.keep.shape:
         raise CheckpointError(

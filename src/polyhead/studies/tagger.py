@@ -27,7 +27,7 @@ from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_senten
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, PrecisionChoice, placement
-from polyhead.models.encoding_choice import EncodingChoice, read_choice
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import check_classifier, classifier_labels, load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
 from polyhead.models.names import is_local
@@ -128,7 +128,7 @@ class Tagger:
             if value is not None:
                 checked(setting, value, kind)
         name = str(name)
-        choice = read_choice(name, revision=revision)
+        choice = EncodingChoice.read(name, revision=revision)
         found = _task(name, task, choice)
         if seed is None:
             check_classifier(name, found, labels=labels, revision=revision)

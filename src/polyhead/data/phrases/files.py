@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from polyhead.core.errors import DataFormatError
+from polyhead.data.corpus_table import Split
 from polyhead.data.phrases.generate import SEED, phrases
 from polyhead.data.phrases.grammar import Grammar, grammar
 from polyhead.data.phrases.inventory import inventory, read_table
 from polyhead.data.phrases.realise import Phrase
 from polyhead.data.sentences import Dataset, Sentence
 
-Split = Literal["train", "dev", "test"]
 SIZES: Final[Mapping[Split, int]] = {"train": 2400, "dev": 400, "test": 600}
 """Sentences per split, the same in every language."""
 SUFFIXES: Final[Mapping[str, str]] = {"pos": ".conllu", "ner": ".ner.tsv", "slots": ".slots.tsv"}
