@@ -15,7 +15,7 @@ from polyhead.importance.method import Call, Method
 from polyhead.importance.table import METHODS
 from polyhead.learning.batching import Batch
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import PrecisionChoice, pick_precision
+from polyhead.models.devices import PrecisionChoice, placement
 
 __all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
 
@@ -89,7 +89,7 @@ def score_heads(
     call = Call(
         method=name,
         seed=seed,
-        precision=pick_precision(precision, next(model.parameters()).device),
+        precision=placement(model, precision=precision)[1],
         progress=progress,
         resume_file=resume_file,
         options=row.chosen(options),

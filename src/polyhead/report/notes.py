@@ -89,7 +89,6 @@ def note_on_tests(record: RunRecord, kind: Literal["gain", "contrast"] = "gain")
 
 
 def _how(record: RunRecord) -> str:
-    """How interval, p and detectable gain are computed, as far as the number of seeds allows them."""
     n_seeds = len(seeds(record))
     if few := no_claim(n_seeds):
         return (

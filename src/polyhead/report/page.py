@@ -136,7 +136,6 @@ def _why_none(record: RunRecord, n_heads: int) -> str:
 
 
 def _spread(record: RunRecord) -> str:
-    """The uncertainty of the mean gain, and the number of seeds."""
     found, n_seeds = statistic(record, arm=RANKED), counted(len(seeds(record)), "seed")
     if found is None:
         values = [row.gain for row in gains(record)]

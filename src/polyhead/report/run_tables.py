@@ -112,7 +112,6 @@ def _gain(run: FinishedRun, row: Gain | None) -> str:
 
 
 def _bracketed(gain: float, row: Statistic | None) -> str:
-    """The gain, its interval, and the detectable gain if this one was not detected."""
     missed = detectable(row)
     said = interval_cell(row) + ("" if missed is None else f"; detectable {shown_number(missed)}")
     return shown_number(gain, SIGNED) + ("" if said == "–" else f" ({said})")

@@ -101,21 +101,21 @@ def pruned_range(rows: Sequence[Gain]) -> str:
     return " to ".join(map(str, dict.fromkeys((min(ks), max(ks)))))
 
 
-def score_table(record: RunRecord, *, arm: str = RANKED) -> str:
+def score_table(record: RunRecord) -> str:
     """One row per target: test score with all heads, test score with the chosen heads pruned, gain and its uncertainty.
 
     No p under the paper's protocols, which choose k on the tested split. `notes.note_on_tests` says how the rest is computed.
     """
-    rows, names = gains(record, arm), target_names(record)
-    columns = certainty_columns(arm_statistics(record, arm))
+    rows, names = gains(record), target_names(record)
+    columns = certainty_columns(arm_statistics(record))
     headers = ["target", "language", "words", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned"]
     body = []
     for row in rows:
         effect = ["–", "–"] if row.pruned_nothing else [shown_number(row.pruned), shown_number(row.gain, SIGNED)]
         facts = [names[row.name], row.language, f"{row.n_words:,}", shown_number(row.unpruned), *effect, pruned_number(row)]
-        body.append([*facts, *certainty(statistic(record, arm=arm, name=row.name), columns)])
+        body.append([*facts, *certainty(statistic(record, arm=RANKED, name=row.name), columns)])
     if len(rows) > 1:
-        body.append(["mean", "", "", *mean_cells(rows), "", *certainty(statistic(record, arm=arm), columns)])
+        body.append(["mean", "", "", *mean_cells(rows), "", *certainty(statistic(record, arm=RANKED), columns)])
     return markdown([*headers, *columns], body)
 
 
@@ -186,7 +186,7 @@ def metric_table(record: RunRecord) -> str:
     return markdown(["target", "heads", *map(title, metrics)], rows)
 
 
-def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
+def trial_table(record: RunRecord) -> str:
     """One row per trial: seed, k, dev score, seconds, whether it was chosen, and the pruned heads."""
     rows = [
         [
@@ -197,7 +197,7 @@ def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
             "chosen" if trial.k == cell.chosen else "",
             " ".join(heads_pruned(cell, trial)) or "none",
         ]
-        for cell in cells(record, arm)
+        for cell in cells(record)
         for trial in cell.trials
     ]
     return markdown(["seed", "k", "dev", "seconds", "", "heads pruned, layer.head"], rows)

@@ -135,8 +135,8 @@ def comparison(
             "k": k,
             "normalisation": normalisation,
             "groups": [_group_facts(name, members) for name, members in groups.items()],
-            "pairs": [{"one": one, "other": other} | asdict(found) for (one, other), found in table.between.items()],
-            "stability": [{"group": name} | asdict(found) for name, found in table.within.items()],
+            "pairs": [{"one": one, "other": other} | asdict(found) for (one, other), found in table.items() if one != other],
+            "stability": [{"group": one} | asdict(found) for (one, other), found in table.items() if one == other],
             "leave_one_out": predicted,
             "sharing": sharing,
         }
@@ -145,7 +145,6 @@ def comparison(
 
 
 def _languages(groups: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, list[HeadScores]]]:
-    """The scores of each method by language, from files of one language."""
     found: dict[str, dict[str, list[HeadScores]]] = {}
     for run in (run for members in groups.values() for run in members):
         if run.language is not None and len(run.scores.languages) == 1:
