@@ -169,10 +169,9 @@ def examine(
     )
     try:
         _ = subject.usual
-    except SettingError:
-        raise
-    except Exception:
-        pass  # only settings are refused before the checks, which find all other faults
+    except Exception as error:  # only settings are refused before the checks, which find all other faults
+        if isinstance(error, SettingError):
+            raise
     findings = []
     with tracking(progress, len(checks), "check") as advance:
         for check in checks:

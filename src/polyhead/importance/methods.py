@@ -99,13 +99,10 @@ def score_heads(
     if not scores.seconds:  # a method that resumes counts the seconds of all calls
         scores = replace(scores, seconds=time.perf_counter() - started)
     if (bad := np.argwhere(head_mask(model).keep & ~np.isfinite(scores.values))).size:
+        names = [key for key, weight in model.named_parameters() if not bool(weight.isfinite().all())]
+        why = f"the weights {names[0]} hold NaN or infinity" if names else "the model's losses are not finite"
         raise SettingError(
-            f"method {name}: head {bad[0][0]}.{bad[0][1]} has no finite score; {_not_finite(model)}: load another checkpoint, or "
-            "train again with a lower learning rate"
+            f"method {name}: head {bad[0][0]}.{bad[0][1]} has no finite score; {why}: load another checkpoint, or train again "
+            "with a lower learning rate"
         )
     return scores
-
-
-def _not_finite(model: PreTrainedModel) -> str:
-    names = [key for key, weight in model.named_parameters() if not bool(weight.isfinite().all())]
-    return f"the weights {names[0]} hold NaN or infinity" if names else "the model's losses are not finite"

@@ -84,7 +84,8 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
 
     Names state what differs: the method, the language, or both; if two would be equal, the path.
     """
-    keys = [_key(run, by) for run in runs]
+    facts = [{"method": run.method, "language": run.language, "file": None} for run in runs]
+    keys = [(own["method"], own["language"]) if by is None else (own[by],) for own in facts]
     known = [key for key in keys if None not in key]
     differing = [place for place in range(len(keys[0])) if len({key[place] for key in known}) > 1] or [*range(len(keys[0]))]
     names = [
@@ -96,11 +97,6 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
     for run, key, name in zip(runs, keys, names, strict=True):
         groups.setdefault(str(run.path) if None in key and taken[name] > 1 else name, []).append(run)
     return groups
-
-
-def _key(run: Run, by: By | None) -> tuple[str | None, ...]:
-    facts = {"method": run.method, "language": run.language, "file": None}
-    return (run.method, run.language) if by is None else (facts[by],)
 
 
 def comparison(
