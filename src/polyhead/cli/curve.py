@@ -31,7 +31,7 @@ from polyhead.selection.score_files import other_model
 
 
 def curve(request: CurveRequest, console: Console) -> int:
-    """Read, order, ablate, compare; write what is asked for; print the tables."""
+    """Read, order, ablate, compare; write what is model_and_data for; print the tables."""
     started = time.perf_counter()
     if request.out is not None:
         check_folder("--out", request.out)
@@ -55,14 +55,14 @@ def curve(request: CurveRequest, console: Console) -> int:
             console.note("note: these curves are on a test split; choose between orders on dev and report the chosen one here")
         console.note(few_sentences(sample.data))
         data = Labelled(sample.encoded, [sentence.labels for sentence in sample.data.sentences])
-        asked = (tagger.model, data, tagger.task, tagger.labels)
+        model_and_data = (tagger.model, data, tagger.task, tagger.labels)
         precision, progress, depth = tagger.precision, console.progress, settings["max_pruned"]
         if request.oracle:
             file = None if request.out is None else request.out / "oracle.partial"
-            steps = greedy_order(*asked, n_steps=depth, precision=precision, progress=progress, resume_file=file).order
+            steps = greedy_order(*model_and_data, n_steps=depth, precision=precision, progress=progress, resume_file=file).order
             judged.append(Order("greedy oracle", "greedy oracle", "oracle", steps))
         by_key = {order.key: order.heads for order in judged}
-        curves = pruning_curves(*asked, by_key, max_pruned=depth, precision=precision, progress=progress)
+        curves = pruning_curves(*model_and_data, by_key, max_pruned=depth, precision=precision, progress=progress)
         document = _document(request, sample, settings, judged, curves)
         document = jsonable(document | {"command": console.command, "seconds": time.perf_counter() - started})
         if request.out is not None:

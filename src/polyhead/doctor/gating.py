@@ -50,8 +50,8 @@ def mask_reaches_predictions(subject: Subject) -> Measured:
         return _logits_inside(model, work)
 
     evaluate = partial(inference.evaluate, model, sample, subject.task, subject.labels, precision="fp32", mask=mask)
-    found = {"predict": predicting(model, mask), "evaluate": _logits_inside(model, evaluate)}
     plain, expected = predicting(model), predicting(pruning.prune(copied(model), mask))
+    found = {"predict": predicting(model, mask), "evaluate": _logits_inside(model, evaluate)}
     apart = {name: logits_apart(logits, expected) for name, logits in found.items()}
     ignored = [name for name, logits in found.items() if torch.equal(logits, plain)]
     return Measured(

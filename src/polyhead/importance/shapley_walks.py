@@ -103,10 +103,8 @@ def walk(
     sums = np.zeros(present.keep.shape)
     steps = min(len(losses) - 1, len(order.layers))
     np.add.at(sums, (order.layers[:steps, None], order.heads[:steps]), np.diff(losses, axis=0)[:steps])
-    above = (
-        present.n_layers - order.layers[1 : len(found)]
-    ) / present.n_layers  # share of a pass of all evaluations but the first
-    return sums, float(1 + above.sum()) if found else 0.0
+    above = present.n_layers - order.layers[1 : len(found)]  # layers that each evaluation but the first computes
+    return sums, float(1 + (above / present.n_layers).sum()) if found else 0.0
 
 
 def expected_cost(present: HeadMask) -> float:
