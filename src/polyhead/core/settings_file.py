@@ -76,8 +76,8 @@ def settings(kind: type[T]) -> type[T]:
     return cast(type[T], model)
 
 
-def checked(name: str, value: Any, kind: Any) -> Any:
-    """The value validated as `kind`, which may carry pydantic's constraints.
+def checked(name: str, value: Any, kind: Any, *, strict: bool = True) -> Any:
+    """The value validated as `kind`, which may carry pydantic's constraints; text is parsed only if not `strict`.
 
     Raises:
         SettingError: The value is not allowed; the message calls it `name`.
@@ -86,7 +86,7 @@ def checked(name: str, value: Any, kind: Any) -> Any:
     (1, 2)
     """
     try:
-        return _adapter(kind).validate_python(value, strict=True)
+        return _adapter(kind).validate_python(value, strict=strict)
     except ValidationError as error:
         raise SettingError("; ".join(said(name, item) for item in error.errors(include_url=False))) from None
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polyhead.core.values import counted
 from polyhead.data.column_format import ColumnFormat, place, settled, split_row
 from polyhead.data.schemes import LabelError, to_iob2
 from polyhead.data.sentences import Sentence
@@ -70,7 +71,7 @@ class _Reader:
             fields.pop()
         if len(fields) not in self.counts:
             wanted = " or ".join(map(str, self.counts))
-            found = f"{len(fields)} column(s) in {shown(line)}"
+            found = f"{counted(len(fields), 'column')} in {shown(line)}"
             raise self.file.error(number, found, f"{wanted}, separated by {form.separator}; or declare the columns")
         word = fields[place(form.token)]
         tag = None if form.tag is None else fields[place(form.tag)]
@@ -102,7 +103,7 @@ class _Reader:
             met = [column if column > 0 else count for column in declared]
             if max(met) > count or len(set(met)) < len(met):
                 needed = max(*declared, max(declared) + (-1 in declared))
-                found = f"{count} column(s) in {shown(line)}"
+                found = f"{counted(count, 'column')} in {shown(line)}"
                 expected = f"at least {needed}, separated by {form.separator}; declare the columns, or comments=hash"
                 raise self.file.error(number, found, expected)
 

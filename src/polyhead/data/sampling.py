@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from polyhead.core.errors import SettingError
+from polyhead.core.values import counted
 from polyhead.data.corpus_table import Split
 from polyhead.data.sentences import Dataset
 
@@ -27,7 +28,7 @@ def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset
     if not 0 < share < 1:
         raise SettingError(f"share {share}: expected a number between 0 and 1")
     if n < 2:
-        raise SettingError(f"{dataset.name}: {n} sentence(s); at least 2 are needed to hold out a dev set")
+        raise SettingError(f"{dataset.name}: {counted(n, 'sentence')}; at least 2 are needed to hold out a dev set")
     n_dev = min(n - 1, max(1, round(n * share)))
     chosen = frozenset(random.Random(seed).sample(range(n), n_dev))
     return _part(dataset, [i for i in range(n) if i not in chosen], "train"), _part(dataset, sorted(chosen), "dev")

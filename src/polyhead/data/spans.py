@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from polyhead.core.errors import DataFormatError
-from polyhead.core.values import whole_number
+from polyhead.core.values import counted, whole_number
 from polyhead.data.schemes import LabelError, Span, span_labels
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
@@ -73,7 +73,7 @@ def read_facebook(file: TextFile) -> Iterator[Sentence]:
         columns = line.split("\t")
         if len(columns) != _N_COLUMNS:
             expected = f"{_N_COLUMNS}, separated by TAB: intent, slots, utterance, locale, tokenisation"
-            raise file.error(where, f"{len(columns)} column(s) in {shown(line)}", expected)
+            raise file.error(where, f"{counted(len(columns), 'column')} in {shown(line)}", expected)
         text = columns[2]
         spans = [_slot(file, where, slot, text) for slot in columns[1].split(",") if slot]
         yield span_sentence(file, text, _words(file, where, columns[4], text), spans, where)

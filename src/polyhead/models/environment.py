@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-import transformers
 
 from polyhead.models.names import is_local
 from polyhead.models.sources import checkpoint_folder
@@ -68,8 +67,7 @@ def model_hash(model: str, *, revision: str | None = None) -> str:
 
 def machine(device: torch.device) -> dict[str, str]:
     """Facts that the last bits of a result depend on."""
-    found = {"threads": str(torch.get_num_threads()), "device": device.type}
-    return found | {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
+    return {**versions(), "threads": str(torch.get_num_threads()), "device": str(device)}
 
 
 def warn_of_another_machine(what: str, now: Mapping[str, str], began: Mapping[str, str]) -> None:

@@ -110,11 +110,10 @@ def prune_lowest(
     >>> prune_lowest(HeadScores(np.array([[3.0, 1.0], [2.0, 4.0]]), "gradient"), 1).pruned
     (HeadId(layer=0, head=1),)
     """
-    shape = (scores.n_layers, scores.n_heads)
     scored = HeadMask(~np.isnan(scores.values))
     if present is None:
         present = scored
     if unscored := (HeadMask(~scored.keep) & present).kept:
         raise SettingError(f"scores: none for head {unscored[0]} of the model ({len(unscored)} unscored heads); score this model")
     ranking = rank(np.where(present.keep, scores.values, np.nan), normalisation=normalisation)
-    return masks_for(ranking, [n_pruned], shape, min_per_layer=min_per_layer, gone=present.pruned)[0]
+    return masks_for(ranking, [n_pruned], scores.shape, min_per_layer=min_per_layer, gone=present.pruned)[0]

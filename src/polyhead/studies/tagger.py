@@ -118,15 +118,10 @@ class Tagger:
             CheckpointError: Nothing is there, it has no classifier, or its labels are not those asked for.
             SettingError: A setting is not allowed, or task or labels are neither given nor recorded.
         """
-        given = (
-            ("seed", seed, Seed),
-            ("anchor", anchor, Anchor),
-            ("max_length", max_length, WindowLength),
-            ("words", words, Words),
-        )
-        for setting, value, kind in given:
-            if value is not None:
-                checked(setting, value, kind)
+        checked("seed", seed, Seed | None)
+        checked("anchor", anchor, Anchor | None)
+        checked("max_length", max_length, WindowLength | None)
+        checked("words", words, Words | None)
         name = str(name)
         choice = EncodingChoice.read(name, revision=revision)
         found = _task(name, task, choice)
