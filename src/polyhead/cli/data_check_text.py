@@ -72,11 +72,10 @@ def _rates(facts: Sequence[SplitFacts]) -> str:
 
 
 def _labels(facts: Sequence[SplitFacts]) -> str:
-    total: Counter[str] = Counter()
-    for found in facts:
-        total.update(found.labels)
+    total = sum((Counter(found.labels) for found in facts), Counter())
     ordered = sorted(total, key=lambda label: (-total[label], label))
-    rows = [[_shortened(label), *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
+    shown = {one: one if len(one) <= _LABEL_WIDTH else one[: _LABEL_WIDTH - 1] + "…" for one in ordered}
+    rows = [[shown[label], *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
     more = f"\nand {len(ordered) - _LABEL_ROWS} rarer labels (--json has all)" if len(ordered) > _LABEL_ROWS else ""
     return markdown(["label", *(found.split for found in facts)], rows) + more
 
@@ -106,7 +105,3 @@ def _notes(
         if overlap.shared:
             total = next(found.sentences for found in facts if found.split == overlap.second)
             yield f"{overlap.second}: {overlap.shared} of {total} sentences are also in {overlap.first}: scores on them say less"
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL_WIDTH else label[: _LABEL_WIDTH - 1] + "…"
