@@ -33,7 +33,9 @@ class Opened:
 
 def report(request: DataCheckRequest, opened: Opened, facts: Sequence[SplitFacts], shared: Sequence[Overlap]) -> str:
     """The whole report, of one entry per split in `facts`, and one in `shared` per pair of them."""
-    parts = [_head(opened.look, opened.is_declared), _counts(facts)]
+    headers = ["split", "sentences", "words", "longest", "over-long", "repeats", "repairs"]
+    counts = [[x.split, x.sentences, x.words, x.longest, x.over_long, x.repeats, sum(x.repairs.values())] for x in facts]
+    parts = [_head(opened.look, opened.is_declared), markdown(headers, counts)]
     if request.tokenizer is not None:
         parts.append(_rates(facts))
     parts += [_labels(facts)] if any(found.labels for found in facts) else []
@@ -51,14 +53,6 @@ def _head(look: Look, is_declared: bool) -> str:
         lines[-1] += f" --scheme {look.scheme}" if look.scheme else ""
         lines.append(f"  --columns {look.columns}")
     return "\n".join(lines)
-
-
-def _counts(facts: Sequence[SplitFacts]) -> str:
-    headers = ["split", "sentences", "words", "longest", "over-long", "repeats", "repairs"]
-    rows = [
-        [one.split, one.sentences, one.words, one.longest, one.over_long, one.repeats, sum(one.repairs.values())] for one in facts
-    ]
-    return markdown(headers, rows)
 
 
 def _rates(facts: Sequence[SplitFacts]) -> str:

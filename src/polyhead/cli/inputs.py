@@ -84,10 +84,8 @@ def labelled_sample(
         step = f"use a model trained on these labels, or see polyhead data check {data.name}"
         raise SettingError(f"{tagger.name}: {said}, so no span would count; {step}")
     if is_new and needs_labels:
-        console.note(
-            f"note: {request.model} has no classifier for {request.task.name}; a new one (seed {request.seed}) is used, and "
-            "scores of an encoder without fine-tuning say little; see polyhead fit"
-        )
+        new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
+        console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
     console.note(other_words(tagger, reference.words))
     found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new)
     if needs_labels:

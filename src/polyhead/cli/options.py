@@ -51,16 +51,12 @@ def _language(code: str) -> str:
     return code
 
 
-def _task(name: object) -> object:
-    return find_task(name) if isinstance(name, str) else name
-
-
-def _scheme(name: object) -> object:
-    return find_scheme(name) if isinstance(name, str) else name
+def _found(find: Callable[[str], object]) -> BeforeValidator:
+    return BeforeValidator(lambda name: find(name) if isinstance(name, str) else name)
 
 
 ModelArgument = Annotated[Place, Shown("Folder or hub id of the model.", "MODEL", positional=True)]
-TaskOption = Annotated[Task, BeforeValidator(_task), Shown("pos, ner or slots.")]
+TaskOption = Annotated[Task, _found(find_task), Shown("pos, ner or slots.")]
 DataOption = Annotated[Path | None, Shown("Folder of the corpora that are named like ud/en_ewt.", "FOLDER")]
 OneDataOption = Annotated[
     Path | None, Shown("A labelled file; with --corpus, the folder of corpora (phrases/* need none).", "PATH")
@@ -72,7 +68,7 @@ LanguageOption = Annotated[str, AfterValidator(_language), Shown("BCP-47 code of
 LimitOption = Annotated[Count | None, Shown("Use a seeded sample of N sentences.")]
 MethodOption = Annotated[Many[str], Shown("Options of the method (n_lowest=24); polyhead methods lists them.", "NAME=VALUE...")]
 TargetOption = Annotated[Many[str], Shown("One or more: ud/de_gsd, ud/de_gsd@words, or de=TEST, de=DEV:TEST.", "REF...")]
-SchemeOption = Annotated[Scheme | None, BeforeValidator(_scheme), Shown("Of your span files: iob2, iob1, bioes or io.", "NAME")]
+SchemeOption = Annotated[Scheme | None, _found(find_scheme), Shown("Of your span files: iob2, iob1, bioes or io.", "NAME")]
 ColumnsOption = Annotated[str | None, Shown("Layout of your files: tab:token=2,tag=3, facebook; see docs/corpora.md.", "SPEC")]
 RevisionOption = Annotated[str | None, Shown("Branch, tag or commit of a hub model.")]
 JsonOption = Annotated[bool, Shown("Print only one JSON document, the result, on stdout.")]
