@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from cli.cases import fit_arguments, refused
 
-from polyhead.cli import inputs
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.store import writing
 from polyhead.data.sampling import sample
@@ -237,7 +236,7 @@ def test_the_training_sample_is_the_same_for_every_seed(
         drawn.append([sentence.source for sentence in data.sentences])
         return data
 
-    monkeypatch.setattr(inputs, "sample", spy)
+    monkeypatch.setattr("polyhead.cli.fit.sample", spy)
     for seed in (42, 7):
         options = ["--train-limit", 5, "--seed", seed, "--json"]
         assert cli(*fit_arguments(tagger, treebank, tmp_path / str(seed)), *options).json["train"]["seed"] == seed

@@ -77,7 +77,10 @@ def _corpus(request: DataCheckRequest) -> Opened:
 
 def _files(request: DataCheckRequest) -> Opened:
     """The user's own files, under the declared layout or under the one they look to have."""
-    named = _named(request.reference)
+    text = request.reference
+    named = DataReference(text, "und", files={"train": Path(text)})
+    if "=" in text and find_file(Path(text)) is None:
+        named = DataReference.parse(text, "source")
     files = named.files or {}
     first = next(iter(files.values()))
     found, is_declared = _look(request, first)
@@ -99,12 +102,6 @@ def _files(request: DataCheckRequest) -> Opened:
             counted = ", ".join(f"{n} x {what}" for what, n in faults.items())
             raise DataFormatError(f"{error}; in the whole file: {counted}") if counted else error from None
     return Opened(replace(found, task=task.name), is_declared, splits, [])
-
-
-def _named(text: str) -> DataReference:
-    if "=" in text and find_file(Path(text)) is None:
-        return DataReference.parse(text, "source")
-    return DataReference(text, "und", files={"train": Path(text)})
 
 
 def _look(request: DataCheckRequest, path: Path) -> tuple[Look, bool]:

@@ -33,7 +33,9 @@ class Opened:
 
 def report(request: DataCheckRequest, opened: Opened, facts: Sequence[SplitFacts], shared: Sequence[Overlap]) -> str:
     """The whole report, of one entry per split in `facts`, and one in `shared` per pair of them."""
-    parts = [_head(opened.look, opened.is_declared), _counts(facts)]
+    headers = ["split", "sentences", "words", "longest", "over-long", "repeats", "repairs"]
+    counts = [[x.split, x.sentences, x.words, x.longest, x.over_long, x.repeats, sum(x.repairs.values())] for x in facts]
+    parts = [_head(opened.look, opened.is_declared), markdown(headers, counts)]
     if request.tokenizer is not None:
         parts.append(_rates(facts))
     parts += [_labels(facts)] if any(found.labels for found in facts) else []
@@ -53,14 +55,6 @@ def _head(look: Look, is_declared: bool) -> str:
     return "\n".join(lines)
 
 
-def _counts(facts: Sequence[SplitFacts]) -> str:
-    headers = ["split", "sentences", "words", "longest", "over-long", "repeats", "repairs"]
-    rows = [
-        [one.split, one.sentences, one.words, one.longest, one.over_long, one.repeats, sum(one.repairs.values())] for one in facts
-    ]
-    return markdown(headers, rows)
-
-
 def _rates(facts: Sequence[SplitFacts]) -> str:
     rows = []
     for found in facts:
@@ -72,11 +66,10 @@ def _rates(facts: Sequence[SplitFacts]) -> str:
 
 
 def _labels(facts: Sequence[SplitFacts]) -> str:
-    total: Counter[str] = Counter()
-    for found in facts:
-        total.update(found.labels)
+    total = sum((Counter(found.labels) for found in facts), Counter())
     ordered = sorted(total, key=lambda label: (-total[label], label))
-    rows = [[_shortened(label), *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
+    shown = {one: one if len(one) <= _LABEL_WIDTH else one[: _LABEL_WIDTH - 1] + "…" for one in ordered}
+    rows = [[shown[label], *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
     more = f"\nand {len(ordered) - _LABEL_ROWS} rarer labels (--json has all)" if len(ordered) > _LABEL_ROWS else ""
     return markdown(["label", *(found.split for found in facts)], rows) + more
 
@@ -106,7 +99,3 @@ def _notes(
         if overlap.shared:
             total = next(found.sentences for found in facts if found.split == overlap.second)
             yield f"{overlap.second}: {overlap.shared} of {total} sentences are also in {overlap.first}: scores on them say less"
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL_WIDTH else label[: _LABEL_WIDTH - 1] + "…"

@@ -80,12 +80,12 @@ def labelled_sample(
     is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision)) is None
     labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
     tagger = opened(request, labels=labels, seed=seed)
-    _check_shared(tagger, data)
+    if said := unshared_labels(tagger.labels, data):
+        step = f"use a model trained on these labels, or see polyhead data check {data.name}"
+        raise SettingError(f"{tagger.name}: {said}, so no span would count; {step}")
     if is_new and needs_labels:
-        console.note(
-            f"note: {request.model} has no classifier for {request.task.name}; a new one (seed {request.seed}) is used, and "
-            "scores of an encoder without fine-tuning say little; see polyhead fit"
-        )
+        new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
+        console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
     console.note(other_words(tagger, reference.words))
     found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new)
     if needs_labels:
@@ -141,13 +141,6 @@ def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
     if task.kind == "tag" or not scores or any(scores):
         return ""
     return "note: F1 is 0.00 everywhere: check the labels with polyhead data check, or train longer"
-
-
-def _check_shared(tagger: Tagger, data: Dataset) -> None:
-    """Refuse text whose labels the model cannot predict, O apart: no span would count."""
-    if said := unshared_labels(tagger.labels, data):
-        step = f"use a model trained on these labels, or see polyhead data check {data.name}"
-        raise SettingError(f"{tagger.name}: {said}, so no span would count; {step}")
 
 
 def other_words(tagger: Tagger, words: Words) -> str:

@@ -48,7 +48,9 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         advice = "for a file of columns add --format columns; " if is_assumed else ""
         raise DataFormatError(f"{error}; {advice}see {check_command(path)}") from None
     tagger = opened(request)
-    if layout is CONLLU and tagger.trained_words == "surface" and (ranges := _multiword_ranges(path)):
+    is_split = layout is CONLLU and tagger.trained_words == "surface"
+    ids = (line.split("\t", 1)[0] for _, line in read_lines(path)) if is_split else ()
+    if ranges := sum(name.partition("-")[2].isdecimal() for name in ids):
         console.note(f"note: {request.model} was trained on surface tokens; {ranges} multiword tokens are tagged word by word")
     labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
     console.progress.stop()
@@ -93,7 +95,3 @@ def _columns(columns: str, scheme: str | None) -> ColumnFormat:
     if not isinstance(layout, ColumnFormat):
         raise SettingError(f"--columns {columns}: tags can be written only into columns and CoNLL-U; use one of them")
     return layout
-
-
-def _multiword_ranges(path: Path) -> int:
-    return sum(1 for _, line in read_lines(path) if line.split("\t", 1)[0].partition("-")[2].isdecimal())

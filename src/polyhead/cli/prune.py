@@ -42,9 +42,8 @@ def prune(request: PruneRequest, console: Console) -> int:
     except CheckpointError as error:
         console.note(f"note: saved without a tokenizer: {error}")
     encoding = EncodingChoice.read(request.model, revision=request.revision)
-    card = ModelCard.read(request.model, revision=request.revision) or ModelCard(
-        base_model="" if Path(request.model).is_dir() else request.model
-    )
+    base = "" if Path(request.model).is_dir() else request.model
+    card = ModelCard.read(request.model, revision=request.revision) or ModelCard(base_model=base)
     if left.n_pruned > present.n_pruned:
         card = pruned_further(card, ranking=ranking, choice=choice)
     with writing(request.out):

@@ -163,9 +163,7 @@ class CompareRequest:
     combine: Annotated[
         Literal["merged", "summed", "mean-rank", "worst-case", "regret"] | None,
         Shown(
-            "Combine all files into one matrix (with --out-scores): merged, summed, mean-rank, worst-case or regret; also how "
-            "languages are predicted from each other.",
-            "HOW",
+            "Combine all files into --out-scores: merged, summed, mean-rank, worst-case or regret; also for predictions.", "HOW"
         ),
     ] = None
     out_scores: Annotated[Path | None, Shown("File for the combined scores: .tsv or .json.")] = None

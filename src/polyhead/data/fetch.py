@@ -139,9 +139,8 @@ class _Fetcher:
             unpack(archive, self.name, self.root)
             self._record(archive.remote, *paths)
             found = ["fetched"] * len(paths)
-        yield from (
-            Got(path, status or "there", archive.remote.sha256 is not None) for path, status in zip(paths, found, strict=True)
-        )
+        for path, status in zip(paths, found, strict=True):
+            yield Got(path, status or "there", archive.remote.sha256 is not None)
 
     def _at(self, remote: Remote) -> str:
         return remote.url if self.mirror is None else self.mirror.rstrip("/") + urlsplit(remote.url).path

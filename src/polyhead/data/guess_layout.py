@@ -118,7 +118,11 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
     kind = f"columns separated by {'TAB' if default.separator == 'tab' else 'spaces'}"
     kind += f"; tags in column {tag + 1}, others in column {', '.join(others)}" if others else ""
     columns = f"{default.separator}:{','.join(items)}"
-    return Look(kind, "ner", columns, _scheme(_sentences(cut, tag, width))) if spans else Look(kind, "pos", columns)
+    if not spans:
+        return Look(kind, "pos", columns)
+    # rows without a word end a sentence too, which does no harm here
+    sentences = [[row[tag] for row in rows] for is_full, rows in groupby(cut, lambda row: len(row) >= width) if is_full]
+    return Look(kind, "ner", columns, _scheme(sentences))
 
 
 def _no_labels(
@@ -150,11 +154,6 @@ def _counts_up(rows: Sequence[Sequence[str]]) -> bool:
     sentences = [list(group) for is_full, group in groupby(rows, lambda row: bool(row and row[0].strip(" "))) if is_full]
     found = [[row[0] if len(row) > 1 else "" for row in sentence] for sentence in sentences]
     return bool(found) and all(first in ([str(n + start) for n in range(len(first))] for start in (0, 1)) for first in found)
-
-
-def _sentences(cut: Sequence[Sequence[str]], tag: int, width: int) -> list[list[str]]:
-    """Tags of each sentence; rows without a word end a sentence too, which does no harm here."""
-    return [[row[tag] for row in group] for is_full, group in groupby(cut, lambda row: len(row) >= width) if is_full]
 
 
 def _scheme(sentences: Sequence[Sequence[str]]) -> Scheme:

@@ -205,9 +205,7 @@ def one_word_choice(references: Sequence[DataReference]) -> Words:
     Raises:
         SettingError: Some ask for syntactic words and some for surface tokens.
     """
-    kinds = {reference.words for reference in references}
-    if len(kinds) > 1:
-        odd = next(reference.text for reference in references if reference.words != references[0].words)
+    if odd := [reference.text for reference in references if reference.words != references[0].words]:
         step = "one run uses one kind of words; put @words on all of them or on none"
-        raise SettingError(f"data {references[0].text!r} and {odd!r}: {step}")
+        raise SettingError(f"data {references[0].text!r} and {odd[0]!r}: {step}")
     return references[0].words if references else "surface"

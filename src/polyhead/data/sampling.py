@@ -1,14 +1,12 @@
 """Seeded subsets of a corpus: a held-out dev set, a sample."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from polyhead.core.errors import SettingError
 from polyhead.core.values import counted
-from polyhead.data.corpus_table import Split
 from polyhead.data.sentences import Dataset
 
 
@@ -31,11 +29,8 @@ def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset
         raise SettingError(f"{dataset.name}: {counted(n, 'sentence')}; at least 2 are needed to hold out a dev set")
     n_dev = min(n - 1, max(1, round(n * share)))
     chosen = frozenset(random.Random(seed).sample(range(n), n_dev))
-    return _part(dataset, [i for i in range(n) if i not in chosen], "train"), _part(dataset, sorted(chosen), "dev")
-
-
-def _part(dataset: Dataset, indices: Sequence[int], split: Split) -> Dataset:
-    return replace(dataset, split=split, sentences=tuple(dataset.sentences[i] for i in indices))
+    train, dev = (tuple(one for i, one in enumerate(dataset) if (i in chosen) == is_dev) for is_dev in (False, True))
+    return replace(dataset, split="train", sentences=train), replace(dataset, split="dev", sentences=dev)
 
 
 def sample(dataset: Dataset, n: int | None, *, seed: int) -> Dataset:

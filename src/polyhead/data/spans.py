@@ -118,11 +118,8 @@ def _words(file: TextFile, where: int, tokenisation: str, text: str) -> list[tup
 
 
 def _spells(offsets: Sequence[tuple[int, int]], text: str, tokens: Sequence[str]) -> bool:
-    return all(_plain(text[a:b]) == _plain(token) for (a, b), token in zip(offsets, tokens, strict=True))
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).lower()
+    pairs = ((text[a:b], token) for (a, b), token in zip(offsets, tokens, strict=True))
+    return all(len({unicodedata.normalize("NFC", one).lower() for one in pair}) == 1 for pair in pairs)
 
 
 def _composed(offsets: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]] | None:

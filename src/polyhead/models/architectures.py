@@ -288,7 +288,6 @@ def _check(site: AttentionSite) -> None:
     found = (*(module.weight.shape[0] for module in site.inputs), site.output.weight.shape[1])
     expected = (*(site.n_rows for _ in site.inputs), width)
     if found != expected:
-        raise ArchitectureError(
-            f"layer {site.layer}: the projections have {found} head rows and columns, but the config has {len(site.kept)} heads "
-            f"of width {site.head_dim}, which need {expected}; the config and the weights belong to different models"
-        )
+        need = f"the config has {len(site.kept)} heads of width {site.head_dim}, which need {expected}"
+        step = "the config and the weights belong to different models"
+        raise ArchitectureError(f"layer {site.layer}: the projections have {found} head rows and columns, but {need}; {step}")

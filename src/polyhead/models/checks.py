@@ -95,10 +95,8 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         what = "has only .bin weights" if any(folder.glob("*.bin")) else f"has no {WEIGHTS}"
-        raise CheckpointError(
-            f"{folder}: {what}; polyhead reads only safetensors; convert weights that you trust with "
-            "torch.load(FILE, weights_only=True) and safetensors.torch.save_file, as the FAQ shows"
-        )
+        convert = "torch.load(FILE, weights_only=True) and safetensors.torch.save_file (see the FAQ)"
+        raise CheckpointError(f"{folder}: {what}; polyhead reads only safetensors; convert weights that you trust with {convert}")
     index = folder / INDEX
     where = read_object(index).get("weight_map")
     if not isinstance(where, dict) or not where:
@@ -164,10 +162,9 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
                 continue
             found = file.get_slice(key)
             if tuple(found.get_shape()) != tuple(parameter.shape):
-                raise CheckpointError(
-                    f"{path}: {key} has shape {tuple(found.get_shape())}, but {CONFIG} (with its pruned heads) expects "
-                    f"{tuple(parameter.shape)}; they do not belong together; use the {CONFIG} saved with these weights"
-                )
+                wrong = f"{tuple(found.get_shape())}, but {CONFIG} (with its pruned heads) expects {tuple(parameter.shape)}"
+                step = f"they do not belong together; use the {CONFIG} saved with these weights"
+                raise CheckpointError(f"{path}: {key} has shape {wrong}; {step}")
             if found.get_dtype() not in _FLOATS:
                 kind, allowed = found.get_dtype(), ", ".join(_FLOATS)
                 raise CheckpointError(f"{path}: {key} has dtype {kind}; expected one of {allowed}; save it unquantized")
@@ -229,7 +226,6 @@ def check_vocabulary(ids: Mapping[str, int], config: PretrainedConfig) -> None:
     """
     subword, highest = max(ids.items(), key=lambda item: item[1], default=("", -1))
     if highest >= config.vocab_size:
-        raise CheckpointError(
-            f"{config.name_or_path}: the tokenizer gives {repr(subword)} the id {highest}, but the model embeds "
-            f"{config.vocab_size} subwords; they do not belong together; copy the tokenizer that the model was trained with"
-        )
+        wrong = f"the tokenizer gives {repr(subword)} the id {highest}, but the model embeds {config.vocab_size} subwords"
+        step = "they do not belong together; copy the tokenizer that the model was trained with"
+        raise CheckpointError(f"{config.name_or_path}: {wrong}; {step}")

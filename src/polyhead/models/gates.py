@@ -164,10 +164,8 @@ def _of_rows(gate: Tensor, rows: Tensor | None, z: Tensor) -> Tensor:
     if rows is not None:
         gate = gate.index_select(0, rows.to(gate.device))
     if z.ndim != 3 or gate.shape[0] != z.shape[0] or (gate.ndim == 3 and gate.shape[1] != z.shape[1]):
-        raise SettingError(
-            f"gates for {[*gate.shape[:-1]]} rows (and positions), but the batch is {[*z.shape[:-1]]}; "
-            "give one gate row per batch row, or rows= to say which each uses"
-        )
+        step = "give one gate row per batch row, or rows= to say which each uses"
+        raise SettingError(f"gates for {[*gate.shape[:-1]]} rows (and positions), but the batch is {[*z.shape[:-1]]}; {step}")
     return gate[:, None] if gate.ndim == 2 else gate
 
 

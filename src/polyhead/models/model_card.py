@@ -170,10 +170,7 @@ def _heads(mask: HeadMask) -> str:
 def _scores(card: ModelCard) -> str:
     lines = ["## Scores\n", "| data | language | metric | this model | unpruned |", "|---|---|---|---|---|"]
     for row in card.scores:
-        cells = (row.data, row.language, row.metric, _points(row.pruned), _points(row.full))
+        points = ("–" if score is None else f"{100 * score:.1f}" for score in (row.pruned, row.full))
+        cells = (row.data, row.language, row.metric, *points)
         lines.append("| " + " | ".join(map(markdown_text, cells)) + " |")
     return "\n".join(lines) + "\n" + (f"\n{markdown_text(card.caveat)}\n" if card.caveat else "")
-
-
-def _points(score: float | None) -> str:
-    return "–" if score is None else f"{100 * score:.1f}"

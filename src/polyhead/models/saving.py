@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +16,7 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, render_card
+from polyhead.models.own_file import OwnFile
 from polyhead.models.pruning import full_state
 from polyhead.models.sources import checkpoint_folder, quiet
 
@@ -61,17 +63,15 @@ def save_pruned(
     """
     model, folder = _unwrapped(model), Path(folder)
     page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
-    return _write(model, folder, page, card, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
+    return _write(model, folder, page, (encoding, card), tokenizer, overwrite)
 
 
 def _write(
     model: PreTrainedModel,
     folder: Path,
     page: str,
-    card: ModelCard | None,
-    *,
+    records: Iterable[OwnFile | None],
     tokenizer: PreTrainedTokenizerBase | None,
-    encoding: EncodingChoice | None,
     overwrite: bool,
 ) -> Path:
     require_space(folder, sum(parameter.nbytes for parameter in model.parameters()), "this model")
@@ -79,10 +79,9 @@ def _write(
         model.save_pretrained(fresh)
         if tokenizer is not None:
             _save_tokenizer(tokenizer, fresh)
-        if encoding is not None:
-            encoding.write(fresh)
-        if card is not None:
-            card.write(fresh)
+        for record in records:
+            if record is not None:
+                record.write(fresh)
         (fresh / "README.md").write_text(page, encoding="utf-8")
         # some writers make files private to their owner; a checkpoint is for all readers of its folder
         for path in fresh.iterdir():
@@ -140,7 +139,7 @@ def densify(
         full = type(model)(config)
     full.load_state_dict(full_state(model), assign=True)
     page = render_card(card or ModelCard(), mask, name=folder.absolute().name, auto_class=_auto_class(model), dense=True)
-    return _write(full, folder, page, card, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
+    return _write(full, folder, page, (encoding, card), tokenizer, overwrite)
 
 
 def _unwrapped(model: PreTrainedModel) -> PreTrainedModel:

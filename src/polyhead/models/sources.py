@@ -38,10 +38,8 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, weights:
         raise CheckpointError(f"{name}: is a file; expected a folder written by save_pretrained, or a hub id")
     if not folder.is_dir():
         if isinstance(name, Path) or not is_hub_id(name):
-            raise CheckpointError(
-                f"{name}: no such folder; expected a folder written by save_pretrained, a hub id such as org/name, or a bundled "
-                f"encoder ({', '.join(OWN_ENCODERS)})"
-            )
+            expected = "a folder written by save_pretrained, a hub id such as org/name, or a bundled encoder"
+            raise CheckpointError(f"{name}: no such folder; expected {expected} ({', '.join(OWN_ENCODERS)})")
         folder = _snapshot(name, revision, weights=False)
         if weights:
             folder = _snapshot(name, folder.name, weights=True)

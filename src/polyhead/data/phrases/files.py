@@ -47,14 +47,13 @@ def running_text(words: Sequence[str], table: Grammar) -> str:
 
 def file_text(found: Sequence[Phrase], language: str, split: Split, task: str) -> str:
     """The content of a split's file; translations share their `sent_id`."""
-    return "".join(_block(phrase, f"{split}-{number}", grammar(language), task) for number, phrase in enumerate(found, 1))
-
-
-def _block(phrase: Phrase, name: str, table: Grammar, task: str) -> str:
-    lines = [f"# sent_id = {name}", f"# text = {running_text(phrase.words, table)}"]
-    for number, (word, label) in enumerate(zip(phrase.words, labels_of(phrase, task), strict=True), 1):
-        lines.append(f"{number}\t{word}\t_\t{label}" + "\t_" * 6 if task == "pos" else f"{number}\t{word}\t{label}")
-    return "\n".join(lines) + "\n\n"
+    lines = []
+    for sentence, phrase in enumerate(found, 1):
+        lines += [f"# sent_id = {split}-{sentence}", f"# text = {running_text(phrase.words, grammar(language))}"]
+        for number, (word, label) in enumerate(zip(phrase.words, labels_of(phrase, task), strict=True), 1):
+            lines.append(f"{number}\t{word}\t_\t{label}" + "\t_" * 6 if task == "pos" else f"{number}\t{word}\t{label}")
+        lines.append("")
+    return "\n".join([*lines, ""])
 
 
 @cache
