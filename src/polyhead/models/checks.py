@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -168,6 +168,31 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
             if found.get_dtype() not in _FLOATS:
                 kind, allowed = found.get_dtype(), ", ".join(_FLOATS)
                 raise CheckpointError(f"{path}: {key} has dtype {kind}; expected one of {allowed}; save it unquantized")
+
+
+def check_unused(model: PreTrainedModel, unused: Iterable[str]) -> None:
+    """Refuse weights of the encoder that the model did not take; other heads, poolers and position ids may be left unused.
+
+    Args:
+        model: As loaded.
+        unused: The keys in the files that it has no place for.
+
+    Raises:
+        CheckpointError: A layer, or another part of the encoder, would be ignored.
+    """
+    path, layers = config_path(model.config), f"{architecture(model.config).layers}."
+    parts = tuple(f"{name}." for name, _ in model.base_model.named_children())
+    keys = [key.removeprefix(f"{model.base_model_prefix}.") for key in unused]
+    keys = [key for key in keys if key.startswith(parts) and not key.endswith(("position_ids", "token_type_ids"))]
+    if not keys:
+        return
+    numbers = {whole_number(key.removeprefix(layers).partition(".")[0]) for key in keys if key.startswith(layers)} - {None}
+    if beyond := sorted(number for number in numbers if number is not None and number >= model.config.num_hidden_layers):
+        listed = f"{beyond[0]} to {beyond[-1]}" if len(beyond) > 2 else " and ".join(map(str, beyond))
+        wrong = f"the weights hold tensors of layer{'s' * (len(beyond) > 1)} {listed}, which {CONFIG} does not have"
+    else:
+        wrong = f"the weights hold {keys[0]}, which the model of {CONFIG} does not have"
+    raise CheckpointError(f"{path}: {wrong}; use the {CONFIG} saved with these weights")
 
 
 def check_finite(model: PreTrainedModel, where: str | Path) -> None:

@@ -1,6 +1,6 @@
 """How a tagger was trained: a small JSON file beside the model, read again at prediction and pruning."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -23,6 +23,7 @@ class EncodingChoice(OwnFile):
         words: Which words of a treebank were labelled.
         task: Name in the tasks table, for human readers.
         nested: Heads in the order in which training under nested masks masked them; any number of them can be pruned.
+        shape: Layers and heads of the unpruned model, which saving fills in: the weights do not show the number of heads.
     """
 
     FILE: ClassVar[str] = "polyhead.json"
@@ -34,3 +35,4 @@ class EncodingChoice(OwnFile):
     words: Words
     task: Annotated[str, Field(min_length=1)]
     nested: Many[str] = ()
+    shape: tuple[int, int] | None = field(default=None, compare=False)

@@ -3,7 +3,7 @@
 import copy
 import os
 import re
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -12,11 +12,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from polyhead.core.files import new_folder, require_space
 from polyhead.models import pruning_record
-from polyhead.models.architectures import head_mask
+from polyhead.models.architectures import full_mask, head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, render_card
-from polyhead.models.own_file import OwnFile
 from polyhead.models.pruning import full_state
 from polyhead.models.sources import checkpoint_folder, quiet
 
@@ -63,14 +62,15 @@ def save_pruned(
     """
     model, folder = _unwrapped(model), Path(folder)
     page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
-    return _write(model, folder, page, (encoding, card), tokenizer, overwrite)
+    return _write(model, folder, page, encoding, card, tokenizer, overwrite)
 
 
 def _write(
     model: PreTrainedModel,
     folder: Path,
     page: str,
-    records: Iterable[OwnFile | None],
+    encoding: EncodingChoice | None,
+    card: ModelCard | None,
     tokenizer: PreTrainedTokenizerBase | None,
     overwrite: bool,
 ) -> Path:
@@ -79,9 +79,10 @@ def _write(
         model.save_pretrained(fresh)
         if tokenizer is not None:
             _save_tokenizer(tokenizer, fresh)
-        for record in records:
-            if record is not None:
-                record.write(fresh)
+        if encoding is not None:
+            replace(encoding, shape=full_mask(model).shape).write(fresh)
+        if card is not None:
+            card.write(fresh)
         (fresh / "README.md").write_text(page, encoding="utf-8")
         # some writers make files private to their owner; a checkpoint is for all readers of its folder
         for path in fresh.iterdir():
@@ -139,7 +140,7 @@ def densify(
         full = type(model)(config)
     full.load_state_dict(full_state(model), assign=True)
     page = render_card(card or ModelCard(), mask, name=folder.absolute().name, auto_class=_auto_class(model), dense=True)
-    return _write(full, folder, page, (encoding, card), tokenizer, overwrite)
+    return _write(full, folder, page, encoding, card, tokenizer, overwrite)
 
 
 def _unwrapped(model: PreTrainedModel) -> PreTrainedModel:
