@@ -9,6 +9,7 @@ import study_tables
 from study_tables import page_table, with_interval
 
 from polyhead.core.files import read_json
+from polyhead.core.values import counted
 from polyhead.importance.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,8 +112,8 @@ def _mean_kept(by_language: dict[str, float]) -> str:
 
 def _cells(cells: dict[str, list[int]]) -> str:
     n_seeds = {len(seeds) for seeds in cells.values()}
-    seeds = f"{min(n_seeds)}" if len(n_seeds) == 1 else f"{min(n_seeds)} to {max(n_seeds)}"
-    return f"{len(cells)} languages × {seeds} seed(s)" if len(cells) > 3 else f"{' '.join(cells)} × {seeds} seed(s)"
+    seeds = counted(*n_seeds, "seed") if len(n_seeds) == 1 else f"{min(n_seeds)} to {max(n_seeds)} seeds"
+    return f"{len(cells)} languages × {seeds}" if len(cells) > 3 else f"{' '.join(cells)} × {seeds}"
 
 
 def renewed(text: str) -> str:

@@ -34,7 +34,7 @@ def main() -> None:
         test = open_corpus(f"phrases/{language}", "test")
         encoded = encode(test.sentences, tokenizer(), LABELS, model_limit=limit, unknown="ignore")
         data = Labelled(encoded, [sentence.labels for sentence in test.sentences])
-        scores = masked_scores(model, scoring_batches(encoded), data, POS, LABELS, masks, precision="fp32").scores
+        scores, _ = masked_scores(model, scoring_batches(encoded), data, POS, LABELS, masks, precision="fp32")
         rows[language] = {"all_heads": round(float(scores[0]), 4), "no_heads": round(float(scores[1]), 4), "sha256": test.sha256}
         print(language, rows[language])
     environment.write("phrase_difficulty", {"environment": environment.environment(seed=SEED), "accuracy": rows})

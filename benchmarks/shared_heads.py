@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from polyhead.core.heads import HeadScores
 from polyhead.importance.gate_pass import sentence_gradients
 from polyhead.selection.combining import Combination, leave_one_out
-from polyhead.selection.sharing import Sharing, bootstrap_scores, head_sharing
+from polyhead.selection.resampling import redrawn
+from polyhead.selection.sharing import Sharing, head_sharing
 
 K = 12
 DRAWS = 200
@@ -29,7 +30,7 @@ Array = NDArray[np.float64]
 def main() -> None:
     gradients = {seed: gradients_of(seed) for seed in SEEDS}
     first = gradients[SEEDS[0]]
-    resampled = {language: bootstrap_scores(own, draws=DRAWS, seed=0) for language, own in first.items()}
+    resampled = {language: redrawn_scores(own) for language, own in first.items()}
     by_seed = {name: np.stack([np.abs(gradients[seed][name]).mean(axis=0) for seed in SEEDS]) for name in TREEBANKS}
     content = {
         "environment": environment(seed=SEEDS[0]),
@@ -49,6 +50,12 @@ def gradients_of(seed: int) -> dict[str, Array]:
         found[language] = sentence_gradients(model, batches(language), precision="fp32")
         print(f"{language} {seed}", file=sys.stderr, flush=True)
     return found
+
+
+def redrawn_scores(gradients: Array) -> Array:
+    """Scores of one fine-tuning over resampled sentences, `[draws, layers, heads]`."""
+    n, *shape = gradients.shape
+    return redrawn(np.abs(gradients).reshape(n, -1), lambda sums: sums / n, seed=0, draws=DRAWS).reshape(DRAWS, *shape)
 
 
 def facts(sharing: Sharing) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test(name: str, model_name: str, seed: int) -> None:
         test_split = open_corpus(f"phrases/{language}", "test")
         encoded = encode(test_split.sentences, tokenizer, LABELS, model_limit=limit, unknown="ignore")
         data = Labelled(encoded, [sentence.labels for sentence in test_split.sentences])
-        scores = masked_scores(model, scoring_batches(encoded), data, POS, LABELS, masks, precision="fp32").scores
+        scores, _ = masked_scores(model, scoring_batches(encoded), data, POS, LABELS, masks, precision="fp32")
         rows[language] = {"all_heads": 100 * float(scores[0]), "no_heads": 100 * float(scores[1])}
     write_json_atomic(place(name, seed), rows)
     print(name, seed, {key: [round(value, 1) for value in row.values()] for key, row in rows.items()}, file=sys.stderr)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from cli.cases import fit_arguments, refused
 
-from polyhead.cli import inputs
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.store import writing
 from polyhead.data.sampling import sample
@@ -237,7 +236,7 @@ def test_the_training_sample_is_the_same_for_every_seed(
         drawn.append([sentence.source for sentence in data.sentences])
         return data
 
-    monkeypatch.setattr(inputs, "sample", spy)
+    monkeypatch.setattr("polyhead.cli.fit.sample", spy)
     for seed in (42, 7):
         options = ["--train-limit", 5, "--seed", seed, "--json"]
         assert cli(*fit_arguments(tagger, treebank, tmp_path / str(seed)), *options).json["train"]["seed"] == seed
@@ -265,7 +264,7 @@ def test_other_words_than_those_of_the_training_are_noted(cli: Callable, tagger:
     assert "was trained on surface tokens, these are syntactic words" in cli(*arguments, f"en@words={treebank}/dev.conllu").err
     text = tmp_path / "ranges.conllu"
     text.write_text("1-2\tthedog\t_\t_\t_\t_\t_\t_\t_\t_\n1\tthe" + "\t_" * 8 + "\n2\tdog" + "\t_" * 8 + "\n\n")
-    assert "the 1 multiword tokens here are tagged word by word" in cli("predict", tmp_path / "m", "--task", "pos", text).err
+    assert "1 multiword tokens are tagged word by word" in cli("predict", tmp_path / "m", "--task", "pos", text).err
 
 
 def test_a_cut_carries_the_card_on(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

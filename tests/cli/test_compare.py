@@ -152,7 +152,7 @@ def test_combined_scores_are_written_and_foretell_in_the_same_way(
 
 def test_languages_of_unequal_weight_are_noted(cli: Callable, files: list[Path], tmp_path: Path) -> None:
     result = cli("compare", *files[:3], "--combine", "mean-rank", "--out-scores", tmp_path / "c.tsv")
-    assert "different numbers of files: en 2, de 1" in result.err
+    assert "numbers of files differ by language: en 2, de 1" in result.err
 
 
 def test_a_folder_is_left(cli: Callable, files: list[Path], tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from cli.cases import refused
 from cli.conftest import Result
 from transformers import AutoModelForTokenClassification
 
+from polyhead.cli import curve as command
 from polyhead.cli.main import main
 from polyhead.core.heads import HeadScores
 from polyhead.data.tasks import UPOS
-from polyhead.selection import order_quality
 from polyhead.selection.score_files import write_scores
 
 
@@ -153,27 +153,38 @@ def test_a_stopped_oracle_goes_on_in_the_same_folder(
     out = tmp_path / "c"
     whole = judge("--oracle", "--json").json
     calls: list[dict] = []
-    real = order_quality.pruning_curves
+    real = command.pruning_curves
 
     def stop(*arguments: object, **options: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(order_quality, "pruning_curves", stop)
+    monkeypatch.setattr(command, "pruning_curves", stop)
     assert judge("--oracle", "--out", out).code == 130
     assert judge("--oracle").err.splitlines()[-1] == "polyhead: interrupted", "nothing is kept without --out"
     assert not (out / "curve.json").exists()
     assert (out / "oracle.partial").is_file()
-    monkeypatch.setattr(order_quality, "pruning_curves", real)
+    monkeypatch.setattr(command, "pruning_curves", real)
 
     def counted(*arguments: object, **options: object) -> object:
         calls.append(options)
         return greedy(*arguments, **options)
 
-    greedy = order_quality.greedy_order
-    monkeypatch.setattr(order_quality, "greedy_order", counted)
+    greedy = command.greedy_order
+    monkeypatch.setattr(command, "greedy_order", counted)
     again = judge("--oracle", "--out", out, "--json").json
     assert calls[0]["resume_file"] == out / "oracle.partial"
     assert (again["orders"], again["areas"]) == (whole["orders"], whole["areas"])
+
+
+def test_the_results_are_written_before_anything_is_drawn(
+    judge: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "write_picture", crash)
+    assert judge("--out", tmp_path / "c").code == 130
+    assert (tmp_path / "c" / "curve.json").is_file()
 
 
 def test_a_folder_of_other_settings_is_refused(judge: Callable[..., Result], tmp_path: Path) -> None:

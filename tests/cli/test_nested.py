@@ -9,7 +9,7 @@ from cli.cases import fit_arguments, refused
 import polyhead as ph
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.models.architectures import head_mask
-from polyhead.models.encoding_choice import read_choice
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved
 from polyhead.selection.ranking import masks_for
 from polyhead.studies.tagger import Tagger
@@ -21,7 +21,7 @@ def test_any_size_is_pruned_from_the_model_without_scores(cli: Callable, tagger:
     assert said.code == 0
     assert "any number of heads up to 4 can be pruned" in said.prose
     assert sorted(path.name for path in tmp_path.glob("whole*")) == ["whole"], "no unfinished work is left"
-    choice = read_choice(whole)
+    choice = EncodingChoice.read(whole)
     assert choice is not None
     order = [HeadId.parse(head) for head in choice.nested]
     assert len(order) == 4

@@ -64,7 +64,7 @@ def test_stdin_and_stdout(cli: Callable, tagger: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"1\tx\n")))
     broken = cli("predict", tagger, "--task", "pos")
     assert broken.code == 2
-    assert "stdin:1: 2 column(s)" in broken.err
+    assert "stdin:1: 2 columns" in broken.err
     assert "for a file of columns add --format columns\n" in broken.err
 
 

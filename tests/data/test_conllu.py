@@ -98,7 +98,7 @@ def test_a_range_of_labelled_words_without_heads_is_an_error_only_for_surface(tm
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1\ta\tNOUN\n", r":1: 3 column\(s\) in '1\\ta\\tNOUN'; expected 10 columns separated by TAB"),
+        ("1\ta\tNOUN\n", r":1: 3 columns in '1\\ta\\tNOUN'; expected 10 columns separated by TAB"),
         (row("1") + row("2").replace("\t", " "), r":2: 1 column"),
         (row("1") + row("2", upos="NOMEN"), r":2: UPOS 'NOMEN' in column 4; expected one of ADJ ADP"),
         (row("1") + row("3"), r":2: id '3' in column 1; expected 2, 2-N or 1.N"),

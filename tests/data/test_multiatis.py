@@ -35,7 +35,7 @@ def test_both_headers_are_read_without_quoting(tmp_path, text):
 
 def test_uneven_rows_are_an_error_unless_they_are_declared(tmp_path):
     text = HEADER + "1\ta b\tO\tx\n2\ta\tI-y\tx\n"
-    with pytest.raises(DataFormatError, match=r":2: 2 word\(s\) but 1 label\(s\); expected one label per word"):
+    with pytest.raises(DataFormatError, match=r":2: 2 words but 1 label; expected one label per word"):
         read(tmp_path, text)
     repairs = Counter()
     (sentence,) = read(tmp_path, text, "skip", repairs=repairs)
@@ -49,8 +49,8 @@ def test_uneven_rows_are_an_error_unless_they_are_declared(tmp_path):
     ("text", "said"),
     [
         ("1\ta\tO\tx\n", r":1: header '1\\ta\\tO\\tx'; expected 'id\\tutterance\\tslot_labels\\tintent' or"),
-        (HEADER + "1\ta\tO\n", r":2: 3 column\(s\) .* expected 4 columns separated by TAB, as in the header"),
-        (HEADER + "1\ta  b\tO O O\tx\n", r":2: 3 word\(s\), one of them empty .* but 3 label"),
+        (HEADER + "1\ta\tO\n", r":2: 3 columns .* expected 4 columns separated by TAB, as in the header"),
+        (HEADER + "1\ta  b\tO O O\tx\n", r":2: 3 words, one of them empty .* but 3 label"),
         (HEADER + "1\ta b\tO E-x\tx\n", r":2: word 2: tag 'E-x'; expected O or B-TYPE"),
     ],
 )

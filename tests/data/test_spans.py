@@ -94,7 +94,7 @@ def test_decomposed_offsets_cut_the_composed_words(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a\tb\n", r":1: 2 column\(s\) in 'a\\tb'; expected 5, separated by TAB"),
+        ("a\tb\n", r":1: 2 columns in 'a\\tb'; expected 5, separated by TAB"),
         (row("a b", "") + "\n" + row("a b", "0:9:x"), r":2: slot '0:9:x' in column 2; expected start:end:type inside .* 3 char"),
         (row("a b", "1:1:x"), r":1: slot '1:1:x'"),
         (row("a b", "0:1"), r":1: slot '0:1'"),

@@ -18,7 +18,7 @@ WORDS = [f"{letter}{number}" for letter in "abcde" for number in range(10)]
     ("sentences", "said"),
     [
         ([" ".join(WORDS)] * 3, []),
-        ([" ".join(WORDS * 30)], ["the longest of 1 sentence(s) has 1,500 words: are blank lines between sentences missing?"]),
+        ([" ".join(WORDS * 30)], ["the longest of 1 sentence has 1,500 words: are blank lines between sentences missing?"]),
         (WORDS, ["every sentence has one word: does a blank line follow each word?"]),
         (WORDS[:10], []),
         ([" ".join(f"nl:{word}" for word in WORDS)], ["all 50 different words begin with 'nl:': is that part of the text?"]),

@@ -211,7 +211,7 @@ def test_progress_counts_every_point_of_the_way(model: PreTrainedModel) -> None:
 
 
 def test_no_steps_are_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(SettingError, match="option steps = 0: should be greater"):
+    with pytest.raises(SettingError, match="option steps = 0: should be at least 1"):
         integrated(model, batches(), options={"steps": 0})
 
 

@@ -198,5 +198,5 @@ def test_bf16_runs_and_is_noted(batches: list[Batch]) -> None:
 
 @pytest.mark.parametrize("name", ["n_lowest", "epochs"])
 def test_options_out_of_range_are_refused(model: PreTrainedModel, batches: list[Batch], name: str) -> None:
-    with pytest.raises(SettingError, match=f"option {name} = 0: should be greater"):
+    with pytest.raises(SettingError, match=f"option {name} = 0: should be at least 1"):
         l0(model, batches, seed=0, precision="fp32", **{name: 0})

@@ -97,12 +97,13 @@ def test_a_truncated_walk_ends_where_nothing_is_left_to_lose() -> None:
     with scoring_mode(model, "fp32"), torch.inference_mode():
         ends = find_ends(model, batch, "fp32")
     keep = np.ones((len(batch.sentences), 3, 4), dtype=np.bool_)
-    path, left = [ends.full], []
+    (full, none), left = ends, []
+    path = [full]
     for layer, heads in zip(order.layers, order.heads, strict=True):
         keep[np.arange(len(keep)), layer, heads] = False
         with torch.no_grad(), gated(model, torch.from_numpy(keep), rows=batch.rows):
             path.append(sentence_losses(model, batch, "fp32")[0].numpy())
-        left.append(np.abs(path[-1] - ends.none).mean() / np.abs(ends.full - ends.none).mean())
+        left.append(np.abs(path[-1] - none).mean() / np.abs(full - none).mean())
     share = sorted(left)[3] + 1e-9
     steps = next(step for step, found in enumerate(left, start=1) if found <= share)
     assert 1 < steps < 12

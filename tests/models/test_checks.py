@@ -18,6 +18,7 @@ from polyhead.core.errors import PolyheadError
 from polyhead.core.heads import HeadMask
 from polyhead.data.labels import LabelSet
 from polyhead.models.architectures import head_mask
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tagger, load_tokenizer
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
@@ -163,6 +164,37 @@ def test_one_line_says_what_is_wrong(
         assert capsys.readouterr().err.count("\n") == 1
 
 
+CHOICE = EncodingChoice(anchor="text", max_length=64, precision="fp32", words="surface", task="pos")
+
+
+@pytest.mark.parametrize(
+    ("family", "values", "message"),
+    [
+        ("bert", {"num_hidden_layers": 1}, "hold tensors of layers 1 and 2, which config.json does not have"),
+        ("bert", {"num_hidden_layers": 2}, "hold tensors of layer 2, which"),
+        ("distilbert", {"n_layers": 2}, "hold tensors of layer 2, which"),
+        ("bert", {"num_attention_heads": 2}, r"\(3, 4\) layers and heads in polyhead.json, but \(3, 2\) in config.json"),
+    ],
+)
+def test_a_config_of_another_size(tmp_path: Path, family: str, values: dict[str, object], message: str) -> None:
+    folder = save_pruned(tiny_model(family), tmp_path / "model", encoding=CHOICE)
+    assert head_mask(load_tagger(folder, labels=None)).shape == (3, 4)
+    change(folder, **values)
+    for labels in (None, LabelSet(("x", "y"))):
+        with pytest.raises(PolyheadError, match=message) as caught:
+            load_tagger(folder, labels=labels, seed=0)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["bert.pooler.dense.weight", "bert.embeddings.position_ids", "cls.predictions.bias", "qa_outputs.bias"]
+)
+def test_weights_that_no_tagger_needs_are_left_out(folder: Path, key: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {key: torch.zeros(1, 16)}, folder / "model.safetensors", metadata={"format": "pt"})
+    assert head_mask(load_tagger(folder, labels=None)) == head_mask(load_saved(folder)) == MASKS["uneven"]
+
+
 def test_a_tokenizer_of_another_model(folder: Path) -> None:
     assert load_tokenizer(folder).vocab_size == VOCABULARY
     change(folder, vocab_size=VOCABULARY - 1)
@@ -212,7 +244,7 @@ def test_the_faq_converts_old_weights(folder: Path, monkeypatch: pytest.MonkeyPa
     change(folder, quantization_config=None, pruned_heads={"0": [0, 3], "2": [1, 2, 3]})
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(PolyheadError, match=r"has only \.bin weights.*as the FAQ shows"):
+    with pytest.raises(PolyheadError, match=r"has only \.bin weights.*see the FAQ"):
         load_saved(folder)
     page = (Path(__file__).resolve().parents[2] / "docs" / "faq.md").read_text(encoding="utf-8")
     (code,) = (block for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL) if "save_file" in block)

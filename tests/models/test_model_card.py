@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polyhead.core.errors import CheckpointError
-from polyhead.models.model_card import CardScore, ModelCard, pruned_further, read_card, write_card
+from polyhead.models.model_card import CardScore, ModelCard, pruned_further
 
 CARD = ModelCard(
     task="pos",
@@ -19,9 +19,9 @@ CARD = ModelCard(
 
 
 def test_there_and_back(tmp_path: Path) -> None:
-    assert read_card(tmp_path) is None
-    write_card(CARD, tmp_path)
-    assert read_card(tmp_path) == CARD
+    assert ModelCard.read(tmp_path) is None
+    CARD.write(tmp_path)
+    assert ModelCard.read(tmp_path) == CARD
 
 
 def test_further_pruning_leaves_the_scores_of_the_unpruned_model() -> None:
@@ -47,11 +47,11 @@ def test_further_pruning_leaves_the_scores_of_the_unpruned_model() -> None:
     ],
 )
 def test_a_broken_record_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
-    write_card(CARD, tmp_path)
+    CARD.write(tmp_path)
     path = tmp_path / "model_card.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(CheckpointError, match=r"model_card\.json: .*delete the file to continue without it") as caught:
-        read_card(tmp_path)
+        ModelCard.read(tmp_path)
     assert "\n" not in str(caught.value)
     assert next(iter(change)) in str(caught.value)
 
@@ -60,4 +60,4 @@ def test_a_broken_record_is_named(tmp_path: Path, change: dict[str, Any]) -> Non
 def test_what_is_no_json_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "model_card.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"model_card\.json"):
-        read_card(tmp_path)
+        ModelCard.read(tmp_path)

@@ -26,7 +26,7 @@ from polyhead.core.errors import CheckpointError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.labels import LabelSet
 from polyhead.models.architectures import head_mask
-from polyhead.models.encoding_choice import EncodingChoice, read_choice
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loader_hook import install_loader_hook
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import CardScore, ModelCard
@@ -265,14 +265,14 @@ CHOICE = EncodingChoice(anchor="first", max_length=64, precision="fp32", words="
 
 
 def test_the_encoding_is_recorded_beside_the_model(pruned: PreTrainedModel, saved: Path, tmp_path: Path) -> None:
-    assert read_choice(saved) is None
+    assert EncodingChoice.read(saved) is None
     folder = save_pruned(pruned, tmp_path / "model", encoding=CHOICE)
-    assert read_choice(folder) == CHOICE
+    assert EncodingChoice.read(folder) == CHOICE
     assert torch.equal(logits(AUTO.from_pretrained(folder), INPUTS), logits(pruned, INPUTS))
-    assert read_choice(densify(folder, tmp_path / "dense")) == CHOICE
+    assert EncodingChoice.read(densify(folder, tmp_path / "dense")) == CHOICE
     other = replace(CHOICE, anchor="text")
-    assert read_choice(densify(folder, tmp_path / "other", encoding=other)) == other
-    assert read_choice(densify(pruned, tmp_path / "from-model")) is None
+    assert EncodingChoice.read(densify(folder, tmp_path / "other", encoding=other)) == other
+    assert EncodingChoice.read(densify(pruned, tmp_path / "from-model")) is None
 
 
 @pytest.mark.parametrize("source", ["model", "folder"])

@@ -7,10 +7,10 @@ import pytest
 from conformance.tiny import logits, tiny_inputs, tiny_model
 
 from polyhead.core.errors import CheckpointError
-from polyhead.models.encoding_choice import EncodingChoice, read_choice
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_saved
-from polyhead.models.model_card import ModelCard, read_card
+from polyhead.models.model_card import ModelCard
 from polyhead.models.saving import save_pruned
 from polyhead.models.sources import _snapshot, checkpoint_folder
 
@@ -39,8 +39,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
 def test_a_hub_id_is_resolved_once(hub: Asked) -> None:
     model = load_saved("org/model", revision="v1")
     assert logits(model, tiny_inputs()).equal(logits(tiny_model("bert"), tiny_inputs()))
-    assert read_choice("org/model", revision="v1") == CHOICE
-    assert read_card("org/model", revision="v1") == ModelCard(task="ner")
+    assert EncodingChoice.read("org/model", revision="v1") == CHOICE
+    assert ModelCard.read("org/model", revision="v1") == ModelCard(task="ner")
     assert model_hash("org/model", revision="v1") == COMMIT
     assert hub == [("org/model", "v1", False), ("org/model", COMMIT, True)]
 
@@ -52,7 +52,7 @@ def test_a_model_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*_: object, **__: object) -> str:
         raise HttpError("403 Forbidden\nfor url")
 
-    assert read_choice("org/nowhere") is None
+    assert EncodingChoice.read("org/nowhere") is None
     monkeypatch.setattr("polyhead.models.sources.snapshot_download", fail)
     with pytest.raises(
         CheckpointError,

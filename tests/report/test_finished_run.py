@@ -18,7 +18,7 @@ from polyhead.report.packing import page_data
 
 def test_reads_the_record_and_the_profile(tmp_path: Path) -> None:
     run = finished_run(write_run(tmp_path / "one"))
-    assert (run.name, run.record.shape, run.first.seed) == ("one", (6, 8), 42)
+    assert (run.name, run.record.shape, run.record.first.seed) == ("one", (6, 8), 42)
     assert run.heads is not None
     assert finished_run(write_run(tmp_path / "two", profile=False)).heads is None
     (also,) = finished_runs([tmp_path / "one" / "result.json"])

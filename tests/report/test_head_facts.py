@@ -16,8 +16,8 @@ def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     facts = head_facts(run)
     assert run.heads is not None
     assert [own["seed"] for own in facts["seeds"]] == [42, 43, 44, 45, 46]
-    assert facts["seeds"][0]["pruned"] == run.first.ranking[:4]
-    lowest = run.first.ranking[0].split(".")
+    assert facts["seeds"][0]["pruned"] == run.record.first.ranking[:4]
+    lowest = run.record.first.ranking[0].split(".")
     assert facts["seeds"][0]["places"][int(lowest[0])][int(lowest[1])] == 1
     for shown, own in zip(facts["languages"], run.heads.languages, strict=True):
         assert shown["scores"]["gradient"] == own.scores["gradient"]
@@ -53,14 +53,14 @@ def test_the_ranking_s_method_is_the_run_s_and_not_the_profile_s(tmp_path: Path)
 
 def test_a_head_that_the_encoder_lacked_was_not_pruned_by_the_run(tmp_path: Path) -> None:
     run = finished_run(write_run(tmp_path, profile=False))
-    missing, *others = run.first.ranking[:4]
+    missing, *others = run.record.first.ranking[:4]
     layer, head = map(int, missing.split("."))
-    run.first.scores[layer][head] = None
+    run.record.first.scores[layer][head] = None
     facts = head_facts(run)
     assert facts["seeds"][0]["pruned"] == others
     assert facts["seeds"][0]["places"][layer][head] is None
     assert f"| {' '.join(others)} |" in trial_table(run.record)
-    assert text_picture(run.first.scores, chosen_heads(run.first)).count("x") == 3
+    assert text_picture(run.record.first.scores, chosen_heads(run.record.first)).count("x") == 3
 
 
 def test_a_run_without_a_profile_says_so(tmp_path: Path) -> None:

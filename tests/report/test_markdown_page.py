@@ -13,10 +13,10 @@ def test_the_lowest_heads_stand_in_order_with_effects_and_intervals(tmp_path: Pa
     run = finished_run(write_run(tmp_path))
     lines = head_table(run).splitlines()
     assert lines[0].startswith("| place | head |  | ud/en_ewt | ud/de_gsd |")
-    assert [line.split(" | ")[1] for line in lines[2:]] == run.first.ranking[:12]
+    assert [line.split(" | ")[1] for line in lines[2:]] == run.record.first.ranking[:12]
     assert [line.split(" | ")[2] for line in lines[2:]] == ["pruned"] * 4 + [""] * 8
     assert run.heads is not None
-    layer, head = map(int, run.first.ranking[0].split("."))
+    layer, head = map(int, run.record.first.ranking[0].split("."))
     effects = run.heads.languages[0].effects
     value, low, high = (matrix[layer][head] for matrix in (effects.difference, effects.low, effects.high))
     assert f"| {value:+z.2f} ({low:+z.2f} to {high:+z.2f}) |" in lines[2]
@@ -24,7 +24,7 @@ def test_the_lowest_heads_stand_in_order_with_effects_and_intervals(tmp_path: Pa
 
 def test_a_head_without_an_effect_or_interval_is_a_dash(tmp_path: Path) -> None:
     run = finished_run(write_run(tmp_path))
-    layer, head = map(int, run.first.ranking[0].split("."))
+    layer, head = map(int, run.record.first.ranking[0].split("."))
     assert run.heads is not None
     run.heads.languages[0].effects.low[layer][head] = None
     assert head_table(run).splitlines()[2].split(" | ")[3] == "–"

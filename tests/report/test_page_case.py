@@ -36,8 +36,8 @@ def test_weights_sum_to_one_and_intervals_hold_their_figure(tmp_path: Path, seed
 def test_a_head_that_is_gone_has_no_figures_at_all(tmp_path: Path) -> None:
     write_run(tmp_path, missing=((2, 4),))
     run = finished_run(tmp_path)
-    assert run.first.scores[2][4] is None
-    assert "2.4" not in run.first.ranking
+    assert run.record.first.scores[2][4] is None
+    assert "2.4" not in run.record.first.ranking
     own = json.loads((tmp_path / "heads.json").read_text(encoding="utf-8"))["languages"][2]
     assert own["attention"]["relations"]["nsubj"]["to_head"]["shares"][2][4] is None
     assert {value for row in own["examples"][0]["weights"][2][4] for value in row} == {None}

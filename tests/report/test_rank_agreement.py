@@ -17,7 +17,7 @@ def test_within_a_run_seeds_and_languages_are_compared(tmp_path: Path) -> None:
     assert found.names[:6] == (*(f"seed {seed}" for seed in range(42, 47)), "ud/en_ewt")
     assert found.rho[0][0] is None  # one run of a seed has nothing to agree with
     assert run.heads is not None
-    one, other = run.first.scores, run.heads.languages[0].scores["gradient"]
+    one, other = run.record.first.scores, run.heads.languages[0].scores["gradient"]
     expected = spearmanr([v for row in one for v in row], [v for row in other for v in row]).statistic
     assert found.rho[0][5] == found.rho[5][0] == pytest.approx(expected)
     assert f"| {expected:.2f} |" in agreement_table(found)

@@ -11,15 +11,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from record_case import DATA, cell, record, statistic
 
 from polyhead.core.errors import SettingError
-from polyhead.report import score_table, trial_table, write_report
 from polyhead.report.document import write_document
 from polyhead.report.draw import draw
 from polyhead.report.notes import claim
-from polyhead.report.page import ceilings, headline, page
+from polyhead.report.page import ceilings, headline, page, write_report
 from polyhead.report.pictures import cell_chart, write_picture
 from polyhead.report.reading import arms
 from polyhead.report.record import RunRecord
-from polyhead.report.tables import contrast_table, control_table, data_table, markdown
+from polyhead.report.tables import contrast_table, control_table, data_table, markdown, score_table, trial_table
 
 
 def rows(table: str) -> list[list[str]]:

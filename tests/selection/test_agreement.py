@@ -103,16 +103,15 @@ def test_groups_are_compared_over_all_pairs_of_runs() -> None:
     rng = np.random.default_rng(4)
     runs = [LADDER + 6 * rng.random((3, 4)) for _ in range(5)]
     table = agreement_table({"a": runs[:2], "b": runs[2:4], "alone": runs[4:]}, k=3)
-    assert list(table.between) == [("a", "b"), ("a", "alone"), ("b", "alone")]
-    assert list(table.within) == ["a", "b"]
-    found = table.between["a", "b"]
+    assert list(table) == [("a", "b"), ("a", "alone"), ("b", "alone"), ("a", "a"), ("b", "b")]
+    found = table["a", "b"]
     single = [agreement(one, other, k=3) for one in runs[:2] for other in runs[2:4]]
     for name in FIGURES:
         measure, values = getattr(found, name), [getattr(item, name).value for item in single]
         assert measure.value == pytest.approx(np.mean(values))
         assert (measure.min, measure.max) == (min(values), max(values))
     assert found.n_pairs == 4
-    assert table.within["a"] == agreement(runs[0], runs[1], k=3)
+    assert table["a", "a"] == agreement(runs[0], runs[1], k=3)
 
 
 def test_groups_whose_encoders_lack_different_heads_are_compared_over_those_that_both_have() -> None:
@@ -120,12 +119,13 @@ def test_groups_whose_encoders_lack_different_heads_are_compared_over_those_that
     items = {name: [LADDER + 6 * rng.random((3, 4)) for _ in range(2)] for name in "abc"}
     items["b"][0][0, 1], items["c"][1][2, 2] = np.nan, np.nan
     table = agreement_table(items, k=3)
-    assert [found.n_heads for found in table.between.values()] == [11, 11, 10]
-    for (one, other), found in table.between.items():
+    pairs_of_groups = [key for key in table if key[0] != key[1]]
+    assert [table[key].n_heads for key in pairs_of_groups] == [11, 11, 10]
+    for one, other in pairs_of_groups:
         gone = np.isnan([*items[one], *items[other]]).any(axis=0)
         pairs = [[np.where(gone, np.nan, matrix) for matrix in pair] for pair in product(items[one], items[other])]
         values = [agreement(*pair, k=3).weighted_tau.value for pair in pairs]
-        assert found.weighted_tau.value == pytest.approx(np.mean(values))
+        assert table[one, other].weighted_tau.value == pytest.approx(np.mean(values))
 
 
 def test_progress_counts_pairs_of_groups() -> None:

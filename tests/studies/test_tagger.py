@@ -18,7 +18,7 @@ from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import evaluate, predict
 from polyhead.models.architectures import head_mask
-from polyhead.models.encoding_choice import read_choice
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.studies.tagger import Tagger
 
 TRAIN, DEV = (sample(open_corpus("phrases/en", split), 24, seed=1) for split in ("train", "dev"))
@@ -116,7 +116,7 @@ def test_what_cannot_be_pruned_is_refused(heads: HeadMask | HeadScores, n: int |
 
 def test_a_saved_tagger_opens_as_it_was_trained(saved: Path) -> None:
     tagger = Tagger.load(saved)
-    choice = read_choice(saved)
+    choice = EncodingChoice.read(saved)
     assert choice is not None
     assert (choice.anchor, choice.max_length, choice.precision, choice.words) == ("first", 64, "fp32", "syntactic")
     assert (tagger.task, tagger.anchor, tagger.max_length, tagger.trained_words) == (TASKS["pos"], "first", 64, "syntactic")

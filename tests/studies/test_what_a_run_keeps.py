@@ -109,7 +109,7 @@ def test_other_versions_are_named_once(folder: Path, trained: list[int], caplog:
     with caplog.at_level(logging.WARNING):
         run(quick(folder), out=out, device="cpu", head_analysis=0)
     assert len(trained) == 3
-    assert [line.partition(", now")[0] for line in caplog.messages] == ["a fine-tuning of this run used threads 99"]
+    assert [line.partition(" after ")[2] for line in caplog.messages] == ["starting with 99: last digits may differ"]
 
 
 def test_no_number_of_an_older_stage_comes_back(folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,8 @@ def compare(request: CompareRequest, console: Console) -> int:
         raise SettingError(f"--k {k}: these files have {present.sum()} heads in common; give at most that")
     groups = grouped(runs, request.by)
     if request.by is None and (silent := [run for run in runs if run.method is None or run.language is None]):
-        console.note(
-            f"note: {len(silent)} of {len(runs)} files do not record their method or language, so each is a group of its own; "
-            "--by groups files by one of the two"
-        )
+        alone = "do not record their method or language, so each is a group of its own; see --by"
+        console.note(f"note: {len(silent)} of {len(runs)} files {alone}")
     if request.by is None:
         for doubt in doubts(groups):
             console.note(doubt)
@@ -71,9 +69,7 @@ def _combined(runs: Sequence[Run], how: Combination, normalisation: Normalisatio
     counts = Counter(run.language or run.path.stem for run in runs)
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{language} {count}" for language, count in counts.items())
-        console.note(
-            f"note: every file counts once in the combined scores, but languages have different numbers of files: {said}"
-        )
+        console.note(f"note: every file counts once in the combined scores, but numbers of files differ by language: {said}")
     return combine([run.scores for run in runs], how, normalisation=normalisation)[0]
 
 
@@ -93,9 +89,8 @@ def _leave(folder: Path, document: dict[str, Any], groups: Mapping[str, Sequence
     document["pictures"] = [path.name for path in drawn if path is not None]
     write_json_atomic(folder / "compare.json", document)
     links = [f"![{name.removesuffix('.svg')}]({name})" for name in document["pictures"]]
-    write_text_atomic(
-        folder / "compare.md", "\n\n".join(["# Agreement of head scores", comparison_text(document), *links]) + "\n"
-    )
+    parts = ["# Agreement of head scores", comparison_text(document), *links]
+    write_text_atomic(folder / "compare.md", "\n\n".join(parts) + "\n")
 
 
 def _ranks(members: Sequence[Run], normalisation: Normalisation) -> list[list[float]]:

@@ -92,7 +92,6 @@ class _Notes(logging.Handler):
     """Log lines as notes, on whatever stderr is at that moment (a live bar replaces it)."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
         print(terminal_text(record.getMessage(), breaks=True), file=sys.stderr, flush=True)
 
 

@@ -22,15 +22,16 @@ from polyhead.models.environment import environment
 from polyhead.report.curve_text import curve_page, curve_text
 from polyhead.report.curves import curve_chart
 from polyhead.report.pictures import write_picture
-from polyhead.selection.curves import Curve, default_depth
+from polyhead.selection.curves import Curve, default_depth, pruning_curves
 from polyhead.selection.judged_orders import Order, orders, read_files
-from polyhead.selection.order_quality import areas, judged_orders
+from polyhead.selection.oracle import greedy_order
+from polyhead.selection.order_quality import areas
 from polyhead.selection.resampling import DRAWS, LEVEL
 from polyhead.selection.score_files import other_model
 
 
 def curve(request: CurveRequest, console: Console) -> int:
-    """Read, order, ablate, compare; write what is asked for; print the tables."""
+    """Read, order, ablate, compare; write what is model_and_data for; print the tables."""
     started = time.perf_counter()
     if request.out is not None:
         check_folder("--out", request.out)
@@ -53,18 +54,15 @@ def curve(request: CurveRequest, console: Console) -> int:
         if sample.data.split == "test":
             console.note("note: these curves are on a test split; choose between orders on dev and report the chosen one here")
         console.note(few_sentences(sample.data))
-        judged, curves = judged_orders(
-            tagger.model,
-            Labelled(sample.encoded, [sentence.labels for sentence in sample.data.sentences]),
-            tagger.task,
-            tagger.labels,
-            judged,
-            precision=tagger.precision,
-            depth=settings["max_pruned"],
-            with_oracle=request.oracle,
-            oracle_file=None if request.out is None else request.out / "oracle.partial",
-            progress=console.progress,
-        )
+        data = Labelled(sample.encoded, [sentence.labels for sentence in sample.data.sentences])
+        model_and_data = (tagger.model, data, tagger.task, tagger.labels)
+        precision, progress, depth = tagger.precision, console.progress, settings["max_pruned"]
+        if request.oracle:
+            file = None if request.out is None else request.out / "oracle.partial"
+            steps = greedy_order(*model_and_data, n_steps=depth, precision=precision, progress=progress, resume_file=file).order
+            judged.append(Order("greedy oracle", "greedy oracle", "oracle", steps))
+        by_key = {order.key: order.heads for order in judged}
+        curves = pruning_curves(*model_and_data, by_key, max_pruned=depth, precision=precision, progress=progress)
         document = _document(request, sample, settings, judged, curves)
         document = jsonable(document | {"command": console.command, "seconds": time.perf_counter() - started})
         if request.out is not None:
@@ -81,10 +79,9 @@ def _depth(request: CurveRequest, present: HeadMask) -> int:
 
 
 def _leave(folder: Path, document: Mapping[str, Any]) -> None:
+    write_json_atomic(folder / "curve.json", document)  # first: the picture engine is native code, which can end the process
     picture = write_picture(folder / "curve.svg", lambda altair: curve_chart(altair, document))
     write_text_atomic(folder / "curve.md", curve_page(document, picture=None if picture is None else picture.name))
-    # last: if this file exists, so do the others
-    write_json_atomic(folder / "curve.json", document)
 
 
 def _settings(request: CurveRequest, sample: LabelledSample, judged: Sequence[Order], depth: int) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """`polyhead data check`: a report on labelled text before anything is trained on it."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from polyhead.cli.console import Console, wrapped
-from polyhead.cli.data_check_text import report
+from polyhead.cli.data_check_text import Opened, report
 from polyhead.cli.data_commands import FAMILIES, is_there
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
 from polyhead.cli.requests import DataCheckRequest
@@ -21,16 +21,6 @@ from polyhead.data.textfile import data_error, find_file
 from polyhead.doctor.data_check import overlaps, split_facts
 from polyhead.learning.encoding import model_limit
 from polyhead.models.loading import load_config, load_tokenizer
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """Splits, and how they were read."""
-
-    look: Look
-    is_declared: bool
-    splits: list[Dataset]
-    absent: list[str]
 
 
 def data_check(request: DataCheckRequest, console: Console) -> int:
@@ -54,7 +44,7 @@ def data_check(request: DataCheckRequest, console: Console) -> int:
         "overlaps": [asdict(overlap) for overlap in shared],
         "needs_work": needs_work,
     }
-    console.result(document, wrapped(report(request, opened.look, opened.is_declared, facts, shared, opened.absent)))
+    console.result(document, wrapped(report(request, opened, facts, shared)))
     return CHECK_FAILED if request.strict and needs_work else DONE
 
 
@@ -63,22 +53,18 @@ def _is_corpus(reference: str) -> bool:
     return bool(slash) and "=" not in reference and find_file(Path(reference)) is None and family in FAMILIES
 
 
-def _corpus(request: DataCheckRequest) -> _Opened:
+def _corpus(request: DataCheckRequest) -> Opened:
     """The splits in the data folder, or all splits of a corpus made in memory."""
     if request.columns or request.scheme:
         raise SettingError(f"{request.reference}: a corpus declares its own layout; leave --columns and --scheme out")
     reference = DataReference.parse(request.reference)
     row = corpus(reference.name)
-    if request.data is None and not row.made:
-        raise SettingError(f"data {request.reference!r}: a corpus by name needs the folder that holds it; give --data FOLDER")
     if request.task is not None and request.task.name != row.task:
-        raise SettingError(
-            f"--task {request.task.name}: corpus {reference.name} is labelled for the task {row.task}; leave it out"
-        )
+        raise SettingError(f"--task {request.task.name}: corpus {reference.name} is labelled for {row.task}; leave it out")
     splits: list[Dataset] = []
     absent: list[str] = []
     for split in (split for split in SPLITS if split in row.splits):
-        if row.made or (request.data is not None and is_there(reference.name, split, request.data, words=reference.words)):
+        if row.made or request.data is None or is_there(reference.name, split, request.data, words=reference.words):
             splits.append(open_corpus(reference.name, split, root=request.data, words=reference.words, merge=False))
         else:
             absent.append(split)
@@ -86,21 +72,23 @@ def _corpus(request: DataCheckRequest) -> _Opened:
         get = f"polyhead data get {reference.name} --data {request.data}"
         raise data_error(request.data, 0, f"no file of {reference.name}", f"at least one split; fetch it with {get}")
     kind = "CoNLL-U" if row.layout is None else "as the table of corpora declares it"
-    return _Opened(Look("made in memory" if row.made else kind, row.task), True, splits, absent)
+    return Opened(Look("made in memory" if row.made else kind, row.task), True, splits, absent)
 
 
-def _files(request: DataCheckRequest) -> _Opened:
+def _files(request: DataCheckRequest) -> Opened:
     """The user's own files, under the declared layout or under the one they look to have."""
-    named = _named(request.reference)
+    text = request.reference
+    named = DataReference(text, "und", files={"train": Path(text)})
+    if "=" in text and find_file(Path(text)) is None:
+        named = DataReference.parse(text, "source")
     files = named.files or {}
     first = next(iter(files.values()))
     found, is_declared = _look(request, first)
     task = request.task or find_task(found.task)
     if task.kind != find_task(found.task).kind:
         held, step = ("span tags", "another") if task.kind == "tag" else ("no span tags", "their")
-        raise SettingError(
-            f"--task {task.name}: {first} has {held} ({found.format}); give --task {found.task}, or declare {step} column"
-        )
+        step = f"give --task {found.task}, or declare {step} column"
+        raise SettingError(f"--task {task.name}: {first} has {held} ({found.format}); {step}")
     layout = None if found.columns is None else parse_layout(found.columns, scheme=found.scheme)
     splits = []
     for split, path in files.items():
@@ -113,13 +101,7 @@ def _files(request: DataCheckRequest) -> _Opened:
             faults = conllu_faults(path) if layout is None else {}
             counted = ", ".join(f"{n} x {what}" for what, n in faults.items())
             raise DataFormatError(f"{error}; in the whole file: {counted}") if counted else error from None
-    return _Opened(replace(found, task=task.name), is_declared, splits, [])
-
-
-def _named(text: str) -> DataReference:
-    if "=" in text and find_file(Path(text)) is None:
-        return DataReference.parse(text, "source")
-    return DataReference(text, "und", files={"train": Path(text)})
+    return Opened(replace(found, task=task.name), is_declared, splits, [])
 
 
 def _look(request: DataCheckRequest, path: Path) -> tuple[Look, bool]:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from polyhead.cli.requests import DataCheckRequest
 from polyhead.data.guess_layout import Look
+from polyhead.data.sentences import Dataset
 from polyhead.doctor.data_check import Overlap, SplitFacts
 from polyhead.report.tables import markdown
 
@@ -12,50 +14,45 @@ _LABEL_ROWS = 40
 _LABEL_WIDTH = 36
 
 
-def report(
-    request: DataCheckRequest,
-    look: Look,
-    is_declared: bool,
-    facts: Sequence[SplitFacts],
-    shared: Sequence[Overlap],
-    absent: Sequence[str],
-) -> str:
-    """The whole report.
+@dataclass(frozen=True)
+class Opened:
+    """Splits, and how they were read.
 
-    Args:
-        request: What was asked.
+    Attributes:
         look: Format of the files.
         is_declared: Whether the user declared it; otherwise it is a guess.
-        facts: One entry per split.
-        shared: What pairs of splits share.
+        splits: In order.
         absent: Splits of a corpus that the data folder lacks.
     """
-    parts = [_head(request, look, is_declared), _counts(facts)]
+
+    look: Look
+    is_declared: bool
+    splits: list[Dataset]
+    absent: list[str]
+
+
+def report(request: DataCheckRequest, opened: Opened, facts: Sequence[SplitFacts], shared: Sequence[Overlap]) -> str:
+    """The whole report, of one entry per split in `facts`, and one in `shared` per pair of them."""
+    headers = ["split", "sentences", "words", "longest", "over-long", "repeats", "repairs"]
+    counts = [[x.split, x.sentences, x.words, x.longest, x.over_long, x.repeats, sum(x.repairs.values())] for x in facts]
+    parts = [_head(opened.look, opened.is_declared), markdown(headers, counts)]
     if request.tokenizer is not None:
         parts.append(_rates(facts))
     parts += [_labels(facts)] if any(found.labels for found in facts) else []
     if shared:
         rows = [[f"{overlap.first}, {overlap.second}", overlap.shared, overlap.relabelled] for overlap in shared]
         parts.append(markdown(["splits", "sentences in both", "labelled otherwise"], rows))
-    notes = [f"- {note}" for note in _notes(request, facts, shared, absent)]
+    notes = [f"- {note}" for note in _notes(request, facts, shared, opened.absent)]
     return "\n\n".join([*parts, "\n".join(notes) or "Nothing to repair."])
 
 
-def _head(request: DataCheckRequest, look: Look, is_declared: bool) -> str:
+def _head(look: Look, is_declared: bool) -> str:
     lines = [f"format: {look.format}{f', scheme {look.scheme}' if look.scheme else ''}, task {look.task}"]
     if not is_declared and look.columns is not None:
         lines += ["this is a guess; other commands do not guess, so give them:", f"  --task {look.task}"]
         lines[-1] += f" --scheme {look.scheme}" if look.scheme else ""
         lines.append(f"  --columns {look.columns}")
     return "\n".join(lines)
-
-
-def _counts(facts: Sequence[SplitFacts]) -> str:
-    headers = ["split", "sentences", "words", "longest", "over-long", "repeats", "repairs"]
-    rows = [
-        [one.split, one.sentences, one.words, one.longest, one.over_long, one.repeats, sum(one.repairs.values())] for one in facts
-    ]
-    return markdown(headers, rows)
 
 
 def _rates(facts: Sequence[SplitFacts]) -> str:
@@ -69,11 +66,10 @@ def _rates(facts: Sequence[SplitFacts]) -> str:
 
 
 def _labels(facts: Sequence[SplitFacts]) -> str:
-    total: Counter[str] = Counter()
-    for found in facts:
-        total.update(found.labels)
+    total = sum((Counter(found.labels) for found in facts), Counter())
     ordered = sorted(total, key=lambda label: (-total[label], label))
-    rows = [[_shortened(label), *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
+    shown = {one: one if len(one) <= _LABEL_WIDTH else one[: _LABEL_WIDTH - 1] + "…" for one in ordered}
+    rows = [[shown[label], *(found.labels.get(label, 0) for found in facts)] for label in ordered[:_LABEL_ROWS]]
     more = f"\nand {len(ordered) - _LABEL_ROWS} rarer labels (--json has all)" if len(ordered) > _LABEL_ROWS else ""
     return markdown(["label", *(found.split for found in facts)], rows) + more
 
@@ -103,7 +99,3 @@ def _notes(
         if overlap.shared:
             total = next(found.sentences for found in facts if found.split == overlap.second)
             yield f"{overlap.second}: {overlap.shared} of {total} sentences are also in {overlap.first}: scores on them say less"
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL_WIDTH else label[: _LABEL_WIDTH - 1] + "…"

@@ -20,8 +20,8 @@ from polyhead.report.tables import markdown
 
 FAMILIES = frozenset(name.partition("/")[0] for name in CORPORA)
 _SAID = {
-    "fetched": "fetched",
-    "there": "already there",
+    "fetched": "fetched, {}",
+    "there": "already there, {}",
     "not ours": "already there, not fetched by polyhead: left as it is",
     "failed": "could not be fetched; read the licence at the address above",
 }
@@ -40,7 +40,8 @@ def data_get(request: DataGetRequest, console: Console) -> int:
             for got in get_corpus(name, request.data, mirror=request.mirror, progress=console.progress):
                 files.append(got)
                 console.progress.stop()
-                console.note(f"  {got.path}: {_SAID[got.status]}{_checked(got)}")
+                checked = "the released bytes" if got.pinned else "as at the first download"
+                console.note(f"  {got.path}: {_SAID[got.status].format(checked)}")
         except KeyboardInterrupt as stop:
             if files or document:
                 stop.add_note("fetched files are kept: start it again to fetch the others")
@@ -54,12 +55,6 @@ def data_get(request: DataGetRequest, console: Console) -> int:
         lines.append(f"{name}: {fetched} fetched, {there} already there; licence {found.licence}")
     console.result({"schema": 1, "data": str(request.data), "corpora": document}, "\n".join(lines))
     return DONE
-
-
-def _checked(got: Got) -> str:
-    if got.status in ("not ours", "failed"):
-        return ""
-    return ", the released bytes" if got.pinned else ", as at the first download"
 
 
 def data_list(request: DataListRequest, console: Console) -> int:
@@ -88,9 +83,7 @@ def data_list(request: DataListRequest, console: Console) -> int:
         )
         shown = " ".join((splits if here is None else here) or ["none"])
         rows.append([name, row.language, row.task, shown, licence.partition(" (")[0] or "unknown"])
-    notes = (
-        "polyhead data get NAME --data FOLDER fetches one, unless its licence is unknown; phrases are made by polyhead itself."
-    )
+    notes = "polyhead data get NAME --data FOLDER fetches one, unless its licence is unknown; phrases need no fetching."
     text = markdown(["name", "language", "task", "splits" if request.data is None else "here", "licence"], rows)
     console.result({"schema": 1, "corpora": facts}, f"{text}\n\n{wrapped(notes)}")
     return DONE

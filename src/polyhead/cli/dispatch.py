@@ -21,8 +21,8 @@ def dispatch(argv: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     if len(argv) > 1 and argv[0] in _HELP:
         argv = [*argv[1:], "--help"]
-    name, rest = _split(argv)
-    return guarded(lambda: _called(argv, name, rest))
+    words = 2 if argv and group_of(argv[0]) else 1  # of the command's name
+    return guarded(lambda: _called(argv, " ".join(argv[:words]), argv[words:]))
 
 
 def group_of(word: str) -> list[str]:
@@ -41,12 +41,6 @@ def help_text(names: Sequence[str] = ()) -> str:
         "polyhead COMMAND --help lists a command's options; every command takes --json.\n"
         "Exit codes: 0 done, 1 a check failed, 2 bad input, 3 internal error, 130 interrupted.\n"
     )
-
-
-def _split(argv: Sequence[str]) -> tuple[str, list[str]]:
-    """The command's name, of one word or two, and what follows it."""
-    words = 2 if argv and group_of(argv[0]) else 1
-    return " ".join(argv[:words]), list(argv[words:])
 
 
 def _called(argv: Sequence[str], name: str, rest: Sequence[str]) -> int:

@@ -5,10 +5,11 @@ from typing import Any
 
 from polyhead.cli.console import Console, met
 from polyhead.cli.exit_codes import DONE
-from polyhead.cli.inputs import limited, note_reading, opened, other_words, reader, zero_everywhere
+from polyhead.cli.inputs import note_reading, opened, other_words, reader, zero_everywhere
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.data.labels import unshared_labels
 from polyhead.data.references import one_word_choice, references
+from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.report.tables import markdown, shown_number, title
 from polyhead.studies.tagger import Tagger
@@ -19,7 +20,7 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     named = references(request.target, "target")
     words = one_word_choice(named)
     files = reader(request)
-    datasets = [limited(files.open(reference, request.split), request.limit, seed=request.seed) for reference in named]
+    datasets = [sample(files.open(reference, request.split), request.limit, seed=request.seed) for reference in named]
     tagger = opened(request)
     console.note(other_words(tagger, words))
     targets = _targets(tagger, datasets, console)

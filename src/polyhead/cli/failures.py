@@ -126,9 +126,7 @@ def _internal(error: BaseException) -> int:
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"arguments: {sys.argv[1:]}\n\n")
         file.write("".join(traceback.format_exception(error)))
-    return _say(
-        f"internal error: {type(error).__name__}: {error} (trace: {path}); please report it with that file", INTERNAL_ERROR
-    )
+    return _say(f"internal error: {type(error).__name__}: {error} (trace: {path}); please report it", INTERNAL_ERROR)
 
 
 def _say(text: str, code: int) -> int:

@@ -8,13 +8,14 @@ from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
-from polyhead.cli.inputs import limited, note_reading, note_sources, set_threads, zero_everywhere
+from polyhead.cli.inputs import note_reading, note_sources, set_threads, zero_everywhere
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.store import writing
 from polyhead.data.labels import label_set
 from polyhead.data.references import one_word_choice, references
+from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import task as find_task
@@ -36,7 +37,7 @@ def fit(request: FitRequest, console: Console) -> int:
     sources = references(chosen.sources, "source")
     words = one_word_choice(sources)
     reader = reader_of(chosen, task)
-    trains = [limited(reader.open(source, "train"), chosen.train_limit, seed=chosen.sample_seed) for source in sources]
+    trains = [sample(reader.open(source, "train"), chosen.train_limit, seed=chosen.sample_seed) for source in sources]
     devs = [reader.open(reference, "dev") for reference in sources if reference.has("dev")]
     note_sources(sources, console, holds_out=False)
     note_reading(console, *trains, *devs)

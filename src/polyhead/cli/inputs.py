@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.requests import CurveRequest, DoctorRequest, EvaluateRequest, PredictRequest, RankRequest
+from polyhead.cli.requests import OneTextRequest, TaggerRequest, TextRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet, label_set, unshared_labels
@@ -25,9 +25,6 @@ from polyhead.studies.tagger import Tagger
 
 _LOG = logging.getLogger(__name__)
 _FEW = 100  # sentences; with fewer, a command warns that its figures rest on few
-
-OneText = RankRequest | DoctorRequest | CurveRequest
-"""Requests about one file, or one split of a corpus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +59,7 @@ class LabelledSample:
 
 
 def labelled_sample(
-    request: OneText, console: Console, *, needs_labels: bool, may_be_new: bool, unknown: str = "left out of the scores"
+    request: OneTextRequest, console: Console, *, needs_labels: bool, may_be_new: bool, unknown: str = "left out of the scores"
 ) -> LabelledSample:
     """The text read and the model opened; what a reader of the result should know of either is noted.
 
@@ -78,17 +75,17 @@ def labelled_sample(
     """
     reference = _one_reference(request)
     split = request.split if reference.files is None else "dev"
-    data = limited(reader(request).open(reference, split, labelled=needs_labels), request.limit, seed=request.seed)
+    data = sample(reader(request).open(reference, split, labelled=needs_labels), request.limit, seed=request.seed)
     note_reading(console, data)
     is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision)) is None
     labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
     tagger = opened(request, labels=labels, seed=seed)
-    _check_shared(tagger, data)
+    if said := unshared_labels(tagger.labels, data):
+        step = f"use a model trained on these labels, or see polyhead data check {data.name}"
+        raise SettingError(f"{tagger.name}: {said}, so no span would count; {step}")
     if is_new and needs_labels:
-        console.note(
-            f"note: {request.model} has no classifier for {request.task.name}; a new one (seed {request.seed}) is used, and "
-            "scores of an encoder without fine-tuning say little; see polyhead fit"
-        )
+        new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
+        console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
     console.note(other_words(tagger, reference.words))
     found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new)
     if needs_labels:
@@ -96,7 +93,7 @@ def labelled_sample(
     return found
 
 
-def reader(request: OneText | EvaluateRequest) -> DataReader:
+def reader(request: TextRequest) -> DataReader:
     """What opens the command's data; span types that the model predicts are not merged."""
     labels = classifier_labels(load_config(request.model, revision=request.revision)) or ()
     return DataReader(
@@ -109,14 +106,7 @@ def reader(request: OneText | EvaluateRequest) -> DataReader:
     )
 
 
-def limited(data: Dataset, n: int | None, *, seed: int) -> Dataset:
-    """A seeded sample of `n` sentences, or all of them for None."""
-    return data if n is None else sample(data, n, seed=seed)
-
-
-def opened(
-    request: OneText | EvaluateRequest | PredictRequest, *, labels: LabelSet | None = None, seed: int | None = None
-) -> Tagger:
+def opened(request: TaggerRequest, *, labels: LabelSet | None = None, seed: int | None = None) -> Tagger:
     """The tagger that a command names, reading as the command says, with as many threads as it says.
 
     Raises:
@@ -153,15 +143,6 @@ def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
     return "note: F1 is 0.00 everywhere: check the labels with polyhead data check, or train longer"
 
 
-def _check_shared(tagger: Tagger, data: Dataset) -> None:
-    """Refuse text whose labels the model cannot predict, O apart: no span would count."""
-    if said := unshared_labels(tagger.labels, data):
-        raise SettingError(
-            f"{tagger.name}: {said}, so no span would count; use a model trained on these labels, or see polyhead data check "
-            f"{data.name}"
-        )
-
-
 def other_words(tagger: Tagger, words: Words) -> str:
     """A note if the model was trained on words of another kind than these; empty if not, or if unknown."""
     if tagger.trained_words is None or tagger.trained_words == words:
@@ -170,7 +151,7 @@ def other_words(tagger: Tagger, words: Words) -> str:
     return f"note: {tagger.name} was trained on {kinds[tagger.trained_words]}, these are {kinds[words]}; scores may suffer"
 
 
-def _one_reference(request: OneText) -> DataReference:
+def _one_reference(request: OneTextRequest) -> DataReference:
     """What `--data` and `--corpus` name; nothing is opened."""
     data, corpus = request.data, request.corpus
     if corpus is not None:
@@ -178,9 +159,7 @@ def _one_reference(request: OneText) -> DataReference:
             raise SettingError(f"--corpus {corpus}: expected a corpus such as ud/en_ewt; name a file with --data FILE")
         return DataReference.parse(corpus)
     if data is None:
-        raise SettingError(
-            "no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en needs no --data)"
-        )
+        raise SettingError("no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en)")
     if data.is_dir():
         raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
@@ -215,8 +194,6 @@ def note_sources(sources: Sequence[DataReference], console: Console, *, holds_ou
     for source in sources:
         test = (source.files or {}).get("test")
         if holds_out and not source.has("dev"):
-            console.note(
-                f"note: {source.text}: no dev split, so a tenth of its training sentences is held out to rank heads and choose k"
-            )
+            console.note(f"note: {source.text}: no dev split, so a tenth of its training sentences is held out to choose k")
         if test is not None:
             console.note(f"note: {test} is not read; to score it, name it as a target")

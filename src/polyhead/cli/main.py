@@ -21,28 +21,16 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "run": Command(
-        "train_requests:RunRequest",
-        "run:run",
-        "fine-tune, rank heads, find how many to prune, prune, test in other languages, report",
+        "train_requests:RunRequest", "run:run", "fine-tune, rank heads, prune as many as pay off, test in other languages"
     ),
     "fit": Command("train_requests:FitRequest", "fit:fit", "fine-tune a tagger and save it"),
     "rank": Command("requests:RankRequest", "rank:rank", "score the heads of a model on labelled text"),
     "prune": Command("requests:PruneRequest", "prune:prune", "remove heads from a model for good"),
     "evaluate": Command("requests:EvaluateRequest", "evaluate:evaluate", "score a tagger in one or more languages"),
     "predict": Command("requests:PredictRequest", "predict:predict", "tag CoNLL-U or column text"),
-    "compare": Command(
-        "requests:CompareRequest",
-        "compare:compare",
-        "measure how far saved scores agree, across methods, languages and seeds",
-    ),
-    "curve": Command(
-        "requests:CurveRequest",
-        "curve:curve",
-        "judge rankings: the score as heads are ablated, against random orders and an oracle",
-    ),
-    "report": Command(
-        "requests:ReportRequest", "report:report", "write one HTML page about one or several runs, to open from disk"
-    ),
+    "compare": Command("requests:CompareRequest", "compare:compare", "compare saved scores across methods, languages and seeds"),
+    "curve": Command("requests:CurveRequest", "curve:curve", "judge rankings by the score as heads are ablated"),
+    "report": Command("requests:ReportRequest", "report:report", "write one HTML page about one or several runs"),
     "doctor": Command("requests:DoctorRequest", "doctor:doctor", "check gating, scoring and pruning on your own model and text"),
     "data list": Command("requests:DataListRequest", "data_commands:data_list", "list the corpora that polyhead knows by name"),
     "data get": Command("requests:DataGetRequest", "data_commands:data_get", "fetch corpora from their public sources"),

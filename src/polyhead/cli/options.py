@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import Many, Place
 from polyhead.core.specs import Anchor, Count, PrecisionName, Seed, WindowLength
-from polyhead.data.references import DataReader, is_language_code
+from polyhead.data.references import is_language_code
 from polyhead.data.schemes import Scheme
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import Task
@@ -51,34 +51,25 @@ def _language(code: str) -> str:
     return code
 
 
-def _task(name: object) -> object:
-    return find_task(name) if isinstance(name, str) else name
-
-
-def _scheme(name: object) -> object:
-    return find_scheme(name) if isinstance(name, str) else name
+def _found(find: Callable[[str], object]) -> BeforeValidator:
+    return BeforeValidator(lambda name: find(name) if isinstance(name, str) else name)
 
 
 ModelArgument = Annotated[Place, Shown("Folder or hub id of the model.", "MODEL", positional=True)]
-TaskOption = Annotated[Task, BeforeValidator(_task), Shown("pos, ner or slots.")]
+TaskOption = Annotated[Task, _found(find_task), Shown("pos, ner or slots.")]
 DataOption = Annotated[Path | None, Shown("Folder of the corpora that are named like ud/en_ewt.", "FOLDER")]
 OneDataOption = Annotated[
-    Path | None, Shown("A labelled file; or, with --corpus, the folder of corpora (phrases/* need none).", "PATH")
+    Path | None, Shown("A labelled file; with --corpus, the folder of corpora (phrases/* need none).", "PATH")
 ]
 CorpusOption = Annotated[str | None, Shown("A corpus such as ud/en_ewt.")]
 SplitOption = Annotated[Literal["train", "dev"], Shown("Split of the corpus; scores never see a test split.")]
+AnySplitOption = Annotated[Literal["train", "dev", "test"], Shown("Split of the data; choose between rankings on dev.")]
 LanguageOption = Annotated[str, AfterValidator(_language), Shown("BCP-47 code of the file's language.", "CODE")]
 LimitOption = Annotated[Count | None, Shown("Use a seeded sample of N sentences.")]
-MethodOption = Annotated[
-    Many[str], Shown("Options of the method, such as n_lowest=24; polyhead methods lists them.", "NAME=VALUE...")
-]
+MethodOption = Annotated[Many[str], Shown("Options of the method (n_lowest=24); polyhead methods lists them.", "NAME=VALUE...")]
 TargetOption = Annotated[Many[str], Shown("One or more: ud/de_gsd, ud/de_gsd@words, or de=TEST, de=DEV:TEST.", "REF...")]
-SchemeOption = Annotated[
-    Scheme | None, BeforeValidator(_scheme), Shown("Tagging scheme of your span files: iob2, iob1, bioes or io.", "NAME")
-]
-ColumnsOption = Annotated[
-    str | None, Shown("Layout of your files, such as tab:token=2,tag=3 or facebook; see docs/corpora.md.", "SPEC")
-]
+SchemeOption = Annotated[Scheme | None, _found(find_scheme), Shown("Of your span files: iob2, iob1, bioes or io.", "NAME")]
+ColumnsOption = Annotated[str | None, Shown("Layout of your files: tab:token=2,tag=3, facebook; see docs/corpora.md.", "SPEC")]
 RevisionOption = Annotated[str | None, Shown("Branch, tag or commit of a hub model.")]
 JsonOption = Annotated[bool, Shown("Print only one JSON document, the result, on stdout.")]
 SeedOption = Annotated[Seed, Shown("Random seed.")]
@@ -101,23 +92,14 @@ class Files:
     columns: ColumnsOption = None
     strict: Annotated[bool, Shown("Fail on malformed input instead of repairing it.")] = False
 
-    def reader(self, task: Task, root: Path | None, *, kept: frozenset[str]) -> DataReader:
-        """What opens the command's data; `kept`: span types that the model at hand predicts, which no corpus merges."""
-        return DataReader(task=task, root=root, scheme=self.scheme, columns=self.columns, strict=self.strict, kept=kept)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How a tagger reads sentences, where the user says so; None takes what its training recorded, else the default."""
 
-    anchor: Annotated[
-        Anchor | None,
-        Shown("Subword that carries a word's label: the first one with text, or the first one; as in training unless given."),
-    ] = None
+    anchor: Annotated[Anchor | None, Shown("Labelled subword of a word: first with text, or first; else as in training.")] = None
     max_length: Annotated[WindowLength | None, Shown("Subwords per window; unless given as in training, else 256.")] = None
-    precision: Annotated[
-        PrecisionName | None, Shown("auto uses bf16 where the hardware supports it; as in training unless given.")
-    ] = None
+    precision: Annotated[PrecisionName | None, Shown("auto: bf16 on hardware for it; as in training unless given.")] = None
 
 
 def method_options(given: Sequence[str]) -> dict[str, str]:

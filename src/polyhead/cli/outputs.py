@@ -78,10 +78,8 @@ def check_replaced(option: str, path: Path, *, settings: Mapping[str, object], f
     for name, (found, wanted) in known.items():
         if found != wanted:
             what = name.replace("data_hash", "text's sha256").replace("_", " ")
-            raise SettingError(
-                f"{option} {path}: holds scores whose {what} is {_shown(found)}, not {_shown(wanted)}; name another file, or "
-                "delete this one"
-            )
+            differs = f"holds scores whose {what} is {_shown(found)}, not {_shown(wanted)}"
+            raise SettingError(f"{option} {path}: {differs}; name another file, or delete this one")
 
 
 def _shown(value: object) -> str:

@@ -42,10 +42,8 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     except typer.TyperException as error:
         taken = [(flag, value) for flag, value in pairwise(argv) if flag in lists]
         if taken and (missing := re.match(r"Missing argument '(.+?)'", error.format_message())):
-            raise SettingError(
-                f"missing argument {missing[1]}: {taken[-1][0]} took {taken[-1][1]!r}; write polyhead {name} {missing[1]} first, "
-                "then the options"
-            ) from None
+            step = f"write polyhead {name} {missing[1]} first, then the options"
+            raise SettingError(f"missing argument {missing[1]}: {taken[-1][0]} took {taken[-1][1]!r}; {step}") from None
         raise
     if not isinstance(given, dict):
         return None

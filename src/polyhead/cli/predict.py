@@ -44,15 +44,14 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         sentences = list(read_layout(file, None if layout is CONLLU else layout, words="syntactic", labelled=False))
     except DataFormatError as error:
         is_assumed = request.task.kind == "tag" and request.format == "auto" and request.columns is None
-        or_columns = (
-            "; for a file of columns add --format columns" if is_assumed and path.exists() and not is_conllu(path) else ""
-        )
-        raise DataFormatError(f"{error}{or_columns}; see {check_command(path)}") from None
+        is_assumed = is_assumed and path.exists() and not is_conllu(path)
+        advice = "for a file of columns add --format columns; " if is_assumed else ""
+        raise DataFormatError(f"{error}; {advice}see {check_command(path)}") from None
     tagger = opened(request)
-    if layout is CONLLU and tagger.trained_words == "surface" and (ranges := _multiword_ranges(path)):
-        console.note(
-            f"note: {request.model} was trained on surface tokens; the {ranges} multiword tokens here are tagged word by word"
-        )
+    is_split = layout is CONLLU and tagger.trained_words == "surface"
+    ids = (line.split("\t", 1)[0] for _, line in read_lines(path)) if is_split else ()
+    if ranges := sum(name.partition("-")[2].isdecimal() for name in ids):
+        console.note(f"note: {request.model} was trained on surface tokens; {ranges} multiword tokens are tagged word by word")
     labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
     console.progress.stop()
     if not request.json or request.out is not None:
@@ -96,7 +95,3 @@ def _columns(columns: str, scheme: str | None) -> ColumnFormat:
     if not isinstance(layout, ColumnFormat):
         raise SettingError(f"--columns {columns}: tags can be written only into columns and CoNLL-U; use one of them")
     return layout
-
-
-def _multiword_ranges(path: Path) -> int:
-    return sum(1 for _, line in read_lines(path) if line.split("\t", 1)[0].partition("-")[2].isdecimal())

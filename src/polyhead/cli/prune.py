@@ -12,9 +12,9 @@ from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.store import writing
 from polyhead.models.architectures import head_mask
-from polyhead.models.encoding_choice import read_choice
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
-from polyhead.models.model_card import ModelCard, pruned_further, read_card
+from polyhead.models.model_card import ModelCard, pruned_further
 from polyhead.models.pruning import prune as prune_model
 from polyhead.models.saving import densify, save_pruned
 from polyhead.selection.ranking import prune_lowest, prune_nested
@@ -32,9 +32,8 @@ def prune(request: PruneRequest, console: Console) -> int:
     if request.n_pruned is None and (already := mask.n_pruned - (left.n_pruned - present.n_pruned)):
         console.note(f"note: {already} of the {mask.n_pruned} heads were already pruned")
     if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
-        raise SettingError(
-            f"layer {short[0]} would keep {left.keep[short[0]].sum()} heads; --min-per-layer is {request.min_per_layer}"
-        )
+        kept = left.keep[short[0]].sum()
+        raise SettingError(f"layer {short[0]} would keep {kept} heads; --min-per-layer is {request.min_per_layer}")
     prune_model(model, left)
     after = sum(p.numel() for p in model.parameters())
     tokenizer = None
@@ -42,10 +41,9 @@ def prune(request: PruneRequest, console: Console) -> int:
         tokenizer = load_tokenizer(request.model, revision=request.revision)
     except CheckpointError as error:
         console.note(f"note: saved without a tokenizer: {error}")
-    encoding = read_choice(request.model, revision=request.revision)
-    card = read_card(request.model, revision=request.revision) or ModelCard(
-        base_model="" if Path(request.model).is_dir() else request.model
-    )
+    encoding = EncodingChoice.read(request.model, revision=request.revision)
+    base = "" if Path(request.model).is_dir() else request.model
+    card = ModelCard.read(request.model, revision=request.revision) or ModelCard(base_model=base)
     if left.n_pruned > present.n_pruned:
         card = pruned_further(card, ranking=ranking, choice=choice)
     with writing(request.out):
@@ -101,7 +99,7 @@ def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[H
         on = f" on {', '.join(scores.languages)} text" if scores.languages else ""
         return mask, f"by {scores.title}{on}, lowest first", f"the {request.n_pruned} lowest in {request.scores.name}"
     if request.n_pruned is not None:
-        choice = read_choice(request.model, revision=request.revision)
+        choice = EncodingChoice.read(request.model, revision=request.revision)
         order = choice.nested if choice else ()
         mask = prune_nested(order, request.n_pruned, present=present, min_per_layer=request.min_per_layer)
         return mask, "in the order of its training under nested masks", f"the first {request.n_pruned} of them"

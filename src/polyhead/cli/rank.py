@@ -107,8 +107,6 @@ def _estimate(settings: Mapping[str, Any]) -> list[str]:
             "some 74 million per language)"
         )
     if settings.get("conserved") is not None:
-        lines.append(
-            f"{100 * settings['conserved']:.3g} % of the relevance arrives at the lowest layer; biases take the rest, and far "
-            "from 100 %, compare heads within one layer only"
-        )
+        advice = "biases take the rest, and far from 100 %, compare heads within one layer only"
+        lines.append(f"{100 * settings['conserved']:.3g} % of the relevance arrives at the lowest layer; {advice}")
     return lines

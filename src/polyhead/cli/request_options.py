@@ -105,8 +105,13 @@ def _kind(hint: Any) -> tuple[Kind, type]:
 def options(
     model: type, *, preset: Set[str] = frozenset(), panel: str | None = None, of_settings: bool = False
 ) -> Iterator[Option]:
-    """Every option and argument of a request, those of its groups and of its settings models included."""
-    for name, hint, default in hints_of(model):
+    """Every option and argument of a request, those of its groups and of its settings models included.
+
+    A request's own come before those that it shares with other commands.
+    """
+    bases = reversed(model.__mro__) if of_settings else model.__mro__
+    order = [name for base in bases for name in inspect.get_annotations(base)]
+    for name, hint, default in sorted(hints_of(model), key=lambda item: order.index(item[0])):
         if found := settings_of(hint):
             inner = options(get_args(hint)[0], preset=found.preset, of_settings=True)
         elif is_dataclass(hint):
@@ -168,8 +173,9 @@ def click_command(request: type, name: str) -> Any:
         sources = {key: context.get_parameter_source(key) for key in values}
         return {key: value for key, value in values.items() if getattr(sources[key], "name", "") != "DEFAULT"}
 
-    # those that must be given come first, as everywhere
-    parameters = sorted(map(_parameter, options(request)), key=lambda one: one.default is not _NEEDED)
+    # arguments and what must be given come first, as everywhere
+    found = sorted(options(request), key=lambda one: (one.default is not _NEEDED, one.flag.startswith("--")))
+    parameters = [*map(_parameter, found)]
     parameters.append(inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
     given.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     given.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from polyhead.cli.options import (
+    AnySplitOption,
     ColumnsOption,
     CorpusOption,
     DataOption,
@@ -31,85 +32,77 @@ from polyhead.core.specs import Count, Whole, WindowLength
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorRequest:
+class TaggerRequest:
+    """What every command takes that runs a tagger."""
+
+    model: ModelArgument
+    task: TaskOption
+    reading: Reading
+    revision: RevisionOption = None
+    machine: Machine
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRequest(TaggerRequest):
+    """What every command takes that reads labelled text."""
+
+    data: DataOption = None
+    split: AnySplitOption
+    limit: LimitOption = None
+    files: Files
+    seed: SeedOption = 42
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneTextRequest(TextRequest):
+    """About one file, or one split of a corpus."""
+
+    data: OneDataOption = None
+    corpus: CorpusOption = None
+    language: LanguageOption = "und"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorRequest(OneTextRequest):
     """Check on your own model and text that masks, pruning, checkpoints and scores are correct; exit 1 if not.
 
     Writes only a pruned copy in the temporary folder, and deletes it after loading it again. Computes in float32, gradients in
     float64.
     """
 
-    model: ModelArgument
-    task: TaskOption
-    data: OneDataOption = None
-    corpus: CorpusOption = None
     split: SplitOption = "dev"
-    language: LanguageOption = "und"
     method: Annotated[str, Shown("The scores to check; see polyhead methods.")] = "gradient"
     option: MethodOption = ()
     limit: Annotated[Count, Shown("Check on a seeded sample of N sentences.")] = 16
-    reading: Reading
-    seed: SeedOption = 42
-    files: Files
-    revision: RevisionOption = None
-    machine: Machine
-    json: JsonOption = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankRequest:
+class RankRequest(OneTextRequest):
     """Score every head of a model on labelled text and print the order, least important first."""
 
-    model: ModelArgument
-    task: TaskOption
-    data: OneDataOption = None
-    corpus: CorpusOption = None
     split: SplitOption = "dev"
-    language: LanguageOption = "und"
     method: Annotated[str, Shown("See polyhead methods.")] = "gradient"
     option: MethodOption = ()
-    limit: LimitOption = None
     normalise: NormaliseOption = "none"
-    reading: Reading
-    seed: SeedOption = 42
-    files: Files
-    revision: RevisionOption = None
-    machine: Machine
     out: Annotated[Path | None, Shown("Also write the scores: .tsv or .json; long methods then continue after a stop.")] = None
-    json: JsonOption = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurveRequest:
+class CurveRequest(OneTextRequest):
     """Judge orders of heads: the score as heads are ablated lowest first, highest first and at random, without retraining.
 
     An order is good if ablating its lowest heads costs little: its area is near 1, above random orders and far above the same
     order reversed. --oracle shows how much better an order could be on these sentences.
     """
 
-    model: ModelArgument
-    task: TaskOption
-    data: OneDataOption = None
     scores: Annotated[Many[Path], Shown("One or more score files, .tsv or .json; each gives one order.")]
-    corpus: CorpusOption = None
-    split: Annotated[Literal["train", "dev", "test"], Shown("Split of the corpus. Choose between orders on dev.")] = "dev"
-    language: LanguageOption = "und"
+    split: AnySplitOption = "dev"
     max_pruned: Annotated[Count | None, Shown("Most heads to ablate; half of the model's heads unless given.", "K")] = None
     random_seeds: Annotated[Whole, Shown("Number of random orders; their seeds start at --seed.")] = 5
-    oracle: Annotated[
-        bool, Shown("Add the greedy oracle and every order's regret; takes thousands of passes, so use --limit.")
-    ] = False
-    limit: LimitOption = None
+    oracle: Annotated[bool, Shown("Add the greedy oracle and every order's regret: thousands of passes; use --limit.")] = False
     normalise: NormaliseOption = "none"
-    reading: Reading
-    seed: SeedOption = 42
-    files: Files
-    revision: RevisionOption = None
-    machine: Machine
-    out: Annotated[
-        Path | None,
-        Shown("Also write curve.json, curve.md and curve.svg there; a stopped oracle continues from this folder.", "FOLDER"),
-    ] = None
-    json: JsonOption = False
+    out: Annotated[Path | None, Shown("Also write curve.json, .md and .svg there; a stopped oracle continues.", "FOLDER")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,43 +126,27 @@ class PruneRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateRequest:
+class EvaluateRequest(TextRequest):
     """Score a tagger in one or more languages, over words (or spans), in points from 0 to 100."""
 
-    model: ModelArgument
-    task: TaskOption
     target: TargetOption
-    data: DataOption = None
-    split: Annotated[Literal["train", "dev", "test"], Shown("Split of each target.")] = "test"
-    limit: LimitOption = None
-    reading: Reading
-    seed: SeedOption = 42
-    files: Files
-    revision: RevisionOption = None
-    machine: Machine
-    json: JsonOption = False
+    split: AnySplitOption = "test"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictRequest:
+class PredictRequest(TaggerRequest):
     """Tag CoNLL-U or column text: the output is the same lines with the tag column filled and everything else unchanged.
 
     The output goes to stdout or to --out. With --json, stdout gets words and tags as one document; the lines go to --out only.
     """
 
-    model: ModelArgument
-    task: TaskOption
     file: Annotated[Place, Shown("Text to tag; - reads stdin.", "FILE", positional=True)] = "-"
     out: Annotated[Path | None, Shown("Write here instead of stdout.")] = None
-    format: Annotated[
-        Literal["auto", "conllu", "columns"], Shown("auto is conllu for pos, unless --columns is given, and else columns.")
-    ] = "auto"
-    reading: Reading
+    format: Annotated[Literal["auto", "conllu", "columns"], Shown("auto: conllu for pos without --columns, else columns.")] = (
+        "auto"
+    )
     scheme: SchemeOption = None
     columns: ColumnsOption = None
-    revision: RevisionOption = None
-    machine: Machine
-    json: JsonOption = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,17 +158,12 @@ class CompareRequest:
     """
 
     files: Annotated[Many[Path], Shown("Two or more score files, .tsv or .json, of one shape.", "FILES...", positional=True)]
-    by: Annotated[
-        Literal["method", "language", "file"] | None,
-        Shown("How to group the files; by method and language unless given."),
-    ] = None
+    by: Annotated[Literal["method", "language", "file"] | None, Shown("Groups; by method and language unless given.")] = None
     k: Annotated[Count | None, Shown("Heads compared at either end; a quarter of all unless given.", "K")] = None
     combine: Annotated[
         Literal["merged", "summed", "mean-rank", "worst-case", "regret"] | None,
         Shown(
-            "Combine all files into one matrix (with --out-scores): merged, summed, mean-rank, worst-case or regret; also how "
-            "languages are predicted from each other.",
-            "HOW",
+            "Combine all files into --out-scores: merged, summed, mean-rank, worst-case or regret; also for predictions.", "HOW"
         ),
     ] = None
     out_scores: Annotated[Path | None, Shown("File for the combined scores: .tsv or .json.")] = None
@@ -209,9 +181,7 @@ class ReportRequest:
     """
 
     runs: Annotated[Many[Path], Shown("One or more folders that polyhead run wrote.", "RUN...", positional=True)]
-    out: Annotated[
-        Path | None, Shown("File for the page; default RUN/report.html, or report.html for several runs.", "PAGE.html")
-    ] = None
+    out: Annotated[Path | None, Shown("The page; RUN/report.html, or report.html for several, unless given.", "PAGE.html")] = None
     curve: Annotated[Many[Path], Shown("Pruning curves to show: curve.json files of polyhead curve.")] = ()
     markdown: Annotated[Path | None, Shown("Also write the tables as Markdown.", "FILE.md")] = None
     pictures: Annotated[Path | None, Shown("Also write every chart as SVG and PNG, for papers.", "FOLDER")] = None
@@ -223,9 +193,7 @@ class ReportRequest:
 class DataListRequest:
     """List the corpora that are known by name: language, task, splits, licence; with --data, the splits found in that folder."""
 
-    names: Annotated[
-        Many[str], Shown("Corpora or families, such as xsid/de or ud; all unless given.", "NAME", positional=True)
-    ] = ()
+    names: Annotated[Many[str], Shown("Corpora or families (xsid/de, ud); all unless given.", "NAME", positional=True)] = ()
     data: DataOption = None
     json: JsonOption = False
 

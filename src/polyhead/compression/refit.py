@@ -1,6 +1,6 @@
 """Least-squares rescaling of the remaining heads on unlabelled text, to compensate for pruned heads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask, head_mask
-from polyhead.models.devices import Precision, attention_kernel, pick_precision
+from polyhead.models.devices import Precision, attention_kernel, placement
 from polyhead.models.gates import gated
 from polyhead.models.pruning import check_mask
 
@@ -63,22 +63,16 @@ def refit(
         raise SettingError("no sentences to refit on: give at least one batch")
     for site, _ in pairs:
         bias_of(site)
-    device = next(full.parameters()).device
-    chosen = pick_precision(precision, device)
-    watch = progress or Silent()
-    watch.start(len(pairs) * len(batches), "refit heads")
-    try:
-        with _running(full, chosen):
-            ours = theirs = [_reach(full, whole, batch.to(device), chosen) for _, whole in pairs[:1] for batch in batches]
-            for site, whole in pairs:
+    device, chosen = placement(full, precision=precision)
+    with tracking(progress, len(pairs) * len(batches), "refit heads") as advance, _running(full, chosen):
+        ours = theirs = [_reach(full, whole, batch.to(device), chosen) for _, whole in pairs[:1] for batch in batches]
+        for site, whole in pairs:
+            with _running(pruned, chosen):
+                mean, centred, theirs = _measure(site, whole, ours, theirs, chosen, advance)
+            _solve(site, mean, centred)
+            if site is not pairs[-1][0]:
                 with _running(pruned, chosen):
-                    mean, centred, theirs = _measure(site, whole, ours, theirs, chosen, watch)
-                _solve(site, mean, centred)
-                if site is not pairs[-1][0]:
-                    with _running(pruned, chosen):
-                        ours = [_through(site, call, chosen)[2] for call in ours]
-    finally:
-        watch.stop()
+                    ours = [_through(site, call, chosen)[2] for call in ours]
     return pruned
 
 
@@ -116,12 +110,9 @@ def _reach(model: PreTrainedModel, site: AttentionSite, batch: Batch, precision:
     def take(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
         found.append(_Call(batch, args[0], args[1:], named))
 
-    handle = site.block.register_forward_pre_hook(take, with_kwargs=True)
-    try:
-        with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
-            model(input_ids=batch.input_ids, attention_mask=batch.attention_mask if batch.has_padding else None)
-    finally:
-        handle.remove()
+    kernel = attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict")
+    with site.block.register_forward_pre_hook(take, with_kwargs=True), kernel:
+        model(input_ids=batch.input_ids, attention_mask=batch.attention_mask if batch.has_padding else None)
     return found[0]
 
 
@@ -133,12 +124,9 @@ def _through(site: AttentionSite, call: _Call, precision: Precision) -> tuple[Te
     def take(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         found.extend((args[0][tokens], output[tokens]))
 
-    handle = site.output.register_forward_hook(take)
-    try:
-        with attention_kernel(tokens.device, tokens.shape[1], precision, work="predict"):
-            hidden = site.block(call.hidden, *call.rest, **call.named)
-    finally:
-        handle.remove()
+    kernel = attention_kernel(tokens.device, tokens.shape[1], precision, work="predict")
+    with site.output.register_forward_hook(take), kernel:
+        hidden = site.block(call.hidden, *call.rest, **call.named)
     return found[0], found[1], replace(call, hidden=hidden)
 
 
@@ -148,7 +136,7 @@ def _measure(
     ours: Sequence[_Call],
     theirs: Sequence[_Call],
     precision: Precision,
-    watch: Progress,
+    advance: Callable[[int], None],
 ) -> tuple[Tensor, Tensor, list[_Call]]:
     """Moments of a layer's heads z in the pruned model and their target y, and the full model's calls of the next layer.
 
@@ -166,7 +154,7 @@ def _measure(
         heads, out, was, now = (part.cpu().double() for part in (z, y, other.hidden[tokens], own.hidden[tokens]))
         both = torch.cat((heads, was + out - now), dim=1)
         n, sums, products = n + len(both), sums + both.sum(0), products + heads.T @ both
-        watch.advance(1)
+        advance(1)
     mean = sums / n
     return mean, products - n * torch.outer(mean[: len(products)], mean), calls
 

@@ -71,10 +71,8 @@ def fold_means(model: Model, mask: HeadMask, means: Tensor) -> Model:
     """
     check_mask(mask, full_mask(model))
     sites = attention_sites(model)
-    if [*means.shape] != [mask.n_layers, mask.n_heads, sites[0].head_dim]:
-        raise SettingError(
-            f"means of shape {[*means.shape]}: expected {[mask.n_layers, mask.n_heads, sites[0].head_dim]}, as head_means gives"
-        )
+    if [*means.shape] != (expected := [*mask.shape, sites[0].head_dim]):
+        raise SettingError(f"means of shape {[*means.shape]}: expected {expected}, as head_means gives")
     to_prune = {site: [i for i, head in enumerate(site.kept) if not mask.keep[site.layer, head]] for site in sites}
     biases = {site: bias_of(site) for site, blocks in to_prune.items() if blocks}
     for site, bias in biases.items():

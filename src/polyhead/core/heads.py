@@ -52,7 +52,7 @@ def _matrix(values: ArrayLike, dtype: type[np.generic]) -> NDArray[np.generic]:
     except (TypeError, ValueError) as error:
         raise SettingError(f"a matrix of heads holds one number per head, [layers, heads]: {error}") from None
     if array.ndim != 2:
-        raise SettingError(f"a matrix of heads has shape [layers, heads]; got {array.ndim} dimension(s) of shape {array.shape}")
+        raise SettingError(f"a matrix of heads has shape [layers, heads]; got shape {array.shape}")
     if dtype is np.bool_ and (wrong := given[given != array]).size:
         raise SettingError(f"a mask holds True (keep) or False, or 1 or 0, for each head; got {wrong[0]}")
     array.setflags(write=False)

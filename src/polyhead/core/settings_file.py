@@ -76,8 +76,8 @@ def settings(kind: type[T]) -> type[T]:
     return cast(type[T], model)
 
 
-def checked(name: str, value: Any, kind: Any) -> Any:
-    """The value validated as `kind`, which may carry pydantic's constraints.
+def checked(name: str, value: Any, kind: Any, *, strict: bool = True) -> Any:
+    """The value validated as `kind`, which may carry pydantic's constraints; text is parsed only if not `strict`.
 
     Raises:
         SettingError: The value is not allowed; the message calls it `name`.
@@ -86,9 +86,9 @@ def checked(name: str, value: Any, kind: Any) -> Any:
     (1, 2)
     """
     try:
-        return _adapter(kind).validate_python(value, strict=True)
+        return _adapter(kind).validate_python(value, strict=strict)
     except ValidationError as error:
-        raise SettingError("; ".join(_said(name, item) for item in error.errors(include_url=False))) from None
+        raise SettingError("; ".join(said(name, item) for item in error.errors(include_url=False))) from None
 
 
 def _listed(value: Any) -> Any:
@@ -117,14 +117,15 @@ def _fault(item: ErrorDetails, model: type) -> str:
     if item["type"] == "unexpected_keyword_argument":
         names = [one.name for one in fields(_model_at(model, path[:-1]) or model)]  # type: ignore[arg-type]
         return f"{name}: unknown option; {allowed_names(path[-1], names)}"
-    if item["type"] == "missing":
-        return f"{name}: required"
     if item["type"] == "value_error" and _model_at(model, path) is not None:  # from a model validator, which names its field
         return "".join(f"{part}." for part in path) + item["msg"].removeprefix("Value error, ")
-    return _said(name, item)
+    return said(name, item)
 
 
-def _said(name: str, item: ErrorDetails) -> str:
+def said(name: str, item: ErrorDetails) -> str:
+    """A pydantic error about the value called `name`, in plain English."""
+    if item["type"] == "missing":
+        return f"{name}: required"
     if item["type"].startswith("dataclass"):
         said = "should be a table of options"
     else:

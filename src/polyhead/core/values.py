@@ -48,6 +48,15 @@ def decimal_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def counted(n: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "seed"), counted(1200, "seed")
+    ('1 seed', '1,200 seeds')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def plain(obj: object) -> object:
     """`obj` as plain values: dataclasses and mappings as dicts, sequences and arrays as lists, sets sorted.
 

@@ -55,9 +55,7 @@ class ColumnFormat:
             raise SettingError(f"column format: token={self.token}, tag={self.tag}, index={self.index} name one column twice")
         distinct = self.index == 1 or self.separator == "tab" or (self.separator == "space" and self.n_columns is not None)
         if self.comments and not distinct:
-            raise SettingError(
-                "column format: comments=hash is ambiguous, as '#' may be a word here; declare tab, index=1 or columns=N"
-            )
+            raise SettingError("column format: comments=hash, but '#' may be a word here; declare tab, index=1 or columns=N")
 
 
 def place(column: int) -> int:

@@ -1,10 +1,11 @@
 """Reads column files (one word per row, blank lines between sentences) as `ColumnFormat` declares them; spans become IOB2."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polyhead.core.values import counted
 from polyhead.data.column_format import ColumnFormat, place, settled, split_row
 from polyhead.data.schemes import LabelError, to_iob2
 from polyhead.data.sentences import Sentence
@@ -29,7 +30,7 @@ def read_columns(file: TextFile, columns: ColumnFormat) -> Iterator[Sentence]:
         for number, line in rows:
             reader.take(number, line)
         if reader.words:
-            yield reader.finish()
+            yield file.sentence(reader.words, reader.labels(), reader.lines[0])
 
 
 DOCSTART = "-DOCSTART-"
@@ -70,7 +71,7 @@ class _Reader:
             fields.pop()
         if len(fields) not in self.counts:
             wanted = " or ".join(map(str, self.counts))
-            found = f"{len(fields)} column(s) in {shown(line)}"
+            found = f"{counted(len(fields), 'column')} in {shown(line)}"
             raise self.file.error(number, found, f"{wanted}, separated by {form.separator}; or declare the columns")
         word = fields[place(form.token)]
         tag = None if form.tag is None else fields[place(form.tag)]
@@ -102,7 +103,7 @@ class _Reader:
             met = [column if column > 0 else count for column in declared]
             if max(met) > count or len(set(met)) < len(met):
                 needed = max(*declared, max(declared) + (-1 in declared))
-                found = f"{count} column(s) in {shown(line)}"
+                found = f"{counted(count, 'column')} in {shown(line)}"
                 expected = f"at least {needed}, separated by {form.separator}; declare the columns, or comments=hash"
                 raise self.file.error(number, found, expected)
 
@@ -113,10 +114,7 @@ class _Reader:
             raise self.file.error(number, f"index {shown(text)} in column {self.format.index}", f"{wanted}, counting up by one")
         self.index = text
 
-    def finish(self) -> Sentence:
-        return self.file.sentence(self.words, self._labels(), self.lines[0])
-
-    def _labels(self) -> tuple[str | None, ...]:
+    def labels(self) -> tuple[str | None, ...]:
         form = self.format
         if form.tag is None:
             return (None,) * len(self.words)
@@ -134,7 +132,8 @@ class _Reader:
             labels = to_iob2(self.tags, form.scheme, types=form.types, on_repair=on_repair)
         except LabelError as error:
             raise self.file.error(self.lines[error.position], error.found, error.expected) from error
-        return tuple(_retyped(label, form.retyped) for label in labels) if form.retyped else labels
+        dropped = {label: f"{label[:2]}{new}" if new != "O" else "O" for label in labels if (new := form.retyped.get(label[2:]))}
+        return tuple(dropped.get(label, label) for label in labels)
 
 
 def first_row(path: Path) -> str:
@@ -148,8 +147,3 @@ def is_json_object(line: str) -> bool:
         return line.startswith('{"') and isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _retyped(label: str, names: Mapping[str, str]) -> str:
-    name = names.get(label[2:], label[2:])
-    return "O" if label == "O" or name == "O" else label[:2] + name

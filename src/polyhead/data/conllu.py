@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from polyhead.core.values import whole_number
+from polyhead.core.values import counted, whole_number
 from polyhead.data.sentences import Sentence
 from polyhead.data.tasks import UPOS
 from polyhead.data.textfile import TextFile, is_blank, read_lines, shown
@@ -106,7 +106,7 @@ def parse_block(file: TextFile, rows: Sequence[tuple[int, str]], *, upos: Litera
         columns = line.split("\t")
         if len(columns) != 10:
             expected = "10 columns separated by TAB, as CoNLL-U has; declare the columns of any other file (--columns)"
-            raise file.error(number, f"{len(columns)} column(s) in {shown(line)}", expected)
+            raise file.error(number, f"{counted(len(columns), 'column')} in {shown(line)}", expected)
         if columns[0] != str(len(block.forms) + 1):
             _other_row(file, number, columns, block)
             continue

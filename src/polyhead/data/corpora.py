@@ -93,7 +93,7 @@ def open_corpus(
     if row.made:
         return phrase_dataset(base, row.made, row.task, split)
     if root is None:
-        raise SettingError(f"corpus {base}: is read from files; give root, the folder that holds ud/, ner/ and slots/")
+        raise SettingError(f"corpus {base}: needs the folder that holds ud/, ner/ and slots/; give --data FOLDER (Python: root=)")
     shown = f"{base}@words" if words == "syntactic" and base.startswith("ud/") else base
     path, layout = corpus_file(base, split, root=Path(root), words=words)
     if find_file(path) is None:
@@ -115,18 +115,15 @@ def corpus_file(name: str, split: Split, *, root: Path, words: Words = "surface"
     if file.released is not None and find_file(root / file.released.path) is not None:
         file = file.released
     layout = file.layout or row.layout
-    path = root / file.path
-    return (path if layout is not None else _treebank_file(name, path, words)), layout
-
-
-def _treebank_file(name: str, stem: Path, words: Words) -> Path:
-    path, surface = stem.with_name(f"{stem.name}.conllu"), stem.with_name(f"{stem.name}.surface.conllu")
-    if words == "surface" and find_file(surface) is not None:
-        return surface
-    if words == "syntactic" and find_file(path) is None and find_file(surface) is not None:
+    if layout is not None:
+        return root / file.path, layout
+    path, surface = root / f"{file.path}.conllu", root / f"{file.path}.surface.conllu"
+    if find_file(surface) is None:
+        return path, None
+    if words == "syntactic" and find_file(path) is None:
         expected = f"{path.name} for {name}@words; only surface tokens are at hand: leave out @words for all corpora of this run"
         raise data_error(path, 0, "no such file", expected)
-    return path
+    return (surface if words == "surface" else path), None
 
 
 def is_conllu(path: Path) -> bool:
@@ -190,9 +187,8 @@ def open_file(
     else:
         declared = scheme_of(scheme) if scheme is not None else layout.scheme
         if declared is None:
-            raise SettingError(
-                f"{path}: task {task.name} needs the scheme of its tags: give --scheme (Python: scheme=) iob2, iob1, bioes or io"
-            )
+            allowed = "--scheme (Python: scheme=) iob2, iob1, bioes or io"
+            raise SettingError(f"{path}: task {task.name} needs the scheme of its tags: give {allowed}")
         layout = replace(layout, scheme=declared)
     return _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
 

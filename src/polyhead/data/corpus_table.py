@@ -122,13 +122,9 @@ _PHRASE_TABLES = ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr")
 _XSID_REBUILT = replace(_XSID, rewrites={"Orecurring_datetime": "O"})
 
 
-def _uner(language: str, folder: str, stem: str) -> Corpus:
-    return Corpus(language, "ner", _files(f"ner/{folder}/{stem}-ud-{{}}.iob2"), _UNER)
-
-
-def _uner_test(language: str, folder: str, stem: str) -> Corpus:
-    files = _files(f"ner/{folder}/{stem}-ud-{{}}.iob2", test="test")
-    return Corpus(language, "ner", files, _UNER, "test only: train on another UNER corpus")
+def _uner(language: str, folder: str, stem: str, **names: str) -> Corpus:
+    advice = "test only: train on another UNER corpus" if names else ""
+    return Corpus(language, "ner", _files(f"ner/{folder}/{stem}-ud-{{}}.iob2", **names), _UNER, advice)
 
 
 def _masakhaner(language: str, code: str) -> Corpus:
@@ -154,10 +150,6 @@ def _phrases(task: str, table: str) -> Corpus:
     language = "zh-Hans" if table == "zh" else table
     files = _files(f"phrases/{table}/{{}}{'' if task == 'pos' else f'.{task}.tsv'}")
     return Corpus(language, task, files, None if task == "pos" else PHRASE_COLUMNS, made=table)
-
-
-def _known(corpus: Corpus, quirks: Quirks) -> Corpus:
-    return replace(corpus, quirks=quirks)
 
 
 def _with_train(corpus: Corpus, path: str, layout: Layout, released: str = "") -> Corpus:
@@ -206,36 +198,38 @@ CORPORA: dict[str, Corpus] = {
     "ud/ja_gsd": _treebank("ja", "UD_Japanese-GSD", "ja_gsd"),
     "ud/ur_udtb": _treebank("ur", "UD_Urdu-UDTB", "ur_udtb"),
     "ud/fa_seraji": _treebank("fa", "UD_Persian-Seraji", "fa_seraji"),
-    "uner/en_ewt": _known(
+    "uner/en_ewt": replace(
         _with_train(
             _uner("en", "en_UNER-EWT", "en_ewt"),
             "ner/en_UNER-EWT/en_ewt-ud-train.prelim-2022-12.iob2",
             _UNER_PRELIMINARY,
             released="ner/en_UNER-EWT/en_ewt-ud-train.iob2",
         ),
-        {"train": {"tag B-O read as O": 540, "tag B-OTH read as O": 888, "tag I-OTH read as O": 227}},
+        quirks={"train": {"tag B-O read as O": 540, "tag B-OTH read as O": 888, "tag I-OTH read as O": 227}},
     ),
     "uner/zh_gsdsimp": _uner("zh-Hans", "zh_UNER-GSDSimp", "zh_gsdsimp"),
     "uner/pt_bosque": _uner("pt", "pt_UNER-Bosque", "pt_bosque"),
     "uner/sv_talbanken": _uner("sv", "sv_UNER-Talbanken", "sv_talbanken"),
-    "uner/da_ddt": _known(_uner("da", "da_UNER-DDT", "da_ddt"), {"train": {INSIDE_STARTS: 6}, "test": {INSIDE_STARTS: 1}}),
-    "uner/en_pud": _uner_test("en", "en_UNER-PUD", "en_pud"),
-    "uner/de_pud": _uner_test("de", "de_UNER-PUD", "de_pud"),
-    "uner/zh_pud": _uner_test("zh-Hant", "zh_UNER-PUD", "zh_pud"),
-    "uner/pt_pud": _uner_test("pt", "pt_UNER-PUD", "pt_pud"),
-    "uner/tl_trg": _uner_test("tl", "tl_UNER-TRG", "tl_trg"),
-    "wikineural/en": _known(_wikineural("en"), {"train": {INSIDE_STARTS: 439}, "test": {INSIDE_STARTS: 559}}),
+    "uner/da_ddt": replace(
+        _uner("da", "da_UNER-DDT", "da_ddt"), quirks={"train": {INSIDE_STARTS: 6}, "test": {INSIDE_STARTS: 1}}
+    ),
+    "uner/en_pud": _uner("en", "en_UNER-PUD", "en_pud", test="test"),
+    "uner/de_pud": _uner("de", "de_UNER-PUD", "de_pud", test="test"),
+    "uner/zh_pud": _uner("zh-Hant", "zh_UNER-PUD", "zh_pud", test="test"),
+    "uner/pt_pud": _uner("pt", "pt_UNER-PUD", "pt_pud", test="test"),
+    "uner/tl_trg": _uner("tl", "tl_UNER-TRG", "tl_trg", test="test"),
+    "wikineural/en": replace(_wikineural("en"), quirks={"train": {INSIDE_STARTS: 439}, "test": {INSIDE_STARTS: 559}}),
     "wikineural/de": _wikineural("de"),
     "wikineural/nl": _wikineural("nl"),
     "wikineural/es": _wikineural("es"),
     "masakhaner/amh": _masakhaner("am", "amh"),
-    "masakhaner/hau": _known(_masakhaner("ha", "hau"), {"train": {INSIDE_STARTS: 1}, "test": {INSIDE_STARTS: 1}}),
+    "masakhaner/hau": replace(_masakhaner("ha", "hau"), quirks={"train": {INSIDE_STARTS: 1}, "test": {INSIDE_STARTS: 1}}),
     "masakhaner/ibo": _masakhaner("ig", "ibo"),
     "masakhaner/kin": _masakhaner("rw", "kin"),
     "masakhaner/swa": _masakhaner("sw", "swa"),
-    "ilner/hi": _known(
+    "ilner/hi": replace(
         _ilner("hi", "Hindi"),
-        {
+        quirks={
             "train": {
                 INSIDE_STARTS: 68,
                 "row 'O' left out: it has a tag but no word": 1,
@@ -264,9 +258,9 @@ CORPORA: dict[str, Corpus] = {
             },
         },
     ),
-    "ilner/ur": _known(
+    "ilner/ur": replace(
         _ilner("ur", "Urdu"),
-        {
+        quirks={
             "train": {
                 INSIDE_STARTS: 6,
                 "tag - read as O": 5,
@@ -279,9 +273,9 @@ CORPORA: dict[str, Corpus] = {
         },
     ),
     "aqmar/ar": Corpus("ar", "ner", _files("ner/ar_AQMAR/{}.txt"), _AQMAR, merges_types=True),
-    "xsid/en": _known(
+    "xsid/en": replace(
         _with_train(_xsid("en", "en"), "slots/xSID-0.7/en.train.rebuilt.conll", _XSID_REBUILT),
-        {"train": {INSIDE_STARTS: 40, "tag Orecurring_datetime read as O": 357}},
+        quirks={"train": {INSIDE_STARTS: 40, "tag Orecurring_datetime read as O": 357}},
     ),
     "xsid/ar": _xsid("ar", "ar"),
     "xsid/da": _xsid("da", "da"),

@@ -139,9 +139,8 @@ class _Fetcher:
             unpack(archive, self.name, self.root)
             self._record(archive.remote, *paths)
             found = ["fetched"] * len(paths)
-        yield from (
-            Got(path, status or "there", archive.remote.sha256 is not None) for path, status in zip(paths, found, strict=True)
-        )
+        for path, status in zip(paths, found, strict=True):
+            yield Got(path, status or "there", archive.remote.sha256 is not None)
 
     def _at(self, remote: Remote) -> str:
         return remote.url if self.mirror is None else self.mirror.rstrip("/") + urlsplit(remote.url).path
@@ -220,9 +219,8 @@ def _download(url: str, output: str, _: object, *, check: Callable[[Path], None]
             with requests.get(url, headers=headers, stream=True, timeout=30, hooks={"response": _check_answer}) as answer:
                 length = answer.raw.length_remaining  # None also if the header is not a number
                 if length is None and check and not answer.raw.chunked:
-                    raise DownloadError(
-                        f"{url}: the server gives no file length, so a broken transfer would go unnoticed; {_NEXT}"
-                    )
+                    said = "the server gives no file length, so a broken transfer would go unnoticed"
+                    raise DownloadError(f"{url}: {said}; {_NEXT}")
                 lengths.append(length or 0)
                 for block in answer.iter_content(1 << 12):
                     file.write(block)  # an error once the file is closed, which ends the thread

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 from polyhead.core.errors import DataFormatError
@@ -16,7 +16,8 @@ from polyhead.data.tasks import UPOS
 from polyhead.data.textfile import TextFile, data_error, find_file, is_blank, read_lines, shown
 
 _LINES = 20_000
-_SPAN_TAG = re.compile(r"O|[BIES]-.+")
+_is_span_tag = re.compile(r"O|[BIES]-.+").fullmatch
+_is_upos = frozenset({*UPOS, "_"}).__contains__
 _ID = re.compile(r"\d+([-.]\d+)?")
 # Share of broken tags up to which a column still counts as the tag column.
 _BROKEN_TAGS = 0.02
@@ -117,7 +118,11 @@ def _columns(path: Path, lines: Sequence[str]) -> Look:
     kind = f"columns separated by {'TAB' if default.separator == 'tab' else 'spaces'}"
     kind += f"; tags in column {tag + 1}, others in column {', '.join(others)}" if others else ""
     columns = f"{default.separator}:{','.join(items)}"
-    return Look(kind, "ner", columns, _scheme(_sentences(cut, tag, width))) if spans else Look(kind, "pos", columns)
+    if not spans:
+        return Look(kind, "pos", columns)
+    # rows without a word end a sentence too, which does no harm here
+    sentences = [[row[tag] for row in rows] for is_full, rows in groupby(cut, lambda row: len(row) >= width) if is_full]
+    return Look(kind, "ner", columns, _scheme(sentences))
 
 
 def _no_labels(
@@ -135,15 +140,7 @@ def _no_labels(
     return data_error(path, at + 1, found, f"O, or a type after B-, I-, E- or S-, as {fit} of {len(places)} rows have; {step}")
 
 
-def _is_span_tag(tag: str) -> bool:
-    return _SPAN_TAG.fullmatch(tag) is not None
-
-
-def _is_upos(tag: str) -> bool:
-    return tag in UPOS or tag == "_"
-
-
-def _mostly(tags: Sequence[str], is_tag: Callable[[str], bool]) -> bool:
+def _mostly(tags: Sequence[str], is_tag: Callable[[str], object]) -> bool:
     known = {tag: is_tag(tag) for tag in set(tags)}
     return sum(not known[tag] for tag in tags) <= _BROKEN_TAGS * len(tags)
 
@@ -154,27 +151,9 @@ def _are_spans(tags: Sequence[str]) -> bool:
 
 def _counts_up(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first column counts words in every sentence, from 0 or 1."""
-    before: int | None = None
-    seen = False
-    for row in rows:
-        if not row or not row[0].strip(" "):
-            before = None
-            continue
-        if not row[0].isdecimal() or len(row) < 2 or int(row[0]) not in ((0, 1) if before is None else (before + 1,)):
-            return False
-        before, seen = int(row[0]), True
-    return seen
-
-
-def _sentences(cut: Sequence[Sequence[str]], tag: int, width: int) -> list[list[str]]:
-    """Tags of each sentence; rows without a word end a sentence too, which does no harm here."""
-    sentences: list[list[str]] = [[]]
-    for row in cut:
-        if len(row) >= width:
-            sentences[-1].append(row[tag])
-        elif sentences[-1]:
-            sentences.append([])
-    return sentences
+    sentences = [list(group) for is_full, group in groupby(rows, lambda row: bool(row and row[0].strip(" "))) if is_full]
+    found = [[row[0] if len(row) > 1 else "" for row in sentence] for sentence in sentences]
+    return bool(found) and all(first in ([str(n + start) for n in range(len(first))] for start in (0, 1)) for first in found)
 
 
 def _scheme(sentences: Sequence[Sequence[str]]) -> Scheme:

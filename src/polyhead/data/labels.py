@@ -70,15 +70,11 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
     """
     if task.labels:
         return LabelSet(task.labels)
-    seen: set[str | None] = set()
-    names = []
-    for dataset in training:
-        names.append(dataset.name)
-        for sentence in dataset.sentences:
-            seen.update(sentence.labels)
-    types = sorted({label[2:] for label in seen if label is not None and label != "O"})
+    training = list(training)
+    types = sorted({label[2:] for data in training for one in data for label in one.labels if label and label != "O"})
     if not types:
-        raise SettingError(f"task {task.name}: no span in the training data ({', '.join(names) or 'none'}); check the tag column")
+        names = ", ".join(data.name for data in training) or "none"
+        raise SettingError(f"task {task.name}: no span in the training data ({names}); check the tag column")
     return LabelSet(("O", *(f"{prefix}-{span_type}" for span_type in types for prefix in "BI")))
 
 
@@ -112,17 +108,11 @@ def harmonise(dataset: Dataset, task: Task, *, kept: frozenset[str] = frozenset(
     """
     if task.kind == "tag":
         return dataset
-    mapped: dict[str | None, str | None] = {None: None, "O": "O"}
-    merged: Counter[str] = Counter()
-    sentences = []
-    for sentence in dataset.sentences:
-        labels: list[str | None] = []
-        for label in sentence.labels:
-            if label not in mapped:
-                assert label is not None
-                mapped[label] = label if label[2:] in kept else label[:2] + task.map_type(label[2:])
-            labels.append(new := mapped[label])
-            if label is not None and new is not None and label != new and label[0] == "B":
-                merged[f"{MERGED}{label[2:]} read as {new[2:]}"] += 1
-        sentences.append(replace(sentence, labels=tuple(labels)))
-    return replace(dataset, sentences=tuple(sentences), merged=dict(sorted(merged.items()))) if merged else dataset
+    counts = Counter(label for sentence in dataset for label in sentence.labels if label not in (None, "O"))
+    types = {label: task.map_type(label[2:]) for label in counts if label and label[2:] not in kept}
+    mapped = {label: label[:2] + new for label, new in types.items() if label[2:] != new}
+    if not mapped:
+        return dataset
+    merged = {f"{MERGED}{label[2:]} read as {new[2:]}": counts[label] for label, new in mapped.items() if label[0] == "B"}
+    sentences = [replace(one, labels=tuple(mapped.get(label or "", label) for label in one.labels)) for one in dataset]
+    return replace(dataset, sentences=tuple(sentences), merged=dict(sorted(merged.items())))

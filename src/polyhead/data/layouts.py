@@ -48,6 +48,7 @@ class NamedLayout:
 
 
 Layout = ColumnFormat | NamedLayout
+_MULTIATIS = "MultiATIS++ TSV: a header, a sentence a row"
 
 LAYOUTS: dict[str, NamedLayout] = {
     row.name: row
@@ -62,14 +63,8 @@ LAYOUTS: dict[str, NamedLayout] = {
             partial(read_bracketed, words="characters"),
             partial(looks_bracketed, words="characters"),
         ),
-        NamedLayout("multiatis", "MultiATIS++ TSV: a header, a sentence a row", "slots", read_token_rows, looks_like_token_rows),
-        NamedLayout(
-            "multiatis:uneven=skip",
-            "MultiATIS++ TSV: a header, a sentence a row",
-            "slots",
-            partial(read_token_rows, uneven="skip"),
-            looks_like_token_rows,
-        ),
+        NamedLayout("multiatis", _MULTIATIS, "slots", read_token_rows, looks_like_token_rows),
+        NamedLayout("multiatis:uneven=skip", _MULTIATIS, "slots", partial(read_token_rows, uneven="skip"), looks_like_token_rows),
     )
 }
 

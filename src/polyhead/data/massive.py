@@ -12,12 +12,9 @@ from polyhead.data.textfile import TextFile, shown
 
 OTHER_TEXT = "row whose annotation differs from its utterance, read as annotated"
 _SLOT = re.compile(r"\[\s*([^\s\[\]]+)\s+:([^\[\]]*)\]")
-_SPACED = re.compile(r"\S+")
-# Each non-ASCII character is a word; Latin words in between stay whole.
-_SINGLE = re.compile(r"[\x21-\x7e]+|\S")
-
-
 Unit = Literal["spaces", "characters"]
+# of characters, each that is not ASCII is a word; Latin words in between stay whole
+_WORDS: dict[Unit, re.Pattern[str]] = {"spaces": re.compile(r"\S+"), "characters": re.compile(r"[\x21-\x7e]+|\S")}
 
 
 def looks_bracketed(line: str, *, words: Unit = "spaces") -> bool:
@@ -42,7 +39,6 @@ def read_bracketed(file: TextFile, *, words: Unit = "spaces") -> Iterator[Senten
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
     """
-    pattern = _SPACED if words == "spaces" else _SINGLE
     for number, line in file.lines():
         try:
             utterance, annotated = _texts(line)
@@ -51,7 +47,7 @@ def read_bracketed(file: TextFile, *, words: Unit = "spaces") -> Iterator[Senten
             raise file.error(number, error.found, error.expected) from None
         if text.split() != utterance.split():
             file.repair(number, OTHER_TEXT, "one text for both")
-        yield span_sentence(file, text, [match.span() for match in pattern.finditer(text)], spans, number)
+        yield span_sentence(file, text, [match.span() for match in _WORDS[words].finditer(text)], spans, number)
 
 
 def _texts(line: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ This is the format of MultiATIS++ (LDC2021T04), which has two possible headers.
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from polyhead.core.values import counted
 from polyhead.data.schemes import LabelError, to_iob2
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
@@ -42,7 +43,7 @@ def read_token_rows(file: TextFile, *, uneven: Literal["error", "skip"] = "error
                 raise file.error(number, f"header {shown(line)}", f"{known[0]!r} or {known[1]!r} (? stands for any name)")
             continue
         if len(fields) != len(header):
-            found = f"{len(fields)} column(s) in {shown(line)}"
+            found = f"{counted(len(fields), 'column')} in {shown(line)}"
             raise file.error(number, found, f"{len(header)} columns separated by TAB, as in the header")
         # the label column is the last but one in both headers
         words, tags = fields[1].split(" "), fields[-2].split(" ")
@@ -52,7 +53,7 @@ def read_token_rows(file: TextFile, *, uneven: Literal["error", "skip"] = "error
             file.repairs[UNEVEN] += 1
         else:
             empty = "" if all(words) else ", one of them empty (two spaces in a row?)"
-            found = f"{len(words)} word(s){empty} but {len(tags)} label(s)"
+            found = f"{counted(len(words), 'word')}{empty} but {counted(len(tags), 'label')}"
             raise file.error(number, found, "one label per word, each joined by one space; correct the row or delete it")
 
 

@@ -142,14 +142,10 @@ class DataReader:
 
     def _corpus(self, reference: DataReference, split: Split) -> Dataset:
         row = corpus(reference.name)
-        if self.root is None and not row.made:
-            raise SettingError(f"data {reference.text!r}: a corpus by name needs the folder that holds it; give --data FOLDER")
         if row.task != self.task.name:
             there = ", ".join(_labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
-            raise SettingError(
-                f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}; "
-                f"for {self.task.name} its language has {there}; or give --task {row.task}"
-            )
+            wrong = f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}"
+            raise SettingError(f"{wrong}; for {self.task.name} its language has {there}; or give --task {row.task}")
         return open_corpus(reference.name, split, root=self.root, words=reference.words, kept=self.kept, strict=self.strict)
 
     def _files(self, reference: DataReference, split: Split) -> Dataset:
@@ -157,10 +153,8 @@ class DataReader:
         is_one = len(files) == 1 and ":" not in reference.text
         path = next(iter(files.values())) if is_one else files.get(split)
         if path is None:
-            raise SettingError(
-                f"data {reference.text!r}: no {split} file; its files are read as {', '.join(files)}; write "
-                "LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
-            )
+            step = "write LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
+            raise SettingError(f"data {reference.text!r}: no {split} file; its files are read as {', '.join(files)}; {step}")
         if ":" in reference.text and find_file(path) is None:
             raise SettingError(f"data {reference.text!r}: no {split} file {path}; check the path, which cannot hold ':'")
         try:
@@ -211,10 +205,7 @@ def one_word_choice(references: Sequence[DataReference]) -> Words:
     Raises:
         SettingError: Some ask for syntactic words and some for surface tokens.
     """
-    kinds = {reference.words for reference in references}
-    if len(kinds) > 1:
-        odd = next(reference.text for reference in references if reference.words != references[0].words)
-        raise SettingError(
-            f"data {references[0].text!r} and {odd!r}: one run uses one kind of words; put @words on all of them or on none"
-        )
+    if odd := [reference.text for reference in references if reference.words != references[0].words]:
+        step = "one run uses one kind of words; put @words on all of them or on none"
+        raise SettingError(f"data {references[0].text!r} and {odd[0]!r}: {step}")
     return references[0].words if references else "surface"

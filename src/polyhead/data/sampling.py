@@ -1,13 +1,12 @@
 """Seeded subsets of a corpus: a held-out dev set, a sample."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from polyhead.core.errors import SettingError
-from polyhead.data.corpus_table import Split
+from polyhead.core.values import counted
 from polyhead.data.sentences import Dataset
 
 
@@ -27,18 +26,15 @@ def holdout(dataset: Dataset, *, seed: int, share: float = 0.1) -> tuple[Dataset
     if not 0 < share < 1:
         raise SettingError(f"share {share}: expected a number between 0 and 1")
     if n < 2:
-        raise SettingError(f"{dataset.name}: {n} sentence(s); at least 2 are needed to hold out a dev set")
+        raise SettingError(f"{dataset.name}: {counted(n, 'sentence')}; at least 2 are needed to hold out a dev set")
     n_dev = min(n - 1, max(1, round(n * share)))
     chosen = frozenset(random.Random(seed).sample(range(n), n_dev))
-    return _part(dataset, [i for i in range(n) if i not in chosen], "train"), _part(dataset, sorted(chosen), "dev")
+    train, dev = (tuple(one for i, one in enumerate(dataset) if (i in chosen) == is_dev) for is_dev in (False, True))
+    return replace(dataset, split="train", sentences=train), replace(dataset, split="dev", sentences=dev)
 
 
-def _part(dataset: Dataset, indices: Sequence[int], split: Split) -> Dataset:
-    return replace(dataset, split=split, sentences=tuple(dataset.sentences[i] for i in indices))
-
-
-def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
-    """`n` randomly drawn sentences in file order; the whole dataset if it has no more.
+def sample(dataset: Dataset, n: int | None, *, seed: int) -> Dataset:
+    """`n` randomly drawn sentences in file order; the whole dataset if it has no more, or for None.
 
     >>> from polyhead.data.sentences import Sentence
     >>> data = Dataset("x", "en", "dev", tuple(Sentence((w,), (None,), "en", f"x:{w}") for w in "abc"))
@@ -46,6 +42,8 @@ def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
     (2, True)
     """
     total = len(dataset.sentences)
+    if n is None:
+        return dataset
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise SettingError(f"sample of {n!r} sentences: expected a whole number, 1 or more")
     if n >= total:

@@ -124,22 +124,15 @@ def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
     >>> from_iob2(["B-PER", "I-PER", "O", "B-LOC"], "bioes")
     ('B-PER', 'E-PER', 'O', 'S-LOC')
     """
-    pairs = [(tag[0], tag[2:]) for tag in to_iob2(tags, "iob2")]
+    valid = to_iob2(tags, "iob2")
     out = []
-    for position, (prefix, span_type) in enumerate(pairs):
-        previous = pairs[position - 1] if position else ("O", "")
-        following = pairs[position + 1] if position + 1 < len(pairs) else ("O", "")
-        continues = following == ("I", span_type)
-        if prefix == "O":
-            out.append("O")
-        elif scheme == "io":
-            out.append(f"I-{span_type}")
-        elif scheme == "iob1":
-            out.append(f"{'B' if prefix == 'B' and previous[1] == span_type else 'I'}-{span_type}")
-        elif scheme == "bioes":
-            out.append(f"{prefix if continues else {'B': 'S', 'I': 'E'}[prefix]}-{span_type}")
-        else:
-            out.append(f"{prefix}-{span_type}")
+    for before, tag, after in zip(("O", *valid), valid, (*valid[1:], "O"), strict=False):
+        prefix = tag[0]
+        if scheme == "io" or (scheme == "iob1" and before[2:] != tag[2:]):
+            prefix = "I"
+        elif scheme == "bioes" and after != f"I-{tag[2:]}":
+            prefix = {"B": "S", "I": "E"}.get(prefix, "")
+        out.append("O" if tag == "O" else prefix + tag[1:])
     return tuple(out)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from polyhead.core.errors import DataFormatError
-from polyhead.core.values import whole_number
+from polyhead.core.values import counted, whole_number
 from polyhead.data.schemes import LabelError, Span, span_labels
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
@@ -73,7 +73,7 @@ def read_facebook(file: TextFile) -> Iterator[Sentence]:
         columns = line.split("\t")
         if len(columns) != _N_COLUMNS:
             expected = f"{_N_COLUMNS}, separated by TAB: intent, slots, utterance, locale, tokenisation"
-            raise file.error(where, f"{len(columns)} column(s) in {shown(line)}", expected)
+            raise file.error(where, f"{counted(len(columns), 'column')} in {shown(line)}", expected)
         text = columns[2]
         spans = [_slot(file, where, slot, text) for slot in columns[1].split(",") if slot]
         yield span_sentence(file, text, _words(file, where, columns[4], text), spans, where)
@@ -118,11 +118,8 @@ def _words(file: TextFile, where: int, tokenisation: str, text: str) -> list[tup
 
 
 def _spells(offsets: Sequence[tuple[int, int]], text: str, tokens: Sequence[str]) -> bool:
-    return all(_plain(text[a:b]) == _plain(token) for (a, b), token in zip(offsets, tokens, strict=True))
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).lower()
+    pairs = ((text[a:b], token) for (a, b), token in zip(offsets, tokens, strict=True))
+    return all(len({unicodedata.normalize("NFC", one).lower() for one in pair}) == 1 for pair in pairs)
 
 
 def _composed(offsets: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]] | None:
@@ -160,7 +157,7 @@ def read_stockmark(file: TextFile, *, types: Mapping[str, str] | None = None) ->
         raise file.error(1, f"a JSON {type(records).__name__}", "one JSON list of records")
     for number, record in enumerate(records, start=1):
         where = f"record {number}"
-        text, spans = _record(record, lambda found, expected, where=where: file.error(where, found, expected))  # type: ignore[misc]
+        text, spans = _record(record, partial(file.error, where))
         words = [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]
         unknown = next((kind for _, _, kind in spans if types is not None and kind not in types), None)
         if types is not None and unknown is not None:
@@ -181,7 +178,6 @@ def _record(record: Any, error: Callable[[str, str], DataFormatError]) -> tuple[
         if [type(value) for value in row] != [int, int, str, str] or not 0 <= row[0] < row[1] <= len(text):
             raise error(f"entity {shown(repr(row))}", f"span [start, end] inside the {len(text)} characters, end exclusive")
         if text[row[0] : row[1]] != row[3]:
-            raise error(
-                f"entity {shown(row[3])} at {row[0]}:{row[1]}, where the text is {shown(text[row[0] : row[1]])}", "the same"
-            )
+            there = shown(text[row[0] : row[1]])
+            raise error(f"entity {shown(row[3])} at {row[0]}:{row[1]}, where the text is {there}", "the same")
     return text, [(row[0], row[1], row[2]) for row in rows]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
+from polyhead.core.values import counted
 from polyhead.data.sentences import Dataset
 
 _LONG = 1000  # words; sentences of treebanks and entity corpora are far shorter
@@ -20,7 +21,8 @@ def suspicious_text(dataset: Dataset) -> Iterator[str]:
     """
     lengths = [len(sentence.words) for sentence in dataset.sentences]
     if (longest := max(lengths, default=0)) > _LONG:
-        yield f"the longest of {len(lengths):,} sentence(s) has {longest:,} words: are blank lines between sentences missing?"
+        of = counted(len(lengths), "sentence")
+        yield f"the longest of {of} has {longest:,} words: are blank lines between sentences missing?"
     if len(lengths) >= _FEW and longest == 1:
         yield "every sentence has one word: does a blank line follow each word?"
     words = {word for sentence in dataset.sentences for word in sentence.words}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from polyhead.core.errors import DataFormatError
@@ -64,13 +65,8 @@ def _is_tree(heads: Sequence[int | None]) -> bool:
     """Whether these 1-based heads, 0 for the root, lead from every node to one root."""
     if heads.count(0) != 1 or any(head is None or head > len(heads) for head in heads):
         return False
-    rooted = {0}
-    for node in range(1, len(heads) + 1):
-        way: list[int] = []
-        while node not in rooted and len(way) <= len(heads):
-            way.append(node)
-            node = heads[node - 1] or 0
-        if node not in rooted:
-            return False
-        rooted.update(way)
+    try:
+        TopologicalSorter({node: (head,) for node, head in enumerate(heads, start=1)}).prepare()
+    except CycleError:
+        return False
     return True

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.doctor import differences, gating, scoring
@@ -169,17 +169,12 @@ def examine(
     )
     try:
         _ = subject.usual
-    except SettingError:
-        raise
-    except Exception:
-        pass  # only settings are refused before the checks, which find all other faults
-    watch = progress or Silent()
-    watch.start(len(checks), "check")
+    except Exception as error:  # only settings are refused before the checks, which find all other faults
+        if isinstance(error, SettingError):
+            raise
     findings = []
-    try:
+    with tracking(progress, len(checks), "check") as advance:
         for check in checks:
             findings.append(find(check, subject))
-            watch.advance(1)
-    finally:
-        watch.stop()
+            advance(1)
     return tuple(findings)

@@ -1,6 +1,7 @@
 """Checks of masks, pruning and checkpoints: all of them compare logits."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,16 +45,13 @@ def mask_reaches_predictions(subject: Subject) -> Measured:
     gold = [[subject.labels.names[0]] * n for n in subject.encoded.words_per_sentence]
     sample = {"sample": inference.Labelled(subject.encoded, gold)}
 
-    def predict(model: PreTrainedModel, mask: HeadMask | None = None) -> None:
-        inference.predict(model, subject.encoded, labels=subject.labels, precision="fp32", mask=mask)
+    def predicting(model: PreTrainedModel, mask: HeadMask | None = None) -> Tensor:
+        work = partial(inference.predict, model, subject.encoded, labels=subject.labels, precision="fp32", mask=mask)
+        return _logits_inside(model, work)
 
-    def evaluate() -> None:
-        inference.evaluate(model, sample, subject.task, subject.labels, precision="fp32", mask=mask)
-
-    plain = _logits_inside(model, lambda: predict(model))
-    pruned = pruning.prune(copied(model), mask)
-    expected = _logits_inside(pruned, lambda: predict(pruned))
-    found = {"predict": _logits_inside(model, lambda: predict(model, mask)), "evaluate": _logits_inside(model, evaluate)}
+    evaluate = partial(inference.evaluate, model, sample, subject.task, subject.labels, precision="fp32", mask=mask)
+    plain, expected = predicting(model), predicting(pruning.prune(copied(model), mask))
+    found = {"predict": predicting(model, mask), "evaluate": _logits_inside(model, evaluate)}
     apart = {name: logits_apart(logits, expected) for name, logits in found.items()}
     ignored = [name for name, logits in found.items() if torch.equal(logits, plain)]
     return Measured(
@@ -62,13 +60,9 @@ def mask_reaches_predictions(subject: Subject) -> Measured:
 
 
 def _logits_inside(model: PreTrainedModel, work: Callable[[], object]) -> Tensor:
-    """All logits that the model computes during the work, flattened."""
     seen: list[Tensor] = []
-    handle = model.register_forward_hook(lambda module, args, output: seen.append(output.logits.flatten()))
-    try:
+    with model.register_forward_hook(lambda module, args, output: seen.append(output.logits.flatten())):
         work()
-    finally:
-        handle.remove()
     return torch.cat(seen)
 
 

@@ -66,7 +66,7 @@ def ablation(
     began -= sums.seconds
     # top layer first: the layers below a mask's layer are then unchanged from the mask before
     off = sorted(present.kept, key=lambda head: (-head.layer, head.head))
-    masks = [full, *(HeadMask.without(full.n_layers, full.n_heads, [head]) for head in off)]
+    masks = [full, *(HeadMask.without(*full.shape, [head]) for head in off)]
     extra = {} if means is None else {"means": means}
     with (
         data_pass(model, batches, call, done=sums.batches) as given,
@@ -99,5 +99,4 @@ def _rises(
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
         found = [losses_of(logits, batch)[0] for logits in masked_logits(model, batch, masks, fill=means)]
     losses = wide(torch.stack(found))  # [masks, sentences]; 0 where nothing is labelled
-    rises: NDArray[np.float64] = (losses[1:] - losses[0]).sum(axis=1)
-    return rises
+    return np.asarray((losses[1:] - losses[0]).sum(axis=1))

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.core.progress import Silent
+from polyhead.core.progress import tracking
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
@@ -42,21 +42,16 @@ def data_pass(
         what: Label of the progress bar.
     """
     device = next(model.parameters()).device
-    watch = call.progress or Silent()
+    with tracking(call.progress, len(batches), what) as advance, scoring_mode(model, call.precision, trained=trained):
 
-    def one_by_one() -> Iterator[Batch]:
-        for batch in batches[done:]:
-            yield batch.to(device)
-            watch.advance(1)
+        def one_by_one() -> Iterator[Batch]:
+            for batch in batches[done:]:
+                yield batch.to(device)
+                advance(1)
 
-    watch.start(len(batches), what)
-    try:
         if done:
-            watch.advance(done)
-        with scoring_mode(model, call.precision, trained=trained):
-            yield one_by_one()
-    finally:
-        watch.stop()
+            advance(done)
+        yield one_by_one()
 
 
 def labelled_sentences(batches: Sequence[Batch]) -> int:
@@ -78,8 +73,7 @@ def zeros(model: PreTrainedModel) -> NDArray[np.float64]:
 
 def wide(values: Tensor) -> NDArray[np.float64]:
     """The values in float64 on the CPU, moved there first: MPS has no float64."""
-    found: NDArray[np.float64] = values.cpu().double().numpy()
-    return found
+    return values.cpu().double().numpy()
 
 
 def mean_scores(

@@ -14,7 +14,7 @@ from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import sentence_losses
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision, PrecisionChoice, pick_precision
+from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.gates import gated
 
 # the batch on the model's device, the gradients, and which of its sentences have a labelled word
@@ -96,7 +96,7 @@ def sentence_gradients(
         every = wide(gradients)
         found.update((batch.sentences[row], every[row]) for row in labelled.nonzero()[:, 0].tolist())
 
-    chosen = pick_precision(precision, next(model.parameters()).device)
+    _, chosen = placement(model, precision=precision)
     visit_gradients(model, batches, Call(precision=chosen, progress=progress), visit)
     ordered = np.stack([found[sentence] for sentence in sorted(found)])
     return np.where(head_mask(model).keep, ordered, np.nan)

@@ -150,8 +150,7 @@ def _push(
     wanted = torch.promote_types(model.dtype, torch.float32)
     given = torch.from_numpy(gates).to(wanted).to(batch.input_ids.device)
     gradients, _ = gate_gradients(model, batch, given, precision)
-    found: Array = (wide(gradients)[:, present] * slope).sum(axis=0)
-    return found
+    return np.asarray((wide(gradients)[:, present] * slope).sum(axis=0))
 
 
 def hard_concrete(log_alpha: Array, noise: Array) -> tuple[Array, Array]:
@@ -165,8 +164,7 @@ def hard_concrete(log_alpha: Array, noise: Array) -> tuple[Array, Array]:
 
 def probability_open(log_alpha: Array) -> Array:
     """Probability that a gate is above 0: σ(log α − temperature · log(−γ/ζ)) for a stretch to (γ, ζ)."""
-    found: Array = expit(log_alpha + _OPEN)
-    return found
+    return np.asarray(expit(log_alpha + _OPEN))
 
 
 def _stepped(state: _State, push: Array, rate: float, target: float) -> _State:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.progress import Progress
+from polyhead.core.settings_file import checked
 from polyhead.learning.batching import Batch
 from polyhead.models.devices import Precision
 
@@ -70,14 +70,7 @@ ONE_PASS = Passes.fixed(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option of a method, for a listing.
-
-    Attributes:
-        name: As users write it.
-        kind: Type of its value, as Python writes it.
-        default: Default value.
-        help: What it does.
-    """
+    """One option of a method, for a listing; `kind` is the type of its value, as Python writes it."""
 
     name: str
     kind: str
@@ -174,11 +167,8 @@ class Method:
             own = ", ".join(item.name for item in fields(self.options))
             raise SettingError(f"method {self.name} has no option {unknown[0]}; it has {own or 'none'}")
         hints = get_type_hints(self.options, include_extras=True)
-        checked = {}
-        for name, value in values.items():
-            try:
-                checked[name] = TypeAdapter(hints[name]).validate_python(value, strict=not isinstance(value, str))
-            except ValidationError as error:
-                message = error.errors(include_url=False)[0]["msg"].replace("Input should", "should")
-                raise SettingError(f"method {self.name}, option {name} = {value!r}: {message}") from None
-        return self.options(**checked)
+        found = {
+            name: checked(f"method {self.name}, option {name}", value, hints[name], strict=not isinstance(value, str))
+            for name, value in values.items()
+        }
+        return self.options(**found)

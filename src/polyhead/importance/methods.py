@@ -15,7 +15,7 @@ from polyhead.importance.method import Call, Method
 from polyhead.importance.table import METHODS
 from polyhead.learning.batching import Batch
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import PrecisionChoice, pick_precision
+from polyhead.models.devices import PrecisionChoice, placement
 
 __all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
 
@@ -89,7 +89,7 @@ def score_heads(
     call = Call(
         method=name,
         seed=seed,
-        precision=pick_precision(precision, next(model.parameters()).device),
+        precision=placement(model, precision=precision)[1],
         progress=progress,
         resume_file=resume_file,
         options=row.chosen(options),
@@ -99,13 +99,10 @@ def score_heads(
     if not scores.seconds:  # a method that resumes counts the seconds of all calls
         scores = replace(scores, seconds=time.perf_counter() - started)
     if (bad := np.argwhere(head_mask(model).keep & ~np.isfinite(scores.values))).size:
+        names = [key for key, weight in model.named_parameters() if not bool(weight.isfinite().all())]
+        why = f"the weights {names[0]} hold NaN or infinity" if names else "the model's losses are not finite"
         raise SettingError(
-            f"method {name}: head {bad[0][0]}.{bad[0][1]} has no finite score; {_not_finite(model)}: load another checkpoint, or "
-            "train again with a lower learning rate"
+            f"method {name}: head {bad[0][0]}.{bad[0][1]} has no finite score; {why}: load another checkpoint, or train again "
+            "with a lower learning rate"
         )
     return scores
-
-
-def _not_finite(model: PreTrainedModel) -> str:
-    names = [key for key, weight in model.named_parameters() if not bool(weight.isfinite().all())]
-    return f"the weights {names[0]} hold NaN or infinity" if names else "the model's losses are not finite"

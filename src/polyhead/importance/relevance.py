@@ -3,7 +3,7 @@
 LRP is patented; its authors permit free personal and scientific use only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -57,7 +57,8 @@ def relevance(model: PreTrainedModel, batches: Sequence[Batch], call: Call, *, v
         for batch in given:
             found = propagated(model, batch)
             arrived, sent = arrived + found.arrived[0], sent + found.sent
-            shares = _shares(found.heads)
+            sums = found.heads.abs().sum(dim=-1, keepdim=True)
+            shares = found.heads / torch.where(sums > 0, sums, 1)
             total += wide(shares.abs().sum(dim=0))
             signed += wide(shares.sum(dim=0))
     settings = {"variant": variant, "conserved": float(arrived / sent) if sent else None}
@@ -89,32 +90,21 @@ def propagated(model: PreTrainedModel, batch: Batch) -> Propagated:
     shape = (len(batch.sentences), *full_mask(model).keep.shape)
     gates = torch.ones(shape, device=batch.rows.device, dtype=dtype, requires_grad=True)
     inputs: list[Tensor] = []
+
+    def enter(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        x = args[0] if inputs else args[0].detach().requires_grad_(True)  # the graph begins at the lowest layer's input
+        inputs.append(x)
+        return (x, *args[1:])
+
     with ExitStack() as stack:
         stack.enter_context(gated(model, gates, rows=batch.rows))
         for site in attention_sites(model):
-            stack.callback(site.block.register_forward_pre_hook(_entering(inputs)).remove)
+            stack.callback(site.block.register_forward_pre_hook(enter).remove)
         f = _gold_logits(model, batch).sum()
         # unused gates: a model without heads
         heads, *gradients = torch.autograd.grad(f, [gates, *inputs], allow_unused=True)
     arrived = [float((x.detach() * gradient).sum()) for x, gradient in zip(inputs, gradients, strict=True)]
     return Propagated(torch.zeros_like(gates) if heads is None else heads, np.array(arrived), float(f.detach()))
-
-
-def _entering(inputs: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    """A hook that collects layer inputs; the graph begins at the first one."""
-
-    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        x = args[0] if inputs else args[0].detach().requires_grad_(True)
-        inputs.append(x)
-        return (x, *args[1:])
-
-    return hook
-
-
-def _shares(relevance_of_heads: Tensor) -> Tensor:
-    """Signed shares of a layer's heads, from their relevance `[sentences, layers, heads]`."""
-    sums = relevance_of_heads.abs().sum(dim=-1, keepdim=True)
-    return relevance_of_heads / torch.where(sums > 0, sums, 1)
 
 
 def _gold_logits(model: PreTrainedModel, batch: Batch) -> Tensor:

@@ -48,7 +48,11 @@ def relevance_rules(model: PreTrainedModel, variant: Variant) -> Iterator[None]:
     """
     sites = attention_sites(model)
     for site in sites:
-        _check_activation(site)
+        if not any(isinstance(module, _ACTIVATIONS) for module in site.block.modules()):
+            raise ArchitectureError(
+                f"layer {site.layer}: no activation function from Transformers, so relevance has no rule for it; name the "
+                "activation in the config, for example gelu"
+            )
     with ExitStack() as stack:
         for module in model.modules():
             if isinstance(module, nn.LayerNorm):
@@ -59,14 +63,6 @@ def relevance_rules(model: PreTrainedModel, variant: Variant) -> Iterator[None]:
             for projection in site.inputs:
                 stack.callback(projection.register_forward_hook(_projection_hook(site, projection, variant)).remove)
         yield
-
-
-def _check_activation(site: AttentionSite) -> None:
-    if not any(isinstance(module, _ACTIVATIONS) for module in site.block.modules()):
-        raise ArchitectureError(
-            f"layer {site.layer}: no activation function from Transformers, so relevance has no rule for it; name the activation "
-            "in the config, for example gelu"
-        )
 
 
 class _Replaced(torch.autograd.Function):

@@ -15,7 +15,7 @@ from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.importance.data_pass import data_pass, labelled_sentences
 from polyhead.importance.method import Call
 from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of
-from polyhead.importance.shapley_walks import Ends, expected_cost, find_ends, random_order, walk
+from polyhead.importance.shapley_walks import expected_cost, find_ends, random_order, walk
 from polyhead.learning.batching import Batch
 from polyhead.learning.resumable import kept_at, saving
 from polyhead.models.architectures import head_mask
@@ -71,10 +71,7 @@ def shapley(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> Hea
     walked = _needed(Walked(**known), present, call) if known else _with_ends(model, batches, call, n)
     began -= walked.seconds
     sizes = [len(batch.sentences) for batch in batches]
-    ends = [
-        Ends(*own)
-        for own in zip(*(np.split(all_of, np.cumsum(sizes[:-1])) for all_of in (walked.full, walked.none)), strict=True)
-    ]
+    ends = np.split(np.stack((walked.full, walked.none)), np.cumsum(sizes[:-1]), axis=1)
     with saving(kept, lambda: {**vars(walked), "sums": np.reshape(walked.sums, (-1, *present.keep.shape))}) as step:
         while (estimate := _finished(walked, present, call)) is None:
             number, done = divmod(len(walked.sums), len(batches))
@@ -138,13 +135,9 @@ def _needed(walked: Walked, present: HeadMask, call: Call) -> Walked:
 
 
 def _with_ends(model: PreTrainedModel, batches: Sequence[Batch], call: Call, n: int) -> Walked:
-    what = "shapley, all heads and none"
-    with (
-        data_pass(model, batches, call, what=what) as given,
-        torch.inference_mode(),
-    ):
-        found = [find_ends(model, batch, call.precision) for batch in given]
-    return Walked(np.concatenate([ends.full for ends in found]), np.concatenate([ends.none for ends in found]), n, len(found))
+    with data_pass(model, batches, call, what="shapley, all heads and none") as given, torch.inference_mode():
+        full, none = np.concatenate([find_ends(model, batch, call.precision) for batch in given], axis=1)
+    return Walked(full, none, n, len(batches))
 
 
 def _finished(walked: Walked, present: HeadMask, call: Call) -> Estimate | None:

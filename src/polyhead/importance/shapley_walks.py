@@ -35,14 +35,6 @@ class Order:
         return Order(self.layers[::-1], self.heads[::-1])
 
 
-@dataclass(frozen=True)
-class Ends:
-    """Sentence losses with all heads on and all off: float64 `[sentences]`, 0 where nothing is labelled."""
-
-    full: NDArray[np.float64]
-    none: NDArray[np.float64]
-
-
 def random_order(present: HeadMask, n_sentences: int, generator: np.random.Generator) -> Order:
     """An order that is, for each sentence, uniform over all permutations of the heads present.
 
@@ -59,20 +51,22 @@ def random_order(present: HeadMask, n_sentences: int, generator: np.random.Gener
     return Order(layers, heads)
 
 
-def find_ends(model: PreTrainedModel, batch: Batch, precision: Precision) -> Ends:
-    """Losses with all heads and with none; costs two forward passes. Call it inside `scoring_mode`, without gradients."""
+def find_ends(model: PreTrainedModel, batch: Batch, precision: Precision) -> NDArray[np.float64]:
+    """Losses with all heads on and all off, float64 `[2, sentences]`, 0 where nothing is labelled; costs two forward passes.
+
+    Call it inside `scoring_mode`, without gradients.
+    """
     every = full_mask(model)
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
         both = masked_logits(model, batch, [every, HeadMask(np.zeros_like(every.keep))])
-        full, none = (wide(losses_of(logits, batch)[0]) for logits in both)
-    return Ends(full, none)
+        return np.stack([wide(losses_of(logits, batch)[0]) for logits in both])
 
 
 def walk(
     model: PreTrainedModel,
     batch: Batch,
     order: Order,
-    ends: Ends,
+    ends: NDArray[np.float64],
     present: HeadMask,
     *,
     precision: Precision,
@@ -88,27 +82,29 @@ def walk(
         model: A token classifier.
         batch: On the model's device.
         order: Of all heads present.
-        ends: Losses of this batch with all heads and none.
+        ends: Losses of this batch, from `find_ends`.
         present: Heads that the model has.
         precision: Precision of the caller's block.
         truncation: See `shapley`; heads still on when the walk ends count as zero.
     """
-    near = truncation * np.abs(ends.full - ends.none).sum()
+    full, none = ends
+    near = truncation * np.abs(full - none).sum()
     found: list[Tensor] = []
     truncated = False
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
         for logits in masked_logits(model, batch, _masks(order, present, len(batch.sentences))):
             found.append(losses_of(logits, batch)[0])
             # only if truncating: reading a loss on a GPU waits for all queued work
-            if truncation > 0 and np.abs(wide(found[-1]) - ends.none).sum() <= near:
+            if truncation > 0 and np.abs(wide(found[-1]) - none).sum() <= near:
                 truncated = True
                 break
     between = [*wide(torch.stack(found))] if found else []
-    losses = np.stack([ends.full, *between, *([] if truncated else [ends.none])])  # [steps + 1, sentences]
+    losses = np.stack([full, *between, *([] if truncated else [none])])  # [steps + 1, sentences]
     sums = np.zeros(present.keep.shape)
     steps = min(len(losses) - 1, len(order.layers))
     np.add.at(sums, (order.layers[:steps, None], order.heads[:steps]), np.diff(losses, axis=0)[:steps])
-    return sums, _cost(order.layers[: len(found)], present.n_layers)
+    above = present.n_layers - order.layers[1 : len(found)]  # layers that each evaluation but the first computes
+    return sums, float(1 + (above / present.n_layers).sum()) if found else 0.0
 
 
 def expected_cost(present: HeadMask) -> float:
@@ -127,7 +123,3 @@ def _masks(order: Order, present: HeadMask, n_sentences: int) -> Iterator[Tensor
     for layer, heads in zip(order.layers[:-1], order.heads[:-1], strict=True):
         keep[sentences, layer, heads] = False
         yield torch.from_numpy(keep.copy())
-
-
-def _cost(layers: NDArray[np.int64], n_layers: int) -> float:
-    return float(1 + ((n_layers - layers[1:]) / n_layers).sum()) if layers.size else 0.0

@@ -51,10 +51,8 @@ def head_means(
         total = torch.where(is_token[..., None], wide, 0).sum(dim=(0, 1)).view(len(site.kept), site.head_dim)
         sums[site.layer, list(site.kept)] += total.cpu().double()  # moved first: MPS has no float64
 
-    with ExitStack() as stack:
-        advance = stack.enter_context(tracking(progress, len(batches), "head means"))
-        stack.enter_context(scoring_mode(model, chosen))
-        stack.enter_context(torch.no_grad())
+    steps = tracking(progress, len(batches), "head means")
+    with steps as advance, scoring_mode(model, chosen), torch.no_grad(), ExitStack() as stack:
         # gates of one change nothing, but make compiled code run eagerly, with hooks
         stack.enter_context(gated(model, full))
         for site in sites:

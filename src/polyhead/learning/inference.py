@@ -170,8 +170,7 @@ def word_places(batch: Batch, words_per_sentence: Sequence[int]) -> NDArray[np.i
     """Where each owned word of the batch, which is on the CPU, stands among all words in sentence order."""
     starts = np.cumsum(words_per_sentence, dtype=np.int64) - words_per_sentence
     sentences = np.array(batch.sentences, dtype=np.int64)[batch.rows[batch.anchor_rows].numpy()]
-    places: NDArray[np.int64] = starts[sentences] + batch.anchor_words.numpy()
-    return places
+    return np.asarray(starts[sentences] + batch.anchor_words.numpy())
 
 
 def named(ids: NDArray[np.int64], labels: LabelSet, words_per_sentence: Sequence[int]) -> list[list[str]]:

@@ -1,7 +1,6 @@
 """Evaluation under many masks of one model; layers shared by neighbouring masks are computed once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,19 +20,6 @@ from polyhead.learning.metrics import metric_from_counts, sentence_counts
 from polyhead.learning.scoring_mode import restored
 from polyhead.learning.shared_prefix import masked_logits
 from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, check_dtype, placement
-
-
-@dataclass(frozen=True, eq=False)
-class MaskedScores:
-    """Scores of many masks on one data set.
-
-    Attributes:
-        scores: The task's main metric, a fraction in 0..1, `[masks]`.
-        losses: Mean cross-entropy over words whose gold label the model can predict, `[masks]`; 0 without such words.
-    """
-
-    scores: NDArray[np.float64]
-    losses: NDArray[np.float64]
 
 
 def masked_counts(
@@ -83,8 +69,11 @@ def masked_scores(
     *,
     precision: PrecisionChoice = "auto",
     advance: Callable[[int], None] | None = None,
-) -> MaskedScores:
-    """Main metric and loss under every mask; the metric equals that from `masked_counts`.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The task's main metric, in 0..1, and the loss under every mask, both `[masks]`; the metric is that of `masked_counts`.
+
+    The loss is the mean cross-entropy over words whose gold label the model can predict, 0 without such words. A gold label that
+    the model cannot predict counts as an error in the metric; a word without a gold label is not scored.
 
     For searches over thousands of masks: layers shared by neighbouring masks are computed once, and a batch's results leave the
     device together.
@@ -105,7 +94,8 @@ def masked_scores(
     words = data.encoded.words_per_sentence
     predicted, losses = masked_labels(model, batches, masks, words, precision=precision, advance=advance)
     n_labelled = sum(int((batch.anchor_labels != IGNORED_LABEL).sum()) for batch in batches)
-    return MaskedScores(main_figures(task, labels, data, predicted), losses / max(n_labelled, 1))
+    sums = [sentence_counts(task, data.gold, named(ids, labels, words)).sum(axis=0) for ids in predicted]
+    return metric_from_counts(task, np.stack(sums)), losses / max(n_labelled, 1)
 
 
 def masked_labels(
@@ -146,16 +136,3 @@ def _of_words(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     words = logits[batch.anchor_rows, batch.anchor_columns]
     wide = words.to(torch.promote_types(words.dtype, torch.float32))
     return words.argmax(dim=-1), cross_entropy(wide, batch.anchor_labels, ignore_index=IGNORED_LABEL, reduction="sum")
-
-
-def main_figures(task: Task, labels: LabelSet, data: Labelled, predicted: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The task's main metric, in 0..1, of each row of label ids `[masks, words]`, words in sentence order.
-
-    A word without a gold label is not scored; a gold label that the model cannot predict counts as an error.
-
-    Raises:
-        SettingError: No word has a gold label.
-    """
-    words = data.encoded.words_per_sentence
-    sums = [sentence_counts(task, data.gold, named(ids, labels, words)).sum(axis=0) for ids in predicted]
-    return metric_from_counts(task, np.stack(sums))

@@ -105,8 +105,7 @@ def metric_from_counts(task: Task, counts: ArrayLike, *, name: MetricName | None
     part = np.asarray(counts, dtype=np.float64)[..., columns]
     right = part[..., 0] if part.shape[-1] == 2 else 2 * part[..., 0]
     whole = part[..., 1:].sum(axis=-1)
-    result: NDArray[np.float64] = np.divide(right, whole, out=np.zeros_like(whole), where=whole > 0)
-    return result
+    return np.asarray(np.divide(right, whole, out=np.zeros_like(whole), where=whole > 0))
 
 
 def _spans(tags: Iterable[str | None], *, bare: bool) -> set[tuple[int, int, str]]:
@@ -136,7 +135,6 @@ def _read(tag: str | None, bare: bool) -> tuple[bool, str]:
 
 
 def _macro_f1(gold: Tags, predicted: Tags) -> float:
-    """Mean F1 over the tags in gold or prediction of the labelled words."""
     pairs = [pair for both in zip(gold, predicted, strict=True) for pair in zip(*both, strict=True) if pair[0] is not None]
     n_gold, n_predicted = (Counter(pair[side] for pair in pairs) for side in (0, 1))
     right = Counter(label for label, guess in pairs if label == guess)

@@ -100,8 +100,7 @@ class Partial:
             save_file(tensors, temporary, {_MARK: sealed})
 
     def _identity(self) -> dict[str, Any]:
-        found: dict[str, Any] = jsonable({"form": _FORM, **self.identity})
-        return found
+        return dict(jsonable({"form": _FORM, **self.identity}))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

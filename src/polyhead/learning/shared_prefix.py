@@ -1,6 +1,6 @@
 """Many masks on one model: layers below the first difference between neighbouring masks are computed once."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -58,6 +58,11 @@ def _first_difference(one: Tensor, other: Tensor) -> int:
 @contextmanager
 def _from_layer(sites: Sequence[AttentionSite], start: int, kept: _Kept) -> Iterator[None]:
     """A context that repeats the stored outputs below the output projection of layer `start` and stores those of the rest."""
+
+    def keep(module: nn.Module, args: Any, output: Any) -> None:
+        # eager attention also returns its weights, which are not needed
+        kept[module] = (output[0], *(None for _ in output[1:])) if isinstance(output, tuple) else output
+
     with ExitStack() as stack:
         for site in sites[:start]:
             stack.enter_context(_repeating(site.block, kept[site.block]))
@@ -66,21 +71,13 @@ def _from_layer(sites: Sequence[AttentionSite], start: int, kept: _Kept) -> Iter
                 if site.layer == start and part is not site.block and part in kept:
                     stack.enter_context(_repeating(part, kept[part]))
                 else:
-                    stack.callback(part.register_forward_hook(_keeping(kept)).remove)
+                    stack.callback(part.register_forward_hook(keep).remove)
         yield
 
 
 def _before_gates(site: AttentionSite) -> tuple[nn.Module, ...]:
     """The attention module, or the projections into heads if it contains the output projection."""
     return site.inputs if any(module is site.output for module in site.attention.modules()) else (site.attention,)
-
-
-def _keeping(kept: _Kept) -> Callable[[nn.Module, Any, Any], None]:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
-        # eager attention also returns its weights, which are not needed
-        kept[module] = (output[0], *(None for _ in output[1:])) if isinstance(output, tuple) else output
-
-    return hook
 
 
 @contextmanager

@@ -78,7 +78,10 @@ def subwords(words: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, anchor
     lengths = np.fromiter(map(len, lists), np.int64, len(lists))
     flat = np.fromiter((number for ids in lists for number in ids), np.int32, int(lengths.sum()))
     if tokenizer.unk_token_id is not None:
-        flat[np.isin(flat, _reserved_ids(tokenizer))] = tokenizer.unk_token_id
+        # structural tokens only: a user's additional special tokens are allowed in text
+        kinds = ("pad", "cls", "sep", "bos", "eos")
+        reserved = [number for kind in kinds if (number := getattr(tokenizer, f"{kind}_token_id")) is not None]
+        flat[np.isin(flat, reserved)] = tokenizer.unk_token_id
     return Subwords(
         ids=flat,
         starts=np.cumsum(lengths) - lengths,
@@ -103,12 +106,6 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...],
     if not inside:
         raise SettingError("the tokenizer finds no subword for the probe word 'a'; give it an unk_token")
     return tuple(encoding.ids[: inside[0]]), tuple(encoding.ids[inside[-1] + 1 :])
-
-
-def _reserved_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Ids of structural tokens; a user's additional special tokens are allowed in text."""
-    ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
-    return [number for number in ids if number is not None]
 
 
 def _anchor(ids: Sequence[int], markers: frozenset[int]) -> int:

@@ -167,7 +167,8 @@ def fit(
         for epoch in range(at.step // steps, spec.epochs):
             for batch in batches_of(epoch)[at.step % steps :]:
                 bits.start(spec.seed, at.step)
-                torch.manual_seed(_step_seed(spec.seed, at.step))  # for attention dropout, and for all dropout off the CPU
+                # for attention dropout, and for all dropout off the CPU; well mixed: torch's CPU generator reads only 32 bits
+                torch.manual_seed(int(np.random.SeedSequence((spec.seed, at.step)).generate_state(1)[0]))
                 for group in optimiser.param_groups:
                     group["lr"] = rate_at(at.step)
                 step_started = time.perf_counter()
@@ -222,11 +223,6 @@ def slowdown() -> Callable[[float, int], None]:
             _LOG.warning("steps take ten times as long as the first ones: other work is using the cores; try --threads 1")
 
     return after_step
-
-
-def _step_seed(seed: int, step: int) -> int:
-    """A well-mixed 32-bit seed: torch's CPU generator reads only 32 bits."""
-    return int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
 
 
 def _advanced(at: Position, loss: float, steps: int) -> Position:

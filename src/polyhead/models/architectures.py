@@ -178,9 +178,8 @@ def architecture(config: PretrainedConfig) -> Architecture:
     """
     kind = getattr(config, "model_type", None)
     if kind not in ARCHITECTURES:
-        raise ArchitectureError(
-            f"model_type {kind!r}: not supported; supported are {', '.join(ARCHITECTURES)} (see polyhead.register_architecture)"
-        )
+        supported = f"{', '.join(ARCHITECTURES)} (see polyhead.register_architecture)"
+        raise ArchitectureError(f"model_type {kind!r}: not supported; supported are {supported}")
     return ARCHITECTURES[kind]
 
 
@@ -259,7 +258,8 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
     head_dim = model.config.hidden_size // model.config.num_attention_heads
     try:
         layers = attrgetter(row.layers)(model.base_model)
-        found = [[attrgetter(path)(layer) for path in _paths(row)] for layer in layers]
+        paths = (row.attention, row.query, row.key, row.value, row.output)
+        found = [[attrgetter(path)(layer) for path in paths] for layer in layers]
     except AttributeError as error:
         kind = type(model).__name__
         raise ArchitectureError(f"{kind}: {error}; expected the modules of a plain {model.config.model_type!r} model") from None
@@ -276,24 +276,18 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
     return tuple(sites)
 
 
-def _paths(row: Architecture) -> tuple[str, ...]:
-    return row.attention, row.query, row.key, row.value, row.output
-
-
 def _check(site: AttentionSite) -> None:
     for module in (*site.inputs, site.output):
         if not isinstance(module, nn.Linear):
             kind = f"{type(module).__module__}.{type(module).__qualname__}"
-            raise ArchitectureError(
-                f"layer {site.layer}: a projection is a {kind}; expected torch.nn.Linear (merge adapters, load unquantized)"
-            )
+            expected = "torch.nn.Linear (merge adapters, load unquantized)"
+            raise ArchitectureError(f"layer {site.layer}: a projection is a {kind}; expected {expected}")
     if len(site.inputs) == 2 or len({id(module.weight) for module in site.inputs}) < len(site.inputs):
         raise ArchitectureError(f"layer {site.layer}: query, key and value share weights; expected three, or one fused")
     width = len(site.kept) * site.head_dim
     found = (*(module.weight.shape[0] for module in site.inputs), site.output.weight.shape[1])
     expected = (*(site.n_rows for _ in site.inputs), width)
     if found != expected:
-        raise ArchitectureError(
-            f"layer {site.layer}: the projections have {found} head rows and columns, but the config has {len(site.kept)} heads "
-            f"of width {site.head_dim}, which need {expected}; the config and the weights belong to different models"
-        )
+        need = f"the config has {len(site.kept)} heads of width {site.head_dim}, which need {expected}"
+        step = "the config and the weights belong to different models"
+        raise ArchitectureError(f"layer {site.layer}: the projections have {found} head rows and columns, but {need}; {step}")

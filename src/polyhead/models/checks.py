@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -95,10 +95,8 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         what = "has only .bin weights" if any(folder.glob("*.bin")) else f"has no {WEIGHTS}"
-        raise CheckpointError(
-            f"{folder}: {what}; polyhead reads only safetensors; convert weights that you trust with "
-            "torch.load(FILE, weights_only=True) and safetensors.torch.save_file, as the FAQ shows"
-        )
+        convert = "torch.load(FILE, weights_only=True) and safetensors.torch.save_file (see the FAQ)"
+        raise CheckpointError(f"{folder}: {what}; polyhead reads only safetensors; convert weights that you trust with {convert}")
     index = folder / INDEX
     where = read_object(index).get("weight_map")
     if not isinstance(where, dict) or not where:
@@ -164,14 +162,37 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
                 continue
             found = file.get_slice(key)
             if tuple(found.get_shape()) != tuple(parameter.shape):
-                raise CheckpointError(
-                    f"{path}: {key} has shape {tuple(found.get_shape())}, but {CONFIG} (with its pruned heads) expects "
-                    f"{tuple(parameter.shape)}; they do not belong together; use the {CONFIG} saved with these weights"
-                )
+                wrong = f"{tuple(found.get_shape())}, but {CONFIG} (with its pruned heads) expects {tuple(parameter.shape)}"
+                step = f"they do not belong together; use the {CONFIG} saved with these weights"
+                raise CheckpointError(f"{path}: {key} has shape {wrong}; {step}")
             if found.get_dtype() not in _FLOATS:
-                raise CheckpointError(
-                    f"{path}: {key} has dtype {found.get_dtype()}; expected one of {', '.join(_FLOATS)}; save it unquantized"
-                )
+                kind, allowed = found.get_dtype(), ", ".join(_FLOATS)
+                raise CheckpointError(f"{path}: {key} has dtype {kind}; expected one of {allowed}; save it unquantized")
+
+
+def check_unused(model: PreTrainedModel, unused: Iterable[str]) -> None:
+    """Refuse weights of the encoder that the model did not take; other heads, poolers and position ids may be left unused.
+
+    Args:
+        model: As loaded.
+        unused: The keys in the files that it has no place for.
+
+    Raises:
+        CheckpointError: A layer, or another part of the encoder, would be ignored.
+    """
+    path, layers = config_path(model.config), f"{architecture(model.config).layers}."
+    parts = tuple(f"{name}." for name, _ in model.base_model.named_children())
+    keys = [key.removeprefix(f"{model.base_model_prefix}.") for key in unused]
+    keys = [key for key in keys if key.startswith(parts) and not key.endswith(("position_ids", "token_type_ids"))]
+    if not keys:
+        return
+    numbers = {whole_number(key.removeprefix(layers).partition(".")[0]) for key in keys if key.startswith(layers)} - {None}
+    if beyond := sorted(number for number in numbers if number is not None and number >= model.config.num_hidden_layers):
+        listed = f"{beyond[0]} to {beyond[-1]}" if len(beyond) > 2 else " and ".join(map(str, beyond))
+        wrong = f"the weights hold tensors of layer{'s' * (len(beyond) > 1)} {listed}, which {CONFIG} does not have"
+    else:
+        wrong = f"the weights hold {keys[0]}, which the model of {CONFIG} does not have"
+    raise CheckpointError(f"{path}: {wrong}; use the {CONFIG} saved with these weights")
 
 
 def check_finite(model: PreTrainedModel, where: str | Path) -> None:
@@ -187,9 +208,7 @@ def check_finite(model: PreTrainedModel, where: str | Path) -> None:
     for name, parameter in model.named_parameters():
         # minimum and maximum are NaN if any value is, and need no copy
         if parameter.numel() and not all(torch.isfinite(end) for end in torch.aminmax(parameter.detach())):
-            raise CheckpointError(
-                f"{where}: {name} holds NaN or infinite weights; its training diverged; use an earlier checkpoint"
-            )
+            raise CheckpointError(f"{where}: {name} holds NaN or infinite weights: training diverged; use an earlier checkpoint")
 
 
 def check_labels(config: PretrainedConfig) -> tuple[str, ...]:
@@ -232,7 +251,6 @@ def check_vocabulary(ids: Mapping[str, int], config: PretrainedConfig) -> None:
     """
     subword, highest = max(ids.items(), key=lambda item: item[1], default=("", -1))
     if highest >= config.vocab_size:
-        raise CheckpointError(
-            f"{config.name_or_path}: the tokenizer gives {repr(subword)} the id {highest}, but the model embeds "
-            f"{config.vocab_size} subwords; they do not belong together; copy the tokenizer that the model was trained with"
-        )
+        wrong = f"the tokenizer gives {repr(subword)} the id {highest}, but the model embeds {config.vocab_size} subwords"
+        step = "they do not belong together; copy the tokenizer that the model was trained with"
+        raise CheckpointError(f"{config.name_or_path}: {wrong}; {step}")

@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-import transformers
 
 from polyhead.models.names import is_local
 from polyhead.models.sources import checkpoint_folder
@@ -62,21 +61,18 @@ def model_hash(model: str, *, revision: str | None = None) -> str:
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
         digest.update(path.name.encode())
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
 def machine(device: torch.device) -> dict[str, str]:
     """Facts that the last bits of a result depend on."""
-    found = {"threads": str(torch.get_num_threads()), "device": device.type}
-    return found | {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
+    return {**versions(), "threads": str(torch.get_num_threads()), "device": str(device)}
 
 
 def warn_of_another_machine(what: str, now: Mapping[str, str], began: Mapping[str, str]) -> None:
     """Log each difference between the `machine` that began the work and the one that continues it."""
     for name, value in now.items():
         if began.get(name) != value:
-            _LOG.warning(
-                "%s continues with %s %s after starting with %s: last digits may differ", what, name, value, began.get(name)
-            )
+            before = began.get(name)
+            _LOG.warning("%s continues with %s %s after starting with %s: last digits may differ", what, name, value, before)

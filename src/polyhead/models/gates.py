@@ -128,9 +128,8 @@ def _only_this_thread(key: nn.Module) -> Iterator[None]:
 def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
     expected = f"[{full.n_layers}, {full.n_heads}]"
     if not 2 <= gates.ndim <= 4 or tuple(gates.shape[-2:]) != full.keep.shape:
-        raise SettingError(
-            f"gates of shape {[*gates.shape]}: this model takes {expected}, optionally after sentences or sentences, positions"
-        )
+        expected += ", optionally after sentences or sentences, positions"
+        raise SettingError(f"gates of shape {[*gates.shape]}: this model takes {expected}")
     if gates.is_complex() or not (gates.is_floating_point() or gates.dtype == torch.bool):
         raise SettingError(f"gates of dtype {gates.dtype}: expected booleans or floating-point numbers")
     if gates.is_meta or gates.layout != torch.strided:
@@ -165,10 +164,8 @@ def _of_rows(gate: Tensor, rows: Tensor | None, z: Tensor) -> Tensor:
     if rows is not None:
         gate = gate.index_select(0, rows.to(gate.device))
     if z.ndim != 3 or gate.shape[0] != z.shape[0] or (gate.ndim == 3 and gate.shape[1] != z.shape[1]):
-        raise SettingError(
-            f"gates for {[*gate.shape[:-1]]} rows (and positions), but the batch is {[*z.shape[:-1]]}; "
-            "give one gate row per batch row, or rows= to say which each uses"
-        )
+        step = "give one gate row per batch row, or rows= to say which each uses"
+        raise SettingError(f"gates for {[*gate.shape[:-1]]} rows (and positions), but the batch is {[*z.shape[:-1]]}; {step}")
     return gate[:, None] if gate.ndim == 2 else gate
 
 

@@ -29,10 +29,12 @@ from polyhead.models.checks import (
     check_labels,
     check_shapes,
     check_sizes,
+    check_unused,
     check_vocabulary,
     read_old_record,
     weight_files,
 )
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.pruning import remove_heads
 from polyhead.models.sources import checkpoint_folder, reading
 
@@ -112,10 +114,8 @@ def load_tagger(
 
 
 def _config(folder: Path) -> PretrainedConfig:
-    def read() -> PretrainedConfig:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-
-    return reading(folder / CONFIG, read, do=COPY_AGAIN)
+    found = reading(folder / CONFIG, lambda: AutoConfig.from_pretrained(folder, trust_remote_code=False), do=COPY_AGAIN)
+    return cast(PretrainedConfig, found)
 
 
 def _load(
@@ -158,6 +158,11 @@ def _load(
         lost = sorted(key for key in report["missing_keys"] if but is None or not key.startswith(f"{but}."))
         if lost:
             raise CheckpointError(f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; {COPY_AGAIN}")
+        check_unused(model, report["unexpected_keys"])
+        choice, shape = EncodingChoice.read(folder), full_mask(model).shape
+        if choice and choice.shape not in (None, shape):
+            wrong = f"{choice.shape} layers and heads in {choice.FILE}, but {shape} in {CONFIG}"
+            raise CheckpointError(f"{name}: {wrong}; use the {CONFIG} saved with these weights")
         return cast(PreTrainedModel, model)
 
     with torch.random.fork_rng(devices=[]):  # Transformers draws missing weights; a new classifier is drawn afterwards

@@ -1,25 +1,18 @@
 """The README.md of a pruned checkpoint: what was pruned, on which data, with which scores, and how to load it."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from reprlib import repr
-from typing import Final
+from typing import ClassVar, Final
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
-from polyhead.core.errors import CheckpointError
 from polyhead.core.escaping import markdown_text, python_string
 from polyhead.core.heads import HeadMask
-from polyhead.core.values import jsonable
-from polyhead.models.checks import read_object
 from polyhead.models.names import OWN_ENCODERS, is_local
-from polyhead.models.sources import own_file
+from polyhead.models.own_file import OwnFile
 
-CARD_FILE: Final = "model_card.json"
-SCHEMA: Final = 1
-_STRICT: Final = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-_REPAIR: Final = "delete the file to continue without it"
+_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,7 @@ class CardScore:
 
 
 @dataclass(frozen=True)
-class ModelCard:
+class ModelCard(OwnFile):
     """What the author of a checkpoint knows about it; the page omits empty fields.
 
     Attributes:
@@ -59,6 +52,9 @@ class ModelCard:
         license: Identifier on the Hub, such as `apache-2.0`.
     """
 
+    FILE: ClassVar[str] = "model_card.json"
+    REPAIR: ClassVar[str] = "delete the file to continue without it"
+
     __pydantic_config__ = _STRICT
     base_model: str = ""
     task: str = ""
@@ -69,32 +65,6 @@ class ModelCard:
     scores: tuple[CardScore, ...] = ()
     caveat: str = ""
     license: str = ""
-
-
-def write_card(card: ModelCard, folder: Path) -> None:
-    """Write `model_card.json` into an existing folder; `read_card` reads it back."""
-    text = json.dumps(jsonable({"schema": SCHEMA, **asdict(card)}), indent=1, ensure_ascii=False)
-    (folder / CARD_FILE).write_text(f"{text}\n", encoding="utf-8")
-
-
-def read_card(name: str | Path, *, revision: str | None = None) -> ModelCard | None:
-    """The card in a checkpoint's `model_card.json`; None if there is no such file.
-
-    Raises:
-        CheckpointError: The file is not a valid card.
-    """
-    path = own_file(name, CARD_FILE, revision=revision)
-    if path is None or not path.is_file():
-        return None
-    found = read_object(path, do=_REPAIR)
-    if (schema := found.pop("schema", None)) != SCHEMA:
-        raise CheckpointError(f"{path}: schema {repr(schema)}; this version reads {SCHEMA}; {_REPAIR}")
-    try:
-        return TypeAdapter(ModelCard).validate_json(json.dumps(found))
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        name = ".".join(map(str, fault["loc"]))
-        raise CheckpointError(f"{path}: {name} is {repr(fault['input'])}: {fault['msg']}; {_REPAIR}") from None
 
 
 def pruned_further(card: ModelCard, *, ranking: str, choice: str) -> ModelCard:
@@ -200,10 +170,7 @@ def _heads(mask: HeadMask) -> str:
 def _scores(card: ModelCard) -> str:
     lines = ["## Scores\n", "| data | language | metric | this model | unpruned |", "|---|---|---|---|---|"]
     for row in card.scores:
-        cells = (row.data, row.language, row.metric, _points(row.pruned), _points(row.full))
+        points = ("–" if score is None else f"{100 * score:.1f}" for score in (row.pruned, row.full))
+        cells = (row.data, row.language, row.metric, *points)
         lines.append("| " + " | ".join(map(markdown_text, cells)) + " |")
     return "\n".join(lines) + "\n" + (f"\n{markdown_text(card.caveat)}\n" if card.caveat else "")
-
-
-def _points(score: float | None) -> str:
-    return "–" if score is None else f"{100 * score:.1f}"

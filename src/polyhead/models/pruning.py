@@ -63,9 +63,8 @@ def check_mask(mask: HeadMask, has: HeadMask) -> None:
     if not isinstance(mask, HeadMask):
         raise TypeError(f"mask is a {type(mask).__name__}; expected a HeadMask, made by HeadMask(keep) of [layers, heads]")
     if mask.keep.shape != has.keep.shape:
-        raise SettingError(
-            f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {has.n_layers} x {has.n_heads} before pruning"
-        )
+        unpruned = f"{has.n_layers} x {has.n_heads} before pruning"
+        raise SettingError(f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {unpruned}")
 
 
 def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:

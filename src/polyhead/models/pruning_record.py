@@ -50,15 +50,12 @@ def read_record(record: Mapping[str, object], full: HeadMask, *, folder: str) ->
     where = f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
     schema = record.get("schema")
     if type(schema) is not int or schema != SCHEMA:
-        raise CheckpointError(
-            f"{where}: schema {schema!r} of the record of pruned heads; this version reads {SCHEMA}; upgrade polyhead or re-save"
-        )
+        step = f"this version reads {SCHEMA}; upgrade polyhead or re-save"
+        raise CheckpointError(f"{where}: schema {schema!r} of the record of pruned heads; {step}")
     size = record.get("n_layers"), record.get("n_heads")
     if any(type(n) is not int for n in size) or size != full.keep.shape:
-        raise CheckpointError(
-            f"{where}: n_layers is {repr(size[0])} and n_heads {repr(size[1])}, but the model has {full.n_layers} and "
-            f"{full.n_heads}; use the config.json that was saved with the weights"
-        )
+        wrong = f"n_layers is {repr(size[0])} and n_heads {repr(size[1])}, but the model has {full.n_layers} and {full.n_heads}"
+        raise CheckpointError(f"{where}: {wrong}; use the config.json that was saved with the weights")
     heads = read_heads(record.get("pruned_heads"), full.n_layers, full.n_heads, where=where)
     return HeadMask.without(full.n_layers, full.n_heads, heads)
 

@@ -3,6 +3,7 @@
 import copy
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -11,10 +12,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from polyhead.core.files import new_folder, require_space
 from polyhead.models import pruning_record
-from polyhead.models.architectures import head_mask
-from polyhead.models.encoding_choice import EncodingChoice, read_choice, write_choice
+from polyhead.models.architectures import full_mask, head_mask
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
-from polyhead.models.model_card import ModelCard, read_card, render_card, write_card
+from polyhead.models.model_card import ModelCard, render_card
 from polyhead.models.pruning import full_state
 from polyhead.models.sources import checkpoint_folder, quiet
 
@@ -40,8 +41,8 @@ def save_pruned(
         model: Pruned or not; a compiled wrapper is unwrapped.
         folder: New or empty, unless `overwrite`.
         tokenizer: Saved beside the model.
-        card: Content of README.md beyond the pruned heads; also kept in `model_card.json` for `read_card`.
-        encoding: How the model was trained to read text, for `polyhead.json`; `encoding_choice.read_choice` reads it back.
+        card: Content of README.md beyond the pruned heads; also kept in `model_card.json` for `ModelCard.read`.
+        encoding: How the model was trained to read text, for `polyhead.json`; `EncodingChoice.read` reads it back.
         overwrite: Replace a non-empty folder, once the new one is complete.
 
     Raises:
@@ -61,17 +62,16 @@ def save_pruned(
     """
     model, folder = _unwrapped(model), Path(folder)
     page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
-    return _write(model, folder, page, card, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
+    return _write(model, folder, page, encoding, card, tokenizer, overwrite)
 
 
 def _write(
     model: PreTrainedModel,
     folder: Path,
     page: str,
-    card: ModelCard | None,
-    *,
-    tokenizer: PreTrainedTokenizerBase | None,
     encoding: EncodingChoice | None,
+    card: ModelCard | None,
+    tokenizer: PreTrainedTokenizerBase | None,
     overwrite: bool,
 ) -> Path:
     require_space(folder, sum(parameter.nbytes for parameter in model.parameters()), "this model")
@@ -80,9 +80,9 @@ def _write(
         if tokenizer is not None:
             _save_tokenizer(tokenizer, fresh)
         if encoding is not None:
-            write_choice(encoding, fresh)
+            replace(encoding, shape=full_mask(model).shape).write(fresh)
         if card is not None:
-            write_card(card, fresh)
+            card.write(fresh)
         (fresh / "README.md").write_text(page, encoding="utf-8")
         # some writers make files private to their owner; a checkpoint is for all readers of its folder
         for path in fresh.iterdir():
@@ -131,7 +131,7 @@ def densify(
         model = load_saved(model_or_folder)
         if tokenizer is None and (checkpoint_folder(model_or_folder) / "tokenizer_config.json").is_file():
             tokenizer = load_tokenizer(model_or_folder)
-        encoding, card = encoding or read_choice(model_or_folder), card or read_card(model_or_folder)
+        encoding, card = encoding or EncodingChoice.read(model_or_folder), card or ModelCard.read(model_or_folder)
     mask, folder = head_mask(model), Path(folder)
     config = copy.deepcopy(model.config)
     if hasattr(config, pruning_record.KEY):
@@ -140,7 +140,7 @@ def densify(
         full = type(model)(config)
     full.load_state_dict(full_state(model), assign=True)
     page = render_card(card or ModelCard(), mask, name=folder.absolute().name, auto_class=_auto_class(model), dense=True)
-    return _write(full, folder, page, card, tokenizer=tokenizer, encoding=encoding, overwrite=overwrite)
+    return _write(full, folder, page, encoding, card, tokenizer, overwrite)
 
 
 def _unwrapped(model: PreTrainedModel) -> PreTrainedModel:

@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from polyhead.core.errors import ArchitectureError, CheckpointError, PolyheadError
 from polyhead.models.checks import CONFIG, INDEX, WEIGHTS, check_stored_config, weight_files
-from polyhead.models.names import OWN_ENCODERS, is_hub_id, is_local, model_folder
+from polyhead.models.names import OWN_ENCODERS, is_hub_id, model_folder
 
 T = TypeVar("T")
 _SMALL = ["*.json", "*.txt", "*.model"]  # configs, records, and vocabularies of every tokenizer type
@@ -38,10 +38,8 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, weights:
         raise CheckpointError(f"{name}: is a file; expected a folder written by save_pretrained, or a hub id")
     if not folder.is_dir():
         if isinstance(name, Path) or not is_hub_id(name):
-            raise CheckpointError(
-                f"{name}: no such folder; expected a folder written by save_pretrained, a hub id such as org/name, or a bundled "
-                f"encoder ({', '.join(OWN_ENCODERS)})"
-            )
+            expected = "a folder written by save_pretrained, a hub id such as org/name, or a bundled encoder"
+            raise CheckpointError(f"{name}: no such folder; expected {expected} ({', '.join(OWN_ENCODERS)})")
         folder = _snapshot(name, revision, weights=False)
         if weights:
             folder = _snapshot(name, folder.name, weights=True)
@@ -61,16 +59,6 @@ def _snapshot(name: str, revision: str | None, *, weights: bool) -> Path:
             return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"]))
     except Exception as error:  # from the hub client or its HTTP libraries
         raise CheckpointError(f"{name}: no such folder here, and loading it as a hub id failed ({_one_line(error)})") from error
-
-
-def own_file(name: str | Path, file: str, *, revision: str | None = None) -> Path | None:
-    """The path of polyhead's own file beside a model, which need not exist; None where the model cannot be reached."""
-    if is_local(str(name)):
-        return model_folder(name) / file
-    try:
-        return checkpoint_folder(name, revision=revision, weights=False) / file
-    except CheckpointError:  # loading the model reports why
-        return None
 
 
 def reading(where: str | Path, read: Callable[[], T], *, do: str) -> T:

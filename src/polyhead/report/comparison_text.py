@@ -84,7 +84,6 @@ def _predicted(document: Document) -> tuple[str, str]:
 
 
 def _sharing(row: Mapping[str, Any]) -> list[str]:
-    """Shared and specific heads of one method, at both ends, and how stable the ends are."""
     parts = []
     for end, words in _ENDS.items():
         found = row[end]

@@ -16,58 +16,46 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 MaybeBounds = Annotated[list[Number | None], Field(min_length=2, max_length=2)]
 
 
-class CurveDataForm(TypedDict):
-    """The text that the orders were scored on."""
-
+class _Data(TypedDict):
     name: str
     split: str
     sentences: int
 
 
-class OrderForm(TypedDict):
-    """One order of heads and the score after each pruned head."""
-
+class _Order(TypedDict):
     group: str
     name: str
     direction: Literal["lowest", "highest", "random", "oracle"]
     scores: Annotated[list[Number], Field(min_length=1)]
 
 
-class DifferenceForm(TypedDict):
-    """An area minus another one."""
-
+class _Difference(TypedDict):
     difference: Number | None
     interval: MaybeBounds
 
 
-class ChangeForm(TypedDict):
-    """The interval of the change from k = 0, by k."""
-
+class _Change(TypedDict):
     low: list[Number]
     high: list[Number]
 
 
-class AreaForm(TypedDict):
-    """The area under the curve of a group of orders."""
-
+class _Area(TypedDict):
     group: str
     area: Number | None
     interval: MaybeBounds
-    change: ChangeForm | None
-    minus_random: DifferenceForm | None
-    minus_highest: DifferenceForm | None
-    regret: DifferenceForm | None
+    change: _Change | None
+    minus_random: _Difference | None
+    minus_highest: _Difference | None
+    regret: _Difference | None
 
 
-class CurveForm(TypedDict):
-    """A whole curve file."""
-
+class _Curve(TypedDict):
     schema: Literal[1]
     model: str
     main_metric: str
-    data: CurveDataForm
-    orders: Annotated[list[OrderForm], Field(min_length=1)]
-    areas: Annotated[list[AreaForm], Field(min_length=1)]
+    data: _Data
+    orders: Annotated[list[_Order], Field(min_length=1)]
+    areas: Annotated[list[_Area], Field(min_length=1)]
 
 
 def read_curve(path: Path) -> Mapping[str, Any]:
@@ -83,7 +71,7 @@ def read_curve(path: Path) -> Mapping[str, Any]:
     what, then = "a pruning curve", f"give the {CURVE} that polyhead curve --out writes"
     document = read_content(path, what, then=then)
     try:
-        TypeAdapter(CurveForm).validate_python(document, strict=True)
+        TypeAdapter(_Curve).validate_python(document, strict=True)
         scores = [order["scores"] for order in document["orders"]]
         scores += [change[end] for row in document["areas"] if (change := row["change"]) for end in ("low", "high")]
         if len(lengths := {len(values) for values in scores}) > 1:

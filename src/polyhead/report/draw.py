@@ -21,7 +21,7 @@ def draw(folder: Path) -> None:
     """Draws the files. A missing extra, a damaged file or a full disk is logged: nothing may spoil a run that is finished."""
     try:
         run = finished_run(folder)
-        write_picture(folder / PICTURE, lambda altair: cell_chart(altair, run.first))
+        write_picture(folder / PICTURE, lambda altair: cell_chart(altair, run.record.first))
         write_text_atomic(folder / PAGE, html_page([run]))
     except PolyheadError as error:
         logger.warning("no page: %s", error)

@@ -11,7 +11,7 @@ from polyhead.core.errors import StoreError
 from polyhead.report.document import read_document
 from polyhead.report.heads_form import HeadsRecord
 from polyhead.report.packing import weight_bytes
-from polyhead.report.record import CellRecord, RunRecord
+from polyhead.report.record import RunRecord
 
 RESULT, HEADS = "result.json", "heads.json"
 
@@ -33,11 +33,6 @@ class FinishedRun:
     record: RunRecord
     heads: HeadsRecord | None
     weights: tuple[tuple[NDArray[np.uint8], ...], ...] = ()
-
-    @property
-    def first(self) -> CellRecord:
-        """The ranked cell of the first seed."""
-        return self.record.first
 
 
 def finished_runs(paths: Sequence[Path]) -> list[FinishedRun]:

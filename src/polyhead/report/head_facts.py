@@ -23,7 +23,7 @@ def head_facts(run: FinishedRun) -> dict[str, Any]:
         "name": run.name,
         "shape": list(run.record.shape),
         "seeds": [_seed(cell) for cell in cells(run.record)],
-        "method": run.first.ranking_cost.method,
+        "method": run.record.first.ranking_cost.method,
         "methods": sorted(methods, key=lambda method: heads is not None and method != heads.method),
         "profile_seed": None if heads is None else heads.seed,
         "n_sentences": 0 if heads is None else heads.n_sentences,

@@ -47,7 +47,7 @@ def correlation_chart(altair: Any, names: Sequence[str], values: Scores) -> Any:
 def head_maps_chart(altair: Any, ranks: Mapping[str, Scores]) -> Any:
     """One heads × layers map per group, on one colour scale.
 
-    Ranks, unlike scores, have one unit in all methods and languages. Dark heads are the important ones, as in `head_picture`.
+    Ranks, unlike scores, have one unit in all methods and languages. Dark heads are the important ones, as in `head_chart`.
 
     Args:
         altair: From `drawing_library`.

@@ -94,7 +94,7 @@ def _run_part(altair: Any, run: FinishedRun, *, has_agreement: bool) -> dict[str
         "claim": claim(record),
         "scores": paragraphs(*score_sections(record)),
         "sources": paragraphs(*source_sections(record)),
-        "ranking": ranking_line(run.first),
+        "ranking": ranking_line(run.record.first),
         "trials": _figure(
             trial_chart(altair, run),
             "Dev score against the number of heads removed: points are fine-tunings, a ring marks the chosen one, the dashed "

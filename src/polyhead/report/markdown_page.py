@@ -52,7 +52,7 @@ def _run_parts(run: FinishedRun) -> list[str]:
         headline(record),
         claim(record),
         *score_sections(record),
-        section("Lowest-ranked heads", ranking_line(run.first), head_table(run), _head_note(run)),
+        section("Lowest-ranked heads", ranking_line(run.record.first), head_table(run), _head_note(run)),
         section("How far rankings agree", table, markdown_text(method_note(run))),
         *source_sections(record),
     ]
@@ -61,9 +61,9 @@ def _run_parts(run: FinishedRun) -> list[str]:
 def head_table(run: FinishedRun) -> str:
     """The lowest-ranked heads of the first seed: whether they were pruned, and their effect in every profiled language."""
     languages = [] if run.heads is None else run.heads.languages
-    pruned = chosen_heads(run.first)
+    pruned = chosen_heads(run.record.first)
     rows = []
-    for (layer, head), place in sorted(places(run.first.scores).items(), key=lambda item: item[1])[:_SHOWN_HEADS]:
+    for (layer, head), place in sorted(places(run.record.first.scores).items(), key=lambda item: item[1])[:_SHOWN_HEADS]:
         address = f"{layer}.{head}"
         effects = [_effect(own.effects, layer, head) for own in languages]
         rows.append([place, address, "pruned" if address in pruned else "", *effects])

@@ -4,18 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from polyhead.core.escaping import markdown_code, markdown_text, terminal_text
+from polyhead.core.values import counted
 from polyhead.data.corpus_table import CORPORA
-from polyhead.report.reading import (
-    arm_statistics,
-    arms,
-    cells,
-    chosen_on_test,
-    contrasts,
-    seeds,
-    statistic,
-)
+from polyhead.report import reading
 from polyhead.report.record import RunRecord
-from polyhead.report.tables import counted, no_claim
+from polyhead.report.tables import no_claim
 from polyhead.selection.resampling import DRAWS
 from polyhead.selection.statistics import POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
 
@@ -27,10 +20,10 @@ GAINS_NOTE = (
 
 def claim(record: RunRecord) -> str:
     """Warnings about few seeds, missing controls, selection on the test split and generated text; empty if none applies."""
-    few = no_claim(len(seeds(record)))
+    few = no_claim(len(reading.seeds(record)))
     lines = [f"{few}." if few else "", "" if record.settings.controls else "No controls: no claim of a gain."]
     protocol, select_on = record.settings.protocol, record.settings.select_on
-    if chosen_on_test(record):
+    if reading.chosen_on_test(record):
         lines.append(
             f"Protocol {markdown_code(protocol)}: only to compare with published numbers; its gains are maxima over noisy draws."
         )
@@ -75,11 +68,11 @@ def note_on_tests(record: RunRecord, kind: Literal["gain", "contrast"] = "gain")
         record: The run.
         kind: `gain` for the ranked arm's score table, `contrast` for the contrasts with controls.
     """
-    rows = arm_statistics(record) if kind == "gain" else contrasts(record)
+    rows = reading.arm_statistics(record) if kind == "gain" else reading.contrasts(record)
     if not rows:
         return ""
     paired = "" if kind == "gain" else "Pruned models of the two arms, paired by seed; both share the unpruned model."
-    if kind == "contrast" and arm_statistics(record):
+    if kind == "contrast" and reading.arm_statistics(record):
         how = "Interval, p and detectable gain: computed as for the test scores."
     else:
         how = _how(record)
@@ -89,14 +82,13 @@ def note_on_tests(record: RunRecord, kind: Literal["gain", "contrast"] = "gain")
 
 
 def _how(record: RunRecord) -> str:
-    """How interval, p and detectable gain are computed, as far as the number of seeds allows them."""
-    n_seeds = len(seeds(record))
+    n_seeds = len(reading.seeds(record))
     if few := no_claim(n_seeds):
         return (
             f"{few}, because the effect of pruning cannot be separated from differences between fine-tunings. An interval "
             f"needs at least {SEEDS_FOR_INTERVAL} seeds, a p value {SEEDS_FOR_P}."
         )
-    also_p = n_seeds >= SEEDS_FOR_P and not chosen_on_test(record)
+    also_p = n_seeds >= SEEDS_FOR_P and not reading.chosen_on_test(record)
     without = f" No p value below {SEEDS_FOR_P} seeds." if n_seeds < SEEDS_FOR_P else ""
     return (
         f"95 % interval{' and p (two-sided)' * also_p}: for other fine-tunings on other sentences. Student's t; the standard "
@@ -109,15 +101,15 @@ def _how(record: RunRecord) -> str:
 def note_on_controls(record: RunRecord) -> str:
     """What the arms share, and how the intervals of their means were computed."""
     shared = "Same trial budget and selection split as the ranked heads."
-    if all(statistic(record, arm=arm) is None for arm in arms(record)):
+    if all(reading.statistic(record, arm=arm) is None for arm in reading.arms(record)):
         return shared
-    return f"{shared} {'Interval: computed as for the test scores.' if arm_statistics(record) else _how(record)}"
+    return f"{shared} {'Interval: computed as for the test scores.' if reading.arm_statistics(record) else _how(record)}"
 
 
 def note_on_noise(record: RunRecord) -> str:
     """How selection noise was estimated, or what replaces it; empty if it was not estimated."""
     if record.settings.search.one_training:
-        if "random" in arms(record):
+        if "random" in reading.arms(record):
             return f"{_NO_POOL} The gain of random heads under the same search, seed by seed, replaces it."
         return f"{_NO_POOL} `--controls random` adds a substitute: random heads under the same search."
     if record.noise is None:
@@ -149,14 +141,14 @@ def note_on_masks(record: RunRecord) -> str:
 
 def note_on_scores(record: RunRecord) -> str:
     """The unit of the scores and what they are averaged over."""
-    over = f"Means over seeds {', '.join(map(str, seeds(record)))}. " if len(seeds(record)) > 1 else ""
+    over = f"Means over seeds {', '.join(map(str, reading.seeds(record)))}. " if len(reading.seeds(record)) > 1 else ""
     return f"{over}In points, 0 to 100, over words (spans for F1); words without a gold label are predicted but not scored."
 
 
 def note_on_seeds(record: RunRecord) -> str:
     """What the table by seed shows."""
     return (
-        f"Lowest-ranked heads; scores in points. Standard deviation over the {len(seeds(record))} seeds, with n − 1; for "
+        f"Lowest-ranked heads; scores in points. Standard deviation over the {len(reading.seeds(record))} seeds, with n − 1; for "
         "the gain, over the gains of single seeds. A seed with k = 0 counts with its unpruned score."
     )
 
@@ -169,7 +161,7 @@ def note_on_metrics(record: RunRecord) -> str:
 
 def note_on_trials(record: RunRecord) -> str:
     """The unit of the trials' scores, when heads were pruned, and the reason for each seed's choice."""
-    reasons = [f"Seed {cell.seed}: {markdown_text(cell.chosen_reason)}." for cell in cells(record)]
+    reasons = [f"Seed {cell.seed}: {markdown_text(cell.chosen_reason)}." for cell in reading.cells(record)]
     search, how = record.settings.search, ""
     if search.prune == "after":
         how = f"Heads were pruned after fine-tuning, without retraining; repair: {markdown_text(search.repair)}."

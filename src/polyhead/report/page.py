@@ -4,54 +4,11 @@ from pathlib import Path
 
 from polyhead.core.escaping import markdown_text
 from polyhead.core.files import write_text_atomic
-from polyhead.report.notes import (
-    claim,
-    note_on_controls,
-    note_on_data,
-    note_on_masks,
-    note_on_metrics,
-    note_on_noise,
-    note_on_scores,
-    note_on_seeds,
-    note_on_tests,
-    note_on_trials,
-    provenance,
-)
+from polyhead.core.values import counted
+from polyhead.report import notes, reading, tables
 from polyhead.report.pictures import PICTURE_LEGEND, text_picture
-from polyhead.report.reading import (
-    cells,
-    chosen_heads,
-    gains,
-    main_metric,
-    present_heads,
-    seeds,
-    short,
-    statistic,
-    target_names,
-)
 from polyhead.report.record import RANKED, CellRecord, CostRecord, RunRecord
 from polyhead.report.run_tables import seed_table
-from polyhead.report.tables import (
-    SIGNED,
-    contrast_table,
-    control_table,
-    counted,
-    data_table,
-    detectable,
-    mask_table,
-    mean_cells,
-    metric_table,
-    no_claim,
-    paragraphs,
-    pruned_range,
-    score_table,
-    section,
-    shown_interval,
-    shown_number,
-    target_name,
-    title,
-    trial_table,
-)
 
 PICTURE = "heads.svg"
 
@@ -73,56 +30,58 @@ def page(record: RunRecord, *, picture: str | None = None) -> str:
     first = record.first
     shown = f"![heads × layers]({picture})\n\n{PICTURE_LEGEND[0].upper()}{PICTURE_LEGEND[1:]}." if picture else ""
     legend = "0 to 9: tenth of the ranking (9 = most important); x: pruned; -: not in the model. The last layer is on top."
-    text = f"```text\n{text_picture(first.scores, chosen_heads(first))}\n```"
+    text = f"```text\n{text_picture(first.scores, reading.chosen_heads(first))}\n```"
     parts = [
         f"# {markdown_text(page_title(record))}",
         headline(record),
-        claim(record),
+        notes.claim(record),
         *score_sections(record),
-        section("Heads × layers", paragraphs(shown, text), legend, ranking_line(first)),
+        tables.section("Heads × layers", tables.paragraphs(shown, text), legend, ranking_line(first)),
         *source_sections(record),
     ]
-    return paragraphs(*parts) + "\n"
+    return tables.paragraphs(*parts) + "\n"
 
 
 def page_title(record: RunRecord) -> str:
     """Task, sources and number of targets."""
     settings = record.settings
-    return f"{settings.task}: {', '.join(map(short, settings.sources))} to {counted(len(record.first.targets), 'target')}"
+    sources, targets = map(reading.short, settings.sources), counted(len(record.first.targets), "target")
+    return f"{settings.task}: {', '.join(sources)} to {targets}"
 
 
 def score_sections(record: RunRecord) -> list[str]:
     """Markdown sections with the results: test scores, seeds, controls, tests and trials; empty strings for missing ones."""
     return [
-        section("Test scores", score_table(record), note_on_scores(record), note_on_tests(record)),
-        section("Scores by seed", seed_table(record), note_on_seeds(record)),
-        section("All metrics", metric_table(record), note_on_metrics(record)),
-        section("Controls", control_table(record), note_on_controls(record)),
-        section("Ranked against controls", contrast_table(record), note_on_tests(record, "contrast")),
-        section("Effect of the masks alone", mask_table(record), note_on_masks(record)),
-        section("Tests against selection noise", paragraphs(_noise(record), note_on_noise(record))),
-        section("Trials", trial_table(record), note_on_trials(record)),
+        tables.section("Test scores", tables.score_table(record), notes.note_on_scores(record), notes.note_on_tests(record)),
+        tables.section("Scores by seed", seed_table(record), notes.note_on_seeds(record)),
+        tables.section("All metrics", tables.metric_table(record), notes.note_on_metrics(record)),
+        tables.section("Controls", tables.control_table(record), notes.note_on_controls(record)),
+        tables.section("Ranked against controls", tables.contrast_table(record), notes.note_on_tests(record, "contrast")),
+        tables.section("Effect of the masks alone", tables.mask_table(record), notes.note_on_masks(record)),
+        tables.section("Tests against selection noise", tables.paragraphs(_noise(record), notes.note_on_noise(record))),
+        tables.section("Trials", tables.trial_table(record), notes.note_on_trials(record)),
     ]
 
 
 def source_sections(record: RunRecord) -> list[str]:
     """Markdown sections on cost and sources: ceilings, data and provenance."""
     return [
-        section("What pruning can save", ceilings(record.cost)),
-        section("Data", paragraphs(data_table(record), note_on_data(record))),
-        section("Provenance", provenance(record)),
+        tables.section("What pruning can save", ceilings(record.cost)),
+        tables.section("Data", tables.paragraphs(tables.data_table(record), notes.note_on_data(record))),
+        tables.section("Provenance", notes.provenance(record)),
     ]
 
 
 def headline(record: RunRecord) -> str:
     """The result and its uncertainty in one sentence."""
-    rows, n_heads = gains(record), len(present_heads(record.first))
+    rows, n_heads = reading.gains(record), len(reading.present_heads(record.first))
     if all(row.pruned_nothing for row in rows):
         return f"**No head was pruned: {_why_none(record, n_heads)}, so there is nothing to compare.**"
-    unpruned, pruned, gain = mean_cells(rows)
+    unpruned, pruned, gain = tables.mean_cells(rows)
+    metric, targets = tables.title(reading.main_metric(record)), counted(len(rows), "target")
     return (
-        f"**Pruning {pruned_range(rows)} of {n_heads} heads changed the mean test {title(main_metric(record))} over "
-        f"{counted(len(rows), 'target')} from {unpruned} to {pruned} points ({gain}; {_spread(record)}).**"
+        f"**Pruning {tables.pruned_range(rows)} of {n_heads} heads changed the mean test {metric} over {targets} from {unpruned} "
+        f"to {pruned} points ({gain}; {_spread(record)}).**"
     )
 
 
@@ -130,7 +89,7 @@ def _why_none(record: RunRecord, n_heads: int) -> str:
     search = record.settings.search
     if search.max_pruned == 0:
         return "k = 0 was the only number allowed (max_pruned = 0)"
-    if all(trial.k == 0 for cell in cells(record) for trial in cell.trials):
+    if all(trial.k == 0 for cell in reading.cells(record) for trial in cell.trials):
         return "only k = 0 was tried (see the reasons under Trials)"
     if search.objective.startswith("within:"):
         points = markdown_text(search.objective.removeprefix("within:"))
@@ -139,27 +98,26 @@ def _why_none(record: RunRecord, n_heads: int) -> str:
 
 
 def _spread(record: RunRecord) -> str:
-    """The uncertainty of the mean gain, and the number of seeds."""
-    found, n_seeds = statistic(record, arm=RANKED), counted(len(seeds(record)), "seed")
+    found, n_seeds = reading.statistic(record, arm=RANKED), counted(len(reading.seeds(record)), "seed")
     if found is None:
-        values = [row.gain for row in gains(record)]
-        return f"single targets {shown_number(min(values), SIGNED)} to {shown_number(max(values), SIGNED)}; {n_seeds}"
+        values = [row.gain for row in reading.gains(record)]
+        return f"single targets {tables.shown_interval((min(values), max(values)))}; {n_seeds}"
     if found.interval is None:
-        return no_claim(found.n_seeds) or f"no interval; {n_seeds}"
-    missed = detectable(found)
-    said = "" if missed is None else f"; detectable {shown_number(missed)}"
-    return f"95 % interval {shown_interval(found.interval)}{said}; {n_seeds}"
+        return tables.no_claim(found.n_seeds) or f"no interval; {n_seeds}"
+    missed = tables.detectable(found)
+    said = "" if missed is None else f"; detectable {tables.shown_number(missed)}"
+    return f"95 % interval {tables.shown_interval(found.interval)}{said}; {n_seeds}"
 
 
 def _noise(record: RunRecord) -> str:
-    lines, names = [], target_names(record)
+    lines, names = [], reading.target_names(record)
     for row in record.statistics:
         if beyond := row.gain_minus_noise:
             low, high = beyond.interval
             verdict = "helps beyond noise" if low > 0 else "hurts beyond noise" if high < 0 else "within noise"
             what = "that of random heads" if row.noise is None else "selection noise"
-            name = markdown_text(f"{target_name(row, names)} ({row.arm})")
-            lines.append(f"- {name}: gain minus {what} {shown_interval(beyond.interval)}: {verdict}")
+            name = markdown_text(f"{tables.target_name(row, names)} ({row.arm})")
+            lines.append(f"- {name}: gain minus {what} {tables.shown_interval(beyond.interval)}: {verdict}")
     return "\n".join(lines)
 
 

@@ -44,7 +44,7 @@ def _charts(altair: Any, runs: Sequence[FinishedRun], curves: Sequence[Mapping[s
         yield "curve" if len(curves) == 1 else f"curve-{number}", curve_chart(altair, document)
     for number, run in enumerate(runs, start=1):
         end = "" if len(runs) == 1 else f"-{number}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', run.name)}"
-        yield f"heads{end}", cell_chart(altair, run.first)
+        yield f"heads{end}", cell_chart(altair, run.record.first)
         yield f"trials{end}", trial_chart(altair, run)
         agreement = within_run(run)
         if agreement is not None:

@@ -61,8 +61,7 @@ def picture_bytes(chart: Any, kind: str, *, labels: bool = True) -> bytes:
         drawn["config"] = {**drawn.get("config", {}), "aria": False}
     try:
         if kind == ".png":
-            png: bytes = vl_convert.vegalite_to_png(drawn, scale=2)
-            return png
+            return vl_convert.vegalite_to_png(drawn, scale=2)
         svg: str = vl_convert.vegalite_to_svg(drawn)
     except ValueError as error:
         why = (str(error).splitlines() or [""])[0]
@@ -99,32 +98,17 @@ def text_picture(scores: Scores, pruned: Collection[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def head_picture(scores: Scores, path: Path, *, pruned: Collection[str] = (), title: str = "") -> Path | None:
-    """Draws an SVG and returns its path: heads × layers by place in the ranking, pruned heads crossed; None without the extra.
-
-    Every head has its place as a number (1 = lowest score) and as a colour whose steps are even in place and whose lightness
-    falls throughout, so that low heads are told apart, in grey too. A pruned head has a cross and a black frame.
-
-    Args:
-        scores: As in `text_picture`.
-        path: The SVG file; an older one is replaced atomically.
-        pruned: Addresses of the pruned heads.
-        title: Printed above.
-
-    Raises:
-        SettingError: It cannot be drawn.
-        StoreError: It cannot be written.
-    """
-    return write_picture(path, lambda altair: head_chart(altair, scores, pruned=pruned, title=title))
-
-
 def cell_chart(altair: Any, cell: CellRecord) -> Any:
     """The heads of a seed, those that it pruned crossed."""
     return head_chart(altair, cell.scores, pruned=chosen_heads(cell), title=f"importance of heads, seed {cell.seed}")
 
 
-def head_chart(altair: Any, scores: Scores, *, pruned: Collection[str] = (), title: str = "") -> Any:
-    """The chart of `head_picture`."""
+def head_chart(altair: Any, scores: Scores, *, pruned: Collection[str], title: str) -> Any:
+    """Heads × layers by place in the ranking, pruned heads crossed and framed.
+
+    Every head has its place as a number (1 = lowest score) and as a colour whose steps are even in place and whose lightness
+    falls throughout, so that low heads are told apart, in grey too. Arguments as in `text_picture`.
+    """
     place = places(scores)
     last = max(place.values(), default=1)
     rows = [

@@ -42,7 +42,7 @@ def within_run(run: FinishedRun) -> RankAgreement | None:
 
 def method_note(run: FinishedRun) -> str:
     """A note if seeds and languages were scored by different methods; else empty."""
-    own = run.first.ranking_cost.method
+    own = run.record.first.ranking_cost.method
     if run.heads is None or not run.heads.languages or own == run.heads.method:
         return ""
     return f"Seeds are scored by {own}, languages by {run.heads.method}, so the two also differ in method."

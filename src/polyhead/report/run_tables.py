@@ -3,33 +3,9 @@
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from polyhead.report import reading, tables
 from polyhead.report.finished_run import FinishedRun
-from polyhead.report.reading import (
-    Gain,
-    cells,
-    gains,
-    main_metric,
-    mean_gain,
-    present_heads,
-    seeds,
-    shown_names,
-    statistic,
-    target_names,
-)
 from polyhead.report.record import RANKED, RunRecord, Statistic
-from polyhead.report.tables import (
-    SIGNED,
-    certainty,
-    certainty_columns,
-    detectable,
-    interval_cell,
-    markdown,
-    mean_cells,
-    pruned_number,
-    pruned_range,
-    shown_number,
-    title,
-)
 
 
 def seed_table(record: RunRecord) -> str:
@@ -37,18 +13,18 @@ def seed_table(record: RunRecord) -> str:
 
     With several targets, the last block has their mean per seed. A seed that chose k = 0 counts with its unpruned score.
     """
-    if len(seeds(record)) < 2:
+    if len(reading.seeds(record)) < 2:
         return ""
-    metric, names, found = main_metric(record), target_names(record), gains(record)
+    metric, names, found = reading.main_metric(record), reading.target_names(record), reading.gains(record)
     rows: list[list[object]] = []
     for row in found:
         rows += _block(names[row.name], row.seeds, row.unpruned_by_seed, row.pruned_by_seed, row.ks)
     if len(found) > 1:
-        own = cells(record)
+        own = reading.cells(record)
         unpruned = [fmean(target.unpruned[metric] for target in cell.targets) for cell in own]
         pruned = [fmean(target.pruned[metric] for target in cell.targets) for cell in own]
         rows += _block("mean over targets", [cell.seed for cell in own], unpruned, pruned, [""] * len(own))
-    return markdown(["target", "seed", f"unpruned {title(metric)}", "pruned", "gain", "heads pruned (k)"], rows)
+    return tables.markdown(["target", "seed", f"unpruned {tables.title(metric)}", "pruned", "gain", "heads pruned (k)"], rows)
 
 
 def _block(
@@ -58,61 +34,61 @@ def _block(
     spread = [stdev(column) if len(column) > 1 else None for column in columns]
     rows = [*zip(ids, *columns, ks, strict=True), ("mean", *map(fmean, columns), "")]
     shown: list[list[object]] = [
-        [name, label, shown_number(before), shown_number(after), shown_number(gain, SIGNED), k]
+        [name, label, tables.shown_number(before), tables.shown_number(after), tables.shown_number(gain, tables.SIGNED), k]
         for label, before, after, gain, k in rows
     ]
-    return [*shown, [name, "standard deviation", *map(shown_number, spread), ""]]
+    return [*shown, [name, "standard deviation", *map(tables.shown_number, spread), ""]]
 
 
 def runs_table(runs: Sequence[FinishedRun]) -> str:
     """One row per run, in Markdown; means over targets and seeds, in points of the run's main metric."""
-    means = [statistic(run.record, arm=RANKED) for run in runs]
-    columns = certainty_columns(means, tested=False)
+    means = [reading.statistic(run.record, arm=RANKED) for run in runs]
+    columns = tables.certainty_columns(means, tested=False)
     rows = []
     for run, mean in zip(runs, means, strict=True):
-        record, found = run.record, gains(run.record)
+        record, found = run.record, reading.gains(run.record)
         rows.append(
             [
                 run.name,
                 record.settings.task,
                 record.settings.method,
                 len(found),
-                len(seeds(record)),
-                pruned_range(found),
-                len(present_heads(record.first)),
-                title(main_metric(record)),
-                *mean_cells(found),
-                *certainty(mean, columns),
+                len(reading.seeds(record)),
+                tables.pruned_range(found),
+                len(reading.present_heads(record.first)),
+                tables.title(reading.main_metric(record)),
+                *tables.mean_cells(found),
+                *tables.certainty(mean, columns),
             ]
         )
     headers = ["run", "task", "method", "targets", "seeds", "heads pruned", "of", "metric", "unpruned", "pruned", "gain"]
-    return markdown([*headers, *columns], rows)
+    return tables.markdown([*headers, *columns], rows)
 
 
 def gains_table(runs: Sequence[FinishedRun]) -> str:
     """One row per target, one column per run: the gain, with its interval in brackets; in Markdown."""
-    found = [{row.name: row for row in gains(run.record)} for run in runs]
-    names = shown_names(name for own in found for name in own)
+    found = [{row.name: row for row in reading.gains(run.record)} for run in runs]
+    names = reading.shown_names(name for own in found for name in own)
     rows = [
         [names[name], *(_gain(run, own.get(name)) for run, own in zip(runs, found, strict=True))]
         for name in dict.fromkeys(name for own in found for name in own)
     ]
     means = [
-        _bracketed(mean_gain([*own.values()]), statistic(run.record, arm=RANKED)) for run, own in zip(runs, found, strict=True)
+        _bracketed(reading.mean_gain([*own.values()]), reading.statistic(run.record, arm=RANKED))
+        for run, own in zip(runs, found, strict=True)
     ]
-    return markdown(["target", *(run.name for run in runs)], [*rows, ["mean", *means]])
+    return tables.markdown(["target", *(run.name for run in runs)], [*rows, ["mean", *means]])
 
 
-def _gain(run: FinishedRun, row: Gain | None) -> str:
+def _gain(run: FinishedRun, row: reading.Gain | None) -> str:
     if row is None:
         return "–"
     if row.pruned_nothing:
-        return pruned_number(row)
-    return _bracketed(row.gain, statistic(run.record, arm=RANKED, name=row.name))
+        return tables.pruned_number(row)
+    return _bracketed(row.gain, reading.statistic(run.record, arm=RANKED, name=row.name))
 
 
 def _bracketed(gain: float, row: Statistic | None) -> str:
-    """The gain, its interval, and the detectable gain if this one was not detected."""
-    missed = detectable(row)
-    said = interval_cell(row) + ("" if missed is None else f"; detectable {shown_number(missed)}")
-    return shown_number(gain, SIGNED) + ("" if said == "–" else f" ({said})")
+    missed = tables.detectable(row)
+    said = tables.interval_cell(row) + ("" if missed is None else f"; detectable {tables.shown_number(missed)}")
+    return tables.shown_number(gain, tables.SIGNED) + ("" if said == "–" else f" ({said})")

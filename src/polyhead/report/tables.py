@@ -4,20 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from polyhead.core.escaping import markdown_text
-from polyhead.report.reading import (
-    Gain,
-    arm_statistics,
-    arms,
-    cells,
-    contrasts,
-    gains,
-    heads_pruned,
-    main_metric,
-    mean_gain,
-    short,
-    statistic,
-    target_names,
-)
+from polyhead.core.values import counted
+from polyhead.report import reading
 from polyhead.report.record import RANKED, MaskGain, RunRecord, Statistic
 from polyhead.selection.statistics import SEEDS_FOR_INTERVAL
 
@@ -74,55 +62,46 @@ def shown_interval(bounds: Sequence[float | None] | None, form: str = SIGNED) ->
     return "–" if not bounds or None in bounds else " to ".join(shown_number(bound, form) for bound in bounds)
 
 
-def counted(n: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "seed"), counted(0, "seed")
-    ('1 seed', '0 seeds')
-    """
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
 def title(metric: str) -> str:
     """A metric's name in table headers."""
     return _TITLES.get(metric, metric)
 
 
-def pruned_number(row: Gain) -> str:
+def pruned_number(row: reading.Gain) -> str:
     """How many heads were pruned: one number if all seeds agree, else one per seed; `0 (none pruned)` if no seed pruned any."""
     if row.pruned_nothing:
         return NONE_PRUNED
     return str(row.ks[0]) if len(set(row.ks)) == 1 else ", ".join(map(str, row.ks))
 
 
-def pruned_range(rows: Sequence[Gain]) -> str:
+def pruned_range(rows: Sequence[reading.Gain]) -> str:
     """The smallest and the largest number of pruned heads, as `0 to 6`; one number if they are equal."""
     ks = {k for row in rows for k in row.ks}
     return " to ".join(map(str, dict.fromkeys((min(ks), max(ks)))))
 
 
-def score_table(record: RunRecord, *, arm: str = RANKED) -> str:
+def score_table(record: RunRecord) -> str:
     """One row per target: test score with all heads, test score with the chosen heads pruned, gain and its uncertainty.
 
     No p under the paper's protocols, which choose k on the tested split. `notes.note_on_tests` says how the rest is computed.
     """
-    rows, names = gains(record, arm), target_names(record)
-    columns = certainty_columns(arm_statistics(record, arm))
-    headers = ["target", "language", "words", f"unpruned {title(main_metric(record))}", "pruned", "gain", "heads pruned"]
+    rows, names = reading.gains(record), reading.target_names(record)
+    columns = certainty_columns(reading.arm_statistics(record))
+    headers = ["target", "language", "words", f"unpruned {title(reading.main_metric(record))}", "pruned", "gain", "heads pruned"]
     body = []
     for row in rows:
         effect = ["–", "–"] if row.pruned_nothing else [shown_number(row.pruned), shown_number(row.gain, SIGNED)]
         facts = [names[row.name], row.language, f"{row.n_words:,}", shown_number(row.unpruned), *effect, pruned_number(row)]
-        body.append([*facts, *certainty(statistic(record, arm=arm, name=row.name), columns)])
+        body.append([*facts, *certainty(reading.statistic(record, arm=RANKED, name=row.name), columns)])
     if len(rows) > 1:
-        body.append(["mean", "", "", *mean_cells(rows), "", *certainty(statistic(record, arm=arm), columns)])
+        body.append(["mean", "", "", *mean_cells(rows), "", *certainty(reading.statistic(record, arm=RANKED), columns)])
     return markdown([*headers, *columns], body)
 
 
-def mean_cells(rows: Sequence[Gain]) -> list[str]:
+def mean_cells(rows: Sequence[reading.Gain]) -> list[str]:
     """Means over targets: unpruned, pruned and gain."""
     means = [fmean(row.unpruned for row in rows), fmean(row.pruned for row in rows)]
-    return [*map(shown_number, means), shown_number(mean_gain(rows), SIGNED)]
+    return [*map(shown_number, means), shown_number(reading.mean_gain(rows), SIGNED)]
 
 
 INTERVAL, P, HOLM, DETECTABLE = "95 % interval", "p", "p (Holm)", "detectable gain"
@@ -171,14 +150,14 @@ def _p(value: float | None) -> str:
 def metric_table(record: RunRecord) -> str:
     """Every metric of every target, unpruned and pruned, as means over seeds; empty if the main metric is the only one."""
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
-    for cell in cells(record):
+    for cell in reading.cells(record):
         for target in cell.targets:
             found.setdefault((target.name, "unpruned"), []).append(target.unpruned)
             found.setdefault((target.name, "pruned"), []).append(target.pruned)
     metrics = list(dict.fromkeys(metric for by_seed in found.values() for scores in by_seed for metric in scores))
     if len(metrics) < 2:
         return ""
-    names = target_names(record)
+    names = reading.target_names(record)
     rows = []
     for (name, state), by_seed in found.items():
         values = [[scores[metric] for scores in by_seed if metric in scores] for metric in metrics]
@@ -186,7 +165,7 @@ def metric_table(record: RunRecord) -> str:
     return markdown(["target", "heads", *map(title, metrics)], rows)
 
 
-def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
+def trial_table(record: RunRecord) -> str:
     """One row per trial: seed, k, dev score, seconds, whether it was chosen, and the pruned heads."""
     rows = [
         [
@@ -195,9 +174,9 @@ def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
             shown_number(trial.dev),
             f"{trial.seconds:.0f}",
             "chosen" if trial.k == cell.chosen else "",
-            " ".join(heads_pruned(cell, trial)) or "none",
+            " ".join(reading.heads_pruned(cell, trial)) or "none",
         ]
-        for cell in cells(record, arm)
+        for cell in reading.cells(record)
         for trial in cell.trials
     ]
     return markdown(["seed", "k", "dev", "seconds", "", "heads pruned, layer.head"], rows)
@@ -205,22 +184,22 @@ def trial_table(record: RunRecord, *, arm: str = RANKED) -> str:
 
 def control_table(record: RunRecord) -> str:
     """One row per arm: mean gain over targets, its uncertainty, each seed's k; empty if the ranked arm is the only one."""
-    found = {arm: statistic(record, arm=arm) for arm in arms(record)}
+    found = {arm: reading.statistic(record, arm=arm) for arm in reading.arms(record)}
     if len(found) < 2:
         return ""
     columns = certainty_columns([*found.values()], tested=False)
     rows = []
     for arm, mean in found.items():
-        chosen = ", ".join(str(cell.chosen) for cell in cells(record, arm))
-        used = ", ".join(str(cell.fine_tunings) for cell in cells(record, arm))
-        gain = shown_number(mean_gain(gains(record, arm)), SIGNED)
+        chosen = ", ".join(str(cell.chosen) for cell in reading.cells(record, arm))
+        used = ", ".join(str(cell.fine_tunings) for cell in reading.cells(record, arm))
+        gain = shown_number(reading.mean_gain(reading.gains(record, arm)), SIGNED)
         rows.append([ARM_NAMES.get(arm, arm), gain, *certainty(mean, columns), chosen, used])
     return markdown(["pruned", "mean gain over targets", *columns, "k by seed", "fine-tunings by seed"], rows)
 
 
 def contrast_table(record: RunRecord) -> str:
     """One row per pair of arms and target: gain of the ranked heads minus a control's gain; empty without controls."""
-    found, names = contrasts(record), target_names(record)
+    found, names = reading.contrasts(record), reading.target_names(record)
     columns = certainty_columns(found)
     rows = []
     for row in found:
@@ -233,7 +212,7 @@ def contrast_table(record: RunRecord) -> str:
 
 def mask_table(record: RunRecord) -> str:
     """One row per arm and target of a nested search: the gain over the same model with all heads; empty for other searches."""
-    names = target_names(record)
+    names = reading.target_names(record)
     rows = [
         [ARM_NAMES.get(row.arm, row.arm), target_name(row, names), shown_number(row.of_mask.gain, SIGNED), _bounds(row.of_mask)]
         for row in record.statistics
@@ -253,10 +232,10 @@ def target_name(row: Statistic, names: Mapping[str, str]) -> str:
 
 def data_table(record: RunRecord) -> str:
     """One row per split: size, encoding counts and repairs; `notes.note_on_data` explains the columns."""
-    names = target_names(record)
+    names = reading.target_names(record)
     rows = [
         [
-            names.get(data.name, short(data.name)) if data.split == "test" else short(data.name),
+            names.get(data.name, reading.short(data.name)) if data.split == "test" else reading.short(data.name),
             data.split,
             data.language,
             f"{data.sentences:,}",

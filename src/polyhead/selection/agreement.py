@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.selection.rank_figures import rank_figures
 
 Array = NDArray[np.float64]
@@ -54,14 +54,6 @@ class Agreement:
     n_pairs: int
 
 
-@dataclass(frozen=True)
-class AgreementTable:
-    """Agreement between every pair of groups, and within every group of two or more runs."""
-
-    between: Mapping[tuple[str, str], Agreement]
-    within: Mapping[str, Agreement]
-
-
 def agreement(one: Matrix, other: Matrix, *, k: int) -> Agreement:
     """Agreement of two score matrices.
 
@@ -76,11 +68,13 @@ def agreement(one: Matrix, other: Matrix, *, k: int) -> Agreement:
     Raises:
         SettingError: Shapes differ, or fewer than k heads are in both.
     """
-    return agreement_table({"one": [one], "other": [other]}, k=k).between["one", "other"]
+    return agreement_table({"one": [one], "other": [other]}, k=k)["one", "other"]
 
 
-def agreement_table(items: Mapping[str, Sequence[Matrix]], *, k: int, progress: Progress | None = None) -> AgreementTable:
-    """Agreement between all pairs of groups of replicate runs (seeds), and within each group.
+def agreement_table(
+    items: Mapping[str, Sequence[Matrix]], *, k: int, progress: Progress | None = None
+) -> dict[tuple[str, str], Agreement]:
+    """Agreement by pair of groups of replicate runs (seeds): of two groups, and of a group with itself if it has several runs.
 
     Every run of one group is compared with every run of the other, including those with equal seeds. If runs with equal seeds
     score the same fine-tuned model, they agree more than others, so groups may agree more with each other than within.
@@ -105,22 +99,17 @@ def agreement_table(items: Mapping[str, Sequence[Matrix]], *, k: int, progress: 
     pairs = [*combinations(items, 2), *((name, name) for name, runs in items.items() if len(runs) > 1)]
     figures: dict[bytes, Array] = {}  # by common heads: pairs of groups with the same ones are compared in one call
     found: dict[tuple[str, str], Agreement] = {}
-    progress = progress or Silent()
-    progress.start(len(pairs), "comparing")
-    for one, other in pairs:
-        common = present[one] & present[other]
-        if (key := common.tobytes()) not in figures:
-            figures[key] = _figures(scores[:, common], k)
-        runs = combinations(rows[one], 2) if one == other else product(rows[one], rows[other])
-        own = np.stack([figures[key][:, i, j] for i, j in runs], axis=1)
-        rho, tau, weighted, lowest, highest = (Measure(float(row.mean()), float(row.min()), float(row.max())) for row in own)
-        found[one, other] = Agreement(rho, tau, weighted, lowest, highest, int(common.sum()), own.shape[1])
-        progress.advance(1)
-    progress.stop()
-    return AgreementTable(
-        {(one, other): value for (one, other), value in found.items() if one != other},
-        {one: value for (one, other), value in found.items() if one == other},
-    )
+    with tracking(progress, len(pairs), "comparing") as advance:
+        for one, other in pairs:
+            common = present[one] & present[other]
+            if (key := common.tobytes()) not in figures:
+                figures[key] = _figures(scores[:, common], k)
+            runs = combinations(rows[one], 2) if one == other else product(rows[one], rows[other])
+            own = np.stack([figures[key][:, i, j] for i, j in runs], axis=1)
+            rho, tau, weighted, low, high = (Measure(float(row.mean()), float(row.min()), float(row.max())) for row in own)
+            found[one, other] = Agreement(rho, tau, weighted, low, high, int(common.sum()), own.shape[1])
+            advance(1)
+    return found
 
 
 def _figures(scores: Array, k: int) -> Array:

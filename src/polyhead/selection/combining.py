@@ -67,8 +67,7 @@ def ranks(values: Array) -> Array:
 
 def mean_ranks(matrices: Array) -> Array:
     """Mean rank over sources among the heads present: `[sources, layers, heads]` → `[layers, heads]`."""
-    mean: Array = np.mean([ranks(values) for values in matrices], axis=0)
-    return mean
+    return np.asarray(np.mean([ranks(values) for values in matrices], axis=0))
 
 
 def worst_ranks(matrices: Array) -> Array:
@@ -79,8 +78,7 @@ def worst_ranks(matrices: Array) -> Array:
     """
     by_source = np.stack([ranks(values) for values in matrices])
     n_present = int((~np.isnan(matrices[0])).sum())
-    worst: Array = by_source.max(axis=0) + by_source.mean(axis=0) / (2 * (n_present + 1))
-    return worst
+    return np.asarray(by_source.max(axis=0) + by_source.mean(axis=0) / (2 * (n_present + 1)))
 
 
 def regret_places(matrices: Array) -> Array:
@@ -158,7 +156,6 @@ def _check(scores: Sequence[HeadScores]) -> None:
 
 
 def _totals(scores: Sequence[HeadScores]) -> tuple[Array, int]:
-    """Sum of the sources' totals, and of their `n`."""
     totals = [item.total for item in scores if item.total is not None]
     n = sum(item.n for item in scores)
     if len(totals) < len(scores) or n == 0:
@@ -176,7 +173,6 @@ def _combined(
     *,
     total: Array | None,
 ) -> HeadScores:
-    """New values with the sources' facts combined."""
     n = sum(item.n for item in scores)
     signed = [item.signed * item.n for item in scores if item.signed is not None]
     return HeadScores(

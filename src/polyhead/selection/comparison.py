@@ -84,7 +84,8 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
 
     Names state what differs: the method, the language, or both; if two would be equal, the path.
     """
-    keys = [_key(run, by) for run in runs]
+    facts = [{"method": run.method, "language": run.language, "file": None} for run in runs]
+    keys = [(own["method"], own["language"]) if by is None else (own[by],) for own in facts]
     known = [key for key in keys if None not in key]
     differing = [place for place in range(len(keys[0])) if len({key[place] for key in known}) > 1] or [*range(len(keys[0]))]
     names = [
@@ -96,11 +97,6 @@ def grouped(runs: Sequence[Run], by: By | None) -> dict[str, list[Run]]:
     for run, key, name in zip(runs, keys, names, strict=True):
         groups.setdefault(str(run.path) if None in key and taken[name] > 1 else name, []).append(run)
     return groups
-
-
-def _key(run: Run, by: By | None) -> tuple[str | None, ...]:
-    facts = {"method": run.method, "language": run.language, "file": None}
-    return (run.method, run.language) if by is None else (facts[by],)
 
 
 def comparison(
@@ -135,8 +131,8 @@ def comparison(
             "k": k,
             "normalisation": normalisation,
             "groups": [_group_facts(name, members) for name, members in groups.items()],
-            "pairs": [{"one": one, "other": other} | asdict(found) for (one, other), found in table.between.items()],
-            "stability": [{"group": name} | asdict(found) for name, found in table.within.items()],
+            "pairs": [{"one": one, "other": other} | asdict(found) for (one, other), found in table.items() if one != other],
+            "stability": [{"group": one} | asdict(found) for (one, other), found in table.items() if one == other],
             "leave_one_out": predicted,
             "sharing": sharing,
         }
@@ -145,7 +141,6 @@ def comparison(
 
 
 def _languages(groups: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, list[HeadScores]]]:
-    """The scores of each method by language, from files of one language."""
     found: dict[str, dict[str, list[HeadScores]]] = {}
     for run in (run for members in groups.values() for run in members):
         if run.language is not None and len(run.scores.languages) == 1:

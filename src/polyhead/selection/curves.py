@@ -102,10 +102,10 @@ def pruning_curves(
     depth = default_depth(present) if max_pruned is None else max_pruned
     if not orders or not 1 <= depth <= present.n_kept:
         raise SettingError(f"{len(orders)} orders and K = {depth}: expected at least one order and K from 1 to {present.n_kept}")
-    shape, ks = (present.n_layers, present.n_heads), range(depth + 1)
     curves: dict[str, Curve] = {}
     unpruned: list[NDArray[np.int64]] = []
-    for name, masks in {name: masks_for(order, ks, shape, gone=present.pruned) for name, order in orders.items()}.items():
+    every = {name: masks_for(order, range(depth + 1), present.shape, gone=present.pruned) for name, order in orders.items()}
+    for name, masks in every.items():
         left = masks[len(unpruned) :]
         found = masked_counts(model, {name: data}, task, labels, left, precision=precision, budget=budget, progress=progress)
         counts = np.stack([*unpruned, *(by_name[name] for by_name in found)])
@@ -124,5 +124,4 @@ def area(scores: ArrayLike) -> Array:
     """
     array = np.asarray(scores, dtype=np.float64)
     first = array[..., 0]
-    result: Array = np.divide(array.mean(axis=-1), first, out=np.full_like(first, math.nan), where=first > 0)
-    return result
+    return np.asarray(np.divide(array.mean(axis=-1), first, out=np.full_like(first, math.nan), where=first > 0))

@@ -70,7 +70,7 @@ def head_effects(
     """
     full = full_mask(model)
     ordered = sorted(heads, key=lambda head: (-head.layer, head.head))  # neighbours then differ only in high layers
-    masks = [full, *(HeadMask.without(full.n_layers, full.n_heads, [head]) for head in ordered)]
+    masks = [full, *(HeadMask.without(*full.shape, [head]) for head in ordered)]
     found = masked_counts(model, datasets, task, labels, masks, precision=precision, progress=progress)
     return {name: _effects(task, full, ordered, np.stack([by_name[name] for by_name in found])) for name in datasets}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, Normalisation
+from polyhead.core.values import counted
 from polyhead.selection.curves import random_order
 from polyhead.selection.ranking import rank
 from polyhead.selection.score_files import check_scores, read_each
@@ -83,7 +84,7 @@ def orders(
             Order(f"{name}, {direction} first", name, direction, heads, file=str(path), data_hash=scores.data_hash)
             for direction, heads in both.items()
         ]
-    group = f"random ({n_random} {'order' if n_random == 1 else 'orders'})"
+    group = f"random ({counted(n_random, 'order')})"
     for number in range(seed, seed + n_random):
         found.append(Order(group, "random", "random", random_order(present, seed=number), seed=number))
     return found

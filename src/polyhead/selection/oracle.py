@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress, tracking
 from polyhead.core.values import fingerprint
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Labelled
-from polyhead.learning.masked_evaluation import MaskedScores, masked_scores
+from polyhead.learning.masked_evaluation import masked_scores
 from polyhead.learning.resumable import kept_at, saving
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice, placement
@@ -81,30 +83,28 @@ def greedy_order(
     kept = kept_at(resume_file, model, batches, {"method": "oracle", **facts, "gold labels": fingerprint(data.gold)})
     known = kept.load() or {"order": [], "scores": []}
     order, scores = [HeadId.parse(head) for head in known["order"]], list(known["scores"])
-    watch = progress or Silent()
-    watch.start(len(batches) * sum(present.n_kept - step + 1 for step in range(len(order), n_steps)), "oracle")
-    tried = partial(masked_scores, model, batches, data, task, labels, precision=chosen, advance=watch.advance)
-    try:
-        with saving(kept, lambda: {"order": [str(head) for head in order], "scores": scores}) as stepped:
-            while len(order) < n_steps:
-                before, head, after = _step(present, order, tried)
-                scores = [*(scores or [before]), after]
-                order.append(head)
-                stepped()
-    finally:
-        watch.stop()
+    n_passes = sum(present.n_kept - step + 1 for step in range(len(order), n_steps))
+    with (
+        tracking(progress, len(batches) * n_passes, "oracle") as advance,
+        saving(kept, lambda: {"order": [str(head) for head in order], "scores": scores}) as stepped,
+    ):
+        tried = partial(masked_scores, model, batches, data, task, labels, precision=chosen, advance=advance)
+        while len(order) < n_steps:
+            before, head, after = _step(present, order, tried)
+            scores = [*(scores or [before]), after]
+            order.append(head)
+            stepped()
     return Oracle(tuple(order[:n_steps]), tuple(scores[: n_steps + 1]))
 
 
 def _step(
-    present: HeadMask, gone: Sequence[HeadId], tried: Callable[[Sequence[HeadMask]], MaskedScores]
+    present: HeadMask, gone: Sequence[HeadId], tried: Callable[[Sequence[HeadMask]], Sequence[NDArray[np.float64]]]
 ) -> tuple[float, HeadId, float]:
     """The score before the step, the pruned head, and the score after."""
-    shape = (present.n_layers, present.n_heads)
-    now = present & HeadMask.without(*shape, gone)
+    now = present & HeadMask.without(*present.shape, gone)
     # top layer first: the layers below a candidate are then unchanged from the mask before the step
     candidates = sorted(now.kept, key=lambda head: (-head.layer, head.head))
-    found = tried([now, *(now & HeadMask.without(*shape, [head]) for head in candidates)])
-    scores, losses = found.scores.tolist(), found.losses.tolist()
+    figures = tried([now, *(now & HeadMask.without(*present.shape, [head]) for head in candidates)])
+    scores, losses = (figure.tolist() for figure in figures)
     best = min(range(1, len(scores)), key=lambda i: (-scores[i], losses[i], candidates[i - 1]))
     return scores[0], candidates[best - 1], scores[best]

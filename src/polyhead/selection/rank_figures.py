@@ -35,8 +35,7 @@ def rank_correlations(scores: Array) -> Array:
     centred = ranks - ranks.mean(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
-    found: Array = np.clip(unit @ unit.T, -1, 1)
-    return found
+    return np.asarray(np.clip(unit @ unit.T, -1, 1))
 
 
 def _kendalls(scores: Array) -> tuple[Array, Array]:

@@ -110,11 +110,22 @@ def prune_lowest(
     >>> prune_lowest(HeadScores(np.array([[3.0, 1.0], [2.0, 4.0]]), "gradient"), 1).pruned
     (HeadId(layer=0, head=1),)
     """
-    shape = (scores.n_layers, scores.n_heads)
+    return masks_of_lowest(scores, [n_pruned], present=present, min_per_layer=min_per_layer, normalisation=normalisation)[0]
+
+
+def masks_of_lowest(
+    scores: HeadScores,
+    ks: Iterable[int],
+    *,
+    present: HeadMask | None = None,
+    min_per_layer: int = 0,
+    normalisation: Normalisation = "none",
+) -> tuple[HeadMask, ...]:
+    """A mask for every k, without the k least important heads; arguments and errors are those of `prune_lowest`."""
     scored = HeadMask(~np.isnan(scores.values))
     if present is None:
         present = scored
     if unscored := (HeadMask(~scored.keep) & present).kept:
         raise SettingError(f"scores: none for head {unscored[0]} of the model ({len(unscored)} unscored heads); score this model")
     ranking = rank(np.where(present.keep, scores.values, np.nan), normalisation=normalisation)
-    return masks_for(ranking, [n_pruned], shape, min_per_layer=min_per_layer, gone=present.pruned)[0]
+    return masks_for(ranking, ks, scores.shape, min_per_layer=min_per_layer, gone=present.pruned)

@@ -77,8 +77,7 @@ def other_model(path: Path, scores: HeadScores, *, model: str) -> str:
 def scores_document(scores: HeadScores) -> dict[str, Any]:
     """Scores as the JSON object of `write_scores`; NaN is None."""
     matrices = {"scores": scores.values, **_optional(scores)}
-    document: dict[str, Any] = jsonable({"schema": SCHEMA, "method": scores.method, **matrices, **_facts(scores)})
-    return document
+    return dict(jsonable({"schema": SCHEMA, "method": scores.method, **matrices, **_facts(scores)}))
 
 
 def write_scores(path: str | Path, scores: HeadScores) -> None:

@@ -1,4 +1,4 @@
-"""Heads shared by languages and heads specific to one, over replicates: seeds, or resamples of the sentences."""
+"""Heads shared by languages and heads specific to one, over replicates: seeds, or resampled sentences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.selection.rank_figures import at_ends
-from polyhead.selection.resampling import redrawn
 
 Array = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -58,29 +57,6 @@ class Sharing:
     n_heads: int
 
 
-def bootstrap_scores(contributions: Array, *, draws: int, seed: int) -> Array:
-    """Bootstrap score matrices over sentences: `[draws, layers, heads]`, each a mean of absolute contributions.
-
-    Such replicates show how far a ranking depends on the sentences, not on the seed.
-
-    Args:
-        contributions: Signed contribution of each sentence, `[sentences, layers, heads]`; NaN for a pruned head.
-        draws: Number of resamples, each of as many sentences, with replacement.
-        seed: Random seed.
-
-    Raises:
-        SettingError: No sentence, no draw, or a wrong number of dimensions.
-    """
-    sizes = np.abs(np.asarray(contributions, dtype=np.float64))
-    if sizes.ndim != 3 or len(sizes) == 0 or draws < 1:
-        raise SettingError(
-            f"{draws} resamples of contributions of shape {sizes.shape}: expected [sentences, layers, heads] with one or more "
-            "sentences, and one or more resamples"
-        )
-    n, *shape = sizes.shape
-    return redrawn(sizes.reshape(n, -1), lambda sums: sums / n, seed=seed, draws=draws).reshape(draws, *shape)
-
-
 def head_sharing(replicates: Mapping[str, Array], *, k: int, share: float = 0.9) -> Sharing:
     """Heads among the k most, and the k least, important of all languages, of only one, or of none.
 
@@ -109,13 +85,11 @@ def head_sharing(replicates: Mapping[str, Array], *, k: int, share: float = 0.9)
 
 
 def _present(matrices: Mapping[str, Array]) -> Booleans:
-    """Heads that every replicate of every language has, `[layers, heads]`."""
     shapes = {scores.shape[1:] for scores in matrices.values()}
     if len(matrices) < 2 or len(shapes) != 1 or any(scores.ndim != 3 or len(scores) == 0 for scores in matrices.values()):
         found = ", ".join(f"{language} {scores.shape}" for language, scores in matrices.items()) or "none"
         raise SettingError(f"replicates by language: {found}: expected two or more languages, [replicates, layers, heads] each")
-    present: Booleans = ~np.any([np.isnan(scores).any(axis=0) for scores in matrices.values()], axis=0)
-    return present
+    return np.asarray(~np.any([np.isnan(scores).any(axis=0) for scores in matrices.values()], axis=0))
 
 
 def _end_sharing(chosen: Mapping[str, Booleans], present: Booleans, k: int, share: float) -> EndSharing:

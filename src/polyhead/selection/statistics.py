@@ -140,7 +140,8 @@ def seed_mean(
     total = max(over_seeds + v - both, over_seeds, v)
     df, error = _degrees_of_freedom(total, (over_seeds, n_seeds - 1), (v, n_sentences - 1)), math.sqrt(total)
     interval = _around(value, error, df) if n_seeds >= SEEDS_FOR_INTERVAL else None
-    p = _two_sided(value, error, df) if n_seeds >= SEEDS_FOR_P else None
+    two_sided = 2 * float(special.stdtr(df, -abs(value) / error)) if error else float(value == 0)
+    p = two_sided if n_seeds >= SEEDS_FOR_P else None
     return SeedMean(value, tuple(by_seed), error, df, interval, p)
 
 
@@ -157,12 +158,6 @@ def _around(value: float, standard_error: float, degrees_of_freedom: float) -> I
 
 def _critical(degrees_of_freedom: float) -> float:
     return float(special.stdtrit(degrees_of_freedom, (1 + LEVEL) / 2))
-
-
-def _two_sided(value: float, standard_error: float, degrees_of_freedom: float) -> float:
-    if standard_error == 0:
-        return float(value == 0)
-    return 2 * float(special.stdtr(degrees_of_freedom, -abs(value) / standard_error))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -1,6 +1,5 @@
 """Fine-tunings done once: named by what decides their weights, and kept with their figures for reuse."""
 
-import logging
 import shutil
 import time
 from collections.abc import Collection, Mapping
@@ -8,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
@@ -19,7 +17,7 @@ from polyhead.core.store import Record
 from polyhead.core.values import fingerprint
 from polyhead.learning.nested import NestedMasks
 from polyhead.learning.training import fit
-from polyhead.models.environment import versions
+from polyhead.models.environment import machine, warn_of_another_machine
 from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
@@ -28,8 +26,6 @@ from polyhead.studies.evaluations import Figures, figures_of, keep_figures, kept
 from polyhead.studies.kept import MODEL, model_files, remember, sha256_of
 from polyhead.studies.prune_after import prune_after, repair_facts
 from polyhead.studies.stages import version
-
-logger = logging.getLogger(__name__)
 
 # Points that a score may move when equal work is done again: one changed word in ten thousand.
 _SAME_POINTS = 0.01
@@ -81,7 +77,7 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask, *, nested:
         keep_figures(kept, dev)
         if record is None:
             seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
-            record = Record(what, {"seconds": seconds, "fit": facts, "machine": _machine(context)})
+            record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine(context.device)})
             context.store.put(record)
             remember(folder, "record.json")
     shutil.rmtree(folder / "state", ignore_errors=True)
@@ -202,16 +198,6 @@ def forget_checkpoints(context: RunContext, needed: Collection[Path]) -> None:
 
 def warn_of_changes(context: RunContext) -> None:
     """Log, once each, the versions, thread counts and devices of kept fine-tunings that are not those of now."""
-    now = _machine(context)
-    others = {fact for record in context.store.records() for fact in record.result["machine"].items()} - {*now.items()}
-    for name, value in sorted(others):
-        logger.warning(
-            "a fine-tuning of this run used %s %s, now it is %s: the last digits of its result may differ",
-            name,
-            value,
-            now.get(name),
-        )
-
-
-def _machine(context: RunContext) -> dict[str, str]:
-    return {**versions(), "threads": str(torch.get_num_threads()), "device": str(context.device)}
+    now = machine(context.device)
+    for name, value in sorted({fact for record in context.store.records() for fact in record.result["machine"].items()}):
+        warn_of_another_machine("this run", {name: now.get(name, "unknown")}, {name: value})

@@ -170,7 +170,7 @@ def _hash(datasets: list[Dataset]) -> str:
 
 
 def _record(data: Dataset, encoded: Encoded) -> DataRecord:
-    counts = encoded.counts
+    counts = {name: getattr(encoded.counts, name) for name in EncodingRecord.model_fields}
     return DataRecord(
         name=data.name,
         language=data.language,
@@ -179,12 +179,5 @@ def _record(data: Dataset, encoded: Encoded) -> DataRecord:
         words=data.n_words,
         sha256=data.sha256,
         repairs=dict(data.notes),
-        encoding=EncodingRecord(
-            subwords=counts.subwords,
-            lone_marker_share=counts.lone_marker_share,
-            windowed_sentences=counts.windowed_sentences,
-            unk_words=counts.unk_words,
-            truncated_words=counts.truncated_words,
-            unknown_labels=counts.unknown_labels,
-        ),
+        encoding=EncodingRecord(**counts),
     )

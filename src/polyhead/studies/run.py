@@ -212,10 +212,8 @@ def _held(context: RunContext, folder: Path, wanted: SettingsRecord) -> RunRecor
 
 
 def _check_search(search: SearchSpec, present: HeadMask) -> None:
-    """Check before training that the model has enough heads to prune."""
-    shape = (present.n_layers, present.n_heads)
     try:
-        masks_for(present.kept, [search.max_pruned], shape, min_per_layer=search.min_per_layer, gone=present.pruned)
+        masks_for(present.kept, [search.max_pruned], present.shape, min_per_layer=search.min_per_layer, gone=present.pruned)
     except SettingError as error:
         raise SettingError(f"max_pruned {search.max_pruned}, min_per_layer {search.min_per_layer}: {error}") from None
 

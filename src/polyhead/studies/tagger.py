@@ -27,13 +27,13 @@ from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_senten
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, PrecisionChoice, placement
-from polyhead.models.encoding_choice import EncodingChoice, read_choice
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import check_classifier, classifier_labels, load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
-from polyhead.selection.ranking import masks_for, prune_lowest, prune_nested, rank
+from polyhead.selection.ranking import masks_of_lowest, prune_lowest, prune_nested
 
 
 @dataclass(eq=False)
@@ -118,17 +118,12 @@ class Tagger:
             CheckpointError: Nothing is there, it has no classifier, or its labels are not those asked for.
             SettingError: A setting is not allowed, or task or labels are neither given nor recorded.
         """
-        given = (
-            ("seed", seed, Seed),
-            ("anchor", anchor, Anchor),
-            ("max_length", max_length, WindowLength),
-            ("words", words, Words),
-        )
-        for setting, value, kind in given:
-            if value is not None:
-                checked(setting, value, kind)
+        checked("seed", seed, Seed | None)
+        checked("anchor", anchor, Anchor | None)
+        checked("max_length", max_length, WindowLength | None)
+        checked("words", words, Words | None)
         name = str(name)
-        choice = read_choice(name, revision=revision)
+        choice = EncodingChoice.read(name, revision=revision)
         found = _task(name, task, choice)
         if seed is None:
             check_classifier(name, found, labels=labels, revision=revision)
@@ -173,11 +168,7 @@ class Tagger:
         return self.reader.encode(sentences, unknown=unknown)
 
     def labelled(self, data: Dataset) -> Labelled:
-        """The sentences as this model reads them, with their gold labels.
-
-        Raises:
-            TypeError: It is not one data set.
-        """
+        """The sentences as this model reads them, with their gold labels; TypeError if it is not one data set."""
         return self.reader.labelled(data)
 
     def fit(
@@ -195,8 +186,8 @@ class Tagger:
         Args:
             data: What to train on; several are trained on together.
             spec: How to train; anchor and length must be those that the tagger was loaded with.
-            nested: Scores, for example of an ordinary fine-tuning: each sentence is read with its own number of the `max_pruned`
-                lowest heads masked, so that any number of them can be pruned afterwards without training (`prune`).
+            nested: Scores: each sentence is read with its own number of the `max_pruned` lowest heads masked, so that `prune` can
+                remove any number of them without training.
             max_pruned: Largest number of masked heads, with `nested`.
             resume_file: File for the training state; a second call continues from it.
             progress: Updated after every step.
@@ -214,10 +205,7 @@ class Tagger:
         encoded, spec = self.reader.together(data, unknown="error"), replace(spec, precision=self.precision)
         file, masks = None if resume_file is None else Path(resume_file), None
         if nested is not None:
-            present = head_mask(self.model)
-            prune_lowest(nested, max_pruned, present=present)  # refuses scores and numbers that do not fit this model
-            shape = (present.n_layers, present.n_heads)
-            masks = NestedMasks(masks_for(rank(nested), range(max_pruned + 1), shape, gone=present.pruned))
+            masks = NestedMasks(masks_of_lowest(nested, range(max_pruned + 1), present=head_mask(self.model)))
         record = fit(self.model, encoded, spec, mask=masks, resume_file=file, progress=progress)
         self.nested = () if masks is None else masks.order
         return record

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from polyhead.core.progress import Progress, Silent
+from polyhead.core.progress import Progress
 from polyhead.data.sentences import Sentence
 from polyhead.importance.attention import each_attention
+from polyhead.importance.data_pass import data_pass
+from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, Window
-from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.learning.subwords import subwords
 from polyhead.models.architectures import AttentionSite
 from polyhead.models.devices import Precision
@@ -69,17 +70,10 @@ def each_word_attention(
         precision: Precision of matrix products.
         progress: Updated after every batch.
     """
-    device = next(model.parameters()).device
-    batches = scoring_batches(encoded)
-    watch = progress or Silent()
-    watch.start(len(batches), "attention")
-    try:
-        with scoring_mode(model, precision), torch.inference_mode():
-            for batch in batches:
-                each_attention(model, batch.to(device), _by_words(batch, positions, receive), precision=precision)
-                watch.advance(1)
-    finally:
-        watch.stop()
+    call = Call(precision=precision, progress=progress)
+    with data_pass(model, scoring_batches(encoded), call, what="attention") as given, torch.inference_mode():
+        for batch in given:
+            each_attention(model, batch, _by_words(batch, positions, receive), precision=precision)
 
 
 def _by_words(
@@ -108,5 +102,4 @@ def _between_words(weights: Tensor, gather: Tensor) -> NDArray[np.float64]:
     length = gather.shape[1]
     to_words = weights[:, :length, :length] @ gather.T
     means = gather[:-1] / gather[:-1].sum(dim=1, keepdim=True)
-    found: NDArray[np.float64] = (means @ to_words).numpy()
-    return found
+    return (means @ to_words).numpy()

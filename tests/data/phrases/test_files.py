@@ -78,7 +78,7 @@ def test_corpora_need_no_folder_and_fit_one_task() -> None:
     assert len(reader.open(DataReference.parse("phrases-ner/tr"), "dev").sentences) == SIZES["dev"]
     with pytest.raises(SettingError, match="labelled for the task pos, not ner"):
         reader.open(DataReference.parse("phrases/tr"), "dev")
-    with pytest.raises(SettingError, match="give root"):
+    with pytest.raises(SettingError, match="give --data FOLDER"):
         open_corpus("ud/en_ewt", "dev")
     with pytest.raises(UnknownNameError, match="known are en, de"):
         phrases("fr", "train", 1)

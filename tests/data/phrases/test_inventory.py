@@ -61,7 +61,7 @@ def read(monkeypatch: pytest.MonkeyPatch, name: str, place: str, value: object) 
             "nl",
             "fillers/todo/buy_milk",
             "melk",
-            r"^nl\.toml: fillers\.todo\.buy_milk: 1 form\(s\) in 'melk'; expected 3, separated by ;$",
+            r"^nl\.toml: fillers\.todo\.buy_milk: 1 form in 'melk'; expected 3, separated by ;$",
         ),
         ("nl", "fillers/room/suite", "een/DET [suite", r"^nl\.toml: fillers\.room\.suite: .*expected .* one pair of brackets$"),
         ("nl", "fillers/room/suite", "[suite]]", r"^nl\.toml: fillers\.room\.suite: .*expected one pair around the core$"),

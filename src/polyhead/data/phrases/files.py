@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from polyhead.core.errors import DataFormatError
+from polyhead.data.corpus_table import Split
 from polyhead.data.phrases.generate import SEED, phrases
 from polyhead.data.phrases.grammar import Grammar, grammar
 from polyhead.data.phrases.inventory import inventory, read_table
 from polyhead.data.phrases.realise import Phrase
 from polyhead.data.sentences import Dataset, Sentence
 
-Split = Literal["train", "dev", "test"]
 SIZES: Final[Mapping[Split, int]] = {"train": 2400, "dev": 400, "test": 600}
 """Sentences per split, the same in every language."""
 SUFFIXES: Final[Mapping[str, str]] = {"pos": ".conllu", "ner": ".ner.tsv", "slots": ".slots.tsv"}
@@ -47,14 +47,13 @@ def running_text(words: Sequence[str], table: Grammar) -> str:
 
 def file_text(found: Sequence[Phrase], language: str, split: Split, task: str) -> str:
     """The content of a split's file; translations share their `sent_id`."""
-    return "".join(_block(phrase, f"{split}-{number}", grammar(language), task) for number, phrase in enumerate(found, 1))
-
-
-def _block(phrase: Phrase, name: str, table: Grammar, task: str) -> str:
-    lines = [f"# sent_id = {name}", f"# text = {running_text(phrase.words, table)}"]
-    for number, (word, label) in enumerate(zip(phrase.words, labels_of(phrase, task), strict=True), 1):
-        lines.append(f"{number}\t{word}\t_\t{label}" + "\t_" * 6 if task == "pos" else f"{number}\t{word}\t{label}")
-    return "\n".join(lines) + "\n\n"
+    lines = []
+    for sentence, phrase in enumerate(found, 1):
+        lines += [f"# sent_id = {split}-{sentence}", f"# text = {running_text(phrase.words, grammar(language))}"]
+        for number, (word, label) in enumerate(zip(phrase.words, labels_of(phrase, task), strict=True), 1):
+            lines.append(f"{number}\t{word}\t_\t{label}" + "\t_" * 6 if task == "pos" else f"{number}\t{word}\t{label}")
+        lines.append("")
+    return "\n".join([*lines, ""])
 
 
 @cache

@@ -50,8 +50,11 @@ class Ownership:
         """The one part that a sentence belongs to."""
         owners = [self.frames[draw.frame.name]]
         owners += [self.fillers[role.filler_class][draw.fillers[role.name]] for role in draw.frame.roles]
-        own = next((owner for owner in owners if owner != _SHARED), None)
-        return own or _hashed_part(_number(f"{self.seed}/{draw.key}") % 100)
+        if own := [owner for owner in owners if owner != _SHARED]:
+            return own[0]
+        place = _number(f"{self.seed}/{draw.key}") % 100
+        ends = zip(_HASHED, accumulate(_HASHED.values()), strict=True)
+        return next(part for part, end in ends if place < end)
 
 
 @cache
@@ -82,10 +85,6 @@ def _split(
 
 def _number(key: str) -> int:
     return int.from_bytes(sha256(key.encode()).digest()[:8], "big")
-
-
-def _hashed_part(place: int) -> Part:
-    return next(part for part, end in zip(_HASHED, accumulate(_HASHED.values()), strict=True) if place < end)
 
 
 @dataclass(frozen=True, slots=True)

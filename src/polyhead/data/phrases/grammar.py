@@ -1,8 +1,8 @@
 """One language's table: its templates, fillers, function words, fused forms and spelling."""
 
 import re
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from typing import Any, Final
 
@@ -13,8 +13,6 @@ from polyhead.data.phrases.notation import Entry, Reference, Token, parse_entry,
 # Settings of a class are stored beside its fillers, under names that no filler has.
 _TAG, _FORMS, _LIKE = "_tag", "_forms", "_like"
 _SETTINGS: Final = frozenset({_TAG, _FORMS, _LIKE})
-_WANTED: Final = frozenset({"schema", "language", "cased", "space", "closing", "templates", "fillers"})
-_OPTIONAL: Final = frozenset({"upper", "opening", "words", "affixes", "contractions", "sandhi", "spoken"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ class Grammar:
 
     Attributes:
         name: Name of the table.
+        schema: Version of its form.
         language: BCP-47 code.
         cased: Whether a sentence begins with a capital.
         upper: Capitals that differ from Unicode's, by lower-case letter.
@@ -73,19 +72,20 @@ class Grammar:
     """
 
     name: str
+    schema: int
     language: str
     cased: bool
-    upper: Mapping[str, str] = field(hash=False)
     space: str
     closing: str
-    opening: str
-    templates: Mapping[str, tuple[Token | Reference, ...]] = field(hash=False)
-    fillers: Mapping[str, Filled] = field(hash=False)
-    words: Mapping[str, Mapping[str, tuple[Token, ...]]] = field(hash=False)
-    affixes: Mapping[str, Affix] = field(hash=False)
-    contractions: Mapping[tuple[str, str], Token] = field(hash=False)
-    sandhi: tuple[Sandhi, ...]
-    spoken: Mapping[str, str] = field(hash=False)
+    templates: Mapping[str, tuple[Token | Reference, ...]]
+    fillers: Mapping[str, Filled]
+    upper: Mapping[str, str] = field(default_factory=dict)
+    opening: str = ""
+    words: Mapping[str, Mapping[str, tuple[Token, ...]]] = field(default_factory=dict)
+    affixes: Mapping[str, Affix] = field(default_factory=dict)
+    contractions: Mapping[tuple[str, str], Token] = field(default_factory=dict)
+    sandhi: tuple[Sandhi, ...] = ()
+    spoken: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -96,33 +96,28 @@ def grammar(name: str) -> Grammar:
         UnknownNameError: There is no such table.
         DataFormatError: A template or filler is missing, unknown or cannot be read.
     """
-    table = read_table(name)
-    _check_keys(f"{name}.toml", table, _WANTED, _OPTIONAL)
+    table = {"name": name, **read_table(name)}
+    _check_keys(f"{name}.toml", table, Grammar)
     known = inventory()
     _same_names(f"{name}.toml: templates", set(table["templates"]), set(known.frames))
     _same_names(f"{name}.toml: fillers", set(table["fillers"]), set(known.fillers))
-    return Grammar(
-        name=name,
-        language=table["language"],
-        cased=table["cased"],
-        upper=table.get("upper", {}),
-        space=table["space"],
-        closing=table["closing"],
-        opening=table.get("opening", ""),
-        templates={
-            frame: parse_template(f"{{{OPENER}}} {table['templates'][frame]}", f"{name}.toml: templates.{frame}")
-            for frame in known.frames
+    templates = table["templates"]
+    parsed = {
+        "templates": {
+            frame: parse_template(f"{{{OPENER}}} {templates[frame]}", f"{name}.toml: templates.{frame}") for frame in known.frames
         },
-        fillers={kind: _filled(name, kind, rows) for kind, rows in table["fillers"].items()},
-        words={word: _word(name, word, rows) for word, rows in table.get("words", {}).items()},
-        affixes={affix: _affix(f"{name}.toml: affixes.{affix}", row) for affix, row in table.get("affixes", {}).items()},
-        contractions=_contractions(name, table.get("contractions", {})),
-        sandhi=tuple(_sandhi(f"{name}.toml: sandhi", row) for row in table.get("sandhi", [])),
-        spoken=table.get("spoken", {}),
-    )
+        "fillers": {kind: _filled(name, kind, rows) for kind, rows in table["fillers"].items()},
+        "words": {word: _word(name, word, rows) for word, rows in table.get("words", {}).items()},
+        "affixes": {affix: _affix(f"{name}.toml: affixes.{affix}", row) for affix, row in table.get("affixes", {}).items()},
+        "contractions": _contractions(name, table.get("contractions", {})),
+        "sandhi": tuple(_sandhi(f"{name}.toml: sandhi", row) for row in table.get("sandhi", [])),
+    }
+    return Grammar(**{**table, **parsed})
 
 
-def _check_keys(where: str, table: Mapping[str, Any], wanted: Set[str], optional: Set[str]) -> None:
+def _check_keys(where: str, table: Mapping[str, Any], kind: type[Grammar | Affix | Sandhi]) -> None:
+    wanted = {item.name for item in fields(kind) if item.default is item.default_factory is MISSING}
+    optional = {item.name for item in fields(kind)} - wanted
     missing, foreign = sorted(wanted - table.keys()), sorted(table.keys() - wanted - optional)
     if missing or foreign:
         allowed = ", ".join([*sorted(wanted), *(f"{name} (optional)" for name in sorted(optional))])
@@ -130,12 +125,12 @@ def _check_keys(where: str, table: Mapping[str, Any], wanted: Set[str], optional
 
 
 def _affix(where: str, row: Mapping[str, Any]) -> Affix:
-    _check_keys(where, row, set(), {"prefix", "fuse", "suffix", "joint"})
+    _check_keys(where, row, Affix)
     return Affix(**row)
 
 
 def _sandhi(where: str, row: Mapping[str, str]) -> Sandhi:
-    _check_keys(where, row, {"word", "before", "becomes"}, set())
+    _check_keys(where, row, Sandhi)
     try:
         return Sandhi(row["word"], re.compile(row["before"]), row["becomes"])
     except re.error as error:

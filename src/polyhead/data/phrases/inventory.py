@@ -91,13 +91,9 @@ def inventory() -> Inventory:
         if filler_class not in fillers:
             raise DataFormatError(f"frames.toml: role {name} takes {filler_class!r}; expected a class under fillers")
         roles[name] = Role(name, filler_class, slot, entities.get(filler_class, ""))
-    frames = {name: _frame(name, row, roles) for name, row in table["frames"].items()}
+    frames = {}
+    for name, (intent, names) in table["frames"].items():
+        if missing := [role for role in names.split() if role not in roles]:
+            raise DataFormatError(f"frames.toml: frame {name} has the role {missing[0]!r}; expected one under roles")
+        frames[name] = Frame(name, intent, tuple(roles[role] for role in names.split()))
     return Inventory(tuple(table["languages"]), frames, fillers, frozenset(table["closed"]))
-
-
-def _frame(name: str, row: list[str], roles: Mapping[str, Role]) -> Frame:
-    intent, names = row[0], row[1].split()
-    missing = [role for role in names if role not in roles]
-    if missing:
-        raise DataFormatError(f"frames.toml: frame {name} has the role {missing[0]!r}; expected one under roles")
-    return Frame(name, intent, tuple(roles[role] for role in names))

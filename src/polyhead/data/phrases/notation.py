@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from polyhead.core.errors import DataFormatError
+from polyhead.core.values import counted
 from polyhead.data.tasks import UPOS
 
 _TAGS = frozenset(UPOS)
@@ -115,5 +116,5 @@ def parse_entry(text: str, tag: str, forms: int, where: str) -> Entry:
     body, _, gender = text.partition("|")
     written = body.split(";")
     if len(written) != forms:
-        raise DataFormatError(f"{where}: {len(written)} form(s) in {text!r}; expected {forms}, separated by ;")
+        raise DataFormatError(f"{where}: {counted(len(written), 'form')} in {text!r}; expected {forms}, separated by ;")
     return Entry(tuple(parse_tokens(form, tag, where) for form in written), gender.strip())

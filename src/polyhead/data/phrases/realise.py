@@ -100,9 +100,10 @@ def realised(frame: Frame, fillers: Mapping[str, str], grammar: Grammar) -> Phra
         upos += part.upos
         entities += part.entities
         slots += part.slots
-    for place, (merged, tag) in reversed(_merges(words, grammar)):
-        words[place : place + 2], upos[place : place + 2] = [merged], [tag]
-        del entities[place], slots[place]
+    for place in reversed(range(len(words) - 1)) if grammar.contractions else ():  # `a el` becomes `al`
+        if token := grammar.contractions.get((words[place], words[place + 1])):
+            words[place : place + 2], upos[place : place + 2] = [token.form], [token.upos]
+            del entities[place], slots[place]
     _change(words, grammar)
     return Phrase(tuple(words), tuple(upos), tuple(entities), tuple(slots))
 
@@ -183,15 +184,6 @@ def _fused(tokens: tuple[Token, ...], affix: Affix, spoken: Mapping[str, str]) -
         if first.form.startswith(beginning):
             return (replace(first, form=fused + first.form.removeprefix(beginning)), *tokens[1:])
     return (replace(first, form=affix.prefix + first.form), *tokens[1:])
-
-
-def _merges(words: list[str], grammar: Grammar) -> list[tuple[int, tuple[str, str]]]:
-    """Places of word pairs that are written as one (`a el` as `al`), with the contraction."""
-    if not grammar.contractions:
-        return []
-    pairs = enumerate(pairwise(words))
-    found = [(place, grammar.contractions[pair]) for place, pair in pairs if pair in grammar.contractions]
-    return [(place, (token.form, token.upos)) for place, token in found]
 
 
 def _change(words: list[str], grammar: Grammar) -> None:
