@@ -95,7 +95,7 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         what = "has only .bin weights" if any(folder.glob("*.bin")) else f"has no {WEIGHTS}"
-        convert = "torch.load(FILE, weights_only=True) and safetensors.torch.save_file (see the FAQ)"
+        convert = "torch.load(FILE, weights_only=True) and safetensors.torch.save_file, as the FAQ shows"
         raise CheckpointError(f"{folder}: {what}; polyhead reads only safetensors; convert weights that you trust with {convert}")
     index = folder / INDEX
     where = read_object(index).get("weight_map")
