@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from record_case import cell, record, statistic
+from record_case import DATA, cell, record, statistic
 
 from polyhead.report.notes import (
     note_on_controls,
@@ -43,6 +43,17 @@ def test_p_and_interval_are_explained_from_the_record() -> None:
     ):
         assert said in note
     assert note in page(case)
+
+
+def test_which_test_sets_are_resampled_together_is_said() -> None:
+    sizes = {"xsid/de": 500, "xsid/nl": 500, "xsid/ja": 250, "ud/de_gsd": 977}
+    data = [{**DATA, "name": name, "split": "test", "sentences": n} for name, n in sizes.items()]
+    case = case_of(5, "ranked")
+    assert "ranslation" not in note_on_tests(case)
+    note = note_on_tests(RunRecord.model_validate({**case.model_dump(), "data": data}))
+    assert "Translations, resampled by row together: xsid/de, xsid/nl." in note
+    assert "xsid/ja is resampled independently: it has another number of sentences than its translations" in note
+    assert "ud/de_gsd" not in note
 
 
 def test_as_much_is_explained_as_there_is() -> None:

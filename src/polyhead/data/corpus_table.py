@@ -48,6 +48,7 @@ class Corpus:
         quirks: Known faults of each split's file and how often each occurs, by the description of the repair; splits not listed
             have none.
         merges_types: Whether span types are merged into those of the task (`Task.map_type`), as is usual for this corpus.
+        parallel: Name shared by corpora whose sentence i says the same in every one, in each split; empty for all others.
     """
 
     language: str
@@ -58,6 +59,7 @@ class Corpus:
     made: str = ""
     quirks: Quirks = field(default_factory=dict, hash=False)
     merges_types: bool = False
+    parallel: str = ""
 
 
 def _files(pattern: str, **names: str) -> dict[Split, CorpusFile]:
@@ -126,9 +128,9 @@ def _uner(language: str, folder: str, stem: str) -> Corpus:
     return Corpus(language, "ner", _files(f"ner/{folder}/{stem}-ud-{{}}.iob2"), _UNER)
 
 
-def _uner_test(language: str, folder: str, stem: str) -> Corpus:
+def _uner_test(language: str, folder: str, stem: str, *, parallel: str = "") -> Corpus:
     files = _files(f"ner/{folder}/{stem}-ud-{{}}.iob2", test="test")
-    return Corpus(language, "ner", files, _UNER, "test only: train on another UNER corpus")
+    return Corpus(language, "ner", files, _UNER, "test only: train on another UNER corpus", parallel=parallel)
 
 
 def _masakhaner(language: str, code: str) -> Corpus:
@@ -147,13 +149,14 @@ def _ilner(language: str, name: str) -> Corpus:
 
 def _xsid(language: str, code: str) -> Corpus:
     files = _files(f"slots/xSID-0.7/{code}.{{}}.conll", dev="valid", test="test")
-    return Corpus(language, "slots", files, _XSID, "xSID has training data for English only: train on xsid/en")
+    advice = "xSID has training data for English only: train on xsid/en"
+    return Corpus(language, "slots", files, _XSID, advice, parallel="xsid")
 
 
 def _phrases(task: str, table: str) -> Corpus:
     language = "zh-Hans" if table == "zh" else table
     files = _files(f"phrases/{table}/{{}}{'' if task == 'pos' else f'.{task}.tsv'}")
-    return Corpus(language, task, files, None if task == "pos" else PHRASE_COLUMNS, made=table)
+    return Corpus(language, task, files, None if task == "pos" else PHRASE_COLUMNS, made=table, parallel="phrases")
 
 
 def _known(corpus: Corpus, quirks: Quirks) -> Corpus:
@@ -173,7 +176,7 @@ def _dialogues(language: str, quirks: Quirks) -> Corpus:
 def _massive(locale: str) -> Corpus:
     layout = LAYOUTS["massive:words=characters" if locale in ("ja-JP", "zh-CN", "zh-TW") else "massive"]
     language = {"zh-CN": "zh-Hans", "zh-TW": "zh-Hant"}.get(locale, locale.partition("-")[0])
-    return Corpus(language, "slots", _files(f"slots/MASSIVE-1.1/{locale}/{{}}.jsonl"), layout)
+    return Corpus(language, "slots", _files(f"slots/MASSIVE-1.1/{locale}/{{}}.jsonl"), layout, parallel="massive")
 
 
 def _wikiann(code: str) -> Corpus:
@@ -219,10 +222,10 @@ CORPORA: dict[str, Corpus] = {
     "uner/pt_bosque": _uner("pt", "pt_UNER-Bosque", "pt_bosque"),
     "uner/sv_talbanken": _uner("sv", "sv_UNER-Talbanken", "sv_talbanken"),
     "uner/da_ddt": _known(_uner("da", "da_UNER-DDT", "da_ddt"), {"train": {INSIDE_STARTS: 6}, "test": {INSIDE_STARTS: 1}}),
-    "uner/en_pud": _uner_test("en", "en_UNER-PUD", "en_pud"),
-    "uner/de_pud": _uner_test("de", "de_UNER-PUD", "de_pud"),
-    "uner/zh_pud": _uner_test("zh-Hant", "zh_UNER-PUD", "zh_pud"),
-    "uner/pt_pud": _uner_test("pt", "pt_UNER-PUD", "pt_pud"),
+    "uner/en_pud": _uner_test("en", "en_UNER-PUD", "en_pud", parallel="pud"),
+    "uner/de_pud": _uner_test("de", "de_UNER-PUD", "de_pud", parallel="pud"),
+    "uner/zh_pud": _uner_test("zh-Hant", "zh_UNER-PUD", "zh_pud"),  # the same sentences in another order
+    "uner/pt_pud": _uner_test("pt", "pt_UNER-PUD", "pt_pud", parallel="pud"),
     "uner/tl_trg": _uner_test("tl", "tl_UNER-TRG", "tl_trg"),
     "wikineural/en": _known(_wikineural("en"), {"train": {INSIDE_STARTS: 439}, "test": {INSIDE_STARTS: 559}}),
     "wikineural/de": _wikineural("de"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from polyhead.core.escaping import markdown_code, markdown_text, terminal_text
+from polyhead.data.corpora import row_groups
 from polyhead.data.corpus_table import CORPORA
 from polyhead.report.reading import (
     arm_statistics,
@@ -101,9 +102,21 @@ def _how(record: RunRecord) -> str:
     return (
         f"95 % interval{' and p (two-sided)' * also_p}: for other fine-tunings on other sentences. Student's t; the standard "
         f"error combines the variance over the {n_seeds} seeds with that over resampled sentences ({DRAWS:,} draws, shared by "
-        f"all seeds); degrees of freedom by Satterthwaite.{without} Detectable gain: the smallest that {n_seeds} such seeds "
-        f"detect with power {POWER}, shown where the gain was not detected."
+        f"all seeds); degrees of freedom by Satterthwaite.{_translations(record)}{without} Detectable gain: the smallest that "
+        f"{n_seeds} such seeds detect with power {POWER}, shown where the gain was not detected."
     )
+
+
+def _translations(record: RunRecord) -> str:
+    """Which test sets are resampled by row together, and which translations are not, and why; empty if there are none."""
+    sizes = {data.name: data.sentences for data in record.data if data.split == "test"}
+    families = {name: CORPORA[name].parallel for name in sizes if name in CORPORA and CORPORA[name].parallel}
+    labels = row_groups(sizes)
+    together = [name for name in families if [*labels.values()].count(labels[name]) > 1]
+    apart = [name for name, own in families.items() if name not in together and [*families.values()].count(own) > 1]
+    said = f" Translations, resampled by row together: {', '.join(together)}." if together else ""
+    reason = "another number of sentences than its translations, so the rows do not match"
+    return said + "".join(f" {name} is resampled independently: it has {reason}." for name in apart)
 
 
 def note_on_controls(record: RunRecord) -> str:

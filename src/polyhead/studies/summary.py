@@ -8,6 +8,7 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from polyhead.data.corpora import row_groups
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.report.record import RANKED, GainMinusNoise, MaskGain, NoiseGain, NoisePool, Statistic
 from polyhead.selection.resampling import Interval
@@ -161,17 +162,16 @@ def _row(context: RunContext, arm: str, name: str | None, seeds: Sequence[_Side]
 
 def _gain(context: RunContext, targets: Sequence[str], seeds: Sequence[_Side]) -> SeedMean:
     """The mean gain in points over seeds and targets."""
-    sets = [
-        (np.stack([one[name].counts for one, *_ in seeds]), np.stack([other[name].counts for _, other, _ in seeds]))
+    sets = {
+        name: (np.stack([one[name].counts for one, *_ in seeds]), np.stack([other[name].counts for _, other, _ in seeds]))
         for name in targets
-    ]
+    }
 
     def metric(counts: NDArray[np.float64]) -> NDArray[np.float64]:
         return 100 * metric_from_counts(context.inputs.task, counts)
 
-    # Translations have equally many sentences; where others do, drawing them by row together changes nothing in the mean.
-    parallel = len({one.shape[1] for one, _ in sets}) == 1
-    return mean_gain(sets, metric, seed=_GAIN_SEED, parallel=parallel)
+    groups = row_groups({name: one.shape[1] for name, (one, _) in sets.items()})
+    return mean_gain([*sets.values()], metric, seed=_GAIN_SEED, parallel=[*groups.values()])
 
 
 def _beyond(value: float, interval: tuple[float, float] | None) -> GainMinusNoise | None:
