@@ -8,10 +8,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from record_case import DATA, cell, record, statistic
 
-from polyhead.report import score_table
 from polyhead.report.page import page
 from polyhead.report.reading import short, shown_names
-from polyhead.report.tables import contrast_table, data_table, metric_table
+from polyhead.report.tables import contrast_table, data_table, metric_table, score_table
 
 GERMAN = "de=long/de.dev.conllu:long/de.test.conllu"
 

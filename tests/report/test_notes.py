@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
 from record_case import DATA, cell, record, statistic
 
@@ -63,9 +65,17 @@ def test_as_much_is_explained_as_there_is() -> None:
     assert "No p value below 5 seeds." in four
     assert "Holm" not in four
     paper = record(*(cell(seed) for seed in range(5)), statistics=[statistic(None, 0.5)], protocol="paper")
-    assert "and p" not in note_on_tests(paper)
+    assert note_on_tests(paper).startswith("No interval and no p value: a gain is a maximum")
     assert note_on_tests(record()) == note_on_tests(record(), "contrast") == ""
     assert "Student" not in page(record())
+
+
+@pytest.mark.parametrize(
+    ("words", "source", "said"),
+    [("surface", "de=a/@words.conllu", "Words are surface tokens"), ("syntactic", "ud/de_gsd", "Words are syntactic words")],
+)
+def test_the_kind_of_words_is_that_of_the_record(words: str, source: str, said: str) -> None:
+    assert note_on_data(record(cell(1), words=words, sources=(source,))).startswith(said)
 
 
 def test_contrasts_have_their_own_line_and_family() -> None:

@@ -10,9 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from record_case import record
 
-from polyhead.report import head_picture, text_picture, write_report
-from polyhead.report.page import page
-from polyhead.report.pictures import cell_chart, places, write_picture
+from polyhead.report.page import page, write_report
+from polyhead.report.pictures import cell_chart, head_picture, places, text_picture, write_picture
 
 # Two high heads would take up nearly all of a linear scale.
 SKEWED = [[0.001, 0.002, 90.0], [0.003, 100.0, None]]

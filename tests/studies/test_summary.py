@@ -104,9 +104,14 @@ def test_a_seed_that_keeps_all_heads_gains_0() -> None:
     assert all(row.by_seed[0] == 0 and row.by_seed[1] != 0 for row in rows)
 
 
-def test_there_is_no_p_where_k_was_chosen_on_the_tested_split() -> None:
-    rows = summarise(context(protocol="paper"), [outcome(seed) for seed in range(5)], None)
-    assert all(row.p is None and row.interval is not None for row in rows)
+def test_a_maximum_over_the_tested_split_has_no_interval_and_no_p_but_is_held_against_noise() -> None:
+    own = [*(outcome(seed) for seed in range(5)), *(outcome(seed, "random", gain=0.05) for seed in range(5))]
+    rows = summarise(context(protocol="paper"), own, pool(10, spread=0.1))
+    assert {row.arm for row in rows} == {"ranked", "random", "ranked - random"}
+    assert all(value is None for row in rows for value in (row.interval, row.detectable_gain, row.p, row.p_holm))
+    assert all(row.gain_minus_noise is not None for row in rows if row.arm == "ranked")
+    after = summarise(context(protocol="paper", prune="after"), own, None)
+    assert all(row.gain_minus_noise is not None for row in after if row.arm == "ranked")
 
 
 def test_translations_are_resampled_together_and_unrelated_text_of_equal_size_is_not() -> None:

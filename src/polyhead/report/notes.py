@@ -22,7 +22,8 @@ from polyhead.selection.statistics import POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
 
 GAINS_NOTE = (
     "Pruned minus unpruned, in points of each run's own metric; in brackets the 95 % interval over seeds and sentences, and "
-    "the smallest gain that the seeds would have found where this one was not; – where a run does not have the target."
+    "the smallest gain that the seeds would have found where this one was not; neither where k was chosen on the tested split; "
+    "– where a run does not have the target."
 )
 
 
@@ -35,7 +36,7 @@ def claim(record: RunRecord) -> str:
         lines.append(
             f"Protocol {markdown_code(protocol)}: only to compare with published numbers; its gains are maxima over noisy draws."
         )
-        lines.append("No p value: k was chosen on the tested split, and p is valid only for a k fixed beforehand.")
+        lines.append("No interval and no p value: k was chosen on the tested split, and both hold only for a k fixed beforehand.")
     if select_on == "target-dev":
         lines.append("Oracle: the number of heads was chosen on the targets' own dev sets, which a zero-shot user does not have.")
     lines.append(_generated(record))
@@ -97,7 +98,9 @@ def _how(record: RunRecord) -> str:
             f"{few}, because the effect of pruning cannot be separated from differences between fine-tunings. An interval "
             f"needs at least {SEEDS_FOR_INTERVAL} seeds, a p value {SEEDS_FOR_P}."
         )
-    also_p = n_seeds >= SEEDS_FOR_P and not chosen_on_test(record)
+    if chosen_on_test(record):
+        return "No interval and no p value: a gain is a maximum over scores on the tested split, not an estimate of an effect."
+    also_p = n_seeds >= SEEDS_FOR_P
     without = f" No p value below {SEEDS_FOR_P} seeds." if n_seeds < SEEDS_FOR_P else ""
     return (
         f"95 % interval{' and p (two-sided)' * also_p}: for other fine-tunings on other sentences. Student's t; the standard "
@@ -114,7 +117,8 @@ def _translations(record: RunRecord) -> str:
     labels = row_groups(sizes)
     together = [name for name in families if [*labels.values()].count(labels[name]) > 1]
     apart = [name for name, own in families.items() if name not in together and [*families.values()].count(own) > 1]
-    said = f" Translations, resampled by row together: {', '.join(together)}." if together else ""
+    which = "all test sets" if len(together) == len(sizes) and len({*labels.values()}) == 1 else ", ".join(together)
+    said = f" Translations, resampled by row together: {which}." if together else ""
     reason = "another number of sentences than its translations, so the rows do not match"
     return said + "".join(f" {name} is resampled independently: it has {reason}." for name in apart)
 
@@ -197,8 +201,7 @@ def note_on_trials(record: RunRecord) -> str:
 def note_on_data(record: RunRecord) -> str:
     """Which words were read, and, if there is a data table, what its columns mean; in one line."""
     settings = record.settings
-    is_syntactic = any("@words" in text for text in settings.sources)
-    words = f"Words are {'syntactic words' if is_syntactic else 'surface tokens'} in all languages."
+    words = f"Words are {'syntactic words' if settings.words == 'syntactic' else 'surface tokens'} in all languages."
     if not record.data:
         return words
     is_first = settings.train.anchor == "first"

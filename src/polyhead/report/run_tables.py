@@ -9,7 +9,6 @@ from polyhead.report.reading import (
     cells,
     gains,
     main_metric,
-    mean_gain,
     present_heads,
     seeds,
     shown_names,
@@ -25,6 +24,7 @@ from polyhead.report.tables import (
     interval_cell,
     markdown,
     mean_cells,
+    mean_gain_cell,
     pruned_number,
     pruned_range,
     shown_number,
@@ -98,7 +98,8 @@ def gains_table(runs: Sequence[FinishedRun]) -> str:
         for name in dict.fromkeys(name for own in found for name in own)
     ]
     means = [
-        _bracketed(mean_gain([*own.values()]), statistic(run.record, arm=RANKED)) for run, own in zip(runs, found, strict=True)
+        _bracketed(mean_gain_cell([*own.values()]), statistic(run.record, arm=RANKED))
+        for run, own in zip(runs, found, strict=True)
     ]
     return markdown(["target", *(run.name for run in runs)], [*rows, ["mean", *means]])
 
@@ -108,11 +109,11 @@ def _gain(run: FinishedRun, row: Gain | None) -> str:
         return "–"
     if row.pruned_nothing:
         return pruned_number(row)
-    return _bracketed(row.gain, statistic(run.record, arm=RANKED, name=row.name))
+    return _bracketed(shown_number(row.gain, SIGNED), statistic(run.record, arm=RANKED, name=row.name))
 
 
-def _bracketed(gain: float, row: Statistic | None) -> str:
+def _bracketed(gain: str, row: Statistic | None) -> str:
     """The gain, its interval, and the detectable gain if this one was not detected."""
     missed = detectable(row)
     said = interval_cell(row) + ("" if missed is None else f"; detectable {shown_number(missed)}")
-    return shown_number(gain, SIGNED) + ("" if said == "–" else f" ({said})")
+    return gain + ("" if said == "–" else f" ({said})")

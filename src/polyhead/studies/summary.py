@@ -62,9 +62,11 @@ def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: NoisePool 
 
     Arms are compared with their own unpruned models. Rows of `ranked - random` and `ranked - highest` compare the models that
     two searches chose, in one table of their own. p is Holm-corrected over the printed table. Where no seed pruned anything the
-    gain is 0 and is not part of that family. Where k was chosen on the tested split (the paper's protocols) there is no p: a
-    maximum is not a random draw. `gain_minus_noise` is against the pool of re-seeded unpruned runs, or where a search's
-    models share one training, against the random heads of the same search. `of_mask` is the gain over a nested model's own k = 0.
+    gain is 0 and is not part of that family. Where k was chosen on the tested split (the paper's protocols) there is no
+    interval, no detectable gain and no p: the gain is a maximum over noisy scores, which exceeds 0 even if pruning does nothing,
+    so all three would be about the maximum and not about an effect. `gain_minus_noise` is against the pool of re-seeded unpruned
+    runs, or where a search's models share one training, against the random heads of the same search. `of_mask` is the gain over
+    a nested model's own k = 0.
     """
     arms: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -82,7 +84,11 @@ def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: NoisePool 
     if context.settings.search.one_training:
         beyond = {row.name: _beyond(row.gain, row.interval) for row in contrasts if row.arm == f"{RANKED} - random"}
         rows = [row.model_copy(update={"gain_minus_noise": beyond.get(row.name)}) if row.arm == RANKED else row for row in rows]
-    return [*rows, *_corrected(contrasts)]
+    rows += _corrected(contrasts)
+    if context.settings.rules.reported_split:
+        withheld = {"interval": None, "detectable_gain": None, "p": None, "p_holm": None}
+        return [row.model_copy(update=withheld) for row in rows]
+    return rows
 
 
 def _with_masks(context: RunContext, outcomes: Sequence[Outcome], rows: Sequence[Statistic]) -> list[Statistic]:
@@ -151,7 +157,7 @@ def _row(context: RunContext, arm: str, name: str | None, seeds: Sequence[_Side]
         standard_error=found.standard_error,
         degrees_of_freedom=found.degrees_of_freedom,
         interval=_bounds(found.interval),
-        p=None if context.settings.rules.reported_split else found.p,
+        p=found.p,
         p_holm=None,
         detectable_gain=found.detectable,
         none_pruned=not pruned,
