@@ -16,7 +16,7 @@ from transformers import AutoModelForTokenClassification
 from polyhead.cli.main import main
 from polyhead.core.heads import HeadScores
 from polyhead.data.tasks import UPOS
-from polyhead.selection import order_quality
+from polyhead.selection import judged_orders
 from polyhead.selection.score_files import write_scores
 
 
@@ -153,24 +153,24 @@ def test_a_stopped_oracle_goes_on_in_the_same_folder(
     out = tmp_path / "c"
     whole = judge("--oracle", "--json").json
     calls: list[dict] = []
-    real = order_quality.pruning_curves
+    real = judged_orders.pruning_curves
 
     def stop(*arguments: object, **options: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(order_quality, "pruning_curves", stop)
+    monkeypatch.setattr(judged_orders, "pruning_curves", stop)
     assert judge("--oracle", "--out", out).code == 130
     assert judge("--oracle").err.splitlines()[-1] == "polyhead: interrupted", "nothing is kept without --out"
     assert not (out / "curve.json").exists()
     assert (out / "oracle.partial").is_file()
-    monkeypatch.setattr(order_quality, "pruning_curves", real)
+    monkeypatch.setattr(judged_orders, "pruning_curves", real)
 
     def counted(*arguments: object, **options: object) -> object:
         calls.append(options)
         return greedy(*arguments, **options)
 
-    greedy = order_quality.greedy_order
-    monkeypatch.setattr(order_quality, "greedy_order", counted)
+    greedy = judged_orders.greedy_order
+    monkeypatch.setattr(judged_orders, "greedy_order", counted)
     again = judge("--oracle", "--out", out, "--json").json
     assert calls[0]["resume_file"] == out / "oracle.partial"
     assert (again["orders"], again["areas"]) == (whole["orders"], whole["areas"])

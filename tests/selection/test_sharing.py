@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId
 from polyhead.selection.ranking import rank
-from polyhead.selection.sharing import bootstrap_scores, head_sharing
+from polyhead.selection.sharing import head_sharing
 
 Array = NDArray[np.float64]
 
@@ -121,37 +121,3 @@ def test_replicates_keep_chance_from_looking_specific() -> None:
     assert sum(map(len, single.specific.values())) > 40
     assert (many.shared, many.specific) == ((), {"en": (), "de": ()})
     assert abs(many.within["en"] - many.between["en", "de"]) < 0.05
-
-
-def test_resampled_scores_are_means_over_drawn_sentences() -> None:
-    contributions = np.random.default_rng(0).normal(size=(5, 2, 3))
-    found = bootstrap_scores(contributions, draws=200, seed=3)
-    assert found.shape == (200, 2, 3)
-    np.testing.assert_array_equal(found, bootstrap_scores(contributions, draws=200, seed=3))
-    assert not np.array_equal(found, bootstrap_scores(contributions, draws=200, seed=4))
-    sizes = np.abs(contributions).reshape(5, -1)
-    # every draw is a mean of five sentences with repetition: whole counts that sum to five
-    counts = np.linalg.lstsq(sizes.T, 5 * found.reshape(200, -1).T, rcond=None)[0].T
-    np.testing.assert_allclose(counts, np.round(counts), atol=1e-6)
-    np.testing.assert_allclose(counts.sum(axis=1), 5)
-    assert np.round(counts).max() >= 3
-
-
-def test_resampled_scores_spread_as_the_standard_error_of_a_mean() -> None:
-    contributions = np.random.default_rng(1).normal(size=(400, 1, 2))
-    found = bootstrap_scores(contributions, draws=2000, seed=0)
-    sizes = np.abs(contributions)
-    np.testing.assert_allclose(found.mean(axis=0), sizes.mean(axis=0), rtol=0.01)
-    np.testing.assert_allclose(found.std(axis=0), sizes.std(axis=0) / np.sqrt(400), rtol=0.1)
-
-
-def test_pruned_heads_stay_nan_under_resampling() -> None:
-    contributions = np.ones((3, 1, 2))
-    contributions[:, 0, 1] = np.nan
-    assert np.isnan(bootstrap_scores(contributions, draws=2, seed=0)).tolist() == [[[False, True]]] * 2
-
-
-@pytest.mark.parametrize(("shape", "draws"), [((0, 2, 2), 5), ((4, 2), 5), ((4, 2, 2), 0)])
-def test_resampling_refuses_nothing_to_draw(shape: tuple[int, ...], draws: int) -> None:
-    with pytest.raises(SettingError, match="one or more"):
-        bootstrap_scores(np.ones(shape), draws=draws, seed=0)

@@ -23,8 +23,8 @@ from polyhead.report.curve_text import curve_page, curve_text
 from polyhead.report.curves import curve_chart
 from polyhead.report.pictures import write_picture
 from polyhead.selection.curves import Curve, default_depth
-from polyhead.selection.judged_orders import Order, orders, read_files
-from polyhead.selection.order_quality import areas, judged_orders
+from polyhead.selection.judged_orders import Order, judged_orders, orders, read_files
+from polyhead.selection.order_quality import areas
 from polyhead.selection.resampling import DRAWS, LEVEL
 from polyhead.selection.score_files import other_model
 

@@ -62,8 +62,7 @@ def model_hash(model: str, *, revision: str | None = None) -> str:
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
         digest.update(path.name.encode())
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 

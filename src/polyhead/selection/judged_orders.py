@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from transformers import PreTrainedModel
+
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, Normalisation
-from polyhead.selection.curves import random_order
+from polyhead.core.progress import Progress
+from polyhead.data.labels import LabelSet
+from polyhead.data.tasks import Task
+from polyhead.learning.inference import Labelled
+from polyhead.models.devices import Precision
+from polyhead.selection.curves import Curve, pruning_curves, random_order
+from polyhead.selection.oracle import greedy_order
 from polyhead.selection.ranking import rank
 from polyhead.selection.score_files import check_scores, read_each
 
@@ -87,3 +95,26 @@ def orders(
     for number in range(seed, seed + n_random):
         found.append(Order(group, "random", "random", random_order(present, seed=number), seed=number))
     return found
+
+
+def judged_orders(
+    model: PreTrainedModel,
+    labelled: Labelled,
+    task: Task,
+    labels: LabelSet,
+    judged: list[Order],
+    *,
+    precision: Precision,
+    depth: int,
+    with_oracle: bool,
+    oracle_file: Path | None,
+    progress: Progress,
+) -> tuple[list[Order], dict[str, Curve]]:
+    """All orders, including the oracle's if requested, and their curves by key."""
+    if with_oracle:
+        steps = greedy_order(
+            model, labelled, task, labels, n_steps=depth, precision=precision, progress=progress, resume_file=oracle_file
+        ).order
+        judged = [*judged, Order("greedy oracle", "greedy oracle", "oracle", steps)]
+    by_key = {order.key: order.heads for order in judged}
+    return judged, pruning_curves(model, labelled, task, labels, by_key, max_pruned=depth, precision=precision, progress=progress)

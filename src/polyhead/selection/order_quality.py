@@ -3,21 +3,14 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import nan
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedModel
 
-from polyhead.core.progress import Progress
-from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
-from polyhead.learning.inference import Labelled
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.models.devices import Precision
-from polyhead.selection.curves import Array, Curve, area, pruning_curves
+from polyhead.selection.curves import Array, Curve, area
 from polyhead.selection.judged_orders import Order
-from polyhead.selection.oracle import greedy_order
 from polyhead.selection.resampling import percentile_interval, redrawn
 from polyhead.selection.statistics import mean_over_seeds
 
@@ -87,26 +80,3 @@ def _changes(scores: Array) -> dict[str, list[float]]:
 
 def _find(orders: Sequence[Order], direction: str, name: str | None = None) -> str | None:
     return next((order.group for order in orders if order.direction == direction and name in (None, order.name)), None)
-
-
-def judged_orders(
-    model: PreTrainedModel,
-    labelled: Labelled,
-    task: Task,
-    labels: LabelSet,
-    judged: list[Order],
-    *,
-    precision: Precision,
-    depth: int,
-    with_oracle: bool,
-    oracle_file: Path | None,
-    progress: Progress,
-) -> tuple[list[Order], dict[str, Curve]]:
-    """All orders, including the oracle's if requested, and their curves by key."""
-    if with_oracle:
-        steps = greedy_order(
-            model, labelled, task, labels, n_steps=depth, precision=precision, progress=progress, resume_file=oracle_file
-        ).order
-        judged = [*judged, Order("greedy oracle", "greedy oracle", "oracle", steps)]
-    by_key = {order.key: order.heads for order in judged}
-    return judged, pruning_curves(model, labelled, task, labels, by_key, max_pruned=depth, precision=precision, progress=progress)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.selection.rank_figures import at_ends
-from polyhead.selection.resampling import redrawn
 
 Array = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -56,29 +55,6 @@ class Sharing:
     lowest: EndSharing
     share: float
     n_heads: int
-
-
-def bootstrap_scores(contributions: Array, *, draws: int, seed: int) -> Array:
-    """Bootstrap score matrices over sentences: `[draws, layers, heads]`, each a mean of absolute contributions.
-
-    Such replicates show how far a ranking depends on the sentences, not on the seed.
-
-    Args:
-        contributions: Signed contribution of each sentence, `[sentences, layers, heads]`; NaN for a pruned head.
-        draws: Number of resamples, each of as many sentences, with replacement.
-        seed: Random seed.
-
-    Raises:
-        SettingError: No sentence, no draw, or a wrong number of dimensions.
-    """
-    sizes = np.abs(np.asarray(contributions, dtype=np.float64))
-    if sizes.ndim != 3 or len(sizes) == 0 or draws < 1:
-        raise SettingError(
-            f"{draws} resamples of contributions of shape {sizes.shape}: expected [sentences, layers, heads] with one or more "
-            "sentences, and one or more resamples"
-        )
-    n, *shape = sizes.shape
-    return redrawn(sizes.reshape(n, -1), lambda sums: sums / n, seed=seed, draws=draws).reshape(draws, *shape)
 
 
 def head_sharing(replicates: Mapping[str, Array], *, k: int, share: float = 0.9) -> Sharing:
