@@ -24,7 +24,7 @@ from ranking_floor import floor, operations, products, rate
 from ranking_memory import mbert_sample, mbert_shape
 
 from polyhead.importance.methods import score_heads
-from polyhead.learning.batching import Batch, padding_share, scoring_batches, training_batches
+from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.models.devices import Precision, has_bf16_units
 
 Work = tuple[Sequence[Batch], Callable[[Sequence[Batch]], object]]
@@ -115,12 +115,8 @@ def row(found: Mapping[int, float], batches: Sequence[Batch]) -> dict[str, objec
 
 
 def _size(batches: Sequence[Batch]) -> dict[str, object]:
-    return {
-        "batches": len(batches),
-        "positions": sum(batch.n_positions for batch in batches),
-        "tokens": sum(batch.n_tokens for batch in batches),
-        "padding_share": padding_share(batches),
-    }
+    positions, tokens = (sum(own) for own in zip(*((batch.n_positions, batch.n_tokens) for batch in batches), strict=True))
+    return {"batches": len(batches), "positions": positions, "tokens": tokens, "padding_share": 1 - tokens / positions}
 
 
 def _in_fresh_process(precision: Precision, options: argparse.Namespace) -> dict[str, float]:

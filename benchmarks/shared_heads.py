@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 def main() -> None:
     gradients = {seed: gradients_of(seed) for seed in SEEDS}
     first = gradients[SEEDS[0]]
-    resampled = {language: redrawn_scores(own) for language, own in first.items()}
+    resampled = {language: over_resamples(own) for language, own in first.items()}
     by_seed = {name: np.stack([np.abs(gradients[seed][name]).mean(axis=0) for seed in SEEDS]) for name in TREEBANKS}
     content = {
         "environment": environment(seed=SEEDS[0]),
@@ -40,6 +40,12 @@ def main() -> None:
         "leave_one_language_out": {how: predicted(gradients, how) for how in HOWS},
     }
     print(f"written to {write('shared_heads', content)}", file=sys.stderr)
+
+
+def over_resamples(contributions: Array) -> Array:
+    """Scores `[draws, layers, heads]` over resampled sentences, from signed contributions `[sentences, layers, heads]`."""
+    n, *shape = contributions.shape
+    return redrawn(np.abs(contributions).reshape(n, -1), lambda sums: sums / n, seed=0, draws=DRAWS).reshape(DRAWS, *shape)
 
 
 def gradients_of(seed: int) -> dict[str, Array]:

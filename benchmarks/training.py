@@ -26,7 +26,7 @@ from polyhead.core.specs import TrainSpec
 from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import task
-from polyhead.learning.batching import Batch, padding_share, training_batches
+from polyhead.learning.batching import Batch, training_batches
 from polyhead.learning.encoding import Encoded, encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
 from polyhead.learning.optimiser import rate_factor
@@ -236,6 +236,11 @@ def main() -> None:
                 runs[str(seed)] = accuracy(name, seed)
                 store(path, "accuracy", found)
             print(f"{name} seed {seed}: dev accuracy {100 * runs[str(seed)]['dev_accuracy']:.2f}", flush=True)
+
+
+def padding_share(batches: Sequence[Batch]) -> float:
+    """Share of padding among all positions."""
+    return 1 - sum(batch.n_tokens for batch in batches) / sum(batch.n_positions for batch in batches)
 
 
 if __name__ == "__main__":

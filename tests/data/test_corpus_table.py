@@ -1,8 +1,9 @@
 """Every corpus file reads to the counts that the data folder's README gives (token counts it leaves out are None)."""
 
+import numpy as np
 import pytest
 
-from polyhead.data.corpora import CORPORA, open_corpus
+from polyhead.data.corpora import CORPORA, open_corpus, row_groups
 from polyhead.data.schemes import INSIDE_STARTS
 
 SPLITS = ("train", "dev", "test")
@@ -110,3 +111,29 @@ def test_preliminary_english_entities_are_counted_as_the_readme_does(shared):
     data = open_corpus("uner/en_ewt", "train", root=shared / "data")
     starts = [label[2:] for sentence in data.sentences for label in sentence.labels if label and label.startswith("B-")]
     assert {kind: starts.count(kind) for kind in set(starts)} == {"PER": 2873, "LOC": 2698, "ORG": 1434}
+
+
+PARALLEL = [name for name, row in CORPORA.items() if row.parallel in ("xsid", "pud")]
+
+
+@pytest.mark.parametrize("name", PARALLEL)
+def test_declared_translations_match_by_row(shared, name):
+    """Most rows have spans of the same types as the row in English; those of the row before have not."""
+    english = "xsid/en" if name.startswith("xsid") else "uner/en_pud"
+    own, other = (
+        [
+            {label[2:] for label in sentence.labels if label != "O"}
+            for sentence in open_corpus(which, "test", root=shared / "data")
+        ]
+        for which in (name, english)
+    )
+    assert len(own) == len(other) or name == "xsid/ja"  # its first half
+    assert np.mean([one == two for one, two in zip(own, other, strict=False)]) > 0.8
+    assert np.mean([one == two for one, two in zip(own[1:], other, strict=False)]) < 0.5
+
+
+def test_only_translations_share_a_label():
+    parallel = {name.partition("/")[0] for name, row in CORPORA.items() if row.parallel}
+    assert parallel == {"xsid", "massive", "phrases", "phrases-ner", "phrases-slots", "uner"}
+    assert [name for name, row in CORPORA.items() if row.parallel == "pud"] == [f"uner/{code}_pud" for code in ("en", "de", "pt")]
+    assert len(set(row_groups({"ud/de_gsd": 500, "ud/nl_alpino": 500, "a.tsv": 500, "b.tsv": 500}).values())) == 4

@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
-from record_case import cell, record, statistic
+from record_case import DATA, cell, record, statistic
 
 from polyhead.report.notes import (
     note_on_controls,
@@ -45,6 +47,17 @@ def test_p_and_interval_are_explained_from_the_record() -> None:
     assert note in page(case)
 
 
+def test_which_test_sets_are_resampled_together_is_said() -> None:
+    sizes = {"xsid/de": 500, "xsid/nl": 500, "xsid/ja": 250, "ud/de_gsd": 977}
+    data = [{**DATA, "name": name, "split": "test", "sentences": n} for name, n in sizes.items()]
+    case = case_of(5, "ranked")
+    assert "ranslation" not in note_on_tests(case)
+    note = note_on_tests(RunRecord.model_validate({**case.model_dump(), "data": data}))
+    assert "Translations, resampled by row together: xsid/de, xsid/nl." in note
+    assert "xsid/ja is resampled independently: it has another number of sentences than its translations" in note
+    assert "ud/de_gsd" not in note
+
+
 def test_as_much_is_explained_as_there_is() -> None:
     assert "no claim, because the effect of pruning cannot be separated" in note_on_tests(case_of(2, "ranked"))
     four = note_on_tests(case_of(4, "ranked"))
@@ -52,9 +65,17 @@ def test_as_much_is_explained_as_there_is() -> None:
     assert "No p value below 5 seeds." in four
     assert "Holm" not in four
     paper = record(*(cell(seed) for seed in range(5)), statistics=[statistic(None, 0.5)], protocol="paper")
-    assert "and p" not in note_on_tests(paper)
+    assert note_on_tests(paper).startswith("No interval and no p value: a gain is a maximum")
     assert note_on_tests(record()) == note_on_tests(record(), "contrast") == ""
     assert "Student" not in page(record())
+
+
+@pytest.mark.parametrize(
+    ("words", "source", "said"),
+    [("surface", "de=a/@words.conllu", "Words are surface tokens"), ("syntactic", "ud/de_gsd", "Words are syntactic words")],
+)
+def test_the_kind_of_words_is_that_of_the_record(words: str, source: str, said: str) -> None:
+    assert note_on_data(record(cell(1), words=words, sources=(source,))).startswith(said)
 
 
 def test_contrasts_have_their_own_line_and_family() -> None:

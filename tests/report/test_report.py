@@ -13,11 +13,13 @@ from record_case import DATA, cell, record, statistic
 from polyhead.core.errors import SettingError
 from polyhead.report.document import write_document
 from polyhead.report.draw import draw
+from polyhead.report.finished_run import FinishedRun
 from polyhead.report.notes import claim
 from polyhead.report.page import ceilings, headline, page, write_report
 from polyhead.report.pictures import cell_chart, write_picture
 from polyhead.report.reading import arms
 from polyhead.report.record import RunRecord
+from polyhead.report.run_tables import gains_table
 from polyhead.report.tables import contrast_table, control_table, data_table, markdown, score_table, trial_table
 
 
@@ -71,6 +73,23 @@ def test_a_gain_stands_with_how_sure_it_is() -> None:
     assert mean[-4:] == ["-0.10 to +1.10", "0.0010", "0.0020", "–"]
     assert "95 % interval -0.10 to +1.10; 5 seeds" in headline(case)
     assert "95 % interval -0.20 to +1.00; detectable 0.90; 5 seeds" in headline(five(statistic(None, 0.4, p=0.3)))
+
+
+def test_a_maximum_over_the_tested_split_stands_without_interval() -> None:
+    withheld = {"interval": None, "detectable_gain": None}
+    case = five(statistic("ud/de_gsd", 0.5, **withheld), statistic(None, 0.5, **withheld), protocol="paper")
+    assert "interval" not in score_table(case)
+    assert "(+1.00; no interval; 5 seeds)" in headline(case)
+    assert "No interval and no p value: k was chosen on the tested split" in page(case)
+
+
+def test_a_mean_without_a_pruned_head_is_no_gain() -> None:
+    none = {"none_pruned": True, "interval": None, "detectable_gain": None}
+    both = [cell(seed, arm, chosen=0) for seed in range(5) for arm in ("ranked", "random")]
+    case = record(*both, statistics=[statistic(name, 0.0, **none) for name in ("ud/de_gsd", None)], controls=("random",))
+    assert rows(score_table(case))[-1] == ["mean", "", "", "45.00", "–", "–", "0 (none pruned)"]
+    assert [row[1] for row in rows(control_table(case))] == ["0 (none pruned)"] * 2
+    assert gains_table([FinishedRun("a", Path("a"), case, None)]).splitlines()[-1] == "| mean | 0 (none pruned) |"
 
 
 def test_no_p_is_printed_as_0() -> None:

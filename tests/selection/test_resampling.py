@@ -39,6 +39,15 @@ def test_resamples_of_one_size_and_seed_are_the_same_whatever_the_blocks(monkeyp
     assert redrawn(np.ones((50, 1)), lambda sums: sums[..., 0], seed=5, draws=40).tolist() == [50.0] * 40
 
 
+def test_a_draw_has_as_many_items_with_repetition() -> None:
+    counts = np.random.default_rng(0).normal(size=(5, 6))
+    found = redrawn(counts, lambda sums: sums, seed=3, draws=200)
+    times = np.linalg.lstsq(counts.T, found.T, rcond=None)[0].T
+    np.testing.assert_allclose(times, np.round(times), atol=1e-6)
+    np.testing.assert_allclose(times.sum(axis=1), 5)
+    assert np.round(times).max() >= 3
+
+
 def test_percentiles() -> None:
     interval = percentile_interval(np.arange(201))
     assert (interval.low, interval.high) == (pytest.approx(5), pytest.approx(195))

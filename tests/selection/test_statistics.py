@@ -122,7 +122,7 @@ def test_translations_are_drawn_by_row_together() -> None:
         np.repeat(draw(0.8, seeds=1, sentences=200, seed=2), 3, axis=0),
     )
     one = mean_gain([(a, b)], ACCURACY, seed=0).standard_error
-    jointly = mean_gain([(a, b), (a, b)], ACCURACY, seed=0, parallel=True).standard_error
+    jointly = mean_gain([(a, b), (a, b)], ACCURACY, seed=0, parallel=["pud", "pud"]).standard_error
     apart = mean_gain([(a, b), (a, b)], ACCURACY, seed=0).standard_error
     assert jointly == pytest.approx(one)
     assert apart == pytest.approx(one / math.sqrt(2), rel=0.1)
@@ -184,9 +184,12 @@ def test_unequal_counts_are_refused() -> None:
         with pytest.raises(SettingError, match="paired counts"):
             mean_gain([(wrong, counts)], ACCURACY, seed=0)
     one, longer = counts[:1], draw(0.8, seeds=2, sentences=6, seed=0)
-    for sets, parallel in (([], False), ([(counts, counts), (one, one)], False), ([(counts, counts), (longer, longer)], True)):
+    twice: list[str] = ["a", "a"]
+    for sets, labels in (([], []), ([(counts, counts), (one, one)], []), ([(counts, counts), (longer, longer)], twice)):
         with pytest.raises(SettingError, match="expected at least one set, equal numbers of seeds"):
-            mean_gain(sets, ACCURACY, seed=0, parallel=parallel)
+            mean_gain(sets, ACCURACY, seed=0, parallel=labels)
+    with pytest.raises(SettingError, match="one label per set"):
+        mean_gain([(counts, counts)], ACCURACY, seed=0, parallel=twice)
     with pytest.raises(SettingError, match="expected as many, at least one"):
         seed_mean([], sentence_variance=0.1, own_sentence_variances=[], n_sentences=5)
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
-from polyhead.selection.trials import SearchHow, TrialTable, regret, search
+from polyhead.core.specs import SearchHow
+from polyhead.selection.trials import TrialTable, regret, search
 
 curves = st.integers(1, 9).flatmap(
     lambda n: st.lists(st.sampled_from([88.0, 89.5, 89.9, 90.0, 90.1, 91.0]), min_size=n + 1, max_size=n + 1)

@@ -10,9 +10,10 @@ import pytest
 from tiny_run import settings, tiny_data
 
 from polyhead.core.errors import StoreError
+from polyhead.core.files import sha256_of
 from polyhead.report.finished_run import finished_run
 from polyhead.report.record import RunRecord
-from polyhead.studies.kept import drop_damaged, remember, sha256_of
+from polyhead.studies.kept import drop_damaged, remember
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings
 

@@ -104,9 +104,36 @@ def test_a_seed_that_keeps_all_heads_gains_0() -> None:
     assert all(row.by_seed[0] == 0 and row.by_seed[1] != 0 for row in rows)
 
 
-def test_there_is_no_p_where_k_was_chosen_on_the_tested_split() -> None:
-    rows = summarise(context(protocol="paper"), [outcome(seed) for seed in range(5)], None)
-    assert all(row.p is None and row.interval is not None for row in rows)
+def test_a_maximum_over_the_tested_split_has_no_interval_and_no_p_but_is_held_against_noise() -> None:
+    own = [*(outcome(seed) for seed in range(5)), *(outcome(seed, "random", gain=0.05) for seed in range(5))]
+    rows = summarise(context(protocol="paper"), own, pool(10, spread=0.1))
+    assert {row.arm for row in rows} == {"ranked", "random", "ranked - random"}
+    assert all(value is None for row in rows for value in (row.interval, row.detectable_gain, row.p, row.p_holm))
+    assert all(row.gain_minus_noise is not None for row in rows if row.arm == "ranked")
+    after = summarise(context(protocol="paper", prune="after"), own, None)
+    assert all(row.gain_minus_noise is not None for row in after if row.arm == "ranked")
+
+
+def test_translations_are_resampled_together_and_unrelated_text_of_equal_size_is_not() -> None:
+    """Sets with equal counts: by row together they have the error of one, by themselves that of one over the root of n."""
+
+    def error(*targets: tuple[str, int]) -> float:
+        sides = []
+        for seed in range(5):
+            of = {name: [figures(rate, seed=seed)["de-test"].counts[:n] for rate in (0.8, 0.7)] for name, n in targets}
+            both = ({name: Figures({}, own[side], 0) for name, own in of.items()} for side in (0, 1))
+            sides.append((*both, dict.fromkeys(of, 3)))
+        found = summary._gain(context(), [name for name, _ in targets], sides)
+        assert found.standard_error is not None
+        return found.standard_error
+
+    one = error(("phrases/de", 60))
+    four = [("phrases/de", 60), ("phrases/nl", 60), ("phrases/ar", 60), ("phrases/zh", 60)]
+    assert error(*four) == pytest.approx(one)
+    odd = error(*four, ("mine.tsv", 50))
+    assert odd > 0.8 * one, "one more target leaves the four together"
+    assert error(("ud/de_gsd", 60), ("ud/nl_alpino", 60)) < 0.95 * one
+    assert error(("xsid/de", 60), ("xsid/ja", 50)) == error(("mine.tsv", 60), ("yours.tsv", 50)), "such rows do not match"
 
 
 def pool(size: int, *, spread: float) -> NoisePool:

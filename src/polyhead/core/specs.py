@@ -21,6 +21,7 @@ NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Anchor = Literal["text", "first"]
 Order = Literal["buckets", "shuffled", "file"]
+SearchHow = Literal["sequential", "sweep", "screened", "nested"]
 PrecisionName = Literal["auto", "bf16", "fp32"]
 
 
@@ -106,7 +107,7 @@ class SearchSpec:
     """
 
     how: Annotated[
-        Literal["sequential", "sweep", "screened", "nested"],
+        SearchHow,
         Field(
             description="screened takes at most five fine-tunings, nested two (one serves all k), sequential stops once the "
             "score drops, sweep tries 0..K."

@@ -1,6 +1,7 @@
 """Open a corpus by name or a file by path, with its hash and the number of repairs."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -46,6 +47,22 @@ def corpus(name: str) -> Corpus:
         hint = f"did you mean {' or '.join(near)}" if near else f"there are families {families} (polyhead data list)"
         raise UnknownNameError(f"corpus {name!r}: no such name; {hint}; your own files: LANGUAGE=FILE (Python: open_file)")
     return CORPORA[base]
+
+
+def row_groups(sizes: Mapping[str, int]) -> dict[str, str]:
+    """By name of each split, a label that it shares with the splits whose sentence i is a translation of its sentence i.
+
+    Rows match if the table declares the corpora as translations (`Corpus.parallel`) and they have equally many sentences: if
+    sentences of one are missing, its rows do not match. Other corpora and files of a user's own have a label for themselves.
+
+    Args:
+        sizes: Number of sentences by name, all of one split.
+
+    >>> row_groups({"xsid/de": 500, "xsid/nl": 500, "xsid/ja": 250, "mine.tsv": 500})
+    {'xsid/de': 'xsid 500', 'xsid/nl': 'xsid 500', 'xsid/ja': 'xsid 250', 'mine.tsv': 'mine.tsv'}
+    """
+    groups = {name: CORPORA[name].parallel if name in CORPORA else "" for name in sizes}
+    return {name: f"{group} {sizes[name]}" if group else name for name, group in groups.items()}
 
 
 def open_corpus(

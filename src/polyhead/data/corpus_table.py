@@ -48,6 +48,7 @@ class Corpus:
         quirks: Known faults of each split's file and how often each occurs, by the description of the repair; splits not listed
             have none.
         merges_types: Whether span types are merged into those of the task (`Task.map_type`), as is usual for this corpus.
+        parallel: Name shared by corpora whose sentence i says the same in every one, in each split; empty for all others.
     """
 
     language: str
@@ -58,6 +59,7 @@ class Corpus:
     made: str = ""
     quirks: Quirks = field(default_factory=dict, hash=False)
     merges_types: bool = False
+    parallel: str = ""
 
 
 def _files(pattern: str, **names: str) -> dict[Split, CorpusFile]:
@@ -122,9 +124,9 @@ _PHRASE_TABLES = ("en", "de", "nl", "es", "ar", "he", "zh", "ja", "tr")
 _XSID_REBUILT = replace(_XSID, rewrites={"Orecurring_datetime": "O"})
 
 
-def _uner(language: str, folder: str, stem: str, **names: str) -> Corpus:
+def _uner(language: str, folder: str, stem: str, *, parallel: str = "", **names: str) -> Corpus:
     advice = "test only: train on another UNER corpus" if names else ""
-    return Corpus(language, "ner", _files(f"ner/{folder}/{stem}-ud-{{}}.iob2", **names), _UNER, advice)
+    return Corpus(language, "ner", _files(f"ner/{folder}/{stem}-ud-{{}}.iob2", **names), _UNER, advice, parallel=parallel)
 
 
 def _masakhaner(language: str, code: str) -> Corpus:
@@ -143,13 +145,14 @@ def _ilner(language: str, name: str) -> Corpus:
 
 def _xsid(language: str, code: str) -> Corpus:
     files = _files(f"slots/xSID-0.7/{code}.{{}}.conll", dev="valid", test="test")
-    return Corpus(language, "slots", files, _XSID, "xSID has training data for English only: train on xsid/en")
+    advice = "xSID has training data for English only: train on xsid/en"
+    return Corpus(language, "slots", files, _XSID, advice, parallel="xsid")
 
 
 def _phrases(task: str, table: str) -> Corpus:
     language = "zh-Hans" if table == "zh" else table
     files = _files(f"phrases/{table}/{{}}{'' if task == 'pos' else f'.{task}.tsv'}")
-    return Corpus(language, task, files, None if task == "pos" else PHRASE_COLUMNS, made=table)
+    return Corpus(language, task, files, None if task == "pos" else PHRASE_COLUMNS, made=table, parallel="phrases")
 
 
 def _with_train(corpus: Corpus, path: str, layout: Layout, released: str = "") -> Corpus:
@@ -165,7 +168,7 @@ def _dialogues(language: str, quirks: Quirks) -> Corpus:
 def _massive(locale: str) -> Corpus:
     layout = LAYOUTS["massive:words=characters" if locale in ("ja-JP", "zh-CN", "zh-TW") else "massive"]
     language = {"zh-CN": "zh-Hans", "zh-TW": "zh-Hant"}.get(locale, locale.partition("-")[0])
-    return Corpus(language, "slots", _files(f"slots/MASSIVE-1.1/{locale}/{{}}.jsonl"), layout)
+    return Corpus(language, "slots", _files(f"slots/MASSIVE-1.1/{locale}/{{}}.jsonl"), layout, parallel="massive")
 
 
 def _wikiann(code: str) -> Corpus:
@@ -213,10 +216,10 @@ CORPORA: dict[str, Corpus] = {
     "uner/da_ddt": replace(
         _uner("da", "da_UNER-DDT", "da_ddt"), quirks={"train": {INSIDE_STARTS: 6}, "test": {INSIDE_STARTS: 1}}
     ),
-    "uner/en_pud": _uner("en", "en_UNER-PUD", "en_pud", test="test"),
-    "uner/de_pud": _uner("de", "de_UNER-PUD", "de_pud", test="test"),
-    "uner/zh_pud": _uner("zh-Hant", "zh_UNER-PUD", "zh_pud", test="test"),
-    "uner/pt_pud": _uner("pt", "pt_UNER-PUD", "pt_pud", test="test"),
+    "uner/en_pud": _uner("en", "en_UNER-PUD", "en_pud", test="test", parallel="pud"),
+    "uner/de_pud": _uner("de", "de_UNER-PUD", "de_pud", test="test", parallel="pud"),
+    "uner/zh_pud": _uner("zh-Hant", "zh_UNER-PUD", "zh_pud", test="test"),  # the same sentences in another order
+    "uner/pt_pud": _uner("pt", "pt_UNER-PUD", "pt_pud", test="test", parallel="pud"),
     "uner/tl_trg": _uner("tl", "tl_UNER-TRG", "tl_trg", test="test"),
     "wikineural/en": replace(_wikineural("en"), quirks={"train": {INSIDE_STARTS: 439}, "test": {INSIDE_STARTS: 559}}),
     "wikineural/de": _wikineural("de"),

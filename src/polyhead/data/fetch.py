@@ -24,7 +24,7 @@ import pooch
 import requests
 
 from polyhead.core.errors import DataFormatError, DownloadError, SettingError
-from polyhead.core.files import cannot_write
+from polyhead.core.files import cannot_write, sha256_of
 from polyhead.core.progress import Progress, Silent
 from polyhead.data.checksums import Entry, add_entries, read_ledger
 from polyhead.data.corpora import corpus
@@ -147,7 +147,7 @@ class _Fetcher:
 
     def _record(self, remote: Remote, *paths: str) -> None:
         url = self._at(remote)
-        add_entries(self.root, {path: Entry(url, pooch.file_hash(str(self.root / path)), self.licence) for path in paths})
+        add_entries(self.root, {path: Entry(url, sha256_of(self.root / path), self.licence) for path in paths})
 
     def _fetch(self, remote: Remote, sha256: str | None) -> None:
         url, target = self._at(remote), self.root / remote.path
@@ -181,7 +181,7 @@ def _status(path: Path, expected: str | None) -> Status | None:
     if found.name != path.name:  # compressed: hash the decompressed bytes
         for _ in read_lines(found, digest=digest):
             pass
-    if expected != (pooch.file_hash(str(found)) if found.name == path.name else digest.hexdigest()):
+    if expected != (sha256_of(found) if found.name == path.name else digest.hexdigest()):
         raise DownloadError(f"{found}: is not the released file (sha256 {expected[:16]}…); move it away, or keep it")
     return "there"
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.core.heads import HeadMask
+from polyhead.core.resampling import times_drawn
 
 _REPLICATES = 1000
 _TAILS = (2.5, 97.5)
@@ -106,11 +107,8 @@ def intervals(sums: NDArray[np.float64], *, seed: int) -> tuple[NDArray[np.float
     # walks are seeded by (seed, round, batch); no batch has the number n_batches
     generator = np.random.default_rng((seed, rounds, n_batches))
     drawn = np.zeros((_REPLICATES, math.prod(shape)))
-    first = rounds * np.arange(_REPLICATES)[:, None]
     for batch in range(n_batches):
-        picks = generator.integers(rounds, size=(_REPLICATES, rounds - 1))
-        times = np.bincount((first + picks).ravel(), minlength=_REPLICATES * rounds).reshape(_REPLICATES, rounds)
-        drawn += times @ sums[:, batch].reshape(rounds, -1)
+        drawn += times_drawn(generator, rounds, draws=_REPLICATES, size=rounds - 1) @ sums[:, batch].reshape(rounds, -1)
     low, high = np.percentile(drawn / (rounds - 1), _TAILS, axis=0).reshape(2, *shape)
     return low, high
 

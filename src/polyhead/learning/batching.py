@@ -1,6 +1,6 @@
 """Batches of windows: length-sorted under a token budget for scoring, seeded batches of sentences for training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -130,15 +130,6 @@ def training_batches(
     else:
         groups = _chunks(sentences, batch_size)
     return [collate([windows[sentence] for sentence in group], pad_id=encoded.pad_id, pad_to=pad_to) for group in groups]
-
-
-def padding_share(batches: Iterable[Batch]) -> float:
-    """Share of padding among all positions, 0..1; 0 without batches."""
-    tokens = positions = 0
-    for batch in batches:
-        tokens += batch.n_tokens
-        positions += batch.n_positions
-    return 1 - tokens / positions if positions else 0.0
 
 
 def collate(sentences: Sequence[Sequence[Window]], *, pad_id: int, pad_to: int | None = None) -> Batch:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from polyhead.core.escaping import markdown_code, markdown_text, terminal_text
 from polyhead.core.values import counted
+from polyhead.data.corpora import row_groups
 from polyhead.data.corpus_table import CORPORA
 from polyhead.report import reading
 from polyhead.report.record import RunRecord
@@ -14,7 +15,8 @@ from polyhead.selection.statistics import POWER, SEEDS_FOR_INTERVAL, SEEDS_FOR_P
 
 GAINS_NOTE = (
     "Pruned minus unpruned, in points of each run's own metric; in brackets the 95 % interval over seeds and sentences, and "
-    "the smallest gain that the seeds would have found where this one was not; – where a run does not have the target."
+    "the smallest gain that the seeds would have found where this one was not; neither where k was chosen on the tested split; "
+    "– where a run does not have the target."
 )
 
 
@@ -27,7 +29,7 @@ def claim(record: RunRecord) -> str:
         lines.append(
             f"Protocol {markdown_code(protocol)}: only to compare with published numbers; its gains are maxima over noisy draws."
         )
-        lines.append("No p value: k was chosen on the tested split, and p is valid only for a k fixed beforehand.")
+        lines.append("No interval and no p value: k was chosen on the tested split, and both hold only for a k fixed beforehand.")
     if select_on == "target-dev":
         lines.append("Oracle: the number of heads was chosen on the targets' own dev sets, which a zero-shot user does not have.")
     lines.append(_generated(record))
@@ -88,14 +90,29 @@ def _how(record: RunRecord) -> str:
             f"{few}, because the effect of pruning cannot be separated from differences between fine-tunings. An interval "
             f"needs at least {SEEDS_FOR_INTERVAL} seeds, a p value {SEEDS_FOR_P}."
         )
-    also_p = n_seeds >= SEEDS_FOR_P and not reading.chosen_on_test(record)
+    if reading.chosen_on_test(record):
+        return "No interval and no p value: a gain is a maximum over scores on the tested split, not an estimate of an effect."
+    also_p = n_seeds >= SEEDS_FOR_P
     without = f" No p value below {SEEDS_FOR_P} seeds." if n_seeds < SEEDS_FOR_P else ""
     return (
         f"95 % interval{' and p (two-sided)' * also_p}: for other fine-tunings on other sentences. Student's t; the standard "
         f"error combines the variance over the {n_seeds} seeds with that over resampled sentences ({DRAWS:,} draws, shared by "
-        f"all seeds); degrees of freedom by Satterthwaite.{without} Detectable gain: the smallest that {n_seeds} such seeds "
-        f"detect with power {POWER}, shown where the gain was not detected."
+        f"all seeds); degrees of freedom by Satterthwaite.{_translations(record)}{without} Detectable gain: the smallest that "
+        f"{n_seeds} such seeds detect with power {POWER}, shown where the gain was not detected."
     )
+
+
+def _translations(record: RunRecord) -> str:
+    """Which test sets are resampled by row together, and which translations are not, and why; empty if there are none."""
+    sizes = {data.name: data.sentences for data in record.data if data.split == "test"}
+    families = {name: CORPORA[name].parallel for name in sizes if name in CORPORA and CORPORA[name].parallel}
+    labels = row_groups(sizes)
+    together = [name for name in families if [*labels.values()].count(labels[name]) > 1]
+    apart = [name for name, own in families.items() if name not in together and [*families.values()].count(own) > 1]
+    which = "all test sets" if len(together) == len(sizes) and len({*labels.values()}) == 1 else ", ".join(together)
+    said = f" Translations, resampled by row together: {which}." if together else ""
+    reason = "another number of sentences than its translations, so the rows do not match"
+    return said + "".join(f" {name} is resampled independently: it has {reason}." for name in apart)
 
 
 def note_on_controls(record: RunRecord) -> str:
@@ -176,8 +193,7 @@ def note_on_trials(record: RunRecord) -> str:
 def note_on_data(record: RunRecord) -> str:
     """Which words were read, and, if there is a data table, what its columns mean; in one line."""
     settings = record.settings
-    is_syntactic = any("@words" in text for text in settings.sources)
-    words = f"Words are {'syntactic words' if is_syntactic else 'surface tokens'} in all languages."
+    words = f"Words are {'syntactic words' if settings.words == 'syntactic' else 'surface tokens'} in all languages."
     if not record.data:
         return words
     is_first = settings.train.anchor == "first"

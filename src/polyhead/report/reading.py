@@ -151,7 +151,7 @@ def mean_gain(rows: Sequence[Gain]) -> float:
 
 
 def chosen_on_test(record: RunRecord) -> bool:
-    """Whether the protocol chooses k on the tested split, which makes p values invalid."""
+    """Whether the protocol chooses k on the tested split, so that a gain is a maximum, with no interval or p."""
     return record.settings.protocol != "sound"
 
 

@@ -74,7 +74,7 @@ def gains_table(runs: Sequence[FinishedRun]) -> str:
         for name in dict.fromkeys(name for own in found for name in own)
     ]
     means = [
-        _bracketed(reading.mean_gain([*own.values()]), reading.statistic(run.record, arm=RANKED))
+        _bracketed(tables.mean_gain_cell([*own.values()]), reading.statistic(run.record, arm=RANKED))
         for run, own in zip(runs, found, strict=True)
     ]
     return tables.markdown(["target", *(run.name for run in runs)], [*rows, ["mean", *means]])
@@ -85,10 +85,11 @@ def _gain(run: FinishedRun, row: reading.Gain | None) -> str:
         return "–"
     if row.pruned_nothing:
         return tables.pruned_number(row)
-    return _bracketed(row.gain, reading.statistic(run.record, arm=RANKED, name=row.name))
+    return _bracketed(tables.shown_number(row.gain, tables.SIGNED), reading.statistic(run.record, arm=RANKED, name=row.name))
 
 
-def _bracketed(gain: float, row: Statistic | None) -> str:
+def _bracketed(gain: str, row: Statistic | None) -> str:
+    """The gain, its interval, and the detectable gain if this one was not detected."""
     missed = tables.detectable(row)
     said = tables.interval_cell(row) + ("" if missed is None else f"; detectable {tables.shown_number(missed)}")
-    return tables.shown_number(gain, tables.SIGNED) + ("" if said == "–" else f" ({said})")
+    return gain + ("" if said == "–" else f" ({said})")

@@ -83,7 +83,8 @@ def pruned_range(rows: Sequence[reading.Gain]) -> str:
 def score_table(record: RunRecord) -> str:
     """One row per target: test score with all heads, test score with the chosen heads pruned, gain and its uncertainty.
 
-    No p under the paper's protocols, which choose k on the tested split. `notes.note_on_tests` says how the rest is computed.
+    No interval and no p under the paper's protocols, which choose k on the tested split. `notes.note_on_tests` says how the
+    rest is computed.
     """
     rows, names = reading.gains(record), reading.target_names(record)
     columns = certainty_columns(reading.arm_statistics(record))
@@ -94,14 +95,32 @@ def score_table(record: RunRecord) -> str:
         facts = [names[row.name], row.language, f"{row.n_words:,}", shown_number(row.unpruned), *effect, pruned_number(row)]
         body.append([*facts, *certainty(reading.statistic(record, arm=RANKED, name=row.name), columns)])
     if len(rows) > 1:
-        body.append(["mean", "", "", *mean_cells(rows), "", *certainty(reading.statistic(record, arm=RANKED), columns)])
+        body.append(
+            [
+                "mean",
+                "",
+                "",
+                *mean_cells(rows),
+                NONE_PRUNED if _none_pruned(rows) else "",
+                *certainty(reading.statistic(record, arm=RANKED), columns),
+            ]
+        )
     return markdown([*headers, *columns], body)
 
 
 def mean_cells(rows: Sequence[reading.Gain]) -> list[str]:
-    """Means over targets: unpruned, pruned and gain."""
-    means = [fmean(row.unpruned for row in rows), fmean(row.pruned for row in rows)]
-    return [*map(shown_number, means), shown_number(reading.mean_gain(rows), SIGNED)]
+    """Means over targets: unpruned, pruned and gain; dashes for the last two if no seed pruned any head."""
+    pruned, gain = (None, None) if _none_pruned(rows) else (fmean(row.pruned for row in rows), reading.mean_gain(rows))
+    return [shown_number(fmean(row.unpruned for row in rows)), shown_number(pruned), shown_number(gain, SIGNED)]
+
+
+def mean_gain_cell(rows: Sequence[reading.Gain]) -> str:
+    """The mean gain over targets; `0 (none pruned)` if no seed pruned any head."""
+    return NONE_PRUNED if _none_pruned(rows) else shown_number(reading.mean_gain(rows), SIGNED)
+
+
+def _none_pruned(rows: Sequence[reading.Gain]) -> bool:
+    return all(row.pruned_nothing for row in rows)
 
 
 INTERVAL, P, HOLM, DETECTABLE = "95 % interval", "p", "p (Holm)", "detectable gain"
@@ -112,7 +131,9 @@ def certainty_columns(rows: Sequence[Statistic | None], *, tested: bool = True) 
     there = [row for row in rows if row is not None]
     filled = {P: [row.p for row in there], HOLM: [row.p_holm for row in there]} if tested else {}
     filled[DETECTABLE] = [row.detectable_gain for row in there]
-    return [INTERVAL] * bool(there) + [name for name, values in filled.items() if any(value is not None for value in values)]
+    return [INTERVAL] * any(interval_cell(row) != "–" for row in there) + [
+        name for name, values in filled.items() if any(value is not None for value in values)
+    ]
 
 
 def certainty(row: Statistic | None, columns: Sequence[str]) -> list[str]:
@@ -192,8 +213,9 @@ def control_table(record: RunRecord) -> str:
     for arm, mean in found.items():
         chosen = ", ".join(str(cell.chosen) for cell in reading.cells(record, arm))
         used = ", ".join(str(cell.fine_tunings) for cell in reading.cells(record, arm))
-        gain = shown_number(reading.mean_gain(reading.gains(record, arm)), SIGNED)
-        rows.append([ARM_NAMES.get(arm, arm), gain, *certainty(mean, columns), chosen, used])
+        rows.append(
+            [ARM_NAMES.get(arm, arm), mean_gain_cell(reading.gains(record, arm)), *certainty(mean, columns), chosen, used]
+        )
     return markdown(["pruned", "mean gain over targets", *columns, "k by seed", "fine-tunings by seed"], rows)
 
 

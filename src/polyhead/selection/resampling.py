@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from polyhead.core.resampling import times_drawn
+
 Array = NDArray[np.float64]
 CorpusMetric = Callable[[Array], Array]
 """Counts `[..., columns]` summed over sentences → the corpus metric `[...]`, for example a partial `metric_from_counts`."""
@@ -44,9 +46,7 @@ def _resamples(n: int, *, seed: int | Sequence[int], draws: int) -> Iterator[Arr
     rng = np.random.default_rng(seed)
     block = max(1, _BLOCK // n)
     for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        drawn = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+        yield times_drawn(rng, n, draws=min(block, draws - start), size=n)
 
 
 def percentile_interval(drawn: ArrayLike) -> Interval:

@@ -56,33 +56,40 @@ class SelectionNoise:
 
 
 def mean_gain(
-    sets: Sequence[tuple[ArrayLike, ArrayLike]], metric: CorpusMetric, *, seed: int, parallel: bool = False, draws: int = DRAWS
+    sets: Sequence[tuple[ArrayLike, ArrayLike]],
+    metric: CorpusMetric,
+    *,
+    seed: int,
+    parallel: Sequence[str] = (),
+    draws: int = DRAWS,
 ) -> SeedMean:
     """The mean gain over fine-tunings, averaged over one or more test sets.
 
     A gain is metric(pruned) − metric(unpruned) of a whole corpus, both of one seed. All seeds and both sides have the same
-    sentences in a set, so one resample serves them all; sets are resampled independently.
+    sentences in a set, so one resample serves them all.
 
     Args:
         sets: Pruned and unpruned counts of each test set, `[seeds, sentences, columns]`, seeds in the same order.
         metric: From summed counts to the metric, in whose unit the result is.
         seed: Random seed of the resamples.
-        parallel: Row i of every set is a translation of row i of the others, so all sets are resampled together.
+        parallel: A label for each set. Row i is a translation of row i of the sets with the same label: they are resampled
+            together. By default, and between labels, sets are resampled independently.
         draws: Number of resamples.
 
     Raises:
-        SettingError: No set, an empty set, two sides of different shapes, sets with different numbers of seeds, or parallel sets
-            with different numbers of sentences.
+        SettingError: No set, an empty set, two sides of different shapes, sets with different numbers of seeds, not one label per
+            set, or one label for sets with different numbers of sentences.
     """
     pairs = [_paired(pruned, unpruned) for pruned, unpruned in sets]
-    sizes, seeds = ({pair.shape[axis] for pair in pairs} for axis in (2, 1))
-    if len(seeds) != 1 or (parallel and len(sizes) > 1):
+    labels = list(parallel) or list(map(str, range(len(pairs))))
+    seeds, sizes = {pair.shape[1] for pair in pairs}, [pair.shape[2] for pair in pairs]
+    if len(seeds) != 1 or len(labels) != len(pairs) or len(set(zip(labels, sizes, strict=True))) != len(set(labels)):
         raise SettingError(
-            f"{len(pairs)} test sets with {sorted(seeds)} seeds and {sorted(sizes)} sentences: "
-            "expected at least one set, equal numbers of seeds, and equal numbers of sentences if parallel"
+            f"{len(pairs)} test sets with {sorted(seeds)} seeds and {sizes} sentences, labels {labels}: expected at least one "
+            "set, equal numbers of seeds, one label per set, and equal numbers of sentences under one label"
         )
     measured = [metric(pair.sum(axis=2)) for pair in pairs]
-    drawn = [redrawn(pair, metric, seed=(seed, 0 if parallel else place), draws=draws) for place, pair in enumerate(pairs)]
+    drawn = [redrawn(pair, metric, seed=(seed, labels.index(own)), draws=draws) for own, pair in zip(labels, pairs, strict=True)]
     return mean_over_seeds(
         np.mean([after - before for after, before in measured], axis=0),
         np.mean([own[:, 0] - own[:, 1] for own in drawn], axis=0),

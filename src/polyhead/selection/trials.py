@@ -3,12 +3,10 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from polyhead.core.errors import SettingError
-from polyhead.core.specs import allowed_loss
-
-SearchHow = Literal["sequential", "sweep", "screened", "nested"]
+from polyhead.core.specs import SearchHow, allowed_loss
 
 # most fine-tunings of a screened search, including k = 0
 MOST_SCREENED: Final = 5

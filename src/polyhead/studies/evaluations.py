@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json, write_bytes_atomic, write_json_atomic
+from polyhead.data.corpora import row_groups
 from polyhead.learning.inference import Labelled, evaluate
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.resampling import redrawn
@@ -48,13 +49,14 @@ def points_by_name(context: RunContext, figures: Mapping[str, Figures]) -> dict[
 
 
 def standard_error(context: RunContext, figures: Mapping[str, Figures]) -> float:
-    """Standard error of `points`, by bootstrap over sentences; corpora are independent."""
-    variance = 0.0
+    """Standard error of `points`, by bootstrap over sentences: translations by row together, other corpora independently."""
+    groups = row_groups({name: len(own.counts) for name, own in figures.items()})
+    parts: dict[str, NDArray[np.float64]] = {}  # equal numbers of sentences and one seed: the same rows are drawn in each
     for name, own in figures.items():
         weight = pooled(context, {other: float(other == name) for other in figures})
         scores = redrawn(own.counts, lambda counts: metric_from_counts(context.inputs.task, counts), seed=0)
-        variance += weight**2 * float(np.var(scores, ddof=1))
-    return float(100 * np.sqrt(variance))
+        parts[groups[name]] = parts.get(groups[name], 0.0) + weight * scores
+    return float(100 * np.sqrt(sum(np.var(part, ddof=1) for part in parts.values())))
 
 
 def pooled(context: RunContext, values: Mapping[str, float]) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
-from polyhead.core.files import remove_leftovers
+from polyhead.core.files import remove_leftovers, sha256_of
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.core.store import Record
@@ -23,7 +23,7 @@ from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import Figures, figures_of, keep_figures, kept_figures, points
-from polyhead.studies.kept import MODEL, model_files, remember, sha256_of
+from polyhead.studies.kept import MODEL, model_files, remember
 from polyhead.studies.prune_after import prune_after, repair_facts
 from polyhead.studies.stages import version
 

@@ -1,6 +1,5 @@
 """Ledger of a fine-tuning's folder: the sha256 of every file, so that damaged files are found and made again."""
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Mapping
@@ -8,19 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from polyhead.core.errors import StoreError
-from polyhead.core.files import read_json, write_json_atomic
+from polyhead.core.files import read_json, sha256_of, write_json_atomic
 
 logger = logging.getLogger(__name__)
 
 LEDGER: Final = "kept.json"
 MODEL: Final = "model"
 _SCHEMA: Final = 1
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file in hex digits; about two seconds per gigabyte."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remember(folder: Path, *names: str) -> None:

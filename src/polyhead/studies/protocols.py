@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from polyhead.core.heads import Normalisation
+from polyhead.core.specs import Anchor, Order, SearchHow
 
 ProtocolName = Literal["sound", "paper", "paper-released"]
 
@@ -30,11 +31,11 @@ class Protocol:
     claim: str
     method: str = "gradient"
     normalisation: Normalisation = "none"
-    order: Literal["buckets", "shuffled", "file"] = "buckets"
-    anchor: Literal["text", "first"] = "text"
+    order: Order = "buckets"
+    anchor: Anchor = "text"
     learning_rate: float | None = None
     warmup: float = 0.06
-    how: Literal["sequential", "sweep", "screened"] = "screened"
+    how: SearchHow = "screened"
     reported_split: bool = False
     mask_in_training_only: bool = False
     first_rows: bool = False

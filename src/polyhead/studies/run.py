@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from polyhead.core.errors import SettingError, StoreError
-from polyhead.core.files import remove_leftovers
+from polyhead.core.files import remove_leftovers, sha256_of
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.settings_file import checked
@@ -33,7 +33,7 @@ from polyhead.studies.drawing import draw
 from polyhead.studies.finetunes import fit_folder, forget_checkpoints, load_fine_tuned, warn_of_changes
 from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
-from polyhead.studies.kept import MODEL, drop_damaged, sha256_of
+from polyhead.studies.kept import MODEL, drop_damaged
 from polyhead.studies.record import Clock, cell_record, cost_record, model_card, settings_record
 from polyhead.studies.settings import Cell, RunSettings, expand
 from polyhead.studies.stages import versions

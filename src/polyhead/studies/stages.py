@@ -44,6 +44,7 @@ STAGES: Final[dict[str, Stage]] = {
         1,
         (
             *_MODEL,
+            "core/resampling.py",
             "importance/*.py",
             "learning/batching.py",
             "learning/head_means.py",
@@ -67,6 +68,7 @@ STAGES: Final[dict[str, Stage]] = {
     "head analysis": Stage(
         1,
         (
+            "core/resampling.py",
             "data/trees.py",
             "importance/attention.py",
             "importance/data_pass.py",

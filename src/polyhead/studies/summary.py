@@ -8,6 +8,7 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from polyhead.data.corpora import row_groups
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.report.record import RANKED, GainMinusNoise, MaskGain, NoiseGain, NoisePool, Statistic
 from polyhead.selection.resampling import Interval
@@ -61,9 +62,11 @@ def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: NoisePool 
 
     Arms are compared with their own unpruned models. Rows of `ranked - random` and `ranked - highest` compare the models that
     two searches chose, in one table of their own. p is Holm-corrected over the printed table. Where no seed pruned anything the
-    gain is 0 and is not part of that family. Where k was chosen on the tested split (the paper's protocols) there is no p: a
-    maximum is not a random draw. `gain_minus_noise` is against the pool of re-seeded unpruned runs, or where a search's
-    models share one training, against the random heads of the same search. `of_mask` is the gain over a nested model's own k = 0.
+    gain is 0 and is not part of that family. Where k was chosen on the tested split (the paper's protocols) there is no
+    interval, no detectable gain and no p: the gain is a maximum over noisy scores, which exceeds 0 even if pruning does nothing,
+    so all three would be about the maximum and not about an effect. `gain_minus_noise` is against the pool of re-seeded unpruned
+    runs, or where a search's models share one training, against the random heads of the same search. `of_mask` is the gain over
+    a nested model's own k = 0.
     """
     arms: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -81,7 +84,11 @@ def summarise(context: RunContext, outcomes: Sequence[Outcome], pool: NoisePool 
     if context.settings.search.one_training:
         beyond = {row.name: _beyond(row.gain, row.interval) for row in contrasts if row.arm == f"{RANKED} - random"}
         rows = [row.model_copy(update={"gain_minus_noise": beyond.get(row.name)}) if row.arm == RANKED else row for row in rows]
-    return [*rows, *_corrected(contrasts)]
+    rows += _corrected(contrasts)
+    if context.settings.rules.reported_split:
+        withheld = {"interval": None, "detectable_gain": None, "p": None, "p_holm": None}
+        return [row.model_copy(update=withheld) for row in rows]
+    return rows
 
 
 def _with_masks(context: RunContext, outcomes: Sequence[Outcome], rows: Sequence[Statistic]) -> list[Statistic]:
@@ -150,7 +157,7 @@ def _row(context: RunContext, arm: str, name: str | None, seeds: Sequence[_Side]
         standard_error=found.standard_error,
         degrees_of_freedom=found.degrees_of_freedom,
         interval=_bounds(found.interval),
-        p=None if context.settings.rules.reported_split else found.p,
+        p=found.p,
         p_holm=None,
         detectable_gain=found.detectable,
         none_pruned=not pruned,
@@ -161,17 +168,16 @@ def _row(context: RunContext, arm: str, name: str | None, seeds: Sequence[_Side]
 
 def _gain(context: RunContext, targets: Sequence[str], seeds: Sequence[_Side]) -> SeedMean:
     """The mean gain in points over seeds and targets."""
-    sets = [
-        (np.stack([one[name].counts for one, *_ in seeds]), np.stack([other[name].counts for _, other, _ in seeds]))
+    sets = {
+        name: (np.stack([one[name].counts for one, *_ in seeds]), np.stack([other[name].counts for _, other, _ in seeds]))
         for name in targets
-    ]
+    }
 
     def metric(counts: NDArray[np.float64]) -> NDArray[np.float64]:
         return 100 * metric_from_counts(context.inputs.task, counts)
 
-    # Translations have equally many sentences; where others do, drawing them by row together changes nothing in the mean.
-    parallel = len({one.shape[1] for one, _ in sets}) == 1
-    return mean_gain(sets, metric, seed=_GAIN_SEED, parallel=parallel)
+    groups = row_groups({name: one.shape[1] for name, (one, _) in sets.items()})
+    return mean_gain([*sets.values()], metric, seed=_GAIN_SEED, parallel=[*groups.values()])
 
 
 def _beyond(value: float, interval: tuple[float, float] | None) -> GainMinusNoise | None:
