@@ -13,6 +13,7 @@ from tiny_run import settings, tiny_data
 
 from polyhead.core.errors import StoreError
 from polyhead.report.finished_run import finished_run
+from polyhead.selection.statistics import SeedMean
 from polyhead.studies import stages
 from polyhead.studies.kept import remember
 from polyhead.studies.run import run
@@ -112,29 +113,55 @@ def test_other_versions_are_named_once(folder: Path, trained: list[int], caplog:
     assert [line.partition(", now")[0] for line in caplog.messages] == ["a fine-tuning of this run used threads 99"]
 
 
+def raised(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    stage = stages.STAGES[name]
+    monkeypatch.setitem(stages.STAGES, name, Stage(stage.version + 1, stage.files))
+
+
 def test_no_number_of_an_older_stage_comes_back(folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     out = folder / "stages"
     first = run(quick(folder), out=out, device="cpu", head_analysis=0)
     n = len(trained)
     files = {name: {path.name for path in out.glob(f"fits/*/{name}-*")} for name in ("test", "dev", "scores")}
 
-    def raised(name: str) -> None:
-        stage = stages.STAGES[name]
-        monkeypatch.setitem(stages.STAGES, name, Stage(stage.version + 1, stage.files))
-
-    raised("scoring")
+    raised(monkeypatch, "scoring")
     again = run(quick(folder), out=out, device="cpu", head_analysis=0)
     assert again.stages["scoring"] == first.stages["scoring"] + 1
     assert {path.name for path in out.glob("fits/*/scores-*")} > files["scores"]
     assert len(trained) == n
-    raised("evaluation")
+    raised(monkeypatch, "evaluation")
     run(quick(folder), out=out, device="cpu", head_analysis=0)
     assert {path.name for path in out.glob("fits/*/test-*")} > files["test"]
     assert {path.name for path in out.glob("fits/*/dev-*")} > files["dev"]
     n = len(trained)
-    raised("training")
+    raised(monkeypatch, "training")
     run(quick(folder), out=out, device="cpu", head_analysis=0)
     assert len(trained) == n + 3
+
+
+@pytest.mark.parametrize("name", ["selection", "statistics"])
+def test_a_finished_run_is_computed_again_where_its_choice_or_statistics_changed(
+    name: str, folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = folder / f"new-{name}"
+    first = run(quick(folder), out=out, device="cpu", head_analysis=0)
+    n, before = len(trained), {path: path.stat().st_mtime_ns for path in out.glob("fits/*/*.json")}
+    place = {"selection": "polyhead.selection.trials.choose", "statistics": "polyhead.studies.summary.mean_gain"}[name]
+    changed = {
+        "selection": lambda trials, loss, **options: (first.first.chosen, "for another reason"),
+        "statistics": lambda *args, **options: SeedMean(7.0, (7.0,), None, None, None, None),
+    }[name]
+    monkeypatch.setattr(place, changed)
+    assert run(quick(folder), out=out, device="cpu", head_analysis=0) == first
+    raised(monkeypatch, name)
+    again = run(quick(folder), out=out, device="cpu", head_analysis=0)
+    if name == "selection":
+        assert again.first.chosen_reason.endswith("for another reason")
+    else:
+        assert {row.gain for row in again.statistics} == {7.0}
+    assert again.cells[0].targets == first.cells[0].targets
+    assert len(trained) == n
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_a_folder_with_nothing_but_a_lock_is_fresh(folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
