@@ -14,7 +14,7 @@ from tiny_run import settings, tiny_data
 from polyhead.core.errors import StoreError
 from polyhead.report.finished_run import finished_run
 from polyhead.selection.statistics import SeedMean
-from polyhead.studies import stages
+from polyhead.studies import finetunes, stages
 from polyhead.studies.kept import remember
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings
@@ -63,20 +63,60 @@ def test_one_checkpoint_at_most_stays_beside_the_model(folder: Path, trained: li
     assert len(checkpoints(out)) == 2
 
 
+def wide(folder: Path, **changes: Any) -> RunSettings:
+    search = {"how": "sweep", "max_pruned": 5, "include_zero": False, **changes.pop("search", {})}
+    return settings(folder, train={"epochs": 1}, search=search, **changes)
+
+
+@pytest.fixture
+def most(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of checkpoints on disk after each one that is written."""
+    found: list[int] = []
+    save = finetunes.save_pruned
+
+    def counted(model: Any, place: Path, **options: Any) -> Any:
+        done = save(model, place, **options)
+        found.append(len(checkpoints(place.parents[2])))
+        return done
+
+    monkeypatch.setattr(finetunes, "save_pruned", counted)
+    return found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"search": {"prune": "after"}}, {"search": {"objective": "within:0.5"}}, {"protocol": "paper"}],
+    ids=["best", "after", "within", "paper"],
+)
 def test_during_a_run_no_more_lie_there_than_are_needed(
-    folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], folder: Path, trained: list[int], most: list[int], request: pytest.FixtureRequest
 ) -> None:
-    out = folder / "peak"
-    cell = run.__globals__["run_cell"]
-    met: list[int] = []
+    out = folder / f"peak-{request.node.callspec.id}"
+    wanted = wide(folder, **changes)
+    run(wanted, out=out, device="cpu", seeds=[1, 2], controls=["random"], head_analysis=0)
+    assert len(most) == len(list(out.glob("fits/*/record.json"))), "nothing is trained or pruned twice"
+    assert len(trained) == (2 if wanted.search.prune == "after" else len(most))
+    assert max(most[:6]) <= 3, "the unpruned one, the best so far, and the one just trained"
+    assert max(most) <= 5, "beside these the unpruned and the chosen one of the first seed"
 
-    def counted(*args: Any) -> Any:
-        met.append(len(checkpoints(out)))
-        return cell(*args)
 
-    monkeypatch.setattr("polyhead.studies.run.run_cell", counted)
-    run(quick(folder), out=out, device="cpu", seeds=[1, 2, 3], controls=["random"], head_analysis=0)
-    assert max(met) <= 3, "the first seed's unpruned and chosen models, and the unpruned one of the seed at work"
+def test_a_run_stopped_in_a_later_search_trains_nothing_again(
+    folder: Path, trained: list[int], most: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, fit = folder / "stopped", finetunes.fit
+
+    def stopped(*args: Any, **kwargs: Any) -> Any:
+        if len(trained) == 10:
+            raise KeyboardInterrupt
+        return fit(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetunes, "fit", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(wide(folder), out=out, device="cpu", seeds=[1, 2], head_analysis=0)
+    run(wide(folder), out=out, device="cpu", seeds=[1, 2], head_analysis=0)
+    assert len(trained) == len(list(out.glob("fits/*/record.json"))) == 12
+    assert max(most) <= 5
 
 
 def test_the_pool_of_re_seeded_runs_keeps_no_checkpoint(
