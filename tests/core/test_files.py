@@ -1,6 +1,8 @@
 """Files that are whole or not there, with the modes that their user wants, and one line where they cannot be written."""
 
+import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from polyhead.core.files import (
     write_bytes_atomic,
     write_text_atomic,
 )
+from polyhead.core.store import writing
 
 
 @pytest.fixture(params=[0o077, 0o022, 0o002])
@@ -118,3 +121,51 @@ def test_leftovers_of_killed_processes_are_known_and_removed(tmp_path: Path) -> 
         path.touch()
     remove_leftovers(target)
     assert sorted(tmp_path.rglob("*")) == sorted([*others, target, target / "fits", target / "fits" / ".lock"])
+
+
+REPLACED = """
+import os, sys
+from pathlib import Path
+from polyhead.core.files import new_folder
+folder, killed_at = Path(sys.argv[1]), int(sys.argv[2])
+calls = []
+def at(real):
+    def move(*args):
+        calls.append(args)
+        if len(calls) == killed_at:
+            os._exit(9)
+        return real(*args)
+    return move
+Path.rename, os.replace = at(Path.rename), at(os.replace)
+with new_folder(folder, overwrite=True) as fresh:
+    (fresh / "weights").write_text("new")
+"""
+
+
+@pytest.mark.parametrize(("killed_at", "left"), [(1, "old"), (2, "new"), (3, "new")])
+def test_a_kill_while_a_folder_is_replaced_loses_neither_the_old_one_nor_the_new(
+    tmp_path: Path, killed_at: int, left: str
+) -> None:
+    """Killed before the old one is moved away, between the two moves, and not at all."""
+    folder = tmp_path / "ta*er"
+    folder.mkdir()
+    (folder / "weights").write_text("old")
+    subprocess.run([sys.executable, "-c", REPLACED, str(folder), str(killed_at)], check=killed_at == 3)
+    with writing(folder):
+        assert (folder / "weights").read_text() == left
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".ta*er.lock", "ta*er"]
+
+
+def test_a_new_folder_that_cannot_be_moved_in_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model" / "a").mkdir(parents=True)
+
+    def failing(*args: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", failing)
+        patch.setattr(Path, "rename", lambda self, to: failing() if self.name == "old" else shutil.move(self, to))
+        with pytest.raises(StoreError, match="cannot be written"), new_folder(tmp_path / "model", overwrite=True):
+            pass
+    with writing(tmp_path / "model"):
+        assert (tmp_path / "model").is_dir(), "kept where it could not be moved back, and moved back later"

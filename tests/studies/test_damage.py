@@ -3,6 +3,7 @@
 import logging
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ KINDS = (
     "fits/settings.json",
     "fits/*/record.json",
     "fits/*/kept.json",
+    "fits/*/kept.copy.json",
     "fits/*/dev-*.json",
     "fits/*/dev-*.safetensors",
     "fits/*/test-*.json",
@@ -105,7 +107,7 @@ def test_damage_never_becomes_a_number(
     ):
         assert {path: sha256_of(path) for path in damaged} == before, "what the run promises is there again"
     assert not [line for line in caplog.messages if "run the same" in line], "this is that run"
-    if not unfinished and kind not in ("report.md", "fits/*/kept.json", "fits/settings.json"):
+    if not unfinished and kind not in ("report.md", "fits/*/kept.json", "fits/*/kept.copy.json", "fits/settings.json"):
         assert len([line for line in caplog.messages if str(out) in line and "\n" not in line]) >= 1
 
 
@@ -118,7 +120,7 @@ def test_what_was_half_written_goes_without_a_word(tmp_path: Path, caplog: pytes
     remember(fit, "dev.json")
     drop_damaged(tmp_path / "fits")
     left = sorted(path.relative_to(fit).as_posix() for path in fit.rglob("*") if path.is_file())
-    assert left == ["dev.json", "kept.json", "scores.0.partial", "state/training.json"]
+    assert left == ["dev.json", "kept.copy.json", "kept.json", "scores.0.partial", "state/training.json"]
     assert not caplog.messages
 
 
@@ -132,3 +134,30 @@ def test_what_was_damaged_is_said_in_one_line_and_goes(tmp_path: Path, caplog: p
     assert not (fit / "dev.json").exists()
     (line,) = caplog.messages
     assert str(fit / "dev.json") in line
+
+
+@pytest.mark.parametrize("damage", [change, Path.unlink, lambda path: path.write_text("{")], ids=["digit", "gone", "half"])
+@pytest.mark.parametrize("kinds", [["kept.json"], ["kept.copy.json"], ["kept.json", "kept.copy.json"]], ids=len)
+def test_one_damaged_ledger_costs_nothing_and_two_say_what_they_cost(
+    whole: tuple[Path, RunRecord],
+    kinds: list[str],
+    damage: Callable[[Path], Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    out = tmp_path / "fits"
+    shutil.copytree(whole[0] / "whole" / "fits", out)
+    before = {path: path.read_bytes() for path in out.glob("*/*") if path.is_file()}
+    folders = {path.parent for path in before}
+    for kind in kinds:
+        for path in out.glob(f"*/{kind}"):
+            damage(path)
+    drop_damaged(out)
+    after = {path: path.read_bytes() for path in out.glob("*/*") if path.is_file()}
+    if len(kinds) == 1:
+        assert after == before
+        assert not caplog.messages
+    else:
+        assert after == {}
+        assert len(caplog.messages) == len(folders)
+        assert all("weights, scores and figures are discarded and computed again" in line for line in caplog.messages)

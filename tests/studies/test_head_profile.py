@@ -13,10 +13,11 @@ from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaForTo
 from polyhead.core.files import read_json
 from polyhead.report.heads_form import LanguageHeads
 from polyhead.report.record import RunRecord
-from polyhead.studies import head_profile
+from polyhead.studies import head_profile, stages
 from polyhead.studies.language_profile import language_profile
 from polyhead.studies.run import run
 from polyhead.studies.settings import run_settings
+from polyhead.studies.stages import Stage
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,41 @@ def test_a_dev_file_that_is_a_test_file_is_not_looked_at(folder: Path) -> None:
     heads = read_json(folder / "same" / "heads.json")
     assert [own["language"] for own in heads["languages"]] == ["en"]
     assert "test file" in heads["left_out"][0]["why"]
+
+
+def german(folder: Path, out: str, **options: Any) -> dict[str, Any]:
+    """`heads.json` of English and German, of which German has its own dev file."""
+    wanted = settings(folder, targets=[f"de={folder}/de-train.conllu:{folder}/own-dev.conllu:{folder}/de-test.conllu"])
+    run(wanted, out=folder / out, device="cpu", head_analysis=12, **options)
+    return read_json(folder / out / "heads.json")  # type: ignore[no-any-return]
+
+
+def test_another_dev_file_of_a_target_gives_another_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in (1, 2):
+        write_treebank(folder / "own-dev.conllu", "de", n=30, seed=seed)
+        if seed == 1:
+            before = german(folder, "rewritten")
+    after = german(folder, "rewritten")
+    assert after["languages"][0] == before["languages"][0]
+    assert after["languages"][1] != before["languages"][1]
+    for name in ("evaluation", "screening", "head analysis"):
+        stage = stages.STAGES[name]
+        monkeypatch.setitem(stages.STAGES, name, Stage(stage.version + 1, stage.files))
+        again = german(folder, "rewritten")
+        assert again["made_of"] != after["made_of"], name
+        assert again["languages"] == after["languages"]
+        after = again
+
+
+@pytest.mark.parametrize("row", ["1\tGeheim", "1\tGeheim\t_\tNOUN\t_\t_\tGeheim\t_\t_\t_"])
+def test_why_a_language_is_left_out_quotes_neither_its_file_nor_its_words(
+    row: str, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "own-dev.conllu").write_text(f"{row}\n\n" if "NOUN" not in row else f"{row}\nx\n\n", encoding="utf-8")
+    heads = german(folder, "quoted", text=False)
+    (left,) = heads["left_out"]
+    assert left["why"] == "its dev split cannot be read as declared"
+    assert any("own-dev.conllu:" in line for line in caplog.messages)
 
 
 def test_examples_are_short_sentences_whose_rows_are_whole(tmp_path: Path) -> None:

@@ -168,11 +168,11 @@ def test_the_pool_is_ten_or_twice_what_the_longest_search_compared(
 
     def train(context: Any, seed: int, mask: None) -> Any:
         work.append(seed)
-        return SimpleNamespace(dev=figures(0.7, seed=seed), seconds=1.0)
+        return SimpleNamespace(dev=figures(0.7, seed=seed), seconds=1.0, folder=Path(str(seed)))
 
     monkeypatch.setattr(summary, "fine_tuned", train)
     monkeypatch.setattr(summary, "tested", lambda context, fit: fit.dev)
-    monkeypatch.setattr(summary, "forget_checkpoints", lambda context, needed: work.append(needed))
+    monkeypatch.setattr(summary, "forget_checkpoints", lambda folders, needed: work.append((folders, needed)))
     monkeypatch.setattr(summary, "replace", lambda train, seed: seed)
     own, there = [outcome(4), outcome(9), outcome(4, "random", ks=ks)], context()
     there.settings.train, there.present = None, None
@@ -181,7 +181,7 @@ def test_the_pool_is_ten_or_twice_what_the_longest_search_compared(
     assert found is not None
     assert (found.seeds[:3], len(found.seeds), len(found.dev)) == ([4, 9, 10], size, size)
     assert {name: len(scores) for name, scores in found.tests.items()} == dict.fromkeys(TARGETS, size)
-    assert work == [step for seed in found.seeds for step in (seed, {own[0].full.folder})]
+    assert work == [step for seed in found.seeds for step in (seed, ([Path(str(seed))], {own[0].full.folder}))]
     assert [line.split(" scores ")[0] for line in caplog.messages][1] == f"seed 9, noise: unpruned model 2 of {size}"
     assert noise_pool(context(prune="after"), own) is None, "masks of one model share its training"
     last = noise_pool(there, [outcome(2**32 - 1)])

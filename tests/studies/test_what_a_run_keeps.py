@@ -13,7 +13,8 @@ from tiny_run import settings, tiny_data
 
 from polyhead.core.errors import StoreError
 from polyhead.report.finished_run import finished_run
-from polyhead.studies import stages
+from polyhead.selection.statistics import SeedMean
+from polyhead.studies import finetunes, stages
 from polyhead.studies.kept import remember
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings
@@ -62,20 +63,60 @@ def test_one_checkpoint_at_most_stays_beside_the_model(folder: Path, trained: li
     assert len(checkpoints(out)) == 2
 
 
+def wide(folder: Path, **changes: Any) -> RunSettings:
+    search = {"how": "sweep", "max_pruned": 5, "include_zero": False, **changes.pop("search", {})}
+    return settings(folder, train={"epochs": 1}, search=search, **changes)
+
+
+@pytest.fixture
+def most(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of checkpoints on disk after each one that is written."""
+    found: list[int] = []
+    save = finetunes.save_pruned
+
+    def counted(model: Any, place: Path, **options: Any) -> Any:
+        done = save(model, place, **options)
+        found.append(len(checkpoints(place.parents[2])))
+        return done
+
+    monkeypatch.setattr(finetunes, "save_pruned", counted)
+    return found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"search": {"prune": "after"}}, {"search": {"objective": "within:0.5"}}, {"protocol": "paper"}],
+    ids=["best", "after", "within", "paper"],
+)
 def test_during_a_run_no_more_lie_there_than_are_needed(
-    folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], folder: Path, trained: list[int], most: list[int], request: pytest.FixtureRequest
 ) -> None:
-    out = folder / "peak"
-    cell = run.__globals__["run_cell"]
-    met: list[int] = []
+    out = folder / f"peak-{request.node.callspec.id}"
+    wanted = wide(folder, **changes)
+    run(wanted, out=out, device="cpu", seeds=[1, 2], controls=["random"], head_analysis=0)
+    assert len(most) == len(list(out.glob("fits/*/record.json"))), "nothing is trained or pruned twice"
+    assert len(trained) == (2 if wanted.search.prune == "after" else len(most))
+    assert max(most[:6]) <= 3, "the unpruned one, the best so far, and the one just trained"
+    assert max(most) <= 5, "beside these the unpruned and the chosen one of the first seed"
 
-    def counted(*args: Any) -> Any:
-        met.append(len(checkpoints(out)))
-        return cell(*args)
 
-    monkeypatch.setattr("polyhead.studies.run.run_cell", counted)
-    run(quick(folder), out=out, device="cpu", seeds=[1, 2, 3], controls=["random"], head_analysis=0)
-    assert max(met) <= 3, "the first seed's unpruned and chosen models, and the unpruned one of the seed at work"
+def test_a_run_stopped_in_a_later_search_trains_nothing_again(
+    folder: Path, trained: list[int], most: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, fit = folder / "stopped", finetunes.fit
+
+    def stopped(*args: Any, **kwargs: Any) -> Any:
+        if len(trained) == 10:
+            raise KeyboardInterrupt
+        return fit(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetunes, "fit", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(wide(folder), out=out, device="cpu", seeds=[1, 2], head_analysis=0)
+    run(wide(folder), out=out, device="cpu", seeds=[1, 2], head_analysis=0)
+    assert len(trained) == len(list(out.glob("fits/*/record.json"))) == 12
+    assert max(most) <= 5
 
 
 def test_the_pool_of_re_seeded_runs_keeps_no_checkpoint(
@@ -112,29 +153,55 @@ def test_other_versions_are_named_once(folder: Path, trained: list[int], caplog:
     assert [line.partition(" after ")[2] for line in caplog.messages] == ["starting with 99: last digits may differ"]
 
 
+def raised(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    stage = stages.STAGES[name]
+    monkeypatch.setitem(stages.STAGES, name, Stage(stage.version + 1, stage.files))
+
+
 def test_no_number_of_an_older_stage_comes_back(folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     out = folder / "stages"
     first = run(quick(folder), out=out, device="cpu", head_analysis=0)
     n = len(trained)
     files = {name: {path.name for path in out.glob(f"fits/*/{name}-*")} for name in ("test", "dev", "scores")}
 
-    def raised(name: str) -> None:
-        stage = stages.STAGES[name]
-        monkeypatch.setitem(stages.STAGES, name, Stage(stage.version + 1, stage.files))
-
-    raised("scoring")
+    raised(monkeypatch, "scoring")
     again = run(quick(folder), out=out, device="cpu", head_analysis=0)
     assert again.stages["scoring"] == first.stages["scoring"] + 1
     assert {path.name for path in out.glob("fits/*/scores-*")} > files["scores"]
     assert len(trained) == n
-    raised("evaluation")
+    raised(monkeypatch, "evaluation")
     run(quick(folder), out=out, device="cpu", head_analysis=0)
     assert {path.name for path in out.glob("fits/*/test-*")} > files["test"]
     assert {path.name for path in out.glob("fits/*/dev-*")} > files["dev"]
     n = len(trained)
-    raised("training")
+    raised(monkeypatch, "training")
     run(quick(folder), out=out, device="cpu", head_analysis=0)
     assert len(trained) == n + 3
+
+
+@pytest.mark.parametrize("name", ["selection", "statistics"])
+def test_a_finished_run_is_computed_again_where_its_choice_or_statistics_changed(
+    name: str, folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = folder / f"new-{name}"
+    first = run(quick(folder), out=out, device="cpu", head_analysis=0)
+    n, before = len(trained), {path: path.stat().st_mtime_ns for path in out.glob("fits/*/*.json")}
+    place = {"selection": "polyhead.selection.trials.choose", "statistics": "polyhead.studies.summary.mean_gain"}[name]
+    changed = {
+        "selection": lambda trials, loss, **options: (first.first.chosen, "for another reason"),
+        "statistics": lambda *args, **options: SeedMean(7.0, (7.0,), None, None, None, None),
+    }[name]
+    monkeypatch.setattr(place, changed)
+    assert run(quick(folder), out=out, device="cpu", head_analysis=0) == first
+    raised(monkeypatch, name)
+    again = run(quick(folder), out=out, device="cpu", head_analysis=0)
+    if name == "selection":
+        assert again.first.chosen_reason.endswith("for another reason")
+    else:
+        assert {row.gain for row in again.statistics} == {7.0}
+    assert again.cells[0].targets == first.cells[0].targets
+    assert len(trained) == n
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_a_folder_with_nothing_but_a_lock_is_fresh(folder: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

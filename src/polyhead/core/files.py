@@ -157,17 +157,31 @@ def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             raise
         raise cannot_write(folder, error) from None
     finally:
-        shutil.rmtree(workspace, ignore_errors=True)
+        _close(workspace, folder)
+
+
+def _close(workspace: Path, folder: Path) -> None:
+    """Delete the workspace of `new_folder`; if it holds the only copies of `folder`, put one back first."""
+    fresh, old = workspace / "new", workspace / "old"
+    if old.is_dir() and not folder.exists():  # the old one is moved away only when the new one is complete
+        with contextlib.suppress(OSError):
+            os.replace(fresh if fresh.is_dir() else old, folder)
+        if not folder.exists():
+            return  # nothing is deleted that has no copy
+    shutil.rmtree(workspace, ignore_errors=True)
 
 
 def remove_leftovers(target: Path) -> None:
-    """Delete unfinished files that killed processes left for `target` and below it; only for the one writer of `target`."""
+    """Delete unfinished files that killed processes left for `target` and below it; only for the one writer of `target`.
+
+    A folder that was being replaced stays: a process killed between moving the old one away and the new one in left both.
+    """
     target = target.expanduser().absolute()
     for left in (*target.parent.glob(f".{escape(target.name)}.*.tmp"), *target.rglob(".*.tmp")):
         if not _UNFINISHED.fullmatch(left.name):
             continue
         if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
+            _close(left, left.with_name(left.name[1:].rsplit(".", 2)[0]))
         else:
             with contextlib.suppress(OSError):
                 left.unlink()

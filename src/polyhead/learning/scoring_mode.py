@@ -12,6 +12,9 @@ from polyhead.learning.batching import Batch
 from polyhead.learning.encoding import IGNORED_LABEL
 from polyhead.models.architectures import attention_sites
 from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype
+from polyhead.models.gates import only_this_thread
+
+_PATIENCE = 60.0  # seconds: longer than a prediction, shorter than a training
 
 
 @contextmanager
@@ -33,16 +36,23 @@ def scoring_mode(model: PreTrainedModel, precision: Precision, *, trained: tuple
 
 @contextmanager
 def restored(model: nn.Module) -> Iterator[None]:
-    """A context that restores the mode of each module and the `requires_grad` of each parameter at its end."""
-    modes = {module: module.training for module in model.modules()}
-    asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for parameter, wanted in asked.items():
-            parameter.requires_grad_(wanted)
+    """A context that restores the mode of each module and the `requires_grad` of each parameter at its end.
+
+    Another thread that uses the model is waited for, up to a minute.
+
+    Raises:
+        SettingError: Another thread uses the model for longer.
+    """
+    with only_this_thread(model, patience=_PATIENCE):
+        modes = {module: module.training for module in model.modules()}
+        asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
+        try:
+            yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+            for parameter, wanted in asked.items():
+                parameter.requires_grad_(wanted)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.errors import ArchitectureError, PolyheadError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
 
@@ -31,7 +31,7 @@ def gated(
     the forward pass there. Compiled modules ignore hooks, so all compiled code runs eagerly inside the block. The block itself
     must not be part of a compiled or exported function.
 
-    Only one thread at a time can gate a model; a second one gets an error. Give each thread a copy, made outside any block.
+    Only one thread at a time can use a model; a second one gets an error. Give each thread a copy, made outside any block.
 
     Args:
         model: Any family of `ARCHITECTURES`, pruned or not, also compiled.
@@ -45,7 +45,7 @@ def gated(
     Raises:
         TypeError: The gates are neither a mask nor a tensor, or `rows` or `fill` is not a tensor.
         SettingError: The gates do not fit the model or (in the forward pass) the batch; gates or `fill` are not finite at the
-            start of the block; another thread gates the model; or the model is copied inside the block.
+            start of the block; another thread uses the model; or the model is copied inside the block.
         ArchitectureError: The family has no row in `ARCHITECTURES`, or the block is inside code that torch compiles or exports.
 
     >>> import polyhead as ph
@@ -76,7 +76,7 @@ def _gated(model: PreTrainedModel, gates: HeadMask | Tensor, rows: Tensor | None
                 raise TypeError(f"{name} is a {type(value).__name__}; expected {or_mask}a torch.Tensor")
         _check(gates, rows, full)
         _check_fill(fill, sites, full)
-        stack.enter_context(_only_this_thread(sites[0].output))
+        stack.enter_context(only_this_thread(model))
         for site in sites:
             # a mask is immutable, so a layer that keeps all its heads needs no hook
             if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):
@@ -114,11 +114,24 @@ class _Hook:
 
 
 @contextmanager
-def _only_this_thread(key: nn.Module) -> Iterator[None]:
+def only_this_thread(model: nn.Module, *, patience: float = 0.0) -> Iterator[None]:
+    """A context in which no other thread can gate, score, train or run this model; it may be entered again by the same thread.
+
+    Args:
+        model: Also compiled, or with another task head; threads share it if they share its layers.
+        patience: Seconds to wait for another thread.
+
+    Raises:
+        SettingError: Another thread uses the model.
+    """
+    try:
+        key: nn.Module = attention_sites(model)[0].output  # type: ignore[arg-type]
+    except PolyheadError:  # prediction and training work without known heads
+        key = model
     with _LOCK:
         owner = _OWNERS.setdefault(key, threading.RLock())
-    if not owner.acquire(blocking=False):
-        raise SettingError("another thread is gating this model; give each thread a copy of the model")
+    if not owner.acquire(timeout=patience):
+        raise SettingError("another thread is using this model; give each thread a copy of the model")
     try:
         yield
     finally:

@@ -1,11 +1,13 @@
 """The one recipe, top to bottom: fine-tune, rank heads, search for k, test; no branch on a task's name."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask, HeadScores, normalise
+from polyhead.core.specs import allowed_loss
 from polyhead.core.values import fingerprint
 from polyhead.importance.baselines import random_scores
 from polyhead.importance.methods import method, score_heads
@@ -16,10 +18,10 @@ from polyhead.learning.nested import NestedMasks
 from polyhead.selection.combining import combine
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.trials import TrialTable, search
+from polyhead.selection.trials import Trial, TrialTable, choose, search
 from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import Figures, points, pooled, standard_error
-from polyhead.studies.finetunes import FineTuned, fine_tuned, load_fine_tuned, tested
+from polyhead.studies.finetunes import FineTuned, fine_tuned, forget_checkpoints, load_fine_tuned, tested
 from polyhead.studies.kept import remember
 from polyhead.studies.nested_search import nested_scores, pruned_from
 from polyhead.studies.settings import Cell
@@ -64,19 +66,28 @@ class Outcome:
         return self.fits[self.table.chosen]
 
     @property
+    def folders(self) -> set[Path]:
+        """Of all its fine-tunings."""
+        return {fit.folder for fit in (self.full, self.nested, *self.fits.values()) if fit is not None}
+
+    @property
     def pruned(self) -> dict[str, Figures]:
         """Test figures of the k reported for each target."""
         return {name: self.tests[k][name] for name, k in self.reported.items()}
 
 
-def run_cell(context: RunContext, cell: Cell) -> Outcome:
-    """One seed of one arm, from the pre-trained encoder to test scores."""
+def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) -> Outcome:
+    """One seed of one arm, from the pre-trained encoder to test scores.
+
+    The weights of a trial are removed as soon as it cannot be chosen any more, unless its folder is among the `needed`.
+    """
     spec, train, present = context.settings.search, cell.train, context.present
     full = fine_tuned(context, train, present)
     scores = arm_scores(context, cell, full)
     ks = range(spec.max_pruned + 1)
     masks = masks_for(rank(scores), ks, context.shape, min_per_layer=spec.min_per_layer, gone=present.pruned)
     fits: dict[int, FineTuned] = {0: full}
+    trials: list[Trial] = []
     nested = fine_tuned(context, train, present, nested=NestedMasks(masks)) if spec.how == "nested" else None
     masked = None if nested is None else nested_scores(context, nested, masks)
 
@@ -84,6 +95,12 @@ def run_cell(context: RunContext, cell: Cell) -> Outcome:
         fits[k] = fine_tuned(context, train, masks[k])
         score = points(context, fits[k].dev)
         logger.info("seed %d, %s: k = %d scores %.2f on dev (%.0f s)", cell.seed, cell.arm, k, score, fits[k].seconds)
+        if context.settings.rules.reported_split:
+            tested(context, fits[k])
+        # a trial that is not the best so far will not be the best later
+        trials.append(Trial(k, score))
+        best, _ = choose(trials, allowed_loss(spec.objective), include_zero=spec.include_zero)
+        forget_checkpoints([fit.folder for fit in fits.values()], [full.folder, fits[best].folder, *needed])
         return score
 
     table = search(

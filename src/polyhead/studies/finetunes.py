@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -189,11 +189,10 @@ def _loaded(context: RunContext, checkpoint: Path) -> PreTrainedModel:
     return load_tagger(checkpoint, labels=context.inputs.encoder.labels).to(context.device)
 
 
-def forget_checkpoints(context: RunContext, needed: Collection[Path]) -> None:
-    """Remove the weights of every fine-tuning whose folder is not needed; figures, counts and scores stay."""
-    for checkpoint in context.store.folder.glob(f"*/{MODEL}"):
-        if checkpoint.parent not in needed:
-            shutil.rmtree(checkpoint, ignore_errors=True)
+def forget_checkpoints(folders: Iterable[Path], needed: Collection[Path]) -> None:
+    """Remove the weights of these fine-tunings, except those needed; figures, counts and scores stay."""
+    for folder in set(folders).difference(needed):
+        shutil.rmtree(folder / MODEL, ignore_errors=True)
 
 
 def warn_of_changes(context: RunContext) -> None:

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 # Heads that are ablated one by one: those with the largest estimated effect in any language.
 MEASURED: Final = 12
 _MOST_PASSES: Final = 64.0
+_STAGES: Final = ("reading", "training", "evaluation", "scoring", "screening", "head analysis")
 
 
 def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sentences: int, text: bool = True) -> Path:
@@ -44,19 +45,21 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
     backward pass over all languages together give every head's `gradient` score and, to first order, how much the loss would
     rise without it. The twelve heads for which that is largest in any language are then ablated one by one, all languages
     together: 1 + 12 passes at most, half of that on average. Beside these, a forward pass for attention and what the other
-    methods cost. Does nothing if the file is there, whole, and of the same run.
+    methods cost. Reads the dev splits only, if the file is there, whole, and of the same run and dev data.
 
     Raises:
         StoreError: The folder cannot be written to, or the fine-tuned model cannot be reproduced.
     """
     path = folder / HEADS
-    methods = profiled_methods(context)
+    methods, (samples, left_out) = profiled_methods(context), _samples(context, n_sentences)
     what = fingerprint(
         {
-            "stages": {name: version(name) for name in ("reading", "training", "scoring", "head analysis")},
+            "stages": {name: version(name) for name in _STAGES},
             "settings": asdict(context.settings),
             "model_hash": context.model_hash,
             "data": [context.inputs.data_hash, context.inputs.test_hash],
+            "dev": {name: own.data.sha256 for name, own in samples.items()},
+            "left_out": {own.name: own.why for own in left_out},
             "seed": train.seed,
             "precision": context.precision,
             "methods": methods,
@@ -67,7 +70,6 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
     if path.is_file() and _made_of(path) == what:
         return path
     model = load_fine_tuned(context, fine_tuned(context, train, context.present))
-    samples, left_out = _samples(context, n_sentences)
     gradients: dict[str, NDArray[np.float64]] = {}
     effects: dict[str, HeadEffects] = {}
     measured: tuple[HeadId, ...] = ()
@@ -144,29 +146,35 @@ def _made_of(path: Path) -> str | None:
 
 
 def _samples(context: RunContext, n_sentences: int) -> tuple[dict[str, Sample], list[LeftOut]]:
-    """A dev sample of each source and then of each target, by its name; and those that have none, with the reason."""
+    """A dev sample of each source and then of each target, by its name; and those that have none, with the kind of fault.
+
+    The error itself, which may quote the corpus or name a folder, is only logged.
+    """
     samples: dict[str, Sample] = {}
     left_out: list[LeftOut] = []
     settings, inputs = context.settings, context.inputs
     for reference in (*inputs.sources, *(target for target in inputs.targets if target.text not in settings.sources)):
+        why = "its dev split cannot be read as declared"
         try:
-            drawn = sample(_dev(context, reference), n_sentences, seed=settings.sample_seed)
+            if reference not in inputs.sources and not reference.has("dev"):
+                why = "no dev split, and test splits are not used"
+                raise SettingError(f"{reference.text}: {why}; write LANGUAGE=TRAIN:DEV:TEST")
+            dev = _dev(context, reference)
+            if dev.sha256 in {record.sha256 for record in inputs.records if record.split == "test"}:
+                why = "its dev file is a test file of this run, and test data are not used"
+                raise DataFormatError(f"{reference.text}: {why}")
+            why = "no word of the dev sample has a label that the model knows, or no sentence of it fits one window"
+            drawn = sample(dev, n_sentences, seed=settings.sample_seed)
             samples[reference.text] = encoded_sample(inputs.encoder, drawn, words=reference.words)
         except PolyheadError as error:
             logger.warning("heads of %s are not profiled: %s", reference.text, error)
-            left_out.append(LeftOut(name=reference.text, language=inputs.languages.get(reference.text, ""), why=str(error)))
+            left_out.append(LeftOut(name=reference.text, language=inputs.languages.get(reference.text, ""), why=why))
     return samples, left_out
 
 
 def _dev(context: RunContext, reference: DataReference) -> Dataset:
     """The dev split; of a source without one, what was held out of its training data."""
-    inputs = context.inputs
-    if reference in inputs.sources:
-        dev = inputs.reader.train_and_dev(reference, seed=context.settings.sample_seed)[1]
-    elif reference.has("dev"):
-        dev = inputs.reader.open(reference, "dev")
-    else:
-        raise SettingError(f"{reference.text}: has no dev split, and test splits are not used; write LANGUAGE=TRAIN:DEV:TEST")
-    if dev.sha256 in {record.sha256 for record in inputs.records if record.split == "test"}:
-        raise DataFormatError(f"{reference.text}: its dev file is a test file of this run; test data are not used")
-    return dev
+    reader = context.inputs.reader
+    if reference in context.inputs.sources:
+        return reader.train_and_dev(reference, seed=context.settings.sample_seed)[1]
+    return reader.open(reference, "dev", labelled=False)

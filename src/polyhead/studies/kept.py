@@ -1,4 +1,4 @@
-"""Ledger of a fine-tuning's folder: the sha256 of every file, so that damaged files are found and made again."""
+"""Ledger of a fine-tuning's folder: the sha256 of every file, twice, so that damaged files are found and made again."""
 
 import logging
 import shutil
@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from polyhead.core.errors import StoreError
+from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.files import read_json, sha256_of, write_json_atomic
+from polyhead.core.values import fingerprint
 
 logger = logging.getLogger(__name__)
 
 LEDGER: Final = "kept.json"
+COPY: Final = "kept.copy.json"
 MODEL: Final = "model"
 _SCHEMA: Final = 1
 
@@ -24,21 +26,29 @@ def remember(folder: Path, *names: str) -> None:
     """
     paths = [path for name in names for path in (folder / name, *(folder / name).rglob("*")) if path.is_file()]
     found = {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}
-    write_json_atomic(folder / LEDGER, {"schema": _SCHEMA, "sha256": {**noted(folder), **found}})
+    _write(folder, {**noted(folder), **found})
+
+
+def _write(folder: Path, hashes: Mapping[str, str]) -> None:
+    for name in (LEDGER, COPY):
+        write_json_atomic(folder / name, {"schema": _SCHEMA, "sha256": hashes, "fingerprint": fingerprint(hashes)})
 
 
 def noted(folder: Path) -> Mapping[str, str]:
-    """The hashes by file name; empty if there are none, or (with a warning) if the ledger is damaged."""
-    path = folder / LEDGER
-    if not path.is_file():
-        return {}
+    """The hashes by file name, from the ledger or, where that is damaged, from its copy; empty if there is neither."""
+    return next((hashes for name in (LEDGER, COPY) if (hashes := _read(folder / name)) is not None), {})
+
+
+def _read(path: Path) -> dict[str, str] | None:
+    """The hashes in a ledger; None if it is missing or damaged."""
     try:
         found = read_json(path)
-    except StoreError as error:
-        logger.warning("%s", error)
-        return {}
-    hashes = found.get("sha256") if isinstance(found, dict) and found.get("schema") == _SCHEMA else None
-    return hashes if isinstance(hashes, dict) else {}
+        hashes = found.get("sha256") if isinstance(found, dict) and found.get("schema") == _SCHEMA else None
+        # the first ledgers had no fingerprint
+        whole = isinstance(hashes, dict) and found.get("fingerprint") in (None, fingerprint(hashes))
+    except (StoreError, SettingError):
+        return None
+    return hashes if whole else None
 
 
 def model_files(folder: Path) -> Mapping[str, str]:
@@ -50,11 +60,11 @@ def model_files(folder: Path) -> Mapping[str, str]:
 def drop_damaged(fits: Path) -> None:
     """Delete half-written and damaged files in every fine-tuning's folder; damage is logged."""
     for folder in sorted(filter(Path.is_dir, fits.glob("*"))):
-        hashes, model = noted(folder), folder / MODEL
+        hashes, model = _repaired(folder), folder / MODEL
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             unfinished = name.startswith("state/") or path.suffix == ".partial"  # checked by the code that continues it
-            if unfinished or path.name == LEDGER or not path.is_file():
+            if unfinished or path.name in (LEDGER, COPY) or not path.is_file():
                 continue
             if name in hashes:
                 if sha256_of(path) == hashes[name]:
@@ -64,3 +74,23 @@ def drop_damaged(fits: Path) -> None:
                 shutil.rmtree(model, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _repaired(folder: Path) -> Mapping[str, str]:
+    """The hashes of a folder, whose ledger and copy are made equal again; where both are lost, a line says what that costs."""
+    ledger, copy = _read(folder / LEDGER), _read(folder / COPY)
+    if ledger is not None and ledger == copy:
+        return ledger
+    hashes = noted(folder)
+    if ledger is not None or copy is not None:
+        _write(folder, hashes)
+    elif any((folder / name).is_file() for name in (LEDGER, COPY, "record.json")):
+        logger.warning(
+            "%s: damaged or missing, and so is %s: this fine-tuning cannot be checked, so its weights, scores and figures are "
+            "discarded and computed again",
+            folder / LEDGER,
+            COPY,
+        )
+        for name in (LEDGER, COPY):
+            (folder / name).unlink(missing_ok=True)
+    return hashes

@@ -65,7 +65,8 @@ def run(
     language; `profile_heads` gives its cost) may be added later: the result then stays as it is.
 
     On disk stay the figures, counts and scores of every fine-tuning, and at most one full checkpoint beside `model/`: the
-    unpruned one of the first seed. Later steps that need other weights, such as an added control, train them again.
+    unpruned one of the first seed; while the run works, five at most. Later steps that need other weights, such as an added
+    control, train them again.
 
     Args:
         settings: See `run_settings`.
@@ -112,7 +113,9 @@ def run(
         if head_analysis:
             profile_heads(context, trains[0], folder, n_sentences=head_analysis, text=text)
         full = fit_folder(context, trains[0], present)
-        forget_checkpoints(context, () if record.first.fit == full.name else (full,))  # else model/ has the same weights
+        forget_checkpoints(
+            store.folder.iterdir(), () if record.first.fit == full.name else (full,)
+        )  # else model/ has the same weights
         draw(folder)
         write_report(record, folder)
     return record
@@ -126,11 +129,12 @@ def _result(
     outcomes: list[Outcome] = []
     warn_of_changes(context)
     for place, cell in enumerate(cells):
-        outcomes.append(run_cell(context, cell))
+        needed = {outcomes[0].full.folder, outcomes[0].chosen.folder} if outcomes else set()
+        outcomes.append(run_cell(context, cell, needed=needed))
         needed = {outcomes[0].full.folder, outcomes[0].chosen.folder}
         if any(later.seed == cell.seed for later in cells[place + 1 :]):
             needed.add(outcomes[-1].full.folder)
-        forget_checkpoints(context, needed)
+        forget_checkpoints(outcomes[-1].folders, needed)  # not of later cells, which an earlier process may have begun
     pool = noise_pool(context, outcomes) if "noise" in wanted.controls else None
     chosen = load_fine_tuned(context, outcomes[0].chosen)
     record = RunRecord(

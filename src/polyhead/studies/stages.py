@@ -17,7 +17,16 @@ class Stage:
     files: tuple[str, ...]
 
 
-_MODEL: Final = ("models/architectures.py", "models/gates.py", "models/loading.py", "models/pruning.py")
+_MODEL: Final = (
+    "core/heads.py",
+    "learning/batching.py",
+    "learning/scoring_mode.py",
+    "models/architectures.py",
+    "models/devices.py",
+    "models/gates.py",
+    "models/loading.py",
+    "models/pruning.py",
+)
 
 # scripts/stages.py compares the files with their recorded hashes and says what to do about changes.
 STAGES: Final[dict[str, Stage]] = {
@@ -30,39 +39,72 @@ STAGES: Final[dict[str, Stage]] = {
             *_MODEL,
             "compression/*.py",
             "core/specs.py",
-            "learning/batching.py",
             "learning/fast_dropout.py",
-            "learning/optimiser.py",
-            "learning/seen_embeddings.py",
+            "learning/head_means.py",
             "learning/nested.py",
+            "learning/optimiser.py",
+            "learning/resumable.py",
+            "learning/seen_embeddings.py",
             "learning/training*.py",
+            "models/pruning_record.py",
+            "models/saving.py",
+            "models/transformers_loader.py",
+            "studies/finetunes.py",
             "studies/prune_after.py",
         ),
     ),
-    "evaluation": Stage(1, ("learning/batching.py", "learning/inference.py", "learning/metrics.py")),
+    "evaluation": Stage(1, (*_MODEL, "learning/inference.py", "learning/metrics.py", "studies/evaluations.py")),
     "scoring": Stage(
         1,
         (
             *_MODEL,
             "core/resampling.py",
             "importance/*.py",
-            "learning/batching.py",
             "learning/head_means.py",
-            "learning/scoring_mode.py",
+            "learning/resumable.py",
             "learning/shared_prefix.py",
             "selection/combining.py",
+            "studies/cell.py",
         ),
     ),
     "screening": Stage(
         1,
         (
             *_MODEL,
-            "learning/batching.py",
             "learning/inference.py",
             "learning/masked_evaluation.py",
             "learning/metrics.py",
             "learning/shared_prefix.py",
+            "studies/cell.py",
+            "studies/evaluations.py",
             "studies/nested_search.py",
+        ),
+    ),
+    # Nothing is kept of the next two but the result: a finished run of an older version is computed again from kept figures.
+    "selection": Stage(
+        1,
+        (
+            "core/heads.py",
+            "selection/ranking.py",
+            "selection/score_files.py",
+            "selection/trials.py",
+            "studies/cell.py",
+            "studies/evaluations.py",
+            "studies/nested_search.py",
+            "studies/protocols.py",
+            "studies/settings.py",
+        ),
+    ),
+    "statistics": Stage(
+        1,
+        (
+            "learning/metrics.py",
+            "selection/resampling.py",
+            "selection/statistics.py",
+            "studies/evaluations.py",
+            "studies/record.py",
+            "studies/run.py",
+            "studies/summary.py",
         ),
     ),
     "head analysis": Stage(

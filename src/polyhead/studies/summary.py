@@ -51,7 +51,7 @@ def noise_pool(context: RunContext, outcomes: Sequence[Outcome]) -> NoisePool | 
         dev.append(points(context, fit.dev))
         for name, score in points_by_name(context, tested(context, fit)).items():
             tests[name].append(score)
-        forget_checkpoints(context, needed)
+        forget_checkpoints([fit.folder], needed)
         said = "seed %d, noise: unpruned model %d of %d scores %.2f on dev (%.0f s)"
         logger.info(said, seed, number, len(seeds), dev[-1], fit.seconds)
     return NoisePool(seeds=seeds, dev=dev, tests=tests)
