@@ -194,7 +194,7 @@ class Tagger:
 
         Args:
             data: What to train on; several are trained on together.
-            spec: How to train; anchor and length must be those that the tagger was loaded with.
+            spec: How to train. Left at their defaults, `anchor`, `max_length` and `precision` are the tagger's own.
             nested: Scores, for example of an ordinary fine-tuning: each sentence is read with its own number of the `max_pruned`
                 lowest heads masked, so that any number of them can be pruned afterwards without training (`prune`).
             max_pruned: Largest number of masked heads, with `nested`.
@@ -202,16 +202,17 @@ class Tagger:
             progress: Updated after every step.
 
         Raises:
-            SettingError: There is nothing to train on, or `spec` asks to read text in another way than the tagger does.
+            SettingError: There is nothing to train on, or `spec` asks for another anchor, length or precision than the tagger's.
             DataFormatError: A label is not one of the model's.
             StoreError: `resume_file` cannot be written, or belongs to another training.
         """
-        spec = spec or TrainSpec(anchor=self.anchor, max_length=self.max_length, precision=self.precision)
+        spec, unset = spec or TrainSpec(), TrainSpec()
         for setting in ("anchor", "max_length", "precision"):
             asked, own = getattr(spec, setting), getattr(self, setting)
-            if asked not in (own, "auto"):
+            if asked not in (own, getattr(unset, setting)):
                 raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
-        encoded, spec = self.reader.together(data, unknown="error"), replace(spec, precision=self.precision)
+        spec = replace(spec, anchor=self.anchor, max_length=self.max_length, precision=self.precision)
+        encoded = self.reader.together(data, unknown="error")
         file, masks = None if resume_file is None else Path(resume_file), None
         if nested is not None:
             present = head_mask(self.model)
