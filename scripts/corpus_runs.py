@@ -1,7 +1,7 @@
 """Words in a row as hashes: they tell whether a text is in a corpus without holding the corpus.
 
-`python scripts/corpus_runs.py ../shared/data` writes `tests/documentation/corpus_runs.npy`: one in `SHARE` of all runs of words in
-the dev and test files of the treebanks that may not be passed on. It holds no text, and none can be read from it.
+`python scripts/corpus_runs.py ../shared/data` writes `tests/documentation/corpus_runs.npy`: one in `SHARE` of all runs of words
+in the dev and test files of the treebanks that may not be passed on. It holds no text, and none can be read from it.
 """
 
 import json
@@ -61,6 +61,7 @@ class Vocabulary(dict[str, tuple[int, ...]]):
 
 
 def words(text: str) -> list[str]:
+    """The words of a text, in lower case."""
     return [word for word in _WORD.findall(text.lower()) if "://" not in word]
 
 
@@ -76,7 +77,9 @@ def runs(read: Hashes) -> dict[int, tuple[int, int]]:
         odd = np.array([pow(0x9E3779B97F4A7C15, place + 1, 2**64) for place in range(length)], dtype=np.uint64)
         hashes = (windows[at] * odd).sum(axis=1, dtype=np.uint64)
         varied = (np.diff(np.sort(windows[at], axis=1), axis=1) > 0).sum(axis=1) >= 3
-        found.update((one, (start, start + length)) for one, start in zip(hashes[varied].tolist(), at[varied].tolist(), strict=True))
+        found.update(
+            (one, (start, start + length)) for one, start in zip(hashes[varied].tolist(), at[varied].tolist(), strict=True)
+        )
     return found
 
 
@@ -115,6 +118,7 @@ def matched(ours: Collection[int], vocabulary: Vocabulary, files: list[Path]) ->
 
 
 def main(folder: Path) -> None:
+    """Write the hashes that are kept, from a folder of corpora."""
     found: set[int] = set()
     for path in corpora(folder):
         if re.search(NON_COMMERCIAL, str(path.relative_to(folder))):

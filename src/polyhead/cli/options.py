@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import Many, Place
 from polyhead.core.specs import Anchor, Count, PrecisionName, Seed, WindowLength
-from polyhead.data.references import DataReader, is_language_code
+from polyhead.data.references import is_language_code
 from polyhead.data.schemes import Scheme
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import Task
@@ -34,11 +34,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Settings:
-    """Says of a request's field that it is a settings model, whose fields with a description are options.
+    """Marks a request's field as a settings model; the model's fields with a description become options.
 
     Attributes:
-        make: Makes the model from what is given of it.
-        preset: Fields that something else than the model answers where they are not given.
+        make: Builds the model from the options given.
+        preset: Fields that are filled from elsewhere if not given.
     """
 
     make: Callable[..., Any]
@@ -100,10 +100,6 @@ class Files:
     scheme: SchemeOption = None
     columns: ColumnsOption = None
     strict: Annotated[bool, Shown("Fail on malformed input instead of repairing it.")] = False
-
-    def reader(self, task: Task, root: Path | None, *, kept: frozenset[str]) -> DataReader:
-        """What opens the command's data; `kept`: span types that the model at hand predicts, which no corpus merges."""
-        return DataReader(task=task, root=root, scheme=self.scheme, columns=self.columns, strict=self.strict, kept=kept)
 
 
 @dataclass(frozen=True, kw_only=True)

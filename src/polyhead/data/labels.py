@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
@@ -68,11 +69,13 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
     >>> label_set(TASKS["ner"], [data]).names
     ('O', 'B-PER', 'I-PER')
     """
+    require(task=(task, Task), training=(training, Iterable))
     if task.labels:
         return LabelSet(task.labels)
     seen: set[str | None] = set()
     names = []
     for dataset in training:
+        require(training=(dataset, Dataset))
         names.append(dataset.name)
         for sentence in dataset.sentences:
             seen.update(sentence.labels)

@@ -3,9 +3,11 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError
 from polyhead.data.corpus_table import Split
 from polyhead.data.sentences import Dataset
@@ -45,6 +47,7 @@ def sample(dataset: Dataset, n: int, *, seed: int) -> Dataset:
     >>> len(sample(data, 2, seed=1).sentences), sample(data, 5, seed=1) is data
     (2, True)
     """
+    require(dataset=(dataset, Dataset), seed=(seed, Integral))
     total = len(dataset.sentences)
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise SettingError(f"sample of {n!r} sentences: expected a whole number, 1 or more")

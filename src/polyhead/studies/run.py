@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.files import remove_leftovers
 from polyhead.core.heads import HeadMask
@@ -67,6 +68,9 @@ def run(
     On disk stay the figures, counts and scores of every fine-tuning, and at most one full checkpoint beside `model/`: the
     unpruned one of the first seed. Later steps that need other weights, such as an added control, train them again.
 
+    Torch's own number of threads is used. If other processes keep the CPU busy, that can be many times slower: call
+    `torch.set_num_threads(polyhead.models.devices.free_threads())` once before.
+
     Args:
         settings: See `run_settings`.
         out: Folder of the results.
@@ -92,6 +96,7 @@ def run(
     >>> result.first.targets[0].language
     'de'
     """
+    require(settings=(settings, RunSettings), out=(out, PATH))
     cells = expand(settings, seeds=seeds, controls=controls)
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
     check_normalisation(settings.method, settings.normalisation)

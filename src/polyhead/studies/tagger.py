@@ -41,6 +41,7 @@ class Tagger:
     """A token classifier, and how it reads text: `Tagger.load(...)` opens one, the methods need nothing else.
 
     Data are a `Dataset` from `open_corpus` or `open_file`, or already encoded. `fit` and `prune` change the model in place.
+    On a CPU that other processes keep busy, call `torch.set_num_threads(polyhead.models.devices.free_threads())` first.
 
     Attributes:
         name: The folder or hub id it was loaded from.
@@ -115,21 +116,21 @@ class Tagger:
             revision: Branch, tag or commit on the Hub.
 
         Raises:
-            CheckpointError: Nothing is there, it has no classifier, or its labels are not those asked for.
+            CheckpointError: There is no such checkpoint, it has no classifier, or its labels are not those asked for.
             SettingError: A setting is not allowed, or task or labels are neither given nor recorded.
         """
-        given = (
-            ("seed", seed, Seed),
-            ("anchor", anchor, Anchor),
-            ("max_length", max_length, WindowLength),
-            ("words", words, Words),
-        )
-        for setting, value, kind in given:
+        given = {
+            "seed": (seed, Seed),
+            "anchor": (anchor, Anchor),
+            "max_length": (max_length, WindowLength),
+            "words": (words, Words),
+        }
+        for setting, (value, kind) in given.items():
             if value is not None:
                 checked(setting, value, kind)
         name = str(name)
         choice = read_choice(name, revision=revision)
-        found = _task(name, task, choice)
+        found = _task(name, task or (choice and choice.task))
         if seed is None:
             check_classifier(name, found, labels=labels, revision=revision)
         elif labels is None and not found.labels:
@@ -156,12 +157,9 @@ class Tagger:
     @property
     def reader(self) -> TextEncoder:
         """How the model reads text."""
+        limit = model_limit(self.model.config)
         return TextEncoder(
-            tokenizer=self.tokenizer,
-            labels=self.labels,
-            anchor=self.anchor,
-            max_length=self.max_length,
-            model_limit=model_limit(self.model.config),
+            tokenizer=self.tokenizer, labels=self.labels, anchor=self.anchor, max_length=self.max_length, model_limit=limit
         )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
@@ -217,8 +215,7 @@ class Tagger:
         if nested is not None:
             present = head_mask(self.model)
             prune_lowest(nested, max_pruned, present=present)  # refuses scores and numbers that do not fit this model
-            shape = (present.n_layers, present.n_heads)
-            masks = NestedMasks(masks_for(rank(nested), range(max_pruned + 1), shape, gone=present.pruned))
+            masks = NestedMasks(masks_for(rank(nested), range(max_pruned + 1), present.shape, gone=present.pruned))
         record = fit(self.model, encoded, spec, mask=masks, resume_file=file, progress=progress)
         self.nested = () if masks is None else masks.order
         return record
@@ -282,9 +279,7 @@ class Tagger:
         elif heads is None and n_pruned is not None:
             heads = prune_nested(self.nested, n_pruned, present=head_mask(self.model))
         elif not isinstance(heads, HeadMask) or n_pruned is not None:
-            raise SettingError(
-                "prune takes a HeadMask alone, or the number of heads to remove, with HeadScores or after `nested`"
-            )
+            raise SettingError("prune takes a HeadMask alone, or the number of heads to remove with HeadScores or after `nested`")
         prune(self.model, heads)
         return head_mask(self.model)
 
@@ -344,21 +339,13 @@ class Tagger:
         Raises:
             CheckpointError: The folder cannot be written or is not empty.
         """
-        encoding = EncodingChoice(
-            anchor=self.anchor,
-            max_length=self.max_length,
-            precision=self.precision,
-            words=self.trained_words or "surface",
-            task=self.task.name,
-            nested=self.nested,
-        )
+        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested")}
+        encoding = EncodingChoice(**own, words=self.trained_words or "surface", task=self.task.name)
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
         return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
 
 
-def _task(name: str, task: str | Task | None, choice: EncodingChoice | None) -> Task:
-    if task is None:
-        if choice is None:
-            raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
-        task = choice.task
+def _task(name: str, task: str | Task | None) -> Task:
+    if not task:
+        raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
     return task if isinstance(task, Task) else find_task(task)
