@@ -72,7 +72,7 @@ def test_a_wrong_argument_is_named(function: str, argument: str, wrong: object) 
         (lambda: ph.scoring_batches(None), "encoded is None (NoneType); expected Encoded"),
         (lambda: ph.score_heads("random", TAGGER.model, [], seed="a"), "seed is 'a' (str); expected int"),
         (lambda: ph.prune(TAGGER.model, TAGGER.labels), "mask is of type LabelSet; expected HeadMask"),
-        (lambda: ph.prune_lowest(TAGGER.model, 3), "scores is of type BertForTokenClassification; expected HeadScores"),
+        (lambda: ph.prune_lowest(TAGGER, 3), "scores is of type Tagger; expected HeadScores"),
         (lambda: ph.load_tokenizer(3), "name is 3 (int); expected str or PathLike"),
         (
             lambda: ph.fit(TAGGER.model, ENCODED, ph.TrainSpec(), resume_file="x"),

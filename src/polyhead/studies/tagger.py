@@ -128,9 +128,8 @@ class Tagger:
         for setting, (value, kind) in given.items():
             if value is not None:
                 checked(setting, value, kind)
-        name = str(name)
-        choice = read_choice(name, revision=revision)
-        found = _task(name, task or (choice and choice.task))
+        name, choice = str(name), read_choice(name, revision=revision)
+        found = _task(name, choice.task if task is None and choice else task)
         if seed is None:
             check_classifier(name, found, labels=labels, revision=revision)
         elif labels is None and not found.labels:
@@ -211,7 +210,7 @@ class Tagger:
                 raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
         spec = replace(spec, anchor=self.anchor, max_length=self.max_length, precision=self.precision)
         encoded = self.reader.together(data, unknown="error")
-        file, masks = None if resume_file is None else Path(resume_file), None
+        file, masks = Path(resume_file) if resume_file else None, None
         if nested is not None:
             present = head_mask(self.model)
             prune_lowest(nested, max_pruned, present=present)  # refuses scores and numbers that do not fit this model
@@ -346,6 +345,6 @@ class Tagger:
 
 
 def _task(name: str, task: str | Task | None) -> Task:
-    if not task:
+    if task is None:
         raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
     return task if isinstance(task, Task) else find_task(task)
