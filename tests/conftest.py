@@ -10,7 +10,7 @@ from chromium import launched
 
 # Tiny models run fastest on one thread, and several test runs beside each other do not slow one another down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Nothing is fetched: a name that could be a model on the Hub is one that is not to be had.
+# Tests do not use the network: a model on the Hub counts as missing.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -103,18 +103,24 @@ def spelt_out(name: str) -> list[str]:
     return [name, *(f"{holder}.{name}" for holder in (MODULES if name[0].isupper() else ROOMS))]
 
 
+FOLDERS = ("src", "tests", "benchmarks", "recipes", "scripts")
+CODE = [path.as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.[ps][yh]")]
+
+
 def missing_files(text: str) -> list[str]:
     """Files of the repository named on the page that are not there; those of the package also without `src/polyhead`."""
     named = [name for code in inline(text) for name in re.findall(r"[\w/.-]+/[\w.-]+\.(?:py|toml|sh|json)\b", code)]
     known = ("src", "tests", "benchmarks", "recipes", "scripts", "importance", "data")
     homes = (ROOT, ROOT / "src" / "polyhead")
-    return [name for name in named if name.split("/")[0] in known and not any((home / name).exists() for home in homes)]
+    absent = [name for name in named if name.split("/")[0] in known and not any((home / name).exists() for home in homes)]
+    code = [name for text in inline(text) for name in re.findall(r"(?<![\w/.*-])[\w/-]+\.(?:py|sh)\b", text)]
+    return absent + [name for name in code if name not in absent and not any(f"/{path}".endswith(f"/{name}") for path in CODE)]
 
 
 FINDERS = (unknown_options, wrong_commands, missing_imports, missing_names, missing_files)
 BAD = """
 `--no-such-option`, `polyhead prune M --option x=3`, `polyhead nothing`, `polyhead.core.heads.Nothing`, `tests/no_such_file.py`,
-`prefix.masked_logits`, `learning.shared_prefix.nothing`, `HeadMask.nothing`;
+`no_such.py`, `prefix.masked_logits`, `learning.shared_prefix.nothing`, `HeadMask.nothing`;
 but not `learning.shared_prefix.masked_logits`, `HeadMask.full`, `Sentence.words`, `config.x`, `OUT.part`
 
 ```python
@@ -138,7 +144,7 @@ FOUND = {
         "learning.shared_prefix.nothing",
         "HeadMask.nothing",
     ],
-    "missing_files": ["tests/no_such_file.py"],
+    "missing_files": ["tests/no_such_file.py", "no_such.py"],
 }
 
 

@@ -190,6 +190,14 @@ def test_a_training_that_reads_otherwise_than_the_tagger_is_refused() -> None:
         tagger.fit(replace(TRAIN, sentences=(wrong,)), spec=TrainSpec(epochs=1))
 
 
+@pytest.mark.parametrize("own", [{"max_length": 12}, {"anchor": "first"}, {"anchor": "first", "max_length": 12}])
+def test_a_training_reads_as_the_tagger_does_unless_told_otherwise(own: dict[str, object]) -> None:
+    tagger, whole = opened(**own), opened(**own)
+    record = tagger.fit(TRAIN, spec=TrainSpec(epochs=1))
+    spec = TrainSpec(epochs=1, precision="fp32", **own)  # type: ignore[arg-type]
+    assert whole.fit(TRAIN, spec=spec).losses == record.losses
+
+
 @pytest.mark.parametrize("data", ["phrases/en", None, ["a b"]])
 def test_what_is_not_data_is_refused_by_name(data: object) -> None:
     tagger = opened()

@@ -190,7 +190,7 @@ def set_threads(n: int | None) -> None:
 
 
 def note_sources(sources: Sequence[DataReference], console: Console, *, holds_out: bool) -> None:
-    """Note the sources without a dev split, of which a run holds some out, and their test files, which nobody reads."""
+    """Note the sources without a dev split (a run holds out part of their training data) and test files that are not read."""
     for source in sources:
         test = (source.files or {}).get("test")
         if holds_out and not source.has("dev"):

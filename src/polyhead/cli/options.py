@@ -34,11 +34,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Settings:
-    """Says of a request's field that it is a settings model, whose fields with a description are options.
+    """Marks a request's field as a settings model; the model's fields with a description become options.
 
     Attributes:
-        make: Makes the model from what is given of it.
-        preset: Fields that something else than the model answers where they are not given.
+        make: Builds the model from the options given.
+        preset: Fields that are filled from elsewhere if not given.
     """
 
     make: Callable[..., Any]

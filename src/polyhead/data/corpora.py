@@ -6,6 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.conllu import Words
@@ -96,6 +97,7 @@ def open_corpus(
     >>> data.language, data.split, len(data.sentences)
     ('de', 'dev', 400)
     """
+    require(name=(name, str), split=(split, str), root=(root, PATH | None))
     if "=" in name:
         call = f"open_file({name.rpartition('=')[2]!r}, task, {split!r}, language={name.partition('=')[0]!r})"
         raise UnknownNameError(f"corpus {name!r}: expected a name such as ud/en_ewt; files of your own open with {call}")
@@ -189,6 +191,7 @@ def open_file(
     >>> data.sentences[0].labels
     ('B-PER', 'O')
     """
+    require(path=(path, PATH), task=(task, Task), split=(split, str), language=(language, str))
     path = Path(path)
     layout = columns or ColumnFormat()
     if isinstance(layout, NamedLayout):

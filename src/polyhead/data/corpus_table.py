@@ -26,7 +26,7 @@ class CorpusFile:
     Attributes:
         path: Below the data root.
         layout: Its layout if it differs from the corpus's.
-        released: The released file, if `path` is a stand-in for it; read instead if it is there.
+        released: The released file, if `path` is a stand-in for it; read instead if it exists.
     """
 
     path: str

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
@@ -68,9 +69,12 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
     >>> label_set(TASKS["ner"], [data]).names
     ('O', 'B-PER', 'I-PER')
     """
+    require(task=(task, Task), training=(training, Iterable))
     if task.labels:
         return LabelSet(task.labels)
     training = list(training)
+    for data in training:
+        require(training=(data, Dataset))
     types = sorted({label[2:] for data in training for one in data for label in one.labels if label and label != "O"})
     if not types:
         names = ", ".join(data.name for data in training) or "none"

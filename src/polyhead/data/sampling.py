@@ -2,9 +2,11 @@
 
 import random
 from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError
 from polyhead.core.values import counted
 from polyhead.data.sentences import Dataset
@@ -41,6 +43,7 @@ def sample(dataset: Dataset, n: int | None, *, seed: int) -> Dataset:
     >>> len(sample(data, 2, seed=1).sentences), sample(data, 5, seed=1) is data
     (2, True)
     """
+    require(dataset=(dataset, Dataset), seed=(seed, Integral))
     total = len(dataset.sentences)
     if n is None:
         return dataset

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import UnknownNameError, allowed_names
 
 UPOS = (
@@ -73,6 +74,7 @@ def task(name: str) -> Task:
     >>> task("pos").metric
     'accuracy'
     """
+    require(name=(name, str))
     try:
         return TASKS[name]
     except KeyError:

@@ -3,11 +3,14 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 from transformers import PreTrainedModel
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError, UnknownNameError, allowed_names
 from polyhead.core.heads import HeadScores, Normalisation
 from polyhead.core.progress import Progress
@@ -83,6 +86,9 @@ def score_heads(
     >>> scores.values.shape, scores.n, scores.backward_passes
     ((4, 8), 16, 1)
     """
+    require(name=(name, str), model=(model, nn.Module), batches=(batches, Sequence), seed=(seed, Integral))
+    for batch in batches:
+        require(batches=(batch, Batch))
     row = method(name)
     if seed < 0:
         raise SettingError(f"seed {seed}: expected a whole number from 0")

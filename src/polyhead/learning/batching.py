@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import Order
 from polyhead.learning.encoding import IGNORED_LABEL, Encoded, Window
@@ -82,6 +84,7 @@ def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
     >>> sum(len(batch.sentences) for batch in batches), max(batch.n_positions for batch in batches) <= 512
     (400, True)
     """
+    require(encoded=(encoded, Encoded), budget=(budget, Integral))
     if budget < 1:
         raise SettingError(f"token budget {budget}: expected at least 1, for example 1024")
     windows = _by_sentence(encoded)

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.specs import Anchor
 from polyhead.data.labels import LabelSet
@@ -143,6 +145,9 @@ def encode(
     >>> encoded.n_sentences, encoded.counts.words == dev.n_words, encoded.pad_id
     (400, True, 1)
     """
+    require(sentences=(sentences, Sequence), labels=(labels, LabelSet | None), max_length=(max_length, Integral))
+    for sentence in sentences:
+        require(sentences=(sentence, Sentence))
     prefix, suffix = special_tokens(tokenizer)
     limit = min(n for n in (max_length, tokenizer.model_max_length, model_limit) if n is not None)
     capacity = limit - len(prefix) - len(suffix)

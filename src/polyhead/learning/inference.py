@@ -8,8 +8,10 @@ from itertools import islice
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from transformers import PreTrainedModel
 
+from polyhead.core.arguments import require
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, tracking
 from polyhead.data.labels import LabelSet
@@ -101,6 +103,7 @@ def predict(
     >>> [len(own) for own in tags] == [len(sentence.words) for sentence in dev.sentences]
     True
     """
+    require(model=(model, nn.Module), encoded=(encoded, Encoded), labels=(labels, LabelSet), mask=(mask, HeadMask | None))
     where, chosen = placement(model, device=device, precision=precision)
     check_dtype(model, where, chosen)
     batches, words = scoring_batches(encoded, budget=budget), encoded.words_per_sentence
@@ -151,6 +154,10 @@ def evaluate(
     >>> found["en"].n_words == dev.n_words, sorted(found["en"].metrics)
     (True, ['accuracy', 'chunk_f1', 'macro_f1'])
     """
+    require(model=(model, nn.Module), datasets=(datasets, Mapping), task=(task, Task), labels=(labels, LabelSet))
+    for name, data in datasets.items():
+        require(**{f"datasets[{name!r}]": (data, Labelled)})
+    require(mask=(mask, HeadMask | None))
     together = join([data.encoded for data in datasets.values()])
     predicted = predict(
         model, together, labels=labels, device=device, precision=precision, mask=mask, budget=budget, progress=progress

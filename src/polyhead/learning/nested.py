@@ -25,7 +25,7 @@ _STREAM = 1  # beside the streams of dropout and data order
 
 @dataclass(frozen=True)
 class NestedMasks:
-    """Masks of which every sentence of a training batch draws one (Cai et al. 2020 train sub-networks alike).
+    """Nested masks; each sentence of a training batch is read under one of them, drawn at random (as in Cai et al. 2020).
 
     Attributes:
         masks: For k = 0..K pruned heads in one order: each keeps a subset of the heads that the one before keeps.

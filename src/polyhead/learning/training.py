@@ -11,11 +11,12 @@ from statistics import median
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedModel
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError
 from polyhead.core.files import require_space
 from polyhead.core.heads import HeadMask
@@ -104,6 +105,8 @@ def fit(
     >>> fit(model, ph.encode(train.sentences, tokenizer, labels), TrainSpec(epochs=2)).steps
     4
     """
+    require(model=(model, nn.Module), encoded=(encoded, Encoded), spec=(spec, TrainSpec), resume_file=(resume_file, Path | None))
+    require(mask=(mask, HeadMask | NestedMasks | None))
     where, precision = placement(model, device=device, precision=spec.precision)
 
     def batches_of(epoch: int) -> list[Batch]:

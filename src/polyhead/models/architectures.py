@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record
@@ -103,6 +104,7 @@ def register_architecture(row: Architecture) -> None:
 
     >>> register_architecture(ARCHITECTURES["bert"])
     """
+    require(row=(row, Architecture))
     for field in fields(row):
         value = getattr(row, field.name)
         if field.name == "positions_after_padding":
@@ -237,6 +239,7 @@ def head_mask(model: PreTrainedModel) -> HeadMask:
     >>> mask.n_layers, mask.n_heads, mask.n_pruned
     (4, 8, 0)
     """
+    require(model=(model, nn.Module))
     mask = recorded_mask(model)
     attention_sites(model)
     return mask

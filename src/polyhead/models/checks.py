@@ -111,7 +111,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Any]:
-    """A safetensors file, of which only the header is read."""
+    """A safetensors file; only its header is read."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file

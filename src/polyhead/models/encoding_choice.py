@@ -21,7 +21,7 @@ class EncodingChoice(OwnFile):
         max_length: Longest window in subwords, special tokens included.
         precision: Of matrix products.
         words: Which words of a treebank were labelled.
-        task: Name in the tasks table, for human readers.
+        task: Name in the tasks table; `Tagger.load` takes it unless given one.
         nested: Heads in the order in which training under nested masks masked them; any number of them can be pruned.
         shape: Layers and heads of the unpruned model, which saving fills in: the weights do not show the number of heads.
     """

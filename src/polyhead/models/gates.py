@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, PolyheadError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
@@ -55,6 +56,7 @@ def gated(
     """
     if torch.compiler.is_compiling():  # raised here, because Dynamo cannot trace an error inside a context manager
         raise ArchitectureError(_COMPILED)
+    require(model=(model, nn.Module), gates=(gates, HeadMask | Tensor), rows=(rows, Tensor | None), fill=(fill, Tensor | None))
     return _gated(model, gates, rows, fill)
 
 
@@ -70,10 +72,6 @@ def _gated(model: PreTrainedModel, gates: HeadMask | Tensor, rows: Tensor | None
         mask: HeadMask | None = None
         if isinstance(gates, HeadMask):
             mask, gates = gates, torch.from_numpy(gates.keep.copy())
-        for name, value in {"gates": gates, "rows": rows, "fill": fill}.items():
-            if not isinstance(value, Tensor) and (value is not None or name == "gates"):
-                or_mask = "a HeadMask or " if name == "gates" else ""
-                raise TypeError(f"{name} is a {type(value).__name__}; expected {or_mask}a torch.Tensor")
         _check(gates, rows, full)
         _check_fill(fill, sites, full)
         stack.enter_context(only_this_thread(model))

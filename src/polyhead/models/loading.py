@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -17,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import ArchitectureError, CheckpointError
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
@@ -96,6 +98,7 @@ def load_tagger(
     >>> model.config.id2label
     {0: 'O', 1: 'B-PER', 2: 'I-PER'}
     """
+    require(name=(name, PATH), labels=(labels, LabelSet | None), seed=(seed, Integral | None))
     folder = checkpoint_folder(name, revision=revision)
     config = _config(folder)
     stored = classifier_labels(config)
@@ -187,6 +190,7 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     >>> load_tokenizer("polyhead/tiny").pad_token
     '<pad>'
     """
+    require(name=(name, PATH))
     folder = checkpoint_folder(name, revision=revision, weights=False)
     advice = "copy the tokenizer that the model was trained with"
     tokenizer = reading(f"{name}: tokenizer", lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False), do=advice)

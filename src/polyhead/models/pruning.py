@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor, nn
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record
@@ -44,6 +45,7 @@ def prune(model: Model, mask: HeadMask) -> Model:
     >>> ph.head_mask(model).pruned
     (HeadId(layer=2, head=5),)
     """
+    require(model=(model, nn.Module))
     has = recorded_mask(model)
     check_mask(mask, has)
     sites = attention_sites(model)
@@ -60,8 +62,7 @@ def check_mask(mask: HeadMask, has: HeadMask) -> None:
         TypeError: The mask is not a `HeadMask`.
         SettingError: It does not have the shape of the unpruned model.
     """
-    if not isinstance(mask, HeadMask):
-        raise TypeError(f"mask is a {type(mask).__name__}; expected a HeadMask, made by HeadMask(keep) of [layers, heads]")
+    require(mask=(mask, HeadMask))
     if mask.keep.shape != has.keep.shape:
         unpruned = f"{has.n_layers} x {has.n_heads} before pruning"
         raise SettingError(f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {unpruned}")

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from polyhead.core.arguments import PATH, require
 from polyhead.core.files import new_folder, require_space
 from polyhead.models import pruning_record
 from polyhead.models.architectures import full_mask, head_mask
@@ -60,6 +62,7 @@ def save_pruned(
     >>> ph.head_mask(again).pruned
     (HeadId(layer=2, head=5),)
     """
+    require(model=(model, nn.Module), folder=(folder, PATH))
     model, folder = _unwrapped(model), Path(folder)
     page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
     return _write(model, folder, page, encoding, card, tokenizer, overwrite)
@@ -125,6 +128,7 @@ def densify(
     >>> ph.head_mask(again).n_pruned, again.num_parameters() > model.num_parameters()
     (0, True)
     """
+    require(model_or_folder=(model_or_folder, nn.Module | PATH), folder=(folder, PATH))
     if isinstance(model_or_folder, PreTrainedModel) or hasattr(model_or_folder, "_orig_mod"):
         model = _unwrapped(cast(PreTrainedModel, model_or_folder))
     else:

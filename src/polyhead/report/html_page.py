@@ -114,7 +114,7 @@ def _curve_part(altair: Any, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _figure(chart: Any, words: str) -> dict[str, str]:
-    """An SVG as a data address, and what it shows: printed below, and read out to who cannot see it."""
+    """An SVG as a data address, and what it shows: printed below it, and its text for screen readers."""
     packed = base64.b64encode(picture_bytes(chart, ".svg", labels=False)).decode("ascii")
     return {"source": f"data:image/svg+xml;base64,{packed}", "words": words}
 

@@ -34,7 +34,7 @@ def page_data(runs: Sequence[Mapping[str, Any]], *, across: Mapping[str, Any] | 
     Args:
         runs: From `head_facts`.
         across: How far the rankings of the runs agree.
-        room: Bytes for all runs, each of which gets an equal part.
+        room: Bytes for all runs, shared equally.
         text: Whether example sentences may be on the page.
     """
     shared: dict[str, int] = {}

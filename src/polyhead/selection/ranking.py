@@ -1,10 +1,12 @@
 """From scores to an order of heads, and from an order to masks."""
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, Normalisation, normalise
 
@@ -15,6 +17,7 @@ def rank(scores: HeadScores | NDArray[np.float64], *, normalisation: Normalisati
     >>> [str(head) for head in rank(np.array([[0.5, np.nan], [0.1, 0.5]]))]
     ['1.0', '0.0', '1.1']
     """
+    require(scores=(scores, HeadScores | np.ndarray))
     values = normalise(scores.values if isinstance(scores, HeadScores) else np.asarray(scores, dtype=np.float64), normalisation)
     flat = values.ravel()
     order = np.argsort(flat, kind="stable")
@@ -110,6 +113,7 @@ def prune_lowest(
     >>> prune_lowest(HeadScores(np.array([[3.0, 1.0], [2.0, 4.0]]), "gradient"), 1).pruned
     (HeadId(layer=0, head=1),)
     """
+    require(scores=(scores, HeadScores), present=(present, HeadMask | None), min_per_layer=(min_per_layer, Integral))
     return masks_of_lowest(scores, [n_pruned], present=present, min_per_layer=min_per_layer, normalisation=normalisation)[0]
 
 

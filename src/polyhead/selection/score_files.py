@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.files import write_json_atomic, write_text_atomic
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
@@ -92,6 +93,7 @@ def write_scores(path: str | Path, scores: HeadScores) -> None:
     ...     print((Path(folder) / "scores.tsv").read_text().splitlines()[-1].split())
     ['0', '1', '1.0']
     """
+    require(path=(path, PATH), scores=(scores, HeadScores))
     path = Path(path)
     if path.suffix == ".json":
         write_json_atomic(path, scores_document(scores))
@@ -120,6 +122,7 @@ def read_scores(path: str | Path) -> HeadScores:
     ...     read_scores(Path(folder) / "scores.json") == scores
     True
     """
+    require(path=(path, PATH))
     path = Path(path)
     text = read_text(path)
     rows = _from_json(path, parse_json(path, text)) if text.lstrip()[:1] in ("{", "[") else read_rows(path, text)

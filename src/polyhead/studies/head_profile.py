@@ -45,7 +45,7 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
     backward pass over all languages together give every head's `gradient` score and, to first order, how much the loss would
     rise without it. The twelve heads for which that is largest in any language are then ablated one by one, all languages
     together: 1 + 12 passes at most, half of that on average. Beside these, a forward pass for attention and what the other
-    methods cost. Reads the dev splits only, if the file is there, whole, and of the same run and dev data.
+    methods cost. Reads only the dev splits if the file exists, complete, and of the same run and dev data.
 
     Raises:
         StoreError: The folder cannot be written to, or the fine-tuned model cannot be reproduced.

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.files import remove_leftovers, sha256_of
 from polyhead.core.heads import HeadMask
@@ -68,6 +69,9 @@ def run(
     unpruned one of the first seed; while the run works, five at most. Later steps that need other weights, such as an added
     control, train them again.
 
+    Torch's own number of threads is used. If other processes keep the CPU busy, that can be many times slower: call
+    `torch.set_num_threads(polyhead.models.devices.free_threads())` once before.
+
     Args:
         settings: See `run_settings`.
         out: Folder of the results.
@@ -93,6 +97,7 @@ def run(
     >>> result.first.targets[0].language
     'de'
     """
+    require(settings=(settings, RunSettings), out=(out, PATH))
     cells = expand(settings, seeds=seeds, controls=controls)
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
     check_normalisation(settings.method, settings.normalisation)

@@ -41,6 +41,7 @@ class Tagger:
     """A token classifier, and how it reads text: `Tagger.load(...)` opens one, the methods need nothing else.
 
     Data are a `Dataset` from `open_corpus` or `open_file`, or already encoded. `fit` and `prune` change the model in place.
+    On a CPU that other processes keep busy, call `torch.set_num_threads(polyhead.models.devices.free_threads())` first.
 
     Attributes:
         name: The folder or hub id it was loaded from.
@@ -115,7 +116,7 @@ class Tagger:
             revision: Branch, tag or commit on the Hub.
 
         Raises:
-            CheckpointError: Nothing is there, it has no classifier, or its labels are not those asked for.
+            CheckpointError: There is no such checkpoint, it has no classifier, or its labels are not those asked for.
             SettingError: A setting is not allowed, or task or labels are neither given nor recorded.
         """
         checked("seed", seed, Seed | None)
@@ -124,7 +125,7 @@ class Tagger:
         checked("words", words, Words | None)
         name = str(name)
         choice = EncodingChoice.read(name, revision=revision)
-        found = _task(name, task, choice)
+        found = _task(name, choice.task if task is None and choice else task)
         if seed is None:
             check_classifier(name, found, labels=labels, revision=revision)
         elif labels is None and not found.labels:
@@ -151,12 +152,9 @@ class Tagger:
     @property
     def reader(self) -> TextEncoder:
         """How the model reads text."""
+        limit = model_limit(self.model.config)
         return TextEncoder(
-            tokenizer=self.tokenizer,
-            labels=self.labels,
-            anchor=self.anchor,
-            max_length=self.max_length,
-            model_limit=model_limit(self.model.config),
+            tokenizer=self.tokenizer, labels=self.labels, anchor=self.anchor, max_length=self.max_length, model_limit=limit
         )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
@@ -185,7 +183,7 @@ class Tagger:
 
         Args:
             data: What to train on; several are trained on together.
-            spec: How to train; anchor and length must be those that the tagger was loaded with.
+            spec: How to train. Left at their defaults, `anchor`, `max_length` and `precision` are the tagger's own.
             nested: Scores: each sentence is read with its own number of the `max_pruned` lowest heads masked, so that `prune` can
                 remove any number of them without training.
             max_pruned: Largest number of masked heads, with `nested`.
@@ -193,17 +191,18 @@ class Tagger:
             progress: Updated after every step.
 
         Raises:
-            SettingError: There is nothing to train on, or `spec` asks to read text in another way than the tagger does.
+            SettingError: There is nothing to train on, or `spec` asks for another anchor, length or precision than the tagger's.
             DataFormatError: A label is not one of the model's.
             StoreError: `resume_file` cannot be written, or belongs to another training.
         """
-        spec = spec or TrainSpec(anchor=self.anchor, max_length=self.max_length, precision=self.precision)
+        spec, unset = spec or TrainSpec(), TrainSpec()
         for setting in ("anchor", "max_length", "precision"):
             asked, own = getattr(spec, setting), getattr(self, setting)
-            if asked not in (own, "auto"):
+            if asked not in (own, getattr(unset, setting)):
                 raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
-        encoded, spec = self.reader.together(data, unknown="error"), replace(spec, precision=self.precision)
-        file, masks = None if resume_file is None else Path(resume_file), None
+        spec = replace(spec, anchor=self.anchor, max_length=self.max_length, precision=self.precision)
+        encoded = self.reader.together(data, unknown="error")
+        file, masks = Path(resume_file) if resume_file else None, None
         if nested is not None:
             masks = NestedMasks(masks_of_lowest(nested, range(max_pruned + 1), present=head_mask(self.model)))
         record = fit(self.model, encoded, spec, mask=masks, resume_file=file, progress=progress)
@@ -269,9 +268,7 @@ class Tagger:
         elif heads is None and n_pruned is not None:
             heads = prune_nested(self.nested, n_pruned, present=head_mask(self.model))
         elif not isinstance(heads, HeadMask) or n_pruned is not None:
-            raise SettingError(
-                "prune takes a HeadMask alone, or the number of heads to remove, with HeadScores or after `nested`"
-            )
+            raise SettingError("prune takes a HeadMask alone, or the number of heads to remove with HeadScores or after `nested`")
         prune(self.model, heads)
         return head_mask(self.model)
 
@@ -331,21 +328,13 @@ class Tagger:
         Raises:
             CheckpointError: The folder cannot be written or is not empty.
         """
-        encoding = EncodingChoice(
-            anchor=self.anchor,
-            max_length=self.max_length,
-            precision=self.precision,
-            words=self.trained_words or "surface",
-            task=self.task.name,
-            nested=self.nested,
-        )
+        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested")}
+        encoding = EncodingChoice(**own, words=self.trained_words or "surface", task=self.task.name)
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
         return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
 
 
-def _task(name: str, task: str | Task | None, choice: EncodingChoice | None) -> Task:
+def _task(name: str, task: str | Task | None) -> Task:
     if task is None:
-        if choice is None:
-            raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
-        task = choice.task
+        raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
     return task if isinstance(task, Task) else find_task(task)

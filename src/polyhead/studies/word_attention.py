@@ -79,7 +79,7 @@ def each_word_attention(
 def _by_words(
     batch: Batch, positions: Sequence[NDArray[np.int64] | None], receive: Receive
 ) -> Callable[[AttentionSite, Tensor], None]:
-    """A receiver of weights between subwords that hands on those between words, sentence by sentence."""
+    """A receiver of subword attention that passes on attention between words, one sentence at a time."""
     sentences = [batch.sentences[row] for row in batch.rows.tolist()]
     gathers = {row: _gather(own) for row, index in enumerate(sentences) if (own := positions[index]) is not None}
 
