@@ -180,3 +180,36 @@ def test_a_source_without_a_dev_split_is_said(tmp_path: Path) -> None:
     note_sources(references(texts, "source"), console, holds_out=True)  # type: ignore[arg-type]
     assert len(said) == 1
     assert said[0].startswith(f"note: en={tmp_path}/train.conllu: no dev split, so a tenth of its training sentences is held out")
+
+
+@pytest.mark.parametrize("command", ["rank", "doctor", "curve"])
+def test_a_file_beside_a_corpus(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, command: str) -> None:
+    scores = tmp_path / "scores.tsv"
+    write_scores(scores, HeadScores(np.arange(8.0).reshape(2, 4), "mine"))
+    more = ["--scores", scores] if command == "curve" else []
+    text = ["--data", treebank / "dev.conllu", "--corpus", "phrases/en"]
+    refused(cli(command, tagger, "--task", "pos", *text, *more), "dev.conllu: is not a folder, but phrases/en names a corpus")
+
+
+def test_a_wrong_scheme_is_asked_about(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dev.tsv"
+    path.write_text("the\tB-PER\ndog\tI-PER\nruns\tO\n\n" * 30)
+    result = cli("evaluate", ner_tagger, "--task", "ner", "--target", f"en={path}", "--scheme", "bioes")
+    asked = "in all 30 of 30 spans: is the scheme iob2? see polyhead data check"
+    assert (result.code, asked in result.err) == (0, True), result
+    path.write_text("the\tB-PER\ndog\tE-PER\nruns\tO\n\n" * 30 + "the\tB-PER\n\n")
+    result = cli("evaluate", ner_tagger, "--task", "ner", "--target", f"en={path}", "--scheme", "bioes")
+    assert "1 x span without E-" in result.err
+    assert "is the scheme" not in result.err
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_output_under_a_compressed_name(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"x.conllu{suffix}"
+    refused(cli("predict", tagger, "--task", "pos", treebank / "dev.conllu", "--out", out), f"leave {suffix} out of the name")
+    assert not out.exists()
+
+
+def test_an_encoder_is_to_be_fine_tuned(cli: Callable) -> None:
+    result = cli("evaluate", "polyhead/tiny", "--task", "pos", "--target", "phrases/de")
+    refused(result, "has no token classifier; fine-tune it with polyhead fit")

@@ -136,7 +136,7 @@ def test_labels_in_another_order_are_the_same_tagger(saved: Path) -> None:
 def test_what_cannot_be_opened_says_what_to_give(saved: Path) -> None:
     with pytest.raises(SettingError, match=r"polyhead/tiny: does not record its task; give task=, one of pos, ner, slots"):
         Tagger.load("polyhead/tiny")
-    with pytest.raises(CheckpointError, match="no token classifier; fine-tune it first, or give a seed"):
+    with pytest.raises(CheckpointError, match="no token classifier; fine-tune it with polyhead fit"):
         Tagger.load("polyhead/tiny", task="pos")
     with pytest.raises(SettingError, match="task ner: its labels come from the training data; give labels="):
         Tagger.load("polyhead/tiny", task="ner", seed=1)

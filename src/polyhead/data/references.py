@@ -142,6 +142,9 @@ class DataReader:
 
     def _corpus(self, reference: DataReference, split: Split) -> Dataset:
         row = corpus(reference.name)
+        if self.root is not None and not self.root.is_dir():
+            wrong = f"--data {self.root}: is not a folder, but {reference.text} names a corpus in one"
+            raise SettingError(f"{wrong}; name the folder, or give either the file or the corpus")
         if row.task != self.task.name:
             there = ", ".join(_labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
             wrong = f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}"
