@@ -160,7 +160,7 @@ def test_check_reports_a_file_that_declares_nothing(cli: Callable, entities: Pat
     assert "  --columns space:token=1,tag=2" in lines
     assert "| train | 2 | 4 | 3 | 0 | 0 | 1 |" in lines
     assert "| PER | 1 |" in lines
-    assert "- train: 1 x I- that starts a span read as B-" in lines
+    assert "- train: 1 x I- that starts a span read as B-" in result.out
     assert max(map(len, lines)) <= 80
 
 

@@ -213,3 +213,52 @@ def test_output_under_a_compressed_name(cli: Callable, tagger: Path, treebank: P
 def test_an_encoder_is_to_be_fine_tuned(cli: Callable) -> None:
     result = cli("evaluate", "polyhead/tiny", "--task", "pos", "--target", "phrases/de")
     refused(result, "has no token classifier; fine-tune it with polyhead fit")
+
+
+def test_a_seed_too_large(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    result = cli(*fit_arguments(tagger, treebank, tmp_path / "out"), "--seed", "9" * 23)
+    refused(result, "--seed = 9999", "should be at most 4294967295")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seeds = []", "settings.toml: seeds = []: should have at least one item"),
+        ("seeds = [1, 1]", "settings.toml: seeds = [1, 1]: should name each seed once"),
+        ('controls = ["foo"]', "settings.toml: controls = 'foo': should be"),
+        ("[trian]\nepochs = 1", "settings.toml: trian: unknown option; did you mean 'train'?"),
+    ],
+)
+def test_settings_files_are_named(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    data = ["--source", f"en={treebank}/train.conllu", "--target", f"en={treebank}/test.conllu"]
+    refused(cli("run", "--model", tagger, "--task", "pos", *data, "--out", tmp_path / "out", "--config", path), said)
+
+
+def test_messages_name_option_and_next_step(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s.tsv"
+    rows = [f"{layer}\t{head}\t1.0" for layer in range(2) for head in range(4)]
+    columns = cli("rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--columns", "tab:token=1,tag=1")
+    refused(columns, "--columns: token and tag are both column 1; give each its own")
+    both = cli("prune", tagger, "--heads", "0.1", "--scores", path, "--out", tmp_path / "out")
+    refused(both, "--heads and --scores: give one of --heads, --mask, --scores")
+    header = '# polyhead scores schema 1 method=mine\n# {"n_layers": 2, "n_heads": 4}\nlayer\thead\tscore\n'
+    for content, said in (
+        ("\n".join(rows[:5] + rows[7:]), "s.tsv: 2 of 8 heads have no score, the first is 1.1"),
+        (header + "\n".join([*rows, "7\t0\t1.0"]), "s.tsv:12: head 7.0 is outside the 2 layers x 4 heads of the header"),
+    ):
+        path.write_text(content)
+        refused(cli("prune", tagger, "--scores", path, "--n-pruned", 1, "--out", tmp_path / "out"), said)
+
+
+def test_predict_says_what_it_reads(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("the dog runs .\na cat\n")
+    refused(cli("predict", tagger, "--task", "pos", path), "polyhead needs one word per line, in CoNLL-U or columns")
+    path.write_text("")
+    empty = cli("predict", tagger, "--task", "pos", path)
+    refused(empty, "is complete; ")
+    missing = cli("predict", tagger, "--task", "pos", tmp_path / "none.txt")
+    refused(missing, "no such file")
+    assert "data check" not in missing.err

@@ -159,7 +159,7 @@ def test_user_files_for_spans_declare_their_scheme(tmp_path):
     columns = parse_columns("space:token=1,tag=3,scheme=io")
     data = open_file(path, ner, "train", language="en", columns=columns)
     assert data.sentences[0].labels == ("B-PER", "B-DATE")
-    asked = "in all 2 of 2 spans: is the scheme iob1? see polyhead data check"
+    asked = "in all 2 of 2 spans: is the scheme iob1?"
     assert open_file(path, ner, "train", language="en", scheme="bio").repairs == {f"I- that starts a span read as B-, {asked}": 2}
 
 

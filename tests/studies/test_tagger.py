@@ -204,3 +204,16 @@ def test_what_is_not_data_is_refused_by_name(data: object) -> None:
 def test_a_number_of_heads_is_a_whole_number(n: object) -> None:
     with pytest.raises(SettingError, match="heads to prune: expected a whole number"):
         opened().prune(HeadScores(np.arange(32.0).reshape(4, 8), "mine"), n)  # type: ignore[arg-type]
+
+
+def test_wrong_arguments_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    tagger = Tagger.load("polyhead/tiny", task="pos", seed=1)
+    data = sample(open_corpus("phrases/en", "test"), 4, seed=1)
+    with pytest.raises(SettingError, match=r"spec: expected TrainSpec\(\.\.\.\)"):
+        tagger.fit(data, spec={"epochs": 1})  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"sentence 1: .* has an empty word"):
+        tagger.predict([["", "a"]])
+    with pytest.raises(SettingError, match="count from 0"):
+        HeadId(-1, 2)
+    tagger.score("gradient", data)
+    assert "heads are scored on a test split" in caplog.text

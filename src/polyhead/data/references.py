@@ -172,13 +172,20 @@ class DataReader:
                 strict=self.strict,
             )
         except DataFormatError as error:
-            raise DataFormatError(f"{error}; see {check_command(path)}") from None
+            raise see_check(error, path) from None
         return replace(dataset, name=reference.text)
 
 
 def check_command(path: Path) -> str:
     """The command that reports on a file."""
     return f"polyhead data check {shlex.quote(str(path))}"
+
+
+def see_check(error: DataFormatError, path: Path, advice: str = "") -> DataFormatError:
+    """The error with advice and the command that reports on the file, if it is there to be reported on."""
+    if find_file(path) is None:
+        return error
+    return DataFormatError(f"{error}{'' if str(error).endswith('?') else ';'} {advice}see {check_command(path)}")
 
 
 def _labelled_for(task: str, name: str) -> list[str]:

@@ -23,12 +23,12 @@ def wrong_scheme(repair: str, n: int, n_spans: int) -> str:
     """What to add to the description of a repair that at least half of the spans of a file needed; else empty.
 
     >>> wrong_scheme(SPAN_NOT_CLOSED, 30, 30)
-    ', in all 30 of 30 spans: is the scheme iob2? see polyhead data check'
+    ', in all 30 of 30 spans: is the scheme iob2?'
     """
     if repair not in _RATHER or 2 * n < n_spans:
         return ""
     of = f"{'all ' if n == n_spans else ''}{n} of {n_spans} spans"
-    return f", in {of}: is the scheme {_RATHER[repair]}? see polyhead data check"
+    return f", in {of}: is the scheme {_RATHER[repair]}?"
 
 
 class LabelError(DataFormatError):

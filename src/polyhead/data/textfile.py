@@ -127,8 +127,8 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
 
     Raises:
         DataFormatError: The file is missing, a folder, unreadable, corrupt or truncated; it is not UTF-8, holds a NUL byte
-            or a carriage return inside a line; a line has more than `LONGEST_LINE` bytes, a compressed file grows too far, or a long
-            stretch has no word.
+            or a carriage return inside a line; a line has more than `LONGEST_LINE` bytes, a compressed file grows too far, or
+            a long stretch has no word.
             All lines before the fault have been yielded.
     """
     found = find_file(path)

@@ -190,7 +190,9 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     folder = checkpoint_folder(name, revision=revision, weights=False)
     advice = "copy the tokenizer that the model was trained with"
     try:
-        tokenizer = reading(f"{name}: tokenizer", lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False), do=advice)
+        tokenizer = reading(
+            f"{name}: tokenizer", lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False), do=advice
+        )
     except CheckpointError:
         if (folder / "tokenizer.json").is_file():
             raise
