@@ -155,11 +155,11 @@ def _number(path: Path, number: int, name: str, text: str) -> float:
 
 def _filled(path: Path, cells: _Cells, facts: Mapping[str, Any], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     n_layers, n_heads = (1 + max(place[axis] for place in cells) for axis in (0, 1))
-    said = facts.get("n_layers"), facts.get("n_heads")
-    if all(type(size) is int for size in said):
+    layers, heads = facts.get("n_layers"), facts.get("n_heads")
+    if isinstance(layers, int) and isinstance(heads, int):
         for place, (number, _) in cells.items():
-            if place[0] >= said[0] or place[1] >= said[1]:
-                outside = f"head {place[0]}.{place[1]} is outside the {said[0]} layers x {said[1]} heads of the header"
+            if place[0] >= layers or place[1] >= heads:
+                outside = f"head {place[0]}.{place[1]} is outside the {layers} layers x {heads} heads of the header"
                 raise DataFormatError(f"{path}:{number}: {outside}: correct or delete the row")
     if missing := n_layers * n_heads - len(cells):
         first = next(place for place in np.ndindex(n_layers, n_heads) if place not in cells)
