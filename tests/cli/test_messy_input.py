@@ -245,7 +245,7 @@ def test_messages_name_option_and_next_step(cli: Callable, tagger: Path, treeban
     refused(both, "--heads and --scores: give one of --heads, --mask, --scores")
     header = '# polyhead scores schema 1 method=mine\n# {"n_layers": 2, "n_heads": 4}\nlayer\thead\tscore\n'
     for content, said in (
-        ("\n".join(rows[:5] + rows[7:]), "s.tsv: 2 of 8 heads have no score, the first is 1.1"),
+        ("\n".join(rows[:5] + rows[7:]), "s.tsv:1: 2 of 8 heads have no score, the first is 1.1"),
         (header + "\n".join([*rows, "7\t0\t1.0"]), "s.tsv:12: head 7.0 is outside the 2 layers x 4 heads of the header"),
     ):
         path.write_text(content)

@@ -164,7 +164,7 @@ def _filled(path: Path, cells: _Cells, facts: Mapping[str, Any], names: Sequence
     if missing := n_layers * n_heads - len(cells):
         first = next(place for place in np.ndindex(n_layers, n_heads) if place not in cells)
         raise DataFormatError(
-            f"{path}: {missing} of {n_layers * n_heads} heads have no score, the first is {first[0]}.{first[1]}: "
+            f"{path}:1: {missing} of {n_layers * n_heads} heads have no score, the first is {first[0]}.{first[1]}: "
             "expected a row for each, with null for pruned heads"
         )
     columns = np.array([cells[place][1] for place in np.ndindex(n_layers, n_heads)]).T
