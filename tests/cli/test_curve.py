@@ -262,4 +262,6 @@ def test_bad_options_are_refused(
     refused(judge("--data", "."), "a folder", "--corpus")
     refused(judge(scores=(Path("nothing.tsv"),)), "nothing.tsv")
     refused(cli("curve", encoder, "--task", "pos", "--data", "x", "--scores", scores), "x: no such file")
-    refused(cli("curve", encoder, "--task", "pos", "--data", text, "--scores", scores), str(encoder), "fine-tune it first")
+    refused(
+        cli("curve", encoder, "--task", "pos", "--data", text, "--scores", scores), str(encoder), "fine-tune it with polyhead fit"
+    )

@@ -160,7 +160,7 @@ def test_check_reports_a_file_that_declares_nothing(cli: Callable, entities: Pat
     assert "  --columns space:token=1,tag=2" in lines
     assert "| train | 2 | 4 | 3 | 0 | 0 | 1 |" in lines
     assert "| PER | 1 |" in lines
-    assert "- train: 1 x I- that starts a span read as B-" in lines
+    assert "- train: 1 x I- that starts a span read as B-" in result.out
     assert max(map(len, lines)) <= 80
 
 
@@ -350,7 +350,7 @@ def test_a_file_that_cannot_be_read_is_sent_to_check(cli: Callable, ner_tagger: 
     said = f"see polyhead data check '{path}'"
     options = ["--task", "ner", "--scheme", "iob2", "--threads", 1]
     refused(cli("evaluate", ner_tagger, "--target", f"nl={path}", *options), "a file.txt:2: tag 'L-PER'", said)
-    refused(cli("predict", ner_tagger, tmp_path / "none.txt", *options), "see polyhead data check")
+    refused(cli("predict", ner_tagger, tmp_path / "none.txt", *options), "no such file")
 
 
 def test_windows_are_those_that_the_model_has_positions_for(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:

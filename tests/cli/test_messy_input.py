@@ -180,3 +180,85 @@ def test_a_source_without_a_dev_split_is_said(tmp_path: Path) -> None:
     note_sources(references(texts, "source"), console, holds_out=True)  # type: ignore[arg-type]
     assert len(said) == 1
     assert said[0].startswith(f"note: en={tmp_path}/train.conllu: no dev split, so a tenth of its training sentences is held out")
+
+
+@pytest.mark.parametrize("command", ["rank", "doctor", "curve"])
+def test_a_file_beside_a_corpus(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, command: str) -> None:
+    scores = tmp_path / "scores.tsv"
+    write_scores(scores, HeadScores(np.arange(8.0).reshape(2, 4), "mine"))
+    more = ["--scores", scores] if command == "curve" else []
+    text = ["--data", treebank / "dev.conllu", "--corpus", "phrases/en"]
+    refused(cli(command, tagger, "--task", "pos", *text, *more), "dev.conllu: is not a folder, but phrases/en names a corpus")
+
+
+def test_a_wrong_scheme_is_asked_about(cli: Callable, ner_tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dev.tsv"
+    path.write_text("the\tB-PER\ndog\tI-PER\nruns\tO\n\n" * 30)
+    result = cli("evaluate", ner_tagger, "--task", "ner", "--target", f"en={path}", "--scheme", "bioes")
+    asked = "in all 30 of 30 spans: is the scheme iob2? see polyhead data check"
+    assert (result.code, asked in result.err) == (0, True), result
+    path.write_text("the\tB-PER\ndog\tE-PER\nruns\tO\n\n" * 30 + "the\tB-PER\n\n")
+    result = cli("evaluate", ner_tagger, "--task", "ner", "--target", f"en={path}", "--scheme", "bioes")
+    assert "1 x span without E-" in result.err
+    assert "is the scheme" not in result.err
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_output_under_a_compressed_name(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"x.conllu{suffix}"
+    refused(cli("predict", tagger, "--task", "pos", treebank / "dev.conllu", "--out", out), f"leave {suffix} out of the name")
+    assert not out.exists()
+
+
+def test_an_encoder_is_to_be_fine_tuned(cli: Callable) -> None:
+    result = cli("evaluate", "polyhead/tiny", "--task", "pos", "--target", "phrases/de")
+    refused(result, "has no token classifier; fine-tune it with polyhead fit")
+
+
+def test_a_seed_too_large(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    result = cli(*fit_arguments(tagger, treebank, tmp_path / "out"), "--seed", "9" * 23)
+    refused(result, "--seed = 9999", "should be at most 4294967295")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seeds = []", "settings.toml: seeds = []: should have at least one item"),
+        ("seeds = [1, 1]", "settings.toml: seeds = [1, 1]: should name each seed once"),
+        ('controls = ["foo"]', "settings.toml: controls = 'foo': should be"),
+        ("[trian]\nepochs = 1", "settings.toml: trian: unknown option; did you mean 'train'?"),
+    ],
+)
+def test_settings_files_are_named(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    data = ["--source", f"en={treebank}/train.conllu", "--target", f"en={treebank}/test.conllu"]
+    refused(cli("run", "--model", tagger, "--task", "pos", *data, "--out", tmp_path / "out", "--config", path), said)
+
+
+def test_messages_name_option_and_next_step(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s.tsv"
+    rows = [f"{layer}\t{head}\t1.0" for layer in range(2) for head in range(4)]
+    columns = cli("rank", tagger, "--task", "pos", "--data", treebank / "dev.conllu", "--columns", "tab:token=1,tag=1")
+    refused(columns, "--columns: token and tag are both column 1; give each its own")
+    both = cli("prune", tagger, "--heads", "0.1", "--scores", path, "--out", tmp_path / "out")
+    refused(both, "--heads and --scores: give one of --heads, --mask, --scores")
+    header = '# polyhead scores schema 1 method=mine\n# {"n_layers": 2, "n_heads": 4}\nlayer\thead\tscore\n'
+    for content, said in (
+        ("\n".join(rows[:5] + rows[7:]), "s.tsv:1: 2 of 8 heads have no score, the first is 1.1"),
+        (header + "\n".join([*rows, "7\t0\t1.0"]), "s.tsv:12: head 7.0 is outside the 2 layers x 4 heads of the header"),
+    ):
+        path.write_text(content)
+        refused(cli("prune", tagger, "--scores", path, "--n-pruned", 1, "--out", tmp_path / "out"), said)
+
+
+def test_predict_says_what_it_reads(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("the dog runs .\na cat\n")
+    refused(cli("predict", tagger, "--task", "pos", path), "polyhead needs one word per line, in CoNLL-U or columns")
+    path.write_text("")
+    empty = cli("predict", tagger, "--task", "pos", path)
+    refused(empty, "is complete; ")
+    missing = cli("predict", tagger, "--task", "pos", tmp_path / "none.txt")
+    refused(missing, "no such file")
+    assert "data check" not in missing.err

@@ -159,7 +159,8 @@ def test_user_files_for_spans_declare_their_scheme(tmp_path):
     columns = parse_columns("space:token=1,tag=3,scheme=io")
     data = open_file(path, ner, "train", language="en", columns=columns)
     assert data.sentences[0].labels == ("B-PER", "B-DATE")
-    assert open_file(path, ner, "train", language="en", scheme="bio").repairs == {"I- that starts a span read as B-": 2}
+    asked = "in all 2 of 2 spans: is the scheme iob1?"
+    assert open_file(path, ner, "train", language="en", scheme="bio").repairs == {f"I- that starts a span read as B-, {asked}": 2}
 
 
 def test_holdout_is_seeded_disjoint_and_in_file_order():

@@ -187,3 +187,13 @@ def test_binary_tables_are_called_by_their_names(tmp_path, magic, name):
     path.write_bytes(magic + bytes(100))
     with pytest.raises(DataFormatError, match=f"a binary {name} file; expected text; export it as columns"):
         list(read_lines(path))
+
+
+@pytest.mark.parametrize("line", [b"\n", b" \r\n", b"# x\n"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_long_stretch_without_a_word(tmp_path, monkeypatch, line, suffix):
+    monkeypatch.setattr(textfile, "_WORDLESS", 1000)
+    path = tmp_path / f"a.txt{suffix}"
+    (gzip.open if suffix else open)(path, "wb").write(b"a O\n" + line * 1000 + b"b O\n" + line * 2000)
+    with pytest.raises(DataFormatError, match=r":2003: 1,001 lines without a word; expected text"):
+        list(read_lines(path))

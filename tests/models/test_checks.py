@@ -268,3 +268,12 @@ def test_a_broken_tokenizer_is_one_line(folder: Path, content: str) -> None:
     with pytest.raises(PolyheadError, match=r"cannot be loaded|has no tokenizer") as caught:
         load_tokenizer(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_tokenizer_file_is_named(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    change(folder, model_type="xlm-roberta")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "XLMRobertaTokenizer"}')
+    (folder / "sentencepiece.bpe.model").write_bytes(b"\n")
+    with pytest.raises(PolyheadError, match=r"has no tokenizer\.json; copy the tokenizer"):
+        load_tokenizer(folder)

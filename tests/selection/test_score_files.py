@@ -108,7 +108,7 @@ def test_a_score_that_is_not_a_number_does_not_mark_a_pruned_head(tmp_path: Path
     ("text", "what"),
     [
         ("0\t0\t1\n0\t0\t2\n", r":2: head 0\.0 is also in line 1"),
-        ("0\t0\t1\n1\t1\t2\n", r":1: head 0\.1 is missing \(2 of 2 layers x 2 heads\)"),
+        ("0\t0\t1\n1\t1\t2\n", r":1: 2 of 4 heads have no score, the first is 0\.1"),
         ("0\t0\tx\n", ":1: score 'x': expected a finite number"),
         ("0\t0\tinf\n", ":1: score 'inf'"),
         ("0\t0\t1e999\n", ":1: score '1e999'"),

@@ -136,7 +136,7 @@ def test_labels_in_another_order_are_the_same_tagger(saved: Path) -> None:
 def test_what_cannot_be_opened_says_what_to_give(saved: Path) -> None:
     with pytest.raises(SettingError, match=r"polyhead/tiny: does not record its task; give task=, one of pos, ner, slots"):
         Tagger.load("polyhead/tiny")
-    with pytest.raises(CheckpointError, match="no token classifier; fine-tune it first, or give a seed"):
+    with pytest.raises(CheckpointError, match="no token classifier; fine-tune it with polyhead fit"):
         Tagger.load("polyhead/tiny", task="pos")
     with pytest.raises(SettingError, match="task ner: its labels come from the training data; give labels="):
         Tagger.load("polyhead/tiny", task="ner", seed=1)
@@ -212,3 +212,16 @@ def test_what_is_not_data_is_refused_by_name(data: object) -> None:
 def test_a_number_of_heads_is_a_whole_number(n: object) -> None:
     with pytest.raises(SettingError, match="heads to prune: expected a whole number"):
         opened().prune(HeadScores(np.arange(32.0).reshape(4, 8), "mine"), n)  # type: ignore[arg-type]
+
+
+def test_wrong_arguments_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    tagger = Tagger.load("polyhead/tiny", task="pos", seed=1)
+    data = sample(open_corpus("phrases/en", "test"), 4, seed=1)
+    with pytest.raises(SettingError, match=r"spec: expected TrainSpec\(\.\.\.\)"):
+        tagger.fit(data, spec={"epochs": 1})  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"sentence 1: .* has an empty word"):
+        tagger.predict([["", "a"]])
+    with pytest.raises(SettingError, match="count from 0"):
+        HeadId(-1, 2)
+    tagger.score("gradient", data)
+    assert "heads are scored on a test split" in caplog.text

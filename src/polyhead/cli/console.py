@@ -66,7 +66,7 @@ class Console:
     def repairs(self, name: str, counts: Mapping[str, int]) -> None:
         """Print what reading repaired or found, and how often."""
         for what, count in counts.items():
-            self.note(f"note: {name}: {count} x {what}")
+            self.note(f"note: {name}: {count} x {what}{' see polyhead data check' * what.endswith('?')}")
 
     def result(self, document: Mapping[str, Any], text: str) -> None:
         """Print the result: `document` under `--json`, with null for NaN and infinities, else `text`."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.data.textfile import SUFFIXES as COMPRESSED
 from polyhead.selection.score_files import read_scores
 
 SCORES = (".tsv", ".json")
@@ -25,6 +26,8 @@ def check_file(option: str, path: Path, *, suffixes: tuple[str, ...] = (), other
     """
     if suffixes and path.suffix not in suffixes:
         raise SettingError(f"{option} {path}: expected a name that ends in {' or '.join(suffixes)}")
+    if path.suffix in COMPRESSED:
+        raise SettingError(f"{option} {path}: is written uncompressed; leave {path.suffix} out of the name")
     if path.is_dir():
         raise SettingError(f"{option} {path}: is a folder; name a file")
     if any(path.resolve() == other.resolve() for other in others):

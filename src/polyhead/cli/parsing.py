@@ -67,7 +67,13 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     try:
         return _made(request, tree)
     except (SettingError, UnknownNameError) as error:
-        raise type(error)(with_flags(str(error), request)) from None
+        said = with_flags(str(error), request)
+        on_line = {argument.partition("=")[0] for argument in argv}
+        for option in found:
+            if option.name in defaults and option.flag not in on_line and said.startswith(f"{option.flag} "):
+                key = option.flag.removeprefix("--").replace("-", "_")
+                said = f"{given['config']}: {key}{said.removeprefix(option.flag)}"
+        raise type(error)(said) from None
 
 
 def _made(kind: type[T], tree: Mapping[str, Any]) -> T:
@@ -162,7 +168,7 @@ def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Container[str
             if name in ("config", "help"):
                 faults.append(f"{name}: not allowed in a settings file")
             elif option is None:
-                faults += [] if name in elsewhere else [f"{name}: unknown option; {_nearest(name, known)}"]
+                faults += [] if name in elsewhere else [f"{name}: unknown option; {_nearest(name, [*known, *PANELS])}"]
             elif option.name in values:
                 faults.append(f"{name}: {option.flag} is set twice; keep one of the two")
             else:
@@ -175,6 +181,6 @@ def _from_file(path: Path, known: Mapping[str, Option], elsewhere: Container[str
     return values
 
 
-def _nearest(name: str, known: Mapping[str, Option]) -> str:
+def _nearest(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else "see --help"

@@ -16,7 +16,7 @@ from polyhead.data.column_format import ColumnFormat, settled, split_row
 from polyhead.data.columns import first_row
 from polyhead.data.corpora import is_conllu
 from polyhead.data.layouts import parse_layout, read_layout
-from polyhead.data.references import check_command
+from polyhead.data.references import check_command, see_check
 from polyhead.data.textfile import TextFile, read_lines
 from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
 
@@ -33,7 +33,7 @@ def predict(request: PredictRequest, console: Console) -> int:
         try:
             return _predict(request, spooled, console)
         except DataFormatError as error:
-            said = str(error).removesuffix(f"; see {check_command(spooled)}")  # which the user has no file for
+            said = str(error).removesuffix(f" see {check_command(spooled)}").removesuffix(";")  # which the user has no file for
             raise DataFormatError(said.replace(str(spooled), "stdin")) from None
 
 
@@ -46,7 +46,7 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         is_assumed = request.task.kind == "tag" and request.format == "auto" and request.columns is None
         is_assumed = is_assumed and path.exists() and not is_conllu(path)
         advice = "for a file of columns add --format columns; " if is_assumed else ""
-        raise DataFormatError(f"{error}; {advice}see {check_command(path)}") from None
+        raise see_check(error, path, f"polyhead needs one word per line, in CoNLL-U or columns; {advice}") from None
     tagger = opened(request)
     is_split = layout is CONLLU and tagger.trained_words == "surface"
     ids = (line.split("\t", 1)[0] for _, line in read_lines(path)) if is_split else ()

@@ -72,7 +72,7 @@ def _check_choice(request: PruneRequest) -> None:
     ways = {"--heads": bool(request.heads), "--mask": request.mask is not None, "--scores": request.scores is not None}
     given = [name for name, is_given in ways.items() if is_given]
     if len(given) > 1:
-        raise SettingError(f"{' and '.join(given)}: give one of the three")
+        raise SettingError(f"{' and '.join(given)}: give one of {', '.join(ways)}")
     if not given and request.n_pruned is None and not request.densify:
         raise SettingError("no heads named; give --heads 3.5,4.1, or --mask FILE, or --scores FILE with --n-pruned K")
     comma_separated("--heads", request.heads)  # before the model is loaded

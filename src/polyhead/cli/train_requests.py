@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import Field
+
 from polyhead.cli.options import JsonOption, Machine, Settings, Shown, comma_separated
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import Many
@@ -26,7 +28,7 @@ class RunRequest:
     out: OutOption
     config: ConfigOption = None
     seed: OneSeedOption = None
-    seeds: Annotated[Many[Seed], Shown("Several seeds, for example 42 43 44, instead of --seed.")] = ()
+    seeds: Annotated[Many[Seed], Field(min_length=1), Shown("Several seeds, for example 42 43 44, instead of --seed.")] = ()
     controls: Annotated[Many[str], Shown("Controls to add: random, highest, noise.")] = ()
     head_analysis: Annotated[Whole, Shown("Dev sentences per language for heads.json; 0 disables.")] = 40
     no_text: Annotated[bool, Shown("Leave example sentences out of heads.json, for text that may not be shared.")] = False

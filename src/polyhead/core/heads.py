@@ -24,6 +24,10 @@ class HeadId:
     layer: int
     head: int
 
+    def __post_init__(self) -> None:
+        if self.layer < 0 or self.head < 0:
+            raise SettingError(f"head {self}: layers and heads count from 0")
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `layer.head`, for example `3.5`.

@@ -12,10 +12,10 @@ from pydantic import AfterValidator, Field, model_validator
 from polyhead.core.settings_file import Many, checked, settings
 
 Flag = Annotated[bool, Field(strict=True)]
-Whole = Annotated[int, Field(strict=True, ge=0)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
-WindowLength = Annotated[int, Field(strict=True, ge=8)]
+Whole = Annotated[int, Field(strict=True, ge=0, lt=10**18)]
+Count = Annotated[int, Field(strict=True, ge=1, lt=10**18)]
+Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
+WindowLength = Annotated[int, Field(strict=True, ge=8, lt=10**18)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]

@@ -29,12 +29,12 @@ def whole_number(text: str) -> int | None:
 
 
 def signed_number(text: str) -> int | None:
-    """The number written by one to eighteen ASCII digits with an optional sign; None for any other text.
+    """The number written by at most 400 ASCII digits with an optional sign; None for any other text.
 
     >>> signed_number("-1"), signed_number("1_000")
     (-1, None)
     """
-    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,400}", text) else None
 
 
 def decimal_number(text: str) -> float | None:

@@ -51,8 +51,10 @@ class ColumnFormat:
         for name, column in (("token", self.token), ("tag", self.tag), ("index", self.index)):
             if column is not None and column < 1 and column != -1:
                 raise SettingError(f"column format: {name}={column}; expected a number from 1, or last")
-        if len({self.token, self.tag, self.index} - {None}) < 3 - (self.tag, self.index).count(None):
-            raise SettingError(f"column format: token={self.token}, tag={self.tag}, index={self.index} name one column twice")
+        used = {name: at for name, at in (("token", self.token), ("tag", self.tag), ("index", self.index)) if at is not None}
+        if twice := [name for name, at in used.items() if list(used.values()).count(at) > 1]:
+            at = "the last column" if used[twice[0]] == -1 else f"column {used[twice[0]]}"
+            raise SettingError(f"--columns: {' and '.join(twice)} are both {at}; give each its own, such as tab:token=1,tag=2")
         distinct = self.index == 1 or self.separator == "tab" or (self.separator == "space" and self.n_columns is not None)
         if self.comments and not distinct:
             raise SettingError("column format: comments=hash, but '#' may be a word here; declare tab, index=1 or columns=N")

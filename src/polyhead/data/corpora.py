@@ -15,6 +15,7 @@ from polyhead.data.labels import harmonise
 from polyhead.data.layouts import Layout, NamedLayout, read_layout
 from polyhead.data.phrases.files import phrase_dataset
 from polyhead.data.schemes import scheme as scheme_of
+from polyhead.data.schemes import wrong_scheme
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import TASKS, Task
 from polyhead.data.textfile import SUFFIXES, TextFile, data_error, find_file
@@ -210,7 +211,9 @@ def open_file(
             allowed = "--scheme (Python: scheme=) iob2, iob1, bioes or io"
             raise SettingError(f"{path}: task {task.name} needs the scheme of its tags: give {allowed}")
         layout = replace(layout, scheme=declared)
-    return _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
+    found = _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)
+    n_spans = sum((label or "").startswith("B-") for sentence in found for label in sentence.labels)
+    return replace(found, repairs={f"{what}{wrong_scheme(what, n, n_spans)}": n for what, n in found.repairs.items()})
 
 
 def _read(path: Path, name: str, split: Split, *, language: str, layout: Layout | None, words: Words, strict: bool) -> Dataset:

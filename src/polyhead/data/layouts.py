@@ -120,4 +120,4 @@ def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surfac
         is_empty = False
         yield sentence
     if is_empty:
-        raise file.error(0, "end of file and not one sentence", "at least one; is the file complete?")
+        raise file.error(0, "end of file and not one sentence", "at least one; check that the file is complete")

@@ -142,6 +142,9 @@ class DataReader:
 
     def _corpus(self, reference: DataReference, split: Split) -> Dataset:
         row = corpus(reference.name)
+        if self.root is not None and not self.root.is_dir():
+            wrong = f"--data {self.root}: is not a folder, but {reference.text} names a corpus in one"
+            raise SettingError(f"{wrong}; name the folder, or give either the file or the corpus")
         if row.task != self.task.name:
             there = ", ".join(_labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
             wrong = f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}"
@@ -169,13 +172,20 @@ class DataReader:
                 strict=self.strict,
             )
         except DataFormatError as error:
-            raise DataFormatError(f"{error}; see {check_command(path)}") from None
+            raise see_check(error, path) from None
         return replace(dataset, name=reference.text)
 
 
 def check_command(path: Path) -> str:
     """The command that reports on a file."""
     return f"polyhead data check {shlex.quote(str(path))}"
+
+
+def see_check(error: DataFormatError, path: Path, advice: str = "") -> DataFormatError:
+    """The error with advice and the command that reports on the file, if it is there to be reported on."""
+    if find_file(path) is None:
+        return error
+    return DataFormatError(f"{error}{'' if str(error).endswith('?') else ';'} {advice}see {check_command(path)}")
 
 
 def _labelled_for(task: str, name: str) -> list[str]:

@@ -16,6 +16,21 @@ END_STARTS = "E- that starts a span read as B-"
 SPAN_NOT_CLOSED = "span without E- closed where it stops"
 
 
+_RATHER: dict[str, Scheme] = {INSIDE_STARTS: "iob1", BEGIN_IN_IOB1: "iob2", SPAN_NOT_CLOSED: "iob2"}
+
+
+def wrong_scheme(repair: str, n: int, n_spans: int) -> str:
+    """What to add to the description of a repair that at least half of the spans of a file needed; else empty.
+
+    >>> wrong_scheme(SPAN_NOT_CLOSED, 30, 30)
+    ', in all 30 of 30 spans: is the scheme iob2?'
+    """
+    if repair not in _RATHER or 2 * n < n_spans:
+        return ""
+    of = f"{'all ' if n == n_spans else ''}{n} of {n_spans} spans"
+    return f", in {of}: is the scheme {_RATHER[repair]}?"
+
+
 class LabelError(DataFormatError):
     """A tag that its scheme does not allow, or spans that word labels cannot express; readers add file and line.
 

@@ -25,7 +25,8 @@ _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\
 _TABLES = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"SQLite format 3\x00": "SQLite"}
 LONGEST_LINE = 1 << 26  # bytes
 # A compressed file that grows beyond this many bytes and this ratio is not text.
-_BOMB, _RATIO = 1 << 28, 200
+_BOMB, _RATIO = 1 << 26, 200
+_WORDLESS = 1 << 18  # blank lines and comments in a row; text has words between them
 BLANK = "line of white space read as a blank line"
 
 
@@ -126,7 +127,8 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
 
     Raises:
         DataFormatError: The file is missing, a folder, unreadable, corrupt or truncated; it is not UTF-8, holds a NUL byte
-            or a carriage return inside a line; a line has more than `LONGEST_LINE` bytes, or a compressed file grows too far.
+            or a carriage return inside a line; a line has more than `LONGEST_LINE` bytes, a compressed file grows too far, or
+            a long stretch has no word.
             All lines before the fault have been yielded.
     """
     found = find_file(path)
@@ -134,7 +136,7 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
         raise data_error(path, 0, "no such file", f"a text file, or the same name with {', '.join(SUFFIXES)}; check the path")
     if found.is_dir():
         raise data_error(found, 0, "a folder", "a file; name one of the files in it")
-    size, most = 0, max(_BOMB, _RATIO * found.stat().st_size) if found.suffix in SUFFIXES else None
+    size, wordless, most = 0, 0, max(_BOMB, _RATIO * found.stat().st_size) if found.suffix in SUFFIXES else None
     with open_decompressed(found) as stream:
         for number in count(1):
             raw = _next_line(stream, found, number)
@@ -146,6 +148,9 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
             if most is not None and size > most:
                 expected = f"text, which does not grow to more than {_RATIO} times its compressed size; decompress it yourself"
                 raise data_error(found, number, f"more than {most:,} bytes when decompressed", expected)
+            wordless = wordless + 1 if raw.isspace() or raw[0] == 0x23 else 0
+            if wordless > _WORDLESS:
+                raise data_error(found, number, f"{wordless:,} lines without a word", "text; is this the right file?")
             if number == 1:
                 _refuse_other_formats(found, raw)
                 raw = raw.removeprefix(_BOM)

@@ -133,7 +133,7 @@ def evaluate(
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, Evaluation]:
-    """Results by name of the data set; all data sets share one length-sorted pass.
+    """Results by name of the data set, metrics in fractions (0 to 1); all data sets share one length-sorted pass.
 
     Args:
         model: A token classifier with as many outputs as `labels`.

@@ -1,5 +1,6 @@
 """How one model reads text, in one object: from sentences or data sets to what training, scoring and evaluation take."""
 
+import logging
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from polyhead.data.sentences import Dataset, Sentence
 from polyhead.learning.encoding import Encoded, encode, join
 from polyhead.learning.inference import Labelled
 
+_LOG = logging.getLogger(__name__)
 Text = Dataset | Encoded | Labelled
 Unknown = Literal["error", "ignore"]
 
@@ -86,6 +88,15 @@ def parts(text: Text | Sequence[Text]) -> Sequence[Text]:
     return found
 
 
+def scored_sets(text: Text | Sequence[Text]) -> list[Dataset]:
+    """The data sets among the texts that heads are scored on, after a warning for each of a test split."""
+    found = [part for part in parts(text) if isinstance(part, Dataset)]
+    for part in found:
+        if part.split == "test":
+            _LOG.warning("note: %s: heads are scored on a test split; results on it will be too good; score on dev", part.name)
+    return found
+
+
 def _not_data(given: object, more: str = "") -> TypeError:
     return TypeError(f"data: {reprlib.repr(given)}: expected what open_corpus or open_file returns{more}")
 
@@ -102,4 +113,6 @@ def as_sentence(words: Sentence | Sequence[str], number: int) -> Sentence:
         raise SettingError(f"sentence {number}: {words[:40]!r} is a string; expected a list of words, so split it first")
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
         raise SettingError(f"sentence {number}: {reprlib.repr(words)}: expected a list of words")
+    if not all(word.strip(" ") for word in words):
+        raise SettingError(f"sentence {number}: {reprlib.repr(words)}: has an empty word; leave it out")
     return Sentence(tuple(words), (None,) * len(words), "und", f"sentence:{number}")

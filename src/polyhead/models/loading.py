@@ -103,7 +103,7 @@ def load_tagger(
     config = _config(folder)
     stored = classifier_labels(config)
     if labels is None and stored is None:
-        raise CheckpointError(f"{name}: has no token classifier ({config.architectures}); fine-tune it first")
+        raise CheckpointError(f"{name}: has no token classifier ({config.architectures}); fine-tune it with polyhead fit")
     keep = stored is not None and (labels is None or set(stored) == set(labels.names))
     if not keep and labels is not None:
         _name_outputs(config, labels.names)
@@ -193,7 +193,14 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     require(name=(name, PATH))
     folder = checkpoint_folder(name, revision=revision, weights=False)
     advice = "copy the tokenizer that the model was trained with"
-    tokenizer = reading(f"{name}: tokenizer", lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False), do=advice)
+    try:
+        tokenizer = reading(
+            f"{name}: tokenizer", lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False), do=advice
+        )
+    except CheckpointError:
+        if (folder / "tokenizer.json").is_file():
+            raise
+        raise CheckpointError(f"{name}: has no tokenizer.json; {advice}") from None
     if not getattr(tokenizer, "is_fast", False):
         raise CheckpointError(f"{name}: has no fast tokenizer; save one with a tokenizer.json")
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # Transformers' stand-in for missing files
@@ -227,7 +234,7 @@ def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, r
     """
     stored = classifier_labels(load_config(name, revision=revision))
     if stored is None:
-        raise CheckpointError(f"{name}: has no token classifier; fine-tune it first, or give a seed for a new one")
+        raise CheckpointError(f"{name}: has no token classifier; fine-tune it with polyhead fit (Python: or give seed=)")
     shown = " ".join(stored[:8]) + (" ..." if len(stored) > 8 else "")
     if labels is not None and set(labels.names) != set(stored):
         raise CheckpointError(f"{name}: predicts {shown}; expected {' '.join(labels.names)}; give a seed for a new classifier")

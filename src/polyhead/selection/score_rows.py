@@ -116,7 +116,7 @@ def read_rows(path: Path, text: str) -> Rows:
             cells[place] = (number, values)
     if not cells or columns is None:
         raise DataFormatError(f"{path}:1: no row of scores: expected layer, head and score")
-    return Rows(_filled(path, cells, [name for name in columns if name in MATRICES]), method, facts, facts_line)
+    return Rows(_filled(path, cells, facts, [name for name in columns if name in MATRICES]), method, facts, facts_line)
 
 
 def _facts(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -153,12 +153,18 @@ def _number(path: Path, number: int, name: str, text: str) -> float:
     return value
 
 
-def _filled(path: Path, cells: _Cells, names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def _filled(path: Path, cells: _Cells, facts: Mapping[str, Any], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     n_layers, n_heads = (1 + max(place[axis] for place in cells) for axis in (0, 1))
+    layers, heads = facts.get("n_layers"), facts.get("n_heads")
+    if isinstance(layers, int) and isinstance(heads, int):
+        for place, (number, _) in cells.items():
+            if place[0] >= layers or place[1] >= heads:
+                outside = f"head {place[0]}.{place[1]} is outside the {layers} layers x {heads} heads of the header"
+                raise DataFormatError(f"{path}:{number}: {outside}: correct or delete the row")
     if missing := n_layers * n_heads - len(cells):
         first = next(place for place in np.ndindex(n_layers, n_heads) if place not in cells)
         raise DataFormatError(
-            f"{path}:1: head {first[0]}.{first[1]} is missing ({missing} of {n_layers} layers x {n_heads} heads): "
+            f"{path}:1: {missing} of {n_layers * n_heads} heads have no score, the first is {first[0]}.{first[1]}: "
             "expected a row for each, with null for pruned heads"
         )
     columns = np.array([cells[place][1] for place in np.ndindex(n_layers, n_heads)]).T

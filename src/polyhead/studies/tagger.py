@@ -23,7 +23,7 @@ from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded, model_limit
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
 from polyhead.learning.nested import NestedMasks
-from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence, parts
+from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence, scored_sets
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, PrecisionChoice, placement
@@ -195,6 +195,8 @@ class Tagger:
             DataFormatError: A label is not one of the model's.
             StoreError: `resume_file` cannot be written, or belongs to another training.
         """
+        if not isinstance(spec, TrainSpec | None):
+            raise SettingError(f"spec: expected TrainSpec(...), such as TrainSpec(epochs=3), not a {type(spec).__name__}")
         spec, unset = spec or TrainSpec(), TrainSpec()
         for setting in ("anchor", "max_length", "precision"):
             asked, own = getattr(spec, setting), getattr(self, setting)
@@ -243,7 +245,7 @@ class Tagger:
             resume_file=None if resume_file is None else Path(resume_file),
             options=options,
         )
-        read = [part for part in parts(data) if isinstance(part, Dataset)]
+        read = scored_sets(data)
         return replace(
             scores,
             languages=tuple(dict.fromkeys(part.language for part in read)),
@@ -287,7 +289,7 @@ class Tagger:
         mask: HeadMask | None = None,
         progress: Progress | None = None,
     ) -> Evaluation | dict[str, Evaluation]:
-        """How well the data are labelled; of several by name, each under its name, all in one pass.
+        """How well the data are labelled, in fractions (0 to 1); of several by name, each under its name, all in one pass.
 
         Args:
             data: With gold labels.
