@@ -244,7 +244,7 @@ def test_the_faq_converts_old_weights(folder: Path, monkeypatch: pytest.MonkeyPa
     change(folder, quantization_config=None, pruned_heads={"0": [0, 3], "2": [1, 2, 3]})
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(PolyheadError, match=r"has only \.bin weights.*see the FAQ"):
+    with pytest.raises(PolyheadError, match=r"has only \.bin weights.*as the FAQ shows"):
         load_saved(folder)
     page = (Path(__file__).resolve().parents[2] / "docs" / "faq.md").read_text(encoding="utf-8")
     (code,) = (block for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL) if "save_file" in block)
