@@ -172,7 +172,7 @@ def screened(seed: int, score_at: Callable[[int], float]) -> TrialTable:
     scores = 100 * right.sum(axis=1) / n.sum()
     draws = np.random.default_rng(0).integers(0, len(n), (1000, len(n)))
     error = float((100 * right[0][draws].sum(axis=1) / n[draws].sum(axis=1)).std(ddof=1))
-    return search(score_at, max_pruned=SWEEP, screen=lambda: scores.tolist(), standard_error=error)
+    return search(score_at, max_pruned=SWEEP, screen=lambda: scores.tolist(), standard_error=lambda: error)
 
 
 def source_dev(name: str) -> float:

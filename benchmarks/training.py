@@ -79,7 +79,7 @@ class Clock:
 
 def new_model(seed: int) -> PreTrainedModel:
     torch.manual_seed(seed)
-    return AutoModelForTokenClassification.from_pretrained(MODEL, num_labels=LABELS.size)
+    return AutoModelForTokenClassification.from_pretrained(MODEL, num_labels=len(LABELS.names))
 
 
 def read(split: str, spec: TrainSpec) -> tuple[Encoded, list[tuple[str | None, ...]]]:
