@@ -23,7 +23,8 @@ from transformers import PreTrainedModel
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import losses_of, scoring_mode
+from polyhead.learning.losses import losses_of
+from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import full_mask
 from polyhead.models.devices import attention_kernel
 from polyhead.models.gates import gated

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
-from fine_tuned import POS, SENTENCES, TREEBANKS
+from fine_tuned import SENTENCES
 from numpy.typing import NDArray
+from treebanks import POS, TREEBANKS
 
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.curves import area

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 from environment import RESULTS
-from fine_tuned import SEEDS, WORK
+from fine_tuned import SEEDS
 from method_cells import DEFAULT
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save, save_file
+from treebanks import WORK
 
 from polyhead.core.files import write_text_atomic
 

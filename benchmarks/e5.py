@@ -17,14 +17,13 @@ from environment import SHARED
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+from treebanks import LABELS, POS, TREEBANKS, WORK
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
-from polyhead.data.labels import LabelSet
 from polyhead.data.sampling import sample
-from polyhead.data.tasks import task
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
@@ -35,20 +34,6 @@ from polyhead.models.devices import pick_precision
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.pruning import prune
 
-WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
-POS = task("pos")
-LABELS = LabelSet(POS.labels)
-TREEBANKS = {
-    "en": "ud/en_ewt",
-    "de": "ud/de_gsd",
-    "nl": "ud/nl_alpino",
-    "ar": "ud/ar_padt",
-    "he": "ud/he_htb",
-    "zh": "ud/zh_gsdsimp",
-    "ja": "ud/ja_gsd",
-    "ur": "ud/ur_udtb",
-    "fa": "ud/fa_seraji",
-}
 TARGETS = tuple(language for language in TREEBANKS if language != "en")
 
 

@@ -1,13 +1,15 @@
 """Shared by all benchmarks: the environment, medians, and one JSON file per benchmark."""
 
+import argparse
 import platform
 import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -51,6 +53,28 @@ def seconds(
 def median(values: list[float]) -> float:
     """The middle value."""
     return statistics.median(values)
+
+
+def rounded(value: Any, digits: int = 5) -> Any:
+    """JSON values with every float to so many significant digits."""
+    if isinstance(value, dict):
+        return {name: rounded(own, digits) for name, own in value.items()}
+    if isinstance(value, list):
+        return [rounded(own, digits) for own in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+
+
+def fits_or_table(about: str | None, seeds: Sequence[int], fine_tune: Callable[[int], None], table: Callable[[], None]) -> None:
+    """The command line of a benchmark of fine-tunings: `fits [--seeds ...]` runs them, `table` writes the result."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    parser.add_argument("stage", choices=["fits", "table"])
+    parser.add_argument("--seeds", nargs="+", type=int, choices=seeds, default=list(seeds))
+    options = parser.parse_args()
+    if options.stage == "table":
+        table()
+    else:
+        for seed in options.seeds:
+            fine_tune(seed)
 
 
 def write(name: str, content: dict[str, object]) -> Path:

@@ -5,7 +5,6 @@ beside them identifies the models and sentences of the first cells measured ther
 """
 
 import hashlib
-import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -13,15 +12,14 @@ from pathlib import Path
 import torch
 from environment import SHARED
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
+from treebanks import LABELS, TREEBANKS, WORK
 
 from polyhead.core.files import write_text_atomic
 from polyhead.core.specs import TrainSpec
 from polyhead.core.values import fingerprint
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
-from polyhead.data.labels import LabelSet
 from polyhead.data.sampling import sample
-from polyhead.data.tasks import task
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled
@@ -30,21 +28,7 @@ from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.saving import save_pruned
 
 MINI = SHARED / "models" / "mini"
-WORK = Path(os.environ.get("POLYHEAD_BENCHMARKS", "runs/benchmarks"))
-POS = task("pos")
-LABELS = LabelSet(POS.labels)
 SEEDS = (42, 43, 44)
-TREEBANKS = {
-    "en": "ud/en_ewt",
-    "de": "ud/de_gsd",
-    "nl": "ud/nl_alpino",
-    "ar": "ud/ar_padt",
-    "he": "ud/he_htb",
-    "zh": "ud/zh_gsdsimp",
-    "ja": "ud/ja_gsd",
-    "ur": "ud/ur_udtb",
-    "fa": "ud/fa_seraji",
-}
 SENTENCES = 512
 
 

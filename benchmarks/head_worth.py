@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 from environment import SHARED, environment, write
-from fine_tuned import LABELS, POS, SEEDS, TREEBANKS, batches, fine_tuned, sentences
+from fine_tuned import SEEDS, batches, fine_tuned, sentences
 from transformers import PreTrainedModel
+from treebanks import LABELS, POS, TREEBANKS
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.corpora import open_corpus

@@ -9,14 +9,14 @@ Every rate is compared with the default 3e-4, paired by seed. Files in results/l
 correct and scored words of every dev sentence. No timings.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from e5 import TREEBANKS, WORK, accuracy, counts, fine_tuned, keep, kept, labelled
-from environment import RESULTS, environment, write
+from e5 import accuracy, counts, fine_tuned, keep, kept, labelled
+from environment import RESULTS, environment, fits_or_table, write
+from treebanks import TREEBANKS, WORK
 
 from polyhead.core.specs import TrainSpec
 from polyhead.selection.statistics import mean_gain
@@ -83,18 +83,10 @@ def table() -> None:
     print(f"written to {write('learning_rate', content)}", file=sys.stderr)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=["fits", "table"])
-    parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=list(SEEDS))
-    options = parser.parse_args()
-    if options.stage == "table":
-        table()
-        return
-    for seed in options.seeds:
-        for rate in RATES:
-            fine_tuning(rate, seed)
+def fine_tune(seed: int) -> None:
+    for rate in RATES:
+        fine_tuning(rate, seed)
 
 
 if __name__ == "__main__":
-    main()
+    fits_or_table(__doc__, SEEDS, fine_tune, table)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fine_tuned import LABELS, POS, SEEDS, TREEBANKS, WORK, batches, fine_tuned, sentences
+from fine_tuned import SEEDS, batches, fine_tuned, sentences
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
+from treebanks import LABELS, POS, TREEBANKS, WORK
 
 from polyhead.core.heads import HeadId, HeadScores
 from polyhead.importance.methods import METHODS, score_heads

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from e5 import LABELS, TREEBANKS, WORK, keep, labelled, masked
+from e5 import keep, labelled, masked
 from environment import RESULTS
 from filelock import FileLock, Timeout
 from pruning_cells import SHAPE, VARIANT_SEEDS
 from transformers import PreTrainedModel
+from treebanks import LABELS, TREEBANKS, WORK
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.importance.methods import METHODS, score_heads

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from area_intervals import Areas, areas_of, minus, summary
 from environment import environment, write
-from fine_tuned import POS, SEEDS, SENTENCES, TREEBANKS
+from fine_tuned import SEEDS, SENTENCES
 from method_cells import CHEAP, DEFAULT, FEW_LANGUAGES, RANDOM_ORDERS, Cell, K, oracle_path, scores_path
 from scipy.stats import kendalltau
+from treebanks import POS, TREEBANKS
 
 from polyhead.core.files import read_json
 from polyhead.core.heads import HeadId

@@ -6,7 +6,8 @@ make the generator harder.
 
 import environment
 import numpy as np
-from fine_tuned import LABELS, MINI, POS, tokenizer
+from fine_tuned import MINI, tokenizer
+from treebanks import LABELS, POS
 
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec

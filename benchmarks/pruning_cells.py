@@ -26,11 +26,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from e5 import TARGETS, TREEBANKS, WORK, counts, fine_tuned, keep, kept, labelled, masked, tokenizer
+from e5 import TARGETS, accuracy, counts, fine_tuned, keep, kept, labelled, masked, tokenizer
 from environment import RESULTS
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
+from treebanks import TREEBANKS, WORK
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.specs import TrainSpec
@@ -44,6 +45,7 @@ from polyhead.models.devices import pick_precision
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.selection.resampling import redrawn
 from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.trials import TrialTable, search
 
@@ -170,8 +172,7 @@ def screened(seed: int, score_at: Callable[[int], float]) -> TrialTable:
     screen = kept(cell(f"screen.{seed}"))
     right, n = screen["en.dev/correct"], screen["en.dev/scored"]
     scores = 100 * right.sum(axis=1) / n.sum()
-    draws = np.random.default_rng(0).integers(0, len(n), (1000, len(n)))
-    error = float((100 * right[0][draws].sum(axis=1) / n[draws].sum(axis=1)).std(ddof=1))
+    error = float(redrawn(np.stack([right[0], n], axis=-1), accuracy, seed=0).std(ddof=1))
     return search(score_at, max_pruned=SWEEP, screen=lambda: scores.tolist(), standard_error=lambda: error)
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from e5 import TARGETS, TREEBANKS, accuracy, kept
-from environment import environment, write
+from e5 import TARGETS, accuracy, kept
+from environment import environment, rounded, write
 from numpy.typing import NDArray
 from pruning_cells import (
     AGREEMENT,
@@ -35,6 +35,7 @@ from pruning_cells import (
     source_dev,
 )
 from scipy.stats import pearsonr
+from treebanks import TREEBANKS
 
 from polyhead.selection.statistics import SeedMean, beyond_noise, holm, mean_gain, selection_noise
 
@@ -277,14 +278,6 @@ def corrected(content: Any, primary: tuple[str, ...]) -> None:
         own["p_holm"] = p
 
 
-def rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: rounded(own) for name, own in value.items()}
-    if isinstance(value, list):
-        return [rounded(own) for own in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
 def main() -> None:
     tables = {
         "sweep, K = 12": sweep(),
@@ -305,7 +298,7 @@ def main() -> None:
             "pooled within 0.5": "most heads that lose at most 0.5 points of it",
             "agreement": f"most heads with which {AGREEMENT:g} % of the targets' words keep the full model's label, no gold read",
         },
-        "tables": rounded(tables),
+        "tables": rounded(tables, 4),
     }
     print(f"written to {write('pruning_gain', content)}", file=sys.stderr)
 

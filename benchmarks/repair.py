@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from area_intervals import Areas, Counts, areas_of, minus, summary
 from environment import environment, write
-from fine_tuned import LABELS, POS, SEEDS, TREEBANKS, WORK, batches, fine_tuned, identity_of, sentences
+from fine_tuned import SEEDS, batches, fine_tuned, identity_of, sentences
 from method_cells import DEFAULT, K, precision, scored
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedModel
+from treebanks import LABELS, POS, TREEBANKS, WORK
 
 from polyhead.compression.repair import Repair, repaired
 from polyhead.core.heads import HeadId, HeadMask

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 from environment import SHARED, environment, write
-from fine_tuned import LABELS, MINI, POS, SEEDS, TREEBANKS, WORK, sentences, tokenizer
+from fine_tuned import MINI, SEEDS, sentences, tokenizer
 from method_cells import precision
+from treebanks import LABELS, POS, TREEBANKS, WORK
 from trial_baselines import always_zero, evenly_spaced, random_ks
 
 from polyhead.core.files import read_json, write_json_atomic

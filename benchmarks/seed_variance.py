@@ -10,26 +10,20 @@ The table holds the gain of pruning and its variance over seeds and over resampl
 the eight unseen languages. No timings.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from e5 import LABELS, POS, TARGETS, TREEBANKS, WORK, accuracy, encoder, keep, kept, labelled
-from environment import RESULTS, environment, write
+from e5 import TARGETS, accuracy, counts, fine_tuned, keep, kept, labelled
+from environment import RESULTS, environment, fits_or_table, rounded, write
 from numpy.typing import NDArray
+from treebanks import TREEBANKS, WORK
 
-from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.inference import evaluate
-from polyhead.learning.training import fit
 from polyhead.models.devices import pick_precision
-from polyhead.models.loading import load_tagger
-from polyhead.models.pruning import prune
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.resampling import redrawn
 from polyhead.selection.score_files import read_scores, write_scores
@@ -47,27 +41,19 @@ def fine_tuning(seed: int, k: int) -> None:
     """One fine-tuning and its counts for every test sentence; k = 0 also ranks the heads."""
     if cell(seed, k).is_file():
         return
-    spec, scores_file = TrainSpec(seed=seed), CELLS / f"{seed}.scores.json"
-    model = load_tagger(str(encoder()), labels=LABELS, seed=seed)
-    n_layers, n_heads = model.config.num_hidden_layers, model.config.num_attention_heads
-    if k:
-        scores = read_scores(scores_file)
-        prune(model, masks_for(rank(scores), [k], (n_layers, n_heads))[0])
-    else:
-        prune(model, HeadMask.full(n_layers, n_heads))
-    train = labelled("en", "train", n=TRAINING_SENTENCES).encoded
-    fit(model, train, spec, device="auto", resume_file=WORK / f"e5.{seed}.{k}.partial")
-    precision = pick_precision(spec.precision, model.device)
+    scores_file, resume_file = CELLS / f"{seed}.scores.json", WORK / f"e5.{seed}.{k}.partial"
+    mask = masks_for(rank(read_scores(scores_file)), [k], (12, 12))[0] if k else None
+    model = fine_tuned(TrainSpec(seed=seed), sentences=TRAINING_SENTENCES, resume_file=resume_file, pruned=mask)
     dev = labelled("en", "dev")
+    CELLS.mkdir(parents=True, exist_ok=True)
     if k == 0:
-        batches = scoring_batches(dev.encoded)
-        write_scores(scores_file, score_heads("gradient", model, batches, precision=precision))
-    data = {"en.dev": dev, **{f"{name}.test": labelled(name, "test") for name in TREEBANKS}}
-    found = evaluate(model, data, POS, LABELS, device=model.device, precision=precision)
-    keep(cell(seed, k), {name: own.counts[:, :2].astype(np.int64) for name, own in found.items()})
-    points = {name: round(100 * own.metrics["accuracy"], 2) for name, own in found.items()}
+        precision = pick_precision("auto", model.device)
+        write_scores(scores_file, score_heads("gradient", model, scoring_batches(dev.encoded), precision=precision))
+    found = counts(model, {"en.dev": dev, **{f"{name}.test": labelled(name, "test") for name in TREEBANKS}})
+    keep(cell(seed, k), found)
+    points = {name: round(float(accuracy(own.sum(axis=0))), 2) for name, own in found.items()}
     print(f"seed {seed}, k = {k}: {points}", file=sys.stderr, flush=True)
-    (WORK / f"e5.{seed}.{k}.partial").unlink()
+    resume_file.unlink()
 
 
 def sides(language: str) -> NDArray[np.int64]:
@@ -131,28 +117,10 @@ def table() -> None:
     print(f"written to {write('seed_variance', content)}", file=sys.stderr)
 
 
-def rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: rounded(own) for name, own in value.items()}
-    if isinstance(value, list):
-        return [rounded(own) for own in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=["fits", "table"])
-    parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=list(SEEDS))
-    options = parser.parse_args()
-    if options.stage == "table":
-        table()
-        return
-    CELLS.mkdir(parents=True, exist_ok=True)
-    WORK.mkdir(parents=True, exist_ok=True)
-    for seed in options.seeds:
-        for k in KS:
-            fine_tuning(seed, k)
+def fine_tune(seed: int) -> None:
+    for k in KS:
+        fine_tuning(seed, k)
 
 
 if __name__ == "__main__":
-    main()
+    fits_or_table(__doc__, SEEDS, fine_tune, table)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from environment import environment, write
-from fine_tuned import SEEDS, SENTENCES, TREEBANKS, batches, fine_tuned
+from fine_tuned import SEEDS, SENTENCES, batches, fine_tuned
 from numpy.typing import NDArray
+from treebanks import TREEBANKS
 
 from polyhead.core.heads import HeadScores
 from polyhead.importance.gate_pass import sentence_gradients

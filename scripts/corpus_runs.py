@@ -1,7 +1,7 @@
 """Words in a row as hashes: they tell whether a text is in a corpus without holding the corpus.
 
-`python scripts/corpus_runs.py ../shared/data` writes `tests/documentation/corpus_runs.npy`: one in `SHARE` of all runs of words
-in the dev and test files of the treebanks that may not be passed on. It holds no text, and none can be read from it.
+`python scripts/corpus_runs.py ../shared/data` writes `tests/documentation/corpus_runs.safetensors`: one in `SHARE` of all runs of
+words in the dev and test files of the treebanks that may not be passed on. It holds no text, and none can be read from it.
 """
 
 import json
@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
-KEPT = Path(__file__).resolve().parents[1] / "tests" / "documentation" / "corpus_runs.npy"
+KEPT = Path(__file__).resolve().parents[1] / "tests" / "documentation" / "corpus_runs.safetensors"
 NON_COMMERCIAL = r"(UD_Arabic|UD_Hebrew|UD_Urdu|MasakhaNER|WikiNEuRal).*\b(dev|val|test)\b"
 SHARE = 104
 # Words in a row that give a sentence away, and characters in a row in scripts without spaces.
@@ -58,6 +59,11 @@ class Vocabulary(dict[str, tuple[int, ...]]):
         """The hash of every word of a text."""
         numbers = np.fromiter(chain.from_iterable(map(self.__getitem__, text.lower().split())), dtype=np.int32)
         return np.array(self._hashes, dtype=np.uint64)[numbers]
+
+
+def kept_runs() -> set[int]:
+    """The hashes that are kept."""
+    return set(load_file(KEPT)["runs"].tolist())
 
 
 def words(text: str) -> list[str]:
@@ -123,7 +129,7 @@ def main(folder: Path) -> None:
     for path in corpora(folder):
         if re.search(NON_COMMERCIAL, str(path.relative_to(folder))):
             found.update(one for one in runs(Vocabulary().read(sentences(path))) if one % SHARE == 0)
-    np.save(KEPT, np.array(sorted(found), dtype=np.uint64))
+    save_file({"runs": np.array(sorted(found), dtype=np.uint64)}, KEPT)
     print(f"{KEPT}: {len(found)} runs")
 
 

@@ -21,11 +21,27 @@ def learn_tokenizer(groups: Sequence[Group], *, vocabulary: int, positions: int)
     inner = Tokenizer(models.BPE(unk_token="<unk>"))
     inner.normalizer = normalizers.NFKC()
     inner.pre_tokenizer = pre_tokenizers.Metaspace()
-    inner.decoder = decoders.Metaspace()
     trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=list(SPECIALS), show_progress=False)
     inner.train_from_iterator(each_line(groups), trainer)
-    pair = "<s> $A </s> </s> $B </s>"
-    inner.post_processor = processors.TemplateProcessing("<s> $A </s>", pair, special_tokens=[("<s>", BEGIN), ("</s>", END)])
+    return xlm_r_style(inner, begin=BEGIN, end=END, longest=positions - 2)
+
+
+def xlm_r_style(
+    inner: Tokenizer, *, begin: int, end: int, longest: int, inputs: Sequence[str] | None = None
+) -> PreTrainedTokenizerFast:
+    """A fast tokenizer with XLM-R's special tokens around one or two texts, and ▁ at the start of a word.
+
+    Args:
+        inner: Subwords and normalisation.
+        begin: Id of `<s>`.
+        end: Id of `</s>`.
+        longest: Most subwords that the encoder takes.
+        inputs: What the encoder takes; None leaves Transformers' default.
+    """
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    inner.post_processor = processors.TemplateProcessing(
+        "<s> $A </s>", "<s> $A </s> </s> $B </s>", special_tokens=[("<s>", begin), ("</s>", end)]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
         bos_token="<s>",
@@ -35,7 +51,8 @@ def learn_tokenizer(groups: Sequence[Group], *, vocabulary: int, positions: int)
         pad_token="<pad>",
         unk_token="<unk>",
         mask_token="<mask>",
-        model_max_length=positions - 2,
+        model_max_length=longest,
+        **({} if inputs is None else {"model_input_names": list(inputs)}),
     )
 
 

@@ -25,14 +25,15 @@ def test_common_practice_fails_where_the_statistics_of_polyhead_pass(name: str, 
     assert found["before"]["false_alarms"] > 15
 
 
-def test_the_committed_figures_pass_or_are_on_the_safe_side() -> None:
+def test_the_committed_figures_pass_and_where_half_of_the_seeds_prune_nothing_they_are_cautious() -> None:
     for setting in read_json(RESULTS / "statistics_simulation.json")["settings"]:
         for n_seeds in ("5", "8", "15"):
             figures = setting["by_seeds"][n_seeds]
-            safe = setting["variances"] == "en" or setting["share_of_seeds_that_prune"] == 0.5
-            assert holds(figures["after"]) or (
-                safe and figures["after"]["coverage"] > 95 and figures["after"]["false_alarms"] < 5
-            )
+            if setting["share_of_seeds_that_prune"] > 0.5:
+                assert holds(figures["after"])
+            else:  # gains of exactly 0 beside a few large ones make a t test cautious
+                assert figures["after"]["coverage"] > 95
+                assert figures["after"]["false_alarms"] < 5
             assert setting["variances"] == "en" or not holds(figures["before"])
 
 

@@ -21,7 +21,7 @@ from polyhead.doctor.scoring import reordered
 from polyhead.importance.methods import METHODS, check_normalisation, score_heads
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.learning.encoding import Encoded
-from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.learning.losses import sentence_losses
 from polyhead.models.architectures import ARCHITECTURES, attention_sites
 from polyhead.models.pruning import prune
 

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ import pytest
 from data.server import Served, served
 
 from polyhead.core.errors import DownloadError, SettingError, UnknownNameError
-from polyhead.data import download_urls, fetch
+from polyhead.data import download_urls, fetch, transfer, unpacking
 from polyhead.data.checksums import LEDGER, PINNED, Entry, add_entries, read_ledger
 from polyhead.data.corpora import CORPORA, open_corpus
 from polyhead.data.download_urls import source
@@ -330,7 +331,7 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(server, tmp_path
 
 @pytest.mark.parametrize("slow", ["pause", "drip"])
 def test_a_server_that_sends_next_to_nothing_is_left(server, tmp_path, monkeypatch, slow):
-    monkeypatch.setattr(fetch, "_GRACE", 0.1)
+    monkeypatch.setattr(transfer, "_GRACE", 0.1)
     setattr(server, slow, 0.02)
     with pytest.raises(DownloadError, match="sends less than 1,000 bytes a second; nothing was kept"):
         get(server, tmp_path)
@@ -338,7 +339,7 @@ def test_a_server_that_sends_next_to_nothing_is_left(server, tmp_path, monkeypat
 
 
 def test_a_file_that_never_ends_is_left(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "_LARGEST", 50)
+    monkeypatch.setattr(transfer, "_LARGEST", 50)
     dev = next(path for path in server.files if "dev" in path)
     server.files = {path: b"" if path == dev else body for path, body in server.files.items()}
     with pytest.raises(DownloadError, match=r"train.conllu: sends more than 50 bytes"):
@@ -380,7 +381,7 @@ def test_a_full_disk_leaves_nothing(server, tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fetch.os, "fsync", full)
+    monkeypatch.setattr(transfer.os, "fsync", full)
     with pytest.raises(DownloadError, match=r"train.conllu: cannot be written \(No space left on device: .* GB free\)"):
         get(server, tmp_path)
     assert files_in(tmp_path) == []
@@ -391,7 +392,7 @@ def unpacked(tmp_path: Path, name: str, data: bytes) -> Path:
     path = tmp_path / archive.remote.path
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    fetch.unpack(archive, name, tmp_path)
+    unpacking.unpack(archive, tmp_path, check=partial(fetch._check, name))
     return path
 
 

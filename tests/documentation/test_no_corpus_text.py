@@ -7,13 +7,12 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from corpus_runs import KEPT, NON_COMMERCIAL, SHARE, Vocabulary, corpora, matched, runs, words  # noqa: E402
+from corpus_runs import KEPT, NON_COMMERCIAL, SHARE, Vocabulary, corpora, kept_runs, matched, runs, words  # noqa: E402
 
 ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 # Everyday phrases, by the hash that the failing test prints: six words that anyone may write.
@@ -54,13 +53,12 @@ def test_no_committed_file_holds_a_sentence_of_a_corpus(shared: Path) -> None:
 
 def test_no_committed_file_holds_much_of_a_treebank_that_may_not_be_passed_on() -> None:
     """Without the treebanks too: one in `SHARE` of their runs is kept as a hash."""
-    kept = np.load(KEPT)
     assert KEPT.stat().st_size < 200_000
-    assert copied(committed(), set(kept.tolist())) == {}
+    assert copied(committed(), kept_runs()) == {}
 
 
 def test_the_kept_hashes_are_of_every_treebank_that_may_not_be_passed_on(shared: Path) -> None:
-    kept = set(np.load(KEPT).tolist())
+    kept = kept_runs()
     files = [path for path in corpora(shared / "data") if re.search(NON_COMMERCIAL, str(path))]
     assert len({path.parent for path in files}) == 12
     for path in files[::5]:
@@ -95,4 +93,4 @@ def test_one_word_again_and_again_is_no_sentence() -> None:
 
 
 def test_one_in_so_many_is_kept() -> None:
-    assert not {one % SHARE for one in np.load(KEPT).tolist()} - {0}
+    assert not {one % SHARE for one in kept_runs()} - {0}

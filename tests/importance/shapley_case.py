@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.learning.losses import sentence_losses
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune
 

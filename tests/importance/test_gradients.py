@@ -19,7 +19,7 @@ from polyhead.importance.gate_pass import sentence_gradients, visit_gradients
 from polyhead.importance.method import Call
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
-from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.learning.losses import sentence_losses
 from polyhead.models.architectures import ARCHITECTURES, attention_sites
 from polyhead.models.gates import gated
 from polyhead.selection.combining import combine

@@ -19,7 +19,7 @@ from polyhead.importance.l0 import hard_concrete, probability_open
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, EncodingCounts, Window
-from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.learning.losses import sentence_losses
 from polyhead.models.architectures import full_mask
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune

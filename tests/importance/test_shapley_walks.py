@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 from polyhead.core.heads import HeadMask
 from polyhead.importance.shapley_walks import Order, expected_cost, find_ends, random_order, walk
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
+from polyhead.learning.losses import sentence_losses
+from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import attention_sites, head_mask
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune

@@ -12,7 +12,7 @@ from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.learning.batching import Batch, collate, training_batches
-from polyhead.learning.nested import NestedMasks, nested_step
+from polyhead.learning.nested import NestedMasks, step_loss
 from polyhead.learning.training import fit
 from polyhead.models.gates import gated
 
@@ -60,7 +60,7 @@ def test_the_loss_is_that_of_each_sentence_under_its_own_mask(taught: bool) -> N
     model, nested = tiny_model(dropout=0.0).train(), NestedMasks(MASKS, taught=taught)
     encoded, size, step = tiny_encoded(), 6, 5
     batch = batch_of(size)
-    with nested_step(model, batch, nested, seed=3, step=step) as loss:
+    with step_loss(model, batch, nested, seed=3, step=step) as loss:
         loss.backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()

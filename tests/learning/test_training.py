@@ -18,7 +18,8 @@ from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.learning.batching import collate, training_batches
-from polyhead.learning.training import fit, slowdown, word_loss
+from polyhead.learning.losses import word_loss
+from polyhead.learning.training import fit, slowdown
 
 CPU = torch.device("cpu")
 SPEC = TrainSpec(epochs=2, batch_size=4, learning_rate=1e-2, precision="fp32", seed=3)

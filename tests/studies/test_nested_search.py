@@ -61,13 +61,13 @@ def test_the_model_kept_is_pruned_and_scores_like_its_masked_self(
     assert first.chosen == 4
     model = load_saved(folder / "done" / "model")
     assert sorted(map(str, head_mask(model).pruned)) == sorted(first.trials[-1].heads)
-    sets = nested_search.nested_scores
+    real = nested_search.nested_fit
 
-    def lower(*args: object) -> nested_search.NestedScores:
-        found = sets(*args)  # type: ignore[arg-type]
-        return nested_search.NestedScores({k: score - 0.2 for k, score in found.dev.items()}, found.agreement)
+    def lower(*args: object) -> nested_search.NestedFit:
+        found = real(*args)  # type: ignore[arg-type]
+        return replace(found, dev={k: score - 0.2 for k, score in found.dev.items()})
 
-    monkeypatch.setattr("polyhead.studies.cell.nested_scores", lower)
+    monkeypatch.setattr("polyhead.studies.cell.nested_fit", lower)
     with pytest.raises(StoreError, match=r"pruned, the model scores \d+\.\d\d on dev, but \d+\.\d\d with the same heads masked"):
         run(nested(folder), out=folder / "other", seeds=[1], device="cpu", head_analysis=0)
 

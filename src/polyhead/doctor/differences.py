@@ -14,7 +14,8 @@ from polyhead.core.heads import HeadId
 from polyhead.doctor.finding import Measured, largest, unchecked
 from polyhead.doctor.subject import Subject
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import scoring_mode, sentence_losses
+from polyhead.learning.losses import sentence_losses
+from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.learning.seen_embeddings import SeenRows
 from polyhead.models import gates
 from polyhead.models.architectures import full_mask, head_mask

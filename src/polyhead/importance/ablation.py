@@ -16,8 +16,8 @@ from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.head_means import head_means
+from polyhead.learning.losses import losses_of
 from polyhead.learning.resumable import kept_at, saving
-from polyhead.learning.scoring_mode import losses_of
 from polyhead.learning.shared_prefix import masked_logits
 from polyhead.models.architectures import full_mask, head_mask
 from polyhead.models.devices import Precision, attention_kernel

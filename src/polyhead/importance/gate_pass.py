@@ -12,7 +12,7 @@ from polyhead.core.progress import Progress
 from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.learning.losses import sentence_losses
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.gates import gated

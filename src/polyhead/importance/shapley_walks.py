@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from polyhead.core.heads import HeadMask
 from polyhead.importance.data_pass import wide
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import losses_of
+from polyhead.learning.losses import losses_of
 from polyhead.learning.shared_prefix import masked_logits
 from polyhead.models.architectures import full_mask
 from polyhead.models.devices import Precision, attention_kernel

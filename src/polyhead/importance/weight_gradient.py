@@ -10,7 +10,7 @@ from polyhead.core.heads import HeadScores
 from polyhead.importance.data_pass import data_pass, labelled_sentences, mean_scores, wide, zeros
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import sentence_losses
+from polyhead.learning.losses import sentence_losses
 from polyhead.models.architectures import AttentionSite, attention_sites
 from polyhead.models.devices import Precision
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.learning.batching import Batch
 from polyhead.learning.encoding import IGNORED_LABEL
+from polyhead.learning.losses import word_loss
 from polyhead.learning.scoring_mode import restored
 from polyhead.models.gates import gated
 
@@ -44,7 +46,7 @@ class NestedMasks:
     def __post_init__(self) -> None:
         if not self.masks:
             raise SettingError("nested masks: there is none; give those of k = 0..K")
-        for k, (mask, following) in enumerate(zip(self.masks, self.masks[1:], strict=False)):
+        for k, (mask, following) in enumerate(pairwise(self.masks)):
             if mask.keep.shape != following.keep.shape or bool((following.keep & ~mask.keep).any()):
                 raise SettingError(
                     f"nested masks: mask {k + 1} keeps heads that mask {k} does not; masks of one order are nested"
@@ -53,8 +55,9 @@ class NestedMasks:
     @property
     def order(self) -> tuple[str, ...]:
         """The heads that the masks drop one after another, as `layer.head`."""
-        steps = zip(self.masks, self.masks[1:], strict=False)
-        return tuple(str(head) for less, more in steps for head in less.kept if not more.keep[head.layer, head.head])
+        return tuple(
+            str(head) for less, more in pairwise(self.masks) for head in less.kept if not more.keep[head.layer, head.head]
+        )
 
     def drawn(self, n: int, *, seed: int, step: int) -> NDArray[np.int64]:
         """The k of each of a batch's `n` sentences, int64; of two sentences or more one has k = 0 and another k = K."""
@@ -72,27 +75,32 @@ class NestedMasks:
 
 
 @contextmanager
-def nested_step(model: PreTrainedModel, batch: Batch, nested: NestedMasks, *, seed: int, step: int) -> Iterator[Tensor]:
-    """The loss of one training step; call `backward` inside the block.
+def step_loss(model: PreTrainedModel, batch: Batch, nested: NestedMasks | None, *, seed: int, step: int) -> Iterator[Tensor]:
+    """The loss of one training step, the mean over the batch's labelled words; call `backward` inside the block.
 
-    The mean over the batch's labelled words, float32, each sentence read under its own mask.
+    With nested masks each sentence is read under its own mask.
     """
+    if nested is None:
+        yield word_loss(model, batch)
+        return
     k = nested.drawn(len(batch.sentences), seed=seed, step=step)
     full = _full_logits(model, batch) if nested.taught else None
     with gated(model, nested.gates(k).to(batch.input_ids.device), rows=batch.rows):
-        logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()
-        yield _loss(logits, full, batch, torch.from_numpy(k > 0).to(batch.rows.device)[batch.rows])
+        if full is None:
+            yield word_loss(model, batch)
+        else:
+            yield _taught_loss(model, batch, full, torch.from_numpy(k > 0).to(batch.rows.device)[batch.rows])
 
 
-def _loss(logits: Tensor, full: Tensor | None, batch: Batch, masked: Tensor) -> Tensor:
+def _taught_loss(model: PreTrainedModel, batch: Batch, full: Tensor, masked: Tensor) -> Tensor:
+    """The loss in which the rows that are `masked` also learn from the logits with all heads."""
+    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()
     labelled = batch.labels != IGNORED_LABEL
     words, labels = logits[labelled], batch.labels[labelled]
     losses = cross_entropy(words, labels, reduction="none")
-    if full is not None:
-        divergence = kl_div(log_softmax(words, -1), log_softmax(full[labelled], -1), reduction="none", log_target=True).sum(-1)
-        of_masked = masked[:, None].expand_as(labelled)[labelled]
-        losses = torch.where(of_masked, (losses + divergence) / 2, losses)
-    return losses.sum() / max(len(labels), 1)
+    divergence = kl_div(log_softmax(words, -1), log_softmax(full[labelled], -1), reduction="none", log_target=True).sum(-1)
+    of_masked = masked[:, None].expand_as(labelled)[labelled]
+    return torch.where(of_masked, (losses + divergence) / 2, losses).sum() / max(len(labels), 1)
 
 
 @torch.no_grad()

@@ -12,7 +12,6 @@ from statistics import median
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from transformers import PreTrainedModel
 
@@ -24,9 +23,9 @@ from polyhead.core.progress import Progress, tracking
 from polyhead.core.specs import TrainSpec
 from polyhead.core.values import fingerprint, plain
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
-from polyhead.learning.encoding import IGNORED_LABEL, Encoded
+from polyhead.learning.encoding import Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
-from polyhead.learning.nested import NestedMasks, nested_step
+from polyhead.learning.nested import NestedMasks, step_loss
 from polyhead.learning.optimiser import build_optimiser, rate_factor
 from polyhead.learning.resumable import kept_at
 from polyhead.learning.scoring_mode import restored
@@ -112,6 +111,7 @@ def fit(
     def batches_of(epoch: int) -> list[Batch]:
         return training_batches(encoded, batch_size=spec.batch_size, order=spec.order, seed=spec.seed, epoch=epoch)
 
+    nested = mask if isinstance(mask, NestedMasks) else None
     steps = len(batches_of(0))
     if not steps:
         raise SettingError("nothing to train on: no sentence has a word; give at least one labelled sentence")
@@ -123,7 +123,7 @@ def fit(
     if resume_file is not None:
         facts = {
             "settings": plain(spec),
-            "mask": fingerprint(mask) if isinstance(mask, NestedMasks) else plain(mask),
+            "mask": plain(mask) if nested is None else fingerprint(nested),
             "precision": precision,
         }
         store = TrainingState(kept_at(resume_file, model, scoring_batches(encoded), facts))
@@ -177,12 +177,9 @@ def fit(
                 step_started = time.perf_counter()
                 length = batch.input_ids.shape[1]
                 here = batch.to(where)
-                with ExitStack() as masked:
+                with ExitStack() as step:
                     with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
-                        if isinstance(mask, NestedMasks):
-                            loss = masked.enter_context(nested_step(model, here, mask, seed=spec.seed, step=at.step))
-                        else:
-                            loss = word_loss(model, here)
+                        loss = step.enter_context(step_loss(model, here, nested, seed=spec.seed, step=at.step))
                     loss.backward()
                 norm = clip_grad_norm_(trained.values(), spec.clip)
                 if not math.isfinite(float(loss.detach())) or not math.isfinite(float(norm)):
@@ -239,10 +236,3 @@ def _advanced(at: Position, loss: float, steps: int) -> Position:
 def _ids(encoded: Encoded) -> Tensor:
     """All ids in the training data and the padding id."""
     return torch.from_numpy(np.unique(np.concatenate([[encoded.pad_id], *(window.input_ids for window in encoded.windows)])))
-
-
-def word_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """Mean cross-entropy over the batch's labelled words, float32; zero without any."""
-    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits.float()  # [rows, length, labels]
-    total = cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL, reduction="sum")
-    return total / (batch.labels != IGNORED_LABEL).sum().clamp(min=1)

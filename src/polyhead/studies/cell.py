@@ -14,7 +14,6 @@ from polyhead.importance.methods import method, score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.learning.nested import NestedMasks
 from polyhead.selection.combining import combine
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
@@ -23,7 +22,7 @@ from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import Figures, points, pooled, standard_error
 from polyhead.studies.finetunes import FineTuned, fine_tuned, forget_checkpoints, load_fine_tuned, tested
 from polyhead.studies.kept import remember
-from polyhead.studies.nested_search import nested_scores, pruned_from
+from polyhead.studies.nested_search import nested_fit, pruned_from
 from polyhead.studies.settings import Cell
 from polyhead.studies.stages import version
 
@@ -88,8 +87,7 @@ def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) 
     masks = masks_for(rank(scores), ks, context.shape, min_per_layer=spec.min_per_layer, gone=present.pruned)
     fits: dict[int, FineTuned] = {0: full}
     trials: list[Trial] = []
-    nested = fine_tuned(context, train, present, nested=NestedMasks(masks)) if spec.how == "nested" else None
-    masked = None if nested is None else nested_scores(context, nested, masks)
+    nested = nested_fit(context, train, masks) if spec.how == "nested" else None
 
     def fine_tuned_score(k: int) -> float:
         fits[k] = fine_tuned(context, train, masks[k])
@@ -104,7 +102,7 @@ def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) 
         return score
 
     table = search(
-        fine_tuned_score if masked is None else masked.at,
+        fine_tuned_score if nested is None else nested.score_at,
         max_pruned=spec.max_pruned,
         how=spec.how,
         objective=spec.objective,
@@ -113,12 +111,12 @@ def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) 
         delta=spec.delta,
         include_zero=spec.include_zero,
     )
-    if nested is not None and masked is not None:
-        dev, k = masked.dev, table.chosen
+    if nested is not None:
+        dev, k = nested.dev, table.chosen
         said = "seed %d, %s: nested masks score %.2f on dev with k = 0, %.2f with the chosen k = %d (%.0f s)"
-        logger.info(said, cell.seed, cell.arm, dev[0], dev[k], k, nested.seconds)
+        logger.info(said, cell.seed, cell.arm, dev[0], dev[k], k, nested.fit.seconds)
         if k:
-            fits[k] = pruned_from(context, nested, masks[k], dev[k])
+            fits[k] = pruned_from(context, nested, masks[k], k)
     names = context.inputs.tests
     if context.settings.rules.reported_split:
         tests = {k: tested(context, fit) for k, fit in fits.items()}
@@ -133,11 +131,11 @@ def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) 
         full=full,
         masks=masks,
         fits=fits,
-        nested=nested,
+        nested=None if nested is None else nested.fit,
         reported=reported,
         unpruned=tested(context, full),
         tests=tests,
-        nested_unpruned=None if nested is None else tested(context, nested),
+        nested_unpruned=None if nested is None else tested(context, nested.fit),
     )
 
 

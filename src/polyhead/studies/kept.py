@@ -44,8 +44,7 @@ def _read(path: Path) -> dict[str, str] | None:
     try:
         found = read_json(path)
         hashes = found.get("sha256") if isinstance(found, dict) and found.get("schema") == _SCHEMA else None
-        # the first ledgers had no fingerprint
-        whole = isinstance(hashes, dict) and found.get("fingerprint") in (None, fingerprint(hashes))
+        whole = isinstance(hashes, dict) and found.get("fingerprint") == fingerprint(hashes)
     except (StoreError, SettingError):
         return None
     return hashes if whole else None

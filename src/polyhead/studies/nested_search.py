@@ -6,15 +6,20 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask
+from polyhead.core.progress import tracking
+from polyhead.core.specs import TrainSpec
 from polyhead.core.values import fingerprint
 from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts, masked_labels
 from polyhead.learning.metrics import metric_from_counts
+from polyhead.learning.nested import NestedMasks
 from polyhead.selection.trials import nested_grid
 from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import pooled
@@ -30,34 +35,38 @@ _SAME_POINTS: Final = 0.1
 
 
 @dataclass(frozen=True)
-class NestedScores:
-    """Scores of a nested fine-tuning at each k of `nested_grid`.
+class NestedFit:
+    """A fine-tuning under nested masks and its scores at each k of `nested_grid`.
 
     Attributes:
-        dev: On the selection sets, in points.
+        fit: The fine-tuning, with all heads.
+        dev: Scores on the selection sets, in points.
         agreement: Percentage of the targets' words that keep the label which the same model gives with all heads; empty unless k
             is chosen by it.
     """
 
+    fit: FineTuned
     dev: Mapping[int, float]
     agreement: Mapping[int, float]
 
-    def at(self, k: int) -> float:
+    def score_at(self, k: int) -> float:
         """The score by which k is chosen."""
         return (self.agreement or self.dev)[k]
 
 
-def nested_scores(context: RunContext, nested: FineTuned, masks: Sequence[HeadMask]) -> NestedScores:
-    """Scores of a nested fine-tuning under the masks of `nested_grid`, without training; kept on disk.
+def nested_fit(context: RunContext, train: TrainSpec, masks: Sequence[HeadMask]) -> NestedFit:
+    """The encoder fine-tuned under nested masks and scored under those of `nested_grid`; both are kept on disk.
 
-    Reads at most 500 sentences of each set, drawn by the run's sample seed; layers that neighbouring masks share run once.
+    The scores need no training. They rest on at most 500 sentences of each set, drawn by the run's sample seed; layers that
+    neighbouring masks share run once.
     """
+    fit = fine_tuned(context, train, context.present, nested=NestedMasks(tuple(masks)))
     grid, inputs = nested_grid(len(masks) - 1), context.inputs
-    texts = {name: data.part(drawn(context, data)) for name, data in inputs.unlabelled.items()}
+    texts = {name: data.part(drawn(context, data)).encoded for name, data in inputs.unlabelled.items()}
     what = [version("screening"), SENTENCES, context.settings.sample_seed, sorted(texts), *(masks[k].keep for k in grid)]
-    path = nested.folder / f"nested-{fingerprint(what)}.json"
+    path = fit.folder / f"nested-{fingerprint(what)}.json"
     if not path.is_file():
-        model, some = load_fine_tuned(context, nested), [masks[k] for k in grid]
+        model, some = load_fine_tuned(context, fit), [masks[k] for k in grid]
         counts = masked_counts(
             model,
             {name: data.part(drawn(context, data)) for name, data in inputs.selection.items()},
@@ -68,31 +77,39 @@ def nested_scores(context: RunContext, nested: FineTuned, masks: Sequence[HeadMa
             progress=context.progress,
         )
         dev = [_points(context, {name: own.sum(axis=0) for name, own in by_name.items()}) for by_name in counts]
-        shares = {}
-        for name, text in texts.items():
-            words = text.encoded.words_per_sentence
-            ids, _ = masked_labels(model, scoring_batches(text.encoded), some, words, precision=context.precision)
-            shares[name] = (ids == ids[0]).mean(axis=1)
-        steps = range(len(grid)) if shares else ()
-        agreement = [100 * pooled(context, {name: float(own[i]) for name, own in shares.items()}) for i in steps]
-        write_json_atomic(path, {"schema": 1, "dev": dev, "agreement": agreement})
-        remember(nested.folder, path.name)
+        write_json_atomic(path, {"schema": 1, "dev": dev, "agreement": _agreement(context, model, texts, some)})
+        remember(fit.folder, path.name)
     kept = read_json(path)
-    return NestedScores(dict(zip(grid, kept["dev"], strict=True)), dict(zip(grid, kept["agreement"], strict=False)))
+    return NestedFit(fit, dict(zip(grid, kept["dev"], strict=True)), dict(zip(grid, kept["agreement"], strict=False)))
 
 
-def pruned_from(context: RunContext, nested: FineTuned, mask: HeadMask, masked_dev: float) -> FineTuned:
-    """The nested fine-tuning pruned to `mask`, without training, and scored once more.
+def _agreement(
+    context: RunContext, model: PreTrainedModel, texts: Mapping[str, Encoded], masks: Sequence[HeadMask]
+) -> list[float]:
+    """By mask, the percentage of words that keep the label given under the first mask; empty without texts."""
+    if not texts:
+        return []
+    together = join(list(texts.values()))
+    batches, words = scoring_batches(together), together.words_per_sentence
+    with tracking(context.progress, len(batches), "agreement") as advance:
+        ids, _ = masked_labels(model, batches, masks, words, precision=context.precision, advance=lambda _: advance(1))
+    ends = np.cumsum([sum(text.words_per_sentence) for text in texts.values()])[:-1]
+    shares = dict(zip(texts, (own.mean(axis=1) for own in np.split(ids == ids[0], ends, axis=1)), strict=True))
+    return [100 * pooled(context, {name: float(own[i]) for name, own in shares.items()}) for i in range(len(masks))]
+
+
+def pruned_from(context: RunContext, nested: NestedFit, mask: HeadMask, k: int) -> FineTuned:
+    """The nested fine-tuning pruned to `mask`, that of `k`, without training, and scored once more.
 
     Raises:
         StoreError: Pruned, it scores differently from its masked self on the same sentences.
     """
-    pruned = fine_tuned(context, nested.train, mask, nested=nested.nested)
+    pruned = fine_tuned(context, nested.fit.train, mask, nested=nested.fit.nested)
     data = context.inputs.selection
     dev = _points(context, {name: own.counts[drawn(context, data[name])].sum(axis=0) for name, own in pruned.dev.items()})
-    if abs(dev - masked_dev) > _SAME_POINTS:
+    if abs(dev - nested.dev[k]) > _SAME_POINTS:
         raise StoreError(
-            f"{pruned.folder}: pruned, the model scores {dev:.2f} on dev, but {masked_dev:.2f} with the same heads masked; "
+            f"{pruned.folder}: pruned, the model scores {dev:.2f} on dev, but {nested.dev[k]:.2f} with the same heads masked; "
             "please report this, with the model's name"
         )
     return pruned

@@ -20,6 +20,7 @@ class Stage:
 _MODEL: Final = (
     "core/heads.py",
     "learning/batching.py",
+    "learning/losses.py",
     "learning/scoring_mode.py",
     "models/architectures.py",
     "models/devices.py",
