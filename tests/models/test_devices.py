@@ -151,7 +151,7 @@ def test_every_pass_over_a_model_asks_for_its_kernel(monkeypatch, precision):
         asked.add((work, in_precision, 0 < length < 32))
         return attention_kernel(device, length, in_precision, work=work)
 
-    for module in ("learning.training", "learning.inference", "learning.masked_evaluation", "learning.scoring_mode"):
+    for module in ("learning.training", "learning.inference", "learning.masked_evaluation", "learning.losses"):
         monkeypatch.setattr(f"polyhead.{module}.attention_kernel", note)
 
     def works():
