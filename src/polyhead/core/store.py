@@ -1,9 +1,10 @@
 """Results on disk: a folder per run, atomic JSON files, and no result written over that of other settings."""
 
 import os
+import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -15,6 +16,7 @@ from polyhead.core.files import cannot_write, read_json, remove_leftovers, write
 from polyhead.core.values import differences, fingerprint, jsonable
 
 SCHEMA: Final = 1
+MODEL: Final = "model"
 _RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
 _PATIENCE = 0.2  # seconds: enough for another process to finish releasing its lock
 
@@ -114,6 +116,18 @@ class RunStore:
         if self._lock is not None:
             _unlock(self._lock)
             self._lock = None
+
+    def working(self, name: str) -> AbstractContextManager[None]:
+        """Held while work on a record goes on; always granted, because the whole folder is locked."""
+        return nullcontext()
+
+    def each(self, items: Sequence[int], work: Callable[[int], object]) -> None:
+        """Nothing: nobody else works here, so items are worked on when they are asked for."""
+
+    def forget(self, folders: Iterable[Path]) -> None:
+        """Remove the weights in these records' folders."""
+        for folder in folders:
+            shutil.rmtree(folder / MODEL, ignore_errors=True)
 
     def folder_of(self, name: str) -> Path:
         """The folder of the record with this fingerprint, for data too large for JSON; not created here."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from polyhead.core.errors import SettingError
 from polyhead.core.values import fingerprint
 from polyhead.data.conllu import Words
-from polyhead.data.labels import label_set
+from polyhead.data.labels import LabelSet, label_set, without_labels
 from polyhead.data.references import DataReader, DataReference, one_word_choice, references
-from polyhead.data.sampling import sample
+from polyhead.data.sampling import first_tenths, sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before, suspicious_text
 from polyhead.data.tasks import Task
@@ -37,14 +37,16 @@ class Inputs:
         encoder: How the model reads text: the pre-trained encoder's tokenizer, and the labels of the classifier's outputs.
         train: All sources' training sentences, joined.
         source_dev: Dev sentences by source name.
+        ranking: Those of the sources that heads are ranked on.
         selection: What k is chosen on: the sources' dev sets, those of the targets, or both.
         unlabelled: Dev text of the targets by name, whose labels are not read; empty unless k is chosen by agreement.
         tests: Test sentences by target name.
         languages: BCP-47 code of every name.
         records: One entry per split for the result file.
         words: `surface` tokens or `syntactic` words, the same in all corpora.
-        data_hash: Hash of all training, ranking and selection data.
-        test_hash: Hash of the test sets.
+        train_hash: Hash of the training data.
+        dev_keys: Hash of every dev set by name: of the sources, and of the targets that are read.
+        test_keys: Hash of every test set by name.
     """
 
     task: Task
@@ -54,14 +56,16 @@ class Inputs:
     encoder: TextEncoder
     train: Encoded
     source_dev: Mapping[str, Labelled]
+    ranking: Mapping[str, Labelled]
     selection: Mapping[str, Labelled]
     unlabelled: Mapping[str, Labelled]
     tests: Mapping[str, Labelled]
     languages: Mapping[str, str]
     records: tuple[DataRecord, ...]
     words: Words
-    data_hash: str
-    test_hash: str
+    train_hash: str
+    dev_keys: Mapping[str, str]
+    test_keys: Mapping[str, str]
 
     def sha256_of(self, name: str, split: str) -> str:
         """Hash of the file behind a split; of a held-out dev set, that of the file it was held out of."""
@@ -81,10 +85,16 @@ def open_inputs(settings: RunSettings) -> Inputs:
     longest = model_limit(load_config(settings.model, revision=settings.revision))
     reader = reader_of(settings, task, merge=settings.rules.merge_types)
     pairs = [reader.train_and_dev(reference, seed=settings.sample_seed) for reference in sources]
-    trains, devs = [limit(train, settings) for train, _ in pairs], [dev for _, dev in pairs]
+    trains = [
+        limit(train, settings, tenths=settings.target_tenths if source.text in settings.targets else None)
+        for source, (train, _) in zip(sources, pairs, strict=True)
+    ]
+    devs = [dev for _, dev in pairs]
     rule = settings.select_on
     target_devs = [] if rule == "source-dev" else [reader.open(r, "dev", labelled=rule != "agreement") for r in targets]
     tests = [reader.open(reference, "test") for reference in targets]
+    labels = label_set(task, trains)
+    target_devs, tests = ([known_labels(data, labels, settings) for data in own] for own in (target_devs, tests))
     seen = [*trains, *devs, *target_devs]
     _check_unseen(seen, tests)
     for data in (*seen, *tests):
@@ -95,7 +105,7 @@ def open_inputs(settings: RunSettings) -> Inputs:
 
     encoder = TextEncoder(
         tokenizer=tokenizer,
-        labels=label_set(task, trains),
+        labels=labels,
         anchor=settings.train.anchor,
         max_length=settings.train.max_length,
         model_limit=longest,
@@ -116,14 +126,16 @@ def open_inputs(settings: RunSettings) -> Inputs:
         encoder=encoder,
         train=join([read[data.name, data.split].encoded for data in trains]),
         source_dev=named(devs),
+        ranking=named([dev for source, dev in zip(sources, devs, strict=True) if source.text in settings.ranked_on]),
         selection=named([*(devs if rule != "target-dev" else []), *(target_devs if rule in ("target-dev", "pooled") else [])]),
         unlabelled=named(target_devs if rule == "agreement" else []),
         tests=named(tests),
         languages={data.name: data.language for data in (*seen, *tests)},
         records=tuple(_record(data, read[data.name, data.split].encoded) for data in (*seen, *tests)),
         words=words,
-        data_hash=_hash(seen),
-        test_hash=_hash(tests),
+        train_hash=fingerprint([_facts(data) for data in trains]),
+        dev_keys={data.name: fingerprint(_facts(data)) for data in (*devs, *target_devs)},
+        test_keys={data.name: fingerprint(_facts(data)) for data in tests},
     )
 
 
@@ -139,8 +151,10 @@ def reader_of(settings: FitSettings, task: Task, *, merge: bool = False) -> Data
     )
 
 
-def limit(train: Dataset, settings: RunSettings) -> Dataset:
-    """The training set limited to `train_limit` sentences: a seeded sample in file order, or the protocol's first rows."""
+def limit(train: Dataset, settings: RunSettings, *, tenths: int | None = None) -> Dataset:
+    """The training set limited to its first `tenths`, and to `train_limit` sentences: a seeded sample in file order, or the
+    protocol's first rows."""
+    train = train if tenths is None else first_tenths(train, tenths, seed=settings.sample_seed)
     n = settings.train_limit
     if n is None or n >= len(train.sentences):
         return train
@@ -165,8 +179,25 @@ def _check_unseen(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> None:
             )
 
 
-def _hash(datasets: list[Dataset]) -> str:
-    return fingerprint([(data.name, data.split, data.sha256, len(data.sentences)) for data in datasets])
+def known_labels(data: Dataset, labels: LabelSet, settings: RunSettings) -> Dataset:
+    """A target's data; spans of types that no source has are refused, kept (they count as missed) or read as O.
+
+    Raises:
+        SettingError: There are some, and `unseen_labels` is `error`.
+    """
+    unseen = sorted({label for one in data for label in one.labels if label is not None and label not in labels})
+    if not unseen or settings.unseen_labels == "keep":
+        return data
+    if settings.unseen_labels == "drop":
+        return without_labels(data, unseen)
+    raise SettingError(
+        f"target {data.name!r}: its {data.split} split has labels that no source has: {', '.join(unseen[:6])}"
+        f"{', …' if len(unseen) > 6 else ''}; give --unseen-labels keep to count them as missed, or drop to read them as O"
+    )
+
+
+def _facts(data: Dataset) -> tuple[object, ...]:
+    return data.name, data.split, data.sha256, len(data.sentences), dict(data.notes)
 
 
 def _record(data: Dataset, encoded: Encoded) -> DataRecord:

@@ -8,13 +8,13 @@ from typing import Final
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.files import read_json, sha256_of, write_json_atomic
+from polyhead.core.store import MODEL
 from polyhead.core.values import fingerprint
 
 logger = logging.getLogger(__name__)
 
 LEDGER: Final = "kept.json"
 COPY: Final = "kept.copy.json"
-MODEL: Final = "model"
 _SCHEMA: Final = 1
 
 
