@@ -69,15 +69,15 @@ class LeaseLost(Busy):
 
 
 class Missing(Exception):
-    """A stage that is needed has not been done, and this process is not to do it.
+    """Stages that are needed have not been done, and this process is not to do them.
 
     Attributes:
-        stage: The stage.
+        stages: The stages; none waits for another of them.
     """
 
-    def __init__(self, stage: str) -> None:
-        super().__init__(f"{stage}: not done yet")
-        self.stage = stage
+    def __init__(self, *stages: str) -> None:
+        super().__init__(f"{', '.join(stages)}: not done yet")
+        self.stages = stages
 
 
 def note_kept(stop: BaseException, where: Path) -> None:

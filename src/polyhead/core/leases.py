@@ -25,7 +25,7 @@ from polyhead.core.files import cannot_write
 from polyhead.core.lease_files import HELD, RELEASED, Watch, lease_file, lease_files, newest_generation
 from polyhead.core.processes import this_process
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Lease:
@@ -69,7 +69,9 @@ class Lease:
                 raise LeaseLost(self.stage, f"another worker has recorded {path.name}")
         except LeaseLost as late:
             self._leases.discarded += 1
-            _log.warning("a late result was discarded: %s (worker %s, generation %d)", late, self._leases.worker, self.generation)
+            logger.warning(
+                "a late result was discarded: %s (worker %s, generation %d)", late, self._leases.worker, self.generation
+            )
             raise
 
     def release(self, *, finished: bool = False) -> None:
@@ -125,7 +127,7 @@ class Lease:
             try:
                 self._lost = not self._write(HELD) or self._lost
             except OSError as error:
-                _log.warning("%s: no heartbeat (%s)", self._path, error.strerror)
+                logger.warning("%s: no heartbeat (%s)", self._path, error.strerror)
 
     def _write(self, state: str) -> bool:
         """Write in place, so that a file that another worker has removed does not come back; False if it is not there."""
@@ -198,7 +200,8 @@ class Leases:
         if newest:
             for generation, path in lease_files(self.folder, stage):
                 if generation < lease.generation:
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        path.unlink()
         return lease
 
     @contextmanager
@@ -249,4 +252,4 @@ class Leases:
                 try:
                     call()
                 except (PolyheadError, OSError) as error:
-                    _log.warning("%s", error)
+                    logger.warning("%s", error)
