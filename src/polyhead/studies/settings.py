@@ -21,6 +21,10 @@ from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
 SelectOn = Literal["source-dev", "target-dev", "pooled", "agreement"]
 Arm = Literal["ranked", "random", "highest"]
 Control = Literal["random", "highest", "noise"]
+RankOn = Literal["sources", "sources+target"]
+Combine = Literal["merged", "summed", "each"]
+UnseenLabels = Literal["error", "keep", "drop"]
+Tenths = Annotated[int, Field(strict=True, ge=1, le=9)]
 Name = Annotated[str, Field(min_length=1)]
 PRESET: Final = frozenset(item.name for item in fields(Protocol))
 """Settings that the protocol fixes unless they are given."""
@@ -88,6 +92,10 @@ class RunSettings(FitSettings):
             "(see the guide)."
         ),
     ] = "source-dev"
+    rank_on: RankOn = "sources+target"
+    combine: Combine = "merged"
+    target_tenths: Tenths | None = None
+    unseen_labels: UnseenLabels = "error"
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -157,6 +165,10 @@ def run_settings(
     columns: str | None = None,
     strict: bool = False,
     revision: str | None = None,
+    rank_on: RankOn = "sources+target",
+    combine: Combine = "merged",
+    target_tenths: int | None = None,
+    unseen_labels: UnseenLabels = "error",
 ) -> RunSettings:
     """The settings of a run; the protocol fills in what is not given.
 
@@ -179,6 +191,10 @@ def run_settings(
         columns: Layout of the user's own files.
         strict: Fail on malformed input instead of repairing it.
         revision: Of a hub id.
+        rank_on: Rank heads on the first source alone, or on all sources, the target's training language among them.
+        combine: How several sources make one ranking: `merged`, `summed`, or `each` tried and the best kept.
+        target_tenths: Tenths of the target's training sentences that are used, 1 to 9; None uses all.
+        unseen_labels: Of targets whose labels no source has: an error, or keep or drop those words or spans.
 
     Raises:
         UnknownNameError: No task or corpus has this name.
@@ -214,6 +230,10 @@ def run_settings(
         "columns": columns,
         "strict": strict,
         "revision": revision,
+        "rank_on": rank_on,
+        "combine": combine,
+        "target_tenths": target_tenths,
+        "unseen_labels": unseen_labels,
     }
     return RunSettings(**values)
 
