@@ -146,6 +146,19 @@ def _known_references(texts: Sequence[str], role: Role) -> list[DataReference]:
     return found
 
 
+def fixed_by(rules: Protocol) -> dict[str, dict[str, Any]]:
+    """The fields of `SearchSpec` and `TrainSpec` that a protocol sets where the user does not."""
+    return {
+        "search": {"how": rules.how, "include_zero": not rules.reported_split},
+        "train": {
+            "order": rules.order,
+            "anchor": rules.anchor,
+            "learning_rate": rules.learning_rate,
+            "warmup": rules.warmup,
+        },
+    }
+
+
 def run_settings(
     *,
     model: str | PathLike[str],
@@ -211,7 +224,7 @@ def run_settings(
     searched, trained = (
         checked(name, {} if x is None else x, dict[str, Any]) for name, x in (("search", search), ("train", train))
     )
-    preset = {"order": rules.order, "anchor": rules.anchor, "learning_rate": rules.learning_rate, "warmup": rules.warmup}
+    fixed = fixed_by(rules)
     values: dict[str, Any] = {
         "model": model,
         "task": task,
@@ -221,8 +234,8 @@ def run_settings(
         "method": rules.method if method is None else method,
         "normalisation": rules.normalisation if normalisation is None else normalisation,
         "protocol": protocol,
-        "search": {"how": rules.how, "include_zero": not rules.reported_split, **searched},
-        "train": {**preset, **trained},
+        "search": {**fixed["search"], **searched},
+        "train": {**fixed["train"], **trained},
         "select_on": select_on,
         "train_limit": train_limit,
         "sample_seed": sample_seed,
