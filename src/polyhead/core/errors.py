@@ -36,6 +36,10 @@ class SettingError(PolyheadError):
     """A setting has a value that is not allowed, or two settings exclude each other."""
 
 
+class FileFaultsError(PolyheadError):
+    """Everything that is wrong with a file of settings, a line for each fault; each begins with `path:line:`."""
+
+
 class ArchitectureError(PolyheadError):
     """The heads of this model, or of a model in this state, cannot be found, gated or pruned."""
 

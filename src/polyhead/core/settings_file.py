@@ -1,22 +1,25 @@
 """Settings models: pydantic dataclasses that report all faults in one SettingError, and the TOML files that fill them."""
 
+import difflib
 import functools
 import os
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast, dataclass_transform, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, cast, dataclass_transform, get_type_hints
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from polyhead.core.errors import SettingError, allowed_names
 from polyhead.core.values import SHORT
 
 T = TypeVar("T")
 
+_REFUSED: Final = "refused"
 _PLAIN_ENGLISH = {
     "int_type": "should be a whole number",
     "float_type": "should be a number",
@@ -38,14 +41,38 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         SettingError: The file is missing, cannot be read or is not TOML.
     """
+    return parse_toml(toml_text(path), path)
+
+
+def toml_text(path: Path) -> str:
+    """The text of a TOML file.
+
+    Raises:
+        SettingError: The file is missing or cannot be read.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror or error}); expected a TOML file of settings") from None
+    except ValueError as error:  # UnicodeDecodeError, and a path that holds a null byte
+        raise SettingError(f"{path}: not TOML ({error})") from None
+
+
+def parse_toml(text: str, path: Path | str) -> dict[str, Any]:
+    """The content of a TOML text; `path` is what errors call it.
+
+    Raises:
+        SettingError: It is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
     except RecursionError:
         raise SettingError(f"{path}: nested too deeply; expected options, and tables of options") from None
-    except ValueError as error:  # also UnicodeDecodeError, and a number with too many digits
-        raise SettingError(f"{path}: not TOML ({error})") from None
+    except ValueError as error:  # also a number with too many digits
+        line, said = re.search(r" \(at line (\d+), column \d+\)$", str(error)), str(error)
+        raise SettingError(
+            f"{path}:{line[1]}: not TOML ({said[: line.start()]})" if line else f"{path}: not TOML ({said})"
+        ) from None
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -74,6 +101,28 @@ def settings(kind: type[T]) -> type[T]:
 
     model.__init__ = init
     return cast(type[T], model)
+
+
+def faults_of(kind: type[T], values: Mapping[str, Any]) -> tuple[T | None, list[tuple[tuple[str | int, ...], str]]]:
+    """The settings model made of plain values, or None; and every fault: its path (keys and positions) and what is wrong.
+
+    >>> @settings
+    ... class Window:
+    ...     sizes: Many[Annotated[int, Field(strict=True)]] = ()
+    >>> faults_of(Window, {"sizes": [1, "2"]})
+    (None, [(('sizes', 1), "sizes = '2': should be a whole number")])
+    """
+    adapter: TypeAdapter[T] = _adapter(cast(Any, kind))
+    try:
+        return adapter.validate_python(dict(values)), []
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+    return None, [(tuple(item["loc"]), _fault(item, kind)) for item in found]
+
+
+def refused(said: str) -> PydanticCustomError:
+    """For a validator to raise: the message says the value itself, so it stands without it."""
+    return PydanticCustomError(_REFUSED, "{said}", {"said": said})
 
 
 def checked(name: str, value: Any, kind: Any, *, strict: bool = True) -> Any:
@@ -126,11 +175,16 @@ def said(name: str, item: ErrorDetails) -> str:
     """A pydantic error about the value called `name`, in plain English."""
     if item["type"] == "missing":
         return f"{name}: required"
+    if item["type"] == _REFUSED:
+        return f"{name}: {item['msg']}"
     if item["type"].startswith("dataclass"):
         said = "should be a table of options"
     else:
         said = _PLAIN_ENGLISH.get(item["type"], "") or item["msg"].removeprefix("Value error, ").replace("Input should", "should")
         said = said.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+    if item["type"] == "literal_error" and isinstance(item["input"], str):
+        near = difflib.get_close_matches(item["input"], re.findall(r"'([^']+)'", item["ctx"]["expected"]), n=1)
+        said += "".join(f"; did you mean {one!r}?" for one in near)
     return f"{name} = {SHORT.repr(item['input'])}: {said}"
 
 

@@ -146,7 +146,7 @@ class DataReader:
             wrong = f"--data {self.root}: is not a folder, but {reference.text} names a corpus in one"
             raise SettingError(f"{wrong}; name the folder, or give either the file or the corpus")
         if row.task != self.task.name:
-            there = ", ".join(_labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
+            there = ", ".join(labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
             wrong = f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}"
             raise SettingError(f"{wrong}; for {self.task.name} its language has {there}; or give --task {row.task}")
         return open_corpus(reference.name, split, root=self.root, words=reference.words, kept=self.kept, strict=self.strict)
@@ -188,7 +188,7 @@ def see_check(error: DataFormatError, path: Path, advice: str = "") -> DataForma
     return DataFormatError(f"{error}{'' if str(error).endswith('?') else ';'} {advice}see {check_command(path)}")
 
 
-def _labelled_for(task: str, name: str) -> list[str]:
+def labelled_for(task: str, name: str) -> list[str]:
     """At most three corpora in the language of `name` that are labelled for `task`, those of its family first."""
     language, family = corpus(name).language, re.split("[/-]", name)[0]
     found = [other for other, row in CORPORA.items() if (row.task, row.language) == (task, language)]

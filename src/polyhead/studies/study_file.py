@@ -1,0 +1,161 @@
+"""A study file: TOML in, a validated specification out, and the cells that it expands to."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field
+
+from polyhead.core.errors import FileFaultsError
+from polyhead.core.settings_file import Many, Place, faults_of, parse_toml, settings, toml_text
+from polyhead.core.toml_lines import toml_lines
+from polyhead.studies.study_cells import StudyCell
+from polyhead.studies.study_expansion import cells_of
+from polyhead.studies.study_faults import GridFault, grid_faults, unused
+from polyhead.studies.study_grid import Grid
+
+
+def _as_file_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError("should be 1 to 64 ASCII letters, digits, '.', '_' or '-', the first a letter or a digit")
+    return name
+
+
+_OWN: Final = ("name", "data", "grid")
+
+
+@settings
+class StudyHead:
+    """What a study has once, beside its grids."""
+
+    name: Annotated[str, AfterValidator(_as_file_name), Field(description="Name of the study: letters, digits, . _ and -.")]
+    data: Annotated[
+        Place | None, Field(description="Folder of the corpora that are named like ud/en_ewt; phrases need none.")
+    ] = None
+
+
+@settings
+class StudySpec(StudyHead):
+    """A study: its grids with all defaults filled in; made by `read_study` or `parse_study`.
+
+    Raises:
+        SettingError: A value is not allowed.
+    """
+
+    grids: Annotated[Many[Grid], Field(min_length=1)]
+
+
+def read_study(path: str | Path) -> StudySpec:
+    """The study in a file; opens no corpus and no model.
+
+    Raises:
+        SettingError: The file cannot be read, or is not TOML.
+        FileFaultsError: Anything in it is wrong: a line for each fault, with file, line, value and what is allowed.
+    """
+    path = Path(path).expanduser()
+    return parse_study(toml_text(path), path)
+
+
+def parse_study(text: str, path: str | Path) -> StudySpec:
+    """The study in a TOML text; `path` is what errors call it.
+
+    Raises:
+        SettingError: It is not TOML.
+        FileFaultsError: Anything in it is wrong.
+
+    >>> text = '''
+    ... name = "small"
+    ... tasks = ["pos"]
+    ... models = ["polyhead/tiny"]
+    ... sources = ["phrases/en"]
+    ... targets = ["phrases/de", "phrases/nl"]
+    ... seeds = [1, 2]
+    ... controls = ["random"]
+    ... '''
+    >>> study = parse_study(text, "small.toml")
+    >>> [(cell.seed, cell.arm) for cell in expand_study(study)]
+    [(1, 'ranked'), (1, 'random'), (2, 'ranked'), (2, 'random')]
+    """
+    values = parse_toml(text, path)
+    defaults = {key: value for key, value in values.items() if key not in _OWN}
+    tables = values.get("grid", [{}])
+    head, found = faults_of(StudyHead, {key: values[key] for key in _OWN[:2] if key in values})
+    faults: list[tuple[tuple[str | int, ...], str]] = list(found)
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
+        raise _faulty(path, text, [*faults, (("grid",), "grid: should be one or more tables, each under its own [[grid]]")])
+    grids: list[Grid | None] = []
+    for place, own in enumerate(tables):
+        merged = _merged(defaults, own)
+        made, wrong = grid_faults(merged)
+        grids.append(made)
+        faults += [(_where(fault, own, merged, place if "grid" in values else None), fault.said) for fault in wrong]
+    if "grid" in values:  # a default that every grid overrides is still checked
+        _, wrong = grid_faults(defaults, partial=True)
+        faults += [(fault.path, fault.said) for fault in wrong]
+    faults += unused(defaults, tables if "grid" in values else [], grids)
+    faults += _named_twice(tables)
+    if faults or head is None:
+        raise _faulty(path, text, faults)
+    return StudySpec(name=head.name, data=head.data, grids=tuple(made for made in grids if made is not None))
+
+
+def expand_study(study: StudySpec) -> tuple[StudyCell, ...]:
+    """The cells of a study, grid by grid, each once; seeds and arms vary fastest.
+
+    Opens nothing. A cell that two grids share is in the place of the first.
+    """
+    return tuple({cell.fingerprint: cell for _, cells in study_grids(study) for cell in cells}.values())
+
+
+def study_grids(study: StudySpec) -> list[tuple[str, tuple[StudyCell, ...]]]:
+    """Every grid's name, or `grid N` counted from 1, and its cells; grids may share cells."""
+    return [(grid.name or f"grid {n}", tuple(cells_of(grid, study.data))) for n, grid in enumerate(study.grids, start=1)]
+
+
+def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a grid over the study's; the tables `search` and `train` key by key."""
+    found = {**defaults, **own}
+    for table in ("search", "train"):
+        parts = [part[table] for part in (defaults, own) if table in part]
+        if len(parts) == 2 and all(isinstance(part, dict) for part in parts):
+            found[table] = {**parts[0], **parts[1]}
+    return found
+
+
+def _where(fault: GridFault, own: Mapping[str, Any], merged: Mapping[str, Any], place: int | None) -> tuple[str | int, ...]:
+    """The path of a grid's fault in the file: in the grid, or among the defaults if the key is only there."""
+    if place is None:
+        return fault.path
+    keys = [key for key in fault.path[:2] if isinstance(key, str)]
+    if _holds(own, keys):
+        return ("grid", place, *fault.path)
+    return fault.path if keys and _holds(merged, keys) else ("grid", place)
+
+
+def _holds(table: Any, keys: Sequence[str]) -> bool:
+    for key in keys:
+        if not isinstance(table, Mapping) or key not in table:
+            return False
+        table = table[key]
+    return True
+
+
+def _named_twice(tables: list[dict[str, Any]]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    names = [table.get("name") for table in tables]
+    for place, name in enumerate(names):
+        if isinstance(name, str) and name in names[:place]:
+            yield ("grid", place, "name"), f"name = {name!r}: another grid has this name; give each its own"
+
+
+def _faulty(path: str | Path, text: str, faults: list[tuple[tuple[str | int, ...], str]]) -> FileFaultsError:
+    """The error that names every fault once, in the order of the lines."""
+    lines = toml_lines(text)
+
+    def line(where: tuple[str | int, ...]) -> int:
+        while where and where not in lines:
+            where = where[:-1]
+        return lines.get(where, 1)
+
+    said = sorted({(line(where), re.sub(r"\s+", " ", what)) for where, what in faults})
+    return FileFaultsError("\n".join(f"{path}:{number}: {what}" for number, what in said))
