@@ -203,11 +203,19 @@ def write_json_atomic(path: Path, obj: object) -> None:
         StoreError: The object has no JSON form.
         WriteError: The file cannot be written.
     """
+    write_text_atomic(path, json_text(path, obj))
+
+
+def json_text(path: Path, obj: object) -> str:
+    """`jsonable(obj)` as indented JSON, for the file at `path`.
+
+    Raises:
+        StoreError: The object has no JSON form.
+    """
     try:
-        text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
+        return json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     except (SettingError, TypeError) as error:
         raise StoreError(f"{path}: {error}") from None
-    write_text_atomic(path, text + "\n")
 
 
 def sha256_of(path: Path) -> str:

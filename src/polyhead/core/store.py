@@ -17,7 +17,8 @@ from polyhead.core.values import differences, fingerprint, jsonable
 
 SCHEMA: Final = 1
 MODEL: Final = "model"
-_RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
+RECORD: Final = "record.json"
+_SETTINGS, _LOCK = "settings.json", ".lock"
 _PATIENCE = 0.2  # seconds: enough for another process to finish releasing its lock
 
 
@@ -107,7 +108,7 @@ class RunStore:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is not None and any(self.folder.glob(f"*/{_RECORD}")):
+        if error is not None and any(self.folder.glob(f"*/{RECORD}")):
             note_kept(error, self._name)
         self.close()
 
@@ -139,8 +140,8 @@ class RunStore:
         Raises:
             StoreError: Its file is corrupt or not a record.
         """
-        path = self.folder_of(name) / _RECORD
-        return _read_record(path) if path.is_file() else None
+        path = self.folder_of(name) / RECORD
+        return read_fit_record(path) if path.is_file() else None
 
     def put(self, record: Record) -> Path:
         """Write a record and return its folder; an earlier result of the same settings is replaced.
@@ -150,17 +151,15 @@ class RunStore:
         """
         if self._lock is None:
             raise StoreError(f"{self.folder}: not open for writing")
-        stored = Record(jsonable(record.settings), record.result)
-        folder = self.folder_of(stored.fingerprint)
-        self.get(stored.fingerprint)
-        content = {"schema": SCHEMA, "fingerprint": stored.fingerprint, "settings": stored.settings, "result": record.result}
-        write_json_atomic(folder / _RECORD, content)
+        folder = self.folder_of(record.fingerprint)
+        self.get(record.fingerprint)
+        write_json_atomic(folder / RECORD, record_form(record))
         return folder
 
     def records(self) -> Iterator[Record]:
         """All records, ordered by fingerprint."""
-        for path in sorted(self.folder.glob(f"*/{_RECORD}")):
-            yield _read_record(path)
+        for path in sorted(self.folder.glob(f"*/{RECORD}")):
+            yield read_fit_record(path)
 
     def _claim(self, settings: Any) -> None:
         path = self.folder / _SETTINGS
@@ -178,7 +177,17 @@ class RunStore:
             )
 
 
-def _read_record(path: Path) -> Record:
+def record_form(record: Record) -> dict[str, Any]:
+    """The content of a record's file."""
+    return {"schema": SCHEMA, "fingerprint": record.fingerprint, "settings": record.settings, "result": record.result}
+
+
+def read_fit_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        StoreError: It is damaged, or not a record of this schema.
+    """
     content = read_json(path)
     if not isinstance(content, dict) or not {"settings", "result"} <= content.keys() or content.get("schema") != SCHEMA:
         raise StoreError(f"{path}: not a record of schema {SCHEMA}: delete it and run again")

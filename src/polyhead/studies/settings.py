@@ -243,7 +243,7 @@ def run_settings(
     searched, trained = (
         checked(name, {} if x is None else x, dict[str, Any]) for name, x in (("search", search), ("train", train))
     )
-    preset = {"order": rules.order, "anchor": rules.anchor, "learning_rate": rules.learning_rate, "warmup": rules.warmup}
+    fixed = fixed_by(rules)
     values: dict[str, Any] = {
         "model": model,
         "task": task,
@@ -253,8 +253,8 @@ def run_settings(
         "method": rules.method if method is None else method,
         "normalisation": rules.normalisation if normalisation is None else normalisation,
         "protocol": protocol,
-        "search": {"how": rules.how, "include_zero": not rules.reported_split, **searched},
-        "train": {**preset, **trained},
+        "search": {**fixed["search"], **searched},
+        "train": {**fixed["train"], **trained},
         "select_on": select_on,
         "train_limit": train_limit,
         "sample_seed": sample_seed,
@@ -268,6 +268,19 @@ def run_settings(
         "unseen_labels": unseen_labels,
     }
     return RunSettings(**values)
+
+
+def fixed_by(rules: Protocol) -> dict[str, dict[str, Any]]:
+    """The fields of `SearchSpec` and `TrainSpec` that a protocol sets where the user does not."""
+    return {
+        "search": {"how": rules.how, "include_zero": not rules.reported_split},
+        "train": {
+            "order": rules.order,
+            "anchor": rules.anchor,
+            "learning_rate": rules.learning_rate,
+            "warmup": rules.warmup,
+        },
+    }
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:
