@@ -148,7 +148,9 @@ def test_a_killed_process_of_this_host_is_replaced_at_once(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["stage.2"]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"schema": 1, "st', b"[]", b"\x00" * 40, b'{"beat": 1e300, "process": 3}', b"[" * 9999])
+@pytest.mark.parametrize(
+    "content", [b"", b'{"schema": 1, "st', b"[]", b"\x00" * 40, b'{"beat": 1e300, "process": 3}', b"[" * 9999]
+)
 def test_a_half_written_lease_lapses_as_any_other(tmp_path: Path, content: bytes) -> None:
     clock = Clock()
     (tmp_path / "stage.7").write_bytes(content)
