@@ -45,6 +45,7 @@ def outcome(seed: int, arm: str = "ranked", *, gain: float = 0.1, k: int = 3, ks
     table = SimpleNamespace(trials=trials, chosen=k)
     fit = SimpleNamespace(folder=Path(f"{arm}-{seed}"))
     return SimpleNamespace(
+        others=(),
         cell=cell,
         table=table,
         full=fit,
@@ -172,7 +173,7 @@ def test_the_pool_is_ten_or_twice_what_the_longest_search_compared(
 
     monkeypatch.setattr(summary, "fine_tuned", train)
     monkeypatch.setattr(summary, "tested", lambda context, fit: fit.dev)
-    monkeypatch.setattr(summary, "forget_checkpoints", lambda folders, needed: work.append((folders, needed)))
+    monkeypatch.setattr(summary, "forget_checkpoints", lambda context, folders, needed: work.append((folders, needed)))
     monkeypatch.setattr(summary, "replace", lambda train, seed: seed)
     own, there = [outcome(4), outcome(9), outcome(4, "random", ks=ks)], context()
     there.settings.train, there.present = None, None

@@ -23,7 +23,7 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_number, title
-from polyhead.studies.inputs import reader_of
+from polyhead.studies.run_data import reader_of
 from polyhead.studies.tagger import Tagger
 
 

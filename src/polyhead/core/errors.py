@@ -1,4 +1,7 @@
-"""The errors that users see: each message is one line that says what was found, what is allowed and what to do next."""
+"""The errors that users see, each one line that says what was found, what is allowed and what to do next; and signals of work.
+
+The signals (`Busy`, `LeaseLost`, `Missing`) are no errors: the loops that start work answer them.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -47,6 +50,38 @@ class CheckpointError(PolyheadError):
 
 class StoreError(PolyheadError):
     """A run folder cannot be read or written, or holds the results of other settings."""
+
+
+class WriteError(StoreError):
+    """A file cannot be written: the disk is full, the folder is read-only, or the user may not write there."""
+
+
+class Busy(Exception):
+    """Another worker holds a stage that is needed; try again later.
+
+    Attributes:
+        stage: The stage.
+    """
+
+    def __init__(self, stage: str, why: str = "another worker holds it") -> None:
+        super().__init__(f"{stage}: {why}")
+        self.stage = stage
+
+
+class LeaseLost(Busy):
+    """This worker held the stage, and another took it over: what was made under the lost lease must not be recorded."""
+
+
+class Missing(Exception):
+    """Stages that are needed have not been done, and this process is not to do them.
+
+    Attributes:
+        stages: The stages; none waits for another of them.
+    """
+
+    def __init__(self, *stages: str) -> None:
+        super().__init__(f"{', '.join(stages)}: not done yet")
+        self.stages = stages
 
 
 def note_kept(stop: BaseException, where: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from polyhead.core.errors import CheckpointError, SettingError, StoreError
+from polyhead.core.errors import CheckpointError, SettingError, StoreError, WriteError
 from polyhead.core.values import jsonable
 
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
@@ -40,7 +40,7 @@ def replacing(path: Path, *, n_bytes: int | None = None) -> Iterator[Path]:
         n_bytes: Size of the content, for the message if the disk is full.
 
     Raises:
-        StoreError: The file cannot be written, for example because the disk is full.
+        WriteError: The file cannot be written, for example because the disk is full.
     """
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -64,7 +64,7 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
     """Replace the content of a file, as `replacing` does; a pipe or a device is written to, not replaced.
 
     Raises:
-        StoreError: The file cannot be written.
+        WriteError: The file cannot be written.
     """
     if path.exists() and not path.is_file():
         try:
@@ -76,7 +76,7 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def cannot_write(path: Path, error: OSError | SafetensorError, *, n_bytes: int | None = None) -> StoreError:
+def cannot_write(path: Path, error: OSError | SafetensorError, *, n_bytes: int | None = None) -> WriteError:
     """The error for a failed write: where, why and what to do; on a full disk also how much is needed and free."""
     # safetensors reports the system's error only in its text
     code = re.search(r"os error (\d+)", str(error))
@@ -88,7 +88,7 @@ def cannot_write(path: Path, error: OSError | SafetensorError, *, n_bytes: int |
     elif number == errno.EFBIG:
         why += "" if n_bytes is None else f": {_size(n_bytes)} needed"
         do = "raise the limit on file sizes (ulimit -f) or choose another folder"
-    return StoreError(f"{path}: cannot be written ({why}); {do}")
+    return WriteError(f"{path}: cannot be written ({why}); {do}")
 
 
 def require_space(path: Path, n_bytes: int, what: str) -> None:
@@ -127,7 +127,7 @@ def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         CheckpointError: `folder` is a file, or is not empty and `overwrite` is not set.
-        StoreError: It cannot be written.
+        WriteError: It cannot be written.
     """
     folder = folder.expanduser().absolute()
     if folder.exists() and not folder.is_dir():
@@ -191,7 +191,7 @@ def write_text_atomic(path: Path, text: str) -> None:
     """Write UTF-8 text as `write_bytes_atomic` writes bytes.
 
     Raises:
-        StoreError: The file cannot be written.
+        WriteError: The file cannot be written.
     """
     write_bytes_atomic(path, text.encode())
 
@@ -200,13 +200,22 @@ def write_json_atomic(path: Path, obj: object) -> None:
     """Write `jsonable(obj)` as indented JSON, as `write_text_atomic` does.
 
     Raises:
-        StoreError: The object has no JSON form, or the file cannot be written.
+        StoreError: The object has no JSON form.
+        WriteError: The file cannot be written.
+    """
+    write_text_atomic(path, json_text(path, obj))
+
+
+def json_text(path: Path, obj: object) -> str:
+    """`jsonable(obj)` as indented JSON, for the file at `path`.
+
+    Raises:
+        StoreError: The object has no JSON form.
     """
     try:
-        text = json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False)
+        return json.dumps(jsonable(obj), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     except (SettingError, TypeError) as error:
         raise StoreError(f"{path}: {error}") from None
-    write_text_atomic(path, text + "\n")
 
 
 def sha256_of(path: Path) -> str:

@@ -1,9 +1,10 @@
 """Results on disk: a folder per run, atomic JSON files, and no result written over that of other settings."""
 
 import os
+import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -15,7 +16,9 @@ from polyhead.core.files import cannot_write, read_json, remove_leftovers, write
 from polyhead.core.values import differences, fingerprint, jsonable
 
 SCHEMA: Final = 1
-_RECORD, _SETTINGS, _LOCK = "record.json", "settings.json", ".lock"
+MODEL: Final = "model"
+RECORD: Final = "record.json"
+_SETTINGS, _LOCK = "settings.json", ".lock"
 _PATIENCE = 0.2  # seconds: enough for another process to finish releasing its lock
 
 
@@ -105,7 +108,7 @@ class RunStore:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is not None and any(self.folder.glob(f"*/{_RECORD}")):
+        if error is not None and any(self.folder.glob(f"*/{RECORD}")):
             note_kept(error, self._name)
         self.close()
 
@@ -114,6 +117,18 @@ class RunStore:
         if self._lock is not None:
             _unlock(self._lock)
             self._lock = None
+
+    def working(self, name: str) -> AbstractContextManager[None]:
+        """Held while work on a record goes on; always granted, because the whole folder is locked."""
+        return nullcontext()
+
+    def each(self, items: Sequence[int], work: Callable[[int], object]) -> None:
+        """Nothing: nobody else works here, so items are worked on when they are asked for."""
+
+    def forget(self, folders: Iterable[Path]) -> None:
+        """Remove the weights in these records' folders."""
+        for folder in folders:
+            shutil.rmtree(folder / MODEL, ignore_errors=True)
 
     def folder_of(self, name: str) -> Path:
         """The folder of the record with this fingerprint, for data too large for JSON; not created here."""
@@ -125,8 +140,8 @@ class RunStore:
         Raises:
             StoreError: Its file is corrupt or not a record.
         """
-        path = self.folder_of(name) / _RECORD
-        return _read_record(path) if path.is_file() else None
+        path = self.folder_of(name) / RECORD
+        return read_fit_record(path) if path.is_file() else None
 
     def put(self, record: Record) -> Path:
         """Write a record and return its folder; an earlier result of the same settings is replaced.
@@ -136,17 +151,15 @@ class RunStore:
         """
         if self._lock is None:
             raise StoreError(f"{self.folder}: not open for writing")
-        stored = Record(jsonable(record.settings), record.result)
-        folder = self.folder_of(stored.fingerprint)
-        self.get(stored.fingerprint)
-        content = {"schema": SCHEMA, "fingerprint": stored.fingerprint, "settings": stored.settings, "result": record.result}
-        write_json_atomic(folder / _RECORD, content)
+        folder = self.folder_of(record.fingerprint)
+        self.get(record.fingerprint)
+        write_json_atomic(folder / RECORD, record_form(record))
         return folder
 
     def records(self) -> Iterator[Record]:
         """All records, ordered by fingerprint."""
-        for path in sorted(self.folder.glob(f"*/{_RECORD}")):
-            yield _read_record(path)
+        for path in sorted(self.folder.glob(f"*/{RECORD}")):
+            yield read_fit_record(path)
 
     def _claim(self, settings: Any) -> None:
         path = self.folder / _SETTINGS
@@ -164,7 +177,17 @@ class RunStore:
             )
 
 
-def _read_record(path: Path) -> Record:
+def record_form(record: Record) -> dict[str, Any]:
+    """The content of a record's file."""
+    return {"schema": SCHEMA, "fingerprint": record.fingerprint, "settings": record.settings, "result": record.result}
+
+
+def read_fit_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        StoreError: It is damaged, or not a record of this schema.
+    """
     content = read_json(path)
     if not isinstance(content, dict) or not {"settings", "result"} <= content.keys() or content.get("schema") != SCHEMA:
         raise StoreError(f"{path}: not a record of schema {SCHEMA}: delete it and run again")

@@ -96,6 +96,22 @@ def unshared_labels(predicted: Iterable[str], dataset: Dataset) -> str:
     return f"the model predicts {ours}, but {dataset.name} is labelled {theirs}: they share no label"
 
 
+def without_labels(dataset: Dataset, labels: Iterable[str]) -> Dataset:
+    """`dataset` with these span labels read as `O`, counted in `merged` by type.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> data = Dataset("x", "en", "test", (Sentence(("May", "Ann"), ("B-DATE", "B-PER"), "en", "x:1"),))
+    >>> found = without_labels(data, ["B-DATE"])
+    >>> found.sentences[0].labels, found.merged
+    (('O', 'B-PER'), {'span of type DATE read as O': 1})
+    """
+    dropped = frozenset(labels)
+    spans = Counter(label for one in dataset for label in one.labels if label in dropped and label[0] == "B")
+    counts = {f"{MERGED}{label[2:]} read as O": n for label, n in sorted(spans.items())}
+    sentences = [replace(one, labels=tuple("O" if label in dropped else label for label in one.labels)) for one in dataset]
+    return replace(dataset, sentences=tuple(sentences), merged={**dataset.merged, **counts})
+
+
 def harmonise(dataset: Dataset, task: Task, *, kept: frozenset[str] = frozenset()) -> Dataset:
     """`dataset` with span types merged into the task's own (`Task.map_type`), counted in `merged`; boundaries do not change.
 

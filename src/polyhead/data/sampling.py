@@ -53,3 +53,25 @@ def sample(dataset: Dataset, n: int | None, *, seed: int) -> Dataset:
         return dataset
     chosen = np.random.default_rng(seed).choice(total, size=n, replace=False)
     return replace(dataset, sentences=tuple(dataset.sentences[i] for i in sorted(chosen.tolist())))
+
+
+def first_tenths(dataset: Dataset, tenths: int, *, seed: int) -> Dataset:
+    """The first `tenths` of ten disjoint parts into which a seed splits the sentences, in file order; each is part of the next.
+
+    Source: Ma et al. 2021, low-resource setting.
+
+    Raises:
+        SettingError: `tenths` is not in 1..10, or no sentence is left.
+
+    >>> from polyhead.data.sentences import Sentence
+    >>> data = Dataset("x", "en", "train", tuple(Sentence((w,), (None,), "en", f"x:{w}") for w in "abcdefghijklmnopqrst"))
+    >>> len(first_tenths(data, 3, seed=42).sentences)
+    6
+    """
+    if tenths not in range(1, 11):
+        raise SettingError(f"tenths = {tenths!r}: expected a whole number from 1 to 10")
+    order = np.random.default_rng(seed).permutation(len(dataset))
+    chosen = sorted(order[: len(dataset) * tenths // 10].tolist())
+    if not chosen:
+        raise SettingError(f"{dataset.name}: {counted(len(dataset), 'sentence')}; at least 10 are needed to train on tenths")
+    return replace(dataset, sentences=tuple(dataset.sentences[i] for i in chosen))

@@ -41,6 +41,10 @@ class SettingsRecord(Form):
     seeds: list[int]
     controls: list[str]
     claim: str
+    rank_on: str = "sources+target"
+    combine: str = "merged"
+    target_tenths: int | None = None
+    unseen_labels: str = "keep"
 
 
 class EncodingRecord(Form):

@@ -55,6 +55,7 @@ def search(
     standard_error: Callable[[], float] | None = None,
     delta: float = 0.0,
     include_zero: bool = True,
+    ahead: Callable[[Sequence[int]], object] | None = None,
 ) -> TrialTable:
     """The trials run and the k chosen; k = 0 always runs first.
 
@@ -78,6 +79,7 @@ def search(
         standard_error: Returns the standard error of the score at k = 0, in points. Called after `screen`. Only for `screened`.
         delta: See `sequential`.
         include_zero: False runs k = 0 for comparison but never chooses it, as in the paper (best of k = 1..12).
+        ahead: Told which k will be scored for certain, before the first of them is, so that several can be made at a time.
 
     Raises:
         SettingError: A setting is missing or out of range, or a score is not finite.
@@ -90,7 +92,9 @@ def search(
         raise SettingError(f"max_pruned = {max_pruned}: should be at least {least}")
     if how not in _SEARCHES:
         raise SettingError(f"search {how!r}: expected {', '.join(_SEARCHES)}")
-    problem = _Problem(score_at, max_pruned, allowed_loss(objective), delta, include_zero, screen, standard_error)
+    problem = _Problem(
+        score_at, max_pruned, allowed_loss(objective), delta, include_zero, screen, standard_error, ahead or (lambda ks: None)
+    )
     found = _SEARCHES[how](problem)
     chosen, why = choose(found.trials, problem.loss, include_zero=include_zero)
     reason = f"{found.tried}; {why}" if max_pruned else "k = 0 was the only one allowed (max_pruned = 0), so no other was tried"
@@ -113,6 +117,7 @@ class _Problem:
     include_zero: bool
     screen: Callable[[], Sequence[float]] | None
     standard_error: Callable[[], float] | None
+    ahead: Callable[[Sequence[int]], object]
 
     def trial(self, k: int) -> Trial:
         score = float(self.score_at(k))
@@ -135,6 +140,7 @@ class _Found:
 
 
 def _sweep(problem: _Problem) -> _Found:
+    problem.ahead(range(problem.max_pruned + 1))
     trials = [problem.trial(k) for k in range(problem.max_pruned + 1)]
     return _Found(trials, f"tried every k from 0 to {problem.max_pruned}")
 

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from polyhead.core.files import read_json, write_json_atomic
-from polyhead.core.heads import HeadMask, HeadScores, normalise
+from polyhead.core.heads import HeadMask, HeadScores, Normalisation, normalise
 from polyhead.core.specs import allowed_loss
 from polyhead.core.values import fingerprint
 from polyhead.importance.baselines import random_scores
@@ -19,10 +22,10 @@ from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.trials import Trial, TrialTable, choose, search
 from polyhead.studies.context import RunContext
-from polyhead.studies.evaluations import Figures, points, pooled, standard_error
+from polyhead.studies.evaluations import Figures, points, points_by_name, pooled, standard_error
 from polyhead.studies.finetunes import FineTuned, fine_tuned, forget_checkpoints, load_fine_tuned, tested
 from polyhead.studies.kept import remember
-from polyhead.studies.nested_search import nested_fit, pruned_from
+from polyhead.studies.nested_search import masked_tests, nested_fit, pruned_from
 from polyhead.studies.settings import Cell
 from polyhead.studies.stages import version
 
@@ -45,6 +48,10 @@ class Outcome:
         unpruned: Test figures of `full` by target.
         tests: Test figures by k and target: of the chosen k, and under the paper's protocols of every trial.
         nested_unpruned: Test figures of `nested` with every head, by target.
+        dev: Dev scores in points by k and name of the data.
+        masked_tests: Test counts `[sentences, columns]` of `nested` under the masks of all k that were scored, by k and target;
+            empty unless every k is tested.
+        others: The searches along other orders that were not kept.
     """
 
     cell: Cell
@@ -58,6 +65,9 @@ class Outcome:
     unpruned: Mapping[str, Figures]
     tests: Mapping[int, Mapping[str, Figures]]
     nested_unpruned: Mapping[str, Figures] | None
+    dev: Mapping[int, Mapping[str, float]]
+    masked_tests: Mapping[int, Mapping[str, NDArray[np.int64]]] = field(default_factory=dict)
+    others: "tuple[Outcome, ...]" = ()
 
     @property
     def chosen(self) -> FineTuned:
@@ -67,7 +77,8 @@ class Outcome:
     @property
     def folders(self) -> set[Path]:
         """Of all its fine-tunings."""
-        return {fit.folder for fit in (self.full, self.nested, *self.fits.values()) if fit is not None}
+        own = {fit.folder for fit in (self.full, self.nested, *self.fits.values()) if fit is not None}
+        return own.union(*(other.folders for other in self.others))
 
     @property
     def pruned(self) -> dict[str, Figures]:
@@ -78,27 +89,51 @@ class Outcome:
 def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) -> Outcome:
     """One seed of one arm, from the pre-trained encoder to test scores.
 
-    The weights of a trial are removed as soon as it cannot be chosen any more, unless its folder is among the `needed`.
+    With several orders (`combine = "each"`) each has its own search, and the one whose choice scores best is kept, on dev, or
+    under the paper's protocols on the tests; of equals the one with more heads pruned. The weights of a trial are removed as
+    soon as it cannot be chosen any more, unless its folder is among the `needed`.
     """
+    full = fine_tuned(context, cell.train, context.present)
+    found: list[Outcome] = []
+    for scores in arm_orders(context, cell, full):
+        kept = [outcome.chosen.folder for outcome in found]
+        found.append(_searched(context, cell, full, scores, needed=[*needed, *kept]))
+    best = max(found, key=lambda one: (_merit(context, one), one.table.chosen))
+    others = tuple(one for one in found if one is not best)
+    forget_checkpoints(context, [fit for one in others for fit in one.folders], [full.folder, best.chosen.folder, *needed])
+    return replace(best, others=others)
+
+
+def _merit(context: RunContext, outcome: Outcome) -> float:
+    """The score by which one of several searches is kept, in points."""
+    if context.settings.rules.reported_split:
+        return pooled(context, {name: own.metrics[context.inputs.task.metric] for name, own in outcome.pruned.items()})
+    return next(trial.score for trial in outcome.table.trials if trial.k == outcome.table.chosen)
+
+
+def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScores, *, needed: Collection[Path]) -> Outcome:
+    """The search for k along one order of heads, and the tests of what it chose."""
     spec, train, present = context.settings.search, cell.train, context.present
-    full = fine_tuned(context, train, present)
-    scores = arm_scores(context, cell, full)
-    ks = range(spec.max_pruned + 1)
-    masks = masks_for(rank(scores), ks, context.shape, min_per_layer=spec.min_per_layer, gone=present.pruned)
+    masks = masks_for(
+        rank(scores), range(spec.max_pruned + 1), context.shape, min_per_layer=spec.min_per_layer, gone=present.pruned
+    )
     fits: dict[int, FineTuned] = {0: full}
     trials: list[Trial] = []
     nested = nested_fit(context, train, masks) if spec.how == "nested" else None
 
-    def fine_tuned_score(k: int) -> float:
+    def fit_at(k: int) -> None:
         fits[k] = fine_tuned(context, train, masks[k])
+        if context.tests_every_k:
+            tested(context, fits[k])
+
+    def fine_tuned_score(k: int) -> float:
+        fit_at(k)
         score = points(context, fits[k].dev)
         logger.info("seed %d, %s: k = %d scores %.2f on dev (%.0f s)", cell.seed, cell.arm, k, score, fits[k].seconds)
-        if context.settings.rules.reported_split:
-            tested(context, fits[k])
         # a trial that is not the best so far will not be the best later
         trials.append(Trial(k, score))
         best, _ = choose(trials, allowed_loss(spec.objective), include_zero=spec.include_zero)
-        forget_checkpoints([fit.folder for fit in fits.values()], [full.folder, fits[best].folder, *needed])
+        forget_checkpoints(context, [fit.folder for fit in fits.values()], [full.folder, fits[best].folder, *needed])
         return score
 
     table = search(
@@ -110,6 +145,7 @@ def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) 
         standard_error=lambda: standard_error(context, full.dev),
         delta=spec.delta,
         include_zero=spec.include_zero,
+        ahead=None if nested is not None else lambda ks: context.store.each(ks, fit_at),
     )
     if nested is not None:
         dev, k = nested.dev, table.chosen
@@ -118,11 +154,13 @@ def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) 
         if k:
             fits[k] = pruned_from(context, nested, masks[k], k)
     names = context.inputs.tests
-    if context.settings.rules.reported_split:
+    if nested is None and context.tests_every_k:
         tests = {k: tested(context, fit) for k, fit in fits.items()}
-        reported = {name: _best_on(context, tests, name) for name in names}
     else:
         tests = {table.chosen: tested(context, fits[table.chosen])}
+    if context.settings.rules.reported_split:
+        reported = {name: _best_on(context, tests, name) for name in names}
+    else:
         reported = dict.fromkeys(names, table.chosen)
     return Outcome(
         cell=cell,
@@ -136,16 +174,36 @@ def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) 
         unpruned=tested(context, full),
         tests=tests,
         nested_unpruned=None if nested is None else tested(context, nested.fit),
+        masked_tests={} if nested is None or not context.test_every_k else masked_tests(context, nested, masks),
+        dev=nested.dev_by_name if nested is not None else {k: points_by_name(context, fit.dev) for k, fit in fits.items()},
     )
 
 
-def arm_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
-    """The scores that decide pruning order in this arm, lowest first: normalised, negated (`highest`) or random."""
+def arm_orders(context: RunContext, cell: Cell, full: FineTuned) -> list[HeadScores]:
+    """The scores that decide pruning order in this arm, lowest first: normalised, negated (`highest`) or random.
+
+    One, or with `combine = "each"` one for every source that heads are ranked on.
+    """
     if cell.arm == "random":
-        return random_scores(context.present, seed=cell.seed)
-    scores, normalisation = _method_scores(context, cell, full), context.settings.normalisation
+        n = len(context.inputs.ranking) if context.settings.combine == "each" else 1
+        seeds = [cell.seed, *(int(seed) for seed in np.random.SeedSequence(cell.seed).generate_state(n - 1))]
+        return [random_scores(context.present, seed=seed) for seed in seeds]
+    settings = context.settings
+    parts = [_source_scores(context, cell, full, name) for name in context.inputs.ranking]
+    if len(parts) > 1 and settings.combine == "summed":
+        return [_arm_scores(cell, combine(parts, "summed", normalisation=settings.normalisation)[0], "none")]
+    if len(parts) > 1 and settings.combine == "merged":
+        parts = list(combine(parts, "merged" if parts[0].total is not None else "summed"))
+    return [_arm_scores(cell, scores, settings.normalisation) for scores in parts]
+
+
+def _arm_scores(cell: Cell, scores: HeadScores, normalisation: Normalisation) -> HeadScores:
     values = normalise(scores.values, normalisation)
-    facts = {**scores.settings, "normalisation": normalisation}
+    facts = (
+        {"normalisation": normalisation, **scores.settings}
+        if normalisation == "none"
+        else {**scores.settings, "normalisation": normalisation}
+    )
     if cell.arm == "highest":
         values, facts = -values, {**facts, "order": "highest first"}
     if values is not scores.values:  # the intervals are of the raw values
@@ -153,9 +211,9 @@ def arm_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
     return replace(scores, values=values, settings=facts)
 
 
-def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScores:
-    """Scores on the sources' dev sets, merged over sources as the paper's MD heuristic does; kept beside the fine-tuned model."""
-    settings = context.settings
+def _source_scores(context: RunContext, cell: Cell, full: FineTuned, name: str) -> HeadScores:
+    """Scores on the dev set of one source."""
+    settings, data = context.settings, context.inputs.ranking[name]
     options = {"n_lowest": max(1, settings.search.max_pruned)} if method(settings.method).takes("n_lowest") else {}
     what = {
         "stage": version("scoring"),
@@ -163,38 +221,33 @@ def _method_scores(context: RunContext, cell: Cell, full: FineTuned) -> HeadScor
         "seed": cell.seed,
         "precision": context.precision,
         "split": "dev",
+        "data": context.inputs.dev_keys[name],
         "options": options,
     }
     path = full.folder / f"scores-{fingerprint(what)}.json"
-    if path.is_file():
-        return read_scores(path)
-    model = load_fine_tuned(context, full)
-    parts: list[HeadScores] = []
-    for name, data in context.inputs.source_dev.items():
-        scores = score_heads(
-            settings.method,
-            model,
-            scoring_batches(data.encoded),
-            seed=cell.seed,
-            precision=context.precision,
-            progress=context.progress,
-            resume_file=path.with_suffix(f".{len(parts)}.partial"),
-            options=options,
-        )
-        parts.append(
-            replace(
+    if not path.is_file():
+        with context.store.working(full.folder.name):
+            resume_file = path.with_suffix(".partial")
+            scores = score_heads(
+                settings.method,
+                load_fine_tuned(context, full),
+                scoring_batches(data.encoded),
+                seed=cell.seed,
+                precision=context.precision,
+                progress=context.progress,
+                resume_file=resume_file,
+                options=options,
+            )
+            facts = replace(
                 scores,
                 languages=(context.inputs.languages[name],),
                 model=f"{settings.model}, fine-tuned (seed {cell.seed})",
                 data_hash=context.inputs.sha256_of(name, "dev"),
             )
-        )
-    scores = parts[0] if len(parts) == 1 else combine(parts, "merged" if parts[0].total is not None else "summed")[0]
-    write_scores(path, scores)
-    remember(full.folder, path.name)
-    for number in range(len(parts)):
-        path.with_suffix(f".{number}.partial").unlink(missing_ok=True)
-    return scores
+            write_scores(path, facts)
+            remember(full.folder, path.name)
+            resume_file.unlink(missing_ok=True)
+    return read_scores(path)
 
 
 def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> list[float]:
@@ -202,10 +255,16 @@ def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) ->
 
     Layers that two neighbouring masks share run once.
     """
-    path = full.folder / f"screen-{fingerprint([version('screening'), *(mask.keep for mask in masks)])}.json"
-    if path.is_file():
-        kept: list[float] = read_json(path)["dev"]
-        return kept
+    keys = {name: context.inputs.dev_keys[name] for name in context.inputs.selection}
+    path = full.folder / f"screen-{fingerprint([version('screening'), keys, *(mask.keep for mask in masks)])}.json"
+    if not path.is_file():
+        with context.store.working(full.folder.name):
+            _screen(context, full, masks, path)
+    kept: list[float] = read_json(path)["dev"]
+    return kept
+
+
+def _screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...], path: Path) -> None:
     model, inputs = load_fine_tuned(context, full), context.inputs
     counts = masked_counts(
         model, inputs.selection, inputs.task, inputs.encoder.labels, masks, precision=context.precision, progress=context.progress
@@ -214,7 +273,6 @@ def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) ->
     found = [100 * pooled(context, by_name) for by_name in metrics]
     write_json_atomic(path, {"schema": 1, "dev": found})
     remember(full.folder, path.name)
-    return found
 
 
 def _best_on(context: RunContext, tests: Mapping[int, Mapping[str, Figures]], name: str) -> int:

@@ -1,23 +1,25 @@
 """How well corpora were labelled: scores in points, and figures kept on disk so that statistics need no model."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
-from polyhead.core.files import read_json, write_bytes_atomic, write_json_atomic
+from polyhead.core.files import write_bytes_atomic
 from polyhead.data.corpora import row_groups
 from polyhead.learning.inference import Labelled, evaluate
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.resampling import redrawn
 from polyhead.studies.context import RunContext
 from polyhead.studies.kept import remember
+from polyhead.studies.stages import version
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,26 +69,42 @@ def pooled(context: RunContext, values: Mapping[str, float]) -> float:
     return float(np.mean([np.mean(own) for own in by_language.values()]))
 
 
-def keep_figures(path: Path, figures: Mapping[str, Figures]) -> None:
-    """Write PATH.safetensors (counts) and PATH.json (the rest), by name of the data, and note their hashes."""
-    counts = {str(i): figure.counts for i, figure in enumerate(figures.values())}
-    write_bytes_atomic(path.with_suffix(".safetensors"), save(counts))
-    facts = [{"name": name, "metrics": dict(f.metrics), "n_words": f.n_words} for name, f in figures.items()]
-    write_json_atomic(path.with_suffix(".json"), {"schema": 1, "figures": facts})
-    remember(path.parent, path.with_suffix(".safetensors").name, path.with_suffix(".json").name)
-
-
-def kept_figures(path: Path) -> dict[str, Figures] | None:
-    """What `keep_figures` wrote; None if one of the two files is missing.
+def kept_figures(folder: Path, data: Mapping[str, Labelled], keys: Mapping[str, str]) -> dict[str, Figures] | None:
+    """The figures of a fine-tuning's folder by name of the data; None if those of one are missing.
 
     Raises:
-        StoreError: One of the two files is damaged.
+        StoreError: A file is damaged.
     """
-    if not (path.with_suffix(".safetensors").is_file() and path.with_suffix(".json").is_file()):
+    found = {name: _kept(_path(folder, keys[name])) for name in data}
+    whole = {name: own for name, own in found.items() if own is not None}
+    return whole if len(whole) == len(found) else None
+
+
+def figures_once(
+    context: RunContext, folder: Path, data: Mapping[str, Labelled], keys: Mapping[str, str], model: Callable[[], PreTrainedModel]
+) -> dict[str, Figures]:
+    """The figures by name of the data, kept in the folder; missing ones take one pass of the model over their data."""
+    found = {name: _kept(_path(folder, keys[name])) for name in data}
+    if missing := {name: data[name] for name, own in found.items() if own is None}:
+        for name, own in figures_of(context, model(), missing).items():
+            path = _path(folder, keys[name])
+            facts = {"schema": "1", "name": name, "metrics": json.dumps(dict(own.metrics)), "n_words": str(own.n_words)}
+            write_bytes_atomic(path, save({"counts": own.counts}, metadata=facts))
+            remember(folder, path.name)
+            found[name] = own
+    return {name: own for name, own in found.items() if own is not None}
+
+
+def _path(folder: Path, key: str) -> Path:
+    return folder / f"figures-{key}-{version('evaluation')}.safetensors"
+
+
+def _kept(path: Path) -> Figures | None:
+    if not path.is_file():
         return None
     try:
-        counts = load_file(path.with_suffix(".safetensors"))
-        facts = read_json(path.with_suffix(".json"))["figures"]
-        return {f["name"]: Figures(f["metrics"], counts[str(i)], f["n_words"]) for i, f in enumerate(facts)}
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
+        with safe_open(path, "numpy") as file:
+            facts = file.metadata()
+            return Figures(json.loads(facts["metrics"]), file.get_tensor("counts"), int(facts["n_words"]))
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise StoreError(f"{path}: no usable figures ({error}): delete {path.parent} and run again") from None

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import StoreError
+from polyhead.core.errors import CheckpointError, StoreError
 from polyhead.core.files import remove_leftovers, sha256_of
 from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
-from polyhead.core.store import Record
+from polyhead.core.store import MODEL, Record
 from polyhead.core.values import fingerprint
 from polyhead.learning.nested import NestedMasks
 from polyhead.learning.training import fit
@@ -22,8 +22,8 @@ from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.studies.context import RunContext
-from polyhead.studies.evaluations import Figures, figures_of, keep_figures, kept_figures, points
-from polyhead.studies.kept import MODEL, model_files, remember
+from polyhead.studies.evaluations import Figures, figures_of, figures_once, kept_figures, points
+from polyhead.studies.kept import model_files, remember
 from polyhead.studies.prune_after import prune_after, repair_facts
 from polyhead.studies.stages import version
 
@@ -61,27 +61,39 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask, *, nested:
     """
     what = _facts_of(context, train, mask, nested)
     folder = context.store.folder_of(fingerprint(what))
-    kept = folder / f"dev-{version('evaluation')}"
-    record, dev = context.store.get(folder.name), kept_figures(kept)
+    record, dev = context.store.get(folder.name), _kept_dev(context, folder)
     if record is None or dev is None:
-        started = time.perf_counter()
-        remove_leftovers(folder / MODEL)
-        facts: dict[str, Any] = {}
-        checkpoint = None if record is None else _checkpoint(context, folder)
-        if checkpoint is None:
-            model, facts = _trained(context, train, mask, nested, folder)
-            _save(context, model, folder)
-        else:
-            model = _loaded(context, checkpoint)
-        dev = figures_of(context, model, context.inputs.selection)
-        keep_figures(kept, dev)
-        if record is None:
-            seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
-            record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine(context.device)})
-            context.store.put(record)
-            remember(folder, "record.json")
-    shutil.rmtree(folder / "state", ignore_errors=True)
+        with context.store.working(folder.name):
+            record, dev = _made(context, FineTuned(folder, train, mask, nested, {}, 0.0), what)
     return FineTuned(folder, train, mask, nested, dev, float(record.result["seconds"]))
+
+
+def _kept_dev(context: RunContext, folder: Path) -> dict[str, Figures] | None:
+    return kept_figures(folder, context.inputs.selection, context.inputs.dev_keys)
+
+
+def _made(context: RunContext, fit_: FineTuned, what: dict[str, Any]) -> tuple[Record, dict[str, Figures]]:
+    """The record of a fine-tuning and its dev figures; trains the model unless another process has done so meanwhile."""
+    folder, started = fit_.folder, time.perf_counter()
+    record = context.store.get(folder.name)
+    if record is not None:
+        return record, figures_once(
+            context, folder, context.inputs.selection, context.inputs.dev_keys, lambda: load_fine_tuned(context, fit_)
+        )
+    remove_leftovers(folder / MODEL)
+    checkpoint, facts = _checkpoint(context, folder), dict[str, Any]()
+    if checkpoint is None:
+        model, facts = _trained(context, fit_.train, fit_.mask, fit_.nested, folder)
+        _save(context, model, folder)
+    else:
+        model = _loaded(context, checkpoint)
+    dev = figures_once(context, folder, context.inputs.selection, context.inputs.dev_keys, lambda: model)
+    seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
+    record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine(context.device)})
+    context.store.put(record)
+    remember(folder, "record.json")
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    return record, dev
 
 
 def fit_folder(context: RunContext, train: TrainSpec, mask: HeadMask) -> Path:
@@ -90,7 +102,7 @@ def fit_folder(context: RunContext, train: TrainSpec, mask: HeadMask) -> Path:
 
 
 def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask, nested: NestedMasks | None) -> dict[str, Any]:
-    """Everything that decides a fine-tuning's weights, and its selection data."""
+    """Everything that decides a fine-tuning's weights."""
     settings, when = context.settings, _when(context, mask, nested)
     return {
         "stages": {name: version(name) for name in ("reading", "training")},
@@ -99,12 +111,11 @@ def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask, nested: Nes
         "model_hash": context.model_hash,
         "task": context.inputs.task.name,
         "labels": context.inputs.encoder.labels.names,
-        "data": context.inputs.data_hash,
+        "data": context.inputs.train_hash,
         "train": asdict(train),
         "precision": context.precision,
         "pruned": [str(head) for head in mask.pruned],
         "when": when,
-        "select_on": sorted(context.inputs.selection),
         **(repair_facts(settings) if when == "after" else {}),
         **({} if nested is None else {"nested": fingerprint(nested)}),
     }
@@ -142,12 +153,12 @@ def _trained(
 
 
 def tested(context: RunContext, fit_: FineTuned) -> dict[str, Figures]:
-    """Test figures of a finished fine-tuning by target name; all targets go through the model in one pass, once."""
-    path = fit_.folder / f"test-{context.inputs.test_hash}-{version('evaluation')}"
-    found = kept_figures(path)
+    """Test figures of a finished fine-tuning by target name; targets not tested before go through the model in one pass."""
+    tests, keys = context.inputs.tests, context.inputs.test_keys
+    found = kept_figures(fit_.folder, tests, keys)
     if found is None:
-        found = figures_of(context, load_fine_tuned(context, fit_), context.inputs.tests)
-        keep_figures(path, found)
+        with context.store.working(fit_.folder.name):
+            found = figures_once(context, fit_.folder, tests, keys, lambda: load_fine_tuned(context, fit_))
     return found
 
 
@@ -159,13 +170,30 @@ def load_fine_tuned(context: RunContext, fit_: FineTuned) -> PreTrainedModel:
     """
     checkpoint = _checkpoint(context, fit_.folder)
     if checkpoint is None:
-        model, _ = _trained(context, fit_.train, fit_.mask, fit_.nested, fit_.folder)
+        with context.store.working(fit_.folder.name):
+            checkpoint = _checkpoint(context, fit_.folder) or _trained_again(context, fit_)
+    try:
+        return _loaded(context, checkpoint)
+    except (OSError, CheckpointError):
+        if checkpoint.is_dir():
+            raise
+        return load_fine_tuned(context, fit_)  # another process dropped the weights meanwhile
+
+
+def _trained_again(context: RunContext, fit_: FineTuned) -> Path:
+    """The checkpoint of a fine-tuning whose weights were dropped.
+
+    Raises:
+        StoreError: It scores differently.
+    """
+    model, _ = _trained(context, fit_.train, fit_.mask, fit_.nested, fit_.folder)
+    if fit_.dev:
         now, then = points(context, figures_of(context, model, context.inputs.selection)), points(context, fit_.dev)
         if abs(now - then) > _SAME_POINTS:
             raise StoreError(f"{fit_.folder}: trained again it scores {now:.3f} on dev, not {then:.3f}: start in another folder")
-        checkpoint = _save(context, model, fit_.folder)
-        shutil.rmtree(fit_.folder / "state", ignore_errors=True)
-    return _loaded(context, checkpoint)
+    checkpoint = _save(context, model, fit_.folder)
+    shutil.rmtree(fit_.folder / "state", ignore_errors=True)
+    return checkpoint
 
 
 def _checkpoint(context: RunContext, folder: Path) -> Path | None:
@@ -189,10 +217,9 @@ def _loaded(context: RunContext, checkpoint: Path) -> PreTrainedModel:
     return load_tagger(checkpoint, labels=context.inputs.encoder.labels).to(context.device)
 
 
-def forget_checkpoints(folders: Iterable[Path], needed: Collection[Path]) -> None:
+def forget_checkpoints(context: RunContext, folders: Iterable[Path], needed: Collection[Path]) -> None:
     """Remove the weights of these fine-tunings, except those needed; figures, counts and scores stay."""
-    for folder in set(folders).difference(needed):
-        shutil.rmtree(folder / MODEL, ignore_errors=True)
+    context.store.forget(sorted(set(folders).difference(needed)))
 
 
 def warn_of_changes(context: RunContext) -> None:

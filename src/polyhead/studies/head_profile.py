@@ -57,7 +57,7 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
             "stages": {name: version(name) for name in _STAGES},
             "settings": asdict(context.settings),
             "model_hash": context.model_hash,
-            "data": [context.inputs.data_hash, context.inputs.test_hash],
+            "data": [context.inputs.train_hash, context.inputs.dev_keys, context.inputs.test_keys],
             "dev": {name: own.data.sha256 for name, own in samples.items()},
             "left_out": {own.name: own.why for own in left_out},
             "seed": train.seed,

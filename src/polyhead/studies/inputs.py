@@ -2,25 +2,22 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-from polyhead.core.errors import SettingError
 from polyhead.core.values import fingerprint
 from polyhead.data.conllu import Words
 from polyhead.data.labels import label_set
-from polyhead.data.references import DataReader, DataReference, one_word_choice, references
-from polyhead.data.sampling import sample
+from polyhead.data.references import DataReader, DataReference, one_word_choice
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before, suspicious_text
 from polyhead.data.tasks import Task
-from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import Encoded, join, model_limit
 from polyhead.learning.inference import Labelled
-from polyhead.learning.text_encoder import TextEncoder
+from polyhead.learning.text_encoder import TextEncoder, Unknown
 from polyhead.models.loading import load_config, load_tokenizer
 from polyhead.report.record import DataRecord, EncodingRecord
-from polyhead.studies.settings import FitSettings, RunSettings
+from polyhead.studies.run_data import Texts, facts_of, how_read, read_data
+from polyhead.studies.settings import RunSettings
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +34,16 @@ class Inputs:
         encoder: How the model reads text: the pre-trained encoder's tokenizer, and the labels of the classifier's outputs.
         train: All sources' training sentences, joined.
         source_dev: Dev sentences by source name.
+        ranking: Those of the sources that heads are ranked on.
         selection: What k is chosen on: the sources' dev sets, those of the targets, or both.
         unlabelled: Dev text of the targets by name, whose labels are not read; empty unless k is chosen by agreement.
         tests: Test sentences by target name.
         languages: BCP-47 code of every name.
         records: One entry per split for the result file.
         words: `surface` tokens or `syntactic` words, the same in all corpora.
-        data_hash: Hash of all training, ranking and selection data.
-        test_hash: Hash of the test sets.
+        train_hash: Hash of the training data.
+        dev_keys: Hash of every dev set by name: of the sources, and of the targets that are read.
+        test_keys: Hash of every test set by name.
     """
 
     task: Task
@@ -54,119 +53,77 @@ class Inputs:
     encoder: TextEncoder
     train: Encoded
     source_dev: Mapping[str, Labelled]
+    ranking: Mapping[str, Labelled]
     selection: Mapping[str, Labelled]
     unlabelled: Mapping[str, Labelled]
     tests: Mapping[str, Labelled]
     languages: Mapping[str, str]
     records: tuple[DataRecord, ...]
     words: Words
-    data_hash: str
-    test_hash: str
+    train_hash: str
+    dev_keys: Mapping[str, str]
+    test_keys: Mapping[str, str]
 
     def sha256_of(self, name: str, split: str) -> str:
         """Hash of the file behind a split; of a held-out dev set, that of the file it was held out of."""
         return next(record.sha256 for record in self.records if (record.name, record.split) == (name, split))
 
 
-def open_inputs(settings: RunSettings) -> Inputs:
-    """Every corpus of a run, read and encoded once.
+def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
+    """Every corpus of a run, read and encoded once; with `texts` not again if it was read or encoded for other inputs.
 
     Raises:
         PolyheadError: A corpus cannot be read as declared, a name is unknown, or sources or targets are missing or named twice.
     """
-    task = find_task(settings.task)
-    sources, targets = references(settings.sources, "source"), references(settings.targets, "target")
-    words = one_word_choice([*sources, *targets])
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
     longest = model_limit(load_config(settings.model, revision=settings.revision))
-    reader = reader_of(settings, task, merge=settings.rules.merge_types)
-    pairs = [reader.train_and_dev(reference, seed=settings.sample_seed) for reference in sources]
-    trains, devs = [limit(train, settings) for train, _ in pairs], [dev for _, dev in pairs]
-    rule = settings.select_on
-    target_devs = [] if rule == "source-dev" else [reader.open(r, "dev", labelled=rule != "agreement") for r in targets]
-    tests = [reader.open(reference, "test") for reference in targets]
-    seen = [*trains, *devs, *target_devs]
-    _check_unseen(seen, tests)
-    for data in (*seen, *tests):
-        for what in suspicious_text(data):
-            logger.info("note: %s %s: %s", data.name, data.split, what)
-    for what in seen_before(seen, tests):
+    texts = texts or Texts()
+    data, train, rule = read_data(settings, texts), settings.train, settings.select_on
+    for split in data.every:
+        for what in suspicious_text(split):
+            logger.info("note: %s %s: %s", split.name, split.split, what)
+    for what in seen_before(data.seen, data.tests):
         logger.info("note: %s", what)
-
     encoder = TextEncoder(
         tokenizer=tokenizer,
-        labels=label_set(task, trains),
-        anchor=settings.train.anchor,
-        max_length=settings.train.max_length,
+        labels=label_set(data.reader.task, data.trains),
+        anchor=train.anchor,
+        max_length=train.max_length,
         model_limit=longest,
     )
-    read = {
-        (data.name, data.split): encoder.labelled(data, unknown="error" if data.split == "train" else "ignore")
-        for data in (*seen, *tests)
-    }
+    read_by = [settings.model, settings.revision, list(encoder.labels), train.anchor, train.max_length, how_read(settings)]
+    part = [settings.train_limit, settings.target_tenths, settings.sample_seed, settings.protocol, settings.unseen_labels]
 
-    def named(datasets: Sequence[Dataset]) -> dict[str, Labelled]:
-        return {data.name: read[data.name, data.split] for data in datasets}
+    def encoded(split: Dataset) -> Labelled:
+        unknown: Unknown = "error" if split.split == "train" else "ignore"
+        return texts.once([read_by, part, facts_of(split)], lambda: encoder.labelled(split, unknown=unknown))
 
+    read = {(split.name, split.split): encoded(split) for split in data.every}
+
+    def named(splits: Sequence[Dataset]) -> dict[str, Labelled]:
+        return {split.name: read[split.name, split.split] for split in splits}
+
+    of_sources = data.devs if rule != "target-dev" else []
+    of_targets = data.target_devs if rule in ("target-dev", "pooled") else []
     return Inputs(
-        task=task,
-        reader=reader,
-        sources=sources,
-        targets=targets,
+        task=data.reader.task,
+        reader=data.reader,
+        sources=data.sources,
+        targets=data.targets,
         encoder=encoder,
-        train=join([read[data.name, data.split].encoded for data in trains]),
-        source_dev=named(devs),
-        selection=named([*(devs if rule != "target-dev" else []), *(target_devs if rule in ("target-dev", "pooled") else [])]),
-        unlabelled=named(target_devs if rule == "agreement" else []),
-        tests=named(tests),
-        languages={data.name: data.language for data in (*seen, *tests)},
-        records=tuple(_record(data, read[data.name, data.split].encoded) for data in (*seen, *tests)),
-        words=words,
-        data_hash=_hash(seen),
-        test_hash=_hash(tests),
+        train=join([read[split.name, split.split].encoded for split in data.trains]),
+        source_dev=named(data.devs),
+        ranking=named([dev for source, dev in zip(data.sources, data.devs, strict=True) if source.text in settings.ranked_on]),
+        selection=named([*of_sources, *of_targets]),
+        unlabelled=named(data.target_devs if rule == "agreement" else []),
+        tests=named(data.tests),
+        languages={split.name: split.language for split in data.every},
+        records=tuple(_record(split, read[split.name, split.split].encoded) for split in data.every),
+        words=one_word_choice([*data.sources, *data.targets]),
+        train_hash=fingerprint([facts_of(split) for split in data.trains]),
+        dev_keys={split.name: fingerprint(facts_of(split)) for split in (*data.devs, *data.target_devs)},
+        test_keys={split.name: fingerprint(facts_of(split)) for split in data.tests},
     )
-
-
-def reader_of(settings: FitSettings, task: Task, *, merge: bool = False) -> DataReader:
-    """How a run or a fine-tuning opens its data; `merge` joins entity types as the protocols of the paper do."""
-    return DataReader(
-        task=task,
-        root=None if settings.data is None else Path(settings.data),
-        scheme=settings.scheme,
-        columns=settings.columns,
-        strict=settings.strict,
-        merge=merge,
-    )
-
-
-def limit(train: Dataset, settings: RunSettings) -> Dataset:
-    """The training set limited to `train_limit` sentences: a seeded sample in file order, or the protocol's first rows."""
-    n = settings.train_limit
-    if n is None or n >= len(train.sentences):
-        return train
-    if settings.rules.first_rows:
-        return replace(train, sentences=train.sentences[:n])
-    return sample(train, n, seed=settings.sample_seed)
-
-
-def _check_unseen(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> None:
-    """A test file must not be one that is trained on, ranked on or selected on.
-
-    Raises:
-        SettingError: One is, byte for byte.
-    """
-    hashes = {data.sha256: data for data in seen}
-    for test in tests:
-        if test.sha256 in hashes:
-            other = hashes[test.sha256]
-            raise SettingError(
-                f"target {test.name!r}: its test file is the {other.split} file of {other.name!r}; a test score needs "
-                "text not used in training, ranking or selection; give another file"
-            )
-
-
-def _hash(datasets: list[Dataset]) -> str:
-    return fingerprint([(data.name, data.split, data.sha256, len(data.sentences)) for data in datasets])
 
 
 def _record(data: Dataset, encoded: Encoded) -> DataRecord:

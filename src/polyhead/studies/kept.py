@@ -8,13 +8,13 @@ from typing import Final
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.files import read_json, sha256_of, write_json_atomic
+from polyhead.core.store import MODEL, RECORD
 from polyhead.core.values import fingerprint
 
 logger = logging.getLogger(__name__)
 
 LEDGER: Final = "kept.json"
 COPY: Final = "kept.copy.json"
-MODEL: Final = "model"
 _SCHEMA: Final = 1
 
 
@@ -59,20 +59,41 @@ def model_files(folder: Path) -> Mapping[str, str]:
 def drop_damaged(fits: Path) -> None:
     """Delete half-written and damaged files in every fine-tuning's folder; damage is logged."""
     for folder in sorted(filter(Path.is_dir, fits.glob("*"))):
-        hashes, model = _repaired(folder), folder / MODEL
-        for path in sorted(folder.rglob("*")):
-            name = path.relative_to(folder).as_posix()
-            unfinished = name.startswith("state/") or path.suffix == ".partial"  # checked by the code that continues it
-            if unfinished or path.name in (LEDGER, COPY) or not path.is_file():
+        drop_damaged_in(folder)
+
+
+def drop_damaged_in(folder: Path) -> None:
+    """Delete half-written and damaged files in a fine-tuning's folder; damage is logged. A missing folder has none."""
+    if not folder.is_dir():
+        return
+    hashes, model = _repaired(folder), folder / MODEL
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not _is_ledgered(path, name):
+            continue
+        if name in hashes:
+            if sha256_of(path) == hashes[name]:
                 continue
-            if name in hashes:
-                if sha256_of(path) == hashes[name]:
-                    continue
-                logger.warning("%s: was damaged after it was written (its sha256 differs): that step is repeated", path)
-            if path.is_relative_to(model):
-                shutil.rmtree(model, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            logger.warning("%s: was damaged after it was written (its sha256 differs): that step is repeated", path)
+        if path.is_relative_to(model):
+            shutil.rmtree(model, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every file beside the weights is as it was written; writes nothing, and may be asked while others work there."""
+    hashes = noted(folder)
+    for path in folder.iterdir():
+        if path.name in hashes and path.is_file() and sha256_of(path) != hashes[path.name]:
+            return False
+    return bool(hashes) or not (folder / RECORD).is_file()
+
+
+def _is_ledgered(path: Path, name: str) -> bool:
+    """Whether a file should have its hash in the ledger; unfinished work is checked by the code that continues it."""
+    unfinished = name.startswith(("state/", ".")) or path.suffix == ".partial"
+    return path.is_file() and not unfinished and path.name not in (LEDGER, COPY)
 
 
 def _repaired(folder: Path) -> Mapping[str, str]:
@@ -83,7 +104,7 @@ def _repaired(folder: Path) -> Mapping[str, str]:
     hashes = noted(folder)
     if ledger is not None or copy is not None:
         _write(folder, hashes)
-    elif any((folder / name).is_file() for name in (LEDGER, COPY, "record.json")):
+    elif any((folder / name).is_file() for name in (LEDGER, COPY, RECORD)):
         logger.warning(
             "%s: damaged or missing, and so is %s: this fine-tuning cannot be checked, so its weights, scores and figures are "
             "discarded and computed again",

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
-from polyhead.core.files import read_json, write_json_atomic
+from polyhead.core.files import read_json, write_bytes_atomic, write_json_atomic
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import tracking
 from polyhead.core.specs import TrainSpec
@@ -43,11 +45,13 @@ class NestedFit:
         dev: Scores on the selection sets, in points.
         agreement: Percentage of the targets' words that keep the label which the same model gives with all heads; empty unless k
             is chosen by it.
+        dev_by_name: Scores on each selection set, in points.
     """
 
     fit: FineTuned
     dev: Mapping[int, float]
     agreement: Mapping[int, float]
+    dev_by_name: Mapping[int, Mapping[str, float]]
 
     def score_at(self, k: int) -> float:
         """The score by which k is chosen."""
@@ -63,24 +67,42 @@ def nested_fit(context: RunContext, train: TrainSpec, masks: Sequence[HeadMask])
     fit = fine_tuned(context, train, context.present, nested=NestedMasks(tuple(masks)))
     grid, inputs = nested_grid(len(masks) - 1), context.inputs
     texts = {name: data.part(drawn(context, data)).encoded for name, data in inputs.unlabelled.items()}
-    what = [version("screening"), SENTENCES, context.settings.sample_seed, sorted(texts), *(masks[k].keep for k in grid)]
+    keys = {name: inputs.dev_keys[name] for name in (*inputs.selection, *texts)}
+    what = [version("screening"), SENTENCES, context.settings.sample_seed, keys, sorted(texts), *(masks[k].keep for k in grid)]
     path = fit.folder / f"nested-{fingerprint(what)}.json"
     if not path.is_file():
-        model, some = load_fine_tuned(context, fit), [masks[k] for k in grid]
-        counts = masked_counts(
-            model,
-            {name: data.part(drawn(context, data)) for name, data in inputs.selection.items()},
-            inputs.task,
-            inputs.encoder.labels,
-            some,
-            precision=context.precision,
-            progress=context.progress,
-        )
-        dev = [_points(context, {name: own.sum(axis=0) for name, own in by_name.items()}) for by_name in counts]
-        write_json_atomic(path, {"schema": 1, "dev": dev, "agreement": _agreement(context, model, texts, some)})
-        remember(fit.folder, path.name)
+        with context.store.working(fit.folder.name):
+            _score_masks(context, fit, [masks[k] for k in grid], texts, path)
     kept = read_json(path)
-    return NestedFit(fit, dict(zip(grid, kept["dev"], strict=True)), dict(zip(grid, kept["agreement"], strict=False)))
+    dev = [{name: 100 * own[i] for name, own in kept["dev"].items()} for i in range(len(grid))]
+    return NestedFit(
+        fit,
+        {k: pooled(context, by_name) for k, by_name in zip(grid, dev, strict=True)},
+        dict(zip(grid, kept["agreement"], strict=False)),
+        dict(zip(grid, dev, strict=True)),
+    )
+
+
+def _score_masks(
+    context: RunContext, fit: FineTuned, masks: Sequence[HeadMask], texts: Mapping[str, Encoded], path: Path
+) -> None:
+    """Write the metric of every selection set under every mask, and the agreement on the texts."""
+    inputs, model = context.inputs, load_fine_tuned(context, fit)
+    counts = masked_counts(
+        model,
+        {name: data.part(drawn(context, data)) for name, data in inputs.selection.items()},
+        inputs.task,
+        inputs.encoder.labels,
+        masks,
+        precision=context.precision,
+        progress=context.progress,
+    )
+    dev = {
+        name: [float(metric_from_counts(inputs.task, by_name[name].sum(axis=0))) for by_name in counts]
+        for name in inputs.selection
+    }
+    write_json_atomic(path, {"schema": 1, "dev": dev, "agreement": _agreement(context, model, texts, masks)})
+    remember(fit.folder, path.name)
 
 
 def _agreement(
@@ -113,6 +135,29 @@ def pruned_from(context: RunContext, nested: NestedFit, mask: HeadMask, k: int) 
             "please report this, with the model's name"
         )
     return pruned
+
+
+def masked_tests(context: RunContext, nested: NestedFit, masks: Sequence[HeadMask]) -> dict[int, dict[str, NDArray[np.int64]]]:
+    """Test counts `[sentences, columns]` of the nested model under the masks of `nested_grid`, by k and target; kept on disk."""
+    grid, inputs = nested_grid(len(masks) - 1), context.inputs
+    found: dict[int, dict[str, NDArray[np.int64]]] = {k: {} for k in grid}
+    what = [version("screening"), *(masks[k].keep for k in grid)]
+    paths = {name: nested.fit.folder / f"tests-{fingerprint([key, *what])}.safetensors" for name, key in inputs.test_keys.items()}
+    if missing := {name: inputs.tests[name] for name, path in paths.items() if not path.is_file()}:
+        with context.store.working(nested.fit.folder.name):
+            model = load_fine_tuned(context, nested.fit)
+            some = [masks[k] for k in grid]
+            counts = masked_counts(
+                model, missing, inputs.task, inputs.encoder.labels, some, precision=context.precision, progress=context.progress
+            )
+            for name in missing:
+                together = np.stack([by_name[name] for by_name in counts])
+                write_bytes_atomic(paths[name], save({"counts": together}))
+                remember(nested.fit.folder, paths[name].name)
+    for name, path in paths.items():
+        for k, own in zip(grid, load_file(path)["counts"], strict=True):
+            found[k][name] = own
+    return found
 
 
 def drawn(context: RunContext, data: Labelled) -> list[int]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
-from polyhead.core.store import RunStore
 from polyhead.core.values import jsonable
 from polyhead.data.conllu import Words
 from polyhead.data.labels import MERGED
@@ -18,7 +17,7 @@ from polyhead.report.reading import short
 from polyhead.report.record import CellRecord, CostRecord, RankingCost, SettingsRecord, TargetRecord, TrialRecord
 from polyhead.selection.ranking import rank
 from polyhead.studies.cell import Outcome
-from polyhead.studies.context import RunContext
+from polyhead.studies.context import FitStore, RunContext
 from polyhead.studies.evaluations import points_by_name
 from polyhead.studies.prune_after import pruning_note
 from polyhead.studies.settings import RunSettings
@@ -27,7 +26,7 @@ from polyhead.studies.settings import RunSettings
 class Clock:
     """Time a run has taken: the fine-tunings of all its processes, and the rest of this process."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: FitStore) -> None:
         self._store, self._started = store, time.perf_counter()
         self._earlier = {record.fingerprint: float(record.result["seconds"]) for record in store.records()}
 
@@ -93,9 +92,10 @@ def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
 
 
 def _fine_tunings(context: RunContext, outcome: Outcome) -> int:
+    searches = [outcome, *outcome.others]
     if outcome.nested is not None:
-        return 2
-    return 0 if context.settings.search.prune == "after" else len(outcome.table.trials)
+        return 1 + len(searches)
+    return 0 if context.settings.search.prune == "after" else 1 + sum(len(one.table.trials) - 1 for one in searches)
 
 
 def _seconds(outcome: Outcome, k: int) -> float:

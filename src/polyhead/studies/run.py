@@ -13,7 +13,7 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.settings_file import checked
 from polyhead.core.specs import SearchSpec, Whole
-from polyhead.core.store import RunStore
+from polyhead.core.store import MODEL, RunStore
 from polyhead.importance.methods import check_normalisation
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import placement
@@ -34,7 +34,7 @@ from polyhead.studies.drawing import draw
 from polyhead.studies.finetunes import fit_folder, forget_checkpoints, load_fine_tuned, warn_of_changes
 from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
-from polyhead.studies.kept import MODEL, drop_damaged
+from polyhead.studies.kept import drop_damaged
 from polyhead.studies.record import Clock, cell_record, cost_record, model_card, settings_record
 from polyhead.studies.settings import Cell, RunSettings, expand
 from polyhead.studies.stages import versions
@@ -119,7 +119,7 @@ def run(
             profile_heads(context, trains[0], folder, n_sentences=head_analysis, text=text)
         full = fit_folder(context, trains[0], present)
         forget_checkpoints(
-            store.folder.iterdir(), () if record.first.fit == full.name else (full,)
+            context, store.folder.iterdir(), () if record.first.fit == full.name else (full,)
         )  # else model/ has the same weights
         draw(folder)
         write_report(record, folder)
@@ -139,7 +139,7 @@ def _result(
         needed = {outcomes[0].full.folder, outcomes[0].chosen.folder}
         if any(later.seed == cell.seed for later in cells[place + 1 :]):
             needed.add(outcomes[-1].full.folder)
-        forget_checkpoints(outcomes[-1].folders, needed)  # not of later cells, which an earlier process may have begun
+        forget_checkpoints(context, outcomes[-1].folders, needed)  # not of later cells, which an earlier process may have begun
     pool = noise_pool(context, outcomes) if "noise" in wanted.controls else None
     chosen = load_fine_tuned(context, outcomes[0].chosen)
     record = RunRecord(

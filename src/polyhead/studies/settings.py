@@ -24,8 +24,8 @@ Control = Literal["random", "highest", "noise"]
 RankOn = Literal["sources", "sources+target"]
 Combine = Literal["merged", "summed", "each"]
 UnseenLabels = Literal["error", "keep", "drop"]
-Tenths = Annotated[int, Field(strict=True, ge=1, le=9)]
 Name = Annotated[str, Field(min_length=1)]
+Tenths = Annotated[int, Field(strict=True, ge=1, le=9)]
 PRESET: Final = frozenset(item.name for item in fields(Protocol))
 """Settings that the protocol fixes unless they are given."""
 
@@ -92,10 +92,28 @@ class RunSettings(FitSettings):
             "(see the guide)."
         ),
     ] = "source-dev"
-    rank_on: RankOn = "sources+target"
-    combine: Combine = "merged"
-    target_tenths: Tenths | None = None
-    unseen_labels: UnseenLabels = "error"
+    rank_on: Annotated[
+        RankOn,
+        Field(description="Where a target is also a source: rank on the other sources alone, as the paper does, or on all."),
+    ] = "sources+target"
+    combine: Annotated[
+        Combine,
+        Field(
+            description="Several sources: merged adds up their raw scores, summed the finished ones; each searches with every "
+            "source's order and keeps the best."
+        ),
+    ] = "merged"
+    target_tenths: Annotated[
+        Tenths | None,
+        Field(description="Where a target is also a source, train on the first N of ten seeded parts of its sentences."),
+    ] = None
+    unseen_labels: Annotated[
+        UnseenLabels,
+        Field(
+            description="Span types of a target that no source has: error refuses them, keep counts them as missed, drop reads "
+            "them as O."
+        ),
+    ] = "error"
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -111,7 +129,21 @@ class RunSettings(FitSettings):
             raise ValueError(f"search.how = 'nested': protocol {self.protocol!r} compares separate fine-tunings; use sweep")
         if self.rules.reported_split and self.search.max_pruned < 1:
             raise ValueError(f"search.max_pruned = 0: protocol {self.protocol!r} reports the best of k = 1..K; give 1 or more")
+        both = [name for name in self.sources if name in self.targets]
+        if self.target_tenths is not None and not both:
+            raise ValueError(
+                "target_tenths: limits the sentences of a target that is also a source; name the target among the sources"
+            )
+        if self.rank_on == "sources" and len(both) == len(self.sources):
+            raise ValueError("rank_on = 'sources': every source is a target, so none is left to rank on; use sources+target")
+        if self.combine == "each" and len(self.ranked_on) < 2:
+            raise ValueError("combine = 'each': needs two or more sources to rank on")
         return self
+
+    @property
+    def ranked_on(self) -> tuple[str, ...]:
+        """The sources whose dev sets heads are ranked on."""
+        return tuple(name for name in self.sources if self.rank_on != "sources" or name not in self.targets)
 
     @property
     def rules(self) -> Protocol:
@@ -144,19 +176,6 @@ def _known_references(texts: Sequence[str], role: Role) -> list[DataReference]:
         if reference.files is None:
             corpus(reference.name)
     return found
-
-
-def fixed_by(rules: Protocol) -> dict[str, dict[str, Any]]:
-    """The fields of `SearchSpec` and `TrainSpec` that a protocol sets where the user does not."""
-    return {
-        "search": {"how": rules.how, "include_zero": not rules.reported_split},
-        "train": {
-            "order": rules.order,
-            "anchor": rules.anchor,
-            "learning_rate": rules.learning_rate,
-            "warmup": rules.warmup,
-        },
-    }
 
 
 def run_settings(
@@ -204,10 +223,10 @@ def run_settings(
         columns: Layout of the user's own files.
         strict: Fail on malformed input instead of repairing it.
         revision: Of a hub id.
-        rank_on: Rank heads on the first source alone, or on all sources, the target's training language among them.
-        combine: How several sources make one ranking: `merged`, `summed`, or `each` tried and the best kept.
-        target_tenths: Tenths of the target's training sentences that are used, 1 to 9; None uses all.
-        unseen_labels: Of targets whose labels no source has: an error, or keep or drop those words or spans.
+        rank_on: Where a target is also a source: rank heads on the other sources alone (`sources`) or on all.
+        combine: How the rankings of several sources become one: `merged`, `summed` or `each` (MD, SD and EC in the paper).
+        target_tenths: Train on the first N of ten seeded parts of a target that is also a source.
+        unseen_labels: Span types of a target that no source has: `error`, `keep` (missed) or `drop` (read as O).
 
     Raises:
         UnknownNameError: No task or corpus has this name.
@@ -249,6 +268,19 @@ def run_settings(
         "unseen_labels": unseen_labels,
     }
     return RunSettings(**values)
+
+
+def fixed_by(rules: Protocol) -> dict[str, dict[str, Any]]:
+    """The fields of `SearchSpec` and `TrainSpec` that a protocol sets where the user does not."""
+    return {
+        "search": {"how": rules.how, "include_zero": not rules.reported_split},
+        "train": {
+            "order": rules.order,
+            "anchor": rules.anchor,
+            "learning_rate": rules.learning_rate,
+            "warmup": rules.warmup,
+        },
+    }
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:

@@ -32,7 +32,15 @@ _MODEL: Final = (
 # scripts/stages.py compares the files with their recorded hashes and says what to do about changes.
 STAGES: Final[dict[str, Stage]] = {
     "reading": Stage(
-        1, ("data/**/*.py", "learning/encoding.py", "learning/subwords.py", "learning/text_encoder.py", "studies/inputs.py")
+        1,
+        (
+            "data/**/*.py",
+            "learning/encoding.py",
+            "learning/subwords.py",
+            "learning/text_encoder.py",
+            "studies/inputs.py",
+            "studies/run_data.py",
+        ),
     ),
     "training": Stage(
         1,

@@ -51,7 +51,7 @@ def noise_pool(context: RunContext, outcomes: Sequence[Outcome]) -> NoisePool | 
         dev.append(points(context, fit.dev))
         for name, score in points_by_name(context, tested(context, fit)).items():
             tests[name].append(score)
-        forget_checkpoints([fit.folder], needed)
+        forget_checkpoints(context, [fit.folder], needed)
         said = "seed %d, noise: unpruned model %d of %d scores %.2f on dev (%.0f s)"
         logger.info(said, seed, number, len(seeds), dev[-1], fit.seconds)
     return NoisePool(seeds=seeds, dev=dev, tests=tests)
@@ -111,7 +111,8 @@ def _with_masks(context: RunContext, outcomes: Sequence[Outcome], rows: Sequence
 def _compared(context: RunContext, outcomes: Sequence[Outcome]) -> int:
     """Distinct models that the longest search chose among."""
     zero = context.settings.search.include_zero
-    return max(1, *(sum(trial.k > 0 or zero for trial in outcome.table.trials) for outcome in outcomes))
+    every = [one.table for outcome in outcomes for one in (outcome, *outcome.others)]
+    return max(1, *(sum(trial.k > 0 or zero for trial in table.trials) for table in every))
 
 
 def _either(one: Outcome, other: Outcome) -> dict[str, int]:

@@ -1,0 +1,169 @@
+"""What a run reads, before anything is encoded: its splits, limited and checked against one another."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from polyhead.core.errors import SettingError
+from polyhead.core.values import fingerprint
+from polyhead.data.corpus_table import Split
+from polyhead.data.labels import LabelSet, label_set, without_labels
+from polyhead.data.references import DataReader, DataReference, one_word_choice, references
+from polyhead.data.sampling import first_tenths, sample
+from polyhead.data.sentences import Dataset
+from polyhead.data.tasks import Task
+from polyhead.data.tasks import task as find_task
+from polyhead.studies.settings import FitSettings, RunSettings
+
+T = TypeVar("T")
+
+
+class Texts:
+    """Corpora read and encoded so far, for a process that opens the inputs of many cells; nothing is ever dropped."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def once(self, what: object, make: Callable[[], T]) -> T:
+        """What `make` returned when it was first asked for `what`, plain values that decide it."""
+        key = fingerprint(what)
+        if key not in self._made:
+            self._made[key] = make()
+        found: T = self._made[key]
+        return found
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The splits of a run.
+
+    Attributes:
+        reader: Opens the data.
+        sources: What is trained on.
+        targets: What is tested on.
+        trains: Training sentences of each source, limited as the settings say.
+        devs: Dev sentences of each source.
+        target_devs: Those of each target; empty where k is chosen on the sources alone.
+        tests: Test sentences of each target.
+    """
+
+    reader: DataReader
+    sources: Sequence[DataReference]
+    targets: Sequence[DataReference]
+    trains: Sequence[Dataset]
+    devs: Sequence[Dataset]
+    target_devs: Sequence[Dataset]
+    tests: Sequence[Dataset]
+
+    @property
+    def seen(self) -> list[Dataset]:
+        """What is trained on, ranked on or selected on."""
+        return [*self.trains, *self.devs, *self.target_devs]
+
+    @property
+    def every(self) -> list[Dataset]:
+        """All splits."""
+        return [*self.seen, *self.tests]
+
+
+def read_data(settings: RunSettings, texts: Texts) -> RunData:
+    """Every split of a run, read once; `texts` keeps what was read.
+
+    Raises:
+        PolyheadError: A corpus cannot be read as declared, a name is unknown, sources or targets are missing or named twice, a
+            test file is also trained on, or a target has labels that no source has.
+    """
+    task = find_task(settings.task)
+    sources, targets = references(settings.sources, "source"), references(settings.targets, "target")
+    one_word_choice([*sources, *targets])
+    reader, how = reader_of(settings, task, merge=settings.rules.merge_types), how_read(settings)
+
+    def opened(reference: DataReference, split: Split, *, labelled: bool = True) -> Dataset:
+        what = [how, reference.text, split, labelled]
+        return texts.once(what, lambda: reader.open(reference, split, labelled=labelled))
+
+    def train_and_dev(source: DataReference) -> tuple[Dataset, Dataset]:
+        seed = settings.sample_seed
+        return texts.once([how, source.text, seed], lambda: reader.train_and_dev(source, seed=seed))
+
+    pairs = [train_and_dev(source) for source in sources]
+    trains = [
+        limit(train, settings, tenths=settings.target_tenths if source.text in settings.targets else None)
+        for source, (train, _) in zip(sources, pairs, strict=True)
+    ]
+    rule = settings.select_on
+    target_devs = [] if rule == "source-dev" else [opened(r, "dev", labelled=rule != "agreement") for r in targets]
+    tests = [opened(reference, "test") for reference in targets]
+    labels = label_set(task, trains)
+    target_devs, tests = ([known_labels(data, labels, settings) for data in own] for own in (target_devs, tests))
+    found = RunData(reader, sources, targets, trains, [dev for _, dev in pairs], target_devs, tests)
+    _check_unseen(found.seen, tests)
+    return found
+
+
+def how_read(settings: RunSettings) -> list[Any]:
+    """The settings that decide how a reference is read."""
+    return [settings.task, settings.data, settings.scheme, settings.columns, settings.strict, settings.rules.merge_types]
+
+
+def reader_of(settings: FitSettings, task: Task, *, merge: bool = False) -> DataReader:
+    """How a run or a fine-tuning opens its data; `merge` joins entity types as the protocols of the paper do."""
+    return DataReader(
+        task=task,
+        root=None if settings.data is None else Path(settings.data),
+        scheme=settings.scheme,
+        columns=settings.columns,
+        strict=settings.strict,
+        merge=merge,
+    )
+
+
+def limit(train: Dataset, settings: RunSettings, *, tenths: int | None = None) -> Dataset:
+    """The training set limited to its first `tenths`, and to `train_limit` sentences: a seeded sample in file order, or the
+    protocol's first rows."""
+    train = train if tenths is None else first_tenths(train, tenths, seed=settings.sample_seed)
+    n = settings.train_limit
+    if n is None or n >= len(train.sentences):
+        return train
+    if settings.rules.first_rows:
+        return replace(train, sentences=train.sentences[:n])
+    return sample(train, n, seed=settings.sample_seed)
+
+
+def _check_unseen(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> None:
+    """A test file must not be one that is trained on, ranked on or selected on.
+
+    Raises:
+        SettingError: One is, byte for byte.
+    """
+    hashes = {data.sha256: data for data in seen}
+    for test in tests:
+        if test.sha256 in hashes:
+            other = hashes[test.sha256]
+            raise SettingError(
+                f"target {test.name!r}: its test file is the {other.split} file of {other.name!r}; a test score needs "
+                "text not used in training, ranking or selection; give another file"
+            )
+
+
+def known_labels(data: Dataset, labels: LabelSet, settings: RunSettings) -> Dataset:
+    """A target's data; spans of types that no source has are refused, kept (they count as missed) or read as O.
+
+    Raises:
+        SettingError: There are some, and `unseen_labels` is `error`.
+    """
+    unseen = sorted({label for one in data for label in one.labels if label is not None and label not in labels})
+    if not unseen or settings.unseen_labels == "keep":
+        return data
+    if settings.unseen_labels == "drop":
+        return without_labels(data, unseen)
+    raise SettingError(
+        f"target {data.name!r}: its {data.split} split has labels that no source has: {', '.join(unseen[:6])}"
+        f"{', …' if len(unseen) > 6 else ''}; give --unseen-labels keep to count them as missed, or drop to read them as O"
+    )
+
+
+def facts_of(data: Dataset) -> tuple[object, ...]:
+    """What tells a split from another one: name, split, hash of the file, number of sentences, repairs and merged types."""
+    return data.name, data.split, data.sha256, len(data.sentences), dict(data.notes)

@@ -1,0 +1,163 @@
+"""Run a study's cells in a store: check its data, then work until every cell is done or has failed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from polyhead.core.errors import FileFaultsError, PolyheadError, StoreError
+from polyhead.core.exclusive import write_exclusively
+from polyhead.core.files import json_text, read_json, write_json_atomic, write_text_atomic
+from polyhead.core.leases import Leases
+from polyhead.core.progress import Progress
+from polyhead.core.store_kind import check_store, open_store
+from polyhead.core.values import fingerprint
+from polyhead.data.sentences import Dataset
+from polyhead.studies.run_data import Texts, how_read, read_data
+from polyhead.studies.settings import RunSettings
+from polyhead.studies.study_cells import StudyCell
+from polyhead.studies.study_file import expand_study, parse_study, read_study
+from polyhead.studies.study_jobs import Bench, jobs_of
+from polyhead.studies.study_store import KIND, SCHEMA, KeepWeights, Leased, StudyStore
+from polyhead.studies.worker_status import worker_name
+from polyhead.studies.workers import Outcome, work
+
+_BEAT: Final = 15.0
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """How a study is worked on; kept in the store, so that every worker does it alike.
+
+    Attributes:
+        data: Folder of the corpora; None if the study needs none.
+        keep_weights: Which fine-tuned models stay on disk: `none`, the `chosen` one of every cell, or `all`.
+        test_every_k: Whether every k that is tried is tested, for rules that choose another one.
+    """
+
+    data: str | None = None
+    keep_weights: KeepWeights = "none"
+    test_every_k: bool = False
+
+
+def add_study(path: Path, store: Path, *, keep_weights: KeepWeights = "none", test_every_k: bool = False) -> str:
+    """Copy a study file into the store, so that workers find it; returns the study's name.
+
+    A study of the same name is replaced: cells that both have are not run again.
+
+    Raises:
+        FileFaultsError: The file has faults.
+        StoreError: The folder holds something else or cannot be written to.
+    """
+    study = read_study(path)
+    open_store(store, kind=KIND, schema=SCHEMA)
+    folder = store / "studies"
+    data = None if study.data is None else str(Path(study.data).absolute())
+    options = {"schema": SCHEMA, "data": data, "keep_weights": keep_weights, "test_every_k": test_every_k}
+    write_json_atomic(folder / f"{study.name}.json", options)
+    write_text_atomic(folder / f"{study.name}.toml", path.read_text(encoding="utf-8-sig"))
+    return study.name
+
+
+def studies_of(store: Path, names: Sequence[str] = ()) -> dict[str, tuple[StudyOptions, tuple[StudyCell, ...]]]:
+    """The studies of a store, or those of these names: their options and cells.
+
+    Raises:
+        StoreError: It is not a store, it has no study, or none of a name.
+    """
+    check_store(store, kind=KIND, schema=SCHEMA)
+    there = {path.stem: path for path in sorted((store / "studies").glob("*.toml"))}
+    if unknown := [name for name in names if name not in there]:
+        raise StoreError(f"{store}: has no study {unknown[0]!r}; it has {', '.join(there) or 'none'}")
+    if not there:
+        raise StoreError(f"{store}: has no study yet; start one with polyhead study run FILE --out {store}")
+    found = {}
+    for name in names or there:
+        study, kept = parse_study(there[name].read_text(encoding="utf-8"), there[name]), there[name].with_suffix(".json")
+        facts = read_json(kept) if kept.is_file() else {}
+        options = StudyOptions(facts.get("data"), facts.get("keep_weights", "none"), bool(facts.get("test_every_k")))
+        cells = expand_study(study)
+        found[name] = (options, cells)
+    return found
+
+
+def work_study(
+    store: Path,
+    *,
+    names: Sequence[str] = (),
+    data: Path | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    beat: float = _BEAT,
+) -> Outcome:
+    """Work on a store's studies until every cell is done or has failed; any number of processes may do so at the same time.
+
+    Reads every corpus once before anything else. Stopped at any moment and started again it continues, with the same numbers.
+
+    Args:
+        store: Folder that `add_study` made.
+        names: Of studies; all unless given.
+        data: Folder of the corpora on this machine, if it is not where the study was started.
+        device: As in `run`.
+        progress: Told of each cell.
+        beat: Seconds between two signs of life.
+
+    Raises:
+        FileFaultsError: Corpora cannot be read as declared, a line for each.
+        StoreError: The data are not those that the store's results were made from, or the store cannot be used.
+    """
+    studies = studies_of(store, names)
+    found: list[Outcome] = []
+    with Leases(store / "leases", worker_name(), beat=beat) as leases:
+        access = Leased(leases)
+        for options, cells in studies.values():
+            folder = options.data if data is None else str(data)
+            placed = [replace(cell, data=folder) for cell in cells]
+            own = StudyStore(store, access, keep_weights=options.keep_weights)
+            bench = Bench(own, device=device, test_every_k=options.test_every_k, progress=progress)
+            check_data(store, placed, bench.texts)
+            found.append(work(jobs_of(placed, bench), store, leases, progress=progress))
+    return Outcome(
+        sum(one.done for one in found),
+        sum(one.found for one in found),
+        tuple(failure for one in found for failure in one.failed),
+        leases.discarded,
+    )
+
+
+def check_data(store: Path, cells: Sequence[StudyCell], texts: Texts) -> None:
+    """Read every split that the cells need, and compare it with what the store's results were made from.
+
+    Raises:
+        FileFaultsError: Some cannot be read as declared: one line for each.
+        StoreError: A file has changed since.
+    """
+    faults: dict[str, None] = {}
+    read: dict[str, tuple[RunSettings, Dataset]] = {}
+    for settings in {fingerprint(_read_by(cell.settings())): cell.settings() for cell in cells}.values():
+        try:
+            for split in read_data(settings, texts).every:
+                read[fingerprint([how_read(settings)[2:], settings.task, split.name, split.split])] = settings, split
+        except PolyheadError as error:
+            faults[str(error)] = None
+    if faults:
+        raise FileFaultsError("\n".join(faults))
+    for key, (_, split) in read.items():
+        _compare(store / "data" / f"{key}.json", split)
+
+
+def _read_by(settings: RunSettings) -> list[object]:
+    part = [settings.sources, settings.targets, settings.select_on, settings.target_tenths, settings.train_limit]
+    return [how_read(settings), *part, settings.unseen_labels, settings.protocol]
+
+
+def _compare(path: Path, split: Dataset) -> None:
+    facts = {"schema": SCHEMA, "name": split.name, "split": split.split, "sha256": split.sha256}
+    if not path.is_file():
+        write_exclusively(path, json_text(path, facts).encode(), temporary=path.with_name(f".{worker_name()}.tmp"))
+    held = read_json(path)
+    if held.get("sha256") != split.sha256:
+        raise StoreError(
+            f"data {split.name!r}: its {split.split} file has changed since this store began (sha256 {split.sha256[:12]}…, was "
+            f"{str(held.get('sha256'))[:12]}…): restore the file, or choose another store"
+        )

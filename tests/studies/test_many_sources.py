@@ -1,0 +1,110 @@
+"""Several sources: what heads are ranked on, how rankings become one, how much of a target is trained on, and unseen labels."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_run import settings, tiny_data
+
+from polyhead.core.errors import SettingError
+from polyhead.studies.inputs import open_inputs
+from polyhead.studies.run import run
+from polyhead.studies.settings import RunSettings, run_settings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_data(tmp_path_factory.mktemp("sources"))
+
+
+def both(folder: Path, **changes: Any) -> RunSettings:
+    """English and German trained on, German tested."""
+    en, de = (
+        f"{language}={folder}/{language}-train.conllu:{folder}/{language}-dev.conllu:{folder}/{language}-test.conllu"
+        for language in ("en", "de")
+    )
+    values: dict[str, Any] = {"train": {"epochs": 1}, "search": {"how": "sweep", "max_pruned": 2}} | changes
+    return settings(folder, sources=[en, de], targets=[de], **values)
+
+
+def test_heads_are_ranked_on_all_sources_or_on_those_that_are_not_tested(folder: Path) -> None:
+    everywhere, elsewhere = open_inputs(both(folder)), open_inputs(both(folder, rank_on="sources"))
+    assert len(everywhere.ranking) == len(everywhere.source_dev) == 2
+    assert [everywhere.languages[name] for name in elsewhere.ranking] == ["en"]
+    assert elsewhere.selection.keys() == everywhere.selection.keys(), "k is chosen on both dev sets, pooled by language"
+
+
+def test_tenths_limit_the_target_alone_and_each_part_holds_the_smaller_ones(folder: Path) -> None:
+    whole, some, more = (open_inputs(both(folder, target_tenths=n)) for n in (None, 2, 5))
+    sizes = [[data.sentences for data in own.records if data.split == "train"] for own in (whole, some, more)]
+    assert sizes == [[64, 64], [64, 12], [64, 32]]
+    words = [{window.input_ids.tobytes() for window in own.train.windows} for own in (some, more, whole)]
+    assert words[0] <= words[1] <= words[2]
+    assert len({own.train_hash for own in (whole, some, more)}) == 3
+
+
+def test_each_order_has_its_search_and_the_best_on_dev_is_kept(folder: Path) -> None:
+    found = run(both(folder, combine="each"), out=folder / "each", controls=["random"], device="cpu", head_analysis=0)
+    single = {
+        name: run(both(folder, **how), out=folder / name, device="cpu", head_analysis=0).first
+        for name, how in {"merged": {}, "summed": {"combine": "summed"}, "english": {"rank_on": "sources"}}.items()
+    }
+    assert [cell.fine_tunings for cell in found.cells] == [5, 5], "k = 0 is shared"
+    assert single["merged"].fine_tunings == 3
+    best = {trial.k: trial.dev for trial in found.first.trials}[found.first.chosen]
+    alone = {trial.k: trial.dev for trial in single["english"].trials}[single["english"].chosen]
+    assert best >= alone, "English is one of the two orders"
+    assert found.settings.combine == "each"
+    assert single["merged"].scores != single["summed"].scores or single["merged"].ranking == single["summed"].ranking
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"combine": "each", "rank_on": "sources"}, "combine = 'each': needs two or more sources to rank on"),
+        ({"combine": "all"}, "combine = 'all': should be 'merged', 'summed' or 'each'"),
+        ({"target_tenths": 10}, "target_tenths = 10: should be at most 9"),
+    ],
+)
+def test_settings_that_exclude_each_other_are_refused(folder: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        both(folder, **changes)
+
+
+def test_settings_of_a_target_need_a_target_among_the_sources(folder: Path) -> None:
+    with pytest.raises(SettingError, match="target_tenths: limits the sentences of a target that is also a source"):
+        settings(folder, target_tenths=3)
+    one = f"de={folder}/de-train.conllu:{folder}/de-dev.conllu:{folder}/de-test.conllu"
+    with pytest.raises(SettingError, match="rank_on = 'sources': every source is a target"):
+        settings(folder, sources=[one], targets=[one], rank_on="sources")
+
+
+def spans(path: Path, rows: str) -> Path:
+    path.write_text("\n".join(row.replace(" ", "\t") for row in rows.split("|")) + "\n\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def entities(folder: Path, tmp_path: Path) -> dict[str, Any]:
+    for split in ("train", "dev"):
+        spans(tmp_path / f"{split}.tsv", "\n\n".join(["dog B-PER|runs O|house B-LOC"] * 4))
+    spans(tmp_path / "test.tsv", "Hund B-PER|geht O|Haus B-TIME|. I-TIME")
+    return {
+        "model": folder / "encoder",
+        "task": "ner",
+        "scheme": "iob2",
+        "sources": [f"en={tmp_path}/train.tsv:{tmp_path}/dev.tsv"],
+        "targets": [f"de={tmp_path}/test.tsv"],
+        "train": {"epochs": 1},
+    }
+
+
+def test_labels_that_no_source_has_are_refused_kept_or_dropped(entities: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match=r"its test split has labels that no source has: B-TIME, I-TIME; give --unseen-labels"):
+        open_inputs(run_settings(**entities))
+    kept, dropped = (open_inputs(run_settings(**entities, unseen_labels=how)) for how in ("keep", "drop"))
+    (own,), (other,) = kept.tests.values(), dropped.tests.values()
+    assert [list(labels) for labels in own.gold] == [["B-PER", "O", "B-TIME", "I-TIME"]]
+    assert [list(labels) for labels in other.gold] == [["B-PER", "O", "O", "O"]]
+    assert dropped.records[-1].repairs == {"span of type TIME read as O": 1}
+    assert kept.test_keys != dropped.test_keys, "figures of one are not those of the other"

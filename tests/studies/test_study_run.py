@@ -1,0 +1,263 @@
+"""Studies: the same numbers as runs, no work twice, many workers, and nothing lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_run import tiny_data
+
+from polyhead.core.errors import FileFaultsError, Missing, StoreError
+from polyhead.report.study_record import StudyCellRecord, read_cells
+from polyhead.studies import evaluations, finetunes
+from polyhead.studies.run import run
+from polyhead.studies.study_jobs import Bench, jobs_of
+from polyhead.studies.study_run import add_study, studies_of, work_study
+from polyhead.studies.study_store import Planning, StudyStore
+
+STUDY = """
+name = "{name}"
+tasks = ["pos"]
+models = ["{folder}/encoder"]
+sources = ["en={folder}/en-train.conllu:{folder}/en-dev.conllu:{folder}/en-test.conllu"]
+targets = [{targets}]
+seeds = {seeds}
+controls = {controls}
+{more}
+[search]
+how = "{how}"
+max_pruned = 3
+[train]
+epochs = 1
+learning_rate = 1e-2
+precision = "fp32"
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tiny_data(tmp_path_factory.mktemp("study"))
+    lines = (found / "de-test.conllu").read_text(encoding="utf-8").split("\n\n")
+    (found / "nl-test.conllu").write_text("\n\n".join(lines[:20]) + "\n\n", encoding="utf-8")
+    return found
+
+
+def study(folder: Path, place: Path, *, targets: tuple[str, ...] = ("de",), more: str = "", **values: Any) -> Path:
+    """A study file at `place`, over the tiny data."""
+    facts = {"name": "tiny", "seeds": [1, 2], "controls": ["random"], "how": "nested"} | values
+    named = ", ".join(f'"{language}={folder}/{language}-test.conllu"' for language in targets)
+    controls = "[" + ", ".join(f'"{name}"' for name in facts.pop("controls")) + "]"
+    place.write_text(STUDY.format(folder=folder, targets=named, controls=controls, more=more, **facts), encoding="utf-8")
+    return place
+
+
+def worked(file: Path, store: Path, **options: Any) -> list[StudyCellRecord]:
+    add_study(file, store, **options)
+    outcome = work_study(store, device="cpu", beat=0.2)
+    assert outcome.failed == ()
+    return read_cells(store)
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The seed of every training from now on."""
+    seeds: list[int] = []
+    fit = finetunes.fit
+
+    def noted(model: Any, data: Any, spec: Any, **options: Any) -> Any:
+        seeds.append(spec.seed)
+        return fit(model, data, spec, **options)
+
+    monkeypatch.setattr(finetunes, "fit", noted)
+    return seeds
+
+
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The name of every data set that a model labels from now on."""
+    names: list[str] = []
+    evaluate = evaluations.evaluate
+
+    def noted(model: Any, data: Any, *args: Any, **options: Any) -> Any:
+        names.extend(data)
+        return evaluate(model, data, *args, **options)
+
+    monkeypatch.setattr(evaluations, "evaluate", noted)
+    return names
+
+
+def numbers(cells: list[StudyCellRecord]) -> object:
+    def of(cell: StudyCellRecord) -> object:
+        assert cell.result is not None
+        trials = [(trial.k, trial.dev, trial.heads) for trial in cell.result.trials]
+        counts = {name: cell.counts(name, k).tolist() for name in cell.cell.targets for k in (0, cell.result.chosen)}
+        return cell.cell.arm, cell.seed, cell.result.chosen, trials, cell.result.targets, counts, cell.dev
+
+    return sorted((cell.cell.arm, cell.seed, of(cell)) for cell in cells)
+
+
+@pytest.mark.parametrize("how", ["nested", "sweep", "screened"])
+def test_a_study_has_the_numbers_of_a_run(folder: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = worked(study(folder, tmp_path / "tiny.toml", how=how), tmp_path / "store")
+    assert len(cells) == 4
+    (_, own), *_ = studies_of(tmp_path / "store").values()
+    monkeypatch.setattr("polyhead.studies.run.draw", lambda folder: None)
+    record = run(own[0].settings(), out=tmp_path / "run", seeds=[1, 2], controls=["random"], device="cpu", head_analysis=0)
+    for cell in record.cells:
+        (twin,) = [one for one in cells if (one.seed, one.cell.arm) == (cell.seed, cell.arm)]
+        assert twin.result is not None
+        assert [(trial.k, trial.dev) for trial in twin.result.trials] == [(trial.k, trial.dev) for trial in cell.trials]
+        assert (twin.result.chosen, twin.result.targets) == (cell.chosen, cell.targets)
+    assert not list((tmp_path / "store").glob("fits/*/model")), "no weights are left unless asked for"
+
+
+def test_a_longer_study_pays_the_difference_only(folder: Path, tmp_path: Path, fitted: list[int], evaluated: list[str]) -> None:
+    store = tmp_path / "store"
+    first = worked(study(folder, tmp_path / "tiny.toml", seeds=[1]), store, keep_weights="all")
+    assert fitted == [1, 1, 1], "unpruned, and a nested one for each arm"
+    done, before = len(fitted), len(evaluated)
+    assert numbers(worked(tmp_path / "tiny.toml", store)) == numbers(first)
+    assert (len(fitted), len(evaluated)) == (done, before), "nothing is done twice"
+    worked(study(folder, tmp_path / "tiny.toml", seeds=[1, 2]), store, keep_weights="all")
+    assert fitted[done:] == [2, 2, 2]
+    done, before = len(fitted), len(evaluated)
+    more = worked(study(folder, tmp_path / "tiny.toml", targets=("de", "nl"), seeds=[1, 2]), store, keep_weights="all")
+    assert len(fitted) == done, "another target needs no fine-tuning"
+    assert {name[:2] for name in evaluated[before:]} == {"nl"}, "and no other data"
+    assert len(more) == 8
+    worked(
+        study(folder, tmp_path / "tiny.toml", targets=("de", "nl"), controls=["highest"], seeds=[1, 2]), store, keep_weights="all"
+    )
+    assert len(fitted) == done + 2
+
+
+def test_weights_that_are_gone_are_made_again(folder: Path, tmp_path: Path, fitted: list[int]) -> None:
+    store = tmp_path / "store"
+    worked(study(folder, tmp_path / "tiny.toml", seeds=[1], controls=[]), store)
+    n = len(fitted)
+    both = worked(study(folder, tmp_path / "tiny.toml", targets=("nl",), seeds=[1], controls=[]), store)
+    assert len(fitted) - n <= 2
+    assert len(both) == 2
+    kept = tmp_path / "kept"
+    worked(study(folder, tmp_path / "tiny.toml", seeds=[1, 2]), kept, keep_weights="chosen")
+    assert 0 < len(list(kept.glob("fits/*/model"))) <= 4
+
+
+def test_planning_does_no_work_and_names_what_is_needed_next(folder: Path, tmp_path: Path, fitted: list[int]) -> None:
+    store = tmp_path / "store"
+    name = add_study(study(folder, tmp_path / "tiny.toml", how="sweep"), store)
+    cells = studies_of(store)[name][1]
+    plan = StudyStore(store, Planning())
+    needed = set()
+    for job in jobs_of(cells, Bench(plan, device="cpu")):
+        with pytest.raises(Missing) as refusal:
+            job.advance()
+        needed.update(refusal.value.stages)
+    assert len(needed) == 2, "the unpruned fine-tunings of two seeds, which their two arms share"
+    assert fitted == []
+    worked(tmp_path / "tiny.toml", store)
+    for job in jobs_of(cells, Bench(plan, device="cpu")):
+        job.advance()
+
+
+def test_data_that_change_are_noticed(folder: Path, tmp_path: Path) -> None:
+    store, own = tmp_path / "store", tmp_path / "data"
+    own.mkdir()
+    for path in [*folder.glob("*.conllu")]:
+        (own / path.name).write_bytes(path.read_bytes())
+    (own / "encoder").symlink_to(folder / "encoder")
+    file = study(own, tmp_path / "tiny.toml", seeds=[1], controls=[])
+    worked(file, store)
+    text = (own / "de-test.conllu").read_text(encoding="utf-8")
+    (own / "de-test.conllu").write_text(text.replace("Hund", "Haus", 1), encoding="utf-8")
+    with pytest.raises(StoreError, match=r"its test file has changed since this store began \(sha256 .*\): restore the file"):
+        work_study(store, device="cpu")
+    (own / "de-test.conllu").unlink()
+    with pytest.raises(FileFaultsError, match=r"de-test.conllu"):
+        work_study(store, device="cpu")
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = finetunes.fit
+
+    def broken(model: Any, data: Any, spec: Any, **options: Any) -> Any:
+        if spec.seed == 1:
+            raise RuntimeError("out of memory")
+        return fit(model, data, spec, **options)
+
+    monkeypatch.setattr(finetunes, "fit", broken)
+    store = tmp_path / "store"
+    add_study(study(folder, tmp_path / "tiny.toml"), store)
+    outcome = work_study(store, device="cpu", beat=0.2)
+    assert (outcome.done, len(outcome.failed)) == (2, 2)
+    assert {cell.seed for cell in read_cells(store)} == {2}
+    monkeypatch.setattr(finetunes, "fit", fit)
+    outcome = work_study(store, device="cpu", beat=0.2)
+    assert (outcome.done, outcome.found, outcome.failed) == (2, 2, ())
+    assert not list((store / "failures").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [("", "has no study yet"), ("x", "has no study 'x'; it has tiny")],
+)
+def test_a_store_without_the_study_is_said_to_be_one(folder: Path, tmp_path: Path, more: str, message: str) -> None:
+    store = tmp_path / "store"
+    if more:
+        add_study(study(folder, tmp_path / "tiny.toml"), store)
+    else:
+        StudyStore(store, Planning())
+    with pytest.raises(StoreError, match=message):
+        studies_of(store, [more] if more else [])
+
+
+WORKER = """
+import logging, sys
+from pathlib import Path
+import torch
+from polyhead.studies.study_run import work_study
+torch.set_num_threads(1)
+found = work_study(Path(sys.argv[1]), device="cpu", beat=0.2)
+print(found.done, found.found, len(found.failed), found.discarded)
+"""
+
+
+def started(store: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+
+
+def until(what: Callable[[], bool], *, patience: float = 120.0) -> None:
+    end = time.monotonic() + patience
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_workers_share_a_study_and_a_killed_one_loses_only_its_step(folder: Path, tmp_path: Path) -> None:
+    file = study(folder, tmp_path / "tiny.toml", how="sweep", more="train_limit = 48", seeds=[1, 2, 3])
+    alone = worked(file, tmp_path / "alone")
+    store = tmp_path / "shared"
+    add_study(file, store)
+    first, second = started(store), started(store)
+    until(lambda: len(list(store.glob("fits/*/record.json"))) >= 3)
+    first.send_signal(signal.SIGKILL)
+    out, err = second.communicate(timeout=300)
+    first.communicate()
+    assert second.returncode == 0, err
+    done, found, failed, _ = map(int, out.split()[-4:])
+    assert failed == 0
+    assert done + found == 6
+    assert numbers(read_cells(store)) == numbers(alone)
+    assert not [path for path in (store / "leases").iterdir() if not path.name.startswith(".")], "no lease is left"
