@@ -8,7 +8,9 @@ from studies.study_case import cells, study_text
 
 from polyhead.cli.main import main
 from polyhead.cli.study_run import duration
+from polyhead.core.store_kind import open_store
 from polyhead.studies.study_presets import study_preset
+from polyhead.studies.study_store import KIND, SCHEMA
 
 
 def test_a_dry_run_says_what_a_study_needs_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +28,8 @@ def test_as_json_it_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixtur
     path, store = tmp_path / "s.toml", tmp_path / "store"
     path.write_text(study_text(search='{ how = "nested" }'), encoding="utf-8")
     (cell, *_) = cells(search='{ how = "nested" }')
-    (store / "cells").mkdir(parents=True)
+    open_store(store, kind=KIND, schema=SCHEMA)
+    (store / "cells").mkdir()
     (store / "cells" / f"{cell.fingerprint}.json").write_text(
         json.dumps({"data": [{"name": "phrases/en", "split": "train", "sentences": 300}]}), encoding="utf-8"
     )
@@ -45,6 +48,27 @@ def test_as_json_it_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (document["study"], document["grids"]) == ("small", {"grid 1": 2})
     assert (plan["cells"], plan["finished"], plan["trainings"], plan["there"], plan["guesses"]) == (2, 1, 4, 2, [])
     assert plan["seconds"] == pytest.approx(2 * 300 * 3 / 160 * 1.44)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(study_text(), encoding="utf-8")
+    for more in ([], ["--dry-run"]):
+        assert main(["study", "run", str(path), "--out", str(tmp_path), *more]) == 2
+        assert "not a polyhead study store" in capsys.readouterr().err
+
+
+def test_a_study_runs_and_the_same_command_finds_it_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, store = tmp_path / "s.toml", tmp_path / "store"
+    keys = {"seeds": "[1]", "targets": '["phrases/de"]', "train_limit": "32", "train": "{ epochs = 1 }"}
+    path.write_text(study_text(**keys, search='{ how = "sweep", max_pruned = 0 }'), encoding="utf-8")
+    command = ["study", "run", str(path), "--out", str(store)]
+    assert main(command) == 0
+    assert "Study small: 1 cell run, 0 already there, 0 failed" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["found"] == 1
+    assert main([*command, "--dry-run"]) == 0
+    assert "Every cell is finished: nothing is left to train." in capsys.readouterr().out
 
 
 def test_the_folder_of_the_data_may_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from polyhead.cli.options import DataOption, JsonOption, Shown
-from polyhead.core.specs import Count
+from polyhead.cli.options import DataOption, JsonOption, Machine, Shown
 
 StoreOption = Annotated[Path, Shown("Folder of the study's results, which several studies may share.", "STORE")]
 
@@ -37,5 +36,6 @@ class StudyRunRequest:
     keep_weights: Annotated[
         Literal["none", "chosen", "all"], Shown("Weights kept when a cell is done; others are made again if ever needed.")
     ] = "none"
-    workers: Annotated[Count, Shown("Processes that work at one time.")] = 1
+    test_every_k: Annotated[bool, Shown("Test every k that is tried, for rules that choose another one later.")] = False
+    machine: Machine
     json: JsonOption = False

@@ -1,32 +1,42 @@
 """`polyhead study run`: a study from its file; with `--dry-run`, what it needs."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from polyhead.cli.console import Console, wrapped
-from polyhead.cli.exit_codes import DONE
+from polyhead.cli.exit_codes import CHECK_FAILED, DONE
+from polyhead.cli.inputs import set_threads
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.study_requests import StudyRunRequest
-from polyhead.core.errors import SettingError
+from polyhead.core.store_kind import check_store
 from polyhead.core.values import counted
 from polyhead.report.tables import markdown
 from polyhead.studies.study_estimates import finished_cells, gigabytes, stage_times, train_sentences
 from polyhead.studies.study_file import StudySpec, expand_study, read_study, study_grids
 from polyhead.studies.study_plan import Plan, plan
+from polyhead.studies.study_run import add_study, work_study
+from polyhead.studies.study_store import KIND, SCHEMA
 
 
 def study_run(request: StudyRunRequest, console: Console) -> int:
     """Read the file, then show its plan or run it."""
     check_folder("--out", request.out)
     study = read_study(request.study)
-    if request.data is not None:
-        study = replace(study, data=str(request.data))
     if request.dry_run:
         return show_plan(study, request, console)
-    raise SettingError("study run: give --dry-run")
+    set_threads(request.machine.threads)
+    name = add_study(request.study, request.out, keep_weights=request.keep_weights, test_every_k=request.test_every_k)
+    found = work_study(request.out, names=[name], data=request.data, device=request.machine.device, progress=console.progress)
+    said = [f"Study {name}: {counted(found.done, 'cell')} run, {found.found:,} already there, {len(found.failed):,} failed"]
+    said += [f"failed {failure.times} x: {failure.name}: {failure.what}" for failure in found.failed]
+    document = {"schema": 1, "study": name, "store": str(request.out), **asdict(found)}
+    console.result(document, "\n".join([*said, f"store: {request.out}"]))
+    return CHECK_FAILED if found.failed else DONE
 
 
 def show_plan(study: StudySpec, request: StudyRunRequest, console: Console) -> int:
-    """Print what the study needs and what the store has of it."""
+    """Print what the study needs and what the store has of it; writes nothing."""
+    if request.out.is_dir() and any(request.out.iterdir()):
+        check_store(request.out, kind=KIND, schema=SCHEMA)
     cells = expand_study(study)
     found = plan(
         cells,
@@ -35,19 +45,13 @@ def show_plan(study: StudySpec, request: StudyRunRequest, console: Console) -> i
         sentences=train_sentences(request.out),
         model_gigabytes=gigabytes({cell.model for cell in cells}),
         keep=request.keep_weights,
-        workers=request.workers,
     )
-    document = {
-        "schema": 1,
-        "study": study.name,
-        "grids": {name: len(own) for name, own in study_grids(study)},
-        "plan": asdict(found),
-    }
-    console.result(document, plan_text(study, found, workers=request.workers))
+    grids = {name: len(own) for name, own in study_grids(study)}
+    console.result({"schema": 1, "study": study.name, "grids": grids, "plan": asdict(found)}, plan_text(study, found))
     return DONE
 
 
-def plan_text(study: StudySpec, found: Plan, *, workers: int) -> str:
+def plan_text(study: StudySpec, found: Plan) -> str:
     """The plan for people."""
     grids = study_grids(study)
     shared = sum(len(own) for _, own in grids) - found.cells
@@ -64,18 +68,17 @@ def plan_text(study: StudySpec, found: Plan, *, workers: int) -> str:
         + (f"; {counted(shared, 'cell')} named by two grids, each run once" if shared else ""),
         markdown(["grid", "cells", "settings"], rows),
         markdown(["fine-tunings", "number", ""], costs),
-        _cost(found, workers),
+        _cost(found),
         "\n".join(f"- guess: {guess}" for guess in found.guesses),
     ]
     return "\n\n".join(wrapped(part) for part in said if part)
 
 
-def _cost(found: Plan, workers: int) -> str:
+def _cost(found: Plan) -> str:
     if not found.left:
         return "Every cell is finished: nothing is left to train."
-    each = f", {duration(found.seconds / workers)} with {workers} workers" if workers > 1 else ""
     disk = f"{size(found.gigabytes)} on disk at most, {size(found.working_gigabytes)} of them for work in progress"
-    return f"About {duration(found.seconds)} for one process{each}, at most; {disk}."
+    return f"About {duration(found.seconds)} for one process, at most; {disk}."
 
 
 def _times(other: int, found: Plan) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json
+from polyhead.core.records import record_names
 from polyhead.models.names import model_folder
 from polyhead.studies.study_plan import StageTime
 
@@ -15,7 +16,7 @@ _FEW: Final = 200  # cells and fine-tunings that estimates rest on
 
 def finished_cells(store: Path) -> frozenset[str]:
     """Fingerprints of the cells whose record is there; none without a store. Records are not opened."""
-    return frozenset(path.stem for path in (store / "cells").glob("[0-9a-f]*.json"))
+    return frozenset(record_names(store / "cells"))
 
 
 def stage_times(store: Path) -> list[StageTime]:
