@@ -71,6 +71,8 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "compare",
         "curve",
         "report",
+        "study new",
+        "study run",
         "doctor",
         "data list",
         "data get",

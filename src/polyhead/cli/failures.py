@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
@@ -16,8 +16,9 @@ from typing import NoReturn
 import typer
 
 from polyhead.cli.exit_codes import BAD_INPUT, DONE, INTERNAL_ERROR, STOPPED
-from polyhead.core.errors import PolyheadError
+from polyhead.core.errors import FileFaultsError, PolyheadError
 from polyhead.core.escaping import terminal_text
+from polyhead.core.values import counted
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -78,6 +79,8 @@ def _on_interrupt(handler: Callable[[int, FrameType | None], NoReturn]) -> Itera
 def _ended(error: BaseException) -> int:
     """The exit code of work that ended with this error, after saying so."""
     match error:
+        case FileFaultsError():
+            return _say_each(str(error).splitlines(), BAD_INPUT)
         case PolyheadError():
             return _say(f"error: {error}", BAD_INPUT)
         case typer.Exit():
@@ -127,6 +130,16 @@ def _internal(error: BaseException) -> int:
         file.write(f"arguments: {sys.argv[1:]}\n\n")
         file.write("".join(traceback.format_exception(error)))
     return _say(f"internal error: {type(error).__name__}: {error} (trace: {path}); please report it", INTERNAL_ERROR)
+
+
+def _say_each(lines: Sequence[str], code: int) -> int:
+    """As `_say` for one line; several stand under their number, so that an editor finds file and line at the start of each."""
+    if len(lines) == 1:
+        return _say(f"error: {lines[0]}", code)
+    _say(f"error: {counted(len(lines), 'fault')}:", code)
+    with suppress(OSError):
+        print(terminal_text("\n".join(lines), breaks=True), file=sys.stderr, flush=True)
+    return code
 
 
 def _say(text: str, code: int) -> int:

@@ -69,10 +69,10 @@ def parse_toml(text: str, path: Path | str) -> dict[str, Any]:
     except RecursionError:
         raise SettingError(f"{path}: nested too deeply; expected options, and tables of options") from None
     except ValueError as error:  # also a number with too many digits
-        line, said = re.search(r" \(at line (\d+), column \d+\)$", str(error)), str(error)
-        raise SettingError(
-            f"{path}:{line[1]}: not TOML ({said[: line.start()]})" if line else f"{path}: not TOML ({said})"
-        ) from None
+        said, _, where = str(error).partition(" (at ")
+        number = re.match(r"line (\d+)", where)
+        line = number[1] if number else len(text.rstrip("\n").split("\n")) if where else ""
+        raise SettingError(f"{path}:{line}: not TOML ({said})" if line else f"{path}: not TOML ({said})") from None
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

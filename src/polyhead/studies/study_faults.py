@@ -17,7 +17,8 @@ from polyhead.studies.study_pairs import unfit, unpaired
 Path = tuple[str | int, ...]
 # Keys that do something in one setting only.
 _NEEDS: Final = {"target_tenths": "low-resource", "combine": "multi-source"}
-_KEYS: Final = {item.name for item in fields(Grid)}  # type: ignore[arg-type]
+KEYS: Final = {item.name for item in fields(Grid)}  # type: ignore[arg-type]
+"""Keys of a grid."""
 _PLURAL: Final = {"method": "methods", "model": "models", "source": "sources", "target": "targets", "task": "tasks"}
 
 
@@ -97,7 +98,7 @@ def _inner(path: Path, said: str) -> Path:
 
 
 def _without(values: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]:
-    """The values without those at the paths."""
+    """The values without those at the paths; a list that this empties goes too, so that its default stands in."""
     left = deepcopy(dict(values))
     for path in sorted(set(paths), key=lambda path: [str(key).rjust(9, "0") for key in path], reverse=True):
         inner: Any = left
@@ -105,7 +106,7 @@ def _without(values: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]
             inner = inner[key] if isinstance(key, int) or key in inner else {}
         if isinstance(path[-1], int) or path[-1] in inner:
             del inner[path[-1]]
-    return left
+    return {key: value for key, value in left.items() if value != []}
 
 
 def _between(grid: Grid, *, whole: bool) -> Iterator[GridFault]:
@@ -159,7 +160,7 @@ def _path_of(grid: Grid, said: str) -> Path:
     if table:
         return table, key
     key = _PLURAL.get(key, key)
-    return _item(grid, said) or ((key,) if key in _KEYS else ())
+    return _item(grid, said) or ((key,) if key in KEYS else ())
 
 
 def _item(grid: Grid, said: str) -> Path | None:

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
-from polyhead.core.errors import FileFaultsError
+from polyhead.core.errors import FileFaultsError, allowed_names
 from polyhead.core.settings_file import Many, Place, faults_of, parse_toml, settings, toml_text
 from polyhead.core.toml_lines import toml_lines
 from polyhead.studies.study_cells import StudyCell
 from polyhead.studies.study_expansion import cells_of
-from polyhead.studies.study_faults import GridFault, grid_faults, unused
+from polyhead.studies.study_faults import KEYS, GridFault, grid_faults, unused
 from polyhead.studies.study_grid import Grid
 
 
@@ -85,7 +85,13 @@ def parse_study(text: str, path: str | Path) -> StudySpec:
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
         raise _faulty(path, text, [*faults, (("grid",), "grid: should be one or more tables, each under its own [[grid]]")])
     grids: list[Grid | None] = []
+    for key in sorted(defaults.keys() - KEYS):
+        faults.append(((key,), f"{key}: unknown option; {allowed_names(key, [*_OWN, *sorted(KEYS - {'name'})])}"))
+        del defaults[key]
     for place, own in enumerate(tables):
+        if "data" in own:
+            faults.append((("grid", place, "data"), "data: one folder serves all grids; write it above the first [[grid]]"))
+            own = {key: value for key, value in own.items() if key != "data"}
         merged = _merged(defaults, own)
         made, wrong = grid_faults(merged)
         grids.append(made)

@@ -63,7 +63,7 @@ def _listed(value: Any) -> Any:
 
 def _some(values: tuple[T, ...]) -> tuple[T, ...]:  # a length that pydantic checks would count refused items as missing
     if not values:
-        raise ValueError("should have at least one item")
+        raise refused("should have at least one item")
     return values
 
 

@@ -26,7 +26,7 @@ def pairs(setting: Setting, sources: Sequence[str], targets: Sequence[str]) -> l
 def unpaired(setting: Setting, sources: Sequence[str], targets: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The key, `sources` or `targets`, and what is wrong, where a source or a target is in no cell of the setting."""
     found = pairs(setting, sources, targets)
-    trained, tested = ({name for pair in found for name in pair[role]} for role in (0, 1))
+    trained, tested = {own[0] for own, _ in found}, {name for _, others in found for name in others}
     if setting == "monolingual":
         for source in sources:
             if source not in trained:

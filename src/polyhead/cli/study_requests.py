@@ -1,0 +1,41 @@
+"""Requests of the commands about studies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from polyhead.cli.options import DataOption, JsonOption, Machine, Shown
+
+StoreOption = Annotated[Path, Shown("Folder of the study's results, which several studies may share.", "STORE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyNewRequest:
+    """Print a study file with comments, to start from.
+
+    Presets: small (to learn on), pos, ner, slots, controls, multi-source, low-resource, rank-correlation, closeness, and paper,
+    which holds all of them. Redirect the output to a file: polyhead study new small > small.toml
+    """
+
+    preset: Annotated[str, Shown("Its name, such as small.", "PRESET", positional=True)]
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRunRequest:
+    """Run a study: every combination of models, corpora, methods, seeds and controls that its file names.
+
+    polyhead study new gives a file to start from. All mistakes in it are named before anything runs. With --dry-run nothing
+    runs: it shows cells, fine-tunings, hours and gigabytes.
+    """
+
+    study: Annotated[Path, Shown("The study file.", "FILE.toml", positional=True)]
+    out: StoreOption
+    dry_run: Annotated[bool, Shown("Show what it needs and what is already there; run nothing.")] = False
+    data: DataOption = None
+    keep_weights: Annotated[
+        Literal["none", "chosen", "all"], Shown("Weights kept when a cell is done; others are made again if ever needed.")
+    ] = "none"
+    test_every_k: Annotated[bool, Shown("Test every k that is tried, for rules that choose another one later.")] = False
+    machine: Machine
+    json: JsonOption = False

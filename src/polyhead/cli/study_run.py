@@ -1,0 +1,106 @@
+"""`polyhead study run`: a study from its file; with `--dry-run`, what it needs."""
+
+from dataclasses import asdict
+
+from polyhead.cli.console import Console, wrapped
+from polyhead.cli.exit_codes import CHECK_FAILED, DONE
+from polyhead.cli.inputs import set_threads
+from polyhead.cli.outputs import check_folder
+from polyhead.cli.study_requests import StudyRunRequest
+from polyhead.core.store_kind import check_store
+from polyhead.core.values import counted
+from polyhead.report.tables import markdown
+from polyhead.studies.study_estimates import finished_cells, gigabytes, stage_times, train_sentences
+from polyhead.studies.study_file import StudySpec, expand_study, read_study, study_grids
+from polyhead.studies.study_plan import Plan, plan
+from polyhead.studies.study_run import add_study, work_study
+from polyhead.studies.study_store import KIND, SCHEMA
+
+
+def study_run(request: StudyRunRequest, console: Console) -> int:
+    """Read the file, then show its plan or run it."""
+    check_folder("--out", request.out)
+    study = read_study(request.study)
+    if request.dry_run:
+        return show_plan(study, request, console)
+    set_threads(request.machine.threads)
+    name = add_study(request.study, request.out, keep_weights=request.keep_weights, test_every_k=request.test_every_k)
+    found = work_study(request.out, names=[name], data=request.data, device=request.machine.device, progress=console.progress)
+    said = [f"Study {name}: {counted(found.done, 'cell')} run, {found.found:,} already there, {len(found.failed):,} failed"]
+    said += [f"failed {failure.times} x: {failure.name}: {failure.what}" for failure in found.failed]
+    document = {"schema": 1, "study": name, "store": str(request.out), **asdict(found)}
+    console.result(document, "\n".join([*said, f"store: {request.out}"]))
+    return CHECK_FAILED if found.failed else DONE
+
+
+def show_plan(study: StudySpec, request: StudyRunRequest, console: Console) -> int:
+    """Print what the study needs and what the store has of it; writes nothing."""
+    if request.out.is_dir() and any(request.out.iterdir()):
+        check_store(request.out, kind=KIND, schema=SCHEMA)
+    cells = expand_study(study)
+    found = plan(
+        cells,
+        finished=finished_cells(request.out),
+        times=stage_times(request.out),
+        sentences=train_sentences(request.out),
+        model_gigabytes=gigabytes({cell.model for cell in cells}),
+        keep=request.keep_weights,
+    )
+    grids = {name: len(own) for name, own in study_grids(study)}
+    console.result({"schema": 1, "study": study.name, "grids": grids, "plan": asdict(found)}, plan_text(study, found))
+    return DONE
+
+
+def plan_text(study: StudySpec, found: Plan) -> str:
+    """The plan for people."""
+    grids = study_grids(study)
+    shared = sum(len(own) for _, own in grids) - found.cells
+    rows = [[name, f"{len(own):,}", ", ".join(dict.fromkeys(cell.setting for cell in own))] for name, own in grids]
+    costs = [
+        ["needed, at most", f"{found.trainings:,}", f"{found.full:,} of them with all heads"],
+        ["already there", f"{found.there:,}", f"of {counted(found.finished, 'finished cell')}"],
+        ["left, at most", f"{found.left:,}", ""],
+        ["the paper's released procedure, for every cell and target", f"{found.released:,}", _times(found.released, found)],
+        ["the same, each source model shared by its targets", f"{found.released_shared:,}", _times(found.released_shared, found)],
+    ]
+    said = [
+        f"Study {study.name}: {counted(found.cells, 'cell')}, {found.finished:,} finished"
+        + (f"; {counted(shared, 'cell')} named by two grids, each run once" if shared else ""),
+        markdown(["grid", "cells", "settings"], rows),
+        markdown(["fine-tunings", "number", ""], costs),
+        _cost(found),
+        "\n".join(f"- guess: {guess}" for guess in found.guesses),
+    ]
+    return "\n\n".join(wrapped(part) for part in said if part)
+
+
+def _cost(found: Plan) -> str:
+    if not found.left:
+        return "Every cell is finished: nothing is left to train."
+    disk = f"{size(found.gigabytes)} on disk at most, {size(found.working_gigabytes)} of them for work in progress"
+    return f"About {duration(found.seconds)} for one process, at most; {disk}."
+
+
+def _times(other: int, found: Plan) -> str:
+    return f"{other / found.trainings:.1f} × as many" if found.trainings else ""
+
+
+def size(gigabytes: float) -> str:
+    """A size on disk.
+
+    >>> size(0.0123), size(12.34)
+    ('12 MB', '12.3 GB')
+    """
+    return f"{1000 * gigabytes:.0f} MB" if gigabytes < 1 else f"{gigabytes:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit of which there are two or more.
+
+    >>> duration(20), duration(200), duration(10_000), duration(1e6)
+    ('20 seconds', '3 minutes', '2.8 hours', '11.6 days')
+    """
+    for unit, size in (("days", 86400), ("hours", 3600)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else counted(max(round(seconds), 1), "second")

@@ -1,0 +1,60 @@
+"""What a store and the machine know about the cost of cells: finished ones, seconds of stages, sizes of corpora and models."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from polyhead.core.errors import StoreError
+from polyhead.core.files import read_json
+from polyhead.core.records import record_names
+from polyhead.models.names import model_folder
+from polyhead.studies.study_plan import StageTime
+
+_FEW: Final = 200  # cells and fine-tunings that estimates rest on
+
+
+def finished_cells(store: Path) -> frozenset[str]:
+    """Fingerprints of the cells whose record is there; none without a store. Records are not opened."""
+    return frozenset(record_names(store / "cells"))
+
+
+def stage_times(store: Path) -> list[StageTime]:
+    """What finished stages took, of at most 200 fine-tunings and 200 cells; unreadable ones are left out."""
+    found = []
+    for record in _documents((store / "fits").glob("*/record.json")):
+        settings, result = record.get("settings"), record.get("result")
+        if isinstance(settings, dict) and isinstance(result, dict) and (fit := result.get("fit")):
+            n = int(fit.get("steps", 0)) * int(settings.get("train", {}).get("batch_size", 0))
+            found.append(StageTime("fine-tuning", str(settings.get("model")), n, float(result.get("seconds", 0.0))))
+    return found
+
+
+def train_sentences(store: Path) -> dict[str, int]:
+    """Training sentences by reference, as at most 200 records of cells say."""
+    found = {}
+    for record in _documents((store / "cells").glob("[0-9a-f]*.json")):
+        for data in record.get("data", ()):
+            if isinstance(data, dict) and data.get("split") == "train":
+                found[str(data.get("name"))] = int(data.get("sentences", 0))
+    return found
+
+
+def gigabytes(models: Iterable[str]) -> dict[str, float]:
+    """Size of the weights of the encoders that are on this machine, by name; the Hub is not asked."""
+    found = {}
+    for name in models:
+        size = sum(path.stat().st_size for path in model_folder(name).glob("*.safetensors"))
+        if size:
+            found[name] = size / 1e9
+    return found
+
+
+def _documents(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    for path in islice(paths, _FEW):
+        try:
+            content = read_json(path)
+        except StoreError:
+            continue
+        if isinstance(content, dict):
+            yield content

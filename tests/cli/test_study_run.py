@@ -1,0 +1,116 @@
+"""`polyhead study run --dry-run`: the plan of a study, and every fault of its file."""
+
+import json
+from pathlib import Path
+
+import pytest
+from studies.study_case import cells, study_text
+
+from polyhead.cli.main import main
+from polyhead.cli.study_run import duration
+from polyhead.core.store_kind import open_store
+from polyhead.studies.study_presets import study_preset
+from polyhead.studies.study_store import KIND, SCHEMA
+
+
+def test_a_dry_run_says_what_a_study_needs_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, store = tmp_path / "small.toml", tmp_path / "store"
+    path.write_text(study_preset("small"), encoding="utf-8")
+    assert main(["study", "run", str(path), "--out", str(store), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "Study small: 32 cells, 0 finished" in said
+    assert "| needed, at most | 34 | 12 of them with all heads |" in said
+    assert "| several sources | 4 | multi-source |" in said
+    assert not store.exists()
+
+
+def test_as_json_it_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, store = tmp_path / "s.toml", tmp_path / "store"
+    path.write_text(study_text(search='{ how = "nested" }'), encoding="utf-8")
+    (cell, *_) = cells(search='{ how = "nested" }')
+    open_store(store, kind=KIND, schema=SCHEMA)
+    (store / "cells").mkdir()
+    (store / "cells" / f"{cell.fingerprint}.json").write_text(
+        json.dumps({"data": [{"name": "phrases/en", "split": "train", "sentences": 300}]}), encoding="utf-8"
+    )
+    fit = store / "fits" / "0123"
+    fit.mkdir(parents=True)
+    record = {
+        "settings": {"model": "polyhead/tiny", "train": {"batch_size": 16}},
+        "result": {"seconds": 10.0, "fit": {"steps": 100}},
+    }
+    (fit / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    (store / "fits" / "4567").mkdir()
+    (store / "fits" / "4567" / "record.json").write_text('{"half', encoding="utf-8")
+    assert main(["study", "run", str(path), "--out", str(store), "--dry-run", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    plan = document["plan"]
+    assert (document["study"], document["grids"]) == ("small", {"grid 1": 2})
+    assert (plan["cells"], plan["finished"], plan["trainings"], plan["there"], plan["guesses"]) == (2, 1, 4, 2, [])
+    assert plan["seconds"] == pytest.approx(2 * 300 * 3 / 160 * 1.44)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(study_text(), encoding="utf-8")
+    for more in ([], ["--dry-run"]):
+        assert main(["study", "run", str(path), "--out", str(tmp_path), *more]) == 2
+        assert "not a polyhead study store" in capsys.readouterr().err
+
+
+def test_a_study_runs_and_the_same_command_finds_it_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, store = tmp_path / "s.toml", tmp_path / "store"
+    keys = {"seeds": "[1]", "targets": '["phrases/de"]', "train_limit": "32", "train": "{ epochs = 1 }"}
+    path.write_text(study_text(**keys, search='{ how = "sweep", max_pruned = 0 }'), encoding="utf-8")
+    command = ["study", "run", str(path), "--out", str(store)]
+    assert main(command) == 0
+    assert "Study small: 1 cell run, 0 already there, 0 failed" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["found"] == 1
+    assert main([*command, "--dry-run"]) == 0
+    assert "Every cell is finished: nothing is left to train." in capsys.readouterr().out
+
+
+def test_the_folder_of_the_data_may_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(study_text(), encoding="utf-8")
+    assert main(["study", "run", str(path), "--out", str(tmp_path / "x"), "--dry-run", "--data", str(tmp_path)]) == 0
+
+
+def test_all_faults_are_named_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(study_text(tasks='["pso"]', seeds="[-1]", methods='["fisher"]'), encoding="utf-8")
+    assert main(["study", "run", str(path), "--out", str(tmp_path / "store")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "polyhead: error: 2 faults:",
+        f"{path}:2: tasks: task 'pso': did you mean 'pos'? Expected one of pos, ner, slots",
+        f"{path}:6: seeds = -1: should be at least 0",
+    ]
+    assert not (tmp_path / "store").exists()
+
+
+def test_one_fault_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(study_text(seeds="[-1]"), encoding="utf-8")
+    assert main(["study", "run", str(path), "--out", str(tmp_path / "store")]) == 2
+    assert capsys.readouterr().err == f"polyhead: error: {path}:6: seeds = -1: should be at least 0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("none.toml", "cannot be read (No such file or directory)"), (".", "cannot be read (Is a directory)")]
+)
+def test_a_file_that_is_not_there(name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "run", str(tmp_path / name), "--out", str(tmp_path / "store")]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_durations_are_in_the_largest_unit_that_fits() -> None:
+    assert [duration(seconds) for seconds in (0, 119, 7199, 7200, 2 * 86400)] == [
+        "1 second",
+        "119 seconds",
+        "120 minutes",
+        "2.0 hours",
+        "2.0 days",
+    ]
