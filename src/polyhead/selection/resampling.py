@@ -1,7 +1,8 @@
 """Resampled sentences: a corpus metric over them, and the interval for one model on other sentences."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,12 @@ LEVEL: Final = 0.95
 # numbers in a block of weights; a million is small next to any model
 _BLOCK = 1_000_000
 
+# numbers in the weights of resamples that are kept for other models on the same sentences
+_KEPT = 4_000_000
+
+# sums of whole numbers below this are exact in float32, whose products take half the time
+_EXACT = 2**24
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -34,15 +41,27 @@ def redrawn(counts: ArrayLike, metric: CorpusMetric, *, seed: int | Sequence[int
     One resample serves all leading axes, so differences along them are paired. It depends only on `seed` and the number of
     sentences, so two calls on the same sentences are paired too.
     """
-    array = np.asarray(counts, dtype=np.float64)
+    array = np.asarray(counts)
     *outer, n_sentences, n_columns = array.shape
-    flat = np.moveaxis(array, -2, 0).reshape(n_sentences, -1)
-    blocks = _resamples(n_sentences, seed=seed, draws=draws)
-    return np.concatenate([metric((weights @ flat).reshape(-1, *outer, n_columns)) for weights in blocks])
+    whole = array.dtype.kind in "iu" and int(abs(array).max(initial=0)) * n_sentences < _EXACT
+    kind = np.float32 if whole else np.float64
+    flat = np.moveaxis(array, -2, 0).reshape(n_sentences, -1).astype(kind)
+    blocks = _resamples(n_sentences, seed if isinstance(seed, int) else tuple(seed), draws)
+    sums = ((weights.astype(kind) @ flat).astype(np.float64) for weights in blocks)
+    return np.concatenate([metric(own.reshape(-1, *outer, n_columns)) for own in sums])
 
 
-def _resamples(n: int, *, seed: int | Sequence[int], draws: int) -> Iterator[Array]:
+def _resamples(n: int, seed: int | tuple[int, ...], draws: int) -> Iterable[NDArray[np.generic]]:
     """How often each of n sentences is in each draw with replacement: blocks of `[draws, n]`, `draws` rows in total."""
+    return _kept_resamples(n, seed, draws) if n * draws <= _KEPT else _drawn_resamples(n, seed, draws)
+
+
+@lru_cache(maxsize=64)
+def _kept_resamples(n: int, seed: int | tuple[int, ...], draws: int) -> tuple[NDArray[np.uint16], ...]:
+    return tuple(weights.astype(np.uint16) for weights in _drawn_resamples(n, seed, draws))
+
+
+def _drawn_resamples(n: int, seed: int | tuple[int, ...], draws: int) -> Iterator[Array]:
     rng = np.random.default_rng(seed)
     block = max(1, _BLOCK // n)
     for start in range(0, draws, block):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from polyhead.core.errors import SettingError
@@ -88,7 +88,7 @@ def mean_gain(
             f"{len(pairs)} test sets with {sorted(seeds)} seeds and {sizes} sentences, labels {labels}: expected at least one "
             "set, equal numbers of seeds, one label per set, and equal numbers of sentences under one label"
         )
-    measured = [metric(pair.sum(axis=2)) for pair in pairs]
+    measured = [metric(pair.sum(axis=2, dtype=np.float64)) for pair in pairs]
     drawn = [redrawn(pair, metric, seed=(seed, labels.index(own)), draws=draws) for own, pair in zip(labels, pairs, strict=True)]
     return mean_over_seeds(
         np.mean([after - before for after, before in measured], axis=0),
@@ -97,9 +97,9 @@ def mean_gain(
     )
 
 
-def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> Array:
+def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> NDArray[np.number]:
     """Both sides, `[2, seeds, sentences, columns]`."""
-    a, b = np.asarray(pruned, dtype=np.float64), np.asarray(unpruned, dtype=np.float64)
+    a, b = np.asarray(pruned), np.asarray(unpruned)
     if a.shape != b.shape or a.ndim != 3 or 0 in a.shape:
         raise SettingError(f"paired counts of shapes {a.shape} and {b.shape}: shapes must be equal, [seeds, sentences, columns]")
     return np.stack([a, b])
