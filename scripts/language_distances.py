@@ -29,10 +29,10 @@ SOURCE = """# Source: URIEL (Littell, Mortensen, Lin, Kairis, Turner and Levin 2
 # A. Anastasopoulos.
 # Licence of this file, as of its source: Creative Commons Attribution-ShareAlike 4.0 (CC BY-SA 4.0),
 # https://creativecommons.org/licenses/by-sa/4.0/. Changed: computed by scripts/language_distances.py."""
-DISTANCES = """# syntactic, phonological, inventory, featural (these three together): 1 - cosine of the feature vectors, missing features
-# predicted by URIEL's k nearest neighbours. genetic: 1 - cosine of membership in the groups of the language's family.
-# geographic: largest difference of distance to any of URIEL's 299 points of the globe, about the great-circle distance;
-# 1 is half of the globe's circumference. Each 0 (equal) to 1."""
+DISTANCES = """# syntactic, phonological, inventory, featural (these three together): 1 - cosine of the feature vectors, missing
+# features predicted by URIEL's k nearest neighbours. genetic: 1 - cosine of membership in the groups of the language's
+# family. geographic: largest difference of distance to any of URIEL's 299 points of the globe, about the great-circle
+# distance; 1 is half of the globe's circumference. Each 0 (equal) to 1."""
 
 Array = NDArray[np.float64]
 

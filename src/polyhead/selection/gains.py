@@ -19,7 +19,8 @@ GAIN_SEED: Final = 1
 Counts = NDArray[Any]
 """`[sentences, columns]` of whole numbers."""
 Name = str | None
-"""A test set; None is the mean over all of them."""
+"""A test set or a group of them; None is the mean over all."""
+_Means = Mapping[Name, Sequence[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class ArmGain:
 
     Attributes:
         arm: The arm.
-        name: The test set; None for the mean over all.
+        name: The test set, or group; None for the mean over all.
         seeds: The seeds in it.
         found: The gain and its uncertainty.
         none_pruned: Whether no seed pruned anything.
@@ -105,6 +106,7 @@ def arm_gains(
     one_training: bool,
     chosen_on_test: bool,
     pool: UnprunedPool | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> list[ArmGain]:
     """One gain per arm and test set, each arm followed by its mean over test sets; then the contrasts of arms.
 
@@ -121,15 +123,19 @@ def arm_gains(
         chosen_on_test: Whether k was chosen on the tested split. A gain is then a maximum over noisy scores, which exceeds 0 even
             if pruning does nothing, so it has no interval, no detectable gain and no p.
         pool: Re-seeded unpruned models. Gains have no `noise` without, and where it has fewer than twice the models compared.
+        groups: Test sets by name of a group, each of which gets its own mean before the mean over all.
     """
     scored = _Scores(arms, names, metric)
+    means: dict[Name, Sequence[str]] = {name: [name] for name in names}
+    means.update(groups or {})
+    means[None] = names
     rows: list[ArmGain] = []
     contrasts: list[ArmGain] = []
     for arm, seeds in arms.items():
-        rows += _own_rows(scored, arm, seeds, names, pool, chosen_on_test=chosen_on_test)
+        rows += _own_rows(scored, arm, seeds, means, pool, chosen_on_test=chosen_on_test)
         if arm != RANKED and RANKED in arms:
             pairs = _by_seed(arms[RANKED], seeds)
-            contrasts += [_contrast(scored, f"{RANKED} - {arm}", pairs, name, names) for name in (*names, None)]
+            contrasts += [row for key in means if (row := _contrast(scored, f"{RANKED} - {arm}", pairs, key, means[key]))]
     if one_training:
         beyond = {row.name: _beyond(row.found.value, row.found.interval) for row in contrasts if row.arm == RANDOM_CONTRAST}
         rows = [replace(row, beyond=beyond.get(row.name)) if row.arm == RANKED else row for row in rows]
@@ -152,6 +158,7 @@ class _Scores:
 
     def __init__(self, arms: Mapping[str, Sequence[SeedScores]], names: Sequence[str], metric: CorpusMetric) -> None:
         self._metric, self._found = metric, dict[tuple[str, int], dict[int, _Scored]]()
+        self._values = dict[str, Array]()
         self._models: dict[str, dict[int, Counts]] = {name: {} for name in names}
         for one in (seed for seeds in arms.values() for seed in seeds):
             for side in (one.unpruned, one.pruned, one.nested or {}):
@@ -179,7 +186,9 @@ class _Scores:
         if (name, stream) not in self._found:
             models = self._models[name]
             counts = np.stack([*models.values()])
-            values = self._metric(counts.sum(axis=1, dtype=np.float64))
+            if name not in self._values:
+                self._values[name] = self._metric(counts.sum(axis=1).astype(np.float64))
+            values = self._values[name]
             drawn = np.ascontiguousarray(redrawn(counts, self._metric, seed=(GAIN_SEED, stream)).T)
             scored = (_Scored(float(v), own, counts.shape[1]) for v, own in zip(values, drawn, strict=True))
             self._found[name, stream] = dict(zip(models, scored, strict=True))
@@ -190,15 +199,14 @@ def _own_rows(
     scored: _Scores,
     arm: str,
     seeds: Sequence[SeedScores],
-    names: Sequence[str],
+    means: _Means,
     pool: UnprunedPool | None,
     *,
     chosen_on_test: bool,
 ) -> list[ArmGain]:
     """An arm against its own unpruned models."""
     rows, n = [], max((one.compared for one in seeds), default=1)
-    for name in (*names, None):
-        used = [name] if name is not None else list(names)
+    for name, used in means.items():
         own = [one for one in seeds if all(key in one.pruned for key in used)]
         if not own:
             continue
@@ -226,12 +234,11 @@ def _row(scored: _Scores, arm: str, name: Name, seeds: Sequence[SeedScores], pai
 
 
 def _contrast(
-    scored: _Scores, arm: str, pairs: Sequence[tuple[SeedScores, SeedScores]], name: Name, names: Sequence[str]
-) -> ArmGain:
-    used = [name] if name is not None else list(names)
+    scored: _Scores, arm: str, pairs: Sequence[tuple[SeedScores, SeedScores]], name: Name, used: Sequence[str]
+) -> ArmGain | None:
     own = [both for both in pairs if all(key in one.pruned for key in used for one in both)]
     if not own:
-        return ArmGain(arm, name, (), SeedMean(0.0, ()), True)
+        return None
     pruned = any(one.ks[key] for both in own for one in both for key in used)
     sides = {key: [(a.pruned[key], b.pruned[key]) for a, b in own] for key in used}
     found = scored.gain(sides) if pruned else SeedMean(0.0, (0.0,) * len(own))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,22 +43,30 @@ def redrawn(counts: ArrayLike, metric: CorpusMetric, *, seed: int | Sequence[int
     """
     array = np.asarray(counts)
     *outer, n_sentences, n_columns = array.shape
-    whole = array.dtype.kind in "iu" and int(abs(array).max(initial=0)) * n_sentences < _EXACT
-    kind = np.float32 if whole else np.float64
-    flat = np.moveaxis(array, -2, 0).reshape(n_sentences, -1).astype(kind)
+    flat, place = _distinct_columns(np.moveaxis(array, -2, 0).reshape(n_sentences, -1))
     blocks = _resamples(n_sentences, seed if isinstance(seed, int) else tuple(seed), draws)
-    sums = ((weights.astype(kind) @ flat).astype(np.float64) for weights in blocks)
+    sums = ((weights.astype(flat.dtype, copy=False) @ flat).astype(np.float64)[:, place] for weights in blocks)
     return np.concatenate([metric(own.reshape(-1, *outer, n_columns)) for own in sums])
 
 
-def _resamples(n: int, seed: int | tuple[int, ...], draws: int) -> Iterable[NDArray[np.generic]]:
+def _distinct_columns(flat: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Each different column once, and the place of every column among them: models share their numbers of words or spans."""
+    columns = np.ascontiguousarray(flat.T)
+    places: dict[bytes, int] = {}
+    place = [places.setdefault(column.tobytes(), len(places)) for column in columns]
+    firsts = [place.index(number) for number in range(len(places))]
+    whole = flat.dtype.kind in "iu" and int(abs(columns).max(initial=0)) * len(flat) < _EXACT
+    return np.ascontiguousarray(columns[firsts].T, dtype=np.float32 if whole else np.float64), np.array(place, dtype=np.intp)
+
+
+def _resamples(n: int, seed: int | tuple[int, ...], draws: int) -> Iterable[NDArray[Any]]:
     """How often each of n sentences is in each draw with replacement: blocks of `[draws, n]`, `draws` rows in total."""
     return _kept_resamples(n, seed, draws) if n * draws <= _KEPT else _drawn_resamples(n, seed, draws)
 
 
-@lru_cache(maxsize=64)
-def _kept_resamples(n: int, seed: int | tuple[int, ...], draws: int) -> tuple[NDArray[np.uint16], ...]:
-    return tuple(weights.astype(np.uint16) for weights in _drawn_resamples(n, seed, draws))
+@lru_cache(maxsize=32)
+def _kept_resamples(n: int, seed: int | tuple[int, ...], draws: int) -> tuple[NDArray[np.float32], ...]:
+    return tuple(weights.astype(np.float32) for weights in _drawn_resamples(n, seed, draws))
 
 
 def _drawn_resamples(n: int, seed: int | tuple[int, ...], draws: int) -> Iterator[Array]:
