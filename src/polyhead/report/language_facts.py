@@ -36,7 +36,7 @@ def branch(language: str) -> str:
 
 def fact_rows(name: str) -> list[dict[str, str]]:
     """The rows of a table in `facts/`; lines that begin with # are about the table."""
-    text = (files("polyhead.report") / "facts" / name).read_text(encoding="utf-8")
+    text = files("polyhead.report").joinpath("facts", *name.split("/")).read_text(encoding="utf-8")
     head, *body = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
     return [dict(zip(head, row, strict=True)) for row in body]
 

@@ -78,7 +78,7 @@ class Family:
 class Blank:
     """A score that no cell has kept: the k that a rule chose, on a target of a cell."""
 
-    cell: str
+    cell: StudyCellRecord
     target: str
     k: int
 
@@ -130,7 +130,7 @@ def families(cells: Iterable[StudyCellRecord]) -> list[Family]:
     found: dict[str, list[StudyCellRecord]] = defaultdict(list)
     for cell in cells:
         if cell.cell.arm != NOISE:
-            found[_key(cell.cell)].append(cell)
+            found[family_key(cell.cell)].append(cell)
     made = [Family(own[0].cell, source_of(own[0].cell), key, tuple(own)) for key, own in found.items()]
     return sorted(made, key=lambda one: (one.facts.task, one.facts.model, one.facts.setting, one.source, one.key))
 
@@ -176,7 +176,8 @@ def chosen_k(cell: StudyCellRecord, target: str, view: View) -> int:
     return choose(trials, allowed_loss(view.objective), include_zero=cell.cell.search.include_zero)[0]
 
 
-def _key(facts: StudyCellFacts) -> str:
+def family_key(facts: StudyCellFacts) -> str:
+    """Fingerprint of what the cells of a family share."""
     train = facts.train
     values = {name: getattr(facts, name) for name in _OF_A_FAMILY}
     return fingerprint([values, source_of(facts), {**vars(train), "seed": 0}])
@@ -260,7 +261,7 @@ def _seed_scores(
                 continue
             k = chosen_k(cell, name, view)
             if not cell.has_counts(name, k):
-                blanks.append(Blank(cell.name, name, k))
+                blanks.append(Blank(cell, name, k))
                 continue
             own = cell.counts(name, 0)[:, columns]
             whole = shared.setdefault((seed, name), own)
