@@ -29,7 +29,7 @@ def looks_saved(path: Path) -> bool:
 
 
 def saved_splits(path: Path) -> dict[str, Path]:
-    """The folder of each split by its name in a folder that `DatasetDict.save_to_disk` wrote; empty for other folders.
+    """The folder of each split by its name in a folder that `save_to_disk` of a `DatasetDict` wrote; empty for other folders.
 
     Raises:
         DataFormatError: The list of splits cannot be read.
@@ -67,7 +67,7 @@ def parquet_records(file: TextFile, columns: Sequence[str] | None) -> tuple[Any,
 
 
 def saved_records(file: TextFile, columns: Sequence[str] | None) -> tuple[Any, Iterator[tuple[str, dict[str, Any]]]]:
-    """The same of a folder that `Dataset.save_to_disk` wrote.
+    """The same of a folder that `save_to_disk` of a `Dataset` wrote.
 
     Raises:
         SettingError: The `datasets` library is not installed.
@@ -100,7 +100,7 @@ def rewrite_parquet(path: Path, column: str, values: Sequence[Sequence[str | int
 
 
 def rewrite_saved(path: Path, column: str, values: Sequence[Sequence[str | int]], out: Path) -> None:
-    """The same for a folder that `Dataset.save_to_disk` wrote; `out` is a new folder."""
+    """The same for a folder that `save_to_disk` of a `Dataset` wrote; `out` is a new folder."""
     datasets = _datasets(path)
     table = _with_column(datasets, _loaded(path).with_format("arrow")[:], column, values)
     were_shown = datasets.are_progress_bars_disabled()

@@ -42,7 +42,7 @@ def guess_records(path: Path, container: str) -> tuple[str, str, str, Scheme | N
         return f"{CONTAINERS[container].summary}{others}", task, f"{container}:token={word},tag={fits[0]}", scheme
     if numbers := [(word, tag) for word in pairs for tag in pairs[word] if tags[tag] is None]:
         word, tag = numbers[0]
-        step = f"add their names in order: --columns '{container}:token={word},tag={tag},names=O B-PER I-PER'"
+        step = f"their names in order: --columns '{container}:token={word},tag={tag},names=O B-PER I-PER'"
         found = sorted({one for record in records for one in record[tag]}, key=str)
         raise data_error(path, where, f"{tag} holds numbers ({', '.join(map(str, found[:6]))}) and nothing names them", step)
     summary = f"{CONTAINERS[container].summary} with {', '.join(map(str, first)) or 'nothing'}"

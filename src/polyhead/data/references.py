@@ -72,7 +72,7 @@ class DataReference:
         >>> sorted(DataReference.parse("de=train.conllu:dev.conllu", "source").files)
         ['dev', 'train']
 
-        A folder that `DatasetDict.save_to_disk` wrote stands for its splits, `validation` being dev.
+        A folder that `save_to_disk` of a `DatasetDict` wrote stands for its splits, `validation` being dev.
         """
         name, equals, paths = text.partition("=")
         name, at, suffix = name.partition("@")
@@ -104,7 +104,7 @@ class DataReference:
 
 
 def _saved(path: Path) -> dict[Split, Path]:
-    """The splits of a folder that `DatasetDict.save_to_disk` wrote; empty for everything else."""
+    """The splits of a folder that `save_to_disk` of a `DatasetDict` wrote; empty for everything else."""
     folders = saved_splits(path)
     named = {split: [folders[name] for name in _SAVED[split] if name in folders] for split in SPLITS}
     return {split: found[0] for split, found in named.items() if found}
