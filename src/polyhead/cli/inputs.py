@@ -11,6 +11,7 @@ import torch
 from polyhead.cli.console import Console, met
 from polyhead.cli.requests import OneTextRequest, TaggerRequest, TextRequest
 from polyhead.core.errors import SettingError
+from polyhead.data.arrow_tables import looks_saved
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet, label_set, unshared_labels
 from polyhead.data.references import DataReader, DataReference
@@ -160,7 +161,7 @@ def _one_reference(request: OneTextRequest) -> DataReference:
         return DataReference.parse(corpus)
     if data is None:
         raise SettingError("no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en)")
-    if data.is_dir():
+    if data.is_dir() and not looks_saved(data):
         raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
     return DataReference(str(data), request.language, files={"dev": data})

@@ -135,9 +135,10 @@ class EvaluateRequest(TextRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictRequest(TaggerRequest):
-    """Tag CoNLL-U or column text: the output is the same lines with the tag column filled and everything else unchanged.
+    """Tag CoNLL-U, columns, JSON Lines, Parquet or a saved dataset: the output is the same with the tags filled in.
 
-    The output goes to stdout or to --out. With --json, stdout gets words and tags as one document; the lines go to --out only.
+    The output goes to stdout or to --out, a folder to a new folder. With --json, stdout gets words and tags as one document; the
+    tagged text goes to --out only.
     """
 
     file: Annotated[Place, Shown("Text to tag; - reads stdin.", "FILE", positional=True)] = "-"
