@@ -20,8 +20,8 @@ judged on its own half (and once, as `oracle-all`, with all heads as candidates,
 judges it like the orders.
 
 Files in results/order_cells hold, by half, scored words of every sentence and correct ones for every k; the order; and the
-milliseconds of processor time that it took on one thread. To try this script at a small size, set POLYHEAD_ORDER_SENTENCES (at
-most so many a half) and POLYHEAD_ORDER_CELLS (another folder).
+milliseconds of processor time that it took on one thread (-1 after an interruption). To try this script at a small size, set
+POLYHEAD_ORDER_SENTENCES (at most so many a half) and POLYHEAD_ORDER_CELLS (another folder).
 """
 
 import argparse
@@ -231,7 +231,7 @@ def measure(cell: Cell, model: PreTrainedModel, resume_file: Path) -> None:
     """Rank, judge, keep."""
     resumed, started = resume_file.is_file(), time.process_time()
     order = ranking(model, cell, resume_file)
-    spent = 0 if resumed else round(1000 * (time.process_time() - started))  # 0: not known
+    spent = -1 if resumed else round(1000 * (time.process_time() - started))  # -1: not known
     judge(cell, model, order, spent)
 
 
