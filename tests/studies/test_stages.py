@@ -52,7 +52,7 @@ FREE_OF_NUMBERS = (
     ),
     *(f"selection/{name}.py" for name in ("agreement", "comparison", "curves", "judged_orders", "oracle", "order_quality")),
     *(f"selection/{name}.py" for name in ("rank_figures", "score_rows", "sharing")),
-    *(f"studies/{name}.py" for name in ("context", "drawing", "kept", "oracle_candidates", "stages", "tagger")),
+    *(f"studies/{name}.py" for name in ("context", "crossed_orders", "drawing", "kept", "oracle_candidates", "stages", "tagger")),
 )
 NOT_OF_A_RUN = ("report", "cli", "doctor")
 
