@@ -90,7 +90,8 @@ def counts(model: PreTrainedModel, data: Mapping[str, Labelled]) -> dict[str, ND
 def keep(path: Path, found: Mapping[str, NDArray[np.int64]]) -> None:
     """Write a cell's counts, compressed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    small = {name: np.ascontiguousarray(own, dtype=np.int16) for name, own in found.items()}
+    widths = {name: np.int16 if np.abs(own).max(initial=0) < 2**15 else np.int32 for name, own in found.items()}
+    small = {name: np.ascontiguousarray(own, dtype=widths[name]) for name, own in found.items()}
     partial = path.with_suffix(".partial")
     partial.write_bytes(lzma.compress(save(small), preset=9))
     partial.replace(path)

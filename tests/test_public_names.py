@@ -60,7 +60,7 @@ TABLES = {
         METHODS,
         """
         gradient gradient-token gradient-batch fisher weight-gradient weight-gradient-released integrated ablation ablation-mean
-        shapley relevance relevance-attn l0 confidence entropy magnitude random
+        shapley relevance relevance-attn l0 subset confidence entropy magnitude random
         """,
     ),
     "architectures": (ARCHITECTURES, "bert roberta xlm-roberta camembert electra distilbert"),

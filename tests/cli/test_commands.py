@@ -222,7 +222,7 @@ def test_an_option_is_refused_by_a_method_that_has_it_not(cli: Callable, tagger:
     assert (found["settings"]["epochs"], found["settings"]["n_lowest"]) == (1, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["s.json"]
     listed = cli("methods", "--json").json["methods"]
-    assert {row["name"] for row in listed if row["options"]} == {"integrated", "shapley", "l0"}
+    assert {row["name"] for row in listed if row["options"]} == {"integrated", "shapley", "l0", "subset"}
     assert "--option n_lowest=VALUE: heads to close" in cli("methods").out
 
 

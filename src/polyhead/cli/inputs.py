@@ -38,6 +38,7 @@ class LabelledSample:
         tagger: The model, on the device of choice.
         encoded: The text as the model reads it.
         is_new: Whether its classifier is a new one, drawn by the seed.
+        n_available: Sentences that the sample was drawn from.
     """
 
     data: Dataset
@@ -45,6 +46,7 @@ class LabelledSample:
     tagger: Tagger
     encoded: Encoded
     is_new: bool
+    n_available: int
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -76,7 +78,8 @@ def labelled_sample(
     """
     reference = _one_reference(request)
     split = request.split if reference.files is None else "dev"
-    data = sample(reader(request).open(reference, split, labelled=needs_labels), request.limit, seed=request.seed)
+    every = reader(request).open(reference, split, labelled=needs_labels)
+    data = sample(every, request.limit, seed=request.seed)
     note_reading(console, data)
     is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision)) is None
     labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
@@ -88,7 +91,7 @@ def labelled_sample(
         new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
         console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
     console.note(other_words(tagger, reference.words))
-    found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new)
+    found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new, len(every.sentences))
     if needs_labels:
         console.repairs(data.name, met(found.facts, unknown=unknown))
     return found

@@ -89,7 +89,7 @@ class Method:
         source: Where the method comes from.
         forward: Forward passes over the data.
         backward: Backward passes over the data.
-        sign: `absolute` (0 or more), `signed` (negative: the head harms), `negative` (0 or less) or `none`.
+        sign: `absolute` (0 or more), `signed` (negative: the head harms, or is not kept), `negative` (0 or less) or `none`.
         memory: What it holds in memory besides the model.
         needs: What it reads: `labels` (and their text), `text`, only the model's `weights`, or only its `shape`.
         dead_head_is_zero: A head whose output columns are zero scores 0.

@@ -16,6 +16,8 @@ from polyhead.importance.l0 import EPOCHS, L0Options, l0
 from polyhead.importance.method import NO_PASS, Method, Passes
 from polyhead.importance.relevance import relevance
 from polyhead.importance.shapley import ShapleyOptions, shapley
+from polyhead.importance.subset import EPOCHS as SUBSET_EPOCHS
+from polyhead.importance.subset import SubsetOptions, subset
 from polyhead.importance.weight_gradient import weight_gradient
 from polyhead.models.architectures import head_mask
 
@@ -142,6 +144,20 @@ METHODS: dict[str, Method] = {
             additive=False,
             place_invariant=False,
             options=L0Options,
+        ),
+        Method(
+            "subset",
+            "logit learnt for keeping all but exactly K heads; negative: not kept; only the set at this K has a meaning",
+            subset,
+            forward=Passes.fixed(SUBSET_EPOCHS),
+            backward=Passes.fixed(SUBSET_EPOCHS),
+            sign="signed",
+            dead_head_is_zero=False,
+            batch_invariant=False,
+            source="Li et al. 2021; Xie and Ermon 2019",
+            additive=False,
+            place_invariant=False,
+            options=SubsetOptions,
         ),
         Method(
             "confidence",
