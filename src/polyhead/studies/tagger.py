@@ -19,6 +19,7 @@ from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import TASKS, Task
 from polyhead.data.tasks import task as find_task
 from polyhead.importance.methods import score_heads
+from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded, model_limit
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
@@ -218,6 +219,7 @@ class Tagger:
         *,
         seed: int = 42,
         options: object = None,
+        until_settled: int | None = None,
         resume_file: str | Path | None = None,
         progress: Progress | None = None,
     ) -> HeadScores:
@@ -228,6 +230,7 @@ class Tagger:
             data: Labelled sentences, never of a test split.
             seed: Random seed of methods that draw numbers.
             options: The method's own, such as `{"n_lowest": 24}`; `polyhead methods` lists them.
+            until_settled: Read sentences at random until this many lowest heads are settled; see `polyhead.score_until_settled`.
             resume_file: Partial results of a long method, which a second call continues.
             progress: Updated as the work advances.
 
@@ -235,16 +238,31 @@ class Tagger:
             UnknownNameError: No method has this name.
             SettingError: No labelled word, where labels are needed, or the method has no such option.
         """
-        scores = score_heads(
-            method,
-            self.model,
-            scoring_batches(self.reader.together(data, unknown="ignore")),
-            seed=seed,
-            precision=self.precision,
-            progress=progress,
-            resume_file=None if resume_file is None else Path(resume_file),
-            options=options,
-        )
+        encoded = self.reader.together(data, unknown="ignore")
+        partial = None if resume_file is None else Path(resume_file)
+        if until_settled is None:
+            scores = score_heads(
+                method,
+                self.model,
+                scoring_batches(encoded),
+                seed=seed,
+                precision=self.precision,
+                progress=progress,
+                resume_file=partial,
+                options=options,
+            )
+        else:
+            scores = score_until_settled(
+                method,
+                self.model,
+                encoded,
+                n_lowest=until_settled,
+                seed=seed,
+                precision=self.precision,
+                progress=progress,
+                resume_file=partial,
+                options=options,
+            )
         read = scored_sets(data)
         return replace(
             scores,
