@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from polyhead.cli.console import Console, wrapped
@@ -41,7 +42,7 @@ def rank(request: RankRequest, console: Console) -> int:
     sample = labelled_sample(request, console, needs_labels=chosen.needs_labels, may_be_new=True)
     data, tagger = sample.data, sample.tagger
     facts: dict[str, Any] = {"languages": (data.language,), "model": request.model, "data_hash": data.sha256}
-    settings = {
+    settings: dict[str, Any] = {
         "seed": request.seed,
         "split": data.split if request.corpus else None,
         "limit": request.limit,
@@ -63,29 +64,17 @@ def rank(request: RankRequest, console: Console) -> int:
     unfinished = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
     with nullcontext() if request.out is None else writing(request.out):
         if request.until_settled is None:
-            scores = score_heads(
-                request.method,
-                tagger.model,
-                scoring_batches(sample.encoded),
-                seed=request.seed,
-                precision=tagger.precision,
-                progress=console.progress,
-                resume_file=unfinished,
-                options=options,
-            )
+            score = partial(score_heads, request.method, tagger.model, scoring_batches(sample.encoded))
         else:
-            scores = score_until_settled(
-                request.method,
-                tagger.model,
-                sample.encoded,
-                n_lowest=request.until_settled,
-                may_differ=request.may_differ,
-                seed=request.seed,
-                precision=tagger.precision,
-                progress=console.progress,
-                resume_file=unfinished,
-                options=options,
-            )
+            k, share = request.until_settled, request.may_differ
+            score = partial(score_until_settled, request.method, tagger.model, sample.encoded, n_lowest=k, may_differ=share)
+        scores = score(
+            seed=request.seed,
+            precision=tagger.precision,
+            progress=console.progress,
+            resume_file=unfinished,
+            options=options,
+        )
         scores = replace(scores, **facts, settings={**scores.settings, **settings})
         if request.out is not None:
             write_scores(request.out, scores)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self, overload
 
@@ -239,30 +240,17 @@ class Tagger:
             SettingError: No labelled word, where labels are needed, or the method has no such option.
         """
         encoded = self.reader.together(data, unknown="ignore")
-        partial = None if resume_file is None else Path(resume_file)
         if until_settled is None:
-            scores = score_heads(
-                method,
-                self.model,
-                scoring_batches(encoded),
-                seed=seed,
-                precision=self.precision,
-                progress=progress,
-                resume_file=partial,
-                options=options,
-            )
+            score = partial(score_heads, method, self.model, scoring_batches(encoded))
         else:
-            scores = score_until_settled(
-                method,
-                self.model,
-                encoded,
-                n_lowest=until_settled,
-                seed=seed,
-                precision=self.precision,
-                progress=progress,
-                resume_file=partial,
-                options=options,
-            )
+            score = partial(score_until_settled, method, self.model, encoded, n_lowest=until_settled)
+        scores = score(
+            seed=seed,
+            precision=self.precision,
+            progress=progress,
+            resume_file=None if resume_file is None else Path(resume_file),
+            options=options,
+        )
         read = scored_sets(data)
         return replace(
             scores,
