@@ -51,6 +51,7 @@ PUBLIC = [
     "sample",
     "save_pruned",
     "score_heads",
+    "score_until_settled",
     "scoring_batches",
     "task",
     "write_scores",

@@ -28,7 +28,7 @@ from polyhead.cli.options import (
     TaskOption,
 )
 from polyhead.core.settings_file import Many, Place
-from polyhead.core.specs import Count, Whole, WindowLength
+from polyhead.core.specs import Count, Share, Whole, WindowLength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,8 @@ class RankRequest(OneTextRequest):
     method: Annotated[str, Shown("See polyhead methods.")] = "gradient"
     option: MethodOption = ()
     normalise: NormaliseOption = "none"
+    until_settled: Annotated[Count | None, Shown("Read sentences at random until the lowest K heads are settled.", "K")] = None
+    may_differ: Annotated[Share, Shown("Share of these K heads that may differ from a full pass.")] = 0.05
     out: Annotated[Path | None, Shown("Also write the scores: .tsv or .json; long methods then continue after a stop.")] = None
 
 
