@@ -125,14 +125,14 @@ def few_labels(measured: dict[str, Any]) -> str:
             rows.append(["0", "as it is", *(f"{found['source']['accuracy'][name]:.1f}" for name in targets), "", "", ""])
         for arm, title in _WITH_LABELS.items():
             own = found["arms"][arm]
-            heads = [k for by_draw in own.get("heads_pruned", {}).values() for k in by_draw]
+            heads = sorted({k for by_draw in own.get("heads_pruned", {}).values() for k in by_draw})
             rows.append(
                 [
                     n,
                     title,
                     *(f"{own['accuracy'][name]:.1f}" for name in targets),
                     *(_gained(own.get(base)) for base in ("over the source model", "over fine-tuning")),
-                    f"{min(heads)} to {max(heads)}" if heads else "",
+                    " to ".join(map(str, dict.fromkeys((heads[0], heads[-1])))) if heads else "",
                 ]
             )
     headers = ["gain over the model as it is", "gain over fine-tuning", "heads pruned"]

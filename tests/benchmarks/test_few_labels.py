@@ -104,6 +104,7 @@ def test_settings_are_those_with_the_best_mean_on_dev(tmp_path: Path) -> None:
             found[name_of(design.tunings[3])] = counts(70)
             found[name_of(design.gatings[1])] = counts(61)
             keep(design.cell(f"settings.{language}.{n}"), found)
+            keep(design.cell(f"further.{language}.{n}"), {name_of(one): counts(60) for one in design.further})
     chosen = settings(design)
     assert (chosen.tuning, chosen.gating, chosen.criterion) == (design.tunings[3], design.gatings[1], "loss")
     assert chosen.points[name_of(design.tunings[0])] == pytest.approx(65)
@@ -133,7 +134,7 @@ def test_gains_are_over_the_same_draw_and_incomplete_draws_are_left_out(tmp_path
     page = study_tables.few_labels({"targets": list(design.targets), "by_n": {"10": found}}).splitlines()
     rows = [[one.strip() for one in line.split("|")[1:-1]] for line in page]
     assert rows[2][:3] == ["0", "as it is", "50.5"]
-    assert rows[3] == ["10", "prune by sign", "50.5", "51.5", "52.5", "53.5", "+1.5", "-2.0", "3 to 3"]
+    assert rows[3] == ["10", "prune by sign", "50.5", "51.5", "52.5", "53.5", "+1.5", "-2.0", "3"]
     assert rows[5][1:] == ["fine-tune", "52.5", "53.5", "54.5", "55.5", "+3.5", "", ""]
     design.cell("few.ja.10.43").unlink()
     assert table(design, 10)["draws"] == [42]
