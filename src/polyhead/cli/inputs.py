@@ -178,8 +178,8 @@ def few_sentences(data: Dataset) -> str:
     return f"note: {few} only: with so few, scores and rankings depend on which sentences were chosen"
 
 
-def set_threads(n: int | None) -> None:
-    """Use `n` processor threads; None takes those whose cores are free.
+def set_threads(n: int | None, *, shared_by: int = 1) -> None:
+    """Use `n` processor threads, or this process's part of them if several share; None takes those whose cores are free.
 
     Raises:
         SettingError: More than there are processors, which would make everything far slower.
@@ -190,7 +190,7 @@ def set_threads(n: int | None) -> None:
             _LOG.warning("other processes keep the CPU busy: computing with %d of %d threads; see --threads", n, usual)
     elif n > (there := os.cpu_count() or n):
         raise SettingError(f"--threads {n}: this machine has {there} processors; give at most {there}")
-    torch.set_num_threads(n)
+    torch.set_num_threads(max(1, n // shared_by))
 
 
 def note_sources(sources: Sequence[DataReference], console: Console, *, holds_out: bool) -> None:
