@@ -76,5 +76,5 @@ def test_the_oracle_of_each_half_has_its_own_heads(tagger: Tagger, data: Labelle
 
 def test_methods_are_checked_before_any_work() -> None:
     check_methods(("gradient", "magnitude"), "paper")
-    with pytest.raises(UnknownNameError, match="method .l1."):
+    with pytest.raises(UnknownNameError, match=r"method .l1."):
         check_methods(("gradient", "l1"), "none")
