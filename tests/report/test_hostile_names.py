@@ -46,7 +46,7 @@ def test_the_markdown_of_runs(tmp_path: Path) -> None:
 
 
 def test_the_page_of_curves() -> None:
-    order = {"group": EVIL, "name": EVIL, "direction": "lowest", "scores": [50.0, 40.0], "ranked_on_this_text": True}
+    order = {"group": EVIL, "name": EVIL, "direction": "lowest", "scores": [50.0, 40.0], "read": 3, "heads_of_other_half": None}
     area = {"group": EVIL, "area": 0.9, "interval": [0.8, 1.0], "minus_random": None, "minus_highest": None, "regret": None}
     document = {
         "model": EVIL,

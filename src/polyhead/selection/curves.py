@@ -144,11 +144,15 @@ def crossed_curves(
     Raises:
         SettingError: As in `pruning_curves`; also if a half has no gold label.
     """
-    options = {"max_pruned": max_pruned, "precision": precision, "budget": budget, "progress": progress}
-    first, second = (
-        pruning_curves(model, data.part(judged), task, labels, {name: pair[made] for name, pair in orders.items()}, **options)
-        for made, judged in enumerate(reversed(halves))
-    )
+
+    def judged_on(places: Sequence[int], made_on: int) -> dict[str, Curve]:
+        own = {name: pair[made_on] for name, pair in orders.items()}
+        part = data.part(places)
+        return pruning_curves(
+            model, part, task, labels, own, max_pruned=max_pruned, precision=precision, budget=budget, progress=progress
+        )
+
+    first, second = judged_on(halves[1], 0), judged_on(halves[0], 1)
     back = np.argsort(np.concatenate(tuple(reversed(halves))))
     together = {name: np.concatenate((first[name].counts, second[name].counts), axis=1)[:, back] for name in orders}
     return {name: Curve(metric_from_counts(task, counts.sum(axis=1)), counts) for name, counts in together.items()}
