@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 from polyhead.data.json_lines import is_json_object, json_list, json_objects
-from polyhead.data.schemes import LabelError, Span, span_labels
+from polyhead.data.schemes import Span
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, is_blank, shown
 
@@ -82,6 +81,7 @@ def _sentence(
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         said = shown(json.dumps(record, ensure_ascii=True))
         raise file.error(where, f"no words and spans in {said}", f"{expected}, words not empty") from None
+    labels = ["O"] * len(words)
     for first, last, span_type in spans:
         if type(first) is not int or type(last) is not int or not isinstance(span_type, str) or not span_type:
             raise file.error(
@@ -91,11 +91,7 @@ def _sentence(
             raise file.error(
                 where, f"span {first} to {last} of {len(words)} words", f"0 to {len(words) - 1}, the last word included"
             )
-    places = [(i, i + 1) for i in range(len(words))]
-    try:
-        labels = span_labels(
-            places, [(a, b + 1, kind) for a, b, kind in spans], partial(file.repair, where, expected="whole words")
-        )
-    except LabelError as error:
-        raise file.error(where, error.found.replace("span", "span of words"), error.expected) from None
+        if any(label != "O" for label in labels[first : last + 1]):
+            raise file.error(where, f"span {first} to {last}, {span_type}, overlaps another", "each word in one span at most")
+        labels[first : last + 1] = [f"B-{span_type}", *[f"I-{span_type}"] * (last - first)]
     return file.sentence(words, labels, where)
