@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from polyhead.data.json_lines import is_json_object, json_list, json_objects
-from polyhead.data.schemes import Span
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, is_blank, shown
 
 NOT_ACCEPTED = "task whose answer is not accept left out"
 Record = Mapping[str, Any]
+WordSpan = tuple[int, int, str]  # first word, last word, type
 
 
 def looks_like_prodigy(line: str) -> bool:
@@ -61,17 +61,17 @@ def _first(value: object) -> object:
     return value[0] if isinstance(value, list) and value else None
 
 
-def _prodigy(task: Record) -> tuple[list[str], list[Span]]:
+def _prodigy(task: Record) -> tuple[list[str], list[WordSpan]]:
     spans = [(span["token_start"], span["token_end"], span["label"]) for span in task.get("spans") or []]
     return [token["text"] for token in task["tokens"]], spans
 
 
-def _gliner(record: Record) -> tuple[list[str], list[Span]]:
+def _gliner(record: Record) -> tuple[list[str], list[WordSpan]]:
     return list(record["tokenized_text"]), [(span[0], span[1], span[2]) for span in record["ner"]]
 
 
 def _sentence(
-    file: TextFile, where: int | str, record: Record, parts: Callable[[Record], tuple[list[str], list[Span]]], expected: str
+    file: TextFile, where: int | str, record: Record, parts: Callable[[Record], tuple[list[str], list[WordSpan]]], expected: str
 ) -> Sentence:
     try:
         words, spans = parts(record)
