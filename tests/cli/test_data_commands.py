@@ -252,8 +252,11 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
         (["{d}/tags.txt", "--task", "ner"], ["--task ner: ", "tags.txt has no span tags", "give --task pos"]),
         (["{d}/tags.txt", "--columns", "space:tag=2", "--task", "ner"], ["--task ner: ", "has no span tags"]),
         (["{d}/words.txt", "--columns", "space:tag=1,token=2"], ["words.txt:1: 1 column in"]),
-        (["{d}/odd.txt", "--columns", "space:tag=2"], ["odd.txt: tag '-PER' in the column of the tags"]),
-        (["{d}/none.txt", "--columns", "space:tag=2"], ["none.txt: tag 'O' in the column of the tags"]),
+        (
+            ["{d}/odd.txt", "--columns", "space:tag=2"],
+            ["odd.txt:1: tag '-PER' in the column of the tags", "if this row is a header, add header=1"],
+        ),
+        (["{d}/none.txt", "--columns", "space:tag=2"], ["none.txt: no tag but O in the column of the tags"]),
         (["{d}/bad.txt"], ["bad.txt:51: 1 column in"]),
         (["{d}/tree.txt"], ["tree.txt: CoNLL-U under another name", "ends in .conllu"]),
         (["{d}/train.txt", "--tokenizer", "{d}"], ["config.json"]),

@@ -89,8 +89,17 @@ def _tags(path: Path, columns: ColumnFormat | RecordFormat) -> Look:
         return Look("as declared", "pos")
     if are_bare(flat):
         return Look("as declared", "ner", scheme="bare")
-    misfit = next((tag for tag in flat if not is_upos(tag) and not is_span_tag(tag)), flat[0])
-    raise data_error(path, 0, f"tag {shown(misfit)} in the column of the tags", _EXPECTED)
+    pairs = [(one, tag) for one, row in zip(sentences, tags, strict=True) for tag in row]
+    misfit = next(((one, tag) for one, tag in pairs if not is_upos(tag) and not is_span_tag(tag)), None)
+    if misfit is None:
+        raise data_error(path, 0, f"no tag but {', '.join(sorted(set(flat))[:6])} in the column of the tags", _EXPECTED)
+    sentence, tag = misfit
+    where = sentence.source.rpartition(":")[2]
+    is_first = sentence is sentences[0] and tag == sentence.labels[0] and isinstance(columns, ColumnFormat)
+    step = f"; if this row is a header, add header={where} to --columns" if is_first else ""
+    raise data_error(
+        path, where, f"tag {shown(tag)} in the column of the tags, in the sentence that begins here", f"{_EXPECTED}{step}"
+    )
 
 
 def _columns(path: Path, lines: Sequence[str]) -> Look:

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 from polyhead.data.json_lines import is_json_object, json_list, json_objects
-from polyhead.data.schemes import LabelError, Span, span_labels
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, is_blank, shown
 
 NOT_ACCEPTED = "task whose answer is not accept left out"
 Record = Mapping[str, Any]
+WordSpan = tuple[int, int, str]  # first word, last word, type
 
 
 def looks_like_prodigy(line: str) -> bool:
@@ -62,17 +61,17 @@ def _first(value: object) -> object:
     return value[0] if isinstance(value, list) and value else None
 
 
-def _prodigy(task: Record) -> tuple[list[str], list[Span]]:
+def _prodigy(task: Record) -> tuple[list[str], list[WordSpan]]:
     spans = [(span["token_start"], span["token_end"], span["label"]) for span in task.get("spans") or []]
     return [token["text"] for token in task["tokens"]], spans
 
 
-def _gliner(record: Record) -> tuple[list[str], list[Span]]:
+def _gliner(record: Record) -> tuple[list[str], list[WordSpan]]:
     return list(record["tokenized_text"]), [(span[0], span[1], span[2]) for span in record["ner"]]
 
 
 def _sentence(
-    file: TextFile, where: int | str, record: Record, parts: Callable[[Record], tuple[list[str], list[Span]]], expected: str
+    file: TextFile, where: int | str, record: Record, parts: Callable[[Record], tuple[list[str], list[WordSpan]]], expected: str
 ) -> Sentence:
     try:
         words, spans = parts(record)
@@ -82,6 +81,7 @@ def _sentence(
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         said = shown(json.dumps(record, ensure_ascii=True))
         raise file.error(where, f"no words and spans in {said}", f"{expected}, words not empty") from None
+    labels = ["O"] * len(words)
     for first, last, span_type in spans:
         if type(first) is not int or type(last) is not int or not isinstance(span_type, str) or not span_type:
             raise file.error(
@@ -91,11 +91,7 @@ def _sentence(
             raise file.error(
                 where, f"span {first} to {last} of {len(words)} words", f"0 to {len(words) - 1}, the last word included"
             )
-    places = [(i, i + 1) for i in range(len(words))]
-    try:
-        labels = span_labels(
-            places, [(a, b + 1, kind) for a, b, kind in spans], partial(file.repair, where, expected="whole words")
-        )
-    except LabelError as error:
-        raise file.error(where, error.found.replace("span", "span of words"), error.expected) from None
+        if any(label != "O" for label in labels[first : last + 1]):
+            raise file.error(where, f"span {first} to {last}, {span_type}, overlaps another", "each word in one span at most")
+        labels[first : last + 1] = [f"B-{span_type}", *[f"I-{span_type}"] * (last - first)]
     return file.sentence(words, labels, where)
