@@ -1,4 +1,4 @@
-"""Renews the tables of `docs/methods.md` and `docs/statistics.md` from METHODS and the measured results."""
+"""Renews the tables of `docs/methods.md`, `statistics.md` and `clusters.md` from METHODS and the measured results."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from polyhead.core.values import counted
 from polyhead.importance.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "docs" / "methods.md", ROOT / "docs" / "statistics.md")
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("methods", "statistics", "clusters"))
 RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
 ORDERS = RESULTS.with_name("order_quality.json")
 

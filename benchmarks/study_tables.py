@@ -34,7 +34,11 @@ def tables() -> dict[str, str]:
         "repair": ("repair", repair),
         "simulation": ("statistics_simulation", simulation),
         "variances": ("seed_variance", variances),
+<<<<<<< HEAD
         "few labels": ("few_labels", few_labels),
+=======
+        "scale": ("study_scale", scale),
+>>>>>>> w-leases
     }
     paths = {name: (RESULTS / f"{source}.json", table) for name, (source, table) in made.items()}
     return {name: table(read_json(path)) for name, (path, table) in paths.items() if path.is_file()}
@@ -161,3 +165,22 @@ def with_interval(found: dict[str, Any] | None, *, is_gain: bool = False) -> str
 def _digits(value: float) -> str:
     """Two significant digits, without an exponent."""
     return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def scale(measured: dict[str, Any]) -> str:
+    """Overhead per cell by workers, and what a finished store costs to read, by its number of cells."""
+    rows = []
+    for n, row in measured["rows"].items():
+        store = row["finished_store"]
+        rows.append(
+            [
+                f"{int(n):,}",
+                *(f"{found['overhead_ms_per_cell']:.1f} ms" for found in row["by_workers"].values()),
+                *(f"{store[name]:.2g} s" for name in ("list_seconds", "check_seconds", "resume_seconds")),
+                f"{store['files']:,}",
+                f"{store['bytes'] / 1e6:.2g} MB",
+                f"{store['bytes_on_disk'] / 1e6:.2g} MB",
+            ]
+        )
+    names = ["1 worker", "2 workers", "8 workers", "list", "read and check", "resume", "files", "bytes", "on disk"]
+    return page_table(["cells", *(f"overhead, {name}" if "worker" in name else name for name in names)], rows)

@@ -22,7 +22,7 @@ from polyhead.studies.worker_status import StatusFile, reporting
 
 logger = logging.getLogger(__name__)
 _SPREAD: Final = 64  # places that a job may move in a worker's order: more than the workers that begin with one study
-_FIRST_WAIT: Final = 1 / 16  # of a heartbeat
+_FIRST_WAIT: Final = 1 / 128  # of a heartbeat; doubled at each try
 _AT_ONCE: Final = 1000  # records in memory while they are checked
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -52,12 +52,14 @@ class Outcome:
         found: Jobs that were finished before, or by others meanwhile.
         failed: Jobs that are not done because they failed, here or elsewhere.
         discarded: Results of this worker that came too late.
+        waited: Seconds that this worker waited because others held everything left.
     """
 
     done: int
     found: int
     failed: tuple[Failure, ...]
     discarded: int
+    waited: float
 
 
 def work(jobs: Sequence[Job], store: Path, leases: Leases, *, progress: Progress | None = None, retries: int = 2) -> Outcome:
@@ -155,6 +157,7 @@ class _Worker:
         self._leases, self._status, self._advance, self._retries = leases, status, advance, retries
         self._known = read_failures(self._failures)
         self._done = self._found = 0
+        self._waited = 0.0
         self._failed: list[Failure] = []
         self._queues: dict[str, _Queue] = {}
         self._rng = random.Random()
@@ -183,11 +186,12 @@ class _Worker:
                 assert queue is not None
                 self._says("")
                 time.sleep(queue.until - now)
+                self._waited += time.monotonic() - now
                 continue
             if busy is not None:
                 first = _FIRST_WAIT * self._leases.beat
                 self._queues.setdefault(busy, _Queue(deque(), first, self._later(first))).jobs.append(job)
-        return Outcome(self._done, self._found, tuple(self._failed), self._leases.discarded)
+        return Outcome(self._done, self._found, tuple(self._failed), self._leases.discarded, self._waited)
 
     def _try(self, job: Job) -> str | None:
         """Try one job; the stage that another worker holds, or None if the job is done or has failed."""
