@@ -34,11 +34,8 @@ def tables() -> dict[str, str]:
         "repair": ("repair", repair),
         "simulation": ("statistics_simulation", simulation),
         "variances": ("seed_variance", variances),
-<<<<<<< HEAD
         "few labels": ("few_labels", few_labels),
-=======
         "scale": ("study_scale", scale),
->>>>>>> w-leases
     }
     paths = {name: (RESULTS / f"{source}.json", table) for name, (source, table) in made.items()}
     return {name: table(read_json(path)) for name, (path, table) in paths.items() if path.is_file()}
