@@ -31,7 +31,7 @@ test: setup
 	@sh scripts/oldest.sh
 
 test-oldest: .venv-oldest/ready
-	.venv-oldest/bin/python -m pytest -n auto --dist loadfile tests/conformance tests/models
+	.venv-oldest/bin/python -m pytest -n auto --dist loadfile tests/conformance tests/models tests/data/test_records.py
 
 unit: setup
 	$(PY) -m pytest -n auto --dist loadfile -m "not slow"

@@ -8,12 +8,14 @@ import lzma
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from environment import SHARED
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -24,6 +26,7 @@ from polyhead.core.specs import TrainSpec
 from polyhead.data.corpora import open_corpus
 from polyhead.data.corpus_table import Split
 from polyhead.data.sampling import sample
+from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
@@ -58,6 +61,11 @@ def labelled(language: str, split: Split, *, n: int | None = None) -> Labelled:
     data = open_corpus(TREEBANKS[language], split, root=SHARED / "data")
     if n is not None:
         data = sample(data, n, seed=42)
+    return with_labels(data)
+
+
+def with_labels(data: Dataset) -> Labelled:
+    """The sentences encoded for the encoder, with their gold labels."""
     limit = model_limit(AutoConfig.from_pretrained(encoder()))
     encoded = encode(data.sentences, tokenizer(), LABELS, model_limit=limit, unknown="ignore")
     return Labelled(encoded, [sentence.labels for sentence in data.sentences])
@@ -87,10 +95,25 @@ def counts(model: PreTrainedModel, data: Mapping[str, Labelled]) -> dict[str, ND
     return {name: own.counts[:, :2].astype(np.int64) for name, own in found.items()}
 
 
+def once(path: Path, work: Callable[[], object]) -> None:
+    """Do the work that writes a cell, unless the cell is there or another process is at it."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    name = path.name.partition(".safetensors")[0]
+    try:
+        with FileLock(WORK / f"{name}.lock", timeout=0):
+            if not path.is_file():
+                started = time.perf_counter()
+                work()
+                print(f"{name} done in {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    except Timeout:
+        return
+
+
 def keep(path: Path, found: Mapping[str, NDArray[np.int64]]) -> None:
     """Write a cell's counts, compressed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    small = {name: np.ascontiguousarray(own, dtype=np.int16) for name, own in found.items()}
+    widths = {name: np.int16 if np.abs(own).max(initial=0) < 2**15 else np.int32 for name, own in found.items()}
+    small = {name: np.ascontiguousarray(own, dtype=widths[name]) for name, own in found.items()}
     partial = path.with_suffix(".partial")
     partial.write_bytes(lzma.compress(save(small), preset=9))
     partial.replace(path)

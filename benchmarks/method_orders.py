@@ -1,31 +1,47 @@
-"""Which order of heads is good on a real encoder: every cheap method, judged on sentences that it has not seen.
+"""Which order of heads is good on a real encoder: every method, judged on sentences that it has not read.
 
-    python benchmarks/method_orders.py [--seeds 42 43]   # resumable; several processes may run beside one another
-    python benchmarks/method_orders.py --list            # cells there and missing, and hours still needed
+    python benchmarks/method_orders.py [--seeds 42 43] [--labels source]   # resumable; several processes may run side by side
+    python benchmarks/method_orders.py --nested gradient fisher random-0   # orders as those of a `nested` fine-tuning
+    python benchmarks/method_orders.py --list                              # cells there and missing, and hours still needed
 
 The fine-tunings of `pruning_cells.py` (seeds 42 to 44). The dev set of every language is split in halves A and B by seed, at most
-256 English and 128 other sentences each. A method ranks the heads on one half of English, or on one half of a target with its
-labels; the order is judged without training on every half that it has not read: correct words with the first k heads masked, k =
-0, 6, … 72. Methods of at most 20 passes, `signed` (the signed mean of the gradient), `rounds` (the gradient in six rounds, the
-lowest heads masked before the next), and five random orders. Files in results/order_cells hold counts by k, half and sentence.
+256 English and 128 other sentences each. A method ranks the heads on one half of English (source labels), or on one half of a
+target with its labels. The order is judged without training on every half that it has not read: correct words with the first k
+heads masked, k = 0, 6, … 72.
+
+Three seeds, all languages: methods of at most 20 passes; `signed`, the signed mean of the gradient; `rounds`, the gradient in six
+rounds, the lowest heads masked before the next; five random orders.
+
+Seed 42, English, Chinese, Arabic and Japanese, 128 sentences a half, K = 36: the greedy oracle of 24 candidates a step, also
+judged on its own half (and once, as `oracle-all`, with all heads as candidates, English, K = 12); `ablation`, `integrated`, `l0`;
+`shapley` of at most 400 passes; `subset`, 100 epochs on half A for k = 36 and 72, judged at that k alone.
+
+`--nested` fine-tunes seed 42 under nested masks, K = 72, with the order that each named method found on half A of English, and
+judges it like the orders.
+
+Files in results/order_cells hold, by half, scored words of every sentence and correct ones for every k; the order; and the
+milliseconds of processor time that it took on one thread (-1 after an interruption). To try this script at a small size, set
+POLYHEAD_ORDER_SENTENCES (at most so many a half) and POLYHEAD_ORDER_CELLS (another folder).
 """
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from e5 import keep, labelled, masked
+from e5 import keep, kept, labelled, masked
 from environment import RESULTS
 from filelock import FileLock, Timeout
-from pruning_cells import SHAPE, VARIANT_SEEDS
+from pruning_cells import SHAPE, VARIANT_SEEDS, nested_model
 from transformers import PreTrainedModel
-from treebanks import LABELS, TREEBANKS, WORK
+from treebanks import LABELS, POS, TREEBANKS, WORK
 
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.importance.methods import METHODS, score_heads
@@ -34,35 +50,61 @@ from polyhead.learning.inference import Labelled
 from polyhead.models.devices import Precision, pick_precision
 from polyhead.models.gates import gated
 from polyhead.models.loading import load_tagger
+from polyhead.selection.oracle import greedy_order
 from polyhead.selection.ranking import masks_for, rank
+from polyhead.studies.oracle_candidates import CANDIDATES, oracle_shortlist
 
-CELLS = RESULTS / "order_cells"
+CELLS = Path(os.environ.get("POLYHEAD_ORDER_CELLS", RESULTS / "order_cells"))
+MOST = int(os.environ.get("POLYHEAD_ORDER_SENTENCES", "256"))
 K, STEP, ROUNDS, RANDOM_ORDERS, MOST_PASSES = 72, 6, 6, 5, 20
-ENGLISH, OTHERS = 256, 128
+ENGLISH, OTHERS = min(MOST, 256), min(MOST, 128)
 HALVES = ("A", "B")
+SEED = VARIANT_SEEDS[0]
 SECONDS_A_SENTENCE = 0.012  # of a forward pass on one thread, for the estimate of the hours
+TRAINING_HOURS = 0.1  # of a nested fine-tuning
+
 CHEAP = tuple(
     name
     for name, row in METHODS.items()
-    if name != "random" and sum(p.count(*SHAPE) if p.count else 99 for p in (row.forward, row.backward)) <= MOST_PASSES
+    if name != "random"
+    and not row.takes("n_lowest")
+    and sum(p.count(*SHAPE) if p.count else 99 for p in (row.forward, row.backward)) <= MOST_PASSES
 )
-ORDERS = (*CHEAP, "signed", "rounds", *(f"random-{draw}" for draw in range(RANDOM_ORDERS)))
-UNLABELLED = {name for name in CHEAP if not METHODS[name].needs_labels}
+GRADIENTS = ("signed", "rounds")
+RANDOM = tuple(f"random-{draw}" for draw in range(RANDOM_ORDERS))
+BLIND = (*RANDOM, "magnitude")
+"""Orders that read no sentence."""
+
+COSTLY_K, CHECKED_K = 36, 12
+COSTLY_LANGUAGES = ("en", "zh", "ar", "ja")
+COSTLY_PASSES, SUBSET_EPOCHS = 400, 100
+OPTIONS: Mapping[str, tuple[str, Mapping[str, int]]] = {
+    "integrated": ("integrated", {}),
+    "l0": ("l0", {"n_lowest": COSTLY_K}),
+    "ablation": ("ablation", {}),
+    "subset-36": ("subset", {"n_lowest": 36, "epochs": SUBSET_EPOCHS}),
+    "subset-72": ("subset", {"n_lowest": 72, "epochs": SUBSET_EPOCHS}),
+    "shapley": ("shapley", {"n_lowest": COSTLY_K, "max_passes": COSTLY_PASSES}),
+}
+"""Costly orders but the oracle: method and its options."""
+
+COSTLY = ("integrated", "l0", "ablation", "subset-36", "subset-72", "oracle", "shapley")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One order: made by a method on one half of a language's dev set, on one fine-tuning."""
+    """One order: made by a method on one half of a language's dev set, on one fine-tuning; or a nested fine-tuning with it."""
 
     seed: int
     order: str
     language: str
     half: str
+    nested: bool = False
 
     @property
     def name(self) -> str:
         """Of its file."""
-        return f"{self.seed}.{self.order}.{self.language}{self.half}"
+        return f"{'nested.' if self.nested else ''}{self.seed}.{self.order}.{self.language}{self.half}"
 
     @property
     def path(self) -> Path:
@@ -70,49 +112,94 @@ class Cell:
         return CELLS / f"{self.name}.safetensors.xz"
 
     @property
+    def kind(self) -> str:
+        """What it counts as in the estimate."""
+        if self.nested:
+            return "nested fine-tunings"
+        labels = "source" if self.language == "en" else "target"
+        return f"{labels} labels, {'one seed' if self.costly else 'three seeds'}"
+
+    @property
+    def costly(self) -> bool:
+        """Whether it belongs to the part with one seed."""
+        return self.order in (*COSTLY, "oracle-all")
+
+    @property
+    def ks(self) -> list[int]:
+        """The numbers of heads masked."""
+        if self.order.startswith("subset"):
+            return [0, int(self.order.partition("-")[2])]
+        largest = {"oracle": COSTLY_K, "oracle-all": CHECKED_K}.get(self.order, K)
+        return list(range(0, largest + 1, STEP))
+
+    @property
+    def read(self) -> int:
+        """Sentences that the order was made on."""
+        return 0 if self.order in BLIND else part(self.language, self.half, small=self.costly).encoded.n_sentences
+
+    @property
     def judged(self) -> list[tuple[str, str]]:
-        """The halves that the order is judged on: all but its own, or with target labels the other one of its language."""
-        every = [(language, half) for language in TREEBANKS for half in HALVES]
-        some = every if self.language == "en" else [(self.language, half) for half in HALVES]
-        return [place for place in some if place != (self.language, self.half)]
+        """The halves that the order is judged on: all but its own, or with target labels the other one of its language.
+
+        The oracle is judged on its own as well, to show by how much that flatters.
+        """
+        languages = COSTLY_LANGUAGES if self.costly else TREEBANKS
+        some = [(language, half) for language in languages for half in HALVES]
+        if self.language != "en":
+            some = [(self.language, half) for half in HALVES]
+        own = () if self.order in (*BLIND, "oracle", "oracle-all") else ((self.language, self.half),)
+        return [place for place in some if place not in own]
 
 
 def cells() -> Iterator[Cell]:
-    """English orders first; orders that read no data once, and random ones as if ranked on English."""
+    """Source labels first, with seed 42 of every method, then the other seeds, then target labels in the same order."""
     for seed in VARIANT_SEEDS:
-        for order in ORDERS:
-            once = order.startswith("random") or order == "magnitude"
-            for half in HALVES[: 1 if once else 2]:
+        for order in dict.fromkeys((*BLIND, *CHEAP, *GRADIENTS)):
+            for half in HALVES[: 1 if order in BLIND else 2]:
                 yield Cell(seed, order, "en", half)
+        if seed == SEED:
+            yield from costly("en")
+            yield Cell(seed, "oracle-all", "en", "A")
     for seed in VARIANT_SEEDS:
-        for language in TREEBANKS:
-            for order in (*CHEAP, "signed", "rounds"):
-                if language != "en" and order != "magnitude":
+        for language in sorted(set(TREEBANKS) - {"en"}, key=lambda language: language not in COSTLY_LANGUAGES):
+            for order in (*CHEAP, *GRADIENTS):
+                if order not in BLIND:
                     for half in HALVES:
                         yield Cell(seed, order, language, half)
+            if seed == SEED and language in COSTLY_LANGUAGES:
+                yield from costly(language)
+
+
+def costly(language: str) -> Iterator[Cell]:
+    for order in COSTLY:
+        for half in HALVES[: 1 if order.startswith("subset") else 2]:
+            yield Cell(SEED, order, language, half)
 
 
 @cache
-def part(language: str, half: str) -> Labelled:
-    """A half of a dev set, drawn by seed 42."""
+def part(language: str, half: str, *, small: bool = False) -> Labelled:
+    """A half of a dev set, drawn by seed 42; small: at most as many sentences as of other languages than English."""
     data, size = labelled(language, "dev"), ENGLISH if language == "en" else OTHERS
     drawn = np.random.default_rng(42).permutation(data.encoded.n_sentences)[: 2 * size]
-    start = HALVES.index(half)
-    return data.part(sorted(drawn[start::2].tolist()))
+    own = drawn[HALVES.index(half) :: 2]
+    return data.part(sorted(own[: OTHERS if small else size].tolist()))
 
 
-def ranking(model: PreTrainedModel, cell: Cell) -> list[HeadId]:
-    """Heads in pruning order."""
-    if cell.order.startswith("random"):
+def ranking(model: PreTrainedModel, cell: Cell, resume_file: Path) -> list[HeadId]:
+    """Heads in pruning order; the oracle's are the first K."""
+    if cell.order in RANDOM:
         heads = [HeadId(layer, head) for layer in range(SHAPE[0]) for head in range(SHAPE[1])]
-        draw = int(cell.order.partition("-")[2])
-        return [heads[i] for i in np.random.default_rng((cell.seed, draw)).permutation(len(heads))]
-    batches = scoring_batches(part(cell.language, cell.half).encoded)
+        return [heads[i] for i in np.random.default_rng((cell.seed, RANDOM.index(cell.order))).permutation(len(heads))]
+    data = part(cell.language, cell.half, small=cell.costly)
+    batches = scoring_batches(data.encoded)
     if cell.order == "rounds":
         return in_rounds(model, batches)
-    scores = score_heads(
-        "gradient" if cell.order == "signed" else cell.order, model, batches, seed=cell.seed, precision=precision()
-    )
+    if cell.order.startswith("oracle"):
+        shortlist = oracle_shortlist(model, batches, seed=cell.seed, precision=precision()) if cell.order == "oracle" else None
+        options = {"shortlist": shortlist, "precision": precision(), "resume_file": resume_file}
+        return list(greedy_order(model, data, POS, LABELS, n_steps=cell.ks[-1], **options).order)
+    method, given = OPTIONS.get(cell.order, ("gradient" if cell.order == "signed" else cell.order, {}))
+    scores = score_heads(method, model, batches, seed=cell.seed, precision=precision(), options=given, resume_file=resume_file)
     return list(rank(scores.signed if cell.order == "signed" and scores.signed is not None else scores))
 
 
@@ -130,53 +217,128 @@ def precision() -> Precision:
     return pick_precision("auto", torch.device("cpu"))
 
 
-def measure(cell: Cell, model: PreTrainedModel) -> None:
-    masks = masks_for(ranking(model, cell), range(0, K + 1, STEP), SHAPE)
-    found = masked(model, {f"{language}{half}": part(language, half) for language, half in cell.judged}, masks)
-    keep(cell.path, {name: own for name, own in found.items() if not name.endswith("/agreeing")})
+@lru_cache(maxsize=1)
+def tuned(seed: int) -> PreTrainedModel | None:
+    """The ordinary fine-tuning of this seed, if it is there."""
+    folder = WORK / "fine-tuned" / str(seed)
+    if not folder.is_dir():
+        print(f"{folder}: missing; python benchmarks/pruning_cells.py full makes it", file=sys.stderr)
+        return None
+    return load_tagger(str(folder), labels=LABELS).eval()
 
 
-def hours(missing: list[Cell]) -> float:
-    """Estimated hours of one thread: half a pass for each mask after the first, and the passes of the method."""
-    total = 0.0
-    for cell in missing:
-        judged = sum(part(*place).encoded.n_sentences for place in cell.judged) * (1 + (K // STEP) / 2)
+def measure(cell: Cell, model: PreTrainedModel, resume_file: Path) -> None:
+    """Rank, judge, keep."""
+    resumed, started = resume_file.is_file(), time.process_time()
+    order = ranking(model, cell, resume_file)
+    spent = -1 if resumed else round(1000 * (time.process_time() - started))  # -1: not known
+    judge(cell, model, order, spent)
+
+
+def judge(cell: Cell, model: PreTrainedModel, order: list[HeadId], milliseconds: int) -> None:
+    """Counts under the first k heads of the order."""
+    places = {f"{language}{half}": part(language, half) for language, half in cell.judged}
+    found = masked(model, places, masks_for(order, cell.ks, SHAPE))
+    counts = {name: own for name, own in found.items() if name.endswith(("/correct", "/scored"))}
+    facts = {
+        "order": [head.layer * SHAPE[1] + head.head for head in order],
+        "ks": cell.ks,
+        "milliseconds": [milliseconds],
+        "read": [cell.read],
+    }
+    keep(cell.path, counts | {name: np.array(own, dtype=np.int64) for name, own in facts.items()})
+
+
+def order_of(cell: Cell) -> list[HeadId]:
+    """The order that a nested fine-tuning takes from the cell of its method; ends the program where there is none."""
+    source = Cell(cell.seed, cell.order, cell.language, cell.half)
+    if not source.path.is_file():
+        sys.exit(f"{source.name}: not there yet; run python benchmarks/method_orders.py --labels source first")
+    order = [HeadId(*divmod(int(place), SHAPE[1])) for place in kept(source.path)["order"]]
+    if len(order) < K or source.order.startswith("subset"):
+        sys.exit(f"{cell.order}: no order of {K} heads; name a method that ranks them all")
+    return order
+
+
+def fine_tune(cell: Cell, resume_file: Path) -> None:
+    """A nested fine-tuning with the order of a cell."""
+    order, started = order_of(cell), time.process_time()
+    model = nested_model(cell.seed, order, K, resume_file)
+    judge(cell, model, order, round(1000 * (time.process_time() - started)))
+
+
+def do(cell: Cell) -> None:
+    """Make the cell unless it is there, or another process is at it."""
+    if cell.path.is_file():
+        return
+    resume_file, started = WORK / f"{cell.name}.{MOST}.partial", time.perf_counter()
+    WORK.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(WORK / f"{cell.name}.lock", timeout=0):
+            if cell.nested:
+                fine_tune(cell, resume_file)
+            elif (model := tuned(cell.seed)) is not None:
+                measure(cell, model, resume_file)
+            resume_file.unlink(missing_ok=True)
+    except Timeout:
+        return
+    print(f"{cell.name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def sentence_passes(cell: Cell) -> float:
+    """Estimated forward passes, over one sentence each: half a pass for each mask after the first, a backward pass like two."""
+    judged = sum(part(*place).encoded.n_sentences for place in cell.judged) * (1 + (len(cell.ks) - 1) / 2)
+    layers, heads = SHAPE
+    share = (layers + 1) / (2 * layers)
+    if cell.nested or cell.order in RANDOM:
+        own = 0.0
+    elif cell.order == "oracle":
+        own = cell.ks[-1] * (CANDIDATES * share + 1 + 3)
+    elif cell.order == "oracle-all":
+        own = sum((layers * heads - step) * share + 1 for step in range(cell.ks[-1]))
+    elif cell.order.startswith("subset"):
+        own = 3.0 * SUBSET_EPOCHS
+    elif cell.order == "shapley":
+        own = COSTLY_PASSES
+    else:
         row = METHODS.get(cell.order, METHODS["gradient"])
-        passes = sum(p.count(*SHAPE) * weight if p.count else 0 for p, weight in ((row.forward, 1), (row.backward, 2)))
-        own = 0 if cell.order.startswith("random") else part(cell.language, cell.half).encoded.n_sentences * passes
-        total += judged + own * (ROUNDS if cell.order == "rounds" else 1)
-    return total * SECONDS_A_SENTENCE / 3600
+        own = sum(p.count(*SHAPE) * weight if p.count else 0 for p, weight in ((row.forward, 1), (row.backward, 2)))
+    return judged + cell.read * own * (ROUNDS if cell.order == "rounds" else 1)
+
+
+def estimate(wanted: Iterable[Cell]) -> str:
+    """A line for every kind: cells there, and hours of one thread to go."""
+    there, every, hours = Counter[str](), Counter[str](), defaultdict[str, float](float)
+    for cell in wanted:
+        every[cell.kind] += 1
+        there[cell.kind] += cell.path.is_file()
+        if not cell.path.is_file():
+            hours[cell.kind] += sentence_passes(cell) * SECONDS_A_SENTENCE / 3600 + TRAINING_HOURS * cell.nested
+    lines = [
+        f"{kind}: {there[kind]} of {n} cells; about {hours[kind]:.1f} hours of one thread to go" for kind, n in every.items()
+    ]
+    return "\n".join([*lines, f"together: {there.total()} of {every.total()} cells; about {sum(hours.values()):.1f} hours"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", nargs="+", type=int, choices=VARIANT_SEEDS, default=list(VARIANT_SEEDS))
+    parser.add_argument("--labels", choices=["source", "target"], help="only orders with labels of these languages")
+    orders = (*CHEAP, *GRADIENTS, *RANDOM, *COSTLY)
+    parser.add_argument("--nested", nargs="+", metavar="ORDER", choices=orders, help="fine-tune with the orders of these methods")
     parser.add_argument("--list", action="store_true", help="say what is missing and stop")
     options = parser.parse_args()
-    wanted = [cell for cell in cells() if cell.seed in options.seeds]
-    missing = [cell for cell in wanted if not cell.path.is_file()]
-    print(
-        f"{len(wanted) - len(missing)} of {len(wanted)} cells; about {hours(missing):.1f} hours of one thread to go",
-        file=sys.stderr,
-    )
-    if options.list:
-        return
-    WORK.mkdir(parents=True, exist_ok=True)
-    for seed in options.seeds:
-        folder = WORK / "fine-tuned" / str(seed)
-        if not folder.is_dir():
-            print(f"{folder}: missing; python benchmarks/pruning_cells.py full makes it", file=sys.stderr)
-            continue
-        model = load_tagger(str(folder), labels=LABELS).eval()
-        for cell in missing:
-            if cell.seed == seed and not cell.path.is_file():
-                started = time.perf_counter()
-                try:
-                    with FileLock(WORK / f"{cell.name}.lock", timeout=0):
-                        measure(cell, model)
-                except Timeout:
-                    continue
-                print(f"{cell.name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    torch.set_num_threads(1)
+    asked = {None: ("source", "target")}.get(options.labels, (options.labels,))
+    wanted = [cell for cell in cells() if cell.seed in options.seeds and cell.kind.partition(" ")[0] in asked]
+    if options.nested:
+        wanted = [Cell(SEED, order, "en", "A", nested=True) for order in options.nested]
+        for cell in wanted:
+            order_of(cell)
+    print(estimate(wanted), file=sys.stderr, flush=True)
+    if not options.list:
+        for cell in wanted:
+            do(cell)
 
 
 if __name__ == "__main__":

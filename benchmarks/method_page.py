@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import order_tables
 import study_tables
 from study_tables import page_table, with_interval
 
@@ -15,6 +16,7 @@ from polyhead.importance.methods import METHODS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "docs" / "methods.md", ROOT / "docs" / "statistics.md")
 RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
+ORDERS = RESULTS.with_name("order_quality.json")
 
 
 def tables() -> dict[str, str]:
@@ -23,6 +25,8 @@ def tables() -> dict[str, str]:
     if RESULTS.is_file():
         measured = read_json(RESULTS)
         found |= {"quality": quality(measured), "differences": differences(measured)}
+    if ORDERS.is_file():
+        found |= order_tables.tables(read_json(ORDERS))
     return found | study_tables.tables()
 
 

@@ -19,16 +19,14 @@ the k that `rules` choose on dev (K = 72); with K = 72 and three seeds also afte
 """
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from e5 import TARGETS, accuracy, counts, fine_tuned, keep, kept, labelled, masked, tokenizer
+from e5 import TARGETS, accuracy, counts, fine_tuned, keep, kept, labelled, masked, once, tokenizer
 from environment import RESULTS
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 from treebanks import TREEBANKS, WORK
@@ -109,11 +107,18 @@ def pruned(seed: int, k: int, resume_file: Path) -> None:
     keep(cell(f"sweep.{seed}.{k}"), counts(model, {**dev(), **tests()}))
 
 
+def nested_model(
+    seed: int, heads: Sequence[HeadId], largest: int, resume_file: Path, *, draws: Draws = "uniform", taught: bool = False
+) -> PreTrainedModel:
+    """The encoder fine-tuned with the first k of `heads` masked, k drawn anew for every sentence."""
+    together = NestedMasks(masks_for(heads, range(largest + 1), SHAPE), draws=draws, taught=taught)
+    return fine_tuned(TrainSpec(seed=seed), sentences=SENTENCES, resume_file=resume_file, nested=together)
+
+
 def nested(seed: int, largest: int, arm: str, resume_file: Path) -> None:
     draws, taught = VARIANTS.get(arm, VARIANTS["ranked"])
     own = "ranked" if arm in VARIANTS else arm
-    together = NestedMasks(masks(seed, own, list(range(largest + 1))), draws=draws, taught=taught)
-    model = fine_tuned(TrainSpec(seed=seed), sentences=SENTENCES, resume_file=resume_file, nested=together)
+    model = nested_model(seed, order(seed, own), largest, resume_file, draws=draws, taught=taught)
     ks = grid(largest)
     small = {"en.dev": labelled("en", "dev", n=500)}
     found = masked(model, {**dev(), **small} if arm in VARIANTS else small, masks(seed, own, ks))
@@ -232,18 +237,13 @@ def jobs() -> Iterator[Job]:
 
 def do(job: Job) -> None:
     """Run the job unless its cell is there, or another process is at it."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    CELLS.mkdir(parents=True, exist_ok=True)
-    resume_file = WORK / f"{job.name}.partial"
-    try:
-        with FileLock(WORK / f"{job.name}.lock", timeout=0):
-            if cell(job.name).is_file():
-                return
-            job.work(resume_file)
-            resume_file.unlink(missing_ok=True)
-            print(f"{job.name} done", file=sys.stderr, flush=True)
-    except Timeout:
-        return
+
+    def work() -> None:
+        resume_file = WORK / f"{job.name}.partial"
+        job.work(resume_file)
+        resume_file.unlink(missing_ok=True)
+
+    once(cell(job.name), work)
 
 
 def main() -> None:

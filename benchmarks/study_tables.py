@@ -1,4 +1,4 @@
-"""Tables of `docs/` on cost, search, repair and statistics, from `results/`; `method_page.py` writes them into the pages."""
+"""Tables of `docs/` other than those of methods, from `results/`; `method_page.py` writes them into the pages."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +16,13 @@ _STRATEGIES = {
     "five evenly spaced": "five evenly spaced k",
     "random fives": "five random k",
 }
+_WITH_LABELS = {
+    "signs": "prune by sign",
+    "gates": "learn gates",
+    "tuned": "fine-tune",
+    "tuned then pruned": "fine-tune, then prune by sign",
+    "pruned then tuned": "prune by sign, then fine-tune",
+}
 _REPAIRS = {"none": "no repair", "means": "`means`", "refit": "`refit`"}
 
 
@@ -27,6 +34,7 @@ def tables() -> dict[str, str]:
         "repair": ("repair", repair),
         "simulation": ("statistics_simulation", simulation),
         "variances": ("seed_variance", variances),
+        "few labels": ("few_labels", few_labels),
     }
     paths = {name: (RESULTS / f"{source}.json", table) for name, (source, table) in made.items()}
     return {name: table(read_json(path)) for name, (path, table) in paths.items() if path.is_file()}
@@ -106,6 +114,37 @@ def variances(measured: dict[str, Any]) -> str:
         rows.append([name, f"{row['value']:+.2f}", *parts, *sure, f"{row['p']:.4f}", missed])
     headers = ["gain", "s²", "v", "u", "SE", "degrees of freedom", "95 % interval", "p", "detectable gain"]
     return page_table(["test set", *headers], rows)
+
+
+def few_labels(measured: dict[str, Any]) -> str:
+    """Accuracy by target and both gains in the mean of the targets, for every number of labelled sentences and every arm."""
+    targets = measured["targets"]
+    rows: list[list[str]] = []
+    for n, found in measured["by_n"].items():
+        if not rows:
+            rows.append(["0", "as it is", *(f"{found['source']['accuracy'][name]:.1f}" for name in targets), "", "", ""])
+        for arm, title in _WITH_LABELS.items():
+            own = found["arms"][arm]
+            heads = sorted({k for by_draw in own.get("heads_pruned", {}).values() for k in by_draw})
+            rows.append(
+                [
+                    n,
+                    title,
+                    *(f"{own['accuracy'][name]:.1f}" for name in targets),
+                    *(_gained(own.get(base)) for base in ("over the source model", "over fine-tuning")),
+                    " to ".join(map(str, dict.fromkeys((heads[0], heads[-1])))) if heads else "",
+                ]
+            )
+    headers = ["gain over the model as it is", "gain over fine-tuning", "heads pruned"]
+    return page_table(["n", "what", *targets, *headers], rows)
+
+
+def _gained(found: dict[str, Any] | None) -> str:
+    """A gain in the mean of the targets and its interval, in points."""
+    if found is None:
+        return ""
+    value, interval = found["mean"]["gain"], found["mean"]["interval"]
+    return f"{value:+.1f}" + ("" if interval is None else f" ({interval[0]:+.1f} to {interval[1]:+.1f})")
 
 
 def with_interval(found: dict[str, Any] | None, *, is_gain: bool = False) -> str:

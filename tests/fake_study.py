@@ -124,12 +124,12 @@ def _write(folder: Path, fake: Fake, facts: StudyCellFacts) -> None:
     nested = fake.search.how == "nested" and facts.arm != NOISE
     counts: dict[str, NDArray[np.int64]] = {}
     for target in facts.targets:
-        base, gained = _accuracy(facts, target), _gained(fake, facts, target)
+        base, gained, stream = _accuracy(facts, target), _gained(fake, facts, target), _stream(replace_arm(facts), target)
         for k in ks:
             shift = fake.shift if nested and k else 0.0
-            counts[counts_key(target, k)] = _drawn(fake, target, base + (gained + shift if k else 0.0), _stream(facts, target))
+            counts[counts_key(target, k)] = _drawn(fake, target, base + (gained + shift if k else 0.0), stream)
         if nested:
-            counts[counts_key(target, 0, kind="nested")] = _drawn(fake, target, base + fake.shift, _stream(facts, target))
+            counts[counts_key(target, 0, kind="nested")] = _drawn(fake, target, base + fake.shift, stream)
     language = {corpus: _language(corpus) for corpus in (*facts.sources, *facts.targets)}
     dev = {str(k): {facts.sources[0]: 80.0 + _dev_bump(fake, k)} for k in ([0] if facts.arm == NOISE else GRID)}
     record = StudyCellRecord(

@@ -51,6 +51,7 @@ PUBLIC = [
     "sample",
     "save_pruned",
     "score_heads",
+    "score_until_settled",
     "scoring_batches",
     "task",
     "write_scores",
@@ -60,7 +61,7 @@ TABLES = {
         METHODS,
         """
         gradient gradient-token gradient-batch fisher weight-gradient weight-gradient-released integrated ablation ablation-mean
-        shapley relevance relevance-attn l0 confidence entropy magnitude random
+        shapley relevance relevance-attn l0 subset confidence entropy magnitude random
         """,
     ),
     "architectures": (ARCHITECTURES, "bert roberta xlm-roberta camembert electra distilbert"),

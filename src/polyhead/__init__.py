@@ -45,6 +45,7 @@ __all__ = [
     "sample",
     "save_pruned",
     "score_heads",
+    "score_until_settled",
     "scoring_batches",
     "task",
     "write_scores",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from polyhead.data.tasks import task
     from polyhead.importance.methods import score_heads
     from polyhead.importance.table import METHODS
+    from polyhead.importance.until_settled import score_until_settled
     from polyhead.learning.batching import scoring_batches
     from polyhead.learning.encoding import encode
     from polyhead.learning.inference import Labelled, evaluate, predict
@@ -87,6 +89,7 @@ _MODULES = {
     "data.tasks": "task",
     "importance.methods": "score_heads",
     "importance.table": "METHODS",
+    "importance.until_settled": "score_until_settled",
     "learning.batching": "scoring_batches",
     "learning.encoding": "encode",
     "learning.inference": "Labelled evaluate predict",

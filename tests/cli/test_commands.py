@@ -67,9 +67,24 @@ def test_rank_is_score_heads(cli: Callable, tagger: Path, treebank: Path, method
     assert (document["method"], document["settings"]["per"]) == (method, per)
 
 
+def test_rank_until_settled(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
+    given = ["--task", "pos", "--data", treebank / "dev.conllu", "--until-settled", 3, "--may-differ", "0.4"]
+    found = cli("rank", tagger, *given, "--out", tmp_path / "scores.json", "--json").json
+    assert found["settings"]["until_settled"] == 3
+    assert found["settings"]["may_differ"] == 0.4
+    assert found["settings"]["differ_at_most"] == 0
+    assert found["n"] == found["settings"]["sentences_read"] == 6
+    assert "not settled before all 6 sentences were read" in cli("rank", tagger, *given).out
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--until-settled", "99"], ["until settled 99", "1 to 7"]),
+        (["--until-settled", "3", "--may-differ", "1"], ["may differ 1"]),
+        (["--until-settled", "3", "--method", "l0"], ["l0", "not a mean over sentences", "gradient"]),
+        (["--until-settled", "3", "--normalise", "paper"], ["--until-settled", "--normalise paper"]),
         (["--task", "pso"], ["task 'pso'", "pos, ner, slots"]),
         (["--method", "magic"], ["'magic'", "gradient", "weight-gradient"]),
         (["--data", "nothing.conllu"], ["nothing.conllu: no such file"]),
@@ -222,7 +237,7 @@ def test_an_option_is_refused_by_a_method_that_has_it_not(cli: Callable, tagger:
     assert (found["settings"]["epochs"], found["settings"]["n_lowest"]) == (1, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["s.json"]
     listed = cli("methods", "--json").json["methods"]
-    assert {row["name"] for row in listed if row["options"]} == {"integrated", "shapley", "l0"}
+    assert {row["name"] for row in listed if row["options"]} == {"integrated", "shapley", "l0", "subset"}
     assert "--option n_lowest=VALUE: heads to close" in cli("methods").out
 
 

@@ -16,8 +16,10 @@ from transformers import AutoModelForTokenClassification
 from polyhead.cli import curve as command
 from polyhead.cli.main import main
 from polyhead.core.heads import HeadScores
+from polyhead.data.sampling import halves, sampled
 from polyhead.data.tasks import UPOS
 from polyhead.selection.score_files import write_scores
+from polyhead.studies import crossed_orders
 
 
 @pytest.fixture(scope="session")
@@ -109,17 +111,61 @@ def test_the_text_names_orders_k_areas_and_how_they_were_made(judge: Callable[..
     assert "| – | – |" in alone
 
 
-def test_the_oracle_is_no_worse_at_its_first_step_and_regret_is_the_gap(judge: Callable[..., Result]) -> None:
+def test_the_oracle_chooses_on_one_half_and_is_judged_on_the_other(judge: Callable[..., Result]) -> None:
     document = judge("--json", "--oracle").json
     oracle = document["orders"][-1]
     assert oracle["direction"] == "oracle"
-    assert len(oracle["heads"]) == 4
-    assert oracle["scores"][1] >= max(order["scores"][1] for order in document["orders"])
+    assert len(oracle["heads"]) == len(oracle["heads_of_other_half"]) == 4
+    assert oracle["heads"] != oracle["heads_of_other_half"]
     area = {row["group"]: row["area"] for row in document["areas"]}
     for row in document["areas"][:-1]:
         assert row["regret"]["difference"] == pytest.approx(area["greedy oracle"] - row["area"])
     assert document["areas"][-1]["regret"] is None
-    assert "Regret is its area minus an order's" in judge("--oracle").prose
+    said = judge("--oracle").prose
+    assert "Regret is its area minus an order's" in said
+    assert "judged on the other, and the other way round: greedy oracle." in said
+
+
+def test_methods_rank_here_on_halves_and_those_without_labels_once(judge: Callable[..., Result]) -> None:
+    document = judge("--json", "--method", "gradient", "magnitude", "l0", "--random-seeds", 0, "--max-pruned", 3).json
+    lowest = {order["name"]: order for order in document["orders"] if order["direction"] == "lowest"}
+    assert list(lowest) == ["gradient (ranked here)", "magnitude", "l0", "gradient"]
+    assert lowest["magnitude"]["heads_of_other_half"] is lowest["gradient"]["heads_of_other_half"] is None
+    own = lowest["gradient (ranked here)"]
+    assert len(own["heads"]) == len(own["heads_of_other_half"]) == 3
+    assert {order["read"] for order in document["orders"]} == {0}
+    assert len(document["areas"]) == 8
+    said = judge("--method", "gradient", "magnitude").prose
+    assert "the other way round: gradient (ranked here). So no order" in said
+
+
+def test_an_order_is_judged_on_sentences_that_it_has_not_read(
+    cli: Callable[..., Result], loud: Path, text: Path, tmp_path: Path
+) -> None:
+    whole = ["--task", "pos", "--data", text, "--precision", "fp32"]
+    found = cli("curve", loud, *whole, "--method", "gradient", "--random-seeds", 0, "--max-pruned", 2, "--json").json
+    sentences = re.split(r"\n\n(?=.)", text.read_text().strip())
+    correct = words = 0
+    for made, judged in (halves(len(sentences), seed=42), halves(len(sentences), seed=42)[::-1]):
+        for name, places in (("made", made), ("judged", judged)):
+            (tmp_path / f"{name}.conllu").write_text("\n\n".join(sentences[i] for i in places) + "\n\n")
+        scores = tmp_path / f"{made[0]}.tsv"
+        assert (
+            cli("rank", loud, "--task", "pos", "--data", tmp_path / "made.conllu", "--precision", "fp32", "--out", scores).code
+            == 0
+        )
+        arguments = ["--task", "pos", "--data", tmp_path / "judged.conllu", "--precision", "fp32", "--scores", scores, "--json"]
+        part = cli("curve", loud, *arguments, "--max-pruned", 2).json
+        n = part["data"]["words"]
+        correct, words = correct + n * part["orders"][0]["scores"][2] / 100, words + n
+    assert found["orders"][0]["scores"][2] == pytest.approx(100 * correct / words)
+
+
+def test_few_candidates_make_another_oracle(judge: Callable[..., Result], tmp_path: Path) -> None:
+    every, few = (judge("--oracle", "--json", *given).json["orders"][-1] for given in ((), ("--candidates", 1)))
+    assert every["heads"] != few["heads"]
+    assert judge("--oracle", "--out", tmp_path / "c").code == 0
+    refused(judge("--oracle", "--out", tmp_path / "c", "--candidates", 2), "oracle.a.partial: belongs to other work")
 
 
 def test_several_files_stand_side_by_side_named_by_method(judge: Callable[..., Result], scores: Path, tmp_path: Path) -> None:
@@ -162,17 +208,17 @@ def test_a_stopped_oracle_goes_on_in_the_same_folder(
     assert judge("--oracle", "--out", out).code == 130
     assert judge("--oracle").err.splitlines()[-1] == "polyhead: interrupted", "nothing is kept without --out"
     assert not (out / "curve.json").exists()
-    assert (out / "oracle.partial").is_file()
+    assert {path.name for path in out.glob("*.partial")} == {"oracle.a.partial", "oracle.b.partial"}
     monkeypatch.setattr(command, "pruning_curves", real)
 
     def counted(*arguments: object, **options: object) -> object:
         calls.append(options)
         return greedy(*arguments, **options)
 
-    greedy = command.greedy_order
-    monkeypatch.setattr(command, "greedy_order", counted)
+    greedy = crossed_orders.greedy_order
+    monkeypatch.setattr(crossed_orders, "greedy_order", counted)
     again = judge("--oracle", "--out", out, "--json").json
-    assert calls[0]["resume_file"] == out / "oracle.partial"
+    assert [call["resume_file"] for call in calls] == [out / "oracle.a.partial", out / "oracle.b.partial"]
     assert (again["orders"], again["areas"]) == (whole["orders"], whole["areas"])
 
 
@@ -201,13 +247,22 @@ def test_a_sample_is_seeded(judge: Callable[..., Result]) -> None:
     assert one["sentences"] == 3
 
 
-def test_scores_of_this_very_text_are_noted(
+def test_scores_of_judged_sentences_are_noted(
     cli: Callable[..., Result], judge: Callable[..., Result], loud: Path, text: Path, scores: Path, tmp_path: Path
 ) -> None:
-    own = tmp_path / "own.tsv"
-    cli("rank", loud, "--task", "pos", "--data", text, "--method", "gradient", "--out", own)
-    assert "favours them slightly: gradient (own)." in judge(scores=(scores, own)).prose
-    assert "flatters" not in judge().out
+    own, small, blind = tmp_path / "own.tsv", tmp_path / "few.tsv", tmp_path / "blind.tsv"
+    for path, options in ((own, ()), (small, ("--limit", 1)), (blind, ("--method", "magnitude"))):
+        assert cli("rank", loud, "--task", "pos", "--data", text, "--out", path, *options).code == 0
+    document = judge("--json", scores=(scores, own, small, blind)).json
+    read = {order["name"]: order["read"] for order in document["orders"] if order["direction"] == "lowest"}
+    n = document["data"]["sentences"]
+    assert read == {"gradient (by-address)": 0, "gradient (own)": n, "gradient (few)": 1, "magnitude": 0}
+    assert "which favours them: gradient (own), gradient (few)." in judge(scores=(scores, own, small, blind)).prose
+    assert "favours" not in judge().out
+    (one,) = sampled(n, 1, seed=42)
+    seed = next(seed for seed in range(99) if one not in sampled(n, 2, seed=seed))
+    apart = judge("--json", "--limit", 2, "--seed", seed, scores=(small,)).json
+    assert {order["read"] for order in apart["orders"]} == {0}, "the same file, but other sentences"
 
 
 def test_a_model_that_gets_nothing_right_has_no_area(
@@ -259,6 +314,10 @@ def test_bad_options_are_refused(
     judge: Callable[..., Result], cli: Callable[..., Result], encoder: Path, text: Path, scores: Path
 ) -> None:
     refused(judge("--max-pruned", 9), "--max-pruned 9", "8 heads; give 1 to 8")
+    refused(judge("--method", "gradeint"), "gradeint", "gradient")
+    refused(judge("--method", "ablation", "--normalise", "paper"), "method ablation", "use normalisation none")
+    refused(cli("curve", encoder, "--task", "pos", "--data", text), "no order to judge", "--scores", "--method")
+    refused(judge("--method", "gradient", "--limit", 1), "1 sentence: at least 2 are needed")
     refused(judge("--data", "."), "a folder", "--corpus")
     refused(judge(scores=(Path("nothing.tsv"),)), "nothing.tsv")
     refused(cli("curve", encoder, "--task", "pos", "--data", "x", "--scores", scores), "x: no such file")

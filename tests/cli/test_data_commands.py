@@ -236,7 +236,7 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
         (["{d}/words.txt"], ["words.txt:1: no labels found", "--columns"]),
         (["{d}/train.txt", "--columns", "tab:tag=2", "--scheme", "iob2"], ["train.txt:1: 1 column in"]),
         (["{d}/train.txt", "--scheme", "iob3"], ["scheme 'iob3'"]),
-        (["{d}/words.txt", "--scheme", "bmes"], ["scheme 'bmes': expected one of"]),
+        (["{d}/words.txt", "--scheme", "bmeso2"], ["scheme 'bmeso2': expected one of"]),
         (
             ["{d}/nine.conllu"],
             ["nine.conllu:1: 9 columns in", "in the whole file: 1 x row of 9 columns, 1 x row with spaces in place"],
@@ -305,7 +305,11 @@ def test_other_commands_take_a_layout_by_its_name(cli: Callable, ner_tagger: Pat
     result = cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--json")
     assert f"en={path}" in result.out
     assert result.code == 0, result.err
-    refused(cli("predict", ner_tagger, path, *options), "--columns massive", "only into columns and CoNLL-U")
+    refused(
+        cli("predict", ner_tagger, path, *options),
+        "--columns massive",
+        "only into columns, CoNLL-U and records (parquet, datasets, jsonl)",
+    )
     refused(cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--scheme", "iob2"), "leave --scheme out")
     refused(
         cli("evaluate", ner_tagger, "--target", f"en={path}", *options, "--columns", "masive"),

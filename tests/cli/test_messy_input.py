@@ -255,7 +255,7 @@ def test_messages_name_option_and_next_step(cli: Callable, tagger: Path, treeban
 def test_predict_says_what_it_reads(cli: Callable, tagger: Path, tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("the dog runs .\na cat\n")
-    refused(cli("predict", tagger, "--task", "pos", path), "polyhead needs one word per line, in CoNLL-U or columns")
+    refused(cli("predict", tagger, "--task", "pos", path), "polyhead needs words: CoNLL-U, columns or records (--columns)")
     path.write_text("")
     empty = cli("predict", tagger, "--task", "pos", path)
     refused(empty, "is complete; ")

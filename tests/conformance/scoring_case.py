@@ -37,6 +37,19 @@ def tiny_encoded(*, seed: int = 0, windowed: int | None = 3, unlabelled: int | N
     return Encoded(tuple(windows), tuple(words), EncodingCounts(words=sum(words)), PAD)
 
 
+def random_encoded(n: int, *, seed: int = 0, longest: int = 16) -> Encoded:
+    """Sentences of 3 to `longest` random tokens, every word labelled at random."""
+    random = np.random.default_rng(seed)
+    windows = []
+    for sentence, length in enumerate(random.integers(3, longest + 1, size=n).tolist()):
+        ids = random.integers(PAD + 1, VOCABULARY, size=length, dtype=np.int32)
+        labels = random.integers(0, N_LABELS, size=length - 2, dtype=np.int32)
+        words = np.arange(length - 2, dtype=np.int32)
+        windows.append(Window(sentence, ids, words + 1, words, labels))
+    counts = tuple(len(window.anchor_words) for window in windows)
+    return Encoded(tuple(windows), counts, EncodingCounts(words=sum(counts)), PAD)
+
+
 def planted_model(model_type: str) -> PreTrainedModel:
     """Only `PLANTED` can change the logits: what the others write is loud, but layer norm takes all of it away.
 

@@ -4,12 +4,21 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conformance.scoring_case import DEAD, PLANTED, model_with_dead_head, planted_encoded, planted_model, tiny_encoded
+from conformance.scoring_case import (
+    DEAD,
+    PLANTED,
+    model_with_dead_head,
+    planted_encoded,
+    planted_model,
+    random_encoded,
+    tiny_encoded,
+)
 from conformance.tiny import MASKS, tiny_model
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
@@ -19,6 +28,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.progress import Silent
 from polyhead.doctor.scoring import reordered
 from polyhead.importance.methods import METHODS, check_normalisation, score_heads
+from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.learning.encoding import Encoded
 from polyhead.learning.losses import sentence_losses
@@ -96,6 +106,48 @@ def test_a_text_has_the_mean_of_the_scores_of_its_sentences(method: str) -> None
     mean = np.mean([part.values for part in parts], axis=0)
     # weight gradients are summed in float32
     assert np.allclose(values(method, model, alone), mean, rtol=1e-5, atol=1e-12) == row.additive
+
+
+@methods
+def test_scores_of_sentences_have_the_score_as_their_mean(method: str) -> None:
+    """Also where a sentence has windows or no label; only rows that declare a mean over sentences give them."""
+    model, encoded, row = tiny_model("bert", dtype=torch.float64), tiny_encoded(), METHODS[method]
+    found: dict[int, NDArray[np.float64]] = {}
+    signed: dict[int, NDArray[np.float64]] = {}
+
+    def receive(batch: Batch, own: NDArray[np.float64], own_signed: NDArray[np.float64] | None) -> None:
+        for table, rows in ((found, own), (signed, own_signed)):
+            for sentence, value in zip(batch.sentences, () if rows is None else rows, strict=rows is not None):
+                table[sentence] = table.get(sentence, np.zeros(())) + value
+
+    run = partial(score_heads, method, model, batches_of(encoded), precision="fp32", receive=receive)
+    if not row.sentence_mean:
+        with pytest.raises(SettingError, match="not a mean over sentences"):
+            run()
+        return
+    scores = run()
+    assert sorted(found) == list(range(7))
+    np.testing.assert_allclose(sum(found.values()) / scores.n, scores.values, rtol=1e-6)
+    if scores.signed is not None:
+        np.testing.assert_allclose(sum(signed.values()) / scores.n, scores.signed, rtol=1e-6, atol=1e-12)
+
+
+@methods
+def test_reading_until_settled_ends_in_the_full_pass(method: str) -> None:
+    model, encoded = tiny_model("bert", dtype=torch.float64), random_encoded(100)
+    run = partial(score_until_settled, method, model, encoded, n_lowest=5, may_differ=0, near_tie=0, precision="fp32")
+    if not METHODS[method].sentence_mean:
+        with pytest.raises(SettingError, match="not a mean over sentences"):
+            run()
+        return
+    options = {"steps": 2} if METHODS[method].takes("steps") else None
+    found = run(options=options)
+    expected = score_heads(method, model, scoring_batches(encoded), precision="fp32", options=options)
+    assert found.n == found.settings["sentences_read"] <= expected.n
+    if found.n == expected.n:
+        np.testing.assert_allclose(found.values, expected.values, rtol=1e-6)
+        assert found.settings["differ_at_most"] == 0
+        assert found.forward_passes == pytest.approx(expected.forward_passes, rel=0.5)
 
 
 @methods

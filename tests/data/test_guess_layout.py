@@ -6,10 +6,10 @@ from polyhead.core.errors import DataFormatError
 from polyhead.data.corpora import CORPORA, corpus_file, open_file
 from polyhead.data.guess_layout import Look, look
 from polyhead.data.layouts import parse_layout
-from polyhead.data.schemes import from_iob2
+from polyhead.data.schemes import SCHEMES, from_iob2
 from polyhead.data.tasks import TASKS
 
-LABELS = ("B-PER", "I-PER", "B-PER", "O", "B-LOC")
+LABELS = ("B-PER", "I-PER", "I-PER", "B-PER", "O", "B-LOC")
 
 
 def written(tmp_path, text):
@@ -18,10 +18,10 @@ def written(tmp_path, text):
     return path
 
 
-@pytest.mark.parametrize("scheme", ["iob2", "iob1", "bioes", "io"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_scheme_is_told_from_the_tags(tmp_path, scheme):
     tags = from_iob2(LABELS, scheme)
-    path = written(tmp_path, "".join(f"w{i}\t{tag}\n" for i, tag in enumerate(tags)) + "\nx\tO\n")
+    path = written(tmp_path, "".join(f"w{i}\t{tag}\n" for i, tag in enumerate(tags)) + "\nx\tO\ny\tO\n")
     assert (look(path).scheme, look(path).columns, look(path).task) == (scheme, "tab:token=1,tag=2", "ner")
 
 
@@ -36,7 +36,15 @@ def test_the_scheme_is_told_from_the_tags(tmp_path, scheme):
         ("a NN B-NP B-X\nb VB B-VP O\n", "space:token=1,tag=4", "ner"),
         ("-DOCSTART- -X- O\n\na -X- _ B-X\nb -X- _ O\n", "space:token=1,tag=4", "ner"),
         ("a\tB-X\nb\tO\n\t\nc\tO\n\t\n", "tab:token=1,tag=2", "ner"),
+        ("word\ttag\na\tB-X\nb\tO\n", "tab:token=1,tag=2,header=1", "ner"),
+        ("\nform,upos form upos\na x NOUN\nb y VERB\n", "space:token=1,tag=3,header=2", "pos"),
+        ("token\tner_tag\na\tPER\nb\tO\nc\tO\n", "tab:token=1,tag=2,header=1", "ner"),
+        ("token\tner_tag\na B-X\nb O\nc O\n", "space:token=1,tag=2,header=1", "ner"),
+        ("a\tPER\nb\tO\n\nc\tO\n", "tab:token=1,tag=2", "ner"),
         ("a\tNOUN\nb\tVERB\n", "tab:token=1,tag=2", "pos"),
+        ('{"id": 1, "words": ["a"], "lemmas": ["b"], "upos": ["NOUN"]}\n', "jsonl:token=words,tag=upos", "pos"),
+        ('{"tokens": ["a", "b"], "pos_tags": ["X", "X"], "ner_tags": ["B-X", "O"]}\n', "jsonl:token=tokens,tag=ner_tags", "ner"),
+        ('{"tokens": [], "tags": []}\n{"tokens": ["a", "b"], "tags": ["X", "O"]}\n', "jsonl:token=tokens,tag=tags", "ner"),
         ("NOUN\ta\nVERB\tb\n", "tab:token=2,tag=1", "pos"),
         ("# text = a b\n1\ta\tO\tx\n2\tb\tB-X\tx\n\n1\tc\tO\tx\n", "tab:token=2,tag=3,index=1,comments=hash", "ner"),
         ("# text = a\na\tB-X\nb\tO\n", "tab:token=1,tag=2,comments=hash", "ner"),
@@ -71,13 +79,18 @@ def test_a_few_broken_tags_hide_nothing(tmp_path):
         ("two words\nand two\n", ":1: no labels"),
         ("NOUN\nVERB\n", ":1: no labels"),
         ("O B-X\nO B-Y\n", None),
-        ('{"a": 1}\n', ":1: JSON Lines of an unknown kind: '{\"a\": 1}'"),
+        ('{"a": 1}\n', ":1: no tags found in JSON Lines with a: .*--columns jsonl:token=NAME,tag=NAME names them"),
+        ('{"text": "Ann", "label": []}\n', ":1: no tags found in JSON Lines with text, label.*Files from annotation tools"),
+        ('[\n {"a": 1}]', ":1: a JSON list of an unknown kind: .* turn the list into lines with jq"),
         (
-            "a B-X\nb O\nc L-X\n",
-            r":3: tag 'L-X' in column 2 of 'c L-X'; expected O, or a type after B-, I-, E- or S-, as 2 of 3 rows have",
+            '{"tokens": ["a"], "ner_tags": [3]}\n',
+            r":1: ner_tags holds numbers \(3\).*--columns 'jsonl:token=tokens,tag=ner_tags,names=",
+        ),
+        (
+            "a B-X\nb O\nc X-X\n",
+            r":3: tag 'X-X' in column 2 of 'c X-X'; expected O, or a type after B-, I-, E- or S-, as 2 of 3 rows have",
         ),
         ("a\tB-X\nb\t-X\n\nc\tO\n", r":2: tag '-X' in column 2"),
-        ("word\ttag\na\tB-X\nb\tO\n", r":1: tag 'tag' in column 2.*; delete the row if it is a header"),
         ("1\tB-X\n2\tO\n", ":1: no column of words beside the tags"),
     ],
 )

@@ -2,18 +2,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import IOB1, IOB2, IOBES, Entities
+from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.schemes import (
     BEGIN_IN_IOB1,
     END_STARTS,
     INSIDE_STARTS,
+    SCHEMES,
     SPAN_NOT_CLOSED,
     LabelError,
     from_iob2,
     scheme,
     to_iob2,
+    wrong_scheme,
 )
 
 TYPES = ["PER", "reference-part", "reminder/todo", "a_b"]
@@ -34,14 +36,14 @@ def repairs_of(tags, name, **options):
     return out, met
 
 
-@given(tags=iob2(), name=st.sampled_from(["iob2", "iob1", "bioes"]))
+@given(tags=iob2(), name=st.sampled_from([name for name in SCHEMES if name not in ("io", "bare")]))
 def test_round_trip_through_every_lossless_scheme(tags, name):
     assert repairs_of(from_iob2(tags, name), name) == (tags, [])
 
 
-@given(tags=iob2())
-def test_io_keeps_the_words_of_every_type(tags):
-    back, met = repairs_of(from_iob2(tags, "io"), "io")
+@given(tags=iob2(), name=st.sampled_from(["io", "bare"]))
+def test_schemes_without_beginnings_keep_the_words_of_every_type(tags, name):
+    back, met = repairs_of(from_iob2(tags, name), name)
     assert met == []
     assert [tag[2:] for tag in back] == [tag[2:] for tag in tags]
     assert repairs_of(back, "iob2") == (back, [])
@@ -50,7 +52,7 @@ def test_io_keeps_the_words_of_every_type(tags):
 @given(tags=iob2())
 def test_seqeval_finds_the_same_spans_in_the_converted_tags(tags):
     expected = [(e.tag, e.start, e.end) for e in Entities([list(tags)], IOB2).entities[0]]
-    for name, oracle in (("iob1", IOB1), ("bioes", IOBES)):
+    for name, oracle in (("iob1", IOB1), ("bioes", IOBES), ("bilou", BILOU)):
         assert [(e.tag, e.start, e.end) for e in Entities([list(from_iob2(tags, name))], oracle).entities[0]] == expected
 
 
@@ -80,6 +82,16 @@ def test_any_bioes_sentence_becomes_well_formed_iob2(tags):
         ("bioes", ["B-PER", "O"], ("B-PER", "O"), [(0, SPAN_NOT_CLOSED)]),
         ("bioes", ["E-PER", "S-PER", "S-PER"], ("B-PER", "B-PER", "B-PER"), [(0, END_STARTS)]),
         ("bioes", ["B-PER", "E-PER", "I-PER", "E-PER"], ("B-PER", "I-PER", "B-PER", "I-PER"), [(2, INSIDE_STARTS)]),
+        ("bilou", ["B-PER", "L-PER", "U-LOC", "O"], ("B-PER", "I-PER", "B-LOC", "O"), []),
+        (
+            "bilou",
+            ["B-PER", "O", "L-LOC"],
+            ("B-PER", "O", "B-LOC"),
+            [(0, "span without L- closed where it stops"), (2, "L- that starts a span read as B-")],
+        ),
+        ("bmes", ["B-PER", "M-PER", "E-PER", "S-PER"], ("B-PER", "I-PER", "I-PER", "B-PER"), []),
+        ("bmes", ["M-PER", "E-PER"], ("B-PER", "I-PER"), [(0, "M- that starts a span read as B-")]),
+        ("bare", ["PER", "PER", "O", "E-MAIL"], ("B-PER", "I-PER", "O", "B-E-MAIL"), []),
         ("io", ["I-PER", "I-PER", "I-LOC"], ("B-PER", "I-PER", "B-LOC"), []),
     ],
 )
@@ -99,6 +111,12 @@ def test_repairs(name, tags, expected, met):
         ("iob2", "o"),
         ("iob2", "-PER"),
         ("io", "B-PER"),
+        ("bilou", "E-PER"),
+        ("bilou", "PER"),
+        ("bmes", "I-PER"),
+        ("bare", "B-PER"),
+        ("bare", "I-PER"),
+        ("bare", ""),
         ("bioes", "L-PER"),
         ("iob1", "S-PER"),
         ("iob2", "O-PER"),
@@ -119,6 +137,19 @@ def test_unknown_types_are_errors_where_the_types_are_known():
 
 
 def test_scheme_names():
-    assert [scheme(name) for name in ("BIO", "IOB2", "iobes", "io", "IOB1")] == ["iob2", "iob2", "bioes", "io", "iob1"]
-    with pytest.raises(SettingError, match="scheme 'bilou': expected one of iob2, iob1, bioes, io"):
-        scheme("bilou")
+    assert [scheme(name) for name in ("BIO", "IOB2", "iobes", "io", "IOB1", "BILOU")] == [
+        "iob2",
+        "iob2",
+        "bioes",
+        "io",
+        "iob1",
+        "bilou",
+    ]
+    assert [scheme(name) for name in SCHEMES] == list(SCHEMES)
+    with pytest.raises(SettingError, match="scheme 'biluo': expected one of iob2, iob1, bioes, bilou, bmes, io, bare"):
+        scheme("biluo")
+
+
+def test_a_scheme_that_does_not_fit_is_asked_about():
+    assert wrong_scheme("span without L- closed where it stops", 3, 3) == ", in all 3 of 3 spans: is the scheme iob2?"
+    assert wrong_scheme("L- that starts a span read as B-", 3, 3) == ""

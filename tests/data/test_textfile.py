@@ -181,11 +181,18 @@ def test_a_small_file_does_not_grow_without_measure(tmp_path, monkeypatch):
     assert len(list(read_lines(path))) == 1
 
 
-@pytest.mark.parametrize(("magic", "name"), [(b"PAR1", "Parquet"), (b"ARROW1\0\0", "Arrow"), (b"SQLite format 3\0", "SQLite")])
-def test_binary_tables_are_called_by_their_names(tmp_path, magic, name):
+@pytest.mark.parametrize(
+    ("magic", "name", "expected"),
+    [
+        (b"PAR1", "Parquet", "--columns parquet:token=tokens,tag=ner_tags to read it"),
+        (b"ARROW1\0\0", "Arrow", "text; export it as Parquet"),
+        (b"SQLite format 3\0", "SQLite", "text; export it as columns"),
+    ],
+)
+def test_binary_tables_are_called_by_their_names(tmp_path, magic, name, expected):
     path = tmp_path / "a.txt"
     path.write_bytes(magic + bytes(100))
-    with pytest.raises(DataFormatError, match=f"a binary {name} file; expected text; export it as columns"):
+    with pytest.raises(DataFormatError, match=f"a binary {name} file; expected {expected}"):
         list(read_lines(path))
 
 

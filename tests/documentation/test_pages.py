@@ -67,12 +67,18 @@ def wrong_commands(text: str) -> Iterator[str]:
             yield line
 
 
+# Packages of tools whose exports a page converts; they need not be installed.
+OF_OTHERS = {"spacy"}
+
+
 def missing_imports(text: str) -> Iterator[str]:
     """What Python on the page imports and is not there; Python that cannot be read raises SyntaxError."""
     for code in blocks_of("python", text):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names if not there(alias.name))
+                yield from (alias.name for alias in node.names if not there(alias.name) and alias.name not in OF_OTHERS)
+            elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in OF_OTHERS:
+                continue
             elif isinstance(node, ast.ImportFrom):
                 yield from (f"{node.module}.{a.name}" for a in node.names if not there(f"{node.module}.{a.name}"))
 

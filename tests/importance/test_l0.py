@@ -135,7 +135,7 @@ def test_every_sentence_draws_gates_of_its_own(batches: list[Batch], monkeypatch
         seen.append(gates)
         return gate_gradients(model, batch, gates, precision)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("polyhead.importance.l0.gate_gradients", watched)
+    monkeypatch.setattr("polyhead.importance.gate_learning.gate_gradients", watched)
     cut = prune(tiny_model("bert"), MASKS["uneven"])
     l0(cut, batches, seed=0, n_lowest=4, epochs=2, precision="fp32")
     assert sorted(len(gates) for gates in seen) == sorted(2 * [len(batch.sentences) for batch in batches])

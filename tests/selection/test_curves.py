@@ -17,7 +17,7 @@ from polyhead.learning.inference import evaluate
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.models.architectures import attention_sites, head_mask
 from polyhead.models.pruning import prune
-from polyhead.selection.curves import Curve, area, default_depth, pruning_curve, pruning_curves, random_order
+from polyhead.selection.curves import Curve, area, crossed_curves, default_depth, pruning_curve, pruning_curves, random_order
 from polyhead.selection.judged_orders import Order
 from polyhead.selection.order_quality import areas
 from polyhead.selection.ranking import rank
@@ -57,6 +57,22 @@ def test_k_0_is_computed_once_and_lower_layers_are_shared() -> None:
     pruning_curves(model, data, TASKS["pos"], LABELS["pos"], orders, max_pruned=3, budget=10**6)
     # the first curve begins with k = 0, the second with k = 1
     assert runs == [2, 2, 7]
+
+
+def test_a_crossed_curve_judges_every_half_by_the_other_halfs_order() -> None:
+    model, data = tiny_model("bert"), labelled("pos")
+    n = data.encoded.n_sentences
+    halves = ([0, 3, *range(6, n)], [1, 2, 4, 5])
+    pair = (random_order(FULL, seed=3), random_order(FULL, seed=4))
+    options: dict[str, Any] = {"precision": "fp32", "budget": 40, "max_pruned": 3}
+    found = crossed_curves(model, data, TASKS["pos"], LABELS["pos"], {"x": pair, "y": pair[::-1]}, halves, **options)
+    alone = pruning_curves(model, data, TASKS["pos"], LABELS["pos"], {"first": pair[0], "second": pair[1]}, **options)
+    for name, (by_first, by_second) in {"x": ("first", "second"), "y": ("second", "first")}.items():
+        expected = alone[by_second].counts.copy()
+        expected[:, halves[1]] = alone[by_first].counts[:, halves[1]]
+        assert np.array_equal(found[name].counts, expected)
+        assert found[name].scores.tolist() == metric_from_counts(TASKS["pos"], expected.sum(axis=1)).tolist()
+    assert not np.array_equal(found["x"].counts, found["y"].counts)
 
 
 def test_a_pruned_model_is_judged_on_the_heads_it_has() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
-from polyhead.selection.judged_orders import orders, read_files
+from polyhead.selection.judged_orders import Order, both_ways, orders, read_files
 from polyhead.selection.score_files import write_scores
 
 
@@ -42,7 +42,7 @@ def test_files_of_one_name_are_told_apart_by_their_folder(tmp_path: Path) -> Non
 def test_an_order_from_both_ends_and_random_ones(tmp_path: Path) -> None:
     files = read_files([written(tmp_path / "s.tsv", "gradient")])
     present = HeadMask(np.array([[True, True], [False, True]]))
-    found = orders(files, normalisation="none", n_random=2, seed=5, model="m", present=present)
+    found = orders(files, n_read={"gradient": 3}, normalisation="none", n_random=2, seed=5, model="m", present=present)
     low = (HeadId(0, 1), HeadId(0, 0), HeadId(1, 1))
     assert [order.heads for order in found[:2]] == [low, low[::-1]]
     assert [order.key for order in found] == [
@@ -51,3 +51,11 @@ def test_an_order_from_both_ends_and_random_ones(tmp_path: Path) -> None:
         "random (2 orders), seed 5",
         "random (2 orders), seed 6",
     ]
+    assert [order.n_read for order in found] == [3, 3, 0, 0]
+
+
+def test_the_reverse_of_a_crossed_order_is_crossed_too() -> None:
+    one, other = (HeadId(0, 0), HeadId(0, 1)), (HeadId(0, 1), HeadId(0, 0))
+    low, high = both_ways(Order("", "gradient", "lowest", one, crossed=other))
+    assert (low.heads, low.crossed, high.heads, high.crossed) == (one, other, one[::-1], other[::-1])
+    assert (low.group, high.group, high.direction) == ("gradient, lowest first", "gradient, highest first", "highest")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from polyhead.data.tasks import TASKS
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.selection.resampling import percentile_interval, redrawn
+from polyhead.selection.resampling import _kept_resamples, percentile_interval, redrawn
 
 ACCURACY = partial(metric_from_counts, TASKS["pos"])
 
@@ -35,6 +35,7 @@ def test_resamples_of_one_size_and_seed_are_the_same_whatever_the_blocks(monkeyp
     assert (whole.shape, np.array_equal(whole[:, 1], redrawn(counts[1], ACCURACY, seed=5, draws=40))) == ((40, 2), True)
     assert not np.array_equal(whole, redrawn(counts, ACCURACY, seed=6, draws=40))
     monkeypatch.setattr("polyhead.selection.resampling._BLOCK", 170)
+    _kept_resamples.cache_clear()
     assert np.allclose(whole, redrawn(counts, ACCURACY, seed=5, draws=40), rtol=1e-12)
     assert redrawn(np.ones((50, 1)), lambda sums: sums[..., 0], seed=5, draws=40).tolist() == [50.0] * 40
 

@@ -55,8 +55,19 @@ FREE_OF_NUMBERS = (
     *(f"selection/{name}.py" for name in ("rank_figures", "score_rows", "sharing")),
     *(
         f"studies/{name}.py"
-        for name in ("context", "drawing", "failures", "kept", "stages", "study_*", "tagger", "worker_status", "workers")
+        for name in (
+            "context",
+            "crossed_orders",
+            "drawing",
+            "failures",
+            "kept",
+            "oracle_candidates",
+            "stages",
+            "study_*",
+            "tagger",
+        )
     ),
+    "studies/worker*.py",
     "core/toml_lines.py",
 )
 NOT_OF_A_RUN = ("report", "cli", "doctor")

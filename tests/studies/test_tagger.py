@@ -149,10 +149,10 @@ def test_what_cannot_be_opened_says_what_to_give(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"anchor": "frist"}, "anchor = 'frist': should be 'text' or 'first'"),
+        ({"anchor": "frist"}, "anchor = 'frist': should be 'text' or 'first'; did you mean 'first'?"),
         ({"max_length": 0}, "max_length = 0: should be at least 8"),
         ({"max_length": "64"}, "max_length = '64': should be a whole number"),
-        ({"words": "syntatic"}, "words = 'syntatic': should be 'surface' or 'syntactic'"),
+        ({"words": "syntatic"}, "words = 'syntatic': should be 'surface' or 'syntactic'; did you mean 'syntactic'?"),
         ({"seed": -1}, "seed = -1: should be at least 0"),
     ],
 )

@@ -185,7 +185,7 @@ def test_a_finished_run_is_computed_again_where_its_choice_or_statistics_changed
     out = folder / f"new-{name}"
     first = run(quick(folder), out=out, device="cpu", head_analysis=0)
     n, before = len(trained), {path: path.stat().st_mtime_ns for path in out.glob("fits/*/*.json")}
-    place = {"selection": "polyhead.selection.trials.choose", "statistics": "polyhead.studies.summary.mean_gain"}[name]
+    place = {"selection": "polyhead.selection.trials.choose", "statistics": "polyhead.selection.gains.mean_over_seeds"}[name]
     changed = {
         "selection": lambda trials, loss, **options: (first.first.chosen, "for another reason"),
         "statistics": lambda *args, **options: SeedMean(7.0, (7.0,), None, None, None, None),

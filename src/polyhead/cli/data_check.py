@@ -9,6 +9,7 @@ from polyhead.cli.data_commands import FAMILIES, is_there
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
 from polyhead.cli.requests import DataCheckRequest
 from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.data.arrow_tables import saved_splits
 from polyhead.data.conllu import conllu_faults
 from polyhead.data.corpora import corpus, is_conllu, open_corpus, open_file
 from polyhead.data.corpus_table import SPLITS
@@ -78,9 +79,11 @@ def _corpus(request: DataCheckRequest) -> Opened:
 def _files(request: DataCheckRequest) -> Opened:
     """The user's own files, under the declared layout or under the one they look to have."""
     text = request.reference
-    named = DataReference(text, "und", files={"train": Path(text)})
-    if "=" in text and find_file(Path(text)) is None:
-        named = DataReference.parse(text, "source")
+    is_file = "=" not in text or find_file(Path(text)) is not None
+    if is_file and not saved_splits(Path(text)):
+        named = DataReference(text, "und", files={"train": Path(text)})
+    else:
+        named = DataReference.parse(f"und={text}" if is_file else text, "source")
     files = named.files or {}
     first = next(iter(files.values()))
     found, is_declared = _look(request, first)

@@ -1,5 +1,6 @@
 """The report of `polyhead data check` as people read it: tables of at most eighty columns, then what to do."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def _head(look: Look, is_declared: bool) -> str:
     if not is_declared and look.columns is not None:
         lines += ["this is a guess; other commands do not guess, so give them:", f"  --task {look.task}"]
         lines[-1] += f" --scheme {look.scheme}" if look.scheme else ""
-        lines.append(f"  --columns {look.columns}")
+        lines.append(f"  --columns {shlex.quote(look.columns)}")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ import torch
 from polyhead.cli.console import Console, met
 from polyhead.cli.requests import OneTextRequest, TaggerRequest, TextRequest
 from polyhead.core.errors import SettingError
+from polyhead.data.arrow_tables import looks_saved
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet, label_set, unshared_labels
 from polyhead.data.references import DataReader, DataReference
@@ -37,6 +38,7 @@ class LabelledSample:
         tagger: The model, on the device of choice.
         encoded: The text as the model reads it.
         is_new: Whether its classifier is a new one, drawn by the seed.
+        n_available: Sentences that the sample was drawn from.
     """
 
     data: Dataset
@@ -44,6 +46,7 @@ class LabelledSample:
     tagger: Tagger
     encoded: Encoded
     is_new: bool
+    n_available: int
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -75,7 +78,8 @@ def labelled_sample(
     """
     reference = _one_reference(request)
     split = request.split if reference.files is None else "dev"
-    data = sample(reader(request).open(reference, split, labelled=needs_labels), request.limit, seed=request.seed)
+    every = reader(request).open(reference, split, labelled=needs_labels)
+    data = sample(every, request.limit, seed=request.seed)
     note_reading(console, data)
     is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision)) is None
     labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
@@ -87,7 +91,7 @@ def labelled_sample(
         new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
         console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
     console.note(other_words(tagger, reference.words))
-    found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new)
+    found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new, len(every.sentences))
     if needs_labels:
         console.repairs(data.name, met(found.facts, unknown=unknown))
     return found
@@ -160,7 +164,7 @@ def _one_reference(request: OneTextRequest) -> DataReference:
         return DataReference.parse(corpus)
     if data is None:
         raise SettingError("no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en)")
-    if data.is_dir():
+    if data.is_dir() and not looks_saved(data):
         raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
     return DataReference(str(data), request.language, files={"dev": data})
@@ -174,8 +178,8 @@ def few_sentences(data: Dataset) -> str:
     return f"note: {few} only: with so few, scores and rankings depend on which sentences were chosen"
 
 
-def set_threads(n: int | None) -> None:
-    """Use `n` processor threads; None takes those whose cores are free.
+def set_threads(n: int | None, *, shared_by: int = 1) -> None:
+    """Use `n` processor threads, or this process's part of them if several share; None takes those whose cores are free.
 
     Raises:
         SettingError: More than there are processors, which would make everything far slower.
@@ -186,7 +190,7 @@ def set_threads(n: int | None) -> None:
             _LOG.warning("other processes keep the CPU busy: computing with %d of %d threads; see --threads", n, usual)
     elif n > (there := os.cpu_count() or n):
         raise SettingError(f"--threads {n}: this machine has {there} processors; give at most {there}")
-    torch.set_num_threads(n)
+    torch.set_num_threads(max(1, n // shared_by))
 
 
 def note_sources(sources: Sequence[DataReference], console: Console, *, holds_out: bool) -> None:

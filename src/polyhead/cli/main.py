@@ -33,6 +33,9 @@ COMMANDS: dict[str, Command] = {
     "report": Command("requests:ReportRequest", "report:report", "write one HTML page about one or several runs"),
     "study new": Command("study_requests:StudyNewRequest", "study_new:study_new", "print a study file to start from"),
     "study run": Command("study_requests:StudyRunRequest", "study_run:study_run", "run a whole grid of runs from one file"),
+    "study work": Command(
+        "study_requests:StudyWorkRequest", "study_work:study_work", "one more worker for the studies of a store"
+    ),
     "doctor": Command("requests:DoctorRequest", "doctor:doctor", "check gating, scoring and pruning on your own model and text"),
     "data list": Command("requests:DataListRequest", "data_commands:data_list", "list the corpora that polyhead knows by name"),
     "data get": Command("requests:DataGetRequest", "data_commands:data_get", "fetch corpora from their public sources"),

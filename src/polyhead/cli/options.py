@@ -68,8 +68,12 @@ LanguageOption = Annotated[str, AfterValidator(_language), Shown("BCP-47 code of
 LimitOption = Annotated[Count | None, Shown("Use a seeded sample of N sentences.")]
 MethodOption = Annotated[Many[str], Shown("Options of the method (n_lowest=24); polyhead methods lists them.", "NAME=VALUE...")]
 TargetOption = Annotated[Many[str], Shown("One or more: ud/de_gsd, ud/de_gsd@words, or de=TEST, de=DEV:TEST.", "REF...")]
-SchemeOption = Annotated[Scheme | None, _found(find_scheme), Shown("Of your span files: iob2, iob1, bioes or io.", "NAME")]
-ColumnsOption = Annotated[str | None, Shown("Layout of your files: tab:token=2,tag=3, facebook; see docs/corpora.md.", "SPEC")]
+SchemeOption = Annotated[
+    Scheme | None, _found(find_scheme), Shown("Of your span files: iob2, iob1, bioes, bilou, bmes, io or bare.", "NAME")
+]
+ColumnsOption = Annotated[
+    str | None, Shown("Layout of your files: tab:token=2,tag=3, jsonl:tag=upos, facebook; see docs/corpora.md.", "SPEC")
+]
 RevisionOption = Annotated[str | None, Shown("Branch, tag or commit of a hub model.")]
 JsonOption = Annotated[bool, Shown("Print only one JSON document, the result, on stdout.")]
 SeedOption = Annotated[Seed, Shown("Random seed.")]

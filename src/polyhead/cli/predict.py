@@ -8,22 +8,24 @@ from pathlib import Path
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import opened
-from polyhead.cli.outputs import check_file
+from polyhead.cli.outputs import check_file, check_folder
 from polyhead.cli.requests import PredictRequest
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.files import write_bytes_atomic
 from polyhead.data.column_format import ColumnFormat, settled, split_row
 from polyhead.data.columns import first_row
 from polyhead.data.corpora import is_conllu
-from polyhead.data.layouts import parse_layout, read_layout
+from polyhead.data.layouts import NamedLayout, parse_layout, read_layout
+from polyhead.data.record_format import RecordFormat
+from polyhead.data.records import CONTAINERS, rewrite_records
 from polyhead.data.references import check_command, see_check
-from polyhead.data.textfile import TextFile, read_lines
-from polyhead.data.write_tags import CONLLU, filled, read_bytes, written
+from polyhead.data.textfile import TextFile, read_bytes, read_lines
+from polyhead.data.write_tags import CONLLU, check_tags, filled, written
 
 
 def predict(request: PredictRequest, console: Console) -> int:
     """Read, tag, write in the same format."""
-    if request.out is not None:
+    if request.out is not None and not (request.file != "-" and Path(request.file).is_dir()):
         check_file("--out", request.out, others=[] if request.file == "-" else [Path(request.file)])
     if request.file != "-":
         return _predict(request, Path(request.file), console)
@@ -42,11 +44,13 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         layout = _layout(request, path)
         file = TextFile(path, "und")
         sentences = list(read_layout(file, None if layout is CONLLU else layout, words="syntactic", labelled=False))
+        if request.columns is None and isinstance(layout, ColumnFormat) and layout is not CONLLU:
+            check_tags(file, layout)
     except DataFormatError as error:
         is_assumed = request.task.kind == "tag" and request.format == "auto" and request.columns is None
         is_assumed = is_assumed and path.exists() and not is_conllu(path)
         advice = "for a file of columns add --format columns; " if is_assumed else ""
-        raise see_check(error, path, f"polyhead needs one word per line, in CoNLL-U or columns; {advice}") from None
+        raise see_check(error, path, f"polyhead needs words: CoNLL-U, columns or records (--columns); {advice}") from None
     tagger = opened(request)
     is_split = layout is CONLLU and tagger.trained_words == "surface"
     ids = (line.split("\t", 1)[0] for _, line in read_lines(path)) if is_split else ()
@@ -54,8 +58,16 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         console.note(f"note: {request.model} was trained on surface tokens; {ranges} multiword tokens are tagged word by word")
     labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
     console.progress.stop()
-    if not request.json or request.out is not None:
-        text = filled(read_bytes(path), path, sentences, labels, layout)
+    if isinstance(layout, RecordFormat) and CONTAINERS[layout.container].is_folder:
+        if request.out is not None:
+            rewrite_records(file, layout, labels, request.out)
+    elif not request.json or request.out is not None:
+        if isinstance(layout, RecordFormat):
+            with tempfile.TemporaryDirectory() as folder:
+                rewrite_records(file, layout, labels, Path(folder) / "out")
+                text = (Path(folder) / "out").read_bytes()
+        else:
+            text = filled(read_bytes(path), path, sentences, labels, layout)
         if request.out is not None:
             write_bytes_atomic(request.out, text)
         else:
@@ -68,8 +80,8 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
     return DONE
 
 
-def _layout(request: PredictRequest, path: Path) -> ColumnFormat:
-    """CoNLL-U for tags, unless columns are declared; in columns the last holds the tag, or a new one beside lone words."""
+def _layout(request: PredictRequest, path: Path) -> ColumnFormat | RecordFormat:
+    """As declared; else CoNLL-U for tags, and columns for spans: the last holds the tag, or a new one beside lone words."""
     task = request.task
     if task.kind == "tag" and request.scheme is not None:
         raise SettingError(f"--scheme {request.scheme}: task {task.name} has no spans; leave the scheme out")
@@ -79,19 +91,25 @@ def _layout(request: PredictRequest, path: Path) -> ColumnFormat:
         if task.kind != "tag":
             raise SettingError(f"--format conllu: task {task.name} has no column in CoNLL-U; use --format columns")
         return CONLLU
-    first = first_row(path)
-    if request.columns is not None:
-        layout = _columns(request.columns, request.scheme)
-    else:
-        layout = _columns("auto:", request.scheme)
-        if len(split_row(first, settled(layout, first))) == 1:
-            layout = replace(layout, tag=None)
-    layout = settled(layout, first)
-    return layout if task.kind == "tag" or layout.scheme else replace(layout, scheme="iob2")
+    layout = parse_layout(request.columns or "auto:", scheme=request.scheme)
+    if isinstance(layout, NamedLayout):
+        known = f"columns, CoNLL-U and records ({', '.join(CONTAINERS)})"
+        raise SettingError(f"--columns {request.columns}: tags can be written only into {known}; use one of them")
+    if task.kind == "span" and layout.scheme is None:
+        layout = replace(layout, scheme="iob2")
+    if isinstance(layout, RecordFormat):
+        if CONTAINERS[layout.container].is_folder:
+            _check_folder(request, path)
+        return layout
+    first = first_row(path, layout.header)
+    if request.columns is None and len(split_row(first, settled(layout, first))) == 1:
+        layout = replace(layout, tag=None)
+    return settled(layout, first)
 
 
-def _columns(columns: str, scheme: str | None) -> ColumnFormat:
-    layout = parse_layout(columns, scheme=scheme)
-    if not isinstance(layout, ColumnFormat):
-        raise SettingError(f"--columns {columns}: tags can be written only into columns and CoNLL-U; use one of them")
-    return layout
+def _check_folder(request: PredictRequest, path: Path) -> None:
+    """A folder is written only into a new one."""
+    if request.out is None and not request.json:
+        raise SettingError(f"{path}: a folder is tagged into another folder; give --out FOLDER")
+    if request.out is not None:
+        check_folder("--out", request.out, new=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from polyhead.cli.console import Console, wrapped
@@ -11,10 +12,12 @@ from polyhead.cli.inputs import few_sentences, labelled_sample
 from polyhead.cli.options import method_options
 from polyhead.cli.outputs import SCORES, check_file, check_replaced
 from polyhead.cli.requests import RankRequest
+from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId
 from polyhead.core.store import writing
 from polyhead.importance.methods import check_normalisation, score_heads
 from polyhead.importance.methods import method as find_method
+from polyhead.importance.until_settled import check_settling, score_until_settled
 from polyhead.learning.batching import scoring_batches
 from polyhead.models.architectures import head_mask
 from polyhead.report.pictures import text_picture
@@ -32,10 +35,14 @@ def rank(request: RankRequest, console: Console) -> int:
     chosen = find_method(request.method)
     options = chosen.chosen(method_options(request.option))
     check_normalisation(chosen.name, request.normalise)
+    if request.until_settled is not None and request.normalise != "none":
+        raise SettingError(
+            f"--until-settled settles the order of plain scores, not of --normalise {request.normalise}; leave out one of them"
+        )
     sample = labelled_sample(request, console, needs_labels=chosen.needs_labels, may_be_new=True)
     data, tagger = sample.data, sample.tagger
     facts: dict[str, Any] = {"languages": (data.language,), "model": request.model, "data_hash": data.sha256}
-    settings = {
+    settings: dict[str, Any] = {
         "seed": request.seed,
         "split": data.split if request.corpus else None,
         "limit": request.limit,
@@ -46,16 +53,22 @@ def rank(request: RankRequest, console: Console) -> int:
         "max_length": tagger.max_length,
         "revision": request.revision,
     }
+    if request.until_settled is not None:
+        heads = head_mask(tagger.model)
+        check_settling(chosen, n_lowest=request.until_settled, n_heads=heads.n_kept, may_differ=request.may_differ)
+        settings |= {"until_settled": request.until_settled, "may_differ": request.may_differ}
     if request.out is not None:
         check_replaced("--out", request.out, settings=settings, facts={"method": chosen.name} | facts)
     if chosen.reads_text:
         console.note(few_sentences(data))
     unfinished = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
     with nullcontext() if request.out is None else writing(request.out):
-        scores = score_heads(
-            request.method,
-            tagger.model,
-            scoring_batches(sample.encoded),
+        if request.until_settled is None:
+            score = partial(score_heads, request.method, tagger.model, scoring_batches(sample.encoded))
+        else:
+            k, share = request.until_settled, request.may_differ
+            score = partial(score_until_settled, request.method, tagger.model, sample.encoded, n_lowest=k, may_differ=share)
+        scores = score(
             seed=request.seed,
             precision=tagger.precision,
             progress=console.progress,
@@ -97,6 +110,17 @@ def _text(document: dict[str, Any], normalise: str) -> str:
 def _estimate(settings: Mapping[str, Any]) -> list[str]:
     """How far to trust what a method estimated, by what it recorded of that."""
     lines = []
+    if "differ_at_most" in settings:
+        read, of = settings["sentences_read"], settings["sentences"]
+        lines.append(
+            f"the lowest {settings['until_settled']}: "
+            + (
+                f"at most {settings['differ_at_most']} would differ after a full pass, near ties within "
+                f"{100 * settings['near_tie']:g} % aside (95 % confidence at every look); {read:,} of {of:,} sentences read"
+                if read < of
+                else f"not settled before all {of:,} sentences were read; these are the scores of a full pass"
+            )
+        )
     if "settled" in settings:
         reached = settings["epsilon"]
         share = "" if reached is None else f" by {100 * reached:.2g} % of what all heads together are worth (2 % allowed)"

@@ -28,7 +28,7 @@ from polyhead.cli.options import (
     TaskOption,
 )
 from polyhead.core.settings_file import Many, Place
-from polyhead.core.specs import Count, Whole, WindowLength
+from polyhead.core.specs import Count, Share, Whole, WindowLength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,8 @@ class RankRequest(OneTextRequest):
     method: Annotated[str, Shown("See polyhead methods.")] = "gradient"
     option: MethodOption = ()
     normalise: NormaliseOption = "none"
+    until_settled: Annotated[Count | None, Shown("Read sentences at random until the lowest K heads are settled.", "K")] = None
+    may_differ: Annotated[Share, Shown("Share of these K heads that may differ from a full pass.")] = 0.05
     out: Annotated[Path | None, Shown("Also write the scores: .tsv or .json; long methods then continue after a stop.")] = None
 
 
@@ -93,16 +95,19 @@ class CurveRequest(OneTextRequest):
     """Judge orders of heads: the score as heads are ablated lowest first, highest first and at random, without retraining.
 
     An order is good if ablating its lowest heads costs little: its area is near 1, above random orders and far above the same
-    order reversed. --oracle shows how much better an order could be on these sentences.
+    order reversed. --method ranks here, and --oracle shows how good an order could be: each on one half of the sentences, judged
+    on the other, and the other way round.
     """
 
-    scores: Annotated[Many[Path], Shown("One or more score files, .tsv or .json; each gives one order.")]
+    scores: Annotated[Many[Path], Shown("Score files, .tsv or .json, of rankings made on other sentences.")] = ()
+    method: Annotated[Many[str], Shown("Importance methods to rank with here, on halves of the sentences.")] = ()
     split: AnySplitOption = "dev"
     max_pruned: Annotated[Count | None, Shown("Most heads to ablate; half of the model's heads unless given.", "K")] = None
     random_seeds: Annotated[Whole, Shown("Number of random orders; their seeds start at --seed.")] = 5
-    oracle: Annotated[bool, Shown("Add the greedy oracle and every order's regret: thousands of passes; use --limit.")] = False
+    oracle: Annotated[bool, Shown("Add the greedy oracle and every order's regret: a thousand passes; use --limit.")] = False
+    candidates: Annotated[Count, Shown("Most heads that the oracle tries at each step; a large N: all.")] = 24
     normalise: NormaliseOption = "none"
-    out: Annotated[Path | None, Shown("Also write curve.json, .md and .svg there; a stopped oracle continues.", "FOLDER")] = None
+    out: Annotated[Path | None, Shown("Also write curve.json, .md and .svg there; stopped work continues.", "FOLDER")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +140,10 @@ class EvaluateRequest(TextRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictRequest(TaggerRequest):
-    """Tag CoNLL-U or column text: the output is the same lines with the tag column filled and everything else unchanged.
+    """Tag CoNLL-U, columns, JSON Lines, Parquet or a saved dataset: the output is the same with the tags filled in.
 
-    The output goes to stdout or to --out. With --json, stdout gets words and tags as one document; the lines go to --out only.
+    The output goes to stdout or to --out, a folder to a new folder. With --json, stdout gets words and tags as one document; the
+    tagged text goes to --out only.
     """
 
     file: Annotated[Place, Shown("Text to tag; - reads stdin.", "FILE", positional=True)] = "-"

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from polyhead.cli.options import DataOption, JsonOption, Machine, Shown
+from polyhead.core.settings_file import Many
+from polyhead.core.specs import Count
 
 StoreOption = Annotated[Path, Shown("Folder of the study's results, which several studies may share.", "STORE")]
 
@@ -37,5 +39,21 @@ class StudyRunRequest:
         Literal["none", "chosen", "all"], Shown("Weights kept when a cell is done; others are made again if ever needed.")
     ] = "none"
     test_every_k: Annotated[bool, Shown("Test every k that is tried, for rules that choose another one later.")] = False
+    workers: Annotated[Count, Shown("Processes that share the work, each with its part of the threads.")] = 1
+    machine: Machine
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyWorkRequest:
+    """Work on the studies of a store until every cell is done or has failed; any number of processes may do so at a time.
+
+    They need only the folder, on one host or on many, and no server. Each takes what no other is working on. One that is killed
+    loses only its running step, which another takes over.
+    """
+
+    store: Annotated[Path, Shown("Folder that polyhead study run wrote.", "STORE", positional=True)]
+    study: Annotated[Many[str], Shown("Names of studies in the store; all unless given.", "NAME...")] = ()
+    data: DataOption = None
     machine: Machine
     json: JsonOption = False

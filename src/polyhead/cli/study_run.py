@@ -1,12 +1,19 @@
 """`polyhead study run`: a study from its file; with `--dry-run`, what it needs."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+
+import torch
 
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
 from polyhead.cli.inputs import set_threads
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.study_requests import StudyRunRequest
+from polyhead.cli.study_work import outcome_lines
 from polyhead.core.store_kind import check_store
 from polyhead.core.values import counted
 from polyhead.report.tables import markdown
@@ -23,14 +30,34 @@ def study_run(request: StudyRunRequest, console: Console) -> int:
     study = read_study(request.study)
     if request.dry_run:
         return show_plan(study, request, console)
-    set_threads(request.machine.threads)
+    set_threads(request.machine.threads, shared_by=request.workers)
     name = add_study(request.study, request.out, keep_weights=request.keep_weights, test_every_k=request.test_every_k)
-    found = work_study(request.out, names=[name], data=request.data, device=request.machine.device, progress=console.progress)
-    said = [f"Study {name}: {counted(found.done, 'cell')} run, {found.found:,} already there, {len(found.failed):,} failed"]
-    said += [f"failed {failure.times} x: {failure.name}: {failure.what}" for failure in found.failed]
+    with helped(request, name):
+        found = work_study(request.out, names=[name], data=request.data, device=request.machine.device, progress=console.progress)
     document = {"schema": 1, "study": name, "store": str(request.out), **asdict(found)}
-    console.result(document, "\n".join([*said, f"store: {request.out}"]))
+    console.result(document, "\n".join([f"study {name}:", *outcome_lines(found), f"store: {request.out}"]))
     return CHECK_FAILED if found.failed else DONE
+
+
+@contextmanager
+def helped(request: StudyRunRequest, name: str) -> Iterator[None]:
+    """The other workers of this command, which end when the study is done or when the block does."""
+    threads = ["--threads", str(torch.get_num_threads()), "--device", request.machine.device]
+    data = [] if request.data is None else ["--data", str(request.data)]
+    program = [sys.executable, "-c", "from polyhead.cli.main import main; raise SystemExit(main())"]
+    command = [*program, "study", "work", str(request.out), "--study", name, *threads, *data, "--json"]
+    others = [
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(request.workers - 1)
+    ]
+    try:
+        yield
+        for other in others:
+            other.wait()
+    finally:
+        for other in others:
+            other.terminate()
+            other.wait()
 
 
 def show_plan(study: StudySpec, request: StudyRunRequest, console: Console) -> int:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from polyhead.core.errors import Busy, LeaseLost, PolyheadError, StoreError
+from polyhead.core.errors import Busy, LeaseLost, PolyheadError, StoreError, WriteError
 from polyhead.core.exclusive import write_exclusively
 from polyhead.core.files import cannot_write
 from polyhead.core.lease_files import HELD, RELEASED, Watch, lease_file, lease_files, newest_generation
@@ -65,7 +65,12 @@ class Lease:
         """
         try:
             self.check()
-            if not write_exclusively(path, content, temporary=self._path.with_name(f"{self._path.name}.tmp")):
+            try:
+                is_first = write_exclusively(path, content, temporary=self._path.with_name(f"{self._path.name}.tmp"))
+            except WriteError:
+                self.check()  # the next holder removes the temporary file
+                raise
+            if not is_first:
                 raise LeaseLost(self.stage, f"another worker has recorded {path.name}")
         except LeaseLost as late:
             self._leases.discarded += 1

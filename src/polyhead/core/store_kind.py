@@ -27,6 +27,8 @@ def check_store(folder: Path, *, kind: str, schema: int) -> None:
     path = folder / _NAME
     if not path.is_file():
         raise StoreError(f"{folder}: not a {kind} (it has no {_NAME}): check the path")
+    if _is_damaged(path):
+        raise StoreError(f"{path}: damaged: run the study in {folder} again, which writes this file anew")
     found = read_json(path)
     if not isinstance(found, dict) or found.get("kind") != kind:
         raise StoreError(f"{path}: not of a {kind}: choose another folder")

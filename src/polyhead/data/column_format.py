@@ -30,6 +30,7 @@ class ColumnFormat:
         skipped_rows: Known whole rows without a word, and why they are skipped, counted as repairs.
         skip_wordless: Skip rows with an empty word and the tag O, counted as repairs.
         trailing_separator: Drop the needless separator at the end of a row, counted as a repair.
+        header: The first lines of the file that are skipped, such as names of columns.
         retyped: Span types that are renamed, or dropped (`O`): a choice, not a fault, so never counted.
     """
 
@@ -45,6 +46,7 @@ class ColumnFormat:
     skipped_rows: Mapping[str, str] = field(default_factory=dict, hash=False)
     skip_wordless: bool = False
     trailing_separator: bool = False
+    header: int = 0
     retyped: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -93,8 +95,8 @@ def parse_columns(text: str) -> ColumnFormat:
     """The format declared by a compact text such as `tab:token=2,tag=3`.
 
     The separator (`tab`, `space` or `auto`) comes before the colon; after it any of `token=N`, `tag=N|last|none`, `index=N`,
-    `comments=hash|none`, `scheme=iob2|iob1|bioes|io`, `columns=N` or `columns=N/M`. Columns count from 1; by default token is 1
-    and tag the last.
+    `comments=hash|none`, `scheme=NAME`, `columns=N`, `columns=N/M`, `header=N` or `empty=skip|error`. Columns count from 1; by
+    default token is 1 and tag the last.
 
     Raises:
         SettingError: The text does not have this form.
@@ -113,11 +115,15 @@ def parse_columns(text: str) -> ColumnFormat:
             declared[key] = number
         elif key == "comments" and value in ("hash", "none"):
             declared[key] = value == "hash"
+        elif key == "header" and number is not None and number >= 0:
+            declared[key] = number
+        elif key == "empty" and value in ("skip", "error"):
+            declared["skip_wordless"] = value == "skip"
         elif key == "scheme":
             declared[key] = scheme(value)
         elif key == "columns" and all(counts := tuple(whole_number(part) for part in value.split("/"))):
             declared["n_columns"] = counts
         else:
-            allowed = "token=N, tag=N|last|none, index=N, comments=hash|none, scheme=NAME, columns=N"
+            allowed = "token=N, tag=N|last|none, index=N, comments=hash|none, scheme=NAME, columns=N, header=N, empty=skip"
             raise SettingError(f"columns {text[:60]!r}: {item[:60]!r}; expected {allowed}, columns counted from 1")
     return ColumnFormat(cast(Separator, separator), **declared)

@@ -14,8 +14,8 @@ from polyhead.data.corpus_table import CORPORA, Corpus, CorpusFile, Split
 from polyhead.data.labels import harmonise
 from polyhead.data.layouts import Layout, NamedLayout, read_layout
 from polyhead.data.phrases.files import phrase_dataset
+from polyhead.data.schemes import SCHEME_NAMES, wrong_scheme
 from polyhead.data.schemes import scheme as scheme_of
-from polyhead.data.schemes import wrong_scheme
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import TASKS, Task
 from polyhead.data.textfile import SUFFIXES, TextFile, data_error, find_file
@@ -175,7 +175,7 @@ def open_file(
         task: A row of `TASKS`.
         split: The split that the file serves as.
         language: BCP-47 code.
-        scheme: Scheme of the span tags (`iob2`, `iob1`, `bioes`, `io`); required for span tasks, here or in `columns`.
+        scheme: Scheme of the span tags, a row of `SCHEMES` (`iob2`, `bioes`); required for span tasks, here or in `columns`.
         columns: The layout, for example from `parse_layout("tab:token=2,tag=3,comments=hash", scheme=None)`.
         words: Surface tokens or syntactic words of CoNLL-U (see `open_corpus`).
         strict: Raise where a repair would be counted.
@@ -208,7 +208,7 @@ def open_file(
     else:
         declared = scheme_of(scheme) if scheme is not None else layout.scheme
         if declared is None:
-            allowed = "--scheme (Python: scheme=) iob2, iob1, bioes or io"
+            allowed = f"--scheme (Python: scheme=), one of {SCHEME_NAMES}"
             raise SettingError(f"{path}: task {task.name} needs the scheme of its tags: give {allowed}")
         layout = replace(layout, scheme=declared)
     found = _read(path, str(path), split, language=language, layout=layout, words=words, strict=strict)

@@ -15,11 +15,14 @@ from polyhead.data.columns import read_columns
 from polyhead.data.conllu import Words, read_conllu
 from polyhead.data.massive import looks_bracketed, read_bracketed
 from polyhead.data.multiatis import looks_like_token_rows, read_token_rows
+from polyhead.data.record_format import RecordFormat, parse_records
+from polyhead.data.records import CONTAINERS, read_records
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Sentence
 from polyhead.data.spans import looks_like_facebook, looks_like_stockmark, read_facebook, read_stockmark
 from polyhead.data.tasks import TASKS, LabelKind
 from polyhead.data.textfile import TextFile
+from polyhead.data.word_spans import looks_like_gliner, looks_like_prodigy, read_gliner, read_prodigy
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class NamedLayout:
         task: Name in `TASKS` of what its labels are for; other tasks of the same kind can read it too.
         read: The reader: sentences in file order, spans in IOB2; raises DataFormatError with file, line, what was found and what
             was expected, and counts each repair by `TextFile.repair`.
-        recognises: Whether a file's first line of text looks like this layout; of the rows that say so the first one counts.
+        recognises: Whether a file's first line of text (of a JSON list: its first lines, joined) looks like this layout; of the
+            rows that say so the first one counts.
     """
 
     name: str
@@ -47,7 +51,7 @@ class NamedLayout:
         return TASKS[self.task].kind
 
 
-Layout = ColumnFormat | NamedLayout
+Layout = ColumnFormat | RecordFormat | NamedLayout
 _MULTIATIS = "MultiATIS++ TSV: a header, a sentence a row"
 
 LAYOUTS: dict[str, NamedLayout] = {
@@ -65,12 +69,14 @@ LAYOUTS: dict[str, NamedLayout] = {
         ),
         NamedLayout("multiatis", _MULTIATIS, "slots", read_token_rows, looks_like_token_rows),
         NamedLayout("multiatis:uneven=skip", _MULTIATIS, "slots", partial(read_token_rows, uneven="skip"), looks_like_token_rows),
+        NamedLayout("prodigy", "Prodigy JSON lines: tokens, spans of tokens", "ner", read_prodigy, looks_like_prodigy),
+        NamedLayout("gliner", "GLiNER JSON: words, spans of words", "ner", read_gliner, looks_like_gliner),
     )
 }
 
 
 def parse_layout(text: str, *, scheme: str | None) -> Layout:
-    """The layout that `--columns` declares: a name of `LAYOUTS`, or columns as `parse_columns` reads them.
+    """The layout that `--columns` declares: a name of `LAYOUTS`, or what `parse_columns` or `parse_records` reads.
 
     Args:
         text: What the user wrote.
@@ -86,9 +92,11 @@ def parse_layout(text: str, *, scheme: str | None) -> Layout:
         if scheme is not None:
             raise SettingError(f"--scheme {scheme}: the layout {text!r} declares how its labels are written; leave --scheme out")
         return LAYOUTS[text]
-    if text.partition(":")[0].strip() not in get_args(Separator):
-        raise SettingError(f"columns {text[:60]!r}: expected columns such as tab:token=2,tag=3, or one of {', '.join(LAYOUTS)}")
-    layout = parse_columns(text)
+    kind = text.partition(":")[0].strip()
+    if kind not in (*get_args(Separator), *CONTAINERS):
+        examples = f"columns such as tab:token=2,tag=3, records such as {', '.join(CONTAINERS)}:token=tokens,tag=ner_tags"
+        raise SettingError(f"columns {text[:60]!r}: expected {examples}, or one of {', '.join(LAYOUTS)}")
+    layout: ColumnFormat | RecordFormat = parse_records(text) if kind in CONTAINERS else parse_columns(text)
     if scheme is None:
         return layout
     chosen = find_scheme(scheme)
@@ -104,7 +112,7 @@ def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surfac
         file: The file.
         layout: How it is laid out; None means CoNLL-U.
         words: Surface tokens or syntactic words of CoNLL-U (see `read_conllu`).
-        labelled: If False, tags of columns and CoNLL-U are not checked or used.
+        labelled: If False, tags of columns, records and CoNLL-U are not checked or used.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
@@ -113,6 +121,8 @@ def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surfac
         sentences = read_conllu(file, words=words, upos="read" if labelled else "ignore")
     elif isinstance(layout, NamedLayout):
         sentences = layout.read(file)
+    elif isinstance(layout, RecordFormat):
+        sentences = read_records(file, layout if labelled else replace(layout, tag=None, scheme=None, types=None))
     else:
         sentences = read_columns(file, layout if labelled else replace(layout, scheme=None, types=None))
     is_empty = True

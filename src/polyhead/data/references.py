@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.data.arrow_tables import saved_splits
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import corpus, open_corpus, open_file
 from polyhead.data.corpus_table import CORPORA, SPLITS, Split
@@ -25,6 +26,7 @@ _FILES: Mapping[Role, str] = {
     "source": "LANGUAGE=TRAIN, LANGUAGE=TRAIN:DEV or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)",
     "target": "LANGUAGE=TEST, LANGUAGE=DEV:TEST or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)",
 }
+_SAVED: Mapping[Split, tuple[str, ...]] = {"train": ("train",), "dev": ("validation", "dev", "valid"), "test": ("test",)}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -69,6 +71,8 @@ class DataReference:
         ['dev', 'test']
         >>> sorted(DataReference.parse("de=train.conllu:dev.conllu", "source").files)
         ['dev', 'train']
+
+        A folder that `save_to_disk` of a `DatasetDict` wrote stands for its splits, `validation` being dev.
         """
         name, equals, paths = text.partition("=")
         name, at, suffix = name.partition("@")
@@ -84,6 +88,8 @@ class DataReference:
             raise SettingError(f"data {text!r}: expected {_FILES[role]}; paths cannot hold ':'")
         if not is_language_code(name):
             raise SettingError(f"data {text!r}: {name!r} is not a language code; expected BCP-47 (de, hau, zh-Hant), or und")
+        if len(parts) == 1 and (saved := _saved(Path(paths).expanduser())):
+            return cls(text, name, words, saved)
         splits = SPLITS[: len(parts)] if role == "source" else SPLITS[-len(parts) :]
         named = zip(splits, parts, strict=True)
         return cls(text, name, words, {split: Path(part).expanduser() for split, part in named if part})
@@ -95,6 +101,13 @@ class DataReference:
             UnknownNameError: There is no corpus of this name.
         """
         return split in (corpus(self.name).splits if self.files is None else self.files)
+
+
+def _saved(path: Path) -> dict[Split, Path]:
+    """The splits of a folder that `save_to_disk` of a `DatasetDict` wrote; empty for everything else."""
+    folders = saved_splits(path)
+    named = {split: [folders[name] for name in _SAVED[split] if name in folders] for split in SPLITS}
+    return {split: found[0] for split, found in named.items() if found}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +166,8 @@ class DataReader:
 
     def _files(self, reference: DataReference, split: Split) -> Dataset:
         files = reference.files or {}
-        is_one = len(files) == 1 and ":" not in reference.text
+        # a saved folder names its splits, so that its only one is no other
+        is_one = list(files.values()) == [Path(reference.text.rpartition("=")[2]).expanduser()]
         path = next(iter(files.values())) if is_one else files.get(split)
         if path is None:
             step = "write LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"

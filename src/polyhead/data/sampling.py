@@ -51,8 +51,29 @@ def sample(dataset: Dataset, n: int | None, *, seed: int) -> Dataset:
         raise SettingError(f"sample of {n!r} sentences: expected a whole number, 1 or more")
     if n >= total:
         return dataset
-    chosen = np.random.default_rng(seed).choice(total, size=n, replace=False)
-    return replace(dataset, sentences=tuple(dataset.sentences[i] for i in sorted(chosen.tolist())))
+    return replace(dataset, sentences=tuple(dataset.sentences[i] for i in sampled(total, n, seed=seed)))
+
+
+def sampled(total: int, n: int | None, *, seed: int) -> list[int]:
+    """The places, in rising order, of the sentences that `sample` draws from so many."""
+    if n is None or n >= total:
+        return list(range(total))
+    return sorted(np.random.default_rng(seed).choice(total, size=n, replace=False).tolist())
+
+
+def halves(total: int, *, seed: int) -> tuple[list[int], list[int]]:
+    """The places of so many sentences in two seeded random halves, each in rising order; the first is longer by at most one.
+
+    Raises:
+        SettingError: Fewer than two sentences.
+
+    >>> halves(5, seed=1)
+    ([1, 2, 4], [0, 3])
+    """
+    if total < 2:
+        raise SettingError(f"{counted(total, 'sentence')}: at least 2 are needed to rank on one half and judge on the other")
+    order = np.random.default_rng(seed).permutation(total).tolist()
+    return sorted(order[::2]), sorted(order[1::2])
 
 
 def first_tenths(dataset: Dataset, tenths: int, *, seed: int) -> Dataset:

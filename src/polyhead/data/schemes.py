@@ -1,22 +1,52 @@
-"""Schemes of span tags (IOB2, IOB1, BIOES and IO; declared, never guessed) and conversion to and from IOB2.
+"""Schemes of span tags (declared, never guessed) and conversion to and from IOB2.
 
-A tag is `O` or `PREFIX-TYPE`, split at its first `-`, so a type may contain `-`, `/` and `_`.
+A tag is `O` or `PREFIX-TYPE`, split at its first `-`, so a type may contain `-`, `/` and `_`; in the scheme `bare` it is `O` or
+`TYPE`. A scheme is one row of `SCHEMES`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, cast, get_args
 
 from polyhead.core.errors import DataFormatError, SettingError
 
-Scheme = Literal["iob2", "iob1", "bioes", "io"]
-_PREFIXES: dict[Scheme, str] = {"iob2": "BI", "iob1": "BI", "bioes": "BIES", "io": "I"}
+Scheme = Literal["iob2", "iob1", "bioes", "bilou", "bmes", "io", "bare"]
+
+SCHEMES: Mapping[Scheme, Mapping[str, str]] = {
+    "iob2": {"B": "B", "I": "I"},
+    "iob1": {"B": "B", "I": "I"},
+    "bioes": {"B": "B", "I": "I", "E": "E", "S": "S"},
+    "bilou": {"B": "B", "I": "I", "L": "E", "U": "S"},
+    "bmes": {"B": "B", "M": "I", "E": "E", "S": "S"},
+    "io": {"I": "I"},
+    "bare": {},
+}
+"""The prefixes that each scheme writes, and what each is called in BIOES; `bare` has none."""
+
+SCHEME_NAMES = ", ".join(SCHEMES)
+_ALIASES = {"bio": "iob2", "iobes": "bioes", "bilu": "bilou", "bmeso": "bmes", "bmeos": "bmes"}
 INSIDE_STARTS = "I- that starts a span read as B-"
 BEGIN_IN_IOB1 = "B- where IOB1 writes I- read as the start of a span"
 END_STARTS = "E- that starts a span read as B-"
 SPAN_NOT_CLOSED = "span without E- closed where it stops"
 
 
-_RATHER: dict[str, Scheme] = {INSIDE_STARTS: "iob1", BEGIN_IN_IOB1: "iob2", SPAN_NOT_CLOSED: "iob2"}
+def as_written(description: str, scheme: Scheme) -> str:
+    """The description of a repair with the scheme's own letters for BIOES's.
+
+    >>> as_written(SPAN_NOT_CLOSED, "bilou")
+    'span without L- closed where it stops'
+    """
+    for letter, canonical in SCHEMES[scheme].items():
+        if letter != canonical:
+            description = description.replace(f"{canonical}-", f"{letter}-")
+    return description
+
+
+_RATHER: dict[str, Scheme] = {
+    INSIDE_STARTS: "iob1",
+    BEGIN_IN_IOB1: "iob2",
+    **{as_written(SPAN_NOT_CLOSED, name): "iob2" for name in SCHEMES},
+}
 
 
 def wrong_scheme(repair: str, n: int, n_spans: int) -> str:
@@ -54,30 +84,34 @@ def scheme(name: str) -> Scheme:
     >>> scheme("BIO")
     'iob2'
     """
-    lower = {"bio": "iob2", "iobes": "bioes"}.get(name.lower(), name.lower())
+    lower = _ALIASES.get(name.lower(), name.lower())
     if lower not in get_args(Scheme):
-        raise SettingError(f"scheme {name!r}: expected one of {', '.join(get_args(Scheme))} (bio is iob2)")
+        raise SettingError(f"scheme {name!r}: expected one of {SCHEME_NAMES} (bio is iob2)")
     return cast(Scheme, lower)
 
 
 def _split(tags: Sequence[str], scheme: Scheme, types: frozenset[str] | None) -> list[tuple[str, str]]:
+    """Prefix, in BIOES's letters, and type of each tag; bare types have the prefix of IO."""
     pairs = []
-    prefixes = _PREFIXES[scheme]
     known: dict[str, tuple[str, str]] = {"O": ("O", "")}
     for position, tag in enumerate(tags):
         pair = known.get(tag)
         if pair is None:
-            prefix, _, span_type = tag.partition("-")
-            if prefix not in tuple(prefixes) or not span_type:
-                allowed = " or ".join(f"{letter}-TYPE" for letter in prefixes)
-                others = ", ".join(other for other in get_args(Scheme) if other != scheme)
-                expected = f"O or {allowed} ({scheme}); --scheme takes {others} too, --columns tab:token=1,tag=N another column"
-                raise LabelError(f"tag {tag!r}", expected, position)
+            letter, _, span_type = ("", "", tag) if scheme == "bare" else tag.partition("-")
+            prefix = "I" if scheme == "bare" else SCHEMES[scheme].get(letter)
+            if prefix is None or not span_type or (scheme == "bare" and tag[:2] in ("B-", "I-")):
+                raise LabelError(f"tag {tag!r}", _allowed(scheme), position)
             if types is not None and span_type not in types:
                 raise LabelError(f"tag {tag!r} of type {span_type!r}", f"one of the types {', '.join(sorted(types))}", position)
             pair = known[tag] = (prefix, span_type)
         pairs.append(pair)
     return pairs
+
+
+def _allowed(scheme: Scheme) -> str:
+    allowed = " or ".join(f"{letter}-TYPE" for letter in SCHEMES[scheme]) or "TYPE"
+    others = ", ".join(other for other in SCHEMES if other != scheme)
+    return f"O or {allowed} ({scheme}); --scheme takes {others} too, --columns tab:token=1,tag=N another column"
 
 
 def to_iob2(
@@ -94,15 +128,18 @@ def to_iob2(
         scheme: Scheme of `tags`.
         types: Allowed span types; None allows all.
         on_repair: Called with the 0-based position and a description for every repaired tag: an I- (or E-) that starts a span,
-            a needless B- in IOB1, a BIOES span that is not closed.
+            a needless B- in IOB1, a span of BIOES, BILOU or BMES that is not closed.
 
     Raises:
         LabelError: A prefix is not in the scheme, or a type is not allowed.
 
     >>> to_iob2(["I-PER", "I-PER", "B-PER", "O"], "iob1")
     ('B-PER', 'I-PER', 'B-PER', 'O')
+    >>> to_iob2(["B-PER", "L-PER", "U-LOC"], "bilou"), to_iob2(["PER", "PER", "LOC"], "bare")
+    (('B-PER', 'I-PER', 'B-LOC'), ('B-PER', 'I-PER', 'B-LOC'))
     """
     pairs = _split(tags, scheme, types)
+    closes = "E" in SCHEMES[scheme].values()
     repair = on_repair or (lambda position, description: None)
     out = []
     inside = ""
@@ -119,35 +156,39 @@ def to_iob2(
             repair(position, INSIDE_STARTS)
         elif scheme == "iob1" and prefix == "B" and not continues:
             repair(position, BEGIN_IN_IOB1)
-        elif scheme == "bioes":
+        elif closes:
             if starts and prefix in "IE":
-                repair(position, INSIDE_STARTS if prefix == "I" else END_STARTS)
+                repair(position, as_written(INSIDE_STARTS if prefix == "I" else END_STARTS, scheme))
             following = pairs[position + 1] if position + 1 < len(pairs) else ("O", "")
             if prefix in "BI" and not (following[0] in "IE" and following[1] == span_type):
-                repair(position, SPAN_NOT_CLOSED)
+                repair(position, as_written(SPAN_NOT_CLOSED, scheme))
             if prefix in "ES":
                 inside = ""
     return tuple(out)
 
 
 def from_iob2(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
-    """IOB2 tags of one sentence in another scheme; `io` loses the boundary between adjacent spans of one type.
+    """IOB2 tags of one sentence in another scheme; `io` and `bare` lose the boundary between adjacent spans of one type.
 
     Raises:
         LabelError: `tags` is not IOB2.
 
     >>> from_iob2(["B-PER", "I-PER", "O", "B-LOC"], "bioes")
     ('B-PER', 'E-PER', 'O', 'S-LOC')
+    >>> from_iob2(["B-PER", "I-PER", "O", "B-LOC"], "bare")
+    ('PER', 'PER', 'O', 'LOC')
     """
     valid = to_iob2(tags, "iob2")
+    letters = {canonical: letter for letter, canonical in SCHEMES[scheme].items()}
     out = []
     for before, tag, after in zip(("O", *valid), valid, (*valid[1:], "O"), strict=False):
         prefix = tag[0]
         if scheme == "io" or (scheme == "iob1" and before[2:] != tag[2:]):
             prefix = "I"
-        elif scheme == "bioes" and after != f"I-{tag[2:]}":
+        elif "E" in letters and after != f"I-{tag[2:]}":
             prefix = {"B": "S", "I": "E"}.get(prefix, "")
-        out.append("O" if tag == "O" else prefix + tag[1:])
+        written = tag[2:] if scheme == "bare" else f"{letters.get(prefix, prefix)}{tag[1:]}"
+        out.append("O" if tag == "O" else written)
     return tuple(out)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from polyhead.core.errors import DataFormatError
 from polyhead.core.values import counted, whole_number
+from polyhead.data.json_lines import json_list
 from polyhead.data.schemes import LabelError, Span, span_labels
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile, shown
@@ -29,8 +30,8 @@ def looks_like_facebook(line: str) -> bool:
 
 
 def looks_like_stockmark(line: str) -> bool:
-    """Whether a line begins a JSON list of records."""
-    return "\t" not in line and (line == "[" or re.match(r"\[\s*\{", line) is not None)
+    """Whether a line begins a JSON list of texts with entities."""
+    return re.match(r"\[\s*\{", line) is not None and '"text"' in line and '"entities"' in line
 
 
 def span_sentence(
@@ -146,16 +147,7 @@ def read_stockmark(file: TextFile, *, types: Mapping[str, str] | None = None) ->
     Raises:
         DataFormatError: The file is not as declared; the message names file, line or record, what was found and expected.
     """
-    text = "\n".join(line for _, line in file.lines())
-    try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise file.error(error.lineno, f"not JSON ({error.msg})", "one JSON list of records") from None
-    except (ValueError, RecursionError) as error:  # a number with too many digits, or nested too deeply
-        raise file.error(1, f"not JSON that can be read ({error})", "one JSON list of records") from None
-    if not isinstance(records, list):
-        raise file.error(1, f"a JSON {type(records).__name__}", "one JSON list of records")
-    for number, record in enumerate(records, start=1):
+    for number, record in enumerate(json_list(file), start=1):
         where = f"record {number}"
         text, spans = _record(record, partial(file.error, where))
         words = [(i, i + 1) for i, character in enumerate(text) if not character.isspace()]

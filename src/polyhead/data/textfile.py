@@ -18,11 +18,15 @@ from typing import BinaryIO, cast
 from polyhead.core.errors import DataFormatError
 from polyhead.data.sentences import Sentence
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _OPENERS: Mapping[str, Callable[..., object]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 SUFFIXES = tuple(_OPENERS)
 _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
-_TABLES = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"SQLite format 3\x00": "SQLite"}
+_TABLES = {
+    b"PAR1": ("Parquet", "--columns parquet:token=tokens,tag=ner_tags to read it"),
+    b"ARROW1": ("Arrow", "text; export it as Parquet or JSON Lines"),
+    b"SQLite format 3\x00": ("SQLite", "text; export it as columns, a word and its tag on each line"),
+}
 LONGEST_LINE = 1 << 26  # bytes
 # A compressed file that grows beyond this many bytes and this ratio is not text.
 _BOMB, _RATIO = 1 << 26, 200
@@ -135,7 +139,11 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
     if found is None:
         raise data_error(path, 0, "no such file", f"a text file, or the same name with {', '.join(SUFFIXES)}; check the path")
     if found.is_dir():
-        raise data_error(found, 0, "a folder", "a file; name one of the files in it")
+        is_saved = (found / "dataset_info.json").exists() or (found / "dataset_dict.json").exists()
+        step = (
+            "--columns datasets:token=tokens,tag=ner_tags to read a saved dataset" if is_saved else "name one of the files in it"
+        )
+        raise data_error(found, 0, "a folder", f"a file; {step}")
     size, wordless, most = 0, 0, max(_BOMB, _RATIO * found.stat().st_size) if found.suffix in SUFFIXES else None
     with open_decompressed(found) as stream:
         for number in count(1):
@@ -153,10 +161,16 @@ def read_lines(path: Path, *, digest: "hashlib._Hash | None" = None) -> Iterator
                 raise data_error(found, number, f"{wordless:,} lines without a word", "text; is this the right file?")
             if number == 1:
                 _refuse_other_formats(found, raw)
-                raw = raw.removeprefix(_BOM)
+                raw = raw.removeprefix(BOM)
                 if not raw:
                     return
             yield number, _decoded(found, number, raw.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The decompressed bytes of a text file that a reader has accepted."""
+    with open_decompressed(find_file(path) or path) as stream:
+        return stream.read()
 
 
 def open_decompressed(path: Path) -> BinaryIO:
@@ -189,9 +203,9 @@ def _refuse_other_formats(path: Path, start: bytes) -> None:
     for magic, name in _MAGIC.items():
         if start.startswith(magic):
             raise data_error(path, 1, f"{name} data without its suffix", "plain text, or a name that ends in .xz, .gz or .bz2")
-    for magic, name in _TABLES.items():
+    for magic, (name, expected) in _TABLES.items():
         if start.startswith(magic):
-            raise data_error(path, 1, f"a binary {name} file", "text; export it as columns, a word and its tag on each line")
+            raise data_error(path, 1, f"a binary {name} file", expected)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise data_error(path, 1, "a UTF-16 byte order mark", "UTF-8; convert with `iconv -f UTF-16 -t UTF-8`")
 

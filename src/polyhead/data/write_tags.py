@@ -2,25 +2,22 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
-from polyhead.data.column_format import ColumnFormat, place
+from polyhead.data.column_format import ColumnFormat, place, split_row
+from polyhead.data.guess_tags import is_header
+from polyhead.data.record_format import RecordFormat
 from polyhead.data.schemes import from_iob2, to_iob2
 from polyhead.data.sentences import Sentence
-from polyhead.data.textfile import data_error, find_file, open_decompressed
+from polyhead.data.textfile import BOM, TextFile, data_error, is_blank, shown
 
-_BOM = b"\xef\xbb\xbf"
+_ROWS = 20_000  # looked at before tags are overwritten
 _WORD_ID = re.compile(rb"[0-9]+$")
 CONLLU = ColumnFormat("tab", token=2, tag=4, index=1, comments=True)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The decompressed bytes of a text file that a reader has accepted."""
-    with open_decompressed(find_file(path) or path) as stream:
-        return stream.read()
-
-
-def written(labels: Sequence[str], layout: ColumnFormat) -> Sequence[str]:
+def written(labels: Sequence[str], layout: ColumnFormat | RecordFormat) -> Sequence[str]:
     """One sentence's labels as its file writes them: spans made valid and converted to the layout's scheme, tags unchanged."""
     return labels if layout.scheme is None else from_iob2(to_iob2(labels, "iob2"), layout.scheme)
 
@@ -40,7 +37,7 @@ def filled(
     Raises:
         DataFormatError: Text and sentences do not match.
     """
-    lines = text.removeprefix(_BOM).split(b"\n")
+    lines = text.removeprefix(BOM).split(b"\n")
     for sentence, tags in zip(sentences, labels, strict=True):
         rows = _rows(lines, sentence, layout)
         for word, tag in zip(sentence.words, tags, strict=True):
@@ -50,7 +47,36 @@ def filled(
                     break
             else:
                 raise data_error(path, _first_line(sentence) + 1, f"no row for the word {word!r}", "the text that was read")
-    return (_BOM if text.startswith(_BOM) else b"") + b"\n".join(lines)
+    return (BOM if text.startswith(BOM) else b"") + b"\n".join(lines)
+
+
+def check_tags(file: TextFile, layout: ColumnFormat) -> None:
+    """Refuse to overwrite a last column that nobody declared and that does not look like tags.
+
+    Raises:
+        DataFormatError: The first row looks like a header, or more than half of the rows like running text.
+    """
+    if layout.tag is None:
+        return
+    rows = [(number, line) for number, line in islice(file.lines(), _ROWS) if not is_blank(line)]
+    number, line = rows[0]
+    found = f"{shown(_cell(line, layout))}, the last of {shown(line)}"
+    if 2 * sum(_like_text(_cell(line, layout)) for _, line in rows) > len(rows):
+        raise file.error(number, found, "a tag, or one word on each line; if this is a tag, declare its column with --columns")
+    if is_header(split_row(line, layout), _cell(line, layout), bare=False):
+        step = f"if this row is a header, skip it with {layout.separator}:header={number} in --columns"
+        raise file.error(number, found, f"a tag; {step}")
+
+
+def _cell(line: str, layout: ColumnFormat) -> str:
+    cells = split_row(line, layout)
+    at = place(layout.tag or 0)
+    return cells[at] if -len(cells) <= at < len(cells) else ""
+
+
+def _like_text(text: str) -> bool:
+    """Whether a cell looks like a word or the end of a sentence rather than a tag of some tagset."""
+    return not text.isascii() or re.search(r"^[a-z]|[a-z]{2}[.,;:!?]?$|^[.!?]$", text.partition("-")[0]) is not None
 
 
 def _first_line(sentence: Sentence) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask, HeadScores
-from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
+from polyhead.importance.data_pass import data_pass, labelled_sentences, report_sentences, wide
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.head_means import head_means
@@ -74,10 +74,13 @@ def ablation(
         saving(partial, lambda: {**vars(sums), **extra}) as step,
     ):
         for batch in given:
-            after = sums.rises.copy()
-            for head, rise in zip(off, _rises(model, batch, masks, means, call.precision), strict=True):
-                after[head.layer, head.head] += rise
-            sums = _Sums(after, sums.batches + 1, time.perf_counter() - began)
+            rises = torch.zeros(len(batch.sentences), *present.keep.shape, dtype=torch.float64)
+            rises[:, [head.layer for head in off], [head.head for head in off]] = _rises(
+                model, batch, masks, means, call.precision
+            )
+            if fill == "zero":
+                report_sentences(call, batch, rises)
+            sums = _Sums(sums.rises + wide(rises.sum(dim=0)), sums.batches + 1, time.perf_counter() - began)
             step()
     total = np.where(present.keep, sums.rises, np.nan)
     by_layer = present.keep.sum(axis=1) * np.arange(present.n_layers, 0, -1)
@@ -92,11 +95,9 @@ def ablation(
     )
 
 
-def _rises(
-    model: PreTrainedModel, batch: Batch, masks: Sequence[HeadMask], means: Tensor | None, precision: Precision
-) -> NDArray[np.float64]:
-    """Rise in loss under each mask but the first, summed over the batch's sentences."""
+def _rises(model: PreTrainedModel, batch: Batch, masks: Sequence[HeadMask], means: Tensor | None, precision: Precision) -> Tensor:
+    """Rise in loss under each mask but the first, float64 `[sentences, masks]`."""
     with attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict"):
         found = [losses_of(logits, batch)[0] for logits in masked_logits(model, batch, masks, fill=means)]
-    losses = wide(torch.stack(found))  # [masks, sentences]; 0 where nothing is labelled
-    return np.asarray((losses[1:] - losses[0]).sum(axis=1))
+    losses = torch.stack(found).cpu().double()  # [masks, sentences]; 0 where nothing is labelled
+    return (losses[1:] - losses[0]).T

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
-from polyhead.importance.data_pass import data_pass, mean_scores, wide, zeros
+from polyhead.importance.data_pass import data_pass, mean_scores, report_sentences, wide, zeros
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.models.architectures import AttentionSite, Projection, attention_sites, full_mask
@@ -64,29 +64,32 @@ def _mean_over_queries(model: PreTrainedModel, batches: Sequence[Batch], call: C
     n = 0
     with data_pass(model, batches, call) as given, torch.inference_mode():
         for batch in given:
-            sums, sentences = _sums(model, batch, shape, total.shape, call.precision)
-            total += wide(sums)
-            n += sentences
+            means, has_text = _means(model, batch, shape, total.shape, call.precision)
+            total += wide(means.sum(dim=0))
+            n += int(has_text.sum())
+            report_sentences(call, batch, means)
     if n == 0:
         raise SettingError("no sentence to score heads on: check that the data has words")
     return mean_scores(call, total, n)
 
 
-def _sums(model: PreTrainedModel, batch: Batch, shape: Shape, size: tuple[int, ...], precision: Precision) -> tuple[Tensor, int]:
-    """Sums `[layers, heads]` over sentences of the mean over a sentence's queries, and the number of sentences."""
+def _means(
+    model: PreTrainedModel, batch: Batch, shape: Shape, size: tuple[int, ...], precision: Precision
+) -> tuple[Tensor, Tensor]:
+    """Mean over each sentence's queries, `[sentences, layers, heads]`, and which sentences have any."""
     text, n = batch.is_text, len(batch.sentences)
     dtype = torch.promote_types(model.dtype, torch.float32)
-    found = torch.zeros(size, device=text.device, dtype=dtype)
+    found = torch.zeros(n, *size, device=text.device, dtype=dtype)
     queries = torch.zeros(n, device=text.device, dtype=dtype).index_add(0, batch.rows, text.sum(dim=1).to(dtype))
 
     def receive(site: AttentionSite, log_weights: Tensor) -> None:
         by_query = shape(log_weights.masked_fill(~text[:, None, None, :], -torch.inf))
         by_row = by_query.masked_fill(~text[:, None, :], 0).sum(dim=-1)  # [rows, kept heads]
         by_sentence = by_row.new_zeros(n, len(site.kept)).index_add(0, batch.rows, by_row)
-        found[site.layer, list(site.kept)] = (by_sentence / queries.clamp(min=1)[:, None]).sum(dim=0)
+        found[:, site.layer, list(site.kept)] = by_sentence / queries.clamp(min=1)[:, None]
 
     each_attention(model, batch, receive, precision=precision)
-    return found, int((queries > 0).sum())
+    return found, queries > 0
 
 
 Receive = Callable[[AttentionSite, Tensor], None]

@@ -71,6 +71,12 @@ def zeros(model: PreTrainedModel) -> NDArray[np.float64]:
     return np.where(head_mask(model).keep, 0.0, np.nan)
 
 
+def report_sentences(call: Call, batch: Batch, values: Tensor, signed: Tensor | None = None) -> None:
+    """Give the scores of the batch's sentences, `[sentences, layers, heads]`, to whoever asked for them."""
+    if call.receive is not None:
+        call.receive(batch, wide(values), None if signed is None else wide(signed))
+
+
 def wide(values: Tensor) -> NDArray[np.float64]:
     """The values in float64 on the CPU, moved there first: MPS has no float64."""
     return values.cpu().double().numpy()

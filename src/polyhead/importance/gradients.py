@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadScores
-from polyhead.importance.data_pass import mean_scores, wide, zeros
+from polyhead.importance.data_pass import mean_scores, report_sentences, wide, zeros
 from polyhead.importance.gate_pass import visit_gradients
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
@@ -39,9 +39,18 @@ def gradient(
         sums = gradients.sum(dim=units)
         total[...] += wide(sums.abs() if per == "batch" else gradients.abs().sum(dim=units))
         signed[...] -= wide(sums)
+        if per != "batch":
+            report_sentences(call, batch, _by_sentence(batch, gradients.abs()), -_by_sentence(batch, gradients))
 
     n = visit_gradients(model, batches, call, visit, by_token=per == "token")
     return mean_scores(call, total, n, signed=signed, backward=1, settings={"per": per})
+
+
+def _by_sentence(batch: Batch, values: Tensor) -> Tensor:
+    """Values of sentences as they are, `[sentences, layers, heads]`; values by token summed over each sentence."""
+    if values.ndim == 3:
+        return values
+    return values.new_zeros(len(batch.sentences), *values.shape[2:]).index_add(0, batch.rows, values.sum(dim=1))
 
 
 def fisher(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
@@ -61,7 +70,9 @@ def fisher(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> Head
     total = zeros(model)
 
     def visit(batch: Batch, gradients: Tensor, labelled: Tensor) -> None:
-        total[...] += wide(gradients.cpu().double().square().sum(dim=0))
+        squares = gradients.cpu().double().square()
+        total[...] += wide(squares.sum(dim=0))
+        report_sentences(call, batch, squares)
 
     n = visit_gradients(model, batches, call, visit)
     return mean_scores(call, total, n, backward=1)
@@ -100,7 +111,9 @@ def integrated(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> 
     total = zeros(model)
 
     def visit(batch: Batch, gradients: Tensor, labelled: Tensor) -> None:
-        total[...] -= wide(gradients.cpu().double().sum(dim=0)) / steps
+        shares = -gradients.cpu().double() / steps
+        total[...] += wide(shares.sum(dim=0))
+        report_sentences(call, batch, shares)
 
     points = [(step + 0.5) / steps for step in range(steps)]
     n = visit_gradients(model, batches, call, visit, at=points)

@@ -1,13 +1,11 @@
 """Learnt gates under an L0 penalty, with frozen weights (Voita et al. 2019)."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
 from typing import Annotated
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import brentq
@@ -15,13 +13,12 @@ from scipy.special import expit
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadScores
-from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
-from polyhead.importance.gate_pass import gate_gradients
+from polyhead.importance.data_pass import labelled_sentences
+from polyhead.importance.gate_learning import Learning, learnt, loss_gradients
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
-from polyhead.learning.resumable import kept_at, saving
+from polyhead.learning.resumable import kept_at
 from polyhead.models.architectures import head_mask
-from polyhead.models.devices import Precision
 
 Array = NDArray[np.float64]
 
@@ -43,8 +40,8 @@ class L0Options:
     epochs: Annotated[int, Field(ge=1, description="passes over the data")] = EPOCHS
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _State(Learning):
     """Everything the next step depends on; arrays are `[heads present]`.
 
     Attributes:
@@ -53,8 +50,6 @@ class _State:
         mean: Adam's first moment, of loss gradient and penalty together.
         square: Adam's second moment.
         multiplier: λ of the last step.
-        step: Steps done.
-        seconds: Time spent on them, over all calls.
     """
 
     log_alpha: Array
@@ -62,8 +57,6 @@ class _State:
     mean: Array
     square: Array
     multiplier: float = 0.0
-    step: int = 0
-    seconds: float = 0.0
 
 
 def l0(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
@@ -102,25 +95,17 @@ def l0(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScor
     target = n_present - n_shut if n_present > 1 else n_present / 2
     zero = np.zeros(n_present)
     known = kept.load()
-    state = _State(**known) if known else _State(_on_target(zero, target), zero, zero, zero)
-    order = [
-        (epoch, int(number))
-        for epoch in range(epochs)
-        for number in np.random.default_rng((call.seed, epoch)).permutation(len(batches))
-    ]
-    began = time.perf_counter() - state.seconds
-    shuffled = [batches[number] for _, number in order]
-    with (
-        data_pass(model, shuffled, call, done=state.step) as given,
-        saving(kept, lambda: vars(state)) as now_and_then,
-    ):
-        for batch, (epoch, number) in zip(given, order[state.step :], strict=True):
-            # number + 1, because numpy treats (seed, epoch, 0) like (seed, epoch)
-            noise = np.random.default_rng((call.seed, epoch, number + 1)).logistic(size=(len(batch.sentences), n_present))
-            push = _push(model, batch, present, state.log_alpha, noise, call.precision) * (len(batches) / n)
-            rate = 2 * _TRAVEL / len(order) * (1 - state.step / len(order))
-            state = replace(_stepped(state, push, rate, target), seconds=time.perf_counter() - began)
-            now_and_then()
+    state = _State(**known or {"log_alpha": _on_target(zero, target), "grad_ema": zero, "mean": zero, "square": zero})
+    n_steps = epochs * len(batches)
+
+    def stepped(state: _State, batch: Batch, generator: np.random.Generator) -> _State:
+        noise = generator.logistic(size=(len(batch.sentences), n_present))
+        drawn, slope = hard_concrete(state.log_alpha, noise)
+        push = (loss_gradients(model, batch, present, drawn, call.precision) * slope).sum(axis=0) * (len(batches) / n)
+        rate = 2 * _TRAVEL / n_steps * (1 - state.step / n_steps)
+        return _stepped(state, push, rate, target)
+
+    state = learnt(model, batches, call, state, stepped, epochs=epochs, kept=kept)
     values = np.full(present.shape, np.nan)
     values[present] = probability_open(state.log_alpha)
     return HeadScores(
@@ -132,25 +117,6 @@ def l0(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScor
         backward_passes=epochs,
         settings={**settings, "penalty": state.multiplier},
     )
-
-
-def _push(
-    model: PreTrainedModel,
-    batch: Batch,
-    present: NDArray[np.bool_],
-    log_alpha: Array,
-    noise: Array,
-    precision: Precision,
-) -> Array:
-    """Gradient `[heads present]` of the batch's summed sentence losses with respect to log α, under sampled gates."""
-    drawn, slope = hard_concrete(log_alpha, noise)
-    gates = np.ones((len(noise), *present.shape))
-    gates[:, present] = drawn
-    # dtype before device: MPS has no float64
-    wanted = torch.promote_types(model.dtype, torch.float32)
-    given = torch.from_numpy(gates).to(wanted).to(batch.input_ids.device)
-    gradients, _ = gate_gradients(model, batch, given, precision)
-    return np.asarray((wide(gradients)[:, present] * slope).sum(axis=0))
 
 
 def hard_concrete(log_alpha: Array, noise: Array) -> tuple[Array, Array]:
@@ -178,7 +144,8 @@ def _stepped(state: _State, push: Array, rate: float, target: float) -> _State:
     mean = slow * state.mean + (1 - slow) * gradient
     square = slower * state.square + (1 - slower) * gradient**2
     move = mean / (1 - slow**step) / (np.sqrt(square / (1 - slower**step)) + _TINY)
-    return _State(_on_target(state.log_alpha - rate * move, target), running, mean, square, multiplier, step, state.seconds)
+    log_alpha = _on_target(state.log_alpha - rate * move, target)
+    return replace(state, log_alpha=log_alpha, grad_ema=running, mean=mean, square=square, multiplier=multiplier)
 
 
 def _on_target(log_alpha: Array, target: float) -> Array:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_type_hints
 
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
@@ -20,6 +22,10 @@ class NoOptions:
     """Options of a method without options of its own."""
 
 
+Receive = Callable[[Batch, NDArray[np.float64], NDArray[np.float64] | None], None]
+"""Takes a batch, the scores of its sentences `[sentences, layers, heads]`, and the same without absolute values or None."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """What `score_heads` passes to a method; each uses what it needs.
@@ -31,6 +37,8 @@ class Call:
         progress: Updated as work is done.
         resume_file: Where a long method saves partial results, so that a second call continues; None saves nothing.
         options: The method's own options, of its row's `options` type.
+        receive: Takes the scores of single sentences, from methods whose score is a mean over sentences; called once per batch,
+            or several times with parts that add up. None where nobody asks for them.
     """
 
     method: str = ""
@@ -39,6 +47,7 @@ class Call:
     progress: Progress | None = None
     resume_file: Path | None = None
     options: Any = NoOptions()
+    receive: Receive | None = None
 
 
 Score = Callable[[PreTrainedModel, Sequence[Batch], Call], HeadScores]
@@ -89,13 +98,15 @@ class Method:
         source: Where the method comes from.
         forward: Forward passes over the data.
         backward: Backward passes over the data.
-        sign: `absolute` (0 or more), `signed` (negative: the head harms), `negative` (0 or less) or `none`.
+        sign: `absolute` (0 or more), `signed` (negative: the head harms, or is not kept), `negative` (0 or less) or `none`.
         memory: What it holds in memory besides the model.
         needs: What it reads: `labels` (and their text), `text`, only the model's `weights`, or only its `shape`.
         dead_head_is_zero: A head whose output columns are zero scores 0.
         finds_planted: A head that is the only one to carry the label ranks first.
         batch_invariant: Neither batch size, nor order, nor padding changes the score.
         additive: The scores of a text are the mean of those of its parts, weighted by `n`.
+        sentence_mean: The score is the mean over sentences of what each alone scores, which `Call.receive` is given; such methods
+            can stop early.
         place_invariant: Permuting the heads of a layer permutes their scores.
         gradient_power: p where the score is the mean over sentences of the p-th power of the absolute gate gradient.
         profiles_heads: Its scores stand in `heads.json` for every head and language, beside those of the run's own method.
@@ -115,6 +126,7 @@ class Method:
     finds_planted: bool = True
     batch_invariant: bool = True
     additive: bool = True
+    sentence_mean: bool = False
     place_invariant: bool = True
     gradient_power: int | None = None
     profiles_heads: bool = False

@@ -14,7 +14,7 @@ from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError, UnknownNameError, allowed_names
 from polyhead.core.heads import HeadScores, Normalisation
 from polyhead.core.progress import Progress
-from polyhead.importance.method import Call, Method
+from polyhead.importance.method import Call, Method, Receive
 from polyhead.importance.table import METHODS
 from polyhead.learning.batching import Batch
 from polyhead.models.architectures import head_mask
@@ -58,6 +58,7 @@ def score_heads(
     progress: Progress | None = None,
     resume_file: Path | None = None,
     options: object = None,
+    receive: Receive | None = None,
 ) -> HeadScores:
     """Importance of every head, `[layers, heads]`, higher = more important, by the named method.
 
@@ -72,11 +73,14 @@ def score_heads(
         progress: Updated as work is done.
         resume_file: Partial results of a long method; a second call continues from there. The caller removes it.
         options: The method's own options: an object of its row's type, such as `ShapleyOptions`, or a mapping by name.
+        receive: Called with a batch, the scores of its sentences `[sentences, layers, heads]`, and the same without absolute
+            values or None; more than once per batch where parts add up. Their mean over sentences is the score, so only
+            methods with `sentence_mean` take it. Sentences without a labelled word have zeros.
 
     Raises:
         UnknownNameError: No row has this name.
-        SettingError: No labelled word where labels are needed, a bad seed, precision or option, or a head without a finite score,
-            which NaN or infinite weights cause.
+        SettingError: `receive` with a method whose score is not a mean over sentences; no labelled word where labels are needed;
+            a bad seed, precision or option; or a head without a finite score, which NaN or infinite weights cause.
         StoreError: `resume_file` holds other work, or cannot be written.
 
     >>> import polyhead as ph
@@ -92,6 +96,8 @@ def score_heads(
     row = method(name)
     if seed < 0:
         raise SettingError(f"seed {seed}: expected a whole number from 0")
+    if receive is not None and not row.sentence_mean:
+        raise SettingError(f"method {name}: its score is not a mean over sentences, so sentences have none; leave out `receive`")
     call = Call(
         method=name,
         seed=seed,
@@ -99,6 +105,7 @@ def score_heads(
         progress=progress,
         resume_file=resume_file,
         options=row.chosen(options),
+        receive=receive,
     )
     started = time.perf_counter()
     scores = row.score(model, batches, call)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadScores
-from polyhead.importance.data_pass import data_pass, labelled_sentences, mean_scores, wide, zeros
+from polyhead.importance.data_pass import data_pass, labelled_sentences, mean_scores, report_sentences, wide, zeros
 from polyhead.importance.method import Call
 from polyhead.importance.relevance_rules import Variant, relevance_rules
 from polyhead.learning.batching import Batch
@@ -61,6 +61,7 @@ def relevance(model: PreTrainedModel, batches: Sequence[Batch], call: Call, *, v
             shares = found.heads / torch.where(sums > 0, sums, 1)
             total += wide(shares.abs().sum(dim=0))
             signed += wide(shares.sum(dim=0))
+            report_sentences(call, batch, shares.abs(), shares)
     settings = {"variant": variant, "conserved": float(arrived / sent) if sent else None}
     return mean_scores(call, total, n, signed=signed, backward=1, settings=settings)
 

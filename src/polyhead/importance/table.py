@@ -16,6 +16,8 @@ from polyhead.importance.l0 import EPOCHS, L0Options, l0
 from polyhead.importance.method import NO_PASS, Method, Passes
 from polyhead.importance.relevance import relevance
 from polyhead.importance.shapley import ShapleyOptions, shapley
+from polyhead.importance.subset import EPOCHS as SUBSET_EPOCHS
+from polyhead.importance.subset import SubsetOptions, subset
 from polyhead.importance.weight_gradient import weight_gradient
 from polyhead.models.architectures import head_mask
 
@@ -33,12 +35,14 @@ METHODS: dict[str, Method] = {
             source="Michel et al. 2019; Ma et al. 2021",
             gradient_power=1,
             profiles_heads=True,
+            sentence_mean=True,
         ),
         Method(
             "gradient-token",
             "as gradient, with absolute values taken per token position instead of per sentence",
             partial(gradient, per="token"),
             source="Michel et al. 2019, per token",
+            sentence_mean=True,
         ),
         Method(
             "gradient-batch",
@@ -53,6 +57,7 @@ METHODS: dict[str, Method] = {
             fisher,
             source="Kwon et al. 2022",
             gradient_power=2,
+            sentence_mean=True,
         ),
         Method(
             "weight-gradient",
@@ -82,6 +87,7 @@ METHODS: dict[str, Method] = {
             sign="signed",
             source="Sundararajan et al. 2017, on gates; close to Hao et al. 2021",
             options=IntegratedOptions,
+            sentence_mean=True,
         ),
         Method(
             "ablation",
@@ -92,6 +98,7 @@ METHODS: dict[str, Method] = {
             memory=_STATES_OF_LAYERS,
             sign="signed",
             source="Michel et al. 2019",
+            sentence_mean=True,
         ),
         Method(
             "ablation-mean",
@@ -123,12 +130,14 @@ METHODS: dict[str, Method] = {
             "head's share of its layer's relevance for the gold logits, by layer-wise relevance propagation (cp); always float32",
             relevance,
             source="Voita et al. 2019; Ali et al. 2022; LRP is patented: free for personal and scientific use only",
+            sentence_mean=True,
         ),
         Method(
             "relevance-attn",
             "as relevance, by AttnLRP's rules, which also propagate relevance through attention weights; always float32",
             partial(relevance, variant="attn"),
             source="Achtibat et al. 2024; LRP is patented: free for personal and scientific use only",
+            sentence_mean=True,
         ),
         Method(
             "l0",
@@ -144,6 +153,20 @@ METHODS: dict[str, Method] = {
             options=L0Options,
         ),
         Method(
+            "subset",
+            "logit learnt for keeping all but exactly K heads; negative: not kept; only the set at this K has a meaning",
+            subset,
+            forward=Passes.fixed(SUBSET_EPOCHS),
+            backward=Passes.fixed(SUBSET_EPOCHS),
+            sign="signed",
+            dead_head_is_zero=False,
+            batch_invariant=False,
+            source="Li et al. 2021; Xie and Ermon 2019",
+            additive=False,
+            place_invariant=False,
+            options=SubsetOptions,
+        ),
+        Method(
             "confidence",
             "largest attention weight on a subword, mean over queries; ignores the head's output",
             confidence,
@@ -154,6 +177,7 @@ METHODS: dict[str, Method] = {
             finds_planted=False,
             source="Voita et al. 2019",
             profiles_heads=True,
+            sentence_mean=True,
         ),
         Method(
             "entropy",
@@ -166,6 +190,7 @@ METHODS: dict[str, Method] = {
             dead_head_is_zero=False,
             finds_planted=False,
             source="Voita et al. 2019",
+            sentence_mean=True,
         ),
         Method(
             "magnitude",

@@ -69,11 +69,16 @@ class Batch:
         return replace(self, **moved)
 
 
-def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
+def scoring_batches(encoded: Encoded, *, budget: int = 1024, sentences: Sequence[int] | None = None) -> list[Batch]:
     """Batches of sentences of similar length, longest first, each of at most `budget` padded positions.
 
     All windows of a sentence share a batch; a sentence over the budget gets its own batch. Every sentence with a word occurs
     once, sorted by length, ties in sentence order. The batch boundaries minimise all positions plus a fixed cost per batch.
+
+    Args:
+        encoded: The sentences.
+        budget: Most padded positions of a batch.
+        sentences: Indices of those to batch; all unless given.
 
     Raises:
         SettingError: The budget is below 1.
@@ -91,6 +96,8 @@ def scoring_batches(encoded: Encoded, *, budget: int = 1024) -> list[Batch]:
     lengths = _lengths(windows)
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
+    if sentences is not None:
+        order = order[np.isin(order, sentences)]
     rows = np.fromiter((len(windows[sentence]) for sentence in order), dtype=np.int64, count=len(order))
     ends = _best_ends(lengths[order], rows, budget)
     groups = np.split(order, ends[:-1])

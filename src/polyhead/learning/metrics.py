@@ -98,11 +98,23 @@ def metric_from_counts(task: Task, counts: ArrayLike, *, name: MetricName | None
     Raises:
         SettingError: These counts do not give that metric.
     """
-    columns = _COLUMNS.get((task.kind, name or task.metric))
-    if columns is None:
+    return metric_from_columns(np.asarray(counts, dtype=np.float64)[..., metric_columns(task, name)])
+
+
+def metric_columns(task: Task, name: str | None = None) -> slice:
+    """The columns of counts from which `metric_from_columns` computes a metric; default: the task's main one.
+
+    Raises:
+        SettingError: These counts do not give that metric.
+    """
+    if (columns := _COLUMNS.get((task.kind, name or task.metric))) is None:
         allowed = ", ".join(metric for kind, metric in _COLUMNS if kind == task.kind)
         raise SettingError(f"metric {name or task.metric!r}: the counts of a {task.kind} task give {allowed}")
-    part = np.asarray(counts, dtype=np.float64)[..., columns]
+    return columns
+
+
+def metric_from_columns(part: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The metric `[...]`, in 0..1, from the sums of its columns alone `[..., columns]`; 0/0 = 0."""
     right = part[..., 0] if part.shape[-1] == 2 else 2 * part[..., 0]
     whole = part[..., 1:].sum(axis=-1)
     return np.asarray(np.divide(right, whole, out=np.zeros_like(whole), where=whole > 0))

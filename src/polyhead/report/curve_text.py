@@ -1,6 +1,6 @@
 """The text of `polyhead curve`: tables of its JSON document, and how the figures were computed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -57,15 +57,24 @@ def _notes(document: Document) -> str:
         "difference); they say nothing about other fine-tunings."
         + (" For the mean of three or more random orders they also cover other random orders." if "random" in directions else ""),
     ]
+    crossed = names(document, lambda order: order["heads_of_other_half"])
+    if crossed:
+        notes.append(
+            f"Ranked on one half of these sentences and judged on the other, and the other way round: {crossed}. So no order is "
+            "judged on sentences whose labels it has read."
+        )
     if "oracle" in directions:
         notes.append(
-            "At each step, the greedy oracle removes the head whose removal leaves the best score on these same sentences (ties: "
-            "the lower loss). Regret is its area minus an order's. The intervals do not cover its advantage from choosing on "
-            "these sentences, and a greedy order is not necessarily the best."
+            "At each step, the greedy oracle removes the head whose removal leaves the best score on its half (ties: the lower "
+            "loss). Regret is its area minus an order's. A greedy order is not necessarily the best."
         )
-    own = markdown_text(", ".join(dict.fromkeys(o["name"] for o in document["orders"] if o["ranked_on_this_text"])))
-    if own:
-        notes.append(f"Ranked on the text that they are scored on, which favours them slightly: {own}.")
+    if own := names(document, lambda order: order["read"]):
+        notes.append(f"Ranked on sentences that they are judged on, which favours them: {own}. To avoid it, use --method.")
     if document["areas"][0]["area"] is None:
         notes.append("The score at k = 0 is 0, so there is no area. Is this the fine-tuned model?")
     return "\n".join(f"- {note}" for note in notes)
+
+
+def names(document: Document, has: Callable[[Mapping[str, Any]], Any]) -> str:
+    """Names of the rankings whose orders have something."""
+    return markdown_text(", ".join(dict.fromkeys(order["name"] for order in document["orders"] if has(order))))

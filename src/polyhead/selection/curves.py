@@ -114,6 +114,46 @@ def pruning_curves(
     return curves
 
 
+def crossed_curves(
+    model: PreTrainedModel,
+    data: Labelled,
+    task: Task,
+    labels: LabelSet,
+    orders: Mapping[str, tuple[Sequence[HeadId], Sequence[HeadId]]],
+    halves: tuple[Sequence[int], Sequence[int]],
+    *,
+    max_pruned: int | None = None,
+    precision: PrecisionChoice = "auto",
+    budget: int = 1024,
+    progress: Progress | None = None,
+) -> dict[str, Curve]:
+    """A curve over all sentences for every pair of orders, each sentence judged by the order that was made without it.
+
+    Args:
+        model: As in `pruning_curves`.
+        data: As in `pruning_curves`.
+        task: As in `pruning_curves`.
+        labels: As in `pruning_curves`.
+        orders: By name, the order made on the first half and the one made on the second.
+        halves: Places of the sentences of each half; together all.
+        max_pruned: As in `pruning_curves`.
+        precision: As in `pruning_curves`.
+        budget: As in `pruning_curves`.
+        progress: As in `pruning_curves`.
+
+    Raises:
+        SettingError: As in `pruning_curves`; also if a half has no gold label.
+    """
+    options = {"max_pruned": max_pruned, "precision": precision, "budget": budget, "progress": progress}
+    first, second = (
+        pruning_curves(model, data.part(judged), task, labels, {name: pair[made] for name, pair in orders.items()}, **options)
+        for made, judged in enumerate(reversed(halves))
+    )
+    back = np.argsort(np.concatenate(tuple(reversed(halves))))
+    together = {name: np.concatenate((first[name].counts, second[name].counts), axis=1)[:, back] for name in orders}
+    return {name: Curve(metric_from_counts(task, counts.sum(axis=1)), counts) for name, counts in together.items()}
+
+
 def area(scores: ArrayLike) -> Array:
     """Mean score over k = 0..K divided by the score at 0, from `[..., K + 1]` to `[...]`; NaN where the score at 0 is 0.
 

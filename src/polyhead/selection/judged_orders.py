@@ -1,8 +1,8 @@
-"""The orders that `polyhead curve` compares: each file's ranking from both ends, random orders, and the oracle's."""
+"""The orders that `polyhead curve` compares: rankings from both ends, random orders, and the oracle's."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,9 @@ class Order:
         heads: All heads of the model in pruning order; for the oracle, those that it pruned.
         seed: Seed of a random order.
         file: Source of the scores.
-        data_hash: Hash of the text that was scored, as stated in the file.
+        n_read: How many of the judged sentences its ranking has read with their labels.
+        crossed: The order made on the other half of the sentences, if every sentence is judged by the order made without it;
+            `heads` was then made on the first half. None: one order for all sentences.
     """
 
     group: str
@@ -35,7 +37,8 @@ class Order:
     heads: tuple[HeadId, ...]
     seed: int | None = None
     file: str | None = None
-    data_hash: str = ""
+    n_read: int = 0
+    crossed: tuple[HeadId, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -64,6 +67,7 @@ def read_files(paths: Sequence[Path]) -> dict[str, tuple[Path, HeadScores]]:
 def orders(
     files: dict[str, tuple[Path, HeadScores]],
     *,
+    n_read: Mapping[str, int],
     normalisation: Normalisation,
     n_random: int,
     seed: int,
@@ -72,19 +76,37 @@ def orders(
 ) -> list[Order]:
     """Every file's order, lowest first and highest first, then random orders with seeds from `seed` up.
 
+    Args:
+        files: From `read_files`.
+        n_read: How many of the judged sentences each ranking has read with their labels.
+        normalisation: Scaling before ranking.
+        n_random: Random orders.
+        seed: Of the first random order.
+        model: Its name, for messages.
+        present: Heads that it has.
+
     Raises:
         SettingError: Scores are for a model of another shape, or lack a head that this one has.
     """
     found = []
     for name, (path, scores) in files.items():
         check_scores(path, scores, model=model, present=present)
-        ranking = tuple(head for head in rank(scores, normalisation=normalisation) if present.keep[head.layer, head.head])
-        both: dict[Direction, tuple[HeadId, ...]] = {"lowest": ranking, "highest": ranking[::-1]}
-        found += [
-            Order(f"{name}, {direction} first", name, direction, heads, file=str(path), data_hash=scores.data_hash)
-            for direction, heads in both.items()
-        ]
+        found += both_ways(Order("", name, "lowest", ranked(scores, present, normalisation), file=str(path), n_read=n_read[name]))
     group = f"random ({counted(n_random, 'order')})"
     for number in range(seed, seed + n_random):
         found.append(Order(group, "random", "random", random_order(present, seed=number), seed=number))
     return found
+
+
+def ranked(scores: HeadScores, present: HeadMask, normalisation: Normalisation) -> tuple[HeadId, ...]:
+    """The heads that the model has, least important first."""
+    return tuple(head for head in rank(scores, normalisation=normalisation) if present.keep[head.layer, head.head])
+
+
+def both_ways(order: Order) -> list[Order]:
+    """The order and its reverse, named in tables by the name of their ranking."""
+    turned = None if order.crossed is None else order.crossed[::-1]
+    return [
+        replace(order, group=f"{order.name}, lowest first"),
+        replace(order, group=f"{order.name}, highest first", direction="highest", heads=order.heads[::-1], crossed=turned),
+    ]

@@ -36,6 +36,21 @@ class Oracle:
     scores: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Shortlist:
+    """The heads that each step of the oracle tries, where trying all would take too long.
+
+    Attributes:
+        name: What identifies the choice; unfinished work of another one is refused.
+        size: Most heads in a step.
+        heads: From the heads that are still on to those to try, at least one.
+    """
+
+    name: str
+    size: int
+    heads: Callable[[HeadMask], Sequence[HeadId]]
+
+
 def greedy_order(
     model: PreTrainedModel,
     data: Labelled,
@@ -43,6 +58,7 @@ def greedy_order(
     labels: LabelSet,
     *,
     n_steps: int,
+    shortlist: Shortlist | None = None,
     precision: PrecisionChoice = "auto",
     budget: int = 1024,
     progress: Progress | None = None,
@@ -50,12 +66,12 @@ def greedy_order(
 ) -> Oracle:
     """The first `n_steps` heads when each step prunes the head whose removal leaves the best score on `data`.
 
-    Ties in the score are broken by the lower mean loss over labelled words, then by the lower address. Every remaining head is
-    tried at every step, without retraining; the scores equal those of `pruning_curve` for this order. The greedy order is not
-    always optimal, and it is fitted to these sentences: it is worth less on others.
+    Ties in the score are broken by the lower mean loss over labelled words, then by the lower address. Every remaining head, or
+    every one of a shortlist, is tried at every step, without retraining; the scores equal those of `pruning_curve` for this
+    order. The greedy order is not always optimal, and it is fitted to these sentences: it is worth less on others.
 
     With L layers, a step with h candidates costs one forward pass over the data plus about h (L + 1) / (2L), because layers below
-    a candidate are not computed again. Half of 12 x 12 heads take about 4,300 passes.
+    a candidate are not computed again. Half of 12 x 12 heads take about 4,300 passes; with 24 candidates a step, about 1,000.
 
     Args:
         model: A token classifier with as many outputs as `labels`, pruned or not; unchanged afterwards.
@@ -63,6 +79,7 @@ def greedy_order(
         task: Its main metric is the score.
         labels: Names of the outputs.
         n_steps: K, from 1 to the number of heads that the model has.
+        shortlist: The heads to try at each step, for example from `oracle_shortlist`; all if None.
         precision: Precision of matrix products; `auto` is bf16 where the device supports it.
         budget: Padded positions in a batch.
         progress: Updated after every candidate in every batch.
@@ -80,17 +97,19 @@ def greedy_order(
     _, chosen = placement(model, precision=precision)
     batches = scoring_batches(data.encoded, budget=budget)
     facts = {"metric": task.metric, "precision": chosen, "labels": list(labels.names), "heads": fingerprint(present.keep)}
+    facts |= {} if shortlist is None else {"candidates": shortlist.name}
     kept = kept_at(resume_file, model, batches, {"method": "oracle", **facts, "gold labels": fingerprint(data.gold)})
     known = kept.load() or {"order": [], "scores": []}
     order, scores = [HeadId.parse(head) for head in known["order"]], list(known["scores"])
-    n_passes = sum(present.n_kept - step + 1 for step in range(len(order), n_steps))
+    most = present.n_kept if shortlist is None else shortlist.size
+    n_passes = sum(min(most, present.n_kept - step) + 1 for step in range(len(order), n_steps))
     with (
         tracking(progress, len(batches) * n_passes, "oracle") as advance,
         saving(kept, lambda: {"order": [str(head) for head in order], "scores": scores}) as stepped,
     ):
         tried = partial(masked_scores, model, batches, data, task, labels, precision=chosen, advance=advance)
         while len(order) < n_steps:
-            before, head, after = _step(present, order, tried)
+            before, head, after = _step(present, order, shortlist, tried)
             scores = [*(scores or [before]), after]
             order.append(head)
             stepped()
@@ -98,12 +117,15 @@ def greedy_order(
 
 
 def _step(
-    present: HeadMask, gone: Sequence[HeadId], tried: Callable[[Sequence[HeadMask]], Sequence[NDArray[np.float64]]]
+    present: HeadMask,
+    gone: Sequence[HeadId],
+    shortlist: Shortlist | None,
+    tried: Callable[[Sequence[HeadMask]], Sequence[NDArray[np.float64]]],
 ) -> tuple[float, HeadId, float]:
     """The score before the step, the pruned head, and the score after."""
     now = present & HeadMask.without(*present.shape, gone)
     # top layer first: the layers below a candidate are then unchanged from the mask before the step
-    candidates = sorted(now.kept, key=lambda head: (-head.layer, head.head))
+    candidates = sorted(now.kept if shortlist is None else shortlist.heads(now), key=lambda head: (-head.layer, head.head))
     figures = tried([now, *(now & HeadMask.without(*present.shape, [head]) for head in candidates)])
     scores, losses = (figure.tolist() for figure in figures)
     best = min(range(1, len(scores)), key=lambda i: (-scores[i], losses[i], candidates[i - 1]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from polyhead.core.errors import SettingError
@@ -88,7 +88,7 @@ def mean_gain(
             f"{len(pairs)} test sets with {sorted(seeds)} seeds and {sizes} sentences, labels {labels}: expected at least one "
             "set, equal numbers of seeds, one label per set, and equal numbers of sentences under one label"
         )
-    measured = [metric(pair.sum(axis=2)) for pair in pairs]
+    measured = [metric(pair.sum(axis=2, dtype=np.float64)) for pair in pairs]
     drawn = [redrawn(pair, metric, seed=(seed, labels.index(own)), draws=draws) for own, pair in zip(labels, pairs, strict=True)]
     return mean_over_seeds(
         np.mean([after - before for after, before in measured], axis=0),
@@ -97,9 +97,9 @@ def mean_gain(
     )
 
 
-def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> Array:
+def _paired(pruned: ArrayLike, unpruned: ArrayLike) -> NDArray[np.number]:
     """Both sides, `[2, seeds, sentences, columns]`."""
-    a, b = np.asarray(pruned, dtype=np.float64), np.asarray(unpruned, dtype=np.float64)
+    a, b = np.asarray(pruned), np.asarray(unpruned)
     if a.shape != b.shape or a.ndim != 3 or 0 in a.shape:
         raise SettingError(f"paired counts of shapes {a.shape} and {b.shape}: shapes must be equal, [seeds, sentences, columns]")
     return np.stack([a, b])
@@ -156,6 +156,50 @@ def _degrees_of_freedom(total: float, *parts: tuple[float, float]) -> float:
     """Satterthwaite's, of a total variance from its parts, each with its own; those of the first part if all are 0."""
     spread = sum(variance**2 / own for variance, own in parts)
     return total**2 / spread if spread > 0 else float(parts[0][1])
+
+
+def seeds_to_detect(found: SeedMean, gain: float, *, n_sentences: int, most: int = 10_000) -> int | None:
+    """Seeds with which a two-sided test at 5 % detects a true mean of this size with power 0.8.
+
+    The variance over seeds is that of the seeds at hand, and shrinks with their number; what the test sentences add is shared by
+    all seeds and does not. So a small test set may hide a gain however many seeds there are.
+
+    Args:
+        found: A mean over three or more seeds.
+        gain: The size to detect, in its unit.
+        n_sentences: Of the smallest test set.
+        most: Largest number of seeds considered.
+
+    Returns:
+        At least five, the fewest with a p value; None if `most` are not enough, or the mean has no interval.
+
+    Raises:
+        SettingError: The gain is not above 0.
+
+    >>> seeds_to_detect(seed_mean([0.1, 0.9, 0.5, 0.7, 0.2], sentence_variance=0, own_sentence_variances=[0] * 5, n_sentences=9),
+    ...                 0.3, n_sentences=9)
+    12
+    """
+    if not gain > 0:
+        raise SettingError(f"gain {gain}: should be a number of points above 0")
+    if found.interval is None or found.standard_error is None:
+        return None
+    n, value = len(found.by_seed), found.value
+    variance = math.fsum((own - value) ** 2 for own in found.by_seed) / (n - 1)
+    shared = max(0.0, found.standard_error**2 - variance / n)
+
+    def detects(seeds: int) -> bool:
+        total = variance / seeds + shared
+        df = _degrees_of_freedom(total, (variance / seeds, seeds - 1), (shared, n_sentences - 1))
+        return math.sqrt(total) * float(special.nctdtrinc(df, 1 - POWER, _critical(df))) <= gain
+
+    if not detects(most):
+        return None
+    low, high = SEEDS_FOR_P, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if detects(middle) else (middle + 1, high)
+    return low
 
 
 def _around(value: float, standard_error: float, degrees_of_freedom: float) -> Interval:

@@ -1,6 +1,7 @@
 """The one recipe, top to bottom: fine-tune, rank heads, search for k, test; no branch on a task's name."""
 
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ class Outcome:
         tests: Test figures by k and target: of the chosen k, and under the paper's protocols of every trial.
         nested_unpruned: Test figures of `nested` with every head, by target.
         dev: Dev scores in points by k and name of the data.
+        screening_seconds: Wall-clock time of scoring masks without training.
         masked_tests: Test counts `[sentences, columns]` of `nested` under the masks of all k that were scored, by k and target;
             empty unless every k is tested.
         others: The searches along other orders that were not kept.
@@ -66,6 +68,7 @@ class Outcome:
     tests: Mapping[int, Mapping[str, Figures]]
     nested_unpruned: Mapping[str, Figures] | None
     dev: Mapping[int, Mapping[str, float]]
+    screening_seconds: float
     masked_tests: Mapping[int, Mapping[str, NDArray[np.int64]]] = field(default_factory=dict)
     others: "tuple[Outcome, ...]" = ()
 
@@ -119,6 +122,7 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
     )
     fits: dict[int, FineTuned] = {0: full}
     trials: list[Trial] = []
+    screenings: list[float] = []
     nested = nested_fit(context, train, masks) if spec.how == "nested" else None
 
     def fit_at(k: int) -> None:
@@ -136,12 +140,17 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         forget_checkpoints(context, [fit.folder for fit in fits.values()], [full.folder, fits[best].folder, *needed])
         return score
 
+    def screened() -> list[float]:
+        found = screen(context, full, masks)
+        screenings.append(found.seconds)
+        return found.dev
+
     table = search(
         fine_tuned_score if nested is None else nested.score_at,
         max_pruned=spec.max_pruned,
         how=spec.how,
         objective=spec.objective,
-        screen=lambda: screen(context, full, masks),
+        screen=screened,
         standard_error=lambda: standard_error(context, full.dev),
         delta=spec.delta,
         include_zero=spec.include_zero,
@@ -175,6 +184,7 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         tests=tests,
         nested_unpruned=None if nested is None else tested(context, nested.fit),
         masked_tests={} if nested is None or not context.test_every_k else masked_tests(context, nested, masks),
+        screening_seconds=sum(screenings) if nested is None else nested.seconds,
         dev=nested.dev_by_name if nested is not None else {k: points_by_name(context, fit.dev) for k, fit in fits.items()},
     )
 
@@ -250,7 +260,15 @@ def _source_scores(context: RunContext, cell: Cell, full: FineTuned, name: str) 
     return read_scores(path)
 
 
-def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> list[float]:
+@dataclass(frozen=True)
+class Screen:
+    """Dev scores in points by k, with masks alone, and the seconds that they took."""
+
+    dev: list[float]
+    seconds: float
+
+
+def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> Screen:
     """Dev score in points of the full fine-tuned model under every mask, without training; kept on disk.
 
     Layers that two neighbouring masks share run once.
@@ -260,18 +278,18 @@ def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) ->
     if not path.is_file():
         with context.store.working(full.folder.name):
             _screen(context, full, masks, path)
-    kept: list[float] = read_json(path)["dev"]
-    return kept
+    kept = read_json(path)
+    return Screen(kept["dev"], kept["seconds"])
 
 
 def _screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...], path: Path) -> None:
-    model, inputs = load_fine_tuned(context, full), context.inputs
+    model, inputs, started = load_fine_tuned(context, full), context.inputs, time.perf_counter()
     counts = masked_counts(
         model, inputs.selection, inputs.task, inputs.encoder.labels, masks, precision=context.precision, progress=context.progress
     )
     metrics = [{name: float(metric_from_counts(inputs.task, own.sum(axis=0))) for name, own in part.items()} for part in counts]
     found = [100 * pooled(context, by_name) for by_name in metrics]
-    write_json_atomic(path, {"schema": 1, "dev": found})
+    write_json_atomic(path, {"schema": 1, "dev": found, "seconds": time.perf_counter() - started})
     remember(full.folder, path.name)
 
 

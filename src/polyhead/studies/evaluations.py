@@ -1,6 +1,7 @@
 """How well corpora were labelled: scores in points, and figures kept on disk so that statistics need no model."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +25,23 @@ from polyhead.studies.stages import version
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """How well one corpus was labelled: metrics as fractions, counts `[sentences, k]` to resample, words scored."""
+    """How well one corpus was labelled: metrics as fractions, counts `[sentences, k]` to resample, words scored, its seconds."""
 
     metrics: Mapping[str, float]
     counts: NDArray[np.int64]
     n_words: int
+    seconds: float = 0.0
 
 
 def figures_of(context: RunContext, model: PreTrainedModel, datasets: Mapping[str, Labelled]) -> dict[str, Figures]:
     """Figures of a model by name of the data; all data go through it in one pass."""
     inputs, where = context.inputs, context.device
+    started = time.perf_counter()
     found = evaluate(
         model, datasets, inputs.task, inputs.encoder.labels, device=where, precision=context.precision, progress=context.progress
     )
-    return {name: Figures(dict(item.metrics), item.counts, item.n_words) for name, item in found.items()}
+    a_word = (time.perf_counter() - started) / max(1, sum(item.n_words for item in found.values()))
+    return {name: Figures(dict(item.metrics), item.counts, item.n_words, item.n_words * a_word) for name, item in found.items()}
 
 
 def points(context: RunContext, figures: Mapping[str, Figures]) -> float:
@@ -88,7 +92,8 @@ def figures_once(
     if missing := {name: data[name] for name, own in found.items() if own is None}:
         for name, own in figures_of(context, model(), missing).items():
             path = _path(folder, keys[name])
-            facts = {"schema": "1", "name": name, "metrics": json.dumps(dict(own.metrics)), "n_words": str(own.n_words)}
+            facts = {"schema": "1", "name": name, "metrics": json.dumps(dict(own.metrics))}
+            facts |= {"n_words": str(own.n_words), "seconds": f"{own.seconds:.3f}"}
             write_bytes_atomic(path, save({"counts": own.counts}, metadata=facts))
             remember(folder, path.name)
             found[name] = own
@@ -105,6 +110,7 @@ def _kept(path: Path) -> Figures | None:
     try:
         with safe_open(path, "numpy") as file:
             facts = file.metadata()
-            return Figures(json.loads(facts["metrics"]), file.get_tensor("counts"), int(facts["n_words"]))
+            counts = file.get_tensor("counts")
+            return Figures(json.loads(facts["metrics"]), counts, int(facts["n_words"]), float(facts["seconds"]))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise StoreError(f"{path}: no usable figures ({error}): delete {path.parent} and run again") from None

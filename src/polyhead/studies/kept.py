@@ -92,7 +92,7 @@ def is_whole(folder: Path) -> bool:
 
 def _is_ledgered(path: Path, name: str) -> bool:
     """Whether a file should have its hash in the ledger; unfinished work is checked by the code that continues it."""
-    unfinished = name.startswith(("state/", ".")) or path.suffix == ".partial"
+    unfinished = name.startswith("state/") or path.suffix == ".partial"
     return path.is_file() and not unfinished and path.name not in (LEDGER, COPY)
 
 

@@ -1,5 +1,6 @@
 """The nested search: one fine-tuning under nested masks is scored at every k and pruned to the one chosen."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +47,14 @@ class NestedFit:
         agreement: Percentage of the targets' words that keep the label which the same model gives with all heads; empty unless k
             is chosen by it.
         dev_by_name: Scores on each selection set, in points.
+        seconds: Wall-clock time of scoring the masks.
     """
 
     fit: FineTuned
     dev: Mapping[int, float]
     agreement: Mapping[int, float]
     dev_by_name: Mapping[int, Mapping[str, float]]
+    seconds: float
 
     def score_at(self, k: int) -> float:
         """The score by which k is chosen."""
@@ -80,6 +83,7 @@ def nested_fit(context: RunContext, train: TrainSpec, masks: Sequence[HeadMask])
         {k: pooled(context, by_name) for k, by_name in zip(grid, dev, strict=True)},
         dict(zip(grid, kept["agreement"], strict=False)),
         dict(zip(grid, dev, strict=True)),
+        kept["seconds"],
     )
 
 
@@ -87,7 +91,7 @@ def _score_masks(
     context: RunContext, fit: FineTuned, masks: Sequence[HeadMask], texts: Mapping[str, Encoded], path: Path
 ) -> None:
     """Write the metric of every selection set under every mask, and the agreement on the texts."""
-    inputs, model = context.inputs, load_fine_tuned(context, fit)
+    inputs, model, started = context.inputs, load_fine_tuned(context, fit), time.perf_counter()
     counts = masked_counts(
         model,
         {name: data.part(drawn(context, data)) for name, data in inputs.selection.items()},
@@ -101,7 +105,9 @@ def _score_masks(
         name: [float(metric_from_counts(inputs.task, by_name[name].sum(axis=0))) for by_name in counts]
         for name in inputs.selection
     }
-    write_json_atomic(path, {"schema": 1, "dev": dev, "agreement": _agreement(context, model, texts, masks)})
+    agreement = _agreement(context, model, texts, masks)
+    seconds = time.perf_counter() - started
+    write_json_atomic(path, {"schema": 1, "dev": dev, "agreement": agreement, "seconds": seconds})
     remember(fit.folder, path.name)
 
 

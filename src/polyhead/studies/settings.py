@@ -50,9 +50,11 @@ class FitSettings:
         Count | None, Field(description="Train on N sentences of each source: the same sample (seed 42) for every --seed.")
     ] = None
     sample_seed: Seed = SAMPLE_SEED  # of that sample and of a held-out dev set; the same for every seed of a run
-    scheme: Annotated[Name | None, Field(description="Tagging scheme of your span files: iob2, iob1, bioes or io.")] = None
+    scheme: Annotated[
+        Name | None, Field(description="Tagging scheme of your span files: iob2, iob1, bioes, bilou, bmes, io or bare.")
+    ] = None
     columns: Annotated[
-        Name | None, Field(description="Layout of your files, such as tab:token=2,tag=3 or facebook; see docs/corpora.md.")
+        Name | None, Field(description="Layout of your files, such as tab:token=2,tag=3, jsonl or facebook; see docs/corpora.md.")
     ] = None
     strict: Annotated[Flag, Field(description="Fail on malformed input instead of repairing it.")] = False
     revision: Annotated[Name | None, Field(description="Branch, tag or commit of a hub model.")] = None

@@ -108,6 +108,8 @@ STAGES: Final[dict[str, Stage]] = {
         1,
         (
             "learning/metrics.py",
+            "report/statistic_rows.py",
+            "selection/gains.py",
             "selection/resampling.py",
             "selection/statistics.py",
             "studies/evaluations.py",

@@ -1,7 +1,7 @@
 """The cells of a study as jobs of its workers: replayed against the store until their record can be written."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from polyhead.models.loading import load_tagger
 from polyhead.report.study_record import StageSeconds, StudyCellFacts, StudyCellRecord, counts_key, write_cell
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.context import RunContext
-from polyhead.studies.evaluations import points_by_name
+from polyhead.studies.evaluations import Figures, points_by_name
 from polyhead.studies.finetunes import FineTuned, fine_tuned, fit_folder, forget_checkpoints, tested
 from polyhead.studies.inputs import Inputs, open_inputs
 from polyhead.studies.record import cell_record
@@ -171,11 +171,15 @@ def study_record(context: RunContext, cell: StudyCell, outcome: Outcome) -> tupl
         counts |= {counts_key(name, k, kind="nested"): own[name] for name in names if k}
     fits = [outcome, *outcome.others]
     made = {fit.folder.name: fit for one in fits for fit in (one.full, one.nested, *one.fits.values()) if fit is not None}
-    ranking = {
-        "stage": f"{outcome.full.folder.name}/{outcome.scores.method}",
-        "kind": "ranking",
-        "seconds": outcome.scores.seconds if cell.arm != "random" else 0.0,
-    }
+    full, of_masks = outcome.full.folder.name, (outcome.nested or outcome.full).folder.name
+    tests = [(outcome.full, outcome.unpruned), *((outcome.fits[k], own) for k, own in outcome.tests.items() if k)]
+    if outcome.nested is not None and outcome.nested_unpruned is not None:
+        tests.append((outcome.nested, outcome.nested_unpruned))
+    stages = [
+        StageSeconds(stage=f"{full}/{outcome.scores.method}", kind="ranking", seconds=outcome.scores.seconds),
+        StageSeconds(stage=f"{of_masks}/masks", kind="screening", seconds=outcome.screening_seconds),
+        *(testing(fit, own) for fit, own in tests),
+    ]
     record = _record(
         context,
         cell,
@@ -183,7 +187,7 @@ def study_record(context: RunContext, cell: StudyCell, outcome: Outcome) -> tupl
         result=cell_record(context, outcome),
         dev={str(k): dict(own) for k, own in sorted(outcome.dev.items())},
         tested=sorted({*tested_at, *outcome.masked_tests}),
-        ranking=[StageSeconds.model_validate(ranking)],
+        stages=stages,
     )
     return record, counts
 
@@ -192,8 +196,17 @@ def noise_record(context: RunContext, cell: StudyCell, full: FineTuned) -> tuple
     """The record of an unpruned fine-tuning of the pool, and its counts."""
     tests = tested(context, full)
     dev = {"0": points_by_name(context, full.dev)}
-    record = _record(context, cell, fits=[full], result=None, dev=dev, tested=[0], ranking=[])
+    record = _record(context, cell, fits=[full], result=None, dev=dev, tested=[0], stages=[testing(full, tests)])
     return record, {counts_key(name, 0): own.counts for name, own in tests.items()}
+
+
+def testing(fit: FineTuned, figures: Mapping[str, Figures]) -> StageSeconds:
+    """The seconds that a fine-tuning's tests took."""
+    return StageSeconds(
+        stage=f"{fit.folder.name}/{fingerprint(sorted(figures))}",
+        kind="testing",
+        seconds=sum(own.seconds for own in figures.values()),
+    )
 
 
 def _record(
@@ -204,9 +217,9 @@ def _record(
     result: Any,
     dev: dict[str, dict[str, float]],
     tested: list[int],
-    ranking: list[StageSeconds],
+    stages: list[StageSeconds],
 ) -> StudyCellRecord:
-    made = [StageSeconds(stage=fit.folder.name, kind="fine-tuning", seconds=fit.seconds) for fit in fits] + ranking
+    made = [StageSeconds(stage=fit.folder.name, kind="fine-tuning", seconds=fit.seconds) for fit in fits] + stages
     seconds: dict[str, float] = {}
     for stage in made:
         seconds[stage.kind] = seconds.get(stage.kind, 0.0) + stage.seconds

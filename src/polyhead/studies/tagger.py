@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self, overload
 
@@ -19,6 +20,7 @@ from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import TASKS, Task
 from polyhead.data.tasks import task as find_task
 from polyhead.importance.methods import score_heads
+from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded, model_limit
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
@@ -218,6 +220,7 @@ class Tagger:
         *,
         seed: int = 42,
         options: object = None,
+        until_settled: int | None = None,
         resume_file: str | Path | None = None,
         progress: Progress | None = None,
     ) -> HeadScores:
@@ -228,6 +231,7 @@ class Tagger:
             data: Labelled sentences, never of a test split.
             seed: Random seed of methods that draw numbers.
             options: The method's own, such as `{"n_lowest": 24}`; `polyhead methods` lists them.
+            until_settled: Read sentences at random until this many lowest heads are settled; see `polyhead.score_until_settled`.
             resume_file: Partial results of a long method, which a second call continues.
             progress: Updated as the work advances.
 
@@ -235,10 +239,12 @@ class Tagger:
             UnknownNameError: No method has this name.
             SettingError: No labelled word, where labels are needed, or the method has no such option.
         """
-        scores = score_heads(
-            method,
-            self.model,
-            scoring_batches(self.reader.together(data, unknown="ignore")),
+        encoded = self.reader.together(data, unknown="ignore")
+        if until_settled is None:
+            score = partial(score_heads, method, self.model, scoring_batches(encoded))
+        else:
+            score = partial(score_until_settled, method, self.model, encoded, n_lowest=until_settled)
+        scores = score(
             seed=seed,
             precision=self.precision,
             progress=progress,

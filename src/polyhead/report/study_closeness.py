@@ -1,0 +1,145 @@
+"""Do closer languages gain more? Gains against language distance and against how alike rankings are."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyhead.report.language_facts import DISTANCES, distance
+from polyhead.report.printed_table import Column, PrintedTable
+from polyhead.report.statistic_rows import bounds
+from polyhead.report.study_columns import Row, filled, model_name, variants
+from polyhead.report.study_ranks import correlations, language_scores
+from polyhead.report.study_scores import Family, StudyScores, language_of
+from polyhead.report.tables import no_claim
+from polyhead.selection.closeness import LEAST_TARGETS, Closeness, closeness
+from polyhead.selection.gains import RANKED
+from polyhead.selection.statistics import holm
+
+Array = NDArray[np.float64]
+Measure = Callable[[str, str, int], float | None]
+"""Of a source, a target and a seed."""
+SIMILARITY = "ranking similarity"
+
+
+def closeness_tables(families: Sequence[Family], scores: StudyScores) -> list[PrintedTable]:
+    """One table per task: ρ of gains with every distance and with ranking similarity (the paper's sections 4.1 to 4.3)."""
+    tables = []
+    alike = _similarities(families)
+    for task in dict.fromkeys(family.facts.task for family in families):
+        groups = _groups([own for own in families if own.facts.task == task and own.facts.setting in _SETTINGS])
+        said = variants([own[0] for own in groups])
+        gains = _gains(scores)
+        body = [
+            line
+            for own in groups
+            for name, measure in _measures(own[0], alike).items()
+            if (line := _line(own, name, measure, gains, said[own[0].key]))
+        ]
+        adjusted = iter(holm([line["p"] for line in body if isinstance(line["p"], float)]))
+        body = [line | {"p_holm": next(adjusted) if isinstance(line["p"], float) else None} for line in body]
+        columns = [
+            Column("settings", "settings"),
+            Column("measure", "measure"),
+            Column("sources", "sources", "whole"),
+            Column("pairs", "pairs", "whole"),
+            Column("rho", "ρ", "rho"),
+            Column("interval", "95 % interval", "interval"),
+            Column("p", "p", "p"),
+            Column("p_holm", "p (Holm)", "p"),
+        ]
+        tables.append(
+            PrintedTable(
+                f"{task}-closeness", f"{task}: gains and closeness of languages", filled(columns, body), tuple(body), _NOTES
+            )
+        )
+    return tables
+
+
+_SETTINGS = ("cross-lingual", "multi-lingual")
+_NOTES = (
+    "Spearman's ρ between a target's gain and its distance from the source (URIEL; 0: equal, 1: farthest), or how alike the "
+    "models of both languages rank the heads: over the targets of each source, mean over sources, by seed. Distances: a negative "
+    "ρ means that closer languages gain more; similarity: a positive one. Interval: over seeds. p: target languages permuted "
+    "within each source, in all seeds alike. Holm's family is this table.",
+)
+
+
+def _groups(families: Sequence[Family]) -> list[list[Family]]:
+    """Families that differ only in their source."""
+    found: dict[tuple[str, ...], list[Family]] = {}
+    said = variants(families)
+    for family in families:
+        found.setdefault((family.facts.model, family.facts.setting, said[family.key]), []).append(family)
+    return list(found.values())
+
+
+def _gains(scores: StudyScores) -> dict[tuple[str, str], dict[int, float]]:
+    """By family and target, the gain of each seed; only where any seed pruned."""
+    return {
+        (row.family.key, row.gain.name): dict(zip(row.gain.seeds, row.gain.found.by_seed, strict=True))
+        for row in scores.rows
+        if row.gain.arm == RANKED and row.gain.name is not None and row.language != "mean"
+    }
+
+
+def _measures(family: Family, alike: Mapping[tuple[str, ...], Mapping[tuple[str, str, int], float]]) -> dict[str, Measure]:
+    found: dict[str, Measure] = {}
+
+    def distances(kind: str) -> Measure:
+        return lambda source, target, seed: distance(language_of(source), language_of(target), kind)
+
+    for kind in DISTANCES:
+        found[f"{kind} distance"] = distances(kind)
+    facts = family.facts
+    own = alike.get((facts.task, facts.model, facts.method), {})
+    if own:
+        found[SIMILARITY] = lambda source, target, seed: own.get((source, language_of(target), seed))
+    return found
+
+
+def _similarities(families: Sequence[Family]) -> dict[tuple[str, ...], dict[tuple[str, str, int], float]]:
+    """ρ of head scores by kind: of a source with the model of another language, of one seed."""
+    found = {}
+    for (task, model, _, method), by_source in language_scores(families).items():
+        if len(by_source) > 1:
+            keys, rho = correlations(by_source)
+            found[task, model, method] = {
+                (one, language_of(other), seed): float(rho[i, j])
+                for i, (one, seed) in enumerate(keys)
+                for j, (other, its) in enumerate(keys)
+                if seed == its and one != other
+            }
+    return found
+
+
+def _line(
+    families: Sequence[Family],
+    name: str,
+    measure: Measure,
+    gains: Mapping[tuple[str, str], Mapping[int, float]],
+    said: str,
+) -> Row | None:
+    """One row of the table; None where no source has enough targets with the measure in every seed."""
+    every = [own for family in families for (key, _), own in gains.items() if key == family.key]
+    seeds = sorted(set.intersection(*(set(own) for own in every))) if every else []
+    values, measures = [], []
+    for family in families:
+        targets = [target for key, target in gains if key == family.key]
+        by_target = {target: [measure(family.source, target, seed) for seed in seeds] for target in targets}
+        complete = {target: own for target, own in by_target.items() if own and None not in own}
+        if len(complete) >= LEAST_TARGETS:
+            values.append([[gains[family.key, target][seed] for target in complete] for seed in seeds])
+            measures.append(np.array([*complete.values()], dtype=np.float64).T)
+    if not values:
+        return None
+    found: Closeness = closeness(values, measures)
+    return {
+        "settings": ", ".join(filter(None, (model_name(families[0].facts.model), families[0].facts.setting, said))),
+        "measure": name,
+        "sources": len(values),
+        "pairs": sum(len(own[0]) for own in values),
+        "rho": found.rho,
+        "interval": no_claim(len(seeds)) or bounds(found.interval),
+        "p": found.p,
+    }

@@ -1,0 +1,351 @@
+"""Gains of a study from its finished cells: cells that differ only in seed, arm and target, and the rows they give."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyhead.core.errors import SettingError
+from polyhead.core.specs import allowed_loss
+from polyhead.core.values import fingerprint
+from polyhead.data.corpora import CORPORA
+from polyhead.data.tasks import TASKS
+from polyhead.learning.metrics import metric_columns, metric_from_columns
+from polyhead.report.language_facts import branch
+from polyhead.report.study_record import NOISE, StudyCellFacts, StudyCellRecord
+from polyhead.selection.gains import ArmGain, SeedScores, UnprunedPool, arm_gains
+from polyhead.selection.trials import Trial, choose
+
+OTHERS: Final = "all others"
+_SIDES: Final = ("unpruned", "pruned")
+_OF_A_FAMILY: Final = frozenset(StudyCellFacts.model_fields) - {"sources", "targets", "arm", "train", "data"}
+_OF_AN_UNPRUNED_MODEL: Final = ("method", "normalisation", "protocol", "rank_on", "combine", "search", "select_on")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class View:
+    """How finished cells are looked at; none of it needs a model.
+
+    Attributes:
+        objective: Another rule on dev, `best` or `within:X`.
+        k: This many heads pruned, whatever dev says; excludes `objective`.
+        metric: Another metric of the counts: `accuracy`, `chunk_f1`, `span_f1`.
+        without: Languages (BCP-47) and corpora left out.
+        families: Whether the branches of language families have their own means.
+    """
+
+    objective: str | None = None
+    k: int | None = None
+    metric: str | None = None
+    without: frozenset[str] = frozenset()
+    families: bool = False
+
+    def __post_init__(self) -> None:
+        if self.objective is not None:
+            allowed_loss(self.objective)
+        if self.objective is not None and self.k is not None:
+            raise SettingError(f"objective {self.objective} and k = {self.k}: give one of them; the other would choose k too")
+
+    @property
+    def chooses(self) -> bool:
+        """Whether k is another than the one that the cells reported."""
+        return self.objective is not None or self.k is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Cells that differ only in seed, arm and targets, and for the paper's other settings in the target trained on.
+
+    Attributes:
+        facts: The fields of its first cell.
+        source: Its sources in a table, without a target that is trained on too.
+        key: Of all that its cells share.
+        cells: Its cells.
+    """
+
+    facts: StudyCellFacts
+    source: str
+    key: str
+    cells: tuple[StudyCellRecord, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Blank:
+    """A score that no cell has kept: the k that a rule chose, on a target of a cell."""
+
+    cell: StudyCellRecord
+    target: str
+    k: int
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRow:
+    """One gain of a study.
+
+    Attributes:
+        family: Its cells' settings.
+        gain: The gain in points; its p within a table is left to the table.
+        language: BCP-47 code of the target; `mean` for means.
+        unpruned: Test score with all heads, mean over seeds; None of a contrast.
+        pruned: Test score with the reported heads pruned.
+        ks: Heads pruned, by seed, of a target alone.
+        n_heads: Heads that the encoder had.
+        cells: Names of the cells in it.
+    """
+
+    family: Family
+    gain: ArmGain
+    language: str
+    unpruned: float | None
+    pruned: float | None
+    ks: tuple[int, ...]
+    n_heads: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyScores:
+    """The rows of a study and what is missing from them.
+
+    Attributes:
+        rows: In the order of families, arms and targets; contrasts of arms after them.
+        blanks: Scores that a rule would need and no cell has kept.
+        metric: Of all scores, by task.
+        chosen_on_test: Keys of the families whose k was chosen on the tested split.
+    """
+
+    rows: tuple[StudyRow, ...]
+    blanks: tuple[Blank, ...]
+    metric: Mapping[str, str]
+    chosen_on_test: frozenset[str]
+
+
+def families(cells: Iterable[StudyCellRecord]) -> list[Family]:
+    """The cells in families, in a stable order; cells of the arm `noise` belong to none."""
+    found: dict[str, list[StudyCellRecord]] = defaultdict(list)
+    for cell in cells:
+        if cell.cell.arm != NOISE:
+            found[family_key(cell.cell)].append(cell)
+    made = [Family(own[0].cell, source_of(own[0].cell), key, tuple(own)) for key, own in found.items()]
+    return sorted(made, key=lambda one: (one.facts.task, one.facts.model, one.facts.setting, one.source, one.key))
+
+
+def source_of(facts: StudyCellFacts) -> str:
+    """A cell's sources in a table: without the target, and `all others` where one language is left out."""
+    if facts.setting == "multi-source":
+        return OTHERS
+    own = [name for name in facts.sources if name not in facts.targets]
+    return ", ".join(own or facts.sources)
+
+
+def study_scores(cells: Sequence[StudyCellRecord], view: View | None = None) -> StudyScores:
+    """Every gain of a study, by arithmetic on the counts that its cells have kept.
+
+    A rule on dev is applied to the trials of each cell. Where it chooses a k that was not tested, the score is left out and named
+    in `blanks`.
+
+    Raises:
+        SettingError: A metric that the counts do not give.
+        StoreError: A cell's file of counts is damaged.
+    """
+    view = view or View()
+    rows: list[StudyRow] = []
+    blanks: list[Blank] = []
+    found = families(cells)
+    pools = _pools(cells)
+    for family in found:
+        rows += _family_rows(family, view, pools, blanks)
+    tasks = dict.fromkeys(family.facts.task for family in found)
+    on_test = frozenset(family.key for family in found if _on_test(family.facts, view))
+    return StudyScores(tuple(rows), tuple(blanks), {task: view.metric or TASKS[task].metric for task in tasks}, on_test)
+
+
+def chosen_k(cell: StudyCellRecord, target: str, view: View) -> int:
+    """Heads pruned for a target under a view: its own k, one that another rule chooses on dev, or a fixed one."""
+    assert cell.result is not None
+    if view.k is not None:
+        return view.k
+    if view.objective is None:
+        return next(one.k for one in cell.result.targets if one.name == target)
+    trials = [Trial(one.k, one.dev) for one in cell.result.trials]
+    return choose(trials, allowed_loss(view.objective), include_zero=cell.cell.search.include_zero)[0]
+
+
+def family_key(facts: StudyCellFacts) -> str:
+    """Fingerprint of what the cells of a family share."""
+    train = facts.train
+    values = {name: getattr(facts, name) for name in _OF_A_FAMILY}
+    return fingerprint([values, source_of(facts), {**vars(train), "seed": 0}])
+
+
+def _on_test(facts: StudyCellFacts, view: View) -> bool:
+    return facts.protocol != "sound" and not view.chooses
+
+
+def _family_rows(family: Family, view: View, pools: Mapping[str, list[StudyCellRecord]], blanks: list[Blank]) -> list[StudyRow]:
+    task = TASKS[family.facts.task]
+    columns = metric_columns(task, view.metric)
+    arms = _arms(family, view, columns, blanks)
+    languages = {name: cell.language[name] for cell in family.cells for name in cell.cell.targets}
+    scored = {name for seeds in arms.values() for one in seeds for name in one.pruned}
+    names = [name for name in languages if name in scored]
+    if not names:
+        return []
+    found = arm_gains(
+        arms,
+        names,
+        points,
+        one_training=family.facts.search.one_training,
+        chosen_on_test=_on_test(family.facts, view),
+        pool=_pool(family, names, columns, pools),
+        groups=_groups(names, languages) if view.families else None,
+    )
+    shown = found if len(names) > 1 else [row for row in found if row.name is not None]
+    known: dict[int, float] = {}
+
+    def score(counts: Any) -> float:
+        if id(counts) not in known:
+            known[id(counts)] = float(points(counts.sum(axis=0).astype(np.float64)))
+        return known[id(counts)]
+
+    return [_study_row(family, row, arms, names, languages, score) for row in shown]
+
+
+def points(sums: Array) -> Array:
+    """A metric in points from the sums of its columns."""
+    return 100 * metric_from_columns(sums)
+
+
+def _groups(names: Sequence[str], languages: Mapping[str, str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[branch(languages[name])].append(name)
+    return dict(groups)
+
+
+def _arms(family: Family, view: View, columns: slice, blanks: list[Blank]) -> dict[str, list[SeedScores]]:
+    """Every arm's seeds in order, `ranked` first; targets of several cells of one seed stand in one."""
+    by_seed: dict[str, dict[int, list[StudyCellRecord]]] = defaultdict(lambda: defaultdict(list))
+    for cell in family.cells:
+        by_seed[cell.cell.arm][cell.seed].append(cell)
+    shared: dict[tuple[int, str], Any] = {}
+    return {
+        arm: [
+            one
+            for seed, cells in sorted(by_seed[arm].items())
+            if (one := _seed_scores(seed, cells, view, columns, shared, blanks)).pruned
+        ]
+        for arm in sorted(by_seed, key=lambda arm: (arm != "ranked", arm))
+    }
+
+
+def _seed_scores(
+    seed: int,
+    cells: Sequence[StudyCellRecord],
+    view: View,
+    columns: slice,
+    shared: dict[tuple[int, str], Any],
+    blanks: list[Blank],
+) -> SeedScores:
+    """The scores of one seed; `shared` has the unpruned counts, which all arms share, so that they are resampled once."""
+    unpruned, pruned, ks, nested, compared = {}, {}, {}, {}, 1
+    for cell in cells:
+        assert cell.result is not None
+        for name in cell.cell.targets:
+            if not view.without.isdisjoint((name, cell.language[name])):
+                continue
+            k = chosen_k(cell, name, view)
+            if not cell.has_counts(name, k):
+                blanks.append(Blank(cell, name, k))
+                continue
+            own = cell.counts(name, 0)[:, columns]
+            whole = shared.setdefault((seed, name), own)
+            unpruned[name] = whole if whole is own or np.array_equal(whole, own) else own
+            pruned[name] = cell.counts(name, k)[:, columns] if k else unpruned[name]
+            ks[name] = k
+            if cell.has_counts(name, 0, kind="nested"):
+                nested[name] = cell.counts(name, 0, kind="nested")[:, columns]
+        zero = cell.cell.search.include_zero
+        compared = max(compared, sum(trial.k > 0 or zero for trial in cell.result.trials))
+    return SeedScores(seed, unpruned, pruned, ks, nested if nested.keys() == pruned.keys() else None, compared)
+
+
+def _pools(cells: Iterable[StudyCellRecord]) -> dict[str, list[StudyCellRecord]]:
+    """Unpruned fine-tunings that differ only in their seed, one a seed; only where cells of the arm `noise` add to them."""
+    found: dict[str, dict[int, StudyCellRecord]] = defaultdict(dict)
+    noisy = set()
+    for cell in cells:
+        key = _unpruned_key(cell.cell)
+        found[key].setdefault(cell.seed, cell)
+        if cell.cell.arm == NOISE:
+            noisy.add(key)
+    return {key: [own[seed] for seed in sorted(own)] for key, own in found.items() if key in noisy}
+
+
+def _unpruned_key(facts: StudyCellFacts) -> str:
+    values = {name: getattr(facts, name) for name in _OF_A_FAMILY if name not in _OF_AN_UNPRUNED_MODEL}
+    return fingerprint([values, facts.sources, {**vars(facts.train), "seed": 0}])
+
+
+def _pool(
+    family: Family, names: Sequence[str], columns: slice, pools: Mapping[str, list[StudyCellRecord]]
+) -> UnprunedPool | None:
+    """Dev and test scores of the re-seeded unpruned models by target."""
+    if family.facts.search.one_training:
+        return None
+    dev: dict[str, list[float]] = {}
+    tests: dict[str, list[float]] = {}
+    for key in dict.fromkeys(_unpruned_key(cell.cell) for cell in family.cells):
+        for name in names:
+            own = [cell for cell in pools.get(key, []) if name in cell.cell.targets and cell.has_counts(name, 0)]
+            if own:
+                dev[name] = [_pooled_dev(cell) for cell in own]
+                tests[name] = [float(points(cell.counts(name, 0)[:, columns].sum(axis=0, dtype=np.float64))) for cell in own]
+    return UnprunedPool(dev, tests) if tests else None
+
+
+def _pooled_dev(cell: StudyCellRecord) -> float:
+    """The dev score with all heads: the mean over languages of the means over each one's corpora."""
+    by_language: dict[str, list[float]] = defaultdict(list)
+    for name, score in cell.dev["0"].items():
+        by_language[cell.language[name]].append(score)
+    return float(np.mean([np.mean(own) for own in by_language.values()]))
+
+
+def _study_row(
+    family: Family,
+    row: ArmGain,
+    arms: Mapping[str, Sequence[SeedScores]],
+    names: Sequence[str],
+    languages: Mapping[str, str],
+    scores: Callable[[Any], float],
+) -> StudyRow:
+    used = [name for name in names if row.name in (name, None) or row.name == branch(languages[name])]
+    arm = row.arm.partition(" - ")[0]
+    own = [one for one in arms[arm] if one.seed in row.seeds]
+    means = [float(np.mean([scores(getattr(one, side)[name]) for one in own for name in used])) for side in _SIDES]
+    first = next(cell.result for cell in family.cells if cell.result is not None)
+    return StudyRow(
+        family=family,
+        gain=row,
+        language=languages.get(row.name or "", "mean"),
+        unpruned=None if row.arm != arm else means[0],
+        pruned=None if row.arm != arm else means[1],
+        ks=tuple(one.ks[used[0]] for one in own) if row.name in names and row.arm == arm else (),
+        n_heads=sum(value is not None for line in first.scores for value in line),
+        cells=tuple(
+            cell.name
+            for cell in family.cells
+            if cell.cell.arm in row.arm.split(" - ") and cell.seed in row.seeds and not set(used).isdisjoint(cell.cell.targets)
+        ),
+    )
+
+
+def language_of(corpus: str) -> str:
+    """BCP-47 code of a corpus or of a file named like `de=FILE`."""
+    return CORPORA[corpus].language if corpus in CORPORA else corpus.partition("=")[0]
