@@ -1,6 +1,6 @@
 """Renews what the guides in `docs/guides` copy from the code: option tables and the printed output of commands.
 
-    python scripts/guides.py            # option tables
+    python scripts/guides.py            # option tables, and the tables of keys and presets of studies
     python scripts/guides.py --outputs  # runs every ```sh and ```python block of all guides in order, in one new folder, and
                                         # writes what each ```sh block printed into the ```text block below it
 
@@ -8,6 +8,8 @@ Long output is shortened; a line of three dots marks what was left out.
 """
 
 import argparse
+import inspect
+import json
 import os
 import re
 import subprocess
@@ -15,16 +17,24 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from polyhead.cli.main import COMMANDS, resolve
-from polyhead.cli.request_options import click_command
+from polyhead.cli.request_options import click_command, hints_of
+from polyhead.core.specs import SearchSpec, TrainSpec
+from polyhead.studies.study_file import StudyHead
+from polyhead.studies.study_grid import Grid, filled
+from polyhead.studies.study_presets import STUDIES
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guides"
 # In reading order: later guides use the files of earlier ones.
-ORDER = ("fit", "rank", "prune", "evaluate", "predict", "compare", "curve", "run", "report", "doctor", "methods", "data")
+ORDER = ("fit", "rank", "prune", "evaluate", "predict", "compare", "curve", "run", "report", "study", "doctor", "methods", "data")
 _OPTIONS = re.compile(r"<!-- options: (?P<name>[a-z ]+) -->\n.*?<!-- end of options -->", re.DOTALL)
 _BLOCK = re.compile(r"```(?P<kind>sh|python)\n(?P<code>.*?)```(?P<shown>\n\n```text\n.*?```)?", re.DOTALL)
+_PARTS = re.compile(r"<!-- (?P<name>keys|presets) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)
+STUDY_PAGE = GUIDES.parent / "studies.md"
 _MOST_LINES = 26
 
 
@@ -54,6 +64,57 @@ def _default(parameter: Any) -> str:
 
 def _escaped(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def keys_table() -> str:
+    """The keys of a study file as Markdown."""
+    rows = ["| key | value | default | what it does |", "|:--|:--|:--|:--|"]
+    for prefix, model in (("", StudyHead), ("", Grid), ("search.", SearchSpec), ("train.", TrainSpec)):
+        for name, hint, default in hints_of(model):
+            said = next(
+                (extra.description for extra in get_args(hint) if isinstance(extra, FieldInfo) and extra.description), None
+            )
+            if said is None or (model is Grid and name == "name"):
+                continue
+            listed = "list of " if any(get_origin(part) is tuple for part in _inside(hint)) else ""
+            choices = next((get_args(part) for part in _inside(hint) if get_origin(part) is Literal), ())
+            kinds = {
+                int: "numbers" if listed else "a number",
+                float: "a number",
+                bool: "true or false",
+                str: "names" if listed else "text",
+            }
+            value = ", ".join(f"`{choice}`" for choice in choices) or next(kinds[part] for part in _inside(hint) if part in kinds)
+            rows.append(f"| `{prefix}{name}` | {listed}{value} | {_key_default(name, default)} | {_escaped(said)} |")
+    rows.append("| `[[grid]]` | tables |  | A grid: any of these keys but `data`, and a `name` shown in tables. |")
+    return "\n".join(rows)
+
+
+def presets_table() -> str:
+    """The presets of studies as rows of Markdown."""
+    return "\n".join(f"| `{name}` | {_escaped(what)} |" for name, what in STUDIES.items())
+
+
+def with_keys(text: str) -> str:
+    """The page with its tables of a study's keys and presets renewed."""
+    made = {"keys": keys_table, "presets": presets_table}
+    return _PARTS.sub(lambda found: f"<!-- {found['name']} -->\n{made[found['name']]()}\n<!-- end of {found['name']} -->", text)
+
+
+def _inside(hint: Any) -> Iterator[Any]:
+    """A type and all types that it is made of."""
+    yield hint
+    if get_origin(hint) is not Literal:
+        for part in get_args(hint):
+            yield from _inside(part)
+
+
+def _key_default(name: str, value: Any) -> str:
+    if value is inspect.Parameter.empty:
+        return "the protocol's" if name in filled({}) else "required"
+    if value is None or value is False or value == ():
+        return ""
+    return f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
 
 
 def with_options(text: str) -> str:
@@ -116,11 +177,12 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for guide in wanted.guides:
             path = GUIDES / f"{guide}.md"
-            text = with_options(path.read_text(encoding="utf-8"))
+            text = with_keys(with_options(path.read_text(encoding="utf-8")))
             if wanted.outputs:
                 print(guide, flush=True)
                 text = with_outputs(text, lambda kind, code: run_block(kind, code, folder))
             path.write_text(text, encoding="utf-8")
+    STUDY_PAGE.write_text(with_keys(STUDY_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ import pytest
 
 from polyhead.cli.main import COMMANDS, resolve
 from polyhead.cli.parsing import parse
+from polyhead.studies.study_file import expand_study, parse_study
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from guides import GUIDES, ORDER, blocks, run_block, with_options  # noqa: E402
+from guides import GUIDES, ORDER, STUDY_PAGE, blocks, run_block, with_keys, with_options  # noqa: E402
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 SOURCE = re.sub(r'"\s*\n\s*f?"', "", "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")))
@@ -40,6 +41,19 @@ def test_the_tables_of_options_are_those_of_the_commands(name: str) -> None:
     assert with_options(text) == text, "run python scripts/guides.py"
     own = [command for command in COMMANDS if command.split()[0] == name]
     assert all(f"<!-- options: {command} -->" in text for command in own)
+
+
+@pytest.mark.parametrize("path", [STUDY_PAGE, GUIDES / "study.md"], ids=lambda path: path.stem)
+def test_the_tables_of_a_study_are_those_of_the_code(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert with_keys(text) == text, "run python scripts/guides.py"
+    assert "| `search.max_pruned` |" in STUDY_PAGE.read_text(encoding="utf-8")
+
+
+def test_the_study_on_the_page_is_one() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", STUDY_PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    cells = expand_study(parse_study(text, STUDY_PAGE))
+    assert len(cells) == (2 * 2 + 2) * 5 * 2
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -41,6 +41,8 @@ def test_tenths_limit_the_target_alone_and_each_part_holds_the_smaller_ones(fold
     words = [{window.input_ids.tobytes() for window in own.train.windows} for own in (some, more, whole)]
     assert words[0] <= words[1] <= words[2]
     assert len({own.train_hash for own in (whole, some, more)}) == 3
+    limited = [open_inputs(both(folder, target_tenths=n, train_limit=8)) for n in (2, 5)]
+    assert len({own.train_hash for own in limited}) == 2, "equally long, but other sentences"
 
 
 def test_each_order_has_its_search_and_the_best_on_dev_is_kept(folder: Path) -> None:

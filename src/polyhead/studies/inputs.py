@@ -120,10 +120,15 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         languages={split.name: split.language for split in data.every},
         records=tuple(_record(split, read[split.name, split.split].encoded) for split in data.every),
         words=one_word_choice([*data.sources, *data.targets]),
-        train_hash=fingerprint([facts_of(split) for split in data.trains]),
+        train_hash=fingerprint([*(facts_of(split) for split in data.trains), *_tenths(settings)]),
         dev_keys={split.name: fingerprint(facts_of(split)) for split in (*data.devs, *data.target_devs)},
         test_keys={split.name: fingerprint(facts_of(split)) for split in data.tests},
     )
+
+
+def _tenths(settings: RunSettings) -> list[int]:
+    """What tells samples apart that `train_limit` made equally long."""
+    return [] if settings.target_tenths is None else [settings.target_tenths]
 
 
 def _record(data: Dataset, encoded: Encoded) -> DataRecord:
