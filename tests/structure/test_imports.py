@@ -17,6 +17,8 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 NEVER = {("report", "importance"), ("report", "compression")}
 # May import on demand: the lazy package root, the command table, and the hook that Transformers' import triggers.
 DEFERRED = {"polyhead", "polyhead.cli.main", "polyhead.models.loader_hook"}
+# May import packages of an optional extra where they are needed.
+EXTRAS = ("polyhead.report.", "polyhead.studies.ray_crew")
 TORCH_FREE = ("core", "data")
 TABLES = {"polyhead.data.corpus_table", "polyhead.importance.table"}
 
@@ -105,7 +107,7 @@ def test_imports_stand_at_the_top(name: str) -> None:
     allowed = {id(inner) for outer in (tree, *top) for inner in ast.iter_child_nodes(outer)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            optional_extra = name.startswith("polyhead.report.") and not own(imports(node))
+            optional_extra = name.startswith(EXTRAS) and not own(imports(node))
             assert id(node) in allowed or optional_extra, f"{FILES[name]}:{node.lineno}: import below the top of the file"
 
 

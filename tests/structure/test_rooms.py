@@ -8,7 +8,7 @@ BEHAVIOUR = {
     "cli": "commands labels_of_text messy_input nested score_files",
     "report": "curve_picture curve_table drawing examples figures_in_a_browser heads_in_a_browser hostile_names in_a_browser "
     "page_case report sentences_in_a_browser several_runs",
-    "studies": "damage what_a_run_guards what_a_run_keeps",
+    "studies": "damage many_sources what_a_run_guards what_a_run_keeps",
 }
 
 

@@ -57,6 +57,7 @@ FREE_OF_NUMBERS = (
         f"studies/{name}.py"
         for name in ("context", "drawing", "failures", "kept", "stages", "study_*", "tagger", "worker_status", "workers")
     ),
+    "studies/ray_*.py",
     "core/toml_lines.py",
 )
 NOT_OF_A_RUN = ("report", "cli", "doctor")
