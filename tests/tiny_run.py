@@ -1,5 +1,7 @@
 """A tiny encoder and tiny treebanks on disk, from which the whole main job runs in seconds."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,23 @@ def settings(folder: Path, **changes: Any) -> RunSettings:
         train=train,
         **changes,
     )
+
+
+def study_text(folder: Path, *, seeds: Sequence[int] = (1,), controls: Sequence[str] = (), **search: Any) -> str:
+    """A study file over that data, English to German, with a sweep over k = 0..3; `search` are values of its search."""
+    files = ":".join(f"{folder}/en-{split}.conllu" for split in ("train", "dev", "test"))
+    values = {
+        "": {
+            "name": "tiny",
+            "tasks": ["pos"],
+            "models": [f"{folder}/encoder"],
+            "sources": [f"en={files}"],
+            "targets": [f"de={folder}/de-test.conllu"],
+            "seeds": list(seeds),
+            "controls": list(controls),
+        },
+        "[search]": {"how": "sweep", "max_pruned": 3, **search},
+        "[train]": {"epochs": 2, "learning_rate": 1e-2, "precision": "fp32"},
+    }
+    tables = ([head, *(f"{name} = {json.dumps(value)}" for name, value in table.items())] for head, table in values.items())
+    return "\n".join(line for table in tables for line in table if line) + "\n"

@@ -18,7 +18,7 @@ NEVER = {("report", "importance"), ("report", "compression")}
 # May import on demand: the lazy package root, the command table, and the hook that Transformers' import triggers.
 DEFERRED = {"polyhead", "polyhead.cli.main", "polyhead.models.loader_hook"}
 # Use packages of an extra, imported where they are used.
-EXTRAS = ("polyhead.report.", "polyhead.data.arrow_tables")
+EXTRAS = ("polyhead.report.", "polyhead.data.arrow_tables", "polyhead.studies.ray_crew")
 TORCH_FREE = ("core", "data")
 TABLES = {"polyhead.data.corpus_table", "polyhead.importance.table"}
 

@@ -68,6 +68,7 @@ FREE_OF_NUMBERS = (
         )
     ),
     "studies/worker*.py",
+    "studies/ray_*.py",
     "core/toml_lines.py",
 )
 NOT_OF_A_RUN = ("report", "cli", "doctor")

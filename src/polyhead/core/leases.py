@@ -209,6 +209,11 @@ class Leases:
                         path.unlink()
         return lease
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether this worker holds a stage."""
+        return bool(self._held)
+
     @contextmanager
     def holding(self, stage: str) -> Iterator[Lease]:
         """The stage, held during the block; a block that ends without an error has finished the stage.

@@ -145,10 +145,15 @@ class CellJob:
 
 def jobs_of(cells: Sequence[StudyCell], bench: Bench) -> list[CellJob]:
     """A job for each cell, in their order."""
+    return [CellJob(cell, bench, sharing) for cell, sharing in zip(cells, sharing_of(cells), strict=True)]
+
+
+def sharing_of(cells: Sequence[StudyCell]) -> list[Sequence[str]]:
+    """For each cell the names of those that share its unpruned fine-tuning, its own included."""
     families: dict[str, list[str]] = {}
     for cell in cells:
         families.setdefault(_family(cell), []).append(cell.fingerprint)
-    return [CellJob(cell, bench, families[_family(cell)]) for cell in cells]
+    return [families[_family(cell)] for cell in cells]
 
 
 def _family(cell: StudyCell) -> str:

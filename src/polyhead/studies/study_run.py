@@ -134,7 +134,7 @@ def check_data(store: Path, cells: Sequence[StudyCell], texts: Texts) -> None:
     """
     faults: dict[str, None] = {}
     read: dict[str, tuple[RunSettings, Dataset]] = {}
-    for settings in {fingerprint(_read_by(cell.settings())): cell.settings() for cell in cells}.values():
+    for settings in {data_of(cell): cell.settings() for cell in cells}.values():
         try:
             for split in read_data(settings, texts).every:
                 read[fingerprint([how_read(settings)[2:], settings.task, split.name, split.split])] = settings, split
@@ -146,9 +146,11 @@ def check_data(store: Path, cells: Sequence[StudyCell], texts: Texts) -> None:
         _compare(store / "data" / f"{key}.json", split)
 
 
-def _read_by(settings: RunSettings) -> list[object]:
+def data_of(cell: StudyCell) -> str:
+    """A name for what a cell reads: the same for cells that read the same splits in the same way."""
+    settings = cell.settings()
     part = [settings.sources, settings.targets, settings.select_on, settings.target_tenths, settings.train_limit]
-    return [how_read(settings), *part, settings.unseen_labels, settings.protocol]
+    return fingerprint([how_read(settings), *part, settings.unseen_labels, settings.protocol])
 
 
 def _compare(path: Path, split: Dataset) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -22,8 +22,8 @@ KeepWeights = Literal["none", "chosen", "all"]
 class Access(Protocol):
     """Who may work on a fine-tuning."""
 
-    def acquire(self, name: str) -> Lease:
-        """The lease on it, or a refusal.
+    def acquire(self, name: str, *, tidying: bool = False) -> Lease:
+        """The lease on it, or a refusal; `tidying` if only weights are to be removed that nobody needs.
 
         Raises:
             Busy: Another worker holds it.
@@ -38,7 +38,7 @@ class Leased:
     def __init__(self, leases: Leases) -> None:
         self.leases = leases
 
-    def acquire(self, name: str) -> Lease:
+    def acquire(self, name: str, *, tidying: bool = False) -> Lease:
         """The lease on it."""
         lease = self.leases.acquire(name)
         if lease is None:
@@ -49,21 +49,25 @@ class Leased:
 class Planning:
     """Works on nothing, and so finds what a cell needs next."""
 
-    def acquire(self, name: str) -> Lease:
+    def acquire(self, name: str, *, tidying: bool = False) -> Lease:
         """Always refuses."""
         raise Missing(name)
 
 
 class Only(Leased):
-    """Works on these fine-tunings alone: those that a scheduler has given to this process."""
+    """Works on some fine-tunings alone: those that a scheduler has given to this process, and what their work itself needs.
 
-    def __init__(self, leases: Leases, names: Iterable[str]) -> None:
+    Attributes:
+        names: Fine-tunings that may be begun; a scheduler changes them from step to step.
+    """
+
+    def __init__(self, leases: Leases, names: Iterable[str] = ()) -> None:
         super().__init__(leases)
-        self._names = frozenset(names)
+        self.names = frozenset(names)
 
-    def acquire(self, name: str) -> Lease:
-        """The lease on one of them."""
-        if name not in self._names:
+    def acquire(self, name: str, *, tidying: bool = False) -> Lease:
+        """The lease on one of them, or on any while one is held: pruning after training needs the weights of another."""
+        if not (tidying or name in self.names or self.leases.holds_any):
             raise Missing(name)
         return super().acquire(name)
 
@@ -127,8 +131,7 @@ class StudyStore:
         for path in sorted((self.folder / "fits").glob(f"*/{RECORD}")):
             yield read_fit_record(path)
 
-    @contextmanager
-    def working(self, name: str) -> Iterator[None]:
+    def working(self, name: str) -> AbstractContextManager[None]:
         """Held while something is computed from or written to a fine-tuning; the same worker may enter again.
 
         Raises:
@@ -136,7 +139,11 @@ class StudyStore:
             Missing: This process does not work on it.
             LeaseLost: Another worker took it over meanwhile.
         """
-        lease, depth = self._held.get(name) or (self._access.acquire(name), 0)
+        return self._holding(name)
+
+    @contextmanager
+    def _holding(self, name: str, *, tidying: bool = False) -> Iterator[None]:
+        lease, depth = self._held.get(name) or (self._access.acquire(name, tidying=tidying), 0)
         self._held[name] = lease, depth + 1
         finished = False
         try:
@@ -171,7 +178,7 @@ class StudyStore:
             if not model.is_dir():
                 continue
             try:
-                with self.working(folder.name):
+                with self._holding(folder.name, tidying=True):
                     # a reader without a lease finds the whole folder or none
                     gone = folder / f".{MODEL}.gone"
                     shutil.rmtree(gone, ignore_errors=True)
