@@ -15,11 +15,11 @@ def released_procedure(model: BertForTokenClassification, batches: Sequence[Batc
     """Ma et al. 2021 as released: Σ over batches of |∂L/∂W_K| and |∂L/∂W_V|, split on the input axis."""
     model.requires_grad_(True).eval()
     heads = model.config.num_attention_heads
-    sums = [torch.zeros_like(layer.attention.self.key.weight) for layer in model.bert.encoder.layer]
+    sums = [torch.zeros_like(layer.attention.self.key.weight) for layer in model.base_model.encoder.layer]
     for batch in batches:
         model.zero_grad()
         _loss(model, batch).backward()
-        for total, layer in zip(sums, model.bert.encoder.layer, strict=True):
+        for total, layer in zip(sums, model.base_model.encoder.layer, strict=True):
             total += layer.attention.self.key.weight.grad.abs() + layer.attention.self.value.weight.grad.abs()
     model.zero_grad()
     scores: NDArray[np.float64] = (
@@ -38,7 +38,7 @@ def masked_script(model: BertForTokenClassification, batches: Sequence[Batch]) -
     gates = torch.ones(config.num_hidden_layers, config.num_attention_heads, requires_grad=True)
     handles = [
         layer.attention.output.dense.register_forward_pre_hook(_gate(gates, i))
-        for i, layer in enumerate(model.bert.encoder.layer)
+        for i, layer in enumerate(model.base_model.encoder.layer)
     ]
     total = torch.zeros_like(gates)
     try:
