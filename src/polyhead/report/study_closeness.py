@@ -100,7 +100,7 @@ def _measures(family: Family, alike: Mapping[tuple[str, ...], Mapping[tuple[str,
 
 def _similarities(families: Sequence[Family]) -> dict[tuple[str, ...], dict[tuple[str, str, int], float]]:
     """ρ of head scores by kind: of a source with the model of another language, of one seed."""
-    found = {}
+    found: dict[tuple[str, ...], dict[tuple[str, str, int], float]] = {}
     for (task, model, _, method), by_source in language_scores(families).items():
         if len(by_source) > 1:
             keys, rho = correlations(by_source)

@@ -122,6 +122,7 @@ def work_study(
         sum(one.found for one in found),
         tuple(failure for one in found for failure in one.failed),
         leases.discarded,
+        sum(one.waited for one in found),
     )
 
 

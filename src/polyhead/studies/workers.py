@@ -59,7 +59,7 @@ class Outcome:
     found: int
     failed: tuple[Failure, ...]
     discarded: int
-    waited: float
+    waited: float = 0.0
 
 
 def work(jobs: Sequence[Job], store: Path, leases: Leases, *, progress: Progress | None = None, retries: int = 2) -> Outcome:
