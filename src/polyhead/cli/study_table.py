@@ -79,7 +79,13 @@ def study_export(request: StudyExportRequest, console: Console) -> int:
 
 def _cells(store: Path, console: Console) -> list[StudyCellRecord]:
     """The finished cells; damaged ones are said and left out."""
-    found = read_cells(store, on_damaged=lambda error: console.note(f"left out: {error}"))
+    found = []
+    for cell in read_cells(store, on_damaged=lambda error: console.note(f"left out: {error}")):
+        try:
+            cell.check_counts()
+            found.append(cell)
+        except StoreError as error:
+            console.note(f"left out: {error}")
     if not found:
         raise StoreError(f"{store}: all its cells are damaged; start the study again, which makes them anew")
     return found

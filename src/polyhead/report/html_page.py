@@ -46,7 +46,7 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
     from markupsafe import Markup
 
     within, (across, why) = [within_run(run) for run in runs], between_runs(runs)
-    page = environment.from_string(template("page.html.j2")).render(
+    page: str = environment.from_string(template("page.html.j2")).render(
         title=page_title(runs[0].record) if len(runs) == 1 else f"{len(runs)} runs side by side",
         runs=[_run_part(altair, run, has_agreement=found is not None) for run, found in zip(runs, within, strict=True)],
         runs_table=runs_table(runs),

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.files import write_text_atomic
+from polyhead.report.study_families import source_of
 from polyhead.report.study_record import StudyCellRecord
-from polyhead.report.study_scores import source_of
 
 SECONDS: Final = ("fine-tuning", "ranking", "screening", "testing")
 _EXTRA: Final = "exporting to MLflow needs mlflow-skinny: pip install 'polyhead[mlflow]'"
