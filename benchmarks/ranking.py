@@ -56,6 +56,7 @@ class Shape:
 
     @property
     def width(self) -> int:
+        """Of the hidden states."""
         return int(self.model.config.hidden_size)
 
 
@@ -131,9 +132,8 @@ def settled(e5: Mapping[str, Any], precision: Precision, options: argparse.Names
     """
     model, encoded = real_tagger(options.seed), labelled("en", "dev", n=200 if options.quick else None).encoded
     lowest, orders = (LOWEST[-1:], 2) if options.quick else (LOWEST, 40)
-    stops: dict[str, Any] = early_stops(
-        model, encoded, precision, [options.seed + i for i in range(1 if options.quick else 5)], lowest
-    )
+    seeds = [options.seed + i for i in range(1 if options.quick else ROUNDS)]
+    stops: dict[str, Any] = early_stops(model, encoded, precision, seeds, lowest)
     batches = training_batches(encoded, batch_size=8, order="file", seed=0, epoch=0, pad_to=256)
     slow = e5["rows"]["released"]
     released = slow["median_seconds"] / slow["batches"] * len(batches)
