@@ -127,8 +127,8 @@ def compared(shape: Shape, precisions: Sequence[Precision], *, rounds: int) -> d
 def settled(e5: Mapping[str, Any], precision: Precision, options: argparse.Namespace) -> dict[str, Any]:
     """Early stops on EWT dev, and their speed-up over the released procedure.
 
-    Every batch of the released procedure has 8 rows of 256 positions, so its time on the whole split is that of its batches on the
-    sample, times how many more there are.
+    Every batch of the released procedure has 8 rows of 256 positions, so its time on the whole split is that of its batches on
+    the sample, times how many more there are.
     """
     model, encoded = real_tagger(options.seed), labelled("en", "dev", n=200 if options.quick else None).encoded
     lowest, orders = (LOWEST[-1:], 2) if options.quick else (LOWEST, 40)
