@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhead.cli.main import COMMANDS, main
-from polyhead.cli.parsing import expand_lists, parse, with_flags
+from polyhead.cli.parsing import expand_lists, parse, with_flags, with_values
 from polyhead.cli.request_options import options
 from polyhead.cli.requests import EvaluateRequest, PredictRequest, PruneRequest, RankRequest
 from polyhead.cli.train_requests import FitRequest, RunRequest
@@ -265,3 +265,11 @@ def test_help_fits_eighty_columns(name: str, monkeypatch: pytest.MonkeyPatch, ca
     text = capsys.readouterr().out
     assert "…" not in text  # nothing cut off
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_flag_may_stand_alone_where_it_has_a_value_for_that() -> None:
+    alone = {"--ray": "local"}
+    assert with_values(["f", "--ray"], alone) == ["f", "--ray", "local"]
+    assert with_values(["--ray", "auto", "--json"], alone) == ["--ray", "auto", "--json"]
+    assert with_values(["--ray", "-x"], alone) == ["--ray", "local", "-x"]
+    assert with_values(["--", "--ray"], alone) == ["--", "--ray"]

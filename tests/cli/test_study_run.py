@@ -7,8 +7,11 @@ import pytest
 from studies.study_case import cells, study_text
 
 from polyhead.cli.main import main
-from polyhead.cli.study_run import duration
+from polyhead.cli.parsing import parse
+from polyhead.cli.study_requests import StudyRunRequest
+from polyhead.cli.study_run import cluster_of, duration
 from polyhead.core.store_kind import open_store
+from polyhead.studies.ray_crew import Cluster
 from polyhead.studies.study_presets import study_preset
 from polyhead.studies.study_store import KIND, SCHEMA
 
@@ -114,3 +117,38 @@ def test_durations_are_in_the_largest_unit_that_fits() -> None:
         "2.0 hours",
         "2.0 days",
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["s.toml", "--gpus-per-task", "0.25"], "--cpus-per-task and --gpus-per-task: give them with --ray"),
+        (
+            ["s.toml", "--ray", "--threads", "2"],
+            "--threads: a worker of --ray has as many as processors: give --cpus-per-task",
+        ),
+        (["s.toml", "--ray", "--cpus-per-task", "0"], "--cpus-per-task = 0.0: should be greater than 0"),
+        (["--ray", "s.toml"], "missing argument FILE.toml: --ray took 's.toml'; write polyhead study run FILE.toml first"),
+    ],
+)
+def test_options_of_ray_are_checked(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("s.toml").write_text(study_text(), encoding="utf-8")
+    assert main(["study", "run", *arguments, "--out", "store"]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("store").exists()
+
+
+def test_ray_starts_here_or_joins_a_cluster() -> None:
+    def cluster(*arguments: str) -> Cluster | None:
+        request = parse(StudyRunRequest, ["s.toml", "--out", "store", *arguments], name="study run")
+        assert request is not None
+        return cluster_of(request)
+
+    assert cluster("--workers", "2") is None
+    assert cluster("--ray") == Cluster("local", gpus=None, cpus=1.0, workers=None)
+    assert cluster("--ray", "auto", "--gpus-per-task", "0.25", "--cpus-per-task", "4", "--workers", "8") == Cluster(
+        "auto", gpus=0.25, cpus=4.0, workers=8
+    )

@@ -25,11 +25,13 @@ class Shown:
         help: A sentence.
         value: What stands for the value; unless given, the type's choices, `N`, `X`, `FILE` or `NAME`.
         positional: Whether it is an argument without a flag.
+        alone: The value of a flag that stands alone; unless given, a value has to follow.
     """
 
     help: str
     value: str = ""
     positional: bool = False
+    alone: str = ""
 
 
 @dataclass(frozen=True)

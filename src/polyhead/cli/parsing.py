@@ -33,14 +33,15 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     """
     found = list(options(request))
     lists = {option.flag for option in found if option.kind == "list"}
-    argv = expand_lists(arguments, lists)
+    alone = {option.flag: option.alone for option in found if option.alone}
+    argv = with_values(expand_lists(arguments, lists), alone)
     defaults = _from_files(argv, found) if any(option.flag == "--config" for option in found) else {}
     try:
         given = click_command(request, name).main(
             argv, prog_name=f"polyhead {name}", standalone_mode=False, default_map=dict(defaults)
         )
     except typer.TyperException as error:
-        taken = [(flag, value) for flag, value in pairwise(argv) if flag in lists]
+        taken = [(flag, value) for flag, value in pairwise(argv) if flag in lists or flag in alone]
         if taken and (missing := re.match(r"Missing argument '(.+?)'", error.format_message())):
             step = f"write polyhead {name} {missing[1]} first, then the options"
             raise SettingError(f"missing argument {missing[1]}: {taken[-1][0]} took {taken[-1][1]!r}; {step}") from None
@@ -124,6 +125,20 @@ def expand_lists(arguments: Sequence[str], lists: Set[str]) -> list[str]:
         for value in values:
             expanded += [argument, value]
     return expanded
+
+
+def with_values(arguments: Sequence[str], alone: Mapping[str, str]) -> list[str]:
+    """The arguments with a value after every flag that stands alone, at the end or before another option.
+
+    >>> with_values(["--ray", "--out", "c", "--ray"], {"--ray": "local"})
+    ['--ray', 'local', '--out', 'c', '--ray', 'local']
+    """
+    filled: list[str] = []
+    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=True):
+        filled.append(argument)
+        if argument in alone and "--" not in filled and after.startswith("-"):
+            filled.append(alone[argument])
+    return filled
 
 
 def _from_files(argv: Sequence[str], found: Sequence[Option]) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class Option:
     preset: bool
 
     @property
+    def alone(self) -> str:
+        """Its value if the flag stands alone; empty if a value has to follow."""
+        return next((extra.alone for extra in get_args(self.type) if isinstance(extra, Shown)), "")
+
+    @property
     def name(self) -> str:
         """Of typer's parameter."""
         return self.path[-1]

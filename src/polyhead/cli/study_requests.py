@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from polyhead.cli.options import DataOption, JsonOption, Machine, Shown
 from polyhead.core.settings_file import Many
-from polyhead.core.specs import Count
+from polyhead.core.specs import Count, Positive
 
+LOCAL: Final = "local"
+Share = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 StoreOption = Annotated[Path, Shown("Folder of the study's results, which several studies may share.", "STORE")]
 
 
@@ -39,7 +43,18 @@ class StudyRunRequest:
         Literal["none", "chosen", "all"], Shown("Weights kept when a cell is done; others are made again if ever needed.")
     ] = "none"
     test_every_k: Annotated[bool, Shown("Test every k that is tried, for rules that choose another one later.")] = False
-    workers: Annotated[Count, Shown("Processes that share the work, each with its part of the threads.")] = 1
+    workers: Annotated[
+        Count | None, Shown("Processes that share the work and the threads; unless given one, with --ray as many as fit.")
+    ] = None
+    ray: Annotated[
+        str | None, Shown("Work on Ray: started here, or the cluster at an address, auto or HOST:PORT.", "[ADDRESS]", alone=LOCAL)
+    ] = None
+    cpus_per_task: Annotated[
+        Positive | None, Shown("Processors of each of Ray's workers, and so its threads; 1 unless given.")
+    ] = None
+    gpus_per_task: Annotated[
+        Share | None, Shown("GPUs of each of Ray's workers, such as 0.25; unless given 1 if the cluster has any.")
+    ] = None
     machine: Machine
     json: JsonOption = False
 

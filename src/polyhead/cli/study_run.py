@@ -14,9 +14,12 @@ from polyhead.cli.inputs import set_threads
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.study_requests import StudyRunRequest
 from polyhead.cli.study_work import outcome_lines
+from polyhead.core.errors import SettingError
 from polyhead.core.store_kind import check_store
 from polyhead.core.values import counted
 from polyhead.report.tables import markdown
+from polyhead.studies.ray_crew import Cluster
+from polyhead.studies.ray_engine import run_on_ray
 from polyhead.studies.study_estimates import finished_cells, gigabytes, stage_times, train_sentences
 from polyhead.studies.study_file import StudySpec, expand_study, read_study, study_grids
 from polyhead.studies.study_plan import Plan, plan
@@ -30,13 +33,34 @@ def study_run(request: StudyRunRequest, console: Console) -> int:
     study = read_study(request.study)
     if request.dry_run:
         return show_plan(study, request, console)
-    set_threads(request.machine.threads, shared_by=request.workers)
+    cluster = cluster_of(request)
+    if cluster is None:
+        set_threads(request.machine.threads, shared_by=request.workers or 1)
     name = add_study(request.study, request.out, keep_weights=request.keep_weights, test_every_k=request.test_every_k)
-    with helped(request, name):
-        found = work_study(request.out, names=[name], data=request.data, device=request.machine.device, progress=console.progress)
+    data, device, progress = request.data, request.machine.device, console.progress
+    if cluster is not None:
+        found = run_on_ray(request.out, cluster, names=[name], data=data, device=device, progress=progress)
+    else:
+        with helped(request, name):
+            found = work_study(request.out, names=[name], data=data, device=device, progress=progress)
     document = {"schema": 1, "study": name, "store": str(request.out), **asdict(found)}
     console.result(document, "\n".join([f"study {name}:", *outcome_lines(found), f"store: {request.out}"]))
     return CHECK_FAILED if found.failed else DONE
+
+
+def cluster_of(request: StudyRunRequest) -> Cluster | None:
+    """The cluster that the study runs on, or None for this machine without Ray.
+
+    Raises:
+        SettingError: Options are given that do not belong together.
+    """
+    if request.ray is None:
+        if request.cpus_per_task is not None or request.gpus_per_task is not None:
+            raise SettingError("--cpus-per-task and --gpus-per-task: give them with --ray, or leave them out")
+        return None
+    if request.machine.threads is not None:
+        raise SettingError("--threads: a worker of --ray has as many as processors: give --cpus-per-task instead")
+    return Cluster(request.ray, gpus=request.gpus_per_task, cpus=request.cpus_per_task or 1.0, workers=request.workers)
 
 
 @contextmanager
@@ -48,7 +72,7 @@ def helped(request: StudyRunRequest, name: str) -> Iterator[None]:
     command = [*program, "study", "work", str(request.out), "--study", name, *threads, *data, "--json"]
     others = [
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(request.workers - 1)
+        for _ in range((request.workers or 1) - 1)
     ]
     try:
         yield

@@ -133,6 +133,9 @@ class Crew:
 
 def _share(ray: Any, cluster: Cluster) -> tuple[float, int]:
     """GPUs of a worker, and workers at most."""
+    for name, share in (("cpus_per_task", cluster.cpus), ("gpus_per_task", cluster.gpus or 0.0)):
+        if share > 1 and share != int(share):
+            raise SettingError(f"{name} {share:g}: give a whole number, or less than 1")
     there = ray.cluster_resources()
     gpus = cluster.gpus if cluster.gpus is not None else min(1.0, float(there.get("GPU", 0.0)))
     wanted = {"CPU": cluster.cpus, "GPU": gpus}
@@ -159,6 +162,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     before = signal.getsignal(signal.SIGTERM)
     here: dict[str, Any] = {}
     if cluster.address == LOCAL:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # as it is anyway, but without a warning
         here = {"include_dashboard": False, "object_store_memory": _OBJECTS}
     # Ray prints what it has to say of workers on stdout, where a command's result goes.
     with contextlib.redirect_stdout(sys.stderr):
