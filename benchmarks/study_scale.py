@@ -1,13 +1,13 @@
 """What the store of a study costs at 10, 1,000 and 100,000 cells: time per cell, to list, check and resume, files and bytes.
 
-    python benchmarks/study_scale.py --cells 10 1000 10000    # about two minutes; run nothing else
+    python benchmarks/study_scale.py --cells 10 1000 10000    # about four minutes; run nothing else
     python benchmarks/study_scale.py --cells 100000           # about half an hour; keeps the other rows
 
 Every cell has one stage that sleeps (`sleeping_cells.py`), so what is left is the store: leases, records that are synced to disk,
-heartbeats. 1, 2 and 8 worker processes share one folder on this machine's disk. *Overhead*: seconds of all workers, less those
-slept and those waited for others at the end, per cell. *List*: names of the finished cells; *check*: every record is read and its
-checksum compared; *resume*: a worker that finds nothing to do, from its call to its end. Medians of five. Writes
-`results/study_scale.json`.
+heartbeats. 1, 2 and 8 worker processes share one folder on this machine's disk. *Overhead*: elapsed time per cell beyond the
+stages, which the workers share, and beyond waiting for others at the end. *List*: names of the finished cells; *check*: every
+record is read and its checksum compared; *resume*: a worker that finds nothing to do, from its call to its end. Medians of five.
+Writes `results/study_scale.json`.
 """
 
 import argparse
@@ -40,8 +40,8 @@ def main() -> None:
     rows = read_json(path)["rows"] if path.is_file() else {}
     for n in options.cells:
         rows[str(n)] = {"environment": environment(), "stage_seconds": STAGE_SECONDS[n], **measured(n, options.folder)}
-    in_order = {name: rows[name] for name in sorted(rows, key=int)}
-    print(f"written to {write('study_scale', {'rows': rounded(in_order, 4)})}", file=sys.stderr)
+        in_order = {name: rows[name] for name in sorted(rows, key=int)}
+        print(f"written to {write('study_scale', {'rows': rounded(in_order, 4)})}", file=sys.stderr)
 
 
 def measured(n: int, folder: Path | None) -> dict[str, object]:
@@ -69,7 +69,7 @@ def run(store: Path, n: int, workers: int) -> dict[str, float]:
     return {
         "seconds": max(own["seconds"] for own in ended),
         "ideal_seconds": slept / workers,
-        "overhead_ms_per_cell": 1000 * (total - slept - waited) / n,
+        "overhead_ms_per_cell": 1000 * (total - slept - waited) / n / workers,
         "waited_seconds": waited / workers,
         "stages_done_twice": sum(own["discarded"] for own in ended),
     }

@@ -69,7 +69,7 @@ def _escaped(text: str) -> str:
 def keys_table() -> str:
     """The keys of a study file as Markdown."""
     rows = ["| key | value | default | what it does |", "|:--|:--|:--|:--|"]
-    for prefix, model in (("", StudyHead), ("", Grid), ("search.", SearchSpec), ("train.", TrainSpec)):
+    for prefix, model in (("", StudyHead), ("", Grid), ("`[search]` ", SearchSpec), ("`[train]` ", TrainSpec)):
         for name, hint, default in hints_of(model):
             said = next(
                 (extra.description for extra in get_args(hint) if isinstance(extra, FieldInfo) and extra.description), None
@@ -85,7 +85,7 @@ def keys_table() -> str:
                 str: "names" if listed else "text",
             }
             value = ", ".join(f"`{choice}`" for choice in choices) or next(kinds[part] for part in _inside(hint) if part in kinds)
-            rows.append(f"| `{prefix}{name}` | {listed}{value} | {_key_default(name, default)} | {_escaped(said)} |")
+            rows.append(f"| {prefix}`{name}` | {listed}{value} | {_key_default(name, default)} | {_escaped(said)} |")
     rows.append("| `[[grid]]` | tables |  | A grid: any of these keys but `data`, and a `name` shown in tables. |")
     return "\n".join(rows)
 

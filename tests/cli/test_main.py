@@ -73,6 +73,7 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "report",
         "study new",
         "study run",
+        "study work",
         "doctor",
         "data list",
         "data get",

@@ -41,6 +41,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "sample": {"dataset": DEV, "n": 1, "seed": 1},
     "save_pruned": {**MODEL, "folder": "x"},
     "score_heads": {"name": "random", **MODEL, "batches": ph.scoring_batches(ENCODED), "seed": 1},
+    "score_until_settled": {"name": "gradient", **MODEL, "encoded": ENCODED, "n_lowest": 1, "may_differ": 0.05, "seed": 1},
     "scoring_batches": {"encoded": ENCODED, "budget": 64},
     "task": TEXT,
     "write_scores": {"path": "x", "scores": SCORES},

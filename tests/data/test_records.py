@@ -205,7 +205,7 @@ def test_repairs_are_counted_and_refused_where_reading_is_strict(tmp_path, name)
     refused(path, name, f"{WORDLESS_RECORD}; expected at least one word (strict", strict=True)
     rewrite_records(TextFile(path, ""), RecordFormat(name), [["B-PER"]], tmp_path / "new")
     assert [one.labels for one in read(tmp_path / "new", name)] == [("B-PER",)]
-    path = write(tmp_path / "y", name, [{"tokens": ["a", "", "b"], "ner_tags": ["B-PER", "O", "O"]}])
+    path = write(tmp_path / "y", name, [{"tokens": ["a", "", " ", "b"], "ner_tags": ["B-PER", "O", "O", "O"]}])
     assert [(one.words, one.labels) for one in read(path, name, "empty=skip")] == [(("a", "b"), ("B-PER", "O"))]
     refused(path, name, "an empty word")
     layout = parse_records(f"{name}:empty=skip")

@@ -47,7 +47,7 @@ def test_the_tables_of_options_are_those_of_the_commands(name: str) -> None:
 def test_the_tables_of_a_study_are_those_of_the_code(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert with_keys(text) == text, "run python scripts/guides.py"
-    assert "| `search.max_pruned` |" in STUDY_PAGE.read_text(encoding="utf-8")
+    assert "| `[search]` `max_pruned` |" in STUDY_PAGE.read_text(encoding="utf-8")
 
 
 def test_the_study_on_the_page_is_one() -> None:

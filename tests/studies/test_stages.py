@@ -51,7 +51,10 @@ FREE_OF_NUMBERS = (
         f"models/{name}.py"
         for name in ("checks", "encoding_choice", "environment", "loader_hook", "model_card", "names", "own_file", "sources")
     ),
-    *(f"selection/{name}.py" for name in ("agreement", "comparison", "curves", "judged_orders", "oracle", "order_quality")),
+    *(
+        f"selection/{name}.py"
+        for name in ("agreement", "closeness", "comparison", "curves", "judged_orders", "oracle", "order_quality")
+    ),
     *(f"selection/{name}.py" for name in ("rank_figures", "score_rows", "sharing")),
     *(
         f"studies/{name}.py"

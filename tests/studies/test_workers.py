@@ -105,6 +105,16 @@ def test_a_failing_job_is_kept_and_stops_nothing(tmp_path: Path) -> None:
     assert read_failures(tmp_path / "failures")["bad"].what == "RuntimeError: out of memory"
 
 
+def test_a_result_that_does_not_fit_ends_the_worker_and_is_no_failure_of_the_job(tmp_path: Path) -> None:
+    large = Simple(
+        "large", tmp_path, raising(WriteError("weights: cannot be written (No space left on device); free some space"))
+    )
+    with leases_of(tmp_path) as leases, pytest.raises(WriteError, match=r"^weights: cannot be written"):
+        work([large], tmp_path, leases)
+    assert read_failures(tmp_path / "failures") == {}
+    assert list((tmp_path / "workers").iterdir()) == []
+
+
 def test_a_job_that_works_at_last_leaves_no_failure(tmp_path: Path) -> None:
     job = Simple("job", tmp_path, raising(RuntimeError()))
     with leases_of(tmp_path) as leases:

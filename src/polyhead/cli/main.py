@@ -36,6 +36,20 @@ COMMANDS: dict[str, Command] = {
     "study work": Command(
         "study_requests:StudyWorkRequest", "study_work:study_work", "one more worker for the studies of a store"
     ),
+    "study table": Command(
+        "study_table_requests:StudyTableRequest", "study_table:study_table", "print the tables of a study's finished cells"
+    ),
+    "study plan": Command(
+        "study_table_requests:StudyPlanRequest", "study_table:study_plan", "say how many seeds a study needs for a gain"
+    ),
+    "study report": Command(
+        "study_table_requests:StudyReportRequest", "study_table:study_report", "write one HTML page about a study"
+    ),
+    "study export": Command(
+        "study_table_requests:StudyExportRequest",
+        "study_table:study_export",
+        "give a study's results to pandas, DuckDB or MLflow",
+    ),
     "doctor": Command("requests:DoctorRequest", "doctor:doctor", "check gating, scoring and pruning on your own model and text"),
     "data list": Command("requests:DataListRequest", "data_commands:data_list", "list the corpora that polyhead knows by name"),
     "data get": Command("requests:DataGetRequest", "data_commands:data_get", "fetch corpora from their public sources"),

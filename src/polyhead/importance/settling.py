@@ -38,7 +38,7 @@ def reading_plan(tokens: NDArray[np.int64], *, seed: int) -> ReadingPlan:
 
     Short sentences are read first: the share of a stratum read before a look is inversely proportional to its mean length. A
     short sentence costs less, and its mean over few words varies more (Neyman 1934: the best share is proportional to the
-    standard deviation over the square root of the cost). On UD English-EWT dev this saves 40 % of the tokens for equal variance.
+    standard deviation over the square root of the cost).
 
     Args:
         tokens: Length of every sentence, `[sentences]`, 1 or more.
@@ -117,12 +117,11 @@ def most_that_differ(
     data. Nothing is paid for the number of heads: a wrong set passes only if it is separated from all others, the wrong way,
     which is rarer the more heads lie at the border. This is proven for the lowest-K set under any covariance (two-sided tests
     of pairs, Sood 2025) and was known for one head (Gutmann and Maymin 1987); for exchanges of several heads it is held by
-    simulation, in the tests and on real scores (three encoders fine-tuned on UD English-EWT, three K, 40 orders each: broken at
-    any look in 1 of 360 runs).
+    simulation, in the tests and on real scores (`rates` in `benchmarks/results/ranking.json`).
 
     The bound rests on the central limit theorem. A sentence that is not read and outweighs all that were cannot be foreseen by
     any bound without a known maximum (Bahadur and Savage 1956), and gate gradients have none. With a known maximum, the
-    confidence sequences of Waudby-Smith and Ramdas 2020 hold for any n, but are several times wider here.
+    confidence sequences of Waudby-Smith and Ramdas 2020 hold for any n.
 
     Args:
         values: Scores of the sentences read, `[read, heads]`.

@@ -42,6 +42,35 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
     Raises:
         SettingError: The extra `report` is not installed, or a chart cannot be drawn.
     """
+    altair, environment = page_tools()
+    from markupsafe import Markup
+
+    within, (across, why) = [within_run(run) for run in runs], between_runs(runs)
+    page: str = environment.from_string(template("page.html.j2")).render(
+        title=page_title(runs[0].record) if len(runs) == 1 else f"{len(runs)} runs side by side",
+        runs=[_run_part(altair, run, has_agreement=found is not None) for run, found in zip(runs, within, strict=True)],
+        runs_table=runs_table(runs),
+        gains_table=gains_table(runs),
+        gains_note=GAINS_NOTE,
+        gains=figure(gain_chart(altair, runs), "Gain in test score on each target, with its 95 % interval"),
+        across=across is not None,
+        across_why=why,
+        curves=[_curve_part(altair, document) for document in curves],
+        style=Markup(template("page.css")),
+        script=Markup("\n".join(template(f"{name}.js") for name in _SCRIPTS)),
+    )
+    room = min(_LARGEST, len(runs) * _LARGEST_OF_ONE) - len(page.encode("utf-8"))
+    facts = [{**head_facts(run), "agreement": asdict(found) if found else None} for run, found in zip(runs, within, strict=True)]
+    data = _inside_script(page_data(facts, across=asdict(across) if across else None, room=room, text=text))
+    return page.replace(_DATA, _DATA + data)
+
+
+def page_tools() -> tuple[Any, Any]:
+    """altair, and jinja's environment with the filter `html` for Markdown.
+
+    Raises:
+        SettingError: The extra `report` is not installed.
+    """
     altair = drawing_library()
     try:
         import markdown_it  # noqa: F401 (`as_html` needs it)
@@ -53,24 +82,7 @@ def html_page(runs: Sequence[FinishedRun], *, curves: Sequence[Mapping[str, Any]
         raise SettingError("the page needs altair, vl-convert-python, jinja2 and markdown-it-py: pip install 'polyhead[report]'")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["html"] = lambda markdown: Markup(as_html(markdown))
-    within, (across, why) = [within_run(run) for run in runs], between_runs(runs)
-    page = environment.from_string(_template("page.html.j2")).render(
-        title=page_title(runs[0].record) if len(runs) == 1 else f"{len(runs)} runs side by side",
-        runs=[_run_part(altair, run, has_agreement=found is not None) for run, found in zip(runs, within, strict=True)],
-        runs_table=runs_table(runs),
-        gains_table=gains_table(runs),
-        gains_note=GAINS_NOTE,
-        gains=_figure(gain_chart(altair, runs), "Gain in test score on each target, with its 95 % interval"),
-        across=across is not None,
-        across_why=why,
-        curves=[_curve_part(altair, document) for document in curves],
-        style=Markup(_template("page.css")),
-        script=Markup("\n".join(_template(f"{name}.js") for name in _SCRIPTS)),
-    )
-    room = min(_LARGEST, len(runs) * _LARGEST_OF_ONE) - len(page.encode("utf-8"))
-    facts = [{**head_facts(run), "agreement": asdict(found) if found else None} for run, found in zip(runs, within, strict=True)]
-    data = _inside_script(page_data(facts, across=asdict(across) if across else None, room=room, text=text))
-    return page.replace(_DATA, _DATA + data)
+    return altair, environment
 
 
 def as_html(markdown: str) -> str:
@@ -95,7 +107,7 @@ def _run_part(altair: Any, run: FinishedRun, *, has_agreement: bool) -> dict[str
         "scores": paragraphs(*score_sections(record)),
         "sources": paragraphs(*source_sections(record)),
         "ranking": ranking_line(run.record.first),
-        "trials": _figure(
+        "trials": figure(
             trial_chart(altair, run),
             "Dev score against the number of heads removed: points are fine-tunings, a ring marks the chosen one, the dashed "
             "line is the unpruned model with heads masked",
@@ -110,10 +122,10 @@ def _curve_part(altair: Any, document: Mapping[str, Any]) -> dict[str, Any]:
         f"Score on {document['data']['name']} ({document['data']['split']}) against the number of heads ablated, without "
         "retraining; random orders with their range"
     )
-    return {"figure": _figure(curve_chart(altair, document), words), "areas": area_table(document["areas"])}
+    return {"figure": figure(curve_chart(altair, document), words), "areas": area_table(document["areas"])}
 
 
-def _figure(chart: Any, words: str) -> dict[str, str]:
+def figure(chart: Any, words: str) -> dict[str, str]:
     """An SVG as a data address, and what it shows: printed below it, and its text for screen readers."""
     packed = base64.b64encode(picture_bytes(chart, ".svg", labels=False)).decode("ascii")
     return {"source": f"data:image/svg+xml;base64,{packed}", "words": words}
@@ -126,5 +138,6 @@ def _inside_script(data: object) -> str:
 
 
 @cache
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """A file of a page's template."""
     return (files("polyhead.report") / "template" / name).read_text(encoding="utf-8")

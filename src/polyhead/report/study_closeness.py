@@ -9,8 +9,9 @@ from polyhead.report.language_facts import DISTANCES, distance
 from polyhead.report.printed_table import Column, PrintedTable
 from polyhead.report.statistic_rows import bounds
 from polyhead.report.study_columns import Row, filled, model_name, variants
+from polyhead.report.study_families import Family, language_of
 from polyhead.report.study_ranks import correlations, language_scores
-from polyhead.report.study_scores import Family, StudyScores, language_of
+from polyhead.report.study_scores import StudyScores
 from polyhead.report.tables import no_claim
 from polyhead.selection.closeness import LEAST_TARGETS, Closeness, closeness
 from polyhead.selection.gains import RANKED

@@ -9,8 +9,9 @@ from polyhead.report.language_facts import branch
 from polyhead.report.printed_table import Column, Value
 from polyhead.report.reading import short
 from polyhead.report.statistic_rows import statistic_row
+from polyhead.report.study_families import Family
 from polyhead.report.study_record import StudyCellFacts
-from polyhead.report.study_scores import Blank, Family, StudyRow, StudyScores, View
+from polyhead.report.study_scores import Blank, StudyRow, StudyScores, View
 from polyhead.report.tables import NONE_PRUNED, detectable, no_claim, title
 from polyhead.selection.gains import ArmGain, corrected
 

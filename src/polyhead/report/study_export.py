@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.files import write_text_atomic
+from polyhead.report.study_families import source_of
 from polyhead.report.study_record import StudyCellRecord
-from polyhead.report.study_scores import source_of
 
 SECONDS: Final = ("fine-tuning", "ranking", "screening", "testing")
 _EXTRA: Final = "exporting to MLflow needs mlflow-skinny: pip install 'polyhead[mlflow]'"
@@ -101,7 +101,7 @@ def write_mlflow(uri: str, cells: Sequence[StudyCellRecord], *, experiment: str)
     A cell that the experiment already has, by its tag `polyhead.cell`, is left alone, so that the command can be repeated.
 
     Args:
-        uri: A folder, `sqlite:///FILE.db`, or a tracking server.
+        uri: A file `NAME.db`, which becomes an SQLite store, or any tracking address of MLflow.
         cells: The cells.
         experiment: Name of the experiment; made if it is missing.
 
@@ -119,7 +119,7 @@ def write_mlflow(uri: str, cells: Sequence[StudyCellRecord], *, experiment: str)
     for row in flat_rows(cells):
         by_cell.setdefault(row["cell"], []).append(row)
     try:
-        client = MlflowClient(tracking_uri=uri)
+        client = MlflowClient(tracking_uri=f"sqlite:///{uri}" if uri.endswith(".db") and "://" not in uri else uri)
         held = client.get_experiment_by_name(experiment)
         place = held.experiment_id if held is not None else client.create_experiment(experiment)
         there = _held_cells(client, place)

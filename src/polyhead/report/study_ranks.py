@@ -11,7 +11,7 @@ from polyhead.core.values import counted
 from polyhead.report.paper_figures import PAPER_MODELS, paper_correlation, paper_models
 from polyhead.report.printed_table import Column, PrintedTable
 from polyhead.report.study_columns import Row, filled, model_name
-from polyhead.report.study_scores import Family, language_of
+from polyhead.report.study_families import Family, language_of
 from polyhead.selection.gains import RANKED
 from polyhead.selection.rank_figures import rank_correlations
 

@@ -145,6 +145,14 @@ class StudyCellRecord(Document):
         """
         return counts_key(corpus, k, kind=kind) in self._all_counts()
 
+    def check_counts(self) -> None:
+        """Read the counts now.
+
+        Raises:
+            StoreError: Their file is missing or damaged.
+        """
+        self._all_counts()
+
     def forget_counts(self) -> None:
         """Free the memory of the counts; they are read again when asked for."""
         self._counts = None

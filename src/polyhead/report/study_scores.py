@@ -1,4 +1,4 @@
-"""Gains of a study from its finished cells: cells that differ only in seed, arm and target, and the rows they give."""
+"""Gains of a study from its finished cells."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,19 +10,15 @@ from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import allowed_loss
-from polyhead.core.values import fingerprint
-from polyhead.data.corpora import CORPORA
 from polyhead.data.tasks import TASKS
 from polyhead.learning.metrics import metric_columns, metric_from_columns
 from polyhead.report.language_facts import branch
+from polyhead.report.study_families import Family, families, unpruned_key
 from polyhead.report.study_record import NOISE, StudyCellFacts, StudyCellRecord
 from polyhead.selection.gains import ArmGain, SeedScores, UnprunedPool, arm_gains
 from polyhead.selection.trials import Trial, choose
 
-OTHERS: Final = "all others"
 _SIDES: Final = ("unpruned", "pruned")
-_OF_A_FAMILY: Final = frozenset(StudyCellFacts.model_fields) - {"sources", "targets", "arm", "train", "data"}
-_OF_AN_UNPRUNED_MODEL: Final = ("method", "normalisation", "protocol", "rank_on", "combine", "search", "select_on")
 
 Array = NDArray[np.float64]
 
@@ -55,23 +51,6 @@ class View:
     def chooses(self) -> bool:
         """Whether k is another than the one that the cells reported."""
         return self.objective is not None or self.k is not None
-
-
-@dataclass(frozen=True, eq=False)
-class Family:
-    """Cells that differ only in seed, arm and targets, and for the paper's other settings in the target trained on.
-
-    Attributes:
-        facts: The fields of its first cell.
-        source: Its sources in a table, without a target that is trained on too.
-        key: Of all that its cells share.
-        cells: Its cells.
-    """
-
-    facts: StudyCellFacts
-    source: str
-    key: str
-    cells: tuple[StudyCellRecord, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,24 +104,6 @@ class StudyScores:
     chosen_on_test: frozenset[str]
 
 
-def families(cells: Iterable[StudyCellRecord]) -> list[Family]:
-    """The cells in families, in a stable order; cells of the arm `noise` belong to none."""
-    found: dict[str, list[StudyCellRecord]] = defaultdict(list)
-    for cell in cells:
-        if cell.cell.arm != NOISE:
-            found[family_key(cell.cell)].append(cell)
-    made = [Family(own[0].cell, source_of(own[0].cell), key, tuple(own)) for key, own in found.items()]
-    return sorted(made, key=lambda one: (one.facts.task, one.facts.model, one.facts.setting, one.source, one.key))
-
-
-def source_of(facts: StudyCellFacts) -> str:
-    """A cell's sources in a table: without the target, and `all others` where one language is left out."""
-    if facts.setting == "multi-source":
-        return OTHERS
-    own = [name for name in facts.sources if name not in facts.targets]
-    return ", ".join(own or facts.sources)
-
-
 def study_scores(cells: Sequence[StudyCellRecord], view: View | None = None) -> StudyScores:
     """Every gain of a study, by arithmetic on the counts that its cells have kept.
 
@@ -174,13 +135,6 @@ def chosen_k(cell: StudyCellRecord, target: str, view: View) -> int:
         return next(one.k for one in cell.result.targets if one.name == target)
     trials = [Trial(one.k, one.dev) for one in cell.result.trials]
     return choose(trials, allowed_loss(view.objective), include_zero=cell.cell.search.include_zero)[0]
-
-
-def family_key(facts: StudyCellFacts) -> str:
-    """Fingerprint of what the cells of a family share."""
-    train = facts.train
-    values = {name: getattr(facts, name) for name in _OF_A_FAMILY}
-    return fingerprint([values, source_of(facts), {**vars(train), "seed": 0}])
 
 
 def _on_test(facts: StudyCellFacts, view: View) -> bool:
@@ -280,16 +234,11 @@ def _pools(cells: Iterable[StudyCellRecord]) -> dict[str, list[StudyCellRecord]]
     found: dict[str, dict[int, StudyCellRecord]] = defaultdict(dict)
     noisy = set()
     for cell in cells:
-        key = _unpruned_key(cell.cell)
+        key = unpruned_key(cell.cell)
         found[key].setdefault(cell.seed, cell)
         if cell.cell.arm == NOISE:
             noisy.add(key)
     return {key: [own[seed] for seed in sorted(own)] for key, own in found.items() if key in noisy}
-
-
-def _unpruned_key(facts: StudyCellFacts) -> str:
-    values = {name: getattr(facts, name) for name in _OF_A_FAMILY if name not in _OF_AN_UNPRUNED_MODEL}
-    return fingerprint([values, facts.sources, {**vars(facts.train), "seed": 0}])
 
 
 def _pool(
@@ -300,7 +249,7 @@ def _pool(
         return None
     dev: dict[str, list[float]] = {}
     tests: dict[str, list[float]] = {}
-    for key in dict.fromkeys(_unpruned_key(cell.cell) for cell in family.cells):
+    for key in dict.fromkeys(unpruned_key(cell.cell) for cell in family.cells):
         for name in names:
             own = [cell for cell in pools.get(key, []) if name in cell.cell.targets and cell.has_counts(name, 0)]
             if own:
@@ -344,8 +293,3 @@ def _study_row(
             if cell.cell.arm in row.arm.split(" - ") and cell.seed in row.seeds and not set(used).isdisjoint(cell.cell.targets)
         ),
     )
-
-
-def language_of(corpus: str) -> str:
-    """BCP-47 code of a corpus or of a file named like `de=FILE`."""
-    return CORPORA[corpus].language if corpus in CORPORA else corpus.partition("=")[0]

@@ -58,7 +58,7 @@ def seeds_table(scores: StudyScores, gain: float) -> PrintedTable:
     note = (
         f"Seeds with which a true gain of {gain:g} points would be found with power 0.8 by a two-sided test at 5 %, before "
         "Holm's correction, if other seeds vary as those at hand. The variance that comes from the test sentences is the same "
-        f"for all seeds and does not shrink: where more than {MOST_SEEDS:,} seeds would not do, only a larger test set helps."
+        f"for all seeds and does not shrink: where {MOST_SEEDS:,} seeds would not do, only a larger test set helps."
     )
     return PrintedTable("seeds", f"Seeds needed for a gain of {gain:g} points", filled(columns, body), tuple(body), (note,))
 

@@ -20,19 +20,10 @@ from polyhead.report.study_columns import (
     target_cell,
     variants,
 )
+from polyhead.report.study_families import Family, families, family_key, language_of, source_of
 from polyhead.report.study_ranks import rank_tables
 from polyhead.report.study_record import StudyCellRecord
-from polyhead.report.study_scores import (
-    Family,
-    StudyRow,
-    StudyScores,
-    View,
-    families,
-    family_key,
-    language_of,
-    source_of,
-    study_scores,
-)
+from polyhead.report.study_scores import StudyRow, StudyScores, View, study_scores
 from polyhead.selection.gains import RANKED
 
 Layout = Literal["paper", "long"]

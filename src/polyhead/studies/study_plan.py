@@ -11,7 +11,9 @@ from polyhead.studies.study_trainings import Training, distinct, released, relea
 KeepWeights = Literal["none", "chosen", "all"]
 
 # First guesses, used and said where a store has no figures of its own.
-_SENTENCES_PER_SECOND: Final = 50.0  # trained on
+_SENTENCES_PER_SECOND: Final = 50.0  # trained on, by an encoder of base size
+_SMALL_PER_SECOND: Final = 150.0  # by one whose weights take less than 0.1 GB
+_SMALL_GIGABYTES: Final = 0.1
 _CORPUS: Final = 5000  # training sentences of a corpus of unknown size
 _MODEL_GIGABYTES: Final = 1.1  # weights of a base-sized multilingual encoder in float32
 _CELL_GIGABYTES: Final = 0.0005  # figures and per-sentence counts
@@ -103,10 +105,12 @@ def plan(
     done = [cell for cell in cells if cell.fingerprint in set(finished)]
     needed, there = distinct(cells), distinct(done)
     left = [training for name, training in needed.items() if name not in there]
-    speeds, other = _speeds(times), _other_stages(times)
-    seconds = sum(_sentences(one, sentences) / speeds.get(one.model, _SENTENCES_PER_SECOND) for one in left) * (1 + other)
     models = {cell.model for cell in cells}
     size = {model: weights.get(model, _MODEL_GIGABYTES) for model in models}
+    speeds, other = _speeds(times), _other_stages(times)
+    guessed = {model: _SMALL_PER_SECOND if size[model] < _SMALL_GIGABYTES else _SENTENCES_PER_SECOND for model in models}
+    rates = {**guessed, **speeds}
+    seconds = sum(_sentences(one, sentences) / rates[one.model] for one in left) * (1 + other)
     kept = {
         "none": 0.0,
         "chosen": sum(size[cell.model] for cell in cells if cell.arm != "noise"),
@@ -123,7 +127,7 @@ def plan(
         seconds=seconds,
         gigabytes=kept + len(cells) * _CELL_GIGABYTES + working,
         working_gigabytes=working,
-        guesses=tuple(_guesses(left, speeds, sentences, models - weights.keys())),
+        guesses=tuple(_guesses(left, rates, models - speeds.keys(), sentences, models - weights.keys())),
         released=released(cells),
         released_shared=released_shared(cells),
     )
@@ -156,13 +160,16 @@ def _sentences(training: Training, known: Mapping[str, int]) -> float:
 
 
 def _guesses(
-    left: Sequence[Training], speeds: Mapping[str, float], sentences: Mapping[str, int], unsized: Collection[str]
+    left: Sequence[Training],
+    rates: Mapping[str, float],
+    untimed: Collection[str],
+    sentences: Mapping[str, int],
+    unsized: Collection[str],
 ) -> list[str]:
-    found = []
-    if untimed := sorted({one.model for one in left} - speeds.keys()):
-        found.append(
-            f"{', '.join(untimed)}: not timed in this store; {_SENTENCES_PER_SECOND:g} training sentences a second are assumed"
-        )
+    found = [
+        f"{model}: not timed in this store; {rates[model]:g} training sentences a second are assumed"
+        for model in sorted({one.model for one in left} & set(untimed))
+    ]
     if unknown := sorted({name for one in left if one.train_limit is None for name in one.sources if name not in sentences}):
         some = f"{unknown[0]} and {len(unknown) - 1} more" if len(unknown) > 2 else " and ".join(unknown)
         found.append(f"{some}: size not known before reading; {_CORPUS:,} training sentences are assumed")

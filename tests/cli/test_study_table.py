@@ -1,0 +1,68 @@
+"""The commands that read a study's store."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_study import Fake, write_store
+
+from polyhead.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studies") / "mine"
+    write_store(folder, Fake(seeds=(42, 43, 44, 45, 46), n_sentences=60))
+    return folder
+
+
+def test_tables_in_every_format(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "table", str(store)]) == 0
+    assert "## pos: pruned against unpruned" in capsys.readouterr().out
+    assert main(["study", "table", str(store), "--layout", "long", "--format", "csv", "--out", str(tmp_path / "t.csv")]) == 0
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8").startswith("task,model,setting,source,target")
+    capsys.readouterr()
+    assert main(["study", "table", str(store), "--format", "latex", "--table", "pos-scores"]) == 0
+    assert r"\toprule" in capsys.readouterr().out
+    assert main(["study", "table", str(store), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tables"][0]["name"] == "pos-scores"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--without", "xx"], "--without xx: no target of these cells; they have ar, de, nl"),
+        (["--table", "pos-score"], "did you mean 'pos-scores'"),
+        (["--format", "csv"], "choose one with --table NAME"),
+        (["--k", "3", "--objective", "best"], "give one of them"),
+        (["--metric", "span_f1"], "give accuracy, chunk_f1"),
+    ],
+)
+def test_bad_options_are_one_line(store: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "table", str(store), *options]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+def test_damaged_cells_are_said_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_store(tmp_path, Fake(seeds=(42, 43, 44), n_sentences=30))
+    first, second, *_ = sorted((tmp_path / "cells").glob("*.json"))
+    first.write_text("{", encoding="utf-8")
+    assert main(["study", "plan", str(tmp_path), "--gain", "0.5"]) == 0
+    assert f"left out: {first}" in capsys.readouterr().err
+    second.with_suffix(".safetensors").write_bytes(b"?")
+    assert main(["study", "table", str(tmp_path)]) == 0
+    assert "changed after it was written" in capsys.readouterr().err
+
+
+def test_plan_report_and_export(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "plan", str(store), "--gain", "0.5"]) == 0
+    assert "Seeds needed for a gain of 0.5 points" in capsys.readouterr().out
+    assert main(["study", "export", str(store), str(tmp_path / "rows.jsonl"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 30
+    pytest.importorskip("altair", reason="the extra report is not installed")
+    page, text = tmp_path / "page.html", tmp_path / "page.md"
+    assert main(["study", "report", str(store), "--out", str(page), "--markdown", str(text)]) == 0
+    assert "<title>polyhead: study mine</title>" in page.read_text(encoding="utf-8")
+    assert text.read_text(encoding="utf-8").startswith("# Study mine")
