@@ -134,7 +134,7 @@ def with_values(arguments: Sequence[str], alone: Mapping[str, str]) -> list[str]
     ['--ray', 'local', '--out', 'c', '--ray', 'local']
     """
     filled: list[str] = []
-    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for argument, after in zip(arguments, [*arguments[1:], "--"], strict=False):
         filled.append(argument)
         if argument in alone and "--" not in filled and after.startswith("-"):
             filled.append(alone[argument])
