@@ -173,10 +173,10 @@ def scale(measured: dict[str, Any]) -> str:
             [
                 f"{int(n):,}",
                 *(f"{found['overhead_ms_per_cell']:.1f} ms" for found in row["by_workers"].values()),
-                *(f"{store[name]:.2g} s" for name in ("list_seconds", "check_seconds", "resume_seconds")),
+                *(f"{store[name]:.3f} s" for name in ("list_seconds", "check_seconds", "resume_seconds")),
                 f"{store['files']:,}",
-                f"{store['bytes'] / 1e6:.2g} MB",
-                f"{store['bytes_on_disk'] / 1e6:.2g} MB",
+                f"{store['bytes'] / 1000:,.0f} kB",
+                f"{store['bytes_on_disk'] / 1000:,.0f} kB",
             ]
         )
     names = ["1 worker", "2 workers", "8 workers", "list", "read and check", "resume", "files", "bytes", "on disk"]

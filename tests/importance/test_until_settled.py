@@ -107,8 +107,8 @@ def test_a_stopped_ranking_continues_with_the_same_numbers(tmp_path: Path) -> No
         ("shapley", {}, "shapley: its score is not a mean over sentences"),
         ("gradient", {"n_lowest": 12}, "until settled 12: expected 1 to 11"),
         ("gradient", {"n_lowest": 0}, "until settled 0"),
-        ("gradient", {"may_differ": 1.0}, "may differ 1"),
-        ("gradient", {"near_tie": -0.1}, "near tie -0.1"),
+        ("gradient", {"may_differ": 1.0}, "may_differ = 1"),
+        ("gradient", {"near_tie": -0.1}, "near_tie = -0.1"),
         ("gradient", {"seed": -1}, "seed -1"),
     ],
 )

@@ -216,6 +216,18 @@ def test_a_store_without_the_study_is_said_to_be_one(folder: Path, tmp_path: Pat
         studies_of(store, [more] if more else [])
 
 
+@pytest.mark.parametrize("kind", ["json", "safetensors"])
+def test_a_damaged_cell_is_set_aside_and_made_again(folder: Path, tmp_path: Path, fitted: list[int], kind: str) -> None:
+    store = tmp_path / "store"
+    first = numbers(worked(study(folder, tmp_path / "tiny.toml", seeds=[1], controls=[]), store))
+    n = len(fitted)
+    (path,) = (store / "cells").glob(f"*.{kind}")
+    path.write_bytes(path.read_bytes()[:-20])
+    assert numbers(worked(tmp_path / "tiny.toml", store)) == first
+    assert len(list((store / "cells").glob("*.json.damaged"))) == 1
+    assert len(fitted) == n, "the figures of its fine-tunings are still there"
+
+
 WORKER = """
 import logging, sys
 from pathlib import Path

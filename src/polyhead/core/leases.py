@@ -59,8 +59,7 @@ class Lease:
         """Record a result: write a file that must not exist yet, if the lease is still held.
 
         Raises:
-            LeaseLost: The stage was taken over or the file is there: the result is discarded, logged and counted in
-                `Leases.discarded`.
+            LeaseLost: The stage was taken over or the file is there: the result is discarded, which is logged and counted.
             WriteError: The file cannot be written; nothing is recorded.
         """
         try:

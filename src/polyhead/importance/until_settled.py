@@ -162,9 +162,9 @@ def check_settling(row: Method, *, n_lowest: int, n_heads: int, may_differ: floa
     if not 1 <= n_lowest < n_heads:
         raise SettingError(f"until settled {n_lowest}: expected 1 to {n_heads - 1} lowest heads of the model's {n_heads}")
     if not 0 <= may_differ < 1:
-        raise SettingError(f"may differ {may_differ:g}: expected a share from 0 to below 1, such as 0.05")
+        raise SettingError(f"may_differ = {may_differ:g}: expected a share from 0 to below 1, such as 0.05")
     if not 0 <= near_tie < 1:
-        raise SettingError(f"near tie {near_tie:g}: expected a share from 0 to below 1, such as 0.02")
+        raise SettingError(f"near_tie = {near_tie:g}: expected a share from 0 to below 1, such as 0.02")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Records of a study's finished cells: all that tables need, two files a cell; written atomically, damaged ones skipped."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,9 +15,10 @@ from safetensors.numpy import load, save
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import write_bytes_atomic
+from polyhead.core.records import read_record, record_bytes
 from polyhead.core.specs import SearchSpec, TrainSpec
 from polyhead.data.tasks import TASKS
-from polyhead.report.document import Document, Form, read_document, write_document
+from polyhead.report.document import Document, Form, fault_text, unusable
 from polyhead.report.record import CellRecord, DataRecord
 
 logger = logging.getLogger(__name__)
@@ -133,7 +135,7 @@ class StudyCellRecord(Document):
         held, key = self._all_counts(), counts_key(corpus, k, kind=kind)
         if key not in held:
             raise StoreError(
-                f"{self._where.with_suffix('.safetensors')}: has no counts {key!r}; it has {', '.join(sorted(held))}"
+                f"{_counts_file(self._where, self.counts_sha256)}: has no counts {key!r}; it has {', '.join(sorted(held))}"
             )
         return held[key]
 
@@ -165,7 +167,7 @@ class StudyCellRecord(Document):
 
     def _all_counts(self) -> dict[str, Counts]:
         if self._counts is None:
-            self._counts = _read_counts(self._where.with_suffix(".safetensors"), self.counts_sha256)
+            self._counts = _read_counts(_counts_file(self._where, self.counts_sha256), self.counts_sha256)
         return self._counts
 
 
@@ -179,7 +181,7 @@ def counts_key(corpus: str, k: int, *, kind: str = "test") -> str:
 
 
 def write_cell(folder: Path, name: str, record: StudyCellRecord, counts: Mapping[str, ArrayLike]) -> StudyCellRecord:
-    """Write a finished cell as NAME.safetensors and then NAME.json, each atomically; returns the record as written.
+    """Write a finished cell as NAME.HASH.safetensors and then NAME.json, each atomically; returns the record as written.
 
     A cell without its JSON file is not finished, so a crash between the two leaves none.
 
@@ -195,8 +197,8 @@ def write_cell(folder: Path, name: str, record: StudyCellRecord, counts: Mapping
     content = save({key: _narrow(np.ascontiguousarray(own)) for key, own in sorted(counts.items())})
     written = record.model_copy(update={"counts_sha256": hashlib.sha256(content).hexdigest()})
     path = folder / f"{name}.json"
-    write_bytes_atomic(path.with_suffix(".safetensors"), content)
-    write_document(path, written)
+    write_bytes_atomic(_counts_file(path, written.counts_sha256), content)
+    write_bytes_atomic(path, record_bytes(written.model_dump(mode="json"), schema=StudyCellRecord.schema_number))
     written._path, written._counts = path, None
     return written
 
@@ -207,9 +209,16 @@ def read_cell(path: Path) -> StudyCellRecord:
     Raises:
         StoreError: One of its two files is missing, or the record is damaged; the message says where and how.
     """
-    record = read_document(path, StudyCellRecord, then=_THEN)
-    if not path.with_suffix(".safetensors").is_file():
-        raise StoreError(f"{path.with_suffix('.safetensors')}: no such file, but there is {path.name}; {_THEN}")
+    stored = read_record(path, schema=StudyCellRecord.schema_number)
+    if stored is None:
+        raise StoreError(f"{path}: no such file; {_THEN}")
+    try:
+        record = StudyCellRecord.model_validate_json(json.dumps(stored.content))
+    except ValueError as error:
+        raise unusable(path, StudyCellRecord.what, fault_text(error), then=_THEN) from None
+    counts = _counts_file(path, record.counts_sha256)
+    if not counts.is_file():
+        raise StoreError(f"{counts}: no such file, but there is {path.name}; {_THEN}")
     record._path = path
     return record
 
@@ -236,6 +245,21 @@ def read_cells(store: Path, *, on_damaged: Callable[[StoreError], None] | None =
         except StoreError as error:
             (on_damaged or _log)(error)
     return found
+
+
+def without_counts(folder: Path) -> list[Path]:
+    """The records of a folder whose file of counts is missing or has changed, by name; reads every such file."""
+    records, whole = sorted(folder.glob("*.json")), set()  # in this order: others write counts first, and then the record
+    for path in folder.glob("*.safetensors"):
+        name, _, sha256 = path.stem.partition(".")
+        if hashlib.sha256(path.read_bytes()).hexdigest().startswith(sha256 or "-"):
+            whole.add(name)
+    return [path for path in records if path.stem not in whole]
+
+
+def _counts_file(path: Path, sha256: str) -> Path:
+    """The counts of a record: their hash is in the name, so that no worker overwrites those of another."""
+    return path.with_name(f"{path.stem}.{sha256[:12]}.safetensors")
 
 
 def _log(error: StoreError) -> None:

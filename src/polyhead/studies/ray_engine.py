@@ -22,7 +22,7 @@ from polyhead.studies.ray_crew import RESTARTS, Cluster, Crew, connected
 from polyhead.studies.ray_worker import Answer, Opener, OpenStudies, StudyTask, Task
 from polyhead.studies.run_data import Texts
 from polyhead.studies.study_jobs import sharing_of
-from polyhead.studies.study_run import check_data, studies_of
+from polyhead.studies.study_run import check_cells, check_data, studies_of
 from polyhead.studies.study_schedule import Schedule, Step
 from polyhead.studies.worker_status import worker_name
 from polyhead.studies.workers import Outcome
@@ -183,6 +183,8 @@ def run_on_ray(
         StoreError: The data are not those that the store's results were made from, or a node cannot use the store.
     """
     tasks: dict[str, StudyTask] = {}
+    with Leases(store / "leases", worker_name(), beat=beat) as leases:
+        check_cells(store, leases)
     for options, cells in studies_of(store, names).values():
         folder = options.data if data is None else str(data.absolute())
         placed = [replace(cell, data=folder) for cell in cells]

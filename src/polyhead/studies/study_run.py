@@ -1,18 +1,21 @@
 """Run a study's cells in a store: check its data, then work until every cell is done or has failed."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from polyhead.core.errors import FileFaultsError, PolyheadError, StoreError
+from polyhead.core.errors import Busy, FileFaultsError, PolyheadError, StoreError
 from polyhead.core.exclusive import write_exclusively
 from polyhead.core.files import json_text, read_json, write_json_atomic, write_text_atomic
 from polyhead.core.leases import Leases
 from polyhead.core.progress import Progress
+from polyhead.core.records import set_aside
 from polyhead.core.store_kind import check_store, open_store
 from polyhead.core.values import fingerprint
 from polyhead.data.sentences import Dataset
+from polyhead.report.study_record import CELLS, StudyCellRecord, without_counts
 from polyhead.studies.run_data import Texts, how_read, read_data
 from polyhead.studies.settings import RunSettings
 from polyhead.studies.study_cells import StudyCell
@@ -20,7 +23,7 @@ from polyhead.studies.study_file import expand_study, parse_study, read_study
 from polyhead.studies.study_jobs import Bench, jobs_of
 from polyhead.studies.study_store import KIND, SCHEMA, KeepWeights, Leased, StudyStore
 from polyhead.studies.worker_status import worker_name
-from polyhead.studies.workers import Outcome, work
+from polyhead.studies.workers import Outcome, check_records, work
 
 _BEAT: Final = 15.0
 
@@ -109,6 +112,7 @@ def work_study(
     studies = studies_of(store, names)
     found: list[Outcome] = []
     with Leases(store / "leases", worker_name(), beat=beat) as leases:
+        check_cells(store, leases)
         access = Leased(leases)
         for options, cells in studies.values():
             folder = options.data if data is None else str(data)
@@ -124,6 +128,17 @@ def work_study(
         leases.discarded,
         sum(one.waited for one in found),
     )
+
+
+def check_cells(store: Path, leases: Leases) -> None:
+    """Set damaged cells aside, so that they are made again from what their fine-tunings left; logs a line for each.
+
+    Raises:
+        StoreError: A cell is of another schema, or cannot be read or renamed.
+    """
+    check_records(store, leases, schema=StudyCellRecord.schema_number)
+    with suppress(Busy), leases.holding("check-counts"):
+        set_aside(without_counts(store / CELLS))
 
 
 def check_data(store: Path, cells: Sequence[StudyCell], texts: Texts) -> None:
