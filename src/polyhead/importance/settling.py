@@ -37,8 +37,8 @@ def reading_plan(tokens: NDArray[np.int64], *, seed: int) -> ReadingPlan:
     """A random order of reading by seed, in strata of similar length, from each of which sentences are drawn at random.
 
     Short sentences are read first: the share of a stratum read before a look is inversely proportional to its mean length. A
-    short sentence costs less, and its mean over few words varies more (Neyman 1934: the best share is proportional to the
-    standard deviation over the square root of the cost).
+    short sentence costs less, and its mean over few words varies more (Neyman 1934: the best share grows with the standard
+    deviation, and falls with the square root of the cost).
 
     Args:
         tokens: Length of every sentence, `[sentences]`, 1 or more.

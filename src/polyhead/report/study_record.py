@@ -209,7 +209,10 @@ def read_cell(path: Path) -> StudyCellRecord:
     Raises:
         StoreError: One of its two files is missing, or the record is damaged; the message says where and how.
     """
-    stored = read_record(path, schema=StudyCellRecord.schema_number)
+    try:
+        stored = read_record(path, schema=StudyCellRecord.schema_number)
+    except StoreError as error:
+        raise StoreError(f"{str(error).rpartition(': ')[0]}; {_THEN}") from None
     if stored is None:
         raise StoreError(f"{path}: no such file; {_THEN}")
     try:
