@@ -202,6 +202,32 @@ def test_a_cell_that_fails_does_not_stop_the_others(folder: Path, tmp_path: Path
     assert not list((store / "failures").glob("*.json"))
 
 
+def test_a_sweep_trains_each_k_once_and_keeps_the_weights_of_few(
+    folder: Path, tmp_path: Path, fitted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, most = tmp_path / "store", 0
+    save = finetunes.save_pruned
+
+    def counted(*args: Any, **options: Any) -> Any:
+        nonlocal most
+        found = save(*args, **options)
+        most = max(most, len(list(store.glob("fits/*/model"))))
+        return found
+
+    monkeypatch.setattr(finetunes, "save_pruned", counted)
+    worked(study(folder, tmp_path / "tiny.toml", how="sweep", seeds=[1, 2], controls=[]), store)
+    assert len(fitted) == 8, "k = 0..3 of two seeds; the chosen one is not trained again for its tests"
+    assert most <= 4, "the unpruned one, the best so far, and the one in work; of the other seed none"
+
+
+def test_a_study_may_choose_k_without_labels_of_the_targets(folder: Path, tmp_path: Path) -> None:
+    file = study(folder, tmp_path / "tiny.toml", seeds=[1], controls=[], more='select_on = "agreement"')
+    text = file.read_text(encoding="utf-8").replace("de=", f"de={folder}/de-dev.conllu:")
+    file.write_text(text.replace("[search]", '[search]\nobjective = "within:1"'), encoding="utf-8")
+    (cell,) = worked(file, tmp_path / "store")
+    assert cell.cell.select_on == "agreement"
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [("", "has no study yet"), ("x", "has no study 'x'; it has tiny")],
