@@ -1,21 +1,24 @@
 """Studies: the same numbers as runs, no work twice, many workers, and nothing lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_run import tiny_data
+from tiny_run import save_encoder, tiny_data
 
-from polyhead.core.errors import FileFaultsError, Missing, StoreError
+from polyhead.core.errors import FileFaultsError, Missing, SettingError, StoreError
 from polyhead.report.study_record import StudyCellRecord, read_cells
 from polyhead.studies import evaluations, finetunes
 from polyhead.studies.run import run
+from polyhead.studies.stages import STAGES
 from polyhead.studies.study_jobs import Bench, jobs_of
 from polyhead.studies.study_run import add_study, studies_of, work_study
 from polyhead.studies.study_store import Planning, StudyStore
@@ -175,11 +178,63 @@ def test_data_that_change_are_noticed(folder: Path, tmp_path: Path) -> None:
     worked(file, store)
     text = (own / "de-test.conllu").read_text(encoding="utf-8")
     (own / "de-test.conllu").write_text(text.replace("Hund", "Haus", 1), encoding="utf-8")
-    with pytest.raises(StoreError, match=r"its test file has changed since this store began \(sha256 .*\): restore the file"):
+    with pytest.raises(StoreError, match=r"its test file has changed since this store began \(sha256 .*\): restore it"):
         work_study(store, device="cpu")
     (own / "de-test.conllu").unlink()
     with pytest.raises(FileFaultsError, match=r"de-test.conllu"):
         work_study(store, device="cpu")
+
+
+def test_a_model_that_changes_is_noticed(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "data"
+    shutil.copytree(folder, own)
+    file, store = study(own, tmp_path / "tiny.toml", seeds=[1], controls=[]), tmp_path / "store"
+    worked(file, store)
+    save_encoder(own / "encoder", heads=2)
+    with pytest.raises(StoreError, match=r"^model '.*encoder': it has changed since this store began \(sha256 .*\): restore it"):
+        work_study(store, device="cpu")
+    shutil.rmtree(own / "encoder")
+    with pytest.raises(FileFaultsError, match=r"encoder: no such folder"):
+        work_study(store, device="cpu")
+
+
+def test_a_device_that_is_not_there_is_no_failure_of_cells(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    add_study(study(folder, tmp_path / "tiny.toml"), store)
+    with pytest.raises(SettingError, match="device 'cuda:77' is not on this machine"):
+        work_study(store, device="cuda:77")
+    assert not (store / "failures").exists()
+
+
+@pytest.mark.parametrize("how", ["nested", "sweep"])
+def test_every_k_is_tested_when_that_is_asked_for_later(folder: Path, tmp_path: Path, how: str) -> None:
+    file = study(folder, tmp_path / "tiny.toml", how=how, seeds=[1])
+    for cell in worked(file, tmp_path / "store"):
+        assert cell.result is not None
+        assert cell.tested == sorted({0, cell.result.chosen})
+    cells = worked(file, tmp_path / "store", test_every_k=True)
+    assert [cell.tested for cell in cells] == [[0, 1, 2, 3]] * 2
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "cells").glob("*.json")}
+    worked(file, tmp_path / "store", test_every_k=True)
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "nothing is done again"
+
+
+def test_cells_of_an_older_stage_are_made_again_from_what_is_still_good(
+    folder: Path, tmp_path: Path, fitted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, store = study(folder, tmp_path / "tiny.toml", seeds=[1], controls=[]), tmp_path / "store"
+    worked(file, store)
+    n = len(fitted)
+    monkeypatch.setitem(STAGES, "statistics", replace(STAGES["statistics"], version=99))
+    (cell,) = worked(file, store)
+    assert cell.stages["statistics"] == 99
+    assert len(fitted) == n, "no fine-tuning depends on that stage"
+
+
+def test_workers_find_the_corpora_where_the_study_was_started(folder: Path, tmp_path: Path) -> None:
+    add_study(study(folder, tmp_path / "tiny.toml"), tmp_path / "store", data=tmp_path / "corpora")
+    ((options, _),) = studies_of(tmp_path / "store").values()
+    assert options.data == str(tmp_path / "corpora")
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
