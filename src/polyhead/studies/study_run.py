@@ -245,6 +245,5 @@ def _compare(path: Path, what: str, facts: Mapping[str, str | None]) -> None:
         write_exclusively(path, content, temporary=path.with_name(f".{worker_name()}.tmp"))
     then, now = str(read_json(path).get("sha256")), str(facts["sha256"])
     if then != now:
-        raise StoreError(
-            f"{what} has changed since this store began (sha256 {now[:12]}…, was {then[:12]}…): restore it, or choose another store"
-        )
+        changed = f"sha256 {now[:12]}…, was {then[:12]}…"
+        raise StoreError(f"{what} has changed since this store began ({changed}): restore it, or choose another store")
