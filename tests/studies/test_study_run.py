@@ -283,6 +283,30 @@ def test_a_study_may_choose_k_without_labels_of_the_targets(folder: Path, tmp_pa
     assert cell.cell.select_on == "agreement"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_worker_that_lost_a_fine_tuning_writes_nothing_to_it_and_counts_no_failure(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    fit, store, begun = finetunes.fit, tmp_path / "store", list[set[str]]()
+
+    def taken_over(model: Any, data: Any, spec: Any, **options: Any) -> Any:
+        begun.append({path.name for path in store.glob("fits/*/*")})
+        found = fit(model, data, spec, **options)
+        if len(begun) == 1:  # another worker takes the fine-tuning over, and gives it back
+            (lease,) = (store / "leases").glob("*.1")
+            lease.with_suffix(".2").write_text('{"state": "released"}', encoding="utf-8")
+            if fails:
+                raise RuntimeError("a file is gone")
+        return found
+
+    monkeypatch.setattr(finetunes, "fit", taken_over)
+    add_study(study(folder, tmp_path / "tiny.toml", how="sweep", seeds=[1], controls=[]), store)
+    outcome = work_study(store, device="cpu", beat=0.2)
+    assert (outcome.done, outcome.failed) == (1, ())
+    assert not (store / "failures").exists()
+    assert begun[1] <= {"state"}, "no weights and no figures"
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [("", "has no study yet"), ("x", "has no study 'x'; it has tiny")],

@@ -254,6 +254,7 @@ def _source_scores(context: RunContext, cell: Cell, full: FineTuned, name: str) 
                 model=f"{settings.model}, fine-tuned (seed {cell.seed})",
                 data_hash=context.inputs.sha256_of(name, "dev"),
             )
+            context.store.check(full.folder.name)
             write_scores(path, facts)
             remember(full.folder, path.name)
             resume_file.unlink(missing_ok=True)
@@ -289,6 +290,7 @@ def _screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...], p
     )
     metrics = [{name: float(metric_from_counts(inputs.task, own.sum(axis=0))) for name, own in part.items()} for part in counts]
     found = [100 * pooled(context, by_name) for by_name in metrics]
+    context.store.check(full.folder.name)
     write_json_atomic(path, {"schema": 1, "dev": found, "seconds": time.perf_counter() - started})
     remember(full.folder, path.name)
 
