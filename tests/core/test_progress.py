@@ -2,7 +2,7 @@
 
 import pytest
 
-from polyhead.core.progress import tracking
+from polyhead.core.progress import Checking, tracking
 
 
 class Noted(list[object]):
@@ -25,3 +25,17 @@ def test_a_progress_is_stopped_however_the_work_ends() -> None:
     assert noted == [(2, "work"), 1, "stop", (3, "more"), "stop"]
     with tracking(None, 2, "work") as advance:
         advance(2)
+
+
+def test_long_work_is_checked_between_its_steps() -> None:
+    noted = Noted()
+
+    def check() -> None:
+        noted.append("check")
+
+    for every in (0.0, 60.0):
+        progress = Checking(noted, check, every=every)
+        progress.start(1, "work")
+        progress.advance(1)
+        progress.stop()
+    assert noted == [(1, "work"), 1, "check", "stop", (1, "work"), 1, "stop"]

@@ -9,6 +9,7 @@ from tiny_run import settings, tiny_data
 from polyhead.core.errors import SettingError
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.run import run
+from polyhead.studies.run_data import Texts
 from polyhead.studies.settings import RunSettings, run_settings
 
 
@@ -110,3 +111,33 @@ def test_labels_that_no_source_has_are_refused_kept_or_dropped(entities: dict[st
     assert [list(labels) for labels in other.gold] == [["B-PER", "O", "O", "O"]]
     assert dropped.records[-1].repairs == {"span of type TIME read as O": 1}
     assert kept.test_keys != dropped.test_keys, "figures of one are not those of the other"
+
+
+def test_what_many_inputs_share_is_what_each_alone_would_read(folder: Path) -> None:
+    """A corpus is the source of one cell and the limited target of another, with equally many sentences."""
+    texts = Texts()
+    en, de = both(folder).sources
+    for pair in ((en, de), (de, en)):
+        own = settings(folder, sources=pair, targets=[pair[1]], target_tenths=5, train_limit=8)
+        shared, alone = open_inputs(own, texts), open_inputs(own)
+        read = [[window.input_ids.tobytes() for window in inputs.train.windows] for inputs in (shared, alone)]
+        assert read[0] == read[1]
+
+
+def test_two_layers_of_labels_in_one_file_are_two_data_sets(folder: Path, tmp_path: Path) -> None:
+    for n, split in enumerate(("train", "dev", "test"), start=4):
+        spans(tmp_path / f"{split}.tsv", "\n\n".join(["dog B-PER O|runs O B-LOC|house B-LOC B-PER"] * n))
+    keys = []
+    for column in (2, 3):
+        inputs = open_inputs(
+            run_settings(
+                model=folder / "encoder",
+                task="ner",
+                sources=[f"en={tmp_path}/train.tsv:{tmp_path}/dev.tsv"],
+                targets=[f"en={tmp_path}/test.tsv"],
+                columns=f"tab:token=1,tag={column}",
+                scheme="iob2",
+            )
+        )
+        keys.append([inputs.train_hash, *inputs.dev_keys.values(), *inputs.test_keys.values()])
+    assert not set(keys[0]) & set(keys[1]), "a fine-tuning on one layer is not one on the other"

@@ -1,21 +1,24 @@
 """Studies: the same numbers as runs, no work twice, many workers, and nothing lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_run import tiny_data
+from tiny_run import save_encoder, tiny_data
 
-from polyhead.core.errors import FileFaultsError, Missing, StoreError
+from polyhead.core.errors import FileFaultsError, Missing, SettingError, StoreError
 from polyhead.report.study_record import StudyCellRecord, read_cells
 from polyhead.studies import evaluations, finetunes
 from polyhead.studies.run import run
+from polyhead.studies.stages import STAGES
 from polyhead.studies.study_jobs import Bench, jobs_of
 from polyhead.studies.study_run import add_study, studies_of, work_study
 from polyhead.studies.study_store import Planning, StudyStore
@@ -175,11 +178,63 @@ def test_data_that_change_are_noticed(folder: Path, tmp_path: Path) -> None:
     worked(file, store)
     text = (own / "de-test.conllu").read_text(encoding="utf-8")
     (own / "de-test.conllu").write_text(text.replace("Hund", "Haus", 1), encoding="utf-8")
-    with pytest.raises(StoreError, match=r"its test file has changed since this store began \(sha256 .*\): restore the file"):
+    with pytest.raises(StoreError, match=r"its test file has changed since this store began \(sha256 .*\): restore it"):
         work_study(store, device="cpu")
     (own / "de-test.conllu").unlink()
     with pytest.raises(FileFaultsError, match=r"de-test.conllu"):
         work_study(store, device="cpu")
+
+
+def test_a_model_that_changes_is_noticed(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "data"
+    shutil.copytree(folder, own)
+    file, store = study(own, tmp_path / "tiny.toml", seeds=[1], controls=[]), tmp_path / "store"
+    worked(file, store)
+    save_encoder(own / "encoder", heads=2)
+    with pytest.raises(StoreError, match=r"^model '.*encoder': it has changed since this store began \(sha256 .*\): restore it"):
+        work_study(store, device="cpu")
+    shutil.rmtree(own / "encoder")
+    with pytest.raises(FileFaultsError, match=r"encoder: no such folder"):
+        work_study(store, device="cpu")
+
+
+def test_a_device_that_is_not_there_is_no_failure_of_cells(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    add_study(study(folder, tmp_path / "tiny.toml"), store)
+    with pytest.raises(SettingError, match="device 'cuda:77' is not on this machine"):
+        work_study(store, device="cuda:77")
+    assert not (store / "failures").exists()
+
+
+@pytest.mark.parametrize("how", ["nested", "sweep"])
+def test_every_k_is_tested_when_that_is_asked_for_later(folder: Path, tmp_path: Path, how: str) -> None:
+    file = study(folder, tmp_path / "tiny.toml", how=how, seeds=[1])
+    for cell in worked(file, tmp_path / "store"):
+        assert cell.result is not None
+        assert cell.tested == sorted({0, cell.result.chosen})
+    cells = worked(file, tmp_path / "store", test_every_k=True)
+    assert [cell.tested for cell in cells] == [[0, 1, 2, 3]] * 2
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "cells").glob("*.json")}
+    worked(file, tmp_path / "store", test_every_k=True)
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "nothing is done again"
+
+
+def test_cells_of_an_older_stage_are_made_again_from_what_is_still_good(
+    folder: Path, tmp_path: Path, fitted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, store = study(folder, tmp_path / "tiny.toml", seeds=[1], controls=[]), tmp_path / "store"
+    worked(file, store)
+    n = len(fitted)
+    monkeypatch.setitem(STAGES, "statistics", replace(STAGES["statistics"], version=99))
+    (cell,) = worked(file, store)
+    assert cell.stages["statistics"] == 99
+    assert len(fitted) == n, "no fine-tuning depends on that stage"
+
+
+def test_workers_find_the_corpora_where_the_study_was_started(folder: Path, tmp_path: Path) -> None:
+    add_study(study(folder, tmp_path / "tiny.toml"), tmp_path / "store", data=tmp_path / "corpora")
+    ((options, _),) = studies_of(tmp_path / "store").values()
+    assert options.data == str(tmp_path / "corpora")
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,6 +255,56 @@ def test_a_cell_that_fails_does_not_stop_the_others(folder: Path, tmp_path: Path
     outcome = work_study(store, device="cpu", beat=0.2)
     assert (outcome.done, outcome.found, outcome.failed) == (2, 2, ())
     assert not list((store / "failures").glob("*.json"))
+
+
+def test_a_sweep_trains_each_k_once_and_keeps_the_weights_of_few(
+    folder: Path, tmp_path: Path, fitted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, most = tmp_path / "store", 0
+    save = finetunes.save_pruned
+
+    def counted(*args: Any, **options: Any) -> Any:
+        nonlocal most
+        found = save(*args, **options)
+        most = max(most, len(list(store.glob("fits/*/model"))))
+        return found
+
+    monkeypatch.setattr(finetunes, "save_pruned", counted)
+    worked(study(folder, tmp_path / "tiny.toml", how="sweep", seeds=[1, 2], controls=[]), store)
+    assert len(fitted) == 8, "k = 0..3 of two seeds; the chosen one is not trained again for its tests"
+    assert most <= 4, "the unpruned one, the best so far, and the one in work; of the other seed none"
+
+
+def test_a_study_may_choose_k_without_labels_of_the_targets(folder: Path, tmp_path: Path) -> None:
+    file = study(folder, tmp_path / "tiny.toml", seeds=[1], controls=[], more='select_on = "agreement"')
+    text = file.read_text(encoding="utf-8").replace("de=", f"de={folder}/de-dev.conllu:")
+    file.write_text(text.replace("[search]", '[search]\nobjective = "within:1"'), encoding="utf-8")
+    (cell,) = worked(file, tmp_path / "store")
+    assert cell.cell.select_on == "agreement"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_worker_that_lost_a_fine_tuning_writes_nothing_to_it_and_counts_no_failure(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    fit, store, begun = finetunes.fit, tmp_path / "store", list[set[str]]()
+
+    def taken_over(model: Any, data: Any, spec: Any, **options: Any) -> Any:
+        begun.append({path.name for path in store.glob("fits/*/*")})
+        found = fit(model, data, spec, **options)
+        if len(begun) == 1:  # another worker takes the fine-tuning over, and gives it back
+            (lease,) = (store / "leases").glob("*.1")
+            lease.with_suffix(".2").write_text('{"state": "released"}', encoding="utf-8")
+            if fails:
+                raise RuntimeError("a file is gone")
+        return found
+
+    monkeypatch.setattr(finetunes, "fit", taken_over)
+    add_study(study(folder, tmp_path / "tiny.toml", how="sweep", seeds=[1], controls=[]), store)
+    outcome = work_study(store, device="cpu", beat=0.2)
+    assert (outcome.done, outcome.failed) == (1, ())
+    assert not (store / "failures").exists()
+    assert begun[1] <= {"state"}, "no weights and no figures"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,13 @@ def study_run(request: StudyRunRequest, console: Console) -> int:
     cluster = cluster_of(request)
     if cluster is None:
         set_threads(request.machine.threads, shared_by=request.workers or 1)
-    name = add_study(request.study, request.out, keep_weights=request.keep_weights, test_every_k=request.test_every_k)
+    name = add_study(
+        request.study,
+        request.out,
+        data=request.data,
+        keep_weights=request.keep_weights,
+        test_every_k=request.test_every_k,
+    )
     data, device, progress = request.data, request.machine.device, console.progress
     if cluster is not None:
         found = run_on_ray(request.out, cluster, names=[name], data=data, device=device, progress=progress)
@@ -96,6 +102,7 @@ def show_plan(study: StudySpec, request: StudyRunRequest, console: Console) -> i
         sentences=train_sentences(request.out),
         model_gigabytes=gigabytes({cell.model for cell in cells}),
         keep=request.keep_weights,
+        workers=request.workers or 1,
     )
     grids = {name: len(own) for name, own in study_grids(study)}
     console.result({"schema": 1, "study": study.name, "grids": grids, "plan": asdict(found)}, plan_text(study, found))

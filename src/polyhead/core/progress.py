@@ -1,5 +1,6 @@
 """Progress of long work: a protocol, an implementation that shows nothing, and a context that starts and stops one."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -29,6 +30,34 @@ class Silent:
 
     def stop(self) -> None:
         """Do nothing."""
+
+
+class Checking:
+    """A `Progress` that passes everything on to another, and calls a check between steps of long work.
+
+    Args:
+        progress: The other.
+        check: Raises to end the work.
+        every: Seconds between two calls, at least.
+    """
+
+    def __init__(self, progress: Progress, check: Callable[[], None], *, every: float = 10.0) -> None:
+        self._progress, self._check, self._every, self._last = progress, check, every, time.monotonic()
+
+    def start(self, total: int, what: str) -> None:
+        """Pass it on."""
+        self._progress.start(total, what)
+
+    def advance(self, n: int) -> None:
+        """Pass it on, and check if that is due."""
+        self._progress.advance(n)
+        if time.monotonic() - self._last >= self._every:
+            self._check()
+            self._last = time.monotonic()
+
+    def stop(self) -> None:
+        """Pass it on."""
+        self._progress.stop()
 
 
 @contextmanager

@@ -122,6 +122,9 @@ class RunStore:
         """Held while work on a record goes on; always granted, because the whole folder is locked."""
         return nullcontext()
 
+    def check(self, name: str) -> None:
+        """Nothing: nobody can take a record over."""
+
     def each(self, items: Sequence[int], work: Callable[[int], object]) -> None:
         """Nothing: nobody else works here, so items are worked on when they are asked for."""
 

@@ -121,7 +121,7 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         rank(scores), range(spec.max_pruned + 1), context.shape, min_per_layer=spec.min_per_layer, gone=present.pruned
     )
     fits: dict[int, FineTuned] = {0: full}
-    trials: list[Trial] = []
+    trials = {0: Trial(0, points(context, full.dev))}
     screenings: list[float] = []
     nested = nested_fit(context, train, masks) if spec.how == "nested" else None
 
@@ -129,15 +129,15 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         fits[k] = fine_tuned(context, train, masks[k])
         if context.tests_every_k:
             tested(context, fits[k])
+        trials[k] = Trial(k, points(context, fits[k].dev))
+        # a trial that is not the best so far will not be the best later
+        best, _ = choose(list(trials.values()), allowed_loss(spec.objective), include_zero=spec.include_zero)
+        forget_checkpoints(context, [fit.folder for fit in fits.values()], [full.folder, fits[best].folder, *needed])
 
     def fine_tuned_score(k: int) -> float:
         fit_at(k)
-        score = points(context, fits[k].dev)
+        score = trials[k].score
         logger.info("seed %d, %s: k = %d scores %.2f on dev (%.0f s)", cell.seed, cell.arm, k, score, fits[k].seconds)
-        # a trial that is not the best so far will not be the best later
-        trials.append(Trial(k, score))
-        best, _ = choose(trials, allowed_loss(spec.objective), include_zero=spec.include_zero)
-        forget_checkpoints(context, [fit.folder for fit in fits.values()], [full.folder, fits[best].folder, *needed])
         return score
 
     def screened() -> list[float]:
@@ -254,6 +254,7 @@ def _source_scores(context: RunContext, cell: Cell, full: FineTuned, name: str) 
                 model=f"{settings.model}, fine-tuned (seed {cell.seed})",
                 data_hash=context.inputs.sha256_of(name, "dev"),
             )
+            context.store.check(full.folder.name)
             write_scores(path, facts)
             remember(full.folder, path.name)
             resume_file.unlink(missing_ok=True)
@@ -289,6 +290,7 @@ def _screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...], p
     )
     metrics = [{name: float(metric_from_counts(inputs.task, own.sum(axis=0))) for name, own in part.items()} for part in counts]
     found = [100 * pooled(context, by_name) for by_name in metrics]
+    context.store.check(full.folder.name)
     write_json_atomic(path, {"schema": 1, "dev": found, "seconds": time.perf_counter() - started})
     remember(full.folder, path.name)
 

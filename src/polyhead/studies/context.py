@@ -47,6 +47,14 @@ class FitStore(Protocol):
         """
         ...
 
+    def check(self, name: str) -> None:
+        """Return if this process, which works on a fine-tuning, still may write to it; asked before every write.
+
+        Raises:
+            LeaseLost: Another worker took it over meanwhile.
+        """
+        ...
+
     def each(self, items: Sequence[int], work: Callable[[int], object]) -> None:
         """Work on items that do not wait for one another, where others may work on some of them at the same time."""
         ...

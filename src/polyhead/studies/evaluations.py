@@ -90,7 +90,9 @@ def figures_once(
     """The figures by name of the data, kept in the folder; missing ones take one pass of the model over their data."""
     found = {name: _kept(_path(folder, keys[name])) for name in data}
     if missing := {name: data[name] for name, own in found.items() if own is None}:
-        for name, own in figures_of(context, model(), missing).items():
+        figures = figures_of(context, model(), missing)
+        context.store.check(folder.name)
+        for name, own in figures.items():
             path = _path(folder, keys[name])
             facts = {"schema": "1", "name": name, "metrics": json.dumps(dict(own.metrics))}
             facts |= {"n_words": str(own.n_words), "seconds": f"{own.seconds:.3f}"}

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import CheckpointError, StoreError
 from polyhead.core.files import remove_leftovers, sha256_of
 from polyhead.core.heads import HeadMask
+from polyhead.core.progress import Checking
 from polyhead.core.specs import TrainSpec
 from polyhead.core.store import MODEL, Record
 from polyhead.core.values import fingerprint
@@ -147,7 +148,7 @@ def _trained(
         mask=mask if when == "masked" else nested,
         device=context.device,
         resume_file=folder / "state" / "training.partial",
-        progress=context.progress,
+        progress=Checking(context.progress, lambda: context.store.check(folder.name)),
     )
     return model, asdict(record)
 
@@ -208,6 +209,7 @@ def _checkpoint(context: RunContext, folder: Path) -> Path | None:
 
 
 def _save(context: RunContext, model: PreTrainedModel, folder: Path) -> Path:
+    context.store.check(folder.name)
     save_pruned(model, folder / MODEL, tokenizer=context.inputs.encoder.tokenizer, overwrite=True)
     remember(folder, MODEL)
     return folder / MODEL

@@ -92,11 +92,12 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         model_limit=longest,
     )
     read_by = [settings.model, settings.revision, list(encoder.labels), train.anchor, train.max_length, how_read(settings)]
-    part = [settings.train_limit, settings.target_tenths, settings.sample_seed, settings.protocol, settings.unseen_labels]
 
     def encoded(split: Dataset) -> Labelled:
         unknown: Unknown = "error" if split.split == "train" else "ignore"
-        return texts.once([read_by, part, facts_of(split)], lambda: encoder.labelled(split, unknown=unknown))
+        drawn = [sentence.source for sentence in split]  # equally many sentences of one file may be other ones
+        what = [read_by, unknown, facts_of(split, settings), drawn]
+        return texts.once(what, lambda: encoder.labelled(split, unknown=unknown))
 
     read = {(split.name, split.split): encoded(split) for split in data.every}
 
@@ -120,9 +121,9 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         languages={split.name: split.language for split in data.every},
         records=tuple(_record(split, read[split.name, split.split].encoded) for split in data.every),
         words=one_word_choice([*data.sources, *data.targets]),
-        train_hash=fingerprint([*(facts_of(split) for split in data.trains), *_tenths(settings)]),
-        dev_keys={split.name: fingerprint(facts_of(split)) for split in (*data.devs, *data.target_devs)},
-        test_keys={split.name: fingerprint(facts_of(split)) for split in data.tests},
+        train_hash=fingerprint([*(facts_of(split, settings) for split in data.trains), *_tenths(settings)]),
+        dev_keys={split.name: fingerprint(facts_of(split, settings)) for split in (*data.devs, *data.target_devs)},
+        test_keys={split.name: fingerprint(facts_of(split, settings)) for split in data.tests},
     )
 
 

@@ -107,6 +107,7 @@ def _score_masks(
     }
     agreement = _agreement(context, model, texts, masks)
     seconds = time.perf_counter() - started
+    context.store.check(fit.folder.name)
     write_json_atomic(path, {"schema": 1, "dev": dev, "agreement": agreement, "seconds": seconds})
     remember(fit.folder, path.name)
 
@@ -156,6 +157,7 @@ def masked_tests(context: RunContext, nested: NestedFit, masks: Sequence[HeadMas
             counts = masked_counts(
                 model, missing, inputs.task, inputs.encoder.labels, some, precision=context.precision, progress=context.progress
             )
+            context.store.check(nested.fit.folder.name)
             for name in missing:
                 together = np.stack([by_name[name] for by_name in counts])
                 write_bytes_atomic(paths[name], save({"counts": together}))

@@ -164,6 +164,8 @@ def known_labels(data: Dataset, labels: LabelSet, settings: RunSettings) -> Data
     )
 
 
-def facts_of(data: Dataset) -> tuple[object, ...]:
-    """What tells a split from another one: name, split, hash of the file, number of sentences, repairs and merged types."""
-    return data.name, data.split, data.sha256, len(data.sentences), dict(data.notes)
+def facts_of(data: Dataset, settings: FitSettings) -> list[object]:
+    """What tells a split from another one: name, split, hash of the file, number of sentences, repairs and merged types; and
+    the layout and scheme if they were given, for one file may hold several layers of labels."""
+    layer = [settings.columns, settings.scheme]
+    return [data.name, data.split, data.sha256, len(data.sentences), dict(data.notes), *(layer if any(layer) else [])]

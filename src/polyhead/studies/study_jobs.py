@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -88,10 +88,8 @@ class Bench:
 
 def _reading(settings: RunSettings) -> dict[str, Any]:
     """The settings that decide what is read, and how."""
-    train = settings.train
-    decided = replace(settings, search=replace(settings.search, how="screened", prune="before", repair="none"))
-    kept = {name: value for name, value in asdict(decided).items() if name not in ("search", "train", "method", "normalisation")}
-    return {**kept, "anchor": train.anchor, "max_length": train.max_length}
+    kept = {name: value for name, value in asdict(settings).items() if name not in ("search", "train", "method", "normalisation")}
+    return {**kept, "anchor": settings.train.anchor, "max_length": settings.train.max_length}
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,8 @@ class StudyStore:
         folder = self.folder_of(name)
         if name not in self._checked and folder.is_dir():
             if not is_whole(folder):
-                with self.working(name):
-                    drop_damaged_in(folder)
+                with self.working(name):  # which drops what is damaged
+                    pass
             self._checked.add(name)
         path = folder / RECORD
         return read_fit_record(path) if path.is_file() else None
@@ -147,10 +147,14 @@ class StudyStore:
         self._held[name] = lease, depth + 1
         finished = False
         try:
-            if not depth:
+            if not (depth or tidying):
                 drop_damaged_in(self.folder_of(name))
                 self._checked.add(name)
-            yield
+            try:
+                yield
+            except Exception:
+                lease.check()  # what fails because the next holder works here is no failure of this work
+                raise
             lease.check()
             finished = True
         finally:
@@ -159,6 +163,14 @@ class StudyStore:
             else:
                 del self._held[name]
                 lease.release(finished=finished)
+
+    def check(self, name: str) -> None:
+        """Return if this worker, which holds a fine-tuning, has not lost it.
+
+        Raises:
+            LeaseLost: Another worker took it over.
+        """
+        self._held[name][0].check()
 
     def each(self, items: Sequence[int], work: Callable[[int], object]) -> None:
         """Work on items that do not wait for one another, past those that others hold.
