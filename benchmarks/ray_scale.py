@@ -7,6 +7,7 @@ Each cell shares a first stage with two others, then has a sweep of three stages
 import argparse
 import json
 import os
+import resource
 import tempfile
 import time
 from dataclasses import dataclass
@@ -21,13 +22,19 @@ from polyhead.core.records import record_bytes
 from polyhead.core.store_kind import open_store
 from polyhead.studies.ray_crew import Cluster, connected
 from polyhead.studies.ray_engine import work_on_ray
-from polyhead.studies.ray_worker import MakeJob
+from polyhead.studies.ray_worker import MakeJob, StudyTask
+from polyhead.studies.study_file import expand_study, parse_study
+from polyhead.studies.study_jobs import sharing_of
+from polyhead.studies.study_run import StudyOptions, data_of
 from polyhead.studies.study_store import KIND, SCHEMA, Only
 from polyhead.studies.workers import each
 
 SWEEP: Final = 3
 GROUP: Final = 3
 WORKERS: Final = 2
+LARGE: Final = 100_000
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "ray.md"
+MARKS: Final = ("<!-- ray scale -->", "<!-- end of ray scale -->")
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,34 @@ def measured(n: int, sleep: float, *, finished: int = 0) -> dict[str, Any]:
     }
 
 
+def reading(n: int) -> dict[str, float]:
+    """What the command does before it starts Ray: seconds to read a study of so many cells, and the process's memory after it."""
+    text = (
+        'name = "large"\ntasks = ["pos"]\nmodels = ["polyhead/tiny"]\nsources = ["phrases/en"]\ntargets = ["phrases/de"]\n'
+        f"seeds = {list(range(n // 2))}\ncontrols = ['random']\n"
+    )
+    began = time.perf_counter()
+    cells = expand_study(parse_study(text, "large.toml"))
+    tasks = [StudyTask(cell, sharing, StudyOptions()) for cell, sharing in zip(cells, sharing_of(cells), strict=True)]
+    kinds = {data_of(cell) for cell in cells}
+    seconds = time.perf_counter() - began
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cells": len(tasks), "kinds_of_data": len(kinds), "seconds": seconds, "memory_mb": memory}
+
+
+def write_page(rows: list[dict[str, Any]]) -> None:
+    """Put the table into its page."""
+    lines = ["| cells | finished before | stages | seconds | overhead |", "|--:|--:|--:|--:|--:|"]
+    for row in rows:
+        numbers = [f"{row[name]:,}" for name in ("cells", "finished_before", "stages")]
+        seconds = [f"{row['seconds']:.0f} s", f"{row['overhead']:.0f} s, {1000 * row['overhead_per_stage']:.0f} ms a stage"]
+        lines.append(f"| {' | '.join([*numbers, *seconds])} |")
+    text = PAGE.read_text(encoding="utf-8")
+    (start, end), table = MARKS, "\n".join(lines)
+    before, after = text.partition(start)[0], text.partition(end)[2]
+    PAGE.write_text(f"{before}{start}\n{table}\n{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", nargs="+", default=["10:0.5", "1000:0.05", "100000:0.05:99000"], help="CELLS:SLEEP[:FINISHED]")
@@ -139,7 +174,9 @@ def main() -> None:
             rows.append(measured(int(n), float(sleep), finished=int(finished[0]) if finished else 0))
             print(rows[-1], flush=True)
         version = ray.__version__
-    found = {"schema": 1, "ray": version, "workers": WORKERS, "start_seconds": started, "rows": rows}
+    if options.out == RESULTS / "ray_scale.json":
+        write_page(rows)
+    found = {"schema": 1, "ray": version, "workers": WORKERS, "start_seconds": started, "reading": reading(LARGE), "rows": rows}
     write_json_atomic(options.out, rounded({**found, "environment": environment()}))
 
 

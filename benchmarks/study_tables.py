@@ -35,6 +35,7 @@ def tables() -> dict[str, str]:
         "simulation": ("statistics_simulation", simulation),
         "variances": ("seed_variance", variances),
         "few labels": ("few_labels", few_labels),
+        "variants of nested": ("pruning_gain", nested_variants),
         "scale": ("study_scale", scale),
     }
     paths = {name: (RESULTS / f"{source}.json", table) for name, (source, table) in made.items()}
@@ -181,3 +182,24 @@ def scale(measured: dict[str, Any]) -> str:
         )
     names = ["1 worker", "2 workers", "8 workers", "list", "read and check", "resume", "files", "bytes", "on disk"]
     return page_table(["cells", *(f"overhead, {name}" if "worker" in name else name for name in names)], rows)
+
+
+def nested_variants(measured: dict[str, Any]) -> str:
+    """What variants of nested training change on dev, minus the uniform draws of the same seed."""
+    names = {
+        "front": "small k drawn more often",
+        "taught": "masked sentences also learn from the full model's predictions",
+        "a tenth of an epoch more": "a tenth of an epoch more, pruned to this k",
+    }
+    found = measured["tables"]["variants"]
+    rows = []
+    for name, title in names.items():
+        for key, row in found.items():
+            if key.startswith(f"{name}, "):
+                shown = [f"{row[part]['gain']:+.2f} ({_bounds(row[part]['interval'])})" for part in ("targets", "en")]
+                rows.append([title, key.rpartition(" = ")[2], *shown])
+    return page_table(["variant", "k", "mean of eight targets", "English"], rows)
+
+
+def _bounds(interval: Sequence[float]) -> str:
+    return f"{interval[0]:+.2f} to {interval[1]:+.2f}"

@@ -273,3 +273,4 @@ def test_a_flag_may_stand_alone_where_it_has_a_value_for_that() -> None:
     assert with_values(["--ray", "auto", "--json"], alone) == ["--ray", "auto", "--json"]
     assert with_values(["--ray", "-x"], alone) == ["--ray", "local", "-x"]
     assert with_values(["--", "--ray"], alone) == ["--", "--ray"]
+    assert with_values([], alone) == []

@@ -21,7 +21,7 @@ def test_rho_is_scipys_within_each_source() -> None:
 
 
 def test_a_planted_relation_is_found_and_noise_is_not() -> None:
-    """What all seeds share is one draw of targets, not five: p is uniform when it has nothing to do with the measure."""
+    """What all seeds share is one draw of targets, not five: p is uniform without a relation."""
     rng, near, p_values = np.random.default_rng(1), np.arange(8.0), []
     assert (closeness([-near + rng.normal(0, 0.5, (5, 8))], [near]).p or 1) < 0.01
     for trial in range(200):

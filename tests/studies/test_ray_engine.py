@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 from ray_scale import SleepingTask, made_by, open_sleeping, sleeping_tasks
-from safetensors.numpy import load_file
 from tiny_run import study_text, tiny_data
 
+from polyhead.cli.main import main
 from polyhead.core.errors import LeaseLost, SettingError
 from polyhead.core.leases import Leases
 from polyhead.core.store_kind import open_store
+from polyhead.report.study_record import read_cell
 from polyhead.studies.failures import read_failures
 from polyhead.studies.ray_crew import Cluster, connected
 from polyhead.studies.ray_engine import run_on_ray, work_on_ray
@@ -67,19 +68,22 @@ def killed_once_busy(store: Path, killed: list[int]) -> None:
 
 
 def figures(store: Path) -> dict[str, Any]:
-    """All that a study's tables are made of."""
+    """All that a study's tables are made of; the counts' hash is in their name."""
     found: dict[str, Any] = {}
     for path in (store / "cells").glob("*.json"):
-        record = json.loads(path.read_text())
-        result = {name: record["result"][name] for name in ("scores", "ranking", "chosen", "targets")}
-        trials = [(trial["k"], trial["heads"], trial["dev"]) for trial in record["result"]["trials"]]
-        counts = {name: counts.tolist() for name, counts in load_file(path.with_suffix(".safetensors")).items()}
-        found[path.stem] = [record["cell"]["arm"], record["dev"], result, trials, counts]
+        record = read_cell(path)
+        assert record.result is not None
+        result = record.result.model_dump(include={"scores", "ranking", "chosen", "targets"})
+        trials = [(trial.k, trial.heads, trial.dev) for trial in record.result.trials]
+        (counts,) = (store / "cells").glob(f"{path.stem}.*.safetensors")
+        found[path.stem] = [record.cell.arm, record.dev, result, trials, counts.name]
     return found
 
 
 @pytest.mark.slow
-def test_a_study_with_a_killed_worker_has_the_numbers_of_one_worker_alone(ray: Any, tmp_path: Path) -> None:
+def test_a_study_with_a_killed_worker_has_the_numbers_of_one_worker_alone(
+    ray: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tiny_data(tmp_path)
     (tmp_path / "study.toml").write_text(study_text(folder, seeds=[1, 2], controls=["random"]))
     alone, together = tmp_path / "alone", tmp_path / "together"
@@ -96,8 +100,10 @@ def test_a_study_with_a_killed_worker_has_the_numbers_of_one_worker_alone(ray: A
     assert list((together / "workers").glob("*.json")) == []
 
     made = {path: path.stat().st_mtime_ns for path in together.glob("*/*/record.json")}
-    again = run_on_ray(together, NOWHERE, device="cpu")
-    assert (again.done, again.found) == (0, 4), "Ray is not even looked for"
+    command = ["study", "run", str(tmp_path / "study.toml"), "--out", str(together), "--ray", NOWHERE.address, "--json"]
+    assert main(command) == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])  # after what this Ray has said of the killed worker
+    assert (again["done"], again["found"]) == (0, 4), "Ray is not even looked for"
     assert made == {path: path.stat().st_mtime_ns for path in together.glob("*/*/record.json")}
 
 

@@ -36,6 +36,9 @@ COMMANDS: dict[str, Command] = {
     "study work": Command(
         "study_requests:StudyWorkRequest", "study_work:study_work", "one more worker for the studies of a store"
     ),
+    "study status": Command(
+        "study_requests:StudyStatusRequest", "study_status:study_status", "say what is finished, what runs and what failed"
+    ),
     "study table": Command(
         "study_table_requests:StudyTableRequest", "study_table:study_table", "print the tables of a study's finished cells"
     ),

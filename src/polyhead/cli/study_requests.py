@@ -72,3 +72,12 @@ class StudyWorkRequest:
     data: DataOption = None
     machine: Machine
     json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStatusRequest:
+    """Say what of a store's studies is finished, what runs, what failed and why, and how much time is left."""
+
+    store: Annotated[Path, Shown("Folder that polyhead study run wrote.", "STORE", positional=True)]
+    study: Annotated[Many[str], Shown("Names of studies in the store; all unless given.", "NAME...")] = ()
+    json: JsonOption = False

@@ -98,7 +98,7 @@ def write_jsonl(path: Path, cells: Sequence[StudyCellRecord]) -> int:
 def write_mlflow(uri: str, cells: Sequence[StudyCellRecord], *, experiment: str) -> int:
     """One MLflow run per cell: settings as parameters, scores of every target as metrics; returns the number of new runs.
 
-    A cell that the experiment already has, by its tag `polyhead.cell`, is left alone, so that the command can be repeated.
+    A cell that the experiment already has (a tag of its runs says so) is left alone, so that the command can be repeated.
 
     Args:
         uri: A file `NAME.db`, which becomes an SQLite store, or any tracking address of MLflow.

@@ -142,7 +142,8 @@ def _share(ray: Any, cluster: Cluster) -> tuple[float, int]:
     room = min(int(there.get(name, 0.0) / share + 1e-9) for name, share in wanted.items() if share)
     if not room and cluster.address == LOCAL:
         has = " and ".join(f"{there.get(name, 0.0):g} {name}s" for name in wanted)
-        raise SettingError(f"a worker of {cluster.cpus:g} CPUs and {gpus:g} GPUs does not fit on this machine, which has {has}")
+        needs = " and ".join(f"{share:g} {name}s" for name, share in wanted.items())
+        raise SettingError(f"a worker needs {needs}, and this machine has {has}: give less, as cpus_per_task and gpus_per_task")
     return gpus, cluster.workers or max(1, room)
 
 
@@ -162,15 +163,14 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     before = signal.getsignal(signal.SIGTERM)
     here: dict[str, Any] = {}
     if cluster.address == LOCAL:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # as it is anyway, but without a warning
         here = {"include_dashboard": False, "object_store_memory": _OBJECTS}
     # Ray prints what it has to say of workers on stdout, where a command's result goes.
     with contextlib.redirect_stdout(sys.stderr):
         try:
             ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False, **here)
         except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-            why = " ".join(str(error).split())
-            raise SettingError(f"--ray {cluster.address}: {why or type(error).__name__}") from None
+            why = str(error).strip().partition("\n")[0]
+            raise SettingError(f"--ray {cluster.address}: Ray says: {why or type(error).__name__}") from None
         try:
             if before is not None and signal.getsignal(signal.SIGTERM) is not before:
                 signal.signal(signal.SIGTERM, before)

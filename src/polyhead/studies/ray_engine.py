@@ -191,4 +191,6 @@ def run_on_ray(
         check_data(store, placed, Texts())
         for cell, sharing in zip(placed, sharing_of(placed), strict=True):
             tasks.setdefault(cell.fingerprint, StudyTask(cell, sharing, options))
+    if device == "cpu" and cluster.gpus is None:
+        cluster = replace(cluster, gpus=0.0)
     return work_on_ray(list(tasks.values()), store, OpenStudies(device), cluster, progress=progress, beat=beat)

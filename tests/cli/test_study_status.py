@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fake_study import Fake, write_store
 
-from polyhead.report.study_status import finished_cells, status_text
+from polyhead.cli.study_status import finished_cells, status_text
 
 
 @dataclass
