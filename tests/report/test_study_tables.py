@@ -169,6 +169,8 @@ def test_means_over_branches(cells: list[StudyCellRecord]) -> None:
     rows = table(cells, "pos-families", View(families=True)).rows
     line = next(row for row in rows if (row["source"], row["branch"]) == ("ud/ar_padt", "Germanic"))
     assert line["targets"] == 3
+    left = table(cells, "pos-families", View(families=True, without=frozenset({"nl"}))).rows
+    assert [row["targets"] for row in left if (row["source"], row["branch"]) == ("ud/ar_padt", "Germanic")][:1] == [2]
     single = {row["target"]: row["0_gain"] for row in table(cells, "pos-scores").rows if row["source"] == "ud/ar_padt"}
     assert line["gain"] == pytest.approx(np.mean([single[name] for name in ("ud/en_ewt", "ud/de_gsd", "ud/nl_alpino")]))
 

@@ -36,10 +36,11 @@ def gain_columns(*, group: str = "", key: str = "", scores: bool = True) -> list
 
 
 def gain_cells(row: StudyRow, *, key: str = "") -> Row:
-    """The values of a gain's columns and, for tables of everything, of what else is known about it."""
+    """The values of a gain's columns and, for tables of everything, of what else is known; `link` is its family's key."""
     found = statistic_row(row.gain, row.language)
     none = found.none_pruned
     return {
+        "link": row.family.key,
         f"{key}unpruned": row.unpruned,
         f"{key}pruned": None if none else row.pruned,
         f"{key}gain": NONE_PRUNED if none else found.gain,

@@ -69,6 +69,7 @@ def rank_tables(families: Sequence[Family]) -> list[PrintedTable]:
     """
     tables = []
     facts_of = {kind_of(cell): cell.cell for family in families for cell in family.cells}
+    keys_of = {(kind_of(family.cells[0]), family.source): family.key for family in reversed(families)}
     earlier: dict[str, list[StudyCellFacts]] = defaultdict(list)
     for kind, by_source in language_scores(families).items():
         if len(by_source) < 2:
@@ -80,6 +81,7 @@ def rank_tables(families: Sequence[Family]) -> list[PrintedTable]:
         for one, other in combinations(by_source, 2):
             found, ceiling = pair_correlation(keys, rho, one, other), [*own[one], *own[other]]
             line: Row = {
+                "link": keys_of[kind, one],
                 "a": one,
                 "b": other,
                 "seeds": len(found),
