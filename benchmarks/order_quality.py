@@ -230,8 +230,8 @@ def row(order: str, labels: Labels) -> dict[str, Any]:
 
 def cost(order: str, labels: Labels, languages: Sequence[str]) -> dict[str, Any]:
     """τ between the halves, seconds of one thread, and sentences read."""
-    homes = dict.fromkeys(made_on(labels, language) for language in languages)
-    there = [cell for own in homes for seed in VARIANT_SEEDS for cell in members(order, seed, own) if cell.path.is_file()]
+    sources = dict.fromkeys(made_on(labels, language) for language in languages)
+    there = [cell for own in sources for seed in VARIANT_SEEDS for cell in members(order, seed, own) if cell.path.is_file()]
     taus = []
     for cell in there:
         other = Cell(cell.seed, cell.order, cell.language, HALVES[1])

@@ -57,6 +57,8 @@ class Fake:
     shift: float = 0.0
     closeness_of_scores: float = 0.5
     test_every_k: bool = False
+    train_limit: int | None = None
+    select_on: str = "source-dev"
 
 
 def write_store(folder: Path, *fakes: Fake) -> int:
@@ -105,9 +107,9 @@ def _facts(
         rank_on="sources",
         combine=combine,
         target_tenths=tenths,
-        train_limit=None,
+        train_limit=fake.train_limit,
         search=fake.search,
-        select_on="source-dev",
+        select_on=fake.select_on,
         train=TrainSpec(seed=seed),
         arm=arm,
         data=None,
@@ -127,7 +129,8 @@ def _write(folder: Path, fake: Fake, facts: StudyCellFacts) -> None:
         base, gained, stream = _accuracy(facts, target), _gained(fake, facts, target), _stream(replace_arm(facts), target)
         for k in ks:
             shift = fake.shift if nested and k else 0.0
-            counts[counts_key(target, k)] = _drawn(fake, target, base + (gained + shift if k else 0.0), stream)
+            kind = "nested" if nested and k not in (0, fake.chosen) else "test"
+            counts[counts_key(target, k, kind=kind)] = _drawn(fake, target, base + (gained + shift if k else 0.0), stream)
         if nested:
             counts[counts_key(target, 0, kind="nested")] = _drawn(fake, target, base + fake.shift, stream)
     language = {corpus: _language(corpus) for corpus in (*facts.sources, *facts.targets)}

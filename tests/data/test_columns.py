@@ -143,6 +143,8 @@ def test_an_empty_word_with_a_span_tag_is_never_left_out(tmp_path):
 def test_only_u0020_and_tab_separate(tmp_path):
     (sentence,) = read(write(tmp_path, "a\u00a0b O\n\u2028 O\n\x85 O\n\u3000 O\n"), "space:scheme=iob2")
     assert sentence.words == ("a\u00a0b", "\u2028", "\x85", "\u3000")
+    with pytest.raises(DataFormatError, match=r":1: 1 column in '\\u3000'"):
+        read(write(tmp_path, "\u3000\na O\n"), "space:scheme=iob2")
 
 
 WORD = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters=" \t\n\r\x00"), min_size=1)

@@ -57,6 +57,7 @@ def test_faults_are_counted_or_refused(tmp_path, text, labels, repairs):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (row("BAD").replace("BAD", "\\ud800"), r":1: row .*ud800"),
         ("{", r":1: row '{'; expected one JSON object a line"),
         (row("a") + "\n[1]", r":2: row '\[1\]'"),
         ('{"utt": "a"}', r":1: row"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import datasets
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data import arrow_tables
 from polyhead.data.corpora import open_file
 from polyhead.data.guess_layout import look
+from polyhead.data.json_lines import rewrite_json_lines
 from polyhead.data.layouts import parse_layout
 from polyhead.data.record_format import RecordFormat, parse_records
 from polyhead.data.records import CONTAINERS, PREDICTED, WORDLESS_RECORD, rewrite_records
@@ -285,7 +287,9 @@ def test_without_the_library_one_line_says_how_to_install_it(tmp_path, monkeypat
         ('{"tokens": ["a"], "ner_tags": "O"}', "ner_tags is 'O'; expected a list of tags"),
         ('{"tokens": ["a"], "ner_tags": [0.5]}', "0.5 in ner_tags; expected tags as text"),
         ('{"tokens": ["a"], "ner_tags": [true]}', "True in ner_tags; expected tags as text"),
-        ('{"tokens": ["\\ud800"], "ner_tags": ["O"]}', "half of a surrogate pair in tokens"),
+        ('{"tokens": ["\\ud800"], "ner_tags": ["O"]}', "half of a surrogate pair in '{"),
+        ('{"tokens": ["a"], "ner_tags": ["B-\\udfff"]}', "half of a surrogate pair"),
+        ('{"tokens": ["a"], "ner_tags": ["O"], "\\ud800": 1}', "half of a surrogate pair"),
         ('{"tokens": ["a", 1], "ner_tags": ["O", "O"]}', "tokens is ['a', 1]; expected a list of words"),
     ],
 )
@@ -297,9 +301,69 @@ def test_json_that_is_no_sentence(tmp_path, line, said):
 
 def test_lines_keep_their_ends(tmp_path):
     path, out = tmp_path / "x", tmp_path / "out"
-    path.write_bytes(b'\xef\xbb\xbf{"tokens": ["\xc3\xa9"], "k": 1.50}\r\n\r\n{"tokens": ["b"]}')
+    path.write_bytes(b'\xef\xbb\xbf{"tokens": ["\xc3\xa9"], "k": 1.50, "k": 1e999}\r\n\r\n{"tokens": ["b"]}')
     rewrite_records(TextFile(path, ""), RecordFormat("jsonl", tag="t"), [["O"], ["O"]], out)
-    assert out.read_bytes() == b'\xef\xbb\xbf{"tokens": ["\xc3\xa9"], "k": 1.5, "t": ["O"]}\r\n\r\n{"tokens": ["b"], "t": ["O"]}'
+    assert (
+        out.read_bytes()
+        == b'\xef\xbb\xbf{"tokens": ["\xc3\xa9"], "k": 1.50, "k": 1e999, "t": ["O"]}\r\n\r\n{"tokens": ["b"], "t": ["O"]}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "expected"),
+    [
+        ("{}", "t", '{"t": ["O"]}'),
+        ("{ }", "t", '{"t": ["O"] }'),
+        ('{"t":[ 1 ] , "a":{"t":2}}', "t", '{"t":["O"] , "a":{"t":2}}'),
+        ('{"t": 1, "t": "}"}\t', "t", '{"t": 1, "t": ["O"]}\t'),
+        ('{"\\u0074": 1}', "t", '{"\\u0074": ["O"]}'),
+        (
+            '  {"a": "\\u00e9", "b": 0.12345678901234567890 } ',
+            "t",
+            '  {"a": "\\u00e9", "b": 0.12345678901234567890, "t": ["O"] } ',
+        ),
+    ],
+)
+def test_one_value_changes_and_no_other_byte(tmp_path, line, column, expected):
+    path, out = tmp_path / "x", tmp_path / "out"
+    path.write_text(line)
+    rewrite_json_lines(path, column, [["O"]], out)
+    assert out.read_text() == expected
+
+
+def test_tags_are_not_written_over_something_else(tmp_path):
+    def rewritten(path, name, columns):
+        layout = replace(parse_records(f"{name}:{columns}"), scheme="iob2")
+        rewrite_records(TextFile(path, ""), layout, [["B-PER", "O"]], tmp_path / "out")
+
+    for name in ("jsonl", "parquet"):
+        path = tmp_path / name
+        for value, said in (([0, 1], r"numbers, and nothing names them; expected names="), (5, "is 5; expected a list of tags")):
+            if name == "jsonl":
+                path.write_text(json.dumps({"tokens": ["Ann", "sings"], "ner_tags": value}))
+            else:
+                datasets.Dataset.from_list([{"tokens": ["Ann", "sings"], "ner_tags": value}]).to_parquet(path)
+            with pytest.raises(DataFormatError, match=f"ner_tags (holds )?{said}.*tag=NAME"):
+                rewritten(path, name, "")
+            rewritten(path, name, "tag=mine")
+    empty = pyarrow.table({"tokens": [["Ann", "sings"]], "ner_tags": pyarrow.array([None], pyarrow.int64())})
+    pyarrow.parquet.write_table(empty, tmp_path / "null")
+    with pytest.raises(SettingError, match="column ner_tags is of the type int64"):
+        rewritten(tmp_path / "null", "parquet", "")
+
+
+def test_a_folder_that_reads_like_a_column_adds_none(tmp_path):
+    folder = tmp_path / "year=2020"
+    folder.mkdir()
+    path = write(folder / "x", "parquet", ROWS)
+    rewrite_records(TextFile(path, ""), RecordFormat("parquet", tag="mine"), [["O"] * 3, ["O"] * 2], tmp_path / "out")
+    assert datasets.Dataset.from_parquet(str(tmp_path / "out")).column_names == ["id", "tokens", "ner_tags", "score", "mine"]
+
+
+def test_two_columns_with_one_name_are_refused(tmp_path):
+    cells = pyarrow.array([["Ann"]])
+    pyarrow.parquet.write_table(pyarrow.table([cells, cells], names=["tokens", "tokens"]), tmp_path / "x")
+    refused(tmp_path / "x", "parquet", "two columns named 'tokens'; expected every name once")
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_spans_that_cannot_be_are_refused_with_their_record(tmp_path, name, span
         ("gliner", {"tokenized_text": [], "ner": []}),
         ("gliner", {"tokenized_text": ["a"], "ner": [[0]]}),
         ("gliner", {"tokenized_text": "a b", "ner": 3}),
-        ("gliner", {"tokenized_text": ["\ud800"], "ner": []}),
+        ("gliner", {"tokenized_text": "ab", "ner": []}),
     ],
 )
 def test_records_of_another_form_are_refused(tmp_path, name, record):
@@ -112,6 +112,17 @@ def test_records_of_another_form_are_refused(tmp_path, name, record):
     with pytest.raises(DataFormatError, match=r"x.json:1: no words and spans in .*; expected .*words not empty") as caught:
         read(path, name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_half_of_a_surrogate_pair_is_refused_in_words_and_types(tmp_path, name):
+    path = tmp_path / "x.json"
+    for sentence in ((["\ud800"], []), (["a"], [(0, 0, "\udfff")])):
+        path.write_text(WRITERS[name]([sentence]).encode("ascii", "backslashreplace").decode())
+        with pytest.raises(DataFormatError, match="half of a surrogate pair"):
+            read(path, name)
+    path.write_text(WRITERS[name]([(["a"], [(0, 0, "\\ud83d\\ude00")])]).replace("\\\\", "\\"))
+    assert read(path, name).sentences[0].labels == ("B-\U0001f600",)
 
 
 def test_tasks_that_were_not_accepted_are_counted(tmp_path):

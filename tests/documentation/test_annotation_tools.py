@@ -120,3 +120,15 @@ def test_overlapping_spans_and_wrong_offsets_are_left_out_with_their_place(folde
     assert "doccano.jsonl:1: left out: span 4:8:LOC overlaps the span that ends at 8" in said
     assert "labelstudio.json: task 1: left out: offsets do not match the text" in said
     assert sentences("from-doccano.jsonl", "jsonl") == [(("Mia", "Kern"), ("B-PER", "O"))]
+
+
+def test_separators_of_lines_inside_a_text_do_not_end_it(folder: Callable[[], str]) -> None:
+    folder()
+    row = {"text": "Mia\u2028Kern", "label": [[0, 8, "PER"]]}
+    Path("doccano.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    Path("brat/note.txt").write_text(row["text"] + "\n", encoding="utf-8")
+    Path("brat/note.ann").write_text("T1\tPER 0 8\tMia Kern\n", encoding="utf-8")
+    code = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+    exec(compile("\n".join(code), "annotation_tools.md", "exec"), {})
+    for name in ("doccano", "brat"):
+        assert sentences(f"from-{name}.jsonl", "jsonl") == [(("Mia", "Kern"), ("B-PER", "I-PER"))]

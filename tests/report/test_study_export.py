@@ -46,6 +46,8 @@ def test_mlflow_gets_each_cell_once(tmp_path: Path, cells: list[StudyCellRecord]
     runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
     assert {run.data.tags["polyhead.cell"] for run in runs} == {cell.name for cell in cells[:3]}
     assert any("ud/de_gsd/gain_accuracy" in run.data.metrics for run in runs)
+    client.update_run(runs[0].info.run_id, status="RUNNING")
+    assert write_mlflow(uri, cells[:3], experiment="study") == 1, "a run that was cut short is made again"
 
 
 def test_without_mlflow_the_extra_is_named(cells: list[StudyCellRecord], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_counts_are_read_once_and_only_when_asked_for(tmp_path: Path) -> None:
     (path,) = (tmp_path / "cells").glob(f"{cell.name}.*.safetensors")
     path.write_bytes(b"damaged")
     assert cell.counts("ud/de_gsd", 0) is first
-    cell.forget_counts()
+    (cell,) = (one for one in read_cells(tmp_path) if one.name == cell.name)
     with pytest.raises(StoreError, match="changed after it was written: sha256 is"):
         cell.counts("ud/de_gsd", 0)
     path.unlink()

@@ -11,6 +11,7 @@ from fake_study import Fake, changed, write_store
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import SearchSpec
 from polyhead.report.printed_table import PrintedTable, as_csv, as_json, as_latex, as_markdown
+from polyhead.report.study_curves import curve_points
 from polyhead.report.study_record import StudyCellRecord, read_cells
 from polyhead.report.study_scores import View, study_scores
 from polyhead.report.study_seeds import seeds_table
@@ -168,6 +169,8 @@ def test_means_over_branches(cells: list[StudyCellRecord]) -> None:
     rows = table(cells, "pos-families", View(families=True)).rows
     line = next(row for row in rows if (row["source"], row["branch"]) == ("ud/ar_padt", "Germanic"))
     assert line["targets"] == 3
+    left = table(cells, "pos-families", View(families=True, without=frozenset({"nl"}))).rows
+    assert [row["targets"] for row in left if (row["source"], row["branch"]) == ("ud/ar_padt", "Germanic")][:1] == [2]
     single = {row["target"]: row["0_gain"] for row in table(cells, "pos-scores").rows if row["source"] == "ud/ar_padt"}
     assert line["gain"] == pytest.approx(np.mean([single[name] for name in ("ud/en_ewt", "ud/de_gsd", "ud/nl_alpino")]))
 
@@ -190,12 +193,24 @@ def test_separate_models_are_held_against_the_pool(tmp_path: Path) -> None:
     assert all(row.gain.noise is not None and row.gain.beyond is not None for row in rows)
 
 
+def test_a_pool_chose_as_the_search_did(tmp_path: Path) -> None:
+    """Unpruned models whose dev score is that of another corpus or another protocol say nothing about this search's choice."""
+    fake = changed(CROSS, search=SearchSpec(how="sweep", max_pruned=4), sources=NINE[:1], targets=NINE[:3], arms=("ranked",))
+    write_store(tmp_path, fake, changed(fake, arms=("noise",), seeds=range(100, 130), select_on="target-dev"))
+    write_store(tmp_path, changed(fake, arms=("noise",), seeds=range(100, 130), protocol="paper-released"))
+    assert study_scores(read_cells(tmp_path)).rows[0].gain.noise is None
+
+
 def test_a_nested_model_has_both_gains(tmp_path: Path) -> None:
     write_store(tmp_path, changed(CROSS, shift=2.0))
     row = next(row for row in study_scores(read_cells(tmp_path)).rows if row.gain.name is None)
     assert row.gain.of_mask is not None
     assert row.gain.found.value == pytest.approx(3, abs=0.5)
     assert row.gain.of_mask.value == pytest.approx(1, abs=0.5)
+    printed = table(read_cells(tmp_path), "pos-scores")
+    assert [column.title for column in printed.columns].count("gain of the mask") == 1
+    line = next(line for line in printed.rows if line["target"] == "mean over targets")
+    assert line["0_of_mask"] == row.gain.of_mask.value
 
 
 def test_unknown_tables_are_named(cells: list[StudyCellRecord]) -> None:
@@ -234,3 +249,30 @@ def test_seeds_still_needed_fall_with_the_gain(cells: list[StudyCellRecord]) -> 
     small, large = ([row["needed"] or 1000 for row in seeds_table(scores, gain).rows] for gain in (0.2, 2.0))
     assert all(a >= b for a, b in zip(small, large, strict=True))
     assert set(large) == {5}
+
+
+def test_no_number_of_seeds_is_named_where_k_was_chosen_on_the_test(tmp_path: Path) -> None:
+    write_store(tmp_path, changed(CROSS, protocol="paper", search=SearchSpec(how="sweep"), sources=NINE[:1], arms=("ranked",)))
+    rows = seeds_table(study_scores(read_cells(tmp_path)), 0.5).rows
+    assert {(row["needed"], row["more"]) for row in rows} == {(None, "k chosen on the test: no number would do")}
+
+
+def test_rankings_after_other_training_are_not_mixed(tmp_path: Path) -> None:
+    """Two studies in one store that differ in how much they train on: two tables, and each gain beside its own similarity."""
+    fake = changed(CROSS, arms=("ranked",))
+    write_store(tmp_path / "one", fake)
+    alone = study_tables(read_cells(tmp_path / "one"))
+    write_store(tmp_path / "two", fake, changed(fake, train_limit=500, sources=NINE[:2], closeness_of_scores=0.9))
+    both = {own.name: own for own in study_tables(read_cells(tmp_path / "two"))}
+    ranks = [own for name, own in both.items() if name.startswith("pos-ranks")]
+    assert sorted(len(own.rows) for own in ranks) == [1, 3]
+    assert "train_limit" in ranks[1].title
+    (whole,) = (own for own in ranks if len(own.rows) == 3)
+    assert whole.rows == next(own for own in alone if own.name.startswith("pos-ranks")).rows
+
+
+def test_curves_of_several_sources_are_not_averaged(tmp_path: Path) -> None:
+    fake = changed(CROSS, setting="low-resource", sources=NINE[:2], targets=NINE[3:5], tenths=(1, 9), arms=("ranked",))
+    write_store(tmp_path, fake)
+    points = curve_points(study_scores(read_cells(tmp_path)))
+    assert len({(point["panel"], point["share"], point["heads"]) for point in points}) == len(points) == 2 * 2 * 2 * 2

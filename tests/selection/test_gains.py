@@ -1,5 +1,7 @@
 """Gains of arms: the same arithmetic as `mean_gain`, by what each test set has, with contrasts, masks and pools."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,9 @@ def test_the_mask_is_held_against_the_nested_models_own_zero() -> None:
     wanted = [points(a.pruned["de"].sum(axis=0)) - points(whole.sum(axis=0)) for a, whole in zip(own, nested, strict=True)]
     wanted[0] = np.float64(0.0)
     assert row.of_mask.by_seed == pytest.approx(wanted)
+    some = [replace(scores(seed, nested=True), ks={"de": 0, "nl": 3}) for seed in range(5)]
+    found = gains({"ranked": some}, one_training=True)
+    assert (found["ranked", "de"].of_mask, found["ranked", "nl"].of_mask is None) == (None, False), "none pruned: no mask"
 
 
 def test_masks_of_one_training_are_held_against_random_heads_and_other_searches_against_the_pool() -> None:

@@ -59,9 +59,12 @@ def parquet_records(file: TextFile, columns: Sequence[str] | None) -> tuple[Any,
     datasets, parquet = _datasets(file.path), _parquet()
     try:
         opened = parquet.ParquetFile(file.path)
+        names = opened.schema_arrow.names
         features = datasets.Features.from_arrow_schema(opened.schema_arrow)
     except _errors() as error:
         raise _unreadable(file.path, "a Parquet file", error) from None
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise data_error(file.path, 0, f"two columns named {twice[0]!r}", "every name once")
     _hash(file, [file.path])
     return features, _rows(file, opened.iter_batches(_BATCH, columns=_there(features, columns)), "a Parquet file")
 
@@ -95,7 +98,7 @@ def rewrite_parquet(path: Path, column: str, values: Sequence[Sequence[str | int
         out: File to write.
     """
     datasets, parquet = _datasets(path), _parquet()
-    table = parquet.read_table(path)
+    table = parquet.ParquetFile(path).read()  # read_table adds columns where folders are named like year=2020
     parquet.write_table(_with_column(datasets, table, column, values), out)
 
 
@@ -200,7 +203,12 @@ def _with_column(datasets: Any, table: Any, column: str, values: Sequence[Sequen
         cells = pyarrow.array(values, pyarrow.list_(pyarrow.int64() if numbers else pyarrow.string()))
         changed = table.append_column(column, cells)
     else:
-        cells = pyarrow.array(values, table.schema.field(column).type)
+        kind = table.schema.field(column).type
+        try:
+            cells = pyarrow.array(values, kind)
+        except pyarrow.ArrowException:
+            step = "write another column, with tag=NAME in --columns"
+            raise SettingError(f"column {column} is of the type {kind}, which takes no lists of tags; {step}") from None
         changed = table.set_column(table.column_names.index(column), table.schema.field(column), cells)
     if is_new and b"huggingface" in (table.schema.metadata or {}):
         features[column] = datasets.Features.from_arrow_schema(changed.select([column]).schema.remove_metadata())[column]

@@ -55,7 +55,7 @@ class _Reader:
         form = self.format
         if number <= form.header or (form.comments and line[0] == "#" and self._is_comment(line)):
             return
-        if not self.words and line.split(None, 1)[0] == DOCSTART:
+        if not self.words and line.split(None, 1)[:1] == [DOCSTART]:
             return
         if line in form.skipped_rows:
             self.file.repair(number, f"row {line!r} left out: {form.skipped_rows[line]}", "a row with a word and a tag")

@@ -56,6 +56,7 @@ def _texts(line: str) -> tuple[str, str]:
         utterance, annotated = row["utt"], row["annot_utt"]
         if not isinstance(utterance, str) or not isinstance(annotated, str):
             raise ValueError
+        (utterance + annotated).encode()  # half of a surrogate pair is no text
     except (ValueError, KeyError, TypeError, RecursionError):
         raise LabelError(f"row {shown(line)}", 'one JSON object a line, with strings "utt" and "annot_utt"') from None
     return utterance, annotated

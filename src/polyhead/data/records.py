@@ -24,6 +24,7 @@ WORDLESS = "empty word with the tag O left out"
 NO_LABEL = (None, "_", -1, -100)
 _BRIEF = 60
 PREDICTED = "predicted_tags"
+_ANOTHER = "write another column, with tag=NAME in --columns"
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,6 @@ def record_words(file: TextFile, where: int | str, record: Mapping[str, Any], la
         found = f"{layout.token} is {_brief(words)}"
         step = "; text with character offsets must be divided into words first" if isinstance(words, str) else ""
         raise file.error(where, found, f"a list of words{step}")
-    try:
-        "".join(words).encode()
-    except UnicodeEncodeError:
-        raise file.error(where, f"half of a surrogate pair in {layout.token}", "text in Unicode") from None
     return words
 
 
@@ -139,6 +136,7 @@ def rewrite_records(file: TextFile, layout: RecordFormat, labels: Sequence[Seque
 
     Raises:
         SettingError: The file numbers its tags, and has no number for a label.
+        DataFormatError: The column of tags holds something else than tags, or numbers that nothing names.
         StoreError: It cannot be written.
     """
     column, values = _filled(file, layout, labels)
@@ -160,15 +158,29 @@ def _filled(file: TextFile, layout: RecordFormat, labels: Sequence[Sequence[str]
         words = record_words(file, where, record, layout)
         found = iter(next(rest) if any(word.strip(" ") for word in words) else ())
         tags = [next(found) if word.strip(" ") else "O" for word in words]
-        there = record.get(column) or []
+        there = _replaced(file, where, record, column, names)
         if not numbers or any(isinstance(tag, str) for tag in there):
             values.append(tags)
         elif unknown := [tag for tag in tags if tag not in numbers]:
             said = f"label {unknown[0]!r} has no number among {' '.join(numbers)}"
-            raise SettingError(f"{file.path}: {said}, which {column} takes; write another column, with tag=NAME in --columns")
+            raise SettingError(f"{file.path}: {said}, which {column} takes; {_ANOTHER}")
         else:
             values.append([numbers[tag] for tag in tags])
     return column, values
+
+
+def _replaced(file: TextFile, where: int | str, record: Mapping[str, Any], column: str, names: Sequence[str] | None) -> list[Any]:
+    """What stands in a record's column of tags, none if it has none."""
+    there = record.get(column)
+    if there is None:
+        return []
+    if not isinstance(there, list):
+        raise file.error(where, f"{column} is {_brief(there)}", f"a list of tags; {_ANOTHER}")
+    if names is None and any(type(tag) is int for tag in there):
+        raise file.error(
+            where, f"{column} holds numbers, and nothing names them", f"names=O B-PER I-PER in --columns; or {_ANOTHER}"
+        )
+    return there
 
 
 def _wanted(layout: RecordFormat) -> list[str]:

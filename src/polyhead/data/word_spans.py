@@ -67,7 +67,9 @@ def _prodigy(task: Record) -> tuple[list[str], list[WordSpan]]:
 
 
 def _gliner(record: Record) -> tuple[list[str], list[WordSpan]]:
-    return list(record["tokenized_text"]), [(span[0], span[1], span[2]) for span in record["ner"]]
+    if not isinstance(record["tokenized_text"], list):
+        raise TypeError
+    return record["tokenized_text"], [(span[0], span[1], span[2]) for span in record["ner"]]
 
 
 def _sentence(
@@ -77,8 +79,7 @@ def _sentence(
         words, spans = parts(record)
         if not all(isinstance(word, str) and word.strip() for word in words) or not words:
             raise ValueError
-        "".join(words).encode()
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+    except (KeyError, IndexError, TypeError, ValueError):
         said = shown(json.dumps(record, ensure_ascii=True))
         raise file.error(where, f"no words and spans in {said}", f"{expected}, words not empty") from None
     labels = ["O"] * len(words)

@@ -116,8 +116,8 @@ def most_that_differ(
     The level of a look is (1 - 0.95) / (2 looks): a union bound over the few looks, halved because S was chosen by the same
     data. Nothing is paid for the number of heads: a wrong set passes only if it is separated from all others, the wrong way,
     which is rarer the more heads lie at the border. This is proven for the lowest-K set under any covariance (two-sided tests
-    of pairs, Sood 2025) and was known for one head (Gutmann and Maymin 1987); for exchanges of several heads it is held by
-    simulation, in the tests and on real scores (`rates` in `benchmarks/results/ranking.json`).
+    of pairs, Sood 2025) and was known for one head (Gutmann and Maymin 1987); for exchanges of several heads it rests on
+    simulation in the tests. `benchmarks/ranking.py` counts how often the bound fails on real scores.
 
     The bound rests on the central limit theorem. A sentence that is not read and outweighs all that were cannot be foreseen by
     any bound without a known maximum (Bahadur and Savage 1956), and gate gradients have none. With a known maximum, the

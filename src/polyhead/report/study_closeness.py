@@ -10,7 +10,7 @@ from polyhead.report.printed_table import Column, PrintedTable
 from polyhead.report.statistic_rows import bounds
 from polyhead.report.study_columns import Row, filled, model_name, variants
 from polyhead.report.study_families import Family, language_of
-from polyhead.report.study_ranks import correlations, language_scores
+from polyhead.report.study_ranks import Kind, correlations, kind_of, language_scores
 from polyhead.report.study_scores import StudyScores
 from polyhead.report.tables import no_claim
 from polyhead.selection.closeness import LEAST_TARGETS, Closeness, closeness
@@ -76,7 +76,7 @@ def _groups(families: Sequence[Family]) -> list[list[Family]]:
 
 
 def _gains(scores: StudyScores) -> dict[tuple[str, str], dict[int, float]]:
-    """By family and target, the gain of each seed; only where any seed pruned."""
+    """By family and target, the gain of each seed."""
     return {
         (row.family.key, row.gain.name): dict(zip(row.gain.seeds, row.gain.found.by_seed, strict=True))
         for row in scores.rows
@@ -84,7 +84,7 @@ def _gains(scores: StudyScores) -> dict[tuple[str, str], dict[int, float]]:
     }
 
 
-def _measures(family: Family, alike: Mapping[tuple[str, ...], Mapping[tuple[str, str, int], float]]) -> dict[str, Measure]:
+def _measures(family: Family, alike: Mapping[Kind, Mapping[tuple[str, str, int], float]]) -> dict[str, Measure]:
     found: dict[str, Measure] = {}
 
     def distances(kind: str) -> Measure:
@@ -92,20 +92,18 @@ def _measures(family: Family, alike: Mapping[tuple[str, ...], Mapping[tuple[str,
 
     for kind in DISTANCES:
         found[f"{kind} distance"] = distances(kind)
-    facts = family.facts
-    own = alike.get((facts.task, facts.model, facts.method), {})
-    if own:
+    if own := alike.get(kind_of(family.cells[0])):
         found[SIMILARITY] = lambda source, target, seed: own.get((source, language_of(target), seed))
     return found
 
 
-def _similarities(families: Sequence[Family]) -> dict[tuple[str, ...], dict[tuple[str, str, int], float]]:
+def _similarities(families: Sequence[Family]) -> dict[Kind, dict[tuple[str, str, int], float]]:
     """ρ of head scores by kind: of a source with the model of another language, of one seed."""
-    found: dict[tuple[str, ...], dict[tuple[str, str, int], float]] = {}
-    for (task, model, _, method), by_source in language_scores(families).items():
+    found: dict[Kind, dict[tuple[str, str, int], float]] = {}
+    for kind, by_source in language_scores(families).items():
         if len(by_source) > 1:
             keys, rho = correlations(by_source)
-            found[task, model, method] = {
+            found[kind] = {
                 (one, language_of(other), seed): float(rho[i, j])
                 for i, (one, seed) in enumerate(keys)
                 for j, (other, its) in enumerate(keys)

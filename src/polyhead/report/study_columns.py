@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from polyhead.core.values import counted, plain
@@ -13,7 +14,7 @@ from polyhead.report.study_families import Family
 from polyhead.report.study_record import StudyCellFacts
 from polyhead.report.study_scores import Blank, StudyRow, StudyScores, View
 from polyhead.report.tables import NONE_PRUNED, detectable, no_claim, title
-from polyhead.selection.gains import ArmGain, corrected
+from polyhead.selection.gains import corrected
 
 _NOT_A_VARIANT: Final = frozenset({"task", "model", "setting", "sources", "targets", "arm", "data"})
 
@@ -30,14 +31,16 @@ def gain_columns(*, group: str = "", key: str = "", scores: bool = True) -> list
         Column(f"{key}interval", "95 % interval", "interval", group),
         Column(f"{key}p_holm", "p (Holm)", "p", group),
         Column(f"{key}detectable", "detectable", "points", group),
+        Column(f"{key}of_mask", "gain of the mask", "gain", group),
     ]
 
 
 def gain_cells(row: StudyRow, *, key: str = "") -> Row:
-    """The values of a gain's columns and, for tables of everything, of what else is known about it."""
+    """The values of a gain's columns and, for tables of everything, of what else is known; `link` is its family's key."""
     found = statistic_row(row.gain, row.language)
     none = found.none_pruned
     return {
+        "link": row.family.key,
         f"{key}unpruned": row.unpruned,
         f"{key}pruned": None if none else row.pruned,
         f"{key}gain": NONE_PRUNED if none else found.gain,
@@ -56,12 +59,7 @@ def gain_cells(row: StudyRow, *, key: str = "") -> Row:
 
 def one_family(rows: Sequence[StudyRow]) -> list[StudyRow]:
     """The rows of one printed table, with p corrected over it."""
-    gains: list[ArmGain] = corrected([row.gain for row in rows])
-    return [_with(row, gain) for row, gain in zip(rows, gains, strict=True)]
-
-
-def _with(row: StudyRow, gain: ArmGain) -> StudyRow:
-    return StudyRow(row.family, gain, row.language, row.unpruned, row.pruned, row.ks, row.n_heads, row.cells)
+    return [replace(row, gain=gain) for row, gain in zip(rows, corrected([row.gain for row in rows]), strict=True)]
 
 
 def filled(columns: Iterable[Column], rows: Sequence[Row]) -> tuple[Column, ...]:

@@ -98,7 +98,7 @@ def write_jsonl(path: Path, cells: Sequence[StudyCellRecord]) -> int:
 def write_mlflow(uri: str, cells: Sequence[StudyCellRecord], *, experiment: str) -> int:
     """One MLflow run per cell: settings as parameters, scores of every target as metrics; returns the number of new runs.
 
-    A cell that the experiment already has (a tag of its runs says so) is left alone, so that the command can be repeated.
+    A cell that the experiment already has as a finished run (a tag says so) is left alone, so that the command can be repeated.
 
     Args:
         uri: A file `NAME.db`, which becomes an SQLite store, or any tracking address of MLflow.
@@ -148,7 +148,8 @@ def _held_cells(client: Any, experiment: str) -> set[str]:
     token = None
     while True:
         page = client.search_runs([experiment], max_results=1000, page_token=token)
-        found |= {run.data.tags["polyhead.cell"] for run in page if "polyhead.cell" in run.data.tags}
+        whole = [run for run in page if run.info.status == "FINISHED"]
+        found |= {run.data.tags["polyhead.cell"] for run in whole if "polyhead.cell" in run.data.tags}
         token = page.token
         if not token:
             return found

@@ -11,7 +11,8 @@ from polyhead.report.study_record import NOISE, StudyCellFacts, StudyCellRecord
 
 OTHERS: Final = "all others"
 _OF_A_FAMILY: Final = frozenset(StudyCellFacts.model_fields) - {"sources", "targets", "arm", "train", "data"}
-_OF_AN_UNPRUNED_MODEL: Final = ("method", "normalisation", "protocol", "rank_on", "combine", "search", "select_on")
+_OF_AN_UNPRUNED_MODEL: Final = ("method", "normalisation", "rank_on", "combine", "search")
+_OF_A_RANKING: Final = ("revision", "normalisation", "protocol", "train_limit", "columns", "scheme", "strict")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,17 @@ def unpruned_key(facts: StudyCellFacts) -> str:
     """Fingerprint of what unpruned fine-tunings share that differ only in their seed."""
     values = {name: getattr(facts, name) for name in _OF_A_FAMILY if name not in _OF_AN_UNPRUNED_MODEL}
     return fingerprint([values, facts.sources, {**vars(facts.train), "seed": 0}])
+
+
+def ranking_key(facts: StudyCellFacts) -> str:
+    """Fingerprint of what rankings of one model and method share that differ only in their sources and seed."""
+    return fingerprint(ranking_settings(facts))
+
+
+def ranking_settings(facts: StudyCellFacts) -> dict[str, object]:
+    """Settings of data and training that decide a ranking, besides source and seed."""
+    trained = {f"train.{name}": value for name, value in vars(facts.train).items() if name != "seed"}
+    return {name: getattr(facts, name) for name in _OF_A_RANKING} | trained
 
 
 def language_of(corpus: str) -> str:

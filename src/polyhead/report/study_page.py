@@ -15,7 +15,7 @@ from polyhead.report.study_curves import curve_chart
 from polyhead.report.study_families import Family, families
 from polyhead.report.study_record import StudyCellRecord
 from polyhead.report.study_scores import StudyRow, StudyScores, View, study_scores
-from polyhead.report.study_tables import study_tables
+from polyhead.report.study_tables import LAYOUTS, tables_of
 from polyhead.report.tables import ARM_NAMES, interval_cell, markdown, paragraphs, shown_number, title
 from polyhead.selection.gains import RANKED
 
@@ -42,7 +42,7 @@ def study_page(cells: Sequence[StudyCellRecord], view: View | None = None, *, na
     view = view or View()
     scores, every = study_scores(cells, view), families(cells)
     said = variants(every)
-    tables = _all_tables(cells, view)
+    tables = _all_tables(cells, scores, view)
     curve = curve_chart(altair, scores)
     words = "Test score by the share of the target's training data, unpruned and pruned, means over seeds"
     return str(
@@ -51,7 +51,7 @@ def study_page(cells: Sequence[StudyCellRecord], view: View | None = None, *, na
             headline=_headline(scores, said),
             groups=[_group(family, scores, said) for family in every],
             colours=[(ARM_NAMES[arm], colour) for arm, colour in _COLOURS.items()],
-            tables=[_table(table, every) for table in tables],
+            tables=[_table(table) for table in tables],
             curves=[] if curve is None else [figure(curve, words)],
             cost=_cost(cells),
             style=Markup(template("page.css")),
@@ -63,11 +63,18 @@ def study_page(cells: Sequence[StudyCellRecord], view: View | None = None, *, na
 def study_markdown(cells: Sequence[StudyCellRecord], view: View | None = None, *, name: str) -> str:
     """The same tables as Markdown."""
     view = view or View()
-    return paragraphs(f"# Study {markdown_text(name)}", as_markdown(_all_tables(cells, view)).rstrip(), _cost(cells)) + "\n"
+    return (
+        paragraphs(
+            f"# Study {markdown_text(name)}",
+            as_markdown(_all_tables(cells, study_scores(cells, view), view)).rstrip(),
+            _cost(cells),
+        )
+        + "\n"
+    )
 
 
-def _all_tables(cells: Sequence[StudyCellRecord], view: View) -> list[PrintedTable]:
-    return [*study_tables(cells, view), *study_tables(cells, view, layout="long")]
+def _all_tables(cells: Sequence[StudyCellRecord], scores: StudyScores, view: View) -> list[PrintedTable]:
+    return [table for layout in LAYOUTS for table in tables_of(cells, scores, view, layout)]
 
 
 def _title(family: Family, said: Mapping[str, str]) -> str:
@@ -163,20 +170,14 @@ def _cell(cell: StudyCellRecord) -> dict[str, Any]:
     }
 
 
-def _table(table: PrintedTable, every: Sequence[Family]) -> dict[str, Any]:
+def _table(table: PrintedTable) -> dict[str, Any]:
     """A table whose lines lead to the group of cells that they come from."""
     headers = [" ".join(filter(None, (column.group, column.title))) for column in table.columns]
     rows = []
     for row in table.rows:
         cells = [{"text": shown(row.get(own.key), own.form), "number": own.form in _NUMBERS} for own in table.columns]
-        rows.append({"cells": cells, "link": _link(row, every)})
+        rows.append({"cells": cells, "link": f"g-{row['link']}" if "link" in row else None})
     return {"name": table.name, "title": table.title, "headers": headers, "rows": rows, "notes": table.notes}
-
-
-def _link(row: Mapping[str, Any], every: Sequence[Family]) -> str | None:
-    source = row.get("source", row.get("a"))
-    key = next((family.key for family in every if family.source == source), None)
-    return None if key is None else f"g-{key}"
 
 
 def _cost(cells: Sequence[StudyCellRecord]) -> str:

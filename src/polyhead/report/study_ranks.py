@@ -11,13 +11,20 @@ from polyhead.core.values import counted
 from polyhead.report.paper_figures import PAPER_MODELS, paper_correlation, paper_models
 from polyhead.report.printed_table import Column, PrintedTable
 from polyhead.report.study_columns import Row, filled, model_name
-from polyhead.report.study_families import Family, language_of
+from polyhead.report.study_families import Family, language_of, ranking_key, ranking_settings
+from polyhead.report.study_record import StudyCellFacts, StudyCellRecord
 from polyhead.selection.gains import RANKED
 from polyhead.selection.rank_figures import rank_correlations
 
 Array = NDArray[np.float64]
-Kind = tuple[str, str, str, str]
-"""Task, model, hash of its weights and method: what rankings share that can be compared."""
+Kind = tuple[str, str, str, str, str]
+"""Task, model, method, hash of its weights and settings: what rankings share that can be compared."""
+
+
+def kind_of(cell: StudyCellRecord) -> Kind:
+    """What a cell's ranking shares with those that it can be compared to."""
+    facts = cell.cell
+    return facts.task, facts.model, facts.method, cell.model_hash, ranking_key(facts)
 
 
 def language_scores(families: Sequence[Family]) -> dict[Kind, dict[str, dict[int, Array]]]:
@@ -32,9 +39,8 @@ def language_scores(families: Sequence[Family]) -> dict[Kind, dict[str, dict[int
             if cell.result is None or facts.arm != RANKED or facts.setting not in ("monolingual", "cross-lingual"):
                 continue
             if len(facts.sources) == 1:
-                kind = (facts.task, facts.model, cell.model_hash, facts.method)
                 scores = np.array(cell.result.scores, dtype=np.float64)
-                found[kind][facts.sources[0]].setdefault(facts.train.seed, scores)
+                found[kind_of(cell)][facts.sources[0]].setdefault(facts.train.seed, scores)
     return {kind: dict(own) for kind, own in found.items()}
 
 
@@ -56,21 +62,26 @@ def pair_correlation(keys: Sequence[tuple[str, int]], rho: Array, one: str, othe
 
 
 def rank_tables(families: Sequence[Family]) -> list[PrintedTable]:
-    """One table per task and model: ρ of every pair of sources, its ceiling, and the paper's ρ (its figure 1).
+    """One table per task, model, method and training: ρ of every pair of sources, its ceiling, the paper's ρ (its figure 1).
 
     The ceiling of a pair is the mean ρ between seeds of either language: rankings of two languages cannot agree more than those
     of one do.
     """
     tables = []
-    for (task, model, _, method), by_source in language_scores(families).items():
+    facts_of = {kind_of(cell): cell.cell for family in families for cell in family.cells}
+    keys_of = {(kind_of(family.cells[0]), family.source): family.key for family in reversed(families)}
+    earlier: dict[str, list[StudyCellFacts]] = defaultdict(list)
+    for kind, by_source in language_scores(families).items():
         if len(by_source) < 2:
             continue
+        task, model, method, *_ = kind
         keys, rho = correlations(by_source)
         own = {source: pair_correlation(keys, rho, source, source) for source in by_source}
         body: list[Row] = []
         for one, other in combinations(by_source, 2):
             found, ceiling = pair_correlation(keys, rho, one, other), [*own[one], *own[other]]
             line: Row = {
+                "link": keys_of[kind, one],
                 "a": one,
                 "b": other,
                 "seeds": len(found),
@@ -97,5 +108,16 @@ def rank_tables(families: Sequence[Family]) -> list[PrintedTable]:
         )
         title = f"{task}: agreement of rankings between languages, {model_name(model)}"
         name = "-".join(filter(None, (task, "ranks", model_name(model), method)))
+        earlier[name].append(facts_of[kind])
+        if (number := len(earlier[name])) > 1:
+            title = f"{title}, {_difference(facts_of[kind], earlier[name][0])}"
+            name = f"{name}-{number}"
         tables.append(PrintedTable(name, title, filled(columns, body), tuple(body), (note,)))
     return tables
+
+
+def _difference(facts: StudyCellFacts, first: StudyCellFacts) -> str:
+    """The settings in which a ranking differs from those of an earlier table."""
+    there = ranking_settings(first)
+    found = [f"{name} {value}" for name, value in ranking_settings(facts).items() if value != there[name]]
+    return ", ".join(found) or "other weights"

@@ -155,10 +155,6 @@ class StudyCellRecord(Document):
         """
         self._all_counts()
 
-    def forget_counts(self) -> None:
-        """Free the memory of the counts; they are read again when asked for."""
-        self._counts = None
-
     @property
     def _where(self) -> Path:
         if self._path is None:

@@ -74,6 +74,7 @@ class StudyRow:
         pruned: Test score with the reported heads pruned.
         ks: Heads pruned, by seed, of a target alone.
         n_heads: Heads that the encoder had.
+        n_sentences: Of the smallest test set in it.
         cells: Names of the cells in it.
     """
 
@@ -84,6 +85,7 @@ class StudyRow:
     pruned: float | None
     ks: tuple[int, ...]
     n_heads: int
+    n_sentences: int
     cells: tuple[str, ...]
 
 
@@ -214,19 +216,25 @@ def _seed_scores(
             if not view.without.isdisjoint((name, cell.language[name])):
                 continue
             k = chosen_k(cell, name, view)
-            if not cell.has_counts(name, k):
+            if (found := _kept(cell, name, k)) is None:
                 blanks.append(Blank(cell, name, k))
                 continue
             own = cell.counts(name, 0)[:, columns]
             whole = shared.setdefault((seed, name), own)
             unpruned[name] = whole if whole is own or np.array_equal(whole, own) else own
-            pruned[name] = cell.counts(name, k)[:, columns] if k else unpruned[name]
+            pruned[name] = found[:, columns] if k else unpruned[name]
             ks[name] = k
             if cell.has_counts(name, 0, kind="nested"):
                 nested[name] = cell.counts(name, 0, kind="nested")[:, columns]
         zero = cell.cell.search.include_zero
         compared = max(compared, sum(trial.k > 0 or zero for trial in cell.result.trials))
     return SeedScores(seed, unpruned, pruned, ks, nested if nested.keys() == pruned.keys() else None, compared)
+
+
+def _kept(cell: StudyCellRecord, name: str, k: int) -> Any:
+    """Test counts with k heads pruned, or of a nested model under the mask of k, which scores the same; None if not kept."""
+    kinds = ("test", "nested") if k else ("test",)
+    return next((cell.counts(name, k, kind=kind) for kind in kinds if cell.has_counts(name, k, kind=kind)), None)
 
 
 def _pools(cells: Iterable[StudyCellRecord]) -> dict[str, list[StudyCellRecord]]:
@@ -287,6 +295,7 @@ def _study_row(
         pruned=None if row.arm != arm else means[1],
         ks=tuple(one.ks[used[0]] for one in own) if row.name in names and row.arm == arm else (),
         n_heads=sum(value is not None for line in first.scores for value in line),
+        n_sentences=min(len(own[0].pruned[name]) for name in used),
         cells=tuple(
             cell.name
             for cell in family.cells

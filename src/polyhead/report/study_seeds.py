@@ -25,11 +25,9 @@ def seeds_table(scores: StudyScores, gain: float) -> PrintedTable:
     body: list[Row] = []
     for row in rows:
         there, needed = len(row.gain.seeds), None
-        names = [row.gain.name] if row.language != "mean" else [name for cell in row.family.cells for name in cell.cell.targets]
-        cells = [cell for cell in row.family.cells if cell.name in row.cells]
-        sizes = [len(cell.counts(name, 0)) for cell in cells for name in names if name in cell.cell.targets]
-        if there >= SEEDS_FOR_INTERVAL and not row.gain.none_pruned and sizes:
-            needed = seeds_to_detect(row.gain.found, gain, n_sentences=min(sizes), most=MOST_SEEDS)
+        on_test = row.family.key in scores.chosen_on_test
+        if there >= SEEDS_FOR_INTERVAL and not row.gain.none_pruned and not on_test:
+            needed = seeds_to_detect(row.gain.found, gain, n_sentences=row.n_sentences, most=MOST_SEEDS)
         facts = row.family.facts
         body.append(
             {
@@ -41,7 +39,7 @@ def seeds_table(scores: StudyScores, gain: float) -> PrintedTable:
                 "deviation": float(np.std(row.gain.found.by_seed, ddof=1)) if there > 1 else None,
                 "seeds": there,
                 "needed": needed,
-                "more": _more(there, needed, none_pruned=row.gain.none_pruned),
+                "more": _more(there, needed, none_pruned=row.gain.none_pruned, on_test=on_test),
             }
         )
     columns = [
@@ -63,9 +61,11 @@ def seeds_table(scores: StudyScores, gain: float) -> PrintedTable:
     return PrintedTable("seeds", f"Seeds needed for a gain of {gain:g} points", filled(columns, body), tuple(body), (note,))
 
 
-def _more(there: int, needed: int | None, *, none_pruned: bool) -> str:
+def _more(there: int, needed: int | None, *, none_pruned: bool, on_test: bool) -> str:
     if none_pruned:
         return "none pruned"
+    if on_test:
+        return "k chosen on the test: no number would do"
     if there < SEEDS_FOR_INTERVAL:
         return no_claim(there)
     if needed is None:

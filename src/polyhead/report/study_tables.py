@@ -27,7 +27,7 @@ from polyhead.report.study_scores import StudyRow, StudyScores, View, study_scor
 from polyhead.selection.gains import RANKED
 
 Layout = Literal["paper", "long"]
-LAYOUTS: Final = ("paper", "long")
+LAYOUTS: Final[tuple[Layout, ...]] = ("paper", "long")
 COMBINATIONS: Final = {"merged": "MD", "summed": "SD", "each": "EC"}
 _CONTROLS: Final = ("random", "highest")
 _PAIRED: Final = ("cross-lingual", "multi-lingual")
@@ -50,14 +50,19 @@ def study_tables(
     """
     view = view or View()
     scores = study_scores(cells, view)
-    found = [long_table(scores, view)] if layout == "long" else _paper_tables(cells, scores, view)
-    found = [table for table in found if table.rows]
+    found = tables_of(cells, scores, view, layout)
     if only is None:
         return found
     chosen = [table for table in found if table.name == only]
     if not chosen:
         raise SettingError(f"table {only!r}: {allowed_names(only, [table.name for table in found])}")
     return chosen
+
+
+def tables_of(cells: Sequence[StudyCellRecord], scores: StudyScores, view: View, layout: Layout) -> list[PrintedTable]:
+    """The tables of one layout that have a row, from scores that are known."""
+    found = [long_table(scores, view)] if layout == "long" else _paper_tables(cells, scores, view)
+    return [table for table in found if table.rows]
 
 
 def long_table(scores: StudyScores, view: View) -> PrintedTable:
@@ -282,7 +287,7 @@ def branch_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view:
             "settings": _label(row.family, said),
             "source": row.family.source,
             "branch": row.gain.name,
-            "targets": sum(family_of(language_of(name)) == row.gain.name for name in _targets(row.family)),
+            "targets": sum(family_of(language_of(name)) == row.gain.name for name in _targets(row.family, view)),
             **gain_cells(row),
         }
         for row in own
@@ -301,8 +306,9 @@ def _table(name: str, title: str, columns: Sequence[Column], body: Sequence[Row]
     return PrintedTable(name, title, filled(columns, body), tuple(body), tuple(said))
 
 
-def _targets(family: Family) -> list[str]:
-    return list(dict.fromkeys(name for cell in family.cells for name in cell.cell.targets))
+def _targets(family: Family, view: View) -> list[str]:
+    every = dict.fromkeys(name for cell in family.cells for name in cell.cell.targets)
+    return [name for name in every if view.without.isdisjoint((name, language_of(name)))]
 
 
 def _is_branch(row: StudyRow) -> bool:

@@ -214,7 +214,7 @@ def _own_rows(
         if not row.none_pruned and pool is not None and (noise := _noise(pool, used, n, chosen_on_test=chosen_on_test)):
             value, interval = beyond_noise(row.found, noise)
             row = replace(row, noise=noise, beyond=_beyond(value, interval))
-        if any(one.nested is not None and any(one.ks.values()) for one in seeds):
+        if not row.none_pruned and all(one.nested is not None for one in own):
             row = replace(row, of_mask=scored.gain({key: [_mask_pair(one, key) for one in own] for key in used}))
         rows.append(row)
     return rows

@@ -12,6 +12,7 @@ from polyhead.core.settings_file import Place, refused, settings
 from polyhead.core.specs import Count, Flag, SearchSpec, Seed, TrainSpec
 from polyhead.data.corpora import corpus
 from polyhead.data.references import DataReference
+from polyhead.data.schemes import SCHEME_NAMES
 from polyhead.data.tasks import task
 from polyhead.importance.methods import method
 from polyhead.models.names import OWN_ENCODERS
@@ -148,7 +149,7 @@ class Grid:
         UnseenLabels, Field(description="Labels of a target that no source has: error, keep (they count as errors) or drop.")
     ] = "error"
     columns: Annotated[Name | None, Field(description="Layout of your own files, as --columns; see docs/corpora.md.")] = None
-    scheme: Annotated[Name | None, Field(description="Tagging scheme of your own files: iob2, iob1, bioes or io.")] = None
+    scheme: Annotated[Name | None, Field(description=f"Tagging scheme of your own files: {SCHEME_NAMES}.")] = None
     strict: Annotated[Flag, Field(description="Fail on malformed input instead of repairing it.")] = False
     search: SearchSpec = field(default_factory=SearchSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
