@@ -16,7 +16,7 @@ from tiny_run import save_encoder, tiny_data
 
 from polyhead.core.errors import FileFaultsError, Missing, SettingError, StoreError
 from polyhead.report.study_record import StudyCellRecord, read_cells
-from polyhead.studies import evaluations, finetunes
+from polyhead.studies import evaluations, finetunes, kept
 from polyhead.studies.run import run
 from polyhead.studies.stages import STAGES
 from polyhead.studies.study_jobs import Bench, jobs_of
@@ -146,9 +146,9 @@ def test_weights_that_are_gone_are_made_again(folder: Path, tmp_path: Path, fitt
     both = worked(study(folder, tmp_path / "tiny.toml", targets=("nl",), seeds=[1], controls=[]), store)
     assert len(fitted) - n <= 2
     assert len(both) == 2
-    kept = tmp_path / "kept"
-    worked(study(folder, tmp_path / "tiny.toml", seeds=[1, 2]), kept, keep_weights="chosen")
-    assert 0 < len(list(kept.glob("fits/*/model"))) <= 4
+    place = tmp_path / "kept"
+    worked(study(folder, tmp_path / "tiny.toml", seeds=[1, 2]), place, keep_weights="chosen")
+    assert 0 < len(list(place.glob("fits/*/model"))) <= 4
 
 
 def test_planning_does_no_work_and_names_what_is_needed_next(folder: Path, tmp_path: Path, fitted: list[int]) -> None:
@@ -305,6 +305,41 @@ def test_a_worker_that_lost_a_fine_tuning_writes_nothing_to_it_and_counts_no_fai
     assert (outcome.done, outcome.failed) == (1, ())
     assert not (store / "failures").exists()
     assert begun[1] <= {"state"}, "no weights and no figures"
+
+
+def test_a_fine_tuning_that_fails_is_tried_once_for_all_cells_that_share_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    def broken(model: Any, data: Any, spec: Any, **options: Any) -> Any:
+        tries.append(spec.seed)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(finetunes, "fit", broken)
+    store = tmp_path / "store"
+    add_study(study(folder, tmp_path / "tiny.toml", seeds=[1], controls=["random", "highest"]), store)
+    for start in (1, 2):
+        outcome = work_study(store, device="cpu", beat=0.2)
+        assert len(outcome.failed) == 3
+        assert all("RuntimeError: out of memory" in failure.what for failure in outcome.failed)
+        assert len(tries) == start, "once at each start"
+
+
+def test_a_record_that_was_not_noted_is_written_again_while_its_weights_are_there(
+    folder: Path, tmp_path: Path, fitted: list[int]
+) -> None:
+    """A worker killed between the two steps leaves this."""
+    store = tmp_path / "store"
+    worked(study(folder, tmp_path / "tiny.toml", seeds=[1], controls=[]), store, keep_weights="all")
+    fits, n = sorted((store / "fits").iterdir()), len(fitted)
+    for fit in fits:
+        kept._write(fit, {name: sha for name, sha in kept.noted(fit).items() if name != "record.json"})
+    for cell in (store / "cells").iterdir():
+        cell.unlink()
+    worked(tmp_path / "tiny.toml", store)
+    assert len(fitted) == n
+    assert all("record.json" in kept.noted(fit) for fit in fits)
 
 
 @pytest.mark.parametrize(

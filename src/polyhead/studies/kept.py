@@ -87,7 +87,7 @@ def is_whole(folder: Path) -> bool:
     for path in folder.iterdir():
         if path.name in hashes and path.is_file() and sha256_of(path) != hashes[path.name]:
             return False
-    return bool(hashes) or not (folder / RECORD).is_file()
+    return RECORD in hashes or not (folder / RECORD).is_file()
 
 
 def _is_ledgered(path: Path, name: str) -> bool:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from polyhead.core.errors import Busy, LeaseLost, Missing
+from polyhead.core.errors import Busy, LeaseLost, Missing, StoreError
 from polyhead.core.files import json_text
 from polyhead.core.leases import Lease, Leases
 from polyhead.core.store import MODEL, RECORD, Record, read_fit_record, record_form
@@ -93,6 +93,7 @@ class StudyStore:
         self._access = access
         self._held: dict[str, tuple[Lease, int]] = {}
         self._checked: set[str] = set()
+        self._failed: dict[str, str] = {}  # fine-tunings and why: cells that share one do not each try it
         open_store(folder, kind=KIND, schema=SCHEMA)
 
     @property
@@ -143,6 +144,8 @@ class StudyStore:
 
     @contextmanager
     def _holding(self, name: str, *, tidying: bool = False) -> Iterator[None]:
+        if name in self._failed and not self._is_recorded(name):
+            raise StoreError(f"{self.folder_of(name)}: this fine-tuning has failed for another cell ({self._failed[name]})")
         lease, depth = self._held.get(name) or (self._access.acquire(name, tidying=tidying), 0)
         self._held[name] = lease, depth + 1
         finished = False
@@ -152,8 +155,10 @@ class StudyStore:
                 self._checked.add(name)
             try:
                 yield
-            except Exception:
+            except Exception as error:
                 lease.check()  # what fails because the next holder works here is no failure of this work
+                if not isinstance(error, Busy | Missing) and not self._is_recorded(name):
+                    self._failed[name] = f"{type(error).__name__}: {error}"
                 raise
             lease.check()
             finished = True
@@ -171,6 +176,9 @@ class StudyStore:
             LeaseLost: Another worker took it over.
         """
         self._held[name][0].check()
+
+    def _is_recorded(self, name: str) -> bool:
+        return (self.folder_of(name) / RECORD).is_file()
 
     def each(self, items: Sequence[int], work: Callable[[int], object]) -> None:
         """Work on items that do not wait for one another, past those that others hold.
