@@ -164,6 +164,9 @@ def _one_reference(request: OneTextRequest) -> DataReference:
         return DataReference.parse(corpus)
     if data is None:
         raise SettingError("no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en)")
+    language, equals, path = str(data).partition("=")
+    if equals and language.isalpha() and not data.exists():
+        raise SettingError(f"--data {data}: names the file alone here; give --data {path} --language {language}")
     if data.is_dir() and not looks_saved(data):
         raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
