@@ -83,6 +83,8 @@ def test_rank_until_settled(cli: Callable, tagger: Path, treebank: Path, tmp_pat
     [
         (["--until-settled", "99"], ["until settled 99", "1 to 7"]),
         (["--until-settled", "3", "--may-differ", "1"], ["--may-differ = 1"]),
+        (["--may-differ", "0.2"], ["--may-differ", "give --until-settled K"]),
+        (["--data", "en=dev.conllu"], ["--data en=dev.conllu", "--data dev.conllu --language en"]),
         (["--until-settled", "3", "--method", "l0"], ["l0", "not a mean over sentences", "gradient"]),
         (["--until-settled", "3", "--normalise", "paper"], ["--until-settled", "--normalise paper"]),
         (["--task", "pso"], ["task 'pso'", "pos, ner, slots"]),

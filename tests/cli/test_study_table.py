@@ -32,6 +32,10 @@ def test_tables_in_every_format(store: Path, tmp_path: Path, capsys: pytest.Capt
     ("options", "said"),
     [
         (["--without", "xx"], "--without xx: no target of these cells; they have ar, de, nl"),
+        (
+            ["--without", "ar", "de", "nl", "--layout", "long"],
+            "--without ar de nl: leaves no target; these cells have ar, de, nl",
+        ),
         (["--table", "pos-score"], "did you mean 'pos-scores'"),
         (["--format", "csv"], "choose one with --table NAME"),
         (["--k", "3", "--objective", "best"], "give one of them"),
@@ -50,7 +54,10 @@ def test_damaged_cells_are_said_and_left_out(tmp_path: Path, capsys: pytest.Capt
     first, second, *_ = sorted((tmp_path / "cells").glob("*.json"))
     first.write_text("{", encoding="utf-8")
     assert main(["study", "plan", str(tmp_path), "--gain", "0.5"]) == 0
-    assert f"left out: {first}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"left out: {first}" in said
+    assert "start the study again" in said
+    assert "delete it" not in said
     next(second.parent.glob(f"{second.stem}.*.safetensors")).write_bytes(b"?")
     assert main(["study", "table", str(tmp_path)]) == 0
     assert "changed after it was written" in capsys.readouterr().err
@@ -61,6 +68,9 @@ def test_plan_report_and_export(store: Path, tmp_path: Path, capsys: pytest.Capt
     assert "Seeds needed for a gain of 0.5 points" in capsys.readouterr().out
     assert main(["study", "export", str(store), str(tmp_path / "rows.jsonl"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 30
+    assert main(["study", "export", str(store), str(tmp_path / "rows.csv")]) == 2
+    assert "rows.csv: expected a name that ends in .jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "rows.csv").exists()
     pytest.importorskip("altair", reason="the extra report is not installed")
     page, text = tmp_path / "page.html", tmp_path / "page.md"
     assert main(["study", "report", str(store), "--out", str(page), "--markdown", str(text)]) == 0

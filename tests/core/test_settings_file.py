@@ -1,12 +1,13 @@
 """Faults of settings as data: all of them, each with its path."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 from pydantic import AfterValidator, Field
 
 from polyhead.core.errors import SettingError
-from polyhead.core.settings_file import Many, faults_of, parse_toml, refused, settings
+from polyhead.core.settings_file import Many, faults_of, parse_toml, read_toml, refused, settings
 
 
 def _short(name: str) -> str:
@@ -25,6 +26,13 @@ class Outer:
     names: Many[Annotated[str, AfterValidator(_short)]]
     kind: Literal["nested", "sweep"] = "sweep"
     inner: Inner
+
+
+def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(b"a = 1\n# caf\xe9\n")
+    with pytest.raises(SettingError, match=r"x\.toml:2: byte 0xe9 is not UTF-8; save the file as UTF-8$"):
+        read_toml(path)
 
 
 def test_every_fault_has_its_path() -> None:

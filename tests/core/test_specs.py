@@ -132,7 +132,12 @@ def test_misspelt_options_get_the_nearest_name_all_at_once(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("content", "what"),
-    [(b"[train\n", "not TOML"), (b"\xff\xfe", "not TOML"), (b"train = 3\n", "should be a table"), (None, "cannot be read")],
+    [
+        (b"[train\n", "not TOML"),
+        (b"\xff\xfe", "byte 0xff is not UTF-8"),
+        (b"train = 3\n", "should be a table"),
+        (None, "cannot be read"),
+    ],
 )
 def test_unreadable_files(tmp_path: Path, content: bytes | None, what: str) -> None:
     path = tmp_path / "run.toml"

@@ -151,3 +151,12 @@ def test_the_report_and_the_other_commands_read_the_same_column(tmp_path, text):
 
 def test_all_columns_of_tags_are_listed(tmp_path):
     assert look(written(tmp_path, "a NN B-NP B-X\nb VB B-VP O\n")).format.endswith("; tags in column 4, others in column 3")
+
+
+def test_a_file_of_commas_is_said_to_be_one(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text('word,tag\nAnna,B-PER\n",",O\n\nBonn,B-LOC\n', encoding="utf-8")
+    with pytest.raises(
+        DataFormatError, match=r"train\.csv:1: columns separated by commas in 'word,tag'; expected TABs or spaces"
+    ):
+        look(path)

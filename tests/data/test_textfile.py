@@ -204,3 +204,18 @@ def test_a_long_stretch_without_a_word(tmp_path, monkeypatch, line, suffix):
     (gzip.open if suffix else open)(path, "wb").write(b"a O\n" + line * 1000 + b"b O\n" + line * 2000)
     with pytest.raises(DataFormatError, match=r":2003: 1,001 lines without a word; expected text"):
         list(read_lines(path))
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".ODS"])
+def test_a_document_is_said_to_be_one(tmp_path, suffix):
+    path = tmp_path / f"annotated{suffix}"
+    path.write_bytes(b"PK\x03\x04and so on")
+    with pytest.raises(DataFormatError, match=f"a {suffix} document; expected plain text; save it as text, with a TAB"):
+        list(read_lines(path))
+
+
+def test_curly_quotes_of_windows_are_converted_as_such(tmp_path):
+    path = tmp_path / "quotes.tsv"
+    path.write_bytes(b"\x93Bonn\x94\tO\n")
+    with pytest.raises(DataFormatError, match=r"byte 0x93 .* `iconv -f WINDOWS-1252 -t UTF-8`"):
+        list(read_lines(path))

@@ -42,8 +42,11 @@ def test_tenths_limit_the_target_alone_and_each_part_holds_the_smaller_ones(fold
     words = [{window.input_ids.tobytes() for window in own.train.windows} for own in (some, more, whole)]
     assert words[0] <= words[1] <= words[2]
     assert len({own.train_hash for own in (whole, some, more)}) == 3
-    limited = [open_inputs(both(folder, target_tenths=n, train_limit=8)) for n in (2, 5)]
-    assert len({own.train_hash for own in limited}) == 2, "equally long, but other sentences"
+    assert open_inputs(both(folder, target_tenths=2, train_limit=20)).train_hash != some.train_hash, "English is limited to 20"
+    with pytest.raises(
+        SettingError, match=r"^target 'de=.*': train_limit 31 is less than the tenths of its 64 training sentences"
+    ):
+        open_inputs(both(folder, target_tenths=5, train_limit=31))
 
 
 def test_each_order_has_its_search_and_the_best_on_dev_is_kept(folder: Path) -> None:
@@ -89,8 +92,8 @@ def spans(path: Path, rows: str) -> Path:
 
 @pytest.fixture
 def entities(folder: Path, tmp_path: Path) -> dict[str, Any]:
-    for split in ("train", "dev"):
-        spans(tmp_path / f"{split}.tsv", "\n\n".join(["dog B-PER|runs O|house B-LOC"] * 4))
+    for split, verb in (("train", "runs"), ("dev", "sees")):
+        spans(tmp_path / f"{split}.tsv", "\n\n".join([f"dog B-PER|{verb} O|house B-LOC"] * 4))
     spans(tmp_path / "test.tsv", "Hund B-PER|geht O|Haus B-TIME|. I-TIME")
     return {
         "model": folder / "encoder",
@@ -118,7 +121,7 @@ def test_what_many_inputs_share_is_what_each_alone_would_read(folder: Path) -> N
     texts = Texts()
     en, de = both(folder).sources
     for pair in ((en, de), (de, en)):
-        own = settings(folder, sources=pair, targets=[pair[1]], target_tenths=5, train_limit=8)
+        own = settings(folder, sources=pair, targets=[pair[1]], target_tenths=5, train_limit=32)
         shared, alone = open_inputs(own, texts), open_inputs(own)
         read = [[window.input_ids.tobytes() for window in inputs.train.windows] for inputs in (shared, alone)]
         assert read[0] == read[1]

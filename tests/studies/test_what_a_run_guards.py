@@ -38,6 +38,14 @@ def test_a_test_file_must_not_be_one_that_was_seen(folder: Path) -> None:
     assert not (folder / "leaked").exists()
 
 
+def test_a_dev_file_must_not_be_one_that_is_trained_on(folder: Path) -> None:
+    shutil.copy(folder / "en-train.conllu", folder / "same.conllu")
+    own = [f"en={folder}/en-train.conllu:{folder}/same.conllu"]
+    with pytest.raises(SettingError, match=r"its dev file is its train file; .*, or none, and a tenth of train is held out"):
+        run(settings(folder, sources=own), out=folder / "same", device="cpu")
+    assert not (folder / "same").exists()
+
+
 def test_a_source_without_labels_is_refused(folder: Path) -> None:
     bare = folder / "bare.conllu"
     text = (folder / "en-train.conllu").read_text()

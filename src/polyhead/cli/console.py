@@ -117,50 +117,77 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Bar:
-    """A progress bar on stderr with time spent and time left. Implements `Progress`."""
+    """A progress bar on stderr with time spent and time left, one for each piece of work under way. Implements `Progress`."""
 
     def __init__(self) -> None:
         self._live: RichProgress | None = None
+        self._tasks: list[tuple[str, TaskID]] = []
 
     def start(self, total: int, what: str) -> None:
-        """Start a task and end the one before."""
-        self.stop()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
-        self._live = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
-        self._live.add_task(escape(terminal_text(what)), total=total)
-        self._live.start()
+        """Start a task inside the one under way; one of the same name starts again."""
+        if self._tasks and self._tasks[-1][0] == what:
+            self.stop()
+        if self._live is None:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+            )
+            self._live = RichProgress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
+            self._live.start()
+        self._tasks.append((what, self._live.add_task(escape(terminal_text(what)), total=total)))
 
     def advance(self, n: int) -> None:
-        """Record `n` more finished steps."""
+        """Record `n` more finished steps of the innermost task."""
         if self._live is not None:
-            self._live.advance(TaskID(0), n)
+            self._live.advance(self._tasks[-1][1], n)
 
     def stop(self) -> None:
-        """Remove the bar."""
+        """Remove the innermost task, and the last one's bar."""
         if self._live is not None:
-            self._live.stop()
-        self._live = None
+            self._live.remove_task(self._tasks.pop()[1])
+            if not self._tasks:
+                self._live.stop()
+                self._live = None
+
+
+@dataclass
+class _Work:
+    """A piece of work under way: what it is, its steps and those done, and when it began."""
+
+    what: str
+    total: int
+    began: float
+    done: int = 0
 
 
 class Lines:
     """One line a minute on stderr; none for work that takes less. Implements `Progress`."""
 
     def __init__(self) -> None:
-        self._what, self._total, self._done = "", 0, 0
-        self._began = self._said = time.monotonic()
+        self._work: list[_Work] = []
+        self._said = time.monotonic()
 
     def start(self, total: int, what: str) -> None:
-        """Start a task and end the one before."""
-        self._what, self._total, self._done = terminal_text(what), total, 0
-        self._began = time.monotonic()
+        """Start a task inside the one under way; one of the same name starts again."""
+        if self._work and self._work[-1].what == what:
+            self.stop()
+        self._work.append(_Work(what, total, time.monotonic()))
 
     def advance(self, n: int) -> None:
-        """Record `n` more finished steps."""
-        self._done += n
-        now = time.monotonic()
+        """Record `n` more finished steps of the innermost task."""
+        if not self._work:
+            return
+        work, now = self._work[-1], time.monotonic()
+        work.done += n
         if now - self._said >= _SECONDS_BETWEEN_LINES:
             self._said = now
-            print(f"{self._what}: {self._done:,} of {self._total:,} after {now - self._began:.0f} s", file=sys.stderr, flush=True)
+            said = f"{terminal_text(work.what)}: {work.done:,} of {work.total:,} after {now - work.began:.0f} s"
+            print(said, file=sys.stderr, flush=True)
 
     def stop(self) -> None:
-        """Do nothing: lines stay on the screen."""
+        """End the innermost task; lines stay on the screen."""
+        if self._work:
+            self._work.pop()

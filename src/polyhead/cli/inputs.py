@@ -164,6 +164,9 @@ def _one_reference(request: OneTextRequest) -> DataReference:
         return DataReference.parse(corpus)
     if data is None:
         raise SettingError("no text: give a labelled file with --data FILE, or a corpus with --corpus NAME (phrases/en)")
+    language, equals, path = str(data).partition("=")
+    if equals and language.isalpha() and not data.exists():
+        raise SettingError(f"--data {data}: names the file alone here; give --data {path} --language {language}")
     if data.is_dir() and not looks_saved(data):
         raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
@@ -193,10 +196,10 @@ def set_threads(n: int | None, *, shared_by: int = 1) -> None:
     torch.set_num_threads(max(1, n // shared_by))
 
 
-def note_sources(sources: Sequence[DataReference], console: Console, *, holds_out: bool) -> None:
+def note_sources(sources: Sequence[DataReference], console: Console, *, holds_out: bool, tests_too: bool = False) -> None:
     """Note the sources without a dev split (a run holds out part of their training data) and test files that are not read."""
     for source in sources:
-        test = (source.files or {}).get("test")
+        test = None if tests_too else (source.files or {}).get("test")
         if holds_out and not source.has("dev"):
             console.note(f"note: {source.text}: no dev split, so a tenth of its training sentences is held out to choose k")
         if test is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.exit_codes import DONE
@@ -25,6 +25,7 @@ from polyhead.report.tables import markdown
 from polyhead.selection.ranking import rank as order_of
 from polyhead.selection.score_files import scores_document, write_scores
 
+_MAY_DIFFER: Final = 0.05
 _LEGEND = "0 to 9: tenth of the ranking that the head is in, 9 = most important; -: pruned"
 
 
@@ -39,6 +40,9 @@ def rank(request: RankRequest, console: Console) -> int:
         raise SettingError(
             f"--until-settled settles the order of plain scores, not of --normalise {request.normalise}; leave out one of them"
         )
+    if request.until_settled is None and request.may_differ is not None:
+        raise SettingError("--may-differ: says how far --until-settled may be off; give --until-settled K too, or leave it out")
+    may_differ = _MAY_DIFFER if request.may_differ is None else request.may_differ
     sample = labelled_sample(request, console, needs_labels=chosen.needs_labels, may_be_new=True)
     data, tagger = sample.data, sample.tagger
     facts: dict[str, Any] = {"languages": (data.language,), "model": request.model, "data_hash": data.sha256}
@@ -55,8 +59,8 @@ def rank(request: RankRequest, console: Console) -> int:
     }
     if request.until_settled is not None:
         heads = head_mask(tagger.model)
-        check_settling(chosen, n_lowest=request.until_settled, n_heads=heads.n_kept, may_differ=request.may_differ)
-        settings |= {"until_settled": request.until_settled, "may_differ": request.may_differ}
+        check_settling(chosen, n_lowest=request.until_settled, n_heads=heads.n_kept, may_differ=may_differ)
+        settings |= {"until_settled": request.until_settled, "may_differ": may_differ}
     if request.out is not None:
         check_replaced("--out", request.out, settings=settings, facts={"method": chosen.name} | facts)
     if chosen.reads_text:
@@ -66,8 +70,8 @@ def rank(request: RankRequest, console: Console) -> int:
         if request.until_settled is None:
             score = partial(score_heads, request.method, tagger.model, scoring_batches(sample.encoded))
         else:
-            k, share = request.until_settled, request.may_differ
-            score = partial(score_until_settled, request.method, tagger.model, sample.encoded, n_lowest=k, may_differ=share)
+            k, settling = request.until_settled, partial(score_until_settled, may_differ=may_differ)
+            score = partial(settling, request.method, tagger.model, sample.encoded, n_lowest=k)
         scores = score(
             seed=request.seed,
             precision=tagger.precision,
@@ -99,11 +103,11 @@ def _text(document: dict[str, Any], normalise: str) -> str:
     heads = map(HeadId.parse, ranking)
     rows = [[place, head, f"{scores[head.layer][head.head]:.6g}"] for place, head in enumerate(heads, start=1)]
     said = "".join(f"\n{line}" for line in _estimate(document["settings"]))
+    forward, backward = (f"{round(passes[name], 2):g}" for name in ("forward", "backward"))
     return (
         f"{text_picture(scores)}\n{_LEGEND}\n\n{markdown(['place', 'layer.head', 'score'], rows)}\n\n"
         f"least important first; method {document['method']}, normalisation {normalise}, {seconds:.1f} s, "
-        f"{passes['forward']:g} forward and {passes['backward']:g} backward passes over the data; words are {document['words']}"
-        + said
+        f"{forward} forward and {backward} backward passes over the data; words are {document['words']}" + said
     )
 
 

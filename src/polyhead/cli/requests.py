@@ -86,7 +86,9 @@ class RankRequest(OneTextRequest):
     option: MethodOption = ()
     normalise: NormaliseOption = "none"
     until_settled: Annotated[Count | None, Shown("Read sentences at random until the lowest K heads are settled.", "K")] = None
-    may_differ: Annotated[Share, Shown("Share of these K heads that may differ from a full pass.")] = 0.05
+    may_differ: Annotated[Share | None, Shown("Share of these K heads that may differ from a full pass; 0.05 unless given.")] = (
+        None
+    )
     out: Annotated[Path | None, Shown("Also write the scores: .tsv or .json; long methods then continue after a stop.")] = None
 
 

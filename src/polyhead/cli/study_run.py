@@ -10,13 +10,14 @@ import torch
 
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
-from polyhead.cli.inputs import set_threads
+from polyhead.cli.inputs import note_sources, set_threads
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.study_requests import StudyRunRequest
 from polyhead.cli.study_work import outcome_lines
 from polyhead.core.errors import SettingError
 from polyhead.core.store_kind import check_store
 from polyhead.core.values import counted
+from polyhead.data.references import DataReference
 from polyhead.report.tables import markdown
 from polyhead.studies.ray_crew import Cluster
 from polyhead.studies.ray_engine import run_on_ray
@@ -33,6 +34,8 @@ def study_run(request: StudyRunRequest, console: Console) -> int:
     study = read_study(request.study)
     if request.dry_run:
         return show_plan(study, request, console)
+    sources = dict.fromkeys(name for cell in expand_study(study) for name in cell.sources)
+    note_sources([DataReference.parse(name, "source") for name in sources], console, holds_out=True, tests_too=True)
     cluster = cluster_of(request)
     if cluster is None:
         set_threads(request.machine.threads, shared_by=request.workers or 1)
@@ -50,7 +53,8 @@ def study_run(request: StudyRunRequest, console: Console) -> int:
         with helped(request, name):
             found = work_study(request.out, names=[name], data=data, device=device, progress=progress)
     document = {"schema": 1, "study": name, "store": str(request.out), **asdict(found)}
-    console.result(document, "\n".join([f"study {name}:", *outcome_lines(found), f"store: {request.out}"]))
+    left = [f"store: {request.out}", f"tables: polyhead study table {request.out}"]
+    console.result(document, "\n".join([f"study {name}:", *outcome_lines(found), *left]))
     return CHECK_FAILED if found.failed else DONE
 
 

@@ -28,7 +28,8 @@ def study_table(request: StudyTableRequest, console: Console) -> int:
     view = _view(cells, request, families=request.families)
     tables = study_tables(cells, view, layout=request.layout, only=request.table)
     if not tables:
-        raise StoreError(f"{request.store}: its cells fill none of the tables of layout {request.layout}; try --layout long")
+        more = "" if request.layout == "long" else "; try --layout long"
+        raise StoreError(f"{request.store}: its cells fill none of the tables of layout {request.layout}{more}")
     text = FORMATS[request.format](tables)
     if request.out is not None:
         write_text_atomic(request.out, text)
@@ -67,7 +68,7 @@ def study_report(request: StudyReportRequest, console: Console) -> int:
 def study_export(request: StudyExportRequest, console: Console) -> int:
     """Write the rows, or the runs that MLflow does not have."""
     if request.to == "jsonl":
-        check_file("OUT", Path(request.out), others=[])
+        check_file("OUT", Path(request.out), suffixes=(".jsonl",))
     cells = _cells(request.store, console)
     if request.to == "jsonl":
         n, what = write_jsonl(Path(request.out), cells), "row"
@@ -80,12 +81,16 @@ def study_export(request: StudyExportRequest, console: Console) -> int:
 def _cells(store: Path, console: Console) -> list[StudyCellRecord]:
     """The finished cells; damaged ones are said and left out."""
     found = []
-    for cell in read_cells(store, on_damaged=lambda error: console.note(f"left out: {error}")):
+
+    def left_out(error: StoreError) -> None:
+        console.note(f"left out: {str(error).removesuffix(': delete it and run again')}; polyhead study run makes the cell again")
+
+    for cell in read_cells(store, on_damaged=left_out):
         try:
             cell.check_counts()
             found.append(cell)
         except StoreError as error:
-            console.note(f"left out: {error}")
+            left_out(error)
     if not found:
         raise StoreError(f"{store}: all its cells are damaged; start the study again, which makes them anew")
     return found
@@ -100,6 +105,10 @@ def _view(
     known = {name for cell in cells for target in cell.cell.targets for name in (target, cell.language[target])}
     if strange := [name for name in request.without if name not in known]:
         raise SettingError(f"--without {strange[0]}: no target of these cells; they have {', '.join(sorted(known))}")
+    if not any({target, cell.language[target]}.isdisjoint(request.without) for cell in cells for target in cell.cell.targets):
+        raise SettingError(
+            f"--without {' '.join(request.without)}: leaves no target; these cells have {', '.join(sorted(known))}"
+        )
     if isinstance(request, StudyPlanRequest):
         return View(metric=request.metric, without=frozenset(request.without))
     return View(request.objective, request.k, request.metric, frozenset(request.without), families)

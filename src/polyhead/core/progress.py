@@ -10,13 +10,13 @@ class Progress(Protocol):
     """What a progress bar must do; calls come from the thread that does the work."""
 
     def start(self, total: int, what: str) -> None:
-        """Begin work of `total` steps, described by `what`; ends the work before."""
+        """Begin work of `total` steps, described by `what`, inside the work under way, if there is any."""
 
     def advance(self, n: int) -> None:
-        """Report that `n` more steps are done."""
+        """Report that `n` more steps of the work begun last are done."""
 
     def stop(self) -> None:
-        """End the work, finished or not."""
+        """End the work begun last, finished or not; does nothing if there is none."""
 
 
 class Silent:

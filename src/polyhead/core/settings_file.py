@@ -54,7 +54,11 @@ def toml_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SettingError(f"{path}: cannot be read ({error.strerror or error}); expected a TOML file of settings") from None
-    except ValueError as error:  # UnicodeDecodeError, and a path that holds a null byte
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        found = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise SettingError(f"{path}:{line}: {found}; save the file as UTF-8") from None
+    except ValueError as error:  # a path that holds a null byte
         raise SettingError(f"{path}: not TOML ({error})") from None
 
 

@@ -21,6 +21,7 @@ from polyhead.data.textfile import TextFile, data_error, find_file, is_blank, re
 _LINES = 20_000
 _START = 1000  # characters of a JSON list that say what it holds
 _ID = re.compile(r"\d+([-.]\d+)?")
+_NO_COMMAS = "TABs or spaces between columns, since commas are also words; save the table as text separated by TABs"
 _EXPECTED = "CoNLL-U, or a column of tags such as B-PER or NOUN; declare the layout with --columns and --task"
 
 
@@ -181,6 +182,9 @@ def _no_labels(
     best = min(candidates, key=lambda c: len(misfits[c]), default=None)
     if best is None or not 0 < 2 * len(misfits[best]) < len(places):
         at = next((i for i in places if not lines[i].startswith("#")), places[0])
+        rows = [lines[i] for i in places]
+        if not candidates and all(row.count(",") == lines[at].count(",") > 0 or '"' in row for row in rows):
+            return data_error(path, at + 1, f"columns separated by commas in {shown(lines[at])}", _NO_COMMAS)
         return data_error(path, at + 1, f"no labels found in {shown(lines[at])}", _EXPECTED)
     at, fit = misfits[best][0], len(places) - len(misfits[best])
     found = f"tag {shown(cut[at][best])} in column {best + 1} of {shown(lines[at])}"

@@ -22,6 +22,7 @@ BOM = b"\xef\xbb\xbf"
 _OPENERS: Mapping[str, Callable[..., object]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
 SUFFIXES = tuple(_OPENERS)
 _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
+_DOCUMENTS = (".xlsx", ".ods", ".docx", ".odt")
 _TABLES = {
     b"PAR1": ("Parquet", "--columns parquet:token=tokens,tag=ner_tags to read it"),
     b"ARROW1": ("Arrow", "text; export it as Parquet or JSON Lines"),
@@ -201,6 +202,8 @@ def _next_line(stream: BinaryIO, path: Path, number: int) -> bytes:
 
 def _refuse_other_formats(path: Path, start: bytes) -> None:
     for magic, name in _MAGIC.items():
+        if start.startswith(magic) and name == "zip" and path.suffix.lower() in _DOCUMENTS:
+            raise data_error(path, 1, f"a {path.suffix} document", "plain text; save it as text, with a TAB between columns")
         if start.startswith(magic):
             raise data_error(path, 1, f"{name} data without its suffix", "plain text, or a name that ends in .xz, .gz or .bz2")
     for magic, (name, expected) in _TABLES.items():
@@ -217,7 +220,9 @@ def _decoded(path: Path, number: int, raw: bytes) -> str:
         if b"\x00" in raw:
             raise data_error(path, number, "bytes that are not text", "UTF-8 text; is this a binary file?") from error
         found = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line is not UTF-8"
-        raise data_error(path, number, found, "UTF-8 text; convert it, for example with `iconv -f LATIN1 -t UTF-8`") from error
+        raise data_error(
+            path, number, found, "UTF-8 text; convert it, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
+        ) from error
     if "\x00" in line:
         raise data_error(path, number, "a NUL byte", "text; is this a binary file?")
     if "\r" in line:

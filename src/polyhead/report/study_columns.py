@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from polyhead.core.values import counted, plain
+from polyhead.data.corpus_table import CORPORA
 from polyhead.report.language_facts import branch
 from polyhead.report.printed_table import Column, Value
 from polyhead.report.reading import short
@@ -138,7 +139,14 @@ def notes(scores: StudyScores, rows: Sequence[StudyRow], view: View) -> list[str
         said.append(f"Left out: {', '.join(sorted(view.without))}.")
     if scores.blanks:
         said.append(blank_note(scores.blanks))
+    if made := sorted({name for row in rows for name in (*row.family.facts.sources, *row.family.facts.targets) if is_made(name)}):
+        said.append(f"The text of {', '.join(made)} is generated from templates: its figures say nothing about a language.")
     return said
+
+
+def is_made(name: str) -> bool:
+    """Whether polyhead generates the text of this corpus."""
+    return name in CORPORA and bool(CORPORA[name].made)
 
 
 def _seeds(rows: Sequence[StudyRow]) -> str:

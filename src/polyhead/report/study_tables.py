@@ -10,6 +10,7 @@ from polyhead.report.reading import short
 from polyhead.report.study_closeness import closeness_tables
 from polyhead.report.study_columns import (
     Row,
+    blank_note,
     family_of,
     filled,
     gain_cells,
@@ -45,12 +46,14 @@ def study_tables(
         only: The name of one table.
 
     Raises:
-        SettingError: No such table, or the counts do not give the metric.
+        SettingError: No such table, no cell has kept a score of the rule, or the counts do not give the metric.
         StoreError: A cell's file of counts is damaged.
     """
     view = view or View()
     scores = study_scores(cells, view)
-    found = tables_of(cells, scores, view, layout)
+    found = [table for table in tables_of(cells, scores, view, layout) if table.rows]
+    if scores.blanks and not found:
+        raise SettingError(f"no score is left. {blank_note(scores.blanks)}")
     if only is None:
         return found
     chosen = [table for table in found if table.name == only]

@@ -72,7 +72,8 @@ def read_data(settings: RunSettings, texts: Texts) -> RunData:
 
     Raises:
         PolyheadError: A corpus cannot be read as declared, a name is unknown, sources or targets are missing or named twice, a
-            test file is also trained on, or a target has labels that no source has.
+            dev or test file is also trained on, `train_limit` is less than the tenths asked for, or a target has labels that
+            no source has.
     """
     task = find_task(settings.task)
     sources, targets = references(settings.sources, "source"), references(settings.targets, "target")
@@ -88,6 +89,7 @@ def read_data(settings: RunSettings, texts: Texts) -> RunData:
         return texts.once([how, source.text, seed], lambda: reader.train_and_dev(source, seed=seed))
 
     pairs = [train_and_dev(source) for source in sources]
+    _check_devs([(train, dev) for source, (train, dev) in zip(sources, pairs, strict=True) if source.has("dev")], pairs)
     trains = [
         limit(train, settings, tenths=settings.target_tenths if source.text in settings.targets else None)
         for source, (train, _) in zip(sources, pairs, strict=True)
@@ -121,14 +123,40 @@ def reader_of(settings: FitSettings, task: Task, *, merge: bool = False) -> Data
 
 def limit(train: Dataset, settings: RunSettings, *, tenths: int | None = None) -> Dataset:
     """The training set limited to its first `tenths`, and to `train_limit` sentences: a seeded sample in file order, or the
-    protocol's first rows."""
+    protocol's first rows.
+
+    Raises:
+        SettingError: Both are given, and `train_limit` would leave less than the tenths.
+    """
+    whole, n = len(train.sentences), settings.train_limit
     train = train if tenths is None else first_tenths(train, tenths, seed=settings.sample_seed)
-    n = settings.train_limit
     if n is None or n >= len(train.sentences):
         return train
+    if tenths is not None:
+        raise SettingError(
+            f"target {train.name!r}: train_limit {n:,} is less than the tenths of its {whole:,} training sentences that are "
+            f"asked for, so other tenths would train on as many; give {whole:,} or more, or leave train_limit out"
+        )
     if settings.rules.first_rows:
         return replace(train, sentences=train.sentences[:n])
     return sample(train, n, seed=settings.sample_seed)
+
+
+def _check_devs(own: Sequence[tuple[Dataset, Dataset]], pairs: Sequence[tuple[Dataset, Dataset]]) -> None:
+    """A dev file, in the second place of `own`, must not be one that is trained on, in the first place of `pairs`.
+
+    Raises:
+        SettingError: One is, byte for byte.
+    """
+    trained = {train.sha256: train for train, _ in pairs}
+    for _, dev in own:
+        if dev.sha256 in trained:
+            other = trained[dev.sha256].name
+            raise SettingError(
+                f"source {dev.name!r}: its dev file is {'its' if other == dev.name else 'the'} train file"
+                f"{'' if other == dev.name else f' of {other!r}'}; heads are ranked and k is chosen on dev, which needs other "
+                "text: give another file, or none, and a tenth of train is held out"
+            )
 
 
 def _check_unseen(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> None:
