@@ -3,6 +3,7 @@
 import argparse
 import json
 import random
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,4 +78,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
     raise SystemExit(guarded(main))

@@ -149,8 +149,9 @@ class Protocol(RuleBasedStateMachine):
             assert self.result.read_bytes() == self.recorded[0].encode()
 
     @invariant()
-    def tokens_grow(self) -> None:
-        assert self.generations == sorted(set(self.generations))
+    def tokens_differ(self) -> None:
+        """Not always in rising order: a holder may be stopped before `acquire` returns, and be replaced before it wakes."""
+        assert len(set(self.generations)) == len(self.generations)
 
 
 @pytest.mark.slow

@@ -157,6 +157,7 @@ def test_cells_that_fail_kill_their_workers_or_wait_for_others_stop_nobody(
 @pytest.mark.slow
 def test_an_interrupt_ends_the_workers_and_keeps_what_is_done(store: Path) -> None:
     code = f"""
+import signal
 from pathlib import Path
 from ray_scale import open_sleeping, sleeping_tasks
 from polyhead.cli.failures import guarded
@@ -167,6 +168,7 @@ def main() -> int:
     work_on_ray(sleeping_tasks(1000, seconds=0.2), Path({str(store)!r}), open_sleeping, Cluster(workers=2), beat=0.5)
     return 0
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
 raise SystemExit(guarded(main))
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "OMP_NUM_THREADS": "1"}

@@ -68,7 +68,7 @@ def halves(total: int, *, seed: int) -> tuple[list[int], list[int]]:
         SettingError: Fewer than two sentences.
 
     >>> halves(5, seed=1)
-    ([1, 2, 4], [0, 3])
+    ([1, 3, 4], [0, 2])
     """
     if total < 2:
         raise SettingError(f"{counted(total, 'sentence')}: at least 2 are needed to rank on one half and judge on the other")
