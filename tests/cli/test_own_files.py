@@ -99,10 +99,13 @@ def test_fit_and_run_read_them_too(cli: Callable, encoder: Path, tmp_path: Path,
     path = KINDS[kind](tmp_path / "x")
     options = [*declared(cli("data", "check", path).out), "--epochs", 1, "--threads", 1]
     if kind == "datasets":
-        datasets.DatasetDict({"train": dataset(), "validation": dataset()}).save_to_disk(tmp_path / "all")
+        train = datasets.concatenate_datasets([dataset(), dataset()])
+        datasets.DatasetDict({"train": train, "validation": dataset()}).save_to_disk(tmp_path / "all")
         source = f"en={tmp_path}/all"
     else:
-        source = f"en={path}:{path}:"
+        train_file = tmp_path / f"train{path.suffix}"
+        train_file.write_bytes(2 * path.read_bytes())
+        source = f"en={train_file}:{path}:"
     fitted = cli("fit", "--model", encoder, "--source", source, *options, "--out", tmp_path / "m")
     assert fitted.code == 0, fitted.err
     other = tmp_path / "test"
