@@ -6,8 +6,8 @@ from statistics import fmean
 from typing import Any
 
 import order_tables
-import study_tables
-from study_tables import page_table, with_interval
+import page_tables
+from page_tables import page_table, with_interval
 
 from polyhead.core.files import read_json
 from polyhead.core.values import counted
@@ -27,7 +27,7 @@ def tables() -> dict[str, str]:
         found |= {"quality": quality(measured), "differences": differences(measured)}
     if ORDERS.is_file():
         found |= order_tables.tables(read_json(ORDERS))
-    return found | study_tables.tables()
+    return found | page_tables.tables()
 
 
 def needs() -> str:

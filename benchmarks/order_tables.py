@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from study_tables import page_table, with_interval
+from page_tables import page_table, with_interval
 
 from polyhead.importance.methods import METHODS
 

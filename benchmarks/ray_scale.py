@@ -24,8 +24,9 @@ from polyhead.studies.ray_crew import Cluster, connected
 from polyhead.studies.ray_engine import work_on_ray
 from polyhead.studies.ray_worker import MakeJob, StudyTask
 from polyhead.studies.study_file import expand_study, parse_study
+from polyhead.studies.study_folder import StudyOptions
 from polyhead.studies.study_jobs import sharing_of
-from polyhead.studies.study_run import StudyOptions, data_of
+from polyhead.studies.study_run import data_of
 from polyhead.studies.study_store import KIND, SCHEMA, Only
 from polyhead.studies.workers import each
 

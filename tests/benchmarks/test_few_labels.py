@@ -6,7 +6,7 @@ from pathlib import Path
 import few_label_arms
 import numpy as np
 import pytest
-import study_tables
+import page_tables
 import torch
 from conformance.scoring_case import tiny_encoded
 from conformance.tiny import tiny_model
@@ -131,7 +131,7 @@ def test_gains_are_over_the_same_draw_and_incomplete_draws_are_left_out(tmp_path
     assert found["arms"]["signs"]["heads_pruned"]["zh"] == [3, 3]
     assert found["arms"]["tuned then pruned"]["heads_pruned"]["zh"] == [0, 0]
     assert found["gates"] == {"smallest": 0.0, "median": 1.0, "largest": 1.0}
-    page = study_tables.few_labels({"targets": list(design.targets), "by_n": {"10": found}}).splitlines()
+    page = page_tables.few_labels({"targets": list(design.targets), "by_n": {"10": found}}).splitlines()
     rows = [[one.strip() for one in line.split("|")[1:-1]] for line in page]
     assert rows[2][:3] == ["0", "as it is", "50.5"]
     assert rows[3] == ["10", "prune by sign", "50.5", "51.5", "52.5", "53.5", "+1.5", "-2.0", "3"]

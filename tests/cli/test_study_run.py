@@ -9,8 +9,9 @@ from studies.study_case import cells, study_text
 from polyhead.cli.main import main
 from polyhead.cli.parsing import parse
 from polyhead.cli.study_requests import StudyRunRequest
-from polyhead.cli.study_run import cluster_of, duration
+from polyhead.cli.study_run import cluster_of
 from polyhead.core.store_kind import open_store
+from polyhead.core.values import duration
 from polyhead.studies.ray_crew import Cluster
 from polyhead.studies.study_presets import study_preset
 from polyhead.studies.study_store import KIND, SCHEMA

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from polyhead.cli.main import main
-from polyhead.studies.study_run import add_study
+from polyhead.studies.study_folder import add_study
 
 STUDY = """
 name = "few"

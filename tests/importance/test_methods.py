@@ -45,7 +45,7 @@ def test_the_methods_own_options_may_be_an_object_a_mapping_or_texts() -> None:
     [
         ("gradient", {"n_lowest": 3}, "method gradient has no option n_lowest; it has none"),
         ("l0", {"max_passes": 3}, "method l0 has no option max_passes; it has n_lowest, epochs"),
-        ("l0", ShapleyOptions(), "method l0: expected options as L0Options or a mapping, not ShapleyOptions"),
+        ("l0", ShapleyOptions(), "method l0: expected options as GateOptions or a mapping, not ShapleyOptions"),
         ("shapley", {"n_lowest": 0}, "method shapley, option n_lowest = 0: should be at least 1"),
         ("shapley", {"n_lowest": True}, "option n_lowest = True"),
         ("shapley", {"n_lowest": 1.5}, "option n_lowest = 1.5"),

@@ -13,9 +13,10 @@ from polyhead.core.specs import SearchSpec
 from polyhead.report.printed_table import PrintedTable, as_csv, as_json, as_latex, as_markdown
 from polyhead.report.study_curves import curve_points
 from polyhead.report.study_record import StudyCellRecord, read_cells
-from polyhead.report.study_scores import View, study_scores
+from polyhead.report.study_scores import study_scores
 from polyhead.report.study_seeds import seeds_table
-from polyhead.report.study_tables import study_tables
+from polyhead.report.study_tables import page_tables
+from polyhead.report.study_view import View
 from polyhead.selection.statistics import holm
 
 NINE = ("ud/en_ewt", "ud/zh_gsdsimp", "ud/ar_padt", "ud/he_htb", "ud/de_gsd", "ud/nl_alpino")

@@ -26,7 +26,8 @@ from polyhead.studies.failures import read_failures
 from polyhead.studies.ray_crew import Cluster, connected
 from polyhead.studies.ray_engine import run_on_ray, work_on_ray
 from polyhead.studies.ray_worker import MakeJob
-from polyhead.studies.study_run import add_study, work_study
+from polyhead.studies.study_folder import add_study
+from polyhead.studies.study_run import work_study
 from polyhead.studies.study_store import KIND, SCHEMA, Only
 
 ROOT = Path(__file__).resolve().parents[2]

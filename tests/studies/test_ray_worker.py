@@ -11,8 +11,8 @@ from polyhead.core.errors import StoreError
 from polyhead.core.store_kind import open_store
 from polyhead.studies.ray_worker import MakeJob, Opener, OpenStudies, RayWorker, StudyTask
 from polyhead.studies.stages import versions
+from polyhead.studies.study_folder import add_study, studies_of
 from polyhead.studies.study_jobs import sharing_of
-from polyhead.studies.study_run import add_study, studies_of
 from polyhead.studies.study_schedule import Schedule
 from polyhead.studies.study_store import KIND, SCHEMA, Only
 

@@ -15,13 +15,15 @@ import pytest
 from tiny_run import save_encoder, tiny_data
 
 from polyhead.core.errors import FileFaultsError, Missing, SettingError, StoreError
+from polyhead.core.leases import Leases
 from polyhead.report.study_record import StudyCellRecord, read_cells
 from polyhead.studies import evaluations, finetunes, kept
 from polyhead.studies.run import run
 from polyhead.studies.stages import STAGES
+from polyhead.studies.study_folder import add_study, studies_of
 from polyhead.studies.study_jobs import Bench, jobs_of
-from polyhead.studies.study_run import add_study, studies_of, work_study
-from polyhead.studies.study_store import Planning, StudyStore
+from polyhead.studies.study_run import work_study
+from polyhead.studies.study_store import Only, StudyStore
 
 STUDY = """
 name = "{name}"
@@ -64,6 +66,11 @@ def worked(file: Path, store: Path, **options: Any) -> list[StudyCellRecord]:
     outcome = work_study(store, device="cpu", beat=0.2)
     assert outcome.failed == ()
     return read_cells(store)
+
+
+def nothing(store: Path) -> Only:
+    """Works on no fine-tuning, and so finds what a cell needs next."""
+    return Only(Leases(store / "leases", "planner"))
 
 
 @pytest.fixture
@@ -155,7 +162,7 @@ def test_planning_does_no_work_and_names_what_is_needed_next(folder: Path, tmp_p
     store = tmp_path / "store"
     name = add_study(study(folder, tmp_path / "tiny.toml", how="sweep"), store)
     cells = studies_of(store)[name][1]
-    plan = StudyStore(store, Planning())
+    plan = StudyStore(store, nothing(store))
     needed = set()
     for job in jobs_of(cells, Bench(plan, device="cpu")):
         with pytest.raises(Missing) as refusal:
@@ -351,7 +358,7 @@ def test_a_store_without_the_study_is_said_to_be_one(folder: Path, tmp_path: Pat
     if more:
         add_study(study(folder, tmp_path / "tiny.toml"), store)
     else:
-        StudyStore(store, Planning())
+        StudyStore(store, nothing(store))
     with pytest.raises(StoreError, match=message):
         studies_of(store, [more] if more else [])
 

@@ -117,7 +117,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Bar:
-    """A progress bar on stderr with time spent and time left, one for each piece of work under way. Implements `Progress`."""
+    """A progress bar on stderr with time spent and time left, one for each task under way. Implements `Progress`."""
 
     def __init__(self) -> None:
         self._live: RichProgress | None = None
@@ -155,7 +155,7 @@ class Bar:
 
 @dataclass
 class _Work:
-    """A piece of work under way: what it is, its steps and those done, and when it began."""
+    """A task under way: what it is, its steps and those done, and when it began."""
 
     what: str
     total: int

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from polyhead.cli.options import DataOption, JsonOption, Machine, Shown
 from polyhead.core.settings_file import Many
 from polyhead.core.specs import Count, Positive
+from polyhead.studies.study_store import KeepWeights
 
 LOCAL: Final = "local"
 Share = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
@@ -39,9 +40,9 @@ class StudyRunRequest:
     out: StoreOption
     dry_run: Annotated[bool, Shown("Show what it needs and what is already there; run nothing.")] = False
     data: DataOption = None
-    keep_weights: Annotated[
-        Literal["none", "chosen", "all"], Shown("Weights kept when a cell is done; others are made again if ever needed.")
-    ] = "none"
+    keep_weights: Annotated[KeepWeights, Shown("Weights kept when a cell is done; others are made again if ever needed.")] = (
+        "none"
+    )
     test_every_k: Annotated[bool, Shown("Test every k that is tried, for rules that choose another one later.")] = False
     workers: Annotated[
         Count | None, Shown("Processes that share the work and the threads; unless given one, with --ray as many as fit.")

@@ -16,15 +16,16 @@ from polyhead.cli.study_requests import StudyRunRequest
 from polyhead.cli.study_work import outcome_lines
 from polyhead.core.errors import SettingError
 from polyhead.core.store_kind import check_store
-from polyhead.core.values import counted
+from polyhead.core.values import counted, duration
 from polyhead.data.references import DataReference
 from polyhead.report.tables import markdown
 from polyhead.studies.ray_crew import Cluster
 from polyhead.studies.ray_engine import run_on_ray
 from polyhead.studies.study_estimates import finished_cells, gigabytes, stage_times, train_sentences
 from polyhead.studies.study_file import StudySpec, expand_study, read_study, study_grids
+from polyhead.studies.study_folder import add_study
 from polyhead.studies.study_plan import Plan, plan
-from polyhead.studies.study_run import add_study, work_study
+from polyhead.studies.study_run import work_study
 from polyhead.studies.study_store import KIND, SCHEMA
 
 
@@ -154,15 +155,3 @@ def size(gigabytes: float) -> str:
     ('12 MB', '12.3 GB')
     """
     return f"{1000 * gigabytes:.0f} MB" if gigabytes < 1 else f"{gigabytes:.1f} GB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the largest unit of which there are two or more.
-
-    >>> duration(20), duration(200), duration(10_000), duration(1e6)
-    ('20 seconds', '3 minutes', '2.8 hours', '11.6 days')
-    """
-    for unit, size in (("days", 86400), ("hours", 3600)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else counted(max(round(seconds), 1), "second")

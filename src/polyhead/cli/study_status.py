@@ -8,11 +8,11 @@ from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
 from polyhead.cli.study_requests import StudyStatusRequest
 from polyhead.core.escaping import terminal_text
-from polyhead.core.values import counted
+from polyhead.core.values import counted, duration
 from polyhead.studies.failures import Failure, read_failures
 from polyhead.studies.study_estimates import finished_cells, gigabytes, stage_times, train_sentences
+from polyhead.studies.study_folder import studies_of
 from polyhead.studies.study_plan import plan
-from polyhead.studies.study_run import studies_of
 from polyhead.studies.worker_status import WorkerStatus, read_workers
 
 _SHOWN: Final = 10
@@ -87,13 +87,3 @@ def status_text(
         if len(shown) > _SHOWN:
             lines.append(f"… {len(shown) - _SHOWN:,} more {what} (--json lists all)")
     return "\n".join(map(terminal_text, lines))
-
-
-def duration(seconds: float) -> str:
-    """A length of time in words.
-
-    >>> duration(42), duration(5400), duration(200_000)
-    ('1 minute', '90 minutes', '56 hours')
-    """
-    minutes = max(1, round(seconds / 60))
-    return counted(minutes, "minute") if minutes < 120 else counted(round(minutes / 60), "hour")

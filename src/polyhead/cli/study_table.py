@@ -15,9 +15,10 @@ from polyhead.report.printed_table import FORMATS, as_markdown, json_tables
 from polyhead.report.study_export import write_jsonl, write_mlflow
 from polyhead.report.study_page import study_markdown, study_page
 from polyhead.report.study_record import StudyCellRecord, read_cells
-from polyhead.report.study_scores import View, study_scores
+from polyhead.report.study_scores import study_scores
 from polyhead.report.study_seeds import seeds_table
 from polyhead.report.study_tables import study_tables
+from polyhead.report.study_view import View
 
 
 def study_table(request: StudyTableRequest, console: Console) -> int:

@@ -8,7 +8,7 @@ from polyhead.cli.inputs import set_threads
 from polyhead.cli.study_requests import StudyWorkRequest
 from polyhead.core.values import counted
 from polyhead.studies.study_run import work_study
-from polyhead.studies.workers import Outcome
+from polyhead.studies.workers import WorkDone
 
 
 def study_work(request: StudyWorkRequest, console: Console) -> int:
@@ -22,7 +22,7 @@ def study_work(request: StudyWorkRequest, console: Console) -> int:
     return CHECK_FAILED if found.failed else DONE
 
 
-def outcome_lines(found: Outcome) -> list[str]:
+def outcome_lines(found: WorkDone) -> list[str]:
     """What a worker did, and what failed."""
     said = [f"{counted(found.done, 'cell')} run, {found.found:,} already there or by others, {len(found.failed):,} failed"]
     said += [f"failed {failure.times} x: {failure.name}: {failure.what}" for failure in found.failed]

@@ -125,18 +125,32 @@ def set_aside(damaged: Iterable[Path]) -> list[str]:
     Raises:
         StoreError: A file cannot be renamed.
     """
-    lines = []
-    for path in damaged:
-        aside = path.with_name(f"{path.name}.damaged")
+    lines = [
+        f"{path}: damaged (half written, or changed since): set aside as {aside.name}; its work is done again"
+        for path, aside in retired(damaged, "damaged").items()
+    ]
+    for line in lines:
+        logger.warning("%s", line)
+    return lines
+
+
+def retired(records: Iterable[Path], ending: str) -> dict[Path, Path]:
+    """The new name of every record that was renamed, so that its work is done again: its own with `.ENDING`.
+
+    Raises:
+        StoreError: A file cannot be renamed.
+    """
+    found = {}
+    for path in records:
+        aside = path.with_name(f"{path.name}.{ending}")
         try:
             os.replace(path, aside)
         except FileNotFoundError:  # another worker was faster
             continue
         except OSError as error:
-            raise StoreError(f"{path}: damaged, and cannot be set aside ({error.strerror}): delete it and run again") from None
-        lines.append(f"{path}: damaged (half written, or changed since): set aside as {aside.name}; its work is done again")
-        logger.warning("%s", lines[-1])
-    return lines
+            raise StoreError(f"{path}: {ending}, and cannot be set aside ({error.strerror}): delete it and run again") from None
+        found[path] = aside
+    return found
 
 
 _DAMAGED: Final = StoredRecord(Path(), b"")

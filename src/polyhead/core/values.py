@@ -122,3 +122,15 @@ def differences(held: object, wanted: object, name: str = "") -> Iterator[str]:
             yield from differences(held.get(key), wanted.get(key), f"{name}.{key}".lstrip("."))
     elif held != wanted:
         yield f"{name} was {SHORT.repr(held)}, is {SHORT.repr(wanted)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the largest unit of which there are two or more.
+
+    >>> duration(20), duration(200), duration(10_000), duration(1e6)
+    ('20 seconds', '3 minutes', '2.8 hours', '11.6 days')
+    """
+    for unit, size in (("days", 86400), ("hours", 3600)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else counted(max(round(seconds), 1), "second")

@@ -132,26 +132,26 @@ def _rows(path: Path, lines: Sequence[str], *, skipped: int = 0) -> tuple[Look, 
     lines = [*[""] * skipped, *lines[skipped:]]
     at = next((i for i, line in enumerate(lines) if not is_blank(line) and not line.startswith(("#", DOCSTART))), 0)
     default = settled(ColumnFormat(), lines[at])
-    cut = [split_row(line, default) for line in lines]
-    has_index = _counts_up([row for row, line in zip(cut, lines, strict=True) if not line.startswith("#")])
-    hashes = [row for row, line in zip(cut, lines, strict=True) if line.startswith("#")]
+    split = [split_row(line, default) for line in lines]
+    has_index = _counts_up([row for row, line in zip(split, lines, strict=True) if not line.startswith("#")])
+    hashes = [row for row, line in zip(split, lines, strict=True) if line.startswith("#")]
     comments = bool(hashes) and (has_index or (default.separator == "tab" and all(len(row) == 1 for row in hashes)))
     left_out = ("#", DOCSTART) if comments else (DOCSTART,)
     places = [i for i, line in enumerate(lines) if not is_blank(line) and not line.startswith(left_out)]
-    counts = sorted(n for n, times in Counter(len(cut[i]) for i in places).items() if times > BROKEN_TAGS * len(places) / 2)
+    counts = sorted(n for n, times in Counter(len(split[i]) for i in places).items() if times > BROKEN_TAGS * len(places) / 2)
     if not counts:
         raise data_error(path, at + 1, f"no labels found in {shown(lines[at])}", _EXPECTED)
     width = counts[0]
-    places = [i for i in places if len(cut[i]) >= width]
+    places = [i for i in places if len(split[i]) >= width]
     # neither an index nor the only column of a file can hold words
     candidates = [c for c in range(1 if has_index else 0, width) if width > 1]
-    tags = {c: [cut[i][c] for i in places] for c in candidates}
+    tags = {c: [split[i][c] for i in places] for c in candidates}
     spans = [c for c in candidates if are_spans(tags[c])]
     found = spans or [c for c in candidates if are_upos(tags[c]) and set(tags[c]) != {"_"}]
     bare = [] if found else [c for c in candidates if are_bare(tags[c])]
     found = found or bare
     if not found:
-        raise _no_labels(path, lines, places, cut, candidates)
+        raise _no_labels(path, lines, places, split, candidates)
     # prefer the default (word first, tag last), else the first column of tags
     last = width - 1 if default.tag == -1 else place(default.tag or 0)
     tag = last if last in found and not has_index else found[0]
@@ -170,15 +170,15 @@ def _rows(path: Path, lines: Sequence[str], *, skipped: int = 0) -> tuple[Look, 
     if not spans:
         return (Look(kind, "ner", columns, "bare") if bare else Look(kind, "pos", columns)), tag
     # rows without a word end a sentence too, which does no harm here
-    sentences = [[row[tag] for row in rows] for is_full, rows in groupby(cut, lambda row: len(row) >= width) if is_full]
+    sentences = [[row[tag] for row in rows] for is_full, rows in groupby(split, lambda row: len(row) >= width) if is_full]
     return Look(kind, "ner", columns, guess_scheme(sentences)), tag
 
 
 def _no_labels(
-    path: Path, lines: Sequence[str], places: Sequence[int], cut: Sequence[Sequence[str]], candidates: Sequence[int]
+    path: Path, lines: Sequence[str], places: Sequence[int], split: Sequence[Sequence[str]], candidates: Sequence[int]
 ) -> DataFormatError:
     """The error for rows without a tag column: names the first misfit in the column that fits best."""
-    misfits = {c: [i for i in places if not is_span_tag(cut[i][c]) and not is_upos(cut[i][c])] for c in candidates}
+    misfits = {c: [i for i in places if not is_span_tag(split[i][c]) and not is_upos(split[i][c])] for c in candidates}
     best = min(candidates, key=lambda c: len(misfits[c]), default=None)
     if best is None or not 0 < 2 * len(misfits[best]) < len(places):
         at = next((i for i in places if not lines[i].startswith("#")), places[0])
@@ -187,7 +187,7 @@ def _no_labels(
             return data_error(path, at + 1, f"columns separated by commas in {shown(lines[at])}", _NO_COMMAS)
         return data_error(path, at + 1, f"no labels found in {shown(lines[at])}", _EXPECTED)
     at, fit = misfits[best][0], len(places) - len(misfits[best])
-    found = f"tag {shown(cut[at][best])} in column {best + 1} of {shown(lines[at])}"
+    found = f"tag {shown(split[at][best])} in column {best + 1} of {shown(lines[at])}"
     return data_error(
         path, at + 1, found, f"O, or a type after B-, I-, E- or S-, as {fit} of {len(places)} rows have; change the tags"
     )

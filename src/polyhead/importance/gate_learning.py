@@ -1,13 +1,14 @@
-"""The training loop of methods that learn gates with frozen weights: shuffled batches, fresh noise, one step per batch."""
+"""What methods share that learn gates with frozen weights: options, Adam, shuffled batches, fresh noise, a step per batch."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from transformers import PreTrainedModel
 
 from polyhead.importance.data_pass import data_pass, wide
@@ -18,19 +19,40 @@ from polyhead.learning.resumable import Partial, saving
 from polyhead.models.devices import Precision
 
 Array = NDArray[np.float64]
+EPOCHS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateOptions:
+    """Options of `l0` and `subset`."""
+
+    n_lowest: Annotated[int, Field(ge=1, description="heads to close: as many as you plan to prune")] = 12
+    epochs: Annotated[int, Field(ge=1, description="passes over the data")] = EPOCHS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Learning:
-    """How far the learning is; methods add everything else that their next step depends on.
+    """How far the learning is; methods add everything else that their next step depends on. Arrays are `[heads present]`.
 
     Attributes:
+        mean: Adam's first moment.
+        square: Adam's second moment.
         step: Steps done.
         seconds: Time spent on them, over all calls.
     """
 
+    mean: Array
+    square: Array
     step: int = 0
     seconds: float = 0.0
+
+    def adam(self, gradient: Array, *, betas: tuple[float, float], epsilon: float) -> tuple[Array, Array, Array]:
+        """The direction of the next Adam step, to be multiplied by minus the learning rate, and the moments after it."""
+        step, (slow, slower) = self.step + 1, betas
+        mean = slow * self.mean + (1 - slow) * gradient
+        square = slower * self.square + (1 - slower) * gradient**2
+        move = mean / (1 - slow**step) / (np.sqrt(square / (1 - slower**step)) + epsilon)
+        return move, mean, square
 
 
 State = TypeVar("State", bound=Learning)

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy.optimize import brentq
 from scipy.special import expit
 from transformers import PreTrainedModel
@@ -22,7 +20,6 @@ from polyhead.models.architectures import head_mask
 
 Array = NDArray[np.float64]
 
-EPOCHS = 10
 TEMPERATURE = 1 / 3
 STRETCH = (-0.1, 1.1)
 # the learning rate falls linearly to 0 from the value with which all steps together can move log α by this much
@@ -32,30 +29,18 @@ _TINY = 1e-12
 _OPEN = -TEMPERATURE * log(-STRETCH[0] / STRETCH[1])
 
 
-@dataclass(frozen=True, kw_only=True)
-class L0Options:
-    """Options of `l0`."""
-
-    n_lowest: Annotated[int, Field(ge=1, description="heads to close: as many as you plan to prune")] = 12
-    epochs: Annotated[int, Field(ge=1, description="passes over the data")] = EPOCHS
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _State(Learning):
-    """Everything the next step depends on; arrays are `[heads present]`.
+    """Everything the next step depends on; Adam's moments are of loss gradient and penalty together.
 
     Attributes:
         log_alpha: Logit of the gate before stretching.
         grad_ema: Running mean of the loss gradient with respect to log α.
-        mean: Adam's first moment, of loss gradient and penalty together.
-        square: Adam's second moment.
         multiplier: λ of the last step.
     """
 
     log_alpha: Array
     grad_ema: Array
-    mean: Array
-    square: Array
     multiplier: float = 0.0
 
 
@@ -135,15 +120,13 @@ def probability_open(log_alpha: Array) -> Array:
 
 def _stepped(state: _State, push: Array, rate: float, target: float) -> _State:
     """The state after one Adam step on loss and penalty, with the expected number of open heads reset to `target`."""
-    step, (slow, slower) = state.step + 1, _BETAS
+    step, slow = state.step + 1, _BETAS[0]
     p_open = probability_open(state.log_alpha)
     slope = p_open * (1 - p_open)
     running = slow * state.grad_ema + (1 - slow) * push
     multiplier = -float((running / (1 - slow**step) * slope).sum() / max((slope * slope).sum(), _TINY))
     gradient = push + multiplier * slope
-    mean = slow * state.mean + (1 - slow) * gradient
-    square = slower * state.square + (1 - slower) * gradient**2
-    move = mean / (1 - slow**step) / (np.sqrt(square / (1 - slower**step)) + _TINY)
+    move, mean, square = state.adam(gradient, betas=_BETAS, epsilon=_TINY)
     log_alpha = _on_target(state.log_alpha - rate * move, target)
     return replace(state, log_alpha=log_alpha, grad_ema=running, mean=mean, square=square, multiplier=multiplier)
 

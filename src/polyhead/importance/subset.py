@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -21,7 +19,6 @@ from polyhead.models.architectures import head_mask
 
 Array = NDArray[np.float64]
 
-EPOCHS = 10
 HOTTEST, COLDEST = 1000.0, 1.0
 # of the paper's experiments on BERT, like the first temperature
 LEARNING_RATE, LONGEST_GRADIENT = 0.5, 1.0
@@ -30,27 +27,15 @@ _EPSILON = 1e-8
 _TINY = float(np.finfo(np.float64).tiny)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SubsetOptions:
-    """Options of `subset`."""
-
-    n_lowest: Annotated[int, Field(ge=1, description="heads to leave out: as many as you will prune")] = 12
-    epochs: Annotated[int, Field(ge=1, description="passes over the data")] = EPOCHS
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _State(Learning):
-    """Everything the next step depends on; arrays are `[heads present]`.
+    """Everything the next step depends on.
 
     Attributes:
         logits: Importance of every head.
-        mean: Adam's first moment.
-        square: Adam's second moment.
     """
 
     logits: Array
-    mean: Array
-    square: Array
 
 
 def subset(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
@@ -150,12 +135,9 @@ def straight_through(noisy: Array, size: int, temperature: float, gradients: Arr
 
 def _stepped(state: _State, push: Array, rate: float) -> _State:
     """The state after one Adam step."""
-    step, (slow, slower) = state.step + 1, _BETAS
     length = float(np.linalg.norm(push))
     gradient = push / max(1.0, length / LONGEST_GRADIENT)
-    mean = slow * state.mean + (1 - slow) * gradient
-    square = slower * state.square + (1 - slower) * gradient**2
-    move = mean / (1 - slow**step) / (np.sqrt(square / (1 - slower**step)) + _EPSILON)
+    move, mean, square = state.adam(gradient, betas=_BETAS, epsilon=_EPSILON)
     return replace(state, logits=state.logits - rate * move, mean=mean, square=square)
 
 

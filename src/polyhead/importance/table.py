@@ -11,13 +11,13 @@ from functools import partial
 from polyhead.importance.ablation import ablation
 from polyhead.importance.attention import confidence, entropy
 from polyhead.importance.baselines import magnitude, random_scores
+from polyhead.importance.gate_learning import EPOCHS, GateOptions
 from polyhead.importance.gradients import STEPS, IntegratedOptions, fisher, gradient, integrated
-from polyhead.importance.l0 import EPOCHS, L0Options, l0
+from polyhead.importance.l0 import l0
 from polyhead.importance.method import NO_PASS, Method, Passes
 from polyhead.importance.relevance import relevance
 from polyhead.importance.shapley import ShapleyOptions, shapley
-from polyhead.importance.subset import EPOCHS as SUBSET_EPOCHS
-from polyhead.importance.subset import SubsetOptions, subset
+from polyhead.importance.subset import subset
 from polyhead.importance.weight_gradient import weight_gradient
 from polyhead.models.architectures import head_mask
 
@@ -150,21 +150,21 @@ METHODS: dict[str, Method] = {
             source="Voita et al. 2019; Louizos et al. 2018",
             additive=False,
             place_invariant=False,
-            options=L0Options,
+            options=GateOptions,
         ),
         Method(
             "subset",
             "logit learnt for keeping all but exactly K heads; negative: not kept; only the set at this K has a meaning",
             subset,
-            forward=Passes.fixed(SUBSET_EPOCHS),
-            backward=Passes.fixed(SUBSET_EPOCHS),
+            forward=Passes.fixed(EPOCHS),
+            backward=Passes.fixed(EPOCHS),
             sign="signed",
             dead_head_is_zero=False,
             batch_invariant=False,
             source="Li et al. 2021; Xie and Ermon 2019",
             additive=False,
             place_invariant=False,
-            options=SubsetOptions,
+            options=GateOptions,
         ),
         Method(
             "confidence",

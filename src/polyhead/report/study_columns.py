@@ -13,7 +13,8 @@ from polyhead.report.reading import short
 from polyhead.report.statistic_rows import statistic_row
 from polyhead.report.study_families import Family
 from polyhead.report.study_record import StudyCellFacts
-from polyhead.report.study_scores import Blank, StudyRow, StudyScores, View
+from polyhead.report.study_scores import Blank, StudyRow, StudyScores
+from polyhead.report.study_view import View
 from polyhead.report.tables import NONE_PRUNED, detectable, no_claim, title
 from polyhead.selection.gains import corrected
 
@@ -142,6 +143,11 @@ def notes(scores: StudyScores, rows: Sequence[StudyRow], view: View) -> list[str
     if made := sorted({name for row in rows for name in (*row.family.facts.sources, *row.family.facts.targets) if is_made(name)}):
         said.append(f"The text of {', '.join(made)} is generated from templates: its figures say nothing about a language.")
     return said
+
+
+def row_families(rows: Iterable[StudyRow]) -> list[Family]:
+    """The families of these rows, each once."""
+    return list({row.family.key: row.family for row in rows}.values())
 
 
 def is_made(name: str) -> bool:

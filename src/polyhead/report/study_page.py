@@ -14,8 +14,9 @@ from polyhead.report.study_columns import model_name, target_cell, variants
 from polyhead.report.study_curves import curve_chart
 from polyhead.report.study_families import Family, families
 from polyhead.report.study_record import StudyCellRecord
-from polyhead.report.study_scores import StudyRow, StudyScores, View, study_scores
+from polyhead.report.study_scores import StudyRow, StudyScores, study_scores
 from polyhead.report.study_tables import LAYOUTS, tables_of
+from polyhead.report.study_view import View
 from polyhead.report.tables import ARM_NAMES, interval_cell, markdown, paragraphs, shown_number, title
 from polyhead.selection.gains import RANKED
 

@@ -8,49 +8,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhead.core.errors import SettingError
 from polyhead.core.specs import allowed_loss
 from polyhead.data.tasks import TASKS
 from polyhead.learning.metrics import metric_columns, metric_from_columns
 from polyhead.report.language_facts import branch
 from polyhead.report.study_families import Family, families, unpruned_key
 from polyhead.report.study_record import NOISE, StudyCellFacts, StudyCellRecord
+from polyhead.report.study_view import View
 from polyhead.selection.gains import ArmGain, SeedScores, UnprunedPool, arm_gains
 from polyhead.selection.trials import Trial, choose
 
 _SIDES: Final = ("unpruned", "pruned")
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class View:
-    """How finished cells are looked at; none of it needs a model.
-
-    Attributes:
-        objective: Another rule on dev, `best` or `within:X`.
-        k: This many heads pruned, whatever dev says; excludes `objective`.
-        metric: Another metric of the counts: `accuracy`, `chunk_f1`, `span_f1`.
-        without: Languages (BCP-47) and corpora left out.
-        families: Whether the branches of language families have their own means.
-    """
-
-    objective: str | None = None
-    k: int | None = None
-    metric: str | None = None
-    without: frozenset[str] = frozenset()
-    families: bool = False
-
-    def __post_init__(self) -> None:
-        if self.objective is not None:
-            allowed_loss(self.objective)
-        if self.objective is not None and self.k is not None:
-            raise SettingError(f"objective {self.objective} and k = {self.k}: give one of them; the other would choose k too")
-
-    @property
-    def chooses(self) -> bool:
-        """Whether k is another than the one that the cells reported."""
-        return self.objective is not None or self.k is not None
 
 
 @dataclass(frozen=True, eq=False)

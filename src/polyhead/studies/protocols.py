@@ -1,7 +1,7 @@
 """The protocols as data: polyhead's own, that of the paper's text, and that of its released code."""
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from polyhead.core.heads import Normalisation
 from polyhead.core.specs import Anchor, Order, SearchHow
@@ -65,3 +65,16 @@ _PAPER_RELEASED: Final = replace(
     first_rows=True,
 )
 PROTOCOLS: Final[dict[ProtocolName, Protocol]] = {"sound": _SOUND, "paper": _PAPER, "paper-released": _PAPER_RELEASED}
+
+
+def fixed_by(rules: Protocol) -> dict[str, dict[str, Any]]:
+    """The fields of `SearchSpec` and `TrainSpec` that a protocol sets where the user does not."""
+    return {
+        "search": {"how": rules.how, "include_zero": not rules.reported_split},
+        "train": {
+            "order": rules.order,
+            "anchor": rules.anchor,
+            "learning_rate": rules.learning_rate,
+            "warmup": rules.warmup,
+        },
+    }

@@ -21,11 +21,12 @@ from polyhead.studies.failures import Failure, read_failures, record_failure
 from polyhead.studies.ray_crew import RESTARTS, Cluster, Crew, connected
 from polyhead.studies.ray_worker import Answer, Opener, OpenStudies, StudyTask, Task
 from polyhead.studies.run_data import Texts
+from polyhead.studies.study_folder import studies_of
 from polyhead.studies.study_jobs import sharing_of
-from polyhead.studies.study_run import check_cells, check_data, studies_of
+from polyhead.studies.study_run import check_cells, check_data
 from polyhead.studies.study_schedule import Schedule, Step
 from polyhead.studies.worker_status import worker_name
-from polyhead.studies.workers import Outcome
+from polyhead.studies.workers import WorkDone
 
 logger = logging.getLogger(__name__)
 _WAIT: Final = 1.0  # seconds, at most, before the driver looks up
@@ -41,7 +42,7 @@ def work_on_ray(
     progress: Progress | None = None,
     beat: float = 15.0,
     retries: int = 2,
-) -> Outcome:
+) -> WorkDone:
     """Do every task that is not done with the workers of a Ray cluster; returns when all are done or have failed.
 
     Failures are treated as in `workers.work`; a step whose worker's process dies is taken again, at most twice. An interrupt
@@ -71,7 +72,7 @@ def work_on_ray(
     with tracking(progress, len(tasks), "cells") as advance:
         advance(len(tasks) - len(left))
         if not left:
-            return Outcome(0, n_found, tuple(given_up), 0)
+            return WorkDone(0, n_found, tuple(given_up), 0)
         try:
             with (
                 connected(cluster) as ray,
@@ -92,9 +93,9 @@ class _Driver:
         self._tasks, self._failures, self._leases, self._crew, self._advance = tasks, store / "failures", leases, crew, advance
         self._schedule = Schedule(len(tasks))
         self._later: list[tuple[float, float, Step, str]] = []  # when to look again, after which wait, at whose stage
-        self._outcome = Outcome(0, 0, (), 0)
+        self._outcome = WorkDone(0, 0, (), 0)
 
-    def run(self) -> Outcome:
+    def run(self) -> WorkDone:
         while self._schedule.n_open:
             while self._crew.free and (step := self._schedule.next()) is not None:
                 self._crew.give(self._tasks[step.cell], step)
@@ -162,7 +163,7 @@ def run_on_ray(
     device: str = "auto",
     progress: Progress | None = None,
     beat: float = 15.0,
-) -> Outcome:
+) -> WorkDone:
     """Work on a store's studies with the workers of a Ray cluster, until every cell is done or has failed.
 
     The store, the corpora and models that are folders have to be at the same paths on every node. Otherwise as `work_study`,

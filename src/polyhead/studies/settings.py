@@ -16,7 +16,7 @@ from polyhead.data.layouts import parse_layout
 from polyhead.data.references import SAMPLE_SEED, DataReference, Role, one_word_choice, references
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import task as find_task
-from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName
+from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName, fixed_by
 
 SelectOn = Literal["source-dev", "target-dev", "pooled", "agreement"]
 Arm = Literal["ranked", "random", "highest"]
@@ -270,19 +270,6 @@ def run_settings(
         "unseen_labels": unseen_labels,
     }
     return RunSettings(**values)
-
-
-def fixed_by(rules: Protocol) -> dict[str, dict[str, Any]]:
-    """The fields of `SearchSpec` and `TrainSpec` that a protocol sets where the user does not."""
-    return {
-        "search": {"how": rules.how, "include_zero": not rules.reported_split},
-        "train": {
-            "order": rules.order,
-            "anchor": rules.anchor,
-            "learning_rate": rules.learning_rate,
-            "warmup": rules.warmup,
-        },
-    }
 
 
 def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:

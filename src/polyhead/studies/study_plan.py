@@ -3,12 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Final, Literal
+from typing import Final
 
 from polyhead.studies.study_cells import StudyCell
+from polyhead.studies.study_store import KeepWeights
 from polyhead.studies.study_trainings import Training, distinct, released, released_shared
-
-KeepWeights = Literal["none", "chosen", "all"]
 
 # First guesses, used and said where a store has no figures of its own.
 _SENTENCES_PER_SECOND: Final = 50.0  # trained on, by an encoder of base size

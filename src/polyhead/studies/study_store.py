@@ -46,14 +46,6 @@ class Leased:
         return lease
 
 
-class Planning:
-    """Works on nothing, and so finds what a cell needs next."""
-
-    def acquire(self, name: str, *, tidying: bool = False) -> Lease:
-        """Always refuses."""
-        raise Missing(name)
-
-
 class Only(Leased):
     """Works on some fine-tunings alone: those that a scheduler has given to this process, and what their work itself needs.
 

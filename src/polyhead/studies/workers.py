@@ -44,7 +44,7 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class WorkDone:
     """How a worker's run ended.
 
     Attributes:
@@ -62,7 +62,7 @@ class Outcome:
     waited: float = 0.0
 
 
-def work(jobs: Sequence[Job], store: Path, leases: Leases, *, progress: Progress | None = None, retries: int = 2) -> Outcome:
+def work(jobs: Sequence[Job], store: Path, leases: Leases, *, progress: Progress | None = None, retries: int = 2) -> WorkDone:
     """Do every job that is not done, except those that other workers do; returns when all are done or have failed.
 
     A job that fails is recorded in `failures/` and does not stop the others. It is tried again when a worker starts, at most
@@ -162,7 +162,7 @@ class _Worker:
         self._queues: dict[str, _Queue] = {}
         self._rng = random.Random()
 
-    def run(self, jobs: Sequence[Job]) -> Outcome:
+    def run(self, jobs: Sequence[Job]) -> WorkDone:
         done = record_names(self._cells)
         ready = deque(job for job in start_order(jobs, self._leases.worker) if job.name not in done)
         self._found = len(jobs) - len(ready)
@@ -191,7 +191,7 @@ class _Worker:
             if busy is not None:
                 first = _FIRST_WAIT * self._leases.beat
                 self._queues.setdefault(busy, _Queue(deque(), first, self._later(first))).jobs.append(job)
-        return Outcome(self._done, self._found, tuple(self._failed), self._leases.discarded, self._waited)
+        return WorkDone(self._done, self._found, tuple(self._failed), self._leases.discarded, self._waited)
 
     def _try(self, job: Job) -> str | None:
         """Try one job; the stage that another worker holds, or None if the job is done or has failed."""
