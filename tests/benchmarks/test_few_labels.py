@@ -5,8 +5,8 @@ from pathlib import Path
 
 import few_label_arms
 import numpy as np
-import pytest
 import page_tables
+import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
 from conformance.tiny import tiny_model

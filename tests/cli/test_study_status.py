@@ -36,7 +36,7 @@ def test_workers_failures_and_time_left() -> None:
     )
     assert text.splitlines() == [
         "cells: 3 of 9 finished, 1 failure",
-        "time left: about 2 hours with 2 workers at work",
+        "time left: about 2.0 hours with 2 workers at work",
         "a1 on node7: works on 0123; 3 done, 0 failed",
         "b2 on node7: waits for other workers; 3 done, 0 failed",
         "1 worker ended without saying so: what they held is taken over",

@@ -9,7 +9,7 @@ from fake_study import Fake, changed, write_store
 from polyhead.report.study_families import families
 from polyhead.report.study_page import study_markdown, study_page
 from polyhead.report.study_record import StudyCellRecord, read_cells
-from polyhead.report.study_tables import page_tables
+from polyhead.report.study_tables import study_tables
 
 pytest.importorskip("altair", reason="the extra report is not installed")
 

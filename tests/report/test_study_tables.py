@@ -15,7 +15,7 @@ from polyhead.report.study_curves import curve_points
 from polyhead.report.study_record import StudyCellRecord, read_cells
 from polyhead.report.study_scores import study_scores
 from polyhead.report.study_seeds import seeds_table
-from polyhead.report.study_tables import page_tables
+from polyhead.report.study_tables import study_tables
 from polyhead.report.study_view import View
 from polyhead.selection.statistics import holm
 
