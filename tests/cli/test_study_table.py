@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 from fake_study import Fake, write_store
+from tiny_run import study_text
 
 from polyhead.cli.main import main
+from polyhead.core.store_kind import open_store
+from polyhead.studies.study_folder import studies_of
+from polyhead.studies.study_store import KIND, SCHEMA
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +80,23 @@ def test_plan_report_and_export(store: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(["study", "report", str(store), "--out", str(page), "--markdown", str(text)]) == 0
     assert "<title>polyhead: study mine</title>" in page.read_text(encoding="utf-8")
     assert text.read_text(encoding="utf-8").startswith("# Study mine")
+
+
+def test_a_store_of_several_studies_has_tables_of_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    open_store(tmp_path, kind=KIND, schema=SCHEMA)
+    write_store(tmp_path, Fake(seeds=(42, 43, 44), n_sentences=30))
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "none.toml").write_text(study_text(tmp_path), encoding="utf-8")
+    assert main(["study", "table", str(tmp_path), "--study", "other"]) == 2
+    assert "has no study 'other'; it has none" in capsys.readouterr().err
+    assert main(["study", "table", str(tmp_path), "--study", "none"]) == 2
+    assert "no cell of none has finished" in capsys.readouterr().err
+    ((_, cells),) = studies_of(tmp_path, ["none"]).values()
+    own = next((tmp_path / "cells").glob("*.json"))
+    (counts,) = own.parent.glob(f"{own.stem}.*.safetensors")
+    own.rename(own.with_name(f"{cells[0].fingerprint}.json"))
+    counts.rename(counts.with_name(counts.name.replace(own.stem, cells[0].fingerprint)))
+    out = tmp_path / "rows.jsonl"
+    assert main(["study", "export", str(tmp_path), str(out), "--study", "none"]) == 0
+    names = {json.loads(line)["cell"] for line in out.read_text(encoding="utf-8").splitlines()}
+    assert names == {cells[0].fingerprint}

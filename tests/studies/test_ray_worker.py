@@ -1,14 +1,17 @@
 """A worker of a Ray cluster in this process, without Ray: steps of real cells, and nodes that cannot work."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import study_text, tiny_data
+from tiny_run import save_encoder, study_text, tiny_data
 
 from polyhead.core.errors import StoreError
+from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.store_kind import open_store
+from polyhead.core.values import fingerprint
 from polyhead.studies.ray_worker import MakeJob, Opener, OpenStudies, RayWorker, StudyTask
 from polyhead.studies.stages import versions
 from polyhead.studies.study_folder import add_study, studies_of
@@ -72,3 +75,23 @@ def test_a_worker_says_why_its_node_cannot_work(tmp_path: Path) -> None:
     answer = worker_of(store, open_blind).start({"training": 0})
     assert answer.how == "unusable"
     assert "another version of polyhead" in answer.why
+
+
+def test_a_node_without_the_device_is_unusable_and_each_model_is_compared_with_the_stores(tmp_path: Path) -> None:
+    folder, store, path = tiny_data(tmp_path), tmp_path / "store", tmp_path / "study.toml"
+    path.write_text(study_text(folder))
+    ((options, (cell, *_)),) = studies_of(store, [add_study(path, store)]).values()
+    answer = worker_of(store, OpenStudies("cuda:77")).step(StudyTask(cell, (cell.fingerprint,), options), None)
+    assert (answer.how, "device 'cuda:77' is not on this machine" in answer.why) == ("unusable", True)
+    assert not (store / "failures").exists()
+
+    worker = worker_of(store, OpenStudies("cpu"))
+    assert worker.step(StudyTask(cell, (cell.fingerprint,), options), None).how == "missing"
+    other = save_encoder(tmp_path / "other", layers=1)
+    before = read_json(next((store / "models").iterdir()))["sha256"]
+    elsewhere = replace(cell, model=str(other))
+    named = store / "models" / f"{fingerprint([str(other), None])}.json"
+    write_json_atomic(named, {"schema": SCHEMA, "model": str(other), "revision": None, "sha256": before})
+    answer = worker.step(StudyTask(elsewhere, (elsewhere.fingerprint,), options), None)
+    assert (answer.how, "has changed since this store began" in answer.why) == ("unusable", True)
+    worker.close()

@@ -16,6 +16,8 @@ from tiny_run import save_encoder, tiny_data
 
 from polyhead.core.errors import FileFaultsError, Missing, SettingError, StoreError
 from polyhead.core.leases import Leases
+from polyhead.learning.text_encoder import TextEncoder
+from polyhead.models.devices import placement
 from polyhead.report.study_record import StudyCellRecord, read_cells
 from polyhead.studies import evaluations, finetunes, kept
 from polyhead.studies.run import run
@@ -211,6 +213,44 @@ def test_a_device_that_is_not_there_is_no_failure_of_cells(folder: Path, tmp_pat
     with pytest.raises(SettingError, match="device 'cuda:77' is not on this machine"):
         work_study(store, device="cuda:77")
     assert not (store / "failures").exists()
+
+
+def test_machines_that_compute_differently_do_not_share_a_store(folder: Path, tmp_path: Path) -> None:
+    store, path = tmp_path / "store", study(folder, tmp_path / "tiny.toml", seeds=[1], controls=())
+    add_study(path, store)
+    other = {"bf16": "fp32", "fp32": "bf16"}[placement(device="cpu", precision="auto")[1]]
+    (store / "precision.json").write_text(f'{{"schema": 1, "auto": "{other}"}}', encoding="utf-8")
+    assert work_study(store, device="cpu").done == 1, "the file says fp32"
+    path.write_text(path.read_text(encoding="utf-8").replace('precision = "fp32"', 'precision = "auto"'), encoding="utf-8")
+    add_study(path, store)
+    with pytest.raises(StoreError, match=f"precision auto is .* on this machine, and was {other} where .* began"):
+        work_study(store, device="cpu")
+
+
+def test_what_no_cell_could_do_is_said_before_any_work(folder: Path, tmp_path: Path) -> None:
+    store, path = tmp_path / "store", study(folder, tmp_path / "tiny.toml")
+    path.write_text(path.read_text(encoding="utf-8").replace("max_pruned = 3", "max_pruned = 9"), encoding="utf-8")
+    add_study(path, store)
+    with pytest.raises(FileFaultsError, match="max_pruned 9, min_per_layer 0: 9 heads to prune: expected 0 to 8"):
+        work_study(store, device="cpu")
+    assert not (store / "failures").exists()
+
+
+def test_repairs_are_said_and_a_second_process_encodes_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = (folder / "de-test.conllu").read_text(encoding="utf-8")
+    (tmp_path / "de-test.conllu").write_text(text.replace("\n\n", "\n \n", 1), encoding="utf-8")
+    path = study(folder, tmp_path / "tiny.toml", seeds=[1], controls=())
+    path.write_text(path.read_text(encoding="utf-8").replace(f"{folder}/de-test", f"{tmp_path}/de-test"), encoding="utf-8")
+    with caplog.at_level("INFO", logger="polyhead"):
+        worked(path, tmp_path / "store")
+    assert "de-test.conllu test: 1 x line of white space read as a blank line" in caplog.text
+    assert "en, seed 1, ranked: nested masks score" in caplog.text
+    for cell in (tmp_path / "store" / "cells").iterdir():
+        cell.unlink()
+    monkeypatch.setattr(TextEncoder, "labelled", None)  # whatever is not on disk now fails
+    assert len(worked(path, tmp_path / "store")) == 1
 
 
 @pytest.mark.parametrize("how", ["nested", "sweep"])

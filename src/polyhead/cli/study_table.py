@@ -19,13 +19,16 @@ from polyhead.report.study_scores import study_scores
 from polyhead.report.study_seeds import seeds_table
 from polyhead.report.study_tables import study_tables
 from polyhead.report.study_view import View
+from polyhead.studies.study_folder import studies_of
+
+_Request = StudyTableRequest | StudyPlanRequest | StudyReportRequest | StudyExportRequest
 
 
 def study_table(request: StudyTableRequest, console: Console) -> int:
     """Print the tables or write them to a file."""
     if request.out is not None:
         check_file("--out", request.out, others=[])
-    cells = _cells(request.store, console)
+    cells = _cells(request, console)
     view = _view(cells, request, families=request.families)
     tables = study_tables(cells, view, layout=request.layout, only=request.table)
     if not tables:
@@ -42,7 +45,7 @@ def study_table(request: StudyTableRequest, console: Console) -> int:
 
 def study_plan(request: StudyPlanRequest, console: Console) -> int:
     """Print the seeds that are needed."""
-    cells = _cells(request.store, console)
+    cells = _cells(request, console)
     table = seeds_table(study_scores(cells, _view(cells, request)), request.gain)
     console.result(json_tables([table]), as_markdown([table]).rstrip("\n"))
     return DONE
@@ -54,7 +57,7 @@ def study_report(request: StudyReportRequest, console: Console) -> int:
     for option, path, others in (("--out", out, []), ("--markdown", request.markdown, [out])):
         if path is not None:
             check_file(option, path, others=others)
-    cells = _cells(request.store, console)
+    cells = _cells(request, console)
     view = _view(cells, request)
     name = request.store.resolve().name
     write_text_atomic(out, study_page(cells, view, name=name))
@@ -70,7 +73,7 @@ def study_export(request: StudyExportRequest, console: Console) -> int:
     """Write the rows, or the runs that MLflow does not have."""
     if request.to == "jsonl":
         check_file("OUT", Path(request.out), suffixes=(".jsonl",))
-    cells = _cells(request.store, console)
+    cells = _cells(request, console)
     if request.to == "jsonl":
         n, what = write_jsonl(Path(request.out), cells), "row"
     else:
@@ -79,19 +82,25 @@ def study_export(request: StudyExportRequest, console: Console) -> int:
     return DONE
 
 
-def _cells(store: Path, console: Console) -> list[StudyCellRecord]:
-    """The finished cells; damaged ones are said and left out."""
-    found = []
+def _cells(request: _Request, console: Console) -> list[StudyCellRecord]:
+    """The finished cells of the studies; damaged ones are said and left out."""
+    store, found = request.store, []
+    studies = studies_of(store, request.study) if request.study else {}
+    wanted = {cell.fingerprint for _, own in studies.values() for cell in own}
 
     def left_out(error: StoreError) -> None:
         console.note(f"left out: {str(error).removesuffix(': delete it and run again')}; polyhead study run makes the cell again")
 
     for cell in read_cells(store, on_damaged=left_out):
+        if studies and cell.name not in wanted:
+            continue
         try:
             cell.check_counts()
             found.append(cell)
         except StoreError as error:
             left_out(error)
+    if studies and not found:
+        raise StoreError(f"{store}: no cell of {' or '.join(studies)} has finished; see polyhead study status {store}")
     if not found:
         raise StoreError(f"{store}: all its cells are damaged; start the study again, which makes them anew")
     return found

@@ -9,6 +9,7 @@ from polyhead.core.settings_file import Many
 from polyhead.core.specs import Objective, Positive, Whole
 
 StoreArgument = Annotated[Path, Shown("Folder of the study's results.", "STORE", positional=True)]
+StudyOption = Annotated[Many[str], Shown("Only cells of these studies; all cells of the store unless given.", "NAME...")]
 ObjectiveOption = Annotated[
     Objective | None, Shown("Choose k by another rule on dev, best or within:X; a k that was not tested stays blank.", "RULE")
 ]
@@ -26,6 +27,7 @@ class StudyTableRequest:
     """
 
     store: StoreArgument
+    study: StudyOption = ()
     layout: Annotated[Literal["paper", "long"], Shown("How the tables are laid out.")] = "paper"
     format: Annotated[Literal["md", "latex", "csv", "json"], Shown("Markdown, LaTeX (booktabs), CSV or JSON.")] = "md"
     table: Annotated[str | None, Shown("One table only, by its name; CSV needs it where there are several.", "NAME")] = None
@@ -44,6 +46,7 @@ class StudyPlanRequest:
 
     store: StoreArgument
     gain: Annotated[Positive, Shown("The gain to find, in points.")]
+    study: StudyOption = ()
     metric: MetricOption = None
     without: WithoutOption = ()
     json: JsonOption = False
@@ -54,6 +57,7 @@ class StudyReportRequest:
     """Write one page about a study, which opens from disk and needs no network: tables, pictures and every cell."""
 
     store: StoreArgument
+    study: StudyOption = ()
     out: Annotated[Path | None, Shown("The page; STORE/report.html unless given.", "PAGE.html")] = None
     markdown: Annotated[Path | None, Shown("Also write the tables as Markdown.", "FILE.md")] = None
     objective: ObjectiveOption = None
@@ -69,6 +73,7 @@ class StudyExportRequest:
 
     store: StoreArgument
     out: Annotated[str, Shown("The file; of mlflow NAME.db (SQLite) or a server's address.", "OUT", positional=True)]
+    study: StudyOption = ()
     to: Annotated[Literal["jsonl", "mlflow"], Shown("Into what.")] = "jsonl"
     experiment: Annotated[str | None, Shown("Name of MLflow's experiment; that of the store's folder unless given.", "NAME")] = (
         None

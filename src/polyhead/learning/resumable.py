@@ -125,8 +125,9 @@ def hash_of(arrays: Iterable[tuple[str, Array]]) -> str:
     for name, array in arrays:
         tensor = torch.from_numpy(np.array(array, order="C")) if isinstance(array, np.ndarray) else array.detach().cpu()
         digest.update(f"{name} {tensor.dtype} {[*tensor.shape]} ".encode())
-        # through bytes: numpy has no bfloat16
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        # through bytes: numpy has no bfloat16; and torch has no such view of an empty array
+        if tensor.numel():
+            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -217,13 +217,25 @@ def recorded_mask(model: PreTrainedModel) -> HeadMask:
         ArchitectureError: The model is quantized.
         CheckpointError: The record is corrupt, or for a model of another size.
     """
-    full = full_mask(model)
-    record = getattr(model.config, pruning_record.KEY, None)
+    _row(model)
+    return recorded_heads(model.config)
+
+
+def recorded_heads(config: PretrainedConfig) -> HeadMask:
+    """The heads of a model with this config, `[layers, heads]`; no weights are read.
+
+    Raises:
+        ArchitectureError: The family has no row, or the model is quantized.
+        CheckpointError: The record of pruned heads is corrupt, or for a model of another size.
+    """
+    architecture(config)
+    full = HeadMask.full(config.num_hidden_layers, config.num_attention_heads)
+    record = getattr(config, pruning_record.KEY, None)
     if record is None:
         return full
     if not pruning_record.is_ours(record):
         raise ArchitectureError("the model is quantized, so its heads cannot be gated or pruned; load it unquantized")
-    return pruning_record.read_record(record, full, folder=model.config.name_or_path)
+    return pruning_record.read_record(record, full, folder=config.name_or_path)
 
 
 def head_mask(model: PreTrainedModel) -> HeadMask:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores, Normalisation, normalise
+from polyhead.core.specs import SearchSpec
 
 
 def rank(scores: HeadScores | NDArray[np.float64], *, normalisation: Normalisation = "none") -> tuple[HeadId, ...]:
@@ -65,6 +66,18 @@ def masks_for(
             raise SettingError(f"{k} heads to prune: expected 0 to {len(prunable)} with this ranking{floor}")
         masks.append(base & HeadMask.without(*shape, prunable[:k]))
     return tuple(masks)
+
+
+def check_search(search: SearchSpec, present: HeadMask) -> None:
+    """Return if a search can prune as many heads as it may of those that a model has.
+
+    Raises:
+        SettingError: It cannot.
+    """
+    try:
+        masks_for(present.kept, [search.max_pruned], present.shape, min_per_layer=search.min_per_layer, gone=present.pruned)
+    except SettingError as error:
+        raise SettingError(f"max_pruned {search.max_pruned}, min_per_layer {search.min_per_layer}: {error}") from None
 
 
 def prune_nested(order: Sequence[str], n_pruned: int, *, present: HeadMask, min_per_layer: int = 0) -> HeadMask:

@@ -137,7 +137,7 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
     def fine_tuned_score(k: int) -> float:
         fit_at(k)
         score = trials[k].score
-        logger.info("seed %d, %s: k = %d scores %.2f on dev (%.0f s)", cell.seed, cell.arm, k, score, fits[k].seconds)
+        logger.info("%s: k = %d scores %.2f on dev (%.0f s)", context.named(cell.seed, cell.arm), k, score, fits[k].seconds)
         return score
 
     def screened() -> list[float]:
@@ -158,8 +158,8 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
     )
     if nested is not None:
         dev, k = nested.dev, table.chosen
-        said = "seed %d, %s: nested masks score %.2f on dev with k = 0, %.2f with the chosen k = %d (%.0f s)"
-        logger.info(said, cell.seed, cell.arm, dev[0], dev[k], k, nested.fit.seconds)
+        said = "%s: nested masks score %.2f on dev with k = 0, %.2f with the chosen k = %d (%.0f s)"
+        logger.info(said, context.named(cell.seed, cell.arm), dev[0], dev[k], k, nested.fit.seconds)
         if k:
             fits[k] = pruned_from(context, nested, masks[k], k)
     names = context.inputs.tests

@@ -97,6 +97,13 @@ class RunContext:
         """Whether every trial is tested: if asked for, and under the paper's protocols, which choose by the tests."""
         return self.test_every_k or self.settings.rules.reported_split
 
+    def named(self, seed: int, arm: str) -> str:
+        """A cell's name for progress lines.
+
+        Sources come first: in a study neighbouring lines are about different ones.
+        """
+        return f"{'+'.join(source.name for source in self.inputs.sources)}, seed {seed}, {arm}"
+
     @property
     def shape(self) -> tuple[int, int]:
         """Layers and heads of the unpruned encoder."""

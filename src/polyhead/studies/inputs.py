@@ -97,7 +97,7 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         unknown: Unknown = "error" if split.split == "train" else "ignore"
         drawn = [sentence.source for sentence in split]  # equally many sentences of one file may be other ones
         what = [read_by, unknown, facts_of(split, settings), drawn]
-        return texts.once(what, lambda: encoder.labelled(split, unknown=unknown))
+        return texts.labelled(what, encoder, split, unknown=unknown)
 
     read = {(split.name, split.split): encoded(split) for split in data.every}
 

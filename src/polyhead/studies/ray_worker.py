@@ -18,7 +18,7 @@ from polyhead.studies.stages import versions
 from polyhead.studies.study_cells import StudyCell
 from polyhead.studies.study_folder import StudyOptions
 from polyhead.studies.study_jobs import Bench, CellJob
-from polyhead.studies.study_run import check_data, data_of
+from polyhead.studies.study_run import check_data, check_precision, data_of
 from polyhead.studies.study_store import KIND, SCHEMA, Only, StudyStore
 from polyhead.studies.worker_status import reporting, worker_name
 from polyhead.studies.workers import Job
@@ -160,19 +160,24 @@ class _StudyBenches:
     def __init__(self, store: Path, access: Only, *, device: str) -> None:
         self._store, self._access, self._device = store, access, device
         self._benches: dict[StudyOptions, Bench] = {}
-        self._checked: set[str] = set()
+        self._checked: set[tuple[str, str, str | None]] = set()
 
     def job(self, task: StudyTask) -> Job:
-        """The job of a cell, once its data have been found to be the store's."""
-        options = task.options
+        """The job of a cell, once its data and its model have been found to be the store's.
+
+        Raises:
+            PolyheadError: They are not, or this node does not have the device or computes in another precision.
+        """
+        options, cell = task.options, task.cell
+        check_precision(self._store, cell.train.precision, device=self._device)
         if options not in self._benches:
             own = StudyStore(self._store, self._access, keep_weights=options.keep_weights)
             self._benches[options] = Bench(own, device=self._device, test_every_k=options.test_every_k)
         bench = self._benches[options]
-        if (data := data_of(task.cell)) not in self._checked:
-            check_data(self._store, [task.cell], bench.texts)
-            self._checked.add(data)
-        return CellJob(task.cell, bench, task.sharing)
+        if (read := (data_of(cell), cell.model, cell.revision)) not in self._checked:
+            check_data(self._store, [cell], bench.texts)
+            self._checked.add(read)
+        return CellJob(cell, bench, task.sharing)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from polyhead.core.arguments import PATH, require
-from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.errors import StoreError
 from polyhead.core.files import remove_leftovers, sha256_of
-from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.settings_file import checked
-from polyhead.core.specs import SearchSpec, Whole
+from polyhead.core.specs import Whole
 from polyhead.core.store import MODEL, RunStore
 from polyhead.importance.methods import check_normalisation
 from polyhead.models.architectures import head_mask
@@ -26,7 +25,7 @@ from polyhead.report.finished_run import RESULT
 from polyhead.report.notes import claim
 from polyhead.report.page import PICTURE, write_report
 from polyhead.report.record import RunRecord, SettingsRecord
-from polyhead.selection.ranking import masks_for
+from polyhead.selection.ranking import check_search
 from polyhead.selection.score_files import write_scores
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.context import RunContext
@@ -108,7 +107,7 @@ def run(
     inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
     wanted = settings_record(settings, words=inputs.words, seeds=seeds, controls=controls)
     present = head_mask(load_tagger(settings.model, labels=inputs.encoder.labels, seed=0, revision=settings.revision))
-    _check_search(settings.search, present)
+    check_search(settings.search, present)
     logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
     with RunStore(folder / _FITS, settings, name=folder) as store:
         drop_damaged(store.folder)
@@ -218,13 +217,6 @@ def _held(context: RunContext, folder: Path, wanted: SettingsRecord) -> RunRecor
             logger.warning("%s: missing, or damaged after it was written (its sha256 differs): written again", folder / name)
             return None
     return held
-
-
-def _check_search(search: SearchSpec, present: HeadMask) -> None:
-    try:
-        masks_for(present.kept, [search.max_pruned], present.shape, min_per_layer=search.min_per_layer, gone=present.pruned)
-    except SettingError as error:
-        raise SettingError(f"max_pruned {search.max_pruned}, min_per_layer {search.min_per_layer}: {error}") from None
 
 
 def _write_scores(folder: Path, outcomes: Sequence[Outcome]) -> list[Path]:

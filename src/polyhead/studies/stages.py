@@ -35,6 +35,7 @@ STAGES: Final[dict[str, Stage]] = {
         1,
         (
             "data/**/*.py",
+            "learning/encoded_files.py",
             "learning/encoding.py",
             "learning/subwords.py",
             "learning/text_encoder.py",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.values import fingerprint
+from polyhead.learning.encoded_files import EncodedFiles
 from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, placement
 from polyhead.models.environment import environment, model_hash
@@ -27,9 +28,9 @@ from polyhead.studies.inputs import Inputs, open_inputs
 from polyhead.studies.record import cell_record
 from polyhead.studies.run_data import Texts
 from polyhead.studies.settings import RunSettings
-from polyhead.studies.stages import versions
+from polyhead.studies.stages import version, versions
 from polyhead.studies.study_cells import StudyCell
-from polyhead.studies.study_store import StudyStore
+from polyhead.studies.study_store import ENCODED, StudyStore
 
 logger = logging.getLogger(__name__)
 _SHARED_INPUTS: Final = 4  # sets of inputs kept open; neighbouring cells of a study share theirs
@@ -43,7 +44,7 @@ class Bench:
     ) -> None:
         self.store, self.test_every_k, self.progress = store, test_every_k, progress or Silent()
         self._device = device
-        self.texts = Texts()
+        self.texts = Texts(EncodedFiles(store.folder / ENCODED, version=version("reading")))
         self._inputs: dict[str, Inputs] = {}
         self._hashes: dict[tuple[str, str | None], str] = {}
         self._heads: dict[tuple[str, str | None], HeadMask] = {}

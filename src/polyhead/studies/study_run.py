@@ -1,10 +1,11 @@
 """Work on the studies of a store: check data, models and records, then work until every cell is done or has failed."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from polyhead.core.errors import Busy, FileFaultsError, PolyheadError, StoreError
 from polyhead.core.exclusive import write_exclusively
@@ -14,10 +15,12 @@ from polyhead.core.progress import Progress
 from polyhead.core.records import read_records, set_aside
 from polyhead.core.values import fingerprint
 from polyhead.data.sentences import Dataset
-from polyhead.models.devices import placement
+from polyhead.models.architectures import recorded_heads
+from polyhead.models.devices import PrecisionChoice, placement
 from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_config, load_tokenizer
 from polyhead.report.study_record import CELLS, StudyCellRecord, without_counts
+from polyhead.selection.ranking import check_search
 from polyhead.studies.run_data import Texts, how_read, read_data
 from polyhead.studies.stages import versions
 from polyhead.studies.study_cells import StudyCell
@@ -27,6 +30,7 @@ from polyhead.studies.study_store import SCHEMA, Leased, StudyStore
 from polyhead.studies.worker_status import worker_name
 from polyhead.studies.workers import WorkDone, check_records, work
 
+logger = logging.getLogger(__name__)
 _BEAT: Final = 15.0
 _NOT_OF_CELLS: Final = "head analysis"  # a stage that no cell of a study has
 
@@ -58,8 +62,8 @@ def work_study(
         StoreError: Data or models are not those that the store's results were made from, or the store cannot be used.
     """
     studies = studies_of(store, names)
-    for precision in {cell.train.precision for _, cells in studies.values() for cell in cells}:
-        placement(device=device, precision=precision)
+    for wanted in {cell.train.precision for _, cells in studies.values() for cell in cells}:
+        check_precision(store, wanted, device=device)
     found: list[WorkDone] = []
     with Leases(store / "leases", worker_name(), beat=beat) as leases:
         check_cells(store, leases)
@@ -122,19 +126,40 @@ def check_data(store: Path, cells: Sequence[StudyCell], texts: Texts) -> None:
     models: dict[tuple[str, str | None], str] = {}
     for model, revision in dict.fromkeys((cell.model, cell.revision) for cell in cells):
         try:
-            load_config(model, revision=revision)
+            present = recorded_heads(load_config(model, revision=revision))
             load_tokenizer(model, revision=revision)
+            for search in dict.fromkeys(cell.search for cell in cells if (cell.model, cell.revision) == (model, revision)):
+                check_search(search, present)
             models[model, revision] = model_hash(model, revision=revision)
         except PolyheadError as error:
             faults[str(error)] = None
     if faults:
         raise FileFaultsError("\n".join(faults))
     for key, split in read.items():
+        for repair, count in split.notes.items():
+            logger.info("note: %s %s: %d x %s", split.name, split.split, count, repair)
         what = f"data {split.name!r}: its {split.split} file"
         _compare(store / "data" / f"{key}.json", what, {"name": split.name, "split": split.split, "sha256": split.sha256})
     for named, sha256 in models.items():
         facts = {"model": named[0], "revision": named[1], "sha256": sha256}
         _compare(store / "models" / f"{fingerprint(named)}.json", f"model {named[0]!r}: it", facts)
+
+
+def check_precision(store: Path, wanted: PrecisionChoice, *, device: str) -> None:
+    """Return if this machine has the device, and computes in the precision in which the store's results were made.
+
+    Raises:
+        SettingError: There is no such device.
+        StoreError: `auto` means another precision here than where the store began: figures of both are not comparable.
+    """
+    _, here = placement(device=device, precision=wanted)
+    if wanted == "auto":
+        then = _first(store / "precision.json", {"auto": here})["auto"]
+        if then != here:
+            raise StoreError(
+                f"precision auto is {here} on this machine, and was {then} where {store} began: work on machines alike, or set "
+                f'precision = "fp32" in the study\'s [train] and begin another store'
+            )
 
 
 def data_of(cell: StudyCell) -> str:
@@ -145,11 +170,17 @@ def data_of(cell: StudyCell) -> str:
 
 
 def _compare(path: Path, what: str, facts: Mapping[str, str | None]) -> None:
-    """Compare the sha256 among these facts with that of the store's file, which the first worker writes."""
-    if not path.is_file():
-        content = json_text(path, {"schema": SCHEMA, **facts}).encode()
-        write_exclusively(path, content, temporary=path.with_name(f".{worker_name()}.tmp"))
-    then, now = str(read_json(path).get("sha256")), str(facts["sha256"])
+    """Compare the sha256 among these facts with that of the store's file."""
+    then, now = str(_first(path, facts).get("sha256")), str(facts["sha256"])
     if then != now:
         changed = f"sha256 {now[:12]}…, was {then[:12]}…"
         raise StoreError(f"{what} has changed since this store began ({changed}): restore it, or choose another store")
+
+
+def _first(path: Path, facts: Mapping[str, str | None]) -> dict[str, Any]:
+    """The facts that the first worker wrote there, which are these unless another was first."""
+    if not path.is_file():
+        content = json_text(path, {"schema": SCHEMA, **facts}).encode()
+        write_exclusively(path, content, temporary=path.with_name(f".{worker_name()}.tmp"))
+    kept: dict[str, Any] = read_json(path)
+    return kept

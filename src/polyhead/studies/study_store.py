@@ -16,6 +16,8 @@ from polyhead.studies.workers import each
 
 KIND: Final = "polyhead study store"
 SCHEMA: Final = 1
+ENCODED: Final = "encoded"
+"""Folder of encoded splits in a store."""
 KeepWeights = Literal["none", "chosen", "all"]
 
 

@@ -45,8 +45,8 @@ def noise_pool(context: RunContext, outcomes: Sequence[Outcome]) -> NoisePool | 
         for name, score in points_by_name(context, tested(context, fit)).items():
             tests[name].append(score)
         forget_checkpoints(context, [fit.folder], needed)
-        said = "seed %d, noise: unpruned model %d of %d scores %.2f on dev (%.0f s)"
-        logger.info(said, seed, number, len(seeds), dev[-1], fit.seconds)
+        said = "%s: unpruned model %d of %d scores %.2f on dev (%.0f s)"
+        logger.info(said, context.named(seed, "noise"), number, len(seeds), dev[-1], fit.seconds)
     return NoisePool(seeds=seeds, dev=dev, tests=tests)
 
 
