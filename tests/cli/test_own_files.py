@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import datasets
 import pytest
 from cli.cases import refused
 
+from polyhead.cli.main import main
 from polyhead.data.corpora import open_file
 from polyhead.data.layouts import parse_layout
 from polyhead.data.schemes import from_iob2
@@ -211,3 +213,15 @@ def test_numbers_without_names_are_refused_by_all(cli: Callable, ner_tagger: Pat
     assert declared(cli("data", "check", path, "--columns", named).out)[-1] == named
     assert cli("evaluate", ner_tagger, "--target", f"en={path}", *options, named).code == 0
     assert all(type(tag) is int for tag in json.loads(cli("predict", ner_tagger, path, *options, named).out)["ner_tags"])
+
+
+def test_a_terminal_is_not_flooded_with_a_binary_file(
+    ner_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    path = KINDS["parquet"](tmp_path / "x.parquet")
+    options = ["--columns", "parquet:token=tokens,tag=ner_tags"]
+    assert main(["predict", str(ner_tagger), str(path), "--task", "ner", *options]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "a terminal cannot show this format; give --out FILE" in said.err

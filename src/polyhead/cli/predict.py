@@ -51,6 +51,9 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         is_assumed = is_assumed and path.exists() and not is_conllu(path)
         advice = "for a file of columns add --format columns; " if is_assumed else ""
         raise see_check(error, path, f"polyhead needs words: CoNLL-U, columns or records (--columns); {advice}") from None
+    is_binary = isinstance(layout, RecordFormat) and CONTAINERS[layout.container].kind == "binary"
+    if is_binary and request.out is None and not request.json and console.out.isatty():
+        raise SettingError(f"{path}: a terminal cannot show this format; give --out FILE, --json, or pipe it to another program")
     tagger = opened(request)
     is_split = layout is CONLLU and tagger.trained_words == "surface"
     ids = (line.split("\t", 1)[0] for _, line in read_lines(path)) if is_split else ()
@@ -58,7 +61,7 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         console.note(f"note: {request.model} was trained on surface tokens; {ranges} multiword tokens are tagged word by word")
     labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
     console.progress.stop()
-    if isinstance(layout, RecordFormat) and CONTAINERS[layout.container].is_folder:
+    if isinstance(layout, RecordFormat) and CONTAINERS[layout.container].kind == "folder":
         if request.out is not None:
             rewrite_records(file, layout, labels, request.out)
     elif not request.json or request.out is not None:
@@ -98,7 +101,7 @@ def _layout(request: PredictRequest, path: Path) -> ColumnFormat | RecordFormat:
     if task.kind == "span" and layout.scheme is None:
         layout = replace(layout, scheme="iob2")
     if isinstance(layout, RecordFormat):
-        if CONTAINERS[layout.container].is_folder:
+        if CONTAINERS[layout.container].kind == "folder":
             _check_folder(request, path)
         return layout
     first = first_row(path, layout.header)

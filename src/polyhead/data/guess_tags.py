@@ -60,13 +60,22 @@ def _mostly(tags: Sequence[str], is_tag: Callable[[str], object]) -> bool:
 
 
 def guess_scheme(sentences: Sequence[Sequence[str]]) -> Scheme:
-    """The scheme of these tags, as far as they show it."""
-    prefixes = {tag[0] for sentence in sentences for tag in sentence if tag[1:2] == "-"}
-    if prefixes & {"L", "U"}:
+    """The scheme of these tags, as far as they show it; a few tags of another scheme do not count.
+
+    >>> guess_scheme([["B-PER", "L-PER"], ["U-LOC"]]), guess_scheme([["B-PER", "I-PER"], ["B-LOC", "B-LOC", "U-LOC"]])
+    ('bilou', 'iob2')
+    """
+    n = Counter(tag[0] for sentence in sentences for tag in sentence if tag[1:2] == "-")
+
+    def ends_marked(last: str, single: str) -> bool:
+        """Whether most spans have a mark of their last word, as in schemes that mark it."""
+        return 2 * (n[last] + n[single]) > n["B"] + n[single] and n[last] + n[single] > 0
+
+    if ends_marked("L", "U"):
         return "bilou"
-    if prefixes & {"E", "S", "M"}:
-        return "bmes" if "M" in prefixes else "bioes"
-    if "B" not in prefixes:
+    if ends_marked("E", "S"):
+        return "bmes" if n["M"] else "bioes"
+    if not n["B"]:
         return "io"
     # in IOB1 a B- occurs only right after a span of its own type
     for sentence in sentences:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from polyhead.core.errors import SettingError
 from polyhead.core.files import cannot_write
@@ -51,14 +51,14 @@ class Container:
         open: Opens it; with names of columns, only these need be read.
         rewrite: Writes it with one column replaced or added, under another name.
         recognises: Whether a path looks like one.
-        is_folder: Whether it is a folder.
+        kind: A file of text, one that a terminal cannot show, or a folder.
     """
 
     summary: str
     open: Callable[[TextFile, Sequence[str] | None], Records]
     rewrite: Callable[[Path, str, Sequence[Sequence[str | int]], Path], None]
     recognises: Callable[[Path], bool]
-    is_folder: bool = False
+    kind: Literal["text", "binary", "folder"] = "text"
 
 
 def _open_lines(file: TextFile, columns: Sequence[str] | None) -> Records:
@@ -72,9 +72,11 @@ def _open_table(read: Callable[..., tuple[Any, Iterator[Any]]], file: TextFile, 
 
 # Those that are no text come first: to recognise JSON Lines, the first line is read.
 CONTAINERS: dict[str, Container] = {
-    "parquet": Container("Parquet", partial(_open_table, arrow.parquet_records), arrow.rewrite_parquet, arrow.looks_like_parquet),
+    "parquet": Container(
+        "Parquet", partial(_open_table, arrow.parquet_records), arrow.rewrite_parquet, arrow.looks_like_parquet, "binary"
+    ),
     "datasets": Container(
-        "a folder saved by datasets", partial(_open_table, arrow.saved_records), arrow.rewrite_saved, arrow.looks_saved, True
+        "a folder saved by datasets", partial(_open_table, arrow.saved_records), arrow.rewrite_saved, arrow.looks_saved, "folder"
     ),
     "jsonl": Container("JSON Lines", _open_lines, rewrite_json_lines, looks_like_json_lines),
 }
