@@ -1,10 +1,11 @@
-"""Renews the tables of `docs/methods.md`, `statistics.md` and `clusters.md` from METHODS and the measured results."""
+"""Renews the tables of the pages in `docs/` that have any, from METHODS and the measured results."""
 
 import re
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import gain_tables
 import order_tables
 import page_tables
 from page_tables import page_table, with_interval
@@ -14,9 +15,10 @@ from polyhead.core.values import counted
 from polyhead.importance.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("methods", "statistics", "clusters"))
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("methods", "pruning", "statistics", "clusters"))
 RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
 ORDERS = RESULTS.with_name("order_quality.json")
+GAINS = RESULTS.with_name("pruning_gain.json")
 
 
 def tables() -> dict[str, str]:
@@ -27,6 +29,8 @@ def tables() -> dict[str, str]:
         found |= {"quality": quality(measured), "differences": differences(measured)}
     if ORDERS.is_file():
         found |= order_tables.tables(read_json(ORDERS))
+    if GAINS.is_file():
+        found |= gain_tables.tables(read_json(GAINS))
     return found | page_tables.tables()
 
 
