@@ -34,7 +34,7 @@ class EncodedFiles:
         self._tokenizers: dict[int, tuple[object, str]] = {}  # the object too, so that its id stays its own
 
     def labelled(self, encoder: TextEncoder, data: Dataset, *, unknown: Unknown) -> Labelled:
-        """As `encoder.labelled`, from the file if there is one.
+        """As `TextEncoder.labelled`, from the file if there is one.
 
         Raises:
             DataFormatError: A gold label is not one of the encoder's and `unknown="error"`.
