@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, PolyheadError, SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
+from polyhead.models.architectures import attention_sites, full_mask
+from polyhead.models.sites import AttentionSite
 
 _COMPILED = "gated is used inside code that torch compiles or exports; compile the model alone, or prune it and compile that"
 _LOCK = threading.Lock()
