@@ -20,7 +20,7 @@ def weight_gradient(model: PreTrainedModel, batches: Sequence[Batch], call: Call
     """Importance `[layers, heads]`, 0 or more: mean of |∂L/∂W| over batches and the entries of the head's rows of W_K and W_V.
 
     L is the mean loss over the batch's labelled words, so scores depend on the batching. `n` counts batches with a labelled word;
-    `total` is the sum over them, as in the paper.
+    `total` is the sum over them, as in the paper. Heads that share a key share its gradient: there a dead head need not score 0.
 
     `released` takes slices of the *input* axis of W_K and W_V instead of rows: the error in the released code of Ma et al. 2021.
     Its "heads" are slices of the layer's input, so a dead head does not score 0. Kept for comparison only.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -219,6 +221,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     )
 }
 
+# rows that `find_sites` proved in this process, or that a checkpoint's record holds
+PROVEN: dict[str, Architecture] = {}
+_TRIAL: ContextVar[Architecture | None] = ContextVar("trial", default=None)
+
 
 def register_architecture(row: Architecture) -> None:
     """Add a family to `ARCHITECTURES` for this process, so that gates, pruning, scoring, saving and loading support it.
@@ -273,10 +279,23 @@ def architecture(config: PretrainedConfig) -> Architecture:
         ArchitectureError: The family has no row.
     """
     kind = getattr(config, "model_type", None)
-    if kind not in ARCHITECTURES:
-        supported = f"{', '.join(ARCHITECTURES)} (see polyhead.register_architecture)"
+    row = _TRIAL.get()
+    if row is None or row.model_type != kind:
+        row = ARCHITECTURES.get(kind) or PROVEN.get(kind)
+    if row is None:
+        supported = f"{', '.join(ARCHITECTURES)} (see polyhead.find_sites and polyhead.register_architecture)"
         raise ArchitectureError(f"model_type {kind!r}: not supported; supported are {supported}")
-    return ARCHITECTURES[kind]
+    return row
+
+
+@contextmanager
+def trying(row: Architecture) -> Iterator[None]:
+    """A context in which a row that is not proven yet is that of its `model_type`, in this thread."""
+    token = _TRIAL.set(row)
+    try:
+        yield
+    finally:
+        _TRIAL.reset(token)
 
 
 _WRAPPERS = {

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models import pruning_record
-from polyhead.models.architectures import architecture, attention_sites, full_mask, recorded_mask
+from polyhead.models import pruning_record, row_record
+from polyhead.models.architectures import ARCHITECTURES, architecture, attention_sites, full_mask, recorded_mask
 from polyhead.models.position_bias import select_bias
 from polyhead.models.sites import AttentionSite, HeadPart
 
@@ -95,7 +95,10 @@ def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep:
     if keep != full_mask(model):
         select_bias(model, sites, [keep.keep[site.layer].nonzero()[0].tolist() for site in sites])
         _own_config(model)
-        setattr(model.config, pruning_record.KEY, pruning_record.write_record(keep))
+        record = pruning_record.write_record(keep)
+        if row.model_type not in ARCHITECTURES:
+            record[row_record.KEY] = row_record.write_row(row)
+        setattr(model.config, pruning_record.KEY, record)
 
 
 def check_groups(sites: Sequence[AttentionSite], keep: HeadMask) -> None:
