@@ -32,6 +32,7 @@ PUBLIC = [
     "densify",
     "encode",
     "evaluate",
+    "find_sites",
     "fit",
     "gated",
     "head_mask",
@@ -64,7 +65,13 @@ TABLES = {
         shapley relevance relevance-attn l0 subset confidence entropy magnitude random
         """,
     ),
-    "architectures": (ARCHITECTURES, "bert roberta xlm-roberta camembert electra distilbert"),
+    "architectures": (
+        ARCHITECTURES,
+        """
+        bert roberta xlm-roberta xlm-roberta-xl camembert electra rembert distilbert mpnet albert deberta deberta-v2 modernbert
+        gte jina_embeddings_v3 nomic_bert eurobert xlm flaubert t5 mt5 umt5
+        """,
+    ),
     "tasks": (TASKS, "pos ner slots"),
     "layouts": (LAYOUTS, "facebook stockmark massive massive:words=characters multiatis multiatis:uneven=skip"),
     "protocols": (PROTOCOLS, "sound paper paper-released"),

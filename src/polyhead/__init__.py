@@ -26,6 +26,7 @@ __all__ = [
     "densify",
     "encode",
     "evaluate",
+    "find_sites",
     "fit",
     "gated",
     "head_mask",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from polyhead.learning.inference import Labelled, evaluate, predict
     from polyhead.learning.training import fit
     from polyhead.models.architectures import Architecture, head_mask, register_architecture
+    from polyhead.models.finding import find_sites
     from polyhead.models.gates import gated
     from polyhead.models.loading import load_tagger, load_tokenizer
     from polyhead.models.pruning import prune
@@ -95,6 +97,7 @@ _MODULES = {
     "learning.inference": "Labelled evaluate predict",
     "learning.training": "fit",
     "models.architectures": "Architecture head_mask register_architecture",
+    "models.finding": "find_sites",
     "models.gates": "gated",
     "models.loading": "load_tagger load_tokenizer",
     "models.pruning": "prune",

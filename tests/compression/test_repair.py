@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
+from conformance.tiny import FAMILIES, MASKS, logits, masks_of, tiny_inputs, tiny_model
 from transformers import AutoModelForTokenClassification
 
 from polyhead.compression.repair import Repair, fold_means, repaired
@@ -14,22 +14,27 @@ from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.head_means import head_means
-from polyhead.models.architectures import ARCHITECTURES, attention_sites, head_mask
+from polyhead.models.architectures import attention_sites, head_mask
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
+
+# output projections without a bias cannot take up a mean
+FOLDABLE = [family for family in FAMILIES if attention_sites(tiny_model(family))[0].output.bias is not None]
 
 
 def text() -> list[Batch]:
     return scoring_batches(tiny_encoded(), budget=40)
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FOLDABLE)
 def test_a_head_that_always_says_the_same_is_not_missed(family: str) -> None:
     model, head = tiny_model(family), HeadId(1, 2)
     site = attention_sites(model)[head.layer]
     with torch.no_grad():
         site.value.weight[site.head_rows("value")[head.head]] = 0  # values are then the bias wherever attention looks
+    if not (site.value.bias is not None or site.also):
+        pytest.skip("values have no bias")
     mask = HeadMask.without(3, 4, [head])
     wanted = logits(model, tiny_inputs())
     assert (logits(prune(copy.deepcopy(model), mask), tiny_inputs()) - wanted).abs().max() > 1e-3
@@ -38,10 +43,12 @@ def test_a_head_that_always_says_the_same_is_not_missed(family: str) -> None:
     assert found is not model
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FOLDABLE)
 @pytest.mark.parametrize("name", MASKS)
 def test_cutting_after_folding_is_ablation_by_the_mean(family: str, name: str) -> None:
-    model, mask = tiny_model(family), MASKS[name]
+    model, mask = tiny_model(family), masks_of(tiny_model(family)).get(name)
+    if mask is None:
+        pytest.skip("the family's heads share keys")
     means = head_means(model, text(), precision="fp32")
     with gated(model, mask, fill=means):
         wanted = logits(model, tiny_inputs())

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from conformance.tiny import N_LABELS, PAD, VOCABULARY, tiny_model
+from torch import nn
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadId, HeadMask
@@ -12,6 +13,18 @@ from polyhead.learning.encoding import Encoded, EncodingCounts, Window
 from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
 
+RMS_NORMED = ("eurobert", "eurobert+one-key", "t5", "mt5", "umt5")
+# the module whose output is the lowest layer's input, by the name that some family gives it
+INTO_LAYERS = (
+    "embeddings_project",
+    "encoder.embedding_hidden_mapping_in",
+    "embeddings.LayerNorm",
+    "embeddings.norm",
+    "layer_norm_emb",
+    "embeddings.word_embeddings",
+    "embed_tokens",
+    "shared",
+)
 PLANTED = HeadId(0, 2)
 DEAD = HeadId(1, 1)
 LENGTHS = (5, 9, 3, 12, 7, 9, 4)
@@ -55,18 +68,31 @@ def planted_model(model_type: str) -> PreTrainedModel:
 
     A head whose output columns are multiples of the all-ones vector shifts the mean of the layer's output and nothing else.
     The planted head's slice of the layer's *input* is made nearly silent, which is what a score on the wrong axis looks at.
+    Norms that do not take away the mean need another plant: in `RMS_NORMED` families the others write nothing.
     """
     model = tiny_model(model_type, dtype=torch.float64)
+    loud = 0 if model_type in RMS_NORMED else 3
     with torch.no_grad():
         for site in attention_sites(model):
             for head, columns in zip(site.kept, site.head_columns(), strict=True):
                 if HeadId(site.layer, head) != PLANTED:
-                    site.output.weight[:, columns] = 3 * torch.ones_like(site.output.weight[:, columns])
-        last = getattr(model.base_model, "embeddings_project", model.base_model.embeddings.LayerNorm)
+                    site.output.weight[:, columns] = loud * torch.ones_like(site.output.weight[:, columns])
+        last = next(module for path in INTO_LAYERS if (module := _found(model.base_model, path)) is not None)
         own = attention_sites(model)[0].head_columns()[PLANTED.head]
-        last.weight[own] *= 0.01
-        last.bias[own] *= 0.01
+        if isinstance(last, nn.Embedding):
+            last.weight[:, own] *= 0.01
+        else:
+            last.weight[own] *= 0.01
+            if last.bias is not None:
+                last.bias[own] *= 0.01
     return model
+
+
+def _found(module: nn.Module, path: str) -> nn.Module | None:
+    try:
+        return module.get_submodule(path)
+    except AttributeError:
+        return None
 
 
 def planted_encoded(model: PreTrainedModel) -> Encoded:

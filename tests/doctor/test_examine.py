@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, tiny_model
+from conformance.tiny import FAMILIES, MASKS, tiny_model
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -33,7 +33,6 @@ from polyhead.learning import inference
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.models import gates, pruning
 from polyhead.models import saving as checkpoint
-from polyhead.models.architectures import ARCHITECTURES
 
 COMPILED = "a compiled model obeys the mask"
 # compiling takes seconds, and a fault in scores is not looked for among masks, nor the other way round
@@ -93,7 +92,7 @@ def rescaled(change: Callable[[PreTrainedModel, Sequence[Batch], NDArray[np.floa
     return score
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_all_is_well(family: str) -> None:
     found = findings(tiny_model(family, layers=2))
     assert {finding.result for finding in found.values()} == {"ok"}, found

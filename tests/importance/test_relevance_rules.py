@@ -4,25 +4,24 @@ from typing import Literal
 
 import pytest
 import torch
-from conformance.tiny import MASKS, tiny_inputs, tiny_model
+from conformance.tiny import FAMILIES, KERNELS, masks_of, tiny_inputs, tiny_model
 from torch import nn
 from torch.nn.functional import gelu
 
 from polyhead.core.errors import ArchitectureError
 from polyhead.importance.relevance_rules import Variant, relevance_rules
-from polyhead.models.architectures import ARCHITECTURES, attention_sites
+from polyhead.models.architectures import attention_sites
 from polyhead.models.pruning import prune
 
 variants = pytest.mark.parametrize("variant", ["cp", "attn"])
 
 
 @variants
-@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize(("family", "kernel"), [(family, kernel) for family in FAMILIES for kernel in KERNELS[family]])
 def test_the_forward_pass_is_what_it_was(family: str, kernel: Literal["sdpa", "eager"], variant: Variant) -> None:
     inputs = tiny_inputs()
-    for name in ("nothing", "uneven", "zero-head-layer"):
-        model = prune(tiny_model(family, kernel=kernel), MASKS[name])
+    for mask in masks_of(tiny_model(family)).values():
+        model = prune(tiny_model(family, kernel=kernel), mask)
         expected = model(**inputs).logits
         with relevance_rules(model, variant):
             assert torch.equal(model(**inputs).logits, expected)
@@ -66,7 +65,7 @@ def test_gradients_of_queries_keys_and_values_are_scaled(variant: Variant, facto
 
 
 @variants
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
 def test_the_rules_go_with_the_block_also_after_an_exception(family: str, variant: Variant) -> None:
     model = tiny_model(family)
     attributes = {module: set(vars(module)) for module in model.modules()}
@@ -80,6 +79,36 @@ def test_the_rules_go_with_the_block_also_after_an_exception(family: str, varian
         stopped()
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert {module: set(vars(module)) for module in model.modules()} == attributes
+
+
+@pytest.mark.parametrize(
+    ("family", "path"),
+    [("t5", "encoder.final_layer_norm"), ("eurobert", "norm"), ("deberta", "encoder.layer.1.output.LayerNorm")],
+)
+def test_other_norms_are_linear_but_for_their_bias(family: str, path: str) -> None:
+    model = tiny_model(family, dtype=torch.float64)
+    norm = model.base_model.get_submodule(path)
+    x, direction = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.5, 2, 16))
+    x.requires_grad_(True)
+    with relevance_rules(model, "cp"):
+        (found,) = torch.autograd.grad((norm(x) * direction).sum(), x)
+    bias = norm.bias.detach() if family == "deberta" else 0
+    torch.testing.assert_close((x * found).sum(-1), ((norm(x) - bias) * direction).sum(-1), rtol=1e-5, atol=1e-5)
+
+
+def test_a_product_of_two_activations_gives_half_to_each() -> None:
+    mlp = tiny_model("nomic_bert", dtype=torch.float64).nomic_bert.layers[0].mlp
+    model = tiny_model("nomic_bert", dtype=torch.float64)
+    mlp = model.nomic_bert.layers[0].mlp
+    x = torch.randn(5, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    expected = mlp(x)
+    with relevance_rules(model, "cp"):
+        y = mlp(x)
+        (found,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(y, expected)
+    torch.testing.assert_close((x * found).sum(), y.sum())
 
 
 def test_an_activation_without_a_rule_is_refused() -> None:

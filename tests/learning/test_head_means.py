@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import HEAD_DIM, MASKS, PAD, tiny_model
+from conformance.tiny import FAMILIES, HEAD_DIM, PAD, tiny_model
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Silent
 from polyhead.learning.batching import collate, scoring_batches
 from polyhead.learning.head_means import head_means
-from polyhead.models.architectures import ARCHITECTURES, attention_sites
+from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune
 
@@ -40,16 +41,17 @@ def plain_means(model: PreTrainedModel) -> torch.Tensor:
     return means
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
-@pytest.mark.parametrize("mask", ["nothing", "zero-head-layer"])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("mask", ["nothing", "everything but one layer"])
 def test_the_mean_is_over_all_tokens_and_no_padding(family: str, mask: str) -> None:
-    model = prune(tiny_model(family, dtype=torch.float64), MASKS[mask])
+    keep = HeadMask.full(3, 4) if mask == "nothing" else HeadMask([[1] * 4, [0] * 4, [0] * 4])
+    model = prune(tiny_model(family, dtype=torch.float64), keep)
     batches = scoring_batches(ENCODED, budget=60)
     assert any(batch.has_padding for batch in batches)
     found = head_means(model, batches)
     assert found.dtype == torch.float64
     torch.testing.assert_close(found, plain_means(model), rtol=1e-10, atol=1e-13)
-    assert np.array_equal((found != 0).any(dim=-1).numpy(), MASKS[mask].keep)
+    assert np.array_equal((found != 0).any(dim=-1).numpy(), keep.keep)
 
 
 def test_neither_batches_nor_their_order_matter() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
-from conformance.tiny import MASKS, tiny_model
+from conformance.tiny import FAMILIES, MASKS, tiny_model
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -16,7 +16,7 @@ from polyhead.core.heads import HeadId, HeadMask
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.masked_evaluation import masked_labels
 from polyhead.learning.shared_prefix import masked_logits
-from polyhead.models.architectures import ARCHITECTURES, attention_sites
+from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
 
 ORDER = [HeadId(2, 1), HeadId(2, 0), HeadId(1, 3), HeadId(2, 3), HeadId(0, 0), HeadId(0, 2)]
@@ -33,7 +33,7 @@ def plain(model: PreTrainedModel, batch: Batch, mask: HeadMask) -> torch.Tensor:
     return logits
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("masks", [NESTED, NESTED[::-1], [*MASKS.values(), *MASKS.values()]], ids=["nested", "growing", "any"])
 def test_logits_are_exactly_those_of_a_plain_gated_pass(family: str, masks: list[HeadMask]) -> None:
     model = tiny_model(family)
@@ -76,7 +76,7 @@ def by_sentence(batch: Batch, seed: int = 0) -> list[torch.Tensor]:
     return masks
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_sentence_may_have_a_mask_of_its_own(family: str) -> None:
     model = tiny_model(family)
     with torch.inference_mode():

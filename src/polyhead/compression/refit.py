@@ -1,7 +1,7 @@
 """Least-squares rescaling of the remaining heads on unlabelled text, to compensate for pruned heads."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -14,15 +14,17 @@ from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import AttentionSite, attention_sites, full_mask, head_mask
+from polyhead.models.architectures import attention_sites, full_mask, head_mask
 from polyhead.models.devices import Precision, attention_kernel, placement
 from polyhead.models.gates import gated
 from polyhead.models.pruning import check_mask
+from polyhead.models.sites import AttentionSite
 
 Model = TypeVar("Model", bound="PreTrainedModel")
 
 # Share of the mean diagonal entry; float32 noise in a direction that two heads share is about a tenth of this.
 RIDGE = 1e-6
+_NO_REFIT = "so it cannot be refitted; repair by means, or prune without repair"
 
 
 def refit(
@@ -54,7 +56,8 @@ def refit(
 
     Raises:
         SettingError: There is no batch, or `pruned` has another size or a head that `full` lacks.
-        ArchitectureError: The family has no row in `ARCHITECTURES`, or an output projection has no bias.
+        ArchitectureError: The family has no row in `ARCHITECTURES`, an output projection has no bias, or layers share weights
+            or do not run one after the other.
 
     Source: Kwon et al. 2022, "A fast post-training pruning framework for transformers" (mask tuning).
     """
@@ -63,9 +66,11 @@ def refit(
         raise SettingError("no sentences to refit on: give at least one batch")
     for site, _ in pairs:
         bias_of(site)
+        if site.uses > 1:
+            raise ArchitectureError(f"layer {site.layer}: its weights serve {site.uses} layers, {_NO_REFIT}")
     device, chosen = placement(full, precision=precision)
     with tracking(progress, len(pairs) * len(batches), "refit heads") as advance, _running(full, chosen):
-        ours = theirs = [_reach(full, whole, batch.to(device), chosen) for _, whole in pairs[:1] for batch in batches]
+        ours = theirs = [_reach(full, whole.layer, batch.to(device), chosen) for _, whole in pairs[:1] for batch in batches]
         for site, whole in pairs:
             with _running(pruned, chosen):
                 mean, centred, theirs = _measure(site, whole, ours, theirs, chosen, advance)
@@ -78,12 +83,11 @@ def refit(
 
 @dataclass(frozen=True)
 class _Call:
-    """A layer's arguments for one batch; within a model, layers differ only in the hidden state."""
+    """A layer's hidden state for one batch, and the other arguments of every layer of the model."""
 
     batch: Batch
     hidden: Tensor
-    rest: tuple[Any, ...]
-    named: dict[str, Any]
+    given: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
 
 
 def _changed_layers(pruned: PreTrainedModel, full: PreTrainedModel) -> list[tuple[AttentionSite, AttentionSite]]:
@@ -103,17 +107,30 @@ def _running(model: PreTrainedModel, precision: Precision) -> Iterator[None]:
         yield
 
 
-def _reach(model: PreTrainedModel, site: AttentionSite, batch: Batch, precision: Precision) -> _Call:
+def _reach(model: PreTrainedModel, layer: int, batch: Batch, precision: Precision) -> _Call:
     """The model's call of a layer in a forward pass over the batch."""
-    found: list[_Call] = []
+    hidden: list[Tensor] = []
+    given: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    passed: list[Tensor] = []
 
     def take(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        found.append(_Call(batch, args[0], args[1:], named))
+        if passed and not torch.equal(passed.pop(), args[0]):
+            raise ArchitectureError(f"layer {len(given)}: its input is not the output of the layer below, {_NO_REFIT}")
+        hidden.append(args[0])
+        given.append((args[1:], named))
+
+    def pass_on(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        passed.append(_hidden(output))
 
     kernel = attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict")
-    with site.block.register_forward_pre_hook(take, with_kwargs=True), kernel:
+    with ExitStack() as stack:
+        for site in attention_sites(model):
+            stack.callback(site.block.register_forward_pre_hook(take, with_kwargs=True).remove)
+            stack.callback(site.block.register_forward_hook(pass_on).remove)
+        stack.enter_context(kernel)
         model(input_ids=batch.input_ids, attention_mask=batch.attention_mask if batch.has_padding else None)
-    return found[0]
+    return _Call(batch, hidden[layer], tuple(given))
 
 
 def _through(site: AttentionSite, call: _Call, precision: Precision) -> tuple[Tensor, Tensor, _Call]:
@@ -126,8 +143,15 @@ def _through(site: AttentionSite, call: _Call, precision: Precision) -> tuple[Te
 
     kernel = attention_kernel(tokens.device, tokens.shape[1], precision, work="predict")
     with site.output.register_forward_hook(take), kernel:
-        hidden = site.block(call.hidden, *call.rest, **call.named)
+        rest, named = call.given[site.layer]
+        hidden = _hidden(site.block(call.hidden, *rest, **named))
     return found[0], found[1], replace(call, hidden=hidden)
+
+
+def _hidden(output: Any) -> Tensor:
+    """The hidden state in a layer's output, which may hold attention weights and biases as well."""
+    found: Tensor = output[0] if isinstance(output, tuple) else output
+    return found
 
 
 def _measure(

@@ -4,14 +4,14 @@ from contextlib import suppress
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from polyhead.core.progress import Silent
 from polyhead.doctor.finding import Measured, unchecked
 from polyhead.doctor.state import changes, state_of
 from polyhead.doctor.subject import Subject, copied, kernels, logits_apart, scores_apart, text_logits, under_kernel
-from polyhead.models.architectures import PROJECTIONS, attention_sites
+from polyhead.models.architectures import attention_sites
+from polyhead.models.pruning import reorder_heads
 
 
 def dead_head(subject: Subject) -> Measured:
@@ -39,21 +39,8 @@ def order_leaves_logits(subject: Subject) -> Measured:
 def reordered(model: PreTrainedModel) -> PreTrainedModel:
     """An equivalent copy with the heads of every layer moved by one place, the last one to the first."""
     other = copied(model)
-    for site in attention_sites(other):
-        order = torch.arange(len(site.kept)).roll(1)
-        for projection in PROJECTIONS:
-            _reorder(getattr(site, projection), site.head_rows(projection), order, dim=0)
-        _reorder(site.output, site.head_columns(), order, dim=1)
+    reorder_heads(other)
     return other
-
-
-def _reorder(linear: nn.Linear, blocks: Tensor, order: Tensor, *, dim: int) -> None:
-    """Copy into each block `[heads, head_dim]` of rows or columns the block that `order` names."""
-    parameters = [linear.weight] if dim or linear.bias is None else [linear.weight, linear.bias]
-    to, origin = (index.flatten().to(linear.weight.device) for index in (blocks, blocks[order]))
-    with torch.no_grad():
-        for parameter in parameters:
-            parameter.index_copy_(dim, to, parameter.index_select(dim, origin))
 
 
 def kernels_agree(subject: Subject) -> Measured:

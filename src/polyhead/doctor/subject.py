@@ -23,6 +23,7 @@ from polyhead.learning.batching import Batch, scoring_batches, training_batches
 from polyhead.learning.encoding import Encoded, model_limit
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.architectures import head_mask
+from polyhead.models.pruning import fitted
 
 MaskKind = Literal[
     "nothing", "one head", "all heads of a layer", "all heads of a layer but one", "every head", "a random half of the heads"
@@ -86,7 +87,7 @@ class Subject:
         )
 
     def mask(self, kind: MaskKind) -> HeadMask:
-        """A random mask of that kind over the heads that the model still has; heads already pruned stay pruned."""
+        """A random mask of that kind, `fitted`, over the heads that the model still has; heads already pruned stay pruned."""
         keep = head_mask(self.model).keep.copy()
         random = np.random.default_rng(self.seed)
         present = np.argwhere(keep)
@@ -102,7 +103,7 @@ class Subject:
         else:
             keep[layer] = False
             keep[layer, head] = kind == "all heads of a layer but one"
-        return HeadMask(keep)
+        return fitted(self.model, HeadMask(keep))
 
 
 def copied(model: PreTrainedModel) -> PreTrainedModel:

@@ -56,7 +56,8 @@ def relevance(model: PreTrainedModel, batches: Sequence[Batch], call: Call, *, v
     ):
         for batch in given:
             found = propagated(model, batch)
-            arrived, sent = arrived + found.arrived[0], sent + found.sent
+            if len(found.arrived):
+                arrived, sent = arrived + found.arrived[0], sent + found.sent
             sums = found.heads.abs().sum(dim=-1, keepdim=True)
             shares = found.heads / torch.where(sums > 0, sums, 1)
             total += wide(shares.abs().sum(dim=0))
@@ -76,7 +77,8 @@ class Propagated:
 
     Attributes:
         heads: Relevance of heads, `[sentences, layers, heads]`.
-        arrived: Relevance of each layer's inputs x, Σ x·∂f/∂x over all sentences; float64 `[layers]`.
+        arrived: Relevance of each layer's inputs x, Σ x·∂f/∂x over all sentences; float64 `[layers]`, empty in families that have
+            no module for a layer.
         sent: f, summed over all sentences.
     """
 
@@ -100,6 +102,8 @@ def propagated(model: PreTrainedModel, batch: Batch) -> Propagated:
     with ExitStack() as stack:
         stack.enter_context(gated(model, gates, rows=batch.rows))
         for site in attention_sites(model):
+            if site.block is site.attention:  # its input is not all that the layer gets
+                continue
             stack.callback(site.block.register_forward_pre_hook(enter).remove)
         f = _gold_logits(model, batch).sum()
         # unused gates: a model without heads

@@ -11,15 +11,16 @@ from polyhead.importance.data_pass import data_pass, labelled_sentences, mean_sc
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.losses import sentence_losses
-from polyhead.models.architectures import AttentionSite, attention_sites
+from polyhead.models.architectures import attention_sites
 from polyhead.models.devices import Precision
+from polyhead.models.sites import AttentionSite
 
 
 def weight_gradient(model: PreTrainedModel, batches: Sequence[Batch], call: Call, *, released: bool = False) -> HeadScores:
     """Importance `[layers, heads]`, 0 or more: mean of |∂L/∂W| over batches and the entries of the head's rows of W_K and W_V.
 
     L is the mean loss over the batch's labelled words, so scores depend on the batching. `n` counts batches with a labelled word;
-    `total` is the sum over them, as in the paper.
+    `total` is the sum over them, as in the paper. Heads that share a key share its gradient: there a dead head need not score 0.
 
     `released` takes slices of the *input* axis of W_K and W_V instead of rows: the error in the released code of Ma et al. 2021.
     Its "heads" are slices of the layer's input, so a dead head does not score 0. Kept for comparison only.

@@ -12,9 +12,10 @@ from polyhead.core.errors import SettingError
 from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
+from polyhead.models.architectures import attention_sites, full_mask
 from polyhead.models.devices import PrecisionChoice, attention_kernel, placement
 from polyhead.models.gates import gated
+from polyhead.models.sites import AttentionSite
 
 
 def head_means(
@@ -27,8 +28,8 @@ def head_means(
     """Mean output of each head before the output projection, `[layers, heads, head_dim]`, on the model's device.
 
     The mean is over all positions except padding, special tokens included, so long sentences weigh more; positions where windows
-    overlap count twice. float32, or float64 for a float64 model; zeros for pruned heads. Needs no labels and one forward pass,
-    and does not change the model.
+    overlap count twice, and so does a position in a layer that is used twice. float32, or float64 for a float64 model; zeros for
+    pruned heads. Needs no labels and one forward pass, and does not change the model.
 
     Args:
         model: Any family of `ARCHITECTURES`, pruned or not.
@@ -65,4 +66,4 @@ def head_means(
                 model(input_ids=here.input_ids, attention_mask=here.attention_mask if here.has_padding else None)
             advance(1)
     positions = sum(batch.n_tokens for batch in batches)
-    return (sums / positions).to(torch.promote_types(model.dtype, torch.float32)).to(device)
+    return (sums / (positions * sites[0].uses)).to(torch.promote_types(model.dtype, torch.float32)).to(device)

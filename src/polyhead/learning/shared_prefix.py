@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,11 +12,32 @@ from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
 from polyhead.learning.batching import Batch
-from polyhead.models.architectures import AttentionSite, attention_sites
+from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
+from polyhead.models.sites import AttentionSite
 
-# Each module's output in the last pass that computed it.
-_Kept = dict[nn.Module, Any]
+
+@dataclass
+class _Kept:
+    """What the passes so far have stored.
+
+    Attributes:
+        outputs: Each module's outputs in the last pass that computed it, in the order of its calls.
+        order: Layers in the order in which the first pass ran them.
+    """
+
+    outputs: dict[nn.Module, list[Any]] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
+
+    def prefix(self, start: int) -> int:
+        """The highest layer up to `start` below which all layers have run before any other layer runs."""
+        while start and max(i for i, layer in enumerate(self.order) if layer < start) > self.order.index(start):
+            start -= 1
+        return start
+
+    def once(self, layer: int) -> bool:
+        """Whether a pass runs the layer once."""
+        return self.order.count(layer) == 1
 
 
 def masked_logits(
@@ -23,8 +46,8 @@ def masked_logits(
     """Logits `[rows, length, labels]` of one batch under each mask in turn; layers shared by neighbours are computed once.
 
     Layers below the first difference between neighbours, in any sentence, are not computed again, nor is that layer's attention
-    (in DistilBERT, its projections into heads). This holds two hidden states per layer in memory (four in DistilBERT). Masks are
-    read lazily, so a mask may depend on the logits before it.
+    (where the attention module holds the output projection, its projections into heads). This holds two to four hidden states per
+    layer in memory. Masks are read lazily, so a mask may depend on the logits before it.
 
     Args:
         model: In the mode and precision wanted.
@@ -34,7 +57,7 @@ def masked_logits(
         fill: Outputs of ablated heads, as in `gated`.
     """
     sites = attention_sites(model)
-    kept: _Kept = {}
+    kept = _Kept()
     before: Tensor | None = None
     logits: Tensor | None = None
     for mask in masks:
@@ -43,7 +66,10 @@ def masked_logits(
         if logits is None or start < len(sites):
             by_sentence = not isinstance(mask, HeadMask)
             gates = keep.to(batch.input_ids.device) if by_sentence else mask
-            with _from_layer(sites, start, kept), gated(model, gates, rows=batch.rows if by_sentence else None, fill=fill):
+            with (
+                _from_layer(sites, kept.prefix(start) if start < len(sites) else start, kept),
+                gated(model, gates, rows=batch.rows if by_sentence else None, fill=fill),
+            ):
                 logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
         before = keep
         yield logits
@@ -59,20 +85,33 @@ def _first_difference(one: Tensor, other: Tensor) -> int:
 def _from_layer(sites: Sequence[AttentionSite], start: int, kept: _Kept) -> Iterator[None]:
     """A context that repeats the stored outputs below the output projection of layer `start` and stores those of the rest."""
 
+    first = not kept.order
+
     def keep(module: nn.Module, args: Any, output: Any) -> None:
+        kept.outputs[module].append(output)
+
+    def keep_output(module: nn.Module, args: Any, output: Any) -> None:
         # eager attention also returns its weights, which are not needed
-        kept[module] = (output[0], *(None for _ in output[1:])) if isinstance(output, tuple) else output
+        keep(module, args, (output[0], *(None for _ in output[1:])) if isinstance(output, tuple) else output)
 
     with ExitStack() as stack:
         for site in sites[:start]:
-            stack.enter_context(_repeating(site.block, kept[site.block]))
+            stack.enter_context(_repeating(site.block, kept.outputs[site.block]))
         for site in sites[start:]:
+            if first:
+                stack.callback(site.block.register_forward_pre_hook(partial(_note, kept, site.layer)).remove)
             for part in (site.block, *_before_gates(site)):
-                if site.layer == start and part is not site.block and part in kept:
-                    stack.enter_context(_repeating(part, kept[part]))
+                # a layer may pass on more than its hidden state
+                if site.layer == start and part is not site.block and part in kept.outputs and kept.once(start):
+                    stack.enter_context(_repeating(part, kept.outputs[part]))
                 else:
-                    stack.callback(part.register_forward_hook(keep).remove)
+                    kept.outputs[part] = []
+                    stack.callback(part.register_forward_hook(keep if part is site.block else keep_output).remove)
         yield
+
+
+def _note(kept: _Kept, layer: int, module: nn.Module, args: Any) -> None:
+    kept.order.append(layer)
 
 
 def _before_gates(site: AttentionSite) -> tuple[nn.Module, ...]:
@@ -81,11 +120,12 @@ def _before_gates(site: AttentionSite) -> tuple[nn.Module, ...]:
 
 
 @contextmanager
-def _repeating(module: nn.Module, output: Any) -> Iterator[None]:
-    """A context in which the module returns `output` for any input."""
+def _repeating(module: nn.Module, outputs: Sequence[Any]) -> Iterator[None]:
+    """A context in which the module returns `outputs` one call after the other, for any input."""
+    left = iter(outputs)
     # a wrapper (a compiled block, a device hook) may have set its own forward on the instance
     own = module.__dict__.get("forward")
-    module.__dict__["forward"] = lambda *args, **kwargs: output
+    module.__dict__["forward"] = lambda *args, **kwargs: next(left)
     try:
         yield
     finally:

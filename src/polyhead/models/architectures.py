@@ -1,40 +1,54 @@
-"""Where each model family keeps its heads: one row per `model_type`; no other module reshapes a projection."""
+"""Where each model family keeps its heads: one row per `model_type`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
-from operator import attrgetter
-from typing import TYPE_CHECKING, Literal
+from math import prod
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record
+from polyhead.models.sites import AttentionSite
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PretrainedConfig, PreTrainedModel
 
-Projection = Literal["query", "key", "value"]
-PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The layout of one family. Paths are dotted: `layers` starts at the base model, the next five at a layer.
+    """The layout of one family, as plain facts. `layers` starts at the base model, other paths at a layer, unless said.
 
     Attributes:
         model_type: As in the family's configs.
-        layers: The list of layers.
-        attention: The module that computes attention (its class picks the kernel).
+        layers: The list of layers; `*` stands for every element of a list, as in `groups.*.layers`.
+        attention: The module that computes attention; empty if the layers are attention modules themselves.
         query, key, value: Projections whose output rows are blocks of heads. The same path three times means one fused
             projection with rows `[3, heads, head_dim]`.
         output: The projection whose input columns are the same blocks.
-        head_count: Attribute of `attention` for the number of heads.
-        width: Attribute of `attention` for heads × head_dim.
-        feed_forward: Attribute of the config for the inner width of the feed-forward block.
+        head_count: Attribute of `attention` for the number of heads; empty if it is not stored.
+        width: Attribute of `attention` for heads × head_dim; empty if it is not stored.
+        head_dim: Attribute of the config for the width of a head; empty if it is the hidden size divided by the heads.
+        fused_by_head: Whether the rows of the fused projection are `[heads, 3, head_dim]`.
+        key_heads: Attribute of the config for the number of keys and values, where several heads share one; empty if none do.
+        key_count: Attribute of `attention` for the number of keys and values; empty if it is not stored.
+        group_size: Attribute of `attention` for the heads that share a key; empty if it is not stored.
+        also: Others with one block per head, where a model has them: linear layers (rows), parameters (entries), and embeddings
+            with one column per head.
+        shared_bias: The embedding of position biases with one column per head that all layers share. Either in the lowest layer,
+            from where its attention module passes the bias on, or, if the path starts with `/`, in the base model.
+        bias_argument: Argument of `attention` for the position bias.
+        owns_bias: Attribute of `attention` that is True where it computes the position bias itself.
+        needs_a_head: Whether the forward pass fails in a layer without heads, which then holds one block of zeros.
+        layer_counts: Attributes of the config whose product is the number of layers that have weights of their own.
+        mixes_heads: Attribute of the config that is true if heads are mixed before the output; such models are refused.
+        feed_forward: Attribute of the config for the inner width of the feed-forward block; empty if there is none.
         classifier: Attribute of the token classifier for its last layer, a `torch.nn.Linear`.
         positions_after_padding: Whether positions start at `pad_token_id + 1`, as in RoBERTa.
 
@@ -49,8 +63,20 @@ class Architecture:
     key: str
     value: str
     output: str
-    head_count: str
-    width: str
+    head_count: str = ""
+    width: str = ""
+    head_dim: str = ""
+    fused_by_head: bool = False
+    key_heads: str = ""
+    key_count: str = ""
+    group_size: str = ""
+    also: tuple[str, ...] = ()
+    shared_bias: str = ""
+    bias_argument: str = "position_bias"
+    owns_bias: str = ""
+    needs_a_head: bool = False
+    layer_counts: tuple[str, ...] = ("num_hidden_layers",)
+    mixes_heads: str = ""
     feed_forward: str = "intermediate_size"
     classifier: str = "classifier"
     positions_after_padding: bool = False
@@ -68,6 +94,55 @@ _BERT = Architecture(
     width="all_head_size",
 )
 _ROBERTA = replace(_BERT, model_type="roberta", positions_after_padding=True)
+_GTE = Architecture(
+    model_type="gte",
+    layers="layers",
+    attention="self_attn",
+    query="self_attn.q_proj",
+    key="self_attn.k_proj",
+    value="self_attn.v_proj",
+    output="self_attn.o_proj",
+)
+_DISTILBERT = Architecture(
+    model_type="distilbert",
+    layers="transformer.layer",
+    attention="attention",
+    query="attention.q_lin",
+    key="attention.k_lin",
+    value="attention.v_lin",
+    output="attention.out_lin",
+    head_count="n_heads",
+    width="dim",
+    feed_forward="hidden_dim",
+)
+_XLM = Architecture(
+    model_type="xlm",
+    layers="attentions",
+    attention="",
+    query="q_lin",
+    key="k_lin",
+    value="v_lin",
+    output="out_lin",
+    head_count="n_heads",
+    width="dim",
+    needs_a_head=True,
+    feed_forward="",
+)
+_T5 = Architecture(
+    model_type="t5",
+    layers="encoder.block",
+    attention="layer.0.SelfAttention",
+    query="layer.0.SelfAttention.q",
+    key="layer.0.SelfAttention.k",
+    value="layer.0.SelfAttention.v",
+    output="layer.0.SelfAttention.o",
+    head_count="n_heads",
+    width="inner_dim",
+    head_dim="d_kv",
+    shared_bias="layer.0.SelfAttention.relative_attention_bias",
+    owns_bias="has_relative_attention_bias",
+    feed_forward="d_ff",
+)
 
 ARCHITECTURES: dict[str, Architecture] = {
     row.model_type: row
@@ -75,22 +150,80 @@ ARCHITECTURES: dict[str, Architecture] = {
         _BERT,
         _ROBERTA,
         replace(_ROBERTA, model_type="xlm-roberta"),
+        replace(_ROBERTA, model_type="xlm-roberta-xl"),
         replace(_ROBERTA, model_type="camembert"),
         replace(_BERT, model_type="electra"),
+        replace(_BERT, model_type="rembert"),
+        _DISTILBERT,
         Architecture(
-            model_type="distilbert",
-            layers="transformer.layer",
-            attention="attention",
-            query="attention.q_lin",
-            key="attention.k_lin",
-            value="attention.v_lin",
-            output="attention.out_lin",
-            head_count="n_heads",
-            width="dim",
-            feed_forward="hidden_dim",
+            model_type="mpnet",
+            layers="encoder.layer",
+            attention="attention.attn",
+            query="attention.attn.q",
+            key="attention.attn.k",
+            value="attention.attn.v",
+            output="attention.attn.o",
+            head_count="num_attention_heads",
+            width="all_head_size",
+            shared_bias="/encoder.relative_attention_bias",
+            positions_after_padding=True,
         ),
+        Architecture(
+            model_type="albert",
+            layers="encoder.albert_layer_groups.*.albert_layers",
+            attention="attention",
+            query="attention.query",
+            key="attention.key",
+            value="attention.value",
+            output="attention.dense",
+            head_count="num_attention_heads",
+            width="all_head_size",
+            layer_counts=("num_hidden_groups", "inner_group_num"),
+        ),
+        replace(
+            _BERT,
+            model_type="deberta",
+            query="attention.self.in_proj",
+            key="attention.self.in_proj",
+            value="attention.self.in_proj",
+            fused_by_head=True,
+            also=tuple(f"attention.self.{name}" for name in ("q_bias", "v_bias", "pos_proj", "pos_q_proj")),
+            needs_a_head=True,
+            mixes_heads="talking_head",
+        ),
+        replace(
+            _BERT,
+            model_type="deberta-v2",
+            query="attention.self.query_proj",
+            key="attention.self.key_proj",
+            value="attention.self.value_proj",
+            also=("attention.self.pos_key_proj", "attention.self.pos_query_proj"),
+            needs_a_head=True,
+        ),
+        Architecture(
+            model_type="modernbert",
+            layers="layers",
+            attention="attn",
+            query="attn.Wqkv",
+            key="attn.Wqkv",
+            value="attn.Wqkv",
+            output="attn.Wo",
+        ),
+        _GTE,
+        replace(_GTE, model_type="jina_embeddings_v3"),
+        replace(_GTE, model_type="nomic_bert"),
+        replace(_GTE, model_type="eurobert", key_heads="num_key_value_heads", group_size="num_key_value_groups"),
+        _XLM,
+        replace(_XLM, model_type="flaubert"),
+        _T5,
+        replace(_T5, model_type="mt5"),
+        replace(_T5, model_type="umt5", also=(_T5.shared_bias,), shared_bias="", owns_bias="", needs_a_head=True),
     )
 }
+
+# rows that `find_sites` proved in this process, or that a checkpoint's record holds
+PROVEN: dict[str, Architecture] = {}
+_TRIAL: ContextVar[Architecture | None] = ContextVar("trial", default=None)
 
 
 def register_architecture(row: Architecture) -> None:
@@ -105,71 +238,38 @@ def register_architecture(row: Architecture) -> None:
     >>> register_architecture(ARCHITECTURES["bert"])
     """
     require(row=(row, Architecture))
-    for field in fields(row):
-        value = getattr(row, field.name)
-        if field.name == "positions_after_padding":
-            if not isinstance(value, bool):
-                raise SettingError(f"positions_after_padding is {value!r}; expected True or False")
-        elif not isinstance(value, str) or not value:
-            raise SettingError(f"{field.name} is {value!r}; expected a non-empty string")
-        elif field.name != "model_type" and not all(part.isidentifier() or part.isdecimal() for part in value.split(".")):
-            raise SettingError(f"{field.name} is {value!r}; expected attribute names joined by dots, such as {_BERT.query}")
-    if len({row.query, row.key, row.value}) == 2:
-        raise SettingError("query, key and value name two modules; expected three projections, or one fused projection")
+    check_row(row)
     if ARCHITECTURES.setdefault(row.model_type, row) != row:
         raise SettingError(f"model_type {row.model_type!r} already has another row: {ARCHITECTURES[row.model_type]}")
 
 
-@dataclass(frozen=True)
-class AttentionSite:
-    """The attention of one layer: live modules, and the heads they still hold.
+def check_row(row: Architecture) -> None:
+    """Refuse a row whose fields cannot be names of modules and attributes.
 
-    Attributes:
-        layer: 0-based index.
-        block: The whole layer.
-        attention: The module that computes attention.
-        query, key, value: Projections into heads; the same module where the family fuses them.
-        output: The output projection; its input `[..., len(kept) * head_dim]` is the concatenated head outputs.
-        head_dim: Width of one head.
-        kept: Heads still present, in the unpruned numbering and in the order of their blocks.
+    Raises:
+        SettingError: As for `register_architecture`.
     """
-
-    layer: int
-    block: nn.Module
-    attention: nn.Module
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
-    output: nn.Linear
-    head_dim: int
-    kept: tuple[int, ...]
-
-    @property
-    def inputs(self) -> tuple[nn.Linear, ...]:
-        """The distinct modules among query, key and value: three, or one where they are fused."""
-        return tuple(dict.fromkeys((self.query, self.key, self.value)))
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of each module in `inputs`."""
-        return len(self.kept) * self.head_dim * (len(PROJECTIONS) // len(self.inputs))
-
-    def head_rows(self, projection: Projection) -> Tensor:
-        """Rows of the projection's weight for each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
-        third = PROJECTIONS.index(projection) if len(self.inputs) == 1 else 0
-        return _blocks(len(self.kept), self.head_dim) + third * len(self.kept) * self.head_dim
-
-    def head_columns(self) -> Tensor:
-        """Columns of the output projection's weight for each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
-        return _blocks(len(self.kept), self.head_dim)
-
-    def split(self, joined: Tensor) -> Tensor:
-        """The output projection's input `[..., len(kept) * head_dim]` as a view `[..., len(kept), head_dim]`."""
-        return joined.view(*joined.shape[:-1], len(self.kept), self.head_dim)
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if isinstance(field.default, bool):
+            if not isinstance(value, bool):
+                raise SettingError(f"{field.name} is {value!r}; expected True or False")
+        elif isinstance(field.default, tuple):
+            if not isinstance(value, tuple) or not all(isinstance(part, str) and _is_path(part) for part in value):
+                raise SettingError(f"{field.name} is {value!r}; expected a tuple of attribute names joined by dots")
+        elif not isinstance(value, str) or (not value and field.name in _NEEDED):
+            raise SettingError(f"{field.name} is {value!r}; expected a {'non-empty ' * (field.name in _NEEDED)}string")
+        elif value and field.name != "model_type" and not _is_path(value):
+            raise SettingError(f"{field.name} is {value!r}; expected attribute names joined by dots, such as {_BERT.query}")
+    if len({row.query, row.key, row.value}) == 2:
+        raise SettingError("query, key and value name two modules; expected three projections, or one fused projection")
 
 
-def _blocks(n_heads: int, head_dim: int) -> Tensor:
-    return torch.arange(n_heads * head_dim).view(n_heads, head_dim)
+_NEEDED = ("model_type", "layers", "query", "key", "value", "output", "classifier")
+
+
+def _is_path(value: str) -> bool:
+    return all(part.isidentifier() or part.isdecimal() or part == "*" for part in value.removeprefix("/").split("."))
 
 
 def architecture(config: PretrainedConfig) -> Architecture:
@@ -179,10 +279,23 @@ def architecture(config: PretrainedConfig) -> Architecture:
         ArchitectureError: The family has no row.
     """
     kind = getattr(config, "model_type", None)
-    if kind not in ARCHITECTURES:
-        supported = f"{', '.join(ARCHITECTURES)} (see polyhead.register_architecture)"
+    row = _TRIAL.get()
+    if row is None or row.model_type != kind:
+        row = ARCHITECTURES.get(kind) or PROVEN.get(kind)
+    if row is None:
+        supported = f"{', '.join(ARCHITECTURES)} (see polyhead.find_sites and polyhead.register_architecture)"
         raise ArchitectureError(f"model_type {kind!r}: not supported; supported are {supported}")
-    return ARCHITECTURES[kind]
+    return row
+
+
+@contextmanager
+def trying(row: Architecture) -> Iterator[None]:
+    """A context in which a row that is not proven yet is that of its `model_type`, in this thread."""
+    token = _TRIAL.set(row)
+    try:
+        yield
+    finally:
+        _TRIAL.reset(token)
 
 
 _WRAPPERS = {
@@ -207,7 +320,16 @@ def full_mask(model: PreTrainedModel) -> HeadMask:
         ArchitectureError: The model is a wrapper, or its family has no row.
     """
     _row(model)
-    return HeadMask.full(model.config.num_hidden_layers, model.config.num_attention_heads)
+    return full_mask_of(model.config)
+
+
+def full_mask_of(config: PretrainedConfig) -> HeadMask:
+    """Every head of the unpruned model that a config describes, `[layers, heads]`; layers that share weights are one layer.
+
+    Raises:
+        ArchitectureError: The family has no row.
+    """
+    return HeadMask.full(prod(getattr(config, name) for name in architecture(config).layer_counts), config.num_attention_heads)
 
 
 def recorded_mask(model: PreTrainedModel) -> HeadMask:
@@ -268,41 +390,90 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
         ArchitectureError: The family has no row, or the weights have an unexpected shape.
         CheckpointError: The record of pruned heads is corrupt.
     """
-    row = _row(model)
+    row, config = _row(model), model.config
     mask = recorded_mask(model) if mask is None else mask
-    head_dim = model.config.hidden_size // model.config.num_attention_heads
+    if row.mixes_heads and getattr(config, row.mixes_heads, False):
+        wrong = f"{row.mixes_heads} is {getattr(config, row.mixes_heads)!r}, so heads are mixed before the output projection"
+        raise ArchitectureError(f"{type(model).__name__}: {wrong} and none can be gated or pruned alone")
+    head_dim = getattr(config, row.head_dim) if row.head_dim else config.hidden_size // config.num_attention_heads
+    group = config.num_attention_heads // getattr(config, row.key_heads) if row.key_heads else 1
     try:
-        layers = attrgetter(row.layers)(model.base_model)
+        layers = list(_all(model.base_model, row.layers.split(".")))
         paths = (row.attention, row.query, row.key, row.value, row.output)
-        found = [[attrgetter(path)(layer) for path in paths] for layer in layers]
+        found = [[module_at(layer, path) for path in paths] for layer in layers]
     except AttributeError as error:
         kind = type(model).__name__
-        raise ArchitectureError(f"{kind}: {error}; expected the modules of a plain {model.config.model_type!r} model") from None
+        raise ArchitectureError(f"{kind}: {error}; expected the modules of a plain {config.model_type!r} model") from None
     if not found:
         raise ArchitectureError(f"{type(model).__name__}: the model has no layers")
     if len(found) != mask.n_layers:
         raise ArchitectureError(f"the model holds {len(found)} layers but its config says {mask.n_layers}")
     sites = []
     for i, (layer, (attention, query, key, value, output)) in enumerate(zip(layers, found, strict=True)):
-        kept = tuple(int(head) for head in mask.keep[i].nonzero()[0])
-        site = AttentionSite(i, layer, attention, query, key, value, output, head_dim=head_dim, kept=kept)
+        site = AttentionSite(
+            i,
+            layer,
+            attention,
+            query,
+            key,
+            value,
+            output,
+            head_dim=head_dim,
+            kept=tuple(int(head) for head in mask.keep[i].nonzero()[0]),
+            uses=config.num_hidden_layers // mask.n_layers,
+            group=group,
+            fused_by_head=row.fused_by_head,
+            also=tuple(_also(layer, row.also)),
+            needs_a_head=row.needs_a_head,
+        )
         _check(site)
         sites.append(site)
     return tuple(sites)
 
 
+def _all(module: nn.Module, path: list[str]) -> Iterator[nn.Module]:
+    """The modules in the list that a path names; `*` goes through every element of a list."""
+    if not path:
+        yield from module.children()
+    elif path[0] == "*":
+        for child in module.children():
+            yield from _all(child, path[1:])
+    else:
+        yield from _all(getattr(module, path[0]), path[1:])
+
+
+def module_at(module: nn.Module, path: str) -> Any:
+    """The module that a dotted path names, from `module`, which an empty path names; a leading `/` is not read."""
+    for name in path.split(".") if path else ():
+        module = getattr(module, name)
+    return module
+
+
+def _also(layer: nn.Module, paths: tuple[str, ...]) -> Iterator[tuple[nn.Module, str]]:
+    """Holders of blocks beside the projections, each with the name of its parameter; a model may lack them."""
+    for path in paths:
+        parent, _, name = path.rpartition(".")
+        holder = module_at(layer, parent)
+        found = getattr(holder, name, None)
+        if isinstance(found, nn.Parameter):
+            yield holder, name
+        elif found is not None:
+            yield found, "weight"
+
+
 def _check(site: AttentionSite) -> None:
-    for module in (*site.inputs, site.output):
+    holders = (module for module, name in site.also if name == "weight" and not isinstance(module, nn.Embedding))
+    for module in (*site.inputs, site.output, *holders):
         if not isinstance(module, nn.Linear):
             kind = f"{type(module).__module__}.{type(module).__qualname__}"
-            expected = "torch.nn.Linear (merge adapters, load unquantized)"
-            raise ArchitectureError(f"layer {site.layer}: a projection is a {kind}; expected {expected}")
+            wanted = "torch.nn.Linear (merge adapters, load unquantized)"
+            raise ArchitectureError(f"layer {site.layer}: a projection is a {kind}; expected {wanted}")
     if len(site.inputs) == 2 or len({id(module.weight) for module in site.inputs}) < len(site.inputs):
         raise ArchitectureError(f"layer {site.layer}: query, key and value share weights; expected three, or one fused")
-    width = len(site.kept) * site.head_dim
-    found = (*(module.weight.shape[0] for module in site.inputs), site.output.weight.shape[1])
-    expected = (*(site.n_rows for _ in site.inputs), width)
-    if found != expected:
+    parts = site.parts()
+    sizes = tuple(part.parameter.shape[part.dim] for part in parts if part.name == "weight")
+    expected = tuple(len(part.positions(slice(None))) for part in parts if part.name == "weight")
+    if sizes != expected:
         need = f"the config has {len(site.kept)} heads of width {site.head_dim}, which need {expected}"
         step = "the config and the weights belong to different models"
-        raise ArchitectureError(f"layer {site.layer}: the projections have {found} head rows and columns, but {need}; {step}")
+        raise ArchitectureError(f"layer {site.layer}: the projections have {sizes} head rows and columns, but {need}; {step}")

@@ -18,7 +18,7 @@ from polyhead.core.errors import CheckpointError
 from polyhead.core.heads import HeadMask
 from polyhead.core.values import whole_number
 from polyhead.models import pruning_record
-from polyhead.models.architectures import architecture
+from polyhead.models.architectures import ARCHITECTURES, architecture, full_mask_of
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PretrainedConfig, PreTrainedModel
@@ -123,21 +123,23 @@ def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
     """Refuse sizes for which no model can be built, or more layers than weights.
 
     Raises:
-        ArchitectureError: The family has no row.
         CheckpointError: A size is not allowed, or a file is damaged.
     """
-    row, path = architecture(config), config_path(config)
-    n_tensors = 0
+    path, n_tensors = config_path(config), 0
+    row = ARCHITECTURES.get(config.model_type)
     for weights in files:
         with _opened(weights) as file:
             n_tensors += len(file.keys())
-    for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", row.feed_forward):
+    names = ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"]
+    for name in [*names, row.feed_forward or names[0], *row.layer_counts] if row else names:
         value = getattr(config, name, None)
+        if row is None and value is None:
+            return  # not even a transformer's sizes: no row will be found
         if type(value) is not int or value < 1:
             raise _wrong(path, config.attribute_map.get(name, name), value, "a whole number of at least 1")
     if config.num_hidden_layers > n_tensors:
         raise _wrong(path, "num_hidden_layers", config.num_hidden_layers, f"at most {n_tensors}, the number of tensors")
-    if config.hidden_size % config.num_attention_heads:
+    if (row is None or not row.head_dim) and config.hidden_size % config.num_attention_heads:
         raise _wrong(path, "num_attention_heads", config.num_attention_heads, f"a divisor of hidden_size, {config.hidden_size}")
 
 
@@ -235,7 +237,7 @@ def read_old_record(config: PretrainedConfig) -> None:
     old = getattr(config, "pruned_heads", None)
     if not old:
         return
-    path, n_layers, n_heads = config_path(config), config.num_hidden_layers, config.num_attention_heads
+    path, (n_layers, n_heads) = config_path(config), full_mask_of(config).shape
     if hasattr(config, pruning_record.KEY):
         raise CheckpointError(f"{path}: pruned_heads and {pruning_record.KEY} both record pruned heads; keep one")
     heads = pruning_record.read_heads(old, n_layers, n_heads, where=str(path))

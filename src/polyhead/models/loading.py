@@ -37,6 +37,7 @@ from polyhead.models.checks import (
     weight_files,
 )
 from polyhead.models.encoding_choice import EncodingChoice
+from polyhead.models.finding import find_recorded, find_sites
 from polyhead.models.pruning import remove_heads
 from polyhead.models.sources import checkpoint_folder, reading
 
@@ -86,10 +87,10 @@ def load_tagger(
         labels: Labels of the classifier; None requires a stored classifier and keeps it as it is.
         seed: Of a new classifier; None draws from torch's global generator.
         revision: Branch, tag or commit on the Hub.
-        kernel: Attention implementation.
+        kernel: Attention implementation; families that have only `eager` use it.
 
     Raises:
-        ArchitectureError: The family has no row.
+        ArchitectureError: The family has no row, and where its heads are could not be proven.
         CheckpointError: Not found; no safetensors weights; corrupt files or record; encoder weights that are missing, NaN or
             infinite; or no classifier.
 
@@ -121,6 +122,11 @@ def _config(folder: Path) -> PretrainedConfig:
     return cast(PretrainedConfig, found)
 
 
+def _has_sdpa(kind: Any, config: PretrainedConfig) -> bool:
+    mapping = getattr(kind, "_model_mapping", None)  # of an Auto class
+    return bool(getattr(kind if mapping is None else mapping.get(type(config), kind), "_supports_sdpa", True))
+
+
 def _load(
     name: str | Path,
     folder: Path,
@@ -138,12 +144,14 @@ def _load(
             return kind.from_config(copy.deepcopy(config)) if hasattr(kind, "from_config") else kind(copy.deepcopy(config))
 
     def load() -> PreTrainedModel:
-        but = architecture(config).classifier if new_classifier else None
         files = weight_files(folder)
         check_sizes(config, files)
-        read_old_record(config)
-        config._attn_implementation = kernel  # the one in config.json may make Transformers download code
+        # the one in config.json may make Transformers download code
+        config._attn_implementation = kernel if _has_sdpa(kind, config) else "eager"
         shape = reading(folder / CONFIG, empty, do=COPY_AGAIN)
+        find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
+        but = architecture(config).classifier if new_classifier else None
+        read_old_record(config)
         if hasattr(config, pruning_record.KEY):
             remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
         for path in files:
@@ -152,7 +160,7 @@ def _load(
             folder,
             config=config,
             dtype=dtype,
-            attn_implementation=kernel,
+            attn_implementation=config._attn_implementation,
             use_safetensors=True,
             trust_remote_code=False,
             ignore_mismatched_sizes=new_classifier,
@@ -162,6 +170,8 @@ def _load(
         if lost:
             raise CheckpointError(f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; {COPY_AGAIN}")
         check_unused(model, report["unexpected_keys"])
+        if not hasattr(config, pruning_record.KEY):
+            find_sites(model)
         choice, shape = EncodingChoice.read(folder), full_mask(model).shape
         if choice and choice.shape not in (None, shape):
             wrong = f"{choice.shape} layers and heads in {choice.FILE}, but {shape} in {CONFIG}"
@@ -248,7 +258,7 @@ def load_saved(name: str | Path, *, revision: str | None = None, kernel: Kernel 
     """The model of a folder or hub id in the class and dtype it was saved with.
 
     Raises:
-        ArchitectureError: The family has no row.
+        ArchitectureError: The family has no row, and where its heads are could not be proven.
         CheckpointError: Not found, corrupt, or of a class outside Transformers.
     """
     folder = checkpoint_folder(name, revision=revision)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -12,8 +14,10 @@ from torch import Tensor, nn
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models import pruning_record
-from polyhead.models.architectures import PROJECTIONS, AttentionSite, architecture, attention_sites, full_mask, recorded_mask
+from polyhead.models import pruning_record, row_record
+from polyhead.models.architectures import ARCHITECTURES, architecture, attention_sites, full_mask, recorded_mask
+from polyhead.models.position_bias import select_bias
+from polyhead.models.sites import AttentionSite, HeadPart
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel
@@ -25,8 +29,9 @@ def prune(model: Model, mask: HeadMask) -> Model:
     """The same model, changed in place: the weights of all heads outside `mask` are removed.
 
     Logits equal those under `gated(model, mask)`. Heads pruned before stay pruned, and the numbering is always that of the
-    unpruned model, so pruning twice means pruning by both masks. A layer may lose all its heads. The projections stay the same
-    modules but get new, smaller parameters of the same dtype, device and `requires_grad`. Gradients are dropped; build the
+    unpruned model, so pruning twice means pruning by both masks. A layer may lose all its heads. Where heads share keys, the keys
+    that a layer keeps must keep equally many heads. Layers that share weights are one layer of the mask. The projections stay the
+    same modules but get new, smaller parameters of the same dtype, device and `requires_grad`. Gradients are dropped; build the
     optimiser afterwards. The model gets its own config, which records the pruned heads: `head_mask(model)`, `copy.deepcopy` and
     `save_pretrained` preserve it.
 
@@ -36,7 +41,7 @@ def prune(model: Model, mask: HeadMask) -> Model:
 
     Raises:
         TypeError: The mask is not a `HeadMask`.
-        SettingError: The mask does not have the shape of the unpruned model.
+        SettingError: The mask does not have the shape of the unpruned model, or keeps unequal numbers of heads that share keys.
         ArchitectureError: The family has no row, or the weights are quantized, wrapped or not in memory.
 
     >>> import polyhead as ph
@@ -49,7 +54,7 @@ def prune(model: Model, mask: HeadMask) -> Model:
     has = recorded_mask(model)
     check_mask(mask, has)
     sites = attention_sites(model)
-    if any(module.weight.is_meta for site in sites for module in (*site.inputs, site.output)):
+    if any(part.parameter.is_meta for site in sites for part in site.parts()):
         raise ArchitectureError("the weights are not in memory (meta device or offloaded); load the model without offloading")
     remove_heads(model, sites, has & mask)
     return model
@@ -71,15 +76,69 @@ def check_mask(mask: HeadMask, has: HeadMask) -> None:
 def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:
     """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; unchecked, also for meta weights."""
     row = architecture(model.config)
+    check_groups(sites, keep)
     for site in sites:
         wanted = [block for block, head in enumerate(site.kept) if keep.keep[site.layer, head]]
         if len(wanted) < len(site.kept):
-            _reduce(site, torch.tensor(wanted, dtype=torch.int64))
-            setattr(site.attention, row.head_count, len(wanted))
-            setattr(site.attention, row.width, len(wanted) * site.head_dim)
+            _reduce(site, wanted)
+            left = dataclasses.replace(site, kept=tuple(site.kept[block] for block in wanted))
+            keys = left.n_blocks // left.queries_per_key
+            counts = {
+                row.head_count: left.n_blocks,
+                row.width: left.n_blocks * site.head_dim,
+                row.key_count: keys,
+                row.group_size: left.queries_per_key,
+            }
+            for name, value in counts.items():
+                if name:
+                    setattr(site.attention, name, value)
     if keep != full_mask(model):
+        select_bias(model, sites, [keep.keep[site.layer].nonzero()[0].tolist() for site in sites])
         _own_config(model)
-        setattr(model.config, pruning_record.KEY, pruning_record.write_record(keep))
+        record = pruning_record.write_record(keep)
+        if row.model_type not in ARCHITECTURES:
+            record[row_record.KEY] = row_record.write_row(row)
+        setattr(model.config, pruning_record.KEY, record)
+
+
+def check_groups(sites: Sequence[AttentionSite], keep: HeadMask) -> None:
+    """Refuse a mask under which the keys of a layer would serve different numbers of heads.
+
+    Raises:
+        SettingError: With the heads to leave or to prune as well.
+    """
+    for site in sites:
+        kept = [int(head) for head in keep.keep[site.layer].nonzero()[0] if head in site.kept]
+        counts = Counter(head // site.group for head in kept)
+        if len(set(counts.values())) < 2:
+            continue
+        most, fewest = max(counts.values()), min(counts.values())
+        leave = [h for h in site.kept if 0 < counts[h // site.group] < most and h not in kept]
+        leave = [h for key in counts for h in [x for x in leave if x // site.group == key][: most - counts[key]]]
+        also = [h for key in counts for h in [x for x in kept if x // site.group == key][fewest:]]
+        ways = [f"prune {_named(site, also)} as well"]
+        if all(counts[key] + sum(h // site.group == key for h in leave) == most for key in counts):
+            ways.insert(0, f"leave {_named(site, leave)}")
+        held = ", ".join(f"{count} of {key * site.group}..{(key + 1) * site.group - 1}" for key, count in sorted(counts.items()))
+        wrong = f"heads that share a key must stay in equal numbers, but {held} would stay"
+        raise SettingError(f"layer {site.layer}: {wrong}; {' or '.join(ways)}")
+
+
+def fitted(model: PreTrainedModel, mask: HeadMask) -> HeadMask:
+    """The mask without the keys that would keep fewer heads than another key of their layer; it can be pruned to.
+
+    Raises:
+        ArchitectureError: The family has no row.
+    """
+    keep = mask.keep.copy()
+    for site in attention_sites(model):
+        by_key = keep[site.layer].reshape(-1, site.group)
+        by_key[by_key.sum(axis=1) < by_key.sum(axis=1).max()] = False
+    return HeadMask(keep)
+
+
+def _named(site: AttentionSite, heads: Sequence[int]) -> str:
+    return ", ".join(f"{site.layer}.{head}" for head in heads)
 
 
 def full_state(model: PreTrainedModel) -> dict[str, Tensor]:
@@ -93,37 +152,46 @@ def full_state(model: PreTrainedModel) -> dict[str, Tensor]:
     heads = tuple(range(full_mask(model).n_heads))
     for site in attention_sites(model):
         whole = dataclasses.replace(site, kept=heads)
-        kept = torch.tensor(site.kept, dtype=torch.int64)
-        for module, rows in _rows(whole, kept):
-            for key in (f"{names[module]}.weight", f"{names[module]}.bias"):
-                if key in state:
-                    state[key] = _spread(state[key], rows, 0, whole.n_rows)
-        key = f"{names[site.output]}.weight"
-        state[key] = _spread(state[key], whole.head_columns()[kept].flatten(), 1, len(heads) * site.head_dim)
+        kept, blocks = torch.tensor(site.kept, dtype=torch.int64), slice(len(site.kept))
+        for small, large in zip(site.parts(), whole.parts(), strict=True):
+            key = f"{names[small.module]}.{small.name}"
+            own = small.positions(blocks)
+            state[key] = _spread(state[key], small.dim, own, large.positions(kept), len(large.positions(slice(None))))
     return state
 
 
-def _reduce(site: AttentionSite, blocks: Tensor) -> None:
-    for module, rows in _rows(site, blocks):
-        _shrink(module, rows, 0)
-    _shrink(site.output, site.head_columns()[blocks].flatten(), 1)
+def reorder_heads(model: PreTrainedModel) -> None:
+    """Move the heads of every layer by one place, the last one to the first, in place; logits stay the same.
+
+    Heads that share a key move together. The config still numbers the heads by place: use it to check that a place means nothing.
+    """
+    sites, moved = attention_sites(model), []
+    for site in sites:
+        order = torch.arange(len(site.kept)).roll(site.queries_per_key if site.group > 1 else 1)
+        moved.append([site.kept[block] for block in order])
+        if len(order):
+            for part in site.parts():
+                to, origin = (index.flatten().to(part.parameter.device) for index in (part.index, part.index[order]))
+                with torch.no_grad():
+                    part.parameter.index_copy_(part.dim, to, part.parameter.index_select(part.dim, origin))
+    select_bias(model, sites, moved)
 
 
-def _rows(site: AttentionSite, blocks: Tensor) -> list[tuple[nn.Linear, Tensor]]:
-    rows = [site.head_rows(name)[blocks].flatten() for name in PROJECTIONS]
-    if len(site.inputs) == 1:
-        return [(site.query, torch.cat(rows))]
-    return list(zip(site.inputs, rows, strict=True))
+def _reduce(site: AttentionSite, wanted: Sequence[int]) -> None:
+    empty = not wanted and site.needs_a_head
+    blocks = torch.tensor([0] if empty else wanted, dtype=torch.int64, device="cpu")
+    for part in site.parts():
+        _shrink(part, part.positions(blocks))
+        if empty:
+            with torch.no_grad():
+                part.parameter.zero_()
 
 
-def _shrink(linear: nn.Linear, index: Tensor, dim: int) -> None:
-    linear.weight = _selected(linear.weight, index, dim)
-    if dim == 0:
-        linear.out_features = len(index)
-        if linear.bias is not None:
-            linear.bias = _selected(linear.bias, index, 0)
-    else:
-        linear.in_features = len(index)
+def _shrink(part: HeadPart, index: Tensor) -> None:
+    setattr(part.module, part.name, _selected(part.parameter, index, part.dim))
+    if part.name == "weight":
+        sizes = ("num_embeddings", "embedding_dim") if isinstance(part.module, nn.Embedding) else ("out_features", "in_features")
+        setattr(part.module, sizes[part.dim], len(index))
 
 
 def _selected(parameter: Tensor, index: Tensor, dim: int) -> nn.Parameter:
@@ -132,10 +200,10 @@ def _selected(parameter: Tensor, index: Tensor, dim: int) -> nn.Parameter:
     return nn.Parameter(chosen, requires_grad=parameter.requires_grad)
 
 
-def _spread(small: Tensor, index: Tensor, dim: int, size: int) -> Tensor:
+def _spread(small: Tensor, dim: int, own: Tensor, to: Tensor, size: int) -> Tensor:
     shape = [*small.shape]
     shape[dim] = size
-    return small.new_zeros(shape).index_copy_(dim, index.to(small.device), small)
+    return small.new_zeros(shape).index_copy_(dim, to.to(small.device), small.index_select(dim, own.to(small.device)))
 
 
 def _own_config(model: PreTrainedModel) -> None:

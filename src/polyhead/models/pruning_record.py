@@ -16,7 +16,7 @@ KEY = "quantization_config"
 METHOD = "polyhead"
 SCHEMA = 1
 
-Record = dict[str, str | int | dict[str, list[int]]]
+Record = dict[str, str | int | dict[str, list[int]] | dict[str, str | bool | list[str]]]
 
 
 def write_record(mask: HeadMask) -> Record:

@@ -17,6 +17,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from polyhead.models.architectures import architecture, attention_sites, full_mask
 from polyhead.models.checks import check_shapes
+from polyhead.models.finding import find_recorded
 from polyhead.models.pruning import remove_heads
 from polyhead.models.pruning_record import METHOD, read_record
 
@@ -47,6 +48,7 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
     def _process_model_before_weight_loading(
         self, model: PreTrainedModel, checkpoint_files: Iterable[str] | None = None, **kwargs: Any
     ) -> PreTrainedModel:
+        find_recorded(model, self.quantization_config.record)
         full = full_mask(model)
         mask = read_record(self.quantization_config.record, full, folder=model.config.name_or_path)
         remove_heads(model, attention_sites(model, mask=full), mask)

@@ -11,7 +11,7 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.values import jsonable
 from polyhead.data.conllu import Words
 from polyhead.data.labels import MERGED
-from polyhead.models.architectures import PROJECTIONS, architecture, attention_sites
+from polyhead.models.architectures import architecture, attention_sites
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.record import CellRecord, CostRecord, RankingCost, SettingsRecord, TargetRecord, TrialRecord
@@ -111,17 +111,18 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:
     `present` says which heads the encoder had before this run.
     """
     config = model.config
-    site = attention_sites(model)[0]
-    width, inner = config.hidden_size, getattr(config, architecture(config).feed_forward)
-    biases = [getattr(site, name).bias is not None for name in PROJECTIONS]
-    head = 4 * width * site.head_dim + sum(biases) * site.head_dim  # rows of q, k, v with their biases, columns of the output
+    sites = attention_sites(model)
+    width = config.hidden_size
+    inner = getattr(config, architecture(config).feed_forward, 4 * width)
+    left = sum(len(site.kept) for site in sites)
+    head = sites[0].weights_per_head
     embedding = model.get_input_embeddings().weight.numel()
 
     def share(length: int) -> float:
         attention = 4 * width * width + 2 * length * width  # multiply-adds a token and layer
         return float(attention / (attention + 2 * width * inner))
 
-    removed = present.n_kept - sum(len(site.kept) for site in attention_sites(model))
+    removed = present.n_kept - left
     total = sum(parameter.numel() for parameter in model.parameters())
     return CostRecord(
         head_weights=head,

@@ -16,8 +16,8 @@ from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.encoding import Encoded, Window
 from polyhead.learning.subwords import subwords
-from polyhead.models.architectures import AttentionSite
 from polyhead.models.devices import Precision
+from polyhead.models.sites import AttentionSite
 
 # sentence index, layer, its kept heads, weights [kept heads, words, words + 1]
 Receive = Callable[[int, int, tuple[int, ...], NDArray[np.float64]], None]

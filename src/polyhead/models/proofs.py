@@ -1,0 +1,378 @@
+"""Proof that a row says where a model's heads are: a small random copy in float64 must behave as the row claims."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from polyhead.core.errors import PolyheadError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.models.architectures import Architecture, attention_sites, full_mask, trying
+from polyhead.models.gates import gated
+from polyhead.models.pruning import fitted, full_state, prune, reorder_heads
+from polyhead.models.sites import PROJECTIONS, AttentionSite
+
+if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
+    from transformers import PretrainedConfig, PreTrainedModel
+
+EXACT = 1e-10  # of the largest logit, in float64
+CLOSE = 1e-4  # of the largest logit, in float32
+_LAYERS, _VOCABULARY, _LENGTH, _LONGEST = 3, 128, 9, 600
+Inputs = dict[str, Tensor]
+
+
+class NotProven(Exception):
+    """A check failed; the text says which and how."""
+
+
+def small_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """A random float64 model of the same class in eval mode, with at most 3 layers and 128 subwords; the RNG is left alone.
+
+    Widths, heads and all other settings are those of the model. Every parameter is random, also biases and norms, so that
+    nothing cancels out by chance.
+
+    Raises:
+        NotProven: Transformers cannot build it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            with torch.device("cpu"):
+                small = type(model)._from_config(_shrunk(model.config), dtype=torch.float64)
+        except Exception as error:  # whatever a family's constructor raises
+            raise NotProven(f"a smaller copy cannot be built ({_one_line(error)})") from None
+        with torch.no_grad():
+            for name, parameter in small.named_parameters():
+                if parameter.ndim > 1:
+                    parameter.normal_(0.0, parameter.shape[-1] ** -0.5)
+                else:
+                    parameter.normal_(0.0 if name.endswith("bias") else 1.0, 0.2)
+    return small.eval()
+
+
+def _shrunk(config: PretrainedConfig) -> PretrainedConfig:
+    small = copy.deepcopy(config)
+    layers, vocabulary = config.num_hidden_layers, config.vocab_size
+    if layers > _LAYERS:
+        for name, value in list(vars(small).items()):
+            if isinstance(value, list | tuple) and len(value) == layers:
+                setattr(small, name, value[:_LAYERS])
+        small.num_hidden_layers = _LAYERS
+    if vocabulary > _VOCABULARY:
+        small.vocab_size = _VOCABULARY
+        for name, value in list(vars(small).items()):
+            if name.endswith("_token_id") and isinstance(value, int) and value >= _VOCABULARY:
+                setattr(small, name, _VOCABULARY - 1)
+    if hasattr(small, "quantization_config"):
+        del small.quantization_config
+    return small
+
+
+def prove(small: PreTrainedModel, row: Architecture) -> None:
+    """Check a row on a small random copy, in float64.
+
+    Pruned and masked logits agree to 1e-10, also in layers without heads and once the weights are back at full shape; every head
+    matters; gates have the gradient that finite differences show; another order of heads changes nothing; queries, keys and
+    values are what the row calls them; every weight of a head is used; a layer's output is all that it passes on. Costs about a
+    hundred forward passes.
+
+    Raises:
+        NotProven: Names the first check that failed.
+    """
+    with trying(row):
+        try:
+            sites = attention_sites(small)
+        except (PolyheadError, AttributeError, TypeError, ValueError) as error:
+            raise NotProven(_one_line(error)) from None
+        _owned(small, row, sites)
+        short = _inputs(small, _LENGTH)
+        for check in (_alive, _masks, _differences, _order, _roles, _used, _passed_on):
+            try:
+                check(small, sites, short)
+            except NotProven:
+                raise
+            except Exception as error:  # whatever a family's forward pass raises
+                raise NotProven(f"{check.__name__.strip('_')}: the forward pass fails ({_one_line(error)})") from None
+
+
+def prove_loaded(model: PreTrainedModel, row: Architecture) -> None:
+    """Check that masked and pruned logits of the loaded model agree to 1e-4 in its own precision; needs a copy of it in memory.
+
+    Raises:
+        NotProven: They do not.
+    """
+    inputs = {name: value.to(next(model.parameters()).device) for name, value in _inputs(model, _LENGTH).items()}
+    with trying(row):
+        mask = fitted(model, _uneven(full_mask(model)))
+        mode = model.training
+        model.eval()
+        try:
+            with gated(model, mask):
+                masked = _logits(model, inputs)
+            shared = model.get_input_embeddings().weight
+            cut = _logits(prune(copy.deepcopy(model, {id(shared): shared}).eval(), mask), inputs)
+        finally:
+            model.train(mode)
+    _same(cut, masked, "the loaded model's pruned logits", CLOSE if cut.dtype in (torch.float32, torch.float64) else 0.1)
+
+
+def _inputs(model: PreTrainedModel, length: int) -> Inputs:
+    config = model.config
+    generator = torch.Generator().manual_seed(1)
+    special = {value for name, value in vars(config).items() if name.endswith("_token_id") and isinstance(value, int)}
+    allowed = torch.tensor([i for i in range(min(config.vocab_size, 1000)) if i not in special])
+    ids = allowed[torch.randint(len(allowed), (3, length), generator=generator)]
+    mask = torch.ones_like(ids)
+    if isinstance(config.pad_token_id, int) and config.pad_token_id < config.vocab_size:
+        for row in (1, 2):
+            ids[row, length - 2 * row :], mask[row, length - 2 * row :] = config.pad_token_id, 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def _logits(model: PreTrainedModel, inputs: Inputs, *, graph: bool = False) -> Tensor:
+    """Logits, or hidden states of a bare encoder, at the real positions."""
+    with torch.set_grad_enabled(graph):
+        found: Tensor = model(**inputs)[0]
+        if found.shape[:2] != inputs["input_ids"].shape:
+            raise NotProven(f"the output has shape {[*found.shape]}, not one row per subword")
+        return found[inputs["attention_mask"].bool()]
+
+
+def _same(found: Tensor, expected: Tensor, what: str, bound: float = EXACT) -> None:
+    apart = float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
+    if not apart <= bound:
+        raise NotProven(f"{what} differ from the masked ones by {apart:.1e} (at most {bound:.0e})")
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def _uneven(full: HeadMask) -> HeadMask:
+    keep = full.keep.copy()
+    for layer in range(full.n_layers):
+        keep[layer, layer % full.n_heads :: 2] = False
+    return HeadMask(keep)
+
+
+def _masks_to_try(full: HeadMask) -> Iterator[tuple[str, HeadMask]]:
+    yield "uneven layers", _uneven(full)
+    for layer in range(full.n_layers):
+        yield (
+            f"no heads in layer {layer}",
+            HeadMask.without(full.n_layers, full.n_heads, [HeadId(layer, head) for head in range(full.n_heads)]),
+        )
+    first = full.keep.copy()
+    first[:, 1:] = False
+    yield "one head a layer", HeadMask(first)
+    yield "no heads", HeadMask(~full.keep)
+
+
+def _owned(small: PreTrainedModel, row: Architecture, sites: tuple[AttentionSite, ...]) -> None:
+    """No weight of a head is also another's, and no matrix of the attention modules is left unexplained."""
+    holders: dict[int, list[str]] = {}
+    for name, parameter in small.named_parameters(remove_duplicate=False):
+        holders.setdefault(id(parameter), []).append(name)
+    for site in sites:
+        parts = site.parts()
+        known = {id(part.parameter) for part in parts}
+        for part in parts:
+            if len(names := holders[id(part.parameter)]) > 1:
+                raise NotProven(f"{names[0]} and {names[1]} are one tensor: tied weights cannot be pruned apart")
+        sizes = {len(site.kept), len(site.kept) * site.head_dim}
+        for name, parameter in site.attention.named_parameters():
+            is_shared = bool(row.shared_bias) and f".{name}".endswith(f".{row.shared_bias.rpartition('.')[2]}.weight")
+            if parameter.ndim > 1 and id(parameter) not in known and not is_shared and sizes & {*parameter.shape}:
+                shape = [*parameter.shape]
+                raise NotProven(f"layer {site.layer}: the attention module's {name} {shape} belongs to no head; it may mix heads")
+
+
+def _alive(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:
+    """A forward pass runs every layer's projections, and leaves the modules in place."""
+    ran: dict[nn.Module, int] = {}
+
+    def count(module: nn.Module, *_: object) -> None:
+        ran[module] = ran.get(module, 0) + 1
+
+    with ExitStack() as stack:
+        for site in sites:
+            for module in {site.block, *site.inputs, site.output}:
+                stack.callback(module.register_forward_hook(count).remove)
+        _logits(small, inputs)
+    for site, after in zip(sites, attention_sites(small), strict=True):
+        if (site.attention, site.query, site.output) != (after.attention, after.query, after.output):
+            raise NotProven(f"layer {site.layer}: its modules are replaced while the model runs")
+        for module in (site.block, *site.inputs, site.output):
+            if ran.get(module) != site.uses:
+                raise NotProven(
+                    f"layer {site.layer}: a pass runs {type(module).__name__} {ran.get(module, 0)} times, not {site.uses}"
+                )
+
+
+def _masks(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:
+    """Masked and pruned logits agree, pruned weights fit back into the full model, and every head matters."""
+    full = full_mask(small)
+    whole = _logits(small, inputs)
+    limit = getattr(small.config, "max_position_embeddings", None)
+    longer = min(_LONGEST, (limit if isinstance(limit, int) and limit > 0 else 64) - 8)
+    texts = [inputs] if longer <= _LENGTH else [inputs, {name: value[:1] for name, value in _inputs(small, longer).items()}]
+    for what, wanted in _masks_to_try(full):
+        mask = fitted(small, wanted)
+        cut = prune(copy.deepcopy(small), mask)
+        for given in texts:
+            with gated(small, mask):
+                masked = _logits(small, given)
+            _same(_logits(cut, given), masked, f"pruned logits ({what}, {given['input_ids'].shape[1]} subwords)")
+        back = copy.deepcopy(small)
+        back.load_state_dict(full_state(cut))
+        _same(_logits(back, inputs), _masked(small, mask, inputs), f"logits of densified weights ({what})")
+    for site in sites:
+        for head in site.kept:
+            mask = HeadMask.without(full.n_layers, full.n_heads, [HeadId(site.layer, head)])
+            if float((_masked(small, mask, inputs) - whole).abs().max()) < 1e-6:
+                raise NotProven(f"head {site.layer}.{head}: masking it changes nothing")
+
+
+def _masked(model: PreTrainedModel, mask: HeadMask, inputs: Inputs) -> Tensor:
+    with gated(model, mask):
+        return _logits(model, inputs)
+
+
+def _differences(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:
+    """The gradient of a gate is the finite difference of the loss."""
+    shape, step = full_mask(small).shape, 2.0**-8
+    gates = torch.ones(shape, dtype=torch.float64, requires_grad=True)
+    weights = torch.linspace(-1, 1, _logits(small, inputs).shape[-1], dtype=torch.float64)
+    with gated(small, gates):
+        (gradient,) = torch.autograd.grad((_logits(small, inputs, graph=True) @ weights).sin().mean(), gates)
+    for layer in range(shape[0]):
+        head = layer % shape[1]
+        sides = []
+        for sign in (1, -1):
+            moved = torch.ones(shape, dtype=torch.float64)
+            moved[layer, head] += sign * step
+            with gated(small, moved):
+                sides.append(float((_logits(small, inputs) @ weights).sin().mean()))
+        found, expected = float(gradient[layer, head]), (sides[0] - sides[1]) / (2 * step)
+        if abs(found - expected) > 1e-2 * abs(expected) + 1e-4 * float(gradient.abs().max()) + 1e-7:
+            raise NotProven(
+                f"head {layer}.{head}: its gate has the gradient {found:.3g}, but the finite difference {expected:.3g}"
+            )
+
+
+def _order(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:
+    """Heads in another order in the weights give the same logits."""
+    moved = copy.deepcopy(small)
+    reorder_heads(moved)
+    _same(_logits(moved, inputs), _logits(small, inputs), "logits with the heads in another order")
+
+
+def _roles(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:
+    """A head's value scales what the head writes; its query acts on its own position only, its key on others too."""
+    given = {name: value[:1] for name, value in inputs.items()}
+    place = _LENGTH // 2
+    for site in sites[:1]:
+        usual = _written(small, site, given)
+        for projection in PROJECTIONS:
+            module, rows = getattr(site, projection), site.head_rows(projection)[0]
+
+            def double(module: nn.Module, args: object, output: Tensor, rows: Tensor = rows) -> Tensor:
+                return output.index_copy(-1, rows, 2 * output[..., rows])
+
+            def disturb(module: nn.Module, args: object, output: Tensor, rows: Tensor = rows) -> Tensor:
+                if output.ndim != 3 or output.shape[1] <= place:
+                    return output
+                changed = output.clone()
+                changed[:, place, rows] += 1
+                return changed
+
+            if projection == "value" and not site.also:
+                found = _written(small, site, given, module, double)
+                wanted = usual.clone()
+                wanted[..., 0, :] *= 2
+                if site.group == 1 and float((found - wanted).abs().max()) > 1e-6:
+                    raise NotProven(
+                        "doubling what the row calls a head's value does not double what that head writes, and only that"
+                    )
+            found = _written(small, site, given, module, disturb)
+            moved = ((found - usual).abs() > 1e-9).any(-1)[0]  # [positions, heads]
+            elsewhere = moved[torch.arange(len(moved)) != place, 0].any()
+            if moved[:, site.group :].any():
+                raise NotProven(f"the {projection} of head 0 acts on other heads")
+            if bool(elsewhere) == (projection == "query") or (projection == "query" and not moved[place, 0]):
+                raise NotProven(f"what the row calls the {projection} does not act as one: it may be another projection")
+
+
+def _written(
+    small: PreTrainedModel,
+    site: AttentionSite,
+    inputs: Inputs,
+    module: nn.Module | None = None,
+    change: Callable[..., Tensor] | None = None,
+) -> Tensor:
+    """What a layer's heads write, `[rows, positions, heads, head_dim]`, optionally with a projection's output changed."""
+    seen: list[Tensor] = []
+    with ExitStack() as stack:
+        stack.callback(site.output.register_forward_pre_hook(lambda module, args: seen.append(site.split(args[0]))).remove)
+        if module is not None and change is not None:
+            stack.callback(module.register_forward_hook(change).remove)
+        _logits(small, inputs)
+    return seen[0]
+
+
+def _used(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:
+    """Every weight of every head has a gradient; a key's bias need not, for it adds the same to all scores of a query."""
+    whole = {id(part.parameter): part for site in sites for part in site.parts()}
+    small.zero_grad()
+    with torch.enable_grad():
+        small.requires_grad_(True)
+        _logits(small, inputs, graph=True).sin().sum().backward()
+    for part in whole.values():
+        gradient = part.parameter.grad
+        if part.name == "bias" and part.module is not sites[0].output and part.index.shape[1] == sites[0].head_dim:
+            continue
+        if gradient is None or not bool((gradient != 0).any()):
+            raise NotProven(f"a {[*part.parameter.shape]} {part.name} of {type(part.module).__name__} is never used")
+    small.zero_grad()
+
+
+@dataclass
+class _Stored:
+    outputs: list[Any]
+
+
+def _passed_on(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:
+    """Layers below a changed one can be repeated from their outputs, as ranking does."""
+    if sites[0].uses > 1:
+        return
+    mask = fitted(small, _uneven(full_mask(small)))
+    stored = {site.block: _Stored([]) for site in sites[:-1]}
+    with ExitStack() as stack:
+        for block, kept in stored.items():
+            stack.callback(
+                block.register_forward_hook(lambda module, args, output, kept=kept: kept.outputs.append(output)).remove
+            )
+        expected = _masked(small, mask, inputs)
+    with ExitStack() as stack:
+        for block, kept in stored.items():
+            stack.enter_context(_repeating(block, kept.outputs))
+        _same(_masked(small, mask, inputs), expected, "logits with the outputs of lower layers repeated")
+
+
+@contextmanager
+def _repeating(module: nn.Module, outputs: list[Any]) -> Iterator[None]:
+    left = iter(outputs)
+    own: Mapping[str, Any] = dict(module.__dict__)
+    module.__dict__["forward"] = lambda *args, **named: next(left)
+    try:
+        yield
+    finally:
+        module.__dict__.pop("forward")
+        if "forward" in own:
+            module.__dict__["forward"] = own["forward"]

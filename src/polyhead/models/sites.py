@@ -1,0 +1,155 @@
+"""Where the heads of one layer are in its weights; no other module reshapes a projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Projection = Literal["query", "key", "value"]
+PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value")
+
+
+@dataclass(frozen=True, eq=False)
+class HeadPart:
+    """A parameter in which every head has entries of its own along one dimension.
+
+    Attributes:
+        module: Holds the parameter.
+        name: The parameter's name in the module.
+        dim: The dimension along which heads are told apart.
+        index: int64 `[blocks, entries]`, on the CPU: positions along `dim` for each head in the order of `kept`. Heads that share
+            a key have the same positions.
+    """
+
+    module: nn.Module
+    name: str
+    dim: int
+    index: Tensor
+
+    @property
+    def parameter(self) -> nn.Parameter:
+        """The live parameter."""
+        found: nn.Parameter = getattr(self.module, self.name)
+        return found
+
+    def positions(self, blocks: Tensor | slice) -> Tensor:
+        """Positions along `dim` of some blocks, int64, ascending and without repetition."""
+        found: Tensor = torch.unique(self.index[blocks])
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionSite:
+    """The attention of one layer: live modules, and the heads they still hold.
+
+    Attributes:
+        layer: 0-based index.
+        block: The whole layer; the attention itself in families that have no module for a layer.
+        attention: The module that computes attention.
+        query, key, value: Projections into heads; the same module where the family fuses them.
+        output: The output projection; its input `[..., len(kept) * head_dim]` is the concatenated head outputs.
+        head_dim: Width of one head.
+        kept: Heads still present, in the unpruned numbering and in the order of their blocks.
+        uses: Times that a forward pass runs the layer: more than 1 where layers share weights.
+        group: Heads that share one key and value in the unpruned model; 1 where every head has its own.
+        fused_by_head: Whether the rows of a fused projection are `[heads, 3, head_dim]` instead of `[3, heads, head_dim]`.
+        also: Other holders of one block per head: a linear layer's rows, a parameter's entries, or an embedding's columns.
+        needs_a_head: Whether a layer without heads holds one block of zeros.
+    """
+
+    layer: int
+    block: nn.Module
+    attention: nn.Module
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    output: nn.Linear
+    head_dim: int
+    kept: tuple[int, ...]
+    uses: int = 1
+    group: int = 1
+    fused_by_head: bool = False
+    also: tuple[tuple[nn.Module, str], ...] = ()
+    needs_a_head: bool = False
+
+    @property
+    def inputs(self) -> tuple[nn.Linear, ...]:
+        """The distinct modules among query, key and value: three, or one where they are fused."""
+        return tuple(dict.fromkeys((self.query, self.key, self.value)))
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks in the weights: one per head, or the block of zeros of a layer without heads."""
+        return len(self.kept) or int(self.needs_a_head)
+
+    @property
+    def queries_per_key(self) -> int:
+        """Kept heads per key and value that the layer still has."""
+        keys = {head // self.group for head in self.kept}
+        return len(self.kept) // len(keys) if keys else self.group
+
+    @property
+    def weights_per_head(self) -> int:
+        """Weights that belong to one head, biases included; of a shared key, the head's share."""
+        shared = (self.key, self.value)
+        total = 0.0
+        for part in replace(self, kept=(0,)).parts():
+            others = prod(size for dim, size in enumerate(part.parameter.shape) if dim != part.dim)
+            total += others * part.index.shape[1] / (self.group if part.module in shared else 1)
+        return round(total)
+
+    def head_rows(self, projection: Projection) -> Tensor:
+        """Rows of the projection's weight for each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
+        return self._rows(projection)[: len(self.kept)]
+
+    def head_columns(self) -> Tensor:
+        """Columns of the output projection's weight for each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
+        return _blocks(self.n_blocks, self.head_dim)[: len(self.kept)]
+
+    def split(self, joined: Tensor) -> Tensor:
+        """The output projection's input `[..., len(kept) * head_dim]` as a view `[..., len(kept), head_dim]`."""
+        return joined.view(*joined.shape[:-1], len(self.kept), self.head_dim)
+
+    def parts(self) -> tuple[HeadPart, ...]:
+        """Every parameter that has entries per head: projections with their biases, then those of `also`, then the output."""
+        n = self.n_blocks
+        if len(self.inputs) == 1:
+            rows = [(self.query, torch.cat([self._rows(name) for name in PROJECTIONS], dim=1))]
+        else:
+            rows = list(zip(self.inputs, map(self._rows, PROJECTIONS), strict=True))
+        found = []
+        for module, name in self.also:
+            if isinstance(module, nn.Linear):
+                rows.append((module, _blocks(n, self.head_dim)))
+            elif isinstance(module, nn.Embedding):
+                found.append(HeadPart(module, name, 1, _blocks(n, 1)))
+            else:
+                found.append(HeadPart(module, name, 0, _blocks(n, self.head_dim)))
+        by_row = [
+            HeadPart(module, name, 0, index)
+            for module, index in rows
+            for name in ("weight", "bias")
+            if getattr(module, name) is not None
+        ]
+        return (*by_row, *found, HeadPart(self.output, "weight", 1, _blocks(n, self.head_dim)))
+
+    def _rows(self, projection: Projection) -> Tensor:
+        n, width = self.n_blocks, self.head_dim
+        if len(self.inputs) == 1:
+            third = PROJECTIONS.index(projection)
+            if self.fused_by_head:
+                return _blocks(n, 3 * width).view(n, 3, width)[:, third]
+            return _blocks(n, width) + third * n * width
+        if projection == "query" or self.group == 1:
+            return _blocks(n, width)
+        own = _blocks(n, 1)[:, 0] // self.queries_per_key
+        return _blocks(n, width)[own]
+
+
+def _blocks(n_heads: int, width: int) -> Tensor:
+    # not on the default device, which is meta while a checkpoint is loaded
+    return torch.arange(n_heads * width, device="cpu").view(n_heads, width)
