@@ -350,8 +350,7 @@ def recorded_heads(config: PretrainedConfig) -> HeadMask:
         ArchitectureError: The family has no row, or the model is quantized.
         CheckpointError: The record of pruned heads is corrupt, or for a model of another size.
     """
-    architecture(config)
-    full = HeadMask.full(config.num_hidden_layers, config.num_attention_heads)
+    full = full_mask_of(config)
     record = getattr(config, pruning_record.KEY, None)
     if record is None:
         return full

@@ -15,7 +15,7 @@ from polyhead.core.progress import Progress
 from polyhead.core.records import read_records, set_aside
 from polyhead.core.values import fingerprint
 from polyhead.data.sentences import Dataset
-from polyhead.models.architectures import recorded_heads
+from polyhead.models.architectures import ARCHITECTURES, recorded_heads
 from polyhead.models.devices import PrecisionChoice, placement
 from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_config, load_tokenizer
@@ -126,10 +126,11 @@ def check_data(store: Path, cells: Sequence[StudyCell], texts: Texts) -> None:
     models: dict[tuple[str, str | None], str] = {}
     for model, revision in dict.fromkeys((cell.model, cell.revision) for cell in cells):
         try:
-            present = recorded_heads(load_config(model, revision=revision))
+            config = load_config(model, revision=revision)
             load_tokenizer(model, revision=revision)
-            for search in dict.fromkeys(cell.search for cell in cells if (cell.model, cell.revision) == (model, revision)):
-                check_search(search, present)
+            searches = dict.fromkeys(cell.search for cell in cells if (cell.model, cell.revision) == (model, revision))
+            for search in searches if config.model_type in ARCHITECTURES else ():
+                check_search(search, recorded_heads(config))
             models[model, revision] = model_hash(model, revision=revision)
         except PolyheadError as error:
             faults[str(error)] = None
