@@ -15,10 +15,11 @@ from polyhead.core.values import counted
 from polyhead.importance.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("methods", "pruning", "mini", "statistics", "clusters"))
+PAGES = tuple(sorted((ROOT / "docs").glob("*.md")))
 RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
 ORDERS = RESULTS.with_name("order_quality.json")
 GAINS = RESULTS.with_name("pruning_gain.json")
+TYPES = RESULTS.with_name("model_types.json")
 
 
 def tables() -> dict[str, str]:
@@ -27,6 +28,8 @@ def tables() -> dict[str, str]:
     if RESULTS.is_file():
         measured = read_json(RESULTS)
         found |= {"quality": quality(measured), "differences": differences(measured)}
+    if TYPES.is_file():
+        found |= {"model types": model_types(read_json(TYPES)["types"])}
     if ORDERS.is_file():
         found |= order_tables.tables(read_json(ORDERS))
     if GAINS.is_file():
@@ -51,6 +54,17 @@ def needs() -> str:
     ]
     names = ["method", "what it scores", "passes: forward + backward", "needs", "sign", "promises", "memory", "source"]
     return page_table(names, rows)
+
+
+def model_types(found: dict[str, dict[str, str]]) -> str:
+    """What became of each token-classification type, those that work first."""
+    said = {"row": "works: a row", "proven": "works: proposed and proven", "refused": "refused", "not built": "not tried"}
+    order = [*said, "wrong"]
+    rows = [
+        [f"`{name}`", said.get(row["verdict"], "wrong"), row.get("heads", "") or row["why"].replace("|", "\\|")]
+        for name, row in sorted(found.items(), key=lambda item: (order.index(item[1]["verdict"]), item[0]))
+    ]
+    return page_table(["type", "verdict", "where its heads are, or why not"], rows)
 
 
 def _held(row: Any) -> list[str]:

@@ -24,8 +24,9 @@ from polyhead.learning.shared_prefix import masked_logits
 from polyhead.models.architectures import ARCHITECTURES, Architecture, attention_sites, full_mask
 from polyhead.models.finding import find_sites
 from polyhead.models.gates import gated
-from polyhead.models.proofs import NotProven, prove, prove_loaded, small_copy
+from polyhead.models.proofs import prove, prove_loaded
 from polyhead.models.pruning import fitted
+from polyhead.models.small_copies import NotProven, small_copy
 
 OUT = RESULTS / "model_types.json"
 LAYERS: Final = 3
@@ -79,7 +80,11 @@ _EXTRA: Final[Mapping[str, Mapping[str, Any]]] = {
     "gpt_neo": {"attention_types": [[["global"], LAYERS]], "num_layers": LAYERS},
     "longformer": {"attention_window": 4},
     "funnel": {"block_sizes": [1, 1, 1], "d_model": 16, "n_head": HEADS, "d_head": 4, "d_inner": 32},
-    "lilt": {"channel_shrink_ratio": 2},
+    "esmc": {"num_key_value_heads": HEADS},
+    "squeezebert": {"embedding_size": 16},
+    "roc_bert": {"pronunciation_vocab_size": 20, "shape_vocab_size": 20, "pronunciation_embed_dim": 4, "shape_embed_dim": 4},
+    "layoutlmv3": {"coordinate_size": 3, "shape_size": 2, "visual_embed": False},
+    "xmod": {"default_language": "en_XX"},
 }
 
 
@@ -172,8 +177,7 @@ def described(row: Architecture, model: PreTrainedModel) -> str:
     """Where a model's heads are, in a few words."""
     site = attention_sites(model)[0]
     fused = len(site.inputs) == 1
-    parts = [f"`{row.query}` (fused{', by head' * row.fused_by_head})" if fused else f"`{row.query}` and two more"]
-    parts.append(f"`{row.output}`")
+    parts = [f"{row.query} (fused{', by head' * row.fused_by_head})" if fused else f"{row.query} and two more", row.output]
     if site.group > 1:
         parts.append("heads share keys")
     if row.shared_bias:

@@ -1,5 +1,6 @@
 import copy
 import gc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,12 +8,18 @@ import torch
 from conformance.tiny import FAMILIES, HEAD_DIM, MASKS, logits, masks_of, tiny_inputs, tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
-from polyhead.core.heads import HeadMask
+from polyhead.core.heads import HeadId, HeadMask
 from polyhead.models.architectures import ARCHITECTURES, attention_sites, head_mask
-from polyhead.models.pruning import full_state, prune
+from polyhead.models.gates import gated
+from polyhead.models.loader_hook import install_loader_hook
+from polyhead.models.pruning import fitted, full_state, prune
+from polyhead.models.saving import save_pruned
+
+install_loader_hook()
 
 masks = st.lists(st.booleans(), min_size=12, max_size=12).map(lambda keep: HeadMask(np.reshape(keep, (3, 4))))
 
@@ -180,3 +187,110 @@ def test_weights_that_are_not_in_memory_are_refused() -> None:
         model = BertForTokenClassification(config)
     with pytest.raises(ArchitectureError, match="not in memory"):
         prune(model, MASKS["uneven"])
+
+
+def test_heads_that_share_a_key_stay_in_equal_numbers() -> None:
+    model = tiny_model("eurobert")  # heads 0 and 1 share a key, 2 and 3 another
+    before = {name: value.clone() for name, value in parameters(model).items()}
+    message = r"layer 1: heads that share a key .* but 1 of 0\.\.1, 2 of 2\.\.3 would stay; leave 1\.1 or prune 1\.3 as well"
+    with pytest.raises(SettingError, match=message):
+        prune(model, HeadMask.without(3, 4, [HeadId(0, 0), HeadId(0, 3), HeadId(1, 1)]))
+    assert all(torch.equal(value, before[name]) for name, value in parameters(model).items())
+    fitting = fitted(model, HeadMask.without(3, 4, [HeadId(0, 0), HeadId(0, 3), HeadId(1, 1)]))
+    assert fitting.pruned == (HeadId(0, 0), HeadId(0, 3), HeadId(1, 0), HeadId(1, 1))
+    prune(model, fitting)
+    sites = attention_sites(model)
+    assert [site.key.out_features // HEAD_DIM for site in sites] == [2, 1, 2]
+    assert [site.attention.num_key_value_groups for site in sites] == [1, 2, 2]
+    # what may be left depends on what was pruned before
+    with pytest.raises(
+        SettingError, match=r"layer 2: .*but 1 of 0\.\.1, 2 of 2\.\.3 would stay; leave 2\.0 or prune 2\.3 as well"
+    ):
+        prune(model, HeadMask.without(3, 4, [HeadId(2, 0)]))
+
+
+def test_layers_that_share_weights_are_one_layer() -> None:
+    model = tiny_model("albert+shared")
+    assert (model.config.num_hidden_layers, head_mask(model).shape) == (6, (3, 4))
+    before = sum(p.numel() for p in model.parameters())
+    prune(model, HeadMask.without(3, 4, [HeadId(1, 2)]))
+    assert before - sum(p.numel() for p in model.parameters()) == HEAD_DIM * (4 * 16 + 3)
+
+
+@pytest.mark.parametrize("family", ["t5", "mpnet"])
+def test_a_position_bias_of_all_layers_stays_whole_and_is_pruned_again(family: str) -> None:
+    if family not in FAMILIES:
+        pytest.skip("not in this release")
+    names = set(tiny_model(family).state_dict())
+    model = prune(prune(tiny_model(family), MASKS["zero-head-layer"]), MASKS["uneven"])
+    assert set(model.state_dict()) == names
+    (table,) = [value for name, value in parameters(model).items() if name.endswith("relative_attention_bias.weight")]
+    assert table.shape[1] == 4
+    once = prune(tiny_model(family), MASKS["zero-head-layer"] & MASKS["uneven"])
+    assert torch.equal(logits(model, tiny_inputs()), logits(once, tiny_inputs()))
+    # the copy looks up its own embedding, not that of the original
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        table.zero_()
+    assert torch.equal(logits(copied, tiny_inputs()), logits(once, tiny_inputs()))
+    assert not torch.equal(logits(model, tiny_inputs()), logits(once, tiny_inputs()))
+    # and a gradient reaches the columns of the heads that are left anywhere
+    copied(**tiny_inputs()).logits.sum().backward()
+    (table,) = [value for name, value in parameters(copied).items() if name.endswith("relative_attention_bias.weight")]
+    left = (MASKS["zero-head-layer"] & MASKS["uneven"]).keep.any(axis=0)
+    assert np.array_equal((table.grad != 0).any(dim=0).numpy(), left)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("family", ["deberta-v2", "xlm", "umt5"])
+def test_a_layer_that_needs_a_head_keeps_one_that_is_zero_also_after_training(family: str) -> None:
+    model = prune(tiny_model(family), MASKS["zero-head-layer"]).train()
+    site = attention_sites(model)[1]
+    assert (site.kept, site.n_blocks) == ((), 1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    for _ in range(3):
+        model(**tiny_inputs()).logits.square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert not any(part.parameter.any() for part in site.parts() if part.module is site.output)
+    assert not site.value.weight.any()
+
+
+def test_a_model_that_mixes_its_heads_is_refused() -> None:
+    model = tiny_model("deberta")
+    model.config.talking_head = True
+    with pytest.raises(ArchitectureError, match="talking_head is True, so heads are mixed before the output projection"):
+        prune(model, MASKS["uneven"])
+
+
+@pytest.mark.parametrize("family", ["deberta-v2", "xlm-roberta", "t5", "modernbert"])
+def test_a_bare_encoder_gives_the_masked_embeddings(family: str, tmp_path: Path) -> None:
+    model, real = tiny_model(family).base_model, tiny_inputs()["attention_mask"].bool()
+    with torch.no_grad():
+        with gated(model, MASKS["uneven"]):
+            masked = model(**tiny_inputs()).last_hidden_state
+        prune(model, MASKS["uneven"])
+        again = type(model).from_pretrained(save_pruned(model, tmp_path / "pruned")).eval()
+        assert head_mask(again) == MASKS["uneven"]
+        for each in (model, again):
+            assert (each(**tiny_inputs()).last_hidden_state - masked)[real].abs().max() < 1e-5
+
+
+def test_an_encoder_inside_another_model_is_pruned() -> None:
+    """As in GLiNER, which holds a bare DeBERTa."""
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = tiny_model("deberta-v2+v3").base_model
+            self.spans = nn.Linear(16, 3)
+
+        def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.spans(self.encoder(**inputs).last_hidden_state)
+            return found
+
+    outer = Outer().eval()
+    with torch.no_grad():
+        with gated(outer.encoder, MASKS["zero-head-layer"]):
+            masked = outer(**tiny_inputs())
+        prune(outer.encoder, MASKS["zero-head-layer"])
+        assert (outer(**tiny_inputs()) - masked).abs().max() < 1e-5

@@ -20,7 +20,7 @@ DEFERRED = {"polyhead", "polyhead.cli.main", "polyhead.models.loader_hook"}
 # Use packages of an extra, imported where they are used.
 EXTRAS = ("polyhead.report.", "polyhead.data.arrow_tables", "polyhead.studies.ray_crew")
 TORCH_FREE = ("core", "data")
-TABLES = {"polyhead.data.corpus_table", "polyhead.importance.table"}
+TABLES = {"polyhead.data.corpus_table", "polyhead.importance.table", "polyhead.models.architectures"}
 
 
 def module_name(path: Path) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -15,7 +15,7 @@ from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record
-from polyhead.models.sites import AttentionSite
+from polyhead.models.sites import AttentionSite, check_site, module_at, modules_in, part_holders
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PretrainedConfig, PreTrainedModel
@@ -281,7 +281,7 @@ def architecture(config: PretrainedConfig) -> Architecture:
     kind = getattr(config, "model_type", None)
     row = _TRIAL.get()
     if row is None or row.model_type != kind:
-        row = ARCHITECTURES.get(kind) or PROVEN.get(kind)
+        row = ARCHITECTURES.get(str(kind)) or PROVEN.get(str(kind))
     if row is None:
         supported = f"{', '.join(ARCHITECTURES)} (see polyhead.find_sites and polyhead.register_architecture)"
         raise ArchitectureError(f"model_type {kind!r}: not supported; supported are {supported}")
@@ -397,7 +397,7 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
     head_dim = getattr(config, row.head_dim) if row.head_dim else config.hidden_size // config.num_attention_heads
     group = config.num_attention_heads // getattr(config, row.key_heads) if row.key_heads else 1
     try:
-        layers = list(_all(model.base_model, row.layers.split(".")))
+        layers = list(modules_in(model.base_model, row.layers.split(".")))
         paths = (row.attention, row.query, row.key, row.value, row.output)
         found = [[module_at(layer, path) for path in paths] for layer in layers]
     except AttributeError as error:
@@ -422,57 +422,9 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
             uses=config.num_hidden_layers // mask.n_layers,
             group=group,
             fused_by_head=row.fused_by_head,
-            also=tuple(_also(layer, row.also)),
+            also=tuple(part_holders(layer, row.also)),
             needs_a_head=row.needs_a_head,
         )
-        _check(site)
+        check_site(site)
         sites.append(site)
     return tuple(sites)
-
-
-def _all(module: nn.Module, path: list[str]) -> Iterator[nn.Module]:
-    """The modules in the list that a path names; `*` goes through every element of a list."""
-    if not path:
-        yield from module.children()
-    elif path[0] == "*":
-        for child in module.children():
-            yield from _all(child, path[1:])
-    else:
-        yield from _all(getattr(module, path[0]), path[1:])
-
-
-def module_at(module: nn.Module, path: str) -> Any:
-    """The module that a dotted path names, from `module`, which an empty path names; a leading `/` is not read."""
-    for name in path.split(".") if path else ():
-        module = getattr(module, name)
-    return module
-
-
-def _also(layer: nn.Module, paths: tuple[str, ...]) -> Iterator[tuple[nn.Module, str]]:
-    """Holders of blocks beside the projections, each with the name of its parameter; a model may lack them."""
-    for path in paths:
-        parent, _, name = path.rpartition(".")
-        holder = module_at(layer, parent)
-        found = getattr(holder, name, None)
-        if isinstance(found, nn.Parameter):
-            yield holder, name
-        elif found is not None:
-            yield found, "weight"
-
-
-def _check(site: AttentionSite) -> None:
-    holders = (module for module, name in site.also if name == "weight" and not isinstance(module, nn.Embedding))
-    for module in (*site.inputs, site.output, *holders):
-        if not isinstance(module, nn.Linear):
-            kind = f"{type(module).__module__}.{type(module).__qualname__}"
-            wanted = "torch.nn.Linear (merge adapters, load unquantized)"
-            raise ArchitectureError(f"layer {site.layer}: a projection is a {kind}; expected {wanted}")
-    if len(site.inputs) == 2 or len({id(module.weight) for module in site.inputs}) < len(site.inputs):
-        raise ArchitectureError(f"layer {site.layer}: query, key and value share weights; expected three, or one fused")
-    parts = site.parts()
-    sizes = tuple(part.parameter.shape[part.dim] for part in parts if part.name == "weight")
-    expected = tuple(len(part.positions(slice(None))) for part in parts if part.name == "weight")
-    if sizes != expected:
-        need = f"the config has {len(site.kept)} heads of width {site.head_dim}, which need {expected}"
-        step = "the config and the weights belong to different models"
-        raise ArchitectureError(f"layer {site.layer}: the projections have {sizes} head rows and columns, but {need}; {step}")

@@ -11,9 +11,10 @@ from torch import nn
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError
 from polyhead.models.architectures import ARCHITECTURES, PROVEN, Architecture
-from polyhead.models.proofs import NotProven, prove, prove_loaded, small_copy
+from polyhead.models.proofs import prove, prove_loaded
 from polyhead.models.proposals import nearest_row, proposals
 from polyhead.models.row_record import read_row
+from polyhead.models.small_copies import NotProven, small_copy
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel
@@ -56,8 +57,7 @@ def find_sites(model: PreTrainedModel) -> Architecture:
             prove_loaded(model, row)
         except NotProven as error:
             raise _refused(model, str(error)) from None
-    PROVEN[row.model_type] = row
-    return row
+    return _use(model, row)
 
 
 def find_recorded(model: PreTrainedModel, record: Mapping[str, object]) -> Architecture:
@@ -71,7 +71,13 @@ def find_recorded(model: PreTrainedModel, record: Mapping[str, object]) -> Archi
     row = None if kind in ARCHITECTURES else read_row(record, kind, where=str(model.config.name_or_path))
     if row is None:
         return find_sites(model)
-    PROVEN[kind] = _DONE[_settings(model)] = row
+    _DONE[_settings(model)] = row
+    return _use(model, row)
+
+
+def _use(model: PreTrainedModel, row: Architecture) -> Architecture:
+    if PROVEN.setdefault(row.model_type, row) != row:
+        raise _refused(model, "another model of this type, with other modules, is in use; load this one in a process of its own")
     return row
 
 

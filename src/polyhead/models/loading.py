@@ -153,6 +153,7 @@ def _load(
         but = architecture(config).classifier if new_classifier else None
         read_old_record(config)
         if hasattr(config, pruning_record.KEY):
+            setattr(shape.config, pruning_record.KEY, getattr(config, pruning_record.KEY))
             remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
         for path in files:
             check_shapes(shape, path, but=but)
@@ -266,6 +267,9 @@ def load_saved(name: str | Path, *, revision: str | None = None, kernel: Kernel 
     kind = getattr(transformers, (config.architectures or ["AutoModel"])[0], None)
     if not hasattr(kind, "from_pretrained"):
         raise CheckpointError(f"{name}: architectures is {config.architectures}; expected a Transformers class; save it with one")
+    if (expected := getattr(kind, "config_class", None)) and not isinstance(config, expected):
+        wrong = f"architectures is {config.architectures}, but model_type is {config.model_type!r}"
+        raise CheckpointError(f"{name}: {wrong}; use the {CONFIG} saved with these weights")
     model = _load(name, folder, kind, config, kernel, dtype="auto")
     check_finite(model, name)
     return model

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from polyhead.models.architectures import architecture, module_at
-from polyhead.models.sites import AttentionSite
+from polyhead.models.architectures import architecture
+from polyhead.models.sites import AttentionSite, module_at
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel

@@ -17,61 +17,15 @@ from polyhead.models.architectures import Architecture, attention_sites, full_ma
 from polyhead.models.gates import gated
 from polyhead.models.pruning import fitted, full_state, prune, reorder_heads
 from polyhead.models.sites import PROJECTIONS, AttentionSite
+from polyhead.models.small_copies import NotProven, one_line, random_inputs
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 EXACT = 1e-10  # of the largest logit, in float64
 CLOSE = 1e-4  # of the largest logit, in float32
-_LAYERS, _VOCABULARY, _LENGTH, _LONGEST = 3, 128, 9, 600
+_LENGTH, _LONGEST = 9, 600
 Inputs = dict[str, Tensor]
-
-
-class NotProven(Exception):
-    """A check failed; the text says which and how."""
-
-
-def small_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """A random float64 model of the same class in eval mode, with at most 3 layers and 128 subwords; the RNG is left alone.
-
-    Widths, heads and all other settings are those of the model. Every parameter is random, also biases and norms, so that
-    nothing cancels out by chance.
-
-    Raises:
-        NotProven: Transformers cannot build it.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        try:
-            with torch.device("cpu"):
-                small = type(model)._from_config(_shrunk(model.config), dtype=torch.float64)
-        except Exception as error:  # whatever a family's constructor raises
-            raise NotProven(f"a smaller copy cannot be built ({_one_line(error)})") from None
-        with torch.no_grad():
-            for name, parameter in small.named_parameters():
-                if parameter.ndim > 1:
-                    parameter.normal_(0.0, parameter.shape[-1] ** -0.5)
-                else:
-                    parameter.normal_(0.0 if name.endswith("bias") else 1.0, 0.2)
-    return small.eval()
-
-
-def _shrunk(config: PretrainedConfig) -> PretrainedConfig:
-    small = copy.deepcopy(config)
-    layers, vocabulary = config.num_hidden_layers, config.vocab_size
-    if layers > _LAYERS:
-        for name, value in list(vars(small).items()):
-            if isinstance(value, list | tuple) and len(value) == layers:
-                setattr(small, name, value[:_LAYERS])
-        small.num_hidden_layers = _LAYERS
-    if vocabulary > _VOCABULARY:
-        small.vocab_size = _VOCABULARY
-        for name, value in list(vars(small).items()):
-            if name.endswith("_token_id") and isinstance(value, int) and value >= _VOCABULARY:
-                setattr(small, name, _VOCABULARY - 1)
-    if hasattr(small, "quantization_config"):
-        del small.quantization_config
-    return small
 
 
 def prove(small: PreTrainedModel, row: Architecture) -> None:
@@ -89,16 +43,16 @@ def prove(small: PreTrainedModel, row: Architecture) -> None:
         try:
             sites = attention_sites(small)
         except (PolyheadError, AttributeError, TypeError, ValueError) as error:
-            raise NotProven(_one_line(error)) from None
+            raise NotProven(one_line(error)) from None
         _owned(small, row, sites)
-        short = _inputs(small, _LENGTH)
+        short = random_inputs(small, _LENGTH)
         for check in (_alive, _masks, _differences, _order, _roles, _used, _passed_on):
             try:
                 check(small, sites, short)
             except NotProven:
                 raise
             except Exception as error:  # whatever a family's forward pass raises
-                raise NotProven(f"{check.__name__.strip('_')}: the forward pass fails ({_one_line(error)})") from None
+                raise NotProven(f"{check.__name__.strip('_')}: the forward pass fails ({one_line(error)})") from None
 
 
 def prove_loaded(model: PreTrainedModel, row: Architecture) -> None:
@@ -107,7 +61,7 @@ def prove_loaded(model: PreTrainedModel, row: Architecture) -> None:
     Raises:
         NotProven: They do not.
     """
-    inputs = {name: value.to(next(model.parameters()).device) for name, value in _inputs(model, _LENGTH).items()}
+    inputs = {name: value.to(next(model.parameters()).device) for name, value in random_inputs(model, _LENGTH).items()}
     with trying(row):
         mask = fitted(model, _uneven(full_mask(model)))
         mode = model.training
@@ -120,19 +74,6 @@ def prove_loaded(model: PreTrainedModel, row: Architecture) -> None:
         finally:
             model.train(mode)
     _same(cut, masked, "the loaded model's pruned logits", CLOSE if cut.dtype in (torch.float32, torch.float64) else 0.1)
-
-
-def _inputs(model: PreTrainedModel, length: int) -> Inputs:
-    config = model.config
-    generator = torch.Generator().manual_seed(1)
-    special = {value for name, value in vars(config).items() if name.endswith("_token_id") and isinstance(value, int)}
-    allowed = torch.tensor([i for i in range(min(config.vocab_size, 1000)) if i not in special])
-    ids = allowed[torch.randint(len(allowed), (3, length), generator=generator)]
-    mask = torch.ones_like(ids)
-    if isinstance(config.pad_token_id, int) and config.pad_token_id < config.vocab_size:
-        for row in (1, 2):
-            ids[row, length - 2 * row :], mask[row, length - 2 * row :] = config.pad_token_id, 0
-    return {"input_ids": ids, "attention_mask": mask}
 
 
 def _logits(model: PreTrainedModel, inputs: Inputs, *, graph: bool = False) -> Tensor:
@@ -148,10 +89,6 @@ def _same(found: Tensor, expected: Tensor, what: str, bound: float = EXACT) -> N
     apart = float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
     if not apart <= bound:
         raise NotProven(f"{what} differ from the masked ones by {apart:.1e} (at most {bound:.0e})")
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 def _uneven(full: HeadMask) -> HeadMask:
@@ -221,7 +158,7 @@ def _masks(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inp
     whole = _logits(small, inputs)
     limit = getattr(small.config, "max_position_embeddings", None)
     longer = min(_LONGEST, (limit if isinstance(limit, int) and limit > 0 else 64) - 8)
-    texts = [inputs] if longer <= _LENGTH else [inputs, {name: value[:1] for name, value in _inputs(small, longer).items()}]
+    texts = [inputs] if longer <= _LENGTH else [inputs, {name: value[:1] for name, value in random_inputs(small, longer).items()}]
     for what, wanted in _masks_to_try(full):
         mask = fitted(small, wanted)
         cut = prune(copy.deepcopy(small), mask)
@@ -246,24 +183,28 @@ def _masked(model: PreTrainedModel, mask: HeadMask, inputs: Inputs) -> Tensor:
 
 def _differences(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:
     """The gradient of a gate is the finite difference of the loss."""
-    shape, step = full_mask(small).shape, 2.0**-8
+    shape = full_mask(small).shape
     gates = torch.ones(shape, dtype=torch.float64, requires_grad=True)
-    weights = torch.linspace(-1, 1, _logits(small, inputs).shape[-1], dtype=torch.float64)
+    usual = _logits(small, inputs)
+    weights = torch.linspace(-1, 1, usual.shape[-1], dtype=torch.float64) / usual.abs().max()
     with gated(small, gates):
         (gradient,) = torch.autograd.grad((_logits(small, inputs, graph=True) @ weights).sin().mean(), gates)
     for layer in range(shape[0]):
         head = layer % shape[1]
-        sides = []
-        for sign in (1, -1):
-            moved = torch.ones(shape, dtype=torch.float64)
-            moved[layer, head] += sign * step
-            with gated(small, moved):
-                sides.append(float((_logits(small, inputs) @ weights).sin().mean()))
-        found, expected = float(gradient[layer, head]), (sides[0] - sides[1]) / (2 * step)
-        if abs(found - expected) > 1e-2 * abs(expected) + 1e-4 * float(gradient.abs().max()) + 1e-7:
-            raise NotProven(
-                f"head {layer}.{head}: its gate has the gradient {found:.3g}, but the finite difference {expected:.3g}"
-            )
+        found, expected = float(gradient[layer, head]), 0.0
+        for step in (2.0**-8, 2.0**-12, 2.0**-5):  # some families round to float32 inside, others bend more
+            sides = []
+            for sign in (1, -1):
+                moved = torch.ones(shape, dtype=torch.float64)
+                moved[layer, head] += sign * step
+                with gated(small, moved):
+                    sides.append(float((_logits(small, inputs) @ weights).sin().mean()))
+            expected = (sides[0] - sides[1]) / (2 * step)
+            if abs(found - expected) <= 1e-2 * abs(expected) + 1e-4 * float(gradient.abs().max()) + 1e-7:
+                break
+        else:
+            wrong = f"its gate has the gradient {found:.3g}, but the finite difference is {expected:.3g}"
+            raise NotProven(f"head {layer}.{head}: {wrong}")
 
 
 def _order(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs: Inputs) -> None:

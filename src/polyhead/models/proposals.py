@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from polyhead.models.architectures import ARCHITECTURES, Architecture, module_at
+from polyhead.models.architectures import ARCHITECTURES, Architecture
+from polyhead.models.sites import module_at
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel
@@ -100,8 +101,18 @@ def _rows(model: PreTrainedModel, layers: str, layer: nn.Module) -> Iterator[Arc
                 "group_size": n_heads // n_keys,
             }
             stored = [_stored(attention, pattern, sizes[name]) for name, pattern in _STORED.items()]
-            for output, needs_a_head, names in product(outputs, (False, True), product(*stored)):
-                yield replace(base, output=output, needs_a_head=needs_a_head, **dict(zip(_STORED, names, strict=True)))
+            for output, needs_a_head, (head_count, stored_width, key_count, group_size) in product(
+                outputs, (False, True), product(*stored)
+            ):
+                yield replace(
+                    base,
+                    output=output,
+                    needs_a_head=needs_a_head,
+                    head_count=head_count,
+                    width=stored_width,
+                    key_count=key_count,
+                    group_size=group_size,
+                )
 
 
 def _projections(

@@ -7,6 +7,7 @@ release that it was proven with. Another release may compute something else, so 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from importlib.metadata import version
+from typing import Any
 
 from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.models.architectures import Architecture, check_row
@@ -47,7 +48,9 @@ def read_row(record: Mapping[str, object], model_type: str, *, where: str) -> Ar
     )
     if not isinstance(stored, Mapping) or stored.get("model_type") != model_type or not {*stored} <= {*known, _RELEASE}:
         raise wrong
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items() if name != _RELEASE}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in stored.items() if name != _RELEASE
+    }
     if any(default is MISSING and name not in given for name, default in known.items()):
         raise wrong
     try:

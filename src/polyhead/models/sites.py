@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from polyhead.core.errors import ArchitectureError
 
 Projection = Literal["query", "key", "value"]
 PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value")
@@ -153,3 +156,56 @@ class AttentionSite:
 def _blocks(n_heads: int, width: int) -> Tensor:
     # not on the default device, which is meta while a checkpoint is loaded
     return torch.arange(n_heads * width, device="cpu").view(n_heads, width)
+
+
+def modules_in(module: nn.Module, path: list[str]) -> Iterator[nn.Module]:
+    """The modules in the list that a path names; `*` goes through every element of a list."""
+    if not path:
+        yield from module.children()
+    elif path[0] == "*":
+        for child in module.children():
+            yield from modules_in(child, path[1:])
+    else:
+        yield from modules_in(getattr(module, path[0]), path[1:])
+
+
+def module_at(module: nn.Module, path: str) -> Any:
+    """The module that a dotted path names, from `module`, which an empty path names; a leading `/` is not read."""
+    for name in path.split(".") if path else ():
+        module = getattr(module, name)
+    return module
+
+
+def part_holders(layer: nn.Module, paths: tuple[str, ...]) -> Iterator[tuple[nn.Module, str]]:
+    """Holders of blocks beside the projections, each with the name of its parameter; a model may lack them."""
+    for path in paths:
+        parent, _, name = path.rpartition(".")
+        holder = module_at(layer, parent)
+        found = getattr(holder, name, None)
+        if isinstance(found, nn.Parameter):
+            yield holder, name
+        elif found is not None:
+            yield found, "weight"
+
+
+def check_site(site: AttentionSite) -> None:
+    """Refuse modules that are no plain linear layers, or whose shapes do not fit the heads.
+
+    Raises:
+        ArchitectureError: Names the layer.
+    """
+    holders = (module for module, name in site.also if name == "weight" and not isinstance(module, nn.Embedding))
+    for module in (*site.inputs, site.output, *holders):
+        if not isinstance(module, nn.Linear):
+            kind = f"{type(module).__module__}.{type(module).__qualname__}"
+            wanted = "torch.nn.Linear (merge adapters, load unquantized)"
+            raise ArchitectureError(f"layer {site.layer}: a projection is a {kind}; expected {wanted}")
+    if len(site.inputs) == 2 or len({id(module.weight) for module in site.inputs}) < len(site.inputs):
+        raise ArchitectureError(f"layer {site.layer}: query, key and value share weights; expected three, or one fused")
+    parts = site.parts()
+    sizes = tuple(part.parameter.shape[part.dim] for part in parts if part.name == "weight")
+    expected = tuple(len(part.positions(slice(None))) for part in parts if part.name == "weight")
+    if sizes != expected:
+        need = f"the config has {len(site.kept)} heads of width {site.head_dim}, which need {expected}"
+        step = "the config and the weights belong to different models"
+        raise ArchitectureError(f"layer {site.layer}: the projections have {sizes} head rows and columns, but {need}; {step}")

@@ -24,9 +24,15 @@ _MODEL: Final = (
     "learning/scoring_mode.py",
     "models/architectures.py",
     "models/devices.py",
+    "models/finding.py",
     "models/gates.py",
     "models/loading.py",
+    "models/position_bias.py",
+    "models/proofs.py",
+    "models/proposals.py",
     "models/pruning.py",
+    "models/sites.py",
+    "models/small_copies.py",
 )
 
 # scripts/stages.py compares the files with their recorded hashes and says what to do about changes.
@@ -57,6 +63,7 @@ STAGES: Final[dict[str, Stage]] = {
             "learning/seen_embeddings.py",
             "learning/training*.py",
             "models/pruning_record.py",
+            "models/row_record.py",
             "models/saving.py",
             "models/transformers_loader.py",
             "studies/finetunes.py",
