@@ -81,12 +81,12 @@ def labelled_sample(
     every = reader(request).open(reference, split, labelled=needs_labels)
     data = sample(every, request.limit, seed=request.seed)
     note_reading(console, data)
-    is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision)) is None
+    is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision), request.task.kind) is None
     labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
     tagger = opened(request, labels=labels, seed=seed)
     if said := unshared_labels(tagger.labels, data):
         step = f"use a model trained on these labels, or see polyhead data check {data.name}"
-        raise SettingError(f"{tagger.name}: {said}, so no span would count; {step}")
+        raise SettingError(f"{tagger.name}: {said}, so none would count as right; {step}")
     if is_new and needs_labels:
         new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
         console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
@@ -99,7 +99,7 @@ def labelled_sample(
 
 def reader(request: TextRequest) -> DataReader:
     """What opens the command's data; span types that the model predicts are not merged."""
-    labels = classifier_labels(load_config(request.model, revision=request.revision)) or ()
+    labels = classifier_labels(load_config(request.model, revision=request.revision), request.task.kind) or ()
     return DataReader(
         task=request.task,
         root=request.data,
@@ -142,7 +142,7 @@ def note_reading(console: Console, *datasets: Dataset) -> None:
 
 def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
     """A note where no span was found as it is labelled; else empty."""
-    if task.kind == "tag" or not scores or any(scores):
+    if task.kind != "span" or not scores or any(scores):
         return ""
     return "note: F1 is 0.00 everywhere: check the labels with polyhead data check, or train longer"
 

@@ -112,7 +112,7 @@ def _reach(model: PreTrainedModel, site: AttentionSite, batch: Batch, precision:
 
     kernel = attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict")
     with site.block.register_forward_pre_hook(take, with_kwargs=True), kernel:
-        model(input_ids=batch.input_ids, attention_mask=batch.attention_mask if batch.has_padding else None)
+        model(**batch.short_inputs)
     return found[0]
 
 

@@ -123,7 +123,7 @@ def each_attention(model: PreTrainedModel, batch: Batch, receive: Receive, *, pr
             if site.kept:
                 _watch(stack, site, visible, receive)
         stack.enter_context(attention_kernel(visible.device, visible.shape[-1], precision, work="predict"))
-        model(input_ids=batch.input_ids, attention_mask=batch.attention_mask if batch.has_padding else None)
+        model(**batch.short_inputs)
 
 
 def _watch(stack: ExitStack, site: AttentionSite, visible: Tensor, receive: Receive) -> None:

@@ -20,7 +20,7 @@ _Kept = dict[nn.Module, Any]
 def masked_logits(
     model: PreTrainedModel, batch: Batch, masks: Iterable[HeadMask | Tensor], *, fill: Tensor | None = None
 ) -> Iterator[Tensor]:
-    """Logits `[rows, length, labels]` of one batch under each mask in turn; layers shared by neighbours are computed once.
+    """Logits of one batch under each mask in turn, as the model gives them; layers shared by neighbours are computed once.
 
     Layers below the first difference between neighbours, in any sentence, are not computed again, nor is that layer's attention
     (in DistilBERT, its projections into heads). This holds two hidden states per layer in memory (four in DistilBERT). Masks are
@@ -44,7 +44,7 @@ def masked_logits(
             by_sentence = not isinstance(mask, HeadMask)
             gates = keep.to(batch.input_ids.device) if by_sentence else mask
             with _from_layer(sites, start, kept), gated(model, gates, rows=batch.rows if by_sentence else None, fill=fill):
-                logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+                logits = model(**batch.inputs).logits
         before = keep
         yield logits
 

@@ -30,6 +30,7 @@ class TextEncoder:
         anchor: The subword of a word that carries its label.
         max_length: Longest window in subwords, special tokens included.
         model_limit: The architecture's own limit, from `model_limit`; None without one.
+        token_types: Whether the model tells the texts of a pair apart, from `token_types`.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -37,6 +38,7 @@ class TextEncoder:
     anchor: Anchor
     max_length: int
     model_limit: int | None
+    token_types: bool = True
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
         """The sentences as windows of subwords; by default gold labels that the model lacks do not count in losses.
@@ -52,6 +54,7 @@ class TextEncoder:
             model_limit=self.model_limit,
             anchor=self.anchor,
             unknown=unknown,
+            token_types=self.token_types,
         )
 
     def labelled(self, data: Dataset, *, unknown: Unknown = "ignore") -> Labelled:
@@ -101,14 +104,21 @@ def _not_data(given: object, more: str = "") -> TypeError:
     return TypeError(f"data: {reprlib.repr(given)}: expected what open_corpus or open_file returns{more}")
 
 
-def as_sentence(words: Sentence | Sequence[str], number: int) -> Sentence:
-    """An unlabelled sentence of these words; `number`, from 1, names it in messages.
+def as_sentence(words: Sentence | Sequence[str], number: int, *, whole: bool = False) -> Sentence:
+    """An unlabelled sentence of these words, or if `whole` of this text or pair; `number`, from 1, names it in messages.
 
     Raises:
-        SettingError: It is not a list of words.
+        SettingError: It is not a list of words; or not a text or a pair of texts.
     """
     if isinstance(words, Sentence):
         return words
+    if whole:
+        texts = (words,) if isinstance(words, str) else tuple(words)
+        if len(texts) not in (1, 2) or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise SettingError(
+                f"sentence {number}: {reprlib.repr(words)}: expected a text, or a pair of texts (premise, hypothesis)"
+            )
+        return Sentence(tuple(word for text in texts for word in text.split()), (None,), "und", f"sentence:{number}", texts)
     if isinstance(words, str):
         raise SettingError(f"sentence {number}: {words[:40]!r} is a string; expected a list of words, so split it first")
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
