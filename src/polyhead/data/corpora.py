@@ -219,7 +219,7 @@ def open_file(
     layout = columns or (TextFormat() if task.kind == "sentence" else ColumnFormat())
     if isinstance(layout, TextFormat) != (task.kind == "sentence"):
         held = "one label for each text" if isinstance(layout, TextFormat) else "labels of words"
-        raise SettingError(f"{path}: the layout holds {held}, and task {task.name} labels {task.unit}s; declare other columns")
+        raise SettingError(f"{path}: the layout holds {held}, but task {task.name} has none; declare columns")
     if isinstance(layout, TextFormat):
         if scheme is not None:
             raise SettingError(f"scheme {scheme!r}: task {task.name} has no spans; leave the scheme out")

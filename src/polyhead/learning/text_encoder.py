@@ -4,15 +4,15 @@ import logging
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import Anchor
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.learning.encoding import Encoded, encode, join
+from polyhead.learning.encoding import Encoded, encode, join, model_limit, token_types
 from polyhead.learning.inference import Labelled
 
 _LOG = logging.getLogger(__name__)
@@ -39,6 +39,24 @@ class TextEncoder:
     max_length: int
     model_limit: int | None
     token_types: bool = True
+
+    @classmethod
+    def of(
+        cls, config: PretrainedConfig, *, tokenizer: PreTrainedTokenizerBase, labels: LabelSet, anchor: Anchor, max_length: int
+    ) -> Self:
+        """How a model with this config reads text.
+
+        Raises:
+            ArchitectureError: The family has no row.
+        """
+        return cls(
+            tokenizer=tokenizer,
+            labels=labels,
+            anchor=anchor,
+            max_length=max_length,
+            model_limit=model_limit(config),
+            token_types=token_types(config),
+        )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
         """The sentences as windows of subwords; by default gold labels that the model lacks do not count in losses.

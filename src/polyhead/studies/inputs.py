@@ -11,7 +11,7 @@ from polyhead.data.references import DataReader, DataReference, one_word_choice
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before, suspicious_text
 from polyhead.data.tasks import Task
-from polyhead.learning.encoding import Encoded, join, model_limit, token_types
+from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.text_encoder import TextEncoder, Unknown
 from polyhead.models.loading import load_config, load_tokenizer
@@ -84,13 +84,12 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
             logger.info("note: %s %s: %s", split.name, split.split, what)
     for what in seen_before(data.seen, data.tests):
         logger.info("note: %s", what)
-    encoder = TextEncoder(
+    encoder = TextEncoder.of(
+        config,
         tokenizer=tokenizer,
         labels=label_set(data.reader.task, data.trains),
         anchor=train.anchor,
         max_length=train.max_length,
-        model_limit=model_limit(config),
-        token_types=token_types(config),
     )
     read_by = [settings.model, settings.revision, list(encoder.labels), train.anchor, train.max_length, how_read(settings)]
 

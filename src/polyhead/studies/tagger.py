@@ -22,7 +22,7 @@ from polyhead.data.tasks import task as find_task
 from polyhead.importance.methods import score_heads
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded, model_limit, token_types
+from polyhead.learning.encoding import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
 from polyhead.learning.nested import NestedMasks
 from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence, scored_sets
@@ -154,14 +154,8 @@ class Tagger:
     @property
     def reader(self) -> TextEncoder:
         """How the model reads text."""
-        limit = model_limit(self.model.config)
-        return TextEncoder(
-            tokenizer=self.tokenizer,
-            labels=self.labels,
-            anchor=self.anchor,
-            max_length=self.max_length,
-            model_limit=limit,
-            token_types=token_types(self.model.config),
+        return TextEncoder.of(
+            self.model.config, tokenizer=self.tokenizer, labels=self.labels, anchor=self.anchor, max_length=self.max_length
         )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
