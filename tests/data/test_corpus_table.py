@@ -48,7 +48,10 @@ COUNTS = {
     "facebook/en": ((30521, None), (4181, None), (8621, None)),
     "facebook/es": ((3617, None), (1983, None), (3043, None)),
     "xnli/en": ((19863, None), (2490, None), (5010, None)),
-    **{f"xnli/{code}": (None, (2490, None), (5010, None)) for code in "ar bg de el es fr hi ru sw th tr ur vi zh".split()},
+    **{
+        f"xnli/{code}": (None, (2490, None), (5010, None))
+        for code in ["ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"]
+    },
     **{f"xsid/{code}": (None, (300, None), (500, None)) for code in ["ar", "da", "de", "id", "it", "kk", "nl", "sr", "tr", "zh"]},
 }
 

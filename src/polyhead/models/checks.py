@@ -141,6 +141,12 @@ def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
         raise _wrong(path, "num_attention_heads", config.num_attention_heads, f"a divisor of hidden_size, {config.hidden_size}")
 
 
+def head_modules(model: PreTrainedModel) -> list[str]:
+    """Names of a model's parts outside of its encoder: the classifier and what stands before it; none of a bare encoder."""
+    encoder = model.base_model
+    return [] if encoder is model else [name for name, module in model.named_children() if module is not encoder]
+
+
 def check_shapes(model: PreTrainedModel, path: str | Path, *, but: Sequence[str] = ()) -> None:
     """Compare the tensor shapes in a safetensors file with a model's parameters, which may be on the meta device.
 

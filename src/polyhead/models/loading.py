@@ -35,6 +35,7 @@ from polyhead.models.checks import (
     check_sizes,
     check_unused,
     check_vocabulary,
+    head_modules,
     read_old_record,
     weight_files,
 )
@@ -55,11 +56,6 @@ _POOLER = "pooler"
 _NEW_POOLER = rf"\.{_POOLER}\..*weight$"
 
 
-def _head_modules(model: PreTrainedModel) -> list[str]:
-    """Names of the parts outside of the encoder: the classifier and what stands before it."""
-    return [name for name, module in model.named_children() if module is not model.base_model]
-
-
 def _classifier(model: PreTrainedModel, kind: LabelKind) -> nn.Linear:
     """The layer whose outputs are the labels.
 
@@ -72,7 +68,7 @@ def _classifier(model: PreTrainedModel, kind: LabelKind) -> nn.Linear:
         if not isinstance(head, nn.Linear):
             raise ArchitectureError(f"{type(model).__name__}: its {name!r} is a {type(head).__name__}; expected torch.nn.Linear")
         return head
-    parts = [module for name in _head_modules(model) for module in model.get_submodule(name).modules()]
+    parts = [module for name in head_modules(model) for module in model.get_submodule(name).modules()]
     linear = [part for part in parts if isinstance(part, nn.Linear) and part.out_features == model.config.num_labels]
     if not linear:
         expected = f"a torch.nn.Linear with {model.config.num_labels} outputs outside of the encoder"
@@ -81,12 +77,12 @@ def _classifier(model: PreTrainedModel, kind: LabelKind) -> nn.Linear:
 
 
 def _new_modules(model: PreTrainedModel, kind: LabelKind | None) -> tuple[str, ...]:
-    """Names of the modules that a new classifier of this kind replaces; the pooler only if the weights lack it."""
+    """Names of the modules that a new classifier of this kind replaces."""
     if kind is None:
         return ()
     if kind != "sentence":
         return (architecture(model.config).classifier,)
-    return (*_head_modules(model), f"{model.base_model_prefix}.{_POOLER}")
+    return tuple(head_modules(model))
 
 
 def _draw_head(model: PreTrainedModel, kind: LabelKind, seed: int | None, missing: Sequence[str]) -> None:
@@ -94,7 +90,7 @@ def _draw_head(model: PreTrainedModel, kind: LabelKind, seed: int | None, missin
     last = _classifier(model, kind)
     heads = [last]
     if kind == "sentence":
-        parts = [model.get_submodule(name) for name in _head_modules(model)]
+        parts = [model.get_submodule(name) for name in head_modules(model)]
         parts += [model.get_submodule(name.removesuffix(".weight")) for name in missing if re.search(_NEW_POOLER, name)]
         linear = dict.fromkeys(layer for part in parts for layer in part.modules() if isinstance(layer, nn.Linear))
         heads = [layer for layer in linear if layer is not last] + [last]
@@ -218,7 +214,8 @@ def _load(
             ignore_mismatched_sizes=new_classifier is not None,
             output_loading_info=True,
         )
-        lost = sorted(key for key in report["missing_keys"] if not key.startswith(tuple(f"{module}." for module in but)))
+        new = (*but, f"{shape.base_model_prefix}.{_POOLER}") if new_classifier == "sentence" else but
+        lost = sorted(key for key in report["missing_keys"] if not key.startswith(tuple(f"{module}." for module in new)))
         if missing is not None:
             missing.extend(report["missing_keys"])
         if lost:
