@@ -154,7 +154,7 @@ def test_figures_of_sentences_are_those_of_their_definition(pairs: list[tuple[st
     gold, predicted = [[own] for own, _ in pairs], [[own] for _, own in pairs]
     scored = [(one, other) for one, other in pairs if one is not None]
     if not scored:
-        with pytest.raises(SettingError, match="none of .* sentences has a gold label"):
+        with pytest.raises(SettingError, match=r"none of .* sentences has a gold label"):
             score(task, gold, predicted)
         return
     f1s = []

@@ -82,5 +82,7 @@ def test_an_encoded_pair_has_one_label_and_its_special_tokens_are_no_text() -> N
 
 def test_a_label_that_the_model_lacks_is_named_with_its_line() -> None:
     one = [Sentence(("a",), ("maybe",), "en", "x.tsv:7", ("a",))]
-    with pytest.raises(DataFormatError, match="x.tsv:7: the sentence that begins here has label 'maybe'; expected one of no yes"):
+    with pytest.raises(
+        DataFormatError, match=r"x\.tsv:7: the sentence that begins here has label 'maybe'; expected one of no yes"
+    ):
         encode(one, TOKENIZERS["bert"], LabelSet(("no", "yes")))
