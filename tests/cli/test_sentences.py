@@ -111,7 +111,7 @@ def test_labels_of_ones_own_in_csv(folder: Path, tmp_path: Path, cli: Callable) 
     )
     assert found.code == 0, found.err
     assert json.loads((tmp_path / "m" / "config.json").read_text())["id2label"] == {"0": "0", "1": "1"}
-    assert cli("data", "check", folder / "reviews.csv").prose.count("task classification") == 1
+    assert cli("data", "check", folder / "reviews.csv").prose.count("task classification this is a guess") == 1
     written = cli("predict", tmp_path / "m", folder / "reviews.csv", "--task", "classification", "--json", *SHORT)
     assert {row["label"] for row in written.json["sentences"]} <= {"0", "1"}
 
