@@ -177,6 +177,7 @@ class Job:
 
     @property
     def is_done(self) -> bool:
+        """Whether its cell is there."""
         return cell(self.name).is_file()
 
 

@@ -145,10 +145,8 @@ class DataReader:
             found = harmonise(found, self.task, kept=self.kept)
         if labelled and all(label is None for sentence in found.sentences for label in sentence.labels):
             where = found.sentences[0].source if found.sentences else found.name
-            column = "label" if self.task.kind == "sentence" else "tag"
-            raise DataFormatError(
-                f"{where}: no {self.task.unit} of the {split} split has a label; expected a filled {column} column"
-            )
+            said = f"no {self.task.unit} of the {split} split has a label; expected a filled column of labels"
+            raise DataFormatError(f"{where}: {said}")
         return found
 
     def train_and_dev(self, reference: DataReference, *, seed: int) -> tuple[Dataset, Dataset]:
