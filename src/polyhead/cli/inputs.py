@@ -20,6 +20,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import suspicious_text
 from polyhead.data.tasks import Task
 from polyhead.learning.encoding import Encoded
+from polyhead.learning.inference import Labelled
 from polyhead.models.devices import free_threads
 from polyhead.models.loading import classifier_labels, load_config
 from polyhead.studies.tagger import Tagger
@@ -47,6 +48,11 @@ class LabelledSample:
     encoded: Encoded
     is_new: bool
     n_available: int
+
+    @property
+    def labelled(self) -> Labelled:
+        """The text with its gold labels."""
+        return Labelled(self.encoded, self.tagger.reader.gold(self.data, self.encoded))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -81,7 +87,9 @@ def labelled_sample(
     every = reader(request).open(reference, split, labelled=needs_labels)
     data = sample(every, request.limit, seed=request.seed)
     note_reading(console, data)
-    is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision), request.task.kind) is None
+    kind = request.task.kind
+    stored = classifier_labels(load_config(request.model, revision=request.revision), kind)
+    is_new = may_be_new and stored is None and kind != "masked"
     labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
     tagger = opened(request, labels=labels, seed=seed)
     if said := unshared_labels(tagger.labels, data):

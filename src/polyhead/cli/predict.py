@@ -43,6 +43,8 @@ def predict(request: PredictRequest, console: Console) -> int:
 
 
 def _predict(request: PredictRequest, path: Path, console: Console) -> int:
+    if request.task.kind == "masked":
+        raise SettingError(f"--task {request.task.name}: scores heads on raw text (rank, curve), and has no labels to predict")
     if request.task.kind == "sentence":
         return _predict_texts(request, path, console)
     try:

@@ -20,8 +20,8 @@ from polyhead.data.phrases.files import phrase_dataset
 from polyhead.data.schemes import SCHEME_NAMES, wrong_scheme
 from polyhead.data.schemes import scheme as scheme_of
 from polyhead.data.sentences import Dataset
-from polyhead.data.tasks import TASKS, Task
-from polyhead.data.text_format import TextFormat
+from polyhead.data.tasks import TASKS, TEXT_KINDS, Task
+from polyhead.data.text_format import NO_COLUMN, TextFormat
 from polyhead.data.textfile import SUFFIXES, TextFile, data_error, find_file
 
 __all__ = ["CORPORA", "corpus", "open_corpus", "open_file"]
@@ -216,14 +216,19 @@ def open_file(
     """
     require(path=(path, PATH), task=(task, Task), split=(split, str), language=(language, str))
     path = Path(path)
-    layout = columns or (TextFormat() if task.kind == "sentence" else ColumnFormat())
-    if isinstance(layout, TextFormat) != (task.kind == "sentence"):
+    if task.kind == "masked" and columns is None and is_conllu(path):
+        read = _read(path, str(path), split, language=language, layout=None, words=words, strict=strict)
+        return replace(read, sentences=tuple(sentence.whole for sentence in read))
+    layout = columns or ({"sentence": TextFormat(), "masked": TextFormat("lines")}.get(task.kind) or ColumnFormat())
+    if isinstance(layout, TextFormat) != (task.kind in TEXT_KINDS):
         held = "one label for each text" if isinstance(layout, TextFormat) else "labels of words"
         raise SettingError(f"{path}: the layout holds {held}, but task {task.name} has none; declare columns")
     if isinstance(layout, TextFormat):
         if scheme is not None:
             raise SettingError(f"scheme {scheme!r}: task {task.name} has no spans; leave the scheme out")
         layout = replace(layout, types=task.labels or None, n_texts=task.n_texts, needs_label=labelled)
+        if task.kind == "masked":
+            layout = replace(layout, label=NO_COLUMN, needs_label=False)
     elif isinstance(layout, NamedLayout):
         if layout.kind != task.kind:
             held = "spans" if layout.kind == "span" else "tags that stand alone"

@@ -20,7 +20,7 @@ from polyhead.data.records import CONTAINERS, read_records
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Sentence
 from polyhead.data.spans import looks_like_facebook, looks_like_stockmark, read_facebook, read_stockmark
-from polyhead.data.tasks import TASKS, LabelKind
+from polyhead.data.tasks import TASKS, TEXT_KINDS, LabelKind
 from polyhead.data.text_format import TextFormat, parse_texts
 from polyhead.data.textfile import TextFile
 from polyhead.data.texts import read_texts
@@ -87,7 +87,7 @@ def declared_layout(text: str, *, scheme: str | None, kind: LabelKind) -> Layout
     >>> declared_layout("csv:text=review", scheme=None, kind="sentence").label
     ''
     """
-    if kind != "sentence":
+    if kind not in TEXT_KINDS:
         return parse_layout(text, scheme=scheme)
     if scheme is not None:
         raise SettingError(f"--scheme {scheme}: sentences have no spans; leave --scheme out")

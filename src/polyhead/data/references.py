@@ -143,7 +143,11 @@ class DataReader:
         found = self._corpus(reference, split) if reference.files is None else self._files(reference, split, labelled)
         if self.merge and not found.merged:
             found = harmonise(found, self.task, kept=self.kept)
-        if labelled and all(label is None for sentence in found.sentences for label in sentence.labels):
+        if (
+            labelled
+            and self.task.kind != "masked"
+            and all(label is None for sentence in found.sentences for label in sentence.labels)
+        ):
             where = found.sentences[0].source if found.sentences else found.name
             said = f"no {self.task.unit} of the {split} split has a label; expected a filled column of labels"
             raise DataFormatError(f"{where}: {said}")
@@ -159,11 +163,12 @@ class DataReader:
         if self.root is not None and not self.root.is_dir():
             wrong = f"--data {self.root}: is not a folder, but {reference.text} names a corpus in one"
             raise SettingError(f"{wrong}; name the folder, or give either the file or the corpus")
-        if row.task != self.task.name:
+        if row.task != self.task.name and self.task.kind != "masked":
             there = ", ".join(labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
             wrong = f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}"
             raise SettingError(f"{wrong}; for {self.task.name} its language has {there}; or give --task {row.task}")
-        return open_corpus(reference.name, split, root=self.root, words=reference.words, kept=self.kept, strict=self.strict)
+        read = open_corpus(reference.name, split, root=self.root, words=reference.words, kept=self.kept, strict=self.strict)
+        return replace(read, sentences=tuple(one.whole for one in read), merged={}) if self.task.kind == "masked" else read
 
     def _files(self, reference: DataReference, split: Split, labelled: bool) -> Dataset:
         files = reference.files or {}

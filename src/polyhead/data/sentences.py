@@ -34,6 +34,11 @@ class Sentence:
             raise ValueError(f"{self.source}: {found} but {len(self.labels)} labels")
 
     @property
+    def whole(self) -> "Sentence":
+        """The same without labels of words: its texts, or its words joined by spaces as one text."""
+        return Sentence(self.words, (None,), self.language, self.source, self.texts or (" ".join(self.words),))
+
+    @property
     def key(self) -> tuple[str, ...]:
         """What makes two sentences the same to a model: the texts if there are any, else the words."""
         return self.texts or self.words

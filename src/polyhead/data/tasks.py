@@ -16,7 +16,9 @@ UPOS = (
 NLI = ("entailment", "neutral", "contradiction")
 """The labels of natural language inference, as XNLI writes them (Conneau et al. 2018)."""
 
-LabelKind = Literal["tag", "span", "sentence"]
+LabelKind = Literal["tag", "span", "sentence", "masked"]
+TEXT_KINDS: tuple[LabelKind, ...] = ("sentence", "masked")
+"""Kinds whose data are whole texts, not words with labels."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Task:
     Attributes:
         name: Name in `TASKS`.
         kind: `tag`: one independent label per word; `span`: IOB2 labels that mark spans; `sentence`: one label per sentence, or
-            per pair of sentences.
+            per pair of sentences; `masked`: the subwords of raw text themselves, each masked once.
         metric: The main metric, a key of `metrics.score(...)`.
         summary: One sentence for people.
         labels: The fixed label set in order; empty where the labels come from the training data.
@@ -50,10 +52,10 @@ class Task:
     def unit(self) -> str:
         """What has a label.
 
-        >>> TASKS["pos"].unit, TASKS["nli"].unit
-        ('word', 'sentence')
+        >>> TASKS["pos"].unit, TASKS["nli"].unit, TASKS["mlm"].unit
+        ('word', 'sentence', 'subword')
         """
-        return "sentence" if self.kind == "sentence" else "word"
+        return {"sentence": "sentence", "masked": "subword"}.get(self.kind, "word")
 
     def map_type(self, span_type: str) -> str:
         """The type that a span type is merged into.
@@ -90,6 +92,12 @@ TASKS: dict[str, Task] = {
         "sentence",
         "accuracy",
         "one label for every sentence, or pair of sentences; the labels are those of the training data",
+    ),
+    "mlm": Task(
+        "mlm",
+        "masked",
+        "accuracy",
+        "masked subwords of raw text, by the model's own masked-LM head; for scoring heads, nothing is fine-tuned",
     ),
 }
 

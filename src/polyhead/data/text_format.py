@@ -6,7 +6,7 @@ from typing import Any, Literal, cast, get_args
 
 from polyhead.core.errors import SettingError
 
-TableName = Literal["tsv", "csv", "jsonl", "parquet", "datasets"]
+TableName = Literal["tsv", "csv", "jsonl", "parquet", "datasets", "lines"]
 NO_COLUMN = "none"
 
 # The pairs of names before the lone ones: a file with both holds pairs. From GLUE, XTREME and the Hub's most used data sets.
@@ -31,8 +31,8 @@ class TextFormat:
 
     Attributes:
         container: `tsv`: columns separated by TAB, without quoting; `csv`: by commas, with double quotes; `jsonl`: an object a
-            line; `parquet`; `datasets`: a folder that `save_to_disk` of the `datasets` library wrote; None: as the file shows.
-            `tsv` and `csv` begin with a row of names.
+            line; `parquet`; `datasets`: a folder that `save_to_disk` of the `datasets` library wrote; `lines`: raw text, a
+            sentence a line; None: as the file shows. `tsv` and `csv` begin with a row of names.
         text: Name of the column of the text, of the first one of a pair; empty: by the usual names (`PAIRS`, `TEXTS`).
         pair: Name of the second text's column; `none` if there is none; empty: by the usual names if `text` is empty too.
         label: Name of the column of labels; `none` if there is none; empty: by the usual names (`LABELS`).
@@ -85,7 +85,7 @@ def declares_texts(text: str) -> bool:
 def parse_texts(text: str) -> TextFormat:
     """The format declared by a compact text such as `tsv:text=premise,pair=hypothesis,label=gold_label`.
 
-    The container (`tsv`, `csv`, `jsonl`, `parquet` or `datasets`) comes before the colon; after it any of `text=NAME`,
+    The container (`tsv`, `csv`, `jsonl`, `parquet`, `datasets` or `lines`) comes before the colon; after it any of `text=NAME`,
     `pair=NAME|none`, `label=NAME|none` or `names=no yes` (separated by spaces).
 
     Raises:

@@ -70,6 +70,8 @@ def opened_table(file: TextFile, layout: TextFormat) -> Records:
     """
     if layout.container == "jsonl":
         return Records(json_objects(file))
+    if layout.container == "lines":
+        return Records(((number, {TEXTS[0]: line}) for number, line in file.lines() if not is_blank(line)), {}, TEXTS[:1])
     if layout.container in CONTAINERS:
         return CONTAINERS[str(layout.container)].open(file, None)
     rows = csv_rows(file) if layout.container == "csv" else _tab_rows(file)

@@ -22,6 +22,7 @@ _COLUMNS: Final[dict[tuple[str, str], slice]] = {
     ("span", "span_f1"): slice(0, 3),
     ("sentence", "accuracy"): slice(0, 2),
     ("sentence", "macro_f1"): slice(2, None),
+    ("masked", "accuracy"): slice(0, 2),
 }
 
 # seqeval 0.0.12 reads a bare tag's first letter as its prefix: S closes a span in BIOES, so these two never join a run.
@@ -38,7 +39,7 @@ def score(task: Task, gold: Tags, predicted: Tags, *, labels: LabelSet | None = 
             of Ma et al. 2021: spans as seqeval 0.0.12 reads bare tags, i.e. runs of equal tags, except that each SYM and SCONJ
             is its own span. `kind` "span" gives micro `span_f1`, `precision` and `recall` over IOB2 as seqeval reads it by
             default: an I- not preceded by a span of its type starts one; without any span the score is 0. `kind` "sentence" gives
-            `accuracy` and `macro_f1` over sentences.
+            `accuracy` and `macro_f1` over sentences. `kind` "masked" gives `accuracy` over subwords.
         gold: One label per word of every sentence; in a sentence task one per sentence.
         predicted: As many labels.
         labels: As for `sentence_counts`; the metrics do not depend on it.
@@ -51,6 +52,8 @@ def score(task: Task, gold: Tags, predicted: Tags, *, labels: LabelSet | None = 
     {'span_f1': 0.6666666666666666, 'precision': 0.5, 'recall': 1.0}
     """
     sums = sentence_counts(task, gold, predicted, labels=labels).sum(axis=0)
+    if task.kind == "masked":
+        return {"accuracy": float(metric_from_counts(task, sums))}
     if task.kind == "sentence":
         return {name: float(metric_from_counts(task, sums, name=name)) for name in ("accuracy", "macro_f1")}
     if task.kind == "span":
@@ -71,9 +74,9 @@ def sentence_counts(task: Task, gold: Tags, predicted: Tags, *, labels: LabelSet
     """Counts `[sentences, columns]`, int64; their sum over sentences gives the corpus metric.
 
     Columns of a tag task: correct words, words, then chunks that are right, in gold, predicted. Columns of a span task: spans
-    that are right, in gold, predicted. Columns of a sentence task: right, labelled, then for every label: right, in gold,
-    predicted; the labels are those of `labels`, then others in gold or prediction, sorted, so that models with the same labels
-    have the same columns.
+    that are right, in gold, predicted. Columns of masked text: right, masked subwords. Columns of a sentence task: right,
+    labelled, then for every label: right, in gold, predicted; the labels are those of `labels`, then others in gold or
+    prediction, sorted, so that models with the same labels have the same columns.
 
     Raises:
         SettingError: As for `score`.
@@ -90,6 +93,14 @@ def sentence_counts(task: Task, gold: Tags, predicted: Tags, *, labels: LabelSet
         if not by_label[:, 1].any():
             raise SettingError(f"none of {len(gold)} sentences has a gold label: nothing to score")
         return by_label
+    if task.kind == "masked":
+        return np.array(
+            [
+                (sum(a == b for a, b in zip(one, other, strict=True) if a is not None), sum(a is not None for a in one))
+                for one, other in zip(gold, predicted, strict=True)
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 2)
     rows = []
     for wanted, found in zip(gold, predicted, strict=True):
         pairs = [(label, guess if label is not None else None) for label, guess in zip(wanted, found, strict=True)]

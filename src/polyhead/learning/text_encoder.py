@@ -14,6 +14,7 @@ from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.learning.encoding import Encoded, encode, join, model_limit, token_types
 from polyhead.learning.inference import Labelled
+from polyhead.learning.masked_texts import encode_masked, masked_gold
 
 _LOG = logging.getLogger(__name__)
 Text = Dataset | Encoded | Labelled
@@ -31,6 +32,7 @@ class TextEncoder:
         max_length: Longest window in subwords, special tokens included.
         model_limit: The architecture's own limit, from `model_limit`; None without one.
         token_types: Whether the model tells the texts of a pair apart, from `token_types`.
+        masked: Whether subwords are masked and are themselves the labels (`encode_masked`).
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -39,10 +41,18 @@ class TextEncoder:
     max_length: int
     model_limit: int | None
     token_types: bool = True
+    masked: bool = False
 
     @classmethod
     def of(
-        cls, config: PretrainedConfig, *, tokenizer: PreTrainedTokenizerBase, labels: LabelSet, anchor: Anchor, max_length: int
+        cls,
+        config: PretrainedConfig,
+        *,
+        tokenizer: PreTrainedTokenizerBase,
+        labels: LabelSet,
+        anchor: Anchor,
+        max_length: int,
+        masked: bool = False,
     ) -> Self:
         """How a model with this config reads text.
 
@@ -56,6 +66,7 @@ class TextEncoder:
             max_length=max_length,
             model_limit=model_limit(config),
             token_types=token_types(config),
+            masked=masked,
         )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
@@ -64,8 +75,12 @@ class TextEncoder:
         Raises:
             DataFormatError: A gold label is not one of the model's and `unknown="error"`.
         """
+        given = sentences.sentences if isinstance(sentences, Dataset) else sentences
+        if self.masked:
+            limit = min(n for n in (self.max_length, self.tokenizer.model_max_length, self.model_limit) if n is not None)
+            return encode_masked([one.whole for one in given], self.tokenizer, limit=limit, token_types=self.token_types)
         return encode(
-            sentences.sentences if isinstance(sentences, Dataset) else sentences,
+            given,
             self.tokenizer,
             self.labels,
             max_length=self.max_length,
@@ -84,7 +99,12 @@ class TextEncoder:
         """
         if not isinstance(data, Dataset):
             raise _not_data(data)
-        return Labelled(self.encode(data, unknown=unknown), [sentence.labels for sentence in data.sentences])
+        encoded = self.encode(data, unknown=unknown)
+        return Labelled(encoded, self.gold(data, encoded))
+
+    def gold(self, data: Dataset, encoded: Encoded) -> Sequence[Sequence[str | None]]:
+        """The gold labels of sentences that `encode` has encoded: those of the data, or of masked text its subwords."""
+        return masked_gold(encoded, self.labels) if self.masked else [sentence.labels for sentence in data.sentences]
 
     def together(self, text: Text | Sequence[Text], *, unknown: Unknown) -> Encoded:
         """All sentences of one or several texts; what is encoded already is taken as it is.

@@ -12,6 +12,7 @@ import transformers
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -45,12 +46,13 @@ from polyhead.models.sources import checkpoint_folder, reading
 
 Kernel = Literal["sdpa", "eager"]
 
-# what a classifier labels, its class by Transformers' naming, and how that is loaded
-_TOKENS = ("token", "ForTokenClassification", AutoModelForTokenClassification)
+# what it is, the end of its class's name, and the class that loads it
+_TOKENS = ("token classifier", "ForTokenClassification", AutoModelForTokenClassification)
 _CLASSIFIERS: dict[LabelKind, tuple[str, str, Any]] = {
     "tag": _TOKENS,
     "span": _TOKENS,
-    "sentence": ("sentence", "ForSequenceClassification", AutoModelForSequenceClassification),
+    "sentence": ("sentence classifier", "ForSequenceClassification", AutoModelForSequenceClassification),
+    "masked": ("masked-LM head", "ForMaskedLM", AutoModelForMaskedLM),
 }
 _POOLER = "pooler"
 _NEW_POOLER = rf"\.{_POOLER}\..*weight$"
@@ -136,7 +138,8 @@ def load_tagger(
         seed: Of a new classifier; None draws from torch's global generator.
         revision: Branch, tag or commit on the Hub.
         kernel: Attention implementation.
-        kind: Kind of the task's labels, `Task.kind`: `sentence` loads `AutoModelForSequenceClassification`.
+        kind: Kind of the task's labels, `Task.kind`: `sentence` loads `AutoModelForSequenceClassification`, `masked`
+            `AutoModelForMaskedLM`, whose head must be stored.
 
     Raises:
         ArchitectureError: The family has no row, or no classifier of this kind.
@@ -153,16 +156,16 @@ def load_tagger(
     config = _config(folder)
     stored = classifier_labels(config, kind)
     what, _, auto = _CLASSIFIERS[kind]
-    if labels is None and stored is None:
-        raise CheckpointError(f"{name}: has no {what} classifier ({config.architectures}); fine-tune it with polyhead fit")
-    keep = stored is not None and (labels is None or set(stored) == set(labels.names))
+    if stored is None and (labels is None or kind == "masked"):
+        raise CheckpointError(f"{name}: has no {what} ({config.architectures}); {_step(kind)}")
+    keep = stored is not None and (labels is None or kind == "masked" or set(stored) == set(labels.names))
     if not keep and labels is not None:
         _name_outputs(config, labels.names)
     missing: list[str] = []
     model = _load(name, folder, auto, config, kernel, dtype=torch.float32, new_classifier=None if keep else kind, missing=missing)
     if not keep:
         _draw_head(model, kind, seed, missing)
-    elif labels is not None and stored != labels.names:
+    elif labels is not None and kind != "masked" and stored != labels.names:
         _reorder_head(model, kind, cast(tuple[str, ...], stored), labels.names)
     check_finite(model, name)
     return model
@@ -271,12 +274,21 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
 def classifier_labels(config: PretrainedConfig, kind: LabelKind = "tag") -> tuple[str, ...] | None:
     """The labels of a checkpoint's classifier of this kind in the order of its outputs; None if it has no such classifier.
 
+    Those of a masked-LM head are the tokenizer's subwords, which the config does not name: empty.
+
     Raises:
         CheckpointError: There is not one label per output.
     """
     if not any(name.endswith(_CLASSIFIERS[kind][1]) for name in config.architectures or ()):
         return None
-    return check_labels(config)
+    return () if kind == "masked" else check_labels(config)
+
+
+def _step(kind: LabelKind) -> str:
+    """What to do about a checkpoint without a classifier of this kind."""
+    if kind == "masked":
+        return "use the pre-trained checkpoint with its language model, of a class ...ForMaskedLM"
+    return "fine-tune it with polyhead fit"
 
 
 def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, revision: str | None = None) -> None:
@@ -293,9 +305,10 @@ def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, r
     """
     stored = classifier_labels(load_config(name, revision=revision), task.kind)
     if stored is None:
-        raise CheckpointError(
-            f"{name}: has no {_CLASSIFIERS[task.kind][0]} classifier; fine-tune it with polyhead fit (Python: or give seed=)"
-        )
+        python = "" if task.kind == "masked" else " (Python: or give seed=)"
+        raise CheckpointError(f"{name}: has no {_CLASSIFIERS[task.kind][0]}; {_step(task.kind)}{python}")
+    if task.kind == "masked":
+        return
     shown = " ".join(stored[:8]) + (" ..." if len(stored) > 8 else "")
     if labels is not None and set(labels.names) != set(stored):
         raise CheckpointError(f"{name}: predicts {shown}; expected {' '.join(labels.names)}; give a seed for a new classifier")

@@ -63,6 +63,11 @@ class FitSettings:
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         kind = find_task(self.task).kind
+        if kind == "masked":
+            raise ValueError(
+                f"task = {self.task!r}: heads are scored with the pre-trained model as it is (rank, curve, prune); nothing is "
+                "fine-tuned, so choose another task"
+            )
         if self.columns is not None:
             declared_layout(self.columns, scheme=self.scheme, kind=kind)
         elif self.scheme is not None:

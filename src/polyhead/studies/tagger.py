@@ -24,6 +24,7 @@ from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoding import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
+from polyhead.learning.masked_texts import subword_names
 from polyhead.learning.nested import NestedMasks
 from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence, scored_sets
 from polyhead.learning.training import FitRecord, fit
@@ -128,7 +129,7 @@ class Tagger:
         name = str(name)
         choice = EncodingChoice.read(name, revision=revision)
         found = _task(name, choice.task if task is None and choice else task)
-        if seed is None:
+        if seed is None or found.kind == "masked":
             check_classifier(name, found, labels=labels, revision=revision)
         elif labels is None and not found.labels:
             raise SettingError(f"task {found.name}: its labels come from the training data; give labels=, from label_set")
@@ -137,12 +138,13 @@ class Tagger:
         if precision == "auto" and choice and choice.precision == "fp32":
             precision = "fp32"  # a training in bf16 is followed where this machine has units for it
         where, chosen = placement(device=device, precision=precision)
+        tokenizer = load_tokenizer(name, revision=revision)
         model = load_tagger(name, labels=labels, seed=seed, revision=revision, kind=found.kind).to(where)
         return cls(
             name=name,
             model=model,
-            tokenizer=load_tokenizer(name, revision=revision),
-            labels=labels or LabelSet(classifier_labels(model.config, found.kind) or ()),
+            tokenizer=tokenizer,
+            labels=labels or LabelSet(classifier_labels(model.config, found.kind) or subword_names(tokenizer, model.config)),
             task=found,
             precision=chosen,
             anchor=anchor or (choice.anchor if choice else "text"),
@@ -155,7 +157,12 @@ class Tagger:
     def reader(self) -> TextEncoder:
         """How the model reads text."""
         return TextEncoder.of(
-            self.model.config, tokenizer=self.tokenizer, labels=self.labels, anchor=self.anchor, max_length=self.max_length
+            self.model.config,
+            tokenizer=self.tokenizer,
+            labels=self.labels,
+            anchor=self.anchor,
+            max_length=self.max_length,
+            masked=self.task.kind == "masked",
         )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
