@@ -65,7 +65,7 @@ TABLES = {
         """,
     ),
     "architectures": (ARCHITECTURES, "bert roberta xlm-roberta camembert electra distilbert"),
-    "tasks": (TASKS, "pos ner slots nli classification"),
+    "tasks": (TASKS, "pos ner slots nli classification mlm"),
     "layouts": (LAYOUTS, "facebook stockmark massive massive:words=characters multiatis multiatis:uneven=skip"),
     "protocols": (PROTOCOLS, "sound paper paper-released"),
     "corpora": (

@@ -160,3 +160,29 @@ def test_a_tagger_is_no_sentence_classifier(tagger: Path, model: Path, folder: P
     assert "has no sentence classifier; fine-tune it with polyhead fit" in found.err
     found = cli("evaluate", model, "--task", "pos", "--target", "phrases/de")
     assert "has no token classifier; fine-tune it" in found.err
+
+
+def test_heads_are_scored_on_raw_text(tmp_path: Path, model: Path, cli: Callable) -> None:
+    (tmp_path / "raw.txt").write_text("Where is the station?\n\nI would like a room.\n" * 6)
+    options = ("--task", "mlm", "--data", tmp_path / "raw.txt", *SHORT)
+    found = cli("rank", "polyhead/tiny", *options, "--out", tmp_path / "scores.tsv", "--json")
+    assert found.code == 0, found.err
+    assert (found.json["n"], found.json["task"], found.json["new_classifier"]) == (12, "mlm", False)
+    assert cli("prune", "polyhead/tiny", "--scores", tmp_path / "scores.tsv", "--n-pruned", 4, "--out", tmp_path / "m").code == 0
+    curve = cli("curve", tmp_path / "m", *options, "--scores", tmp_path / "scores.tsv", "--max-pruned", 2, "--random-seeds", 1)
+    assert curve.code == 0, curve.err
+    assert "12 sentences" in curve.prose
+    assert "subwords), with k heads ablated" in curve.prose
+    treebank = cli("rank", "polyhead/tiny", "--task", "mlm", "--corpus", "phrases/de", "--limit", 4, "--json", *SHORT)
+    assert (treebank.code, treebank.json["n"]) == (0, 4)
+
+    refused = cli("rank", model, *options)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "has no masked-LM head; use the pre-trained checkpoint with its language model" in refused.err
+    for command in ("fit", "run"):
+        target = ("--target", f"en={tmp_path}/raw.txt") if command == "run" else ()
+        source = ("--source", f"en={tmp_path}/raw.txt", *target, "--out", tmp_path / command)
+        refused = cli(command, "--model", "polyhead/tiny", "--task", "mlm", *source)
+        assert refused.code == 2
+        assert "nothing is fine-tuned, so choose another task" in refused.err
+    assert "has no labels to predict" in cli("predict", "polyhead/tiny", tmp_path / "raw.txt", "--task", "mlm").err

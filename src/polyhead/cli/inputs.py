@@ -101,7 +101,7 @@ def labelled_sample(
     console.note(other_words(tagger, reference.words))
     found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new, len(every.sentences))
     if needs_labels:
-        console.repairs(data.name, met(found.facts, unknown=unknown))
+        console.repairs(data.name, met(found.facts, unit=request.task.unit, unknown=unknown))
     return found
 
 
