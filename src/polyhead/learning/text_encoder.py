@@ -12,6 +12,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.specs import Anchor
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
+from polyhead.data.tasks import Task
 from polyhead.learning.encoding import Encoded, encode, join, model_limit, token_types
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_texts import encode_masked, masked_gold
@@ -47,14 +48,14 @@ class TextEncoder:
     def of(
         cls,
         config: PretrainedConfig,
-        *,
+        task: Task,
         tokenizer: PreTrainedTokenizerBase,
+        *,
         labels: LabelSet,
         anchor: Anchor,
         max_length: int,
-        masked: bool = False,
     ) -> Self:
-        """How a model with this config reads text.
+        """How a model with this config reads the text of a task.
 
         Raises:
             ArchitectureError: The family has no row.
@@ -66,7 +67,7 @@ class TextEncoder:
             max_length=max_length,
             model_limit=model_limit(config),
             token_types=token_types(config),
-            masked=masked,
+            masked=task.kind == "masked",
         )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:

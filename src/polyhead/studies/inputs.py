@@ -86,7 +86,8 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         logger.info("note: %s", what)
     encoder = TextEncoder.of(
         config,
-        tokenizer=tokenizer,
+        data.reader.task,
+        tokenizer,
         labels=label_set(data.reader.task, data.trains),
         anchor=train.anchor,
         max_length=train.max_length,

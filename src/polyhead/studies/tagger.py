@@ -157,12 +157,7 @@ class Tagger:
     def reader(self) -> TextEncoder:
         """How the model reads text."""
         return TextEncoder.of(
-            self.model.config,
-            tokenizer=self.tokenizer,
-            labels=self.labels,
-            anchor=self.anchor,
-            max_length=self.max_length,
-            masked=self.task.kind == "masked",
+            self.model.config, self.task, self.tokenizer, labels=self.labels, anchor=self.anchor, max_length=self.max_length
         )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
