@@ -47,9 +47,9 @@ def _generated(record: RunRecord) -> str:
 
 
 _METRICS = {
-    "accuracy": "accuracy: share of words, or sentences, with the right label.",
+    "accuracy": "accuracy: share of words with the right tag.",
     "macro_f1": (
-        "macro-F1: unweighted mean of the labels' F1, over those in the target's gold labels or in the model's predictions; "
+        "macro-F1: unweighted mean of the tags' F1, over the tags in the target's gold labels or in the model's predictions; "
         "this set may differ between targets, and between unpruned and pruned."
     ),
     "chunk_f1": (
@@ -59,6 +59,15 @@ _METRICS = {
     "span_f1": (
         "span F1, precision, recall: micro, over spans of IOB2 tags as seqeval reads them by default (an I- without a span of "
         "its type before it starts one)."
+    ),
+}
+
+
+_SENTENCE_METRICS = {
+    "accuracy": "accuracy: share of sentences with the right label.",
+    "macro_f1": (
+        "macro-F1: unweighted mean of the labels' F1, over the labels in the target's gold labels or in the model's predictions; "
+        "this set may differ between targets, and between unpruned and pruned."
     ),
 }
 
@@ -177,7 +186,8 @@ def note_on_seeds(record: RunRecord) -> str:
 def note_on_metrics(record: RunRecord) -> str:
     """Definitions of the record's metrics, in one line."""
     met = {metric for cell in record.cells for target in cell.targets for metric in target.unpruned}
-    return " ".join(text for metric, text in _METRICS.items() if metric in met)
+    texts = _METRICS | (_SENTENCE_METRICS if reading.unit(record) == "sentence" else {})
+    return " ".join(text for metric, text in texts.items() if metric in met)
 
 
 def note_on_trials(record: RunRecord) -> str:
