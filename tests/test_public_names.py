@@ -72,7 +72,7 @@ TABLES = {
         gte jina_embeddings_v3 nomic_bert eurobert xlm flaubert t5 mt5 umt5
         """,
     ),
-    "tasks": (TASKS, "pos ner slots"),
+    "tasks": (TASKS, "pos ner slots nli classification mlm"),
     "layouts": (LAYOUTS, "facebook stockmark massive massive:words=characters multiatis multiatis:uneven=skip"),
     "protocols": (PROTOCOLS, "sound paper paper-released"),
     "corpora": (

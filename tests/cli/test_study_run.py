@@ -89,7 +89,7 @@ def test_all_faults_are_named_before_anything_runs(tmp_path: Path, capsys: pytes
     assert said.out == ""
     assert said.err.splitlines() == [
         "polyhead: error: 2 faults:",
-        f"{path}:2: tasks: task 'pso': did you mean 'pos'? Expected one of pos, ner, slots",
+        f"{path}:2: tasks: task 'pso': did you mean 'pos'? Expected one of pos, ner, slots, nli, classification, mlm",
         f"{path}:6: seeds = -1: should be at least 0",
     ]
     assert not (tmp_path / "store").exists()

@@ -38,6 +38,7 @@ def test_names_of_the_table():
         "germeval": "de",
         "stockmark": "ja",
         "facebook": "en es",
+        "xnli": "ar bg de el en es fr hi ru sw th tr ur vi zh",
         "phrases": "en de nl es ar he zh ja tr",
         "phrases-ner": "en de nl es ar he zh ja tr",
         "phrases-slots": "en de nl es ar he zh ja tr",

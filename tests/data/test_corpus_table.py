@@ -47,6 +47,11 @@ COUNTS = {
     "stockmark/ja": ((5343, None), None, None),
     "facebook/en": ((30521, None), (4181, None), (8621, None)),
     "facebook/es": ((3617, None), (1983, None), (3043, None)),
+    "xnli/en": ((19863, None), (2490, None), (5010, None)),
+    **{
+        f"xnli/{code}": (None, (2490, None), (5010, None))
+        for code in ["ar", "bg", "de", "el", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"]
+    },
     **{f"xsid/{code}": (None, (300, None), (500, None)) for code in ["ar", "da", "de", "id", "it", "kk", "nl", "sr", "tr", "zh"]},
 }
 
@@ -134,6 +139,6 @@ def test_declared_translations_match_by_row(shared, name):
 
 def test_only_translations_share_a_label():
     parallel = {name.partition("/")[0] for name, row in CORPORA.items() if row.parallel}
-    assert parallel == {"xsid", "massive", "phrases", "phrases-ner", "phrases-slots", "uner"}
+    assert parallel == {"xsid", "massive", "xnli", "phrases", "phrases-ner", "phrases-slots", "uner"}
     assert [name for name, row in CORPORA.items() if row.parallel == "pud"] == [f"uner/{code}_pud" for code in ("en", "de", "pt")]
     assert len(set(row_groups({"ud/de_gsd": 500, "ud/nl_alpino": 500, "a.tsv": 500, "b.tsv": 500}).values())) == 4

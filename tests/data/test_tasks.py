@@ -11,6 +11,9 @@ def test_the_table_is_as_promised():
         "pos": ("tag", "accuracy"),
         "ner": ("span", "span_f1"),
         "slots": ("span", "span_f1"),
+        "nli": ("sentence", "accuracy"),
+        "classification": ("sentence", "accuracy"),
+        "mlm": ("masked", "accuracy"),
     }
     assert all(name == row.name for name, row in TASKS.items())
 
@@ -48,5 +51,5 @@ def test_unknown_task_lists_the_names():
 
 
 def test_a_task_can_be_hashed_and_sent_to_a_worker():
-    assert len({hash(row) for row in TASKS.values()}) == 3
+    assert len({hash(row) for row in TASKS.values()}) == 6
     assert pickle.loads(pickle.dumps(task("ner"))) == task("ner")

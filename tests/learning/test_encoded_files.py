@@ -9,6 +9,7 @@ import pytest
 from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import LabelSet
 from polyhead.data.sampling import sample
+from polyhead.data.sentences import Sentence
 from polyhead.data.tasks import TASKS
 from polyhead.learning.encoded_files import EncodedFiles
 from polyhead.learning.encoding import Encoded, Window
@@ -45,6 +46,17 @@ def test_what_is_read_is_what_was_encoded(encoder: TextEncoder, tmp_path: Path, 
     found = EncodedFiles(tmp_path, version=1).labelled(encoder, DEV, unknown="ignore")
     assert same(found.encoded, made.encoded)
     assert found.gold == made.gold
+
+
+def test_pairs_of_texts_are_kept_too(encoder: TextEncoder, tmp_path: Path) -> None:
+    pairs = [Sentence(("a", "b"), ("X",), "en", f"f:{i}", ("a mad dog", "it runs")) for i in range(3)]
+    files, data = EncodedFiles(tmp_path, version=1), replace(DEV, sentences=tuple(pairs))
+    first = files.labelled(encoder, data, unknown="ignore")
+    assert first.encoded.windows[0].between != (0, 0)
+    assert same(files.labelled(encoder, data, unknown="ignore").encoded, first.encoded)
+    other = tuple(replace(one, texts=("a mad dog", "it sleeps")) for one in pairs)
+    files.labelled(encoder, replace(data, sentences=other), unknown="ignore")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_no_sentence_and_no_window_are_kept_too(encoder: TextEncoder, tmp_path: Path) -> None:

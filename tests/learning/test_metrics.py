@@ -12,6 +12,7 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 from sklearn.metrics import f1_score as sklearn_f1
 
 from polyhead.core.errors import SettingError
+from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import TASKS, UPOS
 from polyhead.learning.metrics import metric_from_counts, score, sentence_counts
 
@@ -110,7 +111,7 @@ def test_sums_of_sentence_counts_give_the_corpus_figure(pairs: list[list[tuple[s
 
 
 def test_the_main_figure_of_every_task_is_among_its_scores() -> None:
-    tags = {"tag": [["NOUN"]], "span": [["B-PER"]]}
+    tags = {"tag": [["NOUN"]], "span": [["B-PER"]], "sentence": [["neutral"]], "masked": [["a"]]}
     for task in TASKS.values():
         result = score(task, tags[task.kind], tags[task.kind])
         assert result[task.metric] == 1.0
@@ -140,3 +141,39 @@ def test_what_cannot_be_scored_is_said(gold: list[list[str | None]], predicted: 
 def test_a_figure_that_counts_do_not_give_is_refused() -> None:
     with pytest.raises(SettingError, match="give span_f1"):
         metric_from_counts(NER, [1, 1, 1], name="accuracy")
+
+
+LABEL = st.sampled_from("abc")
+
+
+@given(st.lists(st.tuples(st.one_of(st.none(), LABEL), LABEL), min_size=1, max_size=30), st.integers(0, 2**16))
+@settings(max_examples=60, deadline=None)
+def test_figures_of_sentences_are_those_of_their_definition(pairs: list[tuple[str | None, str]], seed: int) -> None:
+    """Accuracy, and macro-F1 as sklearn's f1_score(average="macro") defines it: the mean over labels in gold or prediction."""
+    task = TASKS["nli"]
+    gold, predicted = [[own] for own, _ in pairs], [[own] for _, own in pairs]
+    scored = [(one, other) for one, other in pairs if one is not None]
+    if not scored:
+        with pytest.raises(SettingError, match=r"none of .* sentences has a gold label"):
+            score(task, gold, predicted)
+        return
+    f1s = []
+    for label in sorted({label for pair in scored for label in pair}):
+        hits = sum(one == label and other == label for one, other in scored)
+        misses = sum(one == label and other != label for one, other in scored)
+        false = sum(one != label and other == label for one, other in scored)
+        f1s.append(2 * hits / (2 * hits + misses + false))
+    expected = {"accuracy": sum(one == other for one, other in scored) / len(scored), "macro_f1": sum(f1s) / len(f1s)}
+    assert score(task, gold, predicted) == pytest.approx(expected)
+    counts = sentence_counts(task, gold, predicted, labels=LabelSet(("b", "z", "a")))
+    sums = counts[np.random.default_rng(seed).permutation(len(pairs))].sum(axis=0)
+    for name, value in expected.items():
+        assert metric_from_counts(task, sums, name=name) == pytest.approx(value)  # type: ignore[arg-type]
+    assert metric_from_counts(task, np.stack([sums] * 4).reshape(2, 2, -1), name="macro_f1").shape == (2, 2)
+
+
+def test_models_with_the_same_labels_count_in_the_same_columns() -> None:
+    task, labels = TASKS["classification"], LabelSet(("no", "yes"))
+    gold = [["yes"], ["no"], ["maybe"]]
+    for predicted in ([["yes"]] * 3, [["no"]] * 3):
+        assert sentence_counts(task, gold, predicted, labels=labels).shape == (3, 2 + 3 * 3)

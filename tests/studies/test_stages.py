@@ -70,6 +70,7 @@ FREE_OF_NUMBERS = (
             "tagger",
         )
     ),
+    "learning/masked_texts.py",
     "studies/worker*.py",
     "studies/ray_*.py",
     "core/toml_lines.py",

@@ -79,11 +79,19 @@ class Console:
         self.out.flush()
 
 
-def met(counts: Mapping[str, int], *, unknown: str = "counted as wrong") -> dict[str, int]:
-    """Encoding notes that a reader of scores needs, for `Console.repairs`; `unknown` says how such words are treated."""
+def met(counts: Mapping[str, int], *, unit: str, unknown: str = "counted as wrong") -> dict[str, int]:
+    """Encoding notes that a reader of scores needs, for `Console.repairs`.
+
+    Args:
+        counts: By their names in `EncodingCounts`.
+        unit: What has a label, `Task.unit`.
+        unknown: How words, or sentences, are treated whose label the model cannot predict.
+    """
     texts = {
-        "unknown_labels": f"a word with a label that the model cannot predict, {unknown}",
-        "truncated_words": "a word longer than a window, labelled from its first subwords only",
+        "unknown_labels": f"a {unit} with a label that the model cannot predict, {unknown}",
+        "truncated_words": "a word longer than a window, labelled from its first subwords only"
+        if unit == "word"
+        else "a sentence longer than a window, of which only the first subwords are read",
     }
     return {text: counts[name] for name, text in texts.items() if counts.get(name)}
 

@@ -62,7 +62,7 @@ def curve(request: CurveRequest, console: Console) -> int:
         if sample.data.split == "test":
             console.note("note: these curves are on a test split; choose between orders on dev and report the chosen one here")
         console.note(few_sentences(sample.data))
-        data = Labelled(sample.encoded, [sentence.labels for sentence in sample.data.sentences])
+        data = sample.labelled
         parts = halves(len(sample.data.sentences), seed=request.seed) if request.method or request.oracle else ([], [])
         judged = [*_ranked_here(request, sample, data, parts, files, settings["max_pruned"], console.progress), *judged]
         if request.oracle:
@@ -185,7 +185,7 @@ def _document(
     curves: Mapping[str, Curve],
 ) -> dict[str, Any]:
     data, tagger, depth = sample.data, sample.tagger, settings["max_pruned"]
-    labelled = sum(label is not None for sentence in data.sentences for label in sentence.labels)
+    labelled = sum(label is not None for gold in sample.labelled.gold for label in gold)
     return {
         "schema": 1,
         "model": request.model,

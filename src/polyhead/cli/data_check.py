@@ -14,11 +14,14 @@ from polyhead.data.conllu import conllu_faults
 from polyhead.data.corpora import corpus, is_conllu, open_corpus, open_file
 from polyhead.data.corpus_table import SPLITS
 from polyhead.data.guess_layout import Look, look
-from polyhead.data.layouts import NamedLayout, parse_layout
+from polyhead.data.guess_texts import guess_texts
+from polyhead.data.layouts import NamedLayout, declared_layout, parse_layout
 from polyhead.data.references import DataReference
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import task as find_task
+from polyhead.data.text_format import TextFormat, declares_texts, parse_texts
 from polyhead.data.textfile import data_error, find_file
+from polyhead.data.texts import with_container
 from polyhead.doctor.data_check import overlaps, split_facts
 from polyhead.learning.encoding import model_limit
 from polyhead.models.loading import load_config, load_tokenizer
@@ -88,11 +91,12 @@ def _files(request: DataCheckRequest) -> Opened:
     first = next(iter(files.values()))
     found, is_declared = _look(request, first)
     task = request.task or find_task(found.task)
-    if task.kind != find_task(found.task).kind:
-        held, step = ("span tags", "another") if task.kind == "tag" else ("no span tags", "their")
+    if task.kind != (kind := find_task(found.task).kind):
+        held, step = ("span tags", "another") if kind == "span" else ("no span tags", "their")
+        held = held if kind != "sentence" else "one label for each text"
         step = f"give --task {found.task}, or declare {step} column"
         raise SettingError(f"--task {task.name}: {first} has {held} ({found.format}); {step}")
-    layout = None if found.columns is None else parse_layout(found.columns, scheme=found.scheme)
+    layout = None if found.columns is None else declared_layout(found.columns, scheme=found.scheme, kind=task.kind)
     splits = []
     for split, path in files.items():
         if layout is None and not is_conllu(path) and find_file(path) is not None:
@@ -107,8 +111,26 @@ def _files(request: DataCheckRequest) -> Opened:
     return Opened(replace(found, task=task.name), is_declared, splits, [])
 
 
+def _look_at_texts(request: DataCheckRequest, path: Path) -> Look:
+    """The layout of a file of sentences: what the options declare, completed by the usual names."""
+    layout = TextFormat() if request.columns is None else parse_texts(request.columns)
+    if request.scheme is not None:
+        raise SettingError(f"--scheme {request.scheme}: sentences have no spans; leave --scheme out")
+    guessed = None if find_file(path) is None else guess_texts(find_file(path) or path)
+    task = request.task.name if request.task is not None else "classification" if guessed is None else guessed[1]
+    if request.columns is not None or guessed is None:
+        container = (
+            replace(layout, container=layout.container or "tsv") if find_file(path) is None else with_container(path, layout)
+        )
+        return Look("as declared" if request.columns else "named columns", task, container.spec)
+    return Look(guessed[0], task, guessed[2])
+
+
 def _look(request: DataCheckRequest, path: Path) -> tuple[Look, bool]:
     """What the options declare, completed by what the file shows; whether nothing had to be guessed."""
+    is_text = request.columns is not None and declares_texts(request.columns)
+    if is_text or (request.task is not None and request.task.kind == "sentence"):
+        return _look_at_texts(request, path), request.columns is not None
     if request.columns is not None:
         layout = parse_layout(request.columns, scheme=request.scheme)
         if isinstance(layout, NamedLayout):

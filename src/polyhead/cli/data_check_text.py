@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from polyhead.cli.requests import DataCheckRequest
 from polyhead.data.guess_layout import Look
 from polyhead.data.sentences import Dataset
+from polyhead.data.tasks import task as find_task
 from polyhead.doctor.data_check import Overlap, SplitFacts
 from polyhead.report.tables import markdown
 
@@ -43,7 +44,7 @@ def report(request: DataCheckRequest, opened: Opened, facts: Sequence[SplitFacts
     if shared:
         rows = [[f"{overlap.first}, {overlap.second}", overlap.shared, overlap.relabelled] for overlap in shared]
         parts.append(markdown(["splits", "sentences in both", "labelled otherwise"], rows))
-    notes = [f"- {note}" for note in _notes(request, facts, shared, opened.absent)]
+    notes = [f"- {note}" for note in _notes(request, facts, shared, opened)]
     return "\n\n".join([*parts, "\n".join(notes) or "Nothing to repair."])
 
 
@@ -75,10 +76,9 @@ def _labels(facts: Sequence[SplitFacts]) -> str:
     return markdown(["label", *(found.split for found in facts)], rows) + more
 
 
-def _notes(
-    request: DataCheckRequest, facts: Sequence[SplitFacts], shared: Sequence[Overlap], absent: Sequence[str]
-) -> Iterator[str]:
-    for split in absent:
+def _notes(request: DataCheckRequest, facts: Sequence[SplitFacts], shared: Sequence[Overlap], opened: Opened) -> Iterator[str]:
+    unit = find_task(opened.look.task).unit
+    for split in opened.absent:
         yield f"{split}: not in the data folder; polyhead data get {request.reference.partition('@')[0]} fetches it"
     for found in facts:
         for what, n in found.repairs.items():
@@ -86,10 +86,11 @@ def _notes(
         for what in found.suspicions:
             yield f"{found.split}: {what}"
         if found.unlabelled_words:
-            yield f"{found.split}: words without a label, neither trained on nor scored: {found.unlabelled_words}"
+            yield f"{found.split}: {unit}s without a label, neither trained on nor scored: {found.unlabelled_words}"
         if found.over_long:
             limit = f"{request.max_length} words" if found.rates is None else f"{found.rates.window} subwords"
-            yield f"{found.split}: sentences longer than a window of {limit}, read in several: {found.over_long}"
+            read = "truncated" if unit == "sentence" else "read in several"
+            yield f"{found.split}: sentences longer than a window of {limit}, {read}: {found.over_long}"
         if found.repeats:
             yield f"{found.split}: sentences that repeat an earlier one, and count more than once: {found.repeats}"
     train = next((found for found in facts if found.split == "train"), None)

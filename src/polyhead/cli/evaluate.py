@@ -38,12 +38,13 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
         "targets": targets,
     }
     split = request.split if request.limit is None else f"at most {request.limit:,} sentences of the {request.split}"
-    console.result(document, f"{_table(targets)}\n\nin points, 0 to 100; {split} split; words are {words}")
+    kind = f"; words are {words}" if tagger.task.unit == "word" else ""
+    console.result(document, f"{_table(targets, tagger.task.unit)}\n\nin points, 0 to 100; {split} split{kind}")
     for data, target in zip(datasets, targets, strict=True):
         note_reading(console, data)
         if said := unshared_labels(tagger.labels, data):
-            console.note(f"note: {said}, so every labelled word counts as wrong; see polyhead data check")
-        console.repairs(target["name"], met(target))
+            console.note(f"note: {said}, so every {tagger.task.unit} with a label counts as wrong; see polyhead data check")
+        console.repairs(target["name"], met(target, unit=tagger.task.unit))
     console.note(zero_everywhere(tagger.task, [target["metrics"][tagger.task.metric] for target in targets]))
     return DONE
 
@@ -70,10 +71,10 @@ def _targets(tagger: Tagger, datasets: Sequence[Dataset], console: Console) -> l
     ]
 
 
-def _table(targets: Sequence[dict[str, Any]]) -> str:
+def _table(targets: Sequence[dict[str, Any]], unit: str) -> str:
     metrics = list(targets[0]["metrics"])
     rows = [
         [t["name"], t["language"], f"{t['sentences']:,}", f"{t['n_words']:,}", *(shown_number(t["metrics"][m]) for m in metrics)]
         for t in targets
     ]
-    return markdown(["target", "language", "sentences", "words scored", *map(title, metrics)], rows)
+    return markdown(["target", "language", "sentences", f"{unit}s scored", *map(title, metrics)], rows)

@@ -123,7 +123,8 @@ def _save(out: Path, tagger: Tagger, trains: list[Dataset], dev: list[dict[str, 
 
 def _text(document: dict[str, Any], metric: str) -> str:
     fit = document["fit"]
-    lines = [f"saved {document['out']}: {fit['steps']} steps in {fit['seconds']:.0f} s; words are {document['words']}"]
+    words = f"; words are {document['words']}" if find_task(document["task"]).unit == "word" else ""
+    lines = [f"saved {document['out']}: {fit['steps']} steps in {fit['seconds']:.0f} s{words}"]
     if document["nested"]:
         lines.append(
             f"any number of heads up to {len(document['nested'])} can be pruned: polyhead prune {document['out']} --n-pruned K"

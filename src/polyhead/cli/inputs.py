@@ -20,6 +20,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import suspicious_text
 from polyhead.data.tasks import Task
 from polyhead.learning.encoding import Encoded
+from polyhead.learning.inference import Labelled
 from polyhead.models.devices import free_threads
 from polyhead.models.loading import classifier_labels, load_config
 from polyhead.studies.tagger import Tagger
@@ -47,6 +48,11 @@ class LabelledSample:
     encoded: Encoded
     is_new: bool
     n_available: int
+
+    @property
+    def labelled(self) -> Labelled:
+        """The text with its gold labels."""
+        return Labelled(self.encoded, self.tagger.reader.gold(self.data, self.encoded))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -81,25 +87,27 @@ def labelled_sample(
     every = reader(request).open(reference, split, labelled=needs_labels)
     data = sample(every, request.limit, seed=request.seed)
     note_reading(console, data)
-    is_new = may_be_new and classifier_labels(load_config(request.model, revision=request.revision)) is None
+    kind = request.task.kind
+    stored = classifier_labels(load_config(request.model, revision=request.revision), kind)
+    is_new = may_be_new and stored is None and kind != "masked"
     labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
     tagger = opened(request, labels=labels, seed=seed)
     if said := unshared_labels(tagger.labels, data):
         step = f"use a model trained on these labels, or see polyhead data check {data.name}"
-        raise SettingError(f"{tagger.name}: {said}, so no span would count; {step}")
+        raise SettingError(f"{tagger.name}: {said}, so none would count as right; {step}")
     if is_new and needs_labels:
         new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
         console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
     console.note(other_words(tagger, reference.words))
     found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new, len(every.sentences))
     if needs_labels:
-        console.repairs(data.name, met(found.facts, unknown=unknown))
+        console.repairs(data.name, met(found.facts, unit=request.task.unit, unknown=unknown))
     return found
 
 
 def reader(request: TextRequest) -> DataReader:
     """What opens the command's data; span types that the model predicts are not merged."""
-    labels = classifier_labels(load_config(request.model, revision=request.revision)) or ()
+    labels = classifier_labels(load_config(request.model, revision=request.revision), request.task.kind) or ()
     return DataReader(
         task=request.task,
         root=request.data,
@@ -142,7 +150,7 @@ def note_reading(console: Console, *datasets: Dataset) -> None:
 
 def zero_everywhere(task: Task, scores: Sequence[float]) -> str:
     """A note where no span was found as it is labelled; else empty."""
-    if task.kind == "tag" or not scores or any(scores):
+    if task.kind != "span" or not scores or any(scores):
         return ""
     return "note: F1 is 0.00 everywhere: check the labels with polyhead data check, or train longer"
 

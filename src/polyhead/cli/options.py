@@ -58,7 +58,7 @@ def _found(find: Callable[[str], object]) -> BeforeValidator:
 
 
 ModelArgument = Annotated[Place, Shown("Folder or hub id of the model.", "MODEL", positional=True)]
-TaskOption = Annotated[Task, _found(find_task), Shown("pos, ner or slots.")]
+TaskOption = Annotated[Task, _found(find_task), Shown("pos, ner, slots, nli, classification or mlm.")]
 DataOption = Annotated[Path | None, Shown("Folder of the corpora that are named like ud/en_ewt.", "FOLDER")]
 OneDataOption = Annotated[
     Path | None, Shown("A labelled file; with --corpus, the folder of corpora (phrases/* need none).", "PATH")
@@ -74,7 +74,7 @@ SchemeOption = Annotated[
     Scheme | None, _found(find_scheme), Shown("Of your span files: iob2, iob1, bioes, bilou, bmes, io or bare.", "NAME")
 ]
 ColumnsOption = Annotated[
-    str | None, Shown("Layout of your files: tab:token=2,tag=3, jsonl:tag=upos, facebook; see docs/corpora.md.", "SPEC")
+    str | None, Shown("Layout of your files: tab:token=2,tag=3, tsv:text=a,pair=b, jsonl:tag=upos; see docs/corpora.md.", "SPEC")
 ]
 RevisionOption = Annotated[str | None, Shown("Branch, tag or commit of a hub model.")]
 JsonOption = Annotated[bool, Shown("Print only one JSON document, the result, on stdout.")]

@@ -1,4 +1,4 @@
-"""`polyhead predict`: fill in the tags of a text and leave the rest unchanged."""
+"""`polyhead predict`: fill in the tags of a text, or the labels of its sentences, and leave the rest unchanged."""
 
 import sys
 import tempfile
@@ -19,8 +19,11 @@ from polyhead.data.layouts import NamedLayout, parse_layout, read_layout
 from polyhead.data.record_format import RecordFormat
 from polyhead.data.records import CONTAINERS, rewrite_records
 from polyhead.data.references import check_command, see_check
+from polyhead.data.text_format import TextFormat, parse_texts
 from polyhead.data.textfile import TextFile, read_bytes, read_lines
+from polyhead.data.texts import with_container
 from polyhead.data.write_tags import CONLLU, check_tags, filled, written
+from polyhead.data.write_texts import rewrite_texts
 
 
 def predict(request: PredictRequest, console: Console) -> int:
@@ -40,6 +43,10 @@ def predict(request: PredictRequest, console: Console) -> int:
 
 
 def _predict(request: PredictRequest, path: Path, console: Console) -> int:
+    if request.task.kind == "masked":
+        raise SettingError(f"--task {request.task.name}: scores heads on raw text (rank, curve), and has no labels to predict")
+    if request.task.kind == "sentence":
+        return _predict_texts(request, path, console)
     try:
         layout = _layout(request, path)
         file = TextFile(path, "und")
@@ -71,16 +78,45 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
                 text = (Path(folder) / "out").read_bytes()
         else:
             text = filled(read_bytes(path), path, sentences, labels, layout)
-        if request.out is not None:
-            write_bytes_atomic(request.out, text)
-        else:
-            console.out.flush()
-            console.out.buffer.write(text)
-            console.out.buffer.flush()
+        _leave(request, console, text)
     if request.json:
         rows = [{"words": s.words, "labels": tags} for s, tags in zip(sentences, labels, strict=True)]
         console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
     return DONE
+
+
+def _predict_texts(request: PredictRequest, path: Path, console: Console) -> int:
+    """Label whole texts or pairs, and write the file with its column of labels filled in."""
+    if request.format != "auto":
+        raise SettingError(f"--format {request.format}: task {request.task.name} reads tsv, csv or jsonl; leave --format out")
+    if request.scheme is not None:
+        raise SettingError(f"--scheme {request.scheme}: sentences have no spans; leave --scheme out")
+    file = TextFile(path, "und")
+    layout = TextFormat() if request.columns is None else parse_texts(request.columns)
+    layout = with_container(file.path, replace(layout, n_texts=request.task.n_texts))
+    sentences = list(read_layout(file, layout, labelled=False))
+    tagger = opened(request)
+    labels = [label for (label,) in tagger.predict(sentences, progress=console.progress)]
+    console.progress.stop()
+    if not request.json or request.out is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            rewrite_texts(file, layout, labels, Path(folder) / "out")
+            text = (Path(folder) / "out").read_bytes()
+        _leave(request, console, text)
+    if request.json:
+        rows = [{"texts": s.texts, "label": label} for s, label in zip(sentences, labels, strict=True)]
+        console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
+    return DONE
+
+
+def _leave(request: PredictRequest, console: Console, text: bytes) -> None:
+    """Write the result to `--out` or stdout."""
+    if request.out is not None:
+        write_bytes_atomic(request.out, text)
+    else:
+        console.out.flush()
+        console.out.buffer.write(text)
+        console.out.buffer.flush()
 
 
 def _layout(request: PredictRequest, path: Path) -> ColumnFormat | RecordFormat:

@@ -15,6 +15,7 @@ from polyhead.cli.requests import RankRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId
 from polyhead.core.store import writing
+from polyhead.data.tasks import task as find_task
 from polyhead.importance.methods import check_normalisation, score_heads
 from polyhead.importance.methods import method as find_method
 from polyhead.importance.until_settled import check_settling, score_until_settled
@@ -103,11 +104,12 @@ def _text(document: dict[str, Any], normalise: str) -> str:
     heads = map(HeadId.parse, ranking)
     rows = [[place, head, f"{scores[head.layer][head.head]:.6g}"] for place, head in enumerate(heads, start=1)]
     said = "".join(f"\n{line}" for line in _estimate(document["settings"]))
+    words = f"; words are {document['words']}" if find_task(document["task"]).unit == "word" else ""
     forward, backward = (f"{round(passes[name], 2):g}" for name in ("forward", "backward"))
     return (
         f"{text_picture(scores)}\n{_LEGEND}\n\n{markdown(['place', 'layer.head', 'score'], rows)}\n\n"
         f"least important first; method {document['method']}, normalisation {normalise}, {seconds:.1f} s, "
-        f"{forward} forward and {backward} backward passes over the data; words are {document['words']}" + said
+        f"{forward} forward and {backward} backward passes over the data{words}" + said
     )
 
 

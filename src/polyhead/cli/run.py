@@ -36,7 +36,9 @@ def run(request: RunRequest, console: Console) -> int:
         command=console.command,
     )
     for data in record.data:
-        console.repairs(f"{data.name} {data.split}", data.repairs | met(data.encoding.model_dump()))
+        console.repairs(
+            f"{data.name} {data.split}", data.repairs | met(data.encoding.model_dump(), unit=find_task(record.settings.task).unit)
+        )
     console.note(zero_everywhere(find_task(settings.task), [row.unpruned for row in gains(record, RANKED)]))
     parts = [headline(record), claim(record), score_table(record), control_table(record), contrast_table(record)]
     left = {"page": PAGE, "report": "report.md", "pruned model": "model", "record": RESULT, "heads": HEADS}

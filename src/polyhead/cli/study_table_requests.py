@@ -14,7 +14,9 @@ ObjectiveOption = Annotated[
     Objective | None, Shown("Choose k by another rule on dev, best or within:X; a k that was not tested stays blank.", "RULE")
 ]
 FixedOption = Annotated[Whole | None, Shown("This many heads pruned in every cell, whatever dev says.")]
-MetricOption = Annotated[Literal["accuracy", "chunk_f1", "span_f1"] | None, Shown("Another metric that the kept counts give.")]
+MetricOption = Annotated[
+    Literal["accuracy", "chunk_f1", "macro_f1", "span_f1"] | None, Shown("Another metric that the kept counts give.")
+]
 WithoutOption = Annotated[Many[str], Shown("Languages or corpora to leave out, such as ja or ud/ja_gsd.", "NAME")]
 
 

@@ -129,7 +129,7 @@ def _reach(model: PreTrainedModel, layer: int, batch: Batch, precision: Precisio
             stack.callback(site.block.register_forward_pre_hook(take, with_kwargs=True).remove)
             stack.callback(site.block.register_forward_hook(pass_on).remove)
         stack.enter_context(kernel)
-        model(input_ids=batch.input_ids, attention_mask=batch.attention_mask if batch.has_padding else None)
+        model(**batch.short_inputs)
     return _Call(batch, hidden[layer], tuple(given))
 
 

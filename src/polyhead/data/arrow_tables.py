@@ -83,8 +83,8 @@ def saved_records(file: TextFile, columns: Sequence[str] | None) -> tuple[Any, I
 
 
 def label_names(features: Any) -> Mapping[str, tuple[str, ...]]:
-    """Names of the labels by column, for lists of numbers whose features name them (`ClassLabel`)."""
-    inner: dict[str, Any] = {name: getattr(feature, "feature", None) for name, feature in features.items()}
+    """Names of the labels by column, for numbers, or lists of numbers, whose features name them (`ClassLabel`)."""
+    inner: dict[str, Any] = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
     return {name: tuple(one.names) for name, one in inner.items() if type(one).__name__ == "ClassLabel"}
 
 

@@ -6,6 +6,9 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.column_format import ColumnFormat
@@ -17,7 +20,8 @@ from polyhead.data.phrases.files import phrase_dataset
 from polyhead.data.schemes import SCHEME_NAMES, wrong_scheme
 from polyhead.data.schemes import scheme as scheme_of
 from polyhead.data.sentences import Dataset
-from polyhead.data.tasks import TASKS, Task
+from polyhead.data.tasks import TASKS, TEXT_KINDS, Task
+from polyhead.data.text_format import NO_COLUMN, TextFormat
 from polyhead.data.textfile import SUFFIXES, TextFile, data_error, find_file
 
 __all__ = ["CORPORA", "corpus", "open_corpus", "open_file"]
@@ -65,6 +69,21 @@ def row_groups(sizes: Mapping[str, int]) -> dict[str, str]:
     """
     groups = {name: CORPORA[name].parallel if name in CORPORA else "" for name in sizes}
     return {name: f"{group} {sizes[name]}" if group else name for name, group in groups.items()}
+
+
+def independent(name: str, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Counts by independent unit `[..., units, columns]`, from those by sentence `[..., sentences, columns]`.
+
+    Units are sentences, except in corpora whose neighbouring sentences share a text (`Corpus.block`): resampling these one by one
+    would make intervals too narrow.
+
+    >>> independent("xnli/de", np.ones((6, 2), dtype=np.int64)).tolist(), independent("ud/de_gsd", np.ones((1, 2))).shape
+    ([[3, 3], [3, 3]], (1, 2))
+    """
+    size, n = (CORPORA[name].block if name in CORPORA else 1), counts.shape[-2]
+    if size == 1 or n % size:
+        return counts
+    return np.asarray(counts.reshape(*counts.shape[:-2], n // size, size, counts.shape[-1]).sum(axis=-2))
 
 
 def open_corpus(
@@ -164,11 +183,13 @@ def open_file(
     columns: Layout | None = None,
     words: Words = "surface",
     strict: bool = False,
+    labelled: bool = True,
 ) -> Dataset:
     r"""A user's own file as one split; span types are not merged.
 
     For a tag task, a `.conllu` file (also compressed) is read as CoNLL-U; all other files as `columns` declares. By default the
-    word is the first column, the tag the last, and the separator TAB if the first row has one, else spaces.
+    word is the first column, the tag the last, and the separator TAB if the first row has one, else spaces. For a sentence task,
+    columns have names, and by default the usual ones (`data.text_format`).
 
     Args:
         path: The file.
@@ -179,9 +200,10 @@ def open_file(
         columns: The layout, for example from `parse_layout("tab:token=2,tag=3,comments=hash", scheme=None)`.
         words: Surface tokens or syntactic words of CoNLL-U (see `open_corpus`).
         strict: Raise where a repair would be counted.
+        labelled: For sentence tasks: whether there must be a column of labels.
 
     Raises:
-        SettingError: A span task without a scheme, a tag task with one, or a layout that holds labels of the other kind.
+        SettingError: A span task without a scheme, another task with one, or a layout that holds labels of another kind.
         DataFormatError: The file is missing or not as declared.
 
     >>> from tempfile import TemporaryDirectory
@@ -194,8 +216,20 @@ def open_file(
     """
     require(path=(path, PATH), task=(task, Task), split=(split, str), language=(language, str))
     path = Path(path)
-    layout = columns or ColumnFormat()
-    if isinstance(layout, NamedLayout):
+    if task.kind == "masked" and columns is None and is_conllu(path):
+        read = _read(path, str(path), split, language=language, layout=None, words=words, strict=strict)
+        return replace(read, sentences=tuple(sentence.whole for sentence in read))
+    layout = columns or ({"sentence": TextFormat(), "masked": TextFormat("lines")}.get(task.kind) or ColumnFormat())
+    if isinstance(layout, TextFormat) != (task.kind in TEXT_KINDS):
+        held = "one label for each text" if isinstance(layout, TextFormat) else "labels of words"
+        raise SettingError(f"{path}: the layout holds {held}, but task {task.name} has none; declare columns")
+    if isinstance(layout, TextFormat):
+        if scheme is not None:
+            raise SettingError(f"scheme {scheme!r}: task {task.name} has no spans; leave the scheme out")
+        layout = replace(layout, types=task.labels or None, n_texts=task.n_texts, needs_label=labelled)
+        if task.kind == "masked":
+            layout = replace(layout, label=NO_COLUMN, needs_label=False)
+    elif isinstance(layout, NamedLayout):
         if layout.kind != task.kind:
             held = "spans" if layout.kind == "span" else "tags that stand alone"
             raise SettingError(f"{path}: the layout holds {held}, but task {task.name} has none; declare columns")

@@ -13,6 +13,8 @@ from polyhead.data.columns import TRAILING, WORDLESS
 from polyhead.data.layouts import LAYOUTS, Layout
 from polyhead.data.schemes import INSIDE_STARTS, SHARED, WIDENED
 from polyhead.data.spans import BEFORE, DECOMPOSED, read_stockmark
+from polyhead.data.tasks import NLI
+from polyhead.data.text_format import TextFormat
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -49,6 +51,7 @@ class Corpus:
             have none.
         merges_types: Whether span types are merged into those of the task (`Task.map_type`), as is usual for this corpus.
         parallel: Name shared by corpora whose sentence i says the same in every one, in each split; empty for all others.
+        block: Number of neighbouring sentences that share a text, so that statistics resample them together; 1 if all are apart.
     """
 
     language: str
@@ -60,6 +63,7 @@ class Corpus:
     quirks: Quirks = field(default_factory=dict, hash=False)
     merges_types: bool = False
     parallel: str = ""
+    block: int = 1
 
 
 def _files(pattern: str, **names: str) -> dict[Split, CorpusFile]:
@@ -171,10 +175,19 @@ def _massive(locale: str) -> Corpus:
     return Corpus(language, "slots", _files(f"slots/MASSIVE-1.1/{locale}/{{}}.jsonl"), layout, parallel="massive")
 
 
+def _xnli(code: str) -> Corpus:
+    files = _files(f"nli/{code}.{{}}.tsv", **({} if code == "en" else {"dev": "dev", "test": "test"}))
+    language = "zh-Hans" if code == "zh" else code
+    advice = "" if code == "en" else "xnli has training data for English only: train on xnli/en"
+    return Corpus(language, "nli", files, _NLI, advice, parallel="xnli", block=3)
+
+
 def _wikiann(code: str) -> Corpus:
     return Corpus(code, "ner", _files(f"ner/WikiANN-1.1.0/{code}/{{}}.tsv"), _WIKIANN)
 
 
+_NLI = TextFormat("tsv", text="premise", pair="hypothesis", label="label", types=NLI, n_texts=2)
+_XNLI_CODES = "ar bg de el en es fr hi ru sw th tr ur vi zh"
 _LOCALES = """
     af-ZA am-ET ar-SA az-AZ bn-BD ca-ES cy-GB da-DK de-DE el-GR en-US es-ES fa-IR fi-FI fr-FR he-IL hi-IN hu-HU hy-AM id-ID is-IS
     it-IT ja-JP jv-ID ka-GE km-KH kn-IN ko-KR lv-LV ml-IN mn-MN ms-MY my-MM nb-NO nl-NL pl-PL pt-PT ro-RO ru-RU sl-SL sq-AL sv-SE
@@ -322,6 +335,7 @@ CORPORA: dict[str, Corpus] = {
     ),
     **{f"massive/{locale}": _massive(locale) for locale in _LOCALES.split()},
     **{f"wikiann/{code}": _wikiann(code) for code in _WIKIANN_CODES.split()},
+    **{f"xnli/{code}": _xnli(code) for code in _XNLI_CODES.split()},
     **{f"phrases/{table}": _phrases("pos", table) for table in _PHRASE_TABLES},
     **{f"phrases-ner/{table}": _phrases("ner", table) for table in _PHRASE_TABLES},
     **{f"phrases-slots/{table}": _phrases("slots", table) for table in _PHRASE_TABLES},

@@ -12,6 +12,7 @@ from polyhead.data.column_format import ColumnFormat, place, settled, split_row
 from polyhead.data.columns import DOCSTART
 from polyhead.data.guess_records import guess_records
 from polyhead.data.guess_tags import BROKEN_TAGS, are_bare, are_spans, are_upos, guess_scheme, is_header, is_span_tag, is_upos
+from polyhead.data.guess_texts import guess_texts
 from polyhead.data.layouts import LAYOUTS, read_layout
 from polyhead.data.record_format import RecordFormat
 from polyhead.data.records import CONTAINERS
@@ -31,7 +32,7 @@ class Look:
 
     Attributes:
         format: In words.
-        task: `pos`; for spans `ner`, or `slots` where the format is one of slots.
+        task: `pos`; for spans `ner`, or `slots` where the format is one of slots; for sentences `nli` or `classification`.
         columns: Value for `--columns`; None for CoNLL-U.
         scheme: Value for `--scheme`; None where none is needed.
     """
@@ -57,6 +58,8 @@ def look(path: Path, columns: ColumnFormat | RecordFormat | None = None) -> Look
         return _tags(path, columns)
     container = next((name for name, row in CONTAINERS.items() if path.exists() and row.recognises(path)), None)
     if container not in (None, "jsonl"):
+        if (texts := guess_texts(path)) is not None:
+            return Look(*texts)
         return Look(*guess_records(path, str(container)))
     lines = [line for _, line in islice(read_lines(path), _LINES)]
     full = [line for line in lines if not is_blank(line)]
@@ -67,6 +70,8 @@ def look(path: Path, columns: ColumnFormat | RecordFormat | None = None) -> Look
     named = next((row for row in LAYOUTS.values() if row.recognises(start)), None)
     if named is not None:
         return Look(named.summary, named.task, named.name)
+    if (texts := guess_texts(path)) is not None:
+        return Look(*texts)
     if container is not None:
         return Look(*guess_records(path, container))
     if re.match(r"\[\s*\{", start):

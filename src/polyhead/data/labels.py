@@ -53,7 +53,7 @@ class LabelSet:
 
 
 def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
-    """The labels to predict: the task's fixed set, else `O`, then B- and I- of every type in `training`, types sorted.
+    """The labels to predict: the task's fixed set, else those in `training`, sorted; for spans `O`, then B- and I- of every type.
 
     Args:
         task: A row of `TASKS`.
@@ -61,7 +61,7 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
             not in the set, and count as missed when they are gold.
 
     Raises:
-        SettingError: The training data of a span task have no span.
+        SettingError: The training data of a span task have no span, or those of a sentence task have fewer than two labels.
 
     >>> from polyhead.data.sentences import Sentence
     >>> from polyhead.data.tasks import TASKS
@@ -75,9 +75,17 @@ def label_set(task: Task, training: Iterable[Dataset]) -> LabelSet:
     training = list(training)
     for data in training:
         require(training=(data, Dataset))
+    names = ", ".join(data.name for data in training) or "none"
+    if task.kind == "sentence":
+        found = sorted({label for data in training for one in data for label in one.labels if label is not None})
+        if len(found) < 2:
+            only = f"only the label {found[0]!r}" if found else "no label"
+            raise SettingError(
+                f"task {task.name}: {only} in the training data ({names}); expected two or more; check the label column"
+            )
+        return LabelSet(tuple(found))
     types = sorted({label[2:] for data in training for one in data for label in one.labels if label and label != "O"})
     if not types:
-        names = ", ".join(data.name for data in training) or "none"
         raise SettingError(f"task {task.name}: no span in the training data ({names}); check the tag column")
     return LabelSet(("O", *(f"{prefix}-{span_type}" for span_type in types for prefix in "BI")))
 
@@ -97,7 +105,7 @@ def unshared_labels(predicted: Iterable[str], dataset: Dataset) -> str:
 
 
 def without_labels(dataset: Dataset, labels: Iterable[str]) -> Dataset:
-    """`dataset` with these span labels read as `O`, counted in `merged` by type.
+    """`dataset` with these labels dropped, and counted in `merged`: those of spans read as `O`, those of sentences as no label.
 
     >>> from polyhead.data.sentences import Sentence
     >>> data = Dataset("x", "en", "test", (Sentence(("May", "Ann"), ("B-DATE", "B-PER"), "en", "x:1"),))
@@ -106,6 +114,11 @@ def without_labels(dataset: Dataset, labels: Iterable[str]) -> Dataset:
     (('O', 'B-PER'), {'span of type DATE read as O': 1})
     """
     dropped = frozenset(labels)
+    if any(one.texts for one in dataset):
+        found = Counter(label for one in dataset for label in one.labels if label in dropped)
+        counts = {f"label {label} read as none": n for label, n in sorted(found.items(), key=str)}
+        sentences = [replace(one, labels=tuple(None if label in dropped else label for label in one.labels)) for one in dataset]
+        return replace(dataset, sentences=tuple(sentences), merged={**dataset.merged, **counts})
     spans = Counter(label for one in dataset for label in one.labels if label in dropped and label[0] == "B")
     counts = {f"{MERGED}{label[2:]} read as O": n for label, n in sorted(spans.items())}
     sentences = [replace(one, labels=tuple("O" if label in dropped else label for label in one.labels)) for one in dataset]
@@ -116,7 +129,7 @@ def harmonise(dataset: Dataset, task: Task, *, kept: frozenset[str] = frozenset(
     """`dataset` with span types merged into the task's own (`Task.map_type`), counted in `merged`; boundaries do not change.
 
     Args:
-        dataset: As read; returned unchanged for a tag task.
+        dataset: As read; returned unchanged unless the task marks spans.
         task: A row of `TASKS`.
         kept: Types that are not merged, because the model predicts them.
 
@@ -126,7 +139,7 @@ def harmonise(dataset: Dataset, task: Task, *, kept: frozenset[str] = frozenset(
     >>> harmonise(data, TASKS["ner"]).sentences[0].labels
     ('B-PER', 'I-PER')
     """
-    if task.kind == "tag":
+    if task.kind != "span":
         return dataset
     counts = Counter(label for sentence in dataset for label in sentence.labels if label not in (None, "O"))
     types = {label: task.map_type(label[2:]) for label in counts if label and label[2:] not in kept}

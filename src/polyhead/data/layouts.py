@@ -20,8 +20,10 @@ from polyhead.data.records import CONTAINERS, read_records
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.sentences import Sentence
 from polyhead.data.spans import looks_like_facebook, looks_like_stockmark, read_facebook, read_stockmark
-from polyhead.data.tasks import TASKS, LabelKind
+from polyhead.data.tasks import TASKS, TEXT_KINDS, LabelKind
+from polyhead.data.text_format import TextFormat, parse_texts
 from polyhead.data.textfile import TextFile
+from polyhead.data.texts import read_texts
 from polyhead.data.word_spans import looks_like_gliner, looks_like_prodigy, read_gliner, read_prodigy
 
 
@@ -51,7 +53,8 @@ class NamedLayout:
         return TASKS[self.task].kind
 
 
-Layout = ColumnFormat | RecordFormat | NamedLayout
+WordLayout = ColumnFormat | RecordFormat | NamedLayout
+Layout = WordLayout | TextFormat
 _MULTIATIS = "MultiATIS++ TSV: a header, a sentence a row"
 
 LAYOUTS: dict[str, NamedLayout] = {
@@ -75,8 +78,24 @@ LAYOUTS: dict[str, NamedLayout] = {
 }
 
 
-def parse_layout(text: str, *, scheme: str | None) -> Layout:
-    """The layout that `--columns` declares: a name of `LAYOUTS`, or what `parse_columns` or `parse_records` reads.
+def declared_layout(text: str, *, scheme: str | None, kind: LabelKind) -> Layout:
+    """The layout that `--columns` declares for labels of a kind: sentences (`parse_texts`), or words (`parse_layout`).
+
+    Raises:
+        SettingError: The text is not a layout, or there is a scheme and the labels have none.
+
+    >>> declared_layout("csv:text=review", scheme=None, kind="sentence").label
+    ''
+    """
+    if kind not in TEXT_KINDS:
+        return parse_layout(text, scheme=scheme)
+    if scheme is not None:
+        raise SettingError(f"--scheme {scheme}: sentences have no spans; leave --scheme out")
+    return parse_texts(text)
+
+
+def parse_layout(text: str, *, scheme: str | None) -> WordLayout:
+    """The layout of words that `--columns` declares: a name of `LAYOUTS`, or what `parse_columns` or `parse_records` reads.
 
     Args:
         text: What the user wrote.
@@ -112,7 +131,7 @@ def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surfac
         file: The file.
         layout: How it is laid out; None means CoNLL-U.
         words: Surface tokens or syntactic words of CoNLL-U (see `read_conllu`).
-        labelled: If False, tags of columns, records and CoNLL-U are not checked or used.
+        labelled: If False, labels of columns, records, sentences and CoNLL-U are not checked or used.
 
     Raises:
         DataFormatError: The file is not as declared; the message names file, line, what was found and what was expected.
@@ -121,6 +140,8 @@ def read_layout(file: TextFile, layout: Layout | None, *, words: Words = "surfac
         sentences = read_conllu(file, words=words, upos="read" if labelled else "ignore")
     elif isinstance(layout, NamedLayout):
         sentences = layout.read(file)
+    elif isinstance(layout, TextFormat):
+        sentences = read_texts(file, layout, labelled=labelled)
     elif isinstance(layout, RecordFormat):
         sentences = read_records(file, layout if labelled else replace(layout, tag=None, scheme=None, types=None))
     else:

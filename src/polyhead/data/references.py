@@ -13,7 +13,7 @@ from polyhead.data.conllu import Words
 from polyhead.data.corpora import corpus, open_corpus, open_file
 from polyhead.data.corpus_table import CORPORA, SPLITS, Split
 from polyhead.data.labels import harmonise
-from polyhead.data.layouts import parse_layout
+from polyhead.data.layouts import declared_layout
 from polyhead.data.sampling import holdout
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task
@@ -115,10 +115,10 @@ class DataReader:
     """Opens references, with the same options for all data of a command.
 
     Attributes:
-        task: Tag tasks read `.conllu` files as CoNLL-U; span tasks read columns.
+        task: Tag tasks read `.conllu` files as CoNLL-U; span tasks read columns; sentence tasks read named columns.
         root: Folder of the corpora.
         scheme: Scheme of the span tags in the user's own files; a corpus has its own.
-        columns: Layout of the user's own files, see `parse_layout`; a corpus has its own.
+        columns: Layout of the user's own files, see `declared_layout`; a corpus has its own.
         strict: Raise where a repair would be counted.
         merge: Merge the span types of all data into those of the task (`Task.map_type`), not only where a corpus declares it.
         kept: Types that are never merged, because the model predicts them.
@@ -137,15 +137,20 @@ class DataReader:
 
         Raises:
             SettingError: The reference has no such split, or no folder is given for a corpus.
-            DataFormatError: No word has a label, and `labelled` is set.
+            DataFormatError: No word (in sentence tasks, no sentence) has a label, and `labelled` is set.
             PolyheadError: The corpus is unknown, or a file cannot be read as declared.
         """
-        found = self._corpus(reference, split) if reference.files is None else self._files(reference, split)
+        found = self._corpus(reference, split) if reference.files is None else self._files(reference, split, labelled)
         if self.merge and not found.merged:
             found = harmonise(found, self.task, kept=self.kept)
-        if labelled and all(label is None for sentence in found.sentences for label in sentence.labels):
+        if (
+            labelled
+            and self.task.kind != "masked"
+            and all(label is None for sentence in found.sentences for label in sentence.labels)
+        ):
             where = found.sentences[0].source if found.sentences else found.name
-            raise DataFormatError(f"{where}: no word of the {split} split has a label; expected a filled tag column")
+            said = f"no {self.task.unit} of the {split} split has a label; expected a filled column of labels"
+            raise DataFormatError(f"{where}: {said}")
         return found
 
     def train_and_dev(self, reference: DataReference, *, seed: int) -> tuple[Dataset, Dataset]:
@@ -158,13 +163,14 @@ class DataReader:
         if self.root is not None and not self.root.is_dir():
             wrong = f"--data {self.root}: is not a folder, but {reference.text} names a corpus in one"
             raise SettingError(f"{wrong}; name the folder, or give either the file or the corpus")
-        if row.task != self.task.name:
+        if row.task != self.task.name and self.task.kind != "masked":
             there = ", ".join(labelled_for(self.task.name, reference.name)) or "no corpus that polyhead knows by name"
             wrong = f"data {reference.text!r}: this corpus is labelled for the task {row.task}, not {self.task.name}"
             raise SettingError(f"{wrong}; for {self.task.name} its language has {there}; or give --task {row.task}")
-        return open_corpus(reference.name, split, root=self.root, words=reference.words, kept=self.kept, strict=self.strict)
+        read = open_corpus(reference.name, split, root=self.root, words=reference.words, kept=self.kept, strict=self.strict)
+        return replace(read, sentences=tuple(one.whole for one in read), merged={}) if self.task.kind == "masked" else read
 
-    def _files(self, reference: DataReference, split: Split) -> Dataset:
+    def _files(self, reference: DataReference, split: Split, labelled: bool) -> Dataset:
         files = reference.files or {}
         # a saved folder names its splits, so that its only one is no other
         is_one = list(files.values()) == [Path(reference.text.rpartition("=")[2]).expanduser()]
@@ -181,9 +187,10 @@ class DataReader:
                 split,
                 language=reference.name,
                 words=reference.words,
-                columns=None if self.columns is None else parse_layout(self.columns, scheme=self.scheme),
+                columns=None if self.columns is None else declared_layout(self.columns, scheme=self.scheme, kind=self.task.kind),
                 scheme=self.scheme,
                 strict=self.strict,
+                labelled=labelled,
             )
         except DataFormatError as error:
             raise see_check(error, path) from None

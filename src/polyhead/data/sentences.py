@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence: its words, one label per word, and its place in the file.
+    """One sentence: its words, its labels, and its place in the file.
+
+    In a sentence task it is an example: a text, or a pair of texts, with one label.
 
     Attributes:
-        words: Surface forms in order; never empty.
-        labels: One per word. None marks a word without a gold label: it is predicted, but neither trained on nor scored.
+        words: Surface forms in order; never empty. In a sentence task, what white space separates in the texts.
+        labels: One per word; in a sentence task one alone. None marks a word, or a sentence, without a gold label: it is
+            predicted, but neither trained on nor scored.
         language: BCP-47 code of the language.
-        source: `path:line` of the sentence's first word row (1-based).
+        source: `path:line` of the sentence's first row (1-based).
+        texts: In a sentence task, the text or the two texts as they stand in the file; else empty.
 
     >>> Sentence(("Anna", "sings"), ("PROPN", "VERB"), "en", "notes.conllu:1").words
     ('Anna', 'sings')
@@ -22,10 +26,22 @@ class Sentence:
     labels: tuple[str | None, ...]
     language: str
     source: str
+    texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.words) != len(self.labels):
-            raise ValueError(f"{self.source}: {len(self.words)} words but {len(self.labels)} labels")
+        if len(self.labels) != (1 if self.texts else len(self.words)):
+            found = f"{len(self.texts)} texts" if self.texts else f"{len(self.words)} words"
+            raise ValueError(f"{self.source}: {found} but {len(self.labels)} labels")
+
+    @property
+    def whole(self) -> "Sentence":
+        """The same without labels of words: its texts, or its words joined by spaces as one text."""
+        return Sentence(self.words, (None,), self.language, self.source, self.texts or (" ".join(self.words),))
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two sentences the same to a model: the texts if there are any, else the words."""
+        return self.texts or self.words
 
 
 @dataclass(frozen=True)

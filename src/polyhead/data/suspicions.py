@@ -23,7 +23,7 @@ def suspicious_text(dataset: Dataset) -> Iterator[str]:
     if (longest := max(lengths, default=0)) > _LONG:
         of = counted(len(lengths), "sentence")
         yield f"the longest of {of} has {longest:,} words: are blank lines between sentences missing?"
-    if len(lengths) >= _FEW and longest == 1:
+    if len(lengths) >= _FEW and longest == 1 and not any(sentence.texts for sentence in dataset):
         yield "every sentence has one word: does a blank line follow each word?"
     words = {word for sentence in dataset.sentences for word in sentence.words}
     pairs = zip(min(words, default=""), max(words, default=""), strict=False)
@@ -34,9 +34,9 @@ def suspicious_text(dataset: Dataset) -> Iterator[str]:
 
 def seen_before(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> Iterator[str]:
     """A warning for each test set with at least a tenth of its sentences in the text that is trained, ranked or selected on."""
-    known = {sentence.words for data in seen for sentence in data.sentences}
+    known = {sentence.key for data in seen for sentence in data.sentences}
     for test in tests:
-        n, total = sum(sentence.words in known for sentence in test.sentences), len(test.sentences)
+        n, total = sum(sentence.key in known for sentence in test.sentences), len(test.sentences)
         if n and n >= _SHARED * total:
             where = "are also in the text that is trained, ranked or selected on"
             yield f"{test.name} {test.split}: {n:,} of {total:,} sentences {where}: scores on them say little"

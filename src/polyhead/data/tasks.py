@@ -13,22 +13,29 @@ UPOS = (
 )
 """The 17 universal part-of-speech tags, in alphabetical order (universaldependencies.org/u/pos)."""
 
-LabelKind = Literal["tag", "span"]
+NLI = ("entailment", "neutral", "contradiction")
+"""The labels of natural language inference, as XNLI writes them (Conneau et al. 2018)."""
+
+LabelKind = Literal["tag", "span", "sentence", "masked"]
+TEXT_KINDS: tuple[LabelKind, ...] = ("sentence", "masked")
+"""Kinds whose data are whole texts, not words with labels."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A sequence-labelling task; nothing in polyhead branches on a task's name.
+    """A task; nothing in polyhead branches on a task's name.
 
     Attributes:
         name: Name in `TASKS`.
-        kind: `tag`: one independent label per word; `span`: IOB2 labels that mark spans.
+        kind: `tag`: one independent label per word; `span`: IOB2 labels that mark spans; `sentence`: one label per sentence, or
+            per pair of sentences; `masked`: the subwords of raw text themselves, each masked once.
         metric: The main metric, a key of `metrics.score(...)`.
         summary: One sentence for people.
         labels: The fixed label set in order; empty where the labels come from the training data.
         renamed_types: For merging: span types with another name, and this task's name for them.
         kept_types: For merging: types that are kept.
         other_type: For merging: the type that replaces all others; None keeps them.
+        n_texts: For `sentence`: texts that a label belongs to, 1 or 2; None leaves it to the file.
     """
 
     name: str
@@ -39,6 +46,16 @@ class Task:
     renamed_types: Mapping[str, str] = field(default_factory=dict, hash=False)
     kept_types: tuple[str, ...] = ()
     other_type: str | None = None
+    n_texts: int | None = None
+
+    @property
+    def unit(self) -> str:
+        """What has a label.
+
+        >>> TASKS["pos"].unit, TASKS["nli"].unit, TASKS["mlm"].unit
+        ('word', 'sentence', 'subword')
+        """
+        return {"sentence": "sentence", "masked": "subword"}.get(self.kind, "word")
 
     def map_type(self, span_type: str) -> str:
         """The type that a span type is merged into.
@@ -62,6 +79,26 @@ TASKS: dict[str, Task] = {
         other_type="MISC",
     ),
     "slots": Task("slots", "span", "span_f1", "slots of an utterance; the types are those of the training data"),
+    "nli": Task(
+        "nli",
+        "sentence",
+        "accuracy",
+        "natural language inference: whether a premise entails a hypothesis, contradicts it, or neither",
+        labels=NLI,
+        n_texts=2,
+    ),
+    "classification": Task(
+        "classification",
+        "sentence",
+        "accuracy",
+        "one label for every sentence, or pair of sentences; the labels are those of the training data",
+    ),
+    "mlm": Task(
+        "mlm",
+        "masked",
+        "accuracy",
+        "masked subwords of raw text, by the model's own masked-LM head; for scoring heads, nothing is fine-tuned",
+    ),
 }
 
 

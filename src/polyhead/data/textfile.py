@@ -9,7 +9,7 @@ import hashlib
 import lzma
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -92,6 +92,11 @@ class TextFile:
     def sentence(self, words: Iterable[str], labels: Iterable[str | None], where: int | str) -> Sentence:
         """A sentence that begins at this line or record."""
         return Sentence(tuple(words), tuple(labels), self.language, f"{self.path}:{where}")
+
+    def example(self, texts: Sequence[str], label: str | None, where: int | str) -> Sentence:
+        """A text, or a pair of texts, with one label, at this line or record."""
+        words = tuple(word for text in texts for word in text.split())
+        return Sentence(words, (label,), self.language, f"{self.path}:{where}", tuple(texts))
 
     def repair(self, where: int | str, description: str, expected: str) -> None:
         """Count a repair, or raise if reading is strict."""

@@ -41,7 +41,7 @@ class SplitFacts:
         unlabelled_words: Words without a label.
         longest: Words of the longest sentence.
         over_long: Sentences that do not fit one window, in subwords if a tokenizer was given, else in words.
-        repeats: Sentences with the same words as an earlier one.
+        repeats: Sentences with the same words, or texts, as an earlier one.
         labels: Number of each tag or span type.
         repairs: Number of repairs by description.
         suspicions: Warnings (`suspicious_text`).
@@ -70,7 +70,7 @@ class Overlap:
     Attributes:
         first: One split.
         second: The other.
-        shared: Sentences of the second whose words also occur as a sentence of the first.
+        shared: Sentences of the second whose words, or texts, are also a sentence of the first.
         relabelled: Shared sentences whose labels differ from all those in the first.
     """
 
@@ -95,7 +95,9 @@ def split_facts(dataset: Dataset, *, max_length: int, tokenizer: PreTrainedToken
     labels: Counter[str] = Counter()
     for sentence in sentences:
         for label in sentence.labels:
-            if label is not None and label != "O" and not label.startswith("I-"):
+            if sentence.texts and label is not None:
+                labels[label] += 1
+            elif label is not None and label != "O" and not label.startswith("I-"):
                 labels[label.removeprefix("B-")] += 1
     lengths = [len(sentence.words) for sentence in sentences]
     rates, over_long = (
@@ -108,7 +110,7 @@ def split_facts(dataset: Dataset, *, max_length: int, tokenizer: PreTrainedToken
         sum(label is None for sentence in sentences for label in sentence.labels),
         max(lengths, default=0),
         over_long,
-        len(sentences) - len({sentence.words for sentence in sentences}),
+        len(sentences) - len({sentence.key for sentence in sentences}),
         dict(labels.most_common()),
         dataset.repairs,
         tuple(suspicious_text(dataset)),
@@ -122,9 +124,9 @@ def overlaps(datasets: Sequence[Dataset]) -> Iterator[Overlap]:
     for first, second in combinations(datasets, 2):
         known: dict[tuple[str, ...], set[tuple[str | None, ...]]] = {}
         for sentence in first.sentences:
-            known.setdefault(sentence.words, set()).add(sentence.labels)
-        shared = [sentence for sentence in second.sentences if sentence.words in known]
-        relabelled = sum(sentence.labels not in known[sentence.words] for sentence in shared)
+            known.setdefault(sentence.key, set()).add(sentence.labels)
+        shared = [sentence for sentence in second.sentences if sentence.key in known]
+        relabelled = sum(sentence.labels not in known[sentence.key] for sentence in shared)
         yield Overlap(first.split, second.split, len(shared), relabelled)
 
 

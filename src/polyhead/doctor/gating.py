@@ -91,7 +91,7 @@ def save_and_load(subject: Subject) -> Measured:
     expected = text_logits(under_kernel(pruned, kernel), subject.batches)
     with TemporaryDirectory(prefix="polyhead-doctor-") as folder:
         path = saving.save_pruned(pruned, Path(folder) / "model")
-        loaded = loading.load_tagger(path, labels=None, kernel=kernel).to(pruned.device)
+        loaded = loading.load_tagger(path, labels=None, kernel=kernel, kind=subject.task.kind).to(pruned.device)
         found = text_logits(loaded, subject.batches)
     return Measured(logits_apart(found, expected), ok=torch.equal(found, expected))
 

@@ -128,14 +128,14 @@ def under_kernel(model: PreTrainedModel, kernel: str) -> PreTrainedModel:
 
 
 def text_logits(model: PreTrainedModel, batches: Sequence[Batch]) -> Tensor:
-    """Logits `[tokens, labels]` of all positions except padding, in eval mode, without gradients."""
+    """Logits `[tokens, labels]` of all positions except padding, or of all rows, in eval mode, without gradients."""
     device = next(model.parameters()).device
     found = []
     with scoring_mode(model, "fp32"), torch.no_grad():
         for batch in batches:
             here = batch.to(device)
-            mask = here.attention_mask if here.has_padding else None
-            found.append(model(input_ids=here.input_ids, attention_mask=mask).logits[here.attention_mask.bool()])
+            logits = model(**here.short_inputs).logits
+            found.append(logits if logits.dim() == 2 else logits[here.attention_mask.bool()])
     return torch.cat(found)
 
 

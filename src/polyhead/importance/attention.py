@@ -132,7 +132,7 @@ def each_attention(model: PreTrainedModel, batch: Batch, receive: Receive, *, pr
                 stack.callback(site.attention.register_forward_hook(partial(reader.leave, site)).remove)
         stack.enter_context(attention_kernel(visible.device, visible.shape[-1], precision, work="predict"))
         stack.enter_context(reader)
-        model(input_ids=batch.input_ids, attention_mask=batch.attention_mask if batch.has_padding else None)
+        model(**batch.short_inputs)
 
 
 class _Reader(TorchFunctionMode):

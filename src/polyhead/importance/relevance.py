@@ -114,9 +114,8 @@ def propagated(model: PreTrainedModel, batch: Batch) -> Propagated:
 
 def _gold_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Sum of the gold labels' logits over each sentence's labelled words, `[sentences]`."""
-    mask = batch.attention_mask if batch.has_padding else None
     with attention_kernel(batch.rows.device, batch.input_ids.shape[1], "fp32", work="score"):
-        logits = model(input_ids=batch.input_ids, attention_mask=mask).logits[batch.anchor_rows, batch.anchor_columns]
+        logits = batch.at_anchors(model(**batch.short_inputs).logits)
     labelled = batch.anchor_labels != -100
     gold = logits.gather(1, batch.anchor_labels.clamp(min=0)[:, None])[:, 0].masked_fill(~labelled, 0)
     return torch.zeros(len(batch.sentences), device=gold.device, dtype=gold.dtype).index_add(

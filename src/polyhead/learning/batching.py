@@ -38,6 +38,7 @@ class Batch:
         anchor_labels: int64 `[words]`, its label id or −100.
         sentences: Index in `Encoded` of each sentence of the batch.
         n_tokens: Positions except padding, special tokens included.
+        token_type_ids: int64 `[rows, length]`, for pairs of texts where the tokenizer tells them apart; else None.
     """
 
     input_ids: Tensor
@@ -51,6 +52,7 @@ class Batch:
     anchor_labels: Tensor
     sentences: tuple[int, ...]
     n_tokens: int
+    token_type_ids: Tensor | None = None
 
     @property
     def n_positions(self) -> int:
@@ -61,6 +63,25 @@ class Batch:
     def has_padding(self) -> bool:
         """Whether any position is padding; if not, `attention_mask` can be omitted."""
         return self.n_tokens < self.n_positions
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """What the model is called with."""
+        found = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
+        return found if self.token_type_ids is None else {**found, "token_type_ids": self.token_type_ids}
+
+    @property
+    def short_inputs(self) -> dict[str, Tensor]:
+        """What the model is called with, without the attention mask if nothing is padded."""
+        return {name: own for name, own in self.inputs.items() if name != "attention_mask" or self.has_padding}
+
+    def at_anchors(self, logits: Tensor) -> Tensor:
+        """Logits of what is labelled, `[words, labels]`.
+
+        Args:
+            logits: Of a token classifier `[rows, length, labels]`, or of a sentence classifier `[rows, labels]`.
+        """
+        return logits[self.anchor_rows] if logits.dim() == 2 else logits[self.anchor_rows, self.anchor_columns]
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch with its tensors on `device`."""
@@ -156,9 +177,15 @@ def collate(sentences: Sequence[Sequence[Window]], *, pad_id: int, pad_to: int |
         input_ids[row, :length] = window.input_ids
         mask[row, :length] = 1
         is_text[row, before : length - after] = True
+        is_text[row, slice(*window.between)] = False
     anchor_rows = np.repeat(np.arange(len(windows)), words)
     anchor_columns = np.concatenate([window.anchor_positions for window in windows]).astype(np.int64)
     anchor_labels = np.concatenate([window.label_ids for window in windows]).astype(np.int64)
+    types = None
+    if any(window.second for window in windows):
+        types = np.zeros(shape, dtype=np.int64)
+        for row, (window, length) in enumerate(zip(windows, lengths, strict=True)):
+            types[row, window.second or length : length] = 1  # padding has type 0, as from any tokenizer
     labels = np.full(shape, IGNORED_LABEL, dtype=np.int64)
     labels[anchor_rows, anchor_columns] = anchor_labels
     return Batch(
@@ -173,6 +200,7 @@ def collate(sentences: Sequence[Sequence[Window]], *, pad_id: int, pad_to: int |
         anchor_labels=torch.from_numpy(anchor_labels),
         sentences=tuple(group[0].sentence for group in sentences),
         n_tokens=sum(lengths),
+        token_type_ids=None if types is None else torch.from_numpy(types),
     )
 
 

@@ -15,7 +15,10 @@ from polyhead.learning.inference import Labelled
 from polyhead.learning.resumable import Partial, State
 from polyhead.learning.text_encoder import TextEncoder, Unknown
 
-_ARRAYS: Final = tuple(field.name for field in fields(Window) if field.name not in ("sentence", "specials"))
+# every field of a window, by the form of its value
+_ARRAYS: Final = ("input_ids", "anchor_positions", "anchor_words", "label_ids")
+_PAIRS: Final = ("specials", "between")
+_NUMBERS: Final = ("sentence", "second")
 
 
 class EncodedFiles:
@@ -40,19 +43,19 @@ class EncodedFiles:
             DataFormatError: A gold label is not one of the encoder's and `unknown="error"`.
             WriteError: The file cannot be written.
         """
+        settings = {field.name: getattr(encoder, field.name) for field in fields(encoder)}
         facts = {
+            **settings,
             "version": self._version,
             "tokenizer": self._hash(encoder.tokenizer),
             "labels": list(encoder.labels),
-            "anchor": encoder.anchor,
-            "max_length": encoder.max_length,
-            "model_limit": encoder.model_limit,
             "unknown": unknown,
             "text": _hash_of_text(data),
         }
         kept = Partial(self._folder / f"{fingerprint(facts)}.safetensors", facts)
         if (state := kept.load()) is not None:
-            return Labelled(_encoded(state), [sentence.labels for sentence in data.sentences])
+            encoded = _encoded(state)
+            return Labelled(encoded, encoder.gold(data, encoded))
         found = encoder.labelled(data, unknown=unknown)
         kept.save(_state(found.encoded))
         return found
@@ -67,7 +70,8 @@ class EncodedFiles:
 def _hash_of_text(data: Dataset) -> str:
     digest = hashlib.sha256()
     for sentence in data.sentences:
-        digest.update("\0".join((*sentence.words, "", *(label or "" for label in sentence.labels), "\n")).encode())
+        parts = (*sentence.words, "", *sentence.texts, "", *(label or "" for label in sentence.labels), "\n")
+        digest.update("\0".join(parts).encode())
     return digest.hexdigest()
 
 
@@ -80,8 +84,8 @@ def _state(encoded: Encoded) -> State:
     return {
         **flat,
         **ends,
-        "sentence": np.array([window.sentence for window in windows], dtype=np.int64),
-        "specials": np.array([window.specials for window in windows], dtype=np.int64).reshape(-1, 2),
+        **{name: np.array([getattr(window, name) for window in windows], dtype=np.int64) for name in _NUMBERS},
+        **{name: np.array([getattr(window, name) for window in windows], dtype=np.int64).reshape(-1, 2) for name in _PAIRS},
         "words_per_sentence": np.array(encoded.words_per_sentence, dtype=np.int64),
         "counts": asdict(encoded.counts),
         "pad_id": encoded.pad_id,
@@ -89,10 +93,10 @@ def _state(encoded: Encoded) -> State:
 
 
 def _encoded(state: dict[str, Any]) -> Encoded:
-    parts = {name: np.split(state[name], state[f"{name}.ends"][:-1]) for name in _ARRAYS}
-    windows = tuple(
-        Window(sentence=int(sentence), specials=(int(before), int(after)), **{name: parts[name][i] for name in _ARRAYS})
-        for i, (sentence, (before, after)) in enumerate(zip(state["sentence"], state["specials"], strict=True))
-    )
+    arrays = {name: np.split(state[name], state[f"{name}.ends"][:-1]) for name in _ARRAYS}
+    pairs = {name: [(int(first), int(last)) for first, last in state[name]] for name in _PAIRS}
+    numbers = {name: [int(number) for number in state[name]] for name in _NUMBERS}
+    columns: dict[str, list[Any]] = {**arrays, **pairs, **numbers}
+    windows = tuple(Window(**{name: column[i] for name, column in columns.items()}) for i in range(len(numbers["sentence"])))
     words = tuple(int(n) for n in state["words_per_sentence"])
     return Encoded(windows, words, EncodingCounts(**state["counts"]), state["pad_id"])

@@ -16,6 +16,7 @@ from polyhead.core.specs import Anchor
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Sentence
 from polyhead.learning.subwords import special_tokens, subwords
+from polyhead.learning.whole_texts import whole_texts
 from polyhead.models.architectures import architecture
 
 IGNORED_LABEL = -100  # torch's cross-entropy ignores it by default
@@ -24,7 +25,7 @@ _OVERLAP = 0.25
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Window:
-    """A span of one sentence that the model reads at once.
+    """A span of one sentence that the model reads at once; in a sentence task the whole text or pair.
 
     Attributes:
         sentence: Index of the encoded sentence.
@@ -33,6 +34,10 @@ class Window:
         anchor_words: int32 `[owned words]`, word indices in the sentence, ascending.
         label_ids: int32 `[owned words]`, −100 without a usable gold label.
         specials: Number of special tokens before and after the subwords.
+        between: Start and end of the special tokens between two texts; equal for one.
+        second: Where token type 1 begins; 0 if all tokens have type 0.
+
+    In a sentence task the only owned "word" is the sentence: its anchor is position 0, and it has the sentence's label.
     """
 
     sentence: int
@@ -41,6 +46,8 @@ class Window:
     anchor_words: NDArray[np.int32]
     label_ids: NDArray[np.int32]
     specials: tuple[int, int] = (1, 1)
+    between: tuple[int, int] = (0, 0)
+    second: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,12 @@ class EncodingCounts:
     """Counts from encoding.
 
     Attributes:
-        words: Words in all sentences.
+        words: Words in all sentences; in a sentence task what white space separates.
         subwords: Their subwords, before truncation and overlaps.
         lone_marker_first: Words whose first subword is a bare space marker (`▁`).
         windowed_sentences: Sentences of more than one window.
-        unk_words: Words without any subword, read as `unk_token`.
-        truncated_words: Words longer than a window, reduced to their first subwords.
+        unk_words: Words without any subword, read as `unk_token`; in a sentence task sentences with none.
+        truncated_words: Words, or in a sentence task sentences, longer than a window, reduced to their first subwords.
         unknown_labels: Gold labels outside the label set, which can never be predicted.
     """
 
@@ -81,6 +88,7 @@ class Encoded:
     Attributes:
         windows: In sentence order, and in text order within a sentence.
         words_per_sentence: One per sentence, also of those without words; the windows of sentence i own words 0..n−1, each once.
+            In a sentence task 1: the sentence itself is what has a label.
         counts: Counts from encoding.
         pad_id: Id that pads a batch of these windows.
     """
@@ -110,6 +118,11 @@ def model_limit(config: PretrainedConfig) -> int | None:
     return positions - (config.pad_token_id or 0) - 1 if architecture(config).positions_after_padding else positions
 
 
+def token_types(config: PretrainedConfig) -> bool:
+    """Whether a model tells the texts of a pair apart by token types, as BERT does."""
+    return getattr(config, "type_vocab_size", 0) > 1
+
+
 def encode(
     sentences: Sequence[Sentence],
     tokenizer: PreTrainedTokenizerBase,
@@ -119,12 +132,14 @@ def encode(
     model_limit: int | None = None,
     anchor: Anchor = "text",
     unknown: Literal["error", "ignore"] = "error",
+    token_types: bool = True,
 ) -> Encoded:
     """Windows of subwords with anchors and label ids; no word is dropped.
 
     A sentence that fits is one window. A longer one becomes windows of whole words that overlap by up to a quarter; a word
     belongs to the window in which its anchor is farther from the nearer edge (ties: the earlier window).
     A word without any subword becomes `unk_token`; a word longer than a window keeps its first subwords.
+    Texts and pairs of texts (`Sentence.texts`) are one window each, truncated if they are longer (`whole_texts`).
 
     Args:
         sentences: Their order is kept.
@@ -134,6 +149,7 @@ def encode(
         model_limit: The architecture's limit, from `model_limit(model.config)`.
         anchor: `text` (first subword with a character of the word) or `first` (first subword).
         unknown: For gold labels outside `labels`: `error`, or `ignore` (−100, and counted) for evaluation data.
+        token_types: Whether the model tells the texts of a pair apart, from `token_types(model.config)`.
 
     Raises:
         SettingError: The window cannot hold one subword beside the special tokens, or the tokenizer is not a fast one.
@@ -148,8 +164,10 @@ def encode(
     require(sentences=(sentences, Sequence), labels=(labels, LabelSet | None), max_length=(max_length, Integral))
     for sentence in sentences:
         require(sentences=(sentence, Sentence))
-    prefix, suffix = special_tokens(tokenizer)
     limit = min(n for n in (max_length, tokenizer.model_max_length, model_limit) if n is not None)
+    if any(sentence.texts for sentence in sentences):
+        return _encode_texts(sentences, tokenizer, labels, limit, unknown, token_types)
+    prefix, suffix = special_tokens(tokenizer)
     capacity = limit - len(prefix) - len(suffix)
     if capacity < 1:
         raise SettingError(
@@ -195,9 +213,38 @@ def encode(
         truncated_words=int((found.lengths > capacity)[words].sum()),
         unknown_labels=unknown_labels,
     )
+    return Encoded(tuple(windows), tuple(len(sentence.words) for sentence in sentences), counts, _pad_id(tokenizer))
+
+
+def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
     # padding is masked out, so any id works for a tokenizer without a padding token
-    pad_id = int(tokenizer.pad_token_id or 0)
-    return Encoded(tuple(windows), tuple(len(sentence.words) for sentence in sentences), counts, pad_id)
+    return int(tokenizer.pad_token_id or 0)
+
+
+def _encode_texts(
+    sentences: Sequence[Sentence],
+    tokenizer: PreTrainedTokenizerBase,
+    labels: LabelSet | None,
+    limit: int,
+    unknown: Literal["error", "ignore"],
+    token_types: bool,
+) -> Encoded:
+    """Whole texts and pairs: one window each, whose one label is at position 0."""
+    found = whole_texts([sentence.texts for sentence in sentences], tokenizer, limit=limit, token_types=token_types)
+    label_ids, unknown_labels = _label_ids(sentences, labels, unknown)
+    first = np.zeros(1, dtype=np.int32)
+    windows = [
+        Window(i, own.ids, first, first, label_ids[i : i + 1], own.specials, own.between, own.second)
+        for i, own in enumerate(found)
+    ]
+    counts = EncodingCounts(
+        words=sum(len(sentence.words) for sentence in sentences),
+        subwords=sum(own.n_subwords for own in found),
+        unk_words=sum(own.n_subwords == 0 for own in found),
+        truncated_words=sum(own.is_truncated for own in found),
+        unknown_labels=unknown_labels,
+    )
+    return Encoded(tuple(windows), (1,) * len(windows), counts, _pad_id(tokenizer))
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
@@ -233,14 +280,12 @@ def _label_ids(
     known[None] = IGNORED_LABEL
     n_unknown = sum(label not in known for label in gold)
     if n_unknown and unknown == "error":
-        sentence, word, label = next(
-            (sentence, word, label)
-            for sentence in sentences
-            for word, label in zip(sentence.words, sentence.labels, strict=True)
-            if label not in known
+        sentence, place = next(
+            (sentence, i) for sentence in sentences for i, label in enumerate(sentence.labels) if label not in known
         )
+        what = "the sentence" if sentence.texts else f"word {sentence.words[place]!r} of the sentence"
         raise DataFormatError(
-            f"{sentence.source}: word {word!r} of the sentence that begins here has label {label!r}; "
+            f"{sentence.source}: {what} that begins here has label {sentence.labels[place]!r}; "
             f"expected one of {' '.join(labels.names)}; fix the data or map the label"
         )
     return np.array([known.get(label, IGNORED_LABEL) for label in gold], dtype=np.int32), n_unknown

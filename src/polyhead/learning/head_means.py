@@ -63,7 +63,7 @@ def head_means(
             here = batch.to(device)
             is_token = here.attention_mask.bool()
             with attention_kernel(device, here.input_ids.shape[1], chosen, work="predict"):
-                model(input_ids=here.input_ids, attention_mask=here.attention_mask if here.has_padding else None)
+                model(**here.short_inputs)
             advance(1)
     positions = sum(batch.n_tokens for batch in batches)
     return (sums / (positions * sites[0].uses)).to(torch.promote_types(model.dtype, torch.float32)).to(device)

@@ -30,7 +30,7 @@ class Labelled:
 
     Attributes:
         encoded: Its sentences, encoded.
-        gold: Their labels, one per word; None marks a word that is predicted but not scored.
+        gold: Their labels, one per word, in a sentence task one per sentence; None marks what is predicted but not scored.
 
     >>> import polyhead as ph
     >>> dev, tokenizer = ph.open_corpus("phrases/en", "dev"), ph.load_tokenizer("polyhead/tiny")
@@ -60,8 +60,8 @@ class Evaluation:
     Attributes:
         metrics: Metrics in 0..1, from `metrics.score`.
         counts: Counts for metrics over resampled sentences, int `[sentences, k]`, in file order.
-        n_words: Words with a gold label.
-        predicted: Predicted labels, one per word.
+        n_words: Words with a gold label; in a sentence task, sentences.
+        predicted: Predicted labels, one per word; in a sentence task one per sentence.
     """
 
     metrics: Mapping[str, float]
@@ -81,12 +81,12 @@ def predict(
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> list[list[str]]:
-    """One label for every word of every sentence, in the order of the sentences.
+    """One label for every word of every sentence, in a sentence task for the sentence, in the order of the sentences.
 
     One forward pass over length-sorted batches, in eval mode; the model is moved to `device` and otherwise unchanged.
 
     Args:
-        model: A token classifier with as many outputs as `labels`.
+        model: A classifier of tokens or sentences with as many outputs as `labels`.
         encoded: The sentences.
         labels: Labels of the outputs.
         device: Where to compute; default: the model's device.
@@ -114,8 +114,8 @@ def predict(
             for batch in batches:
                 here = batch.to(where)
                 with attention_kernel(where, here.input_ids.shape[1], chosen, work="predict"):
-                    logits = model(input_ids=here.input_ids, attention_mask=here.attention_mask).logits
-                best = logits[here.anchor_rows, here.anchor_columns].argmax(dim=-1)
+                    logits = model(**here.inputs).logits
+                best = here.at_anchors(logits).argmax(dim=-1)
                 ids[word_places(batch, words)] = best.cpu().numpy()
                 advance(1)
     return named(ids, labels, words)
@@ -136,7 +136,7 @@ def evaluate(
     """Results by name of the data set, metrics in fractions (0 to 1); all data sets share one length-sorted pass.
 
     Args:
-        model: A token classifier with as many outputs as `labels`.
+        model: A classifier of tokens or sentences with as many outputs as `labels`.
         datasets: Sentences and gold labels by name, usually a language.
         task: Defines the metrics.
         labels: Labels of the outputs.
@@ -164,8 +164,8 @@ def evaluate(
     )
     return {
         name: Evaluation(
-            metrics=score(task, datasets[name].gold, own),
-            counts=sentence_counts(task, datasets[name].gold, own),
+            metrics=score(task, datasets[name].gold, own, labels=labels),
+            counts=sentence_counts(task, datasets[name].gold, own, labels=labels),
             n_words=sum(label is not None for sentence in datasets[name].gold for label in sentence),
             predicted=own,
         )

@@ -56,7 +56,9 @@ def masked_counts(
     with tracking(progress, len(batches), "masks") as advance:
         found, _ = masked_labels(model, batches, masks, words, precision=precision, advance=lambda _: advance(1))
     predicted = [by_dataset(named(ids, labels, words), datasets) for ids in found]
-    return [{name: sentence_counts(task, datasets[name].gold, own) for name, own in each.items()} for each in predicted]
+    return [
+        {name: sentence_counts(task, datasets[name].gold, own, labels=labels) for name, own in each.items()} for each in predicted
+    ]
 
 
 def masked_scores(
@@ -94,7 +96,7 @@ def masked_scores(
     words = data.encoded.words_per_sentence
     predicted, losses = masked_labels(model, batches, masks, words, precision=precision, advance=advance)
     n_labelled = sum(int((batch.anchor_labels != IGNORED_LABEL).sum()) for batch in batches)
-    sums = [sentence_counts(task, data.gold, named(ids, labels, words)).sum(axis=0) for ids in predicted]
+    sums = [sentence_counts(task, data.gold, named(ids, labels, words), labels=labels).sum(axis=0) for ids in predicted]
     return metric_from_counts(task, np.stack(sums)), losses / max(n_labelled, 1)
 
 
@@ -133,6 +135,6 @@ def masked_labels(
 
 def _of_words(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Predicted label id of every word of the batch, and the summed loss of its labelled words."""
-    words = logits[batch.anchor_rows, batch.anchor_columns]
+    words = batch.at_anchors(logits)
     wide = words.to(torch.promote_types(words.dtype, torch.float32))
     return words.argmax(dim=-1), cross_entropy(wide, batch.anchor_labels, ignore_index=IGNORED_LABEL, reduction="sum")

@@ -1,4 +1,4 @@
-"""Metrics over words and spans, and per-sentence counts from which any corpus metric can be computed."""
+"""Metrics over words, spans and sentences, and per-sentence counts from which any corpus metric can be computed."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,23 +9,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polyhead.core.errors import SettingError
+from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 
-MetricName = Literal["accuracy", "chunk_f1", "span_f1"]
+MetricName = Literal["accuracy", "chunk_f1", "macro_f1", "span_f1"]
 Tags = Sequence[Sequence[str | None]]
 
-# The columns of each metric: right and all for accuracy; right, gold and predicted for an F1.
+# The columns of each metric: right and all for accuracy; right, gold and predicted for an F1, and of every label for their mean.
 _COLUMNS: Final[dict[tuple[str, str], slice]] = {
     ("tag", "accuracy"): slice(0, 2),
     ("tag", "chunk_f1"): slice(2, 5),
     ("span", "span_f1"): slice(0, 3),
+    ("sentence", "accuracy"): slice(0, 2),
+    ("sentence", "macro_f1"): slice(2, None),
+    ("masked", "accuracy"): slice(0, 2),
 }
 
 # seqeval 0.0.12 reads a bare tag's first letter as its prefix: S closes a span in BIOES, so these two never join a run.
 _ALONE: Final = frozenset({"SYM", "SCONJ"})
 
 
-def score(task: Task, gold: Tags, predicted: Tags) -> dict[str, float]:
+def score(task: Task, gold: Tags, predicted: Tags, *, labels: LabelSet | None = None) -> dict[str, float]:
     """Metrics in 0..1 over all sentences; the main one is `task.metric`.
 
     A word whose gold label is None is not scored; spans end before it, in gold and prediction alike.
@@ -34,9 +38,11 @@ def score(task: Task, gold: Tags, predicted: Tags) -> dict[str, float]:
         task: `kind` "tag" gives `accuracy` over words, `macro_f1` over the tags in gold or prediction, and `chunk_f1`, the metric
             of Ma et al. 2021: spans as seqeval 0.0.12 reads bare tags, i.e. runs of equal tags, except that each SYM and SCONJ
             is its own span. `kind` "span" gives micro `span_f1`, `precision` and `recall` over IOB2 as seqeval reads it by
-            default: an I- not preceded by a span of its type starts one; without any span the score is 0.
-        gold: One label per word of every sentence.
+            default: an I- not preceded by a span of its type starts one; without any span the score is 0. `kind` "sentence" gives
+            `accuracy` and `macro_f1` over sentences. `kind` "masked" gives `accuracy` over subwords.
+        gold: One label per word of every sentence; in a sentence task one per sentence.
         predicted: As many labels.
+        labels: As for `sentence_counts`; the metrics do not depend on it.
 
     Raises:
         SettingError: Lengths differ, no word has a gold label, or a span label is not O, B-TYPE or I-TYPE.
@@ -45,7 +51,11 @@ def score(task: Task, gold: Tags, predicted: Tags) -> dict[str, float]:
     >>> score(task("ner"), [["B-PER", "I-PER", "O"]], [["I-PER", "I-PER", "B-LOC"]])
     {'span_f1': 0.6666666666666666, 'precision': 0.5, 'recall': 1.0}
     """
-    sums = sentence_counts(task, gold, predicted).sum(axis=0)
+    sums = sentence_counts(task, gold, predicted, labels=labels).sum(axis=0)
+    if task.kind == "masked":
+        return {"accuracy": float(metric_from_counts(task, sums))}
+    if task.kind == "sentence":
+        return {name: float(metric_from_counts(task, sums, name=name)) for name in ("accuracy", "macro_f1")}
     if task.kind == "span":
         right, n_gold, n_predicted = (int(count) for count in sums)
         return {
@@ -60,11 +70,13 @@ def score(task: Task, gold: Tags, predicted: Tags) -> dict[str, float]:
     }
 
 
-def sentence_counts(task: Task, gold: Tags, predicted: Tags) -> NDArray[np.int64]:
+def sentence_counts(task: Task, gold: Tags, predicted: Tags, *, labels: LabelSet | None = None) -> NDArray[np.int64]:
     """Counts `[sentences, columns]`, int64; their sum over sentences gives the corpus metric.
 
     Columns of a tag task: correct words, words, then chunks that are right, in gold, predicted. Columns of a span task: spans
-    that are right, in gold, predicted.
+    that are right, in gold, predicted. Columns of masked text: right, masked subwords. Columns of a sentence task: right,
+    labelled, then for every label: right, in gold, predicted; the labels are those of `labels`, then others in gold or
+    prediction, sorted, so that models with the same labels have the same columns.
 
     Raises:
         SettingError: As for `score`.
@@ -73,10 +85,24 @@ def sentence_counts(task: Task, gold: Tags, predicted: Tags) -> NDArray[np.int64
         raise SettingError(
             f"{len(gold)} sentences with gold labels but {len(predicted)} predicted ones; the numbers must be equal"
         )
-    rows = []
     for number, (wanted, found) in enumerate(zip(gold, predicted, strict=True), start=1):
         if len(wanted) != len(found):
             raise SettingError(f"sentence {number}: {len(wanted)} gold labels but {len(found)} predicted ones")
+    if task.kind == "sentence":
+        by_label = _counts_by_label([(one[0], other[0]) for one, other in zip(gold, predicted, strict=True)], labels or ())
+        if not by_label[:, 1].any():
+            raise SettingError(f"none of {len(gold)} sentences has a gold label: nothing to score")
+        return by_label
+    if task.kind == "masked":
+        return np.array(
+            [
+                (sum(a == b for a, b in zip(one, other, strict=True) if a is not None), sum(a is not None for a in one))
+                for one, other in zip(gold, predicted, strict=True)
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 2)
+    rows = []
+    for wanted, found in zip(gold, predicted, strict=True):
         pairs = [(label, guess if label is not None else None) for label, guess in zip(wanted, found, strict=True)]
         one, other = (_spans([pair[side] for pair in pairs], bare=task.kind == "tag") for side in (0, 1))
         labelled = [label == guess for label, guess in pairs if label is not None]
@@ -85,6 +111,20 @@ def sentence_counts(task: Task, gold: Tags, predicted: Tags) -> NDArray[np.int64
     if not counts[:, 1].any():
         raise SettingError(f"no word of {len(gold)} sentences has a gold label: nothing to score")
     return counts if task.kind == "tag" else counts[:, 2:]
+
+
+def _counts_by_label(pairs: Sequence[tuple[str | None, str | None]], labels: Iterable[str]) -> NDArray[np.int64]:
+    """Counts of sentences with one label each, given as gold and predicted label."""
+    scored = [(gold, guess) for gold, guess in pairs if gold is not None]
+    names = [*labels]
+    names += sorted({str(label) for pair in scored for label in pair} - {*names})
+    place = {name: number for number, name in enumerate(names)}
+    rows = np.array([i for i, (gold, _) in enumerate(pairs) if gold is not None], dtype=np.int64)
+    wanted, found = (np.array([place[str(pair[side])] for pair in scored], dtype=np.int64) for side in (0, 1))
+    counts = np.zeros((len(pairs), 2 + 3 * len(names)), dtype=np.int64)
+    counts[rows, 1] = counts[rows, 3 + 3 * wanted] = counts[rows, 4 + 3 * found] = 1
+    counts[rows, 0] = counts[rows, 2 + 3 * wanted] = wanted == found
+    return counts
 
 
 def metric_from_counts(task: Task, counts: ArrayLike, *, name: MetricName | None = None) -> NDArray[np.float64]:
@@ -114,7 +154,14 @@ def metric_columns(task: Task, name: str | None = None) -> slice:
 
 
 def metric_from_columns(part: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The metric `[...]`, in 0..1, from the sums of its columns alone `[..., columns]`; 0/0 = 0."""
+    """The metric `[...]`, in 0..1, from the sums of its columns alone `[..., columns]`; 0/0 = 0.
+
+    Of an F1 for every label, the mean over the labels in gold or prediction.
+    """
+    if part.shape[-1] > 3:
+        by_label = part.reshape(*part.shape[:-1], -1, 3)
+        present = (by_label[..., 1:].sum(axis=-1) > 0).sum(axis=-1)
+        return np.asarray(metric_from_columns(by_label).sum(axis=-1) / np.maximum(present, 1))
     right = part[..., 0] if part.shape[-1] == 2 else 2 * part[..., 0]
     whole = part[..., 1:].sum(axis=-1)
     return np.asarray(np.divide(right, whole, out=np.zeros_like(whole), where=whole > 0))

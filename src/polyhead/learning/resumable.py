@@ -146,6 +146,7 @@ def kept_at(path: Path | None, model: PreTrainedModel, batches: Sequence[Batch],
         (name, value if isinstance(value, Tensor) else np.array(value))
         for batch in batches
         for name, value in vars(batch).items()
+        if value is not None
     )
     hashes = {"weights": hash_of(model.state_dict().items())[:16], "data": hash_of(data)[:16]}
     return Partial(path, {**facts, **hashes}, machine(next(model.parameters()).device))

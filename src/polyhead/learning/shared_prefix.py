@@ -43,7 +43,7 @@ class _Kept:
 def masked_logits(
     model: PreTrainedModel, batch: Batch, masks: Iterable[HeadMask | Tensor], *, fill: Tensor | None = None
 ) -> Iterator[Tensor]:
-    """Logits `[rows, length, labels]` of one batch under each mask in turn; layers shared by neighbours are computed once.
+    """Logits of one batch under each mask in turn, as the model gives them; layers shared by neighbours are computed once.
 
     Layers below the first difference between neighbours, in any sentence, are not computed again, nor is that layer's attention
     (where the attention module holds the output projection, its projections into heads). This holds two to four hidden states per
@@ -70,7 +70,7 @@ def masked_logits(
                 _from_layer(sites, kept.prefix(start) if start < len(sites) else start, kept),
                 gated(model, gates, rows=batch.rows if by_sentence else None, fill=fill),
             ):
-                logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+                logits = model(**batch.inputs).logits
         before = keep
         yield logits
 

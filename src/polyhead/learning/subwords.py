@@ -58,11 +58,11 @@ def subwords(words: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, anchor
     Raises:
         SettingError: The tokenizer is not a fast one, or a word yields no subword and there is no `unk_token`.
     """
-    backend = _backend(tokenizer)
+    backend = backend_of(tokenizer)
     markers = _marker_ids(backend)
     prefix = " " if _needs_space(backend) else ""
     lists: list[list[int]] = []
-    with _plain(backend):
+    with untruncated(backend):
         for start in range(0, len(words), _WORDS_PER_CALL):
             chunk = [[prefix + word] for word in words[start : start + _WORDS_PER_CALL]]
             encodings = backend.encode_batch(chunk, is_pretokenized=True, add_special_tokens=False)
@@ -77,13 +77,8 @@ def subwords(words: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, anchor
         lists = [ids or [tokenizer.unk_token_id] for ids in lists]
     lengths = np.fromiter(map(len, lists), np.int64, len(lists))
     flat = np.fromiter((number for ids in lists for number in ids), np.int32, int(lengths.sum()))
-    if tokenizer.unk_token_id is not None:
-        # structural tokens only: a user's additional special tokens are allowed in text
-        kinds = ("pad", "cls", "sep", "bos", "eos")
-        reserved = [number for kind in kinds if (number := getattr(tokenizer, f"{kind}_token_id")) is not None]
-        flat[np.isin(flat, reserved)] = tokenizer.unk_token_id
     return Subwords(
-        ids=flat,
+        ids=without_structure(flat, tokenizer),
         starts=np.cumsum(lengths) - lengths,
         lengths=lengths,
         anchors=np.fromiter((_anchor(ids, markers) if anchor == "text" else 0 for ids in lists), np.int64, len(lists)),
@@ -92,14 +87,24 @@ def subwords(words: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, anchor
     )
 
 
+def without_structure(ids: NDArray[np.int32], tokenizer: PreTrainedTokenizerBase) -> NDArray[np.int32]:
+    """The ids with `unk_token` for structural tokens that text spells (`</s>`, `[PAD]`), if there is an `unk_token`."""
+    if tokenizer.unk_token_id is None:
+        return ids
+    # structural tokens only: a user's additional special tokens are allowed in text
+    kinds = ("pad", "cls", "sep", "bos", "eos")
+    reserved = [number for kind in kinds if (number := getattr(tokenizer, f"{kind}_token_id")) is not None]
+    return np.where(np.isin(ids, reserved), np.int32(tokenizer.unk_token_id), ids)
+
+
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Ids that the tokenizer's template puts before and after a single sequence, for example `([CLS],), ([SEP],)`.
 
     Raises:
         SettingError: The tokenizer is not a fast one, or produces no subword for the probe.
     """
-    backend = _backend(tokenizer)
-    with _plain(backend):
+    backend = backend_of(tokenizer)
+    with untruncated(backend):
         # unk_token is in every vocabulary that has one, so the probe cannot vanish.
         encoding = backend.encode([tokenizer.unk_token or "a"], is_pretokenized=True)
     inside = [position for position, word in enumerate(encoding.word_ids) if word is not None]
@@ -112,7 +117,12 @@ def _anchor(ids: Sequence[int], markers: frozenset[int]) -> int:
     return next((offset for offset, number in enumerate(ids) if number not in markers), 0)
 
 
-def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+def backend_of(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """The tokenizer itself behind Transformers' wrapper.
+
+    Raises:
+        SettingError: The tokenizer is not a fast one.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise SettingError(
@@ -122,8 +132,8 @@ def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
 
 
 @contextmanager
-def _plain(backend: Tokenizer) -> Iterator[None]:
-    """Disable truncation and padding, which an earlier call may have enabled; restore both at the end."""
+def untruncated(backend: Tokenizer) -> Iterator[None]:
+    """A context without truncation and padding, which an earlier call may have enabled; restore both at the end."""
     truncation, padding = backend.truncation, backend.padding
     backend.no_truncation()
     backend.no_padding()
@@ -145,7 +155,7 @@ def _needs_space(backend: Tokenizer) -> bool:
     def ids(text: str | list[str]) -> list[int]:
         return list(backend.encode(text, is_pretokenized=isinstance(text, list), add_special_tokens=False).ids)
 
-    with _plain(backend):
+    with untruncated(backend):
         inside = ids("a b")[len(ids("a")) :]
         return ids(["b"]) != inside and ids([" b"]) == inside
 

@@ -143,13 +143,19 @@ def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
         raise _wrong(path, "num_attention_heads", config.num_attention_heads, f"a divisor of hidden_size, {config.hidden_size}")
 
 
-def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = None) -> None:
+def head_modules(model: PreTrainedModel) -> list[str]:
+    """Names of a model's parts outside of its encoder: the classifier and what stands before it; none of a bare encoder."""
+    encoder = model.base_model
+    return [] if encoder is model else [name for name, module in model.named_children() if module is not encoder]
+
+
+def check_shapes(model: PreTrainedModel, path: str | Path, *, but: Sequence[str] = ()) -> None:
     """Compare the tensor shapes in a safetensors file with a model's parameters, which may be on the meta device.
 
     Args:
         model: Built from the config and its record of pruned heads.
         path: Of the file; no tensor is read.
-        but: A module that may differ, because it will be replaced.
+        but: Modules that may differ, because they will be replaced.
 
     Raises:
         CheckpointError: A tensor has another shape or is not floating-point.
@@ -160,7 +166,7 @@ def check_shapes(model: PreTrainedModel, path: str | Path, *, but: str | None = 
         stored = {key.removeprefix(prefix): key for key in file.keys()}  # noqa: SIM118 (not a mapping)
         for name, parameter in model.named_parameters():
             key = stored.get(name.removeprefix(prefix))
-            if key is None or (but is not None and name.startswith(f"{but}.")):
+            if key is None or name.startswith(tuple(f"{module}." for module in but)):
                 continue
             found = file.get_slice(key)
             if tuple(found.get_shape()) != tuple(parameter.shape):

@@ -1,6 +1,7 @@
 """Loading models, configs and tokenizers, with a new or the stored classifier and clear errors."""
 
 import copy
+import re
 from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
@@ -11,6 +12,8 @@ import transformers
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
     PretrainedConfig,
@@ -21,7 +24,7 @@ from transformers import (
 from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import ArchitectureError, CheckpointError
 from polyhead.data.labels import LabelSet
-from polyhead.data.tasks import Task
+from polyhead.data.tasks import LabelKind, Task
 from polyhead.models import pruning_record
 from polyhead.models.architectures import architecture, attention_sites, full_mask, recorded_mask
 from polyhead.models.checks import (
@@ -33,6 +36,7 @@ from polyhead.models.checks import (
     check_sizes,
     check_unused,
     check_vocabulary,
+    head_modules,
     read_old_record,
     weight_files,
 )
@@ -43,28 +47,68 @@ from polyhead.models.sources import checkpoint_folder, reading
 
 Kernel = Literal["sdpa", "eager"]
 
+# what it is, the end of its class's name, and the class that loads it
+_TOKENS = ("token classifier", "ForTokenClassification", AutoModelForTokenClassification)
+_CLASSIFIERS: dict[LabelKind, tuple[str, str, Any]] = {
+    "tag": _TOKENS,
+    "span": _TOKENS,
+    "sentence": ("sentence classifier", "ForSequenceClassification", AutoModelForSequenceClassification),
+    "masked": ("masked-LM head", "ForMaskedLM", AutoModelForMaskedLM),
+}
+_POOLER = "pooler"
+_NEW_POOLER = rf"\.{_POOLER}\..*weight$"
 
-def _classifier(model: PreTrainedModel) -> nn.Linear:
-    name = architecture(model.config).classifier
-    head = getattr(model, name, None)
-    if not isinstance(head, nn.Linear):
-        raise ArchitectureError(f"{type(model).__name__}: its {name!r} is a {type(head).__name__}; expected torch.nn.Linear")
-    return head
+
+def _classifier(model: PreTrainedModel, kind: LabelKind) -> nn.Linear:
+    """The layer whose outputs are the labels.
+
+    Raises:
+        ArchitectureError: The family's row names another layer; or no linear layer outside of the encoder has these outputs.
+    """
+    if kind != "sentence":
+        name = architecture(model.config).classifier
+        head = getattr(model, name, None)
+        if not isinstance(head, nn.Linear):
+            raise ArchitectureError(f"{type(model).__name__}: its {name!r} is a {type(head).__name__}; expected torch.nn.Linear")
+        return head
+    parts = [module for name in head_modules(model) for module in model.get_submodule(name).modules()]
+    linear = [part for part in parts if isinstance(part, nn.Linear) and part.out_features == model.config.num_labels]
+    if not linear:
+        expected = f"a torch.nn.Linear with {model.config.num_labels} outputs outside of the encoder"
+        raise ArchitectureError(f"{type(model).__name__}: no layer for the labels; expected {expected}")
+    return linear[-1]
 
 
-def _draw_head(model: PreTrainedModel, seed: int | None) -> None:
-    head = _classifier(model)
+def _new_modules(model: PreTrainedModel, kind: LabelKind | None) -> tuple[str, ...]:
+    """Names of the modules that a new classifier of this kind replaces."""
+    if kind is None:
+        return ()
+    if kind != "sentence":
+        return (architecture(model.config).classifier,)
+    return tuple(head_modules(model))
+
+
+def _draw_head(model: PreTrainedModel, kind: LabelKind, seed: int | None, missing: Sequence[str]) -> None:
+    """Draw a new classifier: its last layer, of a sentence classifier after those before it and a pooler that is missing."""
+    last = _classifier(model, kind)
+    heads = [last]
+    if kind == "sentence":
+        parts = [model.get_submodule(name) for name in head_modules(model)]
+        parts += [model.get_submodule(name.removesuffix(".weight")) for name in missing if re.search(_NEW_POOLER, name)]
+        linear = dict.fromkeys(layer for part in parts for layer in part.modules() if isinstance(layer, nn.Linear))
+        heads = [layer for layer in linear if layer is not last] + [last]
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        head.weight.normal_(0.0, getattr(model.config, "initializer_range", 0.02), generator=generator)
-        if head.bias is not None:
-            head.bias.zero_()
+        for head in heads:
+            head.weight.normal_(0.0, getattr(model.config, "initializer_range", 0.02), generator=generator)
+            if head.bias is not None:
+                head.bias.zero_()
 
 
-def _reorder_head(model: PreTrainedModel, stored: Sequence[str], wanted: Sequence[str]) -> None:
+def _reorder_head(model: PreTrainedModel, kind: LabelKind, stored: Sequence[str], wanted: Sequence[str]) -> None:
     order = [stored.index(label) for label in wanted]
     with torch.no_grad():
-        for parameter in _classifier(model).parameters():
+        for parameter in _classifier(model, kind).parameters():
             parameter.copy_(parameter[order].clone())
     _name_outputs(model.config, wanted)
 
@@ -75,12 +119,19 @@ def _name_outputs(config: PretrainedConfig, labels: Sequence[str]) -> None:
 
 
 def load_tagger(
-    name: str | Path, *, labels: LabelSet | None, seed: int | None = None, revision: str | None = None, kernel: Kernel = "sdpa"
+    name: str | Path,
+    *,
+    labels: LabelSet | None,
+    seed: int | None = None,
+    revision: str | None = None,
+    kernel: Kernel = "sdpa",
+    kind: LabelKind = "tag",
 ) -> PreTrainedModel:
-    """A token classifier in float32 and eval mode, pruned or not; no downloaded code is run.
+    """A classifier of tokens, or of sentences, in float32 and eval mode, pruned or not; no downloaded code is run.
 
     A stored classifier with the same labels, in any order, is kept and its rows follow `labels`. Otherwise the classifier is new:
-    normal with the config's `initializer_range`, biases zero.
+    normal with the config's `initializer_range`, biases zero. A new sentence classifier is the whole of what Transformers puts on
+    the encoder: where it has a layer before the labels (RoBERTa), or the weights lack BERT's pooler, that is new too.
 
     Args:
         name: Folder, or hub id (HF_HOME and offline mode are respected).
@@ -88,9 +139,11 @@ def load_tagger(
         seed: Of a new classifier; None draws from torch's global generator.
         revision: Branch, tag or commit on the Hub.
         kernel: Attention implementation; families that have only `eager` use it.
+        kind: Kind of the task's labels, `Task.kind`: `sentence` loads `AutoModelForSequenceClassification`, `masked`
+            `AutoModelForMaskedLM`, whose head must be stored.
 
     Raises:
-        ArchitectureError: The family has no row, and where its heads are could not be proven.
+        ArchitectureError: The family has no row and where its heads are could not be proven; or no classifier of this kind.
         CheckpointError: Not found; no safetensors weights; corrupt files or record; encoder weights that are missing, NaN or
             infinite; or no classifier.
 
@@ -102,17 +155,19 @@ def load_tagger(
     require(name=(name, PATH), labels=(labels, LabelSet | None), seed=(seed, Integral | None))
     folder = checkpoint_folder(name, revision=revision)
     config = _config(folder)
-    stored = classifier_labels(config)
-    if labels is None and stored is None:
-        raise CheckpointError(f"{name}: has no token classifier ({config.architectures}); fine-tune it with polyhead fit")
-    keep = stored is not None and (labels is None or set(stored) == set(labels.names))
+    stored = classifier_labels(config, kind)
+    what, _, auto = _CLASSIFIERS[kind]
+    if stored is None and (labels is None or kind == "masked"):
+        raise CheckpointError(f"{name}: has no {what} ({config.architectures}); {_step(kind)}")
+    keep = stored is not None and (labels is None or kind == "masked" or set(stored) == set(labels.names))
     if not keep and labels is not None:
         _name_outputs(config, labels.names)
-    model = _load(name, folder, AutoModelForTokenClassification, config, kernel, dtype=torch.float32, new_classifier=not keep)
+    missing: list[str] = []
+    model = _load(name, folder, auto, config, kernel, dtype=torch.float32, new_classifier=None if keep else kind, missing=missing)
     if not keep:
-        _draw_head(model, seed)
-    elif labels is not None and stored != labels.names:
-        _reorder_head(model, cast(tuple[str, ...], stored), labels.names)
+        _draw_head(model, kind, seed, missing)
+    elif labels is not None and kind != "masked" and stored != labels.names:
+        _reorder_head(model, kind, cast(tuple[str, ...], stored), labels.names)
     check_finite(model, name)
     return model
 
@@ -135,9 +190,13 @@ def _load(
     kernel: Kernel,
     *,
     dtype: torch.dtype | Literal["auto"],
-    new_classifier: bool = False,
+    new_classifier: LabelKind | None = None,
+    missing: list[str] | None = None,
 ) -> PreTrainedModel:
-    """A model of a Transformers class; its files are checked against its config before any weight is read."""
+    """A model of a Transformers class; its files are checked against its config before any weight is read.
+
+    Weights that they lack because the classifier is new are added to `missing`.
+    """
 
     def empty() -> PreTrainedModel:
         with torch.device("meta"):
@@ -150,11 +209,11 @@ def _load(
         config._attn_implementation = kernel if _has_sdpa(kind, config) else "eager"
         shape = reading(folder / CONFIG, empty, do=COPY_AGAIN)
         find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
-        but = architecture(config).classifier if new_classifier else None
         read_old_record(config)
         if hasattr(config, pruning_record.KEY):
             setattr(shape.config, pruning_record.KEY, getattr(config, pruning_record.KEY))
             remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
+        but = _new_modules(shape, new_classifier)
         for path in files:
             check_shapes(shape, path, but=but)
         model, report = kind.from_pretrained(
@@ -164,10 +223,13 @@ def _load(
             attn_implementation=config._attn_implementation,
             use_safetensors=True,
             trust_remote_code=False,
-            ignore_mismatched_sizes=new_classifier,
+            ignore_mismatched_sizes=new_classifier is not None,
             output_loading_info=True,
         )
-        lost = sorted(key for key in report["missing_keys"] if but is None or not key.startswith(f"{but}."))
+        new = (*but, f"{shape.base_model_prefix}.{_POOLER}") if new_classifier == "sentence" else but
+        lost = sorted(key for key in report["missing_keys"] if not key.startswith(tuple(f"{module}." for module in new)))
+        if missing is not None:
+            missing.extend(report["missing_keys"])
         if lost:
             raise CheckpointError(f"{name}: the weights lack {len(lost)} tensors of the model, such as {lost[0]}; {COPY_AGAIN}")
         check_unused(model, report["unexpected_keys"])
@@ -220,15 +282,24 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
-def classifier_labels(config: PretrainedConfig) -> tuple[str, ...] | None:
-    """The labels of a checkpoint's token classifier in the order of its outputs; None if it has no classifier.
+def classifier_labels(config: PretrainedConfig, kind: LabelKind = "tag") -> tuple[str, ...] | None:
+    """The labels of a checkpoint's classifier of this kind in the order of its outputs; None if it has no such classifier.
+
+    Those of a masked-LM head are the tokenizer's subwords, which the config does not name: empty.
 
     Raises:
         CheckpointError: There is not one label per output.
     """
-    if not any(name.endswith("ForTokenClassification") for name in config.architectures or ()):
+    if not any(name.endswith(_CLASSIFIERS[kind][1]) for name in config.architectures or ()):
         return None
-    return check_labels(config)
+    return () if kind == "masked" else check_labels(config)
+
+
+def _step(kind: LabelKind) -> str:
+    """What to do about a checkpoint without a classifier of this kind."""
+    if kind == "masked":
+        return "use the pre-trained checkpoint with its language model, of a class ...ForMaskedLM"
+    return "fine-tune it with polyhead fit"
 
 
 def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, revision: str | None = None) -> None:
@@ -236,21 +307,24 @@ def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, r
 
     Args:
         name: Folder or hub id.
-        task: Tags must be among its labels; spans must be in IOB2.
+        task: Labels must be among its own; spans must be in IOB2; a task without labels of its own takes any sentence classifier.
         labels: The labels required, in any order; None for any that fit the task.
         revision: Branch, tag or commit on the Hub.
 
     Raises:
         CheckpointError: There is no classifier, or its labels do not fit.
     """
-    stored = classifier_labels(load_config(name, revision=revision))
+    stored = classifier_labels(load_config(name, revision=revision), task.kind)
     if stored is None:
-        raise CheckpointError(f"{name}: has no token classifier; fine-tune it with polyhead fit (Python: or give seed=)")
+        python = "" if task.kind == "masked" else " (Python: or give seed=)"
+        raise CheckpointError(f"{name}: has no {_CLASSIFIERS[task.kind][0]}; {_step(task.kind)}{python}")
+    if task.kind == "masked":
+        return
     shown = " ".join(stored[:8]) + (" ..." if len(stored) > 8 else "")
     if labels is not None and set(labels.names) != set(stored):
         raise CheckpointError(f"{name}: predicts {shown}; expected {' '.join(labels.names)}; give a seed for a new classifier")
     spans = "O" in stored and all(label == "O" or (label[:2] in ("B-", "I-") and len(label) > 2) for label in stored)
-    if not (set(stored) <= set(task.labels) if task.labels else spans):
+    if not (set(stored) <= set(task.labels) if task.labels else spans or task.kind == "sentence"):
         expected = f"some of {' '.join(task.labels)}" if task.labels else "O and B-TYPE, I-TYPE"
         raise CheckpointError(f"{name}: predicts {shown}; task {task.name} needs {expected}; fine-tune it with polyhead fit")
 

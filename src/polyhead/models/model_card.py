@@ -13,6 +13,7 @@ from polyhead.models.names import OWN_ENCODERS, is_local
 from polyhead.models.own_file import OwnFile
 
 _STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
+_SENTENCES: Final = "AutoModelForSequenceClassification"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, 
         dense: The folder holds full-shape weights with zeros for pruned heads.
     """
     parts = [
-        _front_matter(card),
+        _front_matter(card, auto_class),
         f"# {markdown_text(name)}\n",
         _summary(card, mask, auto_class, dense),
         _loading(name, auto_class, mask, dense),
@@ -103,10 +104,14 @@ def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, 
     return "\n".join(parts)
 
 
-def _front_matter(card: ModelCard) -> str:
+def _front_matter(card: ModelCard, auto_class: str) -> str:
     # the Hub takes language codes without script or region; a JSON string is a YAML string
     languages = list(dict.fromkeys(code.partition("-")[0] for code in card.languages))
-    lines = ["---", "library_name: transformers", "pipeline_tag: token-classification"]
+    lines = [
+        "---",
+        "library_name: transformers",
+        f"pipeline_tag: {'text' if auto_class == _SENTENCES else 'token'}-classification",
+    ]
     if card.license:
         lines.append(f"license: {json.dumps(card.license)}")
     if not is_local(card.base_model):
@@ -144,6 +149,9 @@ def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
     if auto_class == "AutoModelForTokenClassification":
         code = code.replace("\n", ", pipeline\n", 1)
         code += f'\ntag = pipeline("token-classification", model={shown}, aggregation_strategy="first")  # as it was trained'
+    if auto_class == _SENTENCES:
+        code = code.replace("\n", ", pipeline\n", 1)
+        code += f'\nlabel = pipeline("text-classification", model={shown})  # of a pair: label({{"text": ..., "text_pair": ...}})'
     if pruned:
         code = f"import polyhead  # before loading: lets Transformers load layers of different sizes\n{code}"
     text = f"## Loading\n\n```python\n{code}\n```\n"

@@ -33,11 +33,11 @@ def save_pruned(
 ) -> Path:
     """The folder, written completely or not at all: weights, config with the record of pruned heads, tokenizer, README.md.
 
-    After `import polyhead`, `AutoModelForTokenClassification.from_pretrained(folder)` loads an ordinary, trainable model with
-    bit-identical logits. Without polyhead, loading fails with mismatched shapes; with `ignore_mismatched_sizes=True` it fills the
-    pruned layers with random weights and only logs it. The record is in `config.json` under `quantization_config`, so `densify`
-    a pruned model before another library quantizes it. An unpruned model is saved without a record. The folder is ready for
-    `push_to_hub` or `hf upload`.
+    After `import polyhead`, `from_pretrained(folder)` of its Auto class, such as `AutoModelForTokenClassification`, loads an
+    ordinary, trainable model with bit-identical logits. Without polyhead, loading fails with mismatched shapes; with
+    `ignore_mismatched_sizes=True` it fills the pruned layers with random weights and only logs it. The record is in `config.json`
+    under `quantization_config`, so `densify` a pruned model before another library quantizes it. An unpruned model is saved
+    without a record. The folder is ready for `push_to_hub` or `hf upload`.
 
     Args:
         model: Pruned or not; a compiled wrapper is unwrapped.

@@ -15,8 +15,8 @@ from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING, register_quanti
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from polyhead.models.architectures import architecture, attention_sites, full_mask
-from polyhead.models.checks import check_shapes
+from polyhead.models.architectures import attention_sites, full_mask
+from polyhead.models.checks import check_shapes, head_modules
 from polyhead.models.finding import find_recorded
 from polyhead.models.pruning import remove_heads
 from polyhead.models.pruning_record import METHOD, read_record
@@ -54,7 +54,7 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
         remove_heads(model, attention_sites(model, mask=full), mask)
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
-                check_shapes(model, path, but=architecture(model.config).classifier)
+                check_shapes(model, path, but=head_modules(model))
         return model
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
@@ -85,13 +85,15 @@ def register() -> None:
 
 def _renew_classifier(model: PreTrainedModel) -> None:
     # with a third-party loader, Transformers before 5.17 keeps the stored classifier whatever its number of labels
-    head = getattr(model, architecture(model.config).classifier, None)
-    if not isinstance(head, nn.Linear) or head.weight.shape == (head.out_features, head.in_features):
-        return
-    stored, wanted = len(head.weight), head.out_features
-    _LOG.warning("the checkpoint's classifier has %d outputs, the config %d labels: the new one is untrained", stored, wanted)
-    fresh = nn.Linear(head.in_features, wanted, bias=head.bias is not None, device=head.weight.device, dtype=head.weight.dtype)
-    head.weight, head.bias = fresh.weight, fresh.bias
-    nn.init.normal_(head.weight, std=getattr(model.config, "initializer_range", 0.02))
-    if head.bias is not None:
-        nn.init.zeros_(head.bias)
+    layers = [layer for name in head_modules(model) for layer in model.get_submodule(name).modules()]
+    for head in (layer for layer in layers if isinstance(layer, nn.Linear)):
+        if head.weight.shape == (head.out_features, head.in_features):
+            continue
+        stored, wanted = len(head.weight), head.out_features
+        _LOG.warning("the checkpoint's classifier has %d outputs, the config %d labels: the new one is untrained", stored, wanted)
+        device, dtype = head.weight.device, head.weight.dtype
+        fresh = nn.Linear(head.in_features, wanted, bias=head.bias is not None, device=device, dtype=dtype)
+        head.weight, head.bias = fresh.weight, fresh.bias
+        nn.init.normal_(head.weight, std=getattr(model.config, "initializer_range", 0.02))
+        if head.bias is not None:
+            nn.init.zeros_(head.bias)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from polyhead.core.escaping import markdown_text
+from polyhead.data.tasks import task as find_task
 from polyhead.report.curves import area_table, by_group
 from polyhead.report.notes import fact_list
 from polyhead.report.tables import markdown, paragraphs, section, shown_number, title
@@ -31,10 +32,10 @@ def curve_page(document: Document, *, picture: str | None) -> str:
 
 def curve_text(document: Document) -> str:
     """Scores at some k, areas and their differences, with notes."""
-    data = document["data"]
+    data, unit = document["data"], find_task(document["task"]).unit
     head = (
         f"Score: {title(document['main_metric'])} in points on {markdown_text(data['name'])}, {data['split']} split "
-        f"({data['sentences']:,} sentences, {data['words']:,} words), with k heads ablated, without retraining."
+        f"({data['sentences']:,} sentences, {data['words']:,} {unit}s), with k heads ablated, without retraining."
     )
     return paragraphs(head, _scores(document), area_table(document["areas"]), _notes(document))
 

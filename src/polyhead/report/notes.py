@@ -63,6 +63,15 @@ _METRICS = {
 }
 
 
+_SENTENCE_METRICS = {
+    "accuracy": "accuracy: share of sentences with the right label.",
+    "macro_f1": (
+        "macro-F1: unweighted mean of the labels' F1, over the labels in the target's gold labels or in the model's predictions; "
+        "this set may differ between targets, and between unpruned and pruned."
+    ),
+}
+
+
 def note_on_tests(record: RunRecord, kind: Literal["gain", "contrast"] = "gain") -> str:
     """How the intervals and p values of a table were computed; empty if it has none.
 
@@ -111,6 +120,8 @@ def _translations(record: RunRecord) -> str:
     apart = [name for name, own in families.items() if name not in together and [*families.values()].count(own) > 1]
     which = "all test sets" if len(together) == len(sizes) and len({*labels.values()}) == 1 else ", ".join(together)
     said = f" Translations, resampled by row together: {which}." if together else ""
+    blocks = {CORPORA[name].block for name in sizes if name in CORPORA} - {1}
+    said += "".join(f" Each {counted(n, 'row')} that share a text are resampled together." for n in sorted(blocks))
     reason = "another number of sentences than its translations, so the rows do not match"
     return said + "".join(f" {name} is resampled independently: it has {reason}." for name in apart)
 
@@ -159,7 +170,9 @@ def note_on_masks(record: RunRecord) -> str:
 def note_on_scores(record: RunRecord) -> str:
     """The unit of the scores and what they are averaged over."""
     over = f"Means over seeds {', '.join(map(str, reading.seeds(record)))}. " if len(reading.seeds(record)) > 1 else ""
-    return f"{over}In points, 0 to 100, over words (spans for F1); words without a gold label are predicted but not scored."
+    unit = reading.unit(record)
+    spans = " (spans for F1)" if unit == "word" else ""
+    return f"{over}In points, 0 to 100, over {unit}s{spans}; {unit}s without a gold label are predicted but not scored."
 
 
 def note_on_seeds(record: RunRecord) -> str:
@@ -173,7 +186,8 @@ def note_on_seeds(record: RunRecord) -> str:
 def note_on_metrics(record: RunRecord) -> str:
     """Definitions of the record's metrics, in one line."""
     met = {metric for cell in record.cells for target in cell.targets for metric in target.unpruned}
-    return " ".join(text for metric, text in _METRICS.items() if metric in met)
+    texts = _METRICS | (_SENTENCE_METRICS if reading.unit(record) == "sentence" else {})
+    return " ".join(text for metric, text in texts.items() if metric in met)
 
 
 def note_on_trials(record: RunRecord) -> str:
@@ -186,13 +200,22 @@ def note_on_trials(record: RunRecord) -> str:
         how = "One fine-tuning under nested masks serves every k, on at most 500 sentences of each set; its time is at k = 0."
     scores = "Dev scores, in points."
     if record.settings.select_on == "agreement":
-        scores = "Scores: share of the targets' words, in percent, that keep the label which the model gives with all heads."
+        scores = f"Scores: share of the targets' {reading.unit(record)}s, in percent, that keep the label given with all heads."
     return " ".join(filter(None, [scores, how, *reasons]))
+
+
+_NOTE_ON_TEXTS = (
+    "Words: what white space separates. Truncated sentences: longer than the model's input, so only the first subwords of each "
+    "text are read. Sentences without a subword: the tokenizer returns nothing for them. Repairs: faults in the file, repaired "
+    "while reading. sha256: the first 12 digits of the file's checksum."
+)
 
 
 def note_on_data(record: RunRecord) -> str:
     """Which words were read, and, if there is a data table, what its columns mean; in one line."""
     settings = record.settings
+    if reading.unit(record) == "sentence":
+        return _NOTE_ON_TEXTS if record.data else ""
     words = f"Words are {'syntactic words' if settings.words == 'syntactic' else 'surface tokens'} in all languages."
     if not record.data:
         return words

@@ -93,6 +93,11 @@ def main_metric(record: RunRecord) -> str:
     return TASKS[record.settings.task].metric
 
 
+def unit(record: RunRecord) -> str:
+    """What the run labels: `word` or `sentence`."""
+    return TASKS[record.settings.task].unit
+
+
 def arms(record: RunRecord) -> list[str]:
     """The arms that were run, the ranked one first."""
     return sorted(dict.fromkeys(cell.arm for cell in record.cells), key=lambda arm: arm != RANKED)

@@ -13,7 +13,7 @@ class View:
     Attributes:
         objective: Another rule on dev, `best` or `within:X`.
         k: This many heads pruned, whatever dev says; excludes `objective`.
-        metric: Another metric of the counts: `accuracy`, `chunk_f1`, `span_f1`.
+        metric: Another metric of the counts: `accuracy`, `chunk_f1`, `macro_f1`, `span_f1`.
         without: Languages (BCP-47) and corpora left out.
         families: Whether the branches of language families have their own means.
     """

@@ -88,7 +88,15 @@ def score_table(record: RunRecord) -> str:
     """
     rows, names = reading.gains(record), reading.target_names(record)
     columns = certainty_columns(reading.arm_statistics(record))
-    headers = ["target", "language", "words", f"unpruned {title(reading.main_metric(record))}", "pruned", "gain", "heads pruned"]
+    headers = [
+        "target",
+        "language",
+        f"{reading.unit(record)}s",
+        f"unpruned {title(reading.main_metric(record))}",
+        "pruned",
+        "gain",
+        "heads pruned",
+    ]
     body = []
     for row in rows:
         effect = ["–", "–"] if row.pruned_nothing else [shown_number(row.pruned), shown_number(row.gain, SIGNED)]
@@ -254,7 +262,7 @@ def target_name(row: Statistic, names: Mapping[str, str]) -> str:
 
 def data_table(record: RunRecord) -> str:
     """One row per split: size, encoding counts and repairs; `notes.note_on_data` explains the columns."""
-    names = reading.target_names(record)
+    names, is_text = reading.target_names(record), reading.unit(record) == "sentence"
     rows = [
         [
             names.get(data.name, reading.short(data.name)) if data.split == "test" else reading.short(data.name),
@@ -262,13 +270,15 @@ def data_table(record: RunRecord) -> str:
             data.language,
             f"{data.sentences:,}",
             f"{data.words:,}",
-            f"{100 * data.encoding.lone_marker_share:.1f} %",
-            *(f"{n:,}" for n in (data.encoding.windowed_sentences, data.encoding.unk_words, data.encoding.truncated_words)),
+            *([] if is_text else [f"{100 * data.encoding.lone_marker_share:.1f} %", f"{data.encoding.windowed_sentences:,}"]),
+            *(f"{n:,}" for n in (data.encoding.unk_words, data.encoding.truncated_words)),
             "; ".join(f"{count} x {what}" for what, count in data.repairs.items()) or "none",
             data.sha256[:12],
         ]
         for data in record.data
     ]
-    headers = ["data", "split", "language", "sentences", "words", "words beginning with a lone ▁", "sentences in windows"]
-    headers += ["words without a subword", "truncated words", "repairs", "sha256"]
+    headers = ["data", "split", "language", "sentences", "words"]
+    headers += [] if is_text else ["words beginning with a lone ▁", "sentences in windows"]
+    unit = reading.unit(record)
+    headers += [f"{unit}s without a subword", f"truncated {unit}s", "repairs", "sha256"]
     return markdown(headers, rows) if rows else ""

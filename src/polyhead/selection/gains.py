@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
-from polyhead.data.corpora import row_groups
+from polyhead.data.corpora import independent, row_groups
 from polyhead.selection.resampling import Array, CorpusMetric, Interval, redrawn
 from polyhead.selection.statistics import SeedMean, SelectionNoise, beyond_noise, holm, mean_over_seeds, selection_noise
 
@@ -185,7 +185,7 @@ class _Scores:
         """Every model's score on a test set; equal streams and numbers of sentences have equal resamples."""
         if (name, stream) not in self._found:
             models = self._models[name]
-            counts = np.stack([*models.values()])
+            counts = independent(name, np.stack([*models.values()]))
             if name not in self._values:
                 self._values[name] = self._metric(counts.sum(axis=1).astype(np.float64))
             values = self._values[name]

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import StoreError
 from polyhead.core.files import write_bytes_atomic
-from polyhead.data.corpora import row_groups
+from polyhead.data.corpora import independent, row_groups
 from polyhead.learning.inference import Labelled, evaluate
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.resampling import redrawn
@@ -60,7 +60,7 @@ def standard_error(context: RunContext, figures: Mapping[str, Figures]) -> float
     parts: dict[str, NDArray[np.float64]] = {}  # equal numbers of sentences and one seed: the same rows are drawn in each
     for name, own in figures.items():
         weight = pooled(context, {other: float(other == name) for other in figures})
-        scores = redrawn(own.counts, lambda counts: metric_from_counts(context.inputs.task, counts), seed=0)
+        scores = redrawn(independent(name, own.counts), lambda counts: metric_from_counts(context.inputs.task, counts), seed=0)
         parts[groups[name]] = parts.get(groups[name], 0.0) + weight * scores
     return float(100 * np.sqrt(sum(np.var(part, ddof=1) for part in parts.values())))
 

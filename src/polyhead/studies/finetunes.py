@@ -138,7 +138,13 @@ def _trained(
     if when == "after":
         full = load_fine_tuned(context, fine_tuned(context, train, context.present, nested=nested))
         return prune_after(full, mask, settings, context.inputs, precision=context.precision, progress=context.progress), {}
-    model = load_tagger(settings.model, labels=context.inputs.encoder.labels, seed=train.seed, revision=settings.revision)
+    model = load_tagger(
+        settings.model,
+        labels=context.inputs.encoder.labels,
+        seed=train.seed,
+        revision=settings.revision,
+        kind=context.inputs.task.kind,
+    )
     if when == "before":
         prune(model, mask)
     record = fit(
@@ -216,7 +222,7 @@ def _save(context: RunContext, model: PreTrainedModel, folder: Path) -> Path:
 
 
 def _loaded(context: RunContext, checkpoint: Path) -> PreTrainedModel:
-    return load_tagger(checkpoint, labels=context.inputs.encoder.labels).to(context.device)
+    return load_tagger(checkpoint, labels=context.inputs.encoder.labels, kind=context.inputs.task.kind).to(context.device)
 
 
 def forget_checkpoints(context: RunContext, folders: Iterable[Path], needed: Collection[Path]) -> None:

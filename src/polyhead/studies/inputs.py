@@ -11,7 +11,7 @@ from polyhead.data.references import DataReader, DataReference, one_word_choice
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before, suspicious_text
 from polyhead.data.tasks import Task
-from polyhead.learning.encoding import Encoded, join, model_limit
+from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.text_encoder import TextEncoder, Unknown
 from polyhead.models.loading import load_config, load_tokenizer
@@ -76,7 +76,7 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         PolyheadError: A corpus cannot be read as declared, a name is unknown, or sources or targets are missing or named twice.
     """
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
-    longest = model_limit(load_config(settings.model, revision=settings.revision))
+    config = load_config(settings.model, revision=settings.revision)
     texts = texts or Texts()
     data, train, rule = read_data(settings, texts), settings.train, settings.select_on
     for split in data.every:
@@ -84,12 +84,13 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
             logger.info("note: %s %s: %s", split.name, split.split, what)
     for what in seen_before(data.seen, data.tests):
         logger.info("note: %s", what)
-    encoder = TextEncoder(
-        tokenizer=tokenizer,
+    encoder = TextEncoder.of(
+        config,
+        data.reader.task,
+        tokenizer,
         labels=label_set(data.reader.task, data.trains),
         anchor=train.anchor,
         max_length=train.max_length,
-        model_limit=longest,
     )
     read_by = [settings.model, settings.revision, list(encoder.labels), train.anchor, train.max_length, how_read(settings)]
 

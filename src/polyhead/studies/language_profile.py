@@ -60,7 +60,7 @@ def encoded_sample(encoder: TextEncoder, data: Dataset, *, words: Words) -> Samp
     if not sample.n_labelled:
         raise DataFormatError(f"{data.name}: no word of its {data.split} sample has a label that the model knows")
     if all(own is None for own in word_of_position(data.sentences, sample.encoded, encoder.tokenizer)):
-        raise DataFormatError(f"{data.name}: no sentence fits one window of {encoder.max_length} subwords")
+        raise DataFormatError(f"{data.name}: no sentence fits one window of {encoder.max_length} subwords, word by word")
     return sample
 
 

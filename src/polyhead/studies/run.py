@@ -106,7 +106,9 @@ def run(
     where, precision = placement(device=device, precision=trains[0].precision)
     inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
     wanted = settings_record(settings, words=inputs.words, seeds=seeds, controls=controls)
-    present = head_mask(load_tagger(settings.model, labels=inputs.encoder.labels, seed=0, revision=settings.revision))
+    present = head_mask(
+        load_tagger(settings.model, labels=inputs.encoder.labels, seed=0, revision=settings.revision, kind=inputs.task.kind)
+    )
     check_search(settings.search, present)
     logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
     with RunStore(folder / _FITS, settings, name=folder) as store:

@@ -202,7 +202,7 @@ def _check_unseen(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> None:
 
 
 def known_labels(data: Dataset, labels: LabelSet, settings: RunSettings) -> Dataset:
-    """A target's data; spans of types that no source has are refused, kept (they count as missed) or read as O.
+    """A target's data; labels that no source has are refused, kept (they count as missed) or dropped (`without_labels`).
 
     Raises:
         SettingError: There are some, and `unseen_labels` is `error`.
@@ -212,9 +212,10 @@ def known_labels(data: Dataset, labels: LabelSet, settings: RunSettings) -> Data
         return data
     if settings.unseen_labels == "drop":
         return without_labels(data, unseen)
+    read = "none" if data.sentences[0].texts else "O"
     raise SettingError(
         f"target {data.name!r}: its {data.split} split has labels that no source has: {', '.join(unseen[:6])}"
-        f"{', …' if len(unseen) > 6 else ''}; give --unseen-labels keep to count them as missed, or drop to read them as O"
+        f"{', …' if len(unseen) > 6 else ''}; give --unseen-labels keep to count them as missed, or drop to read them as {read}"
     )
 
 

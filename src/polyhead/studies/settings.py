@@ -12,7 +12,7 @@ from polyhead.core.heads import Normalisation
 from polyhead.core.settings_file import Many, Place, checked, settings
 from polyhead.core.specs import Count, Flag, SearchSpec, Seed, TrainSpec
 from polyhead.data.corpora import corpus
-from polyhead.data.layouts import parse_layout
+from polyhead.data.layouts import declared_layout
 from polyhead.data.references import SAMPLE_SEED, DataReference, Role, one_word_choice, references
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import task as find_task
@@ -42,7 +42,7 @@ class FitSettings:
     model: Annotated[
         Place, Field(description="Folder or hub id of the pre-trained encoder; polyhead/tiny comes with the package.")
     ]
-    task: Annotated[Name, Field(description="pos, ner or slots.")]
+    task: Annotated[Name, Field(description="pos, ner, slots, nli or classification.")]
     sources: Annotated[Many[Name], Field(min_length=1, description="One or more: ud/en_ewt, or en=TRAIN:DEV:TEST.")]
     data: Annotated[Place | None, Field(description="Folder of the corpora that are named like ud/en_ewt.")] = None
     train: TrainSpec = field(default_factory=TrainSpec)
@@ -54,16 +54,22 @@ class FitSettings:
         Name | None, Field(description="Tagging scheme of your span files: iob2, iob1, bioes, bilou, bmes, io or bare.")
     ] = None
     columns: Annotated[
-        Name | None, Field(description="Layout of your files, such as tab:token=2,tag=3, jsonl or facebook; see docs/corpora.md.")
+        Name | None,
+        Field(description="Layout of your files: tab:token=2,tag=3, tsv:text=a or jsonl; see docs/corpora.md."),
     ] = None
     strict: Annotated[Flag, Field(description="Fail on malformed input instead of repairing it.")] = False
     revision: Annotated[Name | None, Field(description="Branch, tag or commit of a hub model.")] = None
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        find_task(self.task)
+        kind = find_task(self.task).kind
+        if kind == "masked":
+            raise ValueError(
+                f"task = {self.task!r}: heads are scored with the pre-trained model as it is (rank, curve, prune); nothing is "
+                "fine-tuned, so choose another task"
+            )
         if self.columns is not None:
-            parse_layout(self.columns, scheme=self.scheme)
+            declared_layout(self.columns, scheme=self.scheme, kind=kind)
         elif self.scheme is not None:
             find_scheme(self.scheme)
         _known_references(self.sources, "source")
@@ -112,8 +118,8 @@ class RunSettings(FitSettings):
     unseen_labels: Annotated[
         UnseenLabels,
         Field(
-            description="Span types of a target that no source has: error refuses them, keep counts them as missed, drop reads "
-            "them as O."
+            description="Span types, or labels of sentences, of a target that no source has: error refuses them, keep counts "
+            "them as missed, drop reads them as O, or as no label."
         ),
     ] = "error"
 
@@ -208,7 +214,7 @@ def run_settings(
 
     Args:
         model: Folder or hub id of a pre-trained encoder.
-        task: `pos`, `ner` or `slots`.
+        task: `pos`, `ner`, `slots`, `nli` or `classification`.
         sources: Corpora trained on, such as `ud/en_ewt` or `en=TRAIN:DEV:TEST`.
         targets: Corpora tested on, such as `ud/de_gsd` or `de=TEST`.
         data: Folder in which corpora are looked up by name.
@@ -228,7 +234,8 @@ def run_settings(
         rank_on: Where a target is also a source: rank heads on the other sources alone (`sources`) or on all.
         combine: How the rankings of several sources become one: `merged`, `summed` or `each` (MD, SD and EC in the paper).
         target_tenths: Train on the first N of ten seeded parts of a target that is also a source.
-        unseen_labels: Span types of a target that no source has: `error`, `keep` (missed) or `drop` (read as O).
+        unseen_labels: Span types, or labels of sentences, of a target that no source has: `error`, `keep` (counted as missed) or
+            `drop` (read as O, or as no label).
 
     Raises:
         UnknownNameError: No task or corpus has this name.

@@ -45,6 +45,7 @@ STAGES: Final[dict[str, Stage]] = {
             "learning/encoding.py",
             "learning/subwords.py",
             "learning/text_encoder.py",
+            "learning/whole_texts.py",
             "studies/inputs.py",
             "studies/run_data.py",
         ),

@@ -60,7 +60,9 @@ class Bench:
         model = (cell.model, cell.revision)
         if model not in self._heads:
             self._hashes[model] = model_hash(cell.model, revision=cell.revision)
-            self._heads[model] = head_mask(load_tagger(cell.model, labels=inputs.encoder.labels, seed=0, revision=cell.revision))
+            self._heads[model] = head_mask(
+                load_tagger(cell.model, labels=inputs.encoder.labels, seed=0, revision=cell.revision, kind=inputs.task.kind)
+            )
         return RunContext(
             settings=settings,
             inputs=inputs,

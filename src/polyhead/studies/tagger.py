@@ -22,8 +22,9 @@ from polyhead.data.tasks import task as find_task
 from polyhead.importance.methods import score_heads
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded, model_limit
+from polyhead.learning.encoding import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
+from polyhead.learning.masked_texts import subword_names
 from polyhead.learning.nested import NestedMasks
 from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence, scored_sets
 from polyhead.learning.training import FitRecord, fit
@@ -40,7 +41,7 @@ from polyhead.selection.ranking import masks_of_lowest, prune_lowest, prune_nest
 
 @dataclass(eq=False)
 class Tagger:
-    """A token classifier, and how it reads text: `Tagger.load(...)` opens one, the methods need nothing else.
+    """A classifier of tokens or sentences, and how it reads text: `Tagger.load(...)` opens one, the methods need nothing else.
 
     Data are a `Dataset` from `open_corpus` or `open_file`, or already encoded. `fit` and `prune` change the model in place.
     On a CPU that other processes keep busy, call `torch.set_num_threads(polyhead.models.devices.free_threads())` first.
@@ -128,7 +129,7 @@ class Tagger:
         name = str(name)
         choice = EncodingChoice.read(name, revision=revision)
         found = _task(name, choice.task if task is None and choice else task)
-        if seed is None:
+        if seed is None or found.kind == "masked":
             check_classifier(name, found, labels=labels, revision=revision)
         elif labels is None and not found.labels:
             raise SettingError(f"task {found.name}: its labels come from the training data; give labels=, from label_set")
@@ -137,12 +138,13 @@ class Tagger:
         if precision == "auto" and choice and choice.precision == "fp32":
             precision = "fp32"  # a training in bf16 is followed where this machine has units for it
         where, chosen = placement(device=device, precision=precision)
-        model = load_tagger(name, labels=labels, seed=seed, revision=revision).to(where)
+        tokenizer = load_tokenizer(name, revision=revision)
+        model = load_tagger(name, labels=labels, seed=seed, revision=revision, kind=found.kind).to(where)
         return cls(
             name=name,
             model=model,
-            tokenizer=load_tokenizer(name, revision=revision),
-            labels=labels or LabelSet(classifier_labels(model.config) or ()),
+            tokenizer=tokenizer,
+            labels=labels or LabelSet(classifier_labels(model.config, found.kind) or subword_names(tokenizer, model.config)),
             task=found,
             precision=chosen,
             anchor=anchor or (choice.anchor if choice else "text"),
@@ -154,9 +156,8 @@ class Tagger:
     @property
     def reader(self) -> TextEncoder:
         """How the model reads text."""
-        limit = model_limit(self.model.config)
-        return TextEncoder(
-            tokenizer=self.tokenizer, labels=self.labels, anchor=self.anchor, max_length=self.max_length, model_limit=limit
+        return TextEncoder.of(
+            self.model.config, self.task, self.tokenizer, labels=self.labels, anchor=self.anchor, max_length=self.max_length
         )
 
     def encode(self, sentences: Dataset | Sequence[Sentence], *, unknown: Unknown = "ignore") -> Encoded:
@@ -310,19 +311,20 @@ class Tagger:
     def predict(
         self, sentences: Text | Sequence[Sentence | Sequence[str]], *, progress: Progress | None = None
     ) -> list[list[str]]:
-        """One label for every word, in the order given.
+        """One label for every word, in a sentence task one for every sentence, in the order given.
 
         Args:
-            sentences: Read from a file, or plain lists of words.
+            sentences: Read from a file, or plain lists of words; in a sentence task texts, or pairs of texts.
             progress: Updated after every batch.
 
         Raises:
-            SettingError: A sentence is not a list of words.
+            SettingError: A sentence is not a list of words; or not a text or a pair of texts.
         """
         if isinstance(sentences, Text):
             encoded = self.reader.together(sentences, unknown="ignore")
         else:
-            encoded = self.encode([as_sentence(words, number) for number, words in enumerate(sentences, start=1)])
+            whole = self.task.kind == "sentence"
+            encoded = self.encode([as_sentence(given, number, whole=whole) for number, given in enumerate(sentences, start=1)])
         return predict(self.model, encoded, labels=self.labels, precision=self.precision, progress=progress)
 
     def save(self, folder: str | Path, *, card: ModelCard | None = None, overwrite: bool = False) -> Path:

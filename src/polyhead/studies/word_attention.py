@@ -29,7 +29,7 @@ def word_of_position(
     """For each sentence, the index of the word that each position of its window belongs to.
 
     Special tokens have the number of words as their index. None for a sentence of several windows, whose words do not all see
-    each other, and for one without words.
+    each other, and for one without words; for a text that was truncated, or whose subwords are not those of its words.
     """
     windows: dict[int, list[Window]] = {}
     for window in encoded.windows:
@@ -41,10 +41,29 @@ def word_of_position(
         if len(own := windows.get(index, [])) != 1:
             found.append(None)
             continue
+        if sentence.texts:
+            found.append(_of_texts(sentence, own[0], lambda words: lengths[[types[word] for word in words]]))
+            continue
         (before, after), n_words = own[0].specials, len(sentence.words)
         # a word alone in its window may be longer than the window: its first subwords are there
         counts = np.minimum(lengths[[types[word] for word in sentence.words]], len(own[0].input_ids) - before - after)
         found.append(np.repeat([n_words, *range(n_words), n_words], [before, *counts, after]))
+    return found
+
+
+def _of_texts(
+    sentence: Sentence, window: Window, lengths: Callable[[Sequence[str]], NDArray[np.int64]]
+) -> NDArray[np.int64] | None:
+    """The same for a text or pair, whose words are what white space separates."""
+    (before, after), (end, start), n_words = window.specials, window.between, len(sentence.words)
+    sides = [(before, end), (start, len(window.input_ids) - after)][: len(sentence.texts)]
+    found, first = np.full(len(window.input_ids), n_words), 0
+    for text, (low, high) in zip(sentence.texts, sides, strict=True):
+        counts = lengths(words := text.split())
+        if counts.sum() != high - low:
+            return None
+        found[low:high] = np.repeat(np.arange(first, first + len(words)), counts)
+        first += len(words)
     return found
 
 
