@@ -15,7 +15,7 @@ from polyhead.core.values import counted
 from polyhead.importance.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("methods", "pruning", "mini", "statistics", "clusters"))
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("methods", "pruning", "mini", "statistics", "clusters", "vocabulary"))
 RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
 ORDERS = RESULTS.with_name("order_quality.json")
 GAINS = RESULTS.with_name("pruning_gain.json")

@@ -55,6 +55,7 @@ PUBLIC = [
     "score_until_settled",
     "scoring_batches",
     "task",
+    "trim",
     "write_scores",
 ]
 TABLES = {

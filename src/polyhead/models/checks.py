@@ -119,6 +119,19 @@ def _opened(path: str | Path) -> Iterator[Any]:
         raise CheckpointError(f"{path}: not a complete safetensors file ({error}); {COPY_AGAIN}") from None
 
 
+def has_pooler(files: Sequence[Path]) -> bool:
+    """Whether an encoder's weights, which hold no other head, include its pooler.
+
+    Raises:
+        CheckpointError: A file is damaged.
+    """
+    for weights in files:
+        with _opened(weights) as file:
+            if any(key.startswith("pooler.") for key in file.keys()):  # noqa: SIM118 (not a mapping)
+                return True
+    return False
+
+
 def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
     """Refuse sizes for which no model can be built, or more layers than weights.
 

@@ -33,6 +33,7 @@ from polyhead.models.checks import (
     check_sizes,
     check_unused,
     check_vocabulary,
+    has_pooler,
     read_old_record,
     weight_files,
 )
@@ -156,8 +157,11 @@ def _load(
             remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
         for path in files:
             check_shapes(shape, path, but=but)
+        # Transformers would add a random pooler to an encoder that was saved without one
+        without = {"add_pooling_layer": False} if getattr(shape, "pooler", None) is not None and not has_pooler(files) else {}
         model, report = kind.from_pretrained(
             folder,
+            **without,
             config=config,
             dtype=dtype,
             attn_implementation=config._attn_implementation,
