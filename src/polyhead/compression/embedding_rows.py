@@ -13,6 +13,9 @@ from polyhead.models import pruning_record
 from polyhead.models.architectures import architecture
 from polyhead.models.pruning import own_config
 
+_INDICES = ("pad_index", "bos_index", "eos_index", "unk_index", "mask_index")  # of XLM and FlauBERT
+_SIZES = ("vocab_size", "n_words")
+
 
 def config_ids(config: PretrainedConfig) -> set[int]:
     """The subwords that a model depends on whatever the text: the ids in its config, and those that fix its positions.
@@ -63,23 +66,28 @@ def keep_rows(model: PreTrainedModel, rows: Tensor) -> None:
             module.padding_idx = None if module.padding_idx is None else new.get(module.padding_idx)
         elif isinstance(module, nn.Linear) and len(module.weight) == len(rows) != module.out_features:
             module.out_features = len(rows)
-        if module.__dict__.get("vocab_size") == old_size:
-            module.vocab_size = len(rows)
     own_config(model)
     model.config.vocab_size = len(rows)
-    for holder in (model.config, getattr(model, "generation_config", None)):
+    for holder in (model.config, getattr(model, "generation_config", None), *model.modules()):
         for name, value in _ids_of(holder).items():
             kept = [new[number] for number in value if number in new] if isinstance(value, list) else new.get(value)
             setattr(holder, name, kept)
+        for name in _SIZES:
+            if isinstance(holder, nn.Module) and holder.__dict__.get(name) == old_size:
+                setattr(holder, name, len(rows))
 
 
-def _ids_of(config: Any) -> Mapping[str, int | list[int]]:
-    """The settings of a config that are ids of subwords, such as `pad_token_id`."""
-    named = vars(config).items() if config is not None else ()
+def _ids_of(holder: Any) -> Mapping[str, int | list[int]]:
+    """The settings of a config, or a module's copies of them, that are ids of subwords, such as `pad_token_id`."""
+    named = vars(holder).items() if holder is not None else ()
     found: dict[str, int | list[int]] = {}
     for name, value in named:
         many = value if isinstance(value, list) else [value]
-        if name.endswith("_token_id") and many and all(type(number) is int and number >= 0 for number in many):
+        if (
+            (name.endswith("_token_id") or name in _INDICES)
+            and many
+            and all(type(number) is int and number >= 0 for number in many)
+        ):
             found[name] = value
     return found
 

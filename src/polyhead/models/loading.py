@@ -33,7 +33,7 @@ from polyhead.models.checks import (
     check_sizes,
     check_unused,
     check_vocabulary,
-    has_pooler,
+    lacks_pooler,
     read_old_record,
     weight_files,
 )
@@ -158,7 +158,7 @@ def _load(
         for path in files:
             check_shapes(shape, path, but=but)
         # Transformers would add a random pooler to an encoder that was saved without one
-        without = {"add_pooling_layer": False} if getattr(shape, "pooler", None) is not None and not has_pooler(files) else {}
+        without = {"add_pooling_layer": False} if lacks_pooler(shape, files) else {}
         model, report = kind.from_pretrained(
             folder,
             **without,
