@@ -10,6 +10,7 @@ from conformance.tiny import MASKS, logits, tiny_model
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from polyhead.models.architectures import head_mask
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
@@ -18,8 +19,10 @@ from polyhead.models.saving import save_pruned
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trim") / "model"
+    choice = EncodingChoice(anchor="first", max_length=32, precision="fp32", words="surface", task="pos")
     card = ModelCard(task="pos", scores=(CardScore("x test", "de", "accuracy", 0.9),))
-    return save_pruned(prune(tiny_model("bert"), MASKS["uneven"]), folder, tokenizer=tiny_tokenizer("wordpiece"), card=card)
+    model = prune(tiny_model("bert"), MASKS["uneven"])
+    return save_pruned(model, folder, tokenizer=tiny_tokenizer("wordpiece"), card=card, encoding=choice)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,7 @@ def test_files_of_two_languages(cli, model: Path, text: Path, tmp_path: Path) ->
     assert found["languages"]["nl"]["held_out"] is None
     one, smaller = (AutoModelForTokenClassification.from_pretrained(folder).eval() for folder in (model, out))
     assert head_mask(smaller) == MASKS["uneven"]
+    assert EncodingChoice.read(out) == EncodingChoice.read(model) is not None
     line = made_up_text()[0]
     wanted, got = (
         logits(own, AutoTokenizer.from_pretrained(folder)(line, return_tensors="pt", return_token_type_ids=False))

@@ -160,6 +160,8 @@ def test_what_cannot_be_trimmed_is_refused_and_left_alone() -> None:
         trimmed(model, max_size=6)
     with pytest.raises(TypeError, match="tokenizer is of type Tokenizer"):
         trim(model, TOKENIZER.backend_tokenizer, {"de": TEXT})
+    with pytest.raises(TypeError, match="texts is of type list; expected Mapping"):
+        trim(model, TOKENIZER, TEXT)  # type: ignore[arg-type]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with pytest.raises(ArchitectureError, match="positions are numbered from the padding id, 1"):
         keep_rows(tiny_model("xlm-roberta"), torch.tensor([1, 2, 3]))

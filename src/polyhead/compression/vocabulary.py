@@ -110,7 +110,7 @@ def trim(
     >>> trimmed.rows_before, len(trimmed.rows) == model.config.vocab_size < 2000, trimmed.seen["de"].changed
     (4000, True, 0)
     """
-    require(model=(model, nn.Module), tokenizer=(tokenizer, PreTrainedTokenizerBase))
+    require(model=(model, nn.Module), tokenizer=(tokenizer, PreTrainedTokenizerBase), texts=(texts, Mapping))
     model = cast(PreTrainedModel, getattr(model, "_orig_mod", model))
     limits = Limits(coverage=coverage, min_count=min_count, max_size=max_size, characters=characters)
     check_vocabulary(tokenizer.get_vocab(), model.config)
