@@ -37,6 +37,8 @@ def tables() -> dict[str, str]:
         "few labels": ("few_labels", few_labels),
         "variants of nested": ("pruning_gain", nested_variants),
         "scale": ("study_scale", scale),
+        "vocabulary": ("vocabulary", vocabulary),
+        "segmentation": ("vocabulary", segmentation),
     }
     paths = {name: (RESULTS / f"{source}.json", table) for name, (source, table) in made.items()}
     return {name: table(read_json(path)) for name, (path, table) in paths.items() if path.is_file()}
@@ -182,6 +184,39 @@ def scale(measured: dict[str, Any]) -> str:
         )
     names = ["1 worker", "2 workers", "8 workers", "list", "read and check", "resume", "files", "bytes", "on disk"]
     return page_table(["cells", *(f"overhead, {name}" if "worker" in name else name for name in names)], rows)
+
+
+_TRIMMED = {"e5": "multilingual E5 small", "mbert": "mBERT's shape"}
+
+
+def vocabulary(measured: dict[str, Any]) -> str:
+    """Rows and megabytes before and after trimming, and the part of the tokenizer."""
+    rows = []
+    for key, title in _TRIMMED.items():
+        for name, row in measured[key].items():
+            languages, _, limit = name.partition(", ")
+            (before, after), (whole, left) = row["subwords"], row["megabytes"]
+            share = f"{100 * left / whole:.0f} %"
+            sizes = [f"{before:,}", f"{after:,}", f"{whole:.0f}", f"{left:.0f}", share, f"{row['tokenizer_megabytes']:.1f}"]
+            rows.append([title, languages, limit, *sizes])
+    names = ["subwords", "kept", "MB", "MB kept", "share", "tokenizer.json, MB"]
+    return page_table(["encoder", "languages", "kept", *names], rows)
+
+
+def segmentation(measured: dict[str, Any]) -> str:
+    """Words of the test splits that are segmented otherwise, by language, and the language with the most unknown and added."""
+    named = list(dict.fromkeys(language for row in measured["e5"].values() for language in row["held_out"]))
+    rows = []
+    for key, title in _TRIMMED.items():
+        for name, row in measured[key].items():
+            languages, _, limit = name.partition(", ")
+            own = row["held_out"]
+            changed = [f"{100 * own[language]['changed']:.1f}" if language in own else "–" for language in named]
+            unknown = max(100 * one["unknown"] for one in own.values())
+            longer = max(100 * (one["subwords_per_word"][1] / one["subwords_per_word"][0] - 1) for one in own.values())
+            rows.append([title, languages, limit, *changed, f"{unknown:.3f}", f"{longer:.1f}"])
+    headers = [*(f"changed: {language}, %" for language in named), "new unknown, most, %", "more subwords, most, %"]
+    return page_table(["encoder", "languages", "kept", *headers], rows)
 
 
 def nested_variants(measured: dict[str, Any]) -> str:

@@ -49,10 +49,12 @@ __all__ = [
     "score_until_settled",
     "scoring_batches",
     "task",
+    "trim",
     "write_scores",
 ]
 
 if TYPE_CHECKING:
+    from polyhead.compression.vocabulary import trim
     from polyhead.core.errors import PolyheadError
     from polyhead.core.heads import HeadId, HeadMask, HeadScores
     from polyhead.core.specs import SearchSpec, TrainSpec
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     from polyhead.studies.tagger import Tagger
 
 _MODULES = {
+    "compression.vocabulary": "trim",
     "core.errors": "PolyheadError",
     "core.heads": "HeadId HeadMask HeadScores",
     "core.specs": "SearchSpec TrainSpec",

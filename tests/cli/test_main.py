@@ -66,6 +66,7 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "fit",
         "rank",
         "prune",
+        "trim",
         "evaluate",
         "predict",
         "compare",

@@ -48,6 +48,10 @@ FREE_OF_NUMBERS = (
     *(f"core/{name}.py" for name in ("arguments", "errors", "escaping", "exclusive", "files", "progress", "records")),
     *(f"core/{name}.py" for name in ("lease_files", "leases", "processes", "settings_file", "store", "store_kind", "values")),
     *(
+        f"compression/{name}.py"
+        for name in ("embedding_rows", "scripts", "segmentation", "subword_choice", "trimmed_tokenizer", "vocabulary")
+    ),
+    *(
         f"models/{name}.py"
         for name in ("checks", "encoding_choice", "environment", "loader_hook", "model_card", "names", "own_file", "sources")
     ),

@@ -26,6 +26,7 @@ COMMANDS: dict[str, Command] = {
     "fit": Command("train_requests:FitRequest", "fit:fit", "fine-tune a tagger and save it"),
     "rank": Command("requests:RankRequest", "rank:rank", "score the heads of a model on labelled text"),
     "prune": Command("requests:PruneRequest", "prune:prune", "remove heads from a model for good"),
+    "trim": Command("requests:TrimRequest", "trim:trim", "trim a model's vocabulary to the subwords of some languages"),
     "evaluate": Command("requests:EvaluateRequest", "evaluate:evaluate", "score a tagger in one or more languages"),
     "predict": Command("requests:PredictRequest", "predict:predict", "tag CoNLL-U or column text"),
     "compare": Command("requests:CompareRequest", "compare:compare", "compare saved scores across methods, languages and seeds"),

@@ -133,6 +133,34 @@ class PruneRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrimRequest:
+    """Trim a model's vocabulary to the subwords that texts of one or more languages need, and save the smaller model.
+
+    Unless limited, every subword that occurs in the texts stays. Special tokens, bytes, digits, punctuation and single characters
+    always stay. The words that are segmented otherwise, or become unknown, are counted in each language: on held-out text, or
+    on every tenth line, which is then segmented by a vocabulary chosen without it.
+    """
+
+    model: ModelArgument
+    out: Annotated[Path, Shown("Folder for the trimmed model.", "FOLDER")]
+    text: Annotated[
+        Many[str], Shown("Text by language: plain text or CoNLL-U; one language may have several.", "LANG=FILE...")
+    ] = ()
+    corpus: Annotated[Many[str], Shown("Corpora such as ud/de_gsd, each in its language.", "NAME...")] = ()
+    data: DataOption = None
+    split: Annotated[Literal["train", "dev", "test"], Shown("Split of the corpora.")] = "train"
+    held_out: Annotated[Many[str], Shown("Other text to report on: LANG=FILE, or a corpus, its test split.", "REF...")] = ()
+    coverage: Annotated[Share, Shown("Share of each language's subword occurrences kept, most frequent first.")] = 1.0
+    min_count: Annotated[Count, Shown("Keep what occurs N times or more in one of the languages.")] = 1
+    max_size: Annotated[Count | None, Shown("Keep at most N subwords, special tokens included.")] = None
+    characters: Annotated[Literal["scripts", "seen"], Shown("Single characters: of the texts' scripts, or those seen.")] = (
+        "scripts"
+    )
+    revision: RevisionOption = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateRequest(TextRequest):
     """Score a tagger in one or more languages, over words (or spans), in points from 0 to 100."""
 

@@ -1,5 +1,4 @@
-"""Repairs of a pruned model that need no training: mean outputs folded into biases, least-squares rescaling.
+"""Smaller models without training: repairs of pruned models, and vocabularies trimmed to some languages.
 
-Works on any token classifier that `models.pruning` can prune.
-Imports `core`, `data`, `models` and `learning`.
+Works on any model that `models.pruning` can prune. Imports `core`, `data`, `models` and `learning`.
 """

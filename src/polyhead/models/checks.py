@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from itertools import pairwise
 from pathlib import Path
 from reprlib import repr
@@ -117,6 +118,21 @@ def _opened(path: str | Path) -> Iterator[Any]:
             yield file
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a complete safetensors file ({error}); {COPY_AGAIN}") from None
+
+
+def lacks_pooler(model: PreTrainedModel, files: Sequence[Path]) -> bool:
+    """Whether a bare encoder would get a pooler that its weights do not include, and can be built without one.
+
+    Raises:
+        CheckpointError: A file is damaged.
+    """
+    if getattr(model, "pooler", None) is None or "add_pooling_layer" not in signature(type(model)).parameters:
+        return False
+    for weights in files:
+        with _opened(weights) as file:
+            if any(key.startswith("pooler.") for key in file.keys()):  # noqa: SIM118 (not a mapping)
+                return False
+    return True
 
 
 def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:

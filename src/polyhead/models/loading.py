@@ -37,6 +37,7 @@ from polyhead.models.checks import (
     check_unused,
     check_vocabulary,
     head_modules,
+    lacks_pooler,
     read_old_record,
     weight_files,
 )
@@ -216,8 +217,11 @@ def _load(
         but = _new_modules(shape, new_classifier)
         for path in files:
             check_shapes(shape, path, but=but)
+        # Transformers would add a random pooler to an encoder that was saved without one
+        without = {"add_pooling_layer": False} if lacks_pooler(shape, files) else {}
         model, report = kind.from_pretrained(
             folder,
+            **without,
             config=config,
             dtype=dtype,
             attn_implementation=config._attn_implementation,

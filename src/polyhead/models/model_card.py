@@ -48,6 +48,7 @@ class ModelCard(OwnFile):
         training_data: Corpora and splits trained on.
         ranking: How heads were ranked and on which data, in one sentence.
         choice: How the number of heads was chosen, in one sentence.
+        vocabulary: How the vocabulary was trimmed, in one sentence.
         scores: One per data set.
         caveat: How far to trust the scores, such as "one seed, no controls: no claim of a gain".
         license: Identifier on the Hub, such as `apache-2.0`.
@@ -63,6 +64,7 @@ class ModelCard(OwnFile):
     training_data: tuple[str, ...] = ()
     ranking: str = ""
     choice: str = ""
+    vocabulary: str = ""
     scores: tuple[CardScore, ...] = ()
     caveat: str = ""
     license: str = ""
@@ -94,6 +96,7 @@ def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, 
     if mask.n_pruned:
         parts.append(_heads(mask))
     facts = {"Trained on": ", ".join(card.training_data), "Ranking": card.ranking, "Number of heads": card.choice}
+    facts["Vocabulary"] = card.vocabulary
     listed = [f"- {label}: {markdown_text(text)}" for label, text in facts.items() if text]
     if listed:
         parts.append("## How it was made\n\n" + "\n".join(listed) + "\n")

@@ -94,7 +94,7 @@ def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep:
                     setattr(site.attention, name, value)
     if keep != full_mask(model):
         select_bias(model, sites, [keep.keep[site.layer].nonzero()[0].tolist() for site in sites])
-        _own_config(model)
+        own_config(model)
         record = pruning_record.write_record(keep)
         if row.model_type not in ARCHITECTURES:
             record[row_record.KEY] = row_record.write_row(row)
@@ -206,8 +206,8 @@ def _spread(small: Tensor, dim: int, own: Tensor, to: Tensor, size: int) -> Tens
     return small.new_zeros(shape).index_copy_(dim, to.to(small.device), small.index_select(dim, own.to(small.device)))
 
 
-def _own_config(model: PreTrainedModel) -> None:
-    # models built from one config object share it, but the record of pruned heads belongs to one model
+def own_config(model: PreTrainedModel) -> None:
+    """Give a model its own copy of its config: models built from one config share it, but what is removed belongs to one."""
     shared = model.config
     own = copy.deepcopy(shared)
     for module in model.modules():

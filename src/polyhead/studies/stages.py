@@ -54,7 +54,8 @@ STAGES: Final[dict[str, Stage]] = {
         1,
         (
             *_MODEL,
-            "compression/*.py",
+            "compression/refit.py",
+            "compression/repair.py",
             "core/specs.py",
             "learning/fast_dropout.py",
             "learning/head_means.py",
