@@ -152,7 +152,9 @@ def test_the_gate_gradient_equals_the_finite_difference(family: str, kernel: Ker
             with torch.no_grad(), gated(model, moved):
                 sides.append(loss_of(model, inputs))
         difference = (sides[0] - sides[1]) / (2 * step)
-        assert float(gradient[layer, head]) == pytest.approx(float(difference), rel=1e-3, abs=1e-7)
+        # some families compute softmax or norms in float32
+        bound = 1e-3 * float(gradient.abs().max())
+        assert float(gradient[layer, head]) == pytest.approx(float(difference), rel=1e-3, abs=bound)
 
 
 @families

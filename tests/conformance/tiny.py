@@ -32,6 +32,7 @@ HEAD_DIM = 4
 
 SPECIAL = {f"{name}_token_id": PAD for name in ("bos", "eos", "cls", "sep", "mask")}
 DISENTANGLED = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+XLM = {"bos_token_id": 0, "init_std": 0.2, "embed_init_std": 0.2}
 TABLE = {"d_kv": HEAD_DIM, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 16}
 # what a family needs beside the common sizes; a name may be that of a family with `+` and what is different about it
 EXTRA: dict[str, dict[str, Any]] = {
@@ -55,8 +56,8 @@ EXTRA: dict[str, dict[str, Any]] = {
     "t5": {**TABLE, "feed_forward_proj": "gelu"},  # finite differences need something smooth
     "mt5": {**TABLE, "feed_forward_proj": "gated-gelu"},
     "umt5": {**TABLE, "feed_forward_proj": "gated-gelu"},
-    "xlm": {"bos_token_id": 0},
-    "flaubert": {"bos_token_id": 0},
+    "xlm": XLM,
+    "flaubert": XLM,
 }
 # those that this release of Transformers has, and for each the kernels that its attention has
 FAMILIES = tuple(name for name in dict.fromkeys((*ARCHITECTURES, *EXTRA)) if name.partition("+")[0] in CONFIG_MAPPING)

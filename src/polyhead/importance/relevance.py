@@ -77,8 +77,8 @@ class Propagated:
 
     Attributes:
         heads: Relevance of heads, `[sentences, layers, heads]`.
-        arrived: Relevance of each layer's inputs x, Σ x·∂f/∂x over all sentences; float64 `[layers]`, empty in families that have
-            no module for a layer.
+        arrived: Relevance of each layer's inputs x, Σ x·∂f/∂x over all sentences; float64, one for each time that a layer runs,
+            bottom up. Empty in families that have no module for a layer.
         sent: f, summed over all sentences.
     """
 

@@ -45,7 +45,7 @@ class Architecture:
             from where its attention module passes the bias on, or, if the path starts with `/`, in the base model.
         bias_argument: Argument of `attention` for the position bias.
         owns_bias: Attribute of `attention` that is True where it computes the position bias itself.
-        needs_a_head: Whether the forward pass fails in a layer without heads, which then holds one block of zeros.
+        needs_a_head: Whether the forward pass of a release fails in a layer without heads, which then holds one block of zeros.
         layer_counts: Attributes of the config whose product is the number of layers that have weights of their own.
         mixes_heads: Attribute of the config that is true if heads are mixed before the output; such models are refused.
         feed_forward: Attribute of the config for the inner width of the feed-forward block; empty if there is none.
@@ -153,7 +153,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         replace(_ROBERTA, model_type="xlm-roberta-xl"),
         replace(_ROBERTA, model_type="camembert"),
         replace(_BERT, model_type="electra"),
-        replace(_BERT, model_type="rembert"),
+        replace(_BERT, model_type="rembert", needs_a_head=True),
         _DISTILBERT,
         Architecture(
             model_type="mpnet",
@@ -166,6 +166,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             head_count="num_attention_heads",
             width="all_head_size",
             shared_bias="/encoder.relative_attention_bias",
+            needs_a_head=True,
             positions_after_padding=True,
         ),
         Architecture(

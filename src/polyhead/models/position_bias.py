@@ -32,17 +32,18 @@ def select_bias(model: PreTrainedModel, sites: Sequence[AttentionSite], heads: S
     if not row.shared_bias:
         return
     inside = not row.shared_bias.startswith("/")
-    for site, own in zip(sites, heads, strict=True):
-        _replace_hook(site.attention, _Argument(row.bias_argument, None if inside else tuple(own)))
+    for site, kept in zip(sites, heads, strict=True):
+        own = tuple(kept) or (0,) * site.needs_a_head  # a block of zeros takes no notice of it
+        _replace_hook(site.attention, _Argument(row.bias_argument, None if inside else own))
         if inside:
             # passed on, the bias of one layer would be that of other heads: every layer looks up its own
             parent, _, name = row.shared_bias.rpartition(".")
             table = module_at(sites[0].block, row.shared_bias)
             setattr(site.attention, row.owns_bias, True)
             if site is sites[0]:
-                _replace_hook(table, _Columns(tuple(own)))
+                _replace_hook(table, _Columns(own))
             else:
-                setattr(module_at(site.block, parent), name, _Lookup(table, tuple(own)))
+                setattr(module_at(site.block, parent), name, _Lookup(table, own))
 
 
 @dataclass(frozen=True)
