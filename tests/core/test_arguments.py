@@ -22,6 +22,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "densify": {"model_or_folder": TAGGER.model, "folder": "x"},
     "encode": {"sentences": DEV.sentences, "tokenizer": TAGGER.tokenizer, **LABELS, "max_length": 64},
     "evaluate": {**MODEL, "datasets": {"dev": TAGGER.labelled(DEV)}, "task": TAGGER.task, **LABELS, "mask": MASK, "budget": 64},
+    "find_sites": MODEL,
     "fit": {**MODEL, "encoded": ENCODED, "spec": TrainSpec(epochs=1), "mask": MASK, "resume_file": Path("x")},
     "gated": {**MODEL, "gates": MASK},
     "head_mask": MODEL,
@@ -44,6 +45,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "score_until_settled": {"name": "gradient", **MODEL, "encoded": ENCODED, "n_lowest": 1, "may_differ": 0.05, "seed": 1},
     "scoring_batches": {"encoded": ENCODED, "budget": 64},
     "task": TEXT,
+    "trim": {**MODEL, "tokenizer": TAGGER.tokenizer, "texts": {"en": ["a dog"]}, "min_count": 1},
     "write_scores": {"path": "x", "scores": SCORES},
 }
 
@@ -61,7 +63,7 @@ def test_the_table_names_every_public_function() -> None:
 def test_a_wrong_argument_is_named(function: str, argument: str, wrong: object) -> None:
     with pytest.raises((TypeError, ph.PolyheadError)) as error:
         getattr(ph, function)(**{**RIGHT[function], argument: wrong})
-    said = {"n_pruned": "heads to prune", "n": "sample of", "dataset": "dataset"}.get(argument, argument)
+    said = {"n_pruned": "heads to prune", "n": "sample of", "texts": "text"}.get(argument, argument)
     assert said in str(error.value)
 
 
