@@ -38,8 +38,8 @@ def relevance_rules(model: PreTrainedModel, variant: Variant) -> Iterator[None]:
 
     Only gradients of activations are meaningful inside. The rules are forward hooks that replace the backward of a module's
     output; they are removed after the block, also after an exception. Compiled code bypasses hooks: enter `gated` as well.
-    An activation that is no module, as in RoBERTa's sentence classifier (a tanh), keeps its plain gradient: it weighs the units of
-    the last layer alone.
+    An activation that is no module, as in RoBERTa's sentence classifier (a tanh), keeps its plain gradient: it weighs the units
+    of the last layer alone.
 
     Args:
         model: Any family of `ARCHITECTURES`, pruned or not, in eval mode: dropout has no rule.
