@@ -94,7 +94,8 @@ def labelled_sample(
     tagger = opened(request, labels=labels, seed=seed)
     if said := unshared_labels(tagger.labels, data):
         step = f"use a model trained on these labels, or see polyhead data check {data.name}"
-        raise SettingError(f"{tagger.name}: {said}, so none would count as right; {step}")
+        what = "span" if request.task.unit == "word" else request.task.unit
+        raise SettingError(f"{tagger.name}: {said}, so no {what} would count; {step}")
     if is_new and needs_labels:
         new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
         console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
