@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conformance import tiny
 from conformance.scoring_case import tiny_encoded
 from conformance.tiny import FAMILIES, MASKS, tiny_model
 from numpy.typing import NDArray
@@ -95,7 +96,10 @@ def rescaled(change: Callable[[PreTrainedModel, Sequence[Batch], NDArray[np.floa
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_is_well(family: str) -> None:
     found = findings(tiny_model(family, layers=2))
-    assert {finding.result for finding in found.values()} == {"ok"}, found
+    wrong = {name: (finding.result, finding.detail) for name, finding in found.items() if finding.result != "ok"}
+    assert not wrong or (
+        len(tiny.KERNELS[family]) == 1 and all(detail == "the model has eager only" for _, detail in wrong.values())
+    ), wrong
     assert list(found) == [check.name for check in QUICK]
 
 
