@@ -30,7 +30,22 @@ from polyhead.studies.study_presets import STUDIES
 
 GUIDES = Path(__file__).resolve().parents[1] / "docs" / "guides"
 # In reading order: later guides use the files of earlier ones.
-ORDER = ("fit", "rank", "prune", "evaluate", "predict", "compare", "curve", "run", "report", "study", "doctor", "methods", "data")
+ORDER = (
+    "fit",
+    "rank",
+    "prune",
+    "evaluate",
+    "predict",
+    "export",
+    "compare",
+    "curve",
+    "run",
+    "report",
+    "study",
+    "doctor",
+    "methods",
+    "data",
+)
 _OPTIONS = re.compile(r"<!-- options: (?P<name>[a-z ]+) -->\n.*?<!-- end of options -->", re.DOTALL)
 _BLOCK = re.compile(r"```(?P<kind>sh|python)\n(?P<code>.*?)```(?P<shown>\n\n```text\n.*?```)?", re.DOTALL)
 _PARTS = re.compile(r"<!-- (?P<name>keys|presets) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)

@@ -32,6 +32,7 @@ PUBLIC = [
     "densify",
     "encode",
     "evaluate",
+    "export",
     "fit",
     "gated",
     "head_mask",

@@ -26,6 +26,7 @@ __all__ = [
     "densify",
     "encode",
     "evaluate",
+    "export",
     "fit",
     "gated",
     "head_mask",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from polyhead.models.saving import densify, save_pruned
     from polyhead.selection.ranking import prune_lowest, rank
     from polyhead.selection.score_files import read_scores, write_scores
+    from polyhead.studies.exporting import export
     from polyhead.studies.run import run
     from polyhead.studies.settings import run_settings
     from polyhead.studies.tagger import Tagger
@@ -101,6 +103,7 @@ _MODULES = {
     "models.saving": "densify save_pruned",
     "selection.ranking": "prune_lowest rank",
     "selection.score_files": "read_scores write_scores",
+    "studies.exporting": "export",
     "studies.run": "run",
     "studies.settings": "run_settings",
     "studies.tagger": "Tagger",

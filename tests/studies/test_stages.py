@@ -49,7 +49,17 @@ FREE_OF_NUMBERS = (
     *(f"core/{name}.py" for name in ("lease_files", "leases", "processes", "settings_file", "store", "store_kind", "values")),
     *(
         f"models/{name}.py"
-        for name in ("checks", "encoding_choice", "environment", "loader_hook", "model_card", "names", "own_file", "sources")
+        for name in (
+            "checks",
+            "encoding_choice",
+            "environment",
+            "graphs",
+            "loader_hook",
+            "model_card",
+            "names",
+            "own_file",
+            "sources",
+        )
     ),
     *(
         f"selection/{name}.py"
@@ -62,6 +72,7 @@ FREE_OF_NUMBERS = (
             "context",
             "crossed_orders",
             "drawing",
+            "exporting",
             "failures",
             "kept",
             "oracle_candidates",

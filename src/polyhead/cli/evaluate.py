@@ -19,7 +19,7 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     """Read every target, predict all of them in one pass, print their figures."""
     named = references(request.target, "target")
     words = one_word_choice(named)
-    files = reader(request)
+    files = reader(request, request.task)
     datasets = [sample(files.open(reference, request.split), request.limit, seed=request.seed) for reference in named]
     tagger = opened(request)
     console.note(other_words(tagger, words))

@@ -158,6 +158,30 @@ class PredictRequest(TaggerRequest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """Write a model as a graph that ONNX Runtime or OpenVINO runs without polyhead, with labels and tokenizer beside it.
+
+    The graph's outputs are compared with the model's on several shapes first; one that differs by more than 1e-4 is not written.
+    With --target, model and graph are also scored: what --int8 costs in each language.
+    """
+
+    model: ModelArgument
+    to: Annotated[Literal["onnx", "openvino"], Shown("Kind of graph.")]
+    out: Annotated[Path, Shown("New folder for the graph.", "FOLDER")]
+    int8: Annotated[bool, Shown("Weights in int8 (ONNX Runtime's dynamic quantisation): smaller, faster, and not exact.")] = False
+    target: Annotated[Many[str], Shown("Also score on these: ud/de_gsd, ud/de_gsd@words, de=TEST or de=DEV:TEST.", "REF...")] = ()
+    task: Annotated[TaskOption | None, Shown("pos, ner or slots, for --target; as in training unless given.")] = None
+    data: DataOption = None
+    split: AnySplitOption = "test"
+    limit: LimitOption = None
+    files: Files
+    seed: SeedOption = 42
+    revision: RevisionOption = None
+    threads: Annotated[Count | None, Shown("Processor threads; one per free core unless given.")] = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompareRequest:
     """Measure how far saved scores agree: across methods, languages and seeds, at both ends of the ranking.
 

@@ -81,7 +81,7 @@ def _write(
     with new_folder(folder, overwrite=overwrite) as fresh, quiet():
         model.save_pretrained(fresh)
         if tokenizer is not None:
-            _save_tokenizer(tokenizer, fresh)
+            save_tokenizer(tokenizer, fresh)
         if encoding is not None:
             replace(encoding, shape=full_mask(model).shape).write(fresh)
         if card is not None:
@@ -93,7 +93,12 @@ def _write(
     return folder
 
 
-def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write the tokenizer's files into an existing folder.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
     try:
         tokenizer.save_pretrained(folder)
     except Exception as error:  # tokenizers raises Exception itself, with the system's error in its text

@@ -152,6 +152,12 @@ class Tagger:
         )
 
     @property
+    def encoding(self) -> EncodingChoice:
+        """How the model reads text and was trained, as a checkpoint records it."""
+        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested")}
+        return EncodingChoice(**own, words=self.trained_words or "surface", task=self.task.name)
+
+    @property
     def reader(self) -> TextEncoder:
         """How the model reads text."""
         limit = model_limit(self.model.config)
@@ -336,10 +342,8 @@ class Tagger:
         Raises:
             CheckpointError: The folder cannot be written or is not empty.
         """
-        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested")}
-        encoding = EncodingChoice(**own, words=self.trained_words or "surface", task=self.task.name)
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
-        return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
+        return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=self.encoding, overwrite=overwrite)
 
 
 def _task(name: str, task: str | Task | None) -> Task:
