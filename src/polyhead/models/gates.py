@@ -1,25 +1,29 @@
 """Temporary, differentiable gates on heads: a pre-hook on each layer's output projection."""
 
+from __future__ import annotations
+
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, PolyheadError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import AttentionSite, attention_sites, full_mask
 
+if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
+    from transformers import PreTrainedModel
+
 _COMPILED = "gated is used inside code that torch compiles or exports; compile the model alone, or prune it and compile that"
 _LOCK = threading.Lock()
-_OWNERS: WeakKeyDictionary[nn.Module, "threading.RLock"] = WeakKeyDictionary()
+_OWNERS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 
 
 def gated(

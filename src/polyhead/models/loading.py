@@ -37,6 +37,7 @@ from polyhead.models.checks import (
     weight_files,
 )
 from polyhead.models.encoding_choice import EncodingChoice
+from polyhead.models.named_masks import head_masks
 from polyhead.models.pruning import remove_heads
 from polyhead.models.sources import checkpoint_folder, reading
 
@@ -145,7 +146,7 @@ def _load(
         config._attn_implementation = kernel  # the one in config.json may make Transformers download code
         shape = reading(folder / CONFIG, empty, do=COPY_AGAIN)
         if hasattr(config, pruning_record.KEY):
-            remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
+            remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape), masks=head_masks(shape))
         for path in files:
             check_shapes(shape, path, but=but)
         model, report = kind.from_pretrained(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record
 from polyhead.models.architectures import PROJECTIONS, AttentionSite, architecture, attention_sites, full_mask, recorded_mask
+from polyhead.models.named_masks import check_masks, head_masks, take_mask_names
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel
@@ -21,8 +24,13 @@ if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint lo
 Model = TypeVar("Model", bound="PreTrainedModel")
 
 
-def prune(model: Model, mask: HeadMask) -> Model:
+def prune(model: Model, mask: HeadMask | Mapping[str, HeadMask]) -> Model:
     """The same model, changed in place: the weights of all heads outside `mask` are removed.
+
+    Given several masks by name, such as one per language, only heads that none of them keeps are removed. The forward pass then
+    takes `mask_names`, a name (or None: all heads left) for each row of the batch, and gives the logits of the model pruned to
+    that mask alone; without `mask_names` all heads that are left are used. New names replace those the model had. A plain mask
+    leaves the names, whose masks lose the same heads.
 
     Logits equal those under `gated(model, mask)`. Heads pruned before stay pruned, and the numbering is always that of the
     unpruned model, so pruning twice means pruning by both masks. A layer may lose all its heads. The projections stay the same
@@ -32,11 +40,11 @@ def prune(model: Model, mask: HeadMask) -> Model:
 
     Args:
         model: Of a family in `ARCHITECTURES`; a compiled model compiles again at its next call.
-        mask: True = keep, `[layers, heads]` of the unpruned model.
+        mask: True = keep, `[layers, heads]` of the unpruned model; or several by name.
 
     Raises:
-        TypeError: The mask is not a `HeadMask`.
-        SettingError: The mask does not have the shape of the unpruned model.
+        TypeError: A mask is not a `HeadMask`.
+        SettingError: A name is not allowed, or a mask does not have the shape of the unpruned model.
         ArchitectureError: The family has no row, or the weights are quantized, wrapped or not in memory.
 
     >>> import polyhead as ph
@@ -47,11 +55,16 @@ def prune(model: Model, mask: HeadMask) -> Model:
     """
     require(model=(model, nn.Module))
     has = recorded_mask(model)
-    check_mask(mask, has)
+    if isinstance(mask, Mapping):
+        check_masks(mask, has)
+        keep, masks = HeadMask(np.any([own.keep for own in mask.values()], axis=0)), dict(mask)
+    else:
+        keep, masks = mask, head_masks(model)
+    check_mask(keep, has)
     sites = attention_sites(model)
     if any(module.weight.is_meta for site in sites for module in (*site.inputs, site.output)):
         raise ArchitectureError("the weights are not in memory (meta device or offloaded); load the model without offloading")
-    remove_heads(model, sites, has & mask)
+    remove_heads(model, sites, has & keep, masks=masks)
     return model
 
 
@@ -68,8 +81,13 @@ def check_mask(mask: HeadMask, has: HeadMask) -> None:
         raise SettingError(f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {unpruned}")
 
 
-def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:
-    """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; unchecked, also for meta weights."""
+def remove_heads(
+    model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask, *, masks: Mapping[str, HeadMask]
+) -> None:
+    """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; unchecked, also for meta weights.
+
+    Named masks lose the heads that are not in `keep`.
+    """
     row = architecture(model.config)
     for site in sites:
         wanted = [block for block, head in enumerate(site.kept) if keep.keep[site.layer, head]]
@@ -77,9 +95,12 @@ def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep:
             _reduce(site, torch.tensor(wanted, dtype=torch.int64))
             setattr(site.attention, row.head_count, len(wanted))
             setattr(site.attention, row.width, len(wanted) * site.head_dim)
-    if keep != full_mask(model):
+    if keep != full_mask(model) or masks:
         _own_config(model)
-        setattr(model.config, pruning_record.KEY, pruning_record.write_record(keep))
+        own = {name: keep & mask for name, mask in masks.items()}
+        setattr(model.config, pruning_record.KEY, pruning_record.write_record(keep, own))
+    if masks:
+        take_mask_names(model)
 
 
 def full_state(model: PreTrainedModel) -> dict[str, Tensor]:

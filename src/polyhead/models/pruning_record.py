@@ -16,19 +16,31 @@ KEY = "quantization_config"
 METHOD = "polyhead"
 SCHEMA = 1
 
-Record = dict[str, str | int | dict[str, list[int]]]
+Heads = dict[str, list[int]]
+Record = dict[str, str | int | Heads | dict[str, Heads]]
 
 
-def write_record(mask: HeadMask) -> Record:
-    """The JSON value that lists the pruned heads; `read_record` reads it back.
+def write_record(mask: HeadMask, masks: Mapping[str, HeadMask] | None = None) -> Record:
+    """The JSON value that lists the pruned heads; `read_record` reads it back, and `read_masks` the named masks.
 
     >>> write_record(HeadMask.without(2, 2, [HeadId(1, 0)]))
     {'quant_method': 'polyhead', 'schema': 1, 'n_layers': 2, 'n_heads': 2, 'pruned_heads': {'1': [0]}}
     """
-    pruned: dict[str, list[int]] = {}
+    sizes = {"n_layers": mask.n_layers, "n_heads": mask.n_heads}
+    record: Record = {"quant_method": METHOD, "schema": SCHEMA, **sizes, "pruned_heads": by_layer(mask)}
+    return record | {"masks": {name: by_layer(own) for name, own in masks.items()}} if masks else record
+
+
+def by_layer(mask: HeadMask) -> Heads:
+    """The pruned heads by layer, as JSON has them.
+
+    >>> by_layer(HeadMask.without(2, 2, [HeadId(1, 0)]))
+    {'1': [0]}
+    """
+    pruned: Heads = {}
     for head in mask.pruned:
         pruned.setdefault(str(head.layer), []).append(head.head)
-    return {"quant_method": METHOD, "schema": SCHEMA, "n_layers": mask.n_layers, "n_heads": mask.n_heads, "pruned_heads": pruned}
+    return pruned
 
 
 def is_ours(record: object) -> bool:
@@ -58,6 +70,30 @@ def read_record(record: Mapping[str, object], full: HeadMask, *, folder: str) ->
         raise CheckpointError(f"{where}: {wrong}; use the config.json that was saved with the weights")
     heads = read_heads(record.get("pruned_heads"), full.n_layers, full.n_heads, where=where)
     return HeadMask.without(full.n_layers, full.n_heads, heads)
+
+
+def read_masks(record: Mapping[str, object], has: HeadMask, *, folder: str) -> dict[str, HeadMask]:
+    """The named masks of a record, `[layers, heads]` in the unpruned numbering; empty without any.
+
+    Args:
+        record: The value of `quantization_config`, which `is_ours`.
+        has: The heads of the model.
+        folder: Of the config, for errors; empty if it was not read from a file.
+
+    Raises:
+        CheckpointError: The masks are no object, or one names impossible heads or keeps a head that the model lacks.
+    """
+    where = f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
+    found = record.get("masks", {})
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise CheckpointError(f"{where}: masks is {repr(found)}; expected an object of name to pruned heads")
+    masks = {}
+    for name, pruned in found.items():
+        heads = read_heads(pruned, has.n_layers, has.n_heads, where=f"{where}: mask {name}")
+        masks[name] = HeadMask.without(has.n_layers, has.n_heads, heads)
+        if gone := [head for head in masks[name].kept if not has.keep[head.layer, head.head]]:
+            raise CheckpointError(f"{where}: mask {name} keeps head {gone[0]}, which the model does not have")
+    return masks
 
 
 def read_heads(pruned: object, n_layers: int, n_heads: int, *, where: str) -> list[HeadId]:

@@ -18,7 +18,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from polyhead.models.architectures import architecture, attention_sites, full_mask
 from polyhead.models.checks import check_shapes
 from polyhead.models.pruning import remove_heads
-from polyhead.models.pruning_record import METHOD, read_record
+from polyhead.models.pruning_record import METHOD, read_masks, read_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,8 +48,9 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
         self, model: PreTrainedModel, checkpoint_files: Iterable[str] | None = None, **kwargs: Any
     ) -> PreTrainedModel:
         full = full_mask(model)
-        mask = read_record(self.quantization_config.record, full, folder=model.config.name_or_path)
-        remove_heads(model, attention_sites(model, mask=full), mask)
+        record, folder = self.quantization_config.record, model.config.name_or_path
+        mask = read_record(record, full, folder=folder)
+        remove_heads(model, attention_sites(model, mask=full), mask, masks=read_masks(record, mask, folder=folder))
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
                 check_shapes(model, path, but=architecture(model.config).classifier)

@@ -26,6 +26,7 @@ _MODEL: Final = (
     "models/devices.py",
     "models/gates.py",
     "models/loading.py",
+    "models/named_masks.py",
     "models/pruning.py",
 )
 
