@@ -36,6 +36,7 @@ PUBLIC = [
     "fit",
     "gated",
     "head_mask",
+    "head_masks",
     "label_set",
     "load_tagger",
     "load_tokenizer",

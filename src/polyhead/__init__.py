@@ -30,6 +30,7 @@ __all__ = [
     "fit",
     "gated",
     "head_mask",
+    "head_masks",
     "label_set",
     "load_tagger",
     "load_tokenizer",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from polyhead.models.architectures import Architecture, head_mask, register_architecture
     from polyhead.models.gates import gated
     from polyhead.models.loading import load_tagger, load_tokenizer
+    from polyhead.models.named_masks import head_masks
     from polyhead.models.pruning import prune
     from polyhead.models.saving import densify, save_pruned
     from polyhead.selection.ranking import prune_lowest, rank
@@ -99,6 +101,7 @@ _MODULES = {
     "models.architectures": "Architecture head_mask register_architecture",
     "models.gates": "gated",
     "models.loading": "load_tagger load_tokenizer",
+    "models.named_masks": "head_masks",
     "models.pruning": "prune",
     "models.saving": "densify save_pruned",
     "selection.ranking": "prune_lowest rank",

@@ -42,6 +42,7 @@ def export(request: ExportRequest, console: Console) -> int:
         model,
         request.out,
         to=request.to,
+        mask=request.mask,
         int8=request.int8,
         data=datasets,
         revision=request.revision,
@@ -49,12 +50,17 @@ def export(request: ExportRequest, console: Console) -> int:
     )
     size = sum(path.stat().st_size for path in request.out.glob(f"{record.file.partition('.')[0]}.*"))
     scores = [_points(score) for score in map(asdict, record.scores)]
+    if record.masks and record.mask is None:
+        console.note(
+            f"note: exported with all heads, of a model with masks for {', '.join(record.masks)}; choose one with --mask"
+        )
     document = {
         "schema": 1,
         "model": request.model,
         "out": str(request.out),
         "to": record.to,
         "file": record.file,
+        "mask": record.mask,
         "int8": record.int8,
         "bytes": size,
         "kept_per_layer": record.kept_per_layer,

@@ -35,7 +35,9 @@ from polyhead.models.graphs import (
     write_graph,
 )
 from polyhead.models.loading import load_saved, load_tokenizer
+from polyhead.models.named_masks import check_names, head_masks
 from polyhead.models.own_file import OwnFile
+from polyhead.models.pruning import prune
 from polyhead.models.saving import save_tokenizer
 from polyhead.models.sources import checkpoint_folder
 from polyhead.studies.tagger import Tagger
@@ -79,6 +81,8 @@ class ExportRecord(OwnFile):
         to: Kind of graph.
         file: The graph's file in the folder.
         int8: Whether its weights are int8.
+        mask: The mask of the model that was exported; None for all heads that it has.
+        masks: Names of the model's masks.
         kept_per_layer: Number of heads in each layer.
         anchor: Subword of a word that carries its label; empty if the checkpoint does not say.
         max_length: Longest window in subwords that training read; None if the checkpoint does not say.
@@ -97,6 +101,8 @@ class ExportRecord(OwnFile):
     file: str
     int8: bool
     kept_per_layer: Many[int]
+    mask: str | None = None
+    masks: Many[str] = ()
     anchor: str = ""
     max_length: int | None = None
     shapes: tuple[tuple[int, int], ...] = ()
@@ -111,6 +117,7 @@ def export(
     folder: str | Path,
     *,
     to: GraphName = "onnx",
+    mask: str | None = None,
     int8: bool = False,
     data: Dataset | Sequence[Dataset] = (),
     revision: str | None = None,
@@ -128,6 +135,7 @@ def export(
         model: Folder, hub id, or a tagger, which is not changed.
         folder: New or empty, unless `overwrite`.
         to: `onnx`, or `openvino` (an IR of two files).
+        mask: Name of the model's mask to prune to first; None exports all heads that the model has.
         int8: Weights in int8, activations quantised at run time (ONNX Runtime's dynamic quantisation).
         data: Labelled text to score both model and graph on. A folder or hub id has to record its task then.
         revision: Branch, tag or commit on the Hub.
@@ -135,8 +143,8 @@ def export(
         progress: Updated while scoring.
 
     Raises:
-        SettingError: Transformers is older than its exporters (5.14), a package of the extra `export` is missing, or OpenVINO is
-            asked for int8.
+        SettingError: The model has no such mask; Transformers is older than its exporters (5.14); a package of the extra `export`
+            is missing; or OpenVINO is asked for int8.
         ArchitectureError: The exporter fails, or its graph differs from the model.
         CheckpointError: The model cannot be loaded, or the folder is not empty.
 
@@ -158,6 +166,9 @@ def export(
         model = Tagger.load(model, device="cpu", precision="fp32", revision=revision)
     name = model.name if isinstance(model, Tagger) else str(model)
     plain, tokenizer, choice = _opened(model, revision)
+    masks = head_masks(plain)
+    if mask is not None:
+        prune(plain, check_names(plain, [mask])[mask])
     kept = tuple(int(n) for n in head_mask(plain).keep.sum(axis=1))
     limit = model_limit(plain.config) or max(length for _, length in _SHAPES)
     shapes = tuple(dict.fromkeys((rows, min(length, limit)) for rows, length in (*_SHAPES, (1, limit))))
@@ -182,6 +193,8 @@ def export(
             to=to,
             file=path.name,
             int8=int8,
+            mask=mask,
+            masks=tuple(masks),
             kept_per_layer=kept,
             anchor=choice.anchor if choice else "",
             max_length=choice.max_length if choice else None,
