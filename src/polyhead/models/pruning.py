@@ -98,7 +98,7 @@ def remove_heads(
     if keep != full_mask(model) or masks:
         _own_config(model)
         own = {name: keep & mask for name, mask in masks.items()}
-        setattr(model.config, pruning_record.KEY, pruning_record.write_record(keep, own))
+        pruning_record.keep_record(model.config, keep, own)
     if masks:
         take_mask_names(model)
 

@@ -1,18 +1,22 @@
 """The record of pruned heads in a pruned model's config, in memory and in `config.json`.
 
 It is the value of `quantization_config`, because Transformers looks up third-party loaders under that key:
-`{"quant_method": "polyhead", "schema": 1, "n_layers": 3, "n_heads": 4, "pruned_heads": {"0": [1, 3]}}`.
+`{"quant_method": "polyhead", "schema": 1, "n_layers": 3, "n_heads": 4, "pruned_heads": {"0": [1, 3]}}`. Where Transformers has
+settings by layer, it is also `per_layer_config`, `{"0": {"pruned_heads": [1, 3]}, "1": {"pruned_heads": []}, ...}`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from reprlib import repr
+from typing import Any
 
 from polyhead.core.errors import CheckpointError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.values import whole_number
 
 KEY = "quantization_config"
+PER_LAYER = "per_layer_config"
+OLD_KEY = "pruned_heads"
 METHOD = "polyhead"
 SCHEMA = 1
 
@@ -41,6 +45,44 @@ def by_layer(mask: HeadMask) -> Heads:
     for head in mask.pruned:
         pruned.setdefault(str(head.layer), []).append(head.head)
     return pruned
+
+
+def keep_record(config: Any, mask: HeadMask, masks: Mapping[str, HeadMask]) -> None:
+    """Write the record into a model's config, and the pruned heads into `per_layer_config` where Transformers has it (5.24)."""
+    setattr(config, KEY, write_record(mask, masks))
+    if hasattr(config, PER_LAYER):
+        heads, others = by_layer(mask), _other_overrides(config)
+        layers = {str(layer): {**others.get(layer, {}), OLD_KEY: heads.get(str(layer), [])} for layer in range(mask.n_layers)}
+        setattr(config, PER_LAYER, layers)
+
+
+def drop_record(config: Any) -> None:
+    """Remove what `keep_record` wrote, if anything."""
+    if hasattr(config, KEY):
+        delattr(config, KEY)
+    if hasattr(config, PER_LAYER):
+        others = {str(layer): own for layer, own in _other_overrides(config).items() if own}
+        setattr(config, PER_LAYER, others or None)
+
+
+def per_layer_heads(config: Any, *, where: str) -> Mapping[str, object] | None:
+    """The pruned heads by layer of `per_layer_config`, for `read_heads`; None if it names none.
+
+    Raises:
+        CheckpointError: It is no object of layer to object.
+    """
+    # read as it is stored: the attribute gives configs of layers, and a release before 5.24 the stored value
+    found = config.to_dict().get(PER_LAYER) or {}
+    if not isinstance(found, Mapping) or not all(isinstance(own, Mapping) for own in found.values()):
+        raise CheckpointError(f"{where}: {PER_LAYER} is {repr(found)}; expected an object of layer to object")
+    heads = {str(layer): own[OLD_KEY] for layer, own in found.items() if OLD_KEY in own}
+    return heads or None
+
+
+def _other_overrides(config: Any) -> dict[int, dict[str, object]]:
+    """What `per_layer_config` holds beside pruned heads."""
+    found = config.to_dict().get(PER_LAYER) or {}
+    return {int(layer): {name: value for name, value in own.items() if name != OLD_KEY} for layer, own in found.items()}
 
 
 def is_ours(record: object) -> bool:

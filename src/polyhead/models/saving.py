@@ -156,8 +156,7 @@ def densify(
         step = "prune it to one of them first: prune(model, {name: mask})"
         raise SettingError(f"the model has masks for {', '.join(masks)}, and a dense copy holds one set of heads; {step}")
     config = copy.deepcopy(model.config)
-    if hasattr(config, pruning_record.KEY):
-        delattr(config, pruning_record.KEY)
+    pruning_record.drop_record(config)
     with torch.device("meta"):
         full = type(model)(config)
     full.load_state_dict(full_state(model), assign=True)

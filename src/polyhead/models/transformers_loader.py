@@ -16,7 +16,7 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from polyhead.models.architectures import architecture, attention_sites, full_mask
-from polyhead.models.checks import check_shapes
+from polyhead.models.checks import check_per_layer, check_shapes
 from polyhead.models.pruning import remove_heads
 from polyhead.models.pruning_record import METHOD, read_masks, read_record
 
@@ -50,6 +50,7 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
         full = full_mask(model)
         record, folder = self.quantization_config.record, model.config.name_or_path
         mask = read_record(record, full, folder=folder)
+        check_per_layer(model.config, mask)
         remove_heads(model, attention_sites(model, mask=full), mask, masks=read_masks(record, mask, folder=folder))
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
