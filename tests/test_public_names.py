@@ -42,6 +42,7 @@ PUBLIC = [
     "load_tokenizer",
     "open_corpus",
     "open_file",
+    "pipeline",
     "predict",
     "prune",
     "prune_lowest",

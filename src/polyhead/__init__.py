@@ -36,6 +36,7 @@ __all__ = [
     "load_tokenizer",
     "open_corpus",
     "open_file",
+    "pipeline",
     "predict",
     "prune",
     "prune_lowest",
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from polyhead.selection.ranking import prune_lowest, rank
     from polyhead.selection.score_files import read_scores, write_scores
     from polyhead.studies.exporting import export
+    from polyhead.studies.pipeline import pipeline
     from polyhead.studies.run import run
     from polyhead.studies.settings import run_settings
     from polyhead.studies.tagger import Tagger
@@ -107,6 +109,7 @@ _MODULES = {
     "selection.ranking": "prune_lowest rank",
     "selection.score_files": "read_scores write_scores",
     "studies.exporting": "export",
+    "studies.pipeline": "pipeline",
     "studies.run": "run",
     "studies.settings": "run_settings",
     "studies.tagger": "Tagger",

@@ -75,6 +75,7 @@ FREE_OF_NUMBERS = (
             "exporting",
             "failures",
             "kept",
+            "pipeline",
             "oracle_candidates",
             "stages",
             "study_*",
