@@ -5,7 +5,8 @@
 The model is the encoder of POLYHEAD_E5 (see `recipes/real_encoder.py`) with a new classifier, whole and with a share of its
 heads pruned; --quick takes `polyhead/tiny` and few repetitions, and writes its own file. All runtimes take the same batches in
 turn, so that a slow moment of the machine affects all; speed-ups are medians of ratios within a turn. Memory is the growth of a
-fresh process's resident set by opening the model and running the largest batch. Writes `results/export_latency.json`. Run nothing else.
+fresh process's resident set by opening the model and running the largest batch. Writes `results/export_latency.json`. Run
+nothing else.
 """
 
 import argparse
