@@ -37,6 +37,7 @@ ORDER = (
     "trim",
     "evaluate",
     "predict",
+    "export",
     "compare",
     "curve",
     "run",

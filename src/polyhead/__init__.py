@@ -26,15 +26,18 @@ __all__ = [
     "densify",
     "encode",
     "evaluate",
+    "export",
     "find_sites",
     "fit",
     "gated",
     "head_mask",
+    "head_masks",
     "label_set",
     "load_tagger",
     "load_tokenizer",
     "open_corpus",
     "open_file",
+    "pipeline",
     "predict",
     "prune",
     "prune_lowest",
@@ -74,10 +77,13 @@ if TYPE_CHECKING:
     from polyhead.models.finding import find_sites
     from polyhead.models.gates import gated
     from polyhead.models.loading import load_tagger, load_tokenizer
+    from polyhead.models.named_masks import head_masks
     from polyhead.models.pruning import prune
     from polyhead.models.saving import densify, save_pruned
     from polyhead.selection.ranking import prune_lowest, rank
     from polyhead.selection.score_files import read_scores, write_scores
+    from polyhead.studies.exporting import export
+    from polyhead.studies.pipeline import pipeline
     from polyhead.studies.run import run
     from polyhead.studies.settings import run_settings
     from polyhead.studies.tagger import Tagger
@@ -103,10 +109,13 @@ _MODULES = {
     "models.finding": "find_sites",
     "models.gates": "gated",
     "models.loading": "load_tagger load_tokenizer",
+    "models.named_masks": "head_masks",
     "models.pruning": "prune",
     "models.saving": "densify save_pruned",
     "selection.ranking": "prune_lowest rank",
     "selection.score_files": "read_scores write_scores",
+    "studies.exporting": "export",
+    "studies.pipeline": "pipeline",
     "studies.run": "run",
     "studies.settings": "run_settings",
     "studies.tagger": "Tagger",

@@ -27,7 +27,7 @@ from guides import blocks, options_table, run_block  # noqa: E402
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md", *sorted(DOCS.rglob("*.md"))]
-EXAMPLES = [DOCS / "reproduce.md", *sorted((DOCS / "extend").glob("*.md"))]
+EXAMPLES = [DOCS / "reproduce.md", DOCS / "deployment.md", DOCS / "several_languages.md", *sorted((DOCS / "extend").glob("*.md"))]
 
 
 def text_of(path: Path) -> str:
@@ -43,13 +43,13 @@ def blocks_of(kind: str, text: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
-OPTIONS = {name: {"--help", *re.findall(r"^\| `(--[a-z-]+)`", options_table(name), flags=re.MULTILINE)} for name in COMMANDS}
+OPTIONS = {name: {"--help", *re.findall(r"^\| `(--[a-z0-9-]+)`", options_table(name), flags=re.MULTILINE)} for name in COMMANDS}
 
 
 def unknown_options(text: str) -> list[str]:
     """Options between backquotes that no command has."""
     ours = [code for code in inline(text) if ".py" not in code]  # else the options of a script
-    named = [option for code in ours for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)]
+    named = [option for code in ours for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", code)]
     return [option for option in named if not any(option in own for own in OPTIONS.values())]
 
 
@@ -87,8 +87,8 @@ PACKAGE = ROOT / "src" / "polyhead"
 MODULES = [path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("[a-z]*.py")]
 ROOMS = ["polyhead", *sorted({module.rpartition(".")[0] for module in MODULES if module.count(".") > 1})]
 # What stands before the dot where a page speaks of some object, or a file's name ends so.
-VARIABLES = {"config", "file", "layer", "model", "nn", "remote", "site", "spec", "task"}
-ENDINGS = {"html", "js", "json", "jsonl", "md", "py", "safetensors", "sh", "svg", "toml", "tsv", "txt"}
+VARIABLES = {"config", "file", "layer", "model", "nn", "remote", "site", "spec", "task", "vllm"}
+ENDINGS = {"html", "js", "json", "jsonl", "md", "py", "safetensors", "sh", "svg", "toml", "tsv", "txt", "xml"}
 
 
 def missing_names(text: str) -> list[str]:

@@ -89,7 +89,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "record of heads as text": (record(n_heads="4"), "n_heads '4'"),
     "10⁸ layers": (
         config(num_hidden_layers=10**8),
-        r"num_hidden_layers is 100000000; expected at most \d+, the number of tensors",
+        r"num_hidden_layers is 100000000; expected (at most \d+, the number of tensors|a whole number from 1 to 10,000)",
     ),
     "no layers": (config(num_hidden_layers=0), "num_hidden_layers is 0|n_layers is 3"),
     "no heads": (config(num_attention_heads=0), "num_attention_heads|cannot be loaded"),

@@ -365,8 +365,8 @@ RECORDS = {
     "no object of heads": ({"pruned_heads": [[0, 1]]}, "expected an object of layer"),
     "sizes missing": ({"n_layers": None}, "n_layers is None"),
     "another size": ({"n_heads": 8}, "n_heads 8, but the model has 3 and 4"),
-    "fewer heads than the weights lack": ({"pruned_heads": {"0": [1]}}, "do not belong together"),
-    "other heads": ({"pruned_heads": {"0": [0, 1], "1": [0, 1, 2, 3], "2": [2]}}, "do not belong together"),
+    "fewer heads than the weights lack": ({"pruned_heads": {"0": [1]}}, "do not belong together|record different"),
+    "other heads": ({"pruned_heads": {"0": [0, 1], "1": [0, 1, 2, 3], "2": [2]}}, "do not belong together|record different"),
 }
 
 
@@ -382,6 +382,7 @@ def test_a_corrupt_record_is_one_clear_error(broken: Path, values: dict[str, obj
 def test_a_record_that_was_lost_is_noticed(broken: Path) -> None:
     config = json.loads((broken / "config.json").read_text())
     del config["quantization_config"]
+    config.pop("per_layer_config", None)  # the same record, where Transformers has it
     (broken / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="do not belong together") as caught:
         load_tagger(broken, labels=None)

@@ -53,7 +53,17 @@ FREE_OF_NUMBERS = (
     ),
     *(
         f"models/{name}.py"
-        for name in ("checks", "encoding_choice", "environment", "loader_hook", "model_card", "names", "own_file", "sources")
+        for name in (
+            "checks",
+            "encoding_choice",
+            "environment",
+            "graphs",
+            "loader_hook",
+            "model_card",
+            "names",
+            "own_file",
+            "sources",
+        )
     ),
     *(
         f"selection/{name}.py"
@@ -66,8 +76,10 @@ FREE_OF_NUMBERS = (
             "context",
             "crossed_orders",
             "drawing",
+            "exporting",
             "failures",
             "kept",
+            "pipeline",
             "oracle_candidates",
             "stages",
             "study_*",

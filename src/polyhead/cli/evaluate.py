@@ -11,6 +11,8 @@ from polyhead.data.labels import unshared_labels
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.learning.inference import evaluate as evaluate_all
+from polyhead.models.named_masks import head_masks
 from polyhead.report.tables import markdown, shown_number, title
 from polyhead.studies.tagger import Tagger
 
@@ -19,7 +21,7 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     """Read every target, predict all of them in one pass, print their figures."""
     named = references(request.target, "target")
     words = one_word_choice(named)
-    files = reader(request)
+    files = reader(request, request.task)
     datasets = [sample(files.open(reference, request.split), request.limit, seed=request.seed) for reference in named]
     tagger = opened(request)
     console.note(other_words(tagger, words))
@@ -52,12 +54,25 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
 def _targets(tagger: Tagger, datasets: Sequence[Dataset], console: Console) -> list[dict[str, Any]]:
     """One record a data set, metrics in points."""
     labelled = {str(i): tagger.labelled(data) for i, data in enumerate(datasets)}
-    found = tagger.evaluate(labelled, progress=console.progress)
+    masks = head_masks(tagger.model)
+    names = {str(i): data.language if data.language in masks else None for i, data in enumerate(datasets)}
+    if masks and (without := dict.fromkeys(data.language for data in datasets if data.language not in masks)):
+        console.note(f"note: read with all heads, because the model has masks for {', '.join(masks)} only: {', '.join(without)}")
+    found = evaluate_all(
+        tagger.model,
+        labelled,
+        tagger.task,
+        tagger.labels,
+        precision=tagger.precision,
+        mask_names=names if masks else None,
+        progress=console.progress,
+    )
     return [
         {
             "name": data.name,
             "language": data.language,
             "split": data.split,
+            "mask": names[name],
             "sentences": len(data.sentences),
             "n_words": found[name].n_words,
             "metrics": {metric: 100 * value for metric, value in found[name].metrics.items()},

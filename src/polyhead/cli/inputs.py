@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from polyhead.cli.console import Console, met
-from polyhead.cli.requests import OneTextRequest, TaggerRequest, TextRequest
+from polyhead.cli.requests import ExportRequest, OneTextRequest, TaggerRequest, TextRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.arrow_tables import looks_saved
 from polyhead.data.conllu import Words
@@ -84,7 +84,7 @@ def labelled_sample(
     """
     reference = _one_reference(request)
     split = request.split if reference.files is None else "dev"
-    every = reader(request).open(reference, split, labelled=needs_labels)
+    every = reader(request, request.task).open(reference, split, labelled=needs_labels)
     data = sample(every, request.limit, seed=request.seed)
     note_reading(console, data)
     kind = request.task.kind
@@ -106,11 +106,16 @@ def labelled_sample(
     return found
 
 
-def reader(request: TextRequest) -> DataReader:
-    """What opens the command's data; span types that the model predicts are not merged."""
-    labels = classifier_labels(load_config(request.model, revision=request.revision), request.task.kind) or ()
+def reader(request: TextRequest | ExportRequest, task: Task) -> DataReader:
+    """What opens the command's data; span types that the model predicts are not merged.
+
+    Args:
+        request: Says where the data are and how files are written.
+        task: What a label means.
+    """
+    labels = classifier_labels(load_config(request.model, revision=request.revision), task.kind) or ()
     return DataReader(
-        task=request.task,
+        task=task,
         root=request.data,
         scheme=request.files.scheme,
         columns=request.files.columns,

@@ -29,6 +29,9 @@ COMMANDS: dict[str, Command] = {
     "trim": Command("requests:TrimRequest", "trim:trim", "trim a model's vocabulary to the subwords of some languages"),
     "evaluate": Command("requests:EvaluateRequest", "evaluate:evaluate", "score a tagger in one or more languages"),
     "predict": Command("requests:PredictRequest", "predict:predict", "tag CoNLL-U or column text"),
+    "export": Command(
+        "requests:ExportRequest", "export:export", "write a model as an ONNX or OpenVINO graph, checked against it"
+    ),
     "compare": Command("requests:CompareRequest", "compare:compare", "compare saved scores across methods, languages and seeds"),
     "curve": Command("requests:CurveRequest", "curve:curve", "judge rankings by the score as heads are ablated"),
     "report": Command("requests:ReportRequest", "report:report", "write one HTML page about one or several runs"),

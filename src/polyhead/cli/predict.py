@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from polyhead.cli.outputs import check_file, check_folder
 from polyhead.cli.requests import PredictRequest
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.core.files import write_bytes_atomic
+from polyhead.core.heads import HeadMask
 from polyhead.data.column_format import ColumnFormat, settled, split_row
 from polyhead.data.columns import first_row
 from polyhead.data.corpora import is_conllu
@@ -19,11 +21,14 @@ from polyhead.data.layouts import NamedLayout, parse_layout, read_layout
 from polyhead.data.record_format import RecordFormat
 from polyhead.data.records import CONTAINERS, rewrite_records
 from polyhead.data.references import check_command, see_check
+from polyhead.data.sentence_languages import column_languages, commented_languages
+from polyhead.data.sentences import Sentence
 from polyhead.data.text_format import TextFormat, parse_texts
 from polyhead.data.textfile import TextFile, read_bytes, read_lines
 from polyhead.data.texts import with_container
 from polyhead.data.write_tags import CONLLU, check_tags, filled, written
 from polyhead.data.write_texts import rewrite_texts
+from polyhead.models.named_masks import head_masks
 
 
 def predict(request: PredictRequest, console: Console) -> int:
@@ -66,7 +71,9 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
     ids = (line.split("\t", 1)[0] for _, line in read_lines(path)) if is_split else ()
     if ranges := sum(name.partition("-")[2].isdecimal() for name in ids):
         console.note(f"note: {request.model} was trained on surface tokens; {ranges} multiword tokens are tagged word by word")
-    labels = [list(written(tags, layout)) for tags in tagger.predict(sentences, progress=console.progress)]
+    names = mask_names(request, path, sentences, layout, head_masks(tagger.model), console)
+    found = tagger.predict(sentences, mask_names=names, progress=console.progress)
+    labels = [list(written(tags, layout)) for tags in found]
     console.progress.stop()
     if isinstance(layout, RecordFormat) and CONTAINERS[layout.container].kind == "folder":
         if request.out is not None:
@@ -80,7 +87,8 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
             text = filled(read_bytes(path), path, sentences, labels, layout)
         _leave(request, console, text)
     if request.json:
-        rows = [{"words": s.words, "labels": tags} for s, tags in zip(sentences, labels, strict=True)]
+        own = [{} if names is None else {"mask": name} for name in names or labels]
+        rows = [{"words": s.words, "labels": tags, **mask} for s, tags, mask in zip(sentences, labels, own, strict=True)]
         console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
     return DONE
 
@@ -141,9 +149,60 @@ def _layout(request: PredictRequest, path: Path) -> ColumnFormat | RecordFormat:
             _check_folder(request, path)
         return layout
     first = first_row(path, layout.header)
-    if request.columns is None and len(split_row(first, settled(layout, first))) == 1:
+    layout = settled(layout, first)
+    n = len(split_row(first, layout))
+    # the last column holds tags unless it holds words or languages
+    if request.columns is None and (n == 1 or request.language_column in (-1, n)):
         layout = replace(layout, tag=None)
-    return settled(layout, first)
+    return layout
+
+
+def mask_names(
+    request: PredictRequest,
+    path: Path,
+    sentences: Sequence[Sentence],
+    layout: ColumnFormat | RecordFormat,
+    masks: Mapping[str, HeadMask],
+    console: Console,
+) -> list[str] | None:
+    """The mask of each sentence: by the text, else by `--language`; None for a model without masks, or if nothing says it.
+
+    Raises:
+        SettingError: The model has no mask to choose, or not the one of `--language`.
+        DataFormatError: A sentence has no language, or one without a mask.
+    """
+    column = request.language_column
+    if not masks:
+        if column is None and request.language is None:
+            return None
+        option = f"--language {request.language}" if column is None else f"--language-column {column}"
+        raise SettingError(f"{option}: {request.model} has no masks to choose from; leave it out, or see polyhead prune --mask")
+    there = f"{request.model} has masks for {', '.join(masks)}"
+    if request.language is not None and request.language not in masks:
+        raise SettingError(f"--language {request.language}: no such mask; {there}")
+    languages: list[str | None] = [None] * len(sentences)
+    if layout is CONLLU:
+        if column is not None:
+            raise SettingError(f"--language-column {column}: CoNLL-U names a language in a comment (# lang = de); leave it out")
+        languages = commented_languages(path, sentences)
+    elif column is not None:
+        if not isinstance(layout, ColumnFormat) or column == 0:
+            raise SettingError(f"--language-column {column}: expected a file of columns, and a column from 1, or -1 for the last")
+        languages = column_languages(path, sentences, layout, column)
+    if not any(languages) and request.language is None:
+        console.note(f"note: read with all heads, because nothing names a language; {there}; give --language CODE")
+        return None
+    chosen: list[str] = []
+    for sentence, language in zip(sentences, languages, strict=True):
+        name = language or request.language
+        if name is None:
+            raise DataFormatError(
+                f"{sentence.source}: a sentence without a language; {there}; give --language CODE for such sentences"
+            )
+        if name not in masks:
+            raise DataFormatError(f"{sentence.source}: language {name!r} has no mask; {there}")
+        chosen.append(name)
+    return chosen
 
 
 def _check_folder(request: PredictRequest, path: Path) -> None:

@@ -1,7 +1,10 @@
 """`polyhead prune`: remove heads from a model and save the rest."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
@@ -15,6 +18,7 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, pruned_further
+from polyhead.models.named_masks import head_masks
 from polyhead.models.pruning import prune as prune_model
 from polyhead.models.saving import densify, save_pruned
 from polyhead.selection.ranking import prune_lowest, prune_nested
@@ -27,14 +31,22 @@ def prune(request: PruneRequest, console: Console) -> int:
     check_folder("--out", request.out, new=True)
     model = load_saved(request.model, revision=request.revision)
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
-    mask, ranking, choice = _mask(request, present, console)
+    files = _mask_files(request.mask)
+    named = {name: _read(path, request, present) for name, path in files.items() if name}
+    if named:
+        mask, ranking, choice = HeadMask(np.any([own.keep for own in named.values()], axis=0)), "", "those that no mask keeps"
+    else:
+        mask, ranking, choice = _mask(request, files.get(""), present, console)
     left = mask & present
     if request.n_pruned is None and (already := mask.n_pruned - (left.n_pruned - present.n_pruned)):
         console.note(f"note: {already} of the {mask.n_pruned} heads were already pruned")
-    if request.min_per_layer and (short := [i for i, n in enumerate(left.keep.sum(axis=1)) if n < request.min_per_layer]):
-        kept = left.keep[short[0]].sum()
-        raise SettingError(f"layer {short[0]} would keep {kept} heads; --min-per-layer is {request.min_per_layer}")
-    prune_model(model, left)
+    for name, own in (named or {"": mask}).items():
+        floor, kept = request.min_per_layer, (own & present).keep.sum(axis=1)
+        if (kept < floor).any():
+            of, layer = f"mask {name}: " if name else "", int((kept < floor).argmax())
+            raise SettingError(f"{of}layer {layer} would keep {kept[layer]} heads; --min-per-layer is {floor}")
+    prune_model(model, named or left)
+    masks = head_masks(model)
     after = sum(p.numel() for p in model.parameters())
     tokenizer = None
     try:
@@ -59,23 +71,28 @@ def prune(request: PruneRequest, console: Console) -> int:
         "kept_per_layer": left.keep.sum(axis=1),
         "weights": {"before": before, "after": before if request.densify else after},
         "dense": request.densify,
+        "masks": {name: {"n_kept": own.n_kept, "pruned": [str(head) for head in own.pruned]} for name, own in masks.items()},
     }
     shape = "full shape, pruned heads set to zero" if request.densify else f"{before - after:,} of {before:,} weights removed"
-    console.result(
-        document,
-        f"saved {request.out}: {left.n_kept} heads kept, {left.n_pruned} pruned ({shape})\npruned: {' '.join(pruned) or 'none'}",
-    )
+    lines = [
+        f"saved {request.out}: {left.n_kept} heads kept, {left.n_pruned} pruned ({shape})",
+        f"pruned: {' '.join(pruned) or 'none'}",
+        *(f"mask {name}: {own.n_kept} of {left.n_kept} heads" for name, own in masks.items()),
+    ]
+    console.result(document, "\n".join(lines))
     return DONE
 
 
 def _check_choice(request: PruneRequest) -> None:
-    ways = {"--heads": bool(request.heads), "--mask": request.mask is not None, "--scores": request.scores is not None}
+    ways = {"--heads": bool(request.heads), "--mask": bool(request.mask), "--scores": request.scores is not None}
     given = [name for name, is_given in ways.items() if is_given]
     if len(given) > 1:
         raise SettingError(f"{' and '.join(given)}: give one of {', '.join(ways)}")
     if not given and request.n_pruned is None and not request.densify:
         raise SettingError("no heads named; give --heads 3.5,4.1, or --mask FILE, or --scores FILE with --n-pruned K")
     comma_separated("--heads", request.heads)  # before the model is loaded
+    if request.densify and any(_mask_files(request.mask)):
+        raise SettingError("--densify: a dense copy holds one set of heads; give one mask without a name, or leave it out")
     if request.scores is not None and request.n_pruned is None:
         raise SettingError("--scores FILE: give --n-pruned K with it")
     if request.n_pruned is not None and given not in ([], ["--scores"]):
@@ -84,12 +101,38 @@ def _check_choice(request: PruneRequest) -> None:
         raise SettingError(f"--normalise {request.normalise}: scales the scores of --scores FILE; leave it out")
 
 
-def _mask(request: PruneRequest, present: HeadMask, console: Console) -> tuple[HeadMask, str, str]:
+def _mask_files(given: Sequence[str]) -> dict[str, Path]:
+    """The files of masks by name; under the empty name that of a mask without one.
+
+    Raises:
+        SettingError: A name or a file is missing, a name is given twice, or one mask has a name and another has none.
+    """
+    files: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=") if not Path(text).exists() else ("", "", text)
+        name, path = (name, path) if equals else ("", text)
+        if equals and not (name and path):
+            raise SettingError(f"--mask {text}: expected NAME=FILE, such as de=heads_de.json, or FILE")
+        if name in files:
+            what = f"mask {name} is given twice" if name else "two masks without a name"
+            raise SettingError(f"--mask {text}: {what}; give one FILE, or NAME=FILE once for each language")
+        files[name] = Path(path).expanduser()
+    if "" in files and len(files) > 1:
+        raise SettingError(f"--mask {files['']}: has no name, and others have; give NAME=FILE for each")
+    return files
+
+
+def _read(path: Path, request: PruneRequest, present: HeadMask) -> HeadMask:
+    """A mask that fits the model."""
+    mask = read_mask(path)
+    check_shape(path, mask.keep.shape, model=request.model, present=present)
+    return mask
+
+
+def _mask(request: PruneRequest, file: Path | None, present: HeadMask, console: Console) -> tuple[HeadMask, str, str]:
     """What to keep, and two sentences for the model card: how heads were ranked, and how they were chosen."""
-    if request.mask is not None:
-        mask = read_mask(request.mask)
-        check_shape(request.mask, mask.keep.shape, model=request.model, present=present)
-        return mask, "", f"the mask in {request.mask.name}"
+    if file is not None:
+        return _read(file, request, present), "", f"the mask in {file.name}"
     if request.scores is not None and request.n_pruned is not None:
         scores = read_scores(request.scores)
         check_scores(request.scores, scores, model=request.model, present=present)

@@ -119,7 +119,9 @@ class PruneRequest:
     model: ModelArgument
     out: Annotated[Path, Shown("Folder for the pruned model.", "FOLDER")]
     heads: Annotated[Many[str], Shown("Heads to prune, as 3.5,4.1.", "L.H...")] = ()
-    mask: Annotated[Path | None, Shown("Mask JSON: heads to keep.")] = None
+    mask: Annotated[
+        Many[str], Shown("Mask JSON: heads to keep; or one for each of several languages: de=FILE ja=FILE.", "FILE...")
+    ] = ()
     scores: Annotated[Path | None, Shown("Scores (.tsv, .json); with --n-pruned.")] = None
     n_pruned: Annotated[
         Whole | None,
@@ -183,6 +185,35 @@ class PredictRequest(TaggerRequest):
     )
     scheme: SchemeOption = None
     columns: ColumnsOption = None
+    language: Annotated[
+        LanguageOption | None, Shown("Mask to read with, of a model with several; # lang = CODE in CoNLL-U comes first.", "CODE")
+    ] = None
+    language_column: Annotated[int | None, Shown("Column that names each sentence's mask; from 1, or -1 for the last.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """Write a model as a graph that ONNX Runtime or OpenVINO runs without polyhead, with labels and tokenizer beside it.
+
+    The graph's outputs are compared with the model's on several shapes first; one that differs by more than 1e-4 is not written.
+    With --target, model and graph are also scored: what --int8 costs in each language.
+    """
+
+    model: ModelArgument
+    to: Annotated[Literal["onnx", "openvino"], Shown("Kind of graph.")]
+    out: Annotated[Path, Shown("New folder for the graph.", "FOLDER")]
+    mask: Annotated[str | None, Shown("Of a model with several masks, the one to export; all heads unless given.")] = None
+    int8: Annotated[bool, Shown("Weights in int8 (ONNX Runtime's dynamic quantisation): smaller, faster, and not exact.")] = False
+    target: Annotated[Many[str], Shown("Also score on these: ud/de_gsd, ud/de_gsd@words, de=TEST or de=DEV:TEST.", "REF...")] = ()
+    task: Annotated[TaskOption | None, Shown("pos, ner or slots, for --target; as in training unless given.")] = None
+    data: DataOption = None
+    split: AnySplitOption = "test"
+    limit: LimitOption = None
+    files: Files
+    seed: SeedOption = 42
+    revision: RevisionOption = None
+    threads: Annotated[Count | None, Shown("Processor threads; one per free core unless given.")] = None
+    json: JsonOption = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from polyhead.core.arguments import require
+from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, tracking
 from polyhead.data.labels import LabelSet
@@ -22,6 +23,7 @@ from polyhead.learning.metrics import score, sentence_counts
 from polyhead.learning.scoring_mode import restored
 from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, check_dtype, placement
 from polyhead.models.gates import gated
+from polyhead.models.named_masks import MaskNames, check_names, gated_by_name
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def predict(
     device: torch.device | str | None = None,
     precision: PrecisionChoice = "auto",
     mask: HeadMask | None = None,
+    mask_names: MaskNames | None = None,
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> list[list[str]]:
@@ -92,8 +95,12 @@ def predict(
         device: Where to compute; default: the model's device.
         precision: Use that of training; `auto` chooses as `fit` does.
         mask: Heads not kept are gated to zero.
+        mask_names: For each sentence the model's mask that it is read under (see `prune`), or None for all heads.
         budget: Padded positions per batch.
         progress: Updated after every batch.
+
+    Raises:
+        SettingError: The model has no mask of such a name, or there is not one name for each sentence.
 
     >>> import polyhead as ph
     >>> dev = ph.sample(ph.open_corpus("phrases/en", "dev"), 2, seed=1)
@@ -106,6 +113,10 @@ def predict(
     require(model=(model, nn.Module), encoded=(encoded, Encoded), labels=(labels, LabelSet), mask=(mask, HeadMask | None))
     where, chosen = placement(model, device=device, precision=precision)
     check_dtype(model, where, chosen)
+    if mask_names is not None:
+        check_names(model, mask_names)
+        if len(mask_names) != encoded.n_sentences:
+            raise SettingError(f"mask_names: {len(mask_names)} names for {encoded.n_sentences} sentences; give one for each")
     batches, words = scoring_batches(encoded, budget=budget), encoded.words_per_sentence
     ids = np.zeros(sum(words), dtype=np.int64)
     with restored(model), tracking(progress, len(batches), "predict") as advance:
@@ -113,7 +124,9 @@ def predict(
         with torch.inference_mode(), gated(model, mask) if mask is not None else nullcontext(), autocast(where, chosen):
             for batch in batches:
                 here = batch.to(where)
-                with attention_kernel(where, here.input_ids.shape[1], chosen, work="predict"):
+                own = None if mask_names is None else [mask_names[sentence] for sentence in batch.sentences]
+                by_name = nullcontext() if own is None else gated_by_name(model, own, rows=batch.rows)
+                with by_name, attention_kernel(where, here.input_ids.shape[1], chosen, work="predict"):
                     logits = model(**here.inputs).logits
                 best = here.at_anchors(logits).argmax(dim=-1)
                 ids[word_places(batch, words)] = best.cpu().numpy()
@@ -130,6 +143,7 @@ def evaluate(
     device: torch.device | str | None = None,
     precision: PrecisionChoice = "auto",
     mask: HeadMask | None = None,
+    mask_names: Mapping[str, str | None] | None = None,
     budget: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, Evaluation]:
@@ -143,6 +157,7 @@ def evaluate(
         device: Where to compute; default: the model's device.
         precision: Use that of training; `auto` chooses as `fit` does.
         mask: Heads not kept are gated to zero.
+        mask_names: By data set, the model's mask that it is read under; others are read with all heads.
         budget: Padded positions per batch.
         progress: Updated after every batch.
 
@@ -159,8 +174,19 @@ def evaluate(
         require(**{f"datasets[{name!r}]": (data, Labelled)})
     require(mask=(mask, HeadMask | None))
     together = join([data.encoded for data in datasets.values()])
+    names = None
+    if mask_names is not None:
+        names = [mask_names.get(name) for name, data in datasets.items() for _ in range(data.encoded.n_sentences)]
     predicted = predict(
-        model, together, labels=labels, device=device, precision=precision, mask=mask, budget=budget, progress=progress
+        model,
+        together,
+        labels=labels,
+        device=device,
+        precision=precision,
+        mask=mask,
+        mask_names=names,
+        budget=budget,
+        progress=progress,
     )
     return {
         name: Evaluation(

@@ -30,6 +30,8 @@ INDEX: Final = "model.safetensors.index.json"
 COPY_AGAIN: Final = "copy or download the checkpoint again"
 _FLOATS: Final = ("F64", "F32", "F16", "BF16")
 _MOST_LABELS: Final = 100_000
+_MOST_LAYERS: Final = 10_000
+_N_LAYERS: Final = frozenset(("num_hidden_layers", "n_layers", "num_layers"))
 _FILE = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 
 
@@ -77,6 +79,10 @@ def check_stored_config(path: Path) -> None:
     names = stored.get("id2label") or {}
     if not isinstance(names, dict) or any(whole_number(number) is None for number in names):
         raise _wrong(path, "id2label", names, "an object of number to label")
+    if stored.get(pruning_record.PER_LAYER) is not None:  # Transformers then goes through all layers
+        for name in _N_LAYERS & {*stored}:
+            if type(n := stored[name]) is not int or not 1 <= n <= _MOST_LAYERS:
+                raise _wrong(path, name, n, f"a whole number from 1 to {_MOST_LAYERS:,}")
     if stored.get("transformers_weights") is not None:
         raise CheckpointError(f"{path}: transformers_weights names other weights, but polyhead reads {WEIGHTS}; remove the entry")
     record = stored.get(pruning_record.KEY)
@@ -251,20 +257,45 @@ def check_labels(config: PretrainedConfig) -> tuple[str, ...]:
 
 
 def read_old_record(config: PretrainedConfig) -> None:
-    """Convert Transformers 4's record of pruned heads, `config.pruned_heads`, to polyhead's, in place.
+    """Convert the pruned heads that other records name to polyhead's, in place: Transformers 4's, and those by layer.
 
     Raises:
-        CheckpointError: The record names impossible heads.
+        CheckpointError: A record names impossible heads, or two records differ.
     """
-    old = getattr(config, "pruned_heads", None)
-    if not old:
-        return
-    path, (n_layers, n_heads) = config_path(config), full_mask_of(config).shape
-    if hasattr(config, pruning_record.KEY):
+    path, full = config_path(config), full_mask_of(config)
+    n_layers, n_heads = full.shape
+    old, by_layer = config.__dict__.get(pruning_record.OLD_KEY), pruning_record.per_layer_heads(config, where=str(path))
+    record = getattr(config, pruning_record.KEY, None)
+    if old and record is not None:
         raise CheckpointError(f"{path}: pruned_heads and {pruning_record.KEY} both record pruned heads; keep one")
-    heads = pruning_record.read_heads(old, n_layers, n_heads, where=str(path))
-    setattr(config, pruning_record.KEY, pruning_record.write_record(HeadMask.without(n_layers, n_heads, heads)))
-    del config.pruned_heads
+    if record is not None and pruning_record.is_ours(record):
+        check_per_layer(config, pruning_record.read_record(record, full, folder=str(path.parent)))
+    elif record is None and (old or by_layer):
+        found = [pruning_record.read_heads(own, n_layers, n_heads, where=str(path)) for own in (old, by_layer) if own]
+        masks = [HeadMask.without(n_layers, n_heads, heads) for heads in found]
+        if len({*masks}) > 1:
+            raise _differ(path, pruning_record.OLD_KEY)
+        config.__dict__.pop(pruning_record.OLD_KEY, None)
+        if masks[0] != full:
+            pruning_record.keep_record(config, masks[0], {})
+
+
+def check_per_layer(config: PretrainedConfig, mask: HeadMask) -> None:
+    """Check that `per_layer_config`, if it names pruned heads, names those of the record.
+
+    Raises:
+        CheckpointError: It names others.
+    """
+    path = config_path(config)
+    if by_layer := pruning_record.per_layer_heads(config, where=str(path)):
+        heads = pruning_record.read_heads(by_layer, mask.n_layers, mask.n_heads, where=f"{path}: {pruning_record.PER_LAYER}")
+        if HeadMask.without(mask.n_layers, mask.n_heads, heads) != mask:
+            raise _differ(path, pruning_record.KEY)
+
+
+def _differ(path: Path, other: str) -> CheckpointError:
+    step = "keep the one that fits the weights"
+    return CheckpointError(f"{path}: {pruning_record.PER_LAYER} and {other} record different pruned heads; {step}")
 
 
 def check_vocabulary(ids: Mapping[str, int], config: PretrainedConfig) -> None:

@@ -43,6 +43,7 @@ from polyhead.models.checks import (
 )
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.finding import find_recorded, find_sites
+from polyhead.models.named_masks import head_masks
 from polyhead.models.pruning import remove_heads
 from polyhead.models.sources import checkpoint_folder, reading
 
@@ -213,7 +214,7 @@ def _load(
         read_old_record(config)
         if hasattr(config, pruning_record.KEY):
             setattr(shape.config, pruning_record.KEY, getattr(config, pruning_record.KEY))
-            remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape))
+            remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape), masks=head_masks(shape))
         but = _new_modules(shape, new_classifier)
         for path in files:
             check_shapes(shape, path, but=but)

@@ -1,6 +1,7 @@
 """The README.md of a pruned checkpoint: what was pruned, on which data, with which scores, and how to load it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -77,7 +78,15 @@ def pruned_further(card: ModelCard, *, ranking: str, choice: str) -> ModelCard:
     return replace(card, ranking=ranking, choice=choice, scores=before, caveat=caveat if before else card.caveat)
 
 
-def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, dense: bool = False) -> str:
+def render_card(
+    card: ModelCard,
+    mask: HeadMask,
+    *,
+    name: str,
+    auto_class: str,
+    dense: bool = False,
+    masks: Mapping[str, HeadMask] | None = None,
+) -> str:
     """The page as Markdown with the Hub's YAML front matter.
 
     Args:
@@ -86,13 +95,16 @@ def render_card(card: ModelCard, mask: HeadMask, *, name: str, auto_class: str, 
         name: Title, and the name in the loading example.
         auto_class: Transformers class that loads the model.
         dense: The folder holds full-shape weights with zeros for pruned heads.
+        masks: Named masks of the model.
     """
     parts = [
         _front_matter(card, auto_class),
         f"# {markdown_text(name)}\n",
         _summary(card, mask, auto_class, dense),
-        _loading(name, auto_class, mask, dense),
+        _loading(name, auto_class, mask, dense, masks),
     ]
+    if masks:
+        parts.append(_masks(masks))
     if mask.n_pruned:
         parts.append(_heads(mask))
     facts = {"Trained on": ", ".join(card.training_data), "Ranking": card.ranking, "Number of heads": card.choice}
@@ -145,8 +157,8 @@ def _what(card: ModelCard, auto_class: str) -> str:
     return f"A model{f' for {task}' if task else ''}, fine-tuned from a local encoder,"
 
 
-def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
-    pruned = mask.n_pruned and not dense
+def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool, masks: Mapping[str, HeadMask] | None) -> str:
+    pruned = (mask.n_pruned or masks) and not dense
     shown = python_string(name)
     code = f"from transformers import {auto_class}\n\nmodel = {auto_class}.from_pretrained({shown})"
     if auto_class == "AutoModelForTokenClassification":
@@ -168,6 +180,16 @@ def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool) -> str:
             '`polyhead.densify("FOLDER", "NEW_FOLDER")` writes the same model at full shape, with zeros.\n'
         )
     return text
+
+
+def _masks(masks: Mapping[str, HeadMask]) -> str:
+    name = next(iter(masks))
+    rows = [f"| {own} | {mask.n_kept} of {mask.n_layers * mask.n_heads} |" for own, mask in masks.items()]
+    text = (
+        f"After `import polyhead`, `model(..., mask_names=[{python_string(name)}, ...])` reads each sentence of a batch with the "
+        "heads of its own mask. Without `mask_names`, and without polyhead, all heads are used, which is none of these models.\n"
+    )
+    return "\n".join(["## Masks\n", text, "| mask | heads |", "|---|---|", *rows]) + "\n"
 
 
 def _heads(mask: HeadMask) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record, row_record
 from polyhead.models.architectures import ARCHITECTURES, architecture, attention_sites, full_mask, recorded_mask
+from polyhead.models.named_masks import check_masks, head_masks, take_mask_names
 from polyhead.models.position_bias import select_bias
 from polyhead.models.sites import AttentionSite, HeadPart
 
@@ -25,8 +27,13 @@ if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint lo
 Model = TypeVar("Model", bound="PreTrainedModel")
 
 
-def prune(model: Model, mask: HeadMask) -> Model:
+def prune(model: Model, mask: HeadMask | Mapping[str, HeadMask]) -> Model:
     """The same model, changed in place: the weights of all heads outside `mask` are removed.
+
+    Given several masks by name, such as one per language, only heads that none of them keeps are removed. The forward pass then
+    takes `mask_names`, a name (or None: all heads left) for each row of the batch, and gives the logits of the model pruned to
+    that mask alone; without `mask_names` all heads that are left are used. New names replace those the model had. A plain mask
+    leaves the names, whose masks lose the same heads.
 
     Logits equal those under `gated(model, mask)`. Heads pruned before stay pruned, and the numbering is always that of the
     unpruned model, so pruning twice means pruning by both masks. A layer may lose all its heads. Where heads share keys, the keys
@@ -37,11 +44,12 @@ def prune(model: Model, mask: HeadMask) -> Model:
 
     Args:
         model: Of a family in `ARCHITECTURES`; a compiled model compiles again at its next call.
-        mask: True = keep, `[layers, heads]` of the unpruned model.
+        mask: True = keep, `[layers, heads]` of the unpruned model; or several by name.
 
     Raises:
-        TypeError: The mask is not a `HeadMask`.
-        SettingError: The mask does not have the shape of the unpruned model, or keeps unequal numbers of heads that share keys.
+        TypeError: A mask is not a `HeadMask`.
+        SettingError: A name is not allowed, or a mask does not have the shape of the unpruned model, or keeps unequal numbers of
+            heads that share keys.
         ArchitectureError: The family has no row, or the weights are quantized, wrapped or not in memory.
 
     >>> import polyhead as ph
@@ -52,11 +60,16 @@ def prune(model: Model, mask: HeadMask) -> Model:
     """
     require(model=(model, nn.Module))
     has = recorded_mask(model)
-    check_mask(mask, has)
+    if isinstance(mask, Mapping):
+        check_masks(mask, has)
+        keep, masks = HeadMask(np.any([own.keep for own in mask.values()], axis=0)), dict(mask)
+    else:
+        keep, masks = mask, head_masks(model)
+    check_mask(keep, has)
     sites = attention_sites(model)
     if any(part.parameter.is_meta for site in sites for part in site.parts()):
         raise ArchitectureError("the weights are not in memory (meta device or offloaded); load the model without offloading")
-    remove_heads(model, sites, has & mask)
+    remove_heads(model, sites, has & keep, masks=masks)
     return model
 
 
@@ -73,8 +86,13 @@ def check_mask(mask: HeadMask, has: HeadMask) -> None:
         raise SettingError(f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {unpruned}")
 
 
-def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask) -> None:
-    """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; unchecked, also for meta weights."""
+def remove_heads(
+    model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask, *, masks: Mapping[str, HeadMask]
+) -> None:
+    """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; unchecked, also for meta weights.
+
+    Named masks lose the heads that are not in `keep`.
+    """
     row = architecture(model.config)
     check_groups(sites, keep)
     for site in sites:
@@ -92,13 +110,16 @@ def remove_heads(model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep:
             for name, value in counts.items():
                 if name:
                     setattr(site.attention, name, value)
-    if keep != full_mask(model):
+    is_pruned = keep != full_mask(model)
+    if is_pruned:
         select_bias(model, sites, [keep.keep[site.layer].nonzero()[0].tolist() for site in sites])
+    if is_pruned or masks:
         own_config(model)
-        record = pruning_record.write_record(keep)
+        pruning_record.keep_record(model.config, keep, {name: keep & mask for name, mask in masks.items()})
         if row.model_type not in ARCHITECTURES:
-            record[row_record.KEY] = row_record.write_row(row)
-        setattr(model.config, pruning_record.KEY, record)
+            getattr(model.config, pruning_record.KEY)[row_record.KEY] = row_record.write_row(row)
+    if masks:
+        take_mask_names(model)
 
 
 def check_groups(sites: Sequence[AttentionSite], keep: HeadMask) -> None:

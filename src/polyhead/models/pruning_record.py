@@ -1,34 +1,88 @@
 """The record of pruned heads in a pruned model's config, in memory and in `config.json`.
 
 It is the value of `quantization_config`, because Transformers looks up third-party loaders under that key:
-`{"quant_method": "polyhead", "schema": 1, "n_layers": 3, "n_heads": 4, "pruned_heads": {"0": [1, 3]}}`.
+`{"quant_method": "polyhead", "schema": 1, "n_layers": 3, "n_heads": 4, "pruned_heads": {"0": [1, 3]}}`. Where Transformers has
+settings by layer, it is also `per_layer_config`, `{"0": {"pruned_heads": [1, 3]}, "1": {"pruned_heads": []}, ...}`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from reprlib import repr
+from typing import Any
 
 from polyhead.core.errors import CheckpointError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.values import whole_number
 
 KEY = "quantization_config"
+PER_LAYER = "per_layer_config"
+OLD_KEY = "pruned_heads"
 METHOD = "polyhead"
 SCHEMA = 1
 
-Record = dict[str, str | int | dict[str, list[int]] | dict[str, str | bool | list[str]]]
+Heads = dict[str, list[int]]
+Record = dict[str, str | int | Heads | dict[str, Heads] | dict[str, str | bool | list[str]]]
 
 
-def write_record(mask: HeadMask) -> Record:
-    """The JSON value that lists the pruned heads; `read_record` reads it back.
+def write_record(mask: HeadMask, masks: Mapping[str, HeadMask] | None = None) -> Record:
+    """The JSON value that lists the pruned heads; `read_record` reads it back, and `read_masks` the named masks.
 
     >>> write_record(HeadMask.without(2, 2, [HeadId(1, 0)]))
     {'quant_method': 'polyhead', 'schema': 1, 'n_layers': 2, 'n_heads': 2, 'pruned_heads': {'1': [0]}}
     """
-    pruned: dict[str, list[int]] = {}
+    sizes = {"n_layers": mask.n_layers, "n_heads": mask.n_heads}
+    record: Record = {"quant_method": METHOD, "schema": SCHEMA, **sizes, "pruned_heads": by_layer(mask)}
+    return record | {"masks": {name: by_layer(own) for name, own in masks.items()}} if masks else record
+
+
+def by_layer(mask: HeadMask) -> Heads:
+    """The pruned heads by layer, as JSON has them.
+
+    >>> by_layer(HeadMask.without(2, 2, [HeadId(1, 0)]))
+    {'1': [0]}
+    """
+    pruned: Heads = {}
     for head in mask.pruned:
         pruned.setdefault(str(head.layer), []).append(head.head)
-    return {"quant_method": METHOD, "schema": SCHEMA, "n_layers": mask.n_layers, "n_heads": mask.n_heads, "pruned_heads": pruned}
+    return pruned
+
+
+def keep_record(config: Any, mask: HeadMask, masks: Mapping[str, HeadMask]) -> None:
+    """Write the record into a model's config, and the pruned heads into `per_layer_config` where Transformers has it (5.24)."""
+    setattr(config, KEY, write_record(mask, masks))
+    if hasattr(config, PER_LAYER) and mask.n_layers == config.num_hidden_layers:  # layers that share weights are one of ours
+        heads, others = by_layer(mask), _other_overrides(config)
+        layers = {str(layer): {**others.get(layer, {}), OLD_KEY: heads.get(str(layer), [])} for layer in range(mask.n_layers)}
+        setattr(config, PER_LAYER, layers)
+
+
+def drop_record(config: Any) -> None:
+    """Remove what `keep_record` wrote, if anything."""
+    if hasattr(config, KEY):
+        delattr(config, KEY)
+    if hasattr(config, PER_LAYER):
+        others = {str(layer): own for layer, own in _other_overrides(config).items() if own}
+        setattr(config, PER_LAYER, others or None)
+
+
+def per_layer_heads(config: Any, *, where: str) -> Mapping[str, object] | None:
+    """The pruned heads by layer of `per_layer_config`, for `read_heads`; None if it names none.
+
+    Raises:
+        CheckpointError: It is no object of layer to object.
+    """
+    # read as it is stored: the attribute gives configs of layers, and a release before 5.24 the stored value
+    found = config.to_dict().get(PER_LAYER) or {}
+    if not isinstance(found, Mapping) or not all(isinstance(own, Mapping) for own in found.values()):
+        raise CheckpointError(f"{where}: {PER_LAYER} is {repr(found)}; expected an object of layer to object")
+    heads = {str(layer): own[OLD_KEY] for layer, own in found.items() if OLD_KEY in own}
+    return heads or None
+
+
+def _other_overrides(config: Any) -> dict[int, dict[str, object]]:
+    """What `per_layer_config` holds beside pruned heads."""
+    found = config.to_dict().get(PER_LAYER) or {}
+    return {int(layer): {name: value for name, value in own.items() if name != OLD_KEY} for layer, own in found.items()}
 
 
 def is_ours(record: object) -> bool:
@@ -58,6 +112,30 @@ def read_record(record: Mapping[str, object], full: HeadMask, *, folder: str) ->
         raise CheckpointError(f"{where}: {wrong}; use the config.json that was saved with the weights")
     heads = read_heads(record.get("pruned_heads"), full.n_layers, full.n_heads, where=where)
     return HeadMask.without(full.n_layers, full.n_heads, heads)
+
+
+def read_masks(record: Mapping[str, object], has: HeadMask, *, folder: str) -> dict[str, HeadMask]:
+    """The named masks of a record, `[layers, heads]` in the unpruned numbering; empty without any.
+
+    Args:
+        record: The value of `quantization_config`, which `is_ours`.
+        has: The heads of the model.
+        folder: Of the config, for errors; empty if it was not read from a file.
+
+    Raises:
+        CheckpointError: The masks are no object, or one names impossible heads or keeps a head that the model lacks.
+    """
+    where = f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
+    found = record.get("masks", {})
+    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        raise CheckpointError(f"{where}: masks is {repr(found)}; expected an object of name to pruned heads")
+    masks = {}
+    for name, pruned in found.items():
+        heads = read_heads(pruned, has.n_layers, has.n_heads, where=f"{where}: mask {name}")
+        masks[name] = HeadMask.without(has.n_layers, has.n_heads, heads)
+        if gone := [head for head in masks[name].kept if not has.keep[head.layer, head.head]]:
+            raise CheckpointError(f"{where}: mask {name} keeps head {gone[0]}, which the model does not have")
+    return masks
 
 
 def read_heads(pruned: object, n_layers: int, n_heads: int, *, where: str) -> list[HeadId]:

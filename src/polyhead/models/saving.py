@@ -12,12 +12,14 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from polyhead.core.arguments import PATH, require
+from polyhead.core.errors import SettingError
 from polyhead.core.files import new_folder, require_space
 from polyhead.models import pruning_record
 from polyhead.models.architectures import full_mask, head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, render_card
+from polyhead.models.named_masks import head_masks
 from polyhead.models.pruning import full_state
 from polyhead.models.sources import checkpoint_folder, quiet
 
@@ -64,7 +66,13 @@ def save_pruned(
     """
     require(model=(model, nn.Module), folder=(folder, PATH))
     model, folder = _unwrapped(model), Path(folder)
-    page = render_card(card or ModelCard(), head_mask(model), name=folder.absolute().name, auto_class=_auto_class(model))
+    page = render_card(
+        card or ModelCard(),
+        head_mask(model),
+        name=folder.absolute().name,
+        auto_class=_auto_class(model),
+        masks=head_masks(model),
+    )
     return _write(model, folder, page, encoding, card, tokenizer, overwrite)
 
 
@@ -81,7 +89,7 @@ def _write(
     with new_folder(folder, overwrite=overwrite) as fresh, quiet():
         model.save_pretrained(fresh)
         if tokenizer is not None:
-            _save_tokenizer(tokenizer, fresh)
+            save_tokenizer(tokenizer, fresh)
         if encoding is not None:
             replace(encoding, shape=full_mask(model).shape).write(fresh)
         if card is not None:
@@ -93,7 +101,12 @@ def _write(
     return folder
 
 
-def _save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write the tokenizer's files into an existing folder.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
     try:
         tokenizer.save_pretrained(folder)
     except Exception as error:  # tokenizers raises Exception itself, with the system's error in its text
@@ -118,6 +131,7 @@ def densify(
 
     Raises:
         CheckpointError, StoreError, ArchitectureError: As `save_pruned`; or the folder to read is not a checkpoint.
+        SettingError: The model has several masks.
 
     >>> from tempfile import TemporaryDirectory
     >>> import polyhead as ph
@@ -137,9 +151,12 @@ def densify(
             tokenizer = load_tokenizer(model_or_folder)
         encoding, card = encoding or EncodingChoice.read(model_or_folder), card or ModelCard.read(model_or_folder)
     mask, folder = head_mask(model), Path(folder)
+    masks = head_masks(model)
+    if any(own != mask for own in masks.values()):
+        step = "prune it to one of them first: prune(model, {name: mask})"
+        raise SettingError(f"the model has masks for {', '.join(masks)}, and a dense copy holds one set of heads; {step}")
     config = copy.deepcopy(model.config)
-    if hasattr(config, pruning_record.KEY):
-        delattr(config, pruning_record.KEY)
+    pruning_record.drop_record(config)
     with torch.device("meta"):
         full = type(model)(config)
     full.load_state_dict(full_state(model), assign=True)

@@ -58,7 +58,7 @@ def _snapshot(name: str, revision: str | None, *, weights: bool) -> Path:
         with quiet():
             return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=["*/*"]))
     except Exception as error:  # from the hub client or its HTTP libraries
-        raise CheckpointError(f"{name}: no such folder here, and loading it as a hub id failed ({_one_line(error)})") from error
+        raise CheckpointError(f"{name}: no such folder here, and loading it as a hub id failed ({one_line(error)})") from error
 
 
 def reading(where: str | Path, read: Callable[[], T], *, do: str) -> T:
@@ -75,10 +75,11 @@ def reading(where: str | Path, read: Callable[[], T], *, do: str) -> T:
     except PolyheadError:
         raise
     except Exception as error:  # huggingface_hub raises its own types, tokenizers raises Exception itself
-        raise CheckpointError(f"{where}: cannot be loaded ({_one_line(error)}); {do}") from error
+        raise CheckpointError(f"{where}: cannot be loaded ({one_line(error)}); {do}") from error
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Type and text of another library's error, shortened to one line."""
     return f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' ...')}".removesuffix(": ")
 
 

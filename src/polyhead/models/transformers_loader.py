@@ -16,10 +16,10 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from polyhead.models.architectures import attention_sites, full_mask
-from polyhead.models.checks import check_shapes, head_modules
+from polyhead.models.checks import check_per_layer, check_shapes, head_modules
 from polyhead.models.finding import find_recorded
 from polyhead.models.pruning import remove_heads
-from polyhead.models.pruning_record import METHOD, read_record
+from polyhead.models.pruning_record import METHOD, read_masks, read_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,8 +50,10 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
     ) -> PreTrainedModel:
         find_recorded(model, self.quantization_config.record)
         full = full_mask(model)
-        mask = read_record(self.quantization_config.record, full, folder=model.config.name_or_path)
-        remove_heads(model, attention_sites(model, mask=full), mask)
+        record, folder = self.quantization_config.record, model.config.name_or_path
+        mask = read_record(record, full, folder=folder)
+        check_per_layer(model.config, mask)
+        remove_heads(model, attention_sites(model, mask=full), mask, masks=read_masks(record, mask, folder=folder))
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
                 check_shapes(model, path, but=head_modules(model))

@@ -27,6 +27,7 @@ _MODEL: Final = (
     "models/finding.py",
     "models/gates.py",
     "models/loading.py",
+    "models/named_masks.py",
     "models/position_bias.py",
     "models/proofs.py",
     "models/proposals.py",

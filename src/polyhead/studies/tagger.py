@@ -33,6 +33,7 @@ from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import check_classifier, classifier_labels, load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
+from polyhead.models.named_masks import MaskNames, head_masks
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
@@ -154,6 +155,12 @@ class Tagger:
         )
 
     @property
+    def encoding(self) -> EncodingChoice:
+        """How the model reads text and was trained, as a checkpoint records it."""
+        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested")}
+        return EncodingChoice(**own, words=self.trained_words or "surface", task=self.task.name)
+
+    @property
     def reader(self) -> TextEncoder:
         """How the model reads text."""
         return TextEncoder.of(
@@ -261,12 +268,12 @@ class Tagger:
             settings=dict(scores.settings, seed=seed, task=self.task.name, anchor=self.anchor, max_length=self.max_length),
         )
 
-    def prune(self, heads: HeadMask | HeadScores | None = None, n_pruned: int | None = None) -> HeadMask:
+    def prune(self, heads: HeadMask | Mapping[str, HeadMask] | HeadScores | None = None, n_pruned: int | None = None) -> HeadMask:
         """The heads left after removing, for good and in place, those that a mask drops, or the lowest by their scores.
 
         Args:
-            heads: A mask, True = keep (`prune_lowest` makes one that leaves every layer some heads); or scores of this model;
-                None for the order of a training under nested masks.
+            heads: A mask, True = keep (`prune_lowest` makes one that leaves every layer some heads), or several by name (see
+                `polyhead.prune`); or scores of this model; None for the order of a training under nested masks.
             n_pruned: Without a mask, and only then: how many heads to remove, besides those already pruned.
 
         Raises:
@@ -276,7 +283,7 @@ class Tagger:
             heads = prune_lowest(heads, n_pruned, present=head_mask(self.model))
         elif heads is None and n_pruned is not None:
             heads = prune_nested(self.nested, n_pruned, present=head_mask(self.model))
-        elif not isinstance(heads, HeadMask) or n_pruned is not None:
+        elif not isinstance(heads, HeadMask | Mapping) or n_pruned is not None:
             raise SettingError("prune takes a HeadMask alone, or the number of heads to remove with HeadScores or after `nested`")
         prune(self.model, heads)
         return head_mask(self.model)
@@ -298,6 +305,8 @@ class Tagger:
     ) -> Evaluation | dict[str, Evaluation]:
         """How well the data are labelled, in fractions (0 to 1); of several by name, each under its name, all in one pass.
 
+        A model with masks by language reads each data set of such a language under its mask.
+
         Args:
             data: With gold labels.
             mask: Heads not kept are gated to zero.
@@ -306,26 +315,44 @@ class Tagger:
         if not isinstance(data, Mapping):
             return self.evaluate({"": data}, mask=mask, progress=progress)[""]
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
-        return evaluate(self.model, labelled, self.task, self.labels, precision=self.precision, mask=mask, progress=progress)
+        masks = head_masks(self.model)
+        languages = {name: own.language for name, own in data.items() if isinstance(own, Dataset) and own.language in masks}
+        return evaluate(
+            self.model,
+            labelled,
+            self.task,
+            self.labels,
+            precision=self.precision,
+            mask=mask,
+            mask_names=languages or None,
+            progress=progress,
+        )
 
     def predict(
-        self, sentences: Text | Sequence[Sentence | Sequence[str]], *, progress: Progress | None = None
+        self,
+        sentences: Text | Sequence[Sentence | Sequence[str]],
+        *,
+        mask_names: MaskNames | None = None,
+        progress: Progress | None = None,
     ) -> list[list[str]]:
         """One label for every word, in a sentence task one for every sentence, in the order given.
 
         Args:
             sentences: Read from a file, or plain lists of words; in a sentence task texts, or pairs of texts.
+            mask_names: For each sentence the model's mask that it is read under, or None for all heads.
             progress: Updated after every batch.
 
         Raises:
-            SettingError: A sentence is not a list of words; or not a text or a pair of texts.
+            SettingError: A sentence is not a list of words, or not a text or a pair of texts; or the model has no such mask.
         """
         if isinstance(sentences, Text):
             encoded = self.reader.together(sentences, unknown="ignore")
         else:
             whole = self.task.kind == "sentence"
             encoded = self.encode([as_sentence(given, number, whole=whole) for number, given in enumerate(sentences, start=1)])
-        return predict(self.model, encoded, labels=self.labels, precision=self.precision, progress=progress)
+        return predict(
+            self.model, encoded, labels=self.labels, precision=self.precision, mask_names=mask_names, progress=progress
+        )
 
     def save(self, folder: str | Path, *, card: ModelCard | None = None, overwrite: bool = False) -> Path:
         """The folder, written whole or not at all; `Tagger.load`, and after `import polyhead` stock `from_pretrained`, open it.
@@ -338,10 +365,8 @@ class Tagger:
         Raises:
             CheckpointError: The folder cannot be written or is not empty.
         """
-        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested")}
-        encoding = EncodingChoice(**own, words=self.trained_words or "surface", task=self.task.name)
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
-        return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=encoding, overwrite=overwrite)
+        return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=self.encoding, overwrite=overwrite)
 
 
 def _task(name: str, task: str | Task | None) -> Task:

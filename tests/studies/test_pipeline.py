@@ -1,0 +1,47 @@
+"""`ph.pipeline` labels each word as `predict` does, where stock pipelines read a word at its first subword."""
+
+import pytest
+import torch
+
+from polyhead.core.errors import SettingError
+from polyhead.data.corpora import open_corpus
+from polyhead.data.sampling import sample
+from polyhead.data.sentences import Sentence
+from polyhead.studies.pipeline import pipeline
+from polyhead.studies.tagger import Tagger
+
+
+@pytest.fixture(scope="module")
+def tagger() -> Tagger:
+    tagger = Tagger.load("polyhead/tiny", task="pos", seed=42, max_length=16, precision="fp32")
+    with torch.no_grad():
+        tagger.model.classifier.weight.mul_(50)  # far from ties
+    return tagger
+
+
+@pytest.fixture(scope="module")
+def sentences() -> list[Sentence]:
+    return [text for name in ("ja", "de") for text in sample(open_corpus(f"phrases/{name}", "dev"), 12, seed=1).sentences]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_it_agrees_with_predict_to_the_word(tagger: Tagger, sentences: list[Sentence], batch_size: int) -> None:
+    assert any(len(window.input_ids) == 16 for window in tagger.encode(sentences).windows), "some sentences are several windows"
+    words = [list(sentence.words) for sentence in sentences]
+    found = pipeline(tagger)(words, batch_size=batch_size)
+    assert [[word["entity"] for word in text] for text in found] == tagger.predict(sentences)
+    assert [[word["word"] for word in text] for text in found] == words
+    assert all(0 < word["score"] <= 1 for text in found for word in text)
+
+
+def test_a_string_is_split_at_white_space(tagger: Tagger) -> None:
+    tag, text = pipeline(tagger), " Where is\tthe station ?\n"
+    found = tag(text)
+    assert [text[word["start"] : word["end"]] for word in found] == text.split() == [word["word"] for word in found]
+    assert [word["entity"] for word in found] == tagger.predict([text.split()])[0]
+    assert tag([text, "", " ", "Where"])[1:3] == [[], []]
+    assert tag([text, "", "Where"])[::2] == [found, tag("Where")]
+    assert tag([]) == []
+    assert tag("") == []
+    with pytest.raises(SettingError, match="empty word"):
+        tag([["a", ""]])
