@@ -21,8 +21,9 @@ from polyhead.data.suspicions import suspicious_text
 from polyhead.data.tasks import Task
 from polyhead.learning.encoding import Encoded
 from polyhead.learning.inference import Labelled
+from polyhead.models.classifiers import classifier_labels
 from polyhead.models.devices import free_threads
-from polyhead.models.loading import classifier_labels, load_config
+from polyhead.models.loading import load_config
 from polyhead.studies.tagger import Tagger
 
 _LOG = logging.getLogger(__name__)

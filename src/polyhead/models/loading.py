@@ -1,20 +1,14 @@
 """Loading models, configs and tokenizers, with a new or the stored classifier and clear errors."""
 
 import copy
-import re
-from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
 import transformers
-from torch import nn
 from transformers import (
     AutoConfig,
-    AutoModelForMaskedLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
@@ -22,24 +16,32 @@ from transformers import (
 )
 
 from polyhead.core.arguments import PATH, require
-from polyhead.core.errors import ArchitectureError, CheckpointError
+from polyhead.core.errors import CheckpointError
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import LabelKind, Task
 from polyhead.models import pruning_record
-from polyhead.models.architectures import architecture, attention_sites, full_mask, recorded_mask
+from polyhead.models.architectures import attention_sites, full_mask, recorded_mask
 from polyhead.models.checks import (
     CONFIG,
     COPY_AGAIN,
     check_finite,
-    check_labels,
     check_shapes,
     check_sizes,
     check_unused,
     check_vocabulary,
-    head_modules,
     lacks_pooler,
     read_old_record,
     weight_files,
+)
+from polyhead.models.classifiers import (
+    CLASSIFIERS,
+    POOLER,
+    classifier_labels,
+    draw_head,
+    name_outputs,
+    new_modules,
+    reorder_head,
+    what_to_do,
 )
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.finding import find_recorded, find_sites
@@ -48,76 +50,6 @@ from polyhead.models.pruning import remove_heads
 from polyhead.models.sources import checkpoint_folder, reading
 
 Kernel = Literal["sdpa", "eager"]
-
-# what it is, the end of its class's name, and the class that loads it
-_TOKENS = ("token classifier", "ForTokenClassification", AutoModelForTokenClassification)
-_CLASSIFIERS: dict[LabelKind, tuple[str, str, Any]] = {
-    "tag": _TOKENS,
-    "span": _TOKENS,
-    "sentence": ("sentence classifier", "ForSequenceClassification", AutoModelForSequenceClassification),
-    "masked": ("masked-LM head", "ForMaskedLM", AutoModelForMaskedLM),
-}
-_POOLER = "pooler"
-_NEW_POOLER = rf"\.{_POOLER}\..*weight$"
-
-
-def _classifier(model: PreTrainedModel, kind: LabelKind) -> nn.Linear:
-    """The layer whose outputs are the labels.
-
-    Raises:
-        ArchitectureError: The family's row names another layer; or no linear layer outside of the encoder has these outputs.
-    """
-    if kind != "sentence":
-        name = architecture(model.config).classifier
-        head = getattr(model, name, None)
-        if not isinstance(head, nn.Linear):
-            raise ArchitectureError(f"{type(model).__name__}: its {name!r} is a {type(head).__name__}; expected torch.nn.Linear")
-        return head
-    parts = [module for name in head_modules(model) for module in model.get_submodule(name).modules()]
-    linear = [part for part in parts if isinstance(part, nn.Linear) and part.out_features == model.config.num_labels]
-    if not linear:
-        expected = f"a torch.nn.Linear with {model.config.num_labels} outputs outside of the encoder"
-        raise ArchitectureError(f"{type(model).__name__}: no layer for the labels; expected {expected}")
-    return linear[-1]
-
-
-def _new_modules(model: PreTrainedModel, kind: LabelKind | None) -> tuple[str, ...]:
-    """Names of the modules that a new classifier of this kind replaces."""
-    if kind is None:
-        return ()
-    if kind != "sentence":
-        return (architecture(model.config).classifier,)
-    return tuple(head_modules(model))
-
-
-def _draw_head(model: PreTrainedModel, kind: LabelKind, seed: int | None, missing: Sequence[str]) -> None:
-    """Draw a new classifier: its last layer, of a sentence classifier after those before it and a pooler that is missing."""
-    last = _classifier(model, kind)
-    heads = [last]
-    if kind == "sentence":
-        parts = [model.get_submodule(name) for name in head_modules(model)]
-        parts += [model.get_submodule(name.removesuffix(".weight")) for name in missing if re.search(_NEW_POOLER, name)]
-        linear = dict.fromkeys(layer for part in parts for layer in part.modules() if isinstance(layer, nn.Linear))
-        heads = [layer for layer in linear if layer is not last] + [last]
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for head in heads:
-            head.weight.normal_(0.0, getattr(model.config, "initializer_range", 0.02), generator=generator)
-            if head.bias is not None:
-                head.bias.zero_()
-
-
-def _reorder_head(model: PreTrainedModel, kind: LabelKind, stored: Sequence[str], wanted: Sequence[str]) -> None:
-    order = [stored.index(label) for label in wanted]
-    with torch.no_grad():
-        for parameter in _classifier(model, kind).parameters():
-            parameter.copy_(parameter[order].clone())
-    _name_outputs(model.config, wanted)
-
-
-def _name_outputs(config: PretrainedConfig, labels: Sequence[str]) -> None:
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: i for i, label in enumerate(labels)}
 
 
 def load_tagger(
@@ -158,18 +90,18 @@ def load_tagger(
     folder = checkpoint_folder(name, revision=revision)
     config = _config(folder)
     stored = classifier_labels(config, kind)
-    what, _, auto = _CLASSIFIERS[kind]
+    what, _, auto = CLASSIFIERS[kind]
     if stored is None and (labels is None or kind == "masked"):
-        raise CheckpointError(f"{name}: has no {what} ({config.architectures}); {_step(kind)}")
+        raise CheckpointError(f"{name}: has no {what} ({config.architectures}); {what_to_do(kind)}")
     keep = stored is not None and (labels is None or kind == "masked" or set(stored) == set(labels.names))
     if not keep and labels is not None:
-        _name_outputs(config, labels.names)
+        name_outputs(config, labels.names)
     missing: list[str] = []
     model = _load(name, folder, auto, config, kernel, dtype=torch.float32, new_classifier=None if keep else kind, missing=missing)
     if not keep:
-        _draw_head(model, kind, seed, missing)
+        draw_head(model, kind, seed, missing)
     elif labels is not None and kind != "masked" and stored != labels.names:
-        _reorder_head(model, kind, cast(tuple[str, ...], stored), labels.names)
+        reorder_head(model, kind, cast(tuple[str, ...], stored), labels.names)
     check_finite(model, name)
     return model
 
@@ -215,7 +147,7 @@ def _load(
         if hasattr(config, pruning_record.KEY):
             setattr(shape.config, pruning_record.KEY, getattr(config, pruning_record.KEY))
             remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape), masks=head_masks(shape))
-        but = _new_modules(shape, new_classifier)
+        but = new_modules(shape, new_classifier)
         for path in files:
             check_shapes(shape, path, but=but)
         # Transformers would add a random pooler to an encoder that was saved without one
@@ -231,7 +163,7 @@ def _load(
             ignore_mismatched_sizes=new_classifier is not None,
             output_loading_info=True,
         )
-        new = (*but, f"{shape.base_model_prefix}.{_POOLER}") if new_classifier == "sentence" else but
+        new = (*but, f"{shape.base_model_prefix}.{POOLER}") if new_classifier == "sentence" else but
         lost = sorted(key for key in report["missing_keys"] if not key.startswith(tuple(f"{module}." for module in new)))
         if missing is not None:
             missing.extend(report["missing_keys"])
@@ -287,26 +219,6 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrain
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
-def classifier_labels(config: PretrainedConfig, kind: LabelKind = "tag") -> tuple[str, ...] | None:
-    """The labels of a checkpoint's classifier of this kind in the order of its outputs; None if it has no such classifier.
-
-    Those of a masked-LM head are the tokenizer's subwords, which the config does not name: empty.
-
-    Raises:
-        CheckpointError: There is not one label per output.
-    """
-    if not any(name.endswith(_CLASSIFIERS[kind][1]) for name in config.architectures or ()):
-        return None
-    return () if kind == "masked" else check_labels(config)
-
-
-def _step(kind: LabelKind) -> str:
-    """What to do about a checkpoint without a classifier of this kind."""
-    if kind == "masked":
-        return "use the pre-trained checkpoint with its language model, of a class ...ForMaskedLM"
-    return "fine-tune it with polyhead fit"
-
-
 def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, revision: str | None = None) -> None:
     """Refuse a checkpoint whose classifier does not fit the task; no weights are read.
 
@@ -322,7 +234,7 @@ def check_classifier(name: str, task: Task, *, labels: LabelSet | None = None, r
     stored = classifier_labels(load_config(name, revision=revision), task.kind)
     if stored is None:
         python = "" if task.kind == "masked" else " (Python: or give seed=)"
-        raise CheckpointError(f"{name}: has no {_CLASSIFIERS[task.kind][0]}; {_step(task.kind)}{python}")
+        raise CheckpointError(f"{name}: has no {CLASSIFIERS[task.kind][0]}; {what_to_do(task.kind)}{python}")
     if task.kind == "masked":
         return
     shown = " ".join(stored[:8]) + (" ..." if len(stored) > 8 else "")

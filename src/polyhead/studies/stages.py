@@ -23,6 +23,7 @@ _MODEL: Final = (
     "learning/losses.py",
     "learning/scoring_mode.py",
     "models/architectures.py",
+    "models/classifiers.py",
     "models/devices.py",
     "models/finding.py",
     "models/gates.py",

@@ -1,7 +1,7 @@
 """The object API: a tagger that fine-tunes, scores, prunes, evaluates, predicts and saves itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self, overload
@@ -17,8 +17,7 @@ from polyhead.core.specs import Anchor, Seed, TrainSpec, WindowLength
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.data.tasks import TASKS, Task
-from polyhead.data.tasks import task as find_task
+from polyhead.data.tasks import Task
 from polyhead.importance.methods import score_heads
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
@@ -26,18 +25,20 @@ from polyhead.learning.encoding import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
 from polyhead.learning.masked_texts import subword_names
 from polyhead.learning.nested import NestedMasks
-from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence, scored_sets
+from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.architectures import head_mask
+from polyhead.models.classifiers import classifier_labels
 from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.encoding_choice import EncodingChoice
-from polyhead.models.loading import check_classifier, classifier_labels, load_tagger, load_tokenizer
+from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
 from polyhead.models.named_masks import MaskNames, head_masks
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import masks_of_lowest, prune_lowest, prune_nested
+from polyhead.studies.tagger_facts import labels_of, own_spec, task_of, with_facts
 
 
 @dataclass(eq=False)
@@ -129,13 +130,8 @@ class Tagger:
         checked("words", words, Words | None)
         name = str(name)
         choice = EncodingChoice.read(name, revision=revision)
-        found = _task(name, choice.task if task is None and choice else task)
-        if seed is None or found.kind == "masked":
-            check_classifier(name, found, labels=labels, revision=revision)
-        elif labels is None and not found.labels:
-            raise SettingError(f"task {found.name}: its labels come from the training data; give labels=, from label_set")
-        elif labels is None:
-            labels = LabelSet(found.labels)
+        found = task_of(name, choice.task if task is None and choice else task)
+        labels = labels_of(name, found, labels, seed=seed, revision=revision)
         if precision == "auto" and choice and choice.precision == "fp32":
             precision = "fp32"  # a training in bf16 is followed where this machine has units for it
         where, chosen = placement(device=device, precision=precision)
@@ -205,14 +201,7 @@ class Tagger:
             DataFormatError: A label is not one of the model's.
             StoreError: `resume_file` cannot be written, or belongs to another training.
         """
-        if not isinstance(spec, TrainSpec | None):
-            raise SettingError(f"spec: expected TrainSpec(...), such as TrainSpec(epochs=3), not a {type(spec).__name__}")
-        spec, unset = spec or TrainSpec(), TrainSpec()
-        for setting in ("anchor", "max_length", "precision"):
-            asked, own = getattr(spec, setting), getattr(self, setting)
-            if asked not in (own, getattr(unset, setting)):
-                raise SettingError(f"spec: {setting} is {asked!r}, the tagger reads with {own!r}; load it with {asked!r}")
-        spec = replace(spec, anchor=self.anchor, max_length=self.max_length, precision=self.precision)
+        spec = own_spec(spec, {"anchor": self.anchor, "max_length": self.max_length, "precision": self.precision})
         encoded = self.reader.together(data, unknown="error")
         file, masks = Path(resume_file) if resume_file else None, None
         if nested is not None:
@@ -259,14 +248,8 @@ class Tagger:
             resume_file=None if resume_file is None else Path(resume_file),
             options=options,
         )
-        read = scored_sets(data)
-        return replace(
-            scores,
-            languages=tuple(dict.fromkeys(part.language for part in read)),
-            model=self.name,
-            data_hash="+".join(part.sha256 for part in read if part.sha256),
-            settings=dict(scores.settings, seed=seed, task=self.task.name, anchor=self.anchor, max_length=self.max_length),
-        )
+        facts = {"task": self.task.name, "anchor": self.anchor, "max_length": self.max_length}
+        return with_facts(scores, data, model=self.name, seed=seed, **facts)
 
     def prune(self, heads: HeadMask | Mapping[str, HeadMask] | HeadScores | None = None, n_pruned: int | None = None) -> HeadMask:
         """The heads left after removing, for good and in place, those that a mask drops, or the lowest by their scores.
@@ -317,15 +300,9 @@ class Tagger:
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
         masks = head_masks(self.model)
         languages = {name: own.language for name, own in data.items() if isinstance(own, Dataset) and own.language in masks}
+        names = languages or None
         return evaluate(
-            self.model,
-            labelled,
-            self.task,
-            self.labels,
-            precision=self.precision,
-            mask=mask,
-            mask_names=languages or None,
-            progress=progress,
+            self.model, labelled, self.task, self.labels, precision=self.precision, mask=mask, mask_names=names, progress=progress
         )
 
     def predict(
@@ -367,9 +344,3 @@ class Tagger:
         """
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
         return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=self.encoding, overwrite=overwrite)
-
-
-def _task(name: str, task: str | Task | None) -> Task:
-    if task is None:
-        raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
-    return task if isinstance(task, Task) else find_task(task)
