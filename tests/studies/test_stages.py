@@ -84,6 +84,7 @@ FREE_OF_NUMBERS = (
             "stages",
             "study_*",
             "tagger",
+            "tagger_facts",
         )
     ),
     "learning/masked_texts.py",
