@@ -17,8 +17,7 @@ from polyhead.core.specs import Anchor, Seed, TrainSpec, WindowLength
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.data.tasks import TASKS, Task
-from polyhead.data.tasks import task as find_task
+from polyhead.data.tasks import Task, task_of
 from polyhead.importance.methods import score_heads
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
@@ -36,7 +35,9 @@ from polyhead.models.named_masks import MaskNames, head_masks
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
-from polyhead.selection.ranking import masks_of_lowest, prune_lowest, prune_nested
+from polyhead.selection.ranking import chosen_heads, masks_of_lowest
+
+OneText = Sentence | Sequence[str]
 
 
 @dataclass(eq=False)
@@ -128,7 +129,7 @@ class Tagger:
         checked("words", words, Words | None)
         name = str(name)
         choice = EncodingChoice.read(name, revision=revision)
-        found = _task(name, choice.task if task is None and choice else task)
+        found = task_of(name, choice.task if task is None and choice else task)
         if seed is None:
             check_classifier(name, found, labels=labels, revision=revision)
         elif labels is None and not found.labels:
@@ -278,12 +279,7 @@ class Tagger:
         Raises:
             SettingError: A wrong shape, a head without a score, too few heads, or `n_pruned` beside a mask or not beside scores.
         """
-        if isinstance(heads, HeadScores) and n_pruned is not None:
-            heads = prune_lowest(heads, n_pruned, present=head_mask(self.model))
-        elif heads is None and n_pruned is not None:
-            heads = prune_nested(self.nested, n_pruned, present=head_mask(self.model))
-        elif not isinstance(heads, HeadMask | Mapping) or n_pruned is not None:
-            raise SettingError("prune takes a HeadMask alone, or the number of heads to remove with HeadScores or after `nested`")
+        heads = chosen_heads(heads, n_pruned, nested=self.nested, present=head_mask(self.model))
         prune(self.model, heads)
         return head_mask(self.model)
 
@@ -315,24 +311,12 @@ class Tagger:
             return self.evaluate({"": data}, mask=mask, progress=progress)[""]
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
         masks = head_masks(self.model)
-        languages = {name: own.language for name, own in data.items() if isinstance(own, Dataset) and own.language in masks}
-        return evaluate(
-            self.model,
-            labelled,
-            self.task,
-            self.labels,
-            precision=self.precision,
-            mask=mask,
-            mask_names=languages or None,
-            progress=progress,
-        )
+        names = {name: own.language for name, own in data.items() if isinstance(own, Dataset) and own.language in masks} or None
+        score = partial(evaluate, self.model, labelled, self.task, self.labels, precision=self.precision)
+        return score(mask=mask, mask_names=names, progress=progress)
 
     def predict(
-        self,
-        sentences: Text | Sequence[Sentence | Sequence[str]],
-        *,
-        mask_names: MaskNames | None = None,
-        progress: Progress | None = None,
+        self, sentences: Text | Sequence[OneText], *, mask_names: MaskNames | None = None, progress: Progress | None = None
     ) -> list[list[str]]:
         """One label for every word, in the order given.
 
@@ -348,9 +332,8 @@ class Tagger:
             encoded = self.reader.together(sentences, unknown="ignore")
         else:
             encoded = self.encode([as_sentence(words, number) for number, words in enumerate(sentences, start=1)])
-        return predict(
-            self.model, encoded, labels=self.labels, precision=self.precision, mask_names=mask_names, progress=progress
-        )
+        tag = partial(predict, self.model, encoded, labels=self.labels, precision=self.precision)
+        return tag(mask_names=mask_names, progress=progress)
 
     def save(self, folder: str | Path, *, card: ModelCard | None = None, overwrite: bool = False) -> Path:
         """The folder, written whole or not at all; `Tagger.load`, and after `import polyhead` stock `from_pretrained`, open it.
@@ -365,9 +348,3 @@ class Tagger:
         """
         card = card or ModelCard(base_model="" if is_local(self.name) else self.name, task=self.task.name)
         return save_pruned(self.model, folder, tokenizer=self.tokenizer, card=card, encoding=self.encoding, overwrite=overwrite)
-
-
-def _task(name: str, task: str | Task | None) -> Task:
-    if task is None:
-        raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
-    return task if isinstance(task, Task) else find_task(task)
