@@ -138,3 +138,15 @@ def test_what_cannot_be_asked_for(tagger: Tagger, tmp_path: Path) -> None:
 
 def test_what_a_graph_loses_is_the_models_score_minus_its_own() -> None:
     assert GraphScore("x", "de", "accuracy", 0.9, 0.88).lost == pytest.approx(0.02)
+
+
+def test_one_of_several_masks_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, function in pretend(1e-6).items():
+        monkeypatch.setattr(exporting, name, function)
+    tagger = Tagger.load("polyhead/tiny", task="pos", seed=42, precision="fp32")
+    tagger.prune({"de": HeadMask.without(4, 8, [HeadId(0, 0), HeadId(2, 5)]), "ja": HeadMask.without(4, 8, EMPTY)})
+    record = export(tagger, tmp_path / "de", mask="de")
+    assert (record.mask, record.masks, record.kept_per_layer) == ("de", ("de", "ja"), (7, 8, 7, 8))
+    assert export(tagger, tmp_path / "all").kept_per_layer == (8, 8, 8, 8)
+    with pytest.raises(SettingError, match=r"mask 'jp': this model has no such mask; .*de, ja"):
+        export(tagger, tmp_path / "jp", mask="jp")

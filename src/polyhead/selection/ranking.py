@@ -1,6 +1,6 @@
 """From scores to an order of heads, and from an order to masks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 
 import numpy as np
@@ -146,3 +146,24 @@ def masks_of_lowest(
         raise SettingError(f"scores: none for head {unscored[0]} of the model ({len(unscored)} unscored heads); score this model")
     ranking = rank(np.where(present.keep, scores.values, np.nan), normalisation=normalisation)
     return masks_for(ranking, ks, scores.shape, min_per_layer=min_per_layer, gone=present.pruned)
+
+
+def chosen_heads(
+    heads: HeadMask | Mapping[str, HeadMask] | HeadScores | None,
+    n_pruned: int | None,
+    *,
+    nested: Sequence[str],
+    present: HeadMask,
+) -> HeadMask | Mapping[str, HeadMask]:
+    """What to keep: the masks given, or all but the `n_pruned` lowest by scores or first in the order of nested training.
+
+    Raises:
+        SettingError: `n_pruned` is given beside a mask, or not beside scores.
+    """
+    if isinstance(heads, HeadScores) and n_pruned is not None:
+        return prune_lowest(heads, n_pruned, present=present)
+    if heads is None and n_pruned is not None:
+        return prune_nested(nested, n_pruned, present=present)
+    if not isinstance(heads, HeadMask | Mapping) or n_pruned is not None:
+        raise SettingError("prune takes a HeadMask alone, or the number of heads to remove with HeadScores or after `nested`")
+    return heads

@@ -9,7 +9,6 @@ from typing import Self, overload
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.progress import Progress
 from polyhead.core.settings_file import checked
@@ -17,7 +16,7 @@ from polyhead.core.specs import Anchor, Seed, TrainSpec, WindowLength
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.data.tasks import Task
+from polyhead.data.tasks import Task, task_of
 from polyhead.importance.methods import score_heads
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
@@ -37,8 +36,10 @@ from polyhead.models.named_masks import MaskNames, head_masks
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
-from polyhead.selection.ranking import masks_of_lowest, prune_lowest, prune_nested
-from polyhead.studies.tagger_facts import labels_of, own_spec, task_of, with_facts
+from polyhead.selection.ranking import chosen_heads, masks_of_lowest
+from polyhead.studies.tagger_facts import labels_of, own_spec, with_facts
+
+OneText = Sentence | Sequence[str]
 
 
 @dataclass(eq=False)
@@ -262,12 +263,7 @@ class Tagger:
         Raises:
             SettingError: A wrong shape, a head without a score, too few heads, or `n_pruned` beside a mask or not beside scores.
         """
-        if isinstance(heads, HeadScores) and n_pruned is not None:
-            heads = prune_lowest(heads, n_pruned, present=head_mask(self.model))
-        elif heads is None and n_pruned is not None:
-            heads = prune_nested(self.nested, n_pruned, present=head_mask(self.model))
-        elif not isinstance(heads, HeadMask | Mapping) or n_pruned is not None:
-            raise SettingError("prune takes a HeadMask alone, or the number of heads to remove with HeadScores or after `nested`")
+        heads = chosen_heads(heads, n_pruned, nested=self.nested, present=head_mask(self.model))
         prune(self.model, heads)
         return head_mask(self.model)
 
@@ -299,18 +295,12 @@ class Tagger:
             return self.evaluate({"": data}, mask=mask, progress=progress)[""]
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
         masks = head_masks(self.model)
-        languages = {name: own.language for name, own in data.items() if isinstance(own, Dataset) and own.language in masks}
-        names = languages or None
-        return evaluate(
-            self.model, labelled, self.task, self.labels, precision=self.precision, mask=mask, mask_names=names, progress=progress
-        )
+        names = {name: own.language for name, own in data.items() if isinstance(own, Dataset) and own.language in masks} or None
+        score = partial(evaluate, self.model, labelled, self.task, self.labels, precision=self.precision)
+        return score(mask=mask, mask_names=names, progress=progress)
 
     def predict(
-        self,
-        sentences: Text | Sequence[Sentence | Sequence[str]],
-        *,
-        mask_names: MaskNames | None = None,
-        progress: Progress | None = None,
+        self, sentences: Text | Sequence[OneText], *, mask_names: MaskNames | None = None, progress: Progress | None = None
     ) -> list[list[str]]:
         """One label for every word, in a sentence task one for every sentence, in the order given.
 
@@ -327,9 +317,8 @@ class Tagger:
         else:
             whole = self.task.kind == "sentence"
             encoded = self.encode([as_sentence(given, number, whole=whole) for number, given in enumerate(sentences, start=1)])
-        return predict(
-            self.model, encoded, labels=self.labels, precision=self.precision, mask_names=mask_names, progress=progress
-        )
+        tag = partial(predict, self.model, encoded, labels=self.labels, precision=self.precision)
+        return tag(mask_names=mask_names, progress=progress)
 
     def save(self, folder: str | Path, *, card: ModelCard | None = None, overwrite: bool = False) -> Path:
         """The folder, written whole or not at all; `Tagger.load`, and after `import polyhead` stock `from_pretrained`, open it.

@@ -1,4 +1,4 @@
-"""What a tagger fills in where a caller leaves it out: its task, how it trains, and what its scores were computed from."""
+"""What a tagger fills in where a caller leaves it out: labels, how it trains, and what its scores were computed from."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,21 +8,9 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.specs import TrainSpec
 from polyhead.data.labels import LabelSet
-from polyhead.data.tasks import TASKS, Task
-from polyhead.data.tasks import task as find_task
+from polyhead.data.tasks import Task
 from polyhead.learning.text_encoder import Text, scored_sets
 from polyhead.models.loading import check_classifier
-
-
-def task_of(name: str, task: str | Task | None) -> Task:
-    """The task by its name, or as it is.
-
-    Raises:
-        SettingError: It is neither given nor recorded in the checkpoint `name`.
-    """
-    if task is None:
-        raise SettingError(f"{name}: does not record its task; give task=, one of {', '.join(TASKS)}")
-    return task if isinstance(task, Task) else find_task(task)
 
 
 def labels_of(name: str, task: Task, labels: LabelSet | None, *, seed: int | None, revision: str | None) -> LabelSet | None:
