@@ -152,8 +152,8 @@ def test_the_gate_gradient_equals_the_finite_difference(family: str, kernel: Ker
             with torch.no_grad(), gated(model, moved):
                 sides.append(loss_of(model, inputs))
         difference = (sides[0] - sides[1]) / (2 * step)
-        # some families compute softmax or norms in float32
-        bound = 1e-3 * float(gradient.abs().max())
+        # T5's norms are computed in float32
+        bound = 1e-3 * float(gradient.abs().max()) if family.startswith(("t5", "mt5", "umt5")) else 1e-7
         assert float(gradient[layer, head]) == pytest.approx(float(difference), rel=1e-3, abs=bound)
 
 

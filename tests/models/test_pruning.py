@@ -12,12 +12,13 @@ from torch import nn
 from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
-from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.heads import HeadId, HeadMask, HeadScores
 from polyhead.models.architectures import ARCHITECTURES, attention_sites, head_mask
 from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
 from polyhead.models.pruning import fitted, full_state, prune
 from polyhead.models.saving import save_pruned
+from polyhead.selection.ranking import prune_lowest
 
 install_loader_hook()
 
@@ -207,6 +208,17 @@ def test_heads_that_share_a_key_stay_in_equal_numbers() -> None:
         SettingError, match=r"layer 2: .*but 1 of 0\.\.1, 2 of 2\.\.3 would stay; leave 2\.0 or prune 2\.3 as well"
     ):
         prune(model, HeadMask.without(3, 4, [HeadId(2, 0)]))
+
+
+def test_the_lowest_heads_of_a_model_with_shared_keys_can_be_pruned() -> None:
+    model = tiny_model("eurobert")
+    assert head_mask(model).group == 2
+    scores = HeadScores(np.random.default_rng(0).random((3, 4)), "x")
+    for k in range(0, 13, 2):
+        prune(copy.deepcopy(model), prune_lowest(scores, k, present=head_mask(model)))
+    prune(model, prune_lowest(scores, 4, present=head_mask(model)))
+    assert (head_mask(model).group, head_mask(model).n_pruned) == (2, 4)
+    assert head_mask(tiny_model("bert")).group == 1
 
 
 def test_layers_that_share_weights_are_one_layer() -> None:

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
-from polyhead.core.heads import HeadId, HeadScores
-from polyhead.selection.ranking import masks_for, prune_lowest, rank
+from polyhead.core.heads import HeadId, HeadMask, HeadScores
+from polyhead.selection.ranking import masks_for, prune_lowest, prune_nested, rank
 
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 4))
 matrices = shapes.flatmap(
@@ -71,3 +71,30 @@ def test_paper_normalisation_changes_the_order_between_layers() -> None:
     values = np.array([[1.0, 3.0], [10.0, 10.0]])
     assert [str(head) for head in rank(values)] == ["0.0", "0.1", "1.0", "1.1"]
     assert [str(head) for head in rank(values, normalisation="paper")] == ["0.0", "1.0", "1.1", "0.1"]
+
+
+@given(seed=st.integers(0, 2**32 - 1), group=st.sampled_from([1, 2, 4]), floor=st.integers(0, 5))
+def test_heads_that_share_a_key_are_pruned_together(seed: int, group: int, floor: int) -> None:
+    rng = np.random.default_rng(seed)
+    ranking = rank(rng.standard_normal((3, 8)))
+    gone = [HeadId(0, head) for head in range(group)]
+    most = 3 * (8 - -(-floor // group) * group) - group
+    masks = masks_for(ranking, range(most + 1), (3, 8), min_per_layer=floor, gone=gone, group=group)
+    before = HeadMask.without(3, 8, gone)
+    for k, mask in enumerate(masks):
+        by_key = mask.keep.reshape(3, -1, group).sum(axis=-1)
+        assert set(np.unique(by_key)) <= {0, group}
+        assert k - group < before.n_kept - mask.n_kept <= k
+    assert all((one & other) == other for one, other in pairwise(masks))
+
+
+def test_a_number_that_would_split_a_key_is_refused_with_those_that_do_not() -> None:
+    scores = HeadScores(np.arange(8.0).reshape(1, 8), "x")
+    present = HeadMask(np.ones((1, 8), dtype=np.bool_), group=4)
+    assert prune_lowest(scores, 4, present=present).pruned == tuple(HeadId(0, head) for head in range(4))
+    with pytest.raises(SettingError, match=r"5 heads to prune: 4 heads share a key .* give 4 or 8, or a mask"):
+        prune_lowest(scores, 5, present=present)
+    order = [f"0.{head}" for head in (4, 5, 6, 7, 0, 1)]
+    assert prune_nested(order, 4, present=present).pruned == tuple(HeadId(0, head) for head in range(4, 8))
+    with pytest.raises(SettingError, match="6 heads to prune: expected 0 to 4 with this ranking"):
+        prune_nested(order, 6, present=present)

@@ -65,9 +65,16 @@ def _matrix(values: ArrayLike, dtype: type[np.generic]) -> NDArray[np.generic]:
 
 @dataclass(frozen=True, eq=False)
 class HeadMask:
-    """Which heads to keep: `keep` is bool `[layers, heads]`, True = keep. A layer may keep no heads."""
+    """Which heads to keep: `keep` is bool `[layers, heads]`, True = keep. A layer may keep no heads.
+
+    Attributes:
+        keep: The heads.
+        group: Neighbouring heads that share a key, in a mask from `head_mask`; searches prune all of them together. Two masks
+            with the same heads are equal.
+    """
 
     keep: NDArray[np.bool_]
+    group: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", _matrix(self.keep, np.bool_))

@@ -345,19 +345,20 @@ def recorded_mask(model: PreTrainedModel) -> HeadMask:
 
 
 def recorded_heads(config: PretrainedConfig) -> HeadMask:
-    """The heads of a model with this config, `[layers, heads]`; no weights are read.
+    """The heads of a model with this config, `[layers, heads]`, and how many share a key; no weights are read.
 
     Raises:
         ArchitectureError: The family has no row, or the model is quantized.
         CheckpointError: The record of pruned heads is corrupt, or for a model of another size.
     """
-    full = full_mask_of(config)
+    row, full = architecture(config), full_mask_of(config)
+    full = replace(full, group=full.n_heads // getattr(config, row.key_heads) if row.key_heads else 1)
     record = getattr(config, pruning_record.KEY, None)
     if record is None:
         return full
     if not pruning_record.is_ours(record):
         raise ArchitectureError("the model is quantized, so its heads cannot be gated or pruned; load it unquantized")
-    return pruning_record.read_record(record, full, folder=config.name_or_path)
+    return replace(pruning_record.read_record(record, full, folder=config.name_or_path), group=full.group)
 
 
 def head_mask(model: PreTrainedModel) -> HeadMask:

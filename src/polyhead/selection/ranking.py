@@ -1,7 +1,8 @@
 """From scores to an order of heads, and from an order to masks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,11 @@ def masks_for(
     *,
     min_per_layer: int = 0,
     gone: Iterable[HeadId] = (),
+    group: int = 1,
 ) -> tuple[HeadMask, ...]:
     """A mask for every k, in the order of `ks`, without the first k heads of `ranking`. For rising k the masks are nested.
+
+    Heads that share a key go together, in the order of their mean place in the ranking; then a mask is without k heads at most.
 
     Args:
         ranking: Heads in pruning order.
@@ -42,6 +46,7 @@ def masks_for(
         shape: `(layers, heads)` of the unpruned model.
         min_per_layer: Heads that every layer keeps; a head that its layer needs for this is skipped.
         gone: Heads pruned earlier: missing in every mask and not counted in k.
+        group: Neighbouring heads that share a key.
 
     Raises:
         SettingError: An address is outside `shape` or a duplicate, or fewer heads than some k can be pruned.
@@ -53,10 +58,13 @@ def masks_for(
         raise SettingError(f"head {twice} is in the ranking more than once")
     left = base.keep.sum(axis=1)
     prunable: list[HeadId] = []
-    for head in ranking:
-        if base.keep[head.layer, head.head] and left[head.layer] > min_per_layer:
-            left[head.layer] -= 1
-            prunable.append(head)
+    ends = [0]  # numbers of heads that can be pruned
+    for together in _sharing(ranking, base, group):
+        layer = together[0].layer
+        if left[layer] - len(together) >= min_per_layer:
+            left[layer] -= len(together)
+            prunable += together
+            ends.append(len(prunable))
     masks = []
     for k in ks:
         if isinstance(k, bool) or not isinstance(k, int | np.integer):
@@ -64,8 +72,19 @@ def masks_for(
         if not 0 <= k <= len(prunable):
             floor = f" if every layer keeps {min_per_layer}" if min_per_layer else ""
             raise SettingError(f"{k} heads to prune: expected 0 to {len(prunable)} with this ranking{floor}")
-        masks.append(base & HeadMask.without(*shape, prunable[:k]))
+        masks.append(base & HeadMask.without(*shape, prunable[: max(end for end in ends if end <= k)]))
     return tuple(masks)
+
+
+def _sharing(ranking: Sequence[HeadId], base: HeadMask, group: int) -> Iterator[list[HeadId]]:
+    """Heads that can only be pruned together, in pruning order; those whose whole group is not ranked are left out."""
+    places: dict[tuple[int, int], list[int]] = {}
+    for place, head in enumerate(ranking):
+        if base.keep[head.layer, head.head]:
+            places.setdefault((head.layer, head.head // group), []).append(place)
+    for layer, key in sorted(places, key=lambda own: fmean(places[own])):
+        if len(places[layer, key]) == base.keep[layer, key * group : (key + 1) * group].sum():
+            yield [ranking[place] for place in places[layer, key]]
 
 
 def check_search(search: SearchSpec, present: HeadMask) -> None:
@@ -75,7 +94,8 @@ def check_search(search: SearchSpec, present: HeadMask) -> None:
         SettingError: It cannot.
     """
     try:
-        masks_for(present.kept, [search.max_pruned], present.shape, min_per_layer=search.min_per_layer, gone=present.pruned)
+        floor, gone = search.min_per_layer, present.pruned
+        masks_for(present.kept, [search.max_pruned], present.shape, min_per_layer=floor, gone=gone, group=present.group)
     except SettingError as error:
         raise SettingError(f"max_pruned {search.max_pruned}, min_per_layer {search.min_per_layer}: {error}") from None
 
@@ -99,8 +119,9 @@ def prune_nested(order: Sequence[str], n_pruned: int, *, present: HeadMask, min_
         raise SettingError(
             f"{n_pruned} heads to prune: training masked {len(left)} of those that the model has; give scores for more"
         )
-    shape = (present.n_layers, present.n_heads)
-    return masks_for(left, [n_pruned], shape, min_per_layer=min_per_layer, gone=present.pruned)[0]
+    shape, gone = (present.n_layers, present.n_heads), present.pruned
+    (mask,) = masks_for(left, [n_pruned], shape, min_per_layer=min_per_layer, gone=gone, group=present.group)
+    return _exact(mask, n_pruned, present)
 
 
 def prune_lowest(
@@ -127,7 +148,21 @@ def prune_lowest(
     (HeadId(layer=0, head=1),)
     """
     require(scores=(scores, HeadScores), present=(present, HeadMask | None), min_per_layer=(min_per_layer, Integral))
-    return masks_of_lowest(scores, [n_pruned], present=present, min_per_layer=min_per_layer, normalisation=normalisation)[0]
+    (mask,) = masks_of_lowest(scores, [n_pruned], present=present, min_per_layer=min_per_layer, normalisation=normalisation)
+    return mask if present is None else _exact(mask, n_pruned, present)
+
+
+def _exact(mask: HeadMask, n_pruned: int, present: HeadMask) -> HeadMask:
+    """The mask, if it is without so many heads of those present.
+
+    Raises:
+        SettingError: Heads share keys, and those numbers that can be pruned do not include this one.
+    """
+    n_gone = present.n_kept - mask.n_kept
+    if n_gone < n_pruned:
+        shared = f"{present.group} heads share a key in this model and are pruned together"
+        raise SettingError(f"{n_pruned} heads to prune: {shared}; give {n_gone} or {n_gone + present.group}, or a mask")
+    return mask
 
 
 def masks_of_lowest(
@@ -145,7 +180,7 @@ def masks_of_lowest(
     if unscored := (HeadMask(~scored.keep) & present).kept:
         raise SettingError(f"scores: none for head {unscored[0]} of the model ({len(unscored)} unscored heads); score this model")
     ranking = rank(np.where(present.keep, scores.values, np.nan), normalisation=normalisation)
-    return masks_for(ranking, ks, scores.shape, min_per_layer=min_per_layer, gone=present.pruned)
+    return masks_for(ranking, ks, scores.shape, min_per_layer=min_per_layer, gone=present.pruned, group=present.group)
 
 
 def chosen_heads(

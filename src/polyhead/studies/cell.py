@@ -118,7 +118,12 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
     """The search for k along one order of heads, and the tests of what it chose."""
     spec, train, present = context.settings.search, cell.train, context.present
     masks = masks_for(
-        rank(scores), range(spec.max_pruned + 1), context.shape, min_per_layer=spec.min_per_layer, gone=present.pruned
+        rank(scores),
+        range(spec.max_pruned + 1),
+        context.shape,
+        min_per_layer=spec.min_per_layer,
+        gone=present.pruned,
+        group=present.group,
     )
     fits: dict[int, FineTuned] = {0: full}
     trials = {0: Trial(0, points(context, full.dev))}
