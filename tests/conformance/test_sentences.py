@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from conformance.sentence_case import LABELS, tiny_classifier, tiny_sentences
-from conformance.tiny import MASKS
+from conformance.tiny import MASKS, tiny_model
 from training_case import same, weights
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from polyhead.core.errors import ArchitectureError
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Silent
 from polyhead.core.specs import TrainSpec
@@ -29,11 +30,12 @@ from polyhead.models.architectures import ARCHITECTURES, head_mask
 from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
 from polyhead.models.loading import load_tagger
-from polyhead.models.pruning import prune
+from polyhead.models.pruning import fitted, prune
 from polyhead.models.saving import save_pruned
 
 install_loader_hook()
-families = pytest.mark.parametrize("family", ARCHITECTURES)
+WITH_DECODERS = ("t5", "mt5", "umt5")
+families = pytest.mark.parametrize("family", [family for family in ARCHITECTURES if family not in WITH_DECODERS])
 NAMES = LabelSet(LABELS)
 
 
@@ -49,10 +51,11 @@ def batches(model: PreTrainedModel) -> list[Batch]:
 @pytest.mark.parametrize("mask", ["one-head", "zero-head-layer", "everything"])
 def test_masked_is_pruned(family: str, mask: str) -> None:
     model = tiny_classifier(family, dtype=torch.float64)
-    with gated(model, MASKS[mask]):
+    keep = fitted(model, MASKS[mask])
+    with gated(model, keep):
         masked = text_logits(model, batches(model))
     assert masked.shape == (5, 3)
-    pruned = text_logits(prune(copied(model), MASKS[mask]), batches(model))
+    pruned = text_logits(prune(copied(model), keep), batches(model))
     torch.testing.assert_close(masked, pruned, rtol=0, atol=1e-10)
     assert not torch.allclose(masked, text_logits(model, batches(model)))
 
@@ -62,7 +65,7 @@ def test_the_gradient_of_a_gate_is_the_finite_difference(family: str) -> None:
     model = tiny_classifier(family, dtype=torch.float64)
     found = sentence_gradients(model, batches(model), precision="fp32")
     assert found.shape == (4, 3, 4), "the sentence without a label has none"
-    step = 1e-5
+    step = 2.0**-8  # some families compute softmax or norms in float32
     for layer, head in ((0, 1), (2, 3)):
         losses = []
         for sign in (1, -1):
@@ -73,7 +76,7 @@ def test_the_gradient_of_a_gate_is_the_finite_difference(family: str) -> None:
                 for batch in batches(model):
                     by_sentence[list(batch.sentences)] = sentence_losses(model, batch, "fp32")[0].numpy()
             losses.append(by_sentence[:4])
-        np.testing.assert_allclose(found[:, layer, head], (losses[0] - losses[1]) / (2 * step), rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(found[:, layer, head], (losses[0] - losses[1]) / (2 * step), rtol=1e-3, atol=1e-4)
 
 
 def test_token_types_reach_the_model_in_every_pass() -> None:
@@ -110,7 +113,8 @@ def test_every_method_scores_a_sentence_classifier(method: str) -> None:
 @families
 def test_a_pruned_checkpoint_loads_with_stock_transformers(family: str, tmp_path: Path) -> None:
     model = tiny_classifier(family)
-    prune(model, MASKS["zero-head-layer"])
+    keep = fitted(model, MASKS["zero-head-layer"])
+    prune(model, keep)
     save_pruned(model, tmp_path / "model")
     expected = text_logits(model, batches(model))
     stock = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
@@ -119,7 +123,7 @@ def test_a_pruned_checkpoint_loads_with_stock_transformers(family: str, tmp_path
     torch.testing.assert_close(text_logits(stock, batches(model)), expected, rtol=0, atol=1e-6)
     ours = load_tagger(tmp_path / "model", labels=None, kind="sentence")
     assert same(weights(ours), weights(model))
-    assert head_mask(ours) == MASKS["zero-head-layer"]
+    assert head_mask(ours) == keep
     turned = load_tagger(tmp_path / "model", labels=LabelSet(LABELS[::-1]), kind="sentence")
     torch.testing.assert_close(text_logits(turned, batches(model)), expected.flip(-1))
 
@@ -127,9 +131,8 @@ def test_a_pruned_checkpoint_loads_with_stock_transformers(family: str, tmp_path
 @families
 def test_a_new_classifier_is_drawn_by_the_seed_alone(family: str, tmp_path: Path) -> None:
     """From a token classifier, which has no pooler: nothing that Transformers drew is left in the model."""
-    from conformance.tiny import tiny_model
-
-    save_pruned(prune(tiny_model(family), MASKS["uneven"]), tmp_path / "tagger")
+    model = tiny_model(family)
+    save_pruned(prune(model, fitted(model, MASKS["uneven"])), tmp_path / "tagger")
     torch.manual_seed(7)
     one = load_tagger(tmp_path / "tagger", labels=NAMES, seed=1, kind="sentence")
     torch.manual_seed(8)
@@ -137,6 +140,13 @@ def test_a_new_classifier_is_drawn_by_the_seed_alone(family: str, tmp_path: Path
     assert same(weights(one), weights(two))
     assert not same(weights(one), weights(load_tagger(tmp_path / "tagger", labels=NAMES, seed=2, kind="sentence")))
     assert one.config.id2label == dict(enumerate(LABELS))
+
+
+@pytest.mark.parametrize("family", WITH_DECODERS)
+def test_a_sentence_classifier_with_a_decoder_is_refused(family: str, tmp_path: Path) -> None:
+    save_pruned(tiny_model(family), tmp_path / "tagger")
+    with pytest.raises(ArchitectureError, match="ForSequenceClassification reads text with a decoder too"):
+        load_tagger(tmp_path / "tagger", labels=NAMES, seed=1, kind="sentence")
 
 
 class _Stops(Silent):

@@ -31,6 +31,18 @@ POOLER = "pooler"
 _NEW_POOLER = rf"\.{POOLER}\..*weight$"
 
 
+def check_encoder(model: PreTrainedModel) -> None:
+    """Refuse a classifier that also has a decoder.
+
+    Raises:
+        ArchitectureError: Its class reads text with an encoder and a decoder, as T5's sentence classifier does.
+    """
+    parts = (getattr(model.base_model, name, None) for name in ("encoder", "decoder"))
+    if type(model).__name__.endswith("Classification") and all(part is not None for part in parts):
+        wrong = f"{type(model).__name__} reads text with a decoder too, and polyhead ranks the heads of encoders"
+        raise ArchitectureError(f"{wrong}; for sentence tasks use an encoder such as XLM-R")
+
+
 def _classifier(model: PreTrainedModel, kind: LabelKind) -> nn.Linear:
     """The layer whose outputs are the labels.
 

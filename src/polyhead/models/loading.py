@@ -36,6 +36,7 @@ from polyhead.models.checks import (
 from polyhead.models.classifiers import (
     CLASSIFIERS,
     POOLER,
+    check_encoder,
     classifier_labels,
     draw_head,
     name_outputs,
@@ -142,6 +143,7 @@ def _load(
         # the one in config.json may make Transformers download code
         config._attn_implementation = kernel if _has_sdpa(kind, config) else "eager"
         shape = reading(folder / CONFIG, empty, do=COPY_AGAIN)
+        check_encoder(shape)
         find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
         read_old_record(config)
         if hasattr(config, pruning_record.KEY):
