@@ -155,9 +155,7 @@ def input_names(model: PreTrainedModel) -> tuple[str, ...]:
     return (*INPUTS, TYPES) if is_of_pairs and TYPES in signature(type(model).forward).parameters else INPUTS
 
 
-def example_inputs(
-    rows: int, length: int, config: Any, *, names: Sequence[str] = INPUTS, seed: int = 0
-) -> dict[str, Tensor]:
+def example_inputs(rows: int, length: int, config: Any, *, names: Sequence[str] = INPUTS, seed: int = 0) -> dict[str, Tensor]:
     """Random inputs of these names, int64 `[rows, length]`; each row but the first is padded on the right."""
     generator = torch.Generator().manual_seed(seed)
     pad = config.pad_token_id or 0

@@ -199,8 +199,8 @@ class Tagger:
             progress: Updated after every step.
 
         Raises:
-            SettingError: There is nothing to train on, `spec` asks for another anchor, length or precision than the tagger's, or the
-                task is masked text.
+            SettingError: There is nothing to train on, the task is masked text, or `spec` asks for another anchor, length or
+                precision than the tagger's.
             DataFormatError: A label is not one of the model's.
             StoreError: `resume_file` cannot be written, or belongs to another training.
         """
