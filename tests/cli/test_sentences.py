@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import pipeline
 
+from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
 from polyhead.studies.tagger import Tagger
@@ -186,3 +187,20 @@ def test_heads_are_scored_on_raw_text(tmp_path: Path, model: Path, cli: Callable
         assert refused.code == 2
         assert "nothing is fine-tuned, so choose another task" in refused.err
     assert "has no labels to predict" in cli("predict", "polyhead/tiny", tmp_path / "raw.txt", "--task", "mlm").err
+
+
+def test_a_text_is_read_under_the_mask_of_its_language(folder: Path, tmp_path: Path, cli: Callable) -> None:
+    tagger = Tagger.load("polyhead/tiny", task="nli", seed=42, precision="fp32")
+    masks = {"de": HeadMask([[0] * 8] * 4), "ja": HeadMask.full(4, 8)}
+    tagger.prune(masks)
+    tagger.save(tmp_path / "named")
+    given = ("predict", tmp_path / "named", "--task", "nli", folder / "dev.tsv", "--json", *SHORT)
+    found = cli(*given, "--language", "de")
+    assert found.code == 0, found.err
+    assert {row["mask"] for row in found.json["sentences"]} == {"de"}
+    pairs = [row["texts"] for row in found.json["sentences"]]
+    assert [row["label"] for row in found.json["sentences"]] == [own for (own,) in tagger.predict(pairs, mask_names=["de"] * 24)]
+    assert "read with all heads, because nothing names a language" in cli(*given).err
+    for option, said in ((("--language", "xx"), "no such mask"), (("--language-column", 1), "expected a file of columns")):
+        refused = cli(*given, *option)
+        assert (refused.code, said in refused.err) == (2, True)

@@ -7,7 +7,7 @@ import torch
 from cli.cases import refused
 from compression.vocabulary_case import made_up_text, tiny_tokenizer
 from conformance.tiny import MASKS, logits, tiny_model
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
@@ -98,3 +98,12 @@ def test_a_folder_in_use_and_a_tokenizer_of_words(cli, tagger: Path, text: Path,
     refused(
         cli("trim", tagger, "--text", f"de={text}", "--out", tmp_path / "new"), "tokenizer model WordLevel: cannot be trimmed"
     )
+
+
+def test_a_model_of_a_family_without_a_row(cli, text: Path, tmp_path: Path) -> None:
+    sizes = dict.fromkeys(("num_attention_heads", "num_hidden_layers"), 2) | {"hidden_size": 8, "intermediate_size": 8}
+    config = AutoConfig.for_model("ernie", vocab_size=60, max_position_embeddings=40, **sizes)
+    AutoModelForTokenClassification.from_config(config).save_pretrained(tmp_path / "model")
+    tiny_tokenizer("wordpiece").save_pretrained(tmp_path / "model")
+    result = cli("trim", tmp_path / "model", "--text", f"de={text}", "--characters", "seen", "--out", tmp_path / "small")
+    assert result.code == 0, result.err

@@ -177,3 +177,9 @@ def test_models_with_the_same_labels_count_in_the_same_columns() -> None:
     gold = [["yes"], ["no"], ["maybe"]]
     for predicted in ([["yes"]] * 3, [["no"]] * 3):
         assert sentence_counts(task, gold, predicted, labels=labels).shape == (3, 2 + 3 * 3)
+
+
+def test_masked_text_without_a_known_subword_has_no_score() -> None:
+    assert score(TASKS["mlm"], [["a", None], []], [["a", "b"], []]) == {"accuracy": 1.0}
+    with pytest.raises(SettingError, match="no subword of 2 sentences can be scored"):
+        score(TASKS["mlm"], [[None], []], [["b"], []])

@@ -9,18 +9,27 @@ import pytest
 import torch
 from conformance.tiny import SPECIAL, logits, tiny_inputs
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForTokenClassification, BertConfig, BertForTokenClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    BertConfig,
+    BertForTokenClassification,
+    PreTrainedModel,
+)
 from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from polyhead.core.errors import ArchitectureError, CheckpointError
 from polyhead.core.heads import HeadMask
 from polyhead.data.labels import LabelSet
+from polyhead.learning.encoding import model_limit
 from polyhead.models import architectures, finding
 from polyhead.models.architectures import head_mask
 from polyhead.models.finding import find_sites
 from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
-from polyhead.models.loading import load_tagger
+from polyhead.models.loading import load_known_config, load_tagger
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 
@@ -73,6 +82,38 @@ def test_masked_and_pruned_logits_agree_once_proven(model_type: str, settings: d
     with gated(model, MASK):
         masked = logits(model, tiny_inputs())
     assert (logits(prune(copy.deepcopy(model), MASK), tiny_inputs()) - masked).abs().max() < 1e-5
+
+
+def test_a_sentence_classifier_of_an_unknown_family_is_proven_by_its_logits(tmp_path: Path) -> None:
+    config = AutoConfig.for_model("ernie", **{**SIZES, "num_labels": 3})
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    model = load_tagger(tmp_path, labels=None, kind="sentence")
+    inputs = tiny_inputs()
+    with gated(model, MASK), torch.no_grad():
+        masked = model(**inputs).logits
+    with torch.no_grad():
+        assert (prune(model, MASK)(**inputs).logits - masked).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("model_type", "limit"), [("ernie", 40), ("roberta-prelayernorm", 38)])
+def test_positions_of_an_unknown_family_start_where_its_model_starts_them(model_type: str, limit: int) -> None:
+    model = unknown(model_type)
+    find_sites(model)
+    assert model_limit(model.config) == limit
+    with torch.no_grad():
+        model(input_ids=torch.full((1, limit), 5))
+
+
+def test_a_bare_encoder_leaves_the_classifier_of_its_family_open() -> None:
+    settings = {"num_key_value_heads": 2, "head_dim": 4}
+    classifier = unknown("qwen3", **settings)
+    find_sites(AutoModel.from_config(classifier.config))
+    assert find_sites(classifier).classifier == architectures.PROVEN["qwen3"].classifier == "score"
+
+
+def test_the_config_of_an_unknown_family_is_enough_to_read_text_for_it(tmp_path: Path) -> None:
+    unknown("ernie").save_pretrained(tmp_path)
+    assert model_limit(load_known_config(tmp_path)) == 40
 
 
 def test_a_checkpoint_of_an_unknown_family_loads_prunes_and_loads_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

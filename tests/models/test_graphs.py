@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conformance.sentence_case import tiny_classifier
 from conformance.tiny import MASKS, tiny_model
 from transformers import PreTrainedModel
 
@@ -18,6 +19,7 @@ from polyhead.models.graphs import (
     check_exporter,
     example_inputs,
     greatest_difference,
+    input_names,
     open_graph,
     quantise,
     write_graph,
@@ -39,6 +41,23 @@ def test_example_inputs_hold_no_padding_but_at_the_end_of_rows() -> None:
     batch = example_inputs(5, 4, tiny_model("bert").config)
     assert batch["attention_mask"].sum(dim=1).tolist() == [4, 3, 2, 1, 4]
     assert torch.equal(batch["attention_mask"].bool(), batch["input_ids"] != 1)
+
+
+def test_only_sentence_classifiers_that_tell_texts_apart_take_token_types() -> None:
+    assert input_names(tiny_classifier("bert")) == ("input_ids", "attention_mask", "token_type_ids")
+    for model in (tiny_model("bert"), tiny_classifier("distilbert"), tiny_classifier("xlm-roberta")):
+        assert input_names(model) == ("input_ids", "attention_mask")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", KINDS)
+def test_a_graph_of_pairs_reads_token_types(to: GraphName, tmp_path: Path) -> None:
+    model = tiny_classifier("bert")
+    graph = open_graph(write_graph(model, tmp_path, to=to), to=to)
+    pairs = [example_inputs(*shape, model.config, names=input_names(model)) for shape in ((1, 7), (5, 33))]
+    assert greatest_difference(model, graph, pairs) < 1e-5
+    as_one = {**pairs[1], "token_type_ids": torch.zeros_like(pairs[1]["input_ids"])}
+    assert np.abs(graph(**as_one)["logits"] - graph(**pairs[1])["logits"]).max() > 1e-3
 
 
 @pytest.mark.slow

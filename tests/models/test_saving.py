@@ -29,7 +29,7 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loader_hook import install_loader_hook
 from polyhead.models.loading import load_tagger, load_tokenizer
-from polyhead.models.model_card import CardScore, ModelCard
+from polyhead.models.model_card import CardScore, ModelCard, render_card
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 
@@ -262,6 +262,13 @@ def test_the_card_of_a_bare_encoder_says_nothing_of_tuning(tmp_path: Path) -> No
 
 
 CHOICE = EncodingChoice(anchor="first", max_length=64, precision="fp32", words="surface", task="ner")
+
+
+def test_the_card_of_a_masked_language_model_says_so() -> None:
+    page = render_card(ModelCard(task="mlm"), MASKS["uneven"], name="x", auto_class="AutoModelForMaskedLM")
+    assert "pipeline_tag: fill-mask\n" in page
+    assert "A masked language model with" in page
+    assert "fine-tuned" not in page
 
 
 def test_the_encoding_is_recorded_beside_the_model(pruned: PreTrainedModel, saved: Path, tmp_path: Path) -> None:

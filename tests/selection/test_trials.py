@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import SearchHow
-from polyhead.selection.trials import TrialTable, regret, search
+from polyhead.selection.trials import Trial, TrialTable, as_pruned, by_pruned, regret, search
 
 curves = st.integers(1, 9).flatmap(
     lambda n: st.lists(st.sampled_from([88.0, 89.5, 89.9, 90.0, 90.1, 91.0]), min_size=n + 1, max_size=n + 1)
@@ -298,3 +298,14 @@ def test_settings_that_exclude_each_other(arguments: dict[str, object], what: st
 def test_a_score_that_is_no_number_is_refused() -> None:
     with pytest.raises(SettingError, match="the trial with k = 1 scored nan"):
         search(lambda k: math.nan if k else 90.0, max_pruned=2, how="sweep")
+
+
+def test_k_is_the_number_of_heads_that_are_gone() -> None:
+    curve = [90.0, 90.0, 91.0, 91.0]
+    table = search(curve.__getitem__, max_pruned=3, how="sweep")
+    assert as_pruned(table, range(4)) == table
+    found = as_pruned(table, [0, 0, 2, 2])
+    assert (table.chosen, found.chosen) == (3, 2)
+    assert found.trials == (Trial(0, 90.0), Trial(2, 91.0))
+    assert found.reason.endswith("; heads that share a key go together, so k = 3 removes 2")
+    assert list(by_pruned({0: "a", 3: "d", 2: "c"}, [0, 0, 2, 2]).items()) == [(0, "a"), (2, "c")]

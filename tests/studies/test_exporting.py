@@ -4,16 +4,23 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pytest
 import torch
+from conformance.sentence_case import LABELS, tiny_classifier, tiny_sentences
+from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.corpora import open_corpus
+from polyhead.data.labels import LabelSet
 from polyhead.data.sampling import sample
+from polyhead.learning.inference import predict
+from polyhead.models.graphs import Graph, input_names
 from polyhead.models.loading import load_saved
 from polyhead.models.saving import save_pruned
 from polyhead.studies import exporting
@@ -150,3 +157,21 @@ def test_one_of_several_masks_is_exported(tmp_path: Path, monkeypatch: pytest.Mo
     assert export(tagger, tmp_path / "all").kept_per_layer == (8, 8, 8, 8)
     with pytest.raises(SettingError, match=r"mask 'jp': this model has no such mask; .*de, ja"):
         export(tagger, tmp_path / "jp", mask="jp")
+
+
+def test_a_graph_of_pairs_is_scored_on_lone_texts_and_on_pairs(tmp_path: Path) -> None:
+    model, types = tiny_classifier("bert"), []
+
+    def session(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        types.append(inputs["token_type_ids"].max())
+        with torch.no_grad():
+            return {"logits": model(**{name: torch.from_numpy(value) for name, value in inputs.items()}).logits.numpy()}
+
+    stand_in = cast(PreTrainedModel, exporting.GraphClassifier(Graph(tmp_path, session), input_names(model)))
+    labels = LabelSet(LABELS)
+    for has_types in (True, False):
+        text = tiny_sentences(token_types=has_types)
+        assert predict(stand_in, text, labels=labels, device="cpu", precision="fp32") == predict(
+            model, text, labels=labels, precision="fp32"
+        )
+    assert sorted(set(types)) == [0, 1]

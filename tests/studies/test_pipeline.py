@@ -45,3 +45,9 @@ def test_a_string_is_split_at_white_space(tagger: Tagger) -> None:
     assert tag("") == []
     with pytest.raises(SettingError, match="empty word"):
         tag([["a", ""]])
+
+
+def test_a_model_that_does_not_label_words_is_refused() -> None:
+    classifier = Tagger.load("polyhead/tiny", task="nli", seed=42)
+    with pytest.raises(SettingError, match="polyhead/tiny: task nli has no labels of words, but of each sentence; call"):
+        pipeline(classifier)

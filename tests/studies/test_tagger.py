@@ -225,3 +225,11 @@ def test_wrong_arguments_are_named(caplog: pytest.LogCaptureFixture) -> None:
         HeadId(-1, 2)
     tagger.score("gradient", data)
     assert "heads are scored on a test split" in caplog.text
+
+
+def test_masked_text_is_neither_learnt_nor_predicted() -> None:
+    tagger = replace(Tagger.load("polyhead/tiny", task="pos", seed=42), task=TASKS["mlm"])
+    with pytest.raises(SettingError, match="task mlm: heads are scored with the model as it is; nothing is fine-tuned"):
+        tagger.fit(open_corpus("phrases/en", "dev"))
+    with pytest.raises(SettingError, match="task mlm: scores heads on raw text, and has no labels to predict"):
+        tagger.predict([["Anna", "sings"]])

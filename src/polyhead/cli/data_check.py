@@ -24,13 +24,13 @@ from polyhead.data.textfile import data_error, find_file
 from polyhead.data.texts import with_container
 from polyhead.doctor.data_check import overlaps, split_facts
 from polyhead.learning.encoding import model_limit
-from polyhead.models.loading import load_config, load_tokenizer
+from polyhead.models.loading import load_known_config, load_tokenizer
 
 
 def data_check(request: DataCheckRequest, console: Console) -> int:
     """Read every split there is, count, compare, print; 1 under --strict if something was repaired or splits share a sentence."""
     tokenizer = None if request.tokenizer is None else load_tokenizer(request.tokenizer)
-    limit = None if request.tokenizer is None else model_limit(load_config(request.tokenizer))
+    limit = None if request.tokenizer is None else model_limit(load_known_config(request.tokenizer))
     opened = _corpus(request) if _is_corpus(request.reference) else _files(request)
     longest = min(request.max_length, limit or request.max_length)
     facts = [split_facts(data, max_length=longest, tokenizer=tokenizer) for data in opened.splits]

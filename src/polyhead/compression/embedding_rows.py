@@ -98,8 +98,7 @@ def _vocabulary_dims(model: PreTrainedModel, size: int) -> dict[str, int]:
     def shapes(vocabulary: int) -> dict[str, torch.Size]:
         config = copy.deepcopy(model.config)
         config.vocab_size = vocabulary
-        if hasattr(config, pruning_record.KEY):
-            delattr(config, pruning_record.KEY)
+        pruning_record.drop_record(config)
         # ids beyond the smaller table would be refused
         for name in _ids_of(config):
             setattr(config, name, 0)

@@ -94,13 +94,16 @@ def sentence_counts(task: Task, gold: Tags, predicted: Tags, *, labels: LabelSet
             raise SettingError(f"none of {len(gold)} sentences has a gold label: nothing to score")
         return by_label
     if task.kind == "masked":
-        return np.array(
+        counts = np.array(
             [
                 (sum(a == b for a, b in zip(one, other, strict=True) if a is not None), sum(a is not None for a in one))
                 for one, other in zip(gold, predicted, strict=True)
             ],
             dtype=np.int64,
         ).reshape(-1, 2)
+        if not counts[:, 1].any():
+            raise SettingError(f"no subword of {len(gold)} sentences can be scored: there is none, or all are unknown tokens")
+        return counts
     rows = []
     for wanted, found in zip(gold, predicted, strict=True):
         pairs = [(label, guess if label is not None else None) for label, guess in zip(wanted, found, strict=True)]

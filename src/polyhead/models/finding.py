@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -11,7 +12,7 @@ from torch import nn
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError
 from polyhead.models.architectures import ARCHITECTURES, PROVEN, Architecture
-from polyhead.models.proofs import prove, prove_loaded
+from polyhead.models.proofs import prove, prove_loaded, starts_after_padding
 from polyhead.models.proposals import nearest_row, proposals
 from polyhead.models.row_record import read_row
 from polyhead.models.small_copies import NotProven, small_copy
@@ -76,8 +77,11 @@ def find_recorded(model: PreTrainedModel, record: Mapping[str, object]) -> Archi
 
 
 def _use(model: PreTrainedModel, row: Architecture) -> Architecture:
-    if PROVEN.setdefault(row.model_type, row) != row:
+    known = PROVEN.setdefault(row.model_type, row)
+    if replace(known, classifier=row.classifier) != row:
         raise _refused(model, "another model of this type, with other modules, is in use; load this one in a process of its own")
+    if hasattr(model, row.classifier):  # a bare encoder does not say what its family calls the classifier
+        PROVEN[row.model_type] = row
     return row
 
 
@@ -94,7 +98,7 @@ def _proven(model: PreTrainedModel) -> Architecture:
             except NotProven as error:
                 reasons.append(str(error))
             else:
-                return row
+                return replace(row, positions_after_padding=starts_after_padding(small))
     except NotProven as error:
         reasons.append(str(error))
     raise _refused(model, reasons[0])

@@ -22,9 +22,6 @@ from polyhead.models.sites import AttentionSite
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel
 
-if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
-    from transformers import PreTrainedModel
-
 _COMPILED = "gated is used inside code that torch compiles or exports; compile the model alone, or prune it and compile that"
 _LOCK = threading.Lock()
 _OWNERS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()

@@ -1,7 +1,8 @@
 """Graphs for other runtimes: Transformers' own exporters write them, ONNX Runtime or OpenVINO runs them on the CPU.
 
 The packages are those of the extra `export`. A graph takes `input_ids` and `attention_mask`, int64 `[rows, length]`, both axes of
-any size, and gives what the model gives, by name.
+any size, and gives what the model gives, by name. The graph of a sentence classifier whose model tells the texts of a pair apart
+also takes `token_type_ids`.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -30,6 +32,7 @@ from polyhead.models.sources import one_line, quiet
 GraphName = Literal["onnx", "openvino"]
 Outputs = dict[str, NDArray[np.float32]]
 INPUTS: Final = ("input_ids", "attention_mask")
+TYPES: Final = "token_type_ids"
 _EXTRA: Final = "pip install 'polyhead[export]'"
 _FIRST: Final = (2, 9)  # rows and length of the traced example: 0 and 1 would be taken as fixed
 
@@ -66,9 +69,10 @@ class Graph:
     path: Path
     session: Callable[[Mapping[str, NDArray[np.int64]]], Outputs]
 
-    def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> Outputs:
-        """The outputs of one batch."""
-        return self.session({"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()})
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Outputs:
+        """The outputs of one batch, given what `input_names` lists."""
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, TYPES: token_type_ids}
+        return self.session({name: value.numpy() for name, value in given.items() if value is not None})
 
 
 def check_exporter(to: GraphName) -> GraphKind:
@@ -103,9 +107,9 @@ def write_graph(model: PreTrainedModel, folder: Path, *, to: GraphName) -> Path:
     """
     kind = check_exporter(to)
     exporters: Any = importlib.import_module("transformers.exporters")
-    both = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
-    settings = getattr(exporters, kind.config)(dynamic=True, dynamic_shapes=dict.fromkeys(INPUTS, both))
-    example = example_inputs(*_FIRST, model.config)
+    both, names = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}, input_names(model)
+    settings = getattr(exporters, kind.config)(dynamic=True, dynamic_shapes=dict.fromkeys(names, both))
+    example = example_inputs(*_FIRST, model.config, names=names)
     with _plain_empty_layers(model), _silent():
         try:
             found = getattr(exporters, kind.exporter)().export(model, example, settings)
@@ -145,8 +149,14 @@ def open_graph(path: Path, *, to: GraphName) -> Graph:
         raise ArchitectureError(f"{to} cannot run the graph: {one_line(error)}") from error
 
 
-def example_inputs(rows: int, length: int, config: Any, *, seed: int = 0) -> dict[str, Tensor]:
-    """Random `input_ids` and `attention_mask`, int64 `[rows, length]`; each row but the first is padded on the right."""
+def input_names(model: PreTrainedModel) -> tuple[str, ...]:
+    """The inputs of a model's graph."""
+    is_of_pairs = type(model).__name__.endswith("ForSequenceClassification") and getattr(model.config, "type_vocab_size", 0) > 1
+    return (*INPUTS, TYPES) if is_of_pairs and TYPES in signature(type(model).forward).parameters else INPUTS
+
+
+def example_inputs(rows: int, length: int, config: Any, *, names: Sequence[str] = INPUTS, seed: int = 0) -> dict[str, Tensor]:
+    """Random inputs of these names, int64 `[rows, length]`; each row but the first is padded on the right."""
     generator = torch.Generator().manual_seed(seed)
     pad = config.pad_token_id or 0
     ids = torch.randint(config.vocab_size - 1, (rows, length), generator=generator)
@@ -155,7 +165,8 @@ def example_inputs(rows: int, length: int, config: Any, *, seed: int = 0) -> dic
     for row in range(1, rows):
         end = length - row % length
         ids[row, end:], mask[row, end:] = pad, 0
-    return {"input_ids": ids, "attention_mask": mask}
+    types = (torch.arange(length) >= length // 2).long() * mask
+    return {name: value for name, value in (("input_ids", ids), ("attention_mask", mask), (TYPES, types)) if name in names}
 
 
 def greatest_difference(model: PreTrainedModel, graph: Graph, batches: Sequence[Mapping[str, Tensor]]) -> float:

@@ -20,7 +20,7 @@ from polyhead.core.errors import CheckpointError
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import LabelKind, Task
 from polyhead.models import pruning_record
-from polyhead.models.architectures import attention_sites, full_mask, recorded_mask
+from polyhead.models.architectures import ARCHITECTURES, attention_sites, full_mask, recorded_mask
 from polyhead.models.checks import (
     CONFIG,
     COPY_AGAIN,
@@ -117,6 +117,13 @@ def _has_sdpa(kind: Any, config: PretrainedConfig) -> bool:
     return bool(getattr(kind if mapping is None else mapping.get(type(config), kind), "_supports_sdpa", True))
 
 
+def _empty(kind: Any, config: PretrainedConfig) -> PreTrainedModel:
+    """A model without weights, of a class or an Auto class."""
+    with torch.device("meta"):
+        own = copy.deepcopy(config)
+        return cast(PreTrainedModel, kind.from_config(own) if hasattr(kind, "from_config") else kind(own))
+
+
 def _load(
     name: str | Path,
     folder: Path,
@@ -133,16 +140,12 @@ def _load(
     Weights that they lack because the classifier is new are added to `missing`.
     """
 
-    def empty() -> PreTrainedModel:
-        with torch.device("meta"):
-            return kind.from_config(copy.deepcopy(config)) if hasattr(kind, "from_config") else kind(copy.deepcopy(config))
-
     def load() -> PreTrainedModel:
         files = weight_files(folder)
         check_sizes(config, files)
         # the one in config.json may make Transformers download code
         config._attn_implementation = kernel if _has_sdpa(kind, config) else "eager"
-        shape = reading(folder / CONFIG, empty, do=COPY_AGAIN)
+        shape = reading(folder / CONFIG, lambda: _empty(kind, config), do=COPY_AGAIN)
         check_encoder(shape)
         find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
         read_old_record(config)
@@ -191,6 +194,26 @@ def load_config(name: str | Path, *, revision: str | None = None) -> PretrainedC
         CheckpointError: Not found, or Transformers cannot read the config.
     """
     return _config(checkpoint_folder(name, revision=revision, weights=False))
+
+
+def load_known_config(name: str | Path, *, kind: LabelKind = "tag", revision: str | None = None) -> PretrainedConfig:
+    """As `load_config`, of a family whose heads are known: where it has no row, one is proven, without the weights.
+
+    Args:
+        name: Folder or hub id.
+        kind: Of the classifier that the model will have.
+        revision: Branch, tag or commit on the Hub.
+
+    Raises:
+        ArchitectureError: The family has no row, and where its heads are could not be proven.
+        CheckpointError: As `load_config`, or there is no such classifier for the family.
+    """
+    config = load_config(name, revision=revision)
+    if config.model_type not in ARCHITECTURES:
+        with torch.random.fork_rng(devices=[]):
+            shape = reading(name, lambda: _empty(CLASSIFIERS[kind][2], config), do=COPY_AGAIN)
+            find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
+    return config
 
 
 def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:

@@ -15,6 +15,8 @@ from polyhead.models.own_file import OwnFile
 
 _STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 _SENTENCES: Final = "AutoModelForSequenceClassification"
+_MASKED: Final = "AutoModelForMaskedLM"
+_PIPELINES: Final = {_SENTENCES: "text-classification", _MASKED: "fill-mask", "AutoModel": "feature-extraction"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _front_matter(card: ModelCard, auto_class: str) -> str:
     lines = [
         "---",
         "library_name: transformers",
-        f"pipeline_tag: {'text' if auto_class == _SENTENCES else 'token'}-classification",
+        f"pipeline_tag: {_PIPELINES.get(auto_class, 'token-classification')}",
     ]
     if card.license:
         lines.append(f"license: {json.dumps(card.license)}")
@@ -148,12 +150,12 @@ def _summary(card: ModelCard, mask: HeadMask, auto_class: str, dense: bool) -> s
 
 def _what(card: ModelCard, auto_class: str) -> str:
     # a folder's name means nothing to a reader, and on the Hub it could link to someone else's model
-    base, task = markdown_text(card.base_model), markdown_text(card.task)
+    base, task = markdown_text(card.base_model), "" if auto_class == _MASKED else markdown_text(card.task)
     bundled = card.base_model in OWN_ENCODERS and not Path(card.base_model).is_dir()
     if not is_local(card.base_model) or bundled:
         return f"{base}, fine-tuned for {task}," if task else base
-    if not task and auto_class == "AutoModel":
-        return "A Transformer encoder"
+    if not task and auto_class in ("AutoModel", _MASKED):
+        return "A Transformer encoder" if auto_class == "AutoModel" else "A masked language model"
     return f"A model{f' for {task}' if task else ''}, fine-tuned from a local encoder,"
 
 

@@ -76,12 +76,31 @@ def prove_loaded(model: PreTrainedModel, row: Architecture) -> None:
     _same(cut, masked, "the loaded model's pruned logits", CLOSE if cut.dtype in (torch.float32, torch.float64) else 0.1)
 
 
+def starts_after_padding(small: PreTrainedModel) -> bool:
+    """Whether positions start at `pad_token_id + 1`: what the position embedding of a small copy is asked for in a pass."""
+    limit, padding = getattr(small.config, "max_position_embeddings", None), small.config.pad_token_id
+    lowest: list[int] = []
+
+    def note(module: nn.Module, args: tuple[object, ...]) -> None:
+        lowest.extend(int(positions.min()) for positions in args[:1] if isinstance(positions, Tensor))
+
+    with ExitStack() as stack:
+        for module in small.base_model.modules():
+            is_table = isinstance(module, nn.Embedding) and module is not small.get_input_embeddings()
+            if is_table and module.num_embeddings == limit:
+                stack.callback(module.register_forward_pre_hook(note).remove)
+        _logits(small, {name: value[:1] for name, value in random_inputs(small, _LENGTH).items()})  # the first row has no padding
+    return isinstance(padding, int) and bool(lowest) and min(lowest) == padding + 1
+
+
 def _logits(model: PreTrainedModel, inputs: Inputs, *, graph: bool = False) -> Tensor:
-    """Logits, or hidden states of a bare encoder, at the real positions."""
+    """Logits, or hidden states of a bare encoder, at the real positions; of a sentence classifier those of every text."""
     with torch.set_grad_enabled(graph):
         found: Tensor = model(**inputs)[0]
+        if found.dim() == 2 and len(found) == len(inputs["input_ids"]):
+            return found
         if found.shape[:2] != inputs["input_ids"].shape:
-            raise NotProven(f"the output has shape {[*found.shape]}, not one row per subword")
+            raise NotProven(f"the output has shape {[*found.shape]}, not one row per subword or per text")
         return found[inputs["attention_mask"].bool()]
 
 

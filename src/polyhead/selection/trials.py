@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import SearchHow, allowed_loss
+
+T = TypeVar("T")
 
 # most fine-tunings of a screened search, including k = 0
 MOST_SCREENED: Final = 5
@@ -99,6 +101,35 @@ def search(
     chosen, why = choose(found.trials, problem.loss, include_zero=include_zero)
     reason = f"{found.tried}; {why}" if max_pruned else "k = 0 was the only one allowed (max_pruned = 0), so no other was tried"
     return TrialTable(tuple(found.trials), chosen, reason, found.screen, found.standard_error)
+
+
+def by_pruned(values: Mapping[int, T], pruned: Sequence[int]) -> dict[int, T]:
+    """Values by k as values by the number of heads that are gone at that k; of several with one number the lowest k's.
+
+    Where heads share keys, a mask for k may be without fewer than k heads (`masks_for`).
+
+    >>> by_pruned({0: "a", 1: "b", 2: "c"}, [0, 0, 2])
+    {0: 'a', 2: 'c'}
+    """
+    lowest = {pruned[k]: k for k in sorted(values, reverse=True)}
+    return {number: values[lowest[number]] for number in dict.fromkeys(pruned[k] for k in values)}
+
+
+def as_pruned(table: TrialTable, pruned: Sequence[int]) -> TrialTable:
+    """The table with the number of heads that are gone in place of k, each number once.
+
+    Args:
+        table: From `search`.
+        pruned: For k = 0..K the number of heads that are gone.
+
+    >>> as_pruned(TrialTable((Trial(0, 5.0), Trial(1, 5.0)), 1, "k = 1 scores highest"), [0, 0]).chosen
+    0
+    """
+    scores = by_pruned({trial.k: trial.score for trial in table.trials}, pruned)
+    chosen, reason = pruned[table.chosen], table.reason
+    if chosen != table.chosen:
+        reason += f"; heads that share a key go together, so k = {table.chosen} removes {chosen}"
+    return replace(table, trials=tuple(Trial(k, score) for k, score in scores.items()), chosen=chosen, reason=reason)
 
 
 def regret(table: TrialTable, sweep: Mapping[int, float]) -> float:

@@ -21,7 +21,7 @@ from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.combining import combine
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.trials import Trial, TrialTable, choose, search
+from polyhead.selection.trials import Trial, TrialTable, as_pruned, by_pruned, choose, search
 from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import Figures, points, points_by_name, pooled, standard_error
 from polyhead.studies.finetunes import FineTuned, fine_tuned, forget_checkpoints, load_fine_tuned, tested
@@ -167,6 +167,8 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         logger.info(said, context.named(cell.seed, cell.arm), dev[0], dev[k], k, nested.fit.seconds)
         if k:
             fits[k] = pruned_from(context, nested, masks[k], k)
+    gone = [masks[0].n_kept - mask.n_kept for mask in masks]
+    table, fits = as_pruned(table, gone), by_pruned(fits, gone)
     names = context.inputs.tests
     if nested is None and context.tests_every_k:
         tests = {k: tested(context, fit) for k, fit in fits.items()}
@@ -188,9 +190,11 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         unpruned=tested(context, full),
         tests=tests,
         nested_unpruned=None if nested is None else tested(context, nested.fit),
-        masked_tests={} if nested is None or not context.test_every_k else masked_tests(context, nested, masks),
+        masked_tests=by_pruned(masked_tests(context, nested, masks), gone) if nested is not None and context.test_every_k else {},
         screening_seconds=sum(screenings) if nested is None else nested.seconds,
-        dev=nested.dev_by_name if nested is not None else {k: points_by_name(context, fit.dev) for k, fit in fits.items()},
+        dev=by_pruned(nested.dev_by_name, gone)
+        if nested is not None
+        else {k: points_by_name(context, fit.dev) for k, fit in fits.items()},
     )
 
 

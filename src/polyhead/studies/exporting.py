@@ -25,11 +25,14 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import versions
 from polyhead.models.graphs import (
+    INPUTS,
+    TYPES,
     Graph,
     GraphName,
     check_exporter,
     example_inputs,
     greatest_difference,
+    input_names,
     open_graph,
     quantise,
     write_graph,
@@ -79,6 +82,7 @@ class ExportRecord(OwnFile):
     Attributes:
         model: Folder or hub id.
         to: Kind of graph.
+        inputs: Names of the graph's inputs, int64 `[rows, length]`.
         file: The graph's file in the folder.
         int8: Whether its weights are int8.
         mask: The mask of the model that was exported; None for all heads that it has.
@@ -105,6 +109,7 @@ class ExportRecord(OwnFile):
     masks: Many[str] = ()
     anchor: str = ""
     max_length: int | None = None
+    inputs: Many[str] = INPUTS
     shapes: tuple[tuple[int, int], ...] = ()
     difference: float = 0.0
     int8_difference: float | None = None
@@ -172,7 +177,8 @@ def export(
     kept = tuple(int(n) for n in head_mask(plain).keep.sum(axis=1))
     limit = model_limit(plain.config) or max(length for _, length in _SHAPES)
     shapes = tuple(dict.fromkeys((rows, min(length, limit)) for rows, length in (*_SHAPES, (1, limit))))
-    batches = [example_inputs(*shape, plain.config, seed=seed) for seed, shape in enumerate(shapes)]
+    names = input_names(plain)
+    batches = [example_inputs(*shape, plain.config, names=names, seed=seed) for seed, shape in enumerate(shapes)]
     require_space(folder, sum(parameter.nbytes for parameter in plain.parameters()), "this graph")
     with new_folder(folder, overwrite=overwrite) as fresh:
         path = _within(name, lambda: write_graph(plain, fresh, to=to))
@@ -198,6 +204,7 @@ def export(
             kept_per_layer=kept,
             anchor=choice.anchor if choice else "",
             max_length=choice.max_length if choice else None,
+            inputs=names,
             shapes=shapes,
             difference=difference,
             int8_difference=int8_difference,
@@ -240,15 +247,22 @@ def _write_labels(model: PreTrainedModel, folder: Path) -> None:
 
 
 class GraphClassifier(nn.Module):
-    """A graph in the place of a token classifier, for `evaluate` and `predict` with `device="cpu"` and `precision="fp32"`."""
+    """A graph in the place of its model, for `evaluate` and `predict` with `device="cpu"` and `precision="fp32"`.
 
-    def __init__(self, graph: Graph) -> None:
+    Args:
+        graph: The graph.
+        inputs: Names of its inputs.
+    """
+
+    def __init__(self, graph: Graph, inputs: Sequence[str]) -> None:
         super().__init__()
-        self.graph = graph
+        self.graph, self.inputs = graph, inputs
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
-        """The logits `[rows, length, labels]`."""
-        return SimpleNamespace(logits=torch.from_numpy(self.graph(input_ids, attention_mask)["logits"]))
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> SimpleNamespace:
+        """The logits `[rows, length, labels]`, or of a sentence classifier `[rows, labels]`."""
+        if TYPES in self.inputs and token_type_ids is None:  # a batch without pairs
+            token_type_ids = torch.zeros_like(input_ids)
+        return SimpleNamespace(logits=torch.from_numpy(self.graph(input_ids, attention_mask, token_type_ids)["logits"]))
 
 
 def _scores(
@@ -260,7 +274,7 @@ def _scores(
         evaluate(
             cast(PreTrainedModel, each), labelled, tagger.task, tagger.labels, device="cpu", precision="fp32", progress=progress
         )
-        for each in (model, GraphClassifier(graph))
+        for each in (model, GraphClassifier(graph, input_names(model)))
     ]
     metric = tagger.task.metric
     return tuple(

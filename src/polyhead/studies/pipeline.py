@@ -9,6 +9,7 @@ import torch
 from transformers.pipelines.base import ChunkPipeline
 
 from polyhead.core.arguments import PATH, require
+from polyhead.core.errors import SettingError
 from polyhead.data.sentences import Sentence
 from polyhead.learning.text_encoder import as_sentence
 from polyhead.models.devices import attention_kernel, autocast
@@ -30,7 +31,7 @@ def pipeline(model: Tagger | str | Path, *, device: str | torch.device = "auto",
 
     Raises:
         CheckpointError: There is no such checkpoint, or it has no classifier.
-        SettingError: The checkpoint does not record its task.
+        SettingError: The checkpoint does not record its task, or it does not label words.
 
     >>> from polyhead.studies.tagger import Tagger
     >>> tag = pipeline(Tagger.load("polyhead/tiny", task="pos", seed=42))
@@ -38,7 +39,11 @@ def pipeline(model: Tagger | str | Path, *, device: str | torch.device = "auto",
     ['Where', 'is', 'the', 'station', '?']
     """
     require(model=(model, Tagger | PATH))
-    return WordPipeline(model if isinstance(model, Tagger) else Tagger.load(model, device=device, revision=revision))
+    tagger = model if isinstance(model, Tagger) else Tagger.load(model, device=device, revision=revision)
+    if tagger.task.unit != "word":
+        wrong = f"{tagger.name}: task {tagger.task.name} has no labels of words, but of each {tagger.task.unit}"
+        raise SettingError(f"{wrong}; call Tagger.predict, or a stock pipeline of Transformers")
+    return WordPipeline(tagger)
 
 
 class WordPipeline(ChunkPipeline):  # type: ignore[misc]

@@ -15,10 +15,11 @@ from polyhead.core.progress import Progress
 from polyhead.core.records import read_records, set_aside
 from polyhead.core.values import fingerprint
 from polyhead.data.sentences import Dataset
-from polyhead.models.architectures import ARCHITECTURES, recorded_heads
+from polyhead.data.tasks import task as find_task
+from polyhead.models.architectures import recorded_heads
 from polyhead.models.devices import PrecisionChoice, placement
 from polyhead.models.environment import model_hash
-from polyhead.models.loading import load_config, load_tokenizer
+from polyhead.models.loading import load_known_config, load_tokenizer
 from polyhead.report.study_record import CELLS, StudyCellRecord, without_counts
 from polyhead.selection.ranking import check_search
 from polyhead.studies.run_data import Texts, how_read, read_data
@@ -125,11 +126,11 @@ def check_data(store: Path, cells: Sequence[StudyCell], texts: Texts) -> None:
             faults[str(error)] = None
     models: dict[tuple[str, str | None], str] = {}
     for model, revision in dict.fromkeys((cell.model, cell.revision) for cell in cells):
+        own = [cell for cell in cells if (cell.model, cell.revision) == (model, revision)]
         try:
-            config = load_config(model, revision=revision)
+            config = load_known_config(model, kind=find_task(own[0].task).kind, revision=revision)
             load_tokenizer(model, revision=revision)
-            searches = dict.fromkeys(cell.search for cell in cells if (cell.model, cell.revision) == (model, revision))
-            for search in searches if config.model_type in ARCHITECTURES else ():
+            for search in dict.fromkeys(cell.search for cell in own):
                 check_search(search, recorded_heads(config))
             models[model, revision] = model_hash(model, revision=revision)
         except PolyheadError as error:

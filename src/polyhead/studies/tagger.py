@@ -9,6 +9,7 @@ from typing import Self, overload
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.progress import Progress
 from polyhead.core.settings_file import checked
@@ -198,10 +199,13 @@ class Tagger:
             progress: Updated after every step.
 
         Raises:
-            SettingError: There is nothing to train on, or `spec` asks for another anchor, length or precision than the tagger's.
+            SettingError: There is nothing to train on, the task is masked text, or `spec` asks for another anchor, length or
+                precision than the tagger's.
             DataFormatError: A label is not one of the model's.
             StoreError: `resume_file` cannot be written, or belongs to another training.
         """
+        if self.task.kind == "masked":
+            raise SettingError(f"task {self.task.name}: heads are scored with the model as it is; nothing is fine-tuned")
         spec = own_spec(spec, {"anchor": self.anchor, "max_length": self.max_length, "precision": self.precision})
         encoded = self.reader.together(data, unknown="error")
         file, masks = Path(resume_file) if resume_file else None, None
@@ -310,8 +314,11 @@ class Tagger:
             progress: Updated after every batch.
 
         Raises:
-            SettingError: A sentence is not a list of words, or not a text or a pair of texts; or the model has no such mask.
+            SettingError: A sentence is not a list of words, or not a text or a pair of texts; the model has no such mask; or the
+                task is masked text.
         """
+        if self.task.kind == "masked":
+            raise SettingError(f"task {self.task.name}: scores heads on raw text, and has no labels to predict")
         if isinstance(sentences, Text):
             encoded = self.reader.together(sentences, unknown="ignore")
         else:
