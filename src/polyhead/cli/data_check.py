@@ -30,8 +30,9 @@ from polyhead.models.loading import load_config, load_tokenizer
 def data_check(request: DataCheckRequest, console: Console) -> int:
     """Read every split there is, count, compare, print; 1 under --strict if something was repaired or splits share a sentence."""
     tokenizer = None if request.tokenizer is None else load_tokenizer(request.tokenizer)
-    limit = None if request.tokenizer is None else model_limit(load_config(request.tokenizer))
     opened = _corpus(request) if _is_corpus(request.reference) else _files(request)
+    kind = find_task(opened.look.task).kind
+    limit = None if request.tokenizer is None else model_limit(load_config(request.tokenizer, kind=kind))
     longest = min(request.max_length, limit or request.max_length)
     facts = [split_facts(data, max_length=longest, tokenizer=tokenizer) for data in opened.splits]
     shared = list(overlaps(opened.splits))

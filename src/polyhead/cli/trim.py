@@ -21,7 +21,7 @@ from polyhead.data.corpus_table import Split
 from polyhead.data.plain_text import Line, read_text
 from polyhead.data.references import is_language_code
 from polyhead.models.encoding_choice import EncodingChoice
-from polyhead.models.loading import load_config, load_saved, load_tokenizer
+from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard
 from polyhead.models.saving import save_pruned
 from polyhead.report.tables import markdown
@@ -42,9 +42,9 @@ def trim(request: TrimRequest, console: Console) -> int:
     corpora = [name for name in request.held_out if "=" not in name]
     held_out = _texts("--held-out", files, corpora, request.data, "test") or None
     tokenizer = load_tokenizer(request.model, revision=request.revision)
-    needed = config_ids(load_config(request.model, revision=request.revision))
+    model = load_saved(request.model, revision=request.revision)  # before its row is needed, which a proof may have to find
+    needed = config_ids(model.config)
     smaller = trim_tokenizer(tokenizer, texts, limits, needed=needed, held_out=held_out, progress=console.progress)
-    model = load_saved(request.model, revision=request.revision)
     found = trim_model(model, smaller)
     encoding = EncodingChoice.read(request.model, revision=request.revision)
     base = "" if Path(request.model).is_dir() else request.model

@@ -20,7 +20,7 @@ from polyhead.core.errors import CheckpointError
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import LabelKind, Task
 from polyhead.models import pruning_record
-from polyhead.models.architectures import attention_sites, full_mask, recorded_mask
+from polyhead.models.architectures import ARCHITECTURES, attention_sites, full_mask, recorded_mask
 from polyhead.models.checks import (
     CONFIG,
     COPY_AGAIN,
@@ -132,16 +132,12 @@ def _load(
     Weights that they lack because the classifier is new are added to `missing`.
     """
 
-    def empty() -> PreTrainedModel:
-        with torch.device("meta"):
-            return kind.from_config(copy.deepcopy(config)) if hasattr(kind, "from_config") else kind(copy.deepcopy(config))
-
     def load() -> PreTrainedModel:
         files = weight_files(folder)
         check_sizes(config, files)
         # the one in config.json may make Transformers download code
         config._attn_implementation = kernel if _has_sdpa(kind, config) else "eager"
-        shape = reading(folder / CONFIG, empty, do=COPY_AGAIN)
+        shape = reading(folder / CONFIG, lambda: _empty(kind, config), do=COPY_AGAIN)
         find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
         read_old_record(config)
         if hasattr(config, pruning_record.KEY):
@@ -182,13 +178,31 @@ def _load(
         return reading(name, load, do=COPY_AGAIN)
 
 
-def load_config(name: str | Path, *, revision: str | None = None) -> PretrainedConfig:
+def _empty(kind: Any, config: PretrainedConfig) -> PreTrainedModel:
+    """A model of a Transformers class on the meta device."""
+    with torch.device("meta"):
+        shape = kind.from_config(copy.deepcopy(config)) if hasattr(kind, "from_config") else kind(copy.deepcopy(config))
+    return cast(PreTrainedModel, shape)
+
+
+def load_config(name: str | Path, *, revision: str | None = None, kind: LabelKind | None = None) -> PretrainedConfig:
     """The config of a folder or hub id; no weights are read.
 
+    Args:
+        name: Folder, or hub id.
+        revision: Branch, tag or commit on the Hub.
+        kind: Kind of the task's labels. If given, a family without a row gets one as in `load_tagger`, for what reads the row.
+
     Raises:
+        ArchitectureError: With `kind`: the family has no row and where its heads are could not be proven.
         CheckpointError: Not found, or Transformers cannot read the config.
     """
-    return _config(checkpoint_folder(name, revision=revision, weights=False))
+    folder = checkpoint_folder(name, revision=revision, weights=False)
+    config = _config(folder)
+    if kind is not None and config.model_type not in ARCHITECTURES:
+        shape = reading(folder / CONFIG, lambda: _empty(CLASSIFIERS[kind][2], config), do=COPY_AGAIN)
+        reading(name, lambda: find_recorded(shape, getattr(config, pruning_record.KEY, None) or {}), do=COPY_AGAIN)
+    return config
 
 
 def load_tokenizer(name: str | Path, *, revision: str | None = None) -> PreTrainedTokenizerBase:

@@ -11,6 +11,7 @@ from polyhead.data.references import DataReader, DataReference, one_word_choice
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before, suspicious_text
 from polyhead.data.tasks import Task
+from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.text_encoder import TextEncoder, Unknown
@@ -76,7 +77,7 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         PolyheadError: A corpus cannot be read as declared, a name is unknown, or sources or targets are missing or named twice.
     """
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
-    config = load_config(settings.model, revision=settings.revision)
+    config = load_config(settings.model, revision=settings.revision, kind=find_task(settings.task).kind)
     texts = texts or Texts()
     data, train, rule = read_data(settings, texts), settings.train, settings.select_on
     for split in data.every:
