@@ -186,3 +186,25 @@ def test_heads_are_scored_on_raw_text(tmp_path: Path, model: Path, cli: Callable
         assert refused.code == 2
         assert "nothing is fine-tuned, so choose another task" in refused.err
     assert "has no labels to predict" in cli("predict", "polyhead/tiny", tmp_path / "raw.txt", "--task", "mlm").err
+
+
+def test_the_mask_of_a_language_reads_sentences_too(model: Path, folder: Path, tmp_path: Path, cli: Callable) -> None:
+    for name, pruned in (("de", ["0.1"]), ("ja", [f"{layer}.{head}" for layer in range(4) for head in range(8)])):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"n_layers": 4, "n_heads": 8, "pruned": pruned}))
+    masks = [f"{name}={tmp_path}/{name}.json" for name in ("de", "ja")]
+    assert cli("prune", model, "--mask", *masks, "--out", tmp_path / "both").code == 0
+    assert cli("prune", model, "--mask", tmp_path / "ja.json", "--out", tmp_path / "ja").code == 0
+    text = (folder / "test.tsv", "--task", "nli", "--json", *SHORT)
+    one, alone = cli("predict", tmp_path / "both", *text, "--language", "ja"), cli("predict", tmp_path / "ja", *text)
+    assert (one.code, alone.code) == (0, 0), one.err + alone.err
+    assert [{**row, "mask": "ja"} for row in alone.json["sentences"]] == one.json["sentences"]
+    unnamed = cli("predict", tmp_path / "both", *text)
+    assert "read with all heads, because nothing names a language; " in unnamed.err
+    for wrong, said in (
+        (("both", "--language", "fr"), "--language fr: no such mask; "),
+        (("both", "--language-column", 1), "is for files of words; predict each language's sentences with --language"),
+        (("ja", "--language", "ja"), "has no masks to choose from"),
+    ):
+        done = cli("predict", tmp_path / wrong[0], *text, *wrong[1:])
+        assert (done.code, done.err.count("\n")) == (2, 1), done.err
+        assert said in done.err

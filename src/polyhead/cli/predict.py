@@ -104,7 +104,8 @@ def _predict_texts(request: PredictRequest, path: Path, console: Console) -> int
     layout = with_container(file.path, replace(layout, n_texts=request.task.n_texts))
     sentences = list(read_layout(file, layout, labelled=False))
     tagger = opened(request)
-    labels = [label for (label,) in tagger.predict(sentences, progress=console.progress)]
+    names = mask_names(request, path, sentences, layout, head_masks(tagger.model), console)
+    labels = [label for (label,) in tagger.predict(sentences, mask_names=names, progress=console.progress)]
     console.progress.stop()
     if not request.json or request.out is not None:
         with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +113,8 @@ def _predict_texts(request: PredictRequest, path: Path, console: Console) -> int
             text = (Path(folder) / "out").read_bytes()
         _leave(request, console, text)
     if request.json:
-        rows = [{"texts": s.texts, "label": label} for s, label in zip(sentences, labels, strict=True)]
+        own = [{} if names is None else {"mask": name} for name in names or labels]
+        rows = [{"texts": s.texts, "label": label, **mask} for s, label, mask in zip(sentences, labels, own, strict=True)]
         console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
     return DONE
 
@@ -161,7 +163,7 @@ def mask_names(
     request: PredictRequest,
     path: Path,
     sentences: Sequence[Sentence],
-    layout: ColumnFormat | RecordFormat,
+    layout: ColumnFormat | RecordFormat | TextFormat,
     masks: Mapping[str, HeadMask],
     console: Console,
 ) -> list[str] | None:
@@ -186,6 +188,8 @@ def mask_names(
             raise SettingError(f"--language-column {column}: CoNLL-U names a language in a comment (# lang = de); leave it out")
         languages = commented_languages(path, sentences)
     elif column is not None:
+        if isinstance(layout, TextFormat):
+            raise SettingError(f"--language-column {column}: is for files of words; predict each language's sentences with --language")
         if not isinstance(layout, ColumnFormat) or column == 0:
             raise SettingError(f"--language-column {column}: expected a file of columns, and a column from 1, or -1 for the last")
         languages = column_languages(path, sentences, layout, column)
