@@ -9,6 +9,7 @@ from transformers import pipeline
 
 from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
+from polyhead.report.curve_text import curve_text
 from polyhead.studies.tagger import Tagger
 
 WORDS = ("the dog", "my cat", "a bird", "your horse")
@@ -84,6 +85,7 @@ def test_curve_doctor_and_data_check(model: Path, folder: Path, cli: Callable) -
     found = cli("curve", model, *options, "--method", "gradient", "--json", *SHORT)
     assert found.code == 0, found.err
     assert found.json["main_metric"] == "accuracy"
+    assert "dev split (24 sentences), with k heads ablated" in " ".join(curve_text(found.json).split())
     checked = cli("doctor", model, "--task", "nli", "--data", folder / "dev.tsv", "--limit", 6, "--json", *SHORT)
     assert checked.code == 0, checked.out
     report = cli("data", "check", f"en={folder}/train.tsv:{folder}/dev.tsv:{folder}/test.tsv")
@@ -121,6 +123,7 @@ def test_a_run_with_random_heads_beside_it(folder: Path, tmp_path: Path, cli: Ca
     search = ["--search", "nested", "--max-pruned", 3, "--controls", "random", "--seeds", 3, "--epochs", 1]
     found = cli("run", "--model", "polyhead/tiny", *arguments, *search, "--out", tmp_path / "run", *SHORT)
     assert found.code == 0, found.err
+    assert "words:" not in found.err
     report = (tmp_path / "run" / "report.md").read_text()
     assert "| target | language | sentences | unpruned accuracy |" in report
     assert "over sentences; sentences without a gold label are predicted but not scored" in report

@@ -16,7 +16,6 @@ from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 
-
 TAB = "\t_"
 
 
@@ -80,6 +79,7 @@ def test_a_corpus_and_held_out_text(cli, tmp_path: Path) -> None:
     ("options", "said"),
     [
         ((), "no text: give --text LANGUAGE=FILE"),
+        (("--text", "de="), "--text de=: names no file; write LANGUAGE=FILE, for example de=news.txt"),
         (("--text", "news.txt"), "--text news.txt: names no language; write LANGUAGE=FILE, for example de=news.txt"),
         (("--text", "German=news.txt"), "'German' is not a language code"),
         (("--text", "de=none.txt"), "none.txt: no such file"),
@@ -117,7 +117,20 @@ def test_a_family_without_a_row_is_proven_before_its_row_is_needed(cli, text: Pa
     tries = ("--epochs", 1, "--max-pruned", 1, "--search", "nested", "--head-analysis", 0)
     commands = (
         ("data", "check", words, "--tokenizer", given),
-        ("run", "--model", given, "--task", "pos", "--source", f"en={words}", "--target", f"de={other}", *tries, "--out", tmp_path / "run"),
+        (
+            "run",
+            "--model",
+            given,
+            "--task",
+            "pos",
+            "--source",
+            f"en={words}",
+            "--target",
+            f"de={other}",
+            *tries,
+            "--out",
+            tmp_path / "run",
+        ),
         ("trim", given, "--text", f"de={text}", "--max-size", 58, "--out", tmp_path / "small"),
     )
     try:

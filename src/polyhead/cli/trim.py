@@ -62,7 +62,8 @@ def _texts(option: str, files: Sequence[str], corpora: Sequence[str], root: Path
     for text in files:
         language, equals, path = text.partition("=")
         if not equals or not path:
-            raise SettingError(f"{option} {text}: names no language; write LANGUAGE=FILE, for example de={text or 'news.txt'}")
+            what, path = ("names no file", "news.txt") if equals else ("names no language", text or "news.txt")
+            raise SettingError(f"{option} {text}: {what}; write LANGUAGE=FILE, for example de={path}")
         if not is_language_code(language):
             raise SettingError(
                 f"{option} {text}: {language!r} is not a language code; expected BCP-47 (de, hau, zh-Hant), or und"

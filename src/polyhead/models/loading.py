@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import CheckpointError
@@ -30,6 +31,7 @@ from polyhead.models.checks import (
     check_unused,
     check_vocabulary,
     lacks_pooler,
+    read_object,
     read_old_record,
     weight_files,
 )
@@ -107,6 +109,12 @@ def load_tagger(
 
 
 def _config(folder: Path) -> PretrainedConfig:
+    kind = read_object(folder / CONFIG).get("model_type")
+    if isinstance(kind, str) and kind not in CONFIG_MAPPING:
+        step = "use a newer Transformers, or a model of another type; polyhead runs no code that comes with a checkpoint"
+        raise CheckpointError(
+            f"{folder / CONFIG}: model_type {kind[:60]!r}: Transformers {transformers.__version__} has no such type; {step}"
+        )
     found = reading(folder / CONFIG, lambda: AutoConfig.from_pretrained(folder, trust_remote_code=False), do=COPY_AGAIN)
     return cast(PretrainedConfig, found)
 
