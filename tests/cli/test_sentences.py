@@ -131,6 +131,20 @@ def test_a_run_with_random_heads_beside_it(folder: Path, tmp_path: Path, cli: Ca
     assert cli("report", tmp_path / "run").code == 0
 
 
+def test_raw_text_is_checked_as_it_is_read(tmp_path: Path, cli: Callable) -> None:
+    (tmp_path / "raw.txt").write_text("The dog runs .\n\nA cat .\n")
+    (tmp_path / "a.conllu").write_text("1\tdog\t_\tNOUN" + 6 * "\t_" + "\n\n")
+    for name, kind, size in (
+        ("raw.txt", "raw text, a sentence on each line", "2 | 7 |"),
+        ("a.conllu", "CoNLL-U", "1 | 1 |"),
+    ):
+        found = cli("data", "check", tmp_path / name, "--task", "mlm")
+        assert found.code == 0, found.err
+        assert f"format: {kind}, task mlm" in found.prose
+        assert f"| train | {size}" in found.prose
+        assert "without a label" not in found.prose
+
+
 FAULTS = {
     "one text": ("text\tlabel\na b\tneutral\n", (), "1 text column, text, among"),
     "regression": (

@@ -291,9 +291,9 @@ class DataCheckRequest:
 
     reference: Annotated[Place, Shown("A file, LANGUAGE=TRAIN:DEV:TEST, or a corpus such as ud/en_ewt.", "DATA", positional=True)]
     data: DataOption = None
-    task: Annotated[TaskOption | None, Shown("pos, ner, slots, nli or classification; guessed from the file unless given.")] = (
-        None
-    )
+    task: Annotated[
+        TaskOption | None, Shown("pos, ner, slots, nli, classification or mlm; guessed from the file unless given.")
+    ] = None
     scheme: SchemeOption = None
     columns: ColumnsOption = None
     tokenizer: Annotated[Place | None, Shown("Folder or hub id of the model whose tokenizer is tested.", "MODEL")] = None
