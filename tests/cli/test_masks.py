@@ -126,6 +126,14 @@ def test_pruning_further_and_bad_masks(
         assert not (tmp_path / "no").exists()
 
 
+def test_heads_are_ranked_as_they_are_without_a_mask(cli: Callable, shared_model: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.conllu"
+    text.write_text("1\tthe\t_\tDET" + 6 * "\t_" + "\n2\tdog\t_\tNOUN" + 6 * "\t_" + "\n\n")
+    done = cli("rank", shared_model, "--task", "pos", "--data", text, "--json")
+    assert done.code == 0, done.err
+    assert "note: read with all heads, of a model with masks for de, ja\n" in done.err
+
+
 def test_a_language_without_a_mask_and_a_model_without_masks(
     cli: Callable, tagger: Path, shared_model: Path, tmp_path: Path
 ) -> None:

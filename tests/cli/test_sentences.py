@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from transformers import pipeline
 
-from polyhead.core.heads import HeadMask
 from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
+from polyhead.report.curve_text import curve_text
 from polyhead.studies.tagger import Tagger
 
 WORDS = ("the dog", "my cat", "a bird", "your horse")
@@ -85,6 +85,7 @@ def test_curve_doctor_and_data_check(model: Path, folder: Path, cli: Callable) -
     found = cli("curve", model, *options, "--method", "gradient", "--json", *SHORT)
     assert found.code == 0, found.err
     assert found.json["main_metric"] == "accuracy"
+    assert "dev split (24 sentences), with k heads ablated" in " ".join(curve_text(found.json).split())
     checked = cli("doctor", model, "--task", "nli", "--data", folder / "dev.tsv", "--limit", 6, "--json", *SHORT)
     assert checked.code == 0, checked.out
     report = cli("data", "check", f"en={folder}/train.tsv:{folder}/dev.tsv:{folder}/test.tsv")
@@ -122,11 +123,26 @@ def test_a_run_with_random_heads_beside_it(folder: Path, tmp_path: Path, cli: Ca
     search = ["--search", "nested", "--max-pruned", 3, "--controls", "random", "--seeds", 3, "--epochs", 1]
     found = cli("run", "--model", "polyhead/tiny", *arguments, *search, "--out", tmp_path / "run", *SHORT)
     assert found.code == 0, found.err
+    assert "words:" not in found.err
     report = (tmp_path / "run" / "report.md").read_text()
     assert "| target | language | sentences | unpruned accuracy |" in report
     assert "over sentences; sentences without a gold label are predicted but not scored" in report
     assert "macro-F1" in report
     assert cli("report", tmp_path / "run").code == 0
+
+
+def test_raw_text_is_checked_as_it_is_read(tmp_path: Path, cli: Callable) -> None:
+    (tmp_path / "raw.txt").write_text("The dog runs .\n\nA cat .\n")
+    (tmp_path / "a.conllu").write_text("1\tdog\t_\tNOUN" + 6 * "\t_" + "\n\n")
+    for name, kind, size in (
+        ("raw.txt", "raw text, a sentence on each line", "2 | 7 |"),
+        ("a.conllu", "CoNLL-U", "1 | 1 |"),
+    ):
+        found = cli("data", "check", tmp_path / name, "--task", "mlm")
+        assert found.code == 0, found.err
+        assert f"format: {kind}, task mlm" in found.prose
+        assert f"| train | {size}" in found.prose
+        assert "without a label" not in found.prose
 
 
 FAULTS = {
@@ -189,18 +205,23 @@ def test_heads_are_scored_on_raw_text(tmp_path: Path, model: Path, cli: Callable
     assert "has no labels to predict" in cli("predict", "polyhead/tiny", tmp_path / "raw.txt", "--task", "mlm").err
 
 
-def test_a_text_is_read_under_the_mask_of_its_language(folder: Path, tmp_path: Path, cli: Callable) -> None:
-    tagger = Tagger.load("polyhead/tiny", task="nli", seed=42, precision="fp32")
-    masks = {"de": HeadMask([[0] * 8] * 4), "ja": HeadMask.full(4, 8)}
-    tagger.prune(masks)
-    tagger.save(tmp_path / "named")
-    given = ("predict", tmp_path / "named", "--task", "nli", folder / "dev.tsv", "--json", *SHORT)
-    found = cli(*given, "--language", "de")
-    assert found.code == 0, found.err
-    assert {row["mask"] for row in found.json["sentences"]} == {"de"}
-    pairs = [row["texts"] for row in found.json["sentences"]]
-    assert [row["label"] for row in found.json["sentences"]] == [own for (own,) in tagger.predict(pairs, mask_names=["de"] * 24)]
-    assert "read with all heads, because nothing names a language" in cli(*given).err
-    for option, said in ((("--language", "xx"), "no such mask"), (("--language-column", 1), "expected a file of columns")):
-        refused = cli(*given, *option)
-        assert (refused.code, said in refused.err) == (2, True)
+def test_the_mask_of_a_language_reads_sentences_too(model: Path, folder: Path, tmp_path: Path, cli: Callable) -> None:
+    for name, pruned in (("de", ["0.1"]), ("ja", [f"{layer}.{head}" for layer in range(4) for head in range(8)])):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"n_layers": 4, "n_heads": 8, "pruned": pruned}))
+    masks = [f"{name}={tmp_path}/{name}.json" for name in ("de", "ja")]
+    assert cli("prune", model, "--mask", *masks, "--out", tmp_path / "both").code == 0
+    assert cli("prune", model, "--mask", tmp_path / "ja.json", "--out", tmp_path / "ja").code == 0
+    text = (folder / "test.tsv", "--task", "nli", "--json", *SHORT)
+    one, alone = cli("predict", tmp_path / "both", *text, "--language", "ja"), cli("predict", tmp_path / "ja", *text)
+    assert (one.code, alone.code) == (0, 0), one.err + alone.err
+    assert [{**row, "mask": "ja"} for row in alone.json["sentences"]] == one.json["sentences"]
+    unnamed = cli("predict", tmp_path / "both", *text)
+    assert "read with all heads, because nothing names a language; " in unnamed.err
+    for wrong, said in (
+        (("both", "--language", "fr"), "--language fr: no such mask; "),
+        (("both", "--language-column", 1), "is for files of words; predict each language's sentences with --language"),
+        (("ja", "--language", "ja"), "has no masks to choose from"),
+    ):
+        done = cli("predict", tmp_path / wrong[0], *text, *wrong[1:])
+        assert (done.code, done.err.count("\n")) == (2, 1), done.err
+        assert said in done.err

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from polyhead.core.errors import DataFormatError
 from polyhead.data.guess_layout import look
 from polyhead.data.guess_texts import guess_texts
 
@@ -20,6 +21,15 @@ def test_files_of_sentences_are_recognised(tmp_path: Path, text: str, task: str,
     path.write_text(text)
     found = look(path)
     assert (found.task, found.columns, found.scheme) == (task, columns, None)
+
+
+def test_a_pair_in_the_header_shows_the_row_that_breaks_the_format(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("premise\thypothesis\tlabel\na b\tc\tneutral\na b\tc\n")
+    with pytest.raises(DataFormatError, match=r"a:3: 2 columns in .*; expected 3, as in the header"):
+        look(path)
+    path.write_text("premise\thypothesis\tlabel\n")
+    assert look(path).columns == "tsv:text=premise,pair=hypothesis,label=label"
 
 
 @pytest.mark.parametrize(

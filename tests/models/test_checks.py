@@ -114,6 +114,10 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "empty config": (text("config.json", "{}"), "model_type is None; expected the name of a model family"),
     "config that is a list": (text("config.json", "[]"), "holds a list; expected a JSON object"),
     "deep config": (text("config.json", "[" * 100_000), "not valid JSON"),
+    "family of a newer Transformers": (
+        config(model_type="mystery"),
+        r"config\.json: model_type 'mystery': Transformers [\d.]+ has no such type; use a newer Transformers",
+    ),
     "unknown family": (config(model_type="lilt"), r"model_type (is )?'lilt'"),
     "other weights by name": (config(transformers_weights="pytorch_model.bin"), "transformers_weights"),
     "quantized": (config(quantization_config={"quant_method": "gptq", "bits": 4}), "the weights are quantized"),

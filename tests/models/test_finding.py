@@ -29,7 +29,7 @@ from polyhead.models.architectures import head_mask
 from polyhead.models.finding import find_sites
 from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
-from polyhead.models.loading import load_known_config, load_tagger
+from polyhead.models.loading import load_config, load_tagger
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 
@@ -113,7 +113,7 @@ def test_a_bare_encoder_leaves_the_classifier_of_its_family_open() -> None:
 
 def test_the_config_of_an_unknown_family_is_enough_to_read_text_for_it(tmp_path: Path) -> None:
     unknown("ernie").save_pretrained(tmp_path)
-    assert model_limit(load_known_config(tmp_path)) == 40
+    assert model_limit(load_config(tmp_path, kind="tag")) == 40
 
 
 def test_a_checkpoint_of_an_unknown_family_loads_prunes_and_loads_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

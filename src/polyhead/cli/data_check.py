@@ -24,14 +24,15 @@ from polyhead.data.textfile import data_error, find_file
 from polyhead.data.texts import with_container
 from polyhead.doctor.data_check import overlaps, split_facts
 from polyhead.learning.encoding import model_limit
-from polyhead.models.loading import load_known_config, load_tokenizer
+from polyhead.models.loading import load_config, load_tokenizer
 
 
 def data_check(request: DataCheckRequest, console: Console) -> int:
     """Read every split there is, count, compare, print; 1 under --strict if something was repaired or splits share a sentence."""
     tokenizer = None if request.tokenizer is None else load_tokenizer(request.tokenizer)
-    limit = None if request.tokenizer is None else model_limit(load_known_config(request.tokenizer))
     opened = _corpus(request) if _is_corpus(request.reference) else _files(request)
+    kind = find_task(opened.look.task).kind
+    limit = None if request.tokenizer is None else model_limit(load_config(request.tokenizer, kind=kind))
     longest = min(request.max_length, limit or request.max_length)
     facts = [split_facts(data, max_length=longest, tokenizer=tokenizer) for data in opened.splits]
     shared = list(overlaps(opened.splits))
@@ -99,7 +100,7 @@ def _files(request: DataCheckRequest) -> Opened:
     layout = None if found.columns is None else declared_layout(found.columns, scheme=found.scheme, kind=task.kind)
     splits = []
     for split, path in files.items():
-        if layout is None and not is_conllu(path) and find_file(path) is not None:
+        if layout is None and task.kind != "masked" and not is_conllu(path) and find_file(path) is not None:
             expected = "a name that ends in .conllu; every other file is read as columns"
             raise data_error(path, 0, "CoNLL-U under another name", expected)
         try:
@@ -131,6 +132,11 @@ def _look(request: DataCheckRequest, path: Path) -> tuple[Look, bool]:
     is_text = request.columns is not None and declares_texts(request.columns)
     if is_text or (request.task is not None and request.task.kind == "sentence"):
         return _look_at_texts(request, path), request.columns is not None
+    if request.task is not None and request.task.kind == "masked" and request.columns is None:
+        kind = "CoNLL-U" if is_conllu(path) else "raw text, a sentence on each line"
+        if request.scheme is not None:
+            raise SettingError(f"--scheme {request.scheme}: raw text has no spans; leave --scheme out")
+        return Look(kind, request.task.name), True
     if request.columns is not None:
         layout = parse_layout(request.columns, scheme=request.scheme)
         if isinstance(layout, NamedLayout):

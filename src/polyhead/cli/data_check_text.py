@@ -85,7 +85,7 @@ def _notes(request: DataCheckRequest, facts: Sequence[SplitFacts], shared: Seque
             yield f"{found.split}: {n} x {what}"
         for what in found.suspicions:
             yield f"{found.split}: {what}"
-        if found.unlabelled_words:
+        if found.unlabelled_words and unit != "subword":
             yield f"{found.split}: {unit}s without a label, neither trained on nor scored: {found.unlabelled_words}"
         if found.over_long:
             limit = f"{request.max_length} words" if found.rates is None else f"{found.rates.window} subwords"

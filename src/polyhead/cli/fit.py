@@ -13,6 +13,7 @@ from polyhead.cli.outputs import check_folder
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.store import writing
+from polyhead.core.values import counted
 from polyhead.data.labels import label_set
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sampling import sample
@@ -124,7 +125,7 @@ def _save(out: Path, tagger: Tagger, trains: list[Dataset], dev: list[dict[str, 
 def _text(document: dict[str, Any], metric: str) -> str:
     fit = document["fit"]
     words = f"; words are {document['words']}" if find_task(document["task"]).unit == "word" else ""
-    lines = [f"saved {document['out']}: {fit['steps']} steps in {fit['seconds']:.0f} s{words}"]
+    lines = [f"saved {document['out']}: {counted(fit['steps'], 'step')} in {fit['seconds']:.0f} s{words}"]
     if document["nested"]:
         lines.append(
             f"any number of heads up to {len(document['nested'])} can be pruned: polyhead prune {document['out']} --n-pruned K"

@@ -24,6 +24,7 @@ from polyhead.learning.inference import Labelled
 from polyhead.models.classifiers import classifier_labels
 from polyhead.models.devices import free_threads
 from polyhead.models.loading import load_config
+from polyhead.models.named_masks import head_masks
 from polyhead.studies.tagger import Tagger
 
 _LOG = logging.getLogger(__name__)
@@ -101,6 +102,8 @@ def labelled_sample(
         new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
         console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
     console.note(other_words(tagger, reference.words))
+    if masks := head_masks(tagger.model):
+        console.note(f"note: read with all heads, of a model with masks for {', '.join(masks)}")
     found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new, len(every.sentences))
     if needs_labels:
         console.repairs(data.name, met(found.facts, unit=request.task.unit, unknown=unknown))

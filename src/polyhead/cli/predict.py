@@ -188,6 +188,10 @@ def mask_names(
             raise SettingError(f"--language-column {column}: CoNLL-U names a language in a comment (# lang = de); leave it out")
         languages = commented_languages(path, sentences)
     elif column is not None:
+        if isinstance(layout, TextFormat):
+            raise SettingError(
+                f"--language-column {column}: is for files of words; predict each language's sentences with --language"
+            )
         if not isinstance(layout, ColumnFormat) or column == 0:
             raise SettingError(f"--language-column {column}: expected a file of columns, and a column from 1, or -1 for the last")
         languages = column_languages(path, sentences, layout, column)

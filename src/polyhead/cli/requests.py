@@ -205,7 +205,9 @@ class ExportRequest:
     mask: Annotated[str | None, Shown("Of a model with several masks, the one to export; all heads unless given.")] = None
     int8: Annotated[bool, Shown("Weights in int8 (ONNX Runtime's dynamic quantisation): smaller, faster, and not exact.")] = False
     target: Annotated[Many[str], Shown("Also score on these: ud/de_gsd, ud/de_gsd@words, de=TEST or de=DEV:TEST.", "REF...")] = ()
-    task: Annotated[TaskOption | None, Shown("Of the labels in --target; as in training unless given.")] = None
+    task: Annotated[
+        TaskOption | None, Shown("pos, ner, slots, nli, classification or mlm, for --target; as in training unless given.")
+    ] = None
     data: DataOption = None
     split: AnySplitOption = "test"
     limit: LimitOption = None
@@ -289,9 +291,9 @@ class DataCheckRequest:
 
     reference: Annotated[Place, Shown("A file, LANGUAGE=TRAIN:DEV:TEST, or a corpus such as ud/en_ewt.", "DATA", positional=True)]
     data: DataOption = None
-    task: Annotated[TaskOption | None, Shown("pos, ner, slots, nli or classification; guessed from the file unless given.")] = (
-        None
-    )
+    task: Annotated[
+        TaskOption | None, Shown("pos, ner, slots, nli, classification or mlm; guessed from the file unless given.")
+    ] = None
     scheme: SchemeOption = None
     columns: ColumnsOption = None
     tokenizer: Annotated[Place | None, Shown("Folder or hub id of the model whose tokenizer is tested.", "MODEL")] = None

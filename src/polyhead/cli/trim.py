@@ -42,7 +42,7 @@ def trim(request: TrimRequest, console: Console) -> int:
     corpora = [name for name in request.held_out if "=" not in name]
     held_out = _texts("--held-out", files, corpora, request.data, "test") or None
     tokenizer = load_tokenizer(request.model, revision=request.revision)
-    model = load_saved(request.model, revision=request.revision)
+    model = load_saved(request.model, revision=request.revision)  # before its row is needed, which a proof may have to find
     needed = config_ids(model.config)
     smaller = trim_tokenizer(tokenizer, texts, limits, needed=needed, held_out=held_out, progress=console.progress)
     found = trim_model(model, smaller)
@@ -62,7 +62,8 @@ def _texts(option: str, files: Sequence[str], corpora: Sequence[str], root: Path
     for text in files:
         language, equals, path = text.partition("=")
         if not equals or not path:
-            raise SettingError(f"{option} {text}: names no language; write LANGUAGE=FILE, for example de={text or 'news.txt'}")
+            what, path = ("names no file", "news.txt") if equals else ("names no language", text or "news.txt")
+            raise SettingError(f"{option} {text}: {what}; write LANGUAGE=FILE, for example de={path}")
         if not is_language_code(language):
             raise SettingError(
                 f"{option} {text}: {language!r} is not a language code; expected BCP-47 (de, hau, zh-Hant), or und"

@@ -16,7 +16,7 @@ class PolyheadError(Exception):
     ...     task("pso")
     ... except PolyheadError as error:
     ...     print(error)
-    task 'pso': did you mean 'pos'? Expected one of pos, ner, slots
+    task 'pso': did you mean 'pos'? Expected one of pos, ner, slots, nli, classification, mlm
     """
 
 

@@ -22,7 +22,10 @@ from polyhead.data.textfile import TextFile, data_error, find_file, is_blank, re
 _LINES = 20_000
 _START = 1000  # characters of a JSON list that say what it holds
 _ID = re.compile(r"\d+([-.]\d+)?")
-_NO_COMMAS = "TABs or spaces between columns, since commas are also words; save the table as text separated by TABs"
+_NO_COMMAS = (
+    "TABs or spaces between columns of words, since commas are also words; save the table as text separated by TABs; or, if a "
+    "row is a whole text, name its columns with --columns csv:text=NAME,label=NAME"
+)
 _EXPECTED = "CoNLL-U, or a column of tags such as B-PER or NOUN; declare the layout with --columns and --task"
 
 

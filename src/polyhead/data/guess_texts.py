@@ -26,15 +26,30 @@ def guess_texts(path: Path) -> tuple[str, str, str] | None:
     """Format in words, task, and value for `--columns`; None for all other files.
 
     A lone text must have several words in most rows, for a column of words may also be called `text`.
+
+    Raises:
+        DataFormatError: A header names a pair and labels, and a row below it breaks the format.
     """
     layout = with_container(path, TextFormat())
     try:
         opened = opened_table(TextFile(path, ""), layout)
-        rows = [record for _, record in islice(opened.rows, _ROWS)]
     except (DataFormatError, SettingError):
         return None
+    texts, label = text_columns(layout, opened.columns or ())
+    names_a_pair = len(texts) == 2 and label is not None
+    try:
+        rows = [record for _, record in islice(opened.rows, _ROWS)]
+    except (DataFormatError, SettingError):
+        if names_a_pair:
+            raise
+        return None
     texts, label = text_columns(layout, opened.columns or tuple(rows[0] if rows else ()))
-    if not rows or not texts or label is None or not all(isinstance(row.get(name), str) for row in rows for name in texts):
+    if (
+        not (rows or names_a_pair)
+        or not texts
+        or label is None
+        or not all(isinstance(row.get(name), str) for row in rows for name in texts)
+    ):
         return None
     labels = {row.get(label) for row in rows if not isinstance(row.get(label), list | dict)}
     if len(texts) == 1 and (2 * sum(" " in row[texts[0]] for row in rows) < len(rows) or are_spans([*map(str, labels)])):

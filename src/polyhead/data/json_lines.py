@@ -61,7 +61,7 @@ def looks_like_json_lines(path: Path) -> bool:
     return not path.is_dir() and is_json_object(next((line for _, line in read_lines(path) if not is_blank(line)), ""))
 
 
-def rewrite_json_lines(path: Path, column: str, values: Sequence[Sequence[str | int]], out: Path) -> None:
+def rewrite_json_lines(path: Path, column: str, values: Sequence[Sequence[str | int] | int], out: Path) -> None:
     """Write the objects with one value replaced, or added as the last; all other bytes stay as they are.
 
     Args:
@@ -82,7 +82,7 @@ def rewrite_json_lines(path: Path, column: str, values: Sequence[Sequence[str | 
     out.write_bytes((BOM if text.startswith(BOM) else b"") + b"\n".join(lines))
 
 
-def _with_value(line: str, column: str, value: Sequence[str | int]) -> str:
+def _with_value(line: str, column: str, value: Sequence[str | int] | int) -> str:
     """An object's text with one value replaced, the last where the name is there twice, or added at its end."""
     written, decoder = json.dumps(value, ensure_ascii=False), json.JSONDecoder()
     place, at = None, _after(_SPACE, line, 0) + 1

@@ -15,8 +15,9 @@ from polyhead.data.texts import csv_rows, opened_table
 def rewrite_texts(file: TextFile, layout: TextFormat, labels: Sequence[str], out: Path) -> None:
     """Write the file with its column of labels filled in, or with a column `label` added as the last.
 
-    All other bytes of TSV and JSON Lines stay as they are. In CSV only fields that need quotes have them, and lines end as the
-    first one does.
+    A declared column that the file lacks is added under its name. Where the layout names numbers, numbers are written. All other
+    bytes of TSV and JSON Lines stay as they are. In CSV only fields that need quotes have them, and lines end as the first one
+    does.
 
     Args:
         file: A file that `read_texts` has read.
@@ -25,11 +26,15 @@ def rewrite_texts(file: TextFile, layout: TextFormat, labels: Sequence[str], out
         out: The file to write.
 
     Raises:
-        SettingError: The container is Parquet or a saved dataset.
+        SettingError: The container is Parquet or a saved dataset; or a label has no number among those that the layout names.
     """
+    if (names := layout.names) is not None and (without := next((label for label in labels if label not in names), None)):
+        step = "name all labels, in the order of their numbers, or write text into another column: leave names= out, label=NAME"
+        raise SettingError(f"--columns {layout.spec}: the predicted label {without!r} has no number; {step}")
+    numbers = None if names is None else [names.index(label) for label in labels]
     if layout.container == "jsonl":
         keys = dict.fromkeys(key for _, record in opened_table(file, layout).rows for key in record)
-        rewrite_json_lines(file.path, text_columns(layout, tuple(keys))[1] or LABELS[0], labels, out)
+        rewrite_json_lines(file.path, text_columns(layout, tuple(keys))[1] or LABELS[0], numbers or labels, out)
         return
     if layout.container not in ("tsv", "csv"):
         raise SettingError(
@@ -37,8 +42,8 @@ def rewrite_texts(file: TextFile, layout: TextFormat, labels: Sequence[str], out
         )
     header = opened_table(file, layout).columns or ()
     label = text_columns(layout, header)[1]
-    place = len(header) if label is None else header.index(label)
-    cells = iter((LABELS[0] if label is None else label, *labels))
+    place = header.index(label) if label in header else len(header)
+    cells = iter((label or LABELS[0], *(labels if numbers is None else map(str, numbers))))
     text = read_bytes(file.path)
     written = _tab(text, cells, place) if layout.container == "tsv" else _commas(file, text, cells, place)
     out.write_bytes((BOM if text.startswith(BOM) else b"") + written)

@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import CheckpointError
@@ -30,6 +31,7 @@ from polyhead.models.checks import (
     check_unused,
     check_vocabulary,
     lacks_pooler,
+    read_object,
     read_old_record,
     weight_files,
 )
@@ -108,6 +110,12 @@ def load_tagger(
 
 
 def _config(folder: Path) -> PretrainedConfig:
+    kind = read_object(folder / CONFIG).get("model_type")
+    if isinstance(kind, str) and kind not in CONFIG_MAPPING:
+        step = "use a newer Transformers, or a model of another type; polyhead runs no code that comes with a checkpoint"
+        raise CheckpointError(
+            f"{folder / CONFIG}: model_type {kind[:60]!r}: Transformers {transformers.__version__} has no such type; {step}"
+        )
     found = reading(folder / CONFIG, lambda: AutoConfig.from_pretrained(folder, trust_remote_code=False), do=COPY_AGAIN)
     return cast(PretrainedConfig, found)
 
@@ -187,32 +195,24 @@ def _load(
         return reading(name, load, do=COPY_AGAIN)
 
 
-def load_config(name: str | Path, *, revision: str | None = None) -> PretrainedConfig:
+def load_config(name: str | Path, *, revision: str | None = None, kind: LabelKind | None = None) -> PretrainedConfig:
     """The config of a folder or hub id; no weights are read.
 
+    Args:
+        name: Folder, or hub id.
+        revision: Branch, tag or commit on the Hub.
+        kind: Kind of the task's labels. If given, a family without a row gets one as in `load_tagger`, for what reads the row.
+
     Raises:
+        ArchitectureError: With `kind`: the family has no row and where its heads are could not be proven.
         CheckpointError: Not found, or Transformers cannot read the config.
     """
-    return _config(checkpoint_folder(name, revision=revision, weights=False))
-
-
-def load_known_config(name: str | Path, *, kind: LabelKind = "tag", revision: str | None = None) -> PretrainedConfig:
-    """As `load_config`, of a family whose heads are known: where it has no row, one is proven, without the weights.
-
-    Args:
-        name: Folder or hub id.
-        kind: Of the classifier that the model will have.
-        revision: Branch, tag or commit on the Hub.
-
-    Raises:
-        ArchitectureError: The family has no row, and where its heads are could not be proven.
-        CheckpointError: As `load_config`, or there is no such classifier for the family.
-    """
-    config = load_config(name, revision=revision)
-    if config.model_type not in ARCHITECTURES:
+    folder = checkpoint_folder(name, revision=revision, weights=False)
+    config = _config(folder)
+    if kind is not None and config.model_type not in ARCHITECTURES:
         with torch.random.fork_rng(devices=[]):
-            shape = reading(name, lambda: _empty(CLASSIFIERS[kind][2], config), do=COPY_AGAIN)
-            find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
+            shape = reading(folder / CONFIG, lambda: _empty(CLASSIFIERS[kind][2], config), do=COPY_AGAIN)
+            reading(name, lambda: find_recorded(shape, getattr(config, pruning_record.KEY, None) or {}), do=COPY_AGAIN)
     return config
 
 

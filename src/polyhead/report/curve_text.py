@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from polyhead.core.escaping import markdown_text
+from polyhead.core.values import counted
 from polyhead.data.tasks import task as find_task
 from polyhead.report.curves import area_table, by_group
 from polyhead.report.notes import fact_list
@@ -33,9 +34,11 @@ def curve_page(document: Document, *, picture: str | None) -> str:
 def curve_text(document: Document) -> str:
     """Scores at some k, areas and their differences, with notes."""
     data, unit = document["data"], find_task(document["task"]).unit
+    units = (("sentence", data["sentences"]), (unit, data["words"]))
+    size = ", ".join(counted(number, name) for name, number in dict(units).items())
     head = (
         f"Score: {title(document['main_metric'])} in points on {markdown_text(data['name'])}, {data['split']} split "
-        f"({data['sentences']:,} sentences, {data['words']:,} {unit}s), with k heads ablated, without retraining."
+        f"({size}), with k heads ablated, without retraining."
     )
     return paragraphs(head, _scores(document), area_table(document["areas"]), _notes(document))
 

@@ -15,7 +15,7 @@ from polyhead.data.tasks import task as find_task
 from polyhead.learning.encoding import Encoded, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.text_encoder import TextEncoder, Unknown
-from polyhead.models.loading import load_known_config, load_tokenizer
+from polyhead.models.loading import load_config, load_tokenizer
 from polyhead.report.record import DataRecord, EncodingRecord
 from polyhead.studies.run_data import Texts, facts_of, how_read, read_data
 from polyhead.studies.settings import RunSettings
@@ -77,7 +77,7 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         PolyheadError: A corpus cannot be read as declared, a name is unknown, or sources or targets are missing or named twice.
     """
     tokenizer = load_tokenizer(settings.model, revision=settings.revision)
-    config = load_known_config(settings.model, kind=find_task(settings.task).kind, revision=settings.revision)
+    config = load_config(settings.model, revision=settings.revision, kind=find_task(settings.task).kind)
     texts = texts or Texts()
     data, train, rule = read_data(settings, texts), settings.train, settings.select_on
     for split in data.every:

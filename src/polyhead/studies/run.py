@@ -110,7 +110,8 @@ def run(
         load_tagger(settings.model, labels=inputs.encoder.labels, seed=0, revision=settings.revision, kind=inputs.task.kind)
     )
     check_search(settings.search, present)
-    logger.info("words: %s in all languages; protocol %s: %s", inputs.words, settings.protocol, settings.rules.claim)
+    words = f"words: {inputs.words} in all languages; " if inputs.task.unit == "word" else ""
+    logger.info("%sprotocol %s: %s", words, settings.protocol, settings.rules.claim)
     with RunStore(folder / _FITS, settings, name=folder) as store:
         drop_damaged(store.folder)
         remove_leftovers(folder / MODEL)

@@ -84,7 +84,7 @@ class Grid:
     """
 
     name: Annotated[Name | None, Field(description="Name of the grid, shown in tables.")] = None
-    tasks: Annotated[Listed[Annotated[Name, _named(task)]], Field(description="pos, ner, slots.")]
+    tasks: Annotated[Listed[Annotated[Name, _named(task)]], Field(description="pos, ner, slots, nli or classification.")]
     models: Annotated[
         Listed[Annotated[Place, AfterValidator(_model)]],
         Field(description="Folders or hub ids of pre-trained encoders; polyhead/tiny comes with the package."),

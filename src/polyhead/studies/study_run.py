@@ -19,7 +19,7 @@ from polyhead.data.tasks import task as find_task
 from polyhead.models.architectures import recorded_heads
 from polyhead.models.devices import PrecisionChoice, placement
 from polyhead.models.environment import model_hash
-from polyhead.models.loading import load_known_config, load_tokenizer
+from polyhead.models.loading import load_config, load_tokenizer
 from polyhead.report.study_record import CELLS, StudyCellRecord, without_counts
 from polyhead.selection.ranking import check_search
 from polyhead.studies.run_data import Texts, how_read, read_data
@@ -128,7 +128,7 @@ def check_data(store: Path, cells: Sequence[StudyCell], texts: Texts) -> None:
     for model, revision in dict.fromkeys((cell.model, cell.revision) for cell in cells):
         own = [cell for cell in cells if (cell.model, cell.revision) == (model, revision)]
         try:
-            config = load_known_config(model, kind=find_task(own[0].task).kind, revision=revision)
+            config = load_config(model, kind=find_task(own[0].task).kind, revision=revision)
             load_tokenizer(model, revision=revision)
             for search in dict.fromkeys(cell.search for cell in own):
                 check_search(search, recorded_heads(config))
