@@ -224,7 +224,7 @@ def test_check_of_a_corpus_names_what_is_absent(cli: Callable, mirror: Served, t
     assert result.code == 0, result.err
     assert "format: CoNLL-U, task pos" in result.out
     assert "| train, dev | 1 | 0 |" in result.out
-    assert "test: not in the data folder; polyhead data get ud/de_gsd fetches it" in result.out
+    assert "test: not in the data folder; fetch it with polyhead data get ud/de_gsd --data" in result.out
 
 
 @pytest.mark.parametrize(

@@ -198,9 +198,7 @@ def test_a_file_that_is_not_there_names_the_command_that_fetches_it(tmp_path):
 
 
 def test_a_file_that_no_command_fetches_is_put_there(tmp_path):
-    with pytest.raises(
-        DataFormatError, match=r"nli/de\.test\.tsv.*check --data, or put it there, since polyhead does not fetch it$"
-    ):
+    with pytest.raises(DataFormatError, match=r"nli/de\.test\.tsv.*check --data, or put it there: polyhead does not fetch it$"):
         open_corpus("xnli/de", "test", root=tmp_path)
 
 

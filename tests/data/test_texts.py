@@ -128,6 +128,19 @@ FAULTS = {
         None,
         r":1: no column of text among 'She slept.'.*in a header; or name",
     ),
+    "a JSON list": ('[{"text": "a", "label": "x"}]\n', "classification", None, r":1: a JSON list; expected JSON Lines"),
+    "a JSON list on lines": (
+        '[\n{"text": "a", "label": "x"}\n]\n',
+        "classification",
+        None,
+        r":1: a JSON list; expected JSON Lines",
+    ),
+    "labels declared away": (
+        "text\tlabel\na\tx\n",
+        "classification",
+        "tsv:label=none",
+        r":1: label=none in --columns; expected label=NAME, with one of 'text', 'label', since labels are needed here",
+    ),
     "no text column": ("id\tlabel\n1\tx\n", "classification", None, r":1: no column of text among 'id', 'label'"),
     "missing label": (f"{ONE}a\tb\t\n", "nli", None, r":2: no label in label; expected a label in every row, or _"),
     "unknown label": (

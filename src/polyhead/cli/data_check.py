@@ -13,6 +13,7 @@ from polyhead.data.arrow_tables import saved_splits
 from polyhead.data.conllu import conllu_faults
 from polyhead.data.corpora import corpus, is_conllu, open_corpus, open_file
 from polyhead.data.corpus_table import SPLITS
+from polyhead.data.download_urls import how_to_get
 from polyhead.data.guess_layout import Look, look
 from polyhead.data.guess_texts import guess_texts
 from polyhead.data.layouts import NamedLayout, declared_layout, parse_layout
@@ -74,8 +75,8 @@ def _corpus(request: DataCheckRequest) -> Opened:
         else:
             absent.append(split)
     if not splits and request.data is not None:
-        get = f"polyhead data get {reference.name} --data {request.data}"
-        raise data_error(request.data, 0, f"no file of {reference.name}", f"at least one split; fetch it with {get}")
+        get = how_to_get(reference.name, root=str(request.data))
+        raise data_error(request.data, 0, f"no file of {reference.name}", f"at least one split; {get}")
     kind = "CoNLL-U" if row.layout is None else "as the table of corpora declares it"
     return Opened(Look("made in memory" if row.made else kind, row.task), True, splits, absent)
 

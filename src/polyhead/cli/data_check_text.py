@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from polyhead.cli.requests import DataCheckRequest
+from polyhead.data.download_urls import how_to_get
 from polyhead.data.guess_layout import Look
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import task as find_task
@@ -79,7 +80,7 @@ def _labels(facts: Sequence[SplitFacts]) -> str:
 def _notes(request: DataCheckRequest, facts: Sequence[SplitFacts], shared: Sequence[Overlap], opened: Opened) -> Iterator[str]:
     unit = find_task(opened.look.task).unit
     for split in opened.absent:
-        yield f"{split}: not in the data folder; polyhead data get {request.reference.partition('@')[0]} fetches it"
+        yield f"{split}: not in the data folder; {how_to_get(request.reference.partition('@')[0], root=str(request.data))}"
     for found in facts:
         for what, n in found.repairs.items():
             yield f"{found.split}: {n} x {what}"

@@ -14,7 +14,7 @@ from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.data.column_format import ColumnFormat
 from polyhead.data.conllu import Words
 from polyhead.data.corpus_table import CORPORA, Corpus, CorpusFile, Split
-from polyhead.data.download_urls import source
+from polyhead.data.download_urls import how_to_get
 from polyhead.data.labels import harmonise
 from polyhead.data.layouts import Layout, NamedLayout, read_layout
 from polyhead.data.phrases.files import phrase_dataset
@@ -140,8 +140,7 @@ def open_corpus(
     path, layout = corpus_file(base, split, root=Path(root), words=words)
     if find_file(path) is None:
         advice = f"; {row.advice}" if row.advice and split == "train" else ""
-        fetched = f"fetch it with polyhead data get {base} --data {root}"
-        get = f"check --data, or {fetched if source(base) else 'put it there, since polyhead does not fetch it'}{advice}"
+        get = f"check --data, or {how_to_get(base, root=str(root))}{advice}"
         raise data_error(path, 0, "no such file", f"the {split} file of {shown} below the data root; {get}")
     dataset = _read(path, shown, split, language=row.language, layout=layout, words=words, strict=strict)
     return harmonise(dataset, TASKS[row.task], kept=kept) if merge and row.merges_types else dataset

@@ -140,6 +140,15 @@ def _github(name: str, folder: str, page: str, licence: str, licence_file: str =
     return Source(f"https://github.com/{page}", licence, tuple(files), missing=missing)
 
 
+def how_to_get(name: str, *, root: str = "FOLDER") -> str:
+    """What puts a corpus into the data folder: the command that fetches it, or the user.
+
+    >>> how_to_get("ud/en_ewt", root="corpora")
+    'fetch it with polyhead data get ud/en_ewt --data corpora'
+    """
+    return f"fetch it with polyhead data get {name} --data {root}" if source(name) else "put it there: polyhead does not fetch it"
+
+
 def source(name: str) -> Source | None:
     """The source of the corpus of that name; None if no source is known.
 

@@ -118,7 +118,10 @@ def _has_half_a_pair(text: str, found: object) -> bool:
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
-    expected = 'a JSON object on each line, as {"tokens": ["Anna", "sings"], "ner_tags": ["B-PER", "O"]}'
+    expected = (
+        'a JSON object on each line, as {"tokens": ["Anna", "sings"], "ner_tags": ["B-PER", "O"]} or {"text": "Anna sings", '
+        '"label": "music"}'
+    )
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:

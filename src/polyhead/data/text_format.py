@@ -75,11 +75,13 @@ class TextFormat:
 def declares_texts(text: str) -> bool:
     """Whether a value of `--columns` declares sentences rather than words.
 
-    >>> declares_texts("csv"), declares_texts("jsonl:text=review"), declares_texts("jsonl:token=words")
+    >>> declares_texts("lines"), declares_texts("jsonl:text=review"), declares_texts("jsonl:token=words")
     (True, True, False)
     """
     container, _, rest = text.strip().partition(":")
-    return container in ("tsv", "csv") or any(item.strip().startswith(("text=", "pair=", "label=")) for item in rest.split(","))
+    return container in ("tsv", "csv", "lines") or any(
+        item.strip().startswith(("text=", "pair=", "label=")) for item in rest.split(",")
+    )
 
 
 def parse_texts(text: str) -> TextFormat:

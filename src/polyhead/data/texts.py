@@ -11,7 +11,7 @@ from polyhead.core.values import counted, signed_number
 from polyhead.data.json_lines import json_objects, looks_like_json_lines
 from polyhead.data.records import CONTAINERS, Records
 from polyhead.data.sentences import Sentence
-from polyhead.data.text_format import LABELS, PAIRS, TEXTS, TableName, TextFormat, text_columns
+from polyhead.data.text_format import LABELS, NO_COLUMN, PAIRS, TEXTS, TableName, TextFormat, text_columns
 from polyhead.data.textfile import BLANK, TextFile, is_blank, read_lines, shown
 
 _DECIMAL = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?")
@@ -78,6 +78,8 @@ def opened_table(file: TextFile, layout: TextFormat) -> Records:
     at, header = next(rows, (0, []))
     if not header:
         raise file.error(0, "no text", "a header row, such as premise, hypothesis, label, and a sentence on each line")
+    if re.match(r"\s*\[\s*(\{|$)", header[0]):
+        raise file.error(at, "a JSON list", "JSON Lines, an object on each line; turn the list into lines with jq -c '.[]'")
     if twice := [name for name in dict.fromkeys(header) if header.count(name) > 1]:
         raise file.error(at, f"two columns named {twice[0]!r} in the header", "every name once")
     return Records(_records(file, header, rows), {}, tuple(header))
@@ -128,6 +130,8 @@ def _columns(
         column = f"{counted(len(texts), 'text column')}, {' and '.join(texts)}, among {known}"
         raise file.error(where, column, f"{layout.n_texts}, such as {' and '.join(PAIRS[0][: layout.n_texts])}; {_STEP}")
     if label is None and labelled and layout.needs_label:
+        if layout.label == NO_COLUMN:
+            raise file.error(where, "label=none in --columns", f"label=NAME, with one of {known}, since labels are needed here")
         raise file.error(where, f"no column of labels among {known}", f"one named {LABELS[0]}; or {_STEP}")
     return texts, label if labelled else None
 
