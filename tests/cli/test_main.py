@@ -69,6 +69,7 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "trim",
         "evaluate",
         "predict",
+        "export",
         "compare",
         "curve",
         "report",

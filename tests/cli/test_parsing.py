@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from polyhead.cli.main import COMMANDS, main
 from polyhead.cli.parsing import expand_lists, parse, with_flags, with_values
+from polyhead.cli.prune import mask_files
 from polyhead.cli.request_options import options
 from polyhead.cli.requests import EvaluateRequest, PredictRequest, PruneRequest, RankRequest
 from polyhead.cli.train_requests import FitRequest, RunRequest
@@ -236,7 +237,9 @@ def test_a_tilde_is_expanded_once_in_every_path(tmp_path: Path, monkeypatch: pyt
     assert (settings.model, settings.data) == (str(tmp_path / "m"), str(tmp_path / "d"))
     prune = parse(PruneRequest, ["~/m", "--out", "~/p", "--mask=~/k.json"], name="prune")
     assert prune is not None
-    assert (prune.model, prune.out, prune.mask) == (str(tmp_path / "m"), tmp_path / "p", tmp_path / "k.json")
+    assert (prune.model, prune.out) == (str(tmp_path / "m"), tmp_path / "p")
+    assert mask_files(prune.mask) == {"": tmp_path / "k.json"}
+    assert mask_files(["de=~/k.json"]) == {"de": tmp_path / "k.json"}
 
 
 def test_settings_are_checked_before_anything_is_imported_and_named_as_options() -> None:

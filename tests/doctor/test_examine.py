@@ -221,7 +221,7 @@ def test_hooks_that_do_nothing_in_evaluation(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_cut_that_keeps_the_wrong_head(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = pruning._reduce
-    monkeypatch.setattr(pruning, "_reduce", lambda site, blocks: honest(site, (blocks + 1) % len(site.kept)))
+    monkeypatch.setattr(pruning, "_reduce", lambda site, blocks: honest(site, [(block + 1) % len(site.kept) for block in blocks]))
     found = failed(checks=OF_LOGITS)
     assert {"masked = pruned: one head", "masked = pruned: all heads of a layer but one", IN_PREDICT} <= found
     assert SAVED not in found

@@ -50,6 +50,7 @@ def test_the_page_of_curves() -> None:
     area = {"group": EVIL, "area": 0.9, "interval": [0.8, 1.0], "minus_random": None, "minus_highest": None, "regret": None}
     document = {
         "model": EVIL,
+        "task": "pos",
         "main_metric": "accuracy",
         "data": {"name": EVIL, "split": "dev", "sentences": 3, "words": 9, "sha256": "f" * 64},
         "max_pruned": 1,

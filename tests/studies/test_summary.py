@@ -31,7 +31,8 @@ def points(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 def context(*, prune: str = "before", protocol: str = "sound") -> Any:
     search = SearchSpec(max_pruned=6, prune=prune)  # type: ignore[arg-type]
     settings = SimpleNamespace(search=search, rules=PROTOCOLS[protocol])
-    return SimpleNamespace(settings=settings, inputs=SimpleNamespace(tests=TARGETS, languages=TARGETS, task=TASKS["pos"]))
+    inputs = SimpleNamespace(tests=TARGETS, languages=TARGETS, task=TASKS["pos"])
+    return SimpleNamespace(settings=settings, inputs=inputs, named=lambda seed, arm: f"seed {seed}, {arm}")
 
 
 def figures(rate: float, *, seed: int) -> dict[str, Figures]:

@@ -31,7 +31,7 @@ def prune(request: PruneRequest, console: Console) -> int:
     check_folder("--out", request.out, new=True)
     model = load_saved(request.model, revision=request.revision)
     before, present = sum(p.numel() for p in model.parameters()), head_mask(model)
-    files = _mask_files(request.mask)
+    files = mask_files(request.mask)
     named = {name: _read(path, request, present) for name, path in files.items() if name}
     if named:
         mask, ranking, choice = HeadMask(np.any([own.keep for own in named.values()], axis=0)), "", "those that no mask keeps"
@@ -91,7 +91,7 @@ def _check_choice(request: PruneRequest) -> None:
     if not given and request.n_pruned is None and not request.densify:
         raise SettingError("no heads named; give --heads 3.5,4.1, or --mask FILE, or --scores FILE with --n-pruned K")
     comma_separated("--heads", request.heads)  # before the model is loaded
-    if request.densify and any(_mask_files(request.mask)):
+    if request.densify and any(mask_files(request.mask)):
         raise SettingError("--densify: a dense copy holds one set of heads; give one mask without a name, or leave it out")
     if request.scores is not None and request.n_pruned is None:
         raise SettingError("--scores FILE: give --n-pruned K with it")
@@ -101,7 +101,7 @@ def _check_choice(request: PruneRequest) -> None:
         raise SettingError(f"--normalise {request.normalise}: scales the scores of --scores FILE; leave it out")
 
 
-def _mask_files(given: Sequence[str]) -> dict[str, Path]:
+def mask_files(given: Sequence[str]) -> dict[str, Path]:
     """The files of masks by name; under the empty name that of a mask without one.
 
     Raises:

@@ -106,6 +106,8 @@ def propagated(model: PreTrainedModel, batch: Batch) -> Propagated:
                 continue
             stack.callback(site.block.register_forward_pre_hook(enter).remove)
         f = _gold_logits(model, batch).sum()
+        if not f.requires_grad:  # no head is left, and no layer's input is watched
+            return Propagated(torch.zeros_like(gates), np.zeros(0), float(f))
         # unused gates: a model without heads
         heads, *gradients = torch.autograd.grad(f, [gates, *inputs], allow_unused=True)
     arrived = [float((x.detach() * gradient).sum()) for x, gradient in zip(inputs, gradients, strict=True)]
