@@ -110,7 +110,7 @@ def test_batches_order_and_padding_do_not_matter(family: str, method: str) -> No
         "file order": training_batches(encoded, batch_size=3, order="file", seed=0, epoch=0),
         "padding": training_batches(encoded, batch_size=4, order="file", seed=0, epoch=0, pad_to=30),
     }
-    rough = family in ("xlm", "eurobert")  # these compute softmax or norms in float32
+    rough = family in ("xlm", "eurobert", "t5", "mt5", "umt5")  # these compute softmax or norms in float32, T5 before 5.24
     bounds = {"rtol": 1e-4, "atol": 1e-5 * float(np.abs(usual).max())} if rough else {"rtol": 1e-9, "atol": 0.0}
     same = {how: np.allclose(values(method, model, batches), usual, **bounds) for how, batches in others.items()}
     assert all(same.values()) == METHODS[method].batch_invariant, same
