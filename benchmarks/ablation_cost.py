@@ -25,9 +25,9 @@ from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch
 from polyhead.learning.losses import losses_of
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import full_mask
 from polyhead.models.devices import attention_kernel
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import full_mask
 
 SEED = SEEDS[-1]
 

@@ -27,9 +27,9 @@ from environment import environment, median, write
 from treebanks import LABELS, POS
 
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import full_mask
 from polyhead.models.graphs import GraphName, example_inputs, open_graph
 from polyhead.models.loading import load_saved
+from polyhead.models.model_heads import full_mask
 from polyhead.studies.exporting import export
 from polyhead.studies.tagger import Tagger
 

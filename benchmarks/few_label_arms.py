@@ -15,15 +15,15 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.specs import TrainSpec
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches, training_batches
-from polyhead.learning.encoding import Encoded
+from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Labelled
 from polyhead.learning.losses import sentence_losses
 from polyhead.learning.masked_evaluation import masked_scores
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.learning.training import fit
-from polyhead.models.architectures import attention_sites, full_mask
 from polyhead.models.devices import pick_precision
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites, full_mask
 from polyhead.models.pruning import prune
 from polyhead.selection.ranking import masks_for, rank
 

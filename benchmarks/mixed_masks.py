@@ -18,9 +18,9 @@ from environment import environment, median, write
 from treebanks import LABELS
 
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import full_mask
 from polyhead.models.graphs import example_inputs
 from polyhead.models.loading import load_tagger
+from polyhead.models.model_heads import full_mask
 from polyhead.models.pruning import prune
 
 SHAPES = ((8, 32), (16, 64))

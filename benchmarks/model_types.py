@@ -21,9 +21,10 @@ from polyhead.core.files import write_json_atomic
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.learning.batching import Batch
 from polyhead.learning.shared_prefix import masked_logits
-from polyhead.models.architectures import ARCHITECTURES, Architecture, attention_sites, full_mask
+from polyhead.models.architectures import ARCHITECTURES, Architecture
 from polyhead.models.finding import find_sites
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites, full_mask
 from polyhead.models.proofs import prove, prove_loaded
 from polyhead.models.pruning import fitted
 from polyhead.models.small_copies import NotProven, small_copy

@@ -34,7 +34,7 @@ from treebanks import LABELS, WORK
 from polyhead.core.specs import TrainSpec
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
-from polyhead.learning.encoding import Encoded
+from polyhead.learning.encoded import Encoded
 from polyhead.models.devices import Precision, has_bf16_units
 from polyhead.models.loading import load_tagger
 from polyhead.models.saving import save_pruned

@@ -26,7 +26,8 @@ from polyhead.data.sentences import Sentence
 from polyhead.data.tasks import task
 from polyhead.importance.methods import METHODS, score_heads
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.encoding import Encoded, encode
+from polyhead.learning.encoded import Encoded
+from polyhead.learning.encoding import encode
 from polyhead.learning.training import fit
 from polyhead.models.loading import load_tagger, load_tokenizer
 

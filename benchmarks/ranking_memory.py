@@ -19,7 +19,8 @@ from polyhead.data.labels import label_set
 from polyhead.data.tasks import task
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded, encode
+from polyhead.learning.encoded import Encoded
+from polyhead.learning.encoding import encode
 from polyhead.models.devices import Precision, pick_precision
 
 

@@ -14,7 +14,7 @@ from polyhead.importance.methods import score_heads
 from polyhead.importance.settling import most_that_differ, reading_plan, stratified_mean
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded
+from polyhead.learning.encoded import Encoded
 from polyhead.models.devices import Precision
 
 LOWEST = (12, 36, 72)

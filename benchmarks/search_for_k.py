@@ -29,7 +29,8 @@ from polyhead.data.corpora import open_corpus
 from polyhead.data.sampling import sample
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded, encode, model_limit
+from polyhead.learning.encoded import Encoded
+from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import evaluate
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts

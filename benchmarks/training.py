@@ -27,7 +27,8 @@ from polyhead.data.corpora import open_corpus
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import task
 from polyhead.learning.batching import Batch, training_batches
-from polyhead.learning.encoding import Encoded, encode, model_limit
+from polyhead.learning.encoded import Encoded
+from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
 from polyhead.learning.optimiser import rate_factor
 from polyhead.learning.training import fit

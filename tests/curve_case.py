@@ -3,7 +3,7 @@
 from conformance.scoring_case import tiny_encoded
 
 from polyhead.data.labels import LabelSet
-from polyhead.learning.encoding import join
+from polyhead.learning.encoded import join
 from polyhead.learning.inference import Labelled
 
 LABELS = {"pos": LabelSet(("ADJ", "ADP", "ADV", "AUX", "NOUN")), "ner": LabelSet(("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))}

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForTokenClassification
 
-from polyhead.learning.encoding import Encoded, EncodingCounts, Window
+from polyhead.learning.encoded import Encoded, EncodingCounts, Window
 
 VOCABULARY, N_LABELS, PAD = 60, 5, 0
 

@@ -73,10 +73,11 @@ if TYPE_CHECKING:
     from polyhead.learning.encoding import encode
     from polyhead.learning.inference import Labelled, evaluate, predict
     from polyhead.learning.training import fit
-    from polyhead.models.architectures import Architecture, head_mask, register_architecture
+    from polyhead.models.architectures import Architecture, register_architecture
     from polyhead.models.finding import find_sites
     from polyhead.models.gates import gated
     from polyhead.models.loading import load_tagger, load_tokenizer
+    from polyhead.models.model_heads import head_mask
     from polyhead.models.named_masks import head_masks
     from polyhead.models.pruning import prune
     from polyhead.models.saving import densify, save_pruned
@@ -105,10 +106,11 @@ _MODULES = {
     "learning.encoding": "encode",
     "learning.inference": "Labelled evaluate predict",
     "learning.training": "fit",
-    "models.architectures": "Architecture head_mask register_architecture",
+    "models.architectures": "Architecture register_architecture",
     "models.finding": "find_sites",
     "models.gates": "gated",
     "models.loading": "load_tagger load_tokenizer",
+    "models.model_heads": "head_mask",
     "models.named_masks": "head_masks",
     "models.pruning": "prune",
     "models.saving": "densify save_pruned",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from fast_tokenizer import fast
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForTokenClassification, XLMRobertaModel
 
 from polyhead.cli.main import main
@@ -50,17 +51,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     vocabulary = {name: i for i, name in enumerate(("<s>", "<pad>", "</s>", "<unk>", *WORDS))}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        bos_token="<s>",
-        eos_token="</s>",
-        cls_token="<s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        model_max_length=64,
-    )
+    return fast(inner)
 
 
 def save_tagger(folder: Path, labels: tuple[str, ...]) -> Path:

@@ -15,8 +15,8 @@ from cli.cases import fit_arguments, refused
 from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.core.store import writing
 from polyhead.data.sampling import sample
-from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
+from polyhead.models.model_heads import head_mask
 from polyhead.selection.score_files import read_scores, write_scores
 
 

@@ -14,8 +14,8 @@ from cli.cases import fit_arguments, refused
 from polyhead.cli.inputs import note_sources
 from polyhead.core.heads import HeadId, HeadScores
 from polyhead.data.references import references
-from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
+from polyhead.models.model_heads import head_mask
 from polyhead.selection.score_files import write_scores
 
 

@@ -8,9 +8,9 @@ from cli.cases import fit_arguments, refused
 
 import polyhead as ph
 from polyhead.core.heads import HeadId, HeadMask
-from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved
+from polyhead.models.model_heads import head_mask
 from polyhead.selection.ranking import masks_for
 from polyhead.studies.tagger import Tagger
 

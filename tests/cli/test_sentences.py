@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import pipeline
 
-from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
+from polyhead.models.model_heads import head_mask
 from polyhead.report.curve_text import curve_text
 from polyhead.studies.tagger import Tagger
 

@@ -10,9 +10,9 @@ from conformance.tiny import MASKS, logits, tiny_model
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 from polyhead.models import architectures, finding
-from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_card import CardScore, ModelCard
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 

@@ -17,7 +17,7 @@ from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.head_means import head_means
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 
 # layers that do not run one after the other, or share weights or position biases, are for other tests

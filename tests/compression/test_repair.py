@@ -14,8 +14,8 @@ from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.head_means import head_means
-from polyhead.models.architectures import attention_sites, head_mask
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites, head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 

@@ -22,9 +22,9 @@ from polyhead.compression.embedding_rows import config_ids, keep_rows
 from polyhead.compression.vocabulary import Trimmed, trim
 from polyhead.core.errors import ArchitectureError, CheckpointError, SettingError
 from polyhead.data.corpora import open_corpus
-from polyhead.models.architectures import head_mask
 from polyhead.models.gates import gated
 from polyhead.models.loading import load_saved, load_tokenizer
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 

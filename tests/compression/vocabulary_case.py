@@ -4,8 +4,9 @@ import json
 import random
 from functools import cache
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from fast_tokenizer import fast
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerBase
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 LETTERS = "abcdeéß字"  # in the training text
@@ -30,18 +31,7 @@ def tiny_tokenizer(kind: str, *, size: int = 60) -> PreTrainedTokenizerBase:
         inner.model = models.Unigram([*vocabulary, *((text, 0.0) for text in _BYTES)], unk_id=3, byte_fallback=True)
     elif kind in ("bpe with bytes", "bpe of all splits"):
         inner.model = _rebuilt(inner, with_bytes=kind == "bpe with bytes")
-    inner.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        bos_token="<s>",
-        eos_token="</s>",
-        cls_token="<s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-        model_max_length=64,
-    )
+    return fast(inner, mask_token="<mask>")
 
 
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]

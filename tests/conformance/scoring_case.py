@@ -9,9 +9,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadId, HeadMask
-from polyhead.learning.encoding import Encoded, EncodingCounts, Window
-from polyhead.models.architectures import attention_sites
+from polyhead.learning.encoded import Encoded, EncodingCounts, Window
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites
 
 RMS_NORMED = ("eurobert", "eurobert+one-key", "t5", "mt5", "umt5")
 # the module whose output is the lowest layer's input, by the name that some family gives it

@@ -7,7 +7,7 @@ import torch
 from conformance.tiny import EXTRA, HEAD_DIM, PAD, VOCABULARY
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from polyhead.learning.encoding import Encoded, EncodingCounts, Window
+from polyhead.learning.encoded import Encoded, EncodingCounts, Window
 from polyhead.models.architectures import ARCHITECTURES
 
 LABELS = ("entailment", "neutral", "contradiction")

@@ -9,8 +9,8 @@ import torch
 from conformance.tiny import FAMILIES, KERNELS, logits, masks_of, tiny_inputs, tiny_model
 from transformers import AutoModelForTokenClassification
 
-from polyhead.models.architectures import head_mask
 from polyhead.models.loader_hook import install_loader_hook
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 
@@ -26,8 +26,9 @@ def test_save_then_load_gives_the_same_logits(family: str, kernel: Literal["sdpa
         loaded = AutoModelForTokenClassification.from_pretrained(tmp_path / name, attn_implementation=kernel)
         assert head_mask(loaded) == mask
         assert all(torch.equal(value, model.state_dict()[key]) for key, value in loaded.state_dict().items())
-        # a copy, because some matrix products depend on where in memory a file's tensors begin
-        assert torch.equal(logits(copy.deepcopy(loaded), inputs), logits(model, inputs)), name
+        # some matrix products of DeBERTa depend on where in memory a file's tensors begin
+        read = copy.deepcopy(loaded) if family.startswith("deberta") else loaded
+        assert torch.equal(logits(read, inputs), logits(model, inputs)), name
 
 
 @pytest.mark.parametrize("family", FAMILIES)

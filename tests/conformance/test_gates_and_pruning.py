@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import ArchitectureError, PolyheadError
 from polyhead.core.heads import HeadMask
 from polyhead.models.gates import gated
-from polyhead.models.pruning import prune
+from polyhead.models.pruning import fitted, prune
 
 Kernel = Literal["sdpa", "eager"]
 Padding = Literal["none", "right", "left"]
@@ -89,7 +89,7 @@ def test_gates_of_one_change_nothing(family: str, kernel: Kernel) -> None:
 @under_kernels
 def test_every_sentence_may_have_its_own_mask(family: str, kernel: Kernel) -> None:
     model, inputs = built(family, kernel, torch.float64), tiny_inputs()
-    chosen = [*masks_of(model).values()][-3:]
+    chosen = [fitted(model, MASKS[name]) for name in ("uneven", "nothing", "zero-head-layer")]
     gates = torch.stack([torch.tensor(mask.keep, dtype=torch.float32) for mask in chosen])
     with torch.no_grad(), gated(model, gates):
         together = model(**inputs).logits
@@ -102,7 +102,7 @@ def test_every_sentence_may_have_its_own_mask(family: str, kernel: Kernel) -> No
 
 @families
 def test_gates_address_a_pruned_model_in_the_original_numbering(family: str) -> None:
-    first, second = [*masks_of(built(family, "sdpa", torch.float64)).values()][1:3]
+    first, second = (fitted(built(family, "sdpa", torch.float64), MASKS[name]) for name in ("zero-head-layer", "uneven"))
     model, inputs = prune(fresh(family, dtype=torch.float64), first), tiny_inputs()
     with gated(model, second):
         masked = logits(model, inputs)
@@ -117,8 +117,9 @@ def test_nested_blocks_multiply(family: str) -> None:
     with gated(model, one * other):
         expected = logits(model, inputs)
     with gated(model, one), gated(model, other):
-        assert distance(logits(model, inputs), expected) <= 1e-6 * float(expected.abs().max())
-    first, second = [*masks_of(model).values()][1:3]
+        # the logits of a random umT5 are larger than 1
+        assert distance(logits(model, inputs), expected) <= 1e-6 * (float(expected.abs().max()) if family == "umt5" else 1)
+    first, second = (fitted(model, MASKS[name]) for name in ("uneven", "one-head"))
     with gated(model, first), gated(model, second):
         both = logits(model, inputs)
     assert distance(both, logits(prune(fresh(family, dtype=torch.float64), first & second), inputs)) <= 1e-10

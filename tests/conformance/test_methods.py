@@ -31,9 +31,9 @@ from polyhead.doctor.scoring import reordered
 from polyhead.importance.methods import METHODS, check_normalisation, score_heads
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
-from polyhead.learning.encoding import Encoded
+from polyhead.learning.encoded import Encoded
 from polyhead.learning.losses import sentence_losses
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 
 # those that differ in what a method can see

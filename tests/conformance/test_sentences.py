@@ -21,15 +21,17 @@ from polyhead.doctor.subject import copied, text_logits
 from polyhead.importance.gate_pass import sentence_gradients
 from polyhead.importance.methods import METHODS, score_heads
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.encoding import Encoded, token_types
+from polyhead.learning.encoded import Encoded
+from polyhead.learning.encoding import token_types
 from polyhead.learning.inference import Labelled, evaluate
 from polyhead.learning.losses import sentence_losses
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.training import fit
-from polyhead.models.architectures import ARCHITECTURES, head_mask
+from polyhead.models.architectures import ARCHITECTURES
 from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
 from polyhead.models.loading import load_tagger
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import fitted, prune
 from polyhead.models.saving import save_pruned
 
@@ -66,7 +68,9 @@ def test_the_gradient_of_a_gate_is_the_finite_difference(family: str) -> None:
     model = tiny_classifier(family, dtype=torch.float64)
     found = sentence_gradients(model, batches(model), precision="fp32")
     assert found.shape == (4, 3, 4), "the sentence without a label has none"
-    step = 2.0**-8  # some families compute softmax or norms in float32
+    # these compute softmax or norms in float32
+    rough = family in ("deberta", "modernbert", "eurobert", "xlm", "flaubert")
+    step, bounds = (2.0**-8, {"rtol": 1e-3, "atol": 1e-4}) if rough else (1e-5, {"rtol": 1e-5, "atol": 1e-9})
     for layer, head in ((0, 1), (2, 3)):
         losses = []
         for sign in (1, -1):
@@ -77,7 +81,7 @@ def test_the_gradient_of_a_gate_is_the_finite_difference(family: str) -> None:
                 for batch in batches(model):
                     by_sentence[list(batch.sentences)] = sentence_losses(model, batch, "fp32")[0].numpy()
             losses.append(by_sentence[:4])
-        np.testing.assert_allclose(found[:, layer, head], (losses[0] - losses[1]) / (2 * step), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found[:, layer, head], (losses[0] - losses[1]) / (2 * step), **bounds)
 
 
 def test_token_types_reach_the_model_in_every_pass() -> None:

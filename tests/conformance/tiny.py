@@ -15,7 +15,8 @@ from transformers import (
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import ARCHITECTURES, attention_sites
+from polyhead.models.architectures import ARCHITECTURES
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import check_groups
 
 

@@ -19,8 +19,8 @@ from polyhead.core.progress import Silent
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.learning.head_means import head_means
-from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 from polyhead.selection.combining import combine
 

@@ -19,8 +19,8 @@ from polyhead.core.heads import HeadScores
 from polyhead.importance.attention import each_attention
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, collate, scoring_batches
-from polyhead.learning.encoding import Encoded
-from polyhead.models.architectures import attention_sites
+from polyhead.learning.encoded import Encoded
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 from polyhead.models.sites import AttentionSite
 from polyhead.selection.combining import combine

@@ -7,7 +7,7 @@ from conformance.tiny import MASKS, tiny_model
 from polyhead.core.heads import HeadMask
 from polyhead.importance.baselines import random_scores
 from polyhead.importance.methods import score_heads
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 
 

@@ -18,10 +18,10 @@ from polyhead.importance.gate_pass import gate_gradients
 from polyhead.importance.l0 import hard_concrete, probability_open
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.encoding import Encoded, EncodingCounts, Window
+from polyhead.learning.encoded import Encoded, EncodingCounts, Window
 from polyhead.learning.losses import sentence_losses
-from polyhead.models.architectures import full_mask
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import full_mask
 from polyhead.models.pruning import prune
 from polyhead.selection.ranking import rank
 

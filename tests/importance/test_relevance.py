@@ -19,7 +19,7 @@ from polyhead.importance.relevance import propagated
 from polyhead.importance.relevance_rules import Variant, relevance_rules
 from polyhead.learning.batching import Batch, collate, scoring_batches
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.selection.combining import combine
 
 ENCODED = tiny_encoded()

@@ -10,7 +10,7 @@ from torch.nn.functional import gelu
 
 from polyhead.core.errors import ArchitectureError
 from polyhead.importance.relevance_rules import Variant, relevance_rules
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 
 variants = pytest.mark.parametrize("variant", ["cp", "attn"])

@@ -17,7 +17,7 @@ from polyhead.core.progress import Progress, Silent
 from polyhead.importance.methods import score_heads
 from polyhead.importance.shapley_walks import Order, expected_cost, walk
 from polyhead.learning.batching import Batch
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 
 

@@ -17,8 +17,8 @@ from polyhead.importance.shapley_walks import Order, expected_cost, find_ends, r
 from polyhead.learning.batching import Batch
 from polyhead.learning.losses import sentence_losses
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import attention_sites, head_mask
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites, head_mask
 from polyhead.models.pruning import prune
 
 

@@ -17,7 +17,7 @@ from polyhead.importance.gate_pass import gate_gradients
 from polyhead.importance.methods import score_heads
 from polyhead.importance.subset import hard_top_k, relaxed_top_k, straight_through
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.models.architectures import full_mask
+from polyhead.models.model_heads import full_mask
 from polyhead.models.pruning import prune
 from polyhead.selection.ranking import rank
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 from polyhead.selection.combining import combine
 

@@ -13,7 +13,8 @@ from polyhead.data.conllu import read_conllu
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile
 from polyhead.learning.batching import WINDOWS_PER_PART, collate, scoring_batches, training_batches
-from polyhead.learning.encoding import Encoded, EncodingCounts, Window, encode
+from polyhead.learning.encoded import Encoded, EncodingCounts, Window
+from polyhead.learning.encoding import encode
 
 PAD = 1
 

@@ -11,8 +11,8 @@ from polyhead.data.labels import LabelSet
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Sentence
 from polyhead.data.tasks import TASKS
+from polyhead.learning.encoded import Encoded, Window
 from polyhead.learning.encoded_files import EncodedFiles
-from polyhead.learning.encoding import Encoded, Window
 from polyhead.learning.text_encoder import TextEncoder
 from polyhead.models.loading import load_tokenizer
 

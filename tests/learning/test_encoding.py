@@ -20,7 +20,8 @@ from polyhead.data.conllu import read_conllu
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Sentence
 from polyhead.data.textfile import TextFile
-from polyhead.learning.encoding import EncodingCounts, encode, join, model_limit
+from polyhead.learning.encoded import EncodingCounts, join
+from polyhead.learning.encoding import encode, model_limit
 
 BEGIN, PAD, END, UNK, MARKER = range(5)
 LETTERS = "abcdefghij我们日本שלום"

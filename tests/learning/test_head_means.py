@@ -14,8 +14,8 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Silent
 from polyhead.learning.batching import collate, scoring_batches
 from polyhead.learning.head_means import head_means
-from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 
 ENCODED = tiny_encoded()

@@ -10,7 +10,7 @@ from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import TASKS
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Window
+from polyhead.learning.encoded import Window
 from polyhead.learning.inference import Labelled, evaluate, predict, word_places
 
 LABELS = LabelSet(("ADJ", "ADP", "ADV", "AUX", "NOUN"))

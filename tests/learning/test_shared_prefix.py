@@ -16,8 +16,8 @@ from polyhead.core.heads import HeadId, HeadMask
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.masked_evaluation import masked_labels
 from polyhead.learning.shared_prefix import masked_logits
-from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites
 
 ORDER = [HeadId(2, 1), HeadId(2, 0), HeadId(1, 3), HeadId(2, 3), HeadId(0, 0), HeadId(0, 2)]
 NESTED = [HeadMask.without(3, 4, ORDER[:k]) for k in range(len(ORDER) + 1)]

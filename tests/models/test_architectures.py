@@ -9,7 +9,8 @@ from transformers import AutoModelForTokenClassification, RobertaConfig, Roberta
 
 from polyhead.core.errors import ArchitectureError, CheckpointError, SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import ARCHITECTURES, attention_sites, full_mask, head_mask, register_architecture
+from polyhead.models.architectures import ARCHITECTURES, register_architecture
+from polyhead.models.model_heads import attention_sites, full_mask, head_mask
 from polyhead.models.pruning import prune
 
 

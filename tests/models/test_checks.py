@@ -17,9 +17,9 @@ from polyhead.cli.main import main
 from polyhead.core.errors import PolyheadError
 from polyhead.core.heads import HeadMask
 from polyhead.data.labels import LabelSet
-from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tagger, load_tokenizer
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 

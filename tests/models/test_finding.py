@@ -25,11 +25,11 @@ from polyhead.core.heads import HeadMask
 from polyhead.data.labels import LabelSet
 from polyhead.learning.encoding import model_limit
 from polyhead.models import architectures, finding
-from polyhead.models.architectures import head_mask
 from polyhead.models.finding import find_sites
 from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
 from polyhead.models.loading import load_config, load_tagger
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 

@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 
 

@@ -11,7 +11,6 @@ from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.models import graphs
-from polyhead.models.architectures import attention_sites
 from polyhead.models.graphs import (
     KINDS,
     Graph,
@@ -24,6 +23,7 @@ from polyhead.models.graphs import (
     quantise,
     write_graph,
 )
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 
 pytest.importorskip("transformers.exporters", reason="Transformers has exporters from 5.14 on")

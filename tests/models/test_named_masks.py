@@ -15,9 +15,9 @@ from transformers import AutoModelForTokenClassification, PreTrainedModel
 
 from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import head_mask
 from polyhead.models.gates import gated
 from polyhead.models.loading import load_saved
+from polyhead.models.model_heads import head_mask
 from polyhead.models.named_masks import head_masks
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned

@@ -13,8 +13,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModel, AutoModelForTokenClassification, PreTrainedTokenizerFast, Trainer, TrainingArguments
 from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
-from polyhead.models.architectures import head_mask
 from polyhead.models.loader_hook import install_loader_hook
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 

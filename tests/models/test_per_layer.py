@@ -11,8 +11,8 @@ from transformers import AutoModelForTokenClassification, PretrainedConfig
 
 from polyhead.core.errors import CheckpointError
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 

@@ -13,9 +13,10 @@ from transformers import BertConfig, BertForTokenClassification, PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadId, HeadMask, HeadScores
-from polyhead.models.architectures import ARCHITECTURES, attention_sites, head_mask
+from polyhead.models.architectures import ARCHITECTURES
 from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
+from polyhead.models.model_heads import attention_sites, head_mask
 from polyhead.models.pruning import fitted, full_state, prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import prune_lowest

@@ -25,11 +25,11 @@ from transformers import (
 from polyhead.core.errors import CheckpointError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.labels import LabelSet
-from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loader_hook import install_loader_hook
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import CardScore, ModelCard, render_card
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import densify, save_pruned
 

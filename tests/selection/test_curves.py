@@ -15,7 +15,7 @@ from polyhead.data.tasks import TASKS
 from polyhead.importance.baselines import random_scores
 from polyhead.learning.inference import evaluate
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.models.architectures import attention_sites, head_mask
+from polyhead.models.model_heads import attention_sites, head_mask
 from polyhead.models.pruning import prune
 from polyhead.selection.curves import Curve, area, crossed_curves, default_depth, pruning_curve, pruning_curves, random_order
 from polyhead.selection.judged_orders import Order

@@ -10,7 +10,7 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.tasks import TASKS
 from polyhead.learning.inference import Labelled, evaluate, predict
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.selection.head_effects import HeadEffects, head_effects
 

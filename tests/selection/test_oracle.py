@@ -12,8 +12,8 @@ from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.tasks import TASKS
 from polyhead.learning.inference import Labelled, evaluate, predict
-from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import prune
 from polyhead.selection.curves import area, pruning_curve
 from polyhead.selection.oracle import Oracle, greedy_order

@@ -11,8 +11,8 @@ import pytest
 from tiny_run import settings, tiny_data
 
 from polyhead.core.errors import SettingError, StoreError
-from polyhead.models.architectures import head_mask
 from polyhead.models.loading import load_saved
+from polyhead.models.model_heads import head_mask
 from polyhead.report.record import RunRecord
 from polyhead.studies import finetunes, nested_search
 from polyhead.studies.run import run

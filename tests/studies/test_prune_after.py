@@ -11,10 +11,10 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Silent
 from polyhead.core.store import RunStore
-from polyhead.models.architectures import head_mask
 from polyhead.models.devices import pick_device
 from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_tagger
+from polyhead.models.model_heads import head_mask
 from polyhead.studies import prune_after
 from polyhead.studies.context import RunContext
 from polyhead.studies.finetunes import fine_tuned, load_fine_tuned

@@ -16,7 +16,7 @@ from transformers import AutoModelForTokenClassification
 
 from polyhead.core.errors import SettingError, StoreError, UnknownNameError
 from polyhead.core.store import Record, RunStore
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 from polyhead.report.document import read_document
 from polyhead.report.record import RunRecord
 from polyhead.studies.inputs import open_inputs

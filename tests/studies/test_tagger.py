@@ -17,8 +17,8 @@ from polyhead.data.tasks import TASKS
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import evaluate, predict
-from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
+from polyhead.models.model_heads import head_mask
 from polyhead.studies.tagger import Tagger
 
 TRAIN, DEV = (sample(open_corpus("phrases/en", split), 24, seed=1) for split in ("train", "dev"))

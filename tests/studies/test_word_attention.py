@@ -11,7 +11,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.sentences import Sentence
 from polyhead.learning.encoding import encode
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 from polyhead.models.names import model_folder
 from polyhead.models.pruning import prune
 from polyhead.studies.word_attention import each_word_attention, word_of_position

@@ -20,8 +20,8 @@ from polyhead.core.values import fingerprint, jsonable
 from polyhead.data.sampling import halves, sampled
 from polyhead.importance.methods import METHODS
 from polyhead.learning.inference import Labelled
-from polyhead.models.architectures import head_mask
 from polyhead.models.environment import environment
+from polyhead.models.model_heads import head_mask
 from polyhead.report.curve_text import curve_page, curve_text
 from polyhead.report.curves import curve_chart
 from polyhead.report.pictures import write_picture

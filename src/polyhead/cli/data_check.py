@@ -6,8 +6,8 @@ from pathlib import Path
 from polyhead.cli.console import Console, wrapped
 from polyhead.cli.data_check_text import Opened, report
 from polyhead.cli.data_commands import FAMILIES, is_there
+from polyhead.cli.data_requests import DataCheckRequest
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
-from polyhead.cli.requests import DataCheckRequest
 from polyhead.core.errors import DataFormatError, SettingError
 from polyhead.data.arrow_tables import saved_splits
 from polyhead.data.conllu import conllu_faults

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from polyhead.cli.requests import DataCheckRequest
+from polyhead.cli.data_requests import DataCheckRequest
 from polyhead.data.download_urls import how_to_get
 from polyhead.data.guess_layout import Look
 from polyhead.data.sentences import Dataset

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from polyhead.cli.console import Console, wrapped
+from polyhead.cli.data_requests import DataGetRequest, DataListRequest
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.outputs import check_folder
-from polyhead.cli.requests import DataGetRequest, DataListRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import CORPORA, corpus, corpus_file

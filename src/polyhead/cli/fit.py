@@ -20,8 +20,8 @@ from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import task as find_task
-from polyhead.models.architectures import head_mask
 from polyhead.models.model_card import CardScore, ModelCard
+from polyhead.models.model_heads import head_mask
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_number, title
 from polyhead.studies.run_data import reader_of

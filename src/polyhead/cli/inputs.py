@@ -19,7 +19,7 @@ from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import suspicious_text
 from polyhead.data.tasks import Task
-from polyhead.learning.encoding import Encoded
+from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Labelled
 from polyhead.models.classifiers import classifier_labels
 from polyhead.models.devices import free_threads

@@ -58,9 +58,13 @@ COMMANDS: dict[str, Command] = {
         "give a study's results to pandas, DuckDB or MLflow",
     ),
     "doctor": Command("requests:DoctorRequest", "doctor:doctor", "check gating, scoring and pruning on your own model and text"),
-    "data list": Command("requests:DataListRequest", "data_commands:data_list", "list the corpora that polyhead knows by name"),
-    "data get": Command("requests:DataGetRequest", "data_commands:data_get", "fetch corpora from their public sources"),
-    "data check": Command("requests:DataCheckRequest", "data_check:data_check", "report on labelled text before you train on it"),
+    "data list": Command(
+        "data_requests:DataListRequest", "data_commands:data_list", "list the corpora that polyhead knows by name"
+    ),
+    "data get": Command("data_requests:DataGetRequest", "data_commands:data_get", "fetch corpora from their public sources"),
+    "data check": Command(
+        "data_requests:DataCheckRequest", "data_check:data_check", "report on labelled text before you train on it"
+    ),
     "methods": Command("requests:MethodsRequest", "methods:methods", "list the ways of scoring heads and their costs"),
 }
 

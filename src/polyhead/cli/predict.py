@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
@@ -28,7 +29,7 @@ from polyhead.data.textfile import TextFile, read_bytes, read_lines
 from polyhead.data.texts import with_container
 from polyhead.data.write_tags import CONLLU, check_tags, filled, written
 from polyhead.data.write_texts import rewrite_texts
-from polyhead.models.named_masks import head_masks
+from polyhead.models.named_masks import MaskNames, head_masks
 
 
 def predict(request: PredictRequest, console: Console) -> int:
@@ -86,11 +87,8 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
         else:
             text = filled(read_bytes(path), path, sentences, labels, layout)
         _leave(request, console, text)
-    if request.json:
-        own = [{} if names is None else {"mask": name} for name in names or labels]
-        rows = [{"words": s.words, "labels": tags, **mask} for s, tags, mask in zip(sentences, labels, own, strict=True)]
-        console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
-    return DONE
+    rows = [{"words": sentence.words, "labels": tags} for sentence, tags in zip(sentences, labels, strict=True)]
+    return _told(request, console, rows, names)
 
 
 def _predict_texts(request: PredictRequest, path: Path, console: Console) -> int:
@@ -112,9 +110,14 @@ def _predict_texts(request: PredictRequest, path: Path, console: Console) -> int
             rewrite_texts(file, layout, labels, Path(folder) / "out")
             text = (Path(folder) / "out").read_bytes()
         _leave(request, console, text)
+    rows = [{"texts": sentence.texts, "label": label} for sentence, label in zip(sentences, labels, strict=True)]
+    return _told(request, console, rows, names)
+
+
+def _told(request: PredictRequest, console: Console, rows: list[dict[str, Any]], names: MaskNames | None) -> int:
+    """Print the sentences under `--json`, each with the mask that it was read under if the model has several."""
     if request.json:
-        own = [{} if names is None else {"mask": name} for name in names or labels]
-        rows = [{"texts": s.texts, "label": label, **mask} for s, label, mask in zip(sentences, labels, own, strict=True)]
+        rows = rows if names is None else [{**row, "mask": name} for row, name in zip(rows, names, strict=True)]
         console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
     return DONE
 

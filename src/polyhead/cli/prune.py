@@ -14,10 +14,10 @@ from polyhead.cli.requests import PruneRequest
 from polyhead.core.errors import CheckpointError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.store import writing
-from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, pruned_further
+from polyhead.models.model_heads import head_mask
 from polyhead.models.named_masks import head_masks
 from polyhead.models.pruning import prune as prune_model
 from polyhead.models.saving import densify, save_pruned

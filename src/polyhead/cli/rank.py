@@ -20,7 +20,7 @@ from polyhead.importance.methods import check_normalisation, score_heads
 from polyhead.importance.methods import method as find_method
 from polyhead.importance.until_settled import check_settling, score_until_settled
 from polyhead.learning.batching import scoring_batches
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 from polyhead.report.pictures import text_picture
 from polyhead.report.tables import markdown
 from polyhead.selection.ranking import rank as order_of

@@ -14,9 +14,9 @@ from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import attention_sites, full_mask, head_mask
 from polyhead.models.devices import Precision, attention_kernel, placement
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites, full_mask, head_mask
 from polyhead.models.pruning import check_mask
 from polyhead.models.sites import AttentionSite
 

@@ -13,8 +13,8 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress
 from polyhead.learning.batching import Batch
 from polyhead.learning.head_means import head_means
-from polyhead.models.architectures import attention_sites, full_mask
 from polyhead.models.devices import Precision
+from polyhead.models.model_heads import attention_sites, full_mask
 from polyhead.models.pruning import check_mask, prune
 
 Model = TypeVar("Model", bound="PreTrainedModel")

@@ -6,6 +6,7 @@ The signals (`Busy`, `LeaseLost`, `Missing`) are no errors: the loops that start
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import shorten
 
 
 class PolyheadError(Exception):
@@ -88,6 +89,15 @@ def note_kept(stop: BaseException, where: Path) -> None:
     """Add to an interrupt that unfinished work is kept, unless it says so; the command line prints such notes."""
     if isinstance(stop, KeyboardInterrupt) and not hasattr(stop, "__notes__"):
         stop.add_note(f"unfinished work is kept in {where}: start it again to continue")
+
+
+def one_line(error: Exception) -> str:
+    """Type and text of another library's error, shortened to one line.
+
+    >>> one_line(ValueError("no\\n  such thing"))
+    'ValueError: no such thing'
+    """
+    return f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' ...')}".removesuffix(": ")
 
 
 def allowed_names(said: str, allowed: Iterable[str]) -> str:

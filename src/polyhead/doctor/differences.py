@@ -18,7 +18,7 @@ from polyhead.learning.losses import sentence_losses
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.learning.seen_embeddings import SeenRows
 from polyhead.models import gates
-from polyhead.models.architectures import full_mask, head_mask
+from polyhead.models.model_heads import full_mask, head_mask
 
 _STEP = 1e-3  # the truncation error is about its square, the rounding error of float64 about 1e-13
 _HEADS_BY_SIZE = _HEADS_BY_CHANCE = 2

@@ -16,8 +16,8 @@ from polyhead.doctor.finding import Check, Finding, find
 from polyhead.doctor.state import state_of
 from polyhead.doctor.subject import MaskKind, Subject
 from polyhead.importance.methods import method as find_method
-from polyhead.learning.encoding import Encoded
-from polyhead.models.architectures import head_mask
+from polyhead.learning.encoded import Encoded
+from polyhead.models.model_heads import head_mask
 
 LOGITS = 1e-5
 """Largest difference of two logits: absolute if all logits are below 1, else relative to the largest."""

@@ -19,7 +19,7 @@ from polyhead.learning.batching import collate
 
 # Called through their modules, so that the checks run what other callers run.
 from polyhead.models import gates, loading, pruning, saving
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 
 _HALF: MaskKind = "a random half of the heads"
 

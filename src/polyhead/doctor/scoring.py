@@ -10,7 +10,7 @@ from polyhead.core.progress import Silent
 from polyhead.doctor.finding import Measured, unchecked
 from polyhead.doctor.state import changes, state_of
 from polyhead.doctor.subject import Subject, copied, kernels, logits_apart, scores_apart, text_logits, under_kernel
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.pruning import reorder_heads
 
 

@@ -20,9 +20,10 @@ from polyhead.doctor.state import State
 from polyhead.importance.method import Method
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
-from polyhead.learning.encoding import Encoded, model_limit
+from polyhead.learning.encoded import Encoded
+from polyhead.learning.encoding import model_limit
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import fitted
 
 MaskKind = Literal[

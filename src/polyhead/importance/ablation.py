@@ -19,8 +19,8 @@ from polyhead.learning.head_means import head_means
 from polyhead.learning.losses import losses_of
 from polyhead.learning.resumable import kept_at, saving
 from polyhead.learning.shared_prefix import masked_logits
-from polyhead.models.architectures import full_mask, head_mask
 from polyhead.models.devices import Precision, attention_kernel
+from polyhead.models.model_heads import full_mask, head_mask
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from polyhead.core.heads import HeadScores
 from polyhead.importance.data_pass import data_pass, mean_scores, report_sentences, wide, zeros
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
-from polyhead.models.architectures import attention_sites, full_mask
 from polyhead.models.devices import Precision, attention_kernel
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites, full_mask
 from polyhead.models.sites import AttentionSite
 
 # log weights `[rows, heads, queries, keys]`, −inf on keys that are not text → one number per query

@@ -10,7 +10,7 @@ from polyhead.core.heads import HeadMask, HeadScores
 from polyhead.importance.data_pass import zeros
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 
 
 def magnitude(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:

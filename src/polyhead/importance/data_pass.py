@@ -15,7 +15,7 @@ from polyhead.core.progress import tracking
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 
 
 @contextmanager

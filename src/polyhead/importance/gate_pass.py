@@ -13,9 +13,9 @@ from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.losses import sentence_losses
-from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import head_mask
 
 # the batch on the model's device, the gradients, and which of its sentences have a labelled word
 Visit = Callable[[Batch, Tensor, Tensor], None]

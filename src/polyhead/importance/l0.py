@@ -16,7 +16,7 @@ from polyhead.importance.gate_learning import Learning, learnt, loss_gradients
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.resumable import kept_at
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 
 Array = NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from polyhead.core.progress import Progress
 from polyhead.importance.method import Call, Method, Receive
 from polyhead.importance.table import METHODS
 from polyhead.learning.batching import Batch
-from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice, placement
+from polyhead.models.model_heads import head_mask
 
 __all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
 

@@ -18,9 +18,9 @@ from polyhead.importance.data_pass import data_pass, labelled_sentences, mean_sc
 from polyhead.importance.method import Call
 from polyhead.importance.relevance_rules import Variant, relevance_rules
 from polyhead.learning.batching import Batch
-from polyhead.models.architectures import attention_sites, full_mask
 from polyhead.models.devices import attention_kernel
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites, full_mask
 
 
 def relevance(model: PreTrainedModel, batches: Sequence[Batch], call: Call, *, variant: Variant = "cp") -> HeadScores:

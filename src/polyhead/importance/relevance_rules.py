@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from transformers.activations import ACT2CLS
 
 from polyhead.core.errors import ArchitectureError
-from polyhead.models.architectures import attention_sites
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.sites import PROJECTIONS, AttentionSite, Projection
 
 Variant = Literal["cp", "attn"]

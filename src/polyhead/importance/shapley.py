@@ -18,7 +18,7 @@ from polyhead.importance.shapley_estimate import Estimate, Walked, estimate_of
 from polyhead.importance.shapley_walks import expected_cost, find_ends, random_order, walk
 from polyhead.learning.batching import Batch
 from polyhead.learning.resumable import kept_at, saving
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 
 _FEWEST_ROUNDS = 2
 

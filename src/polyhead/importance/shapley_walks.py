@@ -14,8 +14,8 @@ from polyhead.importance.data_pass import wide
 from polyhead.learning.batching import Batch
 from polyhead.learning.losses import losses_of
 from polyhead.learning.shared_prefix import masked_logits
-from polyhead.models.architectures import full_mask
 from polyhead.models.devices import Precision, attention_kernel
+from polyhead.models.model_heads import full_mask
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from polyhead.importance.relevance import relevance
 from polyhead.importance.shapley import ShapleyOptions, shapley
 from polyhead.importance.subset import subset
 from polyhead.importance.weight_gradient import weight_gradient
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 
 _ONE_LAYER = "attention weights of one batch in one layer"
 _TWO_MATRICES = "activations of one batch; gradients of two matrices per layer"

@@ -20,10 +20,10 @@ from polyhead.importance.method import Method
 from polyhead.importance.methods import METHODS, method, score_heads
 from polyhead.importance.settling import ReadingPlan, most_that_differ, reading_plan, stratified_mean
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.encoding import IGNORED_LABEL, Encoded
+from polyhead.learning.encoded import IGNORED_LABEL, Encoded
 from polyhead.learning.resumable import kept_at, saving
-from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice, placement
+from polyhead.models.model_heads import head_mask
 
 
 @dataclass(frozen=True, eq=False)

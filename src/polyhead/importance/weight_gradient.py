@@ -11,8 +11,8 @@ from polyhead.importance.data_pass import data_pass, labelled_sentences, mean_sc
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch
 from polyhead.learning.losses import sentence_losses
-from polyhead.models.architectures import attention_sites
 from polyhead.models.devices import Precision
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.sites import AttentionSite
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from polyhead.core.arguments import require
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import Order
-from polyhead.learning.encoding import IGNORED_LABEL, Encoded, Window
+from polyhead.learning.encoded import IGNORED_LABEL, Encoded, Window
 
 _BATCHES_PER_BUCKET = 50
 # Training splits sentences of more windows into parts of this size, so that a step holds at most batch size times this many.

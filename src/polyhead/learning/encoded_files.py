@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from polyhead.core.values import fingerprint
 from polyhead.data.sentences import Dataset
-from polyhead.learning.encoding import Encoded, EncodingCounts, Window
+from polyhead.learning.encoded import Encoded, EncodingCounts, Window
 from polyhead.learning.inference import Labelled
 from polyhead.learning.resumable import Partial, State
 from polyhead.learning.text_encoder import TextEncoder, Unknown

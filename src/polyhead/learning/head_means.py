@@ -12,9 +12,9 @@ from polyhead.core.errors import SettingError
 from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
 from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.architectures import attention_sites, full_mask
 from polyhead.models.devices import PrecisionChoice, attention_kernel, placement
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites, full_mask
 from polyhead.models.sites import AttentionSite
 
 

@@ -18,7 +18,7 @@ from polyhead.core.progress import Progress, tracking
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.encoding import Encoded, join
+from polyhead.learning.encoded import Encoded, join
 from polyhead.learning.metrics import score, sentence_counts
 from polyhead.learning.scoring_mode import restored
 from polyhead.models.devices import PrecisionChoice, attention_kernel, autocast, check_dtype, placement

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from polyhead.learning.batching import Batch
-from polyhead.learning.encoding import IGNORED_LABEL
+from polyhead.learning.encoded import IGNORED_LABEL
 from polyhead.models.devices import Precision, attention_kernel
 
 

@@ -14,7 +14,7 @@ from polyhead.core.progress import Progress, tracking
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.encoding import IGNORED_LABEL, join
+from polyhead.learning.encoded import IGNORED_LABEL, join
 from polyhead.learning.inference import Labelled, by_dataset, named, word_places
 from polyhead.learning.metrics import metric_from_counts, sentence_counts
 from polyhead.learning.scoring_mode import restored

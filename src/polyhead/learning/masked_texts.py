@@ -9,7 +9,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from polyhead.core.errors import SettingError
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Sentence
-from polyhead.learning.encoding import IGNORED_LABEL, Encoded, EncodingCounts, Window
+from polyhead.learning.encoded import IGNORED_LABEL, Encoded, EncodingCounts, Window
 from polyhead.learning.whole_texts import whole_texts
 
 COPIES = 7  # one subword in seven is masked in each copy, about as many as in pre-training (Devlin et al. 2019: 15 %)

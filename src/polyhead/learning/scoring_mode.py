@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from polyhead.models.architectures import attention_sites
 from polyhead.models.devices import Precision, autocast, check_dtype
 from polyhead.models.gates import only_this_thread
+from polyhead.models.model_heads import attention_sites
 
 _PATIENCE = 60.0  # seconds: longer than a prediction, shorter than a training
 

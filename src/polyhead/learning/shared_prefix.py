@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask
 from polyhead.learning.batching import Batch
-from polyhead.models.architectures import attention_sites
 from polyhead.models.gates import gated
+from polyhead.models.model_heads import attention_sites
 from polyhead.models.sites import AttentionSite
 
 

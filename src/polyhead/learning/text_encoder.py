@@ -13,7 +13,8 @@ from polyhead.core.specs import Anchor
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import Task
-from polyhead.learning.encoding import Encoded, encode, join, model_limit, token_types
+from polyhead.learning.encoded import Encoded, join
+from polyhead.learning.encoding import encode, model_limit, token_types
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_texts import encode_masked, masked_gold
 

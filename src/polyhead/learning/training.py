@@ -23,7 +23,7 @@ from polyhead.core.progress import Progress, tracking
 from polyhead.core.specs import TrainSpec
 from polyhead.core.values import fingerprint, plain
 from polyhead.learning.batching import Batch, scoring_batches, training_batches
-from polyhead.learning.encoding import Encoded
+from polyhead.learning.encoded import Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
 from polyhead.learning.nested import NestedMasks, step_loss
 from polyhead.learning.optimiser import build_optimiser, rate_factor

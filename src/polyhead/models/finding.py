@@ -72,7 +72,6 @@ def find_recorded(model: PreTrainedModel, record: Mapping[str, object]) -> Archi
     row = None if kind in ARCHITECTURES else read_row(record, kind, where=str(model.config.name_or_path))
     if row is None:
         return find_sites(model)
-    _DONE[_settings(model)] = row
     return _use(model, row)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, PolyheadError, SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.models.architectures import attention_sites, full_mask
+from polyhead.models.model_heads import attention_sites, full_mask
 from polyhead.models.sites import AttentionSite
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered

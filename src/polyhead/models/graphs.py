@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.core.errors import ArchitectureError, SettingError
-from polyhead.models.architectures import attention_sites
-from polyhead.models.sources import one_line, quiet
+from polyhead.core.errors import ArchitectureError, SettingError, one_line
+from polyhead.models.model_heads import attention_sites
+from polyhead.models.sources import quiet
 
 GraphName = Literal["onnx", "openvino"]
 Outputs = dict[str, NDArray[np.float32]]

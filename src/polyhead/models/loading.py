@@ -21,7 +21,7 @@ from polyhead.core.errors import CheckpointError
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import LabelKind, Task
 from polyhead.models import pruning_record
-from polyhead.models.architectures import ARCHITECTURES, attention_sites, full_mask, recorded_mask
+from polyhead.models.architectures import ARCHITECTURES
 from polyhead.models.checks import (
     CONFIG,
     COPY_AGAIN,
@@ -32,7 +32,6 @@ from polyhead.models.checks import (
     check_vocabulary,
     lacks_pooler,
     read_object,
-    read_old_record,
     weight_files,
 )
 from polyhead.models.classifiers import (
@@ -48,7 +47,9 @@ from polyhead.models.classifiers import (
 )
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.finding import find_recorded, find_sites
+from polyhead.models.model_heads import attention_sites, full_mask, recorded_mask
 from polyhead.models.named_masks import head_masks
+from polyhead.models.other_records import read_old_record
 from polyhead.models.pruning import remove_heads
 from polyhead.models.sources import checkpoint_folder, reading
 

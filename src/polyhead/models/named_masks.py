@@ -21,8 +21,8 @@ from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, SettingError, allowed_names
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record
-from polyhead.models.architectures import full_mask, recorded_mask
 from polyhead.models.gates import gated, only_this_thread
+from polyhead.models.model_heads import full_mask, recorded_mask
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel

@@ -16,7 +16,8 @@ from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.models import pruning_record, row_record
-from polyhead.models.architectures import ARCHITECTURES, architecture, attention_sites, full_mask, recorded_mask
+from polyhead.models.architectures import ARCHITECTURES, architecture
+from polyhead.models.model_heads import attention_sites, full_mask, recorded_mask
 from polyhead.models.named_masks import check_masks, head_masks, take_mask_names
 from polyhead.models.position_bias import select_bias
 from polyhead.models.sites import AttentionSite, HeadPart

@@ -15,10 +15,10 @@ from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import SettingError
 from polyhead.core.files import new_folder, require_space
 from polyhead.models import pruning_record
-from polyhead.models.architectures import full_mask, head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, render_card
+from polyhead.models.model_heads import full_mask, head_mask
 from polyhead.models.named_masks import head_masks
 from polyhead.models.pruning import full_state
 from polyhead.models.sources import checkpoint_folder, quiet

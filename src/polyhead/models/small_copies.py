@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from polyhead.core.errors import one_line
+
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PretrainedConfig, PreTrainedModel
 
@@ -73,8 +75,3 @@ def random_inputs(model: PreTrainedModel, length: int) -> dict[str, Tensor]:
         for row in (1, 2):
             ids[row, length - 2 * row :], mask[row, length - 2 * row :] = config.pad_token_id, 0
     return {"input_ids": ids, "attention_mask": mask}
-
-
-def one_line(error: Exception) -> str:
-    """Kind and beginning of an error, for the reason of a refusal."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

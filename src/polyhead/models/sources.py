@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from textwrap import shorten
 from typing import TypeVar
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.utils import logging as hub_logging
 from transformers.utils import logging as transformers_logging
 
-from polyhead.core.errors import ArchitectureError, CheckpointError, PolyheadError
+from polyhead.core.errors import ArchitectureError, CheckpointError, PolyheadError, one_line
 from polyhead.models.checks import CONFIG, INDEX, WEIGHTS, check_stored_config, weight_files
 from polyhead.models.names import OWN_ENCODERS, is_hub_id, model_folder
 
@@ -76,11 +75,6 @@ def reading(where: str | Path, read: Callable[[], T], *, do: str) -> T:
         raise
     except Exception as error:  # huggingface_hub raises its own types, tokenizers raises Exception itself
         raise CheckpointError(f"{where}: cannot be loaded ({one_line(error)}); {do}") from error
-
-
-def one_line(error: Exception) -> str:
-    """Type and text of another library's error, shortened to one line."""
-    return f"{type(error).__name__}: {shorten(str(error), 300, placeholder=' ...')}".removesuffix(": ")
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING, register_quanti
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from polyhead.models.architectures import attention_sites, full_mask
-from polyhead.models.checks import check_per_layer, check_shapes, head_modules
+from polyhead.models.checks import check_shapes, head_modules
 from polyhead.models.finding import find_recorded
+from polyhead.models.model_heads import attention_sites, full_mask
+from polyhead.models.other_records import check_per_layer
 from polyhead.models.pruning import remove_heads
 from polyhead.models.pruning_record import METHOD, read_masks, read_record
 

@@ -16,8 +16,8 @@ from polyhead.data.tasks import Task
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice
+from polyhead.models.model_heads import head_mask
 from polyhead.selection.ranking import masks_for, rank
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ from polyhead.data.tasks import Task
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.metrics import metric_from_counts
-from polyhead.models.architectures import full_mask
 from polyhead.models.devices import PrecisionChoice
+from polyhead.models.model_heads import full_mask
 from polyhead.selection.resampling import percentile_interval, redrawn
 
 Matrix = NDArray[np.float64]

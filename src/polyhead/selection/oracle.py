@@ -19,8 +19,8 @@ from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_scores
 from polyhead.learning.resumable import kept_at, saving
-from polyhead.models.architectures import head_mask
 from polyhead.models.devices import PrecisionChoice, placement
+from polyhead.models.model_heads import head_mask
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The one recipe, top to bottom: fine-tune, rank heads, search for k, test; no branch on a task's name."""
 
 import logging
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,15 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from polyhead.core.files import read_json, write_json_atomic
 from polyhead.core.heads import HeadMask, HeadScores, Normalisation, normalise
 from polyhead.core.specs import allowed_loss
 from polyhead.core.values import fingerprint
 from polyhead.importance.baselines import random_scores
 from polyhead.importance.methods import method, score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.masked_evaluation import masked_counts
-from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.combining import combine
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
@@ -27,6 +23,7 @@ from polyhead.studies.evaluations import Figures, points, points_by_name, pooled
 from polyhead.studies.finetunes import FineTuned, fine_tuned, forget_checkpoints, load_fine_tuned, tested
 from polyhead.studies.kept import remember
 from polyhead.studies.nested_search import masked_tests, nested_fit, pruned_from
+from polyhead.studies.screening import screen
 from polyhead.studies.settings import Cell
 from polyhead.studies.stages import version
 
@@ -268,40 +265,6 @@ def _source_scores(context: RunContext, cell: Cell, full: FineTuned, name: str) 
             remember(full.folder, path.name)
             resume_file.unlink(missing_ok=True)
     return read_scores(path)
-
-
-@dataclass(frozen=True)
-class Screen:
-    """Dev scores in points by k, with masks alone, and the seconds that they took."""
-
-    dev: list[float]
-    seconds: float
-
-
-def screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...]) -> Screen:
-    """Dev score in points of the full fine-tuned model under every mask, without training; kept on disk.
-
-    Layers that two neighbouring masks share run once.
-    """
-    keys = {name: context.inputs.dev_keys[name] for name in context.inputs.selection}
-    path = full.folder / f"screen-{fingerprint([version('screening'), keys, *(mask.keep for mask in masks)])}.json"
-    if not path.is_file():
-        with context.store.working(full.folder.name):
-            _screen(context, full, masks, path)
-    kept = read_json(path)
-    return Screen(kept["dev"], kept["seconds"])
-
-
-def _screen(context: RunContext, full: FineTuned, masks: tuple[HeadMask, ...], path: Path) -> None:
-    model, inputs, started = load_fine_tuned(context, full), context.inputs, time.perf_counter()
-    counts = masked_counts(
-        model, inputs.selection, inputs.task, inputs.encoder.labels, masks, precision=context.precision, progress=context.progress
-    )
-    metrics = [{name: float(metric_from_counts(inputs.task, own.sum(axis=0))) for name, own in part.items()} for part in counts]
-    found = [100 * pooled(context, by_name) for by_name in metrics]
-    context.store.check(full.folder.name)
-    write_json_atomic(path, {"schema": 1, "dev": found, "seconds": time.perf_counter() - started})
-    remember(full.folder, path.name)
 
 
 def _best_on(context: RunContext, tests: Mapping[int, Mapping[str, Figures]], name: str) -> int:

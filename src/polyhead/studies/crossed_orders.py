@@ -8,7 +8,7 @@ from polyhead.core.progress import Progress
 from polyhead.importance.methods import check_normalisation, method, score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Labelled
-from polyhead.models.architectures import head_mask
+from polyhead.models.model_heads import head_mask
 from polyhead.selection.judged_orders import Order, both_ways, ranked
 from polyhead.selection.oracle import greedy_order
 from polyhead.studies.oracle_candidates import CANDIDATES, oracle_shortlist

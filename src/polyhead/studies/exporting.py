@@ -21,7 +21,6 @@ from polyhead.core.settings_file import Many
 from polyhead.data.sentences import Dataset
 from polyhead.learning.encoding import model_limit
 from polyhead.learning.inference import Labelled, evaluate
-from polyhead.models.architectures import head_mask
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import versions
 from polyhead.models.graphs import (
@@ -38,6 +37,7 @@ from polyhead.models.graphs import (
     write_graph,
 )
 from polyhead.models.loading import load_saved, load_tokenizer
+from polyhead.models.model_heads import head_mask
 from polyhead.models.named_masks import check_names, head_masks
 from polyhead.models.own_file import OwnFile
 from polyhead.models.pruning import prune

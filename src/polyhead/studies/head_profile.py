@@ -19,7 +19,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.importance.gate_pass import sentence_gradients
 from polyhead.importance.methods import METHODS
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import join
+from polyhead.learning.encoded import join
 from polyhead.report.document import read_document, write_document
 from polyhead.report.finished_run import HEADS
 from polyhead.report.heads_form import HeadsRecord, LeftOut

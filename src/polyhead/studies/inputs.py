@@ -12,7 +12,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before, suspicious_text
 from polyhead.data.tasks import Task
 from polyhead.data.tasks import task as find_task
-from polyhead.learning.encoding import Encoded, join
+from polyhead.learning.encoded import Encoded, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.text_encoder import TextEncoder, Unknown
 from polyhead.models.loading import load_config, load_tokenizer

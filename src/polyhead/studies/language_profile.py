@@ -16,7 +16,7 @@ from polyhead.data.sentences import Dataset
 from polyhead.data.trees import Tree, read_trees
 from polyhead.importance.methods import score_heads
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import IGNORED_LABEL, Encoded
+from polyhead.learning.encoded import IGNORED_LABEL, Encoded
 from polyhead.learning.inference import Labelled
 from polyhead.learning.text_encoder import TextEncoder
 from polyhead.report.heads_form import DIRECTIONS, PLACES, Attention, Effects, Example, LanguageHeads, Relation, RelationShare

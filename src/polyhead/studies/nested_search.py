@@ -18,7 +18,7 @@ from polyhead.core.progress import tracking
 from polyhead.core.specs import TrainSpec
 from polyhead.core.values import fingerprint
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded, join
+from polyhead.learning.encoded import Encoded, join
 from polyhead.learning.inference import Labelled
 from polyhead.learning.masked_evaluation import masked_counts, masked_labels
 from polyhead.learning.metrics import metric_from_counts

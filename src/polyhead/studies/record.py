@@ -11,8 +11,9 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.values import jsonable
 from polyhead.data.conllu import Words
 from polyhead.data.labels import MERGED
-from polyhead.models.architectures import architecture, attention_sites
+from polyhead.models.architectures import architecture
 from polyhead.models.model_card import CardScore, ModelCard
+from polyhead.models.model_heads import attention_sites
 from polyhead.report.reading import short
 from polyhead.report.record import CellRecord, CostRecord, RankingCost, SettingsRecord, TargetRecord, TrialRecord
 from polyhead.selection.ranking import rank

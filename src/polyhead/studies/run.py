@@ -14,11 +14,11 @@ from polyhead.core.settings_file import checked
 from polyhead.core.specs import Whole
 from polyhead.core.store import MODEL, RunStore
 from polyhead.importance.methods import check_normalisation
-from polyhead.models.architectures import head_mask
 from polyhead.models.devices import placement
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import environment, model_hash
 from polyhead.models.loading import load_tagger
+from polyhead.models.model_heads import head_mask
 from polyhead.models.saving import save_pruned
 from polyhead.report.document import read_document, write_document
 from polyhead.report.finished_run import RESULT

@@ -28,8 +28,10 @@ _MODEL: Final = (
     "models/finding.py",
     "models/gates.py",
     "models/loading.py",
+    "models/model_heads.py",
     "models/named_masks.py",
     "models/position_bias.py",
+    "models/proof_checks.py",
     "models/proofs.py",
     "models/proposals.py",
     "models/pruning.py",
@@ -43,6 +45,7 @@ STAGES: Final[dict[str, Stage]] = {
         1,
         (
             "data/**/*.py",
+            "learning/encoded.py",
             "learning/encoded_files.py",
             "learning/encoding.py",
             "learning/subwords.py",
@@ -99,6 +102,7 @@ STAGES: Final[dict[str, Stage]] = {
             "studies/cell.py",
             "studies/evaluations.py",
             "studies/nested_search.py",
+            "studies/screening.py",
         ),
     ),
     # Nothing is kept of the next two but the result: a finished run of an older version is computed again from kept figures.

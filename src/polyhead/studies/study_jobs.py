@@ -15,10 +15,10 @@ from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress, Silent
 from polyhead.core.values import fingerprint
 from polyhead.learning.encoded_files import EncodedFiles
-from polyhead.models.architectures import head_mask
 from polyhead.models.devices import Precision, placement
 from polyhead.models.environment import environment, model_hash
 from polyhead.models.loading import load_tagger
+from polyhead.models.model_heads import head_mask
 from polyhead.report.study_record import StageSeconds, StudyCellFacts, StudyCellRecord, counts_key, write_cell
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.context import RunContext

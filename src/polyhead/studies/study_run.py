@@ -16,10 +16,10 @@ from polyhead.core.records import read_records, set_aside
 from polyhead.core.values import fingerprint
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import task as find_task
-from polyhead.models.architectures import recorded_heads
 from polyhead.models.devices import PrecisionChoice, placement
 from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_config, load_tokenizer
+from polyhead.models.model_heads import recorded_heads
 from polyhead.report.study_record import CELLS, StudyCellRecord, without_counts
 from polyhead.selection.ranking import check_search
 from polyhead.studies.run_data import Texts, how_read, read_data

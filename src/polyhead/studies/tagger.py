@@ -21,18 +21,18 @@ from polyhead.data.tasks import Task, task_of
 from polyhead.importance.methods import score_heads
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.encoding import Encoded
+from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
 from polyhead.learning.masked_texts import subword_names
 from polyhead.learning.nested import NestedMasks
 from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence
 from polyhead.learning.training import FitRecord, fit
-from polyhead.models.architectures import head_mask
 from polyhead.models.classifiers import classifier_labels
 from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
+from polyhead.models.model_heads import head_mask
 from polyhead.models.named_masks import MaskNames, head_masks
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune

@@ -14,7 +14,7 @@ from polyhead.importance.attention import each_attention
 from polyhead.importance.data_pass import data_pass
 from polyhead.importance.method import Call
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.encoding import Encoded, Window
+from polyhead.learning.encoded import Encoded, Window
 from polyhead.learning.subwords import subwords
 from polyhead.models.devices import Precision
 from polyhead.models.sites import AttentionSite
