@@ -61,6 +61,7 @@ FREE_OF_NUMBERS = (
             "loader_hook",
             "model_card",
             "names",
+            "other_records",
             "own_file",
             "sources",
         )
