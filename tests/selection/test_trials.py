@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import SearchHow
-from polyhead.selection.trials import Trial, TrialTable, as_pruned, by_pruned, regret, search
+from polyhead.selection.trials import TrialTable, regret, search
 
 curves = st.integers(1, 9).flatmap(
     lambda n: st.lists(st.sampled_from([88.0, 89.5, 89.9, 90.0, 90.1, 91.0]), min_size=n + 1, max_size=n + 1)
@@ -300,12 +300,21 @@ def test_a_score_that_is_no_number_is_refused() -> None:
         search(lambda k: math.nan if k else 90.0, max_pruned=2, how="sweep")
 
 
-def test_k_is_the_number_of_heads_that_are_gone() -> None:
-    curve = [90.0, 90.0, 91.0, 91.0]
-    table = search(curve.__getitem__, max_pruned=3, how="sweep")
-    assert as_pruned(table, range(4)) == table
-    found = as_pruned(table, [0, 0, 2, 2])
-    assert (table.chosen, found.chosen) == (3, 2)
-    assert found.trials == (Trial(0, 90.0), Trial(2, 91.0))
-    assert found.reason.endswith("; heads that share a key go together, so k = 3 removes 2")
-    assert list(by_pruned({0: "a", 3: "d", 2: "c"}, [0, 0, 2, 2]).items()) == [(0, "a"), (2, "c")]
+def test_only_the_k_that_can_be_pruned_are_tried() -> None:
+    """As where two heads share each key: every search works among them as among all k without that."""
+    masked = [90.0, 89.9, 89.0, 70.0, 60.0]
+    for how in ("sweep", "sequential", "screened", "nested"):
+        plain = search(lambda k: 90.0 - k, max_pruned=4, how=how, screen=lambda: masked, standard_error=lambda: 0.2)
+        tried: list[int] = []
+
+        def score(k: int, tried: list[int] = tried) -> float:
+            tried.append(k)
+            return 90.0 - k / 2
+
+        found = search(score, max_pruned=9, possible=(0, 2, 4, 6, 8), how=how, screen=lambda: masked, standard_error=lambda: 0.2)
+        assert tried == [trial.k for trial in found.trials] == [2 * trial.k for trial in plain.trials]
+        assert found.chosen == 2 * plain.chosen
+    found = search(score, max_pruned=9, possible=(0, 2, 4, 6, 8), screen=lambda: masked, standard_error=lambda: 0.2)
+    assert found.screen == (90.0, 90.0, 89.9, 89.9, 89.0, 89.0, 70.0, 70.0, 60.0, 60.0), "by k = 0..9"
+    with pytest.raises(SettingError, match="screening gave"):
+        search(score, max_pruned=9, possible=(0, 2), screen=lambda: masked, standard_error=lambda: 0.2)

@@ -1,6 +1,7 @@
 """The nested search: one fine-tuning for all k, a pruned model equal to its masked self, and a gain over the ordinary one."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from tiny_run import settings, tiny_data
+from transformers import AutoConfig, AutoModelForMaskedLM
 
 from polyhead.core.errors import SettingError, StoreError
-from polyhead.models.loading import load_saved
+from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_heads import head_mask
 from polyhead.report.record import RunRecord
 from polyhead.studies import finetunes, nested_search
@@ -163,3 +165,19 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(done: RunRecord, fol
             process.wait()
     last = run(nested(folder), out=folder / "killed", seeds=[1, 2, 3], controls=["random"], device="cpu", head_analysis=0)
     assert numbers(last) == numbers(done)
+
+
+@pytest.mark.parametrize("how", ["nested", "sweep", "screened"])
+def test_heads_that_share_a_key_are_tried_and_pruned_together(folder: Path, tmp_path: Path, how: str) -> None:
+    shutil.copytree(folder / "encoder", tmp_path / "encoder")
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "max_position_embeddings": 70}
+    words = len(load_tokenizer(folder / "encoder"))
+    config = AutoConfig.for_model(
+        "eurobert", vocab_size=words, num_attention_heads=4, num_key_value_heads=2, pad_token_id=1, mask_token_id=3, **sizes
+    )
+    AutoModelForMaskedLM.from_config(config).save_pretrained(tmp_path / "encoder")
+    grouped = replace(nested(folder, how=how), model=str(tmp_path / "encoder"))
+    record = run(grouped, out=tmp_path / how, seeds=[1], device="cpu", head_analysis=0)
+    assert {trial.k for trial in record.first.trials} <= {0, 2, 4}
+    assert record.first.chosen == head_mask(load_saved(tmp_path / how / "model")).n_pruned == 4
+    assert all(len(trial.heads) == trial.k for trial in record.first.trials)

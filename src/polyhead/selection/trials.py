@@ -1,14 +1,13 @@
 """How many heads to prune: a search over k with few fine-tunings."""
 
 import math
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from typing import Final
 
 from polyhead.core.errors import SettingError
 from polyhead.core.specs import SearchHow, allowed_loss
-
-T = TypeVar("T")
 
 # most fine-tunings of a screened search, including k = 0
 MOST_SCREENED: Final = 5
@@ -36,7 +35,8 @@ class TrialTable:
         trials: In search order, k = 0 first.
         chosen: The k that the objective picks.
         reason: Why these k were tried and this one was chosen.
-        screen: Masked score in points for k = 0..K, without retraining; None if the search needs none.
+        screen: Masked score in points for k = 0..K, without retraining; None if the search needs none. For a k that cannot be
+            pruned it is that of the next lower one.
         standard_error: Standard error of the masked score at k = 0, in points; None if the search needs none.
     """
 
@@ -51,6 +51,7 @@ def search(
     score_at: Callable[[int], float],
     *,
     max_pruned: int,
+    possible: Sequence[int] | None = None,
     how: SearchHow = "screened",
     objective: str = "best",
     screen: Callable[[], Sequence[float]] | None = None,
@@ -74,9 +75,11 @@ def search(
     Args:
         score_at: Fine-tunes with k heads pruned (`nested`: masks them) and returns the dev score in points (0..100).
         max_pruned: Largest k, K.
+        possible: The k that can be pruned, 0 first and rising, if they are not all from 0 to K: heads that share a key go
+            together. "Next", "midpoint" and "every sixth" above are then among these.
         how: The search.
         objective: `best`: highest score, ties to the larger k. `within:X`: the largest k at most X points below k = 0.
-        screen: Returns the score in points for every k in 0..K with masks on the fine-tuned full model. Called at most once,
+        screen: Returns the score in points for every possible k with masks on the fine-tuned full model. Called at most once,
             after k = 0. Only for `screened`.
         standard_error: Returns the standard error of the score at k = 0, in points. Called after `screen`. Only for `screened`.
         delta: See `sequential`.
@@ -94,42 +97,19 @@ def search(
         raise SettingError(f"max_pruned = {max_pruned}: should be at least {least}")
     if how not in _SEARCHES:
         raise SettingError(f"search {how!r}: expected {', '.join(_SEARCHES)}")
+    ks = tuple(range(max_pruned + 1) if possible is None else possible)
     problem = _Problem(
-        score_at, max_pruned, allowed_loss(objective), delta, include_zero, screen, standard_error, ahead or (lambda ks: None)
+        score_at, ks, allowed_loss(objective), delta, include_zero, screen, standard_error, ahead or (lambda ks: None)
     )
     found = _SEARCHES[how](problem)
     chosen, why = choose(found.trials, problem.loss, include_zero=include_zero)
-    reason = f"{found.tried}; {why}" if max_pruned else "k = 0 was the only one allowed (max_pruned = 0), so no other was tried"
-    return TrialTable(tuple(found.trials), chosen, reason, found.screen, found.standard_error)
-
-
-def by_pruned(values: Mapping[int, T], pruned: Sequence[int]) -> dict[int, T]:
-    """Values by k as values by the number of heads that are gone at that k; of several with one number the lowest k's.
-
-    Where heads share keys, a mask for k may be without fewer than k heads (`masks_for`).
-
-    >>> by_pruned({0: "a", 1: "b", 2: "c"}, [0, 0, 2])
-    {0: 'a', 2: 'c'}
-    """
-    lowest = {pruned[k]: k for k in sorted(values, reverse=True)}
-    return {number: values[lowest[number]] for number in dict.fromkeys(pruned[k] for k in values)}
-
-
-def as_pruned(table: TrialTable, pruned: Sequence[int]) -> TrialTable:
-    """The table with the number of heads that are gone in place of k, each number once.
-
-    Args:
-        table: From `search`.
-        pruned: For k = 0..K the number of heads that are gone.
-
-    >>> as_pruned(TrialTable((Trial(0, 5.0), Trial(1, 5.0)), 1, "k = 1 scores highest"), [0, 0]).chosen
-    0
-    """
-    scores = by_pruned({trial.k: trial.score for trial in table.trials}, pruned)
-    chosen, reason = pruned[table.chosen], table.reason
-    if chosen != table.chosen:
-        reason += f"; heads that share a key go together, so k = {table.chosen} removes {chosen}"
-    return replace(table, trials=tuple(Trial(k, score) for k, score in scores.items()), chosen=chosen, reason=reason)
+    reason = (
+        f"{found.tried}; {why}"
+        if len(ks) > 1
+        else f"k = 0 was the only one allowed (max_pruned = {max_pruned}), so no other was tried"
+    )
+    screened = None if found.screen is None else tuple(found.screen[bisect(ks, k) - 1] for k in range(max_pruned + 1))
+    return TrialTable(tuple(found.trials), chosen, reason, screened, found.standard_error)
 
 
 def regret(table: TrialTable, sweep: Mapping[int, float]) -> float:
@@ -142,7 +122,7 @@ class _Problem:
     """What a search is given: the arguments of `search`, with the objective as the loss that it allows."""
 
     score_at: Callable[[int], float]
-    max_pruned: int
+    ks: tuple[int, ...]
     loss: float | None
     delta: float
     include_zero: bool
@@ -162,7 +142,7 @@ class _Problem:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a search tried and why; the last two as in `TrialTable`."""
+    """What a search tried and why; `screen` by possible k, `standard_error` as in `TrialTable`."""
 
     trials: list[Trial]
     tried: str
@@ -171,20 +151,19 @@ class _Found:
 
 
 def _sweep(problem: _Problem) -> _Found:
-    problem.ahead(range(problem.max_pruned + 1))
-    trials = [problem.trial(k) for k in range(problem.max_pruned + 1)]
-    return _Found(trials, f"tried every k from 0 to {problem.max_pruned}")
+    problem.ahead(problem.ks)
+    return _Found([problem.trial(k) for k in problem.ks], f"tried every k from 0 to {problem.ks[-1]}")
 
 
 def _sequential(problem: _Problem) -> _Found:
     trials, tolerance = [problem.trial(0)], max(problem.delta, problem.loss or 0.0)
-    for k in range(1, problem.max_pruned + 1):
+    for k in problem.ks[1:]:
         best = problem.best(trials)
         trials.append(problem.trial(k))
         if (below := best - trials[-1].score) > tolerance + _ROUNDING:
             why = f"stopped at k = {k}: {below:.2f} points below the best so far, allowed are {tolerance:g}"
             return _Found(trials, why)
-    return _Found(trials, f"went up to the largest k, {problem.max_pruned}")
+    return _Found(trials, f"went up to the largest k, {problem.ks[-1]}")
 
 
 def _screened(problem: _Problem) -> _Found:
@@ -192,13 +171,15 @@ def _screened(problem: _Problem) -> _Found:
         raise SettingError("search 'screened' needs the masked scores and their standard error: use 'sequential' without them")
     trials = [problem.trial(0)]
     masked, error = tuple(map(float, problem.screen())), float(problem.standard_error())
-    if len(masked) != problem.max_pruned + 1 or not all(map(math.isfinite, masked)):
-        raise SettingError(f"screening gave {str(masked)[:60]}: expected a finite score for each k in 0..{problem.max_pruned}")
+    if len(masked) != len(problem.ks) or not all(map(math.isfinite, masked)):
+        raise SettingError(f"screening gave {str(masked)[:60]}: expected a finite score for each k in 0..{problem.ks[-1]}")
     if not (math.isfinite(error) and error >= 0):
         raise SettingError(f"standard_error = {error}: should be a number of points, 0 or more")
-    queue, why = _candidates(masked, error, include_zero=problem.include_zero)
+    queue, why = _candidates(problem.ks, masked, error, include_zero=problem.include_zero)
+    last = len(problem.ks) - 1
     while queue:
-        k = queue.pop(0)
+        place = queue.pop(0)
+        k = problem.ks[place]
         trials.append(problem.trial(k))
         bar = problem.best(trials) if problem.loss is None else trials[0].score - problem.loss
         if (below := bar - trials[-1].score) > 2 * error + _ROUNDING:
@@ -206,24 +187,24 @@ def _screened(problem: _Problem) -> _Found:
             why += f"; stopped at k = {k}: {below:.2f} points below {bar_is}, more than two standard errors"
             break
         would_choose = choose(trials, problem.loss, include_zero=problem.include_zero)[0]
-        if not queue and len(trials) < MOST_SCREENED and would_choose == k < problem.max_pruned:
-            queue = [(k + problem.max_pruned + 1) // 2]
-            why += f"; k = {k} was still the one to choose, so k = {queue[0]} was tried"
+        if not queue and len(trials) < MOST_SCREENED and would_choose == k and place < last:
+            queue = [(place + last + 1) // 2]
+            why += f"; k = {k} was still the one to choose, so k = {problem.ks[queue[0]]} was tried"
     return _Found(trials, why, masked, error)
 
 
-def nested_grid(max_pruned: int) -> tuple[int, ...]:
-    """The k at which a `nested` search scores its model: every k to 12, then every sixth, and the largest.
+def nested_grid(possible: Sequence[int]) -> tuple[int, ...]:
+    """The k at which a `nested` search scores its model: every possible k to 12, then every sixth, and the largest.
 
-    >>> nested_grid(25)
+    >>> nested_grid(range(26))
     (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 18, 24, 25)
     """
-    return tuple(k for k in range(max_pruned + 1) if k <= 12 or k % 6 == 0 or k == max_pruned)
+    return tuple(k for place, k in enumerate(possible) if k <= 12 or place % 6 == 0 or k == possible[-1])
 
 
 def _nested(problem: _Problem) -> _Found:
-    grid = nested_grid(problem.max_pruned)
-    shown = f"every k to {problem.max_pruned}" if problem.max_pruned <= 12 else f"every k to 12, then every sixth to {grid[-1]}"
+    grid = nested_grid(problem.ks)
+    shown = f"every k to {grid[-1]}" if grid[-1] <= 12 else f"every k to 12, then every sixth to {grid[-1]}"
     return _Found([problem.trial(k) for k in grid], f"scored one model under the masks of {shown}")
 
 
@@ -235,8 +216,8 @@ _SEARCHES: Final[dict[SearchHow, Callable[[_Problem], _Found]]] = {
 }
 
 
-def _candidates(masked: Sequence[float], error: float, *, include_zero: bool) -> tuple[list[int], str]:
-    """The k to try after k = 0, in rising order, and why."""
+def _candidates(ks: Sequence[int], masked: Sequence[float], error: float, *, include_zero: bool) -> tuple[list[int], str]:
+    """Places in `ks` to try after the first, in rising order, and why."""
     within = [
         max(k for k, score in enumerate(masked) if score >= masked[0] - drop - _ROUNDING) for drop in (error, SCREEN_POINTS)
     ]
@@ -246,7 +227,7 @@ def _candidates(masked: Sequence[float], error: float, *, include_zero: bool) ->
         candidates = {max(range(1, len(masked)), key=lambda k: (masked[k], k))}
     return sorted(candidates), (
         f"with heads only masked in the unpruned model the dev score stays within one standard error ({error:.2f} points) up "
-        f"to k = {within[0]} and within {SCREEN_POINTS:g} points up to k = {within[1]}"
+        f"to k = {ks[within[0]]} and within {SCREEN_POINTS:g} points up to k = {ks[within[1]]}"
     )
 
 

@@ -1,7 +1,7 @@
 """The one recipe, top to bottom: fine-tune, rank heads, search for k, test; no branch on a task's name."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from polyhead.learning.batching import scoring_batches
 from polyhead.selection.combining import combine
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
-from polyhead.selection.trials import Trial, TrialTable, as_pruned, by_pruned, choose, search
+from polyhead.selection.trials import Trial, TrialTable, choose, search
 from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import Figures, points, points_by_name, pooled, standard_error
 from polyhead.studies.finetunes import FineTuned, fine_tuned, forget_checkpoints, load_fine_tuned, tested
@@ -39,7 +39,7 @@ class Outcome:
         scores: Normalised head scores; the lowest are pruned first (negated for `highest`, random for `random`).
         table: The search.
         full: The fine-tuning with every head.
-        masks: For k = 0..K.
+        masks: By k, for every number of heads up to K that can be pruned.
         fits: The fine-tuning of each trial, by k; of a nested search those of k = 0 and of the chosen k.
         nested: The fine-tuning under nested masks, of a nested search.
         reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
@@ -57,7 +57,7 @@ class Outcome:
     scores: HeadScores
     table: TrialTable
     full: FineTuned
-    masks: Sequence[HeadMask]
+    masks: Mapping[int, HeadMask]
     fits: Mapping[int, FineTuned]
     nested: FineTuned | None
     reported: Mapping[str, int]
@@ -114,7 +114,7 @@ def _merit(context: RunContext, outcome: Outcome) -> float:
 def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScores, *, needed: Collection[Path]) -> Outcome:
     """The search for k along one order of heads, and the tests of what it chose."""
     spec, train, present = context.settings.search, cell.train, context.present
-    masks = masks_for(
+    asked = masks_for(
         rank(scores),
         range(spec.max_pruned + 1),
         context.shape,
@@ -122,6 +122,7 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         gone=present.pruned,
         group=present.group,
     )
+    masks = {present.n_kept - mask.n_kept: mask for mask in asked}  # fewer than were asked for where heads go together
     fits: dict[int, FineTuned] = {0: full}
     trials = {0: Trial(0, points(context, full.dev))}
     screenings: list[float] = []
@@ -143,13 +144,14 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         return score
 
     def screened() -> list[float]:
-        found = screen(context, full, masks)
+        found = screen(context, full, tuple(masks.values()))
         screenings.append(found.seconds)
         return found.dev
 
     table = search(
         fine_tuned_score if nested is None else nested.score_at,
         max_pruned=spec.max_pruned,
+        possible=tuple(masks),
         how=spec.how,
         objective=spec.objective,
         screen=screened,
@@ -164,8 +166,6 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         logger.info(said, context.named(cell.seed, cell.arm), dev[0], dev[k], k, nested.fit.seconds)
         if k:
             fits[k] = pruned_from(context, nested, masks[k], k)
-    gone = [masks[0].n_kept - mask.n_kept for mask in masks]
-    table, fits = as_pruned(table, gone), by_pruned(fits, gone)
     names = context.inputs.tests
     if nested is None and context.tests_every_k:
         tests = {k: tested(context, fit) for k, fit in fits.items()}
@@ -187,11 +187,9 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         unpruned=tested(context, full),
         tests=tests,
         nested_unpruned=None if nested is None else tested(context, nested.fit),
-        masked_tests=by_pruned(masked_tests(context, nested, masks), gone) if nested is not None and context.test_every_k else {},
+        masked_tests={} if nested is None or not context.test_every_k else masked_tests(context, nested, masks),
         screening_seconds=sum(screenings) if nested is None else nested.seconds,
-        dev=by_pruned(nested.dev_by_name, gone)
-        if nested is not None
-        else {k: points_by_name(context, fit.dev) for k, fit in fits.items()},
+        dev=nested.dev_by_name if nested is not None else {k: points_by_name(context, fit.dev) for k, fit in fits.items()},
     )
 
 

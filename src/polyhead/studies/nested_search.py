@@ -61,14 +61,14 @@ class NestedFit:
         return (self.agreement or self.dev)[k]
 
 
-def nested_fit(context: RunContext, train: TrainSpec, masks: Sequence[HeadMask]) -> NestedFit:
+def nested_fit(context: RunContext, train: TrainSpec, masks: Mapping[int, HeadMask]) -> NestedFit:
     """The encoder fine-tuned under nested masks and scored under those of `nested_grid`; both are kept on disk.
 
     The scores need no training. They rest on at most 500 sentences of each set, drawn by the run's sample seed; layers that
     neighbouring masks share run once.
     """
-    fit = fine_tuned(context, train, context.present, nested=NestedMasks(tuple(masks)))
-    grid, inputs = nested_grid(len(masks) - 1), context.inputs
+    fit = fine_tuned(context, train, context.present, nested=NestedMasks(tuple(masks.values())))
+    grid, inputs = nested_grid(tuple(masks)), context.inputs
     texts = {name: data.part(drawn(context, data)).encoded for name, data in inputs.unlabelled.items()}
     keys = {name: inputs.dev_keys[name] for name in (*inputs.selection, *texts)}
     what = [version("screening"), SENTENCES, context.settings.sample_seed, keys, sorted(texts), *(masks[k].keep for k in grid)]
@@ -144,9 +144,11 @@ def pruned_from(context: RunContext, nested: NestedFit, mask: HeadMask, k: int) 
     return pruned
 
 
-def masked_tests(context: RunContext, nested: NestedFit, masks: Sequence[HeadMask]) -> dict[int, dict[str, NDArray[np.int64]]]:
+def masked_tests(
+    context: RunContext, nested: NestedFit, masks: Mapping[int, HeadMask]
+) -> dict[int, dict[str, NDArray[np.int64]]]:
     """Test counts `[sentences, columns]` of the nested model under the masks of `nested_grid`, by k and target; kept on disk."""
-    grid, inputs = nested_grid(len(masks) - 1), context.inputs
+    grid, inputs = nested_grid(tuple(masks)), context.inputs
     found: dict[int, dict[str, NDArray[np.int64]]] = {k: {} for k in grid}
     what = [version("screening"), *(masks[k].keep for k in grid)]
     paths = {name: nested.fit.folder / f"tests-{fingerprint([key, *what])}.safetensors" for name, key in inputs.test_keys.items()}
