@@ -14,6 +14,7 @@ from polyhead.core.heads import HeadMask
 from polyhead.learning.batching import Batch
 from polyhead.models.gates import gated
 from polyhead.models.model_heads import attention_sites
+from polyhead.models.repeating import repeating
 from polyhead.models.sites import AttentionSite
 
 
@@ -96,14 +97,14 @@ def _from_layer(sites: Sequence[AttentionSite], start: int, kept: _Kept) -> Iter
 
     with ExitStack() as stack:
         for site in sites[:start]:
-            stack.enter_context(_repeating(site.block, kept.outputs[site.block]))
+            stack.enter_context(repeating(site.block, kept.outputs[site.block]))
         for site in sites[start:]:
             if first:
                 stack.callback(site.block.register_forward_pre_hook(partial(_note, kept, site.layer)).remove)
             for part in (site.block, *_before_gates(site)):
                 # a layer may pass on more than its hidden state
                 if site.layer == start and part is not site.block and part in kept.outputs and kept.once(start):
-                    stack.enter_context(_repeating(part, kept.outputs[part]))
+                    stack.enter_context(repeating(part, kept.outputs[part]))
                 else:
                     kept.outputs[part] = []
                     stack.callback(part.register_forward_hook(keep if part is site.block else keep_output).remove)
@@ -117,19 +118,3 @@ def _note(kept: _Kept, layer: int, module: nn.Module, args: Any) -> None:
 def _before_gates(site: AttentionSite) -> tuple[nn.Module, ...]:
     """The attention module, or the projections into heads if it contains the output projection."""
     return site.inputs if any(module is site.output for module in site.attention.modules()) else (site.attention,)
-
-
-@contextmanager
-def _repeating(module: nn.Module, outputs: Sequence[Any]) -> Iterator[None]:
-    """A context in which the module returns `outputs` one call after the other, for any input."""
-    left = iter(outputs)
-    # a wrapper (a compiled block, a device hook) may have set its own forward on the instance
-    own = module.__dict__.get("forward")
-    module.__dict__["forward"] = lambda *args, **kwargs: next(left)
-    try:
-        yield
-    finally:
-        if own is None:
-            module.__dict__.pop("forward", None)
-        else:
-            module.__dict__["forward"] = own

@@ -31,6 +31,11 @@ POOLER = "pooler"
 _NEW_POOLER = rf"\.{POOLER}\..*weight$"
 
 
+def kind_of(model: PreTrainedModel) -> LabelKind | None:
+    """The kind of labels that the model's class gives; `tag` also for spans, None for a bare encoder and other classes."""
+    return next((kind for kind, (_, ending, _) in CLASSIFIERS.items() if type(model).__name__.endswith(ending)), None)
+
+
 def check_encoder(model: PreTrainedModel) -> None:
     """Refuse a classifier that also has a decoder.
 
@@ -38,7 +43,7 @@ def check_encoder(model: PreTrainedModel) -> None:
         ArchitectureError: Its class reads text with an encoder and a decoder, as T5's sentence classifier does.
     """
     parts = (getattr(model.base_model, name, None) for name in ("encoder", "decoder"))
-    if type(model).__name__.endswith("Classification") and all(part is not None for part in parts):
+    if kind_of(model) in ("tag", "sentence") and all(part is not None for part in parts):
         wrong = f"{type(model).__name__} reads text with a decoder too, and polyhead ranks the heads of encoders"
         raise ArchitectureError(f"{wrong}; for sentence tasks use an encoder such as XLM-R")
 

@@ -26,6 +26,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError, one_line
+from polyhead.models.classifiers import kind_of
 from polyhead.models.model_heads import attention_sites
 from polyhead.models.sources import quiet
 
@@ -151,7 +152,7 @@ def open_graph(path: Path, *, to: GraphName) -> Graph:
 
 def input_names(model: PreTrainedModel) -> tuple[str, ...]:
     """The inputs of a model's graph."""
-    is_of_pairs = type(model).__name__.endswith("ForSequenceClassification") and getattr(model.config, "type_vocab_size", 0) > 1
+    is_of_pairs = kind_of(model) == "sentence" and getattr(model.config, "type_vocab_size", 0) > 1
     return (*INPUTS, TYPES) if is_of_pairs and TYPES in signature(type(model).forward).parameters else INPUTS
 
 

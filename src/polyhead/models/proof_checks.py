@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +15,7 @@ from polyhead.models.architectures import Architecture
 from polyhead.models.gates import gated
 from polyhead.models.model_heads import attention_sites, full_mask
 from polyhead.models.pruning import fitted, full_state, prune, reorder_heads
+from polyhead.models.repeating import repeating
 from polyhead.models.sites import PROJECTIONS, AttentionSite
 from polyhead.models.small_copies import NotProven, random_inputs
 
@@ -253,21 +254,8 @@ def _passed_on(small: PreTrainedModel, sites: tuple[AttentionSite, ...], inputs:
         expected = _masked(small, mask, inputs)
     with ExitStack() as stack:
         for block, kept in stored.items():
-            stack.enter_context(_repeating(block, kept))
+            stack.enter_context(repeating(block, kept))
         check_same(_masked(small, mask, inputs), expected, "logits with the outputs of lower layers repeated")
-
-
-@contextmanager
-def _repeating(module: nn.Module, outputs: list[Any]) -> Iterator[None]:
-    left = iter(outputs)
-    own: Mapping[str, Any] = dict(module.__dict__)
-    module.__dict__["forward"] = lambda *args, **named: next(left)
-    try:
-        yield
-    finally:
-        module.__dict__.pop("forward")
-        if "forward" in own:
-            module.__dict__["forward"] = own["forward"]
 
 
 CHECKS = (_alive, _masks, _differences, _order, _roles, _used, _passed_on)

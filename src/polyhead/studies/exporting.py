@@ -21,6 +21,7 @@ from polyhead.core.settings_file import Many
 from polyhead.data.sentences import Dataset
 from polyhead.learning.encoding import model_limit
 from polyhead.learning.inference import Labelled, evaluate
+from polyhead.models.classifiers import kind_of
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import versions
 from polyhead.models.graphs import (
@@ -241,7 +242,7 @@ def _opened(
 def _write_labels(model: PreTrainedModel, folder: Path) -> None:
     """The labels in the order of the outputs, of a model with a classifier."""
     names = dict(model.config.id2label)
-    if type(model).__name__.endswith(("ForTokenClassification", "ForSequenceClassification")):
+    if kind_of(model) in ("tag", "sentence"):
         text = json.dumps([names[number] for number in sorted(names)], ensure_ascii=False)
         (folder / LABELS).write_text(f"{text}\n", encoding="utf-8")
 

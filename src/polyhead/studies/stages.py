@@ -35,6 +35,7 @@ _MODEL: Final = (
     "models/proofs.py",
     "models/proposals.py",
     "models/pruning.py",
+    "models/repeating.py",
     "models/sites.py",
     "models/small_copies.py",
 )
