@@ -48,17 +48,22 @@ class HeadId:
         return f"{self.layer}.{self.head}"
 
 
-def _matrix(values: ArrayLike, dtype: type[np.generic]) -> NDArray[np.generic]:
-    """A read-only copy; booleans only from booleans, zeros and ones."""
+def read_only(values: ArrayLike, dtype: type[np.generic], what: str = "heads") -> NDArray[np.generic]:
+    """A read-only copy of a matrix `[layers, heads]` or `[layers, neurons]`; booleans only from booleans, zeros and ones.
+
+    Raises:
+        SettingError: It is no matrix, or a mask holds another number.
+    """
+    one = what.removesuffix("s")
     try:
         given = np.asarray(values)
         array = given.astype(dtype)
     except (TypeError, ValueError) as error:
-        raise SettingError(f"a matrix of heads holds one number per head, [layers, heads]: {error}") from None
+        raise SettingError(f"a matrix of {what} holds one number per {one}, [layers, {what}]: {error}") from None
     if array.ndim != 2:
-        raise SettingError(f"a matrix of heads has shape [layers, heads]; got shape {array.shape}")
+        raise SettingError(f"a matrix of {what} has shape [layers, {what}]; got shape {array.shape}")
     if dtype is np.bool_ and (wrong := given[given != array]).size:
-        raise SettingError(f"a mask holds True (keep) or False, or 1 or 0, for each head; got {wrong[0]}")
+        raise SettingError(f"a mask holds True (keep) or False, or 1 or 0, for each {one}; got {wrong[0]}")
     array.setflags(write=False)
     return array
 
@@ -77,7 +82,7 @@ class HeadMask:
     group: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keep", _matrix(self.keep, np.bool_))
+        object.__setattr__(self, "keep", read_only(self.keep, np.bool_))
 
     @classmethod
     def full(cls, n_layers: int, n_heads: int) -> Self:
@@ -196,7 +201,7 @@ class HeadScores:
         for name in ("values", "signed", "total", "low", "high"):
             array = getattr(self, name)
             if array is not None:
-                object.__setattr__(self, name, _matrix(array, np.float64))
+                object.__setattr__(self, name, read_only(array, np.float64))
         object.__setattr__(self, "languages", tuple(self.languages))
 
     @property

@@ -19,6 +19,7 @@ class Stage:
 
 _MODEL: Final = (
     "core/heads.py",
+    "core/neurons.py",
     "learning/batching.py",
     "learning/losses.py",
     "learning/scoring_mode.py",
