@@ -1,6 +1,7 @@
 """Scores of neurons against the definition, and those of heads beside them."""
 
 import copy
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -49,9 +50,11 @@ def test_gradient_and_fisher_are_means_over_sentences_alone(family: str) -> None
 
 
 @pytest.mark.parametrize("method", ["gradient", "fisher", "magnitude", "random"])
-def test_heads_have_the_scores_that_they_have_alone(method: str) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_heads_have_the_scores_that_they_have_alone(method: str, precision: Literal["fp32", "bf16"]) -> None:
     model = tiny_model("bert")
-    found, alone = score_plan(method, model, batches()).heads, score_heads(method, model, batches())
+    found = score_plan(method, model, batches(), precision=precision).heads
+    alone = score_heads(method, model, batches(), precision=precision)
     np.testing.assert_allclose(found.values, alone.values, rtol=1e-6)
     assert (found.method, found.n, found.forward_passes, found.settings) == (
         alone.method,
