@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
+from conformance.sentence_case import tiny_classifier, tiny_sentences
 from conformance.tiny import FAMILIES, PAD, tiny_model
 from torch.nn.functional import cross_entropy
 
@@ -104,6 +105,14 @@ def test_a_model_without_any_head_still_has_scores_of_neurons() -> None:
     assert np.isnan(score_plan("gradient", bare, batches(), precision="fp32").neurons).all()
     assert not any(module._forward_pre_hooks for module in model.modules())
     assert before.keys() == model.state_dict().keys()
+
+
+def test_sentence_classifiers_have_scores_of_neurons() -> None:
+    model = tiny_classifier("roberta", dtype=torch.float64)
+    given = scoring_batches(tiny_sentences(token_types=False), budget=24)
+    found = score_plan("gradient", model, given, precision="fp32")
+    assert found.heads.n == 4
+    assert (found.neurons > 0).mean() > 0.9
 
 
 def test_methods_that_do_not_score_neurons_are_refused() -> None:
