@@ -29,6 +29,7 @@ from polyhead.compression.latency_models import full_counts
 from polyhead.compression.latency_table import fitted_table
 from polyhead.compression.timing import Timer
 from polyhead.core.errors import SettingError
+from polyhead.core.records import record_bytes
 
 FAST = Timer(least=1, most=1)
 SIZE = {"batch": 2, "length": 8, "precision": "fp32"}
@@ -125,8 +126,6 @@ def test_a_damaged_file_is_measured_anew_with_a_line(how: str, tmp_path: Path, c
     (path,) = tmp_path.glob("*.json")
     text = path.read_text(encoding="utf-8")
     if how == "other values":
-        from polyhead.core.records import record_bytes
-
         path.write_bytes(record_bytes({"points": [{"heads": "many"}]}, schema=1))
     else:
         path.write_text(text[: len(text) // 2] if how == "half" else text.replace('"heads": 4', '"heads": 3'), encoding="utf-8")

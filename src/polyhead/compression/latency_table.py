@@ -265,6 +265,20 @@ def points_to_measure(heads: Sequence[int], neurons: Sequence[int]) -> tuple[tup
     return middle, [point for point in dict.fromkeys((*corners, *star)) if point != middle]
 
 
+def smaller_plans(table: LatencyTable) -> dict[str, Counts]:
+    """What pruning can take out of all layers, by name: what is left is how fast it can make the model at most."""
+    heads, neurons, layers = table.n_heads, table.n_neurons, table.n_layers
+    return {
+        "half of the heads": [(heads // 2, neurons)] * layers,
+        "all heads": [(0, neurons)] * layers,
+        "half of the neurons": [(heads, neurons // 2)] * layers,
+        "all neurons": [(heads, 0)] * layers,
+        "half of both": [(heads // 2, neurons // 2)] * layers,
+        "half of the layers": [(heads, neurons)] * (layers - layers // 2) + [(0, 0)] * (layers // 2),
+        "all heads and neurons": [(0, 0)] * layers,
+    }
+
+
 def random_counts(table: LatencyTable, n: int, *, seed: int, heads: Sequence[int], neurons: Sequence[int]) -> list[Counts]:
     """Random plans of all sizes, each with uneven layers.
 
