@@ -22,9 +22,12 @@ from environment import environment, median, rounded, write
 from transformers import PreTrainedModel
 from treebanks import LABELS
 
-from polyhead.compression.latency import check_plans, grid_of, measure_latency
+from polyhead.compression.latency import measure_latency
+from polyhead.compression.latency_check import check_plans
 from polyhead.compression.latency_models import GRAPHS, pause_of
-from polyhead.compression.latency_table import Backend, random_counts, smaller_plans
+from polyhead.compression.latency_points import grid_of
+from polyhead.compression.latency_table import Backend
+from polyhead.compression.plan_sizes import random_counts, smaller_plans
 from polyhead.compression.timing import Timer
 from polyhead.models.devices import Precision
 from polyhead.models.loading import load_tagger

@@ -10,7 +10,8 @@ from cli.cases import refused
 from conformance.tiny import tiny_model
 
 from polyhead.cli import profile
-from polyhead.compression.latency import cached_latency, check_plans
+from polyhead.compression.latency import cached_latency
+from polyhead.compression.latency_check import check_plans
 from polyhead.compression.latency_table import LatencyTable
 from polyhead.compression.timing import Timer
 from polyhead.core.heads import HeadMask
