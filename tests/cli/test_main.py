@@ -67,6 +67,7 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "rank",
         "prune",
         "trim",
+        "profile",
         "evaluate",
         "predict",
         "export",
