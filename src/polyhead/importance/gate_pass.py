@@ -34,8 +34,8 @@ def visit_gradients(
     `[sentences, layers, heads]`, or by token `[rows, length, layers, heads]`, split over the positions of the head's output and 0
     on padding. Special tokens count, padding does not; the windows of one long sentence are one sentence. Sentences without a
     labelled word and pruned heads have gradient 0. Gradients are float32 (float64 for a float64 model), on the model's device,
-    without a graph; the visitor may change them in place. The call's `visit_neurons` is given those of neuron gates, from the same
-    passes.
+    without a graph; the visitor may change them in place. The call's `visit_neurons` is given those of neuron gates, from the
+    same passes.
 
     Costs one forward pass and one backward pass over activations only, for each value in `at`. The model is unchanged afterwards,
     also after an exception in `visit` or `progress`.
