@@ -100,7 +100,7 @@ def test_a_store_of_several_studies_has_tables_of_each(tmp_path: Path, capsys: p
     assert "has no study 'other'; it has none" in capsys.readouterr().err
     assert main(["study", "table", str(tmp_path), "--study", "none"]) == 2
     assert "no cell of none has finished" in capsys.readouterr().err
-    ((_, cells),) = studies_of(tmp_path, ["none"]).values()
+    cells = studies_of(tmp_path, ["none"])["none"].cells
     own = next((tmp_path / "cells").glob("*.json"))
     (counts,) = own.parent.glob(f"{own.stem}.*.safetensors")
     own.rename(own.with_name(f"{cells[0].fingerprint}.json"))
