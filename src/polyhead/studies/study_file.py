@@ -32,7 +32,8 @@ class StudyHead:
 
     name: Annotated[str, AfterValidator(_as_file_name), Field(description="Name of the study: letters, digits, . _ and -.")]
     data: Annotated[
-        Place | None, Field(description="Folder of the corpora that are named like ud/en_ewt, seen from the file's folder; phrases need none.")
+        Place | None,
+        Field(description="Folder of the corpora that are named like ud/en_ewt, seen from the file's folder; phrases need none."),
     ] = None
 
 

@@ -1,5 +1,6 @@
 """The object API: a tagger that fine-tunes, scores, prunes, evaluates, predicts and saves itself."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,13 +34,14 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
 from polyhead.models.model_heads import head_mask
-from polyhead.models.named_masks import MaskNames, head_masks
+from polyhead.models.named_masks import MaskNames, head_masks, with_all_heads
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import chosen_heads, masks_of_lowest
 from polyhead.studies.tagger_facts import labels_of, own_spec, with_facts
 
+logger = logging.getLogger(__name__)
 OneText = Sentence | Sequence[str]
 
 
@@ -273,35 +275,71 @@ class Tagger:
 
     @overload
     def evaluate(
-        self, data: Dataset | Labelled, *, mask: HeadMask | None = None, progress: Progress | None = None
+        self,
+        data: Dataset | Labelled,
+        *,
+        mask: HeadMask | None = None,
+        mask_names: str | None = None,
+        progress: Progress | None = None,
     ) -> Evaluation: ...
     @overload
     def evaluate(
-        self, data: Mapping[str, Dataset | Labelled], *, mask: HeadMask | None = None, progress: Progress | None = None
+        self,
+        data: Mapping[str, Dataset | Labelled],
+        *,
+        mask: HeadMask | None = None,
+        mask_names: Mapping[str, str | None] | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, Evaluation]: ...
     def evaluate(
         self,
         data: Dataset | Labelled | Mapping[str, Dataset | Labelled],
         *,
         mask: HeadMask | None = None,
+        mask_names: str | Mapping[str, str | None] | None = None,
         progress: Progress | None = None,
     ) -> Evaluation | dict[str, Evaluation]:
         """How well the data are labelled, in fractions (0 to 1); of several by name, each under its name, all in one pass.
 
-        A model with masks by language reads each data set of such a language under its mask.
+        A model with masks by language reads each data set of such a language under its mask. If it reads others with all heads
+        because nothing names their mask, a warning says so.
 
         Args:
             data: With gold labels.
             mask: Heads not kept are gated to zero.
+            mask_names: The model's mask that the data are read under, of several data sets by name; None for all heads. `Labelled`
+                data need it, because they do not know their language.
             progress: Updated after every batch.
+
+        Raises:
+            SettingError: The model has no such mask.
         """
         if not isinstance(data, Mapping):
-            return self.evaluate({"": data}, mask=mask, progress=progress)[""]
+            named = None if mask_names is None else {"": mask_names if isinstance(mask_names, str) else mask_names.get("")}
+            return self.evaluate({"": data}, mask=mask, mask_names=named, progress=progress)[""]
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
-        masks = head_masks(self.model)
-        names = {name: own.language for name, own in data.items() if isinstance(own, Dataset) and own.language in masks} or None
         score = partial(evaluate, self.model, labelled, self.task, self.labels, precision=self.precision)
-        return score(mask=mask, mask_names=names, progress=progress)
+        return score(mask=mask, mask_names=self._mask_names(data, mask_names), progress=progress)
+
+    def _mask_names(
+        self, data: Mapping[str, Dataset | Labelled], given: str | Mapping[str, str | None] | None
+    ) -> Mapping[str, str | None] | None:
+        """The mask of each data set: the given one, else that of its language."""
+        if isinstance(given, str):
+            raise SettingError(f"mask_names is {given!r}; expected a mask for each data set, by its name")
+        if not (masks := head_masks(self.model)):
+            return given
+        chosen = dict(given or {})
+        without = []
+        for name, own in data.items():
+            language = own.language if isinstance(own, Dataset) else None
+            if name not in chosen and language in masks:
+                chosen[name] = language
+            elif name not in chosen:
+                without.append(language or name or "encoded data, whose language is not known")
+        if without:
+            logger.warning("%s; give mask_names", with_all_heads(masks, without))
+        return chosen
 
     def predict(
         self, sentences: Text | Sequence[OneText], *, mask_names: MaskNames | None = None, progress: Progress | None = None
@@ -310,7 +348,8 @@ class Tagger:
 
         Args:
             sentences: Read from a file, or plain lists of words; in a sentence task texts, or pairs of texts.
-            mask_names: For each sentence the model's mask that it is read under, or None for all heads.
+            mask_names: For each sentence the model's mask that it is read under, or None for all heads. A model that has masks
+                warns if this is not given.
             progress: Updated after every batch.
 
         Raises:
@@ -324,6 +363,8 @@ class Tagger:
         else:
             whole = self.task.kind == "sentence"
             encoded = self.encode([as_sentence(given, number, whole=whole) for number, given in enumerate(sentences, start=1)])
+        if mask_names is None and (masks := head_masks(self.model)):
+            logger.warning("%s; give mask_names", with_all_heads(masks))
         tag = partial(predict, self.model, encoded, labels=self.labels, precision=self.precision)
         return tag(mask_names=mask_names, progress=progress)
 
