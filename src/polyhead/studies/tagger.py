@@ -307,8 +307,8 @@ class Tagger:
         Args:
             data: With gold labels.
             mask: Heads not kept are gated to zero.
-            mask_names: The model's mask that the data are read under, of several data sets by name; None for all heads. `Labelled`
-                data need it, because they do not know their language.
+            mask_names: The model's mask that the data are read under, for several data sets by name; None for all heads.
+                `Labelled` data need it, because they do not know their language.
             progress: Updated after every batch.
 
         Raises:
