@@ -30,6 +30,7 @@ from polyhead.models.checks import (
     check_sizes,
     check_unused,
     check_vocabulary,
+    head_modules,
     lacks_pooler,
     read_object,
     weight_files,
@@ -49,7 +50,7 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.finding import find_recorded, find_sites
 from polyhead.models.model_heads import attention_sites, full_mask, recorded_mask
 from polyhead.models.named_masks import head_masks
-from polyhead.models.other_records import read_old_record
+from polyhead.models.other_records import read_old_record, says_pruned
 from polyhead.models.pruning import remove_heads
 from polyhead.models.sources import checkpoint_folder, reading
 
@@ -156,6 +157,9 @@ def _load(
         config._attn_implementation = kernel if _has_sdpa(kind, config) else "eager"
         shape = reading(folder / CONFIG, lambda: _empty(kind, config), do=COPY_AGAIN)
         check_encoder(shape)
+        if config.model_type not in ARCHITECTURES and not says_pruned(config):
+            for path in files:  # before the proof, which builds layers of these sizes
+                check_shapes(shape, path, but=head_modules(shape))
         find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
         read_old_record(config)
         if hasattr(config, pruning_record.KEY):
@@ -213,6 +217,7 @@ def load_config(name: str | Path, *, revision: str | None = None, kind: LabelKin
     if kind is not None and config.model_type not in ARCHITECTURES:
         with torch.random.fork_rng(devices=[]):
             shape = reading(folder / CONFIG, lambda: _empty(CLASSIFIERS[kind][2], config), do=COPY_AGAIN)
+            check_encoder(shape)
             reading(name, lambda: find_recorded(shape, getattr(config, pruning_record.KEY, None) or {}), do=COPY_AGAIN)
     return config
 
