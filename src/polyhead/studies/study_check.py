@@ -35,7 +35,7 @@ class CellFault:
 
     Attributes:
         cell: The first of them.
-        key: What it is about in the study file: `sources`, `targets`, `models`, `train_limit` or `search.max_pruned`.
+        key: What it is about in the study file: `sources`, `targets`, `models`, `train_limit` or, in `[search]`, `max_pruned`.
         value: The source, target or model.
         said: What is wrong.
     """

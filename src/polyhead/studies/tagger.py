@@ -39,7 +39,7 @@ from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import chosen_heads, masks_of_lowest
-from polyhead.studies.tagger_facts import labels_of, own_spec, with_facts
+from polyhead.studies.tagger_facts import labels_of, mask_of_each, own_spec, with_facts
 
 logger = logging.getLogger(__name__)
 OneText = Sentence | Sequence[str]
@@ -318,28 +318,9 @@ class Tagger:
             named = None if mask_names is None else {"": mask_names if isinstance(mask_names, str) else mask_names.get("")}
             return self.evaluate({"": data}, mask=mask, mask_names=named, progress=progress)[""]
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
+        names = mask_of_each(self.model, data, mask_names)
         score = partial(evaluate, self.model, labelled, self.task, self.labels, precision=self.precision)
-        return score(mask=mask, mask_names=self._mask_names(data, mask_names), progress=progress)
-
-    def _mask_names(
-        self, data: Mapping[str, Dataset | Labelled], given: str | Mapping[str, str | None] | None
-    ) -> Mapping[str, str | None] | None:
-        """The mask of each data set: the given one, else that of its language."""
-        if isinstance(given, str):
-            raise SettingError(f"mask_names is {given!r}; expected a mask for each data set, by its name")
-        if not (masks := head_masks(self.model)):
-            return given
-        chosen = dict(given or {})
-        without = []
-        for name, own in data.items():
-            language = own.language if isinstance(own, Dataset) else None
-            if name not in chosen and language in masks:
-                chosen[name] = language
-            elif name not in chosen:
-                without.append(language or name or "encoded data, whose language is not known")
-        if without:
-            logger.warning("%s; give mask_names", with_all_heads(masks, without))
-        return chosen
+        return score(mask=mask, mask_names=names, progress=progress)
 
     def predict(
         self, sentences: Text | Sequence[OneText], *, mask_names: MaskNames | None = None, progress: Progress | None = None
