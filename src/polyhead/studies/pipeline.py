@@ -1,6 +1,5 @@
 """A Transformers pipeline that reads text as training did, so that it labels each word as `predict` does."""
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,10 +13,9 @@ from polyhead.core.errors import SettingError
 from polyhead.data.sentences import Sentence
 from polyhead.learning.text_encoder import as_sentence
 from polyhead.models.devices import attention_kernel, autocast
-from polyhead.models.named_masks import check_names, head_masks, with_all_heads
+from polyhead.models.named_masks import check_names
 from polyhead.studies.tagger import Tagger
-
-logger = logging.getLogger(__name__)
+from polyhead.studies.tagger_facts import warn_of_all_heads
 
 
 def pipeline(
@@ -29,26 +27,27 @@ def pipeline(
 ) -> "WordPipeline":
     """A pipeline of Transformers, to call with text: a list of one dict per word, or a list of such lists for several texts.
 
-    Stock `pipeline("token-classification")` reads a word at its first subword and cuts long texts. This one uses the window,
-    the anchor and the precision of the training, as `Tagger.predict` does. A text is a string, whose words are split at white
-    space, or a list of words; several are given in a list. The dicts have `word`, `entity`, `score` (0 to 1), `index` (from 0),
-    and `start` and `end` in the string (None for a list of words).
+        Stock `pipeline("token-classification")` reads a word at its first subword and cuts long texts. This one uses the window,
+        the anchor and the precision of the training, as `Tagger.predict` does. A text is a string, whose words are split at white
+        space, or a list of words; several are given in a list. The dicts have `word`, `entity`, `score` (0 to 1), `index` (from 0),
+        and `start` and `end` in the string (None for a list of words).
 
-    Args:
-        model: Folder or hub id of a tagger that records its task, or a tagger.
-        mask_name: For a model with several masks, the one that all texts are read under; a pipeline of such a model without it
-            reads with all heads, and warns.
-        device: Where to compute; a tagger stays where it is.
-        revision: Branch, tag or commit on the Hub.
+        Args:
+            model: Folder or hub id of a tagger that records its task, or a tagger.
+            mask_name: For a model with several masks, the one that all texts are read under; a pipeline of such a model without it
+                reads with all heads, and warns.
+            device: Where to compute; a tagger stays where it is.
+            revision: Branch, tag or commit on the Hub.
 
-    Raises:
-        CheckpointError: There is no such checkpoint, or it has no classifier.
-        SettingError: The checkpoint does not record its task, it does not label words, or it has no such mask.
+        Raises:
+            CheckpointError: There is no such checkpoint, or it has no classifier.
+            SettingError: The checkpoint does not record its task, it does not label words, or it has no such mask.
 
-    >>> from polyhead.studies.tagger import Tagger
-    >>> tag = pipeline(Tagger.load("polyhead/tiny", task="pos", seed=42))
-    >>> [found["word"] for found in tag("Where is the station ?")]
-    ['Where', 'is', 'the', 'station', '?']
+        >>> from polyhead.studies.tagger import Tagger
+    from polyhead.studies.tagger_facts import warn_of_all_heads
+        >>> tag = pipeline(Tagger.load("polyhead/tiny", task="pos", seed=42))
+        >>> [found["word"] for found in tag("Where is the station ?")]
+        ['Where', 'is', 'the', 'station', '?']
     """
     require(model=(model, Tagger | PATH))
     tagger = model if isinstance(model, Tagger) else Tagger.load(model, device=device, revision=revision)
@@ -57,8 +56,8 @@ def pipeline(
         raise SettingError(f"{wrong}; call Tagger.predict, or a stock pipeline of Transformers")
     if mask_name is not None:
         check_names(tagger.model, [mask_name])
-    elif masks := head_masks(tagger.model):
-        logger.warning("%s; give mask_name", with_all_heads(masks))
+    else:
+        warn_of_all_heads(tagger.model, "mask_name")
     return WordPipeline(tagger, mask_name)
 
 

@@ -1,6 +1,5 @@
 """The object API: a tagger that fine-tunes, scores, prunes, evaluates, predicts and saves itself."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +25,7 @@ from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
 from polyhead.learning.masked_texts import subword_names
 from polyhead.learning.nested import NestedMasks
-from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence
+from polyhead.learning.text_encoder import Text, TextEncoder, Unknown
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.classifiers import classifier_labels
 from polyhead.models.devices import Precision, PrecisionChoice, placement
@@ -34,15 +33,15 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
 from polyhead.models.model_heads import head_mask
-from polyhead.models.named_masks import MaskNames, head_masks, with_all_heads
+from polyhead.models.named_masks import MaskNames
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import chosen_heads, masks_of_lowest
-from polyhead.studies.tagger_facts import labels_of, mask_of_each, own_spec, with_facts
+from polyhead.studies.tagger_facts import OneText, encoded_texts, labels_of, mask_of_each, own_spec, warn_of_all_heads, with_facts
 
-logger = logging.getLogger(__name__)
-OneText = Sentence | Sequence[str]
+OneSet = Dataset | Labelled
+Sets, SetMasks = Mapping[str, OneSet], Mapping[str, str | None]
 
 
 @dataclass(eq=False)
@@ -275,28 +274,18 @@ class Tagger:
 
     @overload
     def evaluate(
-        self,
-        data: Dataset | Labelled,
-        *,
-        mask: HeadMask | None = None,
-        mask_names: str | None = None,
-        progress: Progress | None = None,
+        self, data: OneSet, *, mask: HeadMask | None = None, mask_names: str | None = None, progress: Progress | None = None
     ) -> Evaluation: ...
     @overload
     def evaluate(
-        self,
-        data: Mapping[str, Dataset | Labelled],
-        *,
-        mask: HeadMask | None = None,
-        mask_names: Mapping[str, str | None] | None = None,
-        progress: Progress | None = None,
+        self, data: Sets, *, mask: HeadMask | None = None, mask_names: SetMasks | None = None, progress: Progress | None = None
     ) -> dict[str, Evaluation]: ...
     def evaluate(
         self,
-        data: Dataset | Labelled | Mapping[str, Dataset | Labelled],
+        data: OneSet | Sets,
         *,
         mask: HeadMask | None = None,
-        mask_names: str | Mapping[str, str | None] | None = None,
+        mask_names: str | SetMasks | None = None,
         progress: Progress | None = None,
     ) -> Evaluation | dict[str, Evaluation]:
         """How well the data are labelled, in fractions (0 to 1); of several by name, each under its name, all in one pass.
@@ -339,13 +328,9 @@ class Tagger:
         """
         if self.task.kind == "masked":
             raise SettingError(f"task {self.task.name}: scores heads on raw text, and has no labels to predict")
-        if isinstance(sentences, Text):
-            encoded = self.reader.together(sentences, unknown="ignore")
-        else:
-            whole = self.task.kind == "sentence"
-            encoded = self.encode([as_sentence(given, number, whole=whole) for number, given in enumerate(sentences, start=1)])
-        if mask_names is None and (masks := head_masks(self.model)):
-            logger.warning("%s; give mask_names", with_all_heads(masks))
+        encoded = encoded_texts(self.reader, sentences, whole=self.task.kind == "sentence")
+        if mask_names is None:
+            warn_of_all_heads(self.model, "mask_names")
         tag = partial(predict, self.model, encoded, labels=self.labels, precision=self.precision)
         return tag(mask_names=mask_names, progress=progress)
 

@@ -11,14 +11,16 @@ from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.specs import TrainSpec
 from polyhead.data.labels import LabelSet
-from polyhead.data.sentences import Dataset
+from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import Task
+from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Labelled
-from polyhead.learning.text_encoder import Text, scored_sets
+from polyhead.learning.text_encoder import Text, TextEncoder, as_sentence, scored_sets
 from polyhead.models.loading import check_classifier
 from polyhead.models.named_masks import head_masks, with_all_heads
 
 logger = logging.getLogger(__name__)
+OneText = Sentence | Sequence[str]
 
 
 def labels_of(name: str, task: Task, labels: LabelSet | None, *, seed: int | None, revision: str | None) -> LabelSet | None:
@@ -86,3 +88,21 @@ def mask_of_each(
     if without:
         logger.warning("%s; give mask_names", with_all_heads(masks, without))
     return chosen
+
+
+def warn_of_all_heads(model: PreTrainedModel, argument: str) -> None:
+    """Log that text is read with all heads, and which argument names a mask, if the model has masks."""
+    if masks := head_masks(model):
+        logger.warning("%s; give %s", with_all_heads(masks), argument)
+
+
+def encoded_texts(reader: TextEncoder, sentences: Text | Sequence[OneText], *, whole: bool) -> Encoded:
+    """Texts to label as the model reads them: a data set, or plain lists of words; if `whole`, texts or pairs of texts.
+
+    Raises:
+        SettingError: One is something else.
+    """
+    if isinstance(sentences, Text):
+        return reader.together(sentences, unknown="ignore")
+    given = [as_sentence(own, number, whole=whole) for number, own in enumerate(sentences, start=1)]
+    return reader.encode(given, unknown="ignore")
