@@ -27,27 +27,26 @@ def pipeline(
 ) -> "WordPipeline":
     """A pipeline of Transformers, to call with text: a list of one dict per word, or a list of such lists for several texts.
 
-        Stock `pipeline("token-classification")` reads a word at its first subword and cuts long texts. This one uses the window,
-        the anchor and the precision of the training, as `Tagger.predict` does. A text is a string, whose words are split at white
-        space, or a list of words; several are given in a list. The dicts have `word`, `entity`, `score` (0 to 1), `index` (from 0),
-        and `start` and `end` in the string (None for a list of words).
+    Stock `pipeline("token-classification")` reads a word at its first subword and truncates long texts. This one uses the window,
+    the anchor and the precision of the training, as `Tagger.predict` does. A text is a string, whose words are split at white
+    space, or a list of words; several are given in a list. The dicts have `word`, `entity`, `score` (0 to 1), `index` (from 0),
+    and `start` and `end` in the string (None for a list of words).
 
-        Args:
-            model: Folder or hub id of a tagger that records its task, or a tagger.
-            mask_name: For a model with several masks, the one that all texts are read under; a pipeline of such a model without it
-                reads with all heads, and warns.
-            device: Where to compute; a tagger stays where it is.
-            revision: Branch, tag or commit on the Hub.
+    Args:
+        model: Folder or hub id of a tagger that records its task, or a tagger.
+        mask_name: For a model with several masks, the one that all texts are read under. Without it such a model reads with
+            all heads, and a warning says so.
+        device: Where to compute; a tagger stays where it is.
+        revision: Branch, tag or commit on the Hub.
 
-        Raises:
-            CheckpointError: There is no such checkpoint, or it has no classifier.
-            SettingError: The checkpoint does not record its task, it does not label words, or it has no such mask.
+    Raises:
+        CheckpointError: There is no such checkpoint, or it has no classifier.
+        SettingError: The checkpoint does not record its task, does not label words, or has no such mask.
 
-        >>> from polyhead.studies.tagger import Tagger
-    from polyhead.studies.tagger_facts import warn_of_all_heads
-        >>> tag = pipeline(Tagger.load("polyhead/tiny", task="pos", seed=42))
-        >>> [found["word"] for found in tag("Where is the station ?")]
-        ['Where', 'is', 'the', 'station', '?']
+    >>> from polyhead.studies.tagger import Tagger
+    >>> tag = pipeline(Tagger.load("polyhead/tiny", task="pos", seed=42))
+    >>> [found["word"] for found in tag("Where is the station ?")]
+    ['Where', 'is', 'the', 'station', '?']
     """
     require(model=(model, Tagger | PATH))
     tagger = model if isinstance(model, Tagger) else Tagger.load(model, device=device, revision=revision)

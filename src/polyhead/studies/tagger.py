@@ -41,7 +41,8 @@ from polyhead.selection.ranking import chosen_heads, masks_of_lowest
 from polyhead.studies.tagger_facts import OneText, encoded_texts, labels_of, mask_of_each, own_spec, warn_of_all_heads, with_facts
 
 OneSet = Dataset | Labelled
-Sets, SetMasks = Mapping[str, OneSet], Mapping[str, str | None]
+Sets = Mapping[str, OneSet]
+SetMasks = Mapping[str, str | None]
 
 
 @dataclass(eq=False)
@@ -304,7 +305,7 @@ class Tagger:
             SettingError: The model has no such mask.
         """
         if not isinstance(data, Mapping):
-            named = None if mask_names is None else {"": mask_names if isinstance(mask_names, str) else mask_names.get("")}
+            named = {"": mask_names} if isinstance(mask_names, str) else mask_names
             return self.evaluate({"": data}, mask=mask, mask_names=named, progress=progress)[""]
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
         names = mask_of_each(self.model, data, mask_names)
