@@ -23,10 +23,10 @@ from polyhead.core.store_kind import open_store
 from polyhead.studies.ray_crew import Cluster, connected
 from polyhead.studies.ray_engine import work_on_ray
 from polyhead.studies.ray_worker import MakeJob, StudyTask
+from polyhead.studies.study_check import data_of
 from polyhead.studies.study_file import expand_study, parse_study
 from polyhead.studies.study_folder import StudyOptions
 from polyhead.studies.study_jobs import sharing_of
-from polyhead.studies.study_run import data_of
 from polyhead.studies.study_store import KIND, SCHEMA, Only
 from polyhead.studies.workers import each
 

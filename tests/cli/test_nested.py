@@ -1,15 +1,17 @@
 """`fit --nested` and what `prune` makes of its model: any size, without scores and without training."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cli.cases import fit_arguments, refused
+from transformers import AutoConfig, AutoModelForMaskedLM
 
 import polyhead as ph
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.models.encoding_choice import EncodingChoice
-from polyhead.models.loading import load_saved
+from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_heads import head_mask
 from polyhead.selection.ranking import masks_for
 from polyhead.studies.tagger import Tagger
@@ -43,6 +45,29 @@ def test_any_size_is_pruned_from_the_model_without_scores(cli: Callable, tagger:
         cli("prune", tmp_path / "1", "--n-pruned", 4, "--out", tmp_path / "x"), "4 heads to prune: training masked 3 of those"
     )
     assert not (tmp_path / "x").exists()
+
+
+def test_heads_that_share_a_key_are_offered_in_the_numbers_that_can_be_pruned(
+    cli: Callable, tagger: Path, treebank: Path, tmp_path: Path
+) -> None:
+    grouped, out = tmp_path / "grouped", tmp_path / "whole"
+    shutil.copytree(tagger, grouped)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "max_position_embeddings": 70}
+    words = len(load_tokenizer(tagger))
+    config = AutoConfig.for_model(
+        "eurobert", vocab_size=words, num_attention_heads=4, num_key_value_heads=2, pad_token_id=1, mask_token_id=3, **sizes
+    )
+    AutoModelForMaskedLM.from_config(config).save_pretrained(grouped)
+    (grouped / "polyhead.json").unlink(missing_ok=True)
+    arguments = fit_arguments(grouped, treebank, out)
+    refused(
+        cli(*arguments, "--nested", 1), "--nested 1: 2 heads of this encoder share a key and are pruned together; give 2 or more"
+    )
+    said = cli(*arguments, "--nested", 5)
+    assert said.code == 0, said.err
+    assert "2 or 4 heads can be pruned: polyhead prune" in said.prose
+    for k, code in ((2, 0), (3, 2), (4, 0)):
+        assert cli("prune", out, "--n-pruned", k, "--out", tmp_path / f"{k}").code == code
 
 
 def dev_of(treebank: Path) -> ph.Dataset:

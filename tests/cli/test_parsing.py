@@ -174,7 +174,7 @@ def test_every_setting_has_one_option_with_the_models_default() -> None:
     train = {path[-1] for path in found if path[1] == "train"}
     assert train == {item.name for item in fields(TrainSpec)} - {"seed"}
     assert {path[-1] for path in found if path[1] == "search"} == {item.name for item in fields(SearchSpec)} - {"include_zero"}
-    assert {path[1] for path in found} == {item.name for item in fields(RunSettings)} - {"sample_seed"}
+    assert {path[1] for path in found} == {item.name for item in fields(RunSettings)} - {"sample_seed", "folder"}
     assert (found["settings", "train", "epochs"].default, found["settings", "search", "max_pruned"].default) == (3, 12)
     answered = {path[-1] for path, option in found.items() if option.preset}
     assert answered == {"method", "normalisation", "order", "anchor", "learning_rate", "warmup", "how"}

@@ -216,7 +216,7 @@ def test_the_mask_of_a_language_reads_sentences_too(model: Path, folder: Path, t
     assert (one.code, alone.code) == (0, 0), one.err + alone.err
     assert [{**row, "mask": "ja"} for row in alone.json["sentences"]] == one.json["sentences"]
     unnamed = cli("predict", tmp_path / "both", *text)
-    assert "read with all heads, because nothing names a language; " in unnamed.err
+    assert "read with all heads, because no mask is named; " in unnamed.err
     for wrong, said in (
         (("both", "--language", "fr"), "--language fr: no such mask; "),
         (("both", "--language-column", 1), "is for files of words; predict each language's sentences with --language"),

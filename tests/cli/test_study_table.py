@@ -43,6 +43,8 @@ def test_tables_in_every_format(store: Path, tmp_path: Path, capsys: pytest.Capt
         (["--table", "pos-score"], "did you mean 'pos-scores'"),
         (["--format", "csv"], "choose one with --table NAME"),
         (["--k", "3", "--objective", "best"], "give one of them"),
+        (["--k", "99"], "k = 99: no cell has kept a test score with so many heads pruned; give one of 0, 4; study run with"),
+        (["--k", "99", "--layout", "long"], "k = 99: no cell has kept"),
         (["--metric", "span_f1"], "give accuracy, chunk_f1"),
     ],
 )
@@ -51,6 +53,13 @@ def test_bad_options_are_one_line(store: Path, options: list[str], said: str, ca
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert said in lines[0]
+
+
+def test_a_page_of_a_k_that_no_cell_has_is_refused(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("altair", reason="the extra report is not installed")
+    assert main(["study", "report", str(store), "--out", str(tmp_path / "page.html"), "--k", "99"]) == 2
+    assert "k = 99: no cell has kept" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_damaged_cells_are_said_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +100,7 @@ def test_a_store_of_several_studies_has_tables_of_each(tmp_path: Path, capsys: p
     assert "has no study 'other'; it has none" in capsys.readouterr().err
     assert main(["study", "table", str(tmp_path), "--study", "none"]) == 2
     assert "no cell of none has finished" in capsys.readouterr().err
-    ((_, cells),) = studies_of(tmp_path, ["none"]).values()
+    cells = studies_of(tmp_path, ["none"])["none"].cells
     own = next((tmp_path / "cells").glob("*.json"))
     (counts,) = own.parent.glob(f"{own.stem}.*.safetensors")
     own.rename(own.with_name(f"{cells[0].fingerprint}.json"))

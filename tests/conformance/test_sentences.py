@@ -1,5 +1,6 @@
 """Sentence classifiers of every family: gates, pruning, gradients, methods, checkpoints that stock Transformers loads."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ import torch
 from conformance.sentence_case import LABELS, tiny_classifier, tiny_sentences
 from conformance.tiny import MASKS, tiny_model
 from training_case import same, weights
-from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForSequenceClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    PreTrainedModel,
+)
 
 from polyhead.core.errors import ArchitectureError
 from polyhead.core.heads import HeadMask
@@ -28,9 +35,10 @@ from polyhead.learning.losses import sentence_losses
 from polyhead.learning.masked_evaluation import masked_counts
 from polyhead.learning.training import fit
 from polyhead.models.architectures import ARCHITECTURES
+from polyhead.models.classifiers import kind_of
 from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
-from polyhead.models.loading import load_tagger
+from polyhead.models.loading import load_config, load_tagger
 from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import fitted, prune
 from polyhead.models.saving import save_pruned
@@ -152,6 +160,22 @@ def test_a_sentence_classifier_with_a_decoder_is_refused(family: str, tmp_path: 
     save_pruned(tiny_model(family), tmp_path / "tagger")
     with pytest.raises(ArchitectureError, match="ForSequenceClassification reads text with a decoder too"):
         load_tagger(tmp_path / "tagger", labels=NAMES, seed=1, kind="sentence")
+
+
+@pytest.mark.parametrize("pad", [None, 1])
+def test_a_decoder_without_padding_is_called_a_decoder(pad: int | None, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = LlamaForSequenceClassification(LlamaConfig(vocab_size=64, max_position_embeddings=64, pad_token_id=pad, **sizes))
+    model.save_pretrained(tmp_path / "llama")
+    if pad is not None:
+        assert kind_of(load_tagger(tmp_path / "llama", labels=NAMES, seed=1, kind="sentence")) == "sentence"
+        return
+    for load in (partial(load_tagger, labels=NAMES, seed=1), load_config):
+        with pytest.raises(
+            ArchitectureError, match=r"LlamaForSequenceClassification is a decoder and has no encoder, and .*; for s"
+        ):
+            load(tmp_path / "llama", kind="sentence")
 
 
 class _Stops(Silent):

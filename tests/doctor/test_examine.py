@@ -32,7 +32,7 @@ from polyhead.importance.method import Call
 from polyhead.importance.methods import METHODS
 from polyhead.learning import inference
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.models import gates, pruning
+from polyhead.models import devices, gates, pruning
 from polyhead.models import saving as checkpoint
 
 COMPILED = "a compiled model obeys the mask"
@@ -400,7 +400,7 @@ def test_the_copy_in_float64_computes_the_same_and_leaves_the_model_in_float32(f
 
 
 def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(differences, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(devices, "_MEMORY", tmp_path / "meminfo")
     (tmp_path / "meminfo").write_text("MemTotal: 9999999 kB\nMemAvailable:    1 kB\n")
     (found,) = findings(checks=[check for check in QUICK if check.name == DIFFERENCES]).values()
     assert (found.result, found.ok) == ("not checked", True)

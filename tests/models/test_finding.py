@@ -116,6 +116,39 @@ def test_the_config_of_an_unknown_family_is_enough_to_read_text_for_it(tmp_path:
     assert model_limit(load_config(tmp_path, kind="tag")) == 40
 
 
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        (
+            {"intermediate_size": 10**7},
+            r"intermediate.dense.weight has shape \(32, 16\), but config.json .* expects \(10000000, 16\)",
+        ),
+        ({"max_position_embeddings": 10**9}, r"position_embeddings.weight has shape \(40, 16\), but"),
+        ({"hidden_size": 10**7}, r"has shape .*, but config.json .* expects .*10000000"),
+        ({"num_hidden_layers": 10**6}, r"num_hidden_layers is 1000000; expected at most \d+, the number of tensors"),
+        ({"num_attention_heads": 3}, "num_attention_heads is 3; expected a divisor of hidden_size, 16"),
+        ({"intermediate_size": 0}, "intermediate_size is 0; expected a whole number of at least 1"),
+    ],
+)
+def test_sizes_of_an_unknown_family_are_compared_with_its_weights_before_a_copy_is_built(
+    sizes: dict[str, int], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown("ernie").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **sizes}))
+    monkeypatch.setattr(finding, "small_copy", None)
+    with pytest.raises(CheckpointError, match=said):
+        load_tagger(tmp_path, labels=None)
+
+
+def test_a_copy_that_does_not_fit_into_memory_is_not_built(tmp_path: Path) -> None:
+    unknown("ernie").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_size": 4 * 10**6}))
+    with pytest.raises(ArchitectureError, match=r"a copy with at most 3 layers of these sizes needs [\d,.]+ GiB of memory, and"):
+        load_config(tmp_path, kind="tag")  # reads no weights
+
+
 def test_a_checkpoint_of_an_unknown_family_loads_prunes_and_loads_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unknown("ernie").save_pretrained(tmp_path / "given")
     model = load_tagger(tmp_path / "given", labels=None)

@@ -1,4 +1,4 @@
-"""Pruned models in other packages: PEFT, Trainer, sentence-transformers, vLLM's plugins. A package that is absent is skipped."""
+"""Pruned models in other packages: PEFT, Trainer, sentence-transformers, GLiNER, vLLM. A package that is absent is skipped."""
 
 import subprocess
 import sys
@@ -10,10 +10,19 @@ import pytest
 import torch
 from conformance.tiny import MASKS, logits, tiny_inputs, tiny_model
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModel, AutoModelForTokenClassification, PreTrainedTokenizerFast, Trainer, TrainingArguments
+from transformers import (
+    AutoModel,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+)
 from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
+from polyhead.models.gates import gated
 from polyhead.models.loader_hook import install_loader_hook
+from polyhead.models.loading import load_tokenizer
 from polyhead.models.model_heads import head_mask
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
@@ -92,6 +101,39 @@ def test_sentence_transformers_loads_and_saves_a_pruned_encoder(tmp_path: Path) 
     again = package.SentenceTransformer(str(tmp_path / "embedder"), device="cpu")
     assert torch.equal(torch.tensor(again.encode(texts)), found)
     assert head_mask(again[0].auto_model) == MASK
+
+
+def test_the_encoder_inside_gliner_is_pruned(tmp_path: Path) -> None:
+    gliner = pytest.importorskip("gliner", reason="GLiNER needs Transformers below 5.17; make test-oldest has it")
+    tokenizer = load_tokenizer("polyhead/tiny")
+    tokenizer.save_pretrained(tmp_path)
+    inner = tiny_model("deberta-v2+v3").config
+    inner.vocab_size = len(tokenizer)
+    inner.save_pretrained(tmp_path)
+    outer = gliner.config.GLiNERConfig(
+        model_name=str(tmp_path), encoder_config=inner.to_dict(), hidden_size=16, max_width=4, dropout=0.0
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = gliner.GLiNER.from_config(outer, backbone_from_pretrained=False)
+    (encoder,) = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
+    assert type(encoder).__name__ == "DebertaV2Model"
+    embeddings: list[torch.Tensor] = []
+    encoder.register_forward_hook(lambda module, given, found: embeddings.append(found[0]))
+
+    def scores() -> list[float]:
+        found = model.predict_entities("Where is the station in Bonn ?", ["city", "place"], threshold=0.0, flat_ner=False)
+        return [own["score"] for own in sorted(found, key=lambda own: (own["start"], own["end"], own["label"]))]
+
+    whole = scores()
+    with gated(encoder, MASK):
+        masked = scores()
+    prune(encoder, MASK)
+    assert head_mask(encoder) == MASK
+    assert scores() == pytest.approx(masked, abs=1e-5)
+    assert whole != pytest.approx(masked, abs=1e-3)
+    torch.testing.assert_close(embeddings[2], embeddings[1], atol=1e-5, rtol=0)
+    assert (embeddings[1] - embeddings[0]).abs().max() > 0.1
 
 
 def entry_point() -> EntryPoint:

@@ -153,6 +153,24 @@ def test_another_rule_uses_what_was_tested_and_leaves_the_rest_blank(tmp_path: P
     ]
 
 
+@pytest.mark.parametrize(
+    ("fake", "said", "unsaid"),
+    [
+        (Fake(task="nli", sources=["xnli/en"], targets=["xnli/de", "xnli/zh"]), ["Holm's family"], ["Paper:", "chunk", "NER"]),
+        (Fake(sources=["phrases/en"], targets=["phrases/de"]), ["Holm's family"], ["Paper:"]),
+        (CROSS, ["Paper: Ma et al. 2021", "as chunk-F1"], ["other data"]),
+        (Fake(seeds=(42,)), ["means over 1 seed", "No p below five seeds"], ["Interval", "Holm", "Detectable"]),
+        (Fake(chosen=0), ["means over 5 seeds"], ["Interval", "No p below", "Detectable"]),
+    ],
+)
+def test_notes_name_only_what_the_table_holds(tmp_path: Path, fake: Fake, said: list[str], unsaid: list[str]) -> None:
+    tables = one_cell(tmp_path, fake)
+    for name in (f"{fake.task}-scores", f"{fake.task}-controls"):
+        below = " ".join(tables[name].notes)
+        assert [one for one in said if one not in below] == []
+        assert [one for one in unsaid if one in below] == []
+
+
 def test_a_fixed_k_a_metric_and_languages_left_out(cells: list[StudyCellRecord]) -> None:
     zero = study_tables(cells, View(k=0), layout="long")[0]
     assert {row["gain"] for row in zero.rows} == {"0 (none pruned)"}

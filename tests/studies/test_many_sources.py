@@ -108,7 +108,9 @@ def entities(folder: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_labels_that_no_source_has_are_refused_kept_or_dropped(entities: dict[str, Any]) -> None:
-    with pytest.raises(SettingError, match=r"its test split has labels that no source has: B-TIME, I-TIME; give --unseen-labels"):
+    with pytest.raises(
+        SettingError, match=r"its test split has labels that no source has: B-TIME, I-TIME; with unseen_labels keep"
+    ):
         open_inputs(run_settings(**entities))
     kept, dropped = (open_inputs(run_settings(**entities, unseen_labels=how)) for how in ("keep", "drop"))
     (own,), (other,) = kept.tests.values(), dropped.tests.values()

@@ -1,9 +1,13 @@
 """`ph.pipeline` labels each word as `predict` does, where stock pipelines read a word at its first subword."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
 from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadId, HeadMask
 from polyhead.data.corpora import open_corpus
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Sentence
@@ -45,6 +49,25 @@ def test_a_string_is_split_at_white_space(tagger: Tagger) -> None:
     assert tag("") == []
     with pytest.raises(SettingError, match="empty word"):
         tag([["a", ""]])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_model_with_masks_is_read_under_the_one_that_is_named(
+    tagger: Tagger, sentences: list[Sentence], batch_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = replace(tagger, model=copy.deepcopy(tagger.model))
+    shared.prune({"de": HeadMask.without(4, 8, [HeadId(1, head) for head in range(6)]), "ja": HeadMask.full(4, 8)})
+    words = [list(sentence.words) for sentence in sentences[:6]]
+    found = pipeline(shared, mask_name="de")(words, batch_size=batch_size)
+    assert caplog.text == ""
+    expected = shared.predict(words, mask_names=["de"] * 6)
+    assert [[word["entity"] for word in text] for text in found] == expected != shared.predict(words, mask_names=["ja"] * 6)
+    pipeline(shared)
+    assert "read with all heads, because no mask is named; the model has masks for de, ja; give mask_name" in caplog.text
+    with pytest.raises(SettingError, match="mask 'sw': this model has no such mask"):
+        pipeline(shared, mask_name="sw")
+    with pytest.raises(SettingError, match="this model has no masks"):
+        pipeline(tagger, mask_name="de")
 
 
 def test_a_model_that_does_not_label_words_is_refused() -> None:

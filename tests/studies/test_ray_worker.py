@@ -27,7 +27,8 @@ def worker_of(store: Path, opener: Opener) -> RayWorker:
 def steps_of(store: Path, path: Path) -> list[tuple[str, bool]]:
     """Run a study with one worker; how each step ended, and whether it might work on a stage."""
     name = add_study(path, store)
-    ((options, cells),) = studies_of(store, [name]).values()
+    (study,) = studies_of(store, [name]).values()
+    options, cells = study.options, study.cells
     tasks = [StudyTask(cell, sharing, options) for cell, sharing in zip(cells, sharing_of(cells), strict=True)]
     worker, schedule = worker_of(store, OpenStudies("cpu")), Schedule(len(tasks))
     found: list[tuple[str, bool]] = []
@@ -80,7 +81,8 @@ def test_a_worker_says_why_its_node_cannot_work(tmp_path: Path) -> None:
 def test_a_node_without_the_device_is_unusable_and_each_model_is_compared_with_the_stores(tmp_path: Path) -> None:
     folder, store, path = tiny_data(tmp_path), tmp_path / "store", tmp_path / "study.toml"
     path.write_text(study_text(folder))
-    ((options, (cell, *_)),) = studies_of(store, [add_study(path, store)]).values()
+    (study,) = studies_of(store, [add_study(path, store)]).values()
+    options, cell = study.options, study.cells[0]
     answer = worker_of(store, OpenStudies("cuda:77")).step(StudyTask(cell, (cell.fingerprint,), options), None)
     assert (answer.how, "device 'cuda:77' is not on this machine" in answer.why) == ("unusable", True)
     assert not (store / "failures").exists()

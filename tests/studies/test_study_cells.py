@@ -7,7 +7,7 @@ from studies.study_case import cells
 
 from polyhead.core.specs import SearchSpec
 from polyhead.studies.settings import Cell, run_settings
-from polyhead.studies.study_cells import StudyCell
+from polyhead.studies.study_cells import PLACES, StudyCell
 
 (CELL, *_) = cells()
 OTHERS = {
@@ -35,11 +35,11 @@ OTHERS = {
 }
 
 
-def test_a_fingerprint_is_of_all_values_but_the_folder_of_the_data() -> None:
-    assert {*OTHERS} == {item.name for item in fields(StudyCell)} - {"data"}
+def test_a_fingerprint_is_of_all_values_but_where_things_lie() -> None:
+    assert {*OTHERS} == {item.name for item in fields(StudyCell)} - PLACES
     prints = [replace(CELL, **{name: value}).fingerprint for name, value in OTHERS.items()]
     assert len({CELL.fingerprint, *prints}) == len(OTHERS) + 1
-    assert replace(CELL, data="elsewhere").fingerprint == CELL.fingerprint
+    assert replace(CELL, data="elsewhere", folder="there").fingerprint == CELL.fingerprint
 
 
 def test_a_fingerprint_is_the_same_in_every_version() -> None:

@@ -117,7 +117,7 @@ def numbers(cells: list[StudyCellRecord]) -> object:
 def test_a_study_has_the_numbers_of_a_run(folder: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = worked(study(folder, tmp_path / "tiny.toml", how=how), tmp_path / "store")
     assert len(cells) == 4
-    (_, own), *_ = studies_of(tmp_path / "store").values()
+    own = studies_of(tmp_path / "store")["tiny"].cells
     monkeypatch.setattr("polyhead.studies.run.draw", lambda folder: None)
     record = run(own[0].settings(), out=tmp_path / "run", seeds=[1, 2], controls=["random"], device="cpu", head_analysis=0)
     for cell in record.cells:
@@ -163,7 +163,7 @@ def test_weights_that_are_gone_are_made_again(folder: Path, tmp_path: Path, fitt
 def test_planning_does_no_work_and_names_what_is_needed_next(folder: Path, tmp_path: Path, fitted: list[int]) -> None:
     store = tmp_path / "store"
     name = add_study(study(folder, tmp_path / "tiny.toml", how="sweep"), store)
-    cells = studies_of(store)[name][1]
+    cells = studies_of(store)[name].cells
     plan = StudyStore(store, nothing(store))
     needed = set()
     for job in jobs_of(cells, Bench(plan, device="cpu")):
@@ -227,13 +227,102 @@ def test_machines_that_compute_differently_do_not_share_a_store(folder: Path, tm
         work_study(store, device="cpu")
 
 
-def test_what_no_cell_could_do_is_said_before_any_work(folder: Path, tmp_path: Path) -> None:
-    store, path = tmp_path / "store", study(folder, tmp_path / "tiny.toml")
-    path.write_text(path.read_text(encoding="utf-8").replace("max_pruned = 3", "max_pruned = 9"), encoding="utf-8")
-    add_study(path, store)
-    with pytest.raises(FileFaultsError, match="max_pruned 9, min_per_layer 0: 9 heads to prune: expected 0 to 8"):
+FAULTY = """
+name = "faulty"
+tasks = ["ner"]
+models = ["encoder"]
+sources = ["en=train.tsv:dev.tsv"]
+targets = [
+  "de=de.tsv",
+  "nl=nl.tsv",
+]
+scheme = "iob2"
+seeds = [1, 2]
+[search]
+how = "nested"
+max_pruned = 9
+[[grid]]
+[[grid]]
+methods = ["fisher"]
+targets = ["de=de.tsv", "fr=fr.tsv", "ja=none.tsv"]
+"""
+
+
+@pytest.fixture
+def faulty(folder: Path, tmp_path: Path) -> Path:
+    """A study file whose faults are all in what it names, and files beside it."""
+    (tmp_path / "encoder").symlink_to(folder / "encoder")
+    texts = {
+        "train": "dog B-PER|runs O",
+        "dev": "cat B-PER|runs O",
+        "de": "Hund B-PERS|geht O",
+        "nl": "hond B-LOC",
+        "fr": "chien E-PER",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.tsv").write_text(text.replace(" ", "\t").replace("|", "\n") + "\n\n", encoding="utf-8")
+    file = tmp_path / "faulty.toml"
+    file.write_text(FAULTY, encoding="utf-8")
+    return file
+
+
+def test_faults_of_what_a_study_names_have_its_lines_and_come_at_once(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    store = faulty.with_name("store")
+    add_study(faulty, store)
+    with pytest.raises(FileFaultsError) as caught:
         work_study(store, device="cpu")
+    place = f"{faulty.parent}/"
+    lines = [line.replace(place, "").removeprefix(f"{faulty.relative_to('/')}:") for line in str(caught.value).splitlines()]
+    assert [line.partition(" /")[0].split(": ")[:2] for line in lines] == [
+        ["7", "targets"],
+        ["8", "targets"],
+        ["14", "search.max_pruned"],
+        ["18", "targets"],
+        ["18", "targets"],
+    ]
+    assert "labels that no source has: B-PERS (did you mean B-PER?); with unseen_labels keep" in lines[0]
+    assert "no source has: B-LOC; with" in lines[1]
+    assert "max_pruned 9, min_per_layer 0: 9 heads to prune: expected 0 to 8" in lines[2]
+    assert lines[3].startswith("18: targets: fr.tsv:1: ")
+    assert "E-PER" in lines[3]
+    assert lines[4].startswith("18: targets: none.tsv: no such file")
     assert not (store / "failures").exists()
+    assert not (store / "fits").exists()
+
+
+def test_a_changed_file_is_not_named_for_the_copy_that_is_worked_on(faulty: Path) -> None:
+    store = faulty.with_name("store")
+    add_study(faulty, store)
+    faulty.write_text("\n" + FAULTY, encoding="utf-8")
+    with pytest.raises(FileFaultsError, match=rf"^{store}/studies/faulty.toml:7: targets: "):
+        work_study(store, device="cpu")
+
+
+def test_relative_paths_start_from_the_study_file_and_a_moved_folder_redoes_no_work(
+    folder: Path, tmp_path: Path, fitted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, store, moved = tmp_path / "here", tmp_path / "store", tmp_path / "elsewhere" / "there"
+    shutil.copytree(folder, place)
+    (tmp_path / "encoder").mkdir()  # of the current folder, which is not meant
+    text = study(folder, place / "tiny.toml", seeds=[1], controls=[]).read_text(encoding="utf-8").replace(f"{folder}/", "")
+    (place / "tiny.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (cell,) = worked(Path("here/tiny.toml"), store)
+    assert (cell.cell.model, cell.cell.targets) == ("encoder", ["de=de-test.conllu"]), "as the file names them"
+    n = len(fitted)
+    moved.parent.mkdir()
+    place.rename(moved)
+    for record in (store / "cells").iterdir():
+        record.unlink()  # so that the cell is made again, from what its stages left
+    monkeypatch.chdir("/")
+    (again,) = worked(moved / "tiny.toml", store, data=None)
+    assert (again.name, numbers([again])) == (cell.name, numbers([cell]))
+    assert len(fitted) == n
+    shutil.rmtree(moved / "encoder")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileFaultsError, match=f"tiny.toml:4: models: .*{moved}/encoder: no such folder"):
+        work_study(store, device="cpu")
 
 
 def test_repairs_are_said_and_a_second_process_encodes_nothing(
@@ -280,8 +369,7 @@ def test_cells_of_an_older_stage_are_made_again_from_what_is_still_good(
 
 def test_workers_find_the_corpora_where_the_study_was_started(folder: Path, tmp_path: Path) -> None:
     add_study(study(folder, tmp_path / "tiny.toml"), tmp_path / "store", data=tmp_path / "corpora")
-    ((options, _),) = studies_of(tmp_path / "store").values()
-    assert options.data == str(tmp_path / "corpora")
+    assert studies_of(tmp_path / "store")["tiny"].options.data == str(tmp_path / "corpora")
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

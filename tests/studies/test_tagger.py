@@ -233,3 +233,33 @@ def test_masked_text_is_neither_learnt_nor_predicted() -> None:
         tagger.fit(open_corpus("phrases/en", "dev"))
     with pytest.raises(SettingError, match="task mlm: scores heads on raw text, and has no labels to predict"):
         tagger.predict([["Anna", "sings"]])
+
+
+def test_a_model_with_masks_reads_each_text_under_one_or_says_that_it_does_not(caplog: pytest.LogCaptureFixture) -> None:
+    tagger, masks = (
+        opened(),
+        {"de": HeadMask.without(4, 8, [HeadId(0, 3)]), "ja": HeadMask.without(4, 8, [HeadId(2, 7), HeadId(3, 1)])},
+    )
+    alone = {name: tagger.evaluate(DEV, mask=mask) for name, mask in masks.items()}
+    tagger.prune(masks)
+    encoded = tagger.labelled(DEV)
+    assert tagger.evaluate(encoded, mask_names="ja").predicted == alone["ja"].predicted != alone["de"].predicted
+    both = tagger.evaluate({"a": encoded, "b": encoded, "c": encoded}, mask_names={"a": "de", "b": "ja", "c": None})
+    assert [both[name].predicted for name in "ab"] == [alone["de"].predicted, alone["ja"].predicted]
+    tagger.predict(DEV, mask_names=["de"] * len(DEV.sentences))
+    assert caplog.text == ""
+    assert tagger.evaluate(encoded).predicted == both["c"].predicted
+    assert (
+        "read with all heads, because the model has masks for de, ja only: encoded data, whose language is not known"
+        in caplog.text
+    )
+    caplog.clear()
+    tagger.evaluate(DEV)
+    assert f"has masks for de, ja only: {DEV.language}; give mask_names" in caplog.text
+    caplog.clear()
+    tagger.predict(DEV)
+    assert "read with all heads, because no mask is named; the model has masks for de, ja; give mask_names" in caplog.text
+    with pytest.raises(SettingError, match="mask 'sw': this model has no such mask; expected one of de, ja"):
+        tagger.evaluate(encoded, mask_names="sw")
+    with pytest.raises(SettingError, match="mask names were given, but this model has no masks"):
+        opened().evaluate(encoded, mask_names="de")

@@ -86,7 +86,7 @@ def _files(request: DataCheckRequest) -> Opened:
     text = request.reference
     is_file = "=" not in text or find_file(Path(text)) is not None
     if is_file and not saved_splits(Path(text)):
-        named = DataReference(text, "und", files={"train": Path(text)})
+        named = DataReference(text, "und", files={"train": Path(text)}, serves_all=True)
     else:
         named = DataReference.parse(f"und={text}" if is_file else text, "source")
     files = named.files or {}

@@ -12,7 +12,7 @@ from polyhead.data.references import one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.learning.inference import evaluate as evaluate_all
-from polyhead.models.named_masks import head_masks
+from polyhead.models.named_masks import head_masks, with_all_heads
 from polyhead.report.tables import markdown, shown_number, title
 from polyhead.studies.tagger import Tagger
 
@@ -56,8 +56,8 @@ def _targets(tagger: Tagger, datasets: Sequence[Dataset], console: Console) -> l
     labelled = {str(i): tagger.labelled(data) for i, data in enumerate(datasets)}
     masks = head_masks(tagger.model)
     names = {str(i): data.language if data.language in masks else None for i, data in enumerate(datasets)}
-    if masks and (without := dict.fromkeys(data.language for data in datasets if data.language not in masks)):
-        console.note(f"note: read with all heads, because the model has masks for {', '.join(masks)} only: {', '.join(without)}")
+    if masks and (without := [data.language for data in datasets if data.language not in masks]):
+        console.note(f"note: {with_all_heads(masks, without)}")
     found = evaluate_all(
         tagger.model,
         labelled,

@@ -12,6 +12,7 @@ from polyhead.cli.inputs import note_reading, note_sources, set_threads, zero_ev
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
+from polyhead.core.heads import HeadMask
 from polyhead.core.store import writing
 from polyhead.core.values import counted
 from polyhead.data.labels import label_set
@@ -24,6 +25,7 @@ from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.model_heads import head_mask
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_number, title
+from polyhead.selection.ranking import nested_sizes
 from polyhead.studies.run_data import reader_of
 from polyhead.studies.tagger import Tagger
 
@@ -58,7 +60,7 @@ def fit(request: FitRequest, console: Console) -> int:
         revision=chosen.revision,
     )
     tagger = new_tagger()
-    _check_nested(request, devs, head_mask(tagger.model).n_kept)
+    _check_nested(request, devs, head_mask(tagger.model))
     unfinished, second = (request.out.with_name(f"{request.out.name}{end}") for end in (".partial", ".nested.partial"))
     with writing(request.out):
         check_folder("--out", request.out, new=True)  # again: another fit may have ended a moment ago
@@ -83,17 +85,21 @@ def fit(request: FitRequest, console: Console) -> int:
         "data": [{"name": d.name, "split": d.split, "sentences": len(d.sentences), "sha256": d.sha256} for d in (*trains, *devs)],
         "fit": asdict(record),
         "nested": tagger.nested,
+        "nested_sizes": nested_sizes(tagger.nested, present=head_mask(tagger.model)),
         "dev": dev,
     }
     console.result(document, _text(document, task.metric))
     return DONE
 
 
-def _check_nested(request: FitRequest, devs: Sequence[Dataset], n_heads: int) -> None:
+def _check_nested(request: FitRequest, devs: Sequence[Dataset], present: HeadMask) -> None:
     if request.nested is not None and not devs:
         raise SettingError("--nested: ranks the heads on dev, and no source has a dev split; give one, as in en=TRAIN:DEV")
-    if request.nested is not None and request.nested > n_heads:
-        raise SettingError(f"--nested {request.nested}: this encoder has {n_heads} heads")
+    if request.nested is not None and request.nested > present.n_kept:
+        raise SettingError(f"--nested {request.nested}: this encoder has {present.n_kept} heads")
+    if request.nested is not None and 0 < request.nested < present.group:
+        shared = f"{present.group} heads of this encoder share a key and are pruned together"
+        raise SettingError(f"--nested {request.nested}: {shared}; give {present.group} or more")
 
 
 def _dev_scores(tagger: Tagger, devs: list[Dataset], console: Console) -> list[dict[str, Any]]:
@@ -122,14 +128,25 @@ def _save(out: Path, tagger: Tagger, trains: list[Dataset], dev: list[dict[str, 
     tagger.save(out, card=card, overwrite=True)
 
 
+def _sizes(sizes: Sequence[int]) -> str:
+    """Numbers of heads in words.
+
+    >>> _sizes([1, 2, 3]), _sizes([2, 4]), _sizes([2, 4, 6, 8, 10, 12])
+    ('any number of heads up to 3', '2 or 4 heads', '2, 4, 6, … or 12 heads')
+    """
+    if list(sizes) == list(range(1, len(sizes) + 1)):
+        return f"any number of heads up to {len(sizes)}"
+    *first, last = map(str, sizes)
+    shown = first if len(first) < 4 else [*first[:3], "…"]
+    return " or ".join(filter(None, (", ".join(shown), f"{last} heads")))
+
+
 def _text(document: dict[str, Any], metric: str) -> str:
     fit = document["fit"]
     words = f"; words are {document['words']}" if find_task(document["task"]).unit == "word" else ""
     lines = [f"saved {document['out']}: {counted(fit['steps'], 'step')} in {fit['seconds']:.0f} s{words}"]
-    if document["nested"]:
-        lines.append(
-            f"any number of heads up to {len(document['nested'])} can be pruned: polyhead prune {document['out']} --n-pruned K"
-        )
+    if sizes := document["nested_sizes"]:
+        lines.append(f"{_sizes(sizes)} can be pruned: polyhead prune {document['out']} --n-pruned K")
     if document["dev"]:
         rows = [[row["name"], row["language"], shown_number(row["metrics"][metric])] for row in document["dev"]]
         lines.append(markdown(["dev", "language", title(metric)], rows))

@@ -188,7 +188,7 @@ def _one_reference(request: OneTextRequest) -> DataReference:
     if data.is_dir() and not looks_saved(data):
         raise SettingError(f"--data {data}: is a folder; name a labelled file, or add --corpus NAME to read one of its corpora")
     # a plain file serves as dev, the only role that it needs
-    return DataReference(str(data), request.language, files={"dev": data})
+    return DataReference(str(data), request.language, files={"dev": data}, serves_all=True)
 
 
 def few_sentences(data: Dataset) -> str:

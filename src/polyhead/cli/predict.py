@@ -29,7 +29,7 @@ from polyhead.data.textfile import TextFile, read_bytes, read_lines
 from polyhead.data.texts import with_container
 from polyhead.data.write_tags import CONLLU, check_tags, filled, written
 from polyhead.data.write_texts import rewrite_texts
-from polyhead.models.named_masks import MaskNames, head_masks
+from polyhead.models.named_masks import MaskNames, head_masks, with_all_heads
 
 
 def predict(request: PredictRequest, console: Console) -> int:
@@ -169,8 +169,8 @@ def mask_names(
     layout: ColumnFormat | RecordFormat | TextFormat,
     masks: Mapping[str, HeadMask],
     console: Console,
-) -> list[str] | None:
-    """The mask of each sentence: by the text, else by `--language`; None for a model without masks, or if nothing says it.
+) -> list[str | None] | None:
+    """The mask of each sentence: by the text, else by `--language`; None for all heads, if nothing says it. Without masks, None.
 
     Raises:
         SettingError: The model has no mask to choose, or not the one of `--language`.
@@ -199,9 +199,9 @@ def mask_names(
             raise SettingError(f"--language-column {column}: expected a file of columns, and a column from 1, or -1 for the last")
         languages = column_languages(path, sentences, layout, column)
     if not any(languages) and request.language is None:
-        console.note(f"note: read with all heads, because nothing names a language; {there}; give --language CODE")
-        return None
-    chosen: list[str] = []
+        console.note(f"note: {with_all_heads(masks)}; give --language CODE")
+        return [None] * len(sentences)
+    chosen: list[str | None] = []
     for sentence, language in zip(sentences, languages, strict=True):
         name = language or request.language
         if name is None:

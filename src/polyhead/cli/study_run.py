@@ -17,7 +17,7 @@ from polyhead.cli.study_work import outcome_lines
 from polyhead.core.errors import SettingError
 from polyhead.core.store_kind import check_store
 from polyhead.core.values import counted, duration
-from polyhead.data.references import DataReference
+from polyhead.data.references import references
 from polyhead.report.tables import markdown
 from polyhead.studies.ray_crew import Cluster
 from polyhead.studies.ray_engine import run_on_ray
@@ -35,8 +35,8 @@ def study_run(request: StudyRunRequest, console: Console) -> int:
     study = read_study(request.study)
     if request.dry_run:
         return show_plan(study, request, console)
-    sources = dict.fromkeys(name for cell in expand_study(study) for name in cell.sources)
-    note_sources([DataReference.parse(name, "source") for name in sources], console, holds_out=True, tests_too=True)
+    sources = [*dict.fromkeys(name for cell in expand_study(study) for name in cell.sources)]
+    note_sources(references(sources, "source", folder=study.folder), console, holds_out=True, tests_too=True)
     cluster = cluster_of(request)
     if cluster is None:
         set_threads(request.machine.threads, shared_by=request.workers or 1)
@@ -105,7 +105,7 @@ def show_plan(study: StudySpec, request: StudyRunRequest, console: Console) -> i
         finished=finished_cells(request.out),
         times=stage_times(request.out),
         sentences=train_sentences(request.out),
-        model_gigabytes=gigabytes({cell.model for cell in cells}),
+        model_gigabytes=gigabytes(cells),
         keep=request.keep_weights,
         workers=request.workers or 1,
     )

@@ -24,20 +24,20 @@ def study_status(request: StudyStatusRequest, console: Console) -> int:
     studies = studies_of(store, request.study)
     finished, times, sentences = finished_cells(store), stage_times(store), train_sentences(store)
     workers, texts, document = read_workers(store / "workers"), list[str](), {}
-    cells = {cell.fingerprint: cell for _, own in studies.values() for cell in own}
+    cells = {cell.fingerprint: cell for study in studies.values() for cell in study.cells}
     failures = [failure for name, failure in sorted(read_failures(store / "failures").items()) if name in cells]
-    for name, (options, own) in studies.items():
+    for name, study in studies.items():
         left = plan(
-            own,
+            study.cells,
             finished=finished,
             times=times,
             sentences=sentences,
-            model_gigabytes=gigabytes({cell.model for cell in own}),
-            keep=options.keep_weights,
+            model_gigabytes=gigabytes(study.cells),
+            keep=study.options.keep_weights,
         ).seconds
-        done = sum(cell.fingerprint in finished for cell in own)
-        document[name] = {"cells": len(own), "finished": done, "seconds_left": left}
-        texts.append(f"study {name}\n" + status_text(finished=done, planned=len(own), workers=workers, seconds_left=left))
+        done = sum(cell.fingerprint in finished for cell in study.cells)
+        document[name] = {"cells": len(study.cells), "finished": done, "seconds_left": left}
+        texts.append(f"study {name}\n" + status_text(finished=done, planned=len(study.cells), workers=workers, seconds_left=left))
     if failures:
         texts.append(status_text(finished=len(finished), failures=failures).split("\n", 1)[1])
     console.result(

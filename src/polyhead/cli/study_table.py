@@ -86,7 +86,7 @@ def _cells(request: _Request, console: Console) -> list[StudyCellRecord]:
     """The finished cells of the studies; damaged ones are said and left out."""
     store, found = request.store, []
     studies = studies_of(store, request.study) if request.study else {}
-    wanted = {cell.fingerprint for _, own in studies.values() for cell in own}
+    wanted = {cell.fingerprint for study in studies.values() for cell in study.cells}
 
     def left_out(error: StoreError) -> None:
         console.note(f"left out: {str(error).removesuffix(': delete it and run again')}; polyhead study run makes the cell again")

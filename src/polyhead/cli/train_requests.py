@@ -69,7 +69,10 @@ class FitRequest:
 
     settings: Annotated[FitSettings, Settings(FitSettings)]
     out: OutOption
-    nested: Annotated[Whole | None, Shown("Train so that any number of heads up to K can be pruned afterwards.", "K")] = None
+    nested: Annotated[
+        Whole | None,
+        Shown("Train so that any number of heads up to K can be pruned afterwards; whole groups where heads share keys.", "K"),
+    ] = None
     config: ConfigOption = None
     seed: OneSeedOption = None
     machine: Machine

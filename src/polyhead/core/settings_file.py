@@ -144,6 +144,15 @@ def checked(name: str, value: Any, kind: Any, *, strict: bool = True) -> Any:
         raise SettingError("; ".join(said(name, item) for item in error.errors(include_url=False))) from None
 
 
+def path_in(folder: str | Path | None, text: str) -> Path:
+    """The path in `text`, `~` expanded; a relative one starts from `folder`, or from the current one if that is None.
+
+    >>> path_in("studies", "data/de.conllu").as_posix(), path_in("studies", "/data").as_posix(), path_in(None, "data").as_posix()
+    ('studies/data/de.conllu', '/data', 'data')
+    """
+    return Path(folder or "", Path(text).expanduser())
+
+
 def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else value
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from polyhead.core.errors import DataFormatError, SettingError
+from polyhead.core.settings_file import path_in
 from polyhead.data.arrow_tables import saved_splits
 from polyhead.data.conllu import Words
 from polyhead.data.corpora import corpus, open_corpus, open_file
@@ -48,16 +49,18 @@ class DataReference:
         name: Corpus name without suffix, or the language of the files.
         words: Surface tokens or, with the suffix `@words`, syntactic words.
         files: Path of each split given; None for a corpus.
+        serves_all: Whether its single file also opens as any other split.
     """
 
     text: str
     name: str
     words: Words = "surface"
     files: Mapping[Split, Path] | None = field(default=None, hash=False)
+    serves_all: bool = False
 
     @classmethod
-    def parse(cls, text: str, role: Role = "target") -> Self:
-        """The reference in `text`; opens nothing.
+    def parse(cls, text: str, role: Role = "target", *, folder: str | Path | None = None) -> Self:
+        """The reference in `text`; opens nothing. Relative paths start from `folder`, else from the current one.
 
         With fewer than three files, the first of a source is train, and the last of a target is test. A single file also opens as
         any other split that a command reads (`evaluate --split dev`).
@@ -80,7 +83,7 @@ class DataReference:
             raise SettingError(f"data {text!r}: {'@' + suffix!r} after the name; expected @words (syntactic words) or @surface")
         words: Words = "syntactic" if suffix == "words" else "surface"
         if not equals:
-            if "/" not in name or Path(text).is_file():
+            if "/" not in name or path_in(folder, text).is_file():
                 raise SettingError(f"data {text!r}: expected a corpus such as ud/en_ewt, or {_FILES[role]}")
             return cls(text, name, words)
         parts = paths.split(":")
@@ -88,11 +91,11 @@ class DataReference:
             raise SettingError(f"data {text!r}: expected {_FILES[role]}; paths cannot hold ':'")
         if not is_language_code(name):
             raise SettingError(f"data {text!r}: {name!r} is not a language code; expected BCP-47 (de, hau, zh-Hant), or und")
-        if len(parts) == 1 and (saved := _saved(Path(paths).expanduser())):
+        if len(parts) == 1 and (saved := _saved(path_in(folder, paths))):
             return cls(text, name, words, saved)
         splits = SPLITS[: len(parts)] if role == "source" else SPLITS[-len(parts) :]
         named = zip(splits, parts, strict=True)
-        return cls(text, name, words, {split: Path(part).expanduser() for split, part in named if part})
+        return cls(text, name, words, {split: path_in(folder, part) for split, part in named if part}, len(parts) == 1)
 
     def has(self, split: Split) -> bool:
         """Whether the reference has this split.
@@ -172,9 +175,7 @@ class DataReader:
 
     def _files(self, reference: DataReference, split: Split, labelled: bool) -> Dataset:
         files = reference.files or {}
-        # a saved folder names its splits, so that its only one is no other
-        is_one = list(files.values()) == [Path(reference.text.rpartition("=")[2]).expanduser()]
-        path = next(iter(files.values())) if is_one else files.get(split)
+        path = next(iter(files.values())) if reference.serves_all else files.get(split)
         if path is None:
             step = "write LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
             raise SettingError(f"data {reference.text!r}: no {split} file; its files are read as {', '.join(files)}; {step}")
@@ -216,8 +217,8 @@ def labelled_for(task: str, name: str) -> list[str]:
     return sorted(found, key=lambda other: not other.startswith(family))[:3]
 
 
-def references(texts: Sequence[str], role: Role) -> list[DataReference]:
-    """The references of a run's sources or targets; opens nothing.
+def references(texts: Sequence[str], role: Role, *, folder: str | Path | None = None) -> list[DataReference]:
+    """The references of a run's sources or targets; opens nothing. Relative paths start from `folder`, else from the current one.
 
     Raises:
         SettingError: There is none, one is given twice, or one cannot be parsed.
@@ -227,7 +228,7 @@ def references(texts: Sequence[str], role: Role) -> list[DataReference]:
     repeated = [text for text in texts if texts.count(text) > 1]
     if repeated:
         raise SettingError(f"{role} {repeated[0]!r}: given {texts.count(repeated[0])} times; give each once")
-    return [DataReference.parse(text, role) for text in texts]
+    return [DataReference.parse(text, role, folder=folder) for text in texts]
 
 
 def one_word_choice(references: Sequence[DataReference]) -> Words:

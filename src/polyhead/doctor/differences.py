@@ -1,8 +1,6 @@
 """The check of gradients: autograd's gate gradients against finite differences, in float64."""
 
 import copy
-import re
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,11 +16,11 @@ from polyhead.learning.losses import sentence_losses
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.learning.seen_embeddings import SeenRows
 from polyhead.models import gates
+from polyhead.models.devices import free_memory
 from polyhead.models.model_heads import full_mask, head_mask
 
 _STEP = 1e-3  # the truncation error is about its square, the rounding error of float64 about 1e-13
 _HEADS_BY_SIZE = _HEADS_BY_CHANCE = 2
-_MEMORY = Path("/proc/meminfo")
 
 
 def gradients_are_differences(subject: Subject) -> Measured:
@@ -70,13 +68,8 @@ def _lacking(model: PreTrainedModel) -> str:
     """The memory that a float64 copy lacks; empty if it fits or the free memory is unknown."""
     whole = model.get_input_embeddings().weight.numel()
     needed = 12 * (sum(parameter.numel() for parameter in model.parameters()) - whole)  # float32 first, then float64 of it
-    if model.device.type == "cuda":
-        free = torch.cuda.mem_get_info(model.device)[0]
-    elif _MEMORY.is_file() and (found := re.search(r"^MemAvailable:\s+(\d+) kB", _MEMORY.read_text(), re.MULTILINE)):
-        free = 1024 * int(found[1])
-    else:
-        return ""
-    return "" if needed <= free else f"{(needed - free) / 2**30:.1f} GiB"
+    free = torch.cuda.mem_get_info(model.device)[0] if model.device.type == "cuda" else free_memory()
+    return "" if free is None or needed <= free else f"{(needed - free) / 2**30:.1f} GiB"
 
 
 def _gradient(model: PreTrainedModel, batches: list[Batch]) -> NDArray[np.float64]:

@@ -141,7 +141,7 @@ def lacks_pooler(model: PreTrainedModel, files: Sequence[Path]) -> bool:
 
 
 def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
-    """Refuse sizes for which no model can be built, or more layers than weights.
+    """Refuse sizes for which no model can be built, or more layers than weights; of a family without a row, those it states.
 
     Raises:
         CheckpointError: A size is not allowed, or a file is damaged.
@@ -152,16 +152,19 @@ def check_sizes(config: PretrainedConfig, files: Sequence[Path]) -> None:
         with _opened(weights) as file:
             n_tensors += len(file.keys())
     names = ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"]
-    for name in [*names, row.feed_forward or names[0], *row.layer_counts] if row else names:
-        value = getattr(config, name, None)
-        if row is None and value is None:
-            return  # not even a transformer's sizes: no row will be found
+    more = [row.feed_forward or names[0], *row.layer_counts] if row else ["intermediate_size", "head_dim", "num_key_value_heads"]
+    sizes = {name: getattr(config, name, None) for name in (*names, *more)}
+    if row is None:  # a list has a size for each layer
+        sizes = {name: value for name, value in sizes.items() if value is not None and not isinstance(value, list | tuple)}
+    for name, value in sizes.items():
         if type(value) is not int or value < 1:
             raise _wrong(path, config.attribute_map.get(name, name), value, "a whole number of at least 1")
-    if config.num_hidden_layers > n_tensors:
-        raise _wrong(path, "num_hidden_layers", config.num_hidden_layers, f"at most {n_tensors}, the number of tensors")
-    if (row is None or not row.head_dim) and config.hidden_size % config.num_attention_heads:
-        raise _wrong(path, "num_attention_heads", config.num_attention_heads, f"a divisor of hidden_size, {config.hidden_size}")
+    layers, heads, width = (sizes.get(name) for name in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
+    if layers and layers > n_tensors:
+        raise _wrong(path, "num_hidden_layers", layers, f"at most {n_tensors}, the number of tensors")
+    stated = row.head_dim if row else sizes.get("head_dim")
+    if heads and width and not stated and width % heads:
+        raise _wrong(path, "num_attention_heads", heads, f"a divisor of hidden_size, {width}")
 
 
 def head_modules(model: PreTrainedModel) -> list[str]:

@@ -13,6 +13,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from polyhead.core.errors import ArchitectureError
 from polyhead.data.tasks import LabelKind
@@ -37,15 +38,29 @@ def kind_of(model: PreTrainedModel) -> LabelKind | None:
 
 
 def check_encoder(model: PreTrainedModel) -> None:
-    """Refuse a classifier that also has a decoder.
+    """Refuse a classifier that also has a decoder, and a sentence classifier that is one and cannot read batches.
 
     Raises:
-        ArchitectureError: Its class reads text with an encoder and a decoder, as T5's sentence classifier does.
+        ArchitectureError: Its class reads text with an encoder and a decoder, as T5's sentence classifier does; or it is a
+            decoder without a padding token, as Llama is by default.
     """
     parts = (getattr(model.base_model, name, None) for name in ("encoder", "decoder"))
     if kind_of(model) in ("tag", "sentence") and all(part is not None for part in parts):
         wrong = f"{type(model).__name__} reads text with a decoder too, and polyhead ranks the heads of encoders"
         raise ArchitectureError(f"{wrong}; for sentence tasks use an encoder such as XLM-R")
+    if kind_of(model) == "sentence" and is_decoder(model.config.model_type) and model.config.pad_token_id is None:
+        wrong = f"{type(model).__name__} is a decoder and has no encoder, and polyhead ranks the heads of encoders"
+        step = "use an encoder such as XLM-R; a decoder needs a pad_token_id in its config.json, to find where each text ends"
+        raise ArchitectureError(f"{wrong}; for sentence tasks {step}")
+
+
+def is_decoder(family: str) -> bool:
+    """Whether models of this type are decoders: Transformers has them predict the next subword, and no masked one.
+
+    >>> [is_decoder(family) for family in ("llama", "bloom", "bert", "modernbert", "t5")]
+    [True, True, False, False, False]
+    """
+    return family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and family not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
 def _classifier(model: PreTrainedModel, kind: LabelKind) -> nn.Linear:

@@ -1,11 +1,12 @@
 """Choice of device and precision: what the machine has, or what is named."""
 
 import os
+import re
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from statistics import median_low
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ Precision = Literal["bf16", "fp32"]
 PrecisionChoice = Literal["auto", "bf16", "fp32"]
 Work = Literal["fit", "score", "predict"]
 _SHORT = 192
+_MEMORY: Final = Path("/proc/meminfo")
 
 
 def _n_devices(kind: str) -> int:
@@ -88,6 +90,12 @@ def _busy() -> int:
             return 0
         time.sleep(0.002)
     return max(0, median_low(looks))
+
+
+def free_memory() -> int | None:
+    """Bytes of main memory that a program can still get; None if the system does not say (only Linux does)."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _MEMORY.read_text(), re.MULTILINE) if _MEMORY.is_file() else None
+    return None if found is None else 1024 * int(found[1])
 
 
 def has_bf16_units(device: torch.device) -> bool:

@@ -30,6 +30,7 @@ from polyhead.models.checks import (
     check_sizes,
     check_unused,
     check_vocabulary,
+    head_modules,
     lacks_pooler,
     read_object,
     weight_files,
@@ -48,7 +49,7 @@ from polyhead.models.classifiers import (
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.finding import find_recorded, find_sites
 from polyhead.models.model_heads import full_mask
-from polyhead.models.other_records import read_old_record
+from polyhead.models.other_records import read_old_record, says_pruned
 from polyhead.models.pruning import prune_to_record
 from polyhead.models.sources import checkpoint_folder, reading
 
@@ -155,6 +156,9 @@ def _load(
         config._attn_implementation = kernel if _has_sdpa(kind, config) else "eager"
         shape = reading(folder / CONFIG, lambda: _empty(kind, config), do=COPY_AGAIN)
         check_encoder(shape)
+        if config.model_type not in ARCHITECTURES and not says_pruned(config):
+            for path in files:  # before the proof, which builds layers of these sizes
+                check_shapes(shape, path, but=head_modules(shape))
         find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
         read_old_record(config)
         if hasattr(config, pruning_record.KEY):
@@ -211,6 +215,7 @@ def load_config(name: str | Path, *, revision: str | None = None, kind: LabelKin
     if kind is not None and config.model_type not in ARCHITECTURES:
         with torch.random.fork_rng(devices=[]):
             shape = reading(folder / CONFIG, lambda: _empty(CLASSIFIERS[kind][2], config), do=COPY_AGAIN)
+            check_encoder(shape)
             reading(name, lambda: find_recorded(shape, getattr(config, pruning_record.KEY, None) or {}), do=COPY_AGAIN)
     return config
 

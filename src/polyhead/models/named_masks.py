@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -88,6 +88,23 @@ def check_names(model: PreTrainedModel, names: MaskNames) -> dict[str, HeadMask]
         if name is not None and name not in masks:
             raise SettingError(f"mask {name!r}: this model has no such mask; {allowed_names(str(name), masks)}")
     return masks
+
+
+def with_all_heads(masks: Mapping[str, HeadMask], what: Iterable[str] = ()) -> str:
+    """What to say where a model has masks and text is read under none of them; `what` names the text.
+
+    >>> with_all_heads({"de": HeadMask.full(1, 2), "ja": HeadMask.full(1, 2)}, ["sw", "sw"])
+    'read with all heads, because the model has masks for de, ja only: sw'
+    >>> with_all_heads({"de": HeadMask.full(1, 2)})
+    'read with all heads, because no mask is named; the model has masks for de'
+    """
+    listed = ", ".join(dict.fromkeys(what))
+    there = f"the model has masks for {', '.join(masks)}"
+    return (
+        f"read with all heads, because {there} only: {listed}"
+        if listed
+        else f"read with all heads, because no mask is named; {there}"
+    )
 
 
 def gated_by_name(model: PreTrainedModel, names: MaskNames, *, rows: Tensor | None = None) -> AbstractContextManager[None]:

@@ -5,6 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from polyhead.core.settings_file import path_in
+
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?", re.ASCII)
 
 
@@ -24,6 +26,19 @@ def is_local(name: str) -> bool:
     (True, True, False)
     """
     return not is_hub_id(name) or model_folder(name).is_dir()
+
+
+def model_in(name: str, folder: str | Path | None) -> str:
+    """The model's name as loaders take it where relative paths start from `folder`: a folder's path there, else the name itself.
+
+    >>> [model_in(name, "/studies") for name in ("org/model-that-is-not-here", "./encoder", "polyhead/tiny")]
+    ['org/model-that-is-not-here', '/studies/encoder', 'polyhead/tiny']
+    """
+    if folder is None:
+        return name
+    place = path_in(folder, name)
+    # a name that means a folder of the current one alone must not be found there
+    return str(place) if place.is_dir() or (name not in OWN_ENCODERS and is_local(name)) else name
 
 
 OWN_ENCODERS: Final[tuple[str, ...]] = ("polyhead/tiny",)

@@ -39,6 +39,16 @@ def read_old_record(config: PretrainedConfig) -> None:
             pruning_record.keep_record(config, masks[0], {})
 
 
+def says_pruned(config: PretrainedConfig) -> bool:
+    """Whether any record names pruned heads, so that the weights may be smaller than the config says.
+
+    Raises:
+        CheckpointError: `per_layer_config` is malformed.
+    """
+    others = config.__dict__.get(pruning_record.OLD_KEY), pruning_record.per_layer_heads(config, where=str(config_path(config)))
+    return hasattr(config, pruning_record.KEY) or any(others)
+
+
 def check_per_layer(config: PretrainedConfig, mask: HeadMask) -> None:
     """Check that `per_layer_config`, if it names pruned heads, names those of the record.
 

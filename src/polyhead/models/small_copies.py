@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from polyhead.core.errors import one_line
+from polyhead.models.devices import free_memory
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PretrainedConfig, PreTrainedModel
@@ -27,13 +28,17 @@ def small_copy(model: PreTrainedModel) -> PreTrainedModel:
     nothing cancels out by chance.
 
     Raises:
-        NotProven: Transformers cannot build it.
+        NotProven: Transformers cannot build it, or it and its pruned copy would not fit into the free memory.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
+            with torch.device("meta"):
+                check_memory(type(model)._from_config(_shrunk(model.config), dtype=torch.float64))
             with torch.device("cpu"):
                 small = type(model)._from_config(_shrunk(model.config), dtype=torch.float64)
+        except NotProven:
+            raise
         except Exception as error:  # whatever a family's constructor raises
             raise NotProven(f"a smaller copy cannot be built ({one_line(error)})") from None
         with torch.no_grad():
@@ -43,6 +48,18 @@ def small_copy(model: PreTrainedModel) -> PreTrainedModel:
                 else:
                     parameter.normal_(0.0 if name.endswith("bias") else 1.0, 0.2)
     return small.eval()
+
+
+def check_memory(empty: PreTrainedModel) -> None:
+    """Refuse a copy, given on the meta device, that does not fit into the free memory twice: sizes in a config may be anything.
+
+    Raises:
+        NotProven: It does not.
+    """
+    needed, free = 2 * sum(parameter.nbytes for parameter in empty.parameters()), free_memory()
+    if free is not None and needed > free:
+        sizes = f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} are free"
+        raise NotProven(f"a copy with at most {_LAYERS} layers of these sizes needs {sizes}; are the sizes in config.json right?")
 
 
 def _shrunk(config: PretrainedConfig) -> PretrainedConfig:

@@ -1,7 +1,7 @@
 """Columns that the tables of a study share: what a gain is held against, and the settings in which families differ."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from polyhead.report.study_scores import Blank, StudyRow, StudyScores
 from polyhead.report.study_view import View
 from polyhead.report.tables import NONE_PRUNED, detectable, no_claim, title
 from polyhead.selection.gains import corrected
+from polyhead.selection.statistics import SEEDS_FOR_P
 
 _NOT_A_VARIANT: Final = frozenset({"task", "model", "setting", "sources", "targets", "arm", "data"})
 
@@ -123,14 +124,7 @@ def notes(scores: StudyScores, rows: Sequence[StudyRow], view: View) -> list[str
     """What a reader of a table of gains must know."""
     tasks = dict.fromkeys(row.family.facts.task for row in rows) or scores.metric
     metrics = ", ".join(dict.fromkeys(title(scores.metric[task]) for task in tasks))
-    said = [
-        f"Points of {metrics} on whole test sets, means over {_seeds(rows)}; gain: pruned minus unpruned, by seed. "
-        "Interval: 95 %, over fine-tunings and sentences (Student's t, Satterthwaite). "
-        f"Holm's family is this table ({counted(sum(row.gain.found.p is not None for row in rows), 'test')}). "
-        "Detectable: the smallest gain that these seeds would have found with power 0.8, where none was found."
-    ]
-    if not any(row.gain.found.p is not None for row in rows):
-        said[0] = said[0].replace("Holm's family is this table (0 tests). ", "No p below five seeds. ")
+    said = [" ".join(_of_gains(rows, metrics))]
     if any(row.family.key in scores.chosen_on_test for row in rows):
         said.append("k is the best of 1..K on the tested split where the protocol is the paper's: no interval, no p.")
     if view.chooses:
@@ -143,6 +137,21 @@ def notes(scores: StudyScores, rows: Sequence[StudyRow], view: View) -> list[str
     if made := sorted({name for row in rows for name in (*row.family.facts.sources, *row.family.facts.targets) if is_made(name)}):
         said.append(f"The text of {', '.join(made)} is generated from templates: its figures say nothing about a language.")
     return said
+
+
+def _of_gains(rows: Sequence[StudyRow], metrics: str) -> Iterator[str]:
+    """What the columns of gains hold, for those that these rows fill."""
+    found = [statistic_row(row.gain, row.language) for row in rows]
+    shown = [one for one in found if not one.none_pruned]
+    yield f"Points of {metrics} on whole test sets, means over {_seeds(rows)}; gain: pruned minus unpruned, by seed."
+    if any(one.interval is not None and not no_claim(one.n_seeds) for one in shown):
+        yield "Interval: 95 %, over fine-tunings and sentences (Student's t, Satterthwaite)."
+    if tests := sum(one.p is not None for one in found):
+        yield f"Holm's family is this table ({counted(tests, 'test')})."
+    elif any(one.n_seeds < SEEDS_FOR_P for one in shown):
+        yield "No p below five seeds."
+    if any(detectable(one) is not None for one in found):
+        yield "Detectable: the smallest gain that these seeds would have found with power 0.8, where none was found."
 
 
 def row_families(rows: Iterable[StudyRow]) -> list[Family]:

@@ -28,6 +28,7 @@ from polyhead.selection.gains import RANKED
 COMBINATIONS: Final = {"merged": "MD", "summed": "SD", "each": "EC"}
 _CONTROLS: Final = ("random", "highest")
 _PAIRED: Final = ("cross-lingual", "multi-lingual")
+_PAPER_DIFFERS: Final = {"pos": "as chunk-F1 (--metric chunk_f1)", "ner": "on other data"}
 
 
 def score_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view: View) -> PrintedTable:
@@ -48,15 +49,8 @@ def score_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view: 
         if facts.task == task and facts.arm == RANKED and facts.setting in _PAIRED:
             _line(body, source_of(facts), short(blank.target))
     columns += _paper_columns(task, own, body)
-    return _table(
-        f"{task}-scores", f"{task}: pruned against unpruned", columns, [*body.values()], (*notes(scores, own, view), _PAPER_NOTE)
-    )
-
-
-_PAPER_NOTE: Final = (
-    "Paper: Ma et al. 2021, one seed, best of k = 1..12 on the reported split, POS as chunk-F1 (--metric chunk_f1), other data "
-    "for NER."
-)
+    below = notes(scores, own, view)
+    return _table(f"{task}-scores", f"{task}: pruned against unpruned", columns, [*body.values()], below, task=task)
 
 
 def _paper_columns(task: str, rows: Sequence[StudyRow], body: dict[tuple[str, str], Row]) -> list[Column]:
@@ -108,7 +102,8 @@ def control_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view
         f"{task}: ranked heads against controls",
         columns,
         [*body.values()],
-        (*notes(scores, contrasts, view), _PAPER_NOTE),
+        notes(scores, contrasts, view),
+        task=task,
     )
 
 
@@ -128,9 +123,8 @@ def multi_source_table(task: str, rows: Sequence[StudyRow], scores: StudyScores,
         line.update(gain_cells(row, key=f"{row.family.facts.combine}_"))
         if row.gain.name is not None and not is_made(row.gain.name):
             line.update({f"paper_{name}": paper_multi_source(task, "mbert", name, row.language) for name in paper})
-    return _table(
-        f"{task}-multi-source", f"{task}: several sources", columns, [*body.values()], (*notes(scores, own, view), _PAPER_NOTE)
-    )
+    below = notes(scores, own, view)
+    return _table(f"{task}-multi-source", f"{task}: several sources", columns, [*body.values()], below, task=task)
 
 
 def low_resource_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view: View) -> PrintedTable:
@@ -154,7 +148,8 @@ def low_resource_table(task: str, rows: Sequence[StudyRow], scores: StudyScores,
         Column("tenths", "% of target data", "whole"),
         *gain_columns(),
     ]
-    return _table(f"{task}-low-resource", f"{task}: little data of the target", columns, body, notes(scores, own, view))
+    title = f"{task}: little data of the target"
+    return _table(f"{task}-low-resource", title, columns, body, notes(scores, own, view), task=task)
 
 
 def branch_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view: View) -> PrintedTable:
@@ -178,11 +173,23 @@ def branch_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view:
         Column("targets", "targets", "whole"),
         *gain_columns(),
     ]
-    return _table(f"{task}-families", f"{task}: means over language families", columns, body, notes(scores, own, view))
+    title = f"{task}: means over language families"
+    return _table(f"{task}-families", title, columns, body, notes(scores, own, view), task=task)
 
 
-def _table(name: str, title: str, columns: Sequence[Column], body: Sequence[Row], said: Iterable[str]) -> PrintedTable:
-    return PrintedTable(name, title, filled(columns, body), tuple(body), tuple(said))
+def _table(
+    name: str, title: str, columns: Sequence[Column], body: Sequence[Row], said: Iterable[str], *, task: str
+) -> PrintedTable:
+    """The table, with a note on the paper's figures if any stand in it."""
+    there = filled(columns, body)
+    paper = [_paper_note(task)] if any(column.key.startswith("paper_") for column in there) else []
+    return PrintedTable(name, title, there, tuple(body), (*said, *paper))
+
+
+def _paper_note(task: str) -> str:
+    """How the paper's figures differ from those beside them."""
+    how = "Paper: Ma et al. 2021, one seed, best of k = 1..12 on the reported split"
+    return ", ".join(filter(None, (how, _PAPER_DIFFERS.get(task)))) + "."
 
 
 def _targets(family: Family, view: View) -> list[str]:

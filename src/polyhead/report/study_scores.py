@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from polyhead.core.errors import SettingError
 from polyhead.core.specs import allowed_loss
 from polyhead.data.tasks import TASKS
 from polyhead.learning.metrics import metric_columns, metric_from_columns
@@ -83,7 +84,7 @@ def study_scores(cells: Sequence[StudyCellRecord], view: View | None = None) -> 
     in `blanks`.
 
     Raises:
-        SettingError: A metric that the counts do not give.
+        SettingError: A metric that the counts do not give, or a fixed k that no cell has kept a score of.
         StoreError: A cell's file of counts is damaged.
     """
     view = view or View()
@@ -93,6 +94,10 @@ def study_scores(cells: Sequence[StudyCellRecord], view: View | None = None) -> 
     pools = _pools(cells)
     for family in found:
         rows += _family_rows(family, view, pools, blanks)
+    if view.k is not None and blanks and not rows:
+        kept = sorted({k for family in found for cell in family.cells for k in cell.tested})
+        step = f"give one of {', '.join(map(str, kept))}; study run with --test-every-k keeps every k that is tried"
+        raise SettingError(f"k = {view.k}: no cell has kept a test score with so many heads pruned; {step}")
     tasks = dict.fromkeys(family.facts.task for family in found)
     on_test = frozenset(family.key for family in found if _on_test(family.facts, view))
     return StudyScores(tuple(rows), tuple(blanks), {task: view.metric or TASKS[task].metric for task in tasks}, on_test)

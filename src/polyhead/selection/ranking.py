@@ -124,6 +124,18 @@ def prune_nested(order: Sequence[str], n_pruned: int, *, present: HeadMask, min_
     return _exact(mask, n_pruned, present)
 
 
+def nested_sizes(order: Sequence[str], *, present: HeadMask) -> tuple[int, ...]:
+    """The numbers of heads, rising from 1 at least, that `prune_nested` can remove; not all where heads share keys.
+
+    >>> shared = HeadMask(np.ones((1, 4), dtype=np.bool_), group=2)
+    >>> nested_sizes(["0.0", "0.1", "0.2", "0.3"], present=shared), nested_sizes(["0.1", "0.3"], present=HeadMask.full(1, 4))
+    ((2, 4), (1, 2))
+    """
+    left = [head for head in map(HeadId.parse, order) if head not in present.pruned]
+    masks = masks_for(left, range(len(left) + 1), present.shape, gone=present.pruned, group=present.group)
+    return tuple(sorted({present.n_kept - mask.n_kept for mask in masks} - {0}))
+
+
 def prune_lowest(
     scores: HeadScores,
     n_pruned: int,

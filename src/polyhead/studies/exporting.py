@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +48,8 @@ from polyhead.studies.tagger import Tagger
 
 MOST_DIFFERENT = 1e-4
 """Greatest difference of an output from the model's at which a graph is written."""
-_SHAPES = ((1, 1), (1, 8), (2, 33), (5, 16), (16, 5))
+_SHAPES: Final = ((1, 1), (1, 8), (2, 33), (5, 16), (16, 5))
+_LONG: Final = (512, 1024)  # attention takes memory by the square of the length: at 8,192 subwords gigabytes in each layer
 LABELS = "labels.json"
 
 
@@ -118,6 +119,18 @@ class ExportRecord(OwnFile):
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+def compared_shapes(limit: int | None) -> tuple[tuple[int, int], ...]:
+    """Rows and subwords of the batches that a graph is compared on, for a model that reads so many subwords, None for any number.
+
+    >>> compared_shapes(512)
+    ((1, 1), (1, 8), (2, 33), (5, 16), (16, 5), (1, 512))
+    >>> compared_shapes(8192)[-2:] == compared_shapes(None)[-2:] == ((1, 512), (1, 1024))
+    True
+    """
+    every = (*_SHAPES, *((1, length) for length in _LONG))
+    return tuple(dict.fromkeys((rows, length if limit is None else min(length, limit)) for rows, length in every))
+
+
 def export(
     model: Tagger | str | Path,
     folder: str | Path,
@@ -134,7 +147,8 @@ def export(
 
     The folder gets the graph with its weights, the tokenizer's files, `labels.json` (one label per output) and the record.
     Layers may hold different numbers of heads, or none. Batch and length are free. Before anything is written the graph's
-    outputs are compared with the model's in float32 on several shapes; a difference above 1e-4 is an error. With `int8`, the
+    outputs are compared with the model's in float32 on several shapes, the longest of 1,024 subwords or the model's limit; a
+    difference above 1e-4 is an error. With `int8`, the
     graph is compared first and quantised then: int8 changes outputs, and `data` shows what that costs.
 
     Args:
@@ -176,8 +190,7 @@ def export(
     if mask is not None:
         prune(plain, check_names(plain, [mask])[mask])
     kept = tuple(int(n) for n in head_mask(plain).keep.sum(axis=1))
-    limit = model_limit(plain.config) or max(length for _, length in _SHAPES)
-    shapes = tuple(dict.fromkeys((rows, min(length, limit)) for rows, length in (*_SHAPES, (1, limit))))
+    shapes = compared_shapes(model_limit(plain.config))
     names = input_names(plain)
     batches = [example_inputs(*shape, plain.config, names=names, seed=seed) for seed, shape in enumerate(shapes)]
     require_space(folder, sum(parameter.nbytes for parameter in plain.parameters()), "this graph")

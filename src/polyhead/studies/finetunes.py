@@ -139,7 +139,7 @@ def _trained(
         full = load_fine_tuned(context, fine_tuned(context, train, context.present, nested=nested))
         return prune_after(full, mask, settings, context.inputs, precision=context.precision, progress=context.progress), {}
     model = load_tagger(
-        settings.model,
+        settings.encoder,
         labels=context.inputs.encoder.labels,
         seed=train.seed,
         revision=settings.revision,

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +54,7 @@ def profile_heads(context: RunContext, train: TrainSpec, folder: Path, *, n_sent
     what = fingerprint(
         {
             "stages": {name: version(name) for name in _STAGES},
-            "settings": asdict(context.settings),
+            "settings": context.settings.facts,
             "model_hash": context.model_hash,
             "data": [context.inputs.train_hash, context.inputs.dev_keys, context.inputs.test_keys],
             "dev": {name: own.data.sha256 for name, own in samples.items()},

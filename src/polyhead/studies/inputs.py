@@ -76,8 +76,8 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
     Raises:
         PolyheadError: A corpus cannot be read as declared, a name is unknown, or sources or targets are missing or named twice.
     """
-    tokenizer = load_tokenizer(settings.model, revision=settings.revision)
-    config = load_config(settings.model, revision=settings.revision, kind=find_task(settings.task).kind)
+    tokenizer = load_tokenizer(settings.encoder, revision=settings.revision)
+    config = load_config(settings.encoder, revision=settings.revision, kind=find_task(settings.task).kind)
     texts = texts or Texts()
     data, train, rule = read_data(settings, texts), settings.train, settings.select_on
     for split in data.every:
@@ -93,7 +93,7 @@ def open_inputs(settings: RunSettings, texts: Texts | None = None) -> Inputs:
         anchor=train.anchor,
         max_length=train.max_length,
     )
-    read_by = [settings.model, settings.revision, list(encoder.labels), train.anchor, train.max_length, how_read(settings)]
+    read_by = [settings.encoder, settings.revision, list(encoder.labels), train.anchor, train.max_length, how_read(settings)]
 
     def encoded(split: Dataset) -> Labelled:
         unknown: Unknown = "error" if split.split == "train" else "ignore"

@@ -13,25 +13,35 @@ from polyhead.core.errors import SettingError
 from polyhead.data.sentences import Sentence
 from polyhead.learning.text_encoder import as_sentence
 from polyhead.models.devices import attention_kernel, autocast
+from polyhead.models.named_masks import check_names
 from polyhead.studies.tagger import Tagger
+from polyhead.studies.tagger_facts import warn_of_all_heads
 
 
-def pipeline(model: Tagger | str | Path, *, device: str | torch.device = "auto", revision: str | None = None) -> "WordPipeline":
+def pipeline(
+    model: Tagger | str | Path,
+    *,
+    mask_name: str | None = None,
+    device: str | torch.device = "auto",
+    revision: str | None = None,
+) -> "WordPipeline":
     """A pipeline of Transformers, to call with text: a list of one dict per word, or a list of such lists for several texts.
 
-    Stock `pipeline("token-classification")` reads a word at its first subword and cuts long texts. This one uses the window,
+    Stock `pipeline("token-classification")` reads a word at its first subword and truncates long texts. This one uses the window,
     the anchor and the precision of the training, as `Tagger.predict` does. A text is a string, whose words are split at white
     space, or a list of words; several are given in a list. The dicts have `word`, `entity`, `score` (0 to 1), `index` (from 0),
     and `start` and `end` in the string (None for a list of words).
 
     Args:
         model: Folder or hub id of a tagger that records its task, or a tagger.
+        mask_name: For a model with several masks, the one that all texts are read under. Without it such a model reads with
+            all heads, and a warning says so.
         device: Where to compute; a tagger stays where it is.
         revision: Branch, tag or commit on the Hub.
 
     Raises:
         CheckpointError: There is no such checkpoint, or it has no classifier.
-        SettingError: The checkpoint does not record its task, or it does not label words.
+        SettingError: The checkpoint does not record its task, does not label words, or has no such mask.
 
     >>> from polyhead.studies.tagger import Tagger
     >>> tag = pipeline(Tagger.load("polyhead/tiny", task="pos", seed=42))
@@ -43,15 +53,19 @@ def pipeline(model: Tagger | str | Path, *, device: str | torch.device = "auto",
     if tagger.task.unit != "word":
         wrong = f"{tagger.name}: task {tagger.task.name} has no labels of words, but of each {tagger.task.unit}"
         raise SettingError(f"{wrong}; call Tagger.predict, or a stock pipeline of Transformers")
-    return WordPipeline(tagger)
+    if mask_name is not None:
+        check_names(tagger.model, [mask_name])
+    else:
+        warn_of_all_heads(tagger.model, "mask_name")
+    return WordPipeline(tagger, mask_name)
 
 
 class WordPipeline(ChunkPipeline):  # type: ignore[misc]
     """What `pipeline` returns; `device`, `batch_size` and data sets work as in other pipelines of Transformers."""
 
-    def __init__(self, tagger: Tagger) -> None:
+    def __init__(self, tagger: Tagger, mask_name: str | None = None) -> None:
         super().__init__(model=tagger.model, tokenizer=tagger.tokenizer, task="token-classification", device=tagger.device)
-        self.tagger = tagger
+        self.tagger, self.mask_name = tagger, mask_name
 
     def __call__(self, texts: str | Sequence[str] | Sequence[Sequence[str]] | Any, **options: Any) -> Any:
         """The words of one text, or of each of several, with their labels."""
@@ -89,8 +103,9 @@ class WordPipeline(ChunkPipeline):  # type: ignore[misc]
         ids, mask = window.pop("input_ids"), window.pop("attention_mask")
         precision = self.tagger.precision
         kernel = attention_kernel(ids.device, ids.shape[1], precision, work="predict")
+        names = {} if self.mask_name is None else {"mask_names": [self.mask_name] * len(ids)}
         with kernel, autocast(ids.device, precision):
-            return {"logits": self.model(input_ids=ids, attention_mask=mask).logits, **window}
+            return {"logits": self.model(input_ids=ids, attention_mask=mask, **names).logits, **window}
 
     def postprocess(self, windows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The label of every word."""

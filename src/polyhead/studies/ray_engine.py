@@ -21,9 +21,10 @@ from polyhead.studies.failures import Failure, read_failures, record_failure
 from polyhead.studies.ray_crew import RESTARTS, Cluster, Crew, connected
 from polyhead.studies.ray_worker import Answer, Opener, OpenStudies, StudyTask, Task
 from polyhead.studies.run_data import Texts
+from polyhead.studies.study_check import check_studies
 from polyhead.studies.study_folder import studies_of
 from polyhead.studies.study_jobs import sharing_of
-from polyhead.studies.study_run import check_cells, check_data
+from polyhead.studies.study_run import check_cells
 from polyhead.studies.study_schedule import Schedule, Step
 from polyhead.studies.worker_status import worker_name
 from polyhead.studies.workers import WorkDone
@@ -179,19 +180,18 @@ def run_on_ray(
         beat: Seconds between two signs of life.
 
     Raises:
-        FileFaultsError: Corpora cannot be read as declared, a line for each.
+        FileFaultsError: Data or models cannot be read as declared, or a search cannot prune that many heads: a line for each.
         SettingError: Ray is not installed or cannot be reached, or no worker fits on this machine.
         StoreError: The data are not those that the store's results were made from, or a node cannot use the store.
     """
     tasks: dict[str, StudyTask] = {}
     with Leases(store / "leases", worker_name(), beat=beat) as leases:
         check_cells(store, leases)
-    for options, cells in studies_of(store, names).values():
-        folder = options.data if data is None else str(data.absolute())
-        placed = [replace(cell, data=folder) for cell in cells]
-        check_data(store, placed, Texts())
-        for cell, sharing in zip(placed, sharing_of(placed), strict=True):
-            tasks.setdefault(cell.fingerprint, StudyTask(cell, sharing, options))
+    studies = [*studies_of(store, names, data=data).values()]
+    check_studies(store, [(study, Texts()) for study in studies])
+    for study in studies:
+        for cell, sharing in zip(study.cells, sharing_of(study.cells), strict=True):
+            tasks.setdefault(cell.fingerprint, StudyTask(cell, sharing, study.options))
     if device == "cpu" and cluster.gpus is None:
         cluster = replace(cluster, gpus=0.0)
     return work_on_ray(list(tasks.values()), store, OpenStudies(device), cluster, progress=progress, beat=beat)

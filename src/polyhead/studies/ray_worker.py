@@ -16,9 +16,9 @@ from polyhead.core.store_kind import check_store
 from polyhead.studies.failures import Failure, forget_failure, record_failure
 from polyhead.studies.stages import versions
 from polyhead.studies.study_cells import StudyCell
+from polyhead.studies.study_check import check_data, check_precision, data_of
 from polyhead.studies.study_folder import StudyOptions
 from polyhead.studies.study_jobs import Bench, CellJob
-from polyhead.studies.study_run import check_data, check_precision, data_of
 from polyhead.studies.study_store import KIND, SCHEMA, Only, StudyStore
 from polyhead.studies.worker_status import reporting, worker_name
 from polyhead.studies.workers import Job

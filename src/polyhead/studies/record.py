@@ -41,7 +41,7 @@ class Clock:
 def settings_record(settings: RunSettings, *, words: Words, seeds: Sequence[int], controls: Sequence[str]) -> SettingsRecord:
     """The run's settings, and what follows from them."""
     facts = {"words": words, "seeds": seeds, "controls": controls, "claim": settings.rules.claim}
-    return SettingsRecord.model_validate_json(json.dumps({**jsonable(settings), **jsonable(facts)}))
+    return SettingsRecord.model_validate_json(json.dumps({**jsonable(settings.facts), **jsonable(facts)}))
 
 
 def cell_record(context: RunContext, outcome: Outcome) -> CellRecord:
@@ -153,7 +153,7 @@ def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCa
         for name, full in outcome.unpruned.items()
     ]
     return ModelCard(
-        base_model="" if Path(settings.model).is_dir() else settings.model,
+        base_model="" if Path(settings.encoder).is_dir() else settings.model,
         task=settings.task,
         languages=tuple(dict.fromkeys(context.inputs.languages[name] for name in context.inputs.source_dev)),
         training_data=tuple(

@@ -104,15 +104,15 @@ def run(
     folder = Path(out).expanduser()
     _check_folder(folder)
     where, precision = placement(device=device, precision=trains[0].precision)
-    inputs, encoder = open_inputs(settings), model_hash(settings.model, revision=settings.revision)
+    inputs, encoder = open_inputs(settings), model_hash(settings.encoder, revision=settings.revision)
     wanted = settings_record(settings, words=inputs.words, seeds=seeds, controls=controls)
     present = head_mask(
-        load_tagger(settings.model, labels=inputs.encoder.labels, seed=0, revision=settings.revision, kind=inputs.task.kind)
+        load_tagger(settings.encoder, labels=inputs.encoder.labels, seed=0, revision=settings.revision, kind=inputs.task.kind)
     )
     check_search(settings.search, present)
     words = f"words: {inputs.words} in all languages; " if inputs.task.unit == "word" else ""
     logger.info("%sprotocol %s: %s", words, settings.protocol, settings.rules.claim)
-    with RunStore(folder / _FITS, settings, name=folder) as store:
+    with RunStore(folder / _FITS, settings.facts, name=folder) as store:
         drop_damaged(store.folder)
         remove_leftovers(folder / MODEL)
         context = RunContext(settings, inputs, store, encoder, present, where, precision, progress or Silent(), folder / MODEL)

@@ -1,12 +1,13 @@
 """What a run reads, before anything is encoded: its splits, limited and checked against one another."""
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from polyhead.core.errors import SettingError
+from polyhead.core.errors import PolyheadError, SettingError
 from polyhead.core.values import fingerprint
 from polyhead.data.corpus_table import Split
 from polyhead.data.labels import LabelSet, label_set, without_labels
@@ -93,6 +94,21 @@ class RunData:
         return [*self.seen, *self.tests]
 
 
+@dataclass(frozen=True)
+class DataFault:
+    """One thing that is wrong with the data of a run.
+
+    Attributes:
+        key: The setting that it is about: `sources`, `targets` or `train_limit`.
+        reference: The source or target, as the user wrote it.
+        error: What is wrong.
+    """
+
+    key: str
+    reference: str
+    error: PolyheadError
+
+
 def read_data(settings: RunSettings, texts: Texts) -> RunData:
     """Every split of a run, read once; `texts` keeps what was read.
 
@@ -101,10 +117,31 @@ def read_data(settings: RunSettings, texts: Texts) -> RunData:
             dev or test file is also trained on, `train_limit` is less than the tenths asked for, or a target has labels that
             no source has.
     """
+    found = checked_data(settings, texts)
+    if isinstance(found, RunData):
+        return found
+    raise found[0].error
+
+
+def checked_data(settings: RunSettings, texts: Texts) -> RunData | list[DataFault]:
+    """As `read_data`, or everything that is wrong: what cannot be read, else what does not go together.
+
+    Raises:
+        PolyheadError: A name is unknown, or sources or targets are missing or named twice.
+    """
     task = find_task(settings.task)
-    sources, targets = references(settings.sources, "source"), references(settings.targets, "target")
+    sources = references(settings.sources, "source", folder=settings.folder)
+    targets = references(settings.targets, "target", folder=settings.folder)
     one_word_choice([*sources, *targets])
     reader, how = reader_of(settings, task, merge=settings.rules.merge_types), how_read(settings)
+    faults: list[DataFault] = []
+
+    def attempt(key: str, reference: DataReference, make: Callable[[], T]) -> list[T]:
+        try:
+            return [make()]
+        except PolyheadError as error:
+            faults.append(DataFault(key, reference.text, error))
+            return []
 
     def opened(reference: DataReference, split: Split, *, labelled: bool = True) -> Dataset:
         what = [how, reference.text, split, labelled]
@@ -114,25 +151,63 @@ def read_data(settings: RunSettings, texts: Texts) -> RunData:
         seed = settings.sample_seed
         return texts.once([how, source.text, seed], lambda: reader.train_and_dev(source, seed=seed))
 
-    pairs = [train_and_dev(source) for source in sources]
-    _check_devs([(train, dev) for source, (train, dev) in zip(sources, pairs, strict=True) if source.has("dev")], pairs)
-    trains = [
-        limit(train, settings, tenths=settings.target_tenths if source.text in settings.targets else None)
-        for source, (train, _) in zip(sources, pairs, strict=True)
-    ]
+    def limited(source: DataReference, train: Dataset) -> Dataset:
+        return limit(train, settings, tenths=settings.target_tenths if source.text in settings.targets else None)
+
     rule = settings.select_on
-    target_devs = [] if rule == "source-dev" else [opened(r, "dev", labelled=rule != "agreement") for r in targets]
-    tests = [opened(reference, "test") for reference in targets]
+    pairs = [own for source in sources for own in attempt("sources", source, partial(train_and_dev, source))]
+    target_devs = [
+        own
+        for target in targets
+        if rule != "source-dev"
+        for own in attempt("targets", target, partial(opened, target, "dev", labelled=rule != "agreement"))
+    ]
+    tests = [own for target in targets for own in attempt("targets", target, partial(opened, target, "test"))]
+    if faults:
+        return faults
+
+    trained = {train.sha256: train for train, _ in pairs}
+    for source, (_, dev) in zip(sources, pairs, strict=True):
+        if source.has("dev"):
+            attempt("sources", source, partial(_check_dev, dev, trained))
+    trains = [
+        own
+        for source, (train, _) in zip(sources, pairs, strict=True)
+        for own in attempt("train_limit", source, partial(limited, source, train))
+    ]
+    if faults:
+        return faults
+
     labels = label_set(task, trains)
-    target_devs, tests = ([known_labels(data, labels, settings) for data in own] for own in (target_devs, tests))
+    target_devs, tests = (
+        [
+            own
+            for target, data in zip(targets, read, strict=False)
+            for own in attempt("targets", target, partial(known_labels, data, labels, settings))
+        ]
+        for read in (target_devs, tests)
+    )
+    if faults:
+        return faults
+
     found = RunData(reader, sources, targets, trains, [dev for _, dev in pairs], target_devs, tests)
-    _check_unseen(found.seen, tests)
-    return found
+    seen = {data.sha256: data for data in found.seen}
+    for target, test in zip(targets, tests, strict=True):
+        attempt("targets", target, partial(_check_unseen, test, seen))
+    return faults or found
 
 
 def how_read(settings: RunSettings) -> list[Any]:
     """The settings that decide how a reference is read."""
-    return [settings.task, settings.data, settings.scheme, settings.columns, settings.strict, settings.rules.merge_types]
+    return [
+        settings.task,
+        settings.folder,
+        settings.data,
+        settings.scheme,
+        settings.columns,
+        settings.strict,
+        settings.rules.merge_types,
+    ]
 
 
 def reader_of(settings: FitSettings, task: Task, *, merge: bool = False) -> DataReader:
@@ -168,37 +243,33 @@ def limit(train: Dataset, settings: RunSettings, *, tenths: int | None = None) -
     return sample(train, n, seed=settings.sample_seed)
 
 
-def _check_devs(own: Sequence[tuple[Dataset, Dataset]], pairs: Sequence[tuple[Dataset, Dataset]]) -> None:
-    """A dev file, in the second place of `own`, must not be one that is trained on, in the first place of `pairs`.
+def _check_dev(dev: Dataset, trained: Mapping[str, Dataset]) -> None:
+    """A dev file must not be one that is trained on; `trained` has those by hash.
 
     Raises:
-        SettingError: One is, byte for byte.
+        SettingError: It is, byte for byte.
     """
-    trained = {train.sha256: train for train, _ in pairs}
-    for _, dev in own:
-        if dev.sha256 in trained:
-            other = trained[dev.sha256].name
-            raise SettingError(
-                f"source {dev.name!r}: its dev file is {'its' if other == dev.name else 'the'} train file"
-                f"{'' if other == dev.name else f' of {other!r}'}; heads are ranked and k is chosen on dev, which needs other "
-                "text: give another file, or none, and a tenth of train is held out"
-            )
+    if dev.sha256 in trained:
+        other = trained[dev.sha256].name
+        raise SettingError(
+            f"source {dev.name!r}: its dev file is {'its' if other == dev.name else 'the'} train file"
+            f"{'' if other == dev.name else f' of {other!r}'}; heads are ranked and k is chosen on dev, which needs other "
+            "text: give another file, or none, and a tenth of train is held out"
+        )
 
 
-def _check_unseen(seen: Sequence[Dataset], tests: Sequence[Dataset]) -> None:
-    """A test file must not be one that is trained on, ranked on or selected on.
+def _check_unseen(test: Dataset, seen: Mapping[str, Dataset]) -> None:
+    """A test file must not be one that is trained on, ranked on or selected on; `seen` has those by hash.
 
     Raises:
-        SettingError: One is, byte for byte.
+        SettingError: It is, byte for byte.
     """
-    hashes = {data.sha256: data for data in seen}
-    for test in tests:
-        if test.sha256 in hashes:
-            other = hashes[test.sha256]
-            raise SettingError(
-                f"target {test.name!r}: its test file is the {other.split} file of {other.name!r}; a test score needs "
-                "text not used in training, ranking or selection; give another file"
-            )
+    if test.sha256 in seen:
+        other = seen[test.sha256]
+        raise SettingError(
+            f"target {test.name!r}: its test file is the {other.split} file of {other.name!r}; a test score needs "
+            "text not used in training, ranking or selection; give another file"
+        )
 
 
 def known_labels(data: Dataset, labels: LabelSet, settings: RunSettings) -> Dataset:
@@ -213,10 +284,17 @@ def known_labels(data: Dataset, labels: LabelSet, settings: RunSettings) -> Data
     if settings.unseen_labels == "drop":
         return without_labels(data, unseen)
     read = "none" if data.sentences[0].texts else "O"
+    listed = ", ".join(f"{label}{_nearest(label, labels)}" for label in unseen[:6]) + ", …" * (len(unseen) > 6)
     raise SettingError(
-        f"target {data.name!r}: its {data.split} split has labels that no source has: {', '.join(unseen[:6])}"
-        f"{', …' if len(unseen) > 6 else ''}; give --unseen-labels keep to count them as missed, or drop to read them as {read}"
+        f"target {data.name!r}: its {data.split} split has labels that no source has: {listed}; with unseen_labels keep "
+        f"(--unseen-labels keep) they count as missed, with drop they are read as {read}"
     )
+
+
+def _nearest(label: str, labels: LabelSet) -> str:
+    prefix = label[: label.find("-") + 1]  # B-, I- and the like say where a span begins
+    near = difflib.get_close_matches(label, [name for name in labels if name.startswith(prefix)], n=1, cutoff=0.75)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def facts_of(data: Dataset, settings: FitSettings) -> list[object]:

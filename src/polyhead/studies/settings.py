@@ -1,7 +1,7 @@
 """What to run, not how: the settings of a run, its protocol, and the cells (seed × arm) that they expand to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from os import PathLike
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -16,6 +16,7 @@ from polyhead.data.layouts import declared_layout
 from polyhead.data.references import SAMPLE_SEED, DataReference, Role, one_word_choice, references
 from polyhead.data.schemes import scheme as find_scheme
 from polyhead.data.tasks import task as find_task
+from polyhead.models.names import model_in
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName, fixed_by
 
 SelectOn = Literal["source-dev", "target-dev", "pooled", "agreement"]
@@ -59,6 +60,7 @@ class FitSettings:
     ] = None
     strict: Annotated[Flag, Field(description="Fail on malformed input instead of repairing it.")] = False
     revision: Annotated[Name | None, Field(description="Branch, tag or commit of a hub model.")] = None
+    folder: Place | None = None  # that relative paths of the model and of files start from; the current one if it is None
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -72,8 +74,18 @@ class FitSettings:
             declared_layout(self.columns, scheme=self.scheme, kind=kind)
         elif self.scheme is not None:
             find_scheme(self.scheme)
-        _known_references(self.sources, "source")
+        _known_references(self.sources, "source", self.folder)
         return self
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Every setting by name but `folder`, which decides nothing."""
+        return {name: value for name, value in asdict(self).items() if name != "folder"}  # type: ignore[call-overload]
+
+    @property
+    def encoder(self) -> str:
+        """The model as loaders take it: its folder's path, else the name."""
+        return model_in(self.model, self.folder)
 
 
 @settings
@@ -125,7 +137,8 @@ class RunSettings(FitSettings):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        one_word_choice([*_known_references(self.sources, "source"), *_known_references(self.targets, "target")])
+        sources = _known_references(self.sources, "source", self.folder)
+        one_word_choice([*sources, *_known_references(self.targets, "target", self.folder)])
         if self.rules.mask_in_training_only and self.search.prune == "after":
             raise ValueError(f"search.prune = 'after': protocol {self.protocol!r} masks heads while training; use prune 'before'")
         if self.select_on == "agreement" and not (self.search.how == "nested" and self.search.objective.startswith("within:")):
@@ -172,14 +185,14 @@ class Cell:
         return self.train.seed
 
 
-def _known_references(texts: Sequence[str], role: Role) -> list[DataReference]:
+def _known_references(texts: Sequence[str], role: Role, folder: str | None) -> list[DataReference]:
     """The references of a run's sources or targets; opens nothing.
 
     Raises:
         SettingError: One is given twice or cannot be parsed.
         UnknownNameError: No corpus has this name.
     """
-    found = references(texts, role)
+    found = references(texts, role, folder=folder)
     for reference in found:
         if reference.files is None:
             corpus(reference.name)

@@ -2,23 +2,26 @@
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 from polyhead.core.heads import Normalisation
 from polyhead.core.specs import SearchSpec, TrainSpec
 from polyhead.core.values import fingerprint
+from polyhead.models.names import model_in
 from polyhead.studies.protocols import ProtocolName
 from polyhead.studies.settings import Arm, Cell, Combine, RankOn, RunSettings, SelectOn, UnseenLabels
 
 Setting = Literal["cross-lingual", "multi-lingual", "multi-source", "low-resource", "monolingual"]
 StudyArm = Literal["ranked", "random", "highest", "noise"]
+PLACES: Final = frozenset({"data", "folder"})
+"""Fields of a cell that say where things lie, and decide no number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyCell:
     """One model, trained on its sources with one seed, searched in one arm, and tested on its targets.
 
-    The fingerprint leaves out `data`, since a store may serve machines that keep the corpora in different folders.
+    The fingerprint leaves out `data` and `folder`: machines may keep the corpora, and a study may lie, in different folders.
 
     Attributes:
         task: Name in `TASKS`.
@@ -39,6 +42,7 @@ class StudyCell:
         train: How a model is fine-tuned, with the seed.
         arm: `ranked`, a control of it, or `noise`: an unpruned fine-tuning of the pool of re-seeded ones.
         data: Folder of the corpora.
+        folder: Folder of the study file, which relative paths of models and files start from; the current one if None.
         columns: Layout of the user's own files.
         scheme: Tagging scheme of the user's own files.
         strict: Whether malformed input is an error.
@@ -63,6 +67,7 @@ class StudyCell:
     train: TrainSpec
     arm: StudyArm
     data: str | None
+    folder: str | None
     columns: str | None
     scheme: str | None
     strict: bool
@@ -76,7 +81,12 @@ class StudyCell:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits: the same for equal values wherever the corpora lie, different if any other value differs."""
-        return fingerprint({item.name: getattr(self, item.name) for item in fields(self) if item.name != "data"})
+        return fingerprint({item.name: getattr(self, item.name) for item in fields(self) if item.name not in PLACES})
+
+    @property
+    def encoder(self) -> str:
+        """The model as loaders take it: its folder's path, else the name."""
+        return model_in(self.model, self.folder)
 
     def settings(self) -> RunSettings:
         """The settings of a run of this cell; its seed and its arm are in `cell`.
@@ -92,6 +102,7 @@ class StudyCell:
             sources=self.sources,
             targets=self.targets,
             data=self.data,
+            folder=self.folder,
             method=self.method,
             normalisation=self.normalisation,
             protocol=self.protocol,

@@ -9,6 +9,7 @@ from polyhead.core.errors import StoreError
 from polyhead.core.files import read_json
 from polyhead.core.records import record_names
 from polyhead.models.names import model_folder
+from polyhead.studies.study_cells import StudyCell
 from polyhead.studies.study_plan import StageTime
 
 _FEW: Final = 200  # cells and fine-tunings that estimates rest on
@@ -40,11 +41,11 @@ def train_sentences(store: Path) -> dict[str, int]:
     return found
 
 
-def gigabytes(models: Iterable[str]) -> dict[str, float]:
+def gigabytes(cells: Iterable[StudyCell]) -> dict[str, float]:
     """Size of the weights of the encoders that are on this machine, by name; the Hub is not asked."""
     found = {}
-    for name in models:
-        size = sum(path.stat().st_size for path in model_folder(name).glob("*.safetensors"))
+    for name, place in {cell.model: cell.encoder for cell in cells}.items():
+        size = sum(path.stat().st_size for path in model_folder(place).glob("*.safetensors"))
         if size:
             found[name] = size / 1e9
     return found

@@ -15,13 +15,13 @@ _LEAST_POOL = 10
 _ALL_TENTHS = tuple(range(1, 10))
 
 
-def cells_of(grid: Grid, data: str | None) -> Iterator[StudyCell]:
+def cells_of(grid: Grid, data: str | None, folder: str | None) -> Iterator[StudyCell]:
     """The cells of a grid, of which some may be equal; seeds and arms vary fastest.
 
     Values that decide nothing in a setting have their default there, so that equal work has equal cells.
     """
     trains = {seed: replace(grid.train, seed=seed) for seed in (*grid.seeds, *_noise_seeds(grid))}
-    for cell in ranked_cells(grid, data):
+    for cell in ranked_cells(grid, data, folder):
         for seed in grid.seeds:
             yield replace(cell, train=trains[seed])
             for arm in ("random", "highest"):
@@ -34,14 +34,14 @@ def cells_of(grid: Grid, data: str | None) -> Iterator[StudyCell]:
                 yield replace(plain, train=trains[seed])
 
 
-def ranked_cells(grid: Grid, data: str | None) -> Iterator[StudyCell]:
+def ranked_cells(grid: Grid, data: str | None, folder: str | None) -> Iterator[StudyCell]:
     """The cells of a grid's ranked arm, for its first seed alone."""
     train: TrainSpec = replace(grid.train, seed=grid.seeds[0])
     for task, model, setting in product(grid.tasks, grid.models, grid.settings):
         together = setting in ("multi-lingual", "low-resource")
         tenths = (grid.target_tenths or _ALL_TENTHS) if setting == "low-resource" else (None,)
         combine = grid.combine if setting == "multi-source" else ("merged",)
-        found = pairs(setting, grid.sources, grid.targets or ())
+        found = pairs(setting, grid.sources, grid.targets or (), folder=folder)
         for (sources, targets), method, how, part in product(found, grid.methods, combine, tenths):
             yield StudyCell(
                 task=task,
@@ -62,6 +62,7 @@ def ranked_cells(grid: Grid, data: str | None) -> Iterator[StudyCell]:
                 train=train,
                 arm="ranked",
                 data=data,
+                folder=folder,
                 columns=grid.columns,
                 scheme=grid.scheme,
                 strict=grid.strict,

@@ -35,13 +35,14 @@ class GridFault:
     said: str
 
 
-def grid_faults(values: Mapping[str, Any], *, partial: bool = False) -> tuple[Grid | None, list[GridFault]]:
+def grid_faults(values: Mapping[str, Any], *, folder: str | None, partial: bool = False) -> tuple[Grid | None, list[GridFault]]:
     """The grid with these keys, if it can be made, and every fault.
 
     What is wrong in itself is taken out and the rest checked too, so that one reading finds all faults.
 
     Args:
         values: Keys of the grid, and those of the study that it does not have itself.
+        folder: Where relative paths start; the current folder if it is None.
         partial: The keys are defaults only: nothing is required, and only values are checked.
     """
     values, faults = dict(values), []
@@ -60,7 +61,7 @@ def grid_faults(values: Mapping[str, Any], *, partial: bool = False) -> tuple[Gr
     if made is None:
         made, _ = faults_of(Grid, filled(_without(values, [path for path, _ in found])))
     if made is not None:
-        faults += _between(made, whole=whole)
+        faults += _between(made, folder, whole=whole)
     return made, faults
 
 
@@ -109,12 +110,12 @@ def _without(values: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]
     return {key: value for key, value in left.items() if value != []}
 
 
-def _between(grid: Grid, *, whole: bool) -> Iterator[GridFault]:
+def _between(grid: Grid, folder: str | None, *, whole: bool) -> Iterator[GridFault]:
     """What is wrong between values that are each allowed; `whole`: none was taken out, so lists are complete."""
-    yield from _splits(grid)
+    yield from _splits(grid, folder)
     if whole:
         for setting in grid.settings:
-            for key, said in unpaired(setting, grid.sources, grid.targets or ()):
+            for key, said in unpaired(setting, grid.sources, grid.targets or (), folder=folder):
                 yield GridFault(_item(grid, said) or (key,), f"{key}: {said}")
     if "noise" in grid.controls and grid.search.one_training:
         why = "compares masks of one model, so re-seeded models say nothing about it; its control is random"
@@ -125,14 +126,14 @@ def _between(grid: Grid, *, whole: bool) -> Iterator[GridFault]:
             check_normalisation(name, grid.normalisation)
         except PolyheadError as error:
             yield GridFault(("normalisation",), f"normalisation = {grid.normalisation!r}: {error}")
-    for cell in ranked_cells(grid, None):
+    for cell in ranked_cells(grid, None, folder):
         try:
             cell.settings()
         except PolyheadError as error:
-            yield GridFault(_path_of(grid, str(error)), str(error))
+            yield GridFault(path_of(grid, str(error)), str(error))
 
 
-def _splits(grid: Grid) -> Iterator[GridFault]:
+def _splits(grid: Grid, folder: str | None) -> Iterator[GridFault]:
     """References that lack a split which their role needs, or are labelled for another task."""
     as_source = any(setting in ("multi-lingual", "low-resource") for setting in grid.settings)
     needs: list[Split] = ["test"]
@@ -140,10 +141,10 @@ def _splits(grid: Grid) -> Iterator[GridFault]:
     needs += ["dev"] if grid.select_on != "source-dev" else []
     for task in grid.tasks:
         for place, name in enumerate(grid.sources):
-            if said := unfit(name, "source", task, ["train"]):
+            if said := unfit(name, "source", task, ["train"], folder=folder):
                 yield GridFault(("sources", place), f"sources: {said}")
         for place, name in enumerate(grid.targets or ()):
-            if said := unfit(name, "target", task, needs):
+            if said := unfit(name, "target", task, needs, folder=folder):
                 yield GridFault(("targets", place), f"targets: {said}{_why(grid, said)}")
 
 
@@ -153,7 +154,7 @@ def _why(grid: Grid, said: str) -> str:
     return f"; select_on {grid.select_on!r} reads it" if "no dev" in said else ""
 
 
-def _path_of(grid: Grid, said: str) -> Path:
+def path_of(grid: Grid, said: str) -> Path:
     """The key that a message of `RunSettings` is about."""
     found = re.match(r"(?:(search|train)\.)?(\w+)", said)
     table, key = found.groups() if found else (None, "")

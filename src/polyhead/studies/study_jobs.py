@@ -57,11 +57,11 @@ class Bench:
         """
         settings, inputs = cell.settings(), self.inputs(cell)
         where, precision = self._placed(cell)
-        model = (cell.model, cell.revision)
+        model = (cell.encoder, cell.revision)
         if model not in self._heads:
-            self._hashes[model] = model_hash(cell.model, revision=cell.revision)
+            self._hashes[model] = model_hash(cell.encoder, revision=cell.revision)
             self._heads[model] = head_mask(
-                load_tagger(cell.model, labels=inputs.encoder.labels, seed=0, revision=cell.revision, kind=inputs.task.kind)
+                load_tagger(cell.encoder, labels=inputs.encoder.labels, seed=0, revision=cell.revision, kind=inputs.task.kind)
             )
         return RunContext(
             settings=settings,

@@ -12,20 +12,24 @@ Pair = tuple[tuple[str, ...], tuple[str, ...]]
 """What a cell is trained on and what it is tested on."""
 
 
-def pairs(setting: Setting, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
+def pairs(setting: Setting, sources: Sequence[str], targets: Sequence[str], *, folder: str | None = None) -> list[Pair]:
     """The sources and targets of every cell of a setting; languages are compared by their primary subtag.
+
+    Here and below, `folder` is where relative paths start, the current one if it is None.
 
     >>> pairs("cross-lingual", ["ud/en_ewt", "ud/de_hdt"], ["ud/de_gsd", "ud/nl_alpino"])
     [(('ud/en_ewt',), ('ud/de_gsd', 'ud/nl_alpino')), (('ud/de_hdt',), ('ud/nl_alpino',))]
     >>> pairs("multi-source", ["ud/en_ewt", "ud/de_hdt", "ud/nl_alpino"], ["ud/de_gsd"])
     [(('ud/en_ewt', 'ud/nl_alpino'), ('ud/de_gsd',))]
     """
-    return list(_PAIRS[setting](sources, targets))
+    return list(_PAIRS[setting](sources, targets, folder))
 
 
-def unpaired(setting: Setting, sources: Sequence[str], targets: Sequence[str]) -> Iterator[tuple[str, str]]:
+def unpaired(
+    setting: Setting, sources: Sequence[str], targets: Sequence[str], *, folder: str | None = None
+) -> Iterator[tuple[str, str]]:
     """The key, `sources` or `targets`, and what is wrong, where a source or a target is in no cell of the setting."""
-    found = pairs(setting, sources, targets)
+    found = pairs(setting, sources, targets, folder=folder)
     trained, tested = {own[0] for own, _ in found}, {name for _, others in found for name in others}
     if setting == "monolingual":
         for source in sources:
@@ -46,9 +50,9 @@ def unpaired(setting: Setting, sources: Sequence[str], targets: Sequence[str]) -
             yield "sources", f"{source!r}: every target has its language, and {setting} tests other languages; {step}"
 
 
-def unfit(reference: str, role: Role, task: str, splits: Sequence[Split]) -> str:
+def unfit(reference: str, role: Role, task: str, splits: Sequence[Split], *, folder: str | None = None) -> str:
     """What keeps a reference from being read with these splits for a task; empty if nothing does. Opens nothing."""
-    found = DataReference.parse(reference, role)
+    found = DataReference.parse(reference, role, folder=folder)
     if found.files is not None:
         missing = [split for split in splits if split not in found.files]
         step = "write LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)"
@@ -72,37 +76,33 @@ def _others(name: str, among: Sequence[str]) -> tuple[str, ...]:
     return tuple(other for other in among if _language(other) != _language(name))
 
 
-def _cross_lingual(sources: Sequence[str], targets: Sequence[str]) -> Iterator[Pair]:
+def _cross_lingual(sources: Sequence[str], targets: Sequence[str], folder: str | None) -> Iterator[Pair]:
     for source in sources:
         if others := _others(source, targets):
             yield (source,), others
 
 
-def _together(sources: Sequence[str], targets: Sequence[str]) -> Iterator[Pair]:
+def _together(sources: Sequence[str], targets: Sequence[str], folder: str | None) -> Iterator[Pair]:
     for source in sources:
         for target in _others(source, targets):
             yield (source, target), (target,)
 
 
-def _multi_source(sources: Sequence[str], targets: Sequence[str]) -> Iterator[Pair]:
+def _multi_source(sources: Sequence[str], targets: Sequence[str], folder: str | None) -> Iterator[Pair]:
     for target in targets:
         if len(others := _others(target, sources)) > 1:
             yield others, (target,)
 
 
-def _monolingual(sources: Sequence[str], targets: Sequence[str]) -> Iterator[Pair]:
+def _monolingual(sources: Sequence[str], targets: Sequence[str], folder: str | None) -> Iterator[Pair]:
     for source in sources:
         if same := tuple(target for target in targets if _language(target) == _language(source)):
             yield (source,), same
-        elif _has_test(source):
+        elif DataReference.parse(source, "source", folder=folder).has("test"):
             yield (source,), (source,)
 
 
-def _has_test(reference: str) -> bool:
-    return DataReference.parse(reference, "source").has("test")
-
-
-_PAIRS: Final[Mapping[Setting, Callable[[Sequence[str], Sequence[str]], Iterator[Pair]]]] = {
+_PAIRS: Final[Mapping[Setting, Callable[[Sequence[str], Sequence[str], str | None], Iterator[Pair]]]] = {
     "cross-lingual": _cross_lingual,
     "multi-lingual": _together,
     "multi-source": _multi_source,

@@ -25,7 +25,7 @@ from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
 from polyhead.learning.masked_texts import subword_names
 from polyhead.learning.nested import NestedMasks
-from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence
+from polyhead.learning.text_encoder import Text, TextEncoder, Unknown
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.classifiers import classifier_labels
 from polyhead.models.devices import Precision, PrecisionChoice, placement
@@ -33,14 +33,16 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
 from polyhead.models.model_heads import head_mask
-from polyhead.models.named_masks import MaskNames, head_masks
+from polyhead.models.named_masks import MaskNames
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.selection.ranking import chosen_heads, masks_of_lowest
-from polyhead.studies.tagger_facts import labels_of, own_spec, with_facts
+from polyhead.studies.tagger_facts import OneText, encoded_texts, labels_of, mask_of_each, own_spec, warn_of_all_heads, with_facts
 
-OneText = Sentence | Sequence[str]
+OneSet = Dataset | Labelled
+Sets = Mapping[str, OneSet]
+SetMasks = Mapping[str, str | None]
 
 
 @dataclass(eq=False)
@@ -273,33 +275,40 @@ class Tagger:
 
     @overload
     def evaluate(
-        self, data: Dataset | Labelled, *, mask: HeadMask | None = None, progress: Progress | None = None
+        self, data: OneSet, *, mask: HeadMask | None = None, mask_names: str | None = None, progress: Progress | None = None
     ) -> Evaluation: ...
     @overload
     def evaluate(
-        self, data: Mapping[str, Dataset | Labelled], *, mask: HeadMask | None = None, progress: Progress | None = None
+        self, data: Sets, *, mask: HeadMask | None = None, mask_names: SetMasks | None = None, progress: Progress | None = None
     ) -> dict[str, Evaluation]: ...
     def evaluate(
         self,
-        data: Dataset | Labelled | Mapping[str, Dataset | Labelled],
+        data: OneSet | Sets,
         *,
         mask: HeadMask | None = None,
+        mask_names: str | SetMasks | None = None,
         progress: Progress | None = None,
     ) -> Evaluation | dict[str, Evaluation]:
         """How well the data are labelled, in fractions (0 to 1); of several by name, each under its name, all in one pass.
 
-        A model with masks by language reads each data set of such a language under its mask.
+        A model with masks by language reads each data set of such a language under its mask. If it reads others with all heads
+        because nothing names their mask, a warning says so.
 
         Args:
             data: With gold labels.
             mask: Heads not kept are gated to zero.
+            mask_names: The model's mask that the data are read under, for several data sets by name; None for all heads.
+                `Labelled` data need it, because they do not know their language.
             progress: Updated after every batch.
+
+        Raises:
+            SettingError: The model has no such mask.
         """
         if not isinstance(data, Mapping):
-            return self.evaluate({"": data}, mask=mask, progress=progress)[""]
+            named = {"": mask_names} if isinstance(mask_names, str) else mask_names
+            return self.evaluate({"": data}, mask=mask, mask_names=named, progress=progress)[""]
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
-        masks = head_masks(self.model)
-        names = {name: own.language for name, own in data.items() if isinstance(own, Dataset) and own.language in masks} or None
+        names = mask_of_each(self.model, data, mask_names)
         score = partial(evaluate, self.model, labelled, self.task, self.labels, precision=self.precision)
         return score(mask=mask, mask_names=names, progress=progress)
 
@@ -310,7 +319,8 @@ class Tagger:
 
         Args:
             sentences: Read from a file, or plain lists of words; in a sentence task texts, or pairs of texts.
-            mask_names: For each sentence the model's mask that it is read under, or None for all heads.
+            mask_names: For each sentence the model's mask that it is read under, or None for all heads. A model that has masks
+                warns if this is not given.
             progress: Updated after every batch.
 
         Raises:
@@ -319,11 +329,9 @@ class Tagger:
         """
         if self.task.kind == "masked":
             raise SettingError(f"task {self.task.name}: scores heads on raw text, and has no labels to predict")
-        if isinstance(sentences, Text):
-            encoded = self.reader.together(sentences, unknown="ignore")
-        else:
-            whole = self.task.kind == "sentence"
-            encoded = self.encode([as_sentence(given, number, whole=whole) for number, given in enumerate(sentences, start=1)])
+        encoded = encoded_texts(self.reader, sentences, whole=self.task.kind == "sentence")
+        if mask_names is None:
+            warn_of_all_heads(self.model, "mask_names")
         tag = partial(predict, self.model, encoded, labels=self.labels, precision=self.precision)
         return tag(mask_names=mask_names, progress=progress)
 

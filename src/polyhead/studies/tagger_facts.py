@@ -1,16 +1,26 @@
-"""What a tagger fills in where a caller leaves it out: labels, how it trains, and what its scores were computed from."""
+"""What a tagger fills in where a caller leaves it out: labels, masks, how it trains, and what its scores were computed from."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.specs import TrainSpec
 from polyhead.data.labels import LabelSet
+from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import Task
-from polyhead.learning.text_encoder import Text, scored_sets
+from polyhead.learning.encoded import Encoded
+from polyhead.learning.inference import Labelled
+from polyhead.learning.text_encoder import Text, TextEncoder, as_sentence, scored_sets
 from polyhead.models.loading import check_classifier
+from polyhead.models.named_masks import head_masks, with_all_heads
+
+logger = logging.getLogger(__name__)
+OneText = Sentence | Sequence[str]
 
 
 def labels_of(name: str, task: Task, labels: LabelSet | None, *, seed: int | None, revision: str | None) -> LabelSet | None:
@@ -54,3 +64,45 @@ def with_facts(scores: HeadScores, data: Text | Sequence[Text], *, model: str, *
         data_hash="+".join(part.sha256 for part in read if part.sha256),
         settings=dict(scores.settings, **settings),
     )
+
+
+def mask_of_each(
+    model: PreTrainedModel, data: Mapping[str, Dataset | Labelled], given: str | Mapping[str, str | None] | None
+) -> Mapping[str, str | None] | None:
+    """The mask that each data set is read under: the given one, else that of its language; logs which have none.
+
+    Raises:
+        SettingError: One name is given for several data sets.
+    """
+    if isinstance(given, str):
+        raise SettingError(f"mask_names is {given!r}; expected a mask for each data set, by its name")
+    if not (masks := head_masks(model)):
+        return given
+    chosen, without = dict(given or {}), []
+    for name, own in data.items():
+        language = own.language if isinstance(own, Dataset) else None
+        if name not in chosen and language in masks:
+            chosen[name] = language
+        elif name not in chosen:
+            without.append(language or name or "encoded data, whose language is not known")
+    if without:
+        logger.warning("%s; give mask_names", with_all_heads(masks, without))
+    return chosen
+
+
+def warn_of_all_heads(model: PreTrainedModel, argument: str) -> None:
+    """Log that text is read with all heads, and which argument names a mask, if the model has masks."""
+    if masks := head_masks(model):
+        logger.warning("%s; give %s", with_all_heads(masks), argument)
+
+
+def encoded_texts(reader: TextEncoder, sentences: Text | Sequence[OneText], *, whole: bool) -> Encoded:
+    """Texts to label as the model reads them: a data set, or plain lists of words; if `whole`, texts or pairs of texts.
+
+    Raises:
+        SettingError: One is something else.
+    """
+    if isinstance(sentences, Text):
+        return reader.together(sentences, unknown="ignore")
+    given = [as_sentence(own, number, whole=whole) for number, own in enumerate(sentences, start=1)]
+    return reader.encode(given, unknown="ignore")
