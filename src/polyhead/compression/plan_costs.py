@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from polyhead.compression.latency_table import LatencyTable
+
 Counts = Sequence[tuple[int, int]]
 """Kept heads and kept neurons of every layer."""
 
@@ -51,3 +53,13 @@ def linear_costs(
     n_heads, n_neurons = (sum(own) for own in zip(*counts, strict=True))
     fixed = total - per_head * n_heads - per_neuron * n_neurons
     return PlanCosts(unit, fixed, per_head * np.arange(shape[0] + 1.0), per_neuron * np.arange(shape[1] + 1.0))
+
+
+def time_costs(table: LatencyTable) -> PlanCosts:
+    """Milliseconds by heads and neurons, from a latency table."""
+    return PlanCosts(
+        "ms",
+        table.fixed,
+        np.array([table.attention_ms(heads) for heads in range(table.n_heads + 1)]),
+        np.array([table.feed_forward_ms(neurons) for neurons in range(table.n_neurons + 1)]),
+    )
