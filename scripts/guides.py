@@ -35,6 +35,7 @@ ORDER = (
     "rank",
     "prune",
     "trim",
+    "shrink",
     "evaluate",
     "predict",
     "export",

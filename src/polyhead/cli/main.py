@@ -27,6 +27,9 @@ COMMANDS: dict[str, Command] = {
     "rank": Command("requests:RankRequest", "rank:rank", "score the heads of a model on labelled text"),
     "prune": Command("requests:PruneRequest", "prune:prune", "remove heads from a model for good"),
     "trim": Command("requests:TrimRequest", "trim:trim", "trim a model's vocabulary to the subwords of some languages"),
+    "shrink": Command(
+        "shrink_requests:ShrinkRequest", "shrink:shrink", "make a tagger as fast or as small as asked, at the least loss"
+    ),
     "evaluate": Command("requests:EvaluateRequest", "evaluate:evaluate", "score a tagger in one or more languages"),
     "predict": Command("requests:PredictRequest", "predict:predict", "tag CoNLL-U or column text"),
     "export": Command(

@@ -2,15 +2,15 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
+from polyhead.compression.latency import time_models
 from polyhead.compression.plan_repair import pruned_to
 from polyhead.compression.plan_search import Importance, Round, Scorer, combined, furthest, least_cost, search_plan
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Progress
-from polyhead.core.values import plain
 from polyhead.importance.neurons import score_plan
 from polyhead.learning.inference import evaluate
 from polyhead.learning.resumable import kept_at, saving
@@ -26,6 +26,7 @@ Losses = tuple[LanguageLoss, ...]
 TOO_SLOW: Final = 1.05
 """Measured milliseconds over those asked for above which a plan is corrected."""
 _CORRECTIONS = 2
+_AFTER = ("max_loss", "repair")  # settings that no round depends on
 
 
 def searched(work: ShrinkWork, file: Path | None, progress: Progress | None) -> tuple[Round, ...]:
@@ -35,7 +36,8 @@ def searched(work: ShrinkWork, file: Path | None, progress: Progress | None) -> 
         SettingError: No plan meets a goal.
         StoreError: The file belongs to other work, or cannot be written.
     """
-    facts = {"work": "shrink", "settings": plain(work.spec)}
+    settings = {name: value for name, value in asdict(work.spec).items() if name not in _AFTER}
+    facts = {"work": "shrink", "settings": settings}
     partial = kept_at(file, work.tagger.model, [batch for own in work.scored.values() for batch in own], facts)
     row = work.spec.row
     rounds: list[Round] = list(rounds_of(partial.load(), group=work.start.heads.group))
@@ -168,5 +170,11 @@ def wanted(spec: ShrinkSpec) -> str:
 
 
 def compared_ms(given: Tagger, small: Tagger, spec: ShrinkSpec) -> tuple[float, float]:
-    """Milliseconds of a forward pass of both models, which run in turn."""
-    raise NotImplementedError
+    """Milliseconds of a forward pass of both models, which run in turn.
+
+    Raises:
+        SettingError: The batch does not fit, or is longer than the model reads.
+    """
+    models = [given.model, small.model]
+    before, after = time_models(models, batch=spec.batch, length=spec.length, precision=given.precision)
+    return before, after

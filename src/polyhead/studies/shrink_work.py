@@ -96,6 +96,19 @@ def check_speed(times: PlanCosts, start: Plan, spec: ShrinkSpec) -> None:
     raise SettingError(f"{said} (batch {spec.batch}, length {spec.length}); ask for less")
 
 
+def check_table(table: LatencyTable, start: Plan, spec: ShrinkSpec) -> None:
+    """Return if a latency table is of such a model and batch.
+
+    Raises:
+        SettingError: It is of another.
+    """
+    table.require(batch=spec.batch, length=spec.length)
+    own = (start.heads.n_layers, start.heads.n_heads, start.neurons.n_neurons)
+    if (found := (table.n_layers, table.n_heads, table.n_neurons)) != own:
+        shapes = (f"{layers} layers of {heads} heads and {neurons} neurons" for layers, heads, neurons in (found, own))
+        raise SettingError("the latency table is of a model of {}; this one has {}".format(*shapes))
+
+
 def check_tagger(tagger: Tagger) -> Plan:
     """What the tagger keeps now, if it can be made smaller.
 

@@ -14,7 +14,7 @@ from polyhead.core.progress import Progress
 from polyhead.data.sentences import Dataset
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_steps import compared_ms, corrected, finished, judged, searched
-from polyhead.studies.shrink_work import Texts, by_language, check_tagger, prepared
+from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, prepared
 from polyhead.studies.shrunk import Change, Shrunk
 from polyhead.studies.tagger import Tagger
 
@@ -133,9 +133,11 @@ def shrunk(
     start = check_tagger(tagger)
     given_table = table is not None
     if spec.times and table is None:
-        table = cached_latency(tagger.model, batch=spec.batch, length=spec.length, progress=progress)
+        table = cached_latency(
+            tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress
+        )
     if table is not None:
-        table.require(batch=spec.batch, length=spec.length)
+        check_table(table, start, spec)
     work = prepared(tagger, sets, spec, start=start, texts=texts, table=table, progress=progress)
     rounds = searched(work, resume_file, progress)
     if measure and spec.times and not given_table:
