@@ -35,6 +35,7 @@ ORDER = (
     "rank",
     "prune",
     "trim",
+    "profile",
     "shrink",
     "evaluate",
     "predict",

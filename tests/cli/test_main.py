@@ -67,6 +67,8 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "rank",
         "prune",
         "trim",
+        "profile",
+        "shrink",
         "evaluate",
         "predict",
         "export",

@@ -49,7 +49,16 @@ FREE_OF_NUMBERS = (
     *(f"core/{name}.py" for name in ("lease_files", "leases", "processes", "settings_file", "store", "store_kind", "values")),
     *(
         f"compression/{name}.py"
-        for name in ("embedding_rows", "scripts", "segmentation", "subword_choice", "trimmed_tokenizer", "vocabulary")
+        for name in (
+            "embedding_rows",
+            "scripts",
+            "segmentation",
+            "subword_choice",
+            "trimmed_tokenizer",
+            "vocabulary",
+            "latency*",
+            "timing",
+        )
     ),
     *(
         f"models/{name}.py"

@@ -27,6 +27,7 @@ COMMANDS: dict[str, Command] = {
     "rank": Command("requests:RankRequest", "rank:rank", "score the heads of a model on labelled text"),
     "prune": Command("requests:PruneRequest", "prune:prune", "remove heads from a model for good"),
     "trim": Command("requests:TrimRequest", "trim:trim", "trim a model's vocabulary to the subwords of some languages"),
+    "profile": Command("requests:ProfileRequest", "profile:profile", "measure how long a model takes by its heads and neurons"),
     "shrink": Command(
         "shrink_requests:ShrinkRequest", "shrink:shrink", "make a tagger as fast or as small as asked, at the least loss"
     ),

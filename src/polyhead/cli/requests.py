@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from polyhead.cli.options import (
     AnySplitOption,
     ColumnsOption,
@@ -28,7 +30,7 @@ from polyhead.cli.options import (
     TaskOption,
 )
 from polyhead.core.settings_file import Many, Place
-from polyhead.core.specs import Count, Share, Whole
+from polyhead.core.specs import Count, PrecisionName, Share, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +161,32 @@ class TrimRequest:
         "scripts"
     )
     revision: RevisionOption = None
+    json: JsonOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileRequest:
+    """Measure how long a batch takes on this machine, by the heads and by the neurons of a layer.
+
+    Prints milliseconds, the shares of attention and feed-forward blocks, and how fast pruning can make the model at most. What
+    was measured is kept and serves every model of this shape; polyhead shrink plans with it. Run nothing else meanwhile.
+    """
+
+    model: ModelArgument
+    batch: Annotated[Count, Shown("Rows of a batch.")] = 32
+    length: Annotated[Count, Shown("Subwords in a row.")] = 128
+    backend: Annotated[
+        Many[Literal["torch", "onnxruntime", "onnxruntime-int8"]],
+        Field(min_length=1),
+        Shown("One or more: torch, onnxruntime, onnxruntime-int8; the last two are exported first.", "NAME..."),
+    ] = ("torch",)
+    precision: Annotated[PrecisionName, Shown("Of torch; auto: bf16 on hardware for it.")] = "auto"
+    check: Annotated[Whole, Shown("Also measure N random plans beside their predictions.")] = 0
+    again: Annotated[bool, Shown("Measure anew instead of using what was kept.")] = False
+    out: Annotated[Path | None, Shown("Also write the table, as JSON; for one backend.", "FILE.json")] = None
+    seed: SeedOption = 42
+    revision: RevisionOption = None
+    machine: Machine
     json: JsonOption = False
 
 

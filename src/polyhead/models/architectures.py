@@ -1,4 +1,4 @@
-"""Where each model family keeps its heads: one row per `model_type`."""
+"""Where each model family keeps its heads and neurons: one row per `model_type`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,15 @@ class Architecture:
         needs_a_head: Whether the forward pass of a release fails in a layer without heads, which then holds one block of zeros.
         layer_counts: Attributes of the config whose product is the number of layers that have weights of their own.
         mixes_heads: Attribute of the config that is true if heads are mixed before the output; such models are refused.
-        feed_forward: Attribute of the config for the inner width of the feed-forward block; empty if there is none.
+        feed_forward: Attribute of the config for the neurons of a feed-forward block; empty if there is none, then they are
+            four times the hidden size.
+        neuron_inputs: The linear layers into the neurons, of which a model has one, or two whose outputs are multiplied (gated
+            units); paths that it lacks are left out. A path that starts with `/` starts at the base model, and `*` in it is the
+            number of the layer.
+        neuron_output: The linear layer out of the neurons, whose input columns they are; likewise. Empty if the neurons of the
+            family cannot be gated or pruned.
+        fused_neurons: Whether the only layer into the neurons has rows `[2, neurons]`, both halves of gated units.
+        neuron_count: Attribute for the number of neurons, as a path from the layer; empty if it is not stored.
         classifier: Attribute of the token classifier for its last layer, a `torch.nn.Linear`.
         positions_after_padding: Whether positions start at `pad_token_id + 1`, as in RoBERTa.
 
@@ -72,6 +80,10 @@ class Architecture:
     layer_counts: tuple[str, ...] = ("num_hidden_layers",)
     mixes_heads: str = ""
     feed_forward: str = "intermediate_size"
+    neuron_inputs: tuple[str, ...] = ()
+    neuron_output: str = ""
+    fused_neurons: bool = False
+    neuron_count: str = ""
     classifier: str = "classifier"
     positions_after_padding: bool = False
 
@@ -86,6 +98,8 @@ _BERT = Architecture(
     output="attention.output.dense",
     head_count="num_attention_heads",
     width="all_head_size",
+    neuron_inputs=("intermediate.dense",),
+    neuron_output="output.dense",
 )
 _ROBERTA = replace(_BERT, model_type="roberta", positions_after_padding=True)
 _GTE = Architecture(
@@ -96,6 +110,9 @@ _GTE = Architecture(
     key="self_attn.k_proj",
     value="self_attn.v_proj",
     output="self_attn.o_proj",
+    neuron_inputs=("mlp.gate_proj", "mlp.up_proj"),
+    neuron_output="mlp.down_proj",
+    neuron_count="mlp.intermediate_size",
 )
 _DISTILBERT = Architecture(
     model_type="distilbert",
@@ -108,6 +125,8 @@ _DISTILBERT = Architecture(
     head_count="n_heads",
     width="dim",
     feed_forward="hidden_dim",
+    neuron_inputs=("ffn.lin1",),
+    neuron_output="ffn.lin2",
 )
 _XLM = Architecture(
     model_type="xlm",
@@ -121,6 +140,8 @@ _XLM = Architecture(
     width="dim",
     needs_a_head=True,
     feed_forward="",
+    neuron_inputs=("/ffns.*.lin1",),
+    neuron_output="/ffns.*.lin2",
 )
 _T5 = Architecture(
     model_type="t5",
@@ -136,6 +157,8 @@ _T5 = Architecture(
     shared_bias="layer.0.SelfAttention.relative_attention_bias",
     owns_bias="has_relative_attention_bias",
     feed_forward="d_ff",
+    neuron_inputs=tuple(f"layer.1.DenseReluDense.{name}" for name in ("wi", "wi_0", "wi_1")),
+    neuron_output="layer.1.DenseReluDense.wo",
 )
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -161,6 +184,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             width="all_head_size",
             shared_bias="/encoder.relative_attention_bias",
             needs_a_head=True,
+            neuron_inputs=_BERT.neuron_inputs,
+            neuron_output=_BERT.neuron_output,
             positions_after_padding=True,
         ),
         Architecture(
@@ -174,6 +199,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             head_count="num_attention_heads",
             width="all_head_size",
             layer_counts=("num_hidden_groups", "inner_group_num"),
+            neuron_inputs=("ffn",),
+            neuron_output="ffn_output",
         ),
         replace(
             _BERT,
@@ -203,9 +230,12 @@ ARCHITECTURES: dict[str, Architecture] = {
             key="attn.Wqkv",
             value="attn.Wqkv",
             output="attn.Wo",
+            neuron_inputs=("mlp.Wi",),
+            neuron_output="mlp.Wo",
+            fused_neurons=True,
         ),
         _GTE,
-        replace(_GTE, model_type="jina_embeddings_v3"),
+        replace(_GTE, model_type="jina_embeddings_v3", neuron_inputs=("mlp.fc1",), neuron_output="mlp.fc2", neuron_count=""),
         replace(_GTE, model_type="nomic_bert"),
         replace(_GTE, model_type="eurobert", key_heads="num_key_value_heads", group_size="num_key_value_groups"),
         _XLM,

@@ -1,4 +1,4 @@
-"""Temporary, differentiable gates on heads: a pre-hook on each layer's output projection."""
+"""Temporary, differentiable gates on heads and neurons: a pre-hook on the linear layer that reads their outputs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from polyhead.core.arguments import require
 from polyhead.core.errors import ArchitectureError, PolyheadError, SettingError
 from polyhead.core.heads import HeadMask
+from polyhead.core.neurons import NeuronMask
 from polyhead.models.model_heads import attention_sites, full_mask
-from polyhead.models.sites import AttentionSite
+from polyhead.models.model_neurons import full_neurons, neuron_sites
+from polyhead.models.sites import AttentionSite, GateSite
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel
@@ -28,14 +30,20 @@ _OWNERS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 
 
 def gated(
-    model: PreTrainedModel, gates: HeadMask | Tensor, *, rows: Tensor | None = None, fill: Tensor | None = None
+    model: PreTrainedModel,
+    gates: HeadMask | Tensor,
+    *,
+    rows: Tensor | None = None,
+    fill: Tensor | None = None,
+    neurons: NeuronMask | Tensor | None = None,
 ) -> AbstractContextManager[None]:
     """A context in which each head's output is multiplied by its gate before the output projection; it removes its hooks.
 
-    Gates use the unpruned numbering; gates of pruned heads are ignored. They stay float32 (or float64) under autocast, and
-    gradients flow to them. Nested blocks multiply. Call `backward` inside the block, because gradient checkpointing recomputes
-    the forward pass there. Compiled modules ignore hooks, so all compiled code runs eagerly inside the block. The block itself
-    must not be part of a compiled or exported function.
+    With `neurons`, each neuron's activation (in a gated unit, the product) is multiplied by its gate before the linear layer
+    that reads it. Gates use the unpruned numbering; gates of pruned heads and neurons are ignored. They stay float32 (or float64)
+    under autocast, and gradients flow to them. Nested blocks multiply. Call `backward` inside the block, because gradient
+    checkpointing recomputes the forward pass there. Compiled modules ignore hooks, so all compiled code runs eagerly inside the
+    block. The block itself must not be part of a compiled or exported function.
 
     Only one thread at a time can use a model; a second one gets an error. Give each thread a copy, made outside any block.
 
@@ -45,14 +53,17 @@ def gated(
             sentence; `[sentences, positions, layers, heads]` for gates per token. Each forward pass reads a tensor again, so it
             may be changed in place inside the block.
         rows: int64 `[batch rows]`, the sentence of each row of the batch; default: one row per sentence, in order.
+        neurons: Gates of the feed-forward blocks: a mask, or numbers or booleans like `gates` with neurons in place of heads.
+            None gates no neuron.
         fill: `[layers, heads, head_dim]`, the output of a head whose gate is 0, for example its mean from `head_means`; zero by
             default. A gate g between 0 and 1 mixes: g times the head's own output plus 1 − g times this.
 
     Raises:
-        TypeError: The gates are neither a mask nor a tensor, or `rows` or `fill` is not a tensor.
+        TypeError: The gates, or `neurons`, are neither a mask nor a tensor, or `rows` or `fill` is not a tensor.
         SettingError: The gates do not fit the model or (in the forward pass) the batch; gates or `fill` are not finite at the
             start of the block; another thread uses the model; or the model is copied inside the block.
-        ArchitectureError: The family has no row in `ARCHITECTURES`, or the block is inside code that torch compiles or exports.
+        ArchitectureError: The family has no row in `ARCHITECTURES`, or none for neurons, or the block is inside code that torch
+            compiles or exports.
 
     >>> import polyhead as ph
     >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
@@ -62,11 +73,18 @@ def gated(
     if torch.compiler.is_compiling():  # raised here, because Dynamo cannot trace an error inside a context manager
         raise ArchitectureError(_COMPILED)
     require(model=(model, nn.Module), gates=(gates, HeadMask | Tensor), rows=(rows, Tensor | None), fill=(fill, Tensor | None))
-    return _gated(model, gates, rows, fill)
+    require(neurons=(neurons, NeuronMask | Tensor | None))
+    return _gated(model, gates, rows, fill, neurons)
 
 
 @contextmanager
-def _gated(model: PreTrainedModel, gates: HeadMask | Tensor, rows: Tensor | None, fill: Tensor | None) -> Iterator[None]:
+def _gated(
+    model: PreTrainedModel,
+    gates: HeadMask | Tensor,
+    rows: Tensor | None,
+    fill: Tensor | None,
+    neurons: NeuronMask | Tensor | None,
+) -> Iterator[None]:
     with ExitStack() as stack:
         if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and importing it takes seconds
             try:
@@ -74,25 +92,46 @@ def _gated(model: PreTrainedModel, gates: HeadMask | Tensor, rows: Tensor | None
             except RuntimeError:  # between the compiled parts of a function
                 raise ArchitectureError(_COMPILED) from None
         sites, full = attention_sites(model), full_mask(model)
-        mask: HeadMask | None = None
-        if isinstance(gates, HeadMask):
-            mask, gates = gates, torch.from_numpy(gates.keep.copy())
-        _check(gates, rows, full)
+        given = [_gates("gates", sites, gates, full.shape)]
+        if neurons is not None:
+            given.append(_gates("neurons", neuron_sites(model), neurons, full_neurons(model).shape))
+        for kind in given:
+            _check(kind)
+        _check_rows(rows, given)
         _check_fill(fill, sites, full)
         stack.enter_context(only_this_thread(model))
-        for site in sites:
-            # a mask is immutable, so a layer that keeps all its heads needs no hook
-            if site.kept and not (mask is not None and mask.keep[site.layer, list(site.kept)].all()):
-                hook = _Hook(site, torch.tensor(site.kept, device=gates.device), gates, rows, fill)
-                stack.callback(site.output.register_forward_pre_hook(hook).remove)
+        for kind in given:
+            for site in kind.sites:
+                # a mask is immutable, so a layer that keeps all its heads needs no hook
+                if site.kept and not (kind.mask is not None and kind.mask.keep[site.layer, list(site.kept)].all()):
+                    index = torch.tensor(site.kept, device=kind.values.device)
+                    hook = _Hook(site, index, kind.values, rows, fill if kind is given[0] else None)
+                    stack.callback(site.output.register_forward_pre_hook(hook).remove)
         yield
+
+
+@dataclass(frozen=True, eq=False)
+class _Gates:
+    """The gates of heads or neurons: the argument that gave them, where they act, the mask if they are one, and numbers."""
+
+    name: str
+    sites: Sequence[GateSite]
+    shape: tuple[int, int]
+    mask: HeadMask | NeuronMask | None
+    values: Tensor
+
+
+def _gates(name: str, sites: Sequence[GateSite], gates: HeadMask | NeuronMask | Tensor, shape: tuple[int, int]) -> _Gates:
+    if isinstance(gates, Tensor):
+        return _Gates(name, sites, shape, None, gates)
+    return _Gates(name, sites, shape, gates, torch.from_numpy(gates.keep.copy()))
 
 
 @dataclass(frozen=True, eq=False)
 class _Hook:
     """Gates of one layer; refuses to be copied or pickled with its model, because nothing would remove it from the copy."""
 
-    site: AttentionSite
+    site: GateSite
     kept: Tensor
     gates: Tensor
     rows: Tensor | None
@@ -104,10 +143,10 @@ class _Hook:
         # chosen in each pass: every recomputation under gradient checkpointing needs its own graph
         gates = self.gates[..., site.layer, :].index_select(-1, self.kept)
         if gates.dtype == torch.bool:
-            columns = _of_rows(gates.repeat_interleave(site.head_dim, dim=-1).to(z.device), self.rows, z)
+            columns = _of_rows(gates.repeat_interleave(site.width, dim=-1).to(z.device), self.rows, z)
             return (z * columns if own is None else torch.where(columns, z, own.to(z.dtype).flatten()), *args[1:])
         gates = _of_rows(gates.to(torch.promote_types(gates.dtype, torch.float32)).to(z.device), self.rows, z)
-        scaled: Tensor = _Scale.apply(z, gates, site.head_dim)
+        scaled: Tensor = _Scale.apply(z, gates, site.width)
         if own is not None:
             scaled = scaled + ((1 - gates)[..., None] * own).to(z.dtype).flatten(-2)
         return (scaled, *args[1:])
@@ -141,25 +180,35 @@ def only_this_thread(model: nn.Module, *, patience: float = 0.0) -> Iterator[Non
         owner.release()
 
 
-def _check(gates: Tensor, rows: Tensor | None, full: HeadMask) -> None:
-    expected = f"[{full.n_layers}, {full.n_heads}]"
-    if not 2 <= gates.ndim <= 4 or tuple(gates.shape[-2:]) != full.keep.shape:
+def _check(given: _Gates) -> None:
+    name, gates = given.name, given.values
+    expected = f"{[*given.shape]}"
+    if not 2 <= gates.ndim <= 4 or tuple(gates.shape[-2:]) != given.shape:
         expected += ", optionally after sentences or sentences, positions"
-        raise SettingError(f"gates of shape {[*gates.shape]}: this model takes {expected}")
+        raise SettingError(f"{name} of shape {[*gates.shape]}: this model takes {expected}")
     if gates.is_complex() or not (gates.is_floating_point() or gates.dtype == torch.bool):
-        raise SettingError(f"gates of dtype {gates.dtype}: expected booleans or floating-point numbers")
+        raise SettingError(f"{name} of dtype {gates.dtype}: expected booleans or floating-point numbers")
     if gates.is_meta or gates.layout != torch.strided:
-        raise SettingError("gates without values in memory (meta or sparse); expected an ordinary tensor")
+        raise SettingError(f"{name} without values in memory (meta or sparse); expected an ordinary tensor")
     if gates.is_floating_point() and not bool(torch.isfinite(gates).all()):
-        raise SettingError("gates hold NaN or infinite numbers; expected finite ones: 1 leaves a head as it is, 0 ablates it")
+        one = "head" if name == "gates" else "neuron"
+        raise SettingError(f"{name} hold NaN or infinite numbers; expected finite ones: 1 leaves a {one} as it is, 0 ablates it")
+
+
+def _check_rows(rows: Tensor | None, given: Sequence[_Gates]) -> None:
     if rows is None:
         return
-    if gates.ndim == 2:
-        raise SettingError(f"rows were given, but gates of shape {[*gates.shape]} are the same for every row; omit rows")
+    by_row = [kind for kind in given if kind.values.ndim > 2]
+    if not by_row:
+        kind = given[-1]
+        shown = f"{kind.name} of shape {[*kind.values.shape]}"
+        raise SettingError(f"rows were given, but {shown} are the same for every row; omit rows")
     if rows.ndim != 1 or rows.is_floating_point() or rows.dtype == torch.bool:
         raise SettingError(f"rows of shape {[*rows.shape]} and dtype {rows.dtype}: expected int64 [batch rows]")
-    if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < gates.shape[0]:
-        raise SettingError(f"rows from {int(rows.min())} to {int(rows.max())}: gates has rows 0..{gates.shape[0] - 1}")
+    for kind in by_row:
+        n = kind.values.shape[0]
+        if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < n:
+            raise SettingError(f"rows from {int(rows.min())} to {int(rows.max())}: {kind.name} has rows 0..{n - 1}")
 
 
 def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadMask) -> None:
@@ -174,7 +223,7 @@ def _check_fill(fill: Tensor | None, sites: Sequence[AttentionSite], full: HeadM
 
 
 def _of_rows(gate: Tensor, rows: Tensor | None, z: Tensor) -> Tensor:
-    """Gates `[heads]`, `[sentences, heads]` or `[sentences, positions, heads]`, broadcast over z `[rows, positions, …]`."""
+    """Gates `[n]`, `[sentences, n]` or `[sentences, positions, n]`; broadcast over z `[rows, positions, …]`."""
     if gate.ndim == 1:
         return gate
     if rows is not None:
@@ -189,10 +238,10 @@ class _Scale(torch.autograd.Function):
     """z times its gates; the gates' gradient is summed in float32 whatever the precision of z."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, gate: Tensor, head_dim: int) -> Tensor:
+    def forward(ctx: Any, z: Tensor, gate: Tensor, width: int) -> Tensor:
         ctx.save_for_backward(z, gate)
-        ctx.head_dim = head_dim
-        return _times(z, gate, head_dim)
+        ctx.width = width
+        return _times(z, gate, width)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -200,15 +249,15 @@ class _Scale(torch.autograd.Function):
         z, gate = ctx.saved_tensors
         dz = dgate = None
         if ctx.needs_input_grad[0]:
-            dz = _times(grad, gate, ctx.head_dim)
+            dz = _times(grad, gate, ctx.width)
         if ctx.needs_input_grad[1]:
             wide = torch.promote_types(z.dtype, gate.dtype)
-            products = (z.to(wide) * grad).unflatten(-1, (-1, ctx.head_dim)).sum(-1)
+            products = (z.to(wide) * grad).unflatten(-1, (-1, ctx.width)).sum(-1)
             dgate = products.sum_to_size(gate.shape).to(gate.dtype)
         return dz, dgate, None
 
 
-def _times(z: Tensor, gate: Tensor, head_dim: int) -> Tensor:
+def _times(z: Tensor, gate: Tensor, width: int) -> Tensor:
     # multiplied in the gate's precision: a gate of 0.999 must not become 1 under bfloat16
-    heads: Tensor = z.unflatten(-1, (-1, head_dim))
-    return (heads * gate[..., None]).to(z.dtype).flatten(-2)
+    split: Tensor = z.unflatten(-1, (-1, width))
+    return (split * gate[..., None]).to(z.dtype).flatten(-2)

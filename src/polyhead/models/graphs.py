@@ -28,6 +28,7 @@ from transformers import PreTrainedModel
 from polyhead.core.errors import ArchitectureError, SettingError, one_line
 from polyhead.models.classifiers import kind_of
 from polyhead.models.model_heads import attention_sites
+from polyhead.models.model_neurons import neuron_sites, pruned_neurons
 from polyhead.models.sources import quiet
 
 GraphName = Literal["onnx", "openvino"]
@@ -255,12 +256,15 @@ KINDS: Final[dict[str, GraphKind]] = {
 
 @contextmanager
 def _plain_empty_layers(model: PreTrainedModel) -> Iterator[None]:
-    """A context in which the output projection of a layer without heads gives its bias, whatever comes in; restores `forward`.
+    """A context in which the output of a layer without heads, or without neurons, is its bias, whatever comes in.
 
     The values are the same, and no operation on tensors without elements is left in the graph: ONNX Runtime refuses some of them
-    (a Reshape after fused attention), its int8 kernels and OpenVINO compute others wrongly, without an error.
+    (a Reshape after fused attention), its int8 kernels and OpenVINO compute others wrongly, without an error. `forward` is
+    restored.
     """
     empty = [site.output for site in attention_sites(model) if not site.kept]
+    if pruned_neurons(model) is not None:
+        empty += [site.output for site in neuron_sites(model) if not site.kept]
     own = [(module, module.__dict__.get("forward")) for module in (model, *empty)]  # exporters leave one on the model
     for module in empty:
 

@@ -47,10 +47,9 @@ from polyhead.models.classifiers import (
 )
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.finding import find_recorded, find_sites
-from polyhead.models.model_heads import attention_sites, full_mask, recorded_mask
-from polyhead.models.named_masks import head_masks
+from polyhead.models.model_heads import full_mask
 from polyhead.models.other_records import read_old_record
-from polyhead.models.pruning import remove_heads
+from polyhead.models.pruning import prune_to_record
 from polyhead.models.sources import checkpoint_folder, reading
 
 Kernel = Literal["sdpa", "eager"]
@@ -159,8 +158,7 @@ def _load(
         find_recorded(shape, getattr(config, pruning_record.KEY, None) or {})
         read_old_record(config)
         if hasattr(config, pruning_record.KEY):
-            setattr(shape.config, pruning_record.KEY, getattr(config, pruning_record.KEY))
-            remove_heads(shape, attention_sites(shape, mask=full_mask(shape)), recorded_mask(shape), masks=head_masks(shape))
+            prune_to_record(shape, getattr(config, pruning_record.KEY), folder=config.name_or_path)
         but = new_modules(shape, new_classifier)
         for path in files:
             check_shapes(shape, path, but=but)

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 from polyhead.core.escaping import markdown_text, python_string
 from polyhead.core.heads import HeadMask
+from polyhead.core.neurons import NeuronMask
 from polyhead.models.names import OWN_ENCODERS, is_local
 from polyhead.models.own_file import OwnFile
 
@@ -88,6 +89,7 @@ def render_card(
     auto_class: str,
     dense: bool = False,
     masks: Mapping[str, HeadMask] | None = None,
+    neurons: NeuronMask | None = None,
 ) -> str:
     """The page as Markdown with the Hub's YAML front matter.
 
@@ -96,19 +98,23 @@ def render_card(
         mask: Heads kept.
         name: Title, and the name in the loading example.
         auto_class: Transformers class that loads the model.
-        dense: The folder holds full-shape weights with zeros for pruned heads.
+        dense: The folder holds full-shape weights with zeros for pruned heads and neurons.
         masks: Named masks of the model.
+        neurons: Neurons kept; None for all.
     """
+    lost = neurons if neurons is not None and neurons.n_pruned else None
     parts = [
         _front_matter(card, auto_class),
         f"# {markdown_text(name)}\n",
-        _summary(card, mask, auto_class, dense),
-        _loading(name, auto_class, mask, dense, masks),
+        _summary(card, mask, auto_class, dense, lost),
+        _loading(name, auto_class, bool(mask.n_pruned or masks or lost) and not dense, lost),
     ]
     if masks:
         parts.append(_masks(masks))
     if mask.n_pruned:
         parts.append(_heads(mask))
+    if lost:
+        parts.append(_neurons(lost))
     facts = {"Trained on": ", ".join(card.training_data), "Ranking": card.ranking, "Number of heads": card.choice}
     facts["Vocabulary"] = card.vocabulary
     listed = [f"- {label}: {markdown_text(text)}" for label, text in facts.items() if text]
@@ -139,13 +145,16 @@ def _front_matter(card: ModelCard, auto_class: str) -> str:
     return "\n".join([*lines, "tags:", *(f"- {json.dumps(tag)}" for tag in tags), "---", ""])
 
 
-def _summary(card: ModelCard, mask: HeadMask, auto_class: str, dense: bool) -> str:
+def _summary(card: ModelCard, mask: HeadMask, auto_class: str, dense: bool, neurons: NeuronMask | None) -> str:
     what = f"{_what(card, auto_class)} with"
     total = mask.n_layers * mask.n_heads
-    if not mask.n_pruned:
+    if not mask.n_pruned and neurons is None:
         return f"{what} all {total} attention heads; none was pruned.\n"
     how = "set to zero in full-size matrices" if dense else "removed for good"
-    return f"{what} {mask.n_pruned} of its {total} attention heads {how} by polyhead.\n"
+    gone = [f"{mask.n_pruned} of its {total} attention heads"] if mask.n_pruned else []
+    if neurons is not None:
+        gone.append(f"{neurons.n_pruned} of its {neurons.keep.size} feed-forward neurons")
+    return f"{what} {' and '.join(gone)} {how} by polyhead.\n"
 
 
 def _what(card: ModelCard, auto_class: str) -> str:
@@ -159,8 +168,7 @@ def _what(card: ModelCard, auto_class: str) -> str:
     return f"A model{f' for {task}' if task else ''}, fine-tuned from a local encoder,"
 
 
-def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool, masks: Mapping[str, HeadMask] | None) -> str:
-    pruned = (mask.n_pruned or masks) and not dense
+def _loading(name: str, auto_class: str, pruned: bool, neurons: NeuronMask | None) -> str:
     shown = python_string(name)
     code = f"from transformers import {auto_class}\n\nmodel = {auto_class}.from_pretrained({shown})"
     if auto_class == "AutoModelForTokenClassification":
@@ -173,11 +181,17 @@ def _loading(name: str, auto_class: str, mask: HeadMask, dense: bool, masks: Map
         code = f"import polyhead  # before loading: lets Transformers load layers of different sizes\n{code}"
     text = f"## Loading\n\n```python\n{code}\n```\n"
     if pruned:
+        sizes, what = "`config.num_attention_heads` is that", "heads"
+        if neurons is not None:
+            sizes, what = (
+                "`config.num_attention_heads` and the inner width of the feed-forward blocks are those",
+                "heads and neurons",
+            )
         text += (
             "\nThe loaded model is ordinary and trainable. Without `import polyhead` loading fails with a shape mismatch; do not "
             "pass `ignore_mismatched_sizes=True` then, because it fills the pruned layers with random weights. "
-            "`config.num_attention_heads` is that of the unpruned model: tools that rely on it, such as ONNX Runtime's attention "
-            "fusion, can give wrong results. `quantization_config` in `config.json` holds the list of pruned heads. "
+            f"{sizes} of the unpruned model: tools that rely on it, such as ONNX Runtime's attention "
+            f"fusion, can give wrong results. `quantization_config` in `config.json` holds the list of pruned {what}. "
             "For such tools, and for use without polyhead, "
             '`polyhead.densify("FOLDER", "NEW_FOLDER")` writes the same model at full shape, with zeros.\n'
         )
@@ -199,6 +213,12 @@ def _heads(mask: HeadMask) -> str:
     for layer, keep in enumerate(mask.keep):
         removed = " ".join(str(head) for head in range(mask.n_heads) if not keep[head])
         lines.append(f"| {layer} | {removed or '–'} | {int(keep.sum())} of {mask.n_heads} |")
+    return "\n".join(lines) + "\n"
+
+
+def _neurons(mask: NeuronMask) -> str:
+    lines = ["## Neurons\n", "Of the feed-forward block of each layer.\n", "| layer | kept |", "|---|---|"]
+    lines += [f"| {layer} | {count} of {mask.n_neurons} |" for layer, count in enumerate(mask.counts)]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
@@ -24,7 +26,12 @@ _WRAPPERS = {
 }
 
 
-def _row(model: PreTrainedModel) -> Architecture:
+def row_of(model: PreTrainedModel) -> Architecture:
+    """The row of a model's family.
+
+    Raises:
+        ArchitectureError: The model is a wrapper or not of Transformers, or its family has no row.
+    """
     for name, advice in _WRAPPERS.items():
         if hasattr(model, name):
             raise ArchitectureError(f"{type(model).__name__} is {advice}")
@@ -39,7 +46,7 @@ def full_mask(model: PreTrainedModel) -> HeadMask:
     Raises:
         ArchitectureError: The model is a wrapper, or its family has no row.
     """
-    _row(model)
+    row_of(model)
     return full_mask_of(model.config)
 
 
@@ -59,7 +66,7 @@ def recorded_mask(model: PreTrainedModel) -> HeadMask:
         ArchitectureError: The model is quantized.
         CheckpointError: The record is corrupt, or for a model of another size.
     """
-    _row(model)
+    row_of(model)
     return recorded_heads(model.config)
 
 
@@ -110,24 +117,17 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
         ArchitectureError: The family has no row, or the weights have an unexpected shape.
         CheckpointError: The record of pruned heads is corrupt.
     """
-    row, config = _row(model), model.config
+    row, config = row_of(model), model.config
     mask = recorded_mask(model) if mask is None else mask
     if row.mixes_heads and getattr(config, row.mixes_heads, False):
         wrong = f"{row.mixes_heads} is {getattr(config, row.mixes_heads)!r}, so heads are mixed before the output projection"
         raise ArchitectureError(f"{type(model).__name__}: {wrong} and none can be gated or pruned alone")
     head_dim = getattr(config, row.head_dim) if row.head_dim else config.hidden_size // config.num_attention_heads
     group = config.num_attention_heads // getattr(config, row.key_heads) if row.key_heads else 1
-    try:
-        layers = list(modules_in(model.base_model, row.layers.split(".")))
+    with plain_modules(model):
+        layers = layers_of(model, mask.n_layers)
         paths = (row.attention, row.query, row.key, row.value, row.output)
         found = [[module_at(layer, path) for path in paths] for layer in layers]
-    except AttributeError as error:
-        kind = type(model).__name__
-        raise ArchitectureError(f"{kind}: {error}; expected the modules of a plain {config.model_type!r} model") from None
-    if not found:
-        raise ArchitectureError(f"{type(model).__name__}: the model has no layers")
-    if len(found) != mask.n_layers:
-        raise ArchitectureError(f"the model holds {len(found)} layers but its config says {mask.n_layers}")
     sites = []
     for i, (layer, (attention, query, key, value, output)) in enumerate(zip(layers, found, strict=True)):
         site = AttentionSite(
@@ -149,3 +149,28 @@ def attention_sites(model: PreTrainedModel, *, mask: HeadMask | None = None) -> 
         check_site(site)
         sites.append(site)
     return tuple(sites)
+
+
+@contextmanager
+def plain_modules(model: PreTrainedModel) -> Iterator[None]:
+    """A context in which a module that a path of the row names and the model lacks is an `ArchitectureError`."""
+    try:
+        yield
+    except AttributeError as error:
+        kind = f"{type(model).__name__}: {error}"
+        raise ArchitectureError(f"{kind}; expected the modules of a plain {model.config.model_type!r} model") from None
+
+
+def layers_of(model: PreTrainedModel, n_layers: int) -> list[nn.Module]:
+    """The layers with weights of their own, bottom up, which must be `n_layers`.
+
+    Raises:
+        AttributeError: The path of the row does not exist.
+        ArchitectureError: There are none, or another number.
+    """
+    layers = list(modules_in(model.base_model, row_of(model).layers.split(".")))
+    if not layers:
+        raise ArchitectureError(f"{type(model).__name__}: the model has no layers")
+    if len(layers) != n_layers:
+        raise ArchitectureError(f"the model holds {len(layers)} layers but its config says {n_layers}")
+    return layers

@@ -1,4 +1,4 @@
-"""Pruning: smaller matrices, and a record of the pruned heads in the config."""
+"""Pruning: smaller matrices, and a record of the pruned heads and neurons in the config."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -13,14 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from polyhead.core.arguments import require
-from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.errors import ArchitectureError, CheckpointError, SettingError
 from polyhead.core.heads import HeadMask
+from polyhead.core.neurons import NeuronMask
 from polyhead.models import pruning_record, row_record
 from polyhead.models.architectures import ARCHITECTURES, architecture
 from polyhead.models.model_heads import attention_sites, full_mask, recorded_mask
+from polyhead.models.model_neurons import full_neurons, has_neurons, neuron_sites, pruned_neurons, recorded_neurons
 from polyhead.models.named_masks import check_masks, head_masks, take_mask_names
+from polyhead.models.neuron_sites import NeuronSite
 from polyhead.models.position_bias import select_bias
-from polyhead.models.sites import AttentionSite, HeadPart
+from polyhead.models.sites import AttentionSite, Part, module_at
 
 if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint loader is registered
     from transformers import PreTrainedModel
@@ -28,30 +32,33 @@ if TYPE_CHECKING:  # Transformers is still being imported when the checkpoint lo
 Model = TypeVar("Model", bound="PreTrainedModel")
 
 
-def prune(model: Model, mask: HeadMask | Mapping[str, HeadMask]) -> Model:
-    """The same model, changed in place: the weights of all heads outside `mask` are removed.
+def prune(model: Model, mask: HeadMask | Mapping[str, HeadMask], *, neurons: NeuronMask | None = None) -> Model:
+    """The same model, changed in place: the weights of all heads outside `mask`, and neurons outside `neurons`, are removed.
 
     Given several masks by name, such as one per language, only heads that none of them keeps are removed. The forward pass then
     takes `mask_names`, a name (or None: all heads left) for each row of the batch, and gives the logits of the model pruned to
     that mask alone; without `mask_names` all heads that are left are used. New names replace those the model had. A plain mask
     leaves the names, whose masks lose the same heads.
 
-    Logits equal those under `gated(model, mask)`. Heads pruned before stay pruned, and the numbering is always that of the
-    unpruned model, so pruning twice means pruning by both masks. A layer may lose all its heads. Where heads share keys, the keys
-    that a layer keeps must keep equally many heads. Layers that share weights are one layer of the mask. The projections stay the
-    same modules but get new, smaller parameters of the same dtype, device and `requires_grad`. Gradients are dropped; build the
-    optimiser afterwards. The model gets its own config, which records the pruned heads: `head_mask(model)`, `copy.deepcopy` and
-    `save_pretrained` preserve it.
+    Logits equal those under `gated(model, mask, neurons=neurons)`. What was pruned before stays pruned, and the numbering is
+    always that of the unpruned model, so pruning twice means pruning by both masks. A layer may lose all its heads, all its
+    neurons, or both: the biases of its output layers, residuals and norms are left of it. Where heads share keys, the keys that a
+    layer keeps must keep equally many heads. Layers that share weights are one layer of the mask. The linear layers stay the same
+    modules but get new, smaller parameters of the same dtype, device and `requires_grad`. Gradients are dropped; build the
+    optimiser afterwards. The model gets its own config, which records what is pruned: `head_mask(model)`, `neuron_mask(model)`,
+    `copy.deepcopy` and `save_pretrained` preserve it. The config's numbers of heads and neurons, such as `intermediate_size`,
+    stay those of the unpruned model.
 
     Args:
         model: Of a family in `ARCHITECTURES`; a compiled model compiles again at its next call.
         mask: True = keep, `[layers, heads]` of the unpruned model; or several by name.
+        neurons: True = keep, `[layers, neurons]` of the unpruned model, for all names alike. None removes no neuron.
 
     Raises:
-        TypeError: A mask is not a `HeadMask`.
+        TypeError: A mask is not a `HeadMask`, or `neurons` is not a `NeuronMask`.
         SettingError: A name is not allowed, or a mask does not have the shape of the unpruned model, or keeps unequal numbers of
             heads that share keys.
-        ArchitectureError: The family has no row, or the weights are quantized, wrapped or not in memory.
+        ArchitectureError: The family has no row, or none for neurons, or the weights are quantized, wrapped or not in memory.
 
     >>> import polyhead as ph
     >>> model = ph.load_tagger("polyhead/tiny", labels=ph.LabelSet(("O", "B-PER", "I-PER")), seed=42)
@@ -59,7 +66,7 @@ def prune(model: Model, mask: HeadMask | Mapping[str, HeadMask]) -> Model:
     >>> ph.head_mask(model).pruned
     (HeadId(layer=2, head=5),)
     """
-    require(model=(model, nn.Module))
+    require(model=(model, nn.Module), neurons=(neurons, NeuronMask | None))
     has = recorded_mask(model)
     if isinstance(mask, Mapping):
         check_masks(mask, has)
@@ -67,11 +74,45 @@ def prune(model: Model, mask: HeadMask | Mapping[str, HeadMask]) -> Model:
     else:
         keep, masks = mask, head_masks(model)
     check_mask(keep, has)
-    sites = attention_sites(model)
-    if any(part.parameter.is_meta for site in sites for part in site.parts()):
+    sites, left = attention_sites(model), pruned_neurons(model)
+    feed_forward: tuple[NeuronSite, ...] = ()
+    if neurons is not None:
+        feed_forward, own = neuron_sites(model), recorded_neurons(model.config)
+        if neurons.shape != own.shape:
+            unpruned = f"{own.n_layers} x {own.n_neurons} before pruning"
+            raise SettingError(f"mask of {neurons.n_layers} layers x {neurons.n_neurons} neurons: this model has {unpruned}")
+        left = own & neurons
+    parts = [part for site in sites for part in site.parts()] + [part for own in feed_forward for part in own.parts()]
+    if any(part.parameter.is_meta for part in parts):
         raise ArchitectureError("the weights are not in memory (meta device or offloaded); load the model without offloading")
-    remove_heads(model, sites, has & keep, masks=masks)
+    _remove(model, sites, has & keep, masks=masks, feed_forward=feed_forward, neurons=left)
     return model
+
+
+def prune_to_record(model: PreTrainedModel, record: Mapping[str, object], *, folder: str) -> None:
+    """Reduce an unpruned model, also an empty one, to the shape of a record, and write the record; nothing else is checked.
+
+    Args:
+        model: With the config that the record was read from.
+        record: The value of `quantization_config`, which `is_ours`.
+        folder: Of the config, for errors; empty if it was not read from a file.
+
+    Raises:
+        ArchitectureError: The family has no row, or the weights have an unexpected shape.
+        CheckpointError: The record is corrupt, or has neurons of a family whose row does not say where they are.
+    """
+    full = full_mask(model)
+    keep = pruning_record.read_record(record, full, folder=folder)
+    masks = pruning_record.read_masks(record, keep, folder=folder)
+    feed_forward: tuple[NeuronSite, ...] = ()
+    neurons = None
+    if pruning_record.NEURONS in record:
+        if not has_neurons(model.config):
+            wrong = f"{pruning_record.NEURONS}, but polyhead cannot prune neurons of model_type {model.config.model_type!r}"
+            raise CheckpointError(f"{Path(folder, 'config.json')}: {pruning_record.KEY} has {wrong}; use another checkpoint")
+        whole = full_neurons(model)
+        feed_forward, neurons = neuron_sites(model, mask=whole), pruning_record.read_neurons(record, whole, folder=folder)
+    _remove(model, attention_sites(model, mask=full), keep, masks=masks, feed_forward=feed_forward, neurons=neurons)
 
 
 def check_mask(mask: HeadMask, has: HeadMask) -> None:
@@ -87,19 +128,25 @@ def check_mask(mask: HeadMask, has: HeadMask) -> None:
         raise SettingError(f"mask of {mask.n_layers} layers x {mask.n_heads} heads: this model has {unpruned}")
 
 
-def remove_heads(
-    model: PreTrainedModel, sites: tuple[AttentionSite, ...], keep: HeadMask, *, masks: Mapping[str, HeadMask]
+def _remove(
+    model: PreTrainedModel,
+    sites: Sequence[AttentionSite],
+    keep: HeadMask,
+    *,
+    masks: Mapping[str, HeadMask],
+    feed_forward: Sequence[NeuronSite],
+    neurons: NeuronMask | None,
 ) -> None:
-    """Reduce `sites` to the heads in `keep`, which they must hold, and write the record; unchecked, also for meta weights.
+    """Reduce sites to the heads in `keep` and to the `neurons`, which they must hold, and write the record; unchecked.
 
-    Named masks lose the heads that are not in `keep`.
+    Named masks lose the heads that are not in `keep`. `neurons` are those that the model then has; None for all.
     """
     row = architecture(model.config)
     check_groups(sites, keep)
     for site in sites:
         wanted = [block for block, head in enumerate(site.kept) if keep.keep[site.layer, head]]
         if len(wanted) < len(site.kept):
-            _reduce(site, wanted)
+            _reduce(site.parts(), wanted, block_of_zeros=site.needs_a_head)
             left = dataclasses.replace(site, kept=tuple(site.kept[block] for block in wanted))
             keys = left.n_blocks // left.queries_per_key
             counts = {
@@ -111,12 +158,19 @@ def remove_heads(
             for name, value in counts.items():
                 if name:
                     setattr(site.attention, name, value)
+    for own in feed_forward:
+        wanted = [column for column, neuron in enumerate(own.kept) if neurons is None or neurons.keep[own.layer, neuron]]
+        if len(wanted) < len(own.kept):
+            _reduce(own.parts(), wanted)
+            holder, _, name = row.neuron_count.rpartition(".")
+            if name and hasattr(counter := module_at(sites[own.layer].block, holder), name):
+                setattr(counter, name, len(wanted))
     is_pruned = keep != full_mask(model)
     if is_pruned:
         select_bias(model, sites, [keep.keep[site.layer].nonzero()[0].tolist() for site in sites])
-    if is_pruned or masks:
+    if is_pruned or masks or (neurons is not None and neurons.n_pruned):
         own_config(model)
-        pruning_record.keep_record(model.config, keep, {name: keep & mask for name, mask in masks.items()})
+        pruning_record.keep_record(model.config, keep, {name: keep & mask for name, mask in masks.items()}, neurons)
         if row.model_type not in ARCHITECTURES:
             getattr(model.config, pruning_record.KEY)[row_record.KEY] = row_record.write_row(row)
     if masks:
@@ -164,7 +218,7 @@ def _named(site: AttentionSite, heads: Sequence[int]) -> str:
 
 
 def full_state(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The model's weights at the unpruned shape, zeros for pruned heads; unpruned tensors are shared, not copied.
+    """The model's weights at the unpruned shape, zeros for pruned heads and neurons; unpruned tensors are shared, not copied.
 
     Raises:
         ArchitectureError: As `attention_sites`.
@@ -172,10 +226,13 @@ def full_state(model: PreTrainedModel) -> dict[str, Tensor]:
     names = {module: name for name, module in model.named_modules()}
     state: dict[str, Tensor] = dict(model.state_dict())
     heads = tuple(range(full_mask(model).n_heads))
-    for site in attention_sites(model):
-        whole = dataclasses.replace(site, kept=heads)
-        kept, blocks = torch.tensor(site.kept, dtype=torch.int64), slice(len(site.kept))
-        for small, large in zip(site.parts(), whole.parts(), strict=True):
+    found = [(site.kept, site.parts(), dataclasses.replace(site, kept=heads).parts()) for site in attention_sites(model)]
+    if (left := pruned_neurons(model)) is not None:
+        neurons = tuple(range(left.n_neurons))
+        found += [(site.kept, site.parts(), dataclasses.replace(site, kept=neurons).parts()) for site in neuron_sites(model)]
+    for own_blocks, parts, whole in found:
+        kept, blocks = torch.tensor(own_blocks, dtype=torch.int64), slice(len(own_blocks))
+        for small, large in zip(parts, whole, strict=True):
             key = f"{names[small.module]}.{small.name}"
             own = small.positions(blocks)
             state[key] = _spread(state[key], small.dim, own, large.positions(kept), len(large.positions(slice(None))))
@@ -199,17 +256,17 @@ def reorder_heads(model: PreTrainedModel) -> None:
     select_bias(model, sites, moved)
 
 
-def _reduce(site: AttentionSite, wanted: Sequence[int]) -> None:
-    empty = not wanted and site.needs_a_head
+def _reduce(parts: Sequence[Part], wanted: Sequence[int], *, block_of_zeros: bool = False) -> None:
+    empty = not wanted and block_of_zeros
     blocks = torch.tensor([0] if empty else wanted, dtype=torch.int64, device="cpu")
-    for part in site.parts():
+    for part in parts:
         _shrink(part, part.positions(blocks))
         if empty:
             with torch.no_grad():
                 part.parameter.zero_()
 
 
-def _shrink(part: HeadPart, index: Tensor) -> None:
+def _shrink(part: Part, index: Tensor) -> None:
     setattr(part.module, part.name, _selected(part.parameter, index, part.dim))
     if part.name == "weight":
         sizes = ("num_embeddings", "embedding_dim") if isinstance(part.module, nn.Embedding) else ("out_features", "in_features")

@@ -19,6 +19,7 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard, render_card
 from polyhead.models.model_heads import full_mask, head_mask
+from polyhead.models.model_neurons import pruned_neurons
 from polyhead.models.named_masks import head_masks
 from polyhead.models.pruning import full_state
 from polyhead.models.sources import checkpoint_folder, quiet
@@ -33,7 +34,7 @@ def save_pruned(
     encoding: EncodingChoice | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """The folder, written completely or not at all: weights, config with the record of pruned heads, tokenizer, README.md.
+    """The folder, written completely or not at all: weights, config with the record of what is pruned, tokenizer, README.md.
 
     After `import polyhead`, `from_pretrained(folder)` of its Auto class, such as `AutoModelForTokenClassification`, loads an
     ordinary, trainable model with bit-identical logits. Without polyhead, loading fails with mismatched shapes; with
@@ -72,6 +73,7 @@ def save_pruned(
         name=folder.absolute().name,
         auto_class=_auto_class(model),
         masks=head_masks(model),
+        neurons=pruned_neurons(model),
     )
     return _write(model, folder, page, encoding, card, tokenizer, overwrite)
 
@@ -124,7 +126,7 @@ def densify(
     encoding: EncodingChoice | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """The folder, with the same model at full shape and zeros for pruned heads: it loads anywhere, without polyhead.
+    """The folder, with the same model at full shape and zeros for what was pruned: it loads anywhere, without polyhead.
 
     Logits agree to 1e-5 in float32; nothing gets smaller or faster. The given model is not changed. Given a folder, its
     tokenizer, card and encoding are copied unless others are given.
@@ -160,7 +162,14 @@ def densify(
     with torch.device("meta"):
         full = type(model)(config)
     full.load_state_dict(full_state(model), assign=True)
-    page = render_card(card or ModelCard(), mask, name=folder.absolute().name, auto_class=_auto_class(model), dense=True)
+    page = render_card(
+        card or ModelCard(),
+        mask,
+        name=folder.absolute().name,
+        auto_class=_auto_class(model),
+        dense=True,
+        neurons=pruned_neurons(model),
+    )
     return _write(full, folder, page, encoding, card, tokenizer, overwrite)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,14 @@ PROJECTIONS: tuple[Projection, ...] = ("query", "key", "value")
 
 
 @dataclass(frozen=True, eq=False)
-class HeadPart:
-    """A parameter in which every head has entries of its own along one dimension.
+class Part:
+    """A parameter in which every head, or every neuron, has entries of its own along one dimension.
 
     Attributes:
         module: Holds the parameter.
         name: The parameter's name in the module.
-        dim: The dimension along which heads are told apart.
-        index: int64 `[blocks, entries]`, on the CPU: positions along `dim` for each head in the order of `kept`. Heads that share
+        dim: The dimension along which they are told apart.
+        index: int64 `[blocks, entries]`, on the CPU: positions along `dim` for each one in the order of `kept`. Heads that share
             a key have the same positions.
     """
 
@@ -43,6 +43,31 @@ class HeadPart:
         """Positions along `dim` of some blocks, int64, ascending and without repetition."""
         found: Tensor = torch.unique(self.index[blocks])
         return found
+
+    @property
+    def per_block(self) -> int:
+        """Weights of one head or neuron."""
+        return prod(size for dim, size in enumerate(self.parameter.shape) if dim != self.dim) * self.index.shape[1]
+
+
+class GateSite(Protocol):
+    """What gates see of a layer: the input of a linear layer, `[..., len(kept) * width]`, in blocks that each have a gate."""
+
+    @property
+    def layer(self) -> int:
+        """0-based index."""
+
+    @property
+    def output(self) -> nn.Linear:
+        """The linear layer."""
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Heads or neurons still present, in the unpruned numbering and in the order of their blocks."""
+
+    @property
+    def width(self) -> int:
+        """Entries of one block: the width of a head, or 1 for a neuron."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +110,11 @@ class AttentionSite:
         return tuple(dict.fromkeys((self.query, self.key, self.value)))
 
     @property
+    def width(self) -> int:
+        """As `head_dim`."""
+        return self.head_dim
+
+    @property
     def n_blocks(self) -> int:
         """Blocks in the weights: one per head, or the block of zeros of a layer without heads."""
         return len(self.kept) or int(self.needs_a_head)
@@ -101,8 +131,7 @@ class AttentionSite:
         shared = (self.key, self.value)
         total = 0.0
         for part in replace(self, kept=(0,)).parts():
-            others = prod(size for dim, size in enumerate(part.parameter.shape) if dim != part.dim)
-            total += others * part.index.shape[1] / (self.group if part.module in shared else 1)
+            total += part.per_block / (self.group if part.module in shared else 1)
         return round(total)
 
     def head_rows(self, projection: Projection) -> Tensor:
@@ -111,13 +140,13 @@ class AttentionSite:
 
     def head_columns(self) -> Tensor:
         """Columns of the output projection's weight for each kept head: int64 `[len(kept), head_dim]`, on the CPU."""
-        return _blocks(self.n_blocks, self.head_dim)[: len(self.kept)]
+        return blocks(self.n_blocks, self.head_dim)[: len(self.kept)]
 
     def split(self, joined: Tensor) -> Tensor:
         """The output projection's input `[..., len(kept) * head_dim]` as a view `[..., len(kept), head_dim]`."""
         return joined.view(*joined.shape[:-1], len(self.kept), self.head_dim)
 
-    def parts(self) -> tuple[HeadPart, ...]:
+    def parts(self) -> tuple[Part, ...]:
         """Every parameter that has entries per head: projections with their biases, then those of `also`, then the output."""
         n = self.n_blocks
         if len(self.inputs) == 1:
@@ -127,35 +156,36 @@ class AttentionSite:
         found = []
         for module, name in self.also:
             if isinstance(module, nn.Linear):
-                rows.append((module, _blocks(n, self.head_dim)))
+                rows.append((module, blocks(n, self.head_dim)))
             elif isinstance(module, nn.Embedding):
-                found.append(HeadPart(module, name, 1, _blocks(n, 1)))
+                found.append(Part(module, name, 1, blocks(n, 1)))
             else:
-                found.append(HeadPart(module, name, 0, _blocks(n, self.head_dim)))
+                found.append(Part(module, name, 0, blocks(n, self.head_dim)))
         by_row = [
-            HeadPart(module, name, 0, index)
+            Part(module, name, 0, index)
             for module, index in rows
             for name in ("weight", "bias")
             if getattr(module, name) is not None
         ]
-        return (*by_row, *found, HeadPart(self.output, "weight", 1, _blocks(n, self.head_dim)))
+        return (*by_row, *found, Part(self.output, "weight", 1, blocks(n, self.head_dim)))
 
     def _rows(self, projection: Projection) -> Tensor:
         n, width = self.n_blocks, self.head_dim
         if len(self.inputs) == 1:
             third = PROJECTIONS.index(projection)
             if self.fused_by_head:
-                return _blocks(n, 3 * width).view(n, 3, width)[:, third]
-            return _blocks(n, width) + third * n * width
+                return blocks(n, 3 * width).view(n, 3, width)[:, third]
+            return blocks(n, width) + third * n * width
         if projection == "query" or self.group == 1:
-            return _blocks(n, width)
-        own = _blocks(n, 1)[:, 0] // self.queries_per_key
-        return _blocks(n, width)[own]
+            return blocks(n, width)
+        own = blocks(n, 1)[:, 0] // self.queries_per_key
+        return blocks(n, width)[own]
 
 
-def _blocks(n_heads: int, width: int) -> Tensor:
+def blocks(n: int, width: int) -> Tensor:
+    """Positions of n blocks that lie one after the other, int64 `[n, width]`, on the CPU."""
     # not on the default device, which is meta while a checkpoint is loaded
-    return torch.arange(n_heads * width, device="cpu").view(n_heads, width)
+    return torch.arange(n * width, device="cpu").view(n, width)
 
 
 def modules_in(module: nn.Module, path: list[str]) -> Iterator[nn.Module]:

@@ -17,10 +17,10 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from polyhead.models.checks import check_shapes, head_modules
 from polyhead.models.finding import find_recorded
-from polyhead.models.model_heads import attention_sites, full_mask
+from polyhead.models.model_heads import full_mask
 from polyhead.models.other_records import check_per_layer
-from polyhead.models.pruning import remove_heads
-from polyhead.models.pruning_record import METHOD, read_masks, read_record
+from polyhead.models.pruning import prune_to_record
+from polyhead.models.pruning_record import METHOD, read_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,11 +50,9 @@ class RemovedHeadsLoader(HfQuantizer):  # type: ignore[misc]
         self, model: PreTrainedModel, checkpoint_files: Iterable[str] | None = None, **kwargs: Any
     ) -> PreTrainedModel:
         find_recorded(model, self.quantization_config.record)
-        full = full_mask(model)
         record, folder = self.quantization_config.record, model.config.name_or_path
-        mask = read_record(record, full, folder=folder)
-        check_per_layer(model.config, mask)
-        remove_heads(model, attention_sites(model, mask=full), mask, masks=read_masks(record, mask, folder=folder))
+        check_per_layer(model.config, read_record(record, full_mask(model), folder=folder))
+        prune_to_record(model, record, folder=folder)
         for path in checkpoint_files or ():
             if path.endswith(".safetensors"):
                 check_shapes(model, path, but=head_modules(model))
