@@ -4,7 +4,7 @@
     python benchmarks/shrink.py table                                # seconds; writes results/shrink.json
     python benchmarks/shrink.py --list                               # what is there and what is not
 
-The encoder of `e5.py` fine-tuned on 2,000 sentences of EWT (drawn by seed 42, three epochs, the default settings). Each fine-tuning
+The encoder of `e5.py` fine-tuned on 2,000 sentences of EWT (drawn by seed 42, three epochs, the default settings). Each of them
 is asked to be 1.5, 2 and 3 times as fast on batches of 1 × 32 and 32 × 128 subwords, by every rule of `plan_search.RULES`: ours
 (`joint`), the same scores spread evenly (`uniform`), magnitudes, one-shot |gradient| as TextPruner's procedure, random heads and
 neurons, and whole layers at even distances. Heads and neurons are scored on 256 dev sentences of each language. Every plan is
@@ -130,10 +130,12 @@ class Job:
 
     @property
     def name(self) -> str:
+        """Of its file."""
         what = "size" if self.speedup is None else f"{self.speedup:g}x.{self.shape[0]}x{self.shape[1]}"
         return f"{self.rule}.{what}.{self.seed}"
 
     def spec(self, design: Design) -> ShrinkSpec:
+        """What is asked for."""
         asked: dict[str, Any] = {"size": SIZE} if self.speedup is None else {"speedup": self.speedup}
         batch, length = self.shape
         return ShrinkSpec(**asked, batch=batch, length=length, rule=self.rule, seed=self.seed, scored=design.scored)
@@ -227,7 +229,9 @@ def _seconds(cells: Sequence[dict[str, NDArray[np.int64]]], name: str) -> float:
 
 def _gain(there: Cells, one: str, other: str, language: str) -> dict[str, Any]:
     """Points of `one` over `other` in a language, the mean over seeds."""
-    return _difference([own[f"{one}/{language}"] for own in there.values()], [own[f"{other}/{language}"] for own in there.values()])
+    return _difference(
+        [own[f"{one}/{language}"] for own in there.values()], [own[f"{other}/{language}"] for own in there.values()]
+    )
 
 
 def _difference(one: Sequence[NDArray[np.int64]], other: Sequence[NDArray[np.int64]]) -> dict[str, Any]:

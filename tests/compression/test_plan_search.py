@@ -1,6 +1,7 @@
 """Plans on made-up scores and costs: rules, rounds, shared keys, resumption, and the way back to an acceptable plan."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_rounds_meet_the_budget_step_by_step() -> None:
     assert budgets == sorted(budgets, reverse=True)
     assert budgets[-1] == TOTAL / 2
     plans = [FULL, *(one.plan for one in rounds)]
-    for before, after in zip(plans, plans[1:], strict=False):
+    for before, after in pairwise(plans):
         assert is_part_of(after, before)
     for one in rounds:
         assert one.budget - 1.0 < COSTS.of(one.plan.counts) <= one.budget  # as close as whole heads and neurons allow

@@ -31,7 +31,9 @@ from polyhead.studies.tagger import Tagger
 TABLE = made_up_table()
 
 
-def smaller(*, texts: Any = None, resume_file: Path | None = None, progress: Any = None, measure: bool = False, **asked: Any) -> Shrunk:
+def smaller(
+    *, texts: Any = None, resume_file: Path | None = None, progress: Any = None, measure: bool = False, **asked: Any
+) -> Shrunk:
     asked = {**SHAPE, "max_loss": 100.0, "rounds": 3, "scored": 16, **asked}
     spec = ShrinkSpec(**asked)
     return shrunk(

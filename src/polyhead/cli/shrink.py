@@ -161,7 +161,9 @@ def _text(request: ShrinkRequest, found: Shrunk, saved: bool) -> str:
     if found.missed:
         lines.append(f"{found.missed}{'' if saved or request.dry_run else '; --best-effort writes that model'}")
     metric = title(found.losses[0].metric)
-    rows = [[own.language, own.data, *map(shown_number, (own.before, own.after, own.lost)), _interval(own)] for own in found.losses]
+    rows = [
+        [own.language, own.data, *map(shown_number, (own.before, own.after, own.lost)), _interval(own)] for own in found.losses
+    ]
     before = found.before.counts
     layers = [
         [str(layer), f"{heads} of {before[layer][0]}", f"{neurons:,} of {before[layer][1]:,}"]

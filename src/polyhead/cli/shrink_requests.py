@@ -33,9 +33,7 @@ class ShrinkRequest:
     """
 
     model: ModelArgument
-    dev: Annotated[
-        Many[str], Shown("Labelled dev text, one for each language: de=DEV, or ud/de_gsd.", "REF...", positional=True)
-    ]
+    dev: Annotated[Many[str], Shown("Labelled dev text, one for each language: de=DEV, or ud/de_gsd.", "REF...", positional=True)]
     spec: Annotated[ShrinkSpec, Settings(ShrinkSpec)]
     out: Annotated[Path | None, Shown("Folder for the smaller model.", "FOLDER")] = None
     languages: Annotated[Many[str], Shown("Languages that must have dev text (and text to trim by).", "CODE...")] = ()
@@ -45,9 +43,7 @@ class ShrinkRequest:
     corpus: Annotated[Many[str], Shown("Corpora to trim it by, such as ud/de_gsd: their train split.", "NAME...")] = ()
     best_effort: Annotated[bool, Shown("Write the best model within --max-loss, also if it is not what was asked for.")] = False
     dry_run: Annotated[bool, Shown("Print the plan with predicted figures, and write nothing.")] = False
-    task: Annotated[
-        TaskOption | None, Shown("pos, ner, slots, nli or classification; as in training unless given.")
-    ] = None
+    task: Annotated[TaskOption | None, Shown("pos, ner, slots, nli or classification; as in training unless given.")] = None
     data: DataOption = None
     limit: LimitOption = None
     files: Files

@@ -21,6 +21,7 @@ from polyhead.models.model_card import ModelCard
 from polyhead.models.saving import save_pruned
 from polyhead.report.tables import markdown
 
+
 def trim(request: TrimRequest, console: Console) -> int:
     """Count subwords, choose them, reduce the model, save it."""
     check_folder("--out", request.out, new=True)

@@ -18,7 +18,7 @@ def checkpoint_bytes(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 
     The config, the model card and the header of the weights come to a few more kilobytes.
     """
-    weights = {own.data_ptr(): own.nbytes for own in model.state_dict().values()}
+    weights: dict[int, int] = {own.data_ptr(): own.nbytes for own in model.state_dict().values()}
     with TemporaryDirectory() as name, quiet():
         save_tokenizer(tokenizer, Path(name))
         return sum(weights.values()) + sum(path.stat().st_size for path in Path(name).iterdir() if path.is_file())

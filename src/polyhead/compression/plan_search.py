@@ -111,8 +111,8 @@ def combined(by_language: Mapping[str, Importance], protect: Protect) -> Importa
     [[2.0, 1.5]]
     """
     scaled = [_relative(own) for own in by_language.values()]
-    reduce = {"worst": np.max, "mean": np.mean}[protect]
-    return Importance(*(reduce(np.stack([getattr(own, part) for own in scaled]), axis=0) for part in PARTS))
+    heads, neurons = (np.stack([getattr(own, part) for own in scaled]) for part in PARTS)
+    return Importance(*(own.max(axis=0) if protect == "worst" else own.mean(axis=0) for own in (heads, neurons)))
 
 
 def _relative(own: Importance) -> Importance:
@@ -176,13 +176,15 @@ def check_reachable(start: Plan, goal: Goal, parts: Sequence[Part]) -> None:
     """
     if (least := least_cost(start, goal.costs, parts)) > goal.budget:
         unit = goal.costs.unit
-        wanted, possible = (f"{value / 1e6:.2f} MB" if unit == "bytes" else f"{value:.3g} {unit}" for value in (goal.budget, least))
+        wanted, possible = (
+            f"{value / 1e6:.2f} MB" if unit == "bytes" else f"{value:.3g} {unit}" for value in (goal.budget, least)
+        )
         raise SettingError(f"{goal.name}: {wanted} asked for, but without all its {' and '.join(parts)} the model has {possible}")
 
 
 def least_cost(start: Plan, costs: PlanCosts, parts: Sequence[Part]) -> float:
     """The cost of the cheapest plan: layers may lose everything that may be pruned."""
-    return costs.fixed + sum(side.block.cost.min() for side in _sides(start, _nothing(start), costs, parts))
+    return costs.fixed + sum(float(side.block.cost.min()) for side in _sides(start, _nothing(start), costs, parts))
 
 
 def _nothing(plan: Plan) -> Importance:
@@ -245,10 +247,11 @@ class _Side:
 def _sides(plan: Plan, scores: Importance, costs: PlanCosts, parts: Sequence[Part]) -> list[_Side]:
     """Heads of all layers, then their neurons; those that may not be pruned have one option."""
     found = []
-    for part, keep, values, prices in (
+    each: tuple[tuple[Part, NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]], ...] = (
         ("heads", plan.heads.keep, scores.heads, costs.heads),
         ("neurons", plan.neurons.keep, scores.neurons, costs.neurons),
-    ):
+    )
+    for part, keep, values, prices in each:
         step = max(1, plan.neurons.n_neurons // _OPTIONS)
         for layer, row in enumerate(keep):
             present = np.flatnonzero(row)

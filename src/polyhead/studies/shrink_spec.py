@@ -89,7 +89,9 @@ class ShrinkSpec:
         float | None, Field(strict=True, gt=1, allow_inf_nan=False, description="Times as fast as the given model, above 1.")
     ] = None
     latency: Annotated[
-        str | float | None, AfterValidator(_time), Field(description="Time of one forward pass, such as 20ms, instead of --speedup.")
+        str | float | None,
+        AfterValidator(_time),
+        Field(description="Time of one forward pass, such as 20ms, instead of --speedup."),
     ] = None
     size: Annotated[
         str | float | None,

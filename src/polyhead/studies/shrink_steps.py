@@ -67,9 +67,7 @@ def scorer(work: ShrinkWork, progress: Progress | None) -> Scorer:
         prune(model, plan.heads, neurons=plan.neurons)
         found: dict[str, Importance] = {}
         for language, batches in work.scored.items():
-            own = score_plan(
-                row.method, model, batches, precision=work.tagger.precision, seed=work.spec.seed, progress=progress
-            )
+            own = score_plan(row.method, model, batches, precision=work.tagger.precision, seed=work.spec.seed, progress=progress)
             found[language] = Importance(own.heads.values, own.neurons)
         return combined(found, row.protect or work.spec.protect)
 

@@ -70,7 +70,9 @@ class ShrinkWork:
 def speed_goal(times: PlanCosts, start: Plan, spec: ShrinkSpec) -> Goal:
     """The milliseconds asked for."""
     now = times.of(start.counts)
-    return Goal("speed", times, now / spec.speedup if spec.latency is None and spec.speedup else milliseconds(spec.latency or now))
+    return Goal(
+        "speed", times, now / spec.speedup if spec.latency is None and spec.speedup else milliseconds(spec.latency or now)
+    )
 
 
 def size_goal(sizes: PlanCosts, before: int, size: str | float) -> Goal:

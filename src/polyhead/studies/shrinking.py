@@ -70,7 +70,7 @@ def shrink(
     Raises:
         SettingError: No plan is as fast or as small; nothing, or both a speed-up and a latency, is asked for; a language has no
             text; the tokenizer is not a fast one; the task is masked text; or the batch does not fit.
-        ArchitectureError: The family has no row, it does not say where the neurons are, or a repair needs biases that are missing.
+        ArchitectureError: The family has no row, it does not say where the neurons are, or a repair needs a bias.
         StoreError: `resume_file` belongs to other work.
 
     Sources: Kurtic et al. 2023, "ZipLM" (budgets of measured time); Kwon et al. 2022 (Fisher information, no training).
@@ -93,7 +93,7 @@ def shrink(
         max_loss=max_loss,
         batch=batch,
         length=length,
-        keep=tuple(keep) if not isinstance(keep, str) else keep,
+        keep=tuple(keep),
         protect=protect,
         repair=repair,
         seed=seed,
@@ -133,9 +133,7 @@ def shrunk(
     start = check_tagger(tagger)
     given_table = table is not None
     if spec.times and table is None:
-        table = cached_latency(
-            tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress
-        )
+        table = cached_latency(tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress)
     if table is not None:
         check_table(table, start, spec)
     work = prepared(tagger, sets, spec, start=start, texts=texts, table=table, progress=progress)

@@ -115,6 +115,6 @@ def losses_of(
         pair = np.stack([own.counts, after[language].counts])
         drawn = 100 * redrawn(pair, lambda summed: metric_from_counts(task, summed), seed=0)
         interval = percentile_interval(drawn[:, 0] - drawn[:, 1])
-        scores = (100 * float(each.metrics[task.metric]) for each in (own, after[language]))
-        found.append(LanguageLoss(language, names[language], task.metric, *scores, interval.low, interval.high))
+        was, became = (100 * float(each.metrics[task.metric]) for each in (own, after[language]))
+        found.append(LanguageLoss(language, names[language], task.metric, was, became, interval.low, interval.high))
     return tuple(found)
