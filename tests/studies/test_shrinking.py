@@ -18,6 +18,7 @@ from polyhead.core.errors import PolyheadError, SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Silent
+from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Evaluation
 from polyhead.models.model_heads import head_mask
 from polyhead.models.model_neurons import neuron_mask
@@ -81,7 +82,8 @@ def test_a_size_comes_from_the_vocabulary_first() -> None:
     assert found.subwords.after is not None
     assert found.subwords.after < found.subwords.before == 4000
     assert found.plan == found.before  # the vocabulary is enough
-    assert found.milliseconds is None
+    assert found.milliseconds is not None
+    assert found.milliseconds.predicted == 14.0
     further = smaller(size=0.4, texts=texts())
     assert further.plan.neurons.n_pruned
     assert further.megabytes.after == pytest.approx(further.megabytes.predicted)
@@ -89,11 +91,11 @@ def test_a_size_comes_from_the_vocabulary_first() -> None:
 
 
 def test_speed_and_size_together(tmp_path: Path) -> None:
-    found = smaller(speedup=1.5, size="2MB", keep="vocabulary")
+    found = smaller(speedup=1.5, size="3MB", keep="vocabulary")
     assert found.milliseconds is not None
     assert found.milliseconds.best <= 14.0 / 1.5
     assert found.megabytes.after is not None
-    assert found.megabytes.after <= 2.0
+    assert found.megabytes.after <= 3.0
     folder = found.tagger.save(tmp_path / "small")
     again = Tagger.load(folder)
     assert plan_of(again.model) == found.plan
@@ -123,11 +125,15 @@ def test_baselines_meet_the_speed_too(rule: str) -> None:
 
 @pytest.mark.parametrize("repair", ["means", "refit"])
 def test_repairs_bring_the_outputs_nearer(repair: str) -> None:
+    batches = [batch for own in dev() for batch in scoring_batches(tagger().encode(own))]
+
     def distance(own: Shrunk) -> float:
-        ids = torch.arange(5, 25)[None]
-        with torch.no_grad():
-            wanted, got = (each.model.eval()(input_ids=ids).logits for each in (tagger(), own.tagger))
-        return float((wanted - got).square().mean())
+        total = 0.0
+        for batch in batches:
+            with torch.no_grad():
+                wanted, got = (batch.at_anchors(each.model.eval()(**batch.inputs).logits) for each in (tagger(), own.tagger))
+            total += float((wanted - got).square().sum())
+        return total
 
     bare, repaired = (smaller(speedup=2.0, repair=how) for how in ("none", repair))
     assert bare.plan == repaired.plan
@@ -261,7 +267,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "too fast for what may go": ({"speedup": 3.0, "keep": "neurons"}, "without all its heads the model is 1.4 times as fast"),
     "too short a time": ({"latency": "1.5ms"}, "latency = 1.5ms: without all its heads and neurons the model takes 2 ms"),
-    "too small": ({"size": 0.01, "keep": "vocabulary"}, "size: 0.04 MB asked for, but without all its heads and neurons"),
+    "too small": (
+        {"size": 0.01, "keep": "vocabulary"},
+        "size = 0.01: without all its heads and neurons the model has 2.38 MB; ask for more, or give text to trim",
+    ),
+    "too small for its vocabulary": (
+        {"size": 0.1, "keep": "heads,neurons", "texts": texts()},
+        "size = 0.1: with all its heads and neurons the model has 3.78 MB; ask for more",
+    ),
     "size without text": ({"size": 0.5}, "no text of en, and a size needs it to trim the vocabulary; give --text en=FILE"),
     "text of one language": ({"size": 0.5, "texts": {"en": ["a"]}}, "no text of de, and its subwords would be lost"),
     "text that is not used": (

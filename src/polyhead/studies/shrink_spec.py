@@ -56,13 +56,15 @@ def wanted_bytes(given: str | float, whole: float) -> float:
     return found
 
 
-def _time(given: str | float) -> str | float:
-    milliseconds(given)
+def _time(given: str | float | None) -> str | float | None:
+    if given is not None:
+        milliseconds(given)
     return given
 
 
-def _size(given: str | float) -> str | float:
-    wanted_bytes(given, 1.0)
+def _size(given: str | float | None) -> str | float | None:
+    if given is not None:
+        wanted_bytes(given, 1.0)
     return given
 
 

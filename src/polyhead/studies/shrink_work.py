@@ -8,7 +8,7 @@ from polyhead.compression.checkpoint_size import checkpoint_bytes, size_costs
 from polyhead.compression.embedding_rows import config_ids
 from polyhead.compression.latency_table import LatencyTable
 from polyhead.compression.plan_costs import PlanCosts, time_costs
-from polyhead.compression.plan_search import Goal, check_reachable, least_cost
+from polyhead.compression.plan_search import Goal, least_cost
 from polyhead.compression.subword_choice import Limits, NothingToTrimError
 from polyhead.compression.vocabulary import trim_model, trim_tokenizer
 from polyhead.core.errors import SettingError
@@ -96,6 +96,19 @@ def check_speed(times: PlanCosts, start: Plan, spec: ShrinkSpec) -> None:
     else:
         said = f"latency = {spec.latency}: without all its {what} the model takes {least:.3g} ms"
     raise SettingError(f"{said} (batch {spec.batch}, length {spec.length}); ask for less")
+
+
+def check_size(goal: Goal, start: Plan, spec: ShrinkSpec) -> None:
+    """Return if some plan is as small as asked.
+
+    Raises:
+        SettingError: None is; the message says how small the smallest is.
+    """
+    if (least := least_cost(start, goal.costs, spec.parts)) <= goal.budget:
+        return
+    what = f"without all its {' and '.join(spec.parts)}" if spec.parts else "with all its heads and neurons"
+    step = ", or give text to trim its vocabulary" if "vocabulary" in spec.keep else ""
+    raise SettingError(f"size = {spec.size}: {what} the model has {least / 1e6:.2f} MB; ask for more{step}")
 
 
 def check_table(table: LatencyTable, start: Plan, spec: ShrinkSpec) -> None:
@@ -214,9 +227,7 @@ def prepared(
     tagger = trimmed(given, texts, spec, progress) if check_texts(texts, dev, spec) else given
     sizes = size_costs(tagger.model, tagger.tokenizer, start)
     if spec.size is not None:
-        goal = size_goal(sizes, before_bytes, spec.size)
-        if spec.parts or goal.costs.of(start.counts) > goal.budget:
-            check_reachable(start, goal, spec.parts)
+        check_size(size_goal(sizes, before_bytes, spec.size), start, spec)
     samples = {language: sample(own, spec.scored, seed=spec.seed) for language, own in dev.items()}
     return ShrinkWork(
         given=given,
