@@ -10,6 +10,7 @@ from conformance.tiny import MASKS, tiny_model
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.neurons import NeuronMask
 from polyhead.models import graphs
 from polyhead.models.graphs import (
     KINDS,
@@ -34,7 +35,10 @@ BATCHES = [example_inputs(*shape, tiny_model("bert").config, seed=seed) for seed
 
 
 def pruned(name: str, family: str = "bert") -> PreTrainedModel:
-    return prune(tiny_model(family), MASKS[name])
+    neurons = np.ones((3, 32), bool)
+    if name == "zero-neuron-layer":
+        neurons[0, ::3], neurons[1] = False, False
+    return prune(tiny_model(family), MASKS.get(name, MASKS["nothing"]), neurons=NeuronMask(neurons))
 
 
 def test_example_inputs_hold_no_padding_but_at_the_end_of_rows() -> None:
@@ -62,7 +66,7 @@ def test_a_graph_of_pairs_reads_token_types(to: GraphName, tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to", KINDS)
-@pytest.mark.parametrize("name", ["uneven", "zero-head-layer"])
+@pytest.mark.parametrize("name", ["uneven", "zero-head-layer", "zero-neuron-layer"])
 def test_a_graph_agrees_with_its_model_on_batches_of_other_shapes(to: GraphName, name: str, tmp_path: Path) -> None:
     model = pruned(name)
     graph = open_graph(write_graph(model, tmp_path, to=to), to=to)

@@ -1,4 +1,4 @@
-"""Value types for the neurons of feed-forward blocks: a mask, and a matrix of scores, over read-only numpy arrays.
+"""Value types for the neurons of feed-forward blocks: a mask, and plans and scores of heads and neurons together.
 
 A neuron is one entry of the inner layer of a feed-forward block. Its address is `(layer, neuron)`, 0-based, in the numbering of
 the unpruned model. Arrays are `[layers, neurons]`. In a mask, True means keep.
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyhead.core.errors import SettingError
-from polyhead.core.heads import HeadMask, read_only
+from polyhead.core.heads import HeadMask, HeadScores, read_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +93,29 @@ class Plan:
     def counts(self) -> tuple[tuple[int, int], ...]:
         """Kept heads and kept neurons of every layer."""
         return tuple(zip(self.heads.keep.sum(axis=1).tolist(), self.neurons.counts, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class PlanScores:
+    """Importance of every head and every neuron by one method on the same data, comparable within a kind.
+
+    Attributes:
+        heads: Of the heads.
+        neurons: float64 `[layers, neurons]`; higher = more important; NaN = pruned neuron.
+        signed: `neurons` without absolute values, as in `HeadScores`; None where the method has none.
+
+    >>> PlanScores(HeadScores(np.zeros((2, 2)), "gradient"), np.zeros((2, 3))).neurons.shape
+    (2, 3)
+    """
+
+    heads: HeadScores
+    neurons: NDArray[np.float64]
+    signed: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("neurons", "signed"):
+            array = getattr(self, name)
+            if array is not None:
+                object.__setattr__(self, name, read_only(array, np.float64, "neurons"))
+        if self.heads.n_layers != len(self.neurons):
+            raise SettingError(f"scores of {self.heads.n_layers} layers of heads and of {len(self.neurons)} of neurons")

@@ -1,6 +1,6 @@
-"""Gradients of sentence losses with respect to head gates, which several methods build on."""
+"""Gradients of sentence losses with respect to gates of heads and neurons, which several methods build on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,15 +10,13 @@ from transformers import PreTrainedModel
 
 from polyhead.core.progress import Progress
 from polyhead.importance.data_pass import data_pass, labelled_sentences, wide
-from polyhead.importance.method import Call
+from polyhead.importance.method import Call, Visit
 from polyhead.learning.batching import Batch
 from polyhead.learning.losses import sentence_losses
 from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.gates import gated
 from polyhead.models.model_heads import head_mask
-
-# the batch on the model's device, the gradients, and which of its sentences have a labelled word
-Visit = Callable[[Batch, Tensor, Tensor], None]
+from polyhead.models.model_neurons import full_neurons
 
 
 def visit_gradients(
@@ -36,7 +34,8 @@ def visit_gradients(
     `[sentences, layers, heads]`, or by token `[rows, length, layers, heads]`, split over the positions of the head's output and 0
     on padding. Special tokens count, padding does not; the windows of one long sentence are one sentence. Sentences without a
     labelled word and pruned heads have gradient 0. Gradients are float32 (float64 for a float64 model), on the model's device,
-    without a graph; the visitor may change them in place.
+    without a graph; the visitor may change them in place. `call.visit_neurons` is given those of neuron gates, from the same
+    passes.
 
     Costs one forward pass and one backward pass over activations only, for each value in `at`. The model is unchanged afterwards,
     also after an exception in `visit` or `progress`.
@@ -44,23 +43,28 @@ def visit_gradients(
     Args:
         model: A token classifier, pruned or not, on the device of choice.
         batches: From `scoring_batches`.
-        call: Its precision and progress bar are used; gates and their gradients stay float32.
+        call: Its precision, progress bar and `visit_neurons` are used; gates and their gradients stay float32.
         visit: Called once per batch and value: for each batch, with all values in turn.
-        by_token: Whether every position has its own gate.
+        by_token: Whether every position has its own gate; not with neurons.
         at: Gate values, each applied to all gates at once.
 
     Raises:
         SettingError: No sentence has a labelled word; raised before any pass.
     """
     n = labelled_sentences(batches)
-    shape = head_mask(model).keep.shape
+    visits = [(visit, head_mask(model).shape)]
+    if call.visit_neurons is not None:
+        visits.append((call.visit_neurons, full_neurons(model).shape))
     dtype = torch.promote_types(model.dtype, torch.float32)
     repeated = [batch for batch in batches for _ in at]
     with data_pass(model, repeated, call) as given:
         for number, batch in enumerate(given):
             rows = tuple(batch.input_ids.shape) if by_token else (len(batch.sentences),)
-            gates = torch.full((*rows, *shape), at[number % len(at)], device=batch.rows.device, dtype=dtype)
-            visit(batch, *gate_gradients(model, batch, gates, call.precision))
+            value, device = at[number % len(at)], batch.rows.device
+            gates = [torch.full((*rows, *shape), value, device=device, dtype=dtype) for _, shape in visits]
+            found, labelled = _gradients(model, batch, gates, call.precision)
+            for (take, _), gradients in zip(visits, found, strict=True):
+                take(batch, gradients, labelled)
     return n
 
 
@@ -113,10 +117,18 @@ def gate_gradients(model: PreTrainedModel, batch: Batch, gates: Tensor, precisio
         gates: `[sentences, layers, heads]` or `[rows, length, layers, heads]`, float32 at least.
         precision: Precision of the caller's block.
     """
-    gates = gates.detach().requires_grad_(True)
-    with torch.enable_grad(), gated(model, gates, rows=batch.rows if gates.ndim == 3 else None):
-        losses, labelled = sentence_losses(model, batch, precision)
-        if not losses.requires_grad:  # no head is left
-            return torch.zeros_like(gates), labelled
-        (found,) = torch.autograd.grad(losses.sum(), gates)
+    (found,), labelled = _gradients(model, batch, [gates], precision)
     return found, labelled
+
+
+def _gradients(
+    model: PreTrainedModel, batch: Batch, gates: Sequence[Tensor], precision: Precision
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """As `gate_gradients`, of the gates of heads, and of neurons if there are two."""
+    heads, *others = leaves = [given.detach().requires_grad_(True) for given in gates]
+    rows = batch.rows if heads.ndim == 3 else None
+    with torch.enable_grad(), gated(model, heads, rows=rows, neurons=others[0] if others else None):
+        losses, labelled = sentence_losses(model, batch, precision)
+        if not losses.requires_grad:  # nothing is left that has a gate
+            return tuple(torch.zeros_like(given) for given in leaves), labelled
+        return torch.autograd.grad(losses.sum(), leaves, materialize_grads=True), labelled

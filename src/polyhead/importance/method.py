@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.errors import SettingError
@@ -26,6 +27,10 @@ Receive = Callable[[Batch, NDArray[np.float64], NDArray[np.float64] | None], Non
 """Takes a batch, the scores of its sentences `[sentences, layers, heads]`, and the same without absolute values or None."""
 
 
+Visit = Callable[[Batch, Tensor, Tensor], None]
+"""Takes a batch on the model's device, gradients of its sentences' gates, and which of the sentences have a labelled word."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """What `score_heads` passes to a method; each uses what it needs.
@@ -39,6 +44,8 @@ class Call:
         options: The method's own options, of its row's `options` type.
         receive: Takes the scores of single sentences, from methods whose score is a mean over sentences; called once per batch,
             or several times with parts that add up. None where nobody asks for them.
+        visit_neurons: Takes the gradients of neuron gates, `[sentences, layers, neurons]`, from methods with a `gradient_power`:
+            in the same passes as those of heads, once for each batch. None leaves neurons without gates.
     """
 
     method: str = ""
@@ -48,6 +55,7 @@ class Call:
     resume_file: Path | None = None
     options: Any = NoOptions()
     receive: Receive | None = None
+    visit_neurons: Visit | None = None
 
 
 Score = Callable[[PreTrainedModel, Sequence[Batch], Call], HeadScores]

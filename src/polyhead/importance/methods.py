@@ -7,6 +7,7 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -90,12 +91,7 @@ def score_heads(
     >>> scores.values.shape, scores.n, scores.backward_passes
     ((4, 8), 16, 1)
     """
-    require(name=(name, str), model=(model, nn.Module), batches=(batches, Sequence), seed=(seed, Integral))
-    for batch in batches:
-        require(batches=(batch, Batch))
-    row = method(name)
-    if seed < 0:
-        raise SettingError(f"seed {seed}: expected a whole number from 0")
+    row = checked_method(name, model, batches, seed)
     if receive is not None and not row.sentence_mean:
         raise SettingError(f"method {name}: its score is not a mean over sentences, so sentences have none; leave out `receive`")
     call = Call(
@@ -107,15 +103,52 @@ def score_heads(
         options=row.chosen(options),
         receive=receive,
     )
+    return scored(row, model, batches, call)
+
+
+def checked_method(name: str, model: PreTrainedModel, batches: Sequence[Batch], seed: int) -> Method:
+    """The row of this name, once the other arguments are of the right types.
+
+    Raises:
+        TypeError: One is not.
+        UnknownNameError: No row has this name.
+        SettingError: The seed is negative.
+    """
+    require(name=(name, str), model=(model, nn.Module), batches=(batches, Sequence), seed=(seed, Integral))
+    for batch in batches:
+        require(batches=(batch, Batch))
+    row = method(name)
+    if seed < 0:
+        raise SettingError(f"seed {seed}: expected a whole number from 0")
+    return row
+
+
+def scored(row: Method, model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> HeadScores:
+    """The scores of a method, with the time it took.
+
+    Raises:
+        SettingError: A head of the model has no finite score; and what the method raises.
+    """
     started = time.perf_counter()
     scores = row.score(model, batches, call)
     if not scores.seconds:  # a method that resumes counts the seconds of all calls
         scores = replace(scores, seconds=time.perf_counter() - started)
-    if (bad := np.argwhere(head_mask(model).keep & ~np.isfinite(scores.values))).size:
+    check_finite_scores(row.name, model, scores.values, head_mask(model).keep)
+    return scores
+
+
+def check_finite_scores(
+    name: str, model: PreTrainedModel, values: NDArray[np.float64], keep: NDArray[np.bool_], *, one: str = "head"
+) -> None:
+    """Refuse scores that NaN or infinite weights made useless.
+
+    Raises:
+        SettingError: Something that is kept has no finite score.
+    """
+    if (bad := np.argwhere(keep & ~np.isfinite(values))).size:
         names = [key for key, weight in model.named_parameters() if not bool(weight.isfinite().all())]
         why = f"the weights {names[0]} hold NaN or infinity" if names else "the model's losses are not finite"
         raise SettingError(
-            f"method {name}: head {bad[0][0]}.{bad[0][1]} has no finite score; {why}: load another checkpoint, or train again "
+            f"method {name}: {one} {bad[0][0]}.{bad[0][1]} has no finite score; {why}: load another checkpoint, or train again "
             "with a lower learning rate"
         )
-    return scores

@@ -92,7 +92,7 @@ def neuron_mask(model: PreTrainedModel) -> NeuronMask:
     >>> import polyhead as ph
     >>> model = ph.Tagger.load("polyhead/tiny", task="pos", seed=42).model
     >>> neuron_mask(model).counts
-    (256, 256, 256, 256)
+    (512, 512, 512, 512)
     """
     require(model=(model, nn.Module))
     row_of(model)
