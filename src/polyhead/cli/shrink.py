@@ -88,9 +88,6 @@ def _dev(request: ShrinkRequest, tagger: Tagger, console: Console) -> list[Datas
     Raises:
         PolyheadError: One cannot be read, or has none of the model's labels.
     """
-    if not request.dev:
-        step = "give labelled text of every language after MODEL, such as de=dev.conllu or ud/de_gsd"
-        raise SettingError(f"no dev text; {step}")
     named = references(request.dev, "target")
     console.note(other_words(tagger, one_word_choice(named)))
     files = reader(request, tagger.task)
