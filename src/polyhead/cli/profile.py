@@ -9,14 +9,16 @@ from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import set_threads
 from polyhead.cli.outputs import check_file
 from polyhead.cli.requests import ProfileRequest
-from polyhead.compression.latency import Check, cached_latency, check_plans, grid_of, kept_counts
-from polyhead.compression.latency_models import GRAPHS, check_backend, check_fits, free_bytes, full_counts
+from polyhead.compression.latency import Check, cached_latency, check_plans, grid_of
+from polyhead.compression.latency_models import GRAPHS, check_backend, check_fits, free_bytes, full_counts, kept_counts
 from polyhead.compression.latency_table import Backend, LatencyTable, random_counts
 from polyhead.core.errors import SettingError
 from polyhead.core.values import counted
 from polyhead.models.devices import pick_device
 from polyhead.models.loading import load_saved
 from polyhead.report.tables import markdown
+
+_NOISY = 0.03  # of a time: then predictions within 5 % cannot be expected
 
 
 def profile(request: ProfileRequest, console: Console) -> int:
@@ -47,6 +49,9 @@ def profile(request: ProfileRequest, console: Console) -> int:
             progress=console.progress,
         )
         tables[backend] = table
+        if table.noise > _NOISY:
+            again = "measure again, with --again, when nothing else runs"
+            console.note(f"note: {backend}: other work disturbed this measurement ({_percent(table.noise)}); {again}")
         if request.check:
             heads, neurons = grid_of(model, backend).plans
             plans = random_counts(table, request.check, seed=request.seed, heads=heads, neurons=neurons)
@@ -127,7 +132,8 @@ def _text(table: LatencyTable, now: Sequence[tuple[int, int]] | None, checks: Se
         *steps,
         "ms: all layers alike, the rest of the model whole; one layer: what its heads or neurons add",
         ceilings,
-        f"measured to {_percent(table.noise)}; times of parts add up to {_percent(table.misfit)}",
+        f"largest standard error of a measured time: {_percent(table.noise)}; times of heads and neurons add up to within "
+        f"{_percent(table.misfit)}",
     ]
     if checks:
         rows = [

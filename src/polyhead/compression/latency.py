@@ -45,7 +45,7 @@ from polyhead.learning.scoring_mode import restored
 from polyhead.models.classifiers import kind_of
 from polyhead.models.devices import Precision, PrecisionChoice, check_dtype, placement
 from polyhead.models.environment import environment
-from polyhead.models.model_heads import head_mask, recorded_heads
+from polyhead.models.model_heads import recorded_heads
 
 CACHE_VARIABLE: Final = "POLYHEAD_CACHE"
 _SCHEMA: Final = 1
@@ -433,9 +433,3 @@ def _prepared(
             yield ready.eval(), chosen
     finally:
         torch.set_num_threads(before)
-
-
-def kept_counts(model: PreTrainedModel) -> tuple[tuple[int, int], ...]:
-    """Heads and neurons of every layer of a model as it is."""
-    kept = head_mask(model).keep.sum(axis=1).tolist()
-    return tuple(zip(kept, (neurons for _, neurons in full_counts(model)), strict=True))

@@ -13,16 +13,17 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from polyhead.compression.latency_table import Backend, Counts
-from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.errors import ArchitectureError, SettingError, one_line
 from polyhead.core.heads import HeadMask
+from polyhead.core.neurons import NeuronMask, Plan
 from polyhead.learning.encoding import model_limit
-from polyhead.models.architectures import architecture
 from polyhead.models.classifiers import kind_of
 from polyhead.models.devices import Precision, attention_kernel, autocast
 from polyhead.models.graphs import check_exporter, example_inputs, input_names, open_graph, quantise, write_graph
-from polyhead.models.model_heads import attention_sites, full_mask
-from polyhead.models.pruning import remove_heads
-from polyhead.models.pruning_record import drop_record
+from polyhead.models.model_heads import full_mask, head_mask
+from polyhead.models.model_neurons import full_neurons, neuron_mask
+from polyhead.models.pruning import prune_to_record
+from polyhead.models.pruning_record import drop_record, write_record
 from polyhead.models.sources import quiet
 
 GRAPHS = ("onnxruntime", "onnxruntime-int8")
@@ -33,84 +34,72 @@ def full_counts(model: PreTrainedModel) -> tuple[tuple[int, int], ...]:
     """Heads and neurons of every layer before pruning.
 
     Raises:
-        ArchitectureError: Its family has no row, or its feed-forward blocks have no width of their own.
+        ArchitectureError: Its family has no row, or the row does not say where its neurons are.
     """
-    whole, name = full_mask(model), architecture(model.config).feed_forward
-    neurons = getattr(model.config, name, None) if name else None
-    if not isinstance(neurons, int):
-        step = "polyhead cannot size its feed-forward blocks, so it has no latency table"
-        raise ArchitectureError(f"{type(model).__name__}: the config names no width of feed-forward blocks; {step}")
-    return ((whole.n_heads, neurons),) * whole.n_layers
+    return Plan(full_mask(model), full_neurons(model)).counts
+
+
+def kept_counts(model: PreTrainedModel) -> tuple[tuple[int, int], ...]:
+    """Heads and neurons of every layer of a model as it is.
+
+    Raises:
+        ArchitectureError, CheckpointError: As `neuron_mask`.
+    """
+    return Plan(head_mask(model), neuron_mask(model)).counts
 
 
 def sized_model(model: PreTrainedModel, counts: Counts) -> PreTrainedModel:
-    """A model of the same class and settings with these heads and neurons, layers random, everything else the given model's own.
+    """A model of the same class and settings with these heads and neurons, in eval mode.
 
-    Speed does not depend on weights. Tensors outside the layers are shared, not copied.
+    Its tensors are the given model's own where their shapes agree, shared and not copied, else random: speed does not depend on
+    them.
 
     Args:
-        model: In eval mode; not changed.
-        counts: Heads and neurons of every layer. Heads that share a key go together.
+        model: Not changed.
+        counts: Heads and neurons of every layer. Heads that share a key are taken together.
 
     Raises:
-        ArchitectureError: See `full_counts`.
+        ArchitectureError: As `full_counts`, or Transformers cannot build it.
     """
-    n_heads = full_counts(model)[0][0]
-    mask = HeadMask(np.arange(n_heads) < np.array([[heads] for heads, _ in counts]))
+    (n_heads, n_neurons), sizes = full_counts(model)[0], np.array(counts)
+    heads, neurons = HeadMask(np.arange(n_heads) < sizes[:, :1]), NeuronMask(np.arange(n_neurons) < sizes[:, 1:])
+    config = copy.deepcopy(model.config)
+    drop_record(config)
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)
-        donors = {neurons: _empty(model, neurons) for _, neurons in counts}
-        found = donors[counts[0][1]]
-        for layer in range(len(counts)):
-            _move_layer(layer, donors[counts[layer][1]], found)
-        remove_heads(found, attention_sites(found), mask, masks={})
+        try:
+            with torch.device("meta"):
+                found: PreTrainedModel = type(model)._from_config(config, dtype=model.dtype)
+        except Exception as error:  # whatever a family's constructor raises
+            raise ArchitectureError(f"{type(model).__name__}: cannot be built anew ({one_line(error)})") from error
+        for base, other in ((found, model), (found.base_model, model.base_model)):
+            for name in [name for name, _ in base.named_children() if getattr(other, name, None) is None]:
+                setattr(base, name, None)  # an encoder without its pooler
+        prune_to_record(found, write_record(heads, neurons=neurons), folder="")
         _fill(found, model)
     return found.eval()
 
 
-def _empty(model: PreTrainedModel, neurons: int) -> PreTrainedModel:
-    """A model without weights whose layers all have these neurons."""
-    config = copy.deepcopy(model.config)
-    drop_record(config)
-    setattr(config, architecture(config).feed_forward, neurons)
-    try:
-        with torch.device("meta"):
-            found: PreTrainedModel = type(model)._from_config(config, dtype=model.dtype)
-    except Exception as error:  # whatever a family's constructor raises
-        raise ArchitectureError(f"{type(model).__name__}: cannot be built with {neurons} neurons a layer ({error})") from error
-    return found
-
-
-def _move_layer(layer: int, donor: PreTrainedModel, to: PreTrainedModel) -> None:
-    """Replace a layer by that of another model."""
-    new, old = (attention_sites(own)[layer].block for own in (donor, to))
-    parent, _, name = next(path for path, module in to.named_modules() if module is old).rpartition(".")
-    to.get_submodule(parent)._modules[name] = new
-
-
 def _fill(model: PreTrainedModel, like: PreTrainedModel) -> None:
-    """Give a model without weights those of another where both have them, and random ones where not."""
-    for base, other in ((model, like), (model.base_model, like.base_model)):
-        for name in [name for name, _ in base.named_children() if getattr(other, name, None) is None]:
-            setattr(base, name, None)  # an encoder without its pooler
-    inside = {id(module) for site in attention_sites(model) for module in site.block.modules()}
+    """Give a model without weights those of another where the shapes agree, and random ones where not."""
     own = {**dict(like.named_parameters(remove_duplicate=False)), **dict(like.named_buffers(remove_duplicate=False))}
-    made: dict[torch.Tensor, torch.Tensor] = {}
+    made: dict[torch.Tensor, torch.Tensor] = {}  # tied tensors stay tied
     for path, module in model.named_modules():
         for kind in (module._parameters, module._buffers):
             for name, tensor in kind.items():
                 if tensor is None or not tensor.is_meta:
                     continue
                 same = own.get(f"{path}.{name}".removeprefix("."))
-                is_layers = kind is module._parameters and id(module) in inside
-                if same is not None and not is_layers and same.shape == tensor.shape:
-                    kind[name] = same  # type: ignore[assignment]
-                    continue
-                if tensor not in made:
-                    fresh = torch.empty(tensor.shape, dtype=tensor.dtype, device=like.device)
-                    fresh = fresh.normal_(0.0, 0.02) if fresh.is_floating_point() else fresh.zero_()
-                    made[tensor] = nn.Parameter(fresh, requires_grad=False) if kind is module._parameters else fresh
-                kind[name] = made[tensor]  # type: ignore[assignment]
+                if same is None or same.shape != tensor.shape:
+                    same = made.setdefault(tensor, _random(tensor, like.device))
+                kind[name] = same  # type: ignore[assignment]
+
+
+def _random(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    found = torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+    if found.is_floating_point():
+        found.normal_(0.0, 0.02)
+    return nn.Parameter(found, requires_grad=False) if isinstance(tensor, nn.Parameter) else found
 
 
 def check_backend(backend: Backend) -> None:
@@ -152,7 +141,7 @@ def batch_bytes(model: PreTrainedModel, *, batch: int, length: int) -> int:
     hidden, positions = config.hidden_size, batch * length
     scores = batch * heads * length**2 if getattr(config, "_attn_implementation", "") == "eager" else 0
     outputs = config.vocab_size if kind_of(model) == "masked" else 0
-    return 4 * (positions * (hidden + max(4 * hidden, 2 * neurons, outputs)) + 2 * scores)
+    return int(4 * (positions * (hidden + max(4 * hidden, 2 * neurons, outputs)) + 2 * scores))
 
 
 def free_bytes(device: torch.device) -> int | None:

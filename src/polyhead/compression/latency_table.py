@@ -141,13 +141,14 @@ class LatencyTable(Conditions):
 
     @property
     def misfit(self) -> float:
-        """The largest relative difference between a measured model and its prediction; 0 without measured models.
+        """The largest relative error for a measured model, less two standard errors of its time; 0 without measured models.
 
-        Beyond `noise`, it says how far times of heads and neurons are from adding up.
+        It says how far times of heads and neurons are from adding up.
         """
         here = _reference_ms(self.points)
-        every = [(self.predict([(p.heads, p.neurons)] * self.n_layers), p.ratio * here) for p in self.points]
-        return max((abs(predicted / measured - 1) for predicted, measured in every), default=0.0)
+        predicted = [self.predict([(point.heads, point.neurons)] * self.n_layers) for point in self.points]
+        errors = [abs(ms / (p.ratio * here) - 1) - 2 * p.noise for ms, p in zip(predicted, self.points, strict=True)]
+        return max(0.0, *errors) if errors else 0.0
 
     def attention_ms(self, heads: int) -> float:
         """Milliseconds that this many heads add in one layer.

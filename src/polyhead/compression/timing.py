@@ -29,7 +29,7 @@ class Timer:
     clock: Callable[[], float] = time.perf_counter
     pause: Callable[[], None] = _no_pause
     least: int = 7
-    most: int = 60
+    most: int = 400
     precise: float = 0.004
     seconds: float = 15.0
 
