@@ -58,6 +58,9 @@ FREE_OF_NUMBERS = (
             "vocabulary",
             "latency*",
             "timing",
+            "budget",
+            "checkpoint_size",
+            "plan_*",
         )
     ),
     *(
@@ -91,6 +94,8 @@ FREE_OF_NUMBERS = (
             "kept",
             "pipeline",
             "oracle_candidates",
+            "shrink*",
+            "shrunk",
             "stages",
             "study_*",
             "tagger",

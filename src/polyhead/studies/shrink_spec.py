@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from polyhead.compression.plan_search import PARTS, ROUNDS, RULES, Part, Protect, Rule
-from polyhead.compression.repair import Repair
 from polyhead.core.settings_file import Many, refused, settings
 from polyhead.core.specs import Count, NonNegative, Seed, Share
 from polyhead.core.values import decimal_number
@@ -112,8 +111,8 @@ class ShrinkSpec:
         Protect, Field(description="Whose scores decide what is pruned: those of the worst language, or their mean.")
     ] = "worst"
     repair: Annotated[
-        Repair | Literal["none"],
-        Field(description="Without training: refit the kept heads, only add what was pruned in the mean, or nothing."),
+        Literal["none", "means", "refit"],
+        Field(description="Without training: means adds what was pruned in the mean, refit also rescales the kept heads."),
     ] = "refit"
     rounds: Annotated[Count, Field(description="Rounds of scoring and pruning on the way.")] = ROUNDS
     scored: Annotated[Count, Field(description="Dev sentences per language that heads and neurons are scored on.")] = 256

@@ -82,7 +82,7 @@ def shrink(
     >>> found.met, found.megabytes.after < 0.8 * found.megabytes.before
     (True, True)
     """
-    require(model=(model, Tagger | PATH))
+    require(model=(model, Tagger | PATH), dev=(dev, Dataset | Sequence))
     sets = [dev] if isinstance(dev, Dataset) else list(dev)
     for number, one in enumerate(sets):
         require(**{f"dev[{number}]": (one, Dataset)})
