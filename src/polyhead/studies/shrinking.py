@@ -61,7 +61,7 @@ def shrink(
         length: Its subwords per sentence.
         keep: What is left alone: heads, neurons, vocabulary.
         protect: `worst` keeps what matters most in any language, `mean` what matters in their mean.
-        repair: `refit` rescales the kept heads by least squares, `means` adds the mean of what was pruned, `none` does neither.
+        repair: `refit` rescales the kept heads by least squares, `means` adds the mean of the pruned ones, `none` does neither.
         seed: Of the samples.
         table: Latency table of this model, instead of measuring one.
         resume_file: Finished rounds, which a second call continues.
