@@ -36,6 +36,7 @@ ORDER = (
     "prune",
     "trim",
     "profile",
+    "shrink",
     "evaluate",
     "predict",
     "export",

@@ -51,6 +51,7 @@ __all__ = [
     "score_heads",
     "score_until_settled",
     "scoring_batches",
+    "shrink",
     "task",
     "trim",
     "write_scores",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from polyhead.studies.pipeline import pipeline
     from polyhead.studies.run import run
     from polyhead.studies.settings import run_settings
+    from polyhead.studies.shrinking import shrink
     from polyhead.studies.tagger import Tagger
 
 _MODULES = {
@@ -120,6 +122,7 @@ _MODULES = {
     "studies.pipeline": "pipeline",
     "studies.run": "run",
     "studies.settings": "run_settings",
+    "studies.shrinking": "shrink",
     "studies.tagger": "Tagger",
 }
 _SOURCES = {name: f"polyhead.{module}" for module, names in _MODULES.items() for name in names.split()}

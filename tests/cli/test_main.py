@@ -68,6 +68,7 @@ def test_every_command_is_listed_and_resolves(cli: Callable) -> None:
         "prune",
         "trim",
         "profile",
+        "shrink",
         "evaluate",
         "predict",
         "export",

@@ -48,6 +48,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "score_heads": {"name": "random", **MODEL, "batches": ph.scoring_batches(ENCODED), "seed": 1},
     "score_until_settled": {"name": "gradient", **MODEL, "encoded": ENCODED, "n_lowest": 1, "may_differ": 0.05, "seed": 1},
     "scoring_batches": {"encoded": ENCODED, "budget": 64},
+    "shrink": {"model": TAGGER, "dev": [DEV], "size": "3MB", "batch": 1, "length": 8, "seed": 1},
     "task": TEXT,
     "trim": {**MODEL, "tokenizer": TAGGER.tokenizer, "texts": {"en": ["a dog"]}, "min_count": 1},
     "write_scores": {"path": "x", "scores": SCORES},

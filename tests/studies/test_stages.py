@@ -59,6 +59,9 @@ FREE_OF_NUMBERS = (
             "latency*",
             "plan_sizes",
             "timing",
+            "budget",
+            "checkpoint_size",
+            "plan_*",
         )
     ),
     *(
@@ -92,6 +95,8 @@ FREE_OF_NUMBERS = (
             "kept",
             "pipeline",
             "oracle_candidates",
+            "shrink*",
+            "shrunk",
             "stages",
             "study_*",
             "tagger",

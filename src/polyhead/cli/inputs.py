@@ -10,6 +10,7 @@ import torch
 
 from polyhead.cli.console import Console, met
 from polyhead.cli.requests import ExportRequest, OneTextRequest, TaggerRequest, TextRequest
+from polyhead.cli.shrink_requests import ShrinkRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.arrow_tables import looks_saved
 from polyhead.data.conllu import Words
@@ -110,7 +111,7 @@ def labelled_sample(
     return found
 
 
-def reader(request: TextRequest | ExportRequest, task: Task) -> DataReader:
+def reader(request: TextRequest | ExportRequest | ShrinkRequest, task: Task) -> DataReader:
     """What opens the command's data; span types that the model predicts are not merged.
 
     Args:

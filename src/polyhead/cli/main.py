@@ -28,6 +28,9 @@ COMMANDS: dict[str, Command] = {
     "prune": Command("requests:PruneRequest", "prune:prune", "remove heads from a model for good"),
     "trim": Command("requests:TrimRequest", "trim:trim", "trim a model's vocabulary to the subwords of some languages"),
     "profile": Command("requests:ProfileRequest", "profile:profile", "measure how long a model takes by its heads and neurons"),
+    "shrink": Command(
+        "shrink_requests:ShrinkRequest", "shrink:shrink", "make a tagger as fast or as small as asked, at the least loss"
+    ),
     "evaluate": Command("requests:EvaluateRequest", "evaluate:evaluate", "score a tagger in one or more languages"),
     "predict": Command("requests:PredictRequest", "predict:predict", "tag CoNLL-U or column text"),
     "export": Command(

@@ -31,6 +31,9 @@ _SPELT = {
     "normalisation": ("--normalise", ""),
     "how": ("--search", ""),
     "objective": ("--objective", "best|within:X"),
+    "latency": ("--latency", "TIME"),
+    "size": ("--size", "SIZE"),
+    "keep": ("--keep", "PART..."),
 }
 
 

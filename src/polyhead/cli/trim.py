@@ -1,8 +1,6 @@
 """`polyhead trim`: a model with the subwords that some languages need."""
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +8,18 @@ from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.requests import TrimRequest
+from polyhead.cli.texts import texts_by_language
 from polyhead.compression.embedding_rows import config_ids
 from polyhead.compression.segmentation import Segmentation
 from polyhead.compression.subword_choice import Limits
 from polyhead.compression.vocabulary import Trimmed, trim_model, trim_tokenizer
 from polyhead.core.errors import SettingError
 from polyhead.core.store import writing
-from polyhead.data.corpora import corpus, open_corpus
-from polyhead.data.corpus_table import Split
-from polyhead.data.plain_text import Line, read_text
-from polyhead.data.references import is_language_code
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_card import ModelCard
 from polyhead.models.saving import save_pruned
 from polyhead.report.tables import markdown
-
-Texts = dict[str, Iterable[Line]]
 
 
 def trim(request: TrimRequest, console: Console) -> int:
@@ -35,12 +28,12 @@ def trim(request: TrimRequest, console: Console) -> int:
     limits = Limits(
         coverage=request.coverage, min_count=request.min_count, max_size=request.max_size, characters=request.characters
     )
-    texts = _texts("--text", request.text, request.corpus, request.data, request.split)
+    texts = texts_by_language("--text", request.text, request.corpus, request.data, request.split)
     if not texts:
         raise SettingError("no text: give --text LANGUAGE=FILE, for example de=news.txt, or --corpus NAME")
     files = [name for name in request.held_out if "=" in name]
     corpora = [name for name in request.held_out if "=" not in name]
-    held_out = _texts("--held-out", files, corpora, request.data, "test") or None
+    held_out = texts_by_language("--held-out", files, corpora, request.data, "test") or None
     tokenizer = load_tokenizer(request.model, revision=request.revision)
     model = load_saved(request.model, revision=request.revision)  # before its row is needed, which a proof may have to find
     needed = config_ids(model.config)
@@ -54,30 +47,6 @@ def trim(request: TrimRequest, console: Console) -> int:
         save_pruned(found.model, request.out, tokenizer=found.tokenizer, card=card, encoding=encoding)
     console.result(_document(request, found), _text(request, found))
     return DONE
-
-
-def _texts(option: str, files: Sequence[str], corpora: Sequence[str], root: Path | None, split: Split) -> Texts:
-    """The lines of each language, in the order in which languages are named; files are opened when they are read."""
-    parts: dict[str, list[Iterable[Line]]] = {}
-    for text in files:
-        language, equals, path = text.partition("=")
-        if not equals or not path:
-            what, path = ("names no file", "news.txt") if equals else ("names no language", text or "news.txt")
-            raise SettingError(f"{option} {text}: {what}; write LANGUAGE=FILE, for example de={path}")
-        if not is_language_code(language):
-            raise SettingError(
-                f"{option} {text}: {language!r} is not a language code; expected BCP-47 (de, hau, zh-Hant), or und"
-            )
-        parts.setdefault(language, []).append(_read(Path(path).expanduser(), language))
-    for name in corpora:
-        if "=" in name:
-            raise SettingError(f"--corpus {name}: expected a corpus such as ud/de_gsd; name a file with --text {name}")
-        parts.setdefault(corpus(name).language, []).append(open_corpus(name, split, root=root))
-    return {language: chain.from_iterable(lines) for language, lines in parts.items()}
-
-
-def _read(path: Path, language: str) -> Iterator[Line]:
-    return read_text(path, language=language)
 
 
 def _card_line(found: Trimmed, *, scored: bool) -> str:

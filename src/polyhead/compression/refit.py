@@ -17,6 +17,7 @@ from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.devices import Precision, attention_kernel, placement
 from polyhead.models.gates import gated
 from polyhead.models.model_heads import attention_sites, full_mask, head_mask
+from polyhead.models.model_neurons import neuron_mask, pruned_neurons
 from polyhead.models.pruning import check_mask
 from polyhead.models.sites import AttentionSite
 
@@ -37,25 +38,26 @@ def refit(
 ) -> Model:
     """`pruned`, changed in place: one factor per head and a new bias per layer bring its hidden states close to those of `full`.
 
-    Goes from the lowest layer with a pruned head upwards. Let x' be the layer's input and u_h the output of its head h in the
-    pruned model, whose lower layers are already refitted; x and y are the layer's input and attention output in the full model at
-    the same positions. The factors g and the bias b minimise Σ |x + y − x' − b − Σ_h g_h u_h|² over all positions except padding,
-    special tokens included, and are folded into the output projection. Because x and x' enter, a layer also corrects what lower
-    layers could not. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead head stays unchanged and two equal heads
-    get equal factors. A layer without heads only gets the bias. The factors have no bounds.
+    Goes from the lowest layer with a pruned head, or above one with a pruned neuron, upwards. Let x' be the layer's input and u_h
+    the output of its head h in the pruned model, whose lower layers are already refitted; x and y are the layer's input and
+    attention output in the full model at the same positions. The factors g and the bias b minimise Σ |x + y − x' − b − Σ_h g_h
+    u_h|² over all positions except padding, special tokens included, and are folded into the output projection. Because x and x'
+    enter, a layer also corrects what lower layers could not. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead
+    head stays unchanged and two equal heads get equal factors. A layer without heads only gets the bias. The factors have no
+    bounds.
 
     Costs at most two forward passes of each model, and memory for two hidden states of the whole text. Needs no labels. The full
     model, modes, `requires_grad` and hooks are not changed; an interruption leaves the lower layers refitted.
 
     Args:
-        pruned: A copy of `full` with some heads pruned and nothing else changed, on the same device.
+        pruned: A copy of `full` with some heads and neurons pruned and nothing else changed, on the same device.
         full: The reference model.
         batches: From `scoring_batches`, in any order.
         precision: Of matrix products; sums are float64.
         progress: Updated after every batch in every layer.
 
     Raises:
-        SettingError: There is no batch, or `pruned` has another size or a head that `full` lacks.
+        SettingError: There is no batch, or `pruned` has another size, or a head or neuron that `full` lacks.
         ArchitectureError: The family has no row in `ARCHITECTURES`, an output projection has no bias, or layers share weights
             or do not run one after the other.
 
@@ -96,8 +98,20 @@ def _changed_layers(pruned: PreTrainedModel, full: PreTrainedModel) -> list[tupl
     if (after.keep & ~before.keep).any():
         raise SettingError("the pruned model has heads that the full one lacks: give the model that it was pruned from")
     changed = np.flatnonzero((before.keep != after.keep).any(axis=1))
-    first = int(changed[0]) if changed.size else before.n_layers
+    first = min([*changed[:1].tolist(), _after_neurons(pruned, full), before.n_layers])
     return list(zip(attention_sites(pruned), attention_sites(full), strict=True))[first:]
+
+
+def _after_neurons(pruned: PreTrainedModel, full: PreTrainedModel) -> int:
+    """The first layer above one with fewer neurons; the number of layers if there is none."""
+    left = pruned_neurons(pruned)
+    if left is None:
+        return head_mask(full).n_layers
+    before = neuron_mask(full)
+    if (left.keep & ~before.keep).any():
+        raise SettingError("the pruned model has neurons that the full one lacks: give the model that it was pruned from")
+    changed = np.flatnonzero((left.keep != before.keep).any(axis=1))
+    return int(changed[0]) + 1 if changed.size else left.n_layers
 
 
 @contextmanager

@@ -23,6 +23,12 @@ TENTH = 10
 _LINES_PER_CALL = 1_000
 
 Characters = Literal["scripts", "seen"]
+
+
+class NothingToTrimError(SettingError):
+    """Texts and limits keep every subword."""
+
+
 Counts = NDArray[np.int64]
 """How often each subword occurs, `[ids]`."""
 
@@ -164,7 +170,7 @@ def choose_subwords(
             break
         kept |= with_parts
     if len(kept) == len(vocabulary.subwords):
-        raise SettingError(f"nothing to trim: the texts and limits keep all {len(kept):,} subwords")
+        raise NothingToTrimError(f"nothing to trim: the texts and limits keep all {len(kept):,} subwords")
     return kept
 
 

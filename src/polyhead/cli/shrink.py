@@ -1,0 +1,200 @@
+"""`polyhead shrink`: a tagger as fast or as small as asked."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from polyhead.cli.console import Console
+from polyhead.cli.exit_codes import CHECK_FAILED, DONE
+from polyhead.cli.inputs import few_sentences, note_reading, other_words, reader, set_threads
+from polyhead.cli.outputs import check_folder
+from polyhead.cli.shrink_requests import ShrinkRequest
+from polyhead.cli.texts import texts_by_language
+from polyhead.core.errors import SettingError
+from polyhead.core.store import writing
+from polyhead.core.values import jsonable
+from polyhead.data.labels import unshared_labels
+from polyhead.data.references import one_word_choice, references
+from polyhead.data.sampling import sample
+from polyhead.data.sentences import Dataset
+from polyhead.data.tasks import TASKS
+from polyhead.models.encoding_choice import EncodingChoice
+from polyhead.models.model_card import CardScore, ModelCard
+from polyhead.report.reading import short
+from polyhead.report.tables import markdown, shown_number, title
+from polyhead.studies.shrink_steps import wanted
+from polyhead.studies.shrink_work import by_language
+from polyhead.studies.shrinking import shrunk
+from polyhead.studies.shrunk import Change, LanguageLoss, Shrunk
+from polyhead.studies.tagger import Tagger
+
+
+def shrink(request: ShrinkRequest, console: Console) -> int:
+    """Read dev text and the texts to trim by, search, judge, save."""
+    out = request.out
+    if out is not None and not request.dry_run:
+        check_folder("--out", out, new=True)
+    if request.task is None and EncodingChoice.read(request.model, revision=request.revision) is None:
+        raise SettingError(f"{request.model}: does not record its task; give --task, one of {', '.join(TASKS)}")
+    texts = texts_by_language("--text", request.text, request.corpus, request.data, "train")
+    set_threads(request.machine.threads)
+    tagger = _opened(request)
+    dev = _dev(request, tagger, console)
+    languages = tuple(dict.fromkeys(request.languages))
+    by_language(dev, languages)  # before anything is computed
+
+    def searched(file: Path | None) -> Shrunk:
+        return shrunk(
+            tagger,
+            dev,
+            replace(request.spec, seed=request.seed),
+            languages=languages,
+            texts=texts,
+            measure=not request.dry_run,
+            resume_file=file,
+            progress=console.progress,
+        )
+
+    if out is None or request.dry_run:
+        found, saved = searched(None), False
+    else:
+        unfinished = out.with_name(f"{out.name}.partial")
+        with writing(out):
+            found = searched(unfinished)
+            saved = found.met or request.best_effort
+            if saved:
+                found.tagger.save(out, card=_card(request, found))
+            unfinished.unlink(missing_ok=True)
+    document = _document(request, found, saved)
+    console.result(document, _text(request, found, saved))
+    return DONE if found.met or request.best_effort else CHECK_FAILED
+
+
+def _opened(request: ShrinkRequest) -> Tagger:
+    return Tagger.load(
+        request.model,
+        task=request.task,
+        device=request.machine.device,
+        revision=request.revision,
+        anchor=request.reading.anchor,
+        max_length=request.reading.max_length,
+        precision=request.reading.precision or "auto",
+    )
+
+
+def _dev(request: ShrinkRequest, tagger: Tagger, console: Console) -> list[Dataset]:
+    """The dev sets; what a reader of the result should know of them is noted.
+
+    Raises:
+        PolyheadError: One cannot be read, or has none of the model's labels.
+    """
+    named = references(request.dev, "target")
+    console.note(other_words(tagger, one_word_choice(named)))
+    files = reader(request, tagger.task)
+    sets = [sample(files.open(reference, "dev"), request.limit, seed=request.seed) for reference in named]
+    note_reading(console, *sets)
+    for own in sets:
+        if said := unshared_labels(tagger.labels, own):
+            raise SettingError(f"{tagger.name}: {said}, so its loss on {own.language} cannot be measured")
+        console.note(few_sentences(own))
+    return sets
+
+
+def _card(request: ShrinkRequest, found: Shrunk) -> ModelCard:
+    base = "" if Path(request.model).is_dir() else request.model
+    card = ModelCard.read(request.model, revision=request.revision) or ModelCard(base_model=base)
+    languages = ", ".join(own.language for own in found.losses)
+    vocabulary = card.vocabulary
+    if found.subwords.after != found.subwords.before:
+        vocabulary = f"{found.subwords.after:,.0f} of {found.subwords.before:,.0f} subwords, those that text in {languages} needs"
+    scores = tuple(
+        CardScore(f"{short(own.data)} dev", own.language, own.metric, own.after / 100, own.before / 100) for own in found.losses
+    )
+    return replace(
+        card,
+        task=found.tagger.task.name,
+        ranking=f"heads and neurons by Fisher information on dev text in {languages}; {_protected(request)}",
+        choice=f"{wanted(request.spec)} was asked for; {_figures(request, found)}",
+        vocabulary=vocabulary,
+        scores=scores,
+        caveat="Dev scores, of the text that heads and neurons were chosen on; unpruned: the model before shrinking.",
+    )
+
+
+def _protected(request: ShrinkRequest) -> str:
+    return "the language that needs one most decides" if request.spec.protect == "worst" else "the mean over languages decides"
+
+
+def _document(request: ShrinkRequest, found: Shrunk, saved: bool) -> dict[str, Any]:
+    plan, counts = found.plan, found.plan.counts
+    return {
+        "schema": 1,
+        "model": request.model,
+        "out": str(request.out) if saved else None,
+        "dry_run": request.dry_run,
+        "asked": {name: value for name, value in jsonable(asdict(request.spec)).items() if name not in ("rule", "seed")},
+        "seed": request.seed,
+        "limit": request.limit,
+        "met": found.met,
+        "missed": found.missed,
+        "speedup": found.speedup,
+        "milliseconds": found.milliseconds,
+        "megabytes": found.megabytes,
+        "subwords": {"before": found.subwords.before, "after": found.subwords.after},
+        "heads_per_layer": [heads for heads, _ in counts],
+        "neurons_per_layer": [neurons for _, neurons in counts],
+        "before": {
+            "heads_per_layer": [heads for heads, _ in found.before.counts],
+            "neurons_per_layer": [neurons for _, neurons in found.before.counts],
+        },
+        "pruned_heads": [str(head) for head in plan.heads.pruned],
+        "languages": [{**asdict(own), "lost": own.lost} for own in found.losses],
+    }
+
+
+def _text(request: ShrinkRequest, found: Shrunk, saved: bool) -> str:
+    done = f"saved {request.out}" if saved else "plan" if request.dry_run else "nothing was written; the best within --max-loss"
+    lines = [f"{done}: {_figures(request, found)}"]
+    if found.missed:
+        lines.append(f"{found.missed}{'' if saved or request.dry_run else '; --best-effort writes it'}")
+    metric = title(found.losses[0].metric)
+    rows = [
+        [own.language, own.data, *map(shown_number, (own.before, own.after, own.lost)), _interval(own)] for own in found.losses
+    ]
+    before = found.before.counts
+    layers = [
+        [str(layer), f"{heads} of {before[layer][0]}", f"{neurons:,} of {before[layer][1]:,}"]
+        for layer, (heads, neurons) in enumerate(found.plan.counts)
+    ]
+    return "\n\n".join(
+        [
+            "\n".join(lines),
+            markdown(["language", "dev", f"{metric}: before", "after", "lost", "95 % interval"], rows),
+            "in points, 0 to 100, on the dev text that the plan was chosen on",
+            markdown(["layer", "heads", "neurons"], layers),
+        ]
+    )
+
+
+def _interval(own: LanguageLoss) -> str:
+    return f"{shown_number(own.low)} to {shown_number(own.high)}"
+
+
+def _figures(request: ShrinkRequest, found: Shrunk) -> str:
+    """Speed, megabytes and subwords in one line."""
+    parts = [_arrow(found.megabytes, "MB")]
+    if found.milliseconds is not None and found.speedup is not None:
+        took = f"{_arrow(found.milliseconds, 'ms')} for a batch of {request.spec.batch} x {request.spec.length}"
+        if request.spec.times:
+            parts.insert(0, f"{found.speedup:.2f} times as fast ({took})")
+        else:
+            parts.append(took)
+    if found.subwords.after != found.subwords.before:
+        parts.append(f"{found.subwords.before:,.0f} → {found.subwords.best:,.0f} subwords")
+    return ", ".join(parts)
+
+
+def _arrow(own: Change, unit: str) -> str:
+    digits = 2 if own.before < 10 else 1
+    predicted = "" if own.after is not None or own.predicted is None else " predicted"
+    return f"{own.before:,.{digits}f} → {own.best:,.{digits}f} {unit}{predicted}"

@@ -1,0 +1,244 @@
+"""What a search for a smaller model starts from: the model with a trimmed vocabulary, its data, its costs and its goals."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from polyhead.compression.checkpoint_size import checkpoint_bytes, size_costs
+from polyhead.compression.embedding_rows import config_ids
+from polyhead.compression.latency_table import LatencyTable
+from polyhead.compression.plan_costs import PlanCosts, time_costs
+from polyhead.compression.plan_search import Goal, least_cost
+from polyhead.compression.subword_choice import Limits, NothingToTrimError
+from polyhead.compression.vocabulary import trim_model, trim_tokenizer
+from polyhead.core.errors import SettingError
+from polyhead.core.neurons import Plan
+from polyhead.core.progress import Progress
+from polyhead.data.plain_text import Line
+from polyhead.data.sampling import sample
+from polyhead.data.sentences import Dataset
+from polyhead.learning.batching import Batch, scoring_batches
+from polyhead.learning.inference import Evaluation, Labelled
+from polyhead.models.model_heads import head_mask
+from polyhead.models.model_neurons import neuron_mask
+from polyhead.models.named_masks import head_masks
+from polyhead.studies.shrink_spec import ShrinkSpec, milliseconds, wanted_bytes
+from polyhead.studies.tagger import Tagger
+
+Texts = Mapping[str, Iterable[Line]]
+
+
+@dataclass(frozen=True, eq=False)
+class ShrinkWork:
+    """What a search starts from.
+
+    Attributes:
+        given: The tagger to make smaller; not changed.
+        tagger: The same with a trimmed vocabulary, or `given` itself.
+        start: What it keeps now.
+        spec: What is asked for.
+        names: Corpus or file of each language.
+        before: Results of `given` on dev, by language.
+        dev: Dev text by language, as `tagger` reads it.
+        scored: Batches that heads and neurons are scored on, by language.
+        times: Milliseconds by heads and neurons; None without a latency table.
+        sizes: Bytes by heads and neurons.
+        bytes_before: Bytes of `given`, weights and tokenizer.
+    """
+
+    given: Tagger
+    tagger: Tagger
+    start: Plan
+    spec: ShrinkSpec
+    names: Mapping[str, str]
+    before: Mapping[str, Evaluation]
+    dev: Mapping[str, Labelled]
+    scored: Mapping[str, Sequence[Batch]]
+    times: PlanCosts | None
+    sizes: PlanCosts
+    bytes_before: int
+
+    @property
+    def goals(self) -> list[Goal]:
+        """The speed first, then the size."""
+        return [
+            *([speed_goal(self.times, self.start, self.spec)] if self.times is not None and self.spec.times else []),
+            *([size_goal(self.sizes, self.bytes_before, self.spec.size)] if self.spec.size is not None else []),
+        ]
+
+
+def speed_goal(times: PlanCosts, start: Plan, spec: ShrinkSpec) -> Goal:
+    """The milliseconds asked for."""
+    now = times.of(start.counts)
+    return Goal(
+        "speed", times, now / spec.speedup if spec.latency is None and spec.speedup else milliseconds(spec.latency or now)
+    )
+
+
+def size_goal(sizes: PlanCosts, before: int, size: str | float) -> Goal:
+    """The bytes asked for."""
+    return Goal("size", sizes, wanted_bytes(size, before))
+
+
+def check_speed(times: PlanCosts, start: Plan, spec: ShrinkSpec) -> None:
+    """Return if some plan is as fast as asked.
+
+    Raises:
+        SettingError: None is; the message says how fast the smallest is.
+    """
+    goal = speed_goal(times, start, spec)
+    now, least = times.of(start.counts), least_cost(start, times, spec.parts)
+    if goal.budget >= least:
+        return
+    what = " and ".join(spec.parts)
+    if spec.speedup is not None:
+        said = f"speedup = {spec.speedup:g}: without all its {what} the model is {now / least:.3g} times as fast"
+    else:
+        said = f"latency = {spec.latency}: without all its {what} the model takes {least:.3g} ms"
+    raise SettingError(f"{said} (batch {spec.batch}, length {spec.length}); ask for less")
+
+
+def check_size(goal: Goal, start: Plan, spec: ShrinkSpec) -> None:
+    """Return if some plan is as small as asked.
+
+    Raises:
+        SettingError: None is; the message says how small the smallest is.
+    """
+    if (least := least_cost(start, goal.costs, spec.parts)) <= goal.budget:
+        return
+    what = f"without all its {' and '.join(spec.parts)}" if spec.parts else "with all its heads and neurons"
+    step = ", or give text to trim its vocabulary" if "vocabulary" in spec.keep else ""
+    raise SettingError(f"size = {spec.size}: {what} the model has {least / 1e6:.2f} MB; ask for more{step}")
+
+
+def check_table(table: LatencyTable, start: Plan, spec: ShrinkSpec) -> None:
+    """Return if a latency table is of such a model and batch.
+
+    Raises:
+        SettingError: It is of another.
+    """
+    table.require(batch=spec.batch, length=spec.length)
+    own = (start.heads.n_layers, start.heads.n_heads, start.neurons.n_neurons)
+    if (found := (table.n_layers, table.n_heads, table.n_neurons)) != own:
+        shapes = (f"{layers} layers of {heads} heads and {neurons} neurons" for layers, heads, neurons in (found, own))
+        raise SettingError("the latency table is of a model of {}; this one has {}".format(*shapes))
+
+
+def check_tagger(tagger: Tagger) -> Plan:
+    """What the tagger keeps now, if it can be made smaller.
+
+    Raises:
+        SettingError: Its task has no labels of its own, or it has masks by name.
+        ArchitectureError: The family has no row, or it does not say where the neurons are.
+    """
+    if tagger.task.kind == "masked":
+        wrong = "its output head is tied to the vocabulary, and no language has a score of its own"
+        raise SettingError(f"{tagger.name}: task {tagger.task.name}: {wrong}; shrink a fine-tuned tagger")
+    if masks := head_masks(tagger.model):
+        step = "prune it to one of them first: polyhead prune MODEL --mask FILE"
+        raise SettingError(f"{tagger.name}: has masks for {', '.join(masks)}, and a smaller model has one plan; {step}")
+    return Plan(head_mask(tagger.model), neuron_mask(tagger.model))
+
+
+def by_language(dev: Sequence[Dataset], languages: Sequence[str] = ()) -> dict[str, Dataset]:
+    """The dev sets by language.
+
+    Args:
+        dev: One for each language.
+        languages: Those that matter; all of `dev` if empty.
+
+    Raises:
+        SettingError: There is none, one has no sentences, or two are of one language; or a language has none, or is not named.
+    """
+    if not dev:
+        raise SettingError("no dev text: give labelled text of every language, such as de=dev.conllu or ud/de_gsd")
+    found: dict[str, Dataset] = {}
+    for own in dev:
+        if own.language in found:
+            raise SettingError(f"{own.name}: {found[own.language].name} is of {own.language} too; give one for each language")
+        found[own.language] = own
+    if missing := [language for language in languages if language not in found]:
+        step = f"give {missing[0]}=FILE, or leave it out; dev text is in {', '.join(found)}"
+        raise SettingError(f"languages: no labelled dev text of {missing[0]}; {step}")
+    if languages and (other := [language for language in found if language not in languages]):
+        raise SettingError(f"{found[other[0]].name}: dev text of {other[0]}, which --languages does not name; add or remove it")
+    return found
+
+
+def check_texts(texts: Texts, languages: Iterable[str], spec: ShrinkSpec) -> bool:
+    """Whether the vocabulary is to be trimmed.
+
+    Raises:
+        SettingError: A size is asked for, or there is text, but not of every language; or text that is not to be used.
+    """
+    if "vocabulary" in spec.keep:
+        if texts:
+            raise SettingError("keep = vocabulary: leaves all subwords, so text to trim by is not used; leave one of the two out")
+        return False
+    if not texts and spec.size is None:
+        return False
+    if missing := [language for language in languages if language not in texts]:
+        what = "its subwords would be lost" if texts else "a size needs it to trim the vocabulary"
+        step = f"give --text {missing[0]}=FILE or --corpus NAME, or --keep vocabulary"
+        raise SettingError(f"no text of {missing[0]}, and {what}; {step}")
+    return True
+
+
+def trimmed(tagger: Tagger, texts: Texts, spec: ShrinkSpec, progress: Progress | None) -> Tagger:
+    """The tagger with the subwords that the texts need, its model a copy; the tagger itself if they need all of them.
+
+    Raises:
+        SettingError: The tokenizer is not a fast one, or of another type; or a language has no word.
+        ArchitectureError: The weights are not in memory.
+    """
+    try:
+        smaller = trim_tokenizer(
+            tagger.tokenizer,
+            texts,
+            Limits(coverage=spec.coverage),
+            needed=config_ids(tagger.model.config),
+            progress=progress,
+        )
+    except NothingToTrimError:
+        return tagger
+    found = trim_model(copy.deepcopy(tagger.model), smaller)
+    return replace(tagger, model=found.model, tokenizer=found.tokenizer)
+
+
+def prepared(
+    given: Tagger,
+    dev: Mapping[str, Dataset],
+    spec: ShrinkSpec,
+    *,
+    start: Plan,
+    texts: Texts,
+    table: LatencyTable | None,
+    progress: Progress | None,
+) -> ShrinkWork:
+    """Everything that a search needs.
+
+    Raises:
+        SettingError: No plan meets a goal, or the texts do not serve.
+    """
+    times = None if table is None else time_costs(table)
+    if times is not None and spec.times:
+        check_speed(times, start, spec)
+    before_bytes = checkpoint_bytes(given.model, given.tokenizer)
+    tagger = trimmed(given, texts, spec, progress) if check_texts(texts, dev, spec) else given
+    sizes = size_costs(tagger.model, tagger.tokenizer, start)
+    if spec.size is not None:
+        check_size(size_goal(sizes, before_bytes, spec.size), start, spec)
+    samples = {language: sample(own, spec.scored, seed=spec.seed) for language, own in dev.items()}
+    return ShrinkWork(
+        given=given,
+        tagger=tagger,
+        start=start,
+        spec=spec,
+        names={language: own.name for language, own in dev.items()},
+        before=given.evaluate(dict(dev), progress=progress),
+        dev={language: tagger.labelled(own) for language, own in dev.items()},
+        scored={language: scoring_batches(tagger.encode(own)) for language, own in samples.items()},
+        times=times,
+        sizes=sizes,
+        bytes_before=before_bytes,
+    )

@@ -1,0 +1,159 @@
+"""`polyhead shrink`: the plan, the saved folder, exit codes, and one line for bad input."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.cases import refused
+from transformers import AutoModelForTokenClassification
+
+from polyhead.compression.latency_table import LatencyTable
+from polyhead.models.encoding_choice import EncodingChoice
+from polyhead.models.model_heads import head_mask
+from polyhead.models.model_neurons import neuron_mask
+from polyhead.studies import shrink_steps, shrinking
+
+TABLE = LatencyTable(
+    batch=32,
+    length=64,
+    backend="torch",
+    kernel="sdpa",
+    precision="fp32",
+    threads=1,
+    device="cpu",
+    machine={},
+    n_layers=2,
+    fixed=1.0,
+    attention=((0, 0.0), (4, 2.0)),
+    feed_forward=((0, 0.0), (2, 0.25), (32, 4.0)),
+    points=(),
+)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose times are those of the table."""
+
+    def times(models: Any, **_: Any) -> list[float]:
+        plans = ((head_mask(model).keep.sum(axis=1), neuron_mask(model).counts) for model in models)
+        return [TABLE.predict([*zip(heads.tolist(), neurons, strict=True)]) for heads, neurons in plans]
+
+    monkeypatch.setattr(shrinking, "cached_latency", lambda model, **_: TABLE)
+    monkeypatch.setattr(shrink_steps, "time_models", times)
+
+
+@pytest.fixture
+def asked(tagger: Path, treebank: Path) -> list[object]:
+    dev = (f"en={treebank}/dev.conllu", f"de={treebank}/test.conllu")
+    return ["shrink", tagger, *dev, "--task", "pos", "--length", 64, "--max-loss", 100]
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_faster_tagger_is_saved_and_loads(cli, asked: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "fast"
+    result = cli(*asked, "--speedup", 2, "--out", out, "--json")
+    assert result.code == 0, result.err
+    found = result.json
+    assert found["met"]
+    assert found["out"] == str(out)
+    assert found["milliseconds"]["before"] == 13.0
+    assert found["milliseconds"]["after"] == found["milliseconds"]["predicted"] <= 6.5
+    assert found["speedup"] == pytest.approx(13.0 / found["milliseconds"]["after"])
+    assert [own["language"] for own in found["languages"]] == ["en", "de"]
+    assert found["megabytes"]["after"] < found["megabytes"]["before"]
+    model = AutoModelForTokenClassification.from_pretrained(out)
+    assert head_mask(model).keep.sum(axis=1).tolist() == found["heads_per_layer"]
+    assert list(neuron_mask(model).counts) == found["neurons_per_layer"]
+    choice = EncodingChoice.read(out)
+    assert choice is not None
+    assert choice.task == "pos"
+    page = (out / "README.md").read_text(encoding="utf-8")
+    assert "2 times as fast was asked for" in page
+    assert "by Fisher information on dev text in en, de; the language that needs one most decides" in page
+    assert [path.name for path in tmp_path.iterdir()] == ["fast"]  # nothing unfinished is left
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_dry_run_prints_the_plan_and_writes_nothing(cli, asked: list[object], tmp_path: Path) -> None:
+    result = cli(*asked, "--latency", "8ms", "--dry-run", "--out", tmp_path / "fast")
+    assert result.code == 0, result.err
+    assert result.out.startswith("plan: ")
+    assert "13.0 → " in result.out
+    assert "ms predicted" in result.out
+    assert "| layer | heads | neurons |" in result.out
+    assert "| de | " in result.out
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("machine")
+def test_what_cannot_be_had_within_the_loss_is_said_and_not_written(
+    cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shrink_steps.losses_of
+
+    judged: list[Any] = []
+
+    def worse(*given: Any) -> Any:
+        judged.append(given)
+        points = 3.0 if len(judged) == 1 else 0.0  # the plan that was asked for is judged first
+        return tuple(replace(own, after=own.before - points * (own.language == "de")) for own in real(*given))
+
+    monkeypatch.setattr(shrink_steps, "losses_of", worse)
+    asked = [*asked[:-1], 1, "--speedup", 2, "--out", tmp_path / "fast"]
+    result = cli(*asked)
+    assert result.code == 1, result.err
+    assert "nothing was written" in result.out
+    assert "2 times as fast: de loses 3.00 points, more than 1 allowed; within that the speed gives way" in result.prose
+    assert "--best-effort writes it" in result.prose
+    assert not any(tmp_path.iterdir())
+    judged.clear()
+    result = cli(*asked, "--best-effort", "--json")
+    assert result.code == 0, result.err
+    assert not result.json["met"]
+    assert (tmp_path / "fast" / "config.json").is_file()
+
+
+BAD = {
+    "nothing asked": (("--out", "X"), "nothing is asked for: give speedup"),
+    "both": (("--speedup", 2, "--latency", "20ms", "--out", "X"), "--speedup = 2.0: and latency 20ms ask for the same"),
+    "no folder": (("--speedup", 2), "--out: required; give --out FOLDER, or --dry-run"),
+    "too fast": (
+        ("--speedup", 40, "--out", "X"),
+        "--speedup = 40: without all its heads and neurons the model is 13 times as fast",
+    ),
+    "no unit": (("--size", "60", "--out", "X"), "--size: '60': expected a size such as 60MB"),
+    "no languages": (("--speedup", 2, "--out", "X", "--languages"), "--languages: expected one or more values after it"),
+    "a language without dev": (("--speedup", 2, "--out", "X", "--languages", "en", "de", "zh"), "no labelled dev text of zh"),
+    "a language without text": (("--size", 0.5, "--out", "X"), "no text of en, and a size needs it to trim the vocabulary"),
+    "text of no language": (("--size", 0.5, "--out", "X", "--text", "x.txt"), "--text x.txt: names no language"),
+}
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    options, said = BAD[case]
+    refused(cli(*asked, *options), said)
+    assert not any(tmp_path.iterdir())
+
+
+def test_no_dev_text(cli, tagger: Path) -> None:
+    refused(cli("shrink", tagger, "--task", "pos", "--speedup", 2, "--dry-run"), "Missing argument 'REF...'")
+
+
+def test_a_tagger_that_does_not_record_its_task(cli, tagger: Path, treebank: Path) -> None:
+    dev = f"en={treebank}/dev.conllu"
+    refused(cli("shrink", tagger, dev, "--speedup", 2, "--dry-run"), "does not record its task; give --task")
+
+
+def test_a_batch_that_does_not_fit_and_a_length_that_is_not_read(cli, asked: list[object]) -> None:
+    refused(cli(*asked, "--speedup", 2, "--dry-run", "--batch", 10**9), "GB are free; give fewer rows")
+    refused(cli(*asked, "--speedup", 2, "--dry-run", "--length", 5000), "--length = 5000: this model reads at most")
+
+
+def test_an_occupied_folder(cli, asked: list[object], tmp_path: Path) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").write_text("x", encoding="utf-8")
+    refused(cli(*asked, "--speedup", 2, "--out", tmp_path / "used"), "--out", "is not empty")
