@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import polyhead as ph
+from polyhead.core.neurons import NeuronMask
 from polyhead.core.specs import TrainSpec
 
 TAGGER = ph.Tagger.load("polyhead/tiny", task="pos", seed=1)
@@ -25,7 +26,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "export": {"model": TAGGER, "folder": "x"},
     "find_sites": MODEL,
     "fit": {**MODEL, "encoded": ENCODED, "spec": TrainSpec(epochs=1), "mask": MASK, "resume_file": Path("x")},
-    "gated": {**MODEL, "gates": MASK},
+    "gated": {**MODEL, "gates": MASK, "neurons": NeuronMask.full(4, 512)},
     "head_mask": MODEL,
     "head_masks": MODEL,
     "label_set": {"task": ph.task("ner"), "training": [DEV]},
@@ -35,7 +36,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "open_file": {"path": "x", "task": TAGGER.task, "split": "dev", "language": "en"},
     "predict": {**MODEL, "encoded": ENCODED, **LABELS, "mask": MASK, "budget": 64},
     "pipeline": {"model": TAGGER},
-    "prune": {**MODEL, "mask": MASK},
+    "prune": {**MODEL, "mask": MASK, "neurons": NeuronMask.full(4, 512)},
     "prune_lowest": {"scores": SCORES, "n_pruned": 1, "present": MASK, "min_per_layer": 0},
     "rank": {"scores": SCORES},
     "read_scores": {"path": "x"},

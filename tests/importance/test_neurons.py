@@ -1,11 +1,13 @@
 """Scores of neurons against the definition, and those of heads beside them."""
 
 import copy
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from conformance.scoring_case import tiny_encoded
+from conformance.sentence_case import tiny_classifier, tiny_sentences
 from conformance.tiny import FAMILIES, PAD, tiny_model
 from torch.nn.functional import cross_entropy
 
@@ -49,9 +51,11 @@ def test_gradient_and_fisher_are_means_over_sentences_alone(family: str) -> None
 
 
 @pytest.mark.parametrize("method", ["gradient", "fisher", "magnitude", "random"])
-def test_heads_have_the_scores_that_they_have_alone(method: str) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_heads_have_the_scores_that_they_have_alone(method: str, precision: Literal["fp32", "bf16"]) -> None:
     model = tiny_model("bert")
-    found, alone = score_plan(method, model, batches()).heads, score_heads(method, model, batches())
+    found = score_plan(method, model, batches(), precision=precision).heads
+    alone = score_heads(method, model, batches(), precision=precision)
     np.testing.assert_allclose(found.values, alone.values, rtol=1e-6)
     assert (found.method, found.n, found.forward_passes, found.settings) == (
         alone.method,
@@ -101,6 +105,14 @@ def test_a_model_without_any_head_still_has_scores_of_neurons() -> None:
     assert np.isnan(score_plan("gradient", bare, batches(), precision="fp32").neurons).all()
     assert not any(module._forward_pre_hooks for module in model.modules())
     assert before.keys() == model.state_dict().keys()
+
+
+def test_sentence_classifiers_have_scores_of_neurons() -> None:
+    model = tiny_classifier("roberta", dtype=torch.float64)
+    given = scoring_batches(tiny_sentences(token_types=False), budget=24)
+    found = score_plan("gradient", model, given, precision="fp32")
+    assert found.heads.n == 4
+    assert (found.neurons > 0).mean() > 0.9
 
 
 def test_methods_that_do_not_score_neurons_are_refused() -> None:
