@@ -23,7 +23,7 @@ from polyhead.learning.inference import Evaluation
 from polyhead.models.model_heads import head_mask
 from polyhead.models.model_neurons import neuron_mask
 from polyhead.models.pruning import prune
-from polyhead.studies import shrink_steps, shrinking
+from polyhead.studies import plan_rounds, shrink_steps, shrinking
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrinking import shrink, shrunk
 from polyhead.studies.shrunk import Shrunk
@@ -155,7 +155,7 @@ class Stopping(Silent):
 
 def test_an_interrupted_search_continues_with_the_same_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, calls = tmp_path / "small.partial", []
-    score = shrink_steps.score_plan
+    score = plan_rounds.score_plan
 
     def counted(*given: Any, **named: Any) -> Any:
         calls.append(1)
@@ -163,7 +163,7 @@ def test_an_interrupted_search_continues_with_the_same_plan(tmp_path: Path, monk
             raise KeyboardInterrupt
         return score(*given, **named)
 
-    monkeypatch.setattr(shrink_steps, "score_plan", counted)
+    monkeypatch.setattr(plan_rounds, "score_plan", counted)
     stop_at = 0
     whole = smaller(speedup=2.0)
     assert len(calls) == 3 * len(LANGUAGES)

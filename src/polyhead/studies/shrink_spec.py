@@ -114,6 +114,10 @@ class ShrinkSpec:
         Literal["none", "means", "refit"],
         Field(description="Without training: means adds what was pruned in the mean, refit also rescales the kept heads."),
     ] = "refit"
+    distil: Annotated[
+        NonNegative,
+        Field(description="Processor minutes of learning from the given model on the text of --text and --corpus; 0 for none."),
+    ] = 0.0
     rounds: Annotated[Count, Field(description="Rounds of scoring and pruning on the way.")] = ROUNDS
     scored: Annotated[Count, Field(description="Dev sentences per language that heads and neurons are scored on.")] = 256
     coverage: Annotated[

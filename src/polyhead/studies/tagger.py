@@ -25,6 +25,7 @@ from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
 from polyhead.learning.masked_texts import subword_names
 from polyhead.learning.nested import NestedMasks
+from polyhead.learning.teaching import Teacher
 from polyhead.learning.text_encoder import Text, TextEncoder, Unknown, as_sentence
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.classifiers import classifier_labels
@@ -32,11 +33,13 @@ from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
-from polyhead.models.model_heads import head_mask
+from polyhead.models.model_heads import full_mask, head_mask
+from polyhead.models.model_neurons import full_neurons
 from polyhead.models.named_masks import MaskNames, head_masks
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
+from polyhead.models.trained_plans import TrainedPlans
 from polyhead.selection.ranking import chosen_heads, masks_of_lowest
 from polyhead.studies.tagger_facts import labels_of, own_spec, with_facts
 
@@ -61,6 +64,7 @@ class Tagger:
         max_length: Longest window in subwords, special tokens included.
         trained_words: Words of a treebank it was trained on; None if unknown.
         nested: Heads in the order in which training under nested masks masked them, if it did.
+        plans: Plans of heads and neurons that it was trained under, if it was; `shrink` takes them without training.
 
     >>> from polyhead.data.corpora import open_corpus
     >>> from polyhead.data.sampling import sample
@@ -87,6 +91,7 @@ class Tagger:
     max_length: int
     trained_words: Words | None = None
     nested: tuple[str, ...] = ()
+    plans: TrainedPlans | None = None
 
     @property
     def device(self) -> torch.device:
@@ -139,6 +144,8 @@ class Tagger:
         where, chosen = placement(device=device, precision=precision)
         tokenizer = load_tokenizer(name, revision=revision)
         model = load_tagger(name, labels=labels, seed=seed, revision=revision, kind=found.kind).to(where)
+        if choice and choice.plans:
+            choice.plans.check((*full_mask(model).shape, full_neurons(model).n_neurons), where=f"{name}/{choice.FILE}")
         return cls(
             name=name,
             model=model,
@@ -150,12 +157,13 @@ class Tagger:
             max_length=max_length or (choice.max_length if choice else 256),
             trained_words=words or (choice.words if choice else None),
             nested=choice.nested if choice else (),
+            plans=choice.plans if choice else None,
         )
 
     @property
     def encoding(self) -> EncodingChoice:
         """How the model reads text and was trained, as a checkpoint records it."""
-        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested")}
+        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested", "plans")}
         return EncodingChoice(**own, words=self.trained_words or "surface", task=self.task.name)
 
     @property
@@ -182,8 +190,9 @@ class Tagger:
         data: Text | Sequence[Text],
         *,
         spec: TrainSpec | None = None,
-        nested: HeadScores | None = None,
+        nested: HeadScores | TrainedPlans | None = None,
         max_pruned: int = 12,
+        teacher: Teacher | None = None,
         resume_file: str | Path | None = None,
         progress: Progress | None = None,
     ) -> FitRecord:
@@ -193,8 +202,10 @@ class Tagger:
             data: What to train on; several are trained on together.
             spec: How to train. Left at their defaults, `anchor`, `max_length` and `precision` are the tagger's own.
             nested: Scores: each sentence is read with its own number of the `max_pruned` lowest heads masked, so that `prune` can
-                remove any number of them without training.
-            max_pruned: Largest number of masked heads, with `nested`.
+                remove any number of them without training. Or plans, from `elastic_plans`: each sentence is read under its own,
+                and `shrink` takes any of them without training.
+            max_pruned: Largest number of masked heads, with scores.
+            teacher: Whose predictions to learn from as well, and how much; `Teacher(0.5)` is the model itself, whole.
             resume_file: File for the training state; a second call continues from it.
             progress: Updated after every step.
 
@@ -209,10 +220,13 @@ class Tagger:
         spec = own_spec(spec, {"anchor": self.anchor, "max_length": self.max_length, "precision": self.precision})
         encoded = self.reader.together(data, unknown="error")
         file, masks = Path(resume_file) if resume_file else None, None
-        if nested is not None:
+        plans = nested if isinstance(nested, TrainedPlans) else None
+        if isinstance(nested, HeadScores):
             masks = NestedMasks(masks_of_lowest(nested, range(max_pruned + 1), present=head_mask(self.model)))
-        record = fit(self.model, encoded, spec, mask=masks, resume_file=file, progress=progress)
-        self.nested = () if masks is None else masks.order
+        elif plans is not None:
+            masks = NestedMasks(plans.plans)
+        record = fit(self.model, encoded, spec, mask=masks, teacher=teacher, resume_file=file, progress=progress)
+        self.plans, self.nested = plans, () if masks is None or plans is not None else masks.order
         return record
 
     def score(
