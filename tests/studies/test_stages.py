@@ -76,6 +76,7 @@ FREE_OF_NUMBERS = (
             "other_records",
             "own_file",
             "sources",
+            "trained_plans",
         )
     ),
     *(
@@ -88,11 +89,14 @@ FREE_OF_NUMBERS = (
         for name in (
             "context",
             "crossed_orders",
+            "distillation",
             "drawing",
+            "elastic",
             "exporting",
             "failures",
             "kept",
             "pipeline",
+            "plan_rounds",
             "oracle_candidates",
             "shrink*",
             "shrunk",

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.compression.refit import overwrite, refit
+from polyhead.compression.layer_calls import overwrite
+from polyhead.compression.refit import refit
+from polyhead.compression.refit_neurons import bias_of_neurons
 from polyhead.compression.repair import Repair, fold_means
-from polyhead.core.errors import ArchitectureError
 from polyhead.core.neurons import NeuronMask, Plan
 from polyhead.core.progress import Progress
 from polyhead.learning.batching import Batch
@@ -33,9 +34,9 @@ def pruned_to(
 ) -> Model:
     """A copy of the model, pruned to the plan and repaired; the given model is not changed.
 
-    Repair gives pruned neurons' mean output to the bias of their layer. For heads it does the same (`means`), or rescales those
-    that are kept (`refit`, see `polyhead.compression.refit`), which also corrects what lower layers lost. Needs no labels. Costs
-    the memory of a second model, and one or two forward passes for `means` or up to six for `refit`.
+    `means` gives the mean output of pruned heads and neurons to the biases of their layers; `refit` fits what is kept by least
+    squares (see `polyhead.compression.refit`), which also corrects what lower layers lost. Needs no labels. Costs the memory of a
+    second model, and two forward passes for `means` or up to eight for `refit`.
 
     Args:
         model: Fine-tuned, pruned or not.
@@ -50,9 +51,8 @@ def pruned_to(
         ArchitectureError: The family has no row, or a projection that would have to be repaired has no bias.
     """
     small = copy.deepcopy(model)
-    if how != "none":
-        fold_neuron_means(small, plan.neurons, neuron_means(model, batches, precision=precision, progress=progress))
     if how == "means":
+        fold_neuron_means(small, plan.neurons, neuron_means(model, batches, precision=precision, progress=progress))
         fold_means(small, plan.heads, head_means(model, batches, precision=precision, progress=progress))
     prune(small, plan.heads, neurons=plan.neurons)
     return refit(small, model, batches, precision=precision, progress=progress) if how == "refit" else small
@@ -92,10 +92,7 @@ def fold_neuron_means(model: Model, mask: NeuronMask, means: Tensor) -> Model:
         lost = [place for place, neuron in enumerate(site.kept) if not mask.keep[site.layer, neuron]]
         if not lost:
             continue
-        bias = site.output.bias
-        if bias is None:
-            step = "prune without repair"
-            raise ArchitectureError(f"layer {site.layer}: the feed-forward output has no bias to repair; {step}")
+        bias = bias_of_neurons(site)
         own = means[site.layer, [site.kept[place] for place in lost]]
         overwrite(bias, bias.detach().cpu().double() + site.output.weight.detach().cpu().double()[:, lost] @ own)
     return model

@@ -1,0 +1,151 @@
+"""Least squares for kept neurons, on every family with biases: nearer than means, exact where it can be, nothing else changed."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from compression.test_refit import REFITTED, REFUSED, outputs, text
+from conformance.tiny import logits, tiny_inputs, tiny_model
+from transformers import PreTrainedModel
+
+from polyhead.compression.plan_repair import neuron_means, pruned_to
+from polyhead.compression.refit import refit
+from polyhead.compression.refit_neurons import Moments, solve_neurons
+from polyhead.core.errors import ArchitectureError, SettingError
+from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.neurons import NeuronMask, Plan
+from polyhead.models.model_heads import attention_sites, full_mask
+from polyhead.models.model_neurons import full_neurons, has_neurons, neuron_sites
+from polyhead.models.pruning import prune
+
+FAMILIES = [
+    family
+    for family in REFITTED
+    if has_neurons(tiny_model(family).config) and neuron_sites(tiny_model(family))[0].output.bias is not None
+]
+
+
+def plan_for(model: PreTrainedModel, *, heads: tuple[HeadId, ...] = (), layers: tuple[int, ...] = (1, 2)) -> Plan:
+    """Without every other neuron of some layers, and without all of them in the last."""
+    full = full_neurons(model)
+    keep = full.keep.copy()
+    for layer in layers:
+        keep[layer, ::2] = False
+    keep[-1] &= layers != (1, 2)
+    return Plan(HeadMask.without(*full_mask(model).shape, heads), NeuronMask(keep))
+
+
+def last_hidden(model: PreTrainedModel) -> torch.Tensor:
+    with torch.no_grad():
+        found = [
+            model.base_model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state[
+                batch.attention_mask.bool()
+            ]
+            for batch in text()
+        ]
+    return torch.cat(found)
+
+
+def distance(model: PreTrainedModel, full: PreTrainedModel) -> float:
+    return float((last_hidden(model) - last_hidden(full)).double().square().mean())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("heads", [(), (HeadId(1, 3), HeadId(2, 0))])
+def test_hidden_states_come_nearer_than_with_means(family: str, heads: tuple[HeadId, ...]) -> None:
+    full = tiny_model(family)
+    plan = plan_for(full, heads=heads)
+    apart = {
+        how: distance(pruned_to(full, plan, text(), how=how, precision="fp32"), full)  # type: ignore[arg-type]
+        for how in ("none", "means", "refit")
+    }
+    assert apart["refit"] < apart["means"] < apart["none"]
+
+
+def test_a_neuron_that_was_one_of_two_takes_over_the_other() -> None:
+    full = tiny_model("bert", dtype=torch.float64)
+    site = neuron_sites(full)[1]
+    with torch.no_grad():
+        site.inputs[0].weight[1] = site.inputs[0].weight[0]
+        site.inputs[0].bias[1] = site.inputs[0].bias[0]
+        site.inputs[0].weight[:2] *= 5  # more than the ridge sees of the others
+        site.output.weight[:, :2] *= 20
+    keep = full_neurons(full).keep.copy()
+    keep[1, 1] = False
+    plan = Plan(full_mask(full), NeuronMask(keep))
+    lost, left = (
+        (logits(pruned_to(full, plan, text(), how=how, precision="fp32"), tiny_inputs()) - logits(full, tiny_inputs()))
+        .abs()
+        .max()
+        for how in ("means", "refit")
+    )
+    assert left < lost / 5
+    small = pruned_to(full, plan, text(), how="refit", precision="fp32")
+    wanted = site.output.weight[:, 0] + site.output.weight[:, 1]
+    found = neuron_sites(small)[1].output.weight[:, 0]
+    assert float((found - wanted).norm().detach()) < 0.2 * float(site.output.weight[:, 1].norm().detach())
+
+
+def test_only_outputs_from_the_lowest_change_upwards_are_written() -> None:
+    full = tiny_model("bert")
+    plan = plan_for(full, layers=(1,))
+    plain = prune(copy.deepcopy(full), plan.heads, neurons=plan.neurons)
+    before = {name: value.clone() for name, value in full.state_dict().items()}
+    small = refit(copy.deepcopy(plain), full, text(), precision="fp32")
+    changed = {name for name, value in small.state_dict().items() if not torch.equal(value, plain.state_dict()[name])}
+    layers = "bert.encoder.layer"
+    allowed = {f"{layers}.{i}.output.dense.{part}" for i in (1, 2) for part in ("weight", "bias")}
+    allowed |= {f"{layers}.2.attention.output.dense.{part}" for part in ("weight", "bias")}
+    assert changed <= allowed
+    assert f"{layers}.1.output.dense.weight" in changed
+    assert all(torch.equal(value, before[name]) for name, value in full.state_dict().items())
+
+
+def test_without_pruned_neurons_heads_alone_are_fitted() -> None:
+    full = tiny_model("bert")
+    small = refit(prune(copy.deepcopy(full), HeadMask.without(3, 4, [HeadId(0, 1)])), full, text(), precision="fp32")
+    for own, was in zip(neuron_sites(small), neuron_sites(full), strict=True):
+        assert torch.equal(own.output.weight, was.output.weight)
+    assert not torch.equal(attention_sites(small)[2].output.weight, attention_sites(full)[2].output.weight)
+
+
+def test_means_of_the_outputs_are_those_of_the_full_model_even_without_neurons() -> None:
+    full = tiny_model("bert")
+    small = pruned_to(full, plan_for(full), text(), how="refit", precision="fp32")
+    assert neuron_sites(small)[2].kept == ()
+    for own, wanted in zip(outputs(small, text()), outputs(full, text()), strict=True):
+        assert torch.allclose(own.mean(0), wanted.mean(0), atol=1e-4)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_the_ridge_is_the_one_that_other_text_likes(noisy: bool) -> None:
+    full = tiny_model("bert", dtype=torch.float64)
+    site, generator = neuron_sites(full)[0], torch.Generator().manual_seed(0)
+    weight = site.output.weight.detach().clone()
+    n = len(site.kept)
+
+    def half(rows: int) -> Moments:
+        a = torch.randn(rows, n, generator=generator, dtype=torch.float64)
+        y = a @ weight.T * (1 if noisy else 2)
+        y = y + (100 * torch.randn(*y.shape, generator=generator, dtype=torch.float64) if noisy else 0)
+        return Moments(rows, a.sum(0), y.sum(0), a.T @ a, a.T @ y, float(y.square().sum()))
+
+    solve_neurons(site, [half(2 * n), half(2 * n)])
+    if noisy:
+        assert torch.allclose(site.output.weight, weight), "noise alone: the weights stay"
+    else:
+        assert torch.allclose(site.output.weight, 2 * weight, rtol=0.01, atol=1e-3)
+
+
+def test_what_cannot_be_fitted_is_refused() -> None:
+    full = tiny_model("bert")
+    plan = plan_for(full)
+    small = prune(copy.deepcopy(full), plan.heads, neurons=plan.neurons)
+    with pytest.raises(SettingError, match="neurons that the full one lacks"):
+        refit(prune(copy.deepcopy(full), plan.heads, neurons=plan_for(full, layers=(0,)).neurons), small, text())
+    neuron_sites(small)[2].output.bias = None
+    with pytest.raises(ArchitectureError, match="layer 2: the feed-forward output has no bias"):
+        refit(small, full, text())
+    assert "xlm" in REFUSED
+    assert np.isfinite(neuron_means(full, text()).numpy()).all()
