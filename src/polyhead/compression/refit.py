@@ -143,7 +143,8 @@ def _fewer_neurons(pruned: PreTrainedModel, full: PreTrainedModel, n_layers: int
     had = np.ones_like(after.keep) if before is None else before.keep
     if (after.keep & ~had).any():
         raise SettingError("the pruned model has neurons that the full one lacks: give the model that it was pruned from")
-    return (after.keep != had).any(axis=1)
+    fewer: NDArray[np.bool_] = (after.keep != had).any(axis=1)
+    return fewer
 
 
 def _measure(

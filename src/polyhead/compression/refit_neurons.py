@@ -51,8 +51,8 @@ class Moments:
     yy: float
 
     def __add__(self, other: "Moments") -> "Moments":
-        added = (getattr(self, name) + getattr(other, name) for name in ("a", "y", "aa", "ay"))
-        return Moments(self.n + other.n, *added, self.yy + other.yy)
+        a, y, aa, ay = self.a + other.a, self.y + other.y, self.aa + other.aa, self.ay + other.ay
+        return Moments(self.n + other.n, a, y, aa, ay, self.yy + other.yy)
 
     def about(self, a: Tensor, y: Tensor) -> "Moments":
         """The same sums of a and y about other origins."""
@@ -95,8 +95,8 @@ def measure_neurons(
         calls.append(call)
         y = was + out - now
         # products of one batch in single precision, or double where the model has it
-        sums = [part.cpu().double() for part in (a.sum(0), y.sum(0), a.T @ a, a.T @ y)]
-        moments, half = Moments(len(a), *sums, float(y.double().square().sum())), number % 2
+        sa, sy, aa, ay = (part.cpu().double() for part in (a.sum(0), y.sum(0), a.T @ a, a.T @ y))
+        moments, half = Moments(len(a), sa, sy, aa, ay, float(y.square().sum())), number % 2
         before = found[half]
         found[half] = moments if before is None else before + moments
         advance(1)
