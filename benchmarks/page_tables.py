@@ -39,6 +39,8 @@ def tables() -> dict[str, str]:
         "scale": ("study_scale", scale),
         "vocabulary": ("vocabulary", vocabulary),
         "segmentation": ("vocabulary", segmentation),
+        "latency": ("latency_plans", latency),
+        "predictions": ("latency_plans", predictions),
     }
     paths = {name: (RESULTS / f"{source}.json", table) for name, (source, table) in made.items()}
     return {name: table(read_json(path)) for name, (path, table) in paths.items() if path.is_file()}
@@ -217,6 +219,45 @@ def segmentation(measured: dict[str, Any]) -> str:
             rows.append([title, languages, limit, *changed, f"{unknown:.3f}", f"{longer:.1f}"])
     headers = [*(f"changed: {language}, %" for language in named), "new unknown, most, %", "more subwords, most, %"]
     return page_table(["encoder", "languages", "kept", *headers], rows)
+
+
+def latency(measured: dict[str, Any]) -> str:
+    """Milliseconds of the whole model, the shares of its parts, and how much faster it is without some of them."""
+    rows = []
+    for row in measured["rows"]:
+        whole, layers = row["full_ms"], row["n_layers"]
+        shares = [100 * layers * row[part][-1][1] / whole for part in ("attention", "feed_forward")]
+        left = ("half of the heads", "half of the neurons", "half of both", "half of the layers", "all heads and neurons")
+        faster = [f"{whole / row['smaller_ms'][name]:.2f}" for name in left]
+        rows.append([*_conditions(row), f"{whole:.1f}", *(f"{share:.0f} %" for share in shares), *faster])
+    without = ("½ heads", "½ neurons", "½ of both", "½ layers", "all heads and neurons")
+    names = ["backend", "precision", "batch", "ms", "attention", "feed-forward", *(f"without {name}" for name in without)]
+    return page_table(names, rows)
+
+
+def predictions(measured: dict[str, Any]) -> str:
+    """Random plans: how far predictions are from measurements."""
+    rows = []
+    for row in measured["rows"]:
+        faster = [row["full_ms"] / plan["measured_ms"] for plan in row["plans"]]
+        spread = f"{min(faster):.2f} to {max(faster):.2f}"
+        errors = [f"{100 * row[name]:.1f} %" for name in ("median_error", "largest_error")]
+        rows.append([*_conditions(row), len(row["plans"]), spread, *errors, f"{row['table_seconds']:.0f}"])
+    names = [
+        "backend",
+        "precision",
+        "batch",
+        "plans",
+        "speed-up of the plans",
+        "median error",
+        "largest error",
+        "seconds to measure",
+    ]
+    return page_table(names, rows)
+
+
+def _conditions(row: dict[str, Any]) -> list[str]:
+    return [row["backend"], row["precision"], f"{row['batch']} × {row['length']}"]
 
 
 def nested_variants(measured: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.saving import save_pruned
 from polyhead.selection.statistics import holm, mean_gain
 from polyhead.studies.shrink_spec import ShrinkSpec
-from polyhead.studies.shrink_steps import compared_ms, finished, searched
+from polyhead.studies.shrink_steps import compared_ms, corrected, finished, searched
 from polyhead.studies.shrink_work import check_tagger, prepared
 from polyhead.studies.tagger import Tagger
 
@@ -159,6 +159,8 @@ def do(job: Job, design: Design, path: Path) -> None:
     work = prepared(given, dev, spec, start=check_tagger(given), texts=texts, table=table, progress=None)
     started = time.process_time()
     rounds = searched(work, unfinished, None)
+    if spec.times:
+        rounds = corrected(work, rounds, None)
     plan = rounds[-1].plan if rounds else work.start
     found: dict[str, NDArray[Any]] = {
         "heads": np.array([heads for heads, _ in plan.counts]),

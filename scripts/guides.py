@@ -156,7 +156,7 @@ def run_block(kind: str, code: str, folder: Path) -> str:
     Raises:
         RuntimeError: The block fails.
     """
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", "POLYHEAD_CACHE": str(folder / "cache")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     command = ["sh", "-e", "-c", code] if kind == "sh" else [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

@@ -26,7 +26,7 @@ TABLE = LatencyTable(
     n_layers=2,
     fixed=1.0,
     attention=((0, 0.0), (4, 2.0)),
-    feed_forward=((0, 0.0), (32, 4.0)),
+    feed_forward=((0, 0.0), (2, 0.25), (32, 4.0)),
     points=(),
 )
 

@@ -1,6 +1,7 @@
 """Plans on made-up scores and costs: rules, rounds, shared keys, resumption, and the way back to an acceptable plan."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -114,6 +115,14 @@ def test_joint_loses_less_than_even() -> None:
 
     joint, even = (next_plan(FULL, scores, COSTS, TOTAL / 2, spread=spread) for spread in ("joint", "even"))
     assert lost(joint) < lost(even)
+
+
+def test_neurons_are_kept_in_whole_steps() -> None:
+    costs = replace(COSTS, step=4)
+    plan = next_plan(FULL, drawn(), costs, TOTAL * 0.8, parts=("neurons",))
+    assert {*plan.neurons.counts} <= {0, 4, NEURONS}
+    again = next_plan(plan, drawn(), costs, TOTAL * 0.7, parts=("neurons",))
+    assert {*again.neurons.counts} <= {0, 4, NEURONS}
 
 
 def test_heads_that_share_a_key_go_together() -> None:

@@ -2,14 +2,13 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
-from compression.test_refit import REFITTED, REFUSED, outputs, text
+from compression.test_refit import REFITTED, text
 from conformance.tiny import logits, tiny_inputs, tiny_model
 from transformers import PreTrainedModel
 
-from polyhead.compression.plan_repair import neuron_means, pruned_to
+from polyhead.compression.plan_repair import pruned_to
 from polyhead.compression.refit import refit
 from polyhead.compression.refit_neurons import Moments, solve_neurons
 from polyhead.core.errors import ArchitectureError, SettingError
@@ -60,7 +59,7 @@ def test_hidden_states_come_nearer_than_with_means(family: str, heads: tuple[Hea
         how: distance(pruned_to(full, plan, text(), how=how, precision="fp32"), full)  # type: ignore[arg-type]
         for how in ("none", "means", "refit")
     }
-    assert apart["refit"] < apart["means"] < apart["none"]
+    assert apart["refit"] < 0.9 * min(apart["means"], apart["none"])
 
 
 def test_a_neuron_that_was_one_of_two_takes_over_the_other() -> None:
@@ -78,7 +77,7 @@ def test_a_neuron_that_was_one_of_two_takes_over_the_other() -> None:
         (logits(pruned_to(full, plan, text(), how=how, precision="fp32"), tiny_inputs()) - logits(full, tiny_inputs()))
         .abs()
         .max()
-        for how in ("means", "refit")
+        for how in ("none", "refit")
     )
     assert left < lost / 5
     small = pruned_to(full, plan, text(), how="refit", precision="fp32")
@@ -110,12 +109,32 @@ def test_without_pruned_neurons_heads_alone_are_fitted() -> None:
     assert not torch.equal(attention_sites(small)[2].output.weight, attention_sites(full)[2].output.weight)
 
 
-def test_means_of_the_outputs_are_those_of_the_full_model_even_without_neurons() -> None:
+def test_a_layer_without_neurons_gets_a_bias() -> None:
     full = tiny_model("bert")
-    small = pruned_to(full, plan_for(full), text(), how="refit", precision="fp32")
+    plan = plan_for(full)
+    small, plain = (pruned_to(full, plan, text(), how=how, precision="fp32") for how in ("refit", "none"))  # type: ignore[arg-type]
     assert neuron_sites(small)[2].kept == ()
-    for own, wanted in zip(outputs(small, text()), outputs(full, text()), strict=True):
-        assert torch.allclose(own.mean(0), wanted.mean(0), atol=1e-4)
+    assert not torch.equal(neuron_sites(small)[2].output.bias, neuron_sites(plain)[2].output.bias)
+
+
+def test_a_special_token_that_is_a_hundred_times_as_large_does_not_decide() -> None:
+    full = tiny_model("bert")
+    site = neuron_sites(full)[0]
+    with torch.no_grad():  # one neuron answers to the first token of every sentence alone
+        first = full.bert.embeddings(text()[0].input_ids)[0, 0]
+        site.inputs[0].weight[0] = 300 * (first - first.mean()) / first.norm() ** 2
+        site.output.weight[:, 0] = torch.linspace(-5, 5, len(first))
+    keep = full_neurons(full).keep.copy()
+    keep[0, :8] = False
+    plan = Plan(full_mask(full), NeuronMask(keep))
+    words = torch.cat([batch.is_text[batch.attention_mask.bool()] for batch in text()])
+    apart = {
+        how: float(
+            (last_hidden(pruned_to(full, plan, text(), how=how, precision="fp32")) - last_hidden(full))[words].square().mean()
+        )  # type: ignore[arg-type]
+        for how in ("none", "refit")
+    }
+    assert apart["refit"] < apart["none"]
 
 
 @pytest.mark.parametrize("noisy", [False, True])
@@ -147,5 +166,3 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     neuron_sites(small)[2].output.bias = None
     with pytest.raises(ArchitectureError, match="layer 2: the feed-forward output has no bias"):
         refit(small, full, text())
-    assert "xlm" in REFUSED
-    assert np.isfinite(neuron_means(full, text()).numpy()).all()

@@ -44,6 +44,6 @@ def made_up_table(*, batch: int = SHAPE["batch"], length: int = SHAPE["length"])
         n_layers=4,
         fixed=2.0,
         attention=((0, 0.0), (8, 1.0)),
-        feed_forward=((0, 0.0), (512, 2.0)),
+        feed_forward=((0, 0.0), (16, 0.0625), (512, 2.0)),
         points=(),
     )

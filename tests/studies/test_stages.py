@@ -57,6 +57,7 @@ FREE_OF_NUMBERS = (
             "trimmed_tokenizer",
             "vocabulary",
             "latency*",
+            "plan_sizes",
             "timing",
             "budget",
             "checkpoint_size",

@@ -9,9 +9,12 @@ from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import set_threads
 from polyhead.cli.outputs import check_file
 from polyhead.cli.requests import ProfileRequest
-from polyhead.compression.latency import Check, cached_latency, check_plans, grid_of
+from polyhead.compression.latency import cached_latency
+from polyhead.compression.latency_check import Check, check_plans
 from polyhead.compression.latency_models import GRAPHS, check_backend, check_fits, free_bytes, full_counts, kept_counts
-from polyhead.compression.latency_table import Backend, LatencyTable, random_counts
+from polyhead.compression.latency_points import grid_of
+from polyhead.compression.latency_table import Backend, LatencyTable
+from polyhead.compression.plan_sizes import random_counts, smaller_plans
 from polyhead.core.errors import SettingError
 from polyhead.core.values import counted
 from polyhead.models.devices import pick_device
@@ -93,18 +96,7 @@ def _parts(table: LatencyTable) -> list[tuple[str, float]]:
 
 
 def _ceilings(table: LatencyTable) -> list[tuple[str, float]]:
-    """Milliseconds of models without these parts: how fast pruning them can make a model at most."""
-    heads, neurons, layers = table.n_heads, table.n_neurons, table.n_layers
-    plans = {
-        "half of the heads": [(heads // 2, neurons)] * layers,
-        "all heads": [(0, neurons)] * layers,
-        "half of the neurons": [(heads, neurons // 2)] * layers,
-        "all neurons": [(heads, 0)] * layers,
-        "half of both": [(heads // 2, neurons // 2)] * layers,
-        "half of the layers": [(heads, neurons)] * (layers - layers // 2) + [(0, 0)] * (layers // 2),
-        "all heads and neurons": [(0, 0)] * layers,
-    }
-    return [(name, table.predict(counts)) for name, counts in plans.items()]
+    return [(name, table.predict(counts)) for name, counts in smaller_plans(table).items()]
 
 
 def _text(table: LatencyTable, now: Sequence[tuple[int, int]] | None, checks: Sequence[Check]) -> str:
@@ -132,7 +124,7 @@ def _text(table: LatencyTable, now: Sequence[tuple[int, int]] | None, checks: Se
         *steps,
         "ms: all layers alike, the rest of the model whole; one layer: what its heads or neurons add",
         ceilings,
-        f"largest standard error of a measured time: {_percent(table.noise)}; times of heads and neurons add up to within "
+        f"largest standard error of a measured time: {_percent(table.noise)}; beyond it, times of heads and neurons add up to "
         f"{_percent(table.misfit)}",
     ]
     if checks:
@@ -153,7 +145,7 @@ def _text(table: LatencyTable, now: Sequence[tuple[int, int]] | None, checks: Se
 
 
 def _ms(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" if value >= 1 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _percent(share: float) -> str:

@@ -195,11 +195,13 @@ def _interval(own: LanguageLoss) -> str:
 
 def _figures(request: ShrinkRequest, found: Shrunk) -> str:
     """Speed, megabytes and subwords in one line."""
-    parts = []
+    parts = [_arrow(found.megabytes, "MB")]
     if found.milliseconds is not None and found.speedup is not None:
-        shape = f"batch of {request.spec.batch} x {request.spec.length}"
-        parts.append(f"{found.speedup:.2f} times as fast ({_arrow(found.milliseconds, 'ms')}, {shape})")
-    parts.append(_arrow(found.megabytes, "MB"))
+        took = f"{_arrow(found.milliseconds, 'ms')} for a batch of {request.spec.batch} x {request.spec.length}"
+        if request.spec.times:
+            parts.insert(0, f"{found.speedup:.2f} times as fast ({took})")
+        else:
+            parts.append(took)
     if found.subwords.after != found.subwords.before:
         parts.append(f"{found.subwords.before:,.0f} → {found.subwords.best:,.0f} subwords")
     return ", ".join(parts)

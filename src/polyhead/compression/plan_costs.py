@@ -21,12 +21,14 @@ class PlanCosts:
         fixed: What does not depend on the plan, such as embeddings, norms and the tokenizer.
         heads: Cost of one layer's attention by its number of heads, `[heads + 1]`.
         neurons: Cost of one layer's feed-forward block by its number of neurons, `[neurons + 1]`.
+        step: Plans keep multiples of so many neurons in a layer, or all that it has.
     """
 
     unit: str
     fixed: float
     heads: NDArray[np.float64]
     neurons: NDArray[np.float64]
+    step: int = 1
 
     def of(self, counts: Counts) -> float:
         """The cost of a plan with these counts.
@@ -52,14 +54,20 @@ def linear_costs(
     """
     n_heads, n_neurons = (sum(own) for own in zip(*counts, strict=True))
     fixed = total - per_head * n_heads - per_neuron * n_neurons
-    return PlanCosts(unit, fixed, per_head * np.arange(shape[0] + 1.0), per_neuron * np.arange(shape[1] + 1.0))
+    heads, neurons = per_head * np.arange(shape[0] + 1.0), per_neuron * np.arange(shape[1] + 1.0)
+    # vector units and caches like whole multiples, also where only bytes are asked for
+    return PlanCosts(unit, fixed, heads, neurons, step=64 if shape[1] >= 512 else max(1, shape[1] // 8))
 
 
 def time_costs(table: LatencyTable) -> PlanCosts:
-    """Milliseconds by heads and neurons, from a latency table."""
+    """Milliseconds by heads and neurons, from a latency table.
+
+    The step is the smallest number of neurons that was measured: fewer than that take longer than interpolation says.
+    """
     return PlanCosts(
         "ms",
         table.fixed,
         np.array([table.attention_ms(heads) for heads in range(table.n_heads + 1)]),
         np.array([table.feed_forward_ms(neurons) for neurons in range(table.n_neurons + 1)]),
+        step=table.feed_forward[1][0],
     )

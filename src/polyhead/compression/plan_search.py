@@ -18,7 +18,6 @@ Protect = Literal["worst", "mean"]
 Spread = Literal["joint", "even", "layers"]
 PARTS: Final[tuple[Part, ...]] = ("heads", "neurons")
 ROUNDS: Final = 8
-_OPTIONS = 48  # sizes of a feed-forward block that are considered
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +251,6 @@ def _sides(plan: Plan, scores: Importance, costs: PlanCosts, parts: Sequence[Par
         ("neurons", plan.neurons.keep, scores.neurons, costs.neurons),
     )
     for part, keep, values, prices in each:
-        step = max(1, plan.neurons.n_neurons // _OPTIONS)
         for layer, row in enumerate(keep):
             present = np.flatnonzero(row)
             if bare := present[np.isnan(values[layer, present])].tolist():
@@ -261,8 +259,11 @@ def _sides(plan: Plan, scores: Importance, costs: PlanCosts, parts: Sequence[Par
                 order, dropped = _by_key(present, values[layer], plan.heads.group)
             else:
                 order = present[np.argsort(values[layer, present], kind="stable")]
-                # a width that is a multiple of the step is one that matrix products like
-                kept = np.arange((len(order) - 1) // step * step, -1, -step) if len(order) else np.zeros(0, dtype=np.int64)
+                kept = (
+                    np.arange((len(order) - 1) // costs.step * costs.step, -1, -costs.step)
+                    if len(order)
+                    else np.zeros(0, dtype=np.int64)
+                )
                 dropped = np.concatenate([np.zeros(1, dtype=np.int64), len(order) - kept])
             if part not in parts:
                 dropped = dropped[:1]

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.compression.layer_calls import NO_REFIT, Call, overwrite, reach, running, through
-from polyhead.compression.refit_neurons import Layer, bias_of_neurons, measure_neurons, solve_neurons
+from polyhead.compression.refit_neurons import Layer, bias_of_neurons, measure_neurons, position_weights, solve_neurons
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
@@ -47,6 +47,8 @@ def refit(
     Where neurons were pruned, the feed-forward blocks follow in the same way, each after the attention of its layer: all output
     weights and the bias are fitted to the same kind of target, with a ridge that pulls the weights to what they are. The ridge,
     from 1e-3 to 1 of the mean diagonal entry, or infinite, is the one that does best on every other batch if fitted on the rest.
+    Heads and neurons then count each position by one over the variance of what it should be, because norms divide by it: special
+    tokens, whose hidden states are hundreds of times as large in some encoders, would decide alone otherwise.
 
     Costs at most two forward passes of each model for heads alone and four with neurons, and memory for two hidden states of the
     whole text; with neurons also for two matrices of neurons × neurons in float64 (150 MB for 3,072). Needs no labels. The full
@@ -84,7 +86,7 @@ def refit(
             calls = theirs
             if step.heads:
                 with running(pruned, chosen):
-                    mean, centred, calls = _measure(step.site, step.whole, ours, theirs, chosen, advance)
+                    mean, centred, calls = _measure(step, ours, theirs, chosen, advance)
                 _solve(step.site, mean, centred)
             if step.neurons is not None:
                 with running(pruned, chosen):
@@ -105,12 +107,14 @@ class _Step:
         site: Its attention in the pruned model.
         whole: The same in the full one.
         heads: Whether the heads are fitted.
+        weighted: Whether positions are weighted, as they are where neurons were pruned.
         neurons: The layer in the pruned and in the full model if its neurons are fitted.
     """
 
     site: AttentionSite
     whole: AttentionSite
     heads: bool
+    weighted: bool
     neurons: tuple[Layer, Layer] | None
 
 
@@ -129,7 +133,7 @@ def _steps(pruned: PreTrainedModel, full: PreTrainedModel) -> list[_Step]:
     # a layer's attention comes before its feed-forward block, and what comes first corrects nothing above it
     changed = np.stack([lost, fewer], axis=1).ravel().cumsum().reshape(-1, 2) > 0
     return [
-        _Step(site, whole, bool(heads), layer if neurons else None)
+        _Step(site, whole, bool(heads), layer is not None, layer if neurons else None)
         for (site, whole), layer, (heads, neurons) in zip(sites, layers, changed, strict=True)
         if heads or (neurons and layer is not None)
     ]
@@ -148,8 +152,7 @@ def _fewer_neurons(pruned: PreTrainedModel, full: PreTrainedModel, n_layers: int
 
 
 def _measure(
-    site: AttentionSite,
-    whole: AttentionSite,
+    step: _Step,
     ours: Sequence[Call],
     theirs: Sequence[Call],
     precision: Precision,
@@ -160,17 +163,21 @@ def _measure(
     The mean of z and y, `[columns + width]`, and the sums of products of z with both about their means,
     `[columns, columns + width]`; float64 on the CPU.
     """
-    n, sums, products = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    n, sums, products = 0.0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     calls = []
     for own, other in zip(ours, theirs, strict=True):
-        z, _, _ = through(site, own, precision)
-        _, y, call = through(whole, other, precision)
+        z, _, _ = through(step.site, own, precision)
+        _, y, call = through(step.whole, other, precision)
         calls.append(call)
         tokens = own.batch.attention_mask.bool()
         # moved first: not every device has float64
         heads, out, was, now = (part.cpu().double() for part in (z, y, other.hidden[tokens], own.hidden[tokens]))
         both = torch.cat((heads, was + out - now), dim=1)
-        n, sums, products = n + len(both), sums + both.sum(0), products + heads.T @ both
+        weighed, weight = both, float(len(both))
+        if step.weighted:
+            share = position_weights(was + out)
+            weighed, weight = both * share[:, None], float(share.sum())
+        n, sums, products = n + weight, sums + weighed.sum(0), products + heads.T @ weighed
         advance(1)
     mean = sums / n
     return mean, products - n * torch.outer(mean[: len(products)], mean), calls

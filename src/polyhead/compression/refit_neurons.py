@@ -32,10 +32,10 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over positions of activations a and targets y, float64 on the CPU.
+    """Weighted sums over positions of activations a and targets y, float64 on the CPU.
 
     Attributes:
-        n: Positions.
+        n: Sum of the weights.
         a: Sum of a, `[neurons]`.
         y: Sum of y, `[width]`.
         aa: Sum of products, `[neurons, neurons]`.
@@ -43,7 +43,7 @@ class Moments:
         yy: Sum of squares of y.
     """
 
-    n: int
+    n: float
     a: Tensor
     y: Tensor
     aa: Tensor
@@ -94,13 +94,20 @@ def measure_neurons(
         _, out, was, call = _through(whole, other, precision, adds_last=adds_last)
         calls.append(call)
         y = was + out - now
+        share = position_weights(was + out)[:, None]
         # products of one batch in single precision, or double where the model has it
-        sa, sy, aa, ay = (part.cpu().double() for part in (a.sum(0), y.sum(0), a.T @ a, a.T @ y))
-        moments, half = Moments(len(a), sa, sy, aa, ay, float(y.square().sum())), number % 2
+        sums = (share * a).sum(0), (share * y).sum(0), a.T @ (share * a), a.T @ (share * y)
+        sa, sy, aa, ay = (part.cpu().double() for part in sums)
+        moments, half = Moments(float(share.sum()), sa, sy, aa, ay, float((share * y.square()).sum())), number % 2
         before = found[half]
         found[half] = moments if before is None else before + moments
         advance(1)
     return [own_half for own_half in found if own_half is not None], calls
+
+
+def position_weights(wanted: Tensor) -> Tensor:
+    """One over the variance of each row, `[positions]`: a norm after it divides errors by its standard deviation."""
+    return 1 / wanted.var(dim=1).clamp(min=torch.finfo(wanted.dtype).tiny ** 0.5)
 
 
 def _through(layer: Layer, call: Call, precision: Precision, *, adds_last: bool) -> tuple[Tensor, Tensor, Tensor, Call]:

@@ -30,8 +30,8 @@ class Timer:
     pause: Callable[[], None] = _no_pause
     least: int = 7
     most: int = 400
-    precise: float = 0.004
-    seconds: float = 15.0
+    precise: float = 0.005
+    seconds: float = 6.0
 
     def time(self, work: Work) -> float:
         """Seconds of one call."""

@@ -1,4 +1,4 @@
-"""Mean head outputs, which replace heads under mean ablation and repair, and mean inputs of any linear layers."""
+"""Mean head outputs: they replace heads under mean ablation and repair."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +15,7 @@ from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.devices import PrecisionChoice, attention_kernel, placement
 from polyhead.models.gates import gated
 from polyhead.models.model_heads import attention_sites, full_mask
+from polyhead.models.sites import AttentionSite
 
 
 def head_means(
@@ -39,63 +40,25 @@ def head_means(
     Raises:
         SettingError: There is no batch.
     """
-    sites, full = attention_sites(model), full_mask(model)
-    found = mean_inputs(
-        model,
-        [site.output for site in sites if site.kept],
-        batches,
-        uses=sites[0].uses,
-        precision=precision,
-        what="head means",
-        progress=progress,
-    )
-    means = torch.zeros(*full.shape, sites[0].head_dim, dtype=torch.float64)
-    for site, own in zip([site for site in sites if site.kept], found, strict=True):
-        means[site.layer, list(site.kept)] = own.view(len(site.kept), site.head_dim)
-    return means.to(torch.promote_types(model.dtype, torch.float32)).to(placement(model)[0])
-
-
-def mean_inputs(
-    model: PreTrainedModel,
-    layers: Sequence[nn.Module],
-    batches: Sequence[Batch],
-    *,
-    uses: int = 1,
-    precision: PrecisionChoice = "auto",
-    what: str = "means",
-    progress: Progress | None = None,
-) -> list[Tensor]:
-    """The mean input of each of some linear layers of a model, `[columns]`, float64 on the CPU; see `head_means`.
-
-    Args:
-        model: Not changed.
-        layers: Modules of it, distinct.
-        batches: From `scoring_batches`, in any order.
-        uses: Times that a forward pass runs each of them.
-        precision: Of matrix products; sums are float32 within a batch and float64 across batches.
-        what: Name of the work, for `progress`.
-        progress: Updated after every batch.
-
-    Raises:
-        SettingError: There is no batch.
-    """
     if not len(batches):
         raise SettingError("no sentences to average over: give at least one batch")
+    sites, full = attention_sites(model), full_mask(model)
     device, chosen = placement(model, precision=precision)
-    sums = [torch.zeros((), dtype=torch.float64)] * len(layers)
+    sums = torch.zeros(*full.shape, sites[0].head_dim, dtype=torch.float64)
     is_token: Tensor  # [rows, length], of the current batch
 
-    def add(number: int, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def add(site: AttentionSite, module: nn.Module, args: tuple[Tensor, ...]) -> None:
         wide = args[0].to(torch.promote_types(args[0].dtype, torch.float32))
-        total = torch.where(is_token[..., None], wide, 0).sum(dim=(0, 1))
-        sums[number] = sums[number] + total.cpu().double()  # moved first: MPS has no float64
+        total = torch.where(is_token[..., None], wide, 0).sum(dim=(0, 1)).view(len(site.kept), site.head_dim)
+        sums[site.layer, list(site.kept)] += total.cpu().double()  # moved first: MPS has no float64
 
-    steps = tracking(progress, len(batches), what)
+    steps = tracking(progress, len(batches), "head means")
     with steps as advance, scoring_mode(model, chosen), torch.no_grad(), ExitStack() as stack:
         # gates of one change nothing, but make compiled code run eagerly, with hooks
-        stack.enter_context(gated(model, full_mask(model)))
-        for number, layer in enumerate(layers):
-            stack.callback(layer.register_forward_pre_hook(partial(add, number)).remove)
+        stack.enter_context(gated(model, full))
+        for site in sites:
+            if site.kept:
+                stack.callback(site.output.register_forward_pre_hook(partial(add, site)).remove)
         for batch in batches:
             here = batch.to(device)
             is_token = here.attention_mask.bool()
@@ -103,4 +66,4 @@ def mean_inputs(
                 model(**here.short_inputs)
             advance(1)
     positions = sum(batch.n_tokens for batch in batches)
-    return [own / (positions * uses) for own in sums]
+    return (sums / (positions * sites[0].uses)).to(torch.promote_types(model.dtype, torch.float32)).to(device)

@@ -112,7 +112,7 @@ class ShrinkSpec:
     ] = "worst"
     repair: Annotated[
         Literal["none", "means", "refit"],
-        Field(description="Without training: means adds what was pruned in the mean, refit also rescales the kept heads."),
+        Field(description="Without training: refit rescales the kept heads, means adds the mean of those that were pruned."),
     ] = "refit"
     distil: Annotated[
         NonNegative,

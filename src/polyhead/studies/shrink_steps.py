@@ -10,6 +10,7 @@ from polyhead.compression.plan_repair import pruned_to
 from polyhead.compression.plan_search import Goal, Round, Scorer, furthest, least_cost, search_plan
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Progress
+from polyhead.core.values import decimal_number
 from polyhead.learning.inference import evaluate
 from polyhead.learning.resumable import Partial, kept_at
 from polyhead.studies.distillation import Distilled
@@ -202,8 +203,8 @@ def _gives_way(work: ShrinkWork, asked: Plan, found: Plan | None, losses: Callab
 def wanted(spec: ShrinkSpec) -> str:
     """What was asked for, in words.
 
-    >>> wanted(ShrinkSpec(speedup=2.0, size="60MB"))
-    '2 times as fast and 60MB'
+    >>> wanted(ShrinkSpec(speedup=2.0, size="60MB")), wanted(ShrinkSpec(size=0.35))
+    ('2 times as fast and 60MB', '0.35 of the size')
     """
     parts = []
     if spec.speedup is not None:
@@ -211,7 +212,8 @@ def wanted(spec: ShrinkSpec) -> str:
     if spec.latency is not None:
         parts.append(str(spec.latency))
     if spec.size is not None:
-        parts.append(str(spec.size))
+        is_share = decimal_number(str(spec.size)) is not None
+        parts.append(f"{spec.size} of the size" if is_share else str(spec.size))
     return " and ".join(parts)
 
 

@@ -69,7 +69,7 @@ def shrink(
         length: Its subwords per sentence.
         keep: What is left alone: heads, neurons, vocabulary.
         protect: `worst` keeps what matters most in any language, `mean` what matters in their mean.
-        repair: `refit` fits the kept heads and neurons by least squares, `means` adds the mean of what was pruned, `none` does
+        repair: `refit` fits the kept heads and neurons by least squares, `means` adds the mean of the pruned heads, `none` does
             neither.
         distil: Processor minutes of learning from the given model on `texts`, after the repair.
         seed: Of the samples.
