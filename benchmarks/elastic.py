@@ -1,6 +1,6 @@
 """One fine-tuning for every size against the same plans trained one by one, in five languages.
 
-    python benchmarks/elastic.py cells [--seeds 42] [--taught 0.5]   # several processes may run beside one another
+    python benchmarks/elastic.py cells [--seeds 42] [--taught 0 0.5]   # several processes may run beside one another
     python benchmarks/elastic.py table                               # seconds; writes results/elastic.json
     python benchmarks/elastic.py --list                              # what is there and what is not
 
@@ -51,6 +51,7 @@ SEEDS = (42, 43, 44)
 MORE_SEEDS = (45, 46)  # at twice the speed
 TRAINED_FOR = SHAPES[-1]
 TAUGHT = ElasticSpec().taught
+SHARES = (TAUGHT, 0.5)
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def main() -> None:
     parser.add_argument("stage", nargs="?", choices=["cells", "table"])
     every = (*SEEDS, *MORE_SEEDS)
     parser.add_argument("--seeds", nargs="+", type=int, choices=every, default=list(every))
-    parser.add_argument("--taught", nargs="+", type=float, default=[TAUGHT], help="shares of the loss, variants among them")
+    parser.add_argument("--taught", nargs="+", type=float, default=list(SHARES), help="shares of the loss")
     parser.add_argument("--list", action="store_true", help="count the cells and stop")
     parser.add_argument("--try", action="store_true", dest="trial", help="a few sentences, two cells, in runs/: does it run?")
     options = parser.parse_args()

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from polyhead.compression.plan_repair import pruned_to
 from polyhead.compression.refit import refit
-from polyhead.compression.refit_neurons import Moments, solve_neurons
+from polyhead.compression.refit_neurons import Moments, Target, solve_neurons
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
@@ -86,6 +86,16 @@ def test_a_neuron_that_was_one_of_two_takes_over_the_other() -> None:
     assert float((found - wanted).norm().detach()) < 0.2 * float(site.output.weight[:, 1].norm().detach())
 
 
+def test_activations_that_hardly_move_are_fitted_without_rounding_errors() -> None:
+    full = tiny_model("bert")
+    site = neuron_sites(full)[1]
+    with torch.no_grad():
+        site.inputs[0].bias.add_(100)
+    plan = plan_for(full, layers=(1,))
+    small = pruned_to(full, plan, text(), how="refit", precision="fp32")
+    assert distance(small, full) < 0.5 * distance(pruned_to(full, plan, text(), how="none"), full)
+
+
 def test_only_outputs_from_the_lowest_change_upwards_are_written() -> None:
     full = tiny_model("bert")
     plan = plan_for(full, layers=(1,))
@@ -150,7 +160,8 @@ def test_the_ridge_is_the_one_that_other_text_likes(noisy: bool) -> None:
         y = y + (100 * torch.randn(*y.shape, generator=generator, dtype=torch.float64) if noisy else 0)
         return Moments(rows, a.sum(0), y.sum(0), a.T @ a, a.T @ y, float(y.square().sum()))
 
-    solve_neurons(site, [half(2 * n), half(2 * n)])
+    nothing = torch.zeros(n, dtype=torch.float64), torch.zeros(len(weight), dtype=torch.float64)
+    solve_neurons(site, Target(*nothing, (half(2 * n), half(2 * n))))
     if noisy:
         assert torch.allclose(site.output.weight, weight), "noise alone: the weights stay"
     else:

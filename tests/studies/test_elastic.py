@@ -191,7 +191,7 @@ def test_what_cannot_be_had_is_said() -> None:
         elastic_plans(ordinary(), dev(), replace(SPEC, speedup=40.0), table=TABLE)
     with pytest.raises(SettingError, match="no dev text to score heads and neurons on"):
         elastic_plans(ordinary(), [], SPEC, table=TABLE)
-    with pytest.raises(SettingError, match="the latency table is"):
+    with pytest.raises(SettingError, match="batch = 3: the latency table was measured with batch = 2"):
         elastic_plans(ordinary(), dev(), replace(SPEC, batch=3), table=TABLE)
     with pytest.raises(SettingError, match="speedup"):
         ElasticSpec(speedup=1.0)

@@ -90,8 +90,8 @@ def refit(
                 _solve(step.site, mean, centred)
             if step.neurons is not None:
                 with running(pruned, chosen):
-                    halves, calls = measure_neurons(*step.neurons, ours, theirs, chosen, advance)
-                solve_neurons(step.neurons[0].neurons, halves)
+                    target, calls = measure_neurons(*step.neurons, ours, theirs, chosen, advance)
+                solve_neurons(step.neurons[0].neurons, target)
             theirs = calls
             if step is not steps[-1]:
                 with running(pruned, chosen):

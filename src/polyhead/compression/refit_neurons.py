@@ -32,7 +32,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Weighted sums over positions of activations a and targets y, float64 on the CPU.
+    """Weighted sums over positions of activations a and targets y about an origin, float64 on the CPU.
 
     Attributes:
         n: Sum of the weights.
@@ -62,6 +62,21 @@ class Moments:
         return Moments(self.n, self.a - self.n * a, self.y - self.n * y, aa, ay, yy)
 
 
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What a layer's neurons are fitted to.
+
+    Attributes:
+        a: Origin of the activations in the moments, `[neurons]`.
+        y: Origin of the targets, `[width]`.
+        halves: Moments of every other batch and of the rest; one alone if there is one batch.
+    """
+
+    a: Tensor
+    y: Tensor
+    halves: tuple[Moments, ...]
+
+
 def bias_of_neurons(site: NeuronSite) -> Tensor:
     """The bias of a feed-forward block's output.
 
@@ -80,7 +95,7 @@ def measure_neurons(
     theirs: Sequence[Call],
     precision: Precision,
     advance: Callable[[int], None],
-) -> tuple[list[Moments], list[Call]]:
+) -> tuple[Target, list[Call]]:
     """Moments of the layer's neurons in the pruned model and of their target, and the full model's calls of the next layer.
 
     The moments are of every other batch, so that one half can judge what the other gives. The target is the sum that the full
@@ -88,6 +103,7 @@ def measure_neurons(
     """
     adds_last = _adds_last(whole, theirs[0], precision)
     found: list[Moments | None] = [None, None]
+    origin: tuple[Tensor, Tensor] | None = None
     calls = []
     for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
         a, _, now, _ = _through(own, mine, precision, adds_last=adds_last)
@@ -95,14 +111,19 @@ def measure_neurons(
         calls.append(call)
         y = was + out - now
         share = position_weights(was + out)[:, None]
-        # products of one batch in single precision, or double where the model has it
-        sums = (share * a).sum(0), (share * y).sum(0), a.T @ (share * a), a.T @ (share * y)
-        sa, sy, aa, ay = (part.cpu().double() for part in sums)
+        if origin is None:
+            origin = a.mean(0), y.mean(0)
+        # about the means of one batch, so that single precision is enough for the products
+        a, y = a - origin[0], y - origin[1]
+        parts = (share * a).sum(0), (share * y).sum(0), a.T @ (share * a), a.T @ (share * y)
+        sa, sy, aa, ay = (part.cpu().double() for part in parts)
         moments, half = Moments(float(share.sum()), sa, sy, aa, ay, float((share * y.square()).sum())), number % 2
         before = found[half]
         found[half] = moments if before is None else before + moments
         advance(1)
-    return [own_half for own_half in found if own_half is not None], calls
+    assert origin is not None  # there is a batch
+    sums = Target(origin[0].cpu().double(), origin[1].cpu().double(), tuple(half for half in found if half is not None))
+    return sums, calls
 
 
 def position_weights(wanted: Tensor) -> Tensor:
@@ -162,13 +183,14 @@ def _adds_last(layer: Layer, call: Call, precision: Precision) -> bool:
     return bool((change - step).abs().mean() < 0.05 * step.abs().mean())
 
 
-def solve_neurons(site: NeuronSite, halves: Sequence[Moments]) -> None:
+def solve_neurons(site: NeuronSite, target: Target) -> None:
     """Write the best output weights and bias into the layer.
 
     The weights minimise the squared error plus a ridge that pulls them to what they are. Each ridge, and leaving the weights as
     they are, is tried on the first half of the text and judged on the second; the best is then used on both.
     """
     weight, bias = site.output.weight.detach().cpu().double(), bias_of_neurons(site)
+    halves = target.halves
     both = halves[0] if len(halves) == 1 else halves[0] + halves[1]
     if site.kept:
         # the text of one batch judges nothing: a strong ridge
@@ -178,7 +200,7 @@ def solve_neurons(site: NeuronSite, halves: Sequence[Moments]) -> None:
             ridge = min(tried, key=lambda own: _error(halves[1], halves[0], tried[own]))
         weight = _weights(both, weight, ridge)
         overwrite(site.output.weight, weight)
-    overwrite(bias, (both.y - weight @ both.a) / both.n)
+    overwrite(bias, target.y - weight @ target.a + (both.y - weight @ both.a) / both.n)
 
 
 def _weights(own: Moments, weight: Tensor, ridge: float | None) -> Tensor:
@@ -187,9 +209,9 @@ def _weights(own: Moments, weight: Tensor, ridge: float | None) -> Tensor:
         return weight
     centred = own.about(own.a / own.n, own.y / own.n)
     scale = ridge * centred.aa.diagonal().mean() + torch.finfo(torch.float64).tiny
-    # a neuron that never moves keeps its weights, and an almost singular matrix stays positive
+    # a neuron that never moves keeps its weights
     regular = centred.aa + scale * torch.eye(len(centred.aa), dtype=torch.float64)
-    change = torch.cholesky_solve(centred.ay - centred.aa @ weight.T, torch.linalg.cholesky(regular))
+    change: Tensor = torch.linalg.solve(regular, centred.ay - centred.aa @ weight.T)
     return weight + change.T
 
 

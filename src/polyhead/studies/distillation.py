@@ -63,8 +63,8 @@ def distil_tagger(
 
     The loss is the Kullback-Leibler divergence of the predictions at every subword of the text from the teacher's; no label is
     read. One pass over a seeded sample that has as many lines of each language, drawn again only where a language has too few.
-    AdamW, linear warm-up over 6 % of the steps and linear decay; the peak rate is 0.3 of that of fine-tuning (3e-4 up to 384 wide,
-    5e-5 above). Embeddings are not trained, because text in a few languages says nothing about the others.
+    AdamW, linear warm-up over 6 % of the steps and linear decay; the peak rate is 0.3 of that of fine-tuning (of 3e-4 up to 384
+    wide, of 5e-5 above). Embeddings are not trained, because text in a few languages says nothing about the others.
 
     The number of steps is the budget over the time of a step, both in processor time summed over threads, measured on eight
     steps of a copy. It is kept beside `resume_file`, so that work which was stopped ends with the same numbers. A step costs a
