@@ -40,7 +40,8 @@ from polyhead.learning.teaching import Teacher
 from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
 from polyhead.selection.statistics import holm
-from polyhead.studies.elastic import ElasticSpec, elastic_plans
+from polyhead.studies.elastic import elastic_plans
+from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_steps import compared_ms, finished, searched
 from polyhead.studies.shrink_work import check_tagger, prepared

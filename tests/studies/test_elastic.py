@@ -21,7 +21,8 @@ from polyhead.models.model_heads import full_mask, head_mask
 from polyhead.models.model_neurons import full_neurons, neuron_mask
 from polyhead.models.trained_plans import TrainedPlans
 from polyhead.studies import plan_rounds, shrink_steps
-from polyhead.studies.elastic import ElasticSpec, elastic_plans
+from polyhead.studies.elastic import elastic_plans
+from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrinking import shrunk
 from polyhead.studies.shrunk import Shrunk

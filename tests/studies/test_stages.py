@@ -92,7 +92,7 @@ FREE_OF_NUMBERS = (
             "crossed_orders",
             "distillation",
             "drawing",
-            "elastic",
+            "elastic*",
             "exporting",
             "failures",
             "kept",

@@ -10,7 +10,7 @@ from polyhead.cli.options import JsonOption, Machine, Settings, Shown, comma_sep
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import Many
 from polyhead.core.specs import Seed, Whole
-from polyhead.studies.elastic import ElasticSpec
+from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.settings import PRESET, FitSettings, RunSettings, expand, run_settings
 
 OutOption = Annotated[Path, Shown("Folder for the results; run again to continue.", "FOLDER")]

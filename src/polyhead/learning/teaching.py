@@ -32,6 +32,13 @@ class Teacher:
         SettingError: The weight is not between 0 and 1.
 
     Source: Hinton et al. 2015; Yu and Huang 2019, "Universally slimmable networks" (the model as its own teacher).
+
+    >>> import polyhead as ph
+    >>> train = ph.sample(ph.open_corpus("phrases/en", "train"), 16, seed=1)
+    >>> tagger, small = (ph.Tagger.load("polyhead/tiny", task="pos", seed=42) for _ in range(2))
+    >>> _ = small.prune(small.score("magnitude", train), 8)
+    >>> small.fit(train, spec=ph.TrainSpec(epochs=1), teacher=Teacher(1.0, tagger.model, subwords=True)).steps
+    1
     """
 
     weight: float = 1.0

@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from polyhead.compression.latency import cached_latency
 from polyhead.compression.latency_table import LatencyTable
@@ -15,62 +12,18 @@ from polyhead.core.arguments import PATH, require
 from polyhead.core.errors import SettingError
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Progress
-from polyhead.core.settings_file import settings
-from polyhead.core.specs import Count, Share
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.resumable import kept_at
-from polyhead.models.trained_plans import MOST_PLANS, TrainedPlans
+from polyhead.models.trained_plans import TrainedPlans
+from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.plan_rounds import kept_rounds, plan_scorer
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_work import check_speed, check_table, check_tagger, speed_goal
 from polyhead.studies.tagger import Tagger
 
 _RULE = RULES["joint"]
-
-
-@settings
-class ElasticSpec:
-    """Which sizes one fine-tuning serves, and how it is taught.
-
-    `taught` is 0 because a share of the loss that comes from the whole model's predictions, in the same training, gained nothing
-    where it was measured (`polyhead/tiny`: −0.4 points in the trained language and +0.2 in others, two seeds) and takes a forward
-    pass of the masked sentences at every step, up to four instead of three forward passes' worth. `benchmarks/elastic.py` has
-    cells for it on a real encoder.
-
-    Raises:
-        SettingError: A value is not allowed; the message names all such values.
-
-    >>> ElasticSpec(speedup=2.0).n_plans
-    33
-    """
-
-    speedup: Annotated[
-        float,
-        Field(
-            strict=True, gt=1, allow_inf_nan=False, description="With --elastic: times as fast as the model that the smallest is."
-        ),
-    ] = 3.0
-    batch: Annotated[Count, Field(description="With --elastic: sentences of the forward pass that is timed.")] = 32
-    length: Annotated[Count, Field(description="With --elastic: its subwords per sentence.")] = 128
-    taught: Annotated[
-        Share,
-        Field(description="With --elastic: share of a masked sentence's loss that comes from the whole model's predictions."),
-    ] = 0.0
-    rounds: Annotated[Count, Field(le=MOST_PLANS - 1)] = 8  # of scoring
-    per_round: Annotated[Count, Field(le=MOST_PLANS - 1)] = 4  # plans chosen by one set of scores
-    scored: Count = 256  # dev sentences of each data set
-
-    @property
-    def n_plans(self) -> int:
-        """Most plans, the whole model included; plans that are alike count once."""
-        return 1 + self.rounds * self.per_round
-
-    @property
-    def asked(self) -> ShrinkSpec:
-        """The search that finds the smallest plan."""
-        return ShrinkSpec(speedup=self.speedup, batch=self.batch, length=self.length, rounds=self.rounds, scored=self.scored)
 
 
 def elastic_plans(
@@ -110,6 +63,7 @@ def elastic_plans(
 
     >>> import polyhead as ph
     >>> from polyhead.compression.latency_table import LatencyTable
+    >>> from polyhead.studies.elastic_spec import ElasticSpec
     >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
     >>> dev = ph.sample(ph.open_corpus("phrases/en", "dev"), 16, seed=1)
     >>> table = LatencyTable(batch=1, length=16, backend="torch", kernel="sdpa", precision="fp32", threads=1, device="cpu",
@@ -126,9 +80,9 @@ def elastic_plans(
     start = check_tagger(tagger)
     if table is None:
         table = elastic_table(tagger, spec, progress=progress)
-    check_table(table, start, spec.asked)
+    check_table(table, start, _asked(spec))
     times = time_costs(table)
-    check_speed(times, start, spec.asked)
+    check_speed(times, start, _asked(spec))
     scored: dict[str, list[Batch]] = {}
     for own in sets:
         scored.setdefault(own.language, []).extend(scoring_batches(tagger.encode(sample(own, spec.scored, seed=seed))))
@@ -137,7 +91,7 @@ def elastic_plans(
     file = None if resume_file is None else Path(resume_file)
     rounds = kept_rounds(
         start,
-        [speed_goal(times, start, spec.asked)],
+        [speed_goal(times, start, _asked(spec))],
         plan_scorer(
             tagger.model,
             scored,
@@ -163,8 +117,13 @@ def elastic_table(tagger: Tagger, spec: ElasticSpec, *, progress: Progress | Non
     """
     start = check_tagger(tagger)
     table = cached_latency(tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress)
-    check_speed(time_costs(table), start, spec.asked)
+    check_speed(time_costs(table), start, _asked(spec))
     return table
+
+
+def _asked(spec: ElasticSpec) -> ShrinkSpec:
+    """The search that finds the smallest plan."""
+    return ShrinkSpec(speedup=spec.speedup, batch=spec.batch, length=spec.length)
 
 
 def _distinct(start: Plan, rounds: Sequence[Round]) -> list[Plan]:

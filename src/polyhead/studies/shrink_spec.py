@@ -112,7 +112,7 @@ class ShrinkSpec:
     ] = "worst"
     repair: Annotated[
         Literal["none", "means", "refit"],
-        Field(description="Without training: refit rescales the kept heads, means adds the mean of those that were pruned."),
+        Field(description="Without training: refit fits what is kept by least squares, means adds the mean of the pruned heads."),
     ] = "refit"
     distil: Annotated[
         NonNegative,

@@ -33,15 +33,14 @@ from polyhead.models.devices import Precision, PrecisionChoice, placement
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_tagger, load_tokenizer
 from polyhead.models.model_card import ModelCard
-from polyhead.models.model_heads import full_mask, head_mask
-from polyhead.models.model_neurons import full_neurons
+from polyhead.models.model_heads import head_mask
 from polyhead.models.named_masks import MaskNames, head_masks
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.models.trained_plans import TrainedPlans
 from polyhead.selection.ranking import chosen_heads, masks_of_lowest
-from polyhead.studies.tagger_facts import labels_of, own_spec, with_facts
+from polyhead.studies.tagger_facts import labels_of, own_plans, own_spec, with_facts
 
 OneText = Sentence | Sequence[str]
 
@@ -64,7 +63,7 @@ class Tagger:
         max_length: Longest window in subwords, special tokens included.
         trained_words: Words of a treebank it was trained on; None if unknown.
         nested: Heads in the order in which training under nested masks masked them, if it did.
-        plans: Plans of heads and neurons that it was trained under, if it was; `shrink` takes them without training.
+        plans: Plans of heads and neurons that it was trained under, for `shrink`, if it was.
 
     >>> from polyhead.data.corpora import open_corpus
     >>> from polyhead.data.sampling import sample
@@ -144,8 +143,6 @@ class Tagger:
         where, chosen = placement(device=device, precision=precision)
         tokenizer = load_tokenizer(name, revision=revision)
         model = load_tagger(name, labels=labels, seed=seed, revision=revision, kind=found.kind).to(where)
-        if choice and choice.plans:
-            choice.plans.check((*full_mask(model).shape, full_neurons(model).n_neurons), where=f"{name}/{choice.FILE}")
         return cls(
             name=name,
             model=model,
@@ -157,7 +154,7 @@ class Tagger:
             max_length=max_length or (choice.max_length if choice else 256),
             trained_words=words or (choice.words if choice else None),
             nested=choice.nested if choice else (),
-            plans=choice.plans if choice else None,
+            plans=own_plans(choice, model, name),
         )
 
     @property
@@ -201,32 +198,29 @@ class Tagger:
         Args:
             data: What to train on; several are trained on together.
             spec: How to train. Left at their defaults, `anchor`, `max_length` and `precision` are the tagger's own.
-            nested: Scores: each sentence is read with its own number of the `max_pruned` lowest heads masked, so that `prune` can
-                remove any number of them without training. Or plans, from `elastic_plans`: each sentence is read under its own,
-                and `shrink` takes any of them without training.
+            nested: Scores: each sentence is read without some of the `max_pruned` lowest heads; `prune` then removes any number.
+                Or plans, from `elastic_plans`: each sentence is read under one; `shrink` then takes any of them.
             max_pruned: Largest number of masked heads, with scores.
-            teacher: Whose predictions to learn from as well, and how much; `Teacher(0.5)` is the model itself, whole.
-            resume_file: File for the training state; a second call continues from it.
-            progress: Updated after every step.
+            teacher: Whose predictions to learn from as well; `Teacher(0.5)` is the model itself, whole.
+            resume_file, progress: State of training, which a second call continues; updated after every step.
 
         Raises:
-            SettingError: There is nothing to train on, the task is masked text, or `spec` asks for another anchor, length or
-                precision than the tagger's.
+            SettingError: No text, masked text, or `spec` asks for another anchor, length or precision than the tagger's.
             DataFormatError: A label is not one of the model's.
             StoreError: `resume_file` cannot be written, or belongs to another training.
         """
         if self.task.kind == "masked":
             raise SettingError(f"task {self.task.name}: heads are scored with the model as it is; nothing is fine-tuned")
         spec = own_spec(spec, {"anchor": self.anchor, "max_length": self.max_length, "precision": self.precision})
-        encoded = self.reader.together(data, unknown="error")
-        file, masks = Path(resume_file) if resume_file else None, None
-        plans = nested if isinstance(nested, TrainedPlans) else None
+        encoded, masks = self.reader.together(data, unknown="error"), None
         if isinstance(nested, HeadScores):
             masks = NestedMasks(masks_of_lowest(nested, range(max_pruned + 1), present=head_mask(self.model)))
-        elif plans is not None:
-            masks = NestedMasks(plans.plans)
+        elif nested is not None:
+            masks = NestedMasks(nested.plans)
+        file = Path(resume_file) if resume_file else None
         record = fit(self.model, encoded, spec, mask=masks, teacher=teacher, resume_file=file, progress=progress)
-        self.plans, self.nested = plans, () if masks is None or plans is not None else masks.order
+        self.nested = masks.order if masks is not None and isinstance(nested, HeadScores) else ()
+        self.plans = nested if isinstance(nested, TrainedPlans) else None
         return record
 
     def score(

@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadScores
 from polyhead.core.specs import TrainSpec
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
 from polyhead.learning.text_encoder import Text, scored_sets
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import check_classifier
+from polyhead.models.model_heads import full_mask
+from polyhead.models.model_neurons import full_neurons
+from polyhead.models.trained_plans import TrainedPlans
 
 
 def labels_of(name: str, task: Task, labels: LabelSet | None, *, seed: int | None, revision: str | None) -> LabelSet | None:
@@ -26,6 +32,18 @@ def labels_of(name: str, task: Task, labels: LabelSet | None, *, seed: int | Non
     if labels is None and not task.labels:
         raise SettingError(f"task {task.name}: its labels come from the training data; give labels=, from label_set")
     return labels or LabelSet(task.labels)
+
+
+def own_plans(choice: EncodingChoice | None, model: PreTrainedModel, name: str) -> TrainedPlans | None:
+    """The plans that the model was trained under; None without any.
+
+    Raises:
+        CheckpointError: They are of a model of another shape.
+    """
+    if choice is None or choice.plans is None:
+        return None
+    choice.plans.check((*full_mask(model).shape, full_neurons(model).n_neurons), where=f"{name}/{choice.FILE}")
+    return choice.plans
 
 
 def own_spec(spec: TrainSpec | None, own: dict[str, Any]) -> TrainSpec:
