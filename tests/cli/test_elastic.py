@@ -87,6 +87,27 @@ def test_a_stopped_command_continues_with_the_same_weights(
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_distillation_says_its_budget_first_and_leaves_one_folder(
+    cli: Callable, tagger: Path, treebank: Path, tmp_path: Path
+) -> None:
+    dev = (f"en={treebank}/dev.conllu", f"de={treebank}/test.conllu")
+    text = (f"en={treebank}/train.conllu", f"de={treebank}/train.conllu")
+    asked = ["shrink", tagger, *dev, "--task", "pos", "--length", 64, "--max-loss", 100, "--speedup", 2, "--keep", "vocabulary"]
+    said = cli(*asked, "--distil", 0.001, "--text", *text, "--out", tmp_path / "fast", "--json")
+    assert said.code == 0, said.err
+    assert (
+        "note: distillation takes 0.001 processor minutes, after the search and the repair, and learns from text in en, de"
+        in said.err
+    )
+    found = said.json["distilled"]
+    assert found["steps"] >= 1
+    assert found["minutes"] == 0.001
+    assert not said.json["trained_plan"]
+    assert [path.name for path in tmp_path.iterdir()] == ["fast"]
+    refused(cli(*asked, "--distil", 1, "--out", tmp_path / "x"), "--distil = 1: no text of en to learn from; give --text en=FILE")
+    refused(cli(*asked, "--distil", -1, "--out", tmp_path / "x"), "--distil = -1")
+
+
 def test_bad_input_is_one_line(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:
     arguments = fit_arguments(tagger, treebank, tmp_path / "x")
     refused(cli(*arguments, "--elastic", "--nested", 2), "--elastic and --nested 2: each decides what is masked")
