@@ -105,7 +105,7 @@ def test_what_cannot_be_had_within_the_loss_is_said_and_not_written(
     assert result.code == 1, result.err
     assert "nothing was written" in result.out
     assert "2 times as fast: de loses 3.00 points, more than 1 allowed; within that the speed gives way" in result.prose
-    assert "--best-effort writes that model" in result.prose
+    assert "--best-effort writes it" in result.prose
     assert not any(tmp_path.iterdir())
     judged.clear()
     result = cli(*asked, "--best-effort", "--json")

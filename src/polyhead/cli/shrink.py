@@ -162,14 +162,14 @@ def _document(request: ShrinkRequest, found: Shrunk, saved: bool) -> dict[str, A
 
 
 def _text(request: ShrinkRequest, found: Shrunk, saved: bool) -> str:
-    done = f"saved {request.out}" if saved else "plan" if request.dry_run else "nothing was written"
+    done = f"saved {request.out}" if saved else "plan" if request.dry_run else "nothing was written; the best within --max-loss"
     lines = [f"{done}: {_figures(request, found)}"]
     if found.trained:
         lines.append("the plan is one that the model was trained under: nothing was searched or repaired")
     if (own := found.distilled) is not None:
         lines.append(f"distilled in {counted(own.steps, 'step')} of {counted(own.batch_size, 'sentence')}")
     if found.missed:
-        lines.append(f"{found.missed}{'' if saved or request.dry_run else '; --best-effort writes that model'}")
+        lines.append(f"{found.missed}{'' if saved or request.dry_run else '; --best-effort writes it'}")
     metric = title(found.losses[0].metric)
     rows = [
         [own.language, own.data, *map(shown_number, (own.before, own.after, own.lost)), _interval(own)] for own in found.losses
