@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from training_case import same, tiny_encoded, tiny_model, weights
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
+from polyhead.core.neurons import NeuronMask, Plan
 from polyhead.core.specs import TrainSpec
 from polyhead.learning.batching import Batch, collate, training_batches
 from polyhead.learning.nested import NestedMasks, step_loss
 from polyhead.learning.training import fit
 from polyhead.models.gates import gated
+from polyhead.models.pruning import prune
 
 ORDER = (HeadId(1, 0), HeadId(0, 1), HeadId(0, 0))
 MASKS = tuple(HeadMask.without(2, 2, ORDER[:k]) for k in range(4))
@@ -52,6 +55,41 @@ def test_masks_that_are_not_nested_are_refused() -> None:
         NestedMasks((MASKS[1], HeadMask.without(2, 2, [HeadId(0, 0)])))
     with pytest.raises(SettingError, match="there is none"):
         NestedMasks(())
+
+
+def plan(mask: HeadMask, pruned: int) -> Plan:
+    keep = np.ones((2, 32), dtype=bool)
+    keep[:, :pruned] = False
+    return Plan(mask, NeuronMask(keep))
+
+
+PLANS = tuple(plan(mask, 8 * k) for k, mask in enumerate(MASKS))
+
+
+def test_plans_that_are_not_nested_are_refused() -> None:
+    with pytest.raises(SettingError, match="mask 1 keeps neurons that mask 0 does not"):
+        NestedMasks((plan(MASKS[0], 8), plan(MASKS[1], 0)))
+    with pytest.raises(SettingError, match="masks alone or plans alone"):
+        NestedMasks((MASKS[0], PLANS[1]))  # type: ignore[arg-type]
+
+
+def test_under_plans_that_keep_every_neuron_numbers_are_those_of_the_masks() -> None:
+    assert same(trained(NestedMasks(tuple(plan(mask, 0) for mask in MASKS))), trained(NestedMasks(MASKS)))
+    assert not same(trained(NestedMasks(PLANS)), trained(NestedMasks(MASKS)))
+
+
+def test_the_loss_under_plans_is_that_of_pruned_models() -> None:
+    model, nested, size = tiny_model(dropout=0.0).train(), NestedMasks(PLANS), 6
+    encoded, batch, total, n = tiny_encoded(), batch_of(6), 0.0, 0
+    with step_loss(model, batch, nested, seed=3, step=5) as loss:
+        pass
+    for sentence, k in zip(batch.sentences, nested.drawn(size, seed=3, step=5), strict=True):
+        one = collate([[w for w in encoded.windows if w.sentence == sentence]], pad_id=encoded.pad_id)
+        small = prune(copy.deepcopy(model), PLANS[k].heads, neurons=PLANS[k].neurons)
+        logits = small(input_ids=one.input_ids, attention_mask=one.attention_mask).logits[one.labels >= 0]
+        total += float(cross_entropy(logits, one.labels[one.labels >= 0], reduction="sum").detach())
+        n += len(logits)
+    assert float(loss.detach()) == pytest.approx(total / n, rel=1e-5)
 
 
 def test_the_loss_is_that_of_each_sentence_under_its_own_mask() -> None:

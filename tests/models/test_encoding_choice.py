@@ -18,6 +18,7 @@ RECORD = {
     "words": "syntactic",
     "task": "pos",
     "nested": [],
+    "plans": None,
     "shape": None,
 }
 

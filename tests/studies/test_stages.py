@@ -77,6 +77,7 @@ FREE_OF_NUMBERS = (
             "other_records",
             "own_file",
             "sources",
+            "trained_plans",
         )
     ),
     *(
@@ -89,11 +90,14 @@ FREE_OF_NUMBERS = (
         for name in (
             "context",
             "crossed_orders",
+            "distillation",
             "drawing",
+            "elastic*",
             "exporting",
             "failures",
             "kept",
             "pipeline",
+            "plan_rounds",
             "oracle_candidates",
             "shrink*",
             "shrunk",

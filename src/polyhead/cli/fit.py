@@ -11,6 +11,7 @@ from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import note_reading, note_sources, set_threads, zero_everywhere
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.train_requests import FitRequest
+from polyhead.compression.latency_table import LatencyTable
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.store import writing
@@ -21,11 +22,13 @@ from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.suspicions import seen_before
 from polyhead.data.tasks import task as find_task
+from polyhead.learning.teaching import Teacher
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.model_heads import head_mask
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_number, title
 from polyhead.selection.ranking import nested_sizes
+from polyhead.studies.elastic import elastic_plans, elastic_table
 from polyhead.studies.run_data import reader_of
 from polyhead.studies.tagger import Tagger
 
@@ -61,9 +64,11 @@ def fit(request: FitRequest, console: Console) -> int:
     )
     tagger = new_tagger()
     _check_nested(request, devs, head_mask(tagger.model))
-    unfinished, second = (request.out.with_name(f"{request.out.name}{end}") for end in (".partial", ".nested.partial"))
+    ends = (".partial", ".nested.partial", ".plans.partial", ".elastic.partial")
+    unfinished, second, rounds, third = files = [request.out.with_name(f"{request.out.name}{end}") for end in ends]
     with writing(request.out):
         check_folder("--out", request.out, new=True)  # again: another fit may have ended a moment ago
+        table = elastic_table(tagger, request.sizes, progress=console.progress) if request.elastic else None
         record = tagger.fit(trains, spec=spec, resume_file=unfinished, progress=console.progress)
         if request.nested is not None:
             order = tagger.score("gradient", devs, progress=console.progress)
@@ -71,10 +76,16 @@ def fit(request: FitRequest, console: Console) -> int:
             record = tagger.fit(
                 trains, spec=spec, nested=order, max_pruned=request.nested, resume_file=second, progress=console.progress
             )
+        if request.elastic:
+            plans = elastic_plans(
+                tagger, devs, request.sizes, table=table, seed=spec.seed, resume_file=rounds, progress=console.progress
+            )
+            tagger, teacher = new_tagger(), Teacher(request.sizes.taught)
+            record = tagger.fit(trains, spec=spec, nested=plans, teacher=teacher, resume_file=third, progress=console.progress)
         dev = _dev_scores(tagger, devs, console)
         console.note(zero_everywhere(task, [row["metrics"][task.metric] for row in dev]))
         _save(request.out, tagger, trains, dev)
-        for file in (unfinished, second):
+        for file in files:
             file.unlink(missing_ok=True)
     document: dict[str, Any] = {
         "schema": 1,
@@ -86,6 +97,7 @@ def fit(request: FitRequest, console: Console) -> int:
         "fit": asdict(record),
         "nested": tagger.nested,
         "nested_sizes": nested_sizes(tagger.nested, present=head_mask(tagger.model)),
+        "elastic": _elastic(request, tagger, table),
         "dev": dev,
     }
     console.result(document, _text(document, task.metric))
@@ -93,13 +105,34 @@ def fit(request: FitRequest, console: Console) -> int:
 
 
 def _check_nested(request: FitRequest, devs: Sequence[Dataset], present: HeadMask) -> None:
-    if request.nested is not None and not devs:
-        raise SettingError("--nested: ranks the heads on dev, and no source has a dev split; give one, as in en=TRAIN:DEV")
+    for option, asked, what in (
+        ("--nested", request.nested is not None, "heads"),
+        ("--elastic", request.elastic, "heads and neurons"),
+    ):
+        if asked and not devs:
+            raise SettingError(f"{option}: ranks the {what} on dev, and no source has a dev split; give one, as in en=TRAIN:DEV")
     if request.nested is not None and request.nested > present.n_kept:
         raise SettingError(f"--nested {request.nested}: this encoder has {present.n_kept} heads")
     if request.nested is not None and 0 < request.nested < present.group:
         shared = f"{present.group} heads of this encoder share a key and are pruned together"
         raise SettingError(f"--nested {request.nested}: {shared}; give {present.group} or more")
+
+
+def _elastic(request: FitRequest, tagger: Tagger, table: LatencyTable | None) -> dict[str, Any] | None:
+    """What the model was trained for, with predicted milliseconds of each plan."""
+    if table is None or tagger.plans is None:
+        return None
+    plans = tagger.plans.plans
+    times = [table.predict(plan.counts) for plan in plans]
+    rows = [
+        {
+            "milliseconds": time,
+            "heads_per_layer": [heads for heads, _ in plan.counts],
+            "neurons_per_layer": [neurons for _, neurons in plan.counts],
+        }
+        for time, plan in zip(times, plans, strict=True)
+    ]
+    return {**asdict(request.sizes), "reached": times[0] / times[-1], "plans": rows}
 
 
 def _dev_scores(tagger: Tagger, devs: list[Dataset], console: Console) -> list[dict[str, Any]]:
@@ -147,6 +180,12 @@ def _text(document: dict[str, Any], metric: str) -> str:
     lines = [f"saved {document['out']}: {counted(fit['steps'], 'step')} in {fit['seconds']:.0f} s{words}"]
     if sizes := document["nested_sizes"]:
         lines.append(f"{_sizes(sizes)} can be pruned: polyhead prune {document['out']} --n-pruned K")
+    if found := document["elastic"]:
+        shape = f"batch of {found['batch']} x {found['length']}"
+        lines.append(
+            f"any speed up to {found['reached']:.2f} times ({shape}) takes no training: "
+            f"polyhead shrink {document['out']} DEV... --speedup X --out FOLDER"
+        )
     if document["dev"]:
         rows = [[row["name"], row["language"], shown_number(row["metrics"][metric])] for row in document["dev"]]
         lines.append(markdown(["dev", "language", title(metric)], rows))

@@ -12,7 +12,7 @@ from polyhead.cli.shrink_requests import ShrinkRequest
 from polyhead.cli.texts import texts_by_language
 from polyhead.core.errors import SettingError
 from polyhead.core.store import writing
-from polyhead.core.values import jsonable
+from polyhead.core.values import counted, jsonable
 from polyhead.data.labels import unshared_labels
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sampling import sample
@@ -22,6 +22,7 @@ from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_number, title
+from polyhead.studies.distillation import state_files
 from polyhead.studies.shrink_steps import wanted
 from polyhead.studies.shrink_work import by_language
 from polyhead.studies.shrinking import shrunk
@@ -42,6 +43,9 @@ def shrink(request: ShrinkRequest, console: Console) -> int:
     dev = _dev(request, tagger, console)
     languages = tuple(dict.fromkeys(request.languages))
     by_language(dev, languages)  # before anything is computed
+    if request.spec.distil and not request.dry_run:
+        spent = f"{request.spec.distil:g} processor minutes, after the search and the repair"
+        console.note(f"note: distillation takes {spent}, and learns from text in {', '.join(texts) or 'no language'}")
 
     def searched(file: Path | None) -> Shrunk:
         return shrunk(
@@ -64,7 +68,8 @@ def shrink(request: ShrinkRequest, console: Console) -> int:
             saved = found.met or request.best_effort
             if saved:
                 found.tagger.save(out, card=_card(request, found))
-            unfinished.unlink(missing_ok=True)
+            for file in (unfinished, *state_files(unfinished)):
+                file.unlink(missing_ok=True)
     document = _document(request, found, saved)
     console.result(document, _text(request, found, saved))
     return DONE if found.met or request.best_effort else CHECK_FAILED
@@ -113,7 +118,9 @@ def _card(request: ShrinkRequest, found: Shrunk) -> ModelCard:
     return replace(
         card,
         task=found.tagger.task.name,
-        ranking=f"heads and neurons by Fisher information on dev text in {languages}; {_protected(request)}",
+        ranking="one of the plans that the model was trained under"
+        if found.trained
+        else f"heads and neurons by Fisher information on dev text in {languages}; {_protected(request)}",
         choice=f"{wanted(request.spec)} was asked for; {_figures(request, found)}",
         vocabulary=vocabulary,
         scores=scores,
@@ -148,6 +155,8 @@ def _document(request: ShrinkRequest, found: Shrunk, saved: bool) -> dict[str, A
             "neurons_per_layer": [neurons for _, neurons in found.before.counts],
         },
         "pruned_heads": [str(head) for head in plan.heads.pruned],
+        "trained_plan": found.trained,
+        "distilled": found.distilled,
         "languages": [{**asdict(own), "lost": own.lost} for own in found.losses],
     }
 
@@ -155,6 +164,10 @@ def _document(request: ShrinkRequest, found: Shrunk, saved: bool) -> dict[str, A
 def _text(request: ShrinkRequest, found: Shrunk, saved: bool) -> str:
     done = f"saved {request.out}" if saved else "plan" if request.dry_run else "nothing was written; the best within --max-loss"
     lines = [f"{done}: {_figures(request, found)}"]
+    if found.trained:
+        lines.append("the plan is one that the model was trained under: nothing was searched or repaired")
+    if (own := found.distilled) is not None:
+        lines.append(f"distilled in {counted(own.steps, 'step')} of {counted(own.batch_size, 'sentence')}")
     if found.missed:
         lines.append(f"{found.missed}{'' if saved or request.dry_run else '; --best-effort writes it'}")
     metric = title(found.losses[0].metric)

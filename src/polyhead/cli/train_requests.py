@@ -10,6 +10,7 @@ from polyhead.cli.options import JsonOption, Machine, Settings, Shown, comma_sep
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import Many
 from polyhead.core.specs import Seed, Whole
+from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.settings import PRESET, FitSettings, RunSettings, expand, run_settings
 
 OutOption = Annotated[Path, Shown("Folder for the results; run again to continue.", "FOLDER")]
@@ -65,6 +66,9 @@ class FitRequest:
 
     With --nested K it fine-tunes twice: once to rank the heads on the sources' dev sets, and once with 0 to K of the lowest
     masked in every sentence. polyhead prune then removes any number of them up to K without training.
+
+    With --elastic it also fine-tunes twice, and masks heads, neurons and layers of nested plans, down to a model --speedup times
+    as fast. polyhead shrink then takes any speed or size up to that without training.
     """
 
     settings: Annotated[FitSettings, Settings(FitSettings)]
@@ -73,7 +77,15 @@ class FitRequest:
         Whole | None,
         Shown("Train so that any number of heads up to K can be pruned afterwards; whole groups where heads share keys.", "K"),
     ] = None
+    elastic: Annotated[bool, Shown("Train so that polyhead shrink can take any speed or size without training.")] = False
+    sizes: Annotated[ElasticSpec, Settings(ElasticSpec)]
     config: ConfigOption = None
     seed: OneSeedOption = None
     machine: Machine
     json: JsonOption = False
+
+    def __post_init__(self) -> None:
+        if self.elastic and self.nested is not None:
+            raise SettingError(f"--elastic and --nested {self.nested}: each decides what is masked; give one of the two")
+        if not self.elastic and self.sizes != ElasticSpec():
+            raise SettingError("--speedup, --batch, --length and --taught go with --elastic; add it, or leave them out")

@@ -29,10 +29,11 @@ def pruned_to(
 ) -> Model:
     """A copy of the model, pruned to the plan and repaired; the given model is not changed.
 
-    `means` gives the mean output of pruned heads to the bias of their layer, `refit` rescales the heads that are kept, which also
-    corrects what neurons pruned below have cost. Pruned neurons are not replaced by their means: those of special tokens are so
-    large in some encoders that their mean, added to every word, costs more than all of the neurons. Needs no labels. Costs the
-    memory of a second model, and one forward pass for `means` or up to four for `refit`.
+    `means` gives the mean output of pruned heads to the bias of their layer. `refit` fits the heads and neurons that are kept by
+    least squares, layer by layer (see `polyhead.compression.refit`), which also corrects what lower layers lost. Pruned neurons
+    are not replaced by their means: those of special tokens are so large in some encoders that their mean, added to every word,
+    costs more than all of the neurons. Needs no labels. Costs the memory of a second model, and one forward pass for `means` or
+    up to eight for `refit`.
 
     Args:
         model: Fine-tuned, pruned or not.

@@ -1,23 +1,23 @@
-"""Least-squares rescaling of the remaining heads on unlabelled text, to compensate for pruned heads."""
+"""Least-squares repair on unlabelled text: factors for the remaining heads, and new output weights for the remaining neurons."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from polyhead.compression.layer_calls import NO_REFIT, Call, overwrite, reach, running, through
+from polyhead.compression.refit_neurons import Layer, bias_of_neurons, measure_neurons, position_weights, solve_neurons
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
-from polyhead.learning.scoring_mode import scoring_mode
-from polyhead.models.devices import Precision, attention_kernel, placement
-from polyhead.models.gates import gated
-from polyhead.models.model_heads import attention_sites, full_mask, head_mask
-from polyhead.models.model_neurons import neuron_mask, pruned_neurons
+from polyhead.models.devices import Precision, placement
+from polyhead.models.model_heads import attention_sites, head_mask
+from polyhead.models.model_neurons import neuron_sites, pruned_neurons
 from polyhead.models.pruning import check_mask
 from polyhead.models.sites import AttentionSite
 
@@ -25,7 +25,6 @@ Model = TypeVar("Model", bound="PreTrainedModel")
 
 # Share of the mean diagonal entry; float32 noise in a direction that two heads share is about a tenth of this.
 RIDGE = 1e-6
-_NO_REFIT = "so it cannot be refitted; repair by means, or prune without repair"
 
 
 def refit(
@@ -36,162 +35,149 @@ def refit(
     precision: Precision | Literal["auto"] = "auto",
     progress: Progress | None = None,
 ) -> Model:
-    """`pruned`, changed in place: one factor per head and a new bias per layer bring its hidden states close to those of `full`.
+    """`pruned`, changed in place: fits what is left of each layer so that hidden states come close to those of `full`.
 
-    Goes from the lowest layer with a pruned head, or above one with a pruned neuron, upwards. Let x' be the layer's input and u_h
-    the output of its head h in the pruned model, whose lower layers are already refitted; x and y are the layer's input and
-    attention output in the full model at the same positions. The factors g and the bias b minimise Σ |x + y − x' − b − Σ_h g_h
-    u_h|² over all positions except padding, special tokens included, and are folded into the output projection. Because x and x'
-    enter, a layer also corrects what lower layers could not. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead
-    head stays unchanged and two equal heads get equal factors. A layer without heads only gets the bias. The factors have no
-    bounds.
+    Goes from the lowest layer that lost something upwards. Let x' be the layer's input and u_h the output of its head h in the
+    pruned model, whose lower layers are already refitted; x and y are the layer's input and attention output in the full model at
+    the same positions. The factors g and the bias b minimise Σ |x + y − x' − b − Σ_h g_h u_h|² over all positions except padding,
+    special tokens included, and are folded into the output projection. Because x and x' enter, a layer also corrects what lower
+    layers could not. A ridge of 1e-6 of the mean squared norm pulls g to 1, so a dead head stays unchanged and two equal heads
+    get equal factors. A layer without heads only gets the bias. The factors have no bounds.
 
-    Costs at most two forward passes of each model, and memory for two hidden states of the whole text. Needs no labels. The full
+    Where neurons were pruned, the feed-forward blocks follow in the same way, each after the attention of its layer: all output
+    weights and the bias are fitted to the same kind of target, with a ridge that pulls the weights to what they are. The ridge,
+    from 1e-3 to 1 of the mean diagonal entry, or infinite, is the one that does best on every other batch if fitted on the rest.
+    Heads and neurons then count each position by one over the variance of what it should be, because norms divide by it: special
+    tokens, whose hidden states are hundreds of times as large in some encoders, would decide alone otherwise.
+
+    Costs at most two forward passes of each model for heads alone and four with neurons, and memory for two hidden states of the
+    whole text; with neurons also for two matrices of neurons × neurons in float64 (150 MB for 3,072). Needs no labels. The full
     model, modes, `requires_grad` and hooks are not changed; an interruption leaves the lower layers refitted.
 
     Args:
-        pruned: A copy of `full` with some heads and neurons pruned and nothing else changed, on the same device.
+        pruned: A copy of `full` with some heads or neurons pruned and nothing else changed, on the same device.
         full: The reference model.
         batches: From `scoring_batches`, in any order.
         precision: Of matrix products; sums are float64.
         progress: Updated after every batch in every layer.
 
     Raises:
-        SettingError: There is no batch, or `pruned` has another size, or a head or neuron that `full` lacks.
+        SettingError: There is no batch, or `pruned` has another size or a head or neuron that `full` lacks.
         ArchitectureError: The family has no row in `ARCHITECTURES`, an output projection has no bias, or layers share weights
             or do not run one after the other.
 
-    Source: Kwon et al. 2022, "A fast post-training pruning framework for transformers" (mask tuning).
+    Source: Kwon et al. 2022, "A fast post-training pruning framework for transformers" (mask tuning). Output weights by least
+    squares: Frantar and Alistarh 2022, "Optimal brain compression".
     """
-    pairs = _changed_layers(pruned, full)
+    steps = _steps(pruned, full)
     if not len(batches):
         raise SettingError("no sentences to refit on: give at least one batch")
-    for site, _ in pairs:
-        bias_of(site)
-        if site.uses > 1:
-            raise ArchitectureError(f"layer {site.layer}: its weights serve {site.uses} layers, {_NO_REFIT}")
+    for step in steps:
+        bias_of(step.site)
+        if step.neurons is not None:
+            bias_of_neurons(step.neurons[0].neurons)
+        if step.site.uses > 1:
+            raise ArchitectureError(f"layer {step.site.layer}: its weights serve {step.site.uses} layers, {NO_REFIT}")
     device, chosen = placement(full, precision=precision)
-    with tracking(progress, len(pairs) * len(batches), "refit heads") as advance, _running(full, chosen):
-        ours = theirs = [_reach(full, whole.layer, batch.to(device), chosen) for _, whole in pairs[:1] for batch in batches]
-        for site, whole in pairs:
-            with _running(pruned, chosen):
-                mean, centred, theirs = _measure(site, whole, ours, theirs, chosen, advance)
-            _solve(site, mean, centred)
-            if site is not pairs[-1][0]:
-                with _running(pruned, chosen):
-                    ours = [_through(site, call, chosen)[2] for call in ours]
+    n_steps = sum(step.heads + (step.neurons is not None) for step in steps)
+    with tracking(progress, n_steps * len(batches), "refit") as advance, running(full, chosen):
+        ours = theirs = [reach(full, step.whole.layer, batch.to(device), chosen) for step in steps[:1] for batch in batches]
+        for step in steps:
+            calls = theirs
+            if step.heads:
+                with running(pruned, chosen):
+                    mean, centred, calls = _measure(step, ours, theirs, chosen, advance)
+                _solve(step.site, mean, centred)
+            if step.neurons is not None:
+                with running(pruned, chosen):
+                    target, calls = measure_neurons(*step.neurons, ours, theirs, chosen, advance)
+                solve_neurons(step.neurons[0].neurons, target)
+            theirs = calls
+            if step is not steps[-1]:
+                with running(pruned, chosen):
+                    ours = [through(step.site, call, chosen)[2] for call in ours]
     return pruned
 
 
-@dataclass(frozen=True)
-class _Call:
-    """A layer's hidden state for one batch, and the other arguments of every layer of the model."""
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What is fitted in one layer.
 
-    batch: Batch
-    hidden: Tensor
-    given: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
+    Attributes:
+        site: Its attention in the pruned model.
+        whole: The same in the full one.
+        heads: Whether the heads are fitted.
+        weighted: Whether positions are weighted, as they are where neurons were pruned.
+        neurons: The layer in the pruned and in the full model if its neurons are fitted.
+    """
+
+    site: AttentionSite
+    whole: AttentionSite
+    heads: bool
+    weighted: bool
+    neurons: tuple[Layer, Layer] | None
 
 
-def _changed_layers(pruned: PreTrainedModel, full: PreTrainedModel) -> list[tuple[AttentionSite, AttentionSite]]:
+def _steps(pruned: PreTrainedModel, full: PreTrainedModel) -> list[_Step]:
     before, after = head_mask(full), head_mask(pruned)
     check_mask(after, before)
     if (after.keep & ~before.keep).any():
         raise SettingError("the pruned model has heads that the full one lacks: give the model that it was pruned from")
-    changed = np.flatnonzero((before.keep != after.keep).any(axis=1))
-    first = min([*changed[:1].tolist(), _after_neurons(pruned, full), before.n_layers])
-    return list(zip(attention_sites(pruned), attention_sites(full), strict=True))[first:]
+    sites = list(zip(attention_sites(pruned), attention_sites(full), strict=True))
+    lost = (before.keep != after.keep).any(axis=1)
+    fewer = _fewer_neurons(pruned, full, before.n_layers)
+    layers: list[tuple[Layer, Layer] | None] = [None] * len(sites)
+    if fewer.any():
+        blocks = zip(neuron_sites(pruned), neuron_sites(full), strict=True)
+        layers = [(Layer(site, own), Layer(whole, other)) for (site, whole), (own, other) in zip(sites, blocks, strict=True)]
+    # a layer's attention comes before its feed-forward block, and what comes first corrects nothing above it
+    changed = np.stack([lost, fewer], axis=1).ravel().cumsum().reshape(-1, 2) > 0
+    return [
+        _Step(site, whole, bool(heads), layer is not None, layer if neurons else None)
+        for (site, whole), layer, (heads, neurons) in zip(sites, layers, changed, strict=True)
+        if heads or (neurons and layer is not None)
+    ]
 
 
-def _after_neurons(pruned: PreTrainedModel, full: PreTrainedModel) -> int:
-    """The first layer above one with fewer neurons; the number of layers if there is none."""
-    left = pruned_neurons(pruned)
-    if left is None:
-        return head_mask(full).n_layers
-    before = neuron_mask(full)
-    if (left.keep & ~before.keep).any():
+def _fewer_neurons(pruned: PreTrainedModel, full: PreTrainedModel, n_layers: int) -> NDArray[np.bool_]:
+    """Which layers lost neurons."""
+    after, before = pruned_neurons(pruned), pruned_neurons(full)
+    if after is None:
+        return np.zeros(n_layers, dtype=np.bool_)
+    had = np.ones_like(after.keep) if before is None else before.keep
+    if (after.keep & ~had).any():
         raise SettingError("the pruned model has neurons that the full one lacks: give the model that it was pruned from")
-    changed = np.flatnonzero((left.keep != before.keep).any(axis=1))
-    return int(changed[0]) + 1 if changed.size else left.n_layers
-
-
-@contextmanager
-def _running(model: PreTrainedModel, precision: Precision) -> Iterator[None]:
-    # gates of one change nothing, but make compiled code run eagerly, with hooks
-    with scoring_mode(model, precision), torch.no_grad(), gated(model, full_mask(model)):
-        yield
-
-
-def _reach(model: PreTrainedModel, layer: int, batch: Batch, precision: Precision) -> _Call:
-    """The model's call of a layer in a forward pass over the batch."""
-    hidden: list[Tensor] = []
-    given: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-
-    passed: list[Tensor] = []
-
-    def take(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if passed and not torch.equal(passed.pop(), args[0]):
-            raise ArchitectureError(f"layer {len(given)}: its input is not the output of the layer below, {_NO_REFIT}")
-        hidden.append(args[0])
-        given.append((args[1:], named))
-
-    def pass_on(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        passed.append(_hidden(output))
-
-    kernel = attention_kernel(batch.input_ids.device, batch.input_ids.shape[1], precision, work="predict")
-    with ExitStack() as stack:
-        for site in attention_sites(model):
-            stack.callback(site.block.register_forward_pre_hook(take, with_kwargs=True).remove)
-            stack.callback(site.block.register_forward_hook(pass_on).remove)
-        stack.enter_context(kernel)
-        model(**batch.short_inputs)
-    return _Call(batch, hidden[layer], tuple(given))
-
-
-def _through(site: AttentionSite, call: _Call, precision: Precision) -> tuple[Tensor, Tensor, _Call]:
-    """Run one layer: input and output of its output projection at the batch's tokens, and the next layer's call."""
-    found: list[Tensor] = []
-    tokens = call.batch.attention_mask.bool()
-
-    def take(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        found.extend((args[0][tokens], output[tokens]))
-
-    kernel = attention_kernel(tokens.device, tokens.shape[1], precision, work="predict")
-    with site.output.register_forward_hook(take), kernel:
-        rest, named = call.given[site.layer]
-        hidden = _hidden(site.block(call.hidden, *rest, **named))
-    return found[0], found[1], replace(call, hidden=hidden)
-
-
-def _hidden(output: Any) -> Tensor:
-    """The hidden state in a layer's output, which may hold attention weights and biases as well."""
-    found: Tensor = output[0] if isinstance(output, tuple) else output
-    return found
+    fewer: NDArray[np.bool_] = (after.keep != had).any(axis=1)
+    return fewer
 
 
 def _measure(
-    site: AttentionSite,
-    whole: AttentionSite,
-    ours: Sequence[_Call],
-    theirs: Sequence[_Call],
+    step: _Step,
+    ours: Sequence[Call],
+    theirs: Sequence[Call],
     precision: Precision,
     advance: Callable[[int], None],
-) -> tuple[Tensor, Tensor, list[_Call]]:
+) -> tuple[Tensor, Tensor, list[Call]]:
     """Moments of a layer's heads z in the pruned model and their target y, and the full model's calls of the next layer.
 
     The mean of z and y, `[columns + width]`, and the sums of products of z with both about their means,
     `[columns, columns + width]`; float64 on the CPU.
     """
-    n, sums, products = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    n, sums, products = 0.0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     calls = []
     for own, other in zip(ours, theirs, strict=True):
-        z, _, _ = _through(site, own, precision)
-        _, y, call = _through(whole, other, precision)
+        z, _, _ = through(step.site, own, precision)
+        _, y, call = through(step.whole, other, precision)
         calls.append(call)
         tokens = own.batch.attention_mask.bool()
         # moved first: not every device has float64
         heads, out, was, now = (part.cpu().double() for part in (z, y, other.hidden[tokens], own.hidden[tokens]))
         both = torch.cat((heads, was + out - now), dim=1)
-        n, sums, products = n + len(both), sums + both.sum(0), products + heads.T @ both
+        weighed, weight = both, float(len(both))
+        if step.weighted:
+            share = position_weights(was + out)
+            weighed, weight = both * share[:, None], float(share.sum())
+        n, sums, products = n + weight, sums + weighed.sum(0), products + heads.T @ weighed
         advance(1)
     mean = sums / n
     return mean, products - n * torch.outer(mean[: len(products)], mean), calls
@@ -221,9 +207,3 @@ def bias_of(site: AttentionSite) -> Tensor:
     if site.output.bias is None:
         raise ArchitectureError(f"layer {site.layer}: the output projection has no bias to repair; prune without repair")
     return site.output.bias
-
-
-def overwrite(parameter: Tensor, values: Tensor) -> None:
-    """Set a parameter to new values, which may be float64 on the CPU."""
-    with torch.no_grad():
-        parameter.copy_(values.to(parameter.dtype))  # rounded first: not every device has float64

@@ -27,9 +27,10 @@ from polyhead.learning.encoded import Encoded
 from polyhead.learning.fast_dropout import cheap_dropout
 from polyhead.learning.nested import NestedMasks, step_loss
 from polyhead.learning.optimiser import build_optimiser, rate_factor
-from polyhead.learning.resumable import kept_at
+from polyhead.learning.resumable import hash_of, kept_at
 from polyhead.learning.scoring_mode import restored
 from polyhead.learning.seen_embeddings import seen_rows
+from polyhead.learning.teaching import Teacher
 from polyhead.learning.training_state import Position, StopRequest, TrainingState, stop_requests
 from polyhead.models.devices import Precision, attention_kernel, autocast, check_dtype, placement
 from polyhead.models.gates import gated
@@ -68,11 +69,14 @@ def fit(
     spec: TrainSpec,
     *,
     mask: HeadMask | NestedMasks | None = None,
+    teacher: Teacher | None = None,
     device: torch.device | str | None = None,
     resume_file: Path | None = None,
     progress: Progress | None = None,
 ) -> FitRecord:
     """The record of fine-tuning `model` on `encoded`, in place: `spec.epochs` forward and backward passes over the data.
+
+    With a teacher each step also takes one forward pass of the teacher, without gradient, over the sentences that it teaches.
 
     AdamW with linear warm-up and decay, gradients clipped by norm. The loss is the mean cross-entropy over a batch's labelled
     words. Weights, moments and loss are float32; matrix products run in bf16 where `spec` and the device allow. Data order and
@@ -83,8 +87,9 @@ def fit(
         model: A token classifier with one output per label; moved to `device`, its mode is restored.
         encoded: The training sentences; those without a labelled word also count in a batch.
         spec: How to train.
-        mask: Heads not kept are gated to zero throughout; with nested masks each sentence is read under one of them, drawn from
-            `spec.seed` and the step.
+        mask: Heads not kept are gated to zero throughout; with nested masks or plans each sentence is read under one of them,
+            drawn from `spec.seed` and the step.
+        teacher: Whose predictions of the same sentences to learn from, and how much; its model is moved to `device`.
         device: Where to compute; default: the model's device.
         resume_file: File for the state (saved about every 45 s, and at SIGINT or SIGTERM, which raise KeyboardInterrupt). If it
             exists, training continues from it to bit-identical results. It stays after training: a second call then returns the
@@ -105,7 +110,7 @@ def fit(
     4
     """
     require(model=(model, nn.Module), encoded=(encoded, Encoded), spec=(spec, TrainSpec), resume_file=(resume_file, Path | None))
-    require(mask=(mask, HeadMask | NestedMasks | None))
+    require(mask=(mask, HeadMask | NestedMasks | None), teacher=(teacher, Teacher | None))
     where, precision = placement(model, device=device, precision=spec.precision)
 
     def batches_of(epoch: int) -> list[Batch]:
@@ -119,12 +124,16 @@ def fit(
     started = time.perf_counter()
     model.to(where)
     check_dtype(model, where, precision)
+    if teacher is not None and teacher.model is not None:
+        teacher.model.to(where)
+        check_dtype(teacher.model, where, precision)
     store = None
     if resume_file is not None:
         facts = {
             "settings": plain(spec),
             "mask": plain(mask) if nested is None else fingerprint(nested),
             "precision": precision,
+            **({} if teacher is None else {"teacher": _identity(teacher)}),
         }
         store = TrainingState(kept_at(resume_file, model, scoring_batches(encoded), facts))
     at = first = Position()
@@ -150,6 +159,8 @@ def fit(
         if isinstance(mask, HeadMask):
             stack.enter_context(gated(model, mask))
         stack.enter_context(restored(model))
+        if teacher is not None and teacher.model is not None:
+            stack.enter_context(restored(teacher.model))
         stack.enter_context(torch.random.fork_rng())
         model.train()
         if "embeddings" in spec.freeze:  # if none of them needs a gradient, backward ends at the lowest layer
@@ -179,7 +190,8 @@ def fit(
                 here = batch.to(where)
                 with ExitStack() as step:
                     with attention_kernel(where, length, precision, work="fit"), autocast(where, precision):
-                        loss = step.enter_context(step_loss(model, here, nested, seed=spec.seed, step=at.step))
+                        work = step_loss(model, here, nested, seed=spec.seed, step=at.step, teacher=teacher)
+                        loss = step.enter_context(work)
                     loss.backward()
                 norm = clip_grad_norm_(trained.values(), spec.clip)
                 if not math.isfinite(float(loss.detach())) or not math.isfinite(float(norm)):
@@ -201,6 +213,12 @@ def fit(
     seconds = time.perf_counter() - started
     before = first.seconds
     return FitRecord(total, spec.epochs, before + seconds, at.losses, first.step, before, precision, n_sentences / seconds)
+
+
+def _identity(teacher: Teacher) -> dict[str, object]:
+    """What decides the teacher's predictions."""
+    weights = "itself" if teacher.model is None else hash_of(teacher.model.state_dict().items())[:16]
+    return {"weight": float(teacher.weight), "subwords": teacher.subwords, "model": weights}
 
 
 def _finite(weights: Iterable[Tensor]) -> bool:

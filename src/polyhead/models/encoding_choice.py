@@ -10,6 +10,7 @@ from polyhead.core.specs import Anchor
 from polyhead.data.conllu import Words
 from polyhead.models.devices import Precision
 from polyhead.models.own_file import OwnFile
+from polyhead.models.trained_plans import TrainedPlans
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class EncodingChoice(OwnFile):
         words: Which words of a treebank were labelled.
         task: Name in the tasks table; `Tagger.load` takes it unless given one.
         nested: Heads in the order in which training under nested masks masked them; any number of them can be pruned.
+        plans: Plans of heads and neurons that it was trained under, any of which can be pruned; None without such training.
         shape: Layers and heads of the unpruned model, which saving fills in: the weights do not show the number of heads.
     """
 
@@ -35,4 +37,5 @@ class EncodingChoice(OwnFile):
     words: Words
     task: Annotated[str, Field(min_length=1)]
     nested: Many[str] = ()
+    plans: TrainedPlans | None = None
     shape: tuple[int, int] | None = field(default=None, compare=False)

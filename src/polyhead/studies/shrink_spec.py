@@ -112,8 +112,12 @@ class ShrinkSpec:
     ] = "worst"
     repair: Annotated[
         Literal["none", "means", "refit"],
-        Field(description="Without training: refit rescales the kept heads, means adds the mean of those that were pruned."),
+        Field(description="Without training: refit fits what is kept by least squares, means adds the mean of the pruned heads."),
     ] = "refit"
+    distil: Annotated[
+        NonNegative,
+        Field(description="Processor minutes of learning from the given model on the text of --text and --corpus; 0 for none."),
+    ] = 0.0
     rounds: Annotated[Count, Field(description="Rounds of scoring and pruning on the way.")] = ROUNDS
     scored: Annotated[Count, Field(description="Dev sentences per language that heads and neurons are scored on.")] = 256
     coverage: Annotated[

@@ -1,23 +1,23 @@
 """The steps of shrinking: the search, a correction by measured time, the finished model, and the judgement on dev."""
 
-import copy
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from polyhead.compression.latency import time_models
 from polyhead.compression.plan_repair import pruned_to
-from polyhead.compression.plan_search import Importance, Round, Scorer, combined, furthest, least_cost, search_plan
+from polyhead.compression.plan_search import Goal, Round, Scorer, furthest, least_cost, search_plan
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Progress
 from polyhead.core.values import decimal_number
-from polyhead.importance.neurons import score_plan
 from polyhead.learning.inference import evaluate
-from polyhead.learning.resumable import kept_at, saving
-from polyhead.models.pruning import prune
+from polyhead.learning.resumable import Partial, kept_at
+from polyhead.studies.distillation import Distilled
+from polyhead.studies.plan_rounds import kept_rounds, plan_scorer
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_state import rounds_of, rounds_state
+from polyhead.studies.shrink_trained import next_trained, trained_plans, trained_rounds
 from polyhead.studies.shrink_work import ShrinkWork
 from polyhead.studies.shrunk import LanguageLoss, losses_of
 from polyhead.studies.tagger import Tagger
@@ -27,59 +27,61 @@ Losses = tuple[LanguageLoss, ...]
 TOO_SLOW: Final = 1.05
 """Measured milliseconds over those asked for above which a plan is corrected."""
 _CORRECTIONS = 2
-_AFTER = ("max_loss", "repair")  # settings that no round depends on
+_AFTER = ("max_loss", "repair", "distil")  # settings that no round depends on
 
 
 def searched(work: ShrinkWork, file: Path | None, progress: Progress | None) -> tuple[Round, ...]:
-    """The rounds towards all goals; finished ones are kept in the file.
+    """The rounds towards all goals; finished ones are kept in the file. A model trained under plans takes those instead.
 
     Raises:
         SettingError: No plan meets a goal.
         StoreError: The file belongs to other work, or cannot be written.
     """
-    settings = {name: value for name, value in asdict(work.spec).items() if name not in _AFTER}
-    facts = {"work": "shrink", "settings": settings}
-    partial = kept_at(file, work.tagger.model, [batch for own in work.scored.values() for batch in own], facts)
+    if (plans := trained_plans(work)) is not None:
+        return trained_rounds(work, plans)
     row = work.spec.row
-    rounds: list[Round] = list(rounds_of(partial.load(), group=work.start.heads.group))
-    with saving(partial, lambda: rounds_state(rounds)) as step:
+    return kept_rounds(
+        work.start,
+        work.goals,
+        scorer(work, progress),
+        partial=_rounds_file(work, file),
+        spread=row.spread,
+        rounds=row.rounds or work.spec.rounds,
+        parts=work.spec.parts,
+    )
 
-        def ended(found: Sequence[Round]) -> None:
-            rounds[:] = found
-            step()
 
-        return search_plan(
-            work.start,
-            work.goals,
-            scorer(work, progress),
-            spread=row.spread,
-            rounds=row.rounds or work.spec.rounds,
-            parts=work.spec.parts,
-            done=tuple(rounds),
-            ended=ended,
-        )
+def _rounds_file(work: ShrinkWork, file: Path | None) -> Partial:
+    settings = {name: value for name, value in asdict(work.spec).items() if name not in _AFTER}
+    batches = [batch for own in work.scored.values() for batch in own]
+    return kept_at(file, work.tagger.model, batches, {"work": "shrink", "settings": settings})
 
 
 def scorer(work: ShrinkWork, progress: Progress | None) -> Scorer:
-    """Scores what a plan keeps, in a copy of the model that is pruned further with every plan."""
-    row, model = work.spec.row, copy.deepcopy(work.tagger.model)
+    """Scores what a plan keeps, in a copy of the model."""
+    row, tagger = work.spec.row, work.tagger
+    return plan_scorer(
+        tagger.model,
+        work.scored,
+        method=row.method,
+        protect=row.protect or work.spec.protect,
+        precision=tagger.precision,
+        seed=work.spec.seed,
+        progress=progress,
+    )
 
-    def score(plan: Plan) -> Importance:
-        prune(model, plan.heads, neurons=plan.neurons)
-        found: dict[str, Importance] = {}
-        for language, batches in work.scored.items():
-            own = score_plan(row.method, model, batches, precision=work.tagger.precision, seed=work.spec.seed, progress=progress)
-            found[language] = Importance(own.heads.values, own.neurons)
-        return combined(found, row.protect or work.spec.protect)
 
-    return score
+def corrected(
+    work: ShrinkWork, rounds: tuple[Round, ...], progress: Progress | None, file: Path | None = None
+) -> tuple[Round, ...]:
+    """The rounds towards a speed, and one or two more where their last plan is measured to be too slow; kept in the file.
 
-
-def corrected(work: ShrinkWork, rounds: tuple[Round, ...], progress: Progress | None) -> tuple[Round, ...]:
-    """The rounds towards a speed, and one or two more where their last plan is measured to be too slow.
-
-    The budget falls by the factor that the plan is too slow, as far as plans go.
+    The budget falls by the factor that the plan is too slow, as far as plans go. Measured times differ from call to call, so what
+    an earlier call settled on stays.
     """
+    partial = _rounds_file(work, file)
+    if (state := partial.load()) and state.get("corrected"):
+        return rounds_of(state, group=work.start.heads.group)
     goal, spec, found = work.goals[0], work.spec, rounds
     for _ in range(_CORRECTIONS):
         plan = found[-1].plan if found else work.start
@@ -88,10 +90,17 @@ def corrected(work: ShrinkWork, rounds: tuple[Round, ...], progress: Progress | 
         if after <= TOO_SLOW * wanted:
             break
         budget = max(goal.costs.of(plan.counts) * wanted / after, least_cost(plan, goal.costs, spec.parts))
-        fewer = replace(goal, budget=budget)
-        score, spread = scorer(work, progress), spec.row.spread
-        found = (*found, *search_plan(plan, [fewer], score, spread=spread, rounds=1, parts=spec.parts))
+        found = (*found, *_further(work, plan, replace(goal, budget=budget), progress))
+    if found:
+        partial.save({**rounds_state(found), "corrected": True})
     return found
+
+
+def _further(work: ShrinkWork, plan: Plan, goal: Goal, progress: Progress | None) -> tuple[Round, ...]:
+    """The round that leads from a plan to a smaller one, if there is one."""
+    if (plans := trained_plans(work)) is not None:
+        return next_trained(work, plans, plan, goal)
+    return search_plan(plan, [goal], scorer(work, progress), spread=work.spec.row.spread, rounds=1, parts=work.spec.parts)
 
 
 def _pruned(work: ShrinkWork, plan: Plan) -> Tagger:
@@ -100,39 +109,78 @@ def _pruned(work: ShrinkWork, plan: Plan) -> Tagger:
 
 
 def finished(work: ShrinkWork, plan: Plan, progress: Progress | None) -> Tagger:
-    """The model pruned to a plan and repaired; a copy."""
+    """The model pruned to a plan and repaired, unless it was trained under it; a copy."""
     batches = [batch for own in work.scored.values() for batch in own]
-    how = "none" if plan == work.start else work.spec.repair
+    how = "none" if plan == work.start or trained_plans(work) is not None else work.spec.repair
     precision = work.tagger.precision
     small = pruned_to(work.tagger.model, plan, batches, how=how, precision=precision, progress=progress)
     return replace(work.tagger, model=small)
 
 
-def judged(work: ShrinkWork, rounds: Sequence[Round], progress: Progress | None) -> tuple[Plan, Losses, str]:
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A plan that was judged on dev.
+
+    Attributes:
+        plan: What is kept.
+        tagger: The finished model.
+        losses: What each language loses.
+        missed: What gives way; empty if nothing does.
+        distilled: Facts of the distillation; None without one.
+    """
+
+    plan: Plan
+    tagger: Tagger
+    losses: Losses
+    missed: str
+    distilled: Distilled | None
+
+
+def judged(
+    work: ShrinkWork,
+    rounds: Sequence[Round],
+    progress: Progress | None,
+    *,
+    distilled: Callable[[Tagger], Distilled] | None = None,
+) -> Judged:
     """The plan asked for if no language loses too much; else the smallest one on the way to it that does not.
 
-    Returns:
-        The plan, what each language loses, and what gives way, empty if nothing does.
+    Args:
+        work: What the search started from.
+        rounds: Those of the search.
+        progress: Updated as the work advances.
+        distilled: Distils the finished model of the plan asked for, in place. A plan that takes its place is not distilled.
     """
-    known: dict[Plan, Losses] = {}
+    known: dict[Plan, Tagger] = {}
+    lost: dict[Plan, Losses] = {}
+    facts: list[Distilled] = []
     spec, asked = work.spec, rounds[-1].plan if rounds else work.start
 
-    def losses(plan: Plan) -> Losses:
+    def made(plan: Plan) -> Tagger:
         if plan not in known:
-            small = finished(work, plan, progress)
-            task, labels, precision = small.task, small.labels, small.precision
-            after = evaluate(small.model, work.dev, task, labels, precision=precision, progress=progress)
-            known[plan] = losses_of(work.before, after, work.names, task)
+            for other in [own for own in known if not (facts and own == asked)]:
+                del known[other]  # at most two models at a time
+            known[plan] = finished(work, plan, progress)
+            if distilled is not None and plan == asked:
+                facts.append(distilled(known[plan]))
         return known[plan]
+
+    def losses(plan: Plan) -> Losses:
+        if plan not in lost:
+            small = made(plan)
+            after = evaluate(small.model, work.dev, small.task, small.labels, precision=small.precision, progress=progress)
+            lost[plan] = losses_of(work.before, after, work.names, small.task)
+        return lost[plan]
 
     def is_within(plan: Plan) -> bool:
         return all(own.lost <= spec.max_loss + 1e-9 for own in losses(plan))
 
-    if is_within(asked):
-        return asked, losses(asked), ""
-    found = furthest(work.start, work.goals, rounds, is_within, spread=spec.row.spread, parts=spec.parts)
-    chosen = asked if found is None else found
-    return chosen, losses(chosen), _gives_way(work, asked, found, losses)
+    chosen, missed = asked, ""
+    if not is_within(asked):
+        halvings = 3 if trained_plans(work) is None else 0
+        found = furthest(work.start, work.goals, rounds, is_within, spread=spec.row.spread, parts=spec.parts, halvings=halvings)
+        chosen, missed = asked if found is None else found, _gives_way(work, asked, found, losses)
+    return Judged(chosen, made(chosen), losses(chosen), missed, facts[0] if facts and chosen == asked else None)
 
 
 def _gives_way(work: ShrinkWork, asked: Plan, found: Plan | None, losses: Callable[[Plan], Losses]) -> str:

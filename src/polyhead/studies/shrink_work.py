@@ -1,7 +1,7 @@
 """What a search for a smaller model starts from: the model with a trimmed vocabulary, its data, its costs and its goals."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from polyhead.compression.checkpoint_size import checkpoint_bytes, size_costs
@@ -165,14 +165,18 @@ def by_language(dev: Sequence[Dataset], languages: Sequence[str] = ()) -> dict[s
     return found
 
 
-def check_texts(texts: Texts, languages: Iterable[str], spec: ShrinkSpec) -> bool:
+def check_texts(texts: Texts, languages: Collection[str], spec: ShrinkSpec) -> bool:
     """Whether the vocabulary is to be trimmed.
 
     Raises:
-        SettingError: A size is asked for, or there is text, but not of every language; or text that is not to be used.
+        SettingError: A size or a distillation is asked for, or there is text, but not of every language; or text that is not to
+            be used.
     """
+    if missing := [language for language in languages if spec.distil and language not in texts]:
+        step = f"give --text {missing[0]}=FILE or --corpus NAME; --keep vocabulary trims nothing by it"
+        raise SettingError(f"distil = {spec.distil:g}: no text of {missing[0]} to learn from; {step}")
     if "vocabulary" in spec.keep:
-        if texts:
+        if texts and not spec.distil:
             raise SettingError("keep = vocabulary: leaves all subwords, so text to trim by is not used; leave one of the two out")
         return False
     if not texts and spec.size is None:

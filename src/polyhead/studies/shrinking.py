@@ -1,6 +1,7 @@
 """`shrink`: a tagger made as fast or as small as asked, at the least loss in its languages."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +13,10 @@ from polyhead.compression.repair import Repair
 from polyhead.core.arguments import PATH, require
 from polyhead.core.progress import Progress
 from polyhead.data.sentences import Dataset
+from polyhead.studies.distillation import distil_tagger
 from polyhead.studies.shrink_spec import ShrinkSpec
-from polyhead.studies.shrink_steps import compared_ms, corrected, finished, judged, searched
+from polyhead.studies.shrink_steps import compared_ms, corrected, judged, searched
+from polyhead.studies.shrink_trained import trained_plans
 from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, prepared
 from polyhead.studies.shrunk import Change, Shrunk
 from polyhead.studies.tagger import Tagger
@@ -33,6 +36,7 @@ def shrink(
     keep: Sequence[Literal["heads", "neurons", "vocabulary"]] = (),
     protect: Protect = "worst",
     repair: Repair | Literal["none"] = "refit",
+    distil: float = 0.0,
     seed: int = 42,
     table: LatencyTable | None = None,
     resume_file: str | Path | None = None,
@@ -44,7 +48,11 @@ def shrink(
     their gates), the least important within a falling budget of milliseconds or bytes are chosen by dynamic programming over
     layers and pruned, and the rest is scored again; a layer may lose its attention, its feed-forward block or both. The result is
     repaired without training and judged on dev. If a language loses more than `max_loss` points, the result is the smallest model
-    found on the way that loses no more, and `Shrunk.missed` says what gave way. Nothing is fine-tuned and nothing is written.
+    found on the way that loses no more, and `Shrunk.missed` says what gave way. Nothing is fine-tuned, unless `distil` asks for
+    it, and nothing is written.
+
+    A tagger that was fine-tuned under plans (`elastic_plans`, `fit --elastic`) takes the largest of them that is fast or small
+    enough, without a search and without repair.
 
     Costs a latency table of the model (kept for this machine), eight gradient passes over at most 256 dev sentences per language,
     the passes of the repair, and two or more predictions of dev. Memory: three models.
@@ -61,7 +69,9 @@ def shrink(
         length: Its subwords per sentence.
         keep: What is left alone: heads, neurons, vocabulary.
         protect: `worst` keeps what matters most in any language, `mean` what matters in their mean.
-        repair: `refit` rescales the kept heads by least squares, `means` adds the mean of the pruned ones, `none` does neither.
+        repair: `refit` fits the kept heads and neurons by least squares, `means` adds the mean of the pruned heads, `none` does
+            neither.
+        distil: Processor minutes of learning from the given model on `texts`, after the repair.
         seed: Of the samples.
         table: Latency table of this model, instead of measuring one.
         resume_file: Finished rounds, which a second call continues.
@@ -96,6 +106,7 @@ def shrink(
         keep=tuple(keep),
         protect=protect,
         repair=repair,
+        distil=float(distil),
         seed=seed,
     )
     tagger = model if isinstance(model, Tagger) else Tagger.load(model)
@@ -124,8 +135,8 @@ def shrunk(
         languages: Those that matter; all of `dev` if empty.
         texts: As in `shrink`; may be empty.
         table: As in `shrink`.
-        measure: Whether to time the given and the finished model. A plan measured to be more than 5 % too slow is corrected,
-            unless `table` is given.
+        measure: Whether to time the given and the finished model, and to distil. A plan measured to be more than 5 % too slow is
+            corrected, unless `table` is given.
         resume_file: As in `shrink`.
         progress: Updated as the work advances.
     """
@@ -136,12 +147,16 @@ def shrunk(
         table = cached_latency(tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress)
     if table is not None:
         check_table(table, start, spec)
+    held = {language: tuple(lines) for language, lines in texts.items()} if spec.distil else {}
+    texts = held or texts
     work = prepared(tagger, sets, spec, start=start, texts=texts, table=table, progress=progress)
     rounds = searched(work, resume_file, progress)
     if measure and spec.times and not given_table:
-        rounds = corrected(work, rounds, progress)
-    plan, losses, missed = judged(work, rounds, progress)
-    small = finished(work, plan, progress)
+        rounds = corrected(work, rounds, progress, resume_file)
+    teach = partial(distil_tagger, teacher=work.tagger, lines=held, minutes=spec.distil, seed=spec.seed)
+    taught = partial(teach, resume_file=resume_file, progress=progress) if spec.distil and measure else None
+    best = judged(work, rounds, progress, distilled=taught)
+    plan, small = best.plan, best.tagger
     times = None
     if work.times is not None:
         times = Change(work.times.of(start.counts), predicted=work.times.of(plan.counts))
@@ -152,7 +167,7 @@ def shrunk(
         tagger=small,
         plan=plan,
         before=start,
-        losses=losses,
+        losses=best.losses,
         milliseconds=times,
         megabytes=Change(
             work.bytes_before / 1e6,
@@ -160,6 +175,8 @@ def shrunk(
             work.sizes.of(plan.counts) / 1e6,
         ),
         subwords=Change(len(tagger.tokenizer), len(small.tokenizer)),
-        met=not missed,
-        missed=missed,
+        met=not best.missed,
+        missed=best.missed,
+        trained=trained_plans(work) is not None,
+        distilled=best.distilled,
     )

@@ -10,6 +10,7 @@ from polyhead.data.tasks import Task
 from polyhead.learning.inference import Evaluation
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.selection.resampling import percentile_interval, redrawn
+from polyhead.studies.distillation import Distilled
 from polyhead.studies.tagger import Tagger
 
 
@@ -76,6 +77,8 @@ class Shrunk:
         subwords: Size of the vocabulary.
         met: Whether everything asked for is met.
         missed: Otherwise what gives way and by how much, in one sentence.
+        trained: Whether the plan is one that the model was trained under, so that nothing was searched or repaired.
+        distilled: Facts of the distillation; None without one.
     """
 
     tagger: Tagger
@@ -87,6 +90,8 @@ class Shrunk:
     subwords: Change
     met: bool
     missed: str
+    trained: bool = False
+    distilled: Distilled | None = None
 
     @property
     def speedup(self) -> float | None:

@@ -63,7 +63,9 @@ STAGES: Final[dict[str, Stage]] = {
         1,
         (
             *_MODEL,
+            "compression/layer_calls.py",
             "compression/refit.py",
+            "compression/refit_neurons.py",
             "compression/repair.py",
             "core/specs.py",
             "learning/fast_dropout.py",
@@ -72,6 +74,7 @@ STAGES: Final[dict[str, Stage]] = {
             "learning/optimiser.py",
             "learning/resumable.py",
             "learning/seen_embeddings.py",
+            "learning/teaching.py",
             "learning/training*.py",
             "models/pruning_record.py",
             "models/row_record.py",

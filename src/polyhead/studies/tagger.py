@@ -24,7 +24,7 @@ from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Evaluation, Labelled, evaluate, predict
 from polyhead.learning.masked_texts import subword_names
-from polyhead.learning.nested import NestedMasks
+from polyhead.learning.teaching import Teacher
 from polyhead.learning.text_encoder import Text, TextEncoder, Unknown
 from polyhead.learning.training import FitRecord, fit
 from polyhead.models.classifiers import classifier_labels
@@ -37,8 +37,10 @@ from polyhead.models.named_masks import MaskNames
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
-from polyhead.selection.ranking import chosen_heads, masks_of_lowest
-from polyhead.studies.tagger_facts import OneText, encoded_texts, labels_of, mask_of_each, own_spec, warn_of_all_heads, with_facts
+from polyhead.models.trained_plans import TrainedPlans
+from polyhead.selection.ranking import chosen_heads
+from polyhead.studies import tagger_facts
+from polyhead.studies.tagger_facts import OneText
 
 OneSet = Dataset | Labelled
 Sets = Mapping[str, OneSet]
@@ -63,6 +65,7 @@ class Tagger:
         max_length: Longest window in subwords, special tokens included.
         trained_words: Words of a treebank it was trained on; None if unknown.
         nested: Heads in the order in which training under nested masks masked them, if it did.
+        plans: Plans of heads and neurons that it was trained under, for `shrink`, if it was.
 
     >>> from polyhead.data.corpora import open_corpus
     >>> from polyhead.data.sampling import sample
@@ -89,6 +92,7 @@ class Tagger:
     max_length: int
     trained_words: Words | None = None
     nested: tuple[str, ...] = ()
+    plans: TrainedPlans | None = None
 
     @property
     def device(self) -> torch.device:
@@ -135,7 +139,7 @@ class Tagger:
         name = str(name)
         choice = EncodingChoice.read(name, revision=revision)
         found = task_of(name, choice.task if task is None and choice else task)
-        labels = labels_of(name, found, labels, seed=seed, revision=revision)
+        labels = tagger_facts.labels_of(name, found, labels, seed=seed, revision=revision)
         if precision == "auto" and choice and choice.precision == "fp32":
             precision = "fp32"  # a training in bf16 is followed where this machine has units for it
         where, chosen = placement(device=device, precision=precision)
@@ -152,12 +156,13 @@ class Tagger:
             max_length=max_length or (choice.max_length if choice else 256),
             trained_words=words or (choice.words if choice else None),
             nested=choice.nested if choice else (),
+            plans=tagger_facts.own_plans(choice, model, name),
         )
 
     @property
     def encoding(self) -> EncodingChoice:
         """How the model reads text and was trained, as a checkpoint records it."""
-        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested")}
+        own = {name: getattr(self, name) for name in ("anchor", "max_length", "precision", "nested", "plans")}
         return EncodingChoice(**own, words=self.trained_words or "surface", task=self.task.name)
 
     @property
@@ -184,8 +189,9 @@ class Tagger:
         data: Text | Sequence[Text],
         *,
         spec: TrainSpec | None = None,
-        nested: HeadScores | None = None,
+        nested: HeadScores | TrainedPlans | None = None,
         max_pruned: int = 12,
+        teacher: Teacher | None = None,
         resume_file: str | Path | None = None,
         progress: Progress | None = None,
     ) -> FitRecord:
@@ -194,27 +200,25 @@ class Tagger:
         Args:
             data: What to train on; several are trained on together.
             spec: How to train. Left at their defaults, `anchor`, `max_length` and `precision` are the tagger's own.
-            nested: Scores: each sentence is read with its own number of the `max_pruned` lowest heads masked, so that `prune` can
-                remove any number of them without training.
-            max_pruned: Largest number of masked heads, with `nested`.
-            resume_file: File for the training state; a second call continues from it.
-            progress: Updated after every step.
+            nested: Scores: each sentence is read without some of the `max_pruned` lowest heads; `prune` then removes any number.
+                Or plans, from `elastic_plans`: each sentence is read under one; `shrink` then takes any of them.
+            max_pruned: Largest number of masked heads, with scores.
+            teacher: Whose predictions to learn from as well; `Teacher(0.5)` is the model itself, whole.
+            resume_file, progress: State of training, which a second call continues; updated after every step.
 
         Raises:
-            SettingError: There is nothing to train on, the task is masked text, or `spec` asks for another anchor, length or
-                precision than the tagger's.
+            SettingError: No text, masked text, or `spec` asks for another anchor, length or precision than the tagger's.
             DataFormatError: A label is not one of the model's.
             StoreError: `resume_file` cannot be written, or belongs to another training.
         """
         if self.task.kind == "masked":
             raise SettingError(f"task {self.task.name}: heads are scored with the model as it is; nothing is fine-tuned")
-        spec = own_spec(spec, {"anchor": self.anchor, "max_length": self.max_length, "precision": self.precision})
-        encoded = self.reader.together(data, unknown="error")
-        file, masks = Path(resume_file) if resume_file else None, None
-        if nested is not None:
-            masks = NestedMasks(masks_of_lowest(nested, range(max_pruned + 1), present=head_mask(self.model)))
-        record = fit(self.model, encoded, spec, mask=masks, resume_file=file, progress=progress)
-        self.nested = () if masks is None else masks.order
+        spec = tagger_facts.own_spec(spec, {"anchor": self.anchor, "max_length": self.max_length, "precision": self.precision})
+        encoded, masks = self.reader.together(data, unknown="error"), tagger_facts.nested_masks(self.model, nested, max_pruned)
+        file = Path(resume_file) if resume_file else None
+        record = fit(self.model, encoded, spec, mask=masks, teacher=teacher, resume_file=file, progress=progress)
+        self.nested = masks.order if masks is not None and isinstance(nested, HeadScores) else ()
+        self.plans = nested if isinstance(nested, TrainedPlans) else None
         return record
 
     def score(
@@ -248,15 +252,10 @@ class Tagger:
             score = partial(score_heads, method, self.model, scoring_batches(encoded))
         else:
             score = partial(score_until_settled, method, self.model, encoded, n_lowest=until_settled)
-        scores = score(
-            seed=seed,
-            precision=self.precision,
-            progress=progress,
-            resume_file=None if resume_file is None else Path(resume_file),
-            options=options,
-        )
+        file = Path(resume_file) if resume_file else None
+        scores = score(seed=seed, precision=self.precision, progress=progress, resume_file=file, options=options)
         facts = {"task": self.task.name, "anchor": self.anchor, "max_length": self.max_length}
-        return with_facts(scores, data, model=self.name, seed=seed, **facts)
+        return tagger_facts.with_facts(scores, data, model=self.name, seed=seed, **facts)
 
     def prune(self, heads: HeadMask | Mapping[str, HeadMask] | HeadScores | None = None, n_pruned: int | None = None) -> HeadMask:
         """The heads left after removing, for good and in place, those that a mask drops, or the lowest by their scores.
@@ -308,7 +307,7 @@ class Tagger:
             named = {"": mask_names} if isinstance(mask_names, str) else mask_names
             return self.evaluate({"": data}, mask=mask, mask_names=named, progress=progress)[""]
         labelled = {name: own if isinstance(own, Labelled) else self.labelled(own) for name, own in data.items()}
-        names = mask_of_each(self.model, data, mask_names)
+        names = tagger_facts.mask_of_each(self.model, data, mask_names)
         score = partial(evaluate, self.model, labelled, self.task, self.labels, precision=self.precision)
         return score(mask=mask, mask_names=names, progress=progress)
 
@@ -329,9 +328,9 @@ class Tagger:
         """
         if self.task.kind == "masked":
             raise SettingError(f"task {self.task.name}: scores heads on raw text, and has no labels to predict")
-        encoded = encoded_texts(self.reader, sentences, whole=self.task.kind == "sentence")
+        encoded = tagger_facts.encoded_texts(self.reader, sentences, whole=self.task.kind == "sentence")
         if mask_names is None:
-            warn_of_all_heads(self.model, "mask_names")
+            tagger_facts.warn_of_all_heads(self.model, "mask_names")
         tag = partial(predict, self.model, encoded, labels=self.labels, precision=self.precision)
         return tag(mask_names=mask_names, progress=progress)
 

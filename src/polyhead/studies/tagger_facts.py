@@ -15,9 +15,15 @@ from polyhead.data.sentences import Dataset, Sentence
 from polyhead.data.tasks import Task
 from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Labelled
+from polyhead.learning.nested import NestedMasks
 from polyhead.learning.text_encoder import Text, TextEncoder, as_sentence, scored_sets
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import check_classifier
+from polyhead.models.model_heads import full_mask, head_mask
+from polyhead.models.model_neurons import full_neurons
 from polyhead.models.named_masks import head_masks, with_all_heads
+from polyhead.models.trained_plans import TrainedPlans
+from polyhead.selection.ranking import masks_of_lowest
 
 logger = logging.getLogger(__name__)
 OneText = Sentence | Sequence[str]
@@ -36,6 +42,29 @@ def labels_of(name: str, task: Task, labels: LabelSet | None, *, seed: int | Non
     if labels is None and not task.labels:
         raise SettingError(f"task {task.name}: its labels come from the training data; give labels=, from label_set")
     return labels or LabelSet(task.labels)
+
+
+def own_plans(choice: EncodingChoice | None, model: PreTrainedModel, name: str) -> TrainedPlans | None:
+    """The plans that the model was trained under; None without any.
+
+    Raises:
+        CheckpointError: They are of a model of another shape.
+    """
+    if choice is None or choice.plans is None:
+        return None
+    choice.plans.check((*full_mask(model).shape, full_neurons(model).n_neurons), where=f"{name}/{choice.FILE}")
+    return choice.plans
+
+
+def nested_masks(model: PreTrainedModel, nested: HeadScores | TrainedPlans | None, max_pruned: int) -> NestedMasks | None:
+    """What sentences are read under in training: masks of the lowest heads by scores, or plans; None for the whole model.
+
+    Raises:
+        SettingError: The scores do not fit the model, or it has fewer heads than `max_pruned`.
+    """
+    if isinstance(nested, HeadScores):
+        return NestedMasks(masks_of_lowest(nested, range(max_pruned + 1), present=head_mask(model)))
+    return None if nested is None else NestedMasks(nested.plans)
 
 
 def own_spec(spec: TrainSpec | None, own: dict[str, Any]) -> TrainSpec:
