@@ -99,7 +99,9 @@ class ShrinkSpec:
         AfterValidator(_size),
         Field(description="Weights and tokenizer: 60MB, or 0.35 of the given model's."),
     ] = None
-    max_loss: Annotated[NonNegative, Field(description="Points that any language may lose on dev.")] = 1.0
+    max_loss: Annotated[NonNegative, Field(description="Points that any language may lose on dev, on the half that judges.")] = (
+        1.0
+    )
     batch: Annotated[Count, Field(description="Sentences of the forward pass that is timed.")] = 32
     length: Annotated[Count, Field(description="Its subwords per sentence.")] = 128
     keep: Annotated[

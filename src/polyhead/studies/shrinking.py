@@ -40,36 +40,40 @@ def shrink(
 ) -> Shrunk:
     """A smaller tagger: as fast or as small as asked, with what loses least of heads, feed-forward neurons and subwords.
 
-    Trims the vocabulary to the texts first, if there are any. Then heads and neurons are scored on dev (Fisher information of
-    their gates), the least important within a falling budget of milliseconds or bytes are chosen by dynamic programming over
+    Each dev set is split in two by seed. Heads and neurons are scored and repaired on the one half; the losses, and `max_loss`,
+    are those on the other half, which nothing was fitted to.
+
+    Trims the vocabulary to the texts first, if there are any. Then heads and neurons are scored (Fisher information of their
+    gates), the least important within a falling budget of milliseconds or bytes are chosen by dynamic programming over
     layers and pruned, and the rest is scored again; a layer may lose its attention, its feed-forward block or both. The result is
-    repaired without training and judged on dev. If a language loses more than `max_loss` points, the result is the smallest model
+    repaired without training and judged. If a language loses more than `max_loss` points, the result is the smallest model
     found on the way that loses no more, and `Shrunk.missed` says what gave way. Nothing is fine-tuned and nothing is written.
 
     Costs a latency table of the model (kept for this machine), eight gradient passes over at most 256 dev sentences per language,
-    the passes of the repair, and two or more predictions of dev. Memory: three models.
+    the passes of the repair, and two or more predictions of the other half. Memory: three models.
 
     Args:
         model: A fine-tuned tagger, its folder or hub id; a model already shrunk is shrunk further.
-        dev: Labelled text, one data set for each language that matters.
+        dev: Labelled text, one data set of at least two sentences for each language that matters; no test split.
         speedup: Times as fast as the given model, on a batch of this size.
         latency: Instead, the time of a forward pass: `20ms`, or milliseconds.
         size: Weights and tokenizer: `60MB`, or a share of the given model's below 1. int8 comes later, in `export`.
-        max_loss: Points that any language may lose on dev.
+        max_loss: Points that any language may lose on the half that is judged.
         texts: Text of every language to trim the vocabulary by; needed for a size unless the vocabulary is kept.
         batch: Sentences of the forward pass that is timed.
         length: Its subwords per sentence.
         keep: What is left alone: heads, neurons, vocabulary.
         protect: `worst` keeps what matters most in any language, `mean` what matters in their mean.
         repair: `refit` rescales the kept heads by least squares, `means` adds the mean of the pruned ones, `none` does neither.
-        seed: Of the samples.
+        seed: Of the halves and the samples.
         table: Latency table of this model, instead of measuring one.
         resume_file: Finished rounds, which a second call continues.
         progress: Updated as the work advances.
 
     Raises:
-        SettingError: No plan is as fast or as small; nothing, or both a speed-up and a latency, is asked for; a language has no
-            text; the tokenizer is not a fast one; the task is masked text; or the batch does not fit.
+        SettingError: No plan is as fast or as small; dev text is of a test split, or one sentence; nothing, or both a speed-up and
+            a latency, is asked for; a language has no text; the tokenizer is not a fast one; the task is masked text; or the batch
+            does not fit.
         ArchitectureError: The family has no row, it does not say where the neurons are, or a repair needs a bias.
         StoreError: `resume_file` belongs to other work.
 
