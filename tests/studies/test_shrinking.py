@@ -269,6 +269,17 @@ def test_a_plan_that_is_measured_to_be_too_slow_is_corrected(monkeypatch: pytest
     assert found.speedup == pytest.approx(14.0 / found.milliseconds.after)
 
 
+def test_a_speed_that_no_correction_reaches_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine takes 10 ms whatever is pruned."""
+    monkeypatch.setattr(shrinking, "cached_latency", lambda model, **_: TABLE)
+    for module in (shrink_steps, shrinking):
+        monkeypatch.setattr(module, "compared_ms", lambda given, small, spec: (14.0, 10.0))
+    asked = ShrinkSpec(speedup=2.0, max_loss=100, rounds=1, scored=4, repair="none", **SHAPE)
+    found = shrunk(tagger(), dev(8), asked, texts={})
+    assert not found.met
+    assert found.missed == "2 times as fast: measured 1.40 times as fast (10 ms), so the speed gives way"
+
+
 def test_both_models_are_timed() -> None:
     found = shrink(tagger(), dev(4), size=0.9, keep=["vocabulary"], max_loss=100, batch=1, length=8, repair="none")
     assert found.milliseconds is not None

@@ -149,8 +149,8 @@ def by_language(dev: Sequence[Dataset], languages: Sequence[str] = ()) -> dict[s
         languages: Those that matter; all of `dev` if empty.
 
     Raises:
-        SettingError: There is none, one is a test split or has fewer than two sentences, or two are of one language; or a language
-            has none, or is not named.
+        SettingError: There is none, one is a test split or has fewer than two sentences, or two are of one language; or a
+            language has none, or is not named.
     """
     if not dev:
         raise SettingError("no dev text: give labelled text of every language, such as de=dev.conllu or ud/de_gsd")
