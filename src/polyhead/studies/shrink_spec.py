@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from polyhead.compression.plan_search import PARTS, ROUNDS, RULES, Part, Protect, Rule
+from polyhead.compression.plan_choice import PARTS, Part
+from polyhead.compression.plan_search import ROUNDS, RULES, Protect, Rule
 from polyhead.core.settings_file import Many, refused, settings
 from polyhead.core.specs import Count, NonNegative, Seed, Share
 from polyhead.core.values import decimal_number

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from polyhead.compression.latency import time_models
+from polyhead.compression.plan_bisection import furthest
+from polyhead.compression.plan_choice import Importance, least_cost
 from polyhead.compression.plan_repair import pruned_to
-from polyhead.compression.plan_search import Importance, Round, Scorer, combined, furthest, least_cost, search_plan
+from polyhead.compression.plan_search import Round, Scorer, combined, search_plan
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Progress
 from polyhead.core.values import decimal_number

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from polyhead.compression.checkpoint_size import checkpoint_bytes, size_costs
 from polyhead.compression.embedding_rows import config_ids
 from polyhead.compression.latency_table import LatencyTable
+from polyhead.compression.plan_choice import least_cost
 from polyhead.compression.plan_costs import PlanCosts, time_costs
-from polyhead.compression.plan_search import Goal, least_cost
+from polyhead.compression.plan_search import Goal
 from polyhead.compression.subword_choice import Limits, NothingToTrimError
 from polyhead.compression.vocabulary import trim_model, trim_tokenizer
 from polyhead.core.errors import SettingError
