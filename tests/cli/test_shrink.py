@@ -69,7 +69,8 @@ def test_a_faster_tagger_is_saved_and_loads(cli, asked: list[object], tmp_path: 
     assert choice is not None
     assert choice.task == "pos"
     page = (out / "README.md").read_text(encoding="utf-8")
-    assert "2 times as fast was asked for" in page
+    assert "- Choice: 2 times as fast was asked for" in page
+    assert "Scores on the half of the dev text that heads and neurons were not chosen on" in page
     assert "by Fisher information on half of the dev text in en, de; the language that needs one most decides" in page
     assert [path.name for path in tmp_path.iterdir()] == ["fast"]  # nothing unfinished is left
 
