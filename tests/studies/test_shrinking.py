@@ -14,14 +14,14 @@ from studies.shrink_case import LANGUAGES, SHAPE, dev, made_up_table, tagger, te
 
 from polyhead.compression.checkpoint_size import checkpoint_bytes
 from polyhead.compression.plan_search import RULES
-from polyhead.core.errors import PolyheadError, SettingError, StoreError
+from polyhead.core.errors import ArchitectureError, PolyheadError, SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.neurons import Plan
 from polyhead.data.corpora import open_corpus
 from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Evaluation
-from polyhead.models.model_heads import head_mask
+from polyhead.models.model_heads import attention_sites, head_mask
 from polyhead.models.model_neurons import neuron_mask
 from polyhead.models.pruning import prune
 from polyhead.studies import shrink_steps, shrinking
@@ -320,6 +320,20 @@ def test_what_cannot_be_had_is_refused_in_one_line(case: str) -> None:
         smaller(**asked)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("repair", ["refit", "means"])
+def test_a_model_that_cannot_be_repaired_is_refused_before_the_search(repair: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(tagger(), model=copy.deepcopy(tagger().model))
+    attention_sites(own.model)[2].output.bias = None
+    asked = {"speedup": 1.3, "max_loss": 100, "rounds": 1, "scored": 4, **SHAPE}
+    with monkeypatch.context() as patch:
+        patch.setattr(shrinking, "cached_latency", None)
+        with pytest.raises(ArchitectureError) as error:
+            shrunk(own, dev(8), ShrinkSpec(**asked, repair=repair), texts={})
+    assert f"repair {repair}: layer 2: the output projection has no bias to repair" in str(error.value)
+    assert str(error.value).endswith("with repair none it can be shrunk")
+    assert shrunk(own, dev(8), ShrinkSpec(**asked, repair="none"), texts={}, table=TABLE, measure=False).met
 
 
 def test_dev_text_is_one_set_for_every_language() -> None:

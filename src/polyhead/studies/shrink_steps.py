@@ -11,10 +11,15 @@ from polyhead.compression.plan_bisection import furthest
 from polyhead.compression.plan_choice import Importance, least_cost
 from polyhead.compression.plan_repair import pruned_to
 from polyhead.compression.plan_search import Round, Scorer, combined, search_plan
-from polyhead.core.neurons import Plan
+from polyhead.core.errors import ArchitectureError
+from polyhead.core.heads import HeadMask
+from polyhead.core.neurons import NeuronMask, Plan
 from polyhead.core.progress import Progress
 from polyhead.core.values import decimal_number
+from polyhead.data.sampling import sample
+from polyhead.data.sentences import Dataset
 from polyhead.importance.neurons import score_plan
+from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import evaluate
 from polyhead.learning.resumable import kept_at, saving
 from polyhead.models.pruning import prune
@@ -30,7 +35,29 @@ TOO_SLOW: Final = 1.05
 """Measured milliseconds over those asked for above which a speed is missed."""
 _CORRECTED: Final = 1.03  # above which a plan is pruned further: the final measurement differs a little from those before
 _CORRECTIONS = 2
+_TRIED = 4  # sentences
 _AFTER = ("max_loss", "repair")  # settings that no round depends on
+
+
+def check_repair(tagger: Tagger, start: Plan, data: Dataset, spec: ShrinkSpec) -> None:
+    """Return if such a model can be repaired, or nothing is to be: tried with little pruned, before anything that takes long.
+
+    Raises:
+        ArchitectureError: It cannot.
+    """
+    heads, neurons = start.heads.keep.copy(), start.neurons.keep.copy()
+    if "heads" in spec.parts:
+        heads[:, : start.heads.group] = False
+    if "neurons" in spec.parts:
+        neurons[:, 0] = False
+    plan = Plan(HeadMask(heads, start.heads.group), NeuronMask(neurons))
+    if plan == start or spec.repair == "none":
+        return
+    batches = scoring_batches(tagger.encode(sample(data, _TRIED, seed=spec.seed)))
+    try:
+        pruned_to(tagger.model, plan, batches, how=spec.repair, precision=tagger.precision)
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{tagger.name}: repair {spec.repair}: {error}; with repair none it can be shrunk") from error
 
 
 def searched(work: ShrinkWork, file: Path | None, progress: Progress | None) -> tuple[Round, ...]:

@@ -13,7 +13,7 @@ from polyhead.core.arguments import PATH, require
 from polyhead.core.progress import Progress
 from polyhead.data.sentences import Dataset
 from polyhead.studies.shrink_spec import ShrinkSpec
-from polyhead.studies.shrink_steps import compared_ms, corrected, finished, judged, missed_speed, searched
+from polyhead.studies.shrink_steps import check_repair, compared_ms, corrected, finished, judged, missed_speed, searched
 from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, prepared
 from polyhead.studies.shrunk import Change, Shrunk
 from polyhead.studies.tagger import Tagger
@@ -135,6 +135,7 @@ def shrunk(
     """
     sets = by_language(dev, languages)
     start = check_tagger(tagger)
+    check_repair(tagger, start, next(iter(sets.values())), spec)
     given_table = table is not None
     if spec.times and table is None:
         table = cached_latency(tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress)
