@@ -6,10 +6,10 @@
 
 The encoder of `e5.py` fine-tuned on 2,000 sentences of EWT (drawn by seed 42, three epochs, the default settings). Each of them
 is asked to be 1.5, 2 and 3 times as fast on batches of 1 × 32 and 32 × 128 subwords, by every rule of `plan_search.RULES`: ours
-(`joint`), the same scores spread evenly (`uniform`), magnitudes, one-shot |gradient| as TextPruner's procedure, random heads and
-neurons, and whole layers at even distances. Heads and neurons are scored on 256 dev sentences of each language. Every plan is
-finished twice: pruned only, and with the repair `refit`. Cells `size` ask for 35 % of the bytes with a vocabulary trimmed to the
-training text of the five languages.
+(`joint`), the same scores spread evenly (`uniform`), magnitudes, one-shot |gradient| as TextPruner's procedure, random heads
+and neurons, and whole layers at even distances. Heads and neurons are scored on half of 512 dev sentences of each language, or
+half of all where there are fewer. Every plan is finished twice: pruned only, and with the repair `refit`. Cells `size` ask for
+35 % of the bytes with a vocabulary trimmed to the training text of the five languages.
 
 A cell holds correct and scored words of every test sentence, before and after; heads and neurons of every layer; milliseconds of
 both models, which run in turn; the same predicted; and CPU seconds of the search. A latency table is measured once per shape of
@@ -65,13 +65,13 @@ class Design:
 
     Attributes:
         train: Sentences of the fine-tuning.
-        dev: Sentences of dev that a plan is judged on; None for all.
+        dev: Sentences of dev, half of which plans are scored on; None for all.
         test: Those of test.
         scored: Sentences per language that heads and neurons are scored on.
     """
 
     train: int = 2000
-    dev: int | None = 200
+    dev: int | None = 512
     test: int | None = None
     scored: int = 256
 

@@ -24,6 +24,7 @@ PUBLIC = [
     "HeadScores",
     "LabelSet",
     "Labelled",
+    "NeuronMask",
     "PolyheadError",
     "SearchSpec",
     "Sentence",
@@ -41,6 +42,7 @@ PUBLIC = [
     "label_set",
     "load_tagger",
     "load_tokenizer",
+    "neuron_mask",
     "open_corpus",
     "open_file",
     "pipeline",
@@ -114,7 +116,8 @@ TABLES = {
 
 def test_the_public_names() -> None:
     assert polyhead.__all__ == PUBLIC
-    assert len(PUBLIC) <= 45
+    # `gated` and `prune` take a NeuronMask and neuron_mask gives one, as HeadMask and head_mask do for heads
+    assert len(PUBLIC) <= 47
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -18,6 +18,7 @@ __all__ = [
     "HeadScores",
     "LabelSet",
     "Labelled",
+    "NeuronMask",
     "PolyheadError",
     "SearchSpec",
     "Sentence",
@@ -35,6 +36,7 @@ __all__ = [
     "label_set",
     "load_tagger",
     "load_tokenizer",
+    "neuron_mask",
     "open_corpus",
     "open_file",
     "pipeline",
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from polyhead.compression.vocabulary import trim
     from polyhead.core.errors import PolyheadError
     from polyhead.core.heads import HeadId, HeadMask, HeadScores
+    from polyhead.core.neurons import NeuronMask
     from polyhead.core.specs import SearchSpec, TrainSpec
     from polyhead.data.corpora import open_corpus, open_file
     from polyhead.data.labels import LabelSet, label_set
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from polyhead.models.gates import gated
     from polyhead.models.loading import load_tagger, load_tokenizer
     from polyhead.models.model_heads import head_mask
+    from polyhead.models.model_neurons import neuron_mask
     from polyhead.models.named_masks import head_masks
     from polyhead.models.pruning import prune
     from polyhead.models.saving import densify, save_pruned
@@ -95,6 +99,7 @@ _MODULES = {
     "compression.vocabulary": "trim",
     "core.errors": "PolyheadError",
     "core.heads": "HeadId HeadMask HeadScores",
+    "core.neurons": "NeuronMask",
     "core.specs": "SearchSpec TrainSpec",
     "data.corpora": "open_corpus open_file",
     "data.labels": "LabelSet label_set",
@@ -113,6 +118,7 @@ _MODULES = {
     "models.gates": "gated",
     "models.loading": "load_tagger load_tokenizer",
     "models.model_heads": "head_mask",
+    "models.model_neurons": "neuron_mask",
     "models.named_masks": "head_masks",
     "models.pruning": "prune",
     "models.saving": "densify save_pruned",

@@ -69,8 +69,9 @@ def test_a_faster_tagger_is_saved_and_loads(cli, asked: list[object], tmp_path: 
     assert choice is not None
     assert choice.task == "pos"
     page = (out / "README.md").read_text(encoding="utf-8")
-    assert "2 times as fast was asked for" in page
-    assert "by Fisher information on dev text in en, de; the language that needs one most decides" in page
+    assert "- Choice: 2 times as fast was asked for" in page
+    assert "Scores on the half of the dev text that heads and neurons were not chosen on" in page
+    assert "by Fisher information on half of the dev text in en, de; the language that needs one most decides" in page
     assert [path.name for path in tmp_path.iterdir()] == ["fast"]  # nothing unfinished is left
 
 
@@ -83,6 +84,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(cli, asked: list[object], 
     assert "ms predicted" in result.out
     assert "| layer | heads | neurons |" in result.out
     assert "| de | " in result.out
+    assert "on the half of the dev text that heads and neurons were not chosen on" in result.prose
+    assert "note: half of the dev text judges the loss, few sentences in some languages (en " in result.err
     assert not any(tmp_path.iterdir())
 
 

@@ -4,8 +4,10 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from compression.latency_case import FAST, SIZE
 from conformance.tiny import tiny_model
 
@@ -84,3 +86,17 @@ def test_another_machine_has_another_table() -> None:
     conditions = conditions_of(tiny_model("bert"), **SIZE, backend="torch")
     other = replace(conditions, machine={**conditions.machine, "processor": "abacus"})
     assert cache_key(tiny_model("bert"), conditions) != cache_key(tiny_model("bert"), other)
+
+
+def test_weights_of_another_type_have_another_table_and_conditions_are_the_same() -> None:
+    models = [tiny_model("bert"), tiny_model("bert", dtype=torch.bfloat16)]
+    one, other = (conditions_of(model, **{**SIZE, "precision": "bf16"}, backend="torch") for model in models)
+    assert one == other
+    assert cache_key(models[0], one) != cache_key(models[1], other)
+
+
+def test_the_accelerator_is_named_by_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SimpleNamespace(device=torch.device("cuda:0"), config=tiny_model("bert").config)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "abacus 9")
+    found = conditions_of(model, **SIZE, backend="torch")  # type: ignore[arg-type]
+    assert found.machine["accelerator"] == "abacus 9"

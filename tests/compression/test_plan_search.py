@@ -1,50 +1,17 @@
-"""Plans on made-up scores and costs: rules, rounds, shared keys, resumption, and the way back to an acceptable plan."""
+"""Searches on made-up scores and costs: rules, rounds, shared keys, resumption, and what no plan reaches."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from compression.plan_case import COSTS, FULL, HEADS, LAYERS, NEURONS, TOTAL, scorer
 
-from polyhead.compression.plan_costs import PlanCosts, linear_costs
-from polyhead.compression.plan_search import (
-    RULES,
-    Goal,
-    Importance,
-    Round,
-    combined,
-    furthest,
-    least_cost,
-    next_plan,
-    search_plan,
-)
+from polyhead.compression.plan_choice import Importance, least_cost
+from polyhead.compression.plan_costs import linear_costs
+from polyhead.compression.plan_search import RULES, Goal, Round, combined, search_plan
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.core.neurons import NeuronMask, Plan
-
-LAYERS, HEADS, NEURONS = 4, 4, 6
-FULL = Plan(HeadMask.full(LAYERS, HEADS), NeuronMask.full(LAYERS, NEURONS))
-COSTS = PlanCosts("ms", 2.0, np.array([0.0, 1.5, 2.0, 2.5, 3.0]), np.arange(NEURONS + 1) / 2)
-TOTAL = COSTS.of(FULL.counts)
-
-
-def drawn(seed: int = 0) -> Importance:
-    draw = np.random.default_rng(seed)
-    return Importance(draw.random((LAYERS, HEADS)), draw.random((LAYERS, NEURONS)) / 5)
-
-
-def scorer(seed: int = 0) -> Callable[[Plan], Importance]:
-    """Scores that grow as less is left, NaN for what is pruned."""
-    own = drawn(seed)
-
-    def score(plan: Plan) -> Importance:
-        left = 1 + plan.heads.n_pruned / 10
-        return Importance(
-            np.where(plan.heads.keep, own.heads * left, np.nan), np.where(plan.neurons.keep, own.neurons * left, np.nan)
-        )
-
-    return score
+from polyhead.core.neurons import Plan
 
 
 def is_part_of(smaller: Plan, larger: Plan) -> bool:
@@ -99,32 +66,6 @@ def test_every_rule_meets_the_budget(rule: str) -> None:
         assert heads[0] == HEADS
 
 
-def test_half_of_twelve_layers_are_those_of_distilbert() -> None:
-    plan = Plan(HeadMask.full(12, 2), NeuronMask.full(12, 2))
-    costs = PlanCosts("ms", 0.0, np.arange(3.0), np.arange(3.0))
-    zeros = Importance(np.zeros((12, 2)), np.zeros((12, 2)))
-    half = next_plan(plan, zeros, costs, 24.0, spread="layers")
-    assert [i for i, (heads, _) in enumerate(half.counts) if heads] == [0, 2, 4, 7, 9, 11]
-
-
-def test_joint_loses_less_than_even() -> None:
-    scores = drawn(3)
-
-    def lost(plan: Plan) -> float:
-        return float(scores.heads[~plan.heads.keep].sum() + scores.neurons[~plan.neurons.keep].sum())
-
-    joint, even = (next_plan(FULL, scores, COSTS, TOTAL / 2, spread=spread) for spread in ("joint", "even"))
-    assert lost(joint) < lost(even)
-
-
-def test_neurons_are_kept_in_whole_steps() -> None:
-    costs = replace(COSTS, step=4)
-    plan = next_plan(FULL, drawn(), costs, TOTAL * 0.8, parts=("neurons",))
-    assert {*plan.neurons.counts} <= {0, 4, NEURONS}
-    again = next_plan(plan, drawn(), costs, TOTAL * 0.7, parts=("neurons",))
-    assert {*again.neurons.counts} <= {0, 4, NEURONS}
-
-
 def test_heads_that_share_a_key_go_together() -> None:
     plan = Plan(HeadMask(np.ones((LAYERS, HEADS), dtype=np.bool_), group=2), FULL.neurons)
     rounds = search_plan(plan, [Goal("speed", COSTS, TOTAL / 2)], scorer(), rounds=3)
@@ -150,13 +91,6 @@ def test_a_goal_that_no_plan_reaches_is_refused_with_the_least() -> None:
     assert {*bottom[-1].plan.counts} == {(0, 0)}
 
 
-def test_a_plan_without_scores_is_refused() -> None:
-    scores = drawn()
-    holed = Importance(np.where(np.eye(LAYERS, HEADS, dtype=bool), np.nan, scores.heads), scores.neurons)
-    with pytest.raises(SettingError, match="no score for heads 0 of layer 0"):
-        next_plan(FULL, holed, COSTS, TOTAL / 2)
-
-
 def test_the_worst_language_decides_or_the_mean_does() -> None:
     one = Importance(np.array([[4.0, 0.0]]), np.array([[np.nan, 2.0]]))
     other = Importance(np.array([[0.0, 30.0]]), np.array([[np.nan, 0.0]]))
@@ -165,19 +99,3 @@ def test_the_worst_language_decides_or_the_mean_does() -> None:
     assert mean.heads.tolist() == [[1.0, 1.5]]
     assert np.isnan(worst.neurons[0, 0])
     assert worst.neurons[0, 1] == 1.0
-
-
-def test_the_way_back_finds_the_smallest_plan_that_is_accepted() -> None:
-    goals = [Goal("speed", COSTS, TOTAL / 3)]
-    rounds = search_plan(FULL, goals, scorer(), rounds=5)
-    asked: list[Plan] = []
-
-    def is_within(plan: Plan) -> bool:
-        asked.append(plan)
-        return COSTS.of(plan.counts) >= TOTAL * 0.6
-
-    found = furthest(FULL, goals, rounds, is_within, halvings=4)
-    assert found is not None
-    assert TOTAL * 0.6 <= COSTS.of(found.counts) <= TOTAL * 0.66
-    assert len(asked) <= 1 + 3 + 4
-    assert furthest(FULL, goals, rounds, lambda plan: False) is None

@@ -166,3 +166,54 @@ def test_a_checkpoint_gives_the_same_logits(family: str, tmp_path: Path) -> None
         dense = AutoModelForTokenClassification.from_pretrained(densify(smaller, tmp_path / f"{name}-dense"))
         assert neuron_mask(dense).n_pruned == 0
         assert distance(logits(dense, inputs), logits(smaller, inputs)) <= 1e-5
+
+
+@families
+def test_blocks_of_neurons_and_heads_multiply(family: str) -> None:
+    model, inputs = built(family), tiny_inputs()
+    one, other = some(model, "uneven"), some(model, "other")
+    heads = fitted(model, MASKS["uneven"])
+    with gated(model, heads, neurons=one), gated(model, WHOLE, neurons=other):
+        both = logits(model, inputs)
+    assert distance(both, logits(prune(fresh(family), heads, neurons=one & other), inputs)) <= 1e-10
+
+
+@families
+def test_masks_of_heads_and_neurons_equal_pruning_under_autocast(family: str) -> None:
+    inputs, model = tiny_inputs(), built(family, torch.float32)
+    heads, neurons = fitted(model, MASKS["uneven"]), some(model, "uneven")
+    smaller = prune(copy.deepcopy(model), heads, neurons=neurons)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        try:
+            logits(model, inputs)
+        except RuntimeError:
+            pytest.skip("fails without gates as well")
+        untouched, expected = logits(model, inputs).float(), logits(smaller, inputs).float()
+        with gated(model, heads, neurons=neurons):
+            masked = logits(model, inputs).float()
+    scale = float(expected.abs().max())
+    assert distance(masked, expected) <= 0.05 * max(scale, 1.0)  # bfloat16 keeps eight bits
+    assert distance(masked, expected) < distance(masked, untouched) / 2
+
+
+@families
+def test_gradient_checkpointing_recomputes_under_the_gates_of_neurons(family: str) -> None:
+    model, inputs = fresh(family), tiny_inputs()
+    if not model.supports_gradient_checkpointing:
+        pytest.skip("Transformers has no checkpointing for the family")
+    for module in model.modules():  # checkpointing is on in training mode only, where dropout would differ between passes
+        for name in ("p", "dropout", "attention_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    model.train()
+    heads, results = torch.tensor(fitted(model, MASKS["uneven"]).keep, dtype=torch.float64) * 0.5, []
+    for checkpointing in (False, True):
+        if checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        gates = [heads.clone(), torch.tensor(some(model, "uneven").keep, dtype=torch.float64) * 0.5]
+        for own in gates:
+            own.requires_grad_()
+        with gated(model, gates[0], neurons=gates[1]):
+            results.append(torch.autograd.grad(loss_of(model, inputs), gates))
+    assert all(float(own.abs().max()) > 0 for own in results[0])
+    assert all(distance(one, other) <= 1e-8 for one, other in zip(*results, strict=True))

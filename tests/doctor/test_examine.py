@@ -34,6 +34,9 @@ from polyhead.learning import inference
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.models import devices, gates, pruning
 from polyhead.models import saving as checkpoint
+from polyhead.models.architectures import ARCHITECTURES, trying
+from polyhead.models.neuron_sites import NeuronSite
+from polyhead.models.sites import Part
 
 COMPILED = "a compiled model obeys the mask"
 # compiling takes seconds, and a fault in scores is not looked for among masks, nor the other way round
@@ -43,8 +46,10 @@ OF_LOGITS = tuple(check for check in QUICK if check not in OF_SCORES)
 SLOW = tuple(check for check in CHECKS if check.name == COMPILED)
 
 MASKED = {f"masked = pruned: {kind}" for kind in (
-    "one head", "all heads of a layer", "all heads of a layer but one", "every head", "a random half of the heads"
+    "one head", "all heads of a layer", "all heads of a layer but one", "every head", "a random half of the heads",
+    "a random half of the heads and of the neurons",
 )}  # fmt: skip
+NEURONS = "masked = pruned: a random half of the heads and of the neurons"
 IN_PREDICT = "the mask is active in predict and evaluate"
 SAVED = "pruned, saved and loaded: the same logits, bit for bit"
 PADDED_LOGITS = "padding does not change the logits"
@@ -219,9 +224,25 @@ def test_hooks_that_do_nothing_in_evaluation(monkeypatch: pytest.MonkeyPatch) ->
     assert MASKED | {IN_PREDICT} <= failed(checks=OF_LOGITS)
 
 
+def test_pruning_that_keeps_the_wrong_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = NeuronSite.input_rows
+    monkeypatch.setattr(NeuronSite, "input_rows", lambda site: honest(site).roll(1, 0))
+    assert failed(checks=OF_LOGITS) == {NEURONS}
+
+
+def test_a_family_without_a_row_for_its_neurons_is_not_checked() -> None:
+    with trying(replace(ARCHITECTURES["bert"], neuron_output="", neuron_inputs=())):
+        found = findings(checks=OF_LOGITS)
+    assert {name: finding.result for name, finding in found.items() if finding.result != "ok"} == {NEURONS: "not checked"}
+
+
 def test_a_cut_that_keeps_the_wrong_head(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = pruning._reduce
-    monkeypatch.setattr(pruning, "_reduce", lambda site, blocks: honest(site, [(block + 1) % len(site.kept) for block in blocks]))
+
+    def shifted(parts: Sequence[Part], blocks: Sequence[int], **named: bool) -> None:
+        honest(parts, sorted((block + 1) % len(parts[0].index) for block in blocks), **named)
+
+    monkeypatch.setattr(pruning, "_reduce", shifted)
     found = failed(checks=OF_LOGITS)
     assert {"masked = pruned: one head", "masked = pruned: all heads of a layer but one", IN_PREDICT} <= found
     assert SAVED not in found

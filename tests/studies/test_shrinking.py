@@ -14,17 +14,19 @@ from studies.shrink_case import LANGUAGES, SHAPE, dev, made_up_table, tagger, te
 
 from polyhead.compression.checkpoint_size import checkpoint_bytes
 from polyhead.compression.plan_search import RULES
-from polyhead.core.errors import PolyheadError, SettingError, StoreError
+from polyhead.core.errors import ArchitectureError, PolyheadError, SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.neurons import Plan
-from polyhead.core.progress import Silent
+from polyhead.data.corpora import open_corpus
+from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.inference import Evaluation
-from polyhead.models.model_heads import head_mask
+from polyhead.models.model_heads import attention_sites, head_mask
 from polyhead.models.model_neurons import neuron_mask
 from polyhead.models.pruning import prune
 from polyhead.studies import plan_rounds, shrink_steps, shrinking
 from polyhead.studies.shrink_spec import ShrinkSpec
+from polyhead.studies.shrink_work import dev_halves
 from polyhead.studies.shrinking import shrink, shrunk
 from polyhead.studies.shrunk import Shrunk
 from polyhead.studies.tagger import Tagger
@@ -61,10 +63,12 @@ def test_a_speed_is_met_by_uneven_layers_and_the_given_model_stays() -> None:
     assert found.megabytes.after == pytest.approx(found.megabytes.predicted)
     assert found.megabytes.after < found.megabytes.before
     assert all(torch.equal(own, before[name]) for name, own in tagger().model.state_dict().items())
-    scores = found.tagger.evaluate({own.language: own for own in dev()})
+    judged = {own.language: dev_halves(own, seed=42)[1] for own in dev()}
+    scores = found.tagger.evaluate(dict(judged))
     for own in found.losses:
         assert own.after == pytest.approx(100 * scores[own.language].metrics["accuracy"])
         assert own.low <= own.lost <= own.high
+        assert own.sentences == 12
     assert [own.language for own in found.losses] == [*LANGUAGES]
     assert found.worst.lost == max(own.lost for own in found.losses)
 
@@ -140,17 +144,30 @@ def test_repairs_bring_the_outputs_nearer(repair: str) -> None:
     assert distance(repaired) < distance(bare)
 
 
-class Stopping(Silent):
-    """Stops the work when a round of scoring begins."""
+def test_nothing_that_is_chosen_reads_the_sentences_that_are_judged() -> None:
+    """With the words of the judged half reversed, the plan and the weights are the same; only the losses differ."""
 
-    def __init__(self, after: int) -> None:
-        self.rounds, self.after = 0, after
+    def changed(own: Dataset, judged: bool) -> Dataset:
+        part = {sentence.source for sentence in dev_halves(own, seed=42)[judged].sentences}
+        new = [replace(one, words=one.words[::-1]) if one.source in part else one for one in own.sentences]
+        return replace(own, sentences=tuple(new))
 
-    def start(self, total: int, what: str) -> None:
-        if what not in ("evaluate", "predict"):
-            self.rounds += 1
-        if self.rounds > self.after:
-            raise KeyboardInterrupt
+    asked = ShrinkSpec(speedup=2.0, max_loss=100.0, rounds=2, scored=256, **SHAPE)
+
+    def found(data: list[Dataset]) -> Shrunk:
+        return shrunk(tagger(), data, asked, texts={}, table=TABLE, measure=False)
+
+    whole, other, chosen = (
+        found(dev()),
+        found([changed(own, True) for own in dev()]),
+        found([changed(own, False) for own in dev()]),
+    )
+    assert whole.plan == other.plan
+    state = whole.tagger.model.state_dict()
+    assert all(torch.equal(own, state[name]) for name, own in other.tagger.model.state_dict().items())
+    assert [own.before for own in whole.losses] != [own.before for own in other.losses]
+    assert [own.before for own in whole.losses] == [own.before for own in chosen.losses]
+    assert whole.plan != chosen.plan
 
 
 def test_an_interrupted_search_continues_with_the_same_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,6 +272,17 @@ def test_a_plan_that_is_measured_to_be_too_slow_is_corrected(monkeypatch: pytest
     assert again.plan == found.plan, "other times on another day change nothing that was settled"
 
 
+def test_a_speed_that_no_correction_reaches_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine takes 10 ms whatever is pruned."""
+    monkeypatch.setattr(shrinking, "cached_latency", lambda model, **_: TABLE)
+    for module in (shrink_steps, shrinking):
+        monkeypatch.setattr(module, "compared_ms", lambda given, small, spec: (14.0, 10.0))
+    asked = ShrinkSpec(speedup=2.0, max_loss=100, rounds=1, scored=4, repair="none", **SHAPE)
+    found = shrunk(tagger(), dev(8), asked, texts={})
+    assert not found.met
+    assert found.missed == "2 times as fast: measured 1.40 times as fast (10 ms), so the speed gives way"
+
+
 def test_both_models_are_timed() -> None:
     found = shrink(tagger(), dev(4), size=0.9, keep=["vocabulary"], max_loss=100, batch=1, length=8, repair="none")
     assert found.milliseconds is not None
@@ -297,9 +325,26 @@ def test_what_cannot_be_had_is_refused_in_one_line(case: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("repair", ["refit", "means"])
+def test_a_model_that_cannot_be_repaired_is_refused_before_the_search(repair: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(tagger(), model=copy.deepcopy(tagger().model))
+    attention_sites(own.model)[2].output.bias = None
+    asked = {"speedup": 1.3, "max_loss": 100, "rounds": 1, "scored": 4, **SHAPE}
+    with monkeypatch.context() as patch:
+        patch.setattr(shrinking, "cached_latency", None)
+        with pytest.raises(ArchitectureError) as error:
+            shrunk(own, dev(8), ShrinkSpec(**asked, repair=repair), texts={})
+    assert f"repair {repair}: layer 2: the output projection has no bias to repair" in str(error.value)
+    assert str(error.value).endswith("with repair none it can be shrunk")
+    assert shrunk(own, dev(8), ShrinkSpec(**asked, repair="none"), texts={}, table=TABLE, measure=False).met
+
+
 def test_dev_text_is_one_set_for_every_language() -> None:
     one, other = dev()
+    tested = open_corpus("phrases/de", "test")
     for given, languages, said in (
+        ([one, tested], (), "phrases/de: is a test split, and plans are chosen on dev"),
+        ([one, replace(other, sentences=other.sentences[:1])], (), "phrases/de: 1 sentence; plans are chosen on one half"),
         ([], (), "no dev text"),
         ([one, one], (), "phrases/en is of en too; give one for each language"),
         ([one, other], ("en", "fr"), "no labelled dev text of fr; give fr=FILE, or leave it out; dev text is in en, de"),

@@ -29,7 +29,8 @@ from polyhead.models.named_masks import head_masks
 from polyhead.studies.tagger import Tagger
 
 _LOG = logging.getLogger(__name__)
-_FEW = 100  # sentences; with fewer, a command warns that its figures rest on few
+FEW = 100
+"""Sentences; with fewer, a command warns that its figures rest on few."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +195,7 @@ def _one_reference(request: OneTextRequest) -> DataReference:
 
 def few_sentences(data: Dataset) -> str:
     """A note where scores or curves would rest on few sentences; else empty."""
-    if (n := len(data.sentences)) >= _FEW:
+    if (n := len(data.sentences)) >= FEW:
         return ""
     few = "1 sentence" if n == 1 else f"{n} sentences"
     return f"note: {few} only: with so few, scores and rankings depend on which sentences were chosen"

@@ -6,7 +6,7 @@ from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
-from polyhead.cli.inputs import few_sentences, note_reading, other_words, reader, set_threads
+from polyhead.cli.inputs import FEW, note_reading, other_words, reader, set_threads
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.shrink_requests import ShrinkRequest
 from polyhead.cli.texts import texts_by_language
@@ -101,7 +101,9 @@ def _dev(request: ShrinkRequest, tagger: Tagger, console: Console) -> list[Datas
     for own in sets:
         if said := unshared_labels(tagger.labels, own):
             raise SettingError(f"{tagger.name}: {said}, so its loss on {own.language} cannot be measured")
-        console.note(few_sentences(own))
+    if few := [own for own in sets if len(own.sentences) // 2 < FEW]:
+        each = ", ".join(f"{own.language} {len(own.sentences) // 2}" for own in few)
+        console.note(f"note: half of the dev text judges the loss, few sentences in some languages ({each}); give more")
     return sets
 
 
@@ -120,11 +122,11 @@ def _card(request: ShrinkRequest, found: Shrunk) -> ModelCard:
         task=found.tagger.task.name,
         ranking="one of the plans that the model was trained under"
         if found.trained
-        else f"heads and neurons by Fisher information on dev text in {languages}; {_protected(request)}",
+        else f"heads and neurons by Fisher information on half of the dev text in {languages}; {_protected(request)}",
         choice=f"{wanted(request.spec)} was asked for; {_figures(request, found)}",
         vocabulary=vocabulary,
         scores=scores,
-        caveat="Dev scores, of the text that heads and neurons were chosen on; unpruned: the model before shrinking.",
+        caveat="Scores on the half of the dev text that heads and neurons were not chosen on; unpruned: before shrinking.",
     )
 
 
@@ -172,7 +174,8 @@ def _text(request: ShrinkRequest, found: Shrunk, saved: bool) -> str:
         lines.append(f"{found.missed}{'' if saved or request.dry_run else '; --best-effort writes it'}")
     metric = title(found.losses[0].metric)
     rows = [
-        [own.language, own.data, *map(shown_number, (own.before, own.after, own.lost)), _interval(own)] for own in found.losses
+        [own.language, own.data, f"{own.sentences:,}", *map(shown_number, (own.before, own.after, own.lost)), _interval(own)]
+        for own in found.losses
     ]
     before = found.before.counts
     layers = [
@@ -182,8 +185,8 @@ def _text(request: ShrinkRequest, found: Shrunk, saved: bool) -> str:
     return "\n\n".join(
         [
             "\n".join(lines),
-            markdown(["language", "dev", f"{metric}: before", "after", "lost", "95 % interval"], rows),
-            "in points, 0 to 100, on the dev text that the plan was chosen on",
+            markdown(["language", "dev", "sentences", f"{metric}: before", "after", "lost", "95 % interval"], rows),
+            "in points, 0 to 100, on the half of the dev text that heads and neurons were not chosen on",
             markdown(["layer", "heads", "neurons"], layers),
         ]
     )

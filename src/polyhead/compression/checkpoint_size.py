@@ -25,20 +25,27 @@ def checkpoint_bytes(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 
 
 def size_costs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, plan: Plan) -> PlanCosts:
-    """Bytes of the checkpoint by its heads and neurons.
+    """Bytes of the checkpoint by its heads and neurons, never fewer than a pruned one has.
+
+    A head counts as in the layer where it has fewest weights; some families keep one in a layer without heads.
 
     Args:
         model: As it is.
         tokenizer: Its own.
         plan: What the model keeps now.
     """
-    head = attention_sites(model)[0]
+    sites = [site for site in attention_sites(model) if site.kept]
+    element = model.get_input_embeddings().weight.element_size()
+    head = min((site.weights_per_head for site in sites), default=0)
     neurons = next((site for site in neuron_sites(model) if site.kept), None)
-    return linear_costs(
+    found = linear_costs(
         "bytes",
         checkpoint_bytes(model, tokenizer),
         plan.counts,
-        per_head=head.weights_per_head * head.output.weight.element_size(),
-        per_neuron=0.0 if neurons is None else neurons.weights_per_neuron * neurons.output.weight.element_size(),
+        per_head=head * element,
+        per_neuron=0.0 if neurons is None else neurons.weights_per_neuron * element,
         shape=(plan.heads.n_heads, plan.neurons.n_neurons),
     )
+    if sites and sites[0].needs_a_head:
+        found.heads[0] = found.heads[1]  # a block of zeros
+    return found

@@ -54,7 +54,7 @@ def kept_points(path: Path) -> list[Point]:
 
 
 def cache_key(model: PreTrainedModel, conditions: Conditions) -> str:
-    """The name of what is kept: conditions, class and shape of the model; neither its names nor, for taggers, its vocabulary."""
+    """The name of what is kept: conditions, class, shape and type of weights; neither names nor, for taggers, the vocabulary."""
     ignored = ("_name_or_path", "id2label", "label2id", "architectures", "transformers_version", "problem_type", "dtype")
     records = ("quantization_config", "per_layer_config", "pruned_heads")
     config = {
@@ -64,4 +64,6 @@ def cache_key(model: PreTrainedModel, conditions: Conditions) -> str:
     }
     if kind_of(model) != "masked":
         config.pop("vocab_size", None)
-    return fingerprint({"schema": _SCHEMA, **asdict(conditions), "class": type(model).__name__, "config": config})
+    return fingerprint(
+        {"schema": _SCHEMA, **asdict(conditions), "class": type(model).__name__, "weights": str(model.dtype), "config": config}
+    )

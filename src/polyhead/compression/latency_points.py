@@ -112,6 +112,8 @@ def conditions_of(model: PreTrainedModel, *, batch: int, length: int, backend: B
     """What a measurement holds for that is made now."""
     facts, is_graph = environment(model.device, precision), backend in GRAPHS
     machine = {name: str(facts[name]) for name in _MACHINE} | {"processors": str(os.cpu_count())}
+    if model.device.type == "cuda":
+        machine["accelerator"] = torch.cuda.get_device_name(model.device)
     if is_graph:
         machine["onnxruntime"] = version("onnxruntime")
     return Conditions(

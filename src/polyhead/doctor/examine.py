@@ -41,6 +41,12 @@ CHECKS: tuple[Check, ...] = (
         for kind in get_args(MaskKind)
     ),
     Check(
+        "masked = pruned: a random half of the heads and of the neurons",
+        "gates of neurons do not show what pruning them does: leave neurons alone; look at its row in architectures.py",
+        gating.masked_neurons_are_pruned,
+        LOGITS,
+    ),
+    Check(
         "the mask is active in predict and evaluate",
         "scores under a mask are those of another model: curves and screened trials mean nothing; look at inference.py",
         gating.mask_reaches_predictions,

@@ -20,6 +20,7 @@ from polyhead.learning.batching import collate
 # Called through their modules, so that the checks run what other callers run.
 from polyhead.models import gates, loading, pruning, saving
 from polyhead.models.model_heads import head_mask
+from polyhead.models.model_neurons import has_neurons
 
 _HALF: MaskKind = "a random half of the heads"
 
@@ -35,6 +36,16 @@ def masked_is_pruned(subject: Subject, kind: MaskKind) -> Measured:
         values[kernel] = logits_apart(masked, text_logits(pruning.prune(copied(model), mask), batches))
     worst = largest(values)
     return Measured(values[worst], f"worst under {worst}" if len(values) > 1 else f"under {worst} only")
+
+
+def masked_neurons_are_pruned(subject: Subject) -> Measured:
+    """Logits with a random half of the heads and of the neurons masked against those of a copy pruned of both."""
+    if not has_neurons(subject.model.config):
+        return unchecked("the row of its family does not say where the neurons are")
+    model, mask, neurons, batches = subject.model, subject.mask(_HALF), subject.half_the_neurons(), subject.batches
+    with gates.gated(model, mask, neurons=neurons):
+        masked = text_logits(model, batches)
+    return Measured(logits_apart(masked, text_logits(pruning.prune(copied(model), mask, neurons=neurons), batches)))
 
 
 def mask_reaches_predictions(subject: Subject) -> Measured:

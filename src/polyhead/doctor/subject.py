@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from polyhead.core.heads import HeadMask, HeadScores
+from polyhead.core.neurons import NeuronMask
 from polyhead.core.progress import Progress
 from polyhead.data.labels import LabelSet
 from polyhead.data.tasks import Task
@@ -24,6 +25,7 @@ from polyhead.learning.encoded import Encoded
 from polyhead.learning.encoding import model_limit
 from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.model_heads import head_mask
+from polyhead.models.model_neurons import neuron_mask
 from polyhead.models.pruning import fitted
 
 MaskKind = Literal[
@@ -105,6 +107,14 @@ class Subject:
             keep[layer] = False
             keep[layer, head] = kind == "all heads of a layer but one"
         return fitted(self.model, HeadMask(keep))
+
+    def half_the_neurons(self) -> NeuronMask:
+        """A random mask that keeps half of the neurons that the model still has."""
+        keep = neuron_mask(self.model).keep.copy()
+        present = np.argwhere(keep)
+        dropped = np.random.default_rng(self.seed).choice(len(present), size=len(present) // 2, replace=False)
+        keep[tuple(present[dropped].T)] = False
+        return NeuronMask(keep)
 
 
 def copied(model: PreTrainedModel) -> PreTrainedModel:

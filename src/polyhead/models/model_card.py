@@ -115,7 +115,7 @@ def render_card(
         parts.append(_heads(mask))
     if lost:
         parts.append(_neurons(lost))
-    facts = {"Trained on": ", ".join(card.training_data), "Ranking": card.ranking, "Number of heads": card.choice}
+    facts = {"Trained on": ", ".join(card.training_data), "Ranking": card.ranking, "Choice": card.choice}
     facts["Vocabulary"] = card.vocabulary
     listed = [f"- {label}: {markdown_text(text)}" for label, text in facts.items() if text]
     if listed:

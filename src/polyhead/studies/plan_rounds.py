@@ -5,16 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from transformers import PreTrainedModel
 
+from polyhead.compression.plan_choice import PARTS, Importance, Part, Spread
 from polyhead.compression.plan_search import (
-    PARTS,
     ROUNDS,
     Goal,
-    Importance,
-    Part,
     Protect,
     Round,
     Scorer,
-    Spread,
     combined,
     search_plan,
 )

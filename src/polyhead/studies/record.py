@@ -14,6 +14,7 @@ from polyhead.data.labels import MERGED
 from polyhead.models.architectures import architecture
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.model_heads import attention_sites
+from polyhead.models.model_neurons import has_neurons, neuron_sites
 from polyhead.report.reading import short
 from polyhead.report.record import CellRecord, CostRecord, RankingCost, SettingsRecord, TargetRecord, TrialRecord
 from polyhead.selection.ranking import rank
@@ -114,14 +115,15 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:
     config = model.config
     sites = attention_sites(model)
     width = config.hidden_size
-    inner = getattr(config, architecture(config).feed_forward, 4 * width)
+    feed_forward = _feed_forward_weights(model)
     left = sum(len(site.kept) for site in sites)
+    n_uses = [int(kept) * site.uses for kept, site in zip(present.keep.sum(axis=1), sites, strict=True)]
     head = sites[0].weights_per_head
     embedding = model.get_input_embeddings().weight.numel()
 
     def share(length: int) -> float:
-        attention = 4 * width * width + 2 * length * width  # multiply-adds a token and layer
-        return float(attention / (attention + 2 * width * inner))
+        attention = (4 * width + 2 * length) * sites[0].head_dim * sum(n_uses)  # multiply-adds a token
+        return float(attention / (attention + feed_forward)) if attention else 0.0
 
     removed = present.n_kept - left
     total = sum(parameter.numel() for parameter in model.parameters())
@@ -136,6 +138,15 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:
         attention_share_128=share(128),
         attention_share_512=share(512),
     )
+
+
+def _feed_forward_weights(model: PreTrainedModel) -> int:
+    """Weights of all feed-forward blocks as the model is, without biases; of a family without a row for them, of two layers."""
+    config, sites = model.config, attention_sites(model)
+    if has_neurons(config):
+        return sum(site.uses * layer.weight.numel() for site in neuron_sites(model) for layer in (*site.inputs, site.output))
+    inner = getattr(config, architecture(config).feed_forward, 4 * config.hidden_size)
+    return int(2 * config.hidden_size * inner * sum(site.uses for site in sites))
 
 
 def model_card(context: RunContext, outcome: Outcome, *, caveat: str) -> ModelCard:

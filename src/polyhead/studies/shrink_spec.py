@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from polyhead.compression.plan_search import PARTS, ROUNDS, RULES, Part, Protect, Rule
+from polyhead.compression.plan_choice import PARTS, Part
+from polyhead.compression.plan_search import ROUNDS, RULES, Protect, Rule
 from polyhead.core.settings_file import Many, refused, settings
 from polyhead.core.specs import Count, NonNegative, Seed, Share
 from polyhead.core.values import decimal_number
@@ -99,7 +100,9 @@ class ShrinkSpec:
         AfterValidator(_size),
         Field(description="Weights and tokenizer: 60MB, or 0.35 of the given model's."),
     ] = None
-    max_loss: Annotated[NonNegative, Field(description="Points that any language may lose on dev.")] = 1.0
+    max_loss: Annotated[NonNegative, Field(description="Points that any language may lose on dev, on the half that judges.")] = (
+        1.0
+    )
     batch: Annotated[Count, Field(description="Sentences of the forward pass that is timed.")] = 32
     length: Annotated[Count, Field(description="Its subwords per sentence.")] = 128
     keep: Annotated[

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from polyhead.compression.plan_search import Importance, Round
+from polyhead.compression.plan_choice import Importance
+from polyhead.compression.plan_search import Round
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
 

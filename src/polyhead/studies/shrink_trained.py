@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from polyhead.compression.plan_search import PARTS, Goal, Importance, Round
+from polyhead.compression.plan_choice import PARTS, Importance
+from polyhead.compression.plan_search import Goal, Round
 from polyhead.core.errors import SettingError
 from polyhead.core.neurons import Plan
 from polyhead.studies.shrink_work import ShrinkWork

@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from polyhead.compression.checkpoint_size import checkpoint_bytes, size_costs
 from polyhead.compression.embedding_rows import config_ids
 from polyhead.compression.latency_table import LatencyTable
+from polyhead.compression.plan_choice import least_cost
 from polyhead.compression.plan_costs import PlanCosts, time_costs
-from polyhead.compression.plan_search import Goal, least_cost
+from polyhead.compression.plan_search import Goal
 from polyhead.compression.subword_choice import Limits, NothingToTrimError
 from polyhead.compression.vocabulary import trim_model, trim_tokenizer
 from polyhead.core.errors import SettingError
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Progress
+from polyhead.core.values import counted
 from polyhead.data.plain_text import Line
-from polyhead.data.sampling import sample
+from polyhead.data.sampling import halves, sample
 from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import Batch, scoring_batches
 from polyhead.learning.inference import Evaluation, Labelled
@@ -38,9 +40,9 @@ class ShrinkWork:
         start: What it keeps now.
         spec: What is asked for.
         names: Corpus or file of each language.
-        before: Results of `given` on dev, by language.
-        dev: Dev text by language, as `tagger` reads it.
-        scored: Batches that heads and neurons are scored on, by language.
+        before: Results of `given` on the text that plans are judged on, by language.
+        dev: The half of the dev text that plans are judged on, by language, as `tagger` reads it.
+        scored: Batches of the other half, on which heads and neurons are scored and repaired, by language.
         times: Milliseconds by heads and neurons; None without a latency table.
         sizes: Bytes by heads and neurons.
         bytes_before: Bytes of `given`, weights and tokenizer.
@@ -148,12 +150,17 @@ def by_language(dev: Sequence[Dataset], languages: Sequence[str] = ()) -> dict[s
         languages: Those that matter; all of `dev` if empty.
 
     Raises:
-        SettingError: There is none, one has no sentences, or two are of one language; or a language has none, or is not named.
+        SettingError: There is none, one is a test split or has fewer than two sentences, or two are of one language; or a
+            language has none, or is not named.
     """
     if not dev:
         raise SettingError("no dev text: give labelled text of every language, such as de=dev.conllu or ud/de_gsd")
     found: dict[str, Dataset] = {}
     for own in dev:
+        if own.split == "test":
+            raise SettingError(f"{own.name}: is a test split, and plans are chosen on dev; keep it for the smaller model")
+        if (n := len(own.sentences)) < 2:
+            raise SettingError(f"{own.name}: {counted(n, 'sentence')}; plans are chosen on one half and judged on the other")
         if own.language in found:
             raise SettingError(f"{own.name}: {found[own.language].name} is of {own.language} too; give one for each language")
         found[own.language] = own
@@ -163,6 +170,19 @@ def by_language(dev: Sequence[Dataset], languages: Sequence[str] = ()) -> dict[s
     if languages and (other := [language for language in found if language not in languages]):
         raise SettingError(f"{found[other[0]].name}: dev text of {other[0]}, which --languages does not name; add or remove it")
     return found
+
+
+def dev_halves(own: Dataset, *, seed: int) -> tuple[Dataset, Dataset]:
+    """Two seeded halves of dev text: plans are scored and repaired on the first, and what they lose is judged on the second.
+
+    Raises:
+        SettingError: Fewer than two sentences.
+    """
+    chosen, judged = (
+        replace(own, sentences=tuple(own.sentences[place] for place in places))
+        for places in halves(len(own.sentences), seed=seed)
+    )
+    return chosen, judged
 
 
 def check_texts(texts: Texts, languages: Collection[str], spec: ShrinkSpec) -> bool:
@@ -232,15 +252,17 @@ def prepared(
     sizes = size_costs(tagger.model, tagger.tokenizer, start)
     if spec.size is not None:
         check_size(size_goal(sizes, before_bytes, spec.size), start, spec)
-    samples = {language: sample(own, spec.scored, seed=spec.seed) for language, own in dev.items()}
+    parts = {language: dev_halves(own, seed=spec.seed) for language, own in dev.items()}
+    judged = {language: own for language, (_, own) in parts.items()}
+    samples = {language: sample(own, spec.scored, seed=spec.seed) for language, (own, _) in parts.items()}
     return ShrinkWork(
         given=given,
         tagger=tagger,
         start=start,
         spec=spec,
         names={language: own.name for language, own in dev.items()},
-        before=given.evaluate(dict(dev), progress=progress),
-        dev={language: tagger.labelled(own) for language, own in dev.items()},
+        before=given.evaluate(dict(judged), progress=progress),
+        dev={language: tagger.labelled(own) for language, own in judged.items()},
         scored={language: scoring_batches(tagger.encode(own)) for language, own in samples.items()},
         times=times,
         sizes=sizes,

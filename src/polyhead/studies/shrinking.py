@@ -15,7 +15,7 @@ from polyhead.core.progress import Progress
 from polyhead.data.sentences import Dataset
 from polyhead.studies.distillation import distil_tagger
 from polyhead.studies.shrink_spec import ShrinkSpec
-from polyhead.studies.shrink_steps import compared_ms, corrected, judged, searched
+from polyhead.studies.shrink_steps import check_repair, compared_ms, corrected, judged, missed_speed, searched
 from polyhead.studies.shrink_trained import trained_plans
 from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, prepared
 from polyhead.studies.shrunk import Change, Shrunk
@@ -44,10 +44,13 @@ def shrink(
 ) -> Shrunk:
     """A smaller tagger: as fast or as small as asked, with what loses least of heads, feed-forward neurons and subwords.
 
-    Trims the vocabulary to the texts first, if there are any. Then heads and neurons are scored on dev (Fisher information of
-    their gates), the least important within a falling budget of milliseconds or bytes are chosen by dynamic programming over
+    Each dev set is split in two by seed. Heads and neurons are scored and repaired on the one half; the losses, and `max_loss`,
+    are those on the other half, which nothing was fitted to.
+
+    Trims the vocabulary to the texts first, if there are any. Then heads and neurons are scored (Fisher information of their
+    gates), the least important within a falling budget of milliseconds or bytes are chosen by dynamic programming over
     layers and pruned, and the rest is scored again; a layer may lose its attention, its feed-forward block or both. The result is
-    repaired without training and judged on dev. If a language loses more than `max_loss` points, the result is the smallest model
+    repaired without training and judged. If a language loses more than `max_loss` points, the result is the smallest model
     found on the way that loses no more, and `Shrunk.missed` says what gave way. Nothing is fine-tuned, unless `distil` asks for
     it, and nothing is written.
 
@@ -55,15 +58,15 @@ def shrink(
     enough, without a search and without repair.
 
     Costs a latency table of the model (kept for this machine), eight gradient passes over at most 256 dev sentences per language,
-    the passes of the repair, and two or more predictions of dev. Memory: three models.
+    the passes of the repair, and two or more predictions of the other half. Memory: three models.
 
     Args:
         model: A fine-tuned tagger, its folder or hub id; a model already shrunk is shrunk further.
-        dev: Labelled text, one data set for each language that matters.
+        dev: Labelled text, one data set of at least two sentences for each language that matters; no test split.
         speedup: Times as fast as the given model, on a batch of this size.
         latency: Instead, the time of a forward pass: `20ms`, or milliseconds.
         size: Weights and tokenizer: `60MB`, or a share of the given model's below 1. int8 comes later, in `export`.
-        max_loss: Points that any language may lose on dev.
+        max_loss: Points that any language may lose on the half that is judged.
         texts: Text of every language to trim the vocabulary by; needed for a size unless the vocabulary is kept.
         batch: Sentences of the forward pass that is timed.
         length: Its subwords per sentence.
@@ -72,14 +75,15 @@ def shrink(
         repair: `refit` fits the kept heads and neurons by least squares, `means` adds the mean of the pruned heads, `none` does
             neither.
         distil: Processor minutes of learning from the given model on `texts`, after the repair.
-        seed: Of the samples.
+        seed: Of the halves and the samples.
         table: Latency table of this model, instead of measuring one.
         resume_file: Finished rounds, which a second call continues.
         progress: Updated as the work advances.
 
     Raises:
-        SettingError: No plan is as fast or as small; nothing, or both a speed-up and a latency, is asked for; a language has no
-            text; the tokenizer is not a fast one; the task is masked text; or the batch does not fit.
+        SettingError: No plan is as fast or as small; dev text is a test split, or one sentence; nothing, or both a speed-up and a
+            latency, is asked for; a language has no text; the tokenizer is not a fast one; the task is masked text; or the
+            batch does not fit.
         ArchitectureError: The family has no row, it does not say where the neurons are, or a repair needs a bias.
         StoreError: `resume_file` belongs to other work.
 
@@ -135,13 +139,15 @@ def shrunk(
         languages: Those that matter; all of `dev` if empty.
         texts: As in `shrink`; may be empty.
         table: As in `shrink`.
-        measure: Whether to time the given and the finished model, and to distil. A plan measured to be more than 5 % too slow is
-            corrected, unless `table` is given.
+        measure: Whether to time the given and the finished model, and to distil. Unless `table` is given, a plan measured to be
+            too slow is corrected, and one that stays more than 5 % too slow misses the speed.
         resume_file: As in `shrink`.
         progress: Updated as the work advances.
     """
     sets = by_language(dev, languages)
     start = check_tagger(tagger)
+    if tagger.plans is None:
+        check_repair(tagger, start, next(iter(sets.values())), spec)
     given_table = table is not None
     if spec.times and table is None:
         table = cached_latency(tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress)
@@ -156,12 +162,14 @@ def shrunk(
     teach = partial(distil_tagger, teacher=work.tagger, lines=held, minutes=spec.distil, seed=spec.seed)
     taught = partial(teach, resume_file=resume_file, progress=progress) if spec.distil and measure else None
     best = judged(work, rounds, progress, distilled=taught)
-    plan, small = best.plan, best.tagger
+    plan, small, missed = best.plan, best.tagger, best.missed
     times = None
     if work.times is not None:
         times = Change(work.times.of(start.counts), predicted=work.times.of(plan.counts))
     if measure:
         before, after = compared_ms(tagger, small, spec)
+        if spec.times and not given_table and not missed:
+            missed = missed_speed(work, before, after)
         times = Change(before, after, None if times is None else times.predicted)
     return Shrunk(
         tagger=small,
@@ -175,8 +183,8 @@ def shrunk(
             work.sizes.of(plan.counts) / 1e6,
         ),
         subwords=Change(len(tagger.tokenizer), len(small.tokenizer)),
-        met=not best.missed,
-        missed=best.missed,
+        met=not missed,
+        missed=missed,
         trained=trained_plans(work) is not None,
         distilled=best.distilled,
     )

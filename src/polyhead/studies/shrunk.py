@@ -16,11 +16,12 @@ from polyhead.studies.tagger import Tagger
 
 @dataclass(frozen=True)
 class LanguageLoss:
-    """What one language loses on dev, in points from 0 to 100.
+    """What one language loses on the half of its dev text that plans are judged on, in points from 0 to 100.
 
     Attributes:
         language: BCP-47 code.
         data: Corpus or file.
+        sentences: How many it is judged on.
         metric: Name of the metric.
         before: Score of the given model.
         after: Score of the smaller one.
@@ -30,6 +31,7 @@ class LanguageLoss:
 
     language: str
     data: str
+    sentences: int
     metric: str
     before: float
     after: float
@@ -121,5 +123,7 @@ def losses_of(
         drawn = 100 * redrawn(pair, lambda summed: metric_from_counts(task, summed), seed=0)
         interval = percentile_interval(drawn[:, 0] - drawn[:, 1])
         was, became = (100 * float(each.metrics[task.metric]) for each in (own, after[language]))
-        found.append(LanguageLoss(language, names[language], task.metric, was, became, interval.low, interval.high))
+        found.append(
+            LanguageLoss(language, names[language], len(own.counts), task.metric, was, became, interval.low, interval.high)
+        )
     return tuple(found)

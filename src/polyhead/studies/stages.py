@@ -128,7 +128,7 @@ STAGES: Final[dict[str, Stage]] = {
         ),
     ),
     "statistics": Stage(
-        1,
+        2,
         (
             "learning/metrics.py",
             "report/statistic_rows.py",

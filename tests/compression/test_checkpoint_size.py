@@ -1,0 +1,31 @@
+"""Predicted bytes of pruned checkpoints against those of the checkpoints themselves, in every family with neurons."""
+
+import copy
+
+import pytest
+from conformance.tiny import FAMILIES, tiny_model
+
+from polyhead.compression.checkpoint_size import checkpoint_bytes, size_costs
+from polyhead.core.heads import HeadMask
+from polyhead.core.neurons import NeuronMask, Plan
+from polyhead.models.loading import load_tokenizer
+from polyhead.models.model_heads import full_mask
+from polyhead.models.model_neurons import full_neurons
+from polyhead.models.pruning import fitted, prune
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_checkpoint_is_never_larger_than_predicted(family: str) -> None:
+    model, words = tiny_model(family, layers=2), load_tokenizer("polyhead/tiny")
+    whole = Plan(full_mask(model), full_neurons(model))
+    costs = size_costs(model, words, whole)
+    assert costs.of(whole.counts) == pytest.approx(checkpoint_bytes(model, words))
+    heads, neurons = whole.heads.keep.copy(), whole.neurons.keep.copy()
+    heads[0], neurons[1, 3:] = False, False
+    plan = Plan(fitted(model, HeadMask(heads, whole.heads.group)), NeuronMask(neurons))
+    smaller = prune(copy.deepcopy(model), plan.heads, neurons=plan.neurons)
+    found, predicted = checkpoint_bytes(smaller, words), costs.of(plan.counts)
+    assert found <= predicted + 1e-6
+    assert predicted == pytest.approx(
+        found, rel=0.02 if family.startswith(("t5", "mt5")) else 1e-9
+    )  # layer 0 has position biases
