@@ -32,6 +32,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "label_set": {"task": ph.task("ner"), "training": [DEV]},
     "load_tagger": {**TEXT, **LABELS, "seed": 1},
     "load_tokenizer": TEXT,
+    "neuron_mask": MODEL,
     "open_corpus": {**TEXT, "split": "dev", "root": "x"},
     "open_file": {"path": "x", "task": TAGGER.task, "split": "dev", "language": "en"},
     "predict": {**MODEL, "encoded": ENCODED, **LABELS, "mask": MASK, "budget": 64},
