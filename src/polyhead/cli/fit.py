@@ -9,7 +9,7 @@ from typing import Any
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import note_reading, note_sources, set_threads, zero_everywhere
-from polyhead.cli.outputs import check_folder
+from polyhead.cli.outputs import check_folder, partial_of
 from polyhead.cli.train_requests import FitRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
@@ -61,7 +61,7 @@ def fit(request: FitRequest, console: Console) -> int:
     )
     tagger = new_tagger()
     _check_nested(request, devs, head_mask(tagger.model))
-    unfinished, second = (request.out.with_name(f"{request.out.name}{end}") for end in (".partial", ".nested.partial"))
+    unfinished, second = (partial_of(request.out, end) for end in (".partial", ".nested.partial"))
     with writing(request.out):
         check_folder("--out", request.out, new=True)  # again: another fit may have ended a moment ago
         record = tagger.fit(trains, spec=spec, resume_file=unfinished, progress=console.progress)

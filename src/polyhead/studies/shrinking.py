@@ -6,6 +6,7 @@ from typing import Literal
 
 from polyhead.compression.checkpoint_size import checkpoint_bytes
 from polyhead.compression.latency import cached_latency
+from polyhead.compression.latency_models import check_fits, free_bytes
 from polyhead.compression.latency_table import LatencyTable
 from polyhead.compression.plan_search import Protect
 from polyhead.compression.repair import Repair
@@ -14,7 +15,7 @@ from polyhead.core.progress import Progress
 from polyhead.data.sentences import Dataset
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_steps import compared_ms, corrected, finished, judged, searched
-from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, prepared
+from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, check_texts, prepared
 from polyhead.studies.shrunk import Change, Shrunk
 from polyhead.studies.tagger import Tagger
 
@@ -131,6 +132,8 @@ def shrunk(
     """
     sets = by_language(dev, languages)
     start = check_tagger(tagger)
+    check_texts(texts, sets, spec)  # before minutes of measuring
+    check_fits(tagger.model, batch=spec.batch, length=spec.length, free=free_bytes(tagger.model.device))
     given_table = table is not None
     if spec.times and table is None:
         table = cached_latency(tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress)
