@@ -170,6 +170,7 @@ BAD = {
     ),
     "data twice": (("en=x.conllu", "en=x.conllu", "--speedup", 2, "--out", "X"), "dev 'en=x.conllu': given 2 times"),
     "no file": (("en=", "--speedup", 2, "--out", "X"), "data 'en=': expected LANGUAGE=DEV or LANGUAGE=TRAIN:DEV:TEST"),
+    "no value": (("--speedup", 2, "--out", "--json"), "--out: expected a value after it, and --json is an option"),
     "no time": (("--latency", "0ms", "--out", "X"), "--latency: '0ms': expected a time above 0, such as 20ms or 0.02s"),
     "text of no language": (("--size", 0.5, "--out", "X", "--text", "x.txt"), "--text x.txt: names no language"),
 }
