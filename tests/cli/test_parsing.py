@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyhead.cli.main import COMMANDS, main
-from polyhead.cli.parsing import expand_lists, parse, with_flags, with_values
+from polyhead.cli.parsing import check_values, expand_lists, parse, with_flags, with_values
 from polyhead.cli.prune import mask_files
 from polyhead.cli.request_options import options
 from polyhead.cli.requests import EvaluateRequest, PredictRequest, PruneRequest, RankRequest
@@ -277,3 +277,18 @@ def test_a_flag_may_stand_alone_where_it_has_a_value_for_that() -> None:
     assert with_values(["--ray", "-x"], alone) == ["--ray", "local", "-x"]
     assert with_values(["--", "--ray"], alone) == ["--", "--ray"]
     assert with_values([], alone) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--out", "--json"], ["--json", "--seed", "--out", "x"], ["--out", "a", "--seed", "--seed"]]
+)
+def test_an_option_where_a_value_should_be(arguments: list[str]) -> None:
+    with pytest.raises(SettingError, match=r"--(out|seed): expected a value after it, and --\w+ is an option"):
+        check_values(arguments, {"--out", "--seed"}, {"--out", "--seed", "--json"})
+
+
+def test_what_only_looks_like_an_option_may_be_a_value() -> None:
+    flags = {"--out", "--seed", "--json"}
+    check_values(["--seed", "-1", "--out", "--unknown", "--json"], {"--out", "--seed"}, flags)
+    check_values(["--json", "--", "--out", "--json"], {"--out", "--seed"}, flags)
+    check_values(["--out"], {"--out", "--seed"}, flags)  # said by typer

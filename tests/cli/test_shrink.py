@@ -115,6 +115,42 @@ def test_what_cannot_be_had_within_the_loss_is_said_and_not_written(
     assert result.code == 0, result.err
     assert not result.json["met"]
     assert (tmp_path / "fast" / "config.json").is_file()
+    page = (tmp_path / "fast" / "README.md").read_text(encoding="utf-8")
+    assert "2 times as fast was asked for and not reached: a language would have lost more than 1 points" in page
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_stop_while_the_plan_is_judged_says_what_is_kept(
+    cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "fast"
+    with monkeypatch.context() as patch:
+        patch.setattr(shrink_steps, "losses_of", stop)
+        result = cli(*asked, "--speedup", 2, "--out", out)
+    assert result.code == 130
+    assert f"unfinished work is kept in {out}.partial" in result.err
+    assert cli(*asked, "--speedup", 2, "--out", out).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["fast"]
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_current_folder_if_it_is_empty(cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = cli(*asked, "--speedup", 2, "--out", ".")
+    assert result.code == 0, result.err
+    assert (tmp_path / "here" / "config.json").is_file()
+
+
+@pytest.mark.usefixtures("machine")
+def test_text_of_a_language_that_nobody_judges_is_noted(cli, asked: list[object], tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("haus auto der die das\n", encoding="utf-8")
+    texts = [f"{language}={tmp_path / 'text'}" for language in ("en", "de", "nl", "fr")]
+    result = cli(*asked, "--speedup", 2, "--dry-run", "--text", *texts)  # its tokenizer cannot be trimmed
+    assert "note: text of nl, fr without dev text: its subwords stay, and what it loses is not measured" in result.err
 
 
 BAD = {
@@ -127,8 +163,18 @@ BAD = {
     ),
     "no unit": (("--size", "60", "--out", "X"), "--size: '60': expected a size such as 60MB"),
     "no languages": (("--speedup", 2, "--out", "X", "--languages"), "--languages: expected one or more values after it"),
-    "a language without dev": (("--speedup", 2, "--out", "X", "--languages", "en", "de", "zh"), "no labelled dev text of zh"),
-    "a language without text": (("--size", 0.5, "--out", "X"), "no text of en, and a size needs it to trim the vocabulary"),
+    "a language without dev": (
+        ("--speedup", 2, "--out", "X", "--languages", "en", "de", "zh", "nl"),
+        "--languages: no labelled dev text of zh, nl; give zh=FILE nl=FILE",
+    ),
+    "a language without text": (
+        ("--size", 0.5, "--out", "X"),
+        "no text of en, de, and a size needs it to trim the vocabulary; give --text en=FILE de=FILE",
+    ),
+    "data twice": (("en=x.conllu", "en=x.conllu", "--speedup", 2, "--out", "X"), "dev 'en=x.conllu': given 2 times"),
+    "no file": (("en=", "--speedup", 2, "--out", "X"), "data 'en=': expected LANGUAGE=DEV or LANGUAGE=TRAIN:DEV:TEST"),
+    "no value": (("--speedup", 2, "--out", "--json"), "--out: expected a value after it, and --json is an option"),
+    "no time": (("--latency", "0ms", "--out", "X"), "--latency: '0ms': expected a time above 0, such as 20ms or 0.02s"),
     "text of no language": (("--size", 0.5, "--out", "X", "--text", "x.txt"), "--text x.txt: names no language"),
 }
 
@@ -154,6 +200,24 @@ def test_a_tagger_that_does_not_record_its_task(cli, tagger: Path, treebank: Pat
 def test_a_batch_that_does_not_fit_and_a_length_that_is_not_read(cli, asked: list[object]) -> None:
     refused(cli(*asked, "--speedup", 2, "--dry-run", "--batch", 10**9), "GB are free; give fewer rows")
     refused(cli(*asked, "--speedup", 2, "--dry-run", "--length", 5000), "--length = 5000: this model reads at most")
+
+
+def test_a_finished_model_that_cannot_be_timed_is_refused_at_once(
+    cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shrinking, "prepared", lambda *_, **__: pytest.fail("the search began"))
+    size = (*asked, "--size", 0.9, "--keep", "vocabulary", "--out", tmp_path / "small")
+    refused(cli(*size, "--length", 5000), "--length = 5000: this model reads at most")
+    refused(cli(*size, "--batch", 10**9), "GB are free; give fewer rows")
+
+
+def test_a_missing_text_is_noticed_before_anything_is_measured(
+    cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shrinking, "cached_latency", lambda *_, **__: pytest.fail("measured"))
+    (tmp_path / "text").write_text("haus\n", encoding="utf-8")
+    given = (*asked, "--speedup", 2, "--dry-run", "--text", f"en={tmp_path / 'text'}")
+    refused(cli(*given), "no text of de, and its subwords would be lost; give --text de=FILE")
 
 
 def test_an_occupied_folder(cli, asked: list[object], tmp_path: Path) -> None:

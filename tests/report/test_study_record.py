@@ -76,3 +76,8 @@ def test_damaged_cells_are_left_out_and_said(tmp_path: Path, caplog: pytest.LogC
 def test_a_store_without_cells_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no finished cell of a study"):
         read_cells(tmp_path)
+    (tmp_path / "study.toml").touch()
+    with pytest.raises(StoreError, match=r"study\.toml: is a file; expected the folder of a study"):
+        read_cells(tmp_path / "study.toml")
+    with pytest.raises(StoreError, match="none: no such folder; expected the folder of a study"):
+        read_cells(tmp_path / "none")

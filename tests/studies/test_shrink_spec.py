@@ -24,7 +24,7 @@ def test_sizes(given: str | float, wanted: float) -> None:
         ({}, "nothing is asked for: give speedup"),
         ({"speedup": 2.0, "latency": "20ms"}, "speedup = 2.0: and latency 20ms ask for the same"),
         ({"speedup": 1.0}, "speedup = 1.0: should be greater than 1"),
-        ({"latency": "20 minutes"}, "latency: '20 minutes': expected a time such as 20ms"),
+        ({"latency": "20 minutes"}, "latency: '20 minutes': expected a time above 0, such as 20ms"),
         ({"latency": "-3ms"}, "latency: '-3ms': expected a time"),
         ({"size": "60"}, "size: '60': expected a size such as 60MB, or a share"),
         ({"size": 1.0}, "size: 1.0: expected a size"),

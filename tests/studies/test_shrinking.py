@@ -306,7 +306,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"size": 0.1, "keep": "heads,neurons", "texts": texts()},
         "size = 0.1: with all its heads and neurons the model has 3.78 MB; ask for more",
     ),
-    "size without text": ({"size": 0.5}, "no text of en, and a size needs it to trim the vocabulary; give --text en=FILE"),
+    "size without text": (
+        {"size": 0.5},
+        "no text of en, de, and a size needs it to trim the vocabulary; give --text en=FILE de=FILE",
+    ),
     "text of one language": ({"size": 0.5, "texts": {"en": ["a"]}}, "no text of de, and its subwords would be lost"),
     "text that is not used": (
         {"size": 0.5, "keep": "vocabulary", "texts": {"en": ["a"]}},

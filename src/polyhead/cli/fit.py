@@ -9,7 +9,7 @@ from typing import Any
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import note_reading, note_sources, set_threads, zero_everywhere
-from polyhead.cli.outputs import check_folder
+from polyhead.cli.outputs import check_folder, partial_of
 from polyhead.cli.train_requests import FitRequest
 from polyhead.compression.latency_table import LatencyTable
 from polyhead.core.errors import SettingError
@@ -65,7 +65,7 @@ def fit(request: FitRequest, console: Console) -> int:
     tagger = new_tagger()
     _check_nested(request, devs, head_mask(tagger.model))
     ends = (".partial", ".nested.partial", ".plans.partial", ".elastic.partial")
-    unfinished, second, rounds, third = files = [request.out.with_name(f"{request.out.name}{end}") for end in ends]
+    unfinished, second, rounds, third = files = [partial_of(request.out, end) for end in ends]
     with writing(request.out):
         check_folder("--out", request.out, new=True)  # again: another fit may have ended a moment ago
         table = elastic_table(tagger, request.sizes, progress=console.progress) if request.elastic else None

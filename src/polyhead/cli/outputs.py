@@ -47,6 +47,16 @@ def check_folder(option: str, path: Path, *, new: bool = False) -> None:
     _check_writable(option, path, path.resolve(), "folder")
 
 
+def partial_of(out: Path, ending: str = ".partial") -> Path:
+    """The file beside a result that holds its unfinished work.
+
+    >>> partial_of(Path("runs/fast")).as_posix()
+    'runs/fast.partial'
+    """
+    named = out if out.name not in ("", "..") else out.resolve()  # `.` and `..` have no name to add to
+    return named.with_name(f"{named.name}{ending}")
+
+
 def _check_writable(option: str, path: Path, folder: Path, what: str) -> None:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not there.is_dir():

@@ -35,6 +35,7 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     lists = {option.flag for option in found if option.kind == "list"}
     alone = {option.flag: option.alone for option in found if option.alone}
     argv = with_values(expand_lists(arguments, lists), alone)
+    check_values(argv, {option.flag for option in found if option.kind == "value"}, {option.flag for option in found})
     defaults = _from_files(argv, found) if any(option.flag == "--config" for option in found) else {}
     try:
         given = click_command(request, name).main(
@@ -139,6 +140,27 @@ def with_values(arguments: Sequence[str], alone: Mapping[str, str]) -> list[str]
         if argument in alone and "--" not in filled and after.startswith("-"):
             filled.append(alone[argument])
     return filled
+
+
+def check_values(arguments: Sequence[str], valued: Set[str], flags: Set[str]) -> None:
+    """Return if no option takes another one as its value; else `--out --json` would write to a folder named `--json`.
+
+    Args:
+        arguments: With a value after every option that takes one.
+        valued: Options that take exactly one value.
+        flags: All options of the command.
+
+    Raises:
+        SettingError: An option follows where a value should be.
+
+    >>> check_values(["--out", "folder", "--json"], {"--out"}, {"--out", "--json"})
+    """
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            return
+        if argument in valued and (value := next(rest, "")) in flags:
+            raise SettingError(f"{argument}: expected a value after it, and {value} is an option")
 
 
 def _from_files(argv: Sequence[str], found: Sequence[Option]) -> dict[str, Any]:

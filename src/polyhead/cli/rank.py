@@ -10,7 +10,7 @@ from polyhead.cli.console import Console, wrapped
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.inputs import few_sentences, labelled_sample
 from polyhead.cli.options import method_options
-from polyhead.cli.outputs import SCORES, check_file, check_replaced
+from polyhead.cli.outputs import SCORES, check_file, check_replaced, partial_of
 from polyhead.cli.requests import RankRequest
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadId
@@ -66,7 +66,7 @@ def rank(request: RankRequest, console: Console) -> int:
         check_replaced("--out", request.out, settings=settings, facts={"method": chosen.name} | facts)
     if chosen.reads_text:
         console.note(few_sentences(data))
-    unfinished = None if request.out is None else request.out.with_name(f"{request.out.name}.partial")
+    unfinished = None if request.out is None else partial_of(request.out)
     with nullcontext() if request.out is None else writing(request.out):
         if request.until_settled is None:
             score = partial(score_heads, request.method, tagger.model, scoring_batches(sample.encoded))

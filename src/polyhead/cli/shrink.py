@@ -7,10 +7,10 @@ from typing import Any
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
 from polyhead.cli.inputs import FEW, note_reading, other_words, reader, set_threads
-from polyhead.cli.outputs import check_folder
+from polyhead.cli.outputs import check_folder, partial_of
 from polyhead.cli.shrink_requests import ShrinkRequest
 from polyhead.cli.texts import texts_by_language
-from polyhead.core.errors import SettingError
+from polyhead.core.errors import SettingError, note_kept
 from polyhead.core.store import writing
 from polyhead.core.values import counted, jsonable
 from polyhead.data.labels import unshared_labels
@@ -42,7 +42,10 @@ def shrink(request: ShrinkRequest, console: Console) -> int:
     tagger = _opened(request)
     dev = _dev(request, tagger, console)
     languages = tuple(dict.fromkeys(request.languages))
-    by_language(dev, languages)  # before anything is computed
+    named = by_language(dev, languages)  # before anything is computed
+    if unjudged := [language for language in texts if language not in named]:
+        said = f"text of {', '.join(unjudged)} without dev text: its subwords stay, and what it loses is not measured"
+        console.note(f"note: {said}")
     if request.spec.distil and not request.dry_run:
         spent = f"{request.spec.distil:g} processor minutes, after the search and the repair"
         console.note(f"note: distillation takes {spent}, and learns from text in {', '.join(texts) or 'no language'}")
@@ -62,12 +65,17 @@ def shrink(request: ShrinkRequest, console: Console) -> int:
     if out is None or request.dry_run:
         found, saved = searched(None), False
     else:
-        unfinished = out.with_name(f"{out.name}.partial")
+        unfinished = partial_of(out)
         with writing(out):
-            found = searched(unfinished)
-            saved = found.met or request.best_effort
-            if saved:
-                found.tagger.save(out, card=_card(request, found))
+            try:
+                found = searched(unfinished)
+                saved = found.met or request.best_effort
+                if saved:
+                    found.tagger.save(out, card=_card(request, found))
+            except KeyboardInterrupt as stop:  # also while the finished rounds are judged
+                if unfinished.exists():
+                    note_kept(stop, unfinished)
+                raise
             for file in (unfinished, *state_files(unfinished)):
                 file.unlink(missing_ok=True)
     document = _document(request, found, saved)
@@ -93,7 +101,7 @@ def _dev(request: ShrinkRequest, tagger: Tagger, console: Console) -> list[Datas
     Raises:
         PolyheadError: One cannot be read, or has none of the model's labels.
     """
-    named = references(request.dev, "target")
+    named = references(request.dev, "dev")
     console.note(other_words(tagger, one_word_choice(named)))
     files = reader(request, tagger.task)
     sets = [sample(files.open(reference, "dev"), request.limit, seed=request.seed) for reference in named]
@@ -123,11 +131,15 @@ def _card(request: ShrinkRequest, found: Shrunk) -> ModelCard:
         ranking="one of the plans that the model was trained under"
         if found.trained
         else f"heads and neurons by Fisher information on half of the dev text in {languages}; {_protected(request)}",
-        choice=f"{wanted(request.spec)} was asked for; {_figures(request, found)}",
+        choice=f"{wanted(request.spec)} was asked for{_given_up(request, found)}; {_figures(request, found)}",
         vocabulary=vocabulary,
         scores=scores,
         caveat="Scores on the half of the dev text that heads and neurons were not chosen on; unpruned: before shrinking.",
     )
+
+
+def _given_up(request: ShrinkRequest, found: Shrunk) -> str:
+    return "" if found.met else f" and not reached: a language would have lost more than {request.spec.max_loss:g} points"
 
 
 def _protected(request: ShrinkRequest) -> str:

@@ -22,10 +22,11 @@ from polyhead.data.textfile import find_file
 
 # One sample for all seeds of a study, so that they differ only in head initialisation, order and dropout.
 SAMPLE_SEED = 42
-Role = Literal["source", "target"]
+Role = Literal["source", "target", "dev"]
 _FILES: Mapping[Role, str] = {
     "source": "LANGUAGE=TRAIN, LANGUAGE=TRAIN:DEV or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)",
     "target": "LANGUAGE=TEST, LANGUAGE=DEV:TEST or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)",
+    "dev": "LANGUAGE=DEV or LANGUAGE=TRAIN:DEV:TEST (parts may be left empty)",
 }
 _SAVED: Mapping[Split, tuple[str, ...]] = {"train": ("train",), "dev": ("validation", "dev", "valid"), "test": ("test",)}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -62,8 +63,8 @@ class DataReference:
     def parse(cls, text: str, role: Role = "target", *, folder: str | Path | None = None) -> Self:
         """The reference in `text`; opens nothing. Relative paths start from `folder`, else from the current one.
 
-        With fewer than three files, the first of a source is train, and the last of a target is test. A single file also opens as
-        any other split that a command reads (`evaluate --split dev`).
+        With fewer than three files, the first of a source is train, and the last of a target is test. Of dev text, two files are
+        dev and test. A single file also opens as any other split that a command reads (`evaluate --split dev`).
 
         Raises:
             SettingError: It is not `CORPUS`, `CORPUS@words` or `LANGUAGE=FILES`, or the language does not look like BCP-47.

@@ -233,6 +233,9 @@ def read_cells(store: Path, *, on_damaged: Callable[[StoreError], None] | None =
         StoreError: The folder has no cells.
     """
     paths = sorted((store / CELLS).glob("*.json"))
+    if not store.is_dir():
+        said = "is a file" if store.exists() else "no such folder"
+        raise StoreError(f"{store}: {said}; expected the folder of a study, which polyhead study run writes (--out)")
     if not paths:
         raise StoreError(
             f"{store}: no finished cell of a study (cells/*.json); run one with polyhead study run, or check the path"

@@ -36,7 +36,7 @@ def milliseconds(given: str | float) -> float:
     plain = decimal_number(given) if isinstance(given, str) else float(given)
     found = _quantity(str(given), _MILLISECONDS) if plain is None else plain if plain > 0 else None
     if found is None:
-        raise refused(f"{given!r}: expected a time such as 20ms or 0.02s")
+        raise refused(f"{given!r}: expected a time above 0, such as 20ms or 0.02s")
     return found
 
 

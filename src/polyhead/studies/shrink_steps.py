@@ -237,7 +237,8 @@ def _gives_way(work: ShrinkWork, asked: Plan, found: Plan | None, losses: Callab
         now, then = work.times.of(work.start.counts), work.times.of(found.counts)
         parts.append(f"{now / then:.2f} times as fast ({then:.3g} ms)")
     if work.spec.size is not None:
-        parts.append(f"{work.sizes.of(found.counts) / 1e6:.1f} MB")
+        megabytes = work.sizes.of(found.counts) / 1e6
+        parts.append(f"{megabytes:.{2 if megabytes < 10 else 1}f} MB")
     what = "speed and size" if len(parts) == 2 else "speed" if work.spec.times else "size"
     return f"{said}; within that the {what} gives way: {' and '.join(parts)}"
 

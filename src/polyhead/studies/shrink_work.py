@@ -165,8 +165,8 @@ def by_language(dev: Sequence[Dataset], languages: Sequence[str] = ()) -> dict[s
             raise SettingError(f"{own.name}: {found[own.language].name} is of {own.language} too; give one for each language")
         found[own.language] = own
     if missing := [language for language in languages if language not in found]:
-        step = f"give {missing[0]}=FILE, or leave it out; dev text is in {', '.join(found)}"
-        raise SettingError(f"languages: no labelled dev text of {missing[0]}; {step}")
+        step = f"give {' '.join(f'{language}=FILE' for language in missing)}, or leave it out; dev text is in {', '.join(found)}"
+        raise SettingError(f"--languages: no labelled dev text of {', '.join(missing)}; {step}")
     if languages and (other := [language for language in found if language not in languages]):
         raise SettingError(f"{found[other[0]].name}: dev text of {other[0]}, which --languages does not name; add or remove it")
     return found
@@ -203,8 +203,10 @@ def check_texts(texts: Texts, languages: Collection[str], spec: ShrinkSpec) -> b
         return False
     if missing := [language for language in languages if language not in texts]:
         what = "its subwords would be lost" if texts else "a size needs it to trim the vocabulary"
-        step = f"give --text {missing[0]}=FILE or --corpus NAME, or --keep vocabulary"
-        raise SettingError(f"no text of {missing[0]}, and {what}; {step}")
+        files = " ".join(f"{language}=FILE" for language in missing)
+        raise SettingError(
+            f"no text of {', '.join(missing)}, and {what}; give --text {files} or --corpus NAME, or --keep vocabulary"
+        )
     return True
 
 

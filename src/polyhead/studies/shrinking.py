@@ -7,6 +7,7 @@ from typing import Literal
 
 from polyhead.compression.checkpoint_size import checkpoint_bytes
 from polyhead.compression.latency import cached_latency
+from polyhead.compression.latency_models import check_fits, free_bytes
 from polyhead.compression.latency_table import LatencyTable
 from polyhead.compression.plan_search import Protect
 from polyhead.compression.repair import Repair
@@ -17,7 +18,7 @@ from polyhead.studies.distillation import distil_tagger
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_steps import check_repair, compared_ms, corrected, judged, missed_speed, searched
 from polyhead.studies.shrink_trained import trained_plans
-from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, prepared
+from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, check_texts, prepared
 from polyhead.studies.shrunk import Change, Shrunk
 from polyhead.studies.tagger import Tagger
 
@@ -146,6 +147,8 @@ def shrunk(
     """
     sets = by_language(dev, languages)
     start = check_tagger(tagger)
+    check_texts(texts, sets, spec)  # before minutes of measuring
+    check_fits(tagger.model, batch=spec.batch, length=spec.length, free=free_bytes(tagger.model.device))
     if tagger.plans is None:
         check_repair(tagger, start, next(iter(sets.values())), spec)
     given_table = table is not None
