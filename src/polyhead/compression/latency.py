@@ -90,10 +90,10 @@ def cached_latency(
 ) -> LatencyTable:
     """As `measure_latency`; what this machine measured before for a model of this shape is not measured again.
 
-    Points are kept as they end, so work that was stopped continues. A damaged file is set aside with a line in the log.
+    Points are kept as they end, so work that was stopped continues. A damaged file is set aside with a line in the log. The other
+    arguments are those of `measure_latency`.
 
     Args:
-        model, batch, length, backend, threads, precision, timer, progress: As for `measure_latency`.
         again: Measure anew.
         folder: Where points are kept; `cache_folder()` unless given.
 
@@ -136,9 +136,10 @@ def time_models(
 ) -> list[float]:
     """Median milliseconds of a forward pass of each model, which run in turn; only what they take beside one another is exact.
 
+    The other arguments are those of `measure_latency`.
+
     Args:
         models: On one device; not changed.
-        batch, length, backend, threads, precision, timer: As for `measure_latency`.
 
     Raises:
         SettingError, ArchitectureError: As `measure_latency`.

@@ -46,13 +46,12 @@ def check_plans(
     """Whole models of some plans beside what a table predicts.
 
     A plan's time is its ratio to the table's reference model, which runs in turn with it, times the milliseconds that the table
-    has for that model: the machine may have become slower or faster since.
+    has for that model: the machine may have become slower or faster since. The other arguments are those of `measure_latency`.
 
     Args:
         model: The model that the table was measured of.
         table: Under its conditions plans are measured.
         plans: Heads and neurons of every layer.
-        timer, progress: As for `measure_latency`.
 
     Raises:
         SettingError, ArchitectureError: As `measure_latency`.

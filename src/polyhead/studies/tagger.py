@@ -204,7 +204,8 @@ class Tagger:
                 Or plans, from `elastic_plans`: each sentence is read under one; `shrink` then takes any of them.
             max_pruned: Largest number of masked heads, with scores.
             teacher: Whose predictions to learn from as well; `Teacher(0.5)` is the model itself, whole.
-            resume_file, progress: State of training, which a second call continues; updated after every step.
+            resume_file: State of training, which a second call continues.
+            progress: Updated after every step.
 
         Raises:
             SettingError: No text, masked text, or `spec` asks for another anchor, length or precision than the tagger's.
