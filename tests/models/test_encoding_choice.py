@@ -67,7 +67,7 @@ def test_a_value_that_is_not_allowed(tmp_path: Path, change: dict[str, Any], mes
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name in RECORD if name not in ("schema", "nested", "shape")])
+@pytest.mark.parametrize("name", [name for name in RECORD if name not in ("schema", "nested", "plans", "shape")])
 def test_a_missing_value(tmp_path: Path, name: str) -> None:
     (tmp_path / "polyhead.json").write_text(json.dumps({key: value for key, value in RECORD.items() if key != name}))
     with pytest.raises(CheckpointError, match=f"{name}: required"):

@@ -35,7 +35,8 @@ def parse(request: type[T], arguments: Sequence[str], *, name: str) -> T | None:
     lists = {option.flag for option in found if option.kind == "list"}
     alone = {option.flag: option.alone for option in found if option.alone}
     argv = with_values(expand_lists(arguments, lists), alone)
-    check_values(argv, {option.flag for option in found if option.kind == "value"}, {option.flag for option in found})
+    flags = {option.flag for option in found if option.flag.startswith("--")}  # of an argument it is its name
+    check_values(argv, {option.flag for option in found if option.kind == "value"} & flags, flags)
     defaults = _from_files(argv, found) if any(option.flag == "--config" for option in found) else {}
     try:
         given = click_command(request, name).main(
