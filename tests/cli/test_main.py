@@ -24,7 +24,7 @@ from polyhead.core.errors import PolyheadError, note_kept
 from polyhead.core.files import replacing
 from polyhead.importance.methods import METHODS
 
-COMMAND = [sys.executable, "-m", "polyhead"]
+COMMAND = [sys.executable, "-c", "import sys; from polyhead.cli.main import main; sys.exit(main())"]
 RUN = ["run", "--model", "m", "--task", "pos", "--source", "phrases/en", "--target", "phrases/de", "--out", "o"]
 
 

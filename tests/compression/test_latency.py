@@ -6,7 +6,7 @@ from compression.latency_case import FAST, SIZE
 from conformance.tiny import tiny_model
 
 from polyhead.compression import latency
-from polyhead.compression.latency import measure_latency, time_model, time_models
+from polyhead.compression.latency import measure_latency, time_models
 from polyhead.core.errors import SettingError
 
 
@@ -26,7 +26,7 @@ def test_threads_and_modes_are_restored() -> None:
 def test_models_are_timed_in_turn() -> None:
     model = tiny_model("bert", layers=1)
     assert len(time_models([model, tiny_model("bert")], **SIZE, timer=FAST)) == 2
-    assert time_model(model, **SIZE, timer=FAST) > 0
+    assert time_models([model], **SIZE, timer=FAST)[0] > 0
     with pytest.raises(SettingError, match="no models to time"):
         time_models([], **SIZE)
 

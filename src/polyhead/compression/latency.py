@@ -160,20 +160,3 @@ def time_models(
             works.append(stack.enter_context(opened(ready, batch=batch, length=length, backend=backend, precision=chosen)))
         took = turns(works, timer=timer or Timer(pause=pause_of(backend)))
     return [1e3 * float(seconds) for seconds in np.median(took, axis=0)]
-
-
-def time_model(
-    model: PreTrainedModel,
-    *,
-    batch: int,
-    length: int,
-    backend: Backend = "torch",
-    threads: int | None = None,
-    precision: PrecisionChoice = "auto",
-    timer: Timer | None = None,
-) -> float:
-    """As `time_models`, of one model; to compare it with another, time both together."""
-    (found,) = time_models(
-        [model], batch=batch, length=length, backend=backend, threads=threads, precision=precision, timer=timer
-    )
-    return found

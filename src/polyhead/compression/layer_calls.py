@@ -15,6 +15,7 @@ from polyhead.learning.scoring_mode import scoring_mode
 from polyhead.models.devices import Precision, attention_kernel
 from polyhead.models.gates import gated
 from polyhead.models.model_heads import attention_sites, full_mask
+from polyhead.models.neuron_sites import NeuronSite
 from polyhead.models.sites import AttentionSite
 
 NO_REFIT = "so it cannot be refitted; repair by means, or prune without repair"
@@ -82,6 +83,18 @@ def hidden_of(output: Any) -> Tensor:
     """The hidden state in a layer's output, which may hold attention weights and biases as well."""
     found: Tensor = output[0] if isinstance(output, tuple) else output
     return found
+
+
+def bias_of(site: AttentionSite | NeuronSite) -> Tensor:
+    """The bias of the output of a layer's attention or of its feed-forward block.
+
+    Raises:
+        ArchitectureError: It has none.
+    """
+    if site.output.bias is None:
+        what = "output projection" if isinstance(site, AttentionSite) else "feed-forward output"
+        raise ArchitectureError(f"layer {site.layer}: the {what} has no bias to repair; prune without repair")
+    return site.output.bias
 
 
 def overwrite(parameter: Tensor, values: Tensor) -> None:

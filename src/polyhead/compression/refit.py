@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.compression.layer_calls import NO_REFIT, Call, overwrite, reach, running, through
-from polyhead.compression.refit_neurons import Layer, bias_of_neurons, measure_neurons, position_weights, solve_neurons
+from polyhead.compression.layer_calls import NO_REFIT, Call, bias_of, overwrite, reach, running, through
+from polyhead.compression.refit_neurons import Layer, measure_neurons, position_weights, solve_neurons
 from polyhead.core.errors import ArchitectureError, SettingError
 from polyhead.core.progress import Progress, tracking
 from polyhead.learning.batching import Batch
@@ -75,7 +75,7 @@ def refit(
     for step in steps:
         bias_of(step.site)
         if step.neurons is not None:
-            bias_of_neurons(step.neurons[0].neurons)
+            bias_of(step.neurons[0].neurons)
         if step.site.uses > 1:
             raise ArchitectureError(f"layer {step.site.layer}: its weights serve {step.site.uses} layers, {NO_REFIT}")
     device, chosen = placement(full, precision=precision)
@@ -196,14 +196,3 @@ def _solve(site: AttentionSite, mean: Tensor, centred: Tensor) -> None:
         weight = weight * (1 + change).repeat_interleave(site.head_dim)
         overwrite(site.output.weight, weight)
     overwrite(bias_of(site), mean[columns:] - weight @ mean[:columns])
-
-
-def bias_of(site: AttentionSite) -> Tensor:
-    """The bias of a layer's output projection.
-
-    Raises:
-        ArchitectureError: It has none.
-    """
-    if site.output.bias is None:
-        raise ArchitectureError(f"layer {site.layer}: the output projection has no bias to repair; prune without repair")
-    return site.output.bias

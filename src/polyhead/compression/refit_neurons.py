@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from polyhead.compression.layer_calls import NO_REFIT, Call, hidden_of, overwrite
+from polyhead.compression.layer_calls import NO_REFIT, Call, bias_of, hidden_of, overwrite
 from polyhead.core.errors import ArchitectureError
 from polyhead.models.devices import Precision, attention_kernel
 from polyhead.models.neuron_sites import NeuronSite
@@ -75,17 +75,6 @@ class Target:
     a: Tensor
     y: Tensor
     halves: tuple[Moments, ...]
-
-
-def bias_of_neurons(site: NeuronSite) -> Tensor:
-    """The bias of a feed-forward block's output.
-
-    Raises:
-        ArchitectureError: It has none.
-    """
-    if site.output.bias is None:
-        raise ArchitectureError(f"layer {site.layer}: the feed-forward output has no bias to repair; prune without repair")
-    return site.output.bias
 
 
 def measure_neurons(
@@ -189,7 +178,7 @@ def solve_neurons(site: NeuronSite, target: Target) -> None:
     The weights minimise the squared error plus a ridge that pulls them to what they are. Each ridge, and leaving the weights as
     they are, is tried on the first half of the text and judged on the second; the best is then used on both.
     """
-    weight, bias = site.output.weight.detach().cpu().double(), bias_of_neurons(site)
+    weight, bias = site.output.weight.detach().cpu().double(), bias_of(site)
     halves = target.halves
     both = halves[0] if len(halves) == 1 else halves[0] + halves[1]
     if site.kept:

@@ -7,8 +7,8 @@ from typing import Literal, TypeVar
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from polyhead.compression.layer_calls import overwrite
-from polyhead.compression.refit import bias_of, refit
+from polyhead.compression.layer_calls import bias_of, overwrite
+from polyhead.compression.refit import refit
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.progress import Progress

@@ -102,6 +102,11 @@ def is_ours(record: object) -> bool:
     return isinstance(record, Mapping) and record.get("quant_method") == METHOD
 
 
+def _where(folder: str) -> str:
+    """The record, for errors."""
+    return f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
+
+
 def read_record(record: Mapping[str, object], full: HeadMask, *, folder: str) -> HeadMask:
     """The heads that a record keeps, `[layers, heads]` in the unpruned numbering.
 
@@ -113,7 +118,7 @@ def read_record(record: Mapping[str, object], full: HeadMask, *, folder: str) ->
     Raises:
         CheckpointError: The record has another schema, is for a model of another size, or names impossible heads.
     """
-    where = f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
+    where = _where(folder)
     schema = record.get("schema")
     if type(schema) is not int or schema != SCHEMA:
         step = f"this version reads {SCHEMA}; upgrade polyhead or re-save"
@@ -137,7 +142,7 @@ def read_masks(record: Mapping[str, object], has: HeadMask, *, folder: str) -> d
     Raises:
         CheckpointError: The masks are no object, or one names impossible heads or keeps a head that the model lacks.
     """
-    where = f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
+    where = _where(folder)
     found = record.get("masks", {})
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
         raise CheckpointError(f"{where}: masks is {repr(found)}; expected an object of name to pruned heads")
@@ -161,7 +166,7 @@ def read_neurons(record: Mapping[str, object], full: NeuronMask, *, folder: str)
     Raises:
         CheckpointError: The record is for a model of another size, or has no bit for each neuron.
     """
-    where = f"{Path(folder, 'config.json')}: {KEY}" if folder else KEY
+    where = _where(folder)
     if NEURONS not in record:
         return full
     if type(n := record.get("n_neurons")) is not int or n != full.n_neurons:
