@@ -10,8 +10,8 @@ from tiny_run import settings, tiny_data
 from polyhead.core.errors import SettingError
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.run import run
-from polyhead.studies.run_data import Texts
 from polyhead.studies.settings import RunSettings, run_settings
+from polyhead.studies.text_memory import Texts
 
 
 @pytest.fixture(scope="module")

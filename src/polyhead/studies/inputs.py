@@ -17,8 +17,9 @@ from polyhead.learning.inference import Labelled
 from polyhead.learning.text_encoder import TextEncoder, Unknown
 from polyhead.models.loading import load_config, load_tokenizer
 from polyhead.report.record import DataRecord, EncodingRecord
-from polyhead.studies.run_data import Texts, facts_of, how_read, read_data
+from polyhead.studies.run_data import facts_of, how_read, read_data
 from polyhead.studies.settings import RunSettings
+from polyhead.studies.text_memory import Texts
 
 logger = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ from polyhead.core.records import record_names
 from polyhead.studies.failures import Failure, read_failures, record_failure
 from polyhead.studies.ray_crew import RESTARTS, Cluster, Crew, connected
 from polyhead.studies.ray_worker import Answer, Opener, OpenStudies, StudyTask, Task
-from polyhead.studies.run_data import Texts
 from polyhead.studies.study_check import check_studies
 from polyhead.studies.study_folder import studies_of
 from polyhead.studies.study_jobs import sharing_of
 from polyhead.studies.study_run import check_cells
 from polyhead.studies.study_schedule import Schedule, Step
+from polyhead.studies.text_memory import Texts
 from polyhead.studies.worker_status import worker_name
 from polyhead.studies.workers import WorkDone
 

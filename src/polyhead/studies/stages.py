@@ -57,6 +57,7 @@ STAGES: Final[dict[str, Stage]] = {
             "learning/whole_texts.py",
             "studies/inputs.py",
             "studies/run_data.py",
+            "studies/text_memory.py",
         ),
     ),
     "training": Stage(

@@ -18,12 +18,13 @@ from polyhead.models.environment import model_hash
 from polyhead.models.loading import load_config, load_tokenizer
 from polyhead.models.model_heads import recorded_heads
 from polyhead.selection.ranking import check_search
-from polyhead.studies.run_data import RunData, Texts, checked_data, how_read
+from polyhead.studies.run_data import RunData, checked_data, how_read
 from polyhead.studies.study_cells import StudyCell
 from polyhead.studies.study_file import file_faults, place_in_file, study_grids
 from polyhead.studies.study_folder import StoredStudy
 from polyhead.studies.study_grid import Grid
 from polyhead.studies.study_store import SCHEMA
+from polyhead.studies.text_memory import Texts
 from polyhead.studies.worker_status import worker_name
 
 logger = logging.getLogger(__name__)

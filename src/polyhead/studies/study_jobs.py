@@ -26,11 +26,11 @@ from polyhead.studies.evaluations import Figures, points_by_name
 from polyhead.studies.finetunes import FineTuned, fine_tuned, fit_folder, forget_checkpoints, tested
 from polyhead.studies.inputs import Inputs, open_inputs
 from polyhead.studies.record import cell_record
-from polyhead.studies.run_data import Texts
 from polyhead.studies.settings import RunSettings
 from polyhead.studies.stages import version, versions
 from polyhead.studies.study_cells import StudyCell
 from polyhead.studies.study_store import ENCODED, StudyStore
+from polyhead.studies.text_memory import Texts
 
 logger = logging.getLogger(__name__)
 _SHARED_INPUTS: Final = 4  # sets of inputs kept open; neighbouring cells of a study share theirs
