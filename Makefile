@@ -8,7 +8,7 @@ help:
 	@echo "make real UD=FOLDER   the same on a real encoder and your treebanks (about half an hour on two cores)"
 	@echo "make test   all tests"
 	@echo "make test-oldest   the tests of models and architectures with the oldest Transformers that is supported"
-	@echo "make unit   the fast tests alone (under 90 seconds)"
+	@echo "make unit   the tests that are not marked slow"
 	@echo "make lint types   ruff; mypy --strict"
 	@echo "make docs   the documentation, into build/site"
 
