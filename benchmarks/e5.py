@@ -95,6 +95,11 @@ def counts(model: PreTrainedModel, data: Mapping[str, Labelled]) -> dict[str, ND
     return {name: own.counts[:, :2].astype(np.int64) for name, own in found.items()}
 
 
+def cell_file(folder: Path, name: str) -> Path:
+    """The file of a cell."""
+    return folder / f"{name}.safetensors.xz"
+
+
 def once(path: Path, work: Callable[[], object]) -> None:
     """Do the work that writes a cell, unless the cell is there or another process is at it."""
     WORK.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,6 @@ milliseconds, and the seconds of training. Times are measured: run the cells of 
 continues from its last step; finished cells in results/elastic_cells are kept.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -28,8 +27,9 @@ from typing import Any
 
 import numpy as np
 import shrink
-from e5 import encoder, keep, kept, labelled, once
-from environment import RESULTS, environment, rounded, write
+from cell_jobs import run_stage, stage_parser, write_table
+from e5 import cell_file, encoder, keep, kept, labelled
+from environment import RESULTS
 from numpy.typing import NDArray
 from shrink import LANGUAGES, SHAPES, SPEEDS, TRIAL, Design, split
 from treebanks import LABELS, WORK
@@ -80,7 +80,7 @@ class Job:
 
     def path(self, folder: Path = CELLS) -> Path:
         """Its file."""
-        return folder / f"{self.name}.safetensors.xz"
+        return cell_file(folder, self.name)
 
 
 def jobs(seeds: Sequence[int], taught: Sequence[float]) -> Iterator[Job]:
@@ -244,33 +244,25 @@ def _every_gain(rows: Any) -> Iterator[dict[str, Any]]:
                 yield from _every_gain(own)
 
 
+def trial() -> dict[str, Any]:
+    """Two small cells, and their table."""
+    folder = WORK / "elastic-trial"
+    for job in (Job(SEEDS[0]), Job(SEEDS[0], 2.0)):
+        do(job, TRIAL, job.path(folder))
+    return table(SEEDS[:1], [TAUGHT], folder)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("stage", nargs="?", choices=["cells", "table"])
-    every = (*SEEDS, *MORE_SEEDS)
+    parser, every = stage_parser(__doc__), (*SEEDS, *MORE_SEEDS)
     parser.add_argument("--seeds", nargs="+", type=int, choices=every, default=list(every))
     parser.add_argument("--taught", nargs="+", type=float, default=list(SHARES), help="shares of the loss")
-    parser.add_argument("--list", action="store_true", help="count the cells and stop")
-    parser.add_argument("--try", action="store_true", dest="trial", help="a few sentences, two cells, in runs/: does it run?")
     options = parser.parse_args()
-    wanted = list(jobs(options.seeds, options.taught))
-    if options.list:
-        print(f"{sum(job.path().is_file() for job in wanted)} of {len(wanted)} cells")
-    elif options.stage == "cells":
-        for job in wanted:
-            if not job.path().is_file():
-                once(job.path(), partial(do, job, shrink.DESIGN, job.path()))
-    elif options.stage == "table":
-        content = {"environment": environment(seed=SEEDS[0]), "work": (__doc__ or "").split("\n\n")[2]}
-        content["sizes"] = table(options.seeds, options.taught)
-        print(f"written to {write('elastic', rounded(content))}", file=sys.stderr)
-    elif options.trial:
-        folder = WORK / "elastic-trial"
-        for job in (Job(SEEDS[0]), Job(SEEDS[0], 2.0)):
-            do(job, TRIAL, job.path(folder))
-        print(rounded(table(SEEDS[:1], [TAUGHT], folder)))
-    else:
-        parser.error("give cells, table, --list or --try")
+    cells = {job.path(): partial(do, job, shrink.DESIGN, job.path()) for job in jobs(options.seeds, options.taught)}
+
+    def write() -> Path:
+        return write_table("elastic", __doc__, seed=SEEDS[0], sizes=table(options.seeds, options.taught))
+
+    run_stage(parser, options, cells, table=write, trial=trial)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from e5 import accuracy, counts, keep, kept, labelled, once, with_labels
+from e5 import accuracy, cell_file, counts, keep, kept, labelled, once, with_labels
 from environment import RESULTS, SHARED
 from few_label_arms import Criterion, Gating, Tuning, by_sign, folded, learnt_gates, pruned, tuned
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class Design:
 
     def cell(self, name: str) -> Path:
         """The file of a cell."""
-        return self.cells / f"{name}.safetensors.xz"
+        return cell_file(self.cells, name)
 
 
 @dataclass(frozen=True)

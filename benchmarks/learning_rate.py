@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from e5 import accuracy, counts, fine_tuned, keep, kept, labelled
+from e5 import accuracy, cell_file, counts, fine_tuned, keep, kept, labelled
 from environment import RESULTS, environment, fits_or_table, write
 from treebanks import TREEBANKS, WORK
 
@@ -29,7 +29,7 @@ CONFIRMED_ON = tuple(language for language in TREEBANKS if language not in CHOSE
 
 
 def cell(rate: float, seed: int) -> Path:
-    return CELLS / f"{rate:.0e}.{seed}.safetensors.xz"
+    return cell_file(CELLS, f"{rate:.0e}.{seed}")
 
 
 def fine_tuning(rate: float, seed: int) -> None:

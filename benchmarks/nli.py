@@ -23,14 +23,14 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from e5 import encoder, keep, kept, once, tokenizer
+from cell_jobs import Job, make, parse_kinds
+from e5 import accuracy, cell_file, encoder, keep, kept, tokenizer
 from environment import RESULTS, SHARED, environment, rounded, write
 from numpy.typing import NDArray
 from transformers import AutoConfig, PreTrainedModel
@@ -162,69 +162,37 @@ def held(seed: int, target: str, resume_file: Path) -> None:
 
 
 def cell(name: str) -> Path:
-    return CELLS / f"{name}.safetensors.xz"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One cell: its kind and name, the cell that it needs first, the passes of a pair that it costs, and the work."""
-
-    kind: str
-    name: str
-    needs: str | None
-    passes: float
-    work: Callable[[Path], None]
-
-    @property
-    def is_done(self) -> bool:
-        """Whether its cell is there."""
-        return cell(self.name).is_file()
+    return cell_file(CELLS, name)
 
 
 def jobs() -> Iterator[Job]:
-    """All jobs, most urgent first."""
+    """All jobs with the passes of a pair that they cost, most urgent first."""
     n_tests, trained_passes = len(LANGUAGES) * min(BLOCK * PREMISES, MOST), 3 * 3.5 * min(TRAINED, MOST)
     dev = min(2490, MOST)
     for seed in SEEDS:
-        yield Job("full", f"full.{seed}", None, trained_passes + n_tests + 3 * dev, partial(full, seed))
+        yield Job("full", f"full.{seed}", None, partial(full, seed), trained_passes + n_tests + 3 * dev)
     for seed in SEEDS:
         for arm in ARMS:
             passes = trained_passes + 2 * n_tests + len(GRID) * min(CHOOSING, MOST)
-            yield Job("nested", f"nested.{arm}.{seed}", f"full.{seed}", passes, partial(nested, seed, arm))
+            yield Job("nested", f"nested.{arm}.{seed}", f"full.{seed}", partial(nested, seed, arm), passes)
     for seed in HELD_SEEDS:
         for target in TARGETS:
             passes = (PASSES + 3) * min(SHAPLEY_PAIRS, MOST) + 4 * min(BLOCK * PREMISES, MOST)
-            yield Job("held", f"held.{target}.{seed}", f"full.{seed}", passes, partial(held, seed, target))
-
-
-def do(job: Job) -> None:
-    """Run the job unless its cell is there, or another process is at it."""
-
-    def work() -> None:
-        resume_file = WORK / f"nli-{MOST}" / f"{job.name}.partial"
-        resume_file.parent.mkdir(parents=True, exist_ok=True)
-        job.work(resume_file)
-        resume_file.unlink(missing_ok=True)
-
-    once(cell(job.name), work)
+            yield Job("held", f"held.{target}.{seed}", f"full.{seed}", partial(held, seed, target), passes)
 
 
 def estimate(wanted: Sequence[Job]) -> str:
     """A line for every kind: cells there, and hours of one thread to go."""
     there, every, hours = Counter[str](), Counter[str](), defaultdict[str, float](float)
     for job in wanted:
+        is_done = cell(job.name).is_file()
         every[job.kind] += 1
-        there[job.kind] += job.is_done
-        hours[job.kind] += 0 if job.is_done else job.passes * SECONDS_A_PAIR / 3600
+        there[job.kind] += is_done
+        hours[job.kind] += 0 if is_done else job.passes * SECONDS_A_PAIR / 3600
     lines = [
         f"{kind}: {there[kind]} of {n} cells; about {hours[kind]:.1f} hours of one thread to go" for kind, n in every.items()
     ]
     return "\n".join([*lines, f"together: {there.total()} of {every.total()} cells; about {sum(hours.values()):.1f} hours"])
-
-
-def accuracy(summed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracy in points, from counts `[..., 2]`."""
-    return 100 * summed[..., 0] / summed[..., 1]
 
 
 def counted(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -283,14 +251,10 @@ def table() -> dict[str, object]:
 
 
 def main() -> None:
-    kinds = ("full", "nested", "held")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"some of {', '.join(kinds)}")
     parser.add_argument("--list", action="store_true", help="say what is missing and stop")
     parser.add_argument("--table", action="store_true", help="write results/nli.json from the cells that are there")
-    options = parser.parse_args()
-    if unknown := {*options.kinds} - {*kinds}:
-        parser.error(f"unknown kind {min(unknown)}; expected {', '.join(kinds)}")
+    options = parse_kinds(parser, ("full", "nested", "held"))
     if options.table:
         found = rounded(table())
         print(json.dumps(found, indent=1))
@@ -301,9 +265,7 @@ def main() -> None:
     wanted = [job for job in jobs() if not options.kinds or job.kind in options.kinds]
     print(estimate(wanted), file=sys.stderr, flush=True)
     if not options.list:
-        for job in wanted:
-            if not job.is_done and (job.needs is None or cell(job.needs).is_file()):
-                do(job)
+        make(wanted, CELLS, unfinished=WORK / f"nli-{MOST}")
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ masked sentences that also learn from the full model's predictions. Commit 29671
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from e5 import TARGETS, accuracy, counts, fine_tuned, keep, kept, labelled, masked, once, tokenizer
+from cell_jobs import Job, counted, make, parse_kinds
+from e5 import TARGETS, accuracy, cell_file, counts, fine_tuned, keep, kept, labelled, masked, tokenizer
 from environment import RESULTS
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
@@ -66,7 +66,7 @@ def grid(largest: int) -> list[int]:
 
 
 def cell(name: str) -> Path:
-    return CELLS / f"{name}.safetensors.xz"
+    return cell_file(CELLS, name)
 
 
 def dev() -> dict[str, Labelled]:
@@ -197,16 +197,6 @@ def search_cells(seed: int, resume_file: Path) -> None:
     keep(cell(f"screened.{seed}"), {"done": np.ones(1, dtype=np.int64)})
 
 
-@dataclass(frozen=True)
-class Job:
-    """One cell: its kind and name, the cell that it needs first, and the work, which gets a file for unfinished training."""
-
-    kind: str
-    name: str
-    needs: str | None
-    work: Callable[[Path], None]
-
-
 def jobs() -> Iterator[Job]:
     """All jobs, most urgent first."""
     for seed in VARIANT_SEEDS:
@@ -229,33 +219,15 @@ def jobs() -> Iterator[Job]:
         yield Job("full", f"full.{seed}", None, partial(full, seed))
 
 
-def do(job: Job) -> None:
-    """Run the job unless its cell is there, or another process is at it."""
-
-    def work() -> None:
-        resume_file = WORK / f"{job.name}.partial"
-        job.work(resume_file)
-        resume_file.unlink(missing_ok=True)
-
-    once(cell(job.name), work)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    kinds = ("full", "nested", "sweep", "screened")
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"some of {', '.join(kinds)}")
     parser.add_argument("--list", action="store_true", help="count the cells and stop")
-    options = parser.parse_args()
-    if unknown := {*options.kinds} - {*kinds}:
-        parser.error(f"unknown kind {min(unknown)}; expected {', '.join(kinds)}")
+    options = parse_kinds(parser, ("full", "nested", "sweep", "screened"))
     wanted = list({job.name: job for job in jobs() if not options.kinds or job.kind in options.kinds}.values())
     if options.list:
-        there = sum(cell(job.name).is_file() for job in wanted)
-        print(f"{there} of {len(wanted)} cells")
-        return
-    for job in wanted:
-        if not cell(job.name).is_file() and (job.needs is None or cell(job.needs).is_file()):
-            do(job)
+        print(counted([cell(job.name) for job in wanted]))
+    else:
+        make(wanted, CELLS, unfinished=WORK)
 
 
 if __name__ == "__main__":

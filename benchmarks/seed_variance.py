@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from e5 import TARGETS, accuracy, counts, fine_tuned, keep, kept, labelled
+from e5 import TARGETS, accuracy, cell_file, counts, fine_tuned, keep, kept, labelled
 from environment import RESULTS, environment, fits_or_table, rounded, write
 from numpy.typing import NDArray
 from treebanks import TREEBANKS, WORK
@@ -34,7 +34,7 @@ SEEDS, KS, TRAINING_SENTENCES = (42, 43, 44, 45, 46), (0, 24), 1500
 
 
 def cell(seed: int, k: int) -> Path:
-    return CELLS / f"{seed}.{k}.safetensors.xz"
+    return cell_file(CELLS, f"{seed}.{k}")
 
 
 def fine_tuning(seed: int, k: int) -> None:

@@ -17,8 +17,6 @@ batch and kept in the user's cache folder; run the cells of one comparison on an
 work continues from its last round; finished cells in results/shrink_cells are kept.
 """
 
-import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from e5 import accuracy, fine_tuned, keep, kept, once, tokenizer
-from environment import RESULTS, SHARED, environment, rounded, write
+from cell_jobs import run_stage, stage_parser, write_table
+from e5 import accuracy, cell_file, fine_tuned, keep, kept, tokenizer
+from environment import RESULTS, SHARED
 from numpy.typing import NDArray
 from treebanks import LABELS, POS, TREEBANKS, WORK
 from vocabulary import text
@@ -82,7 +81,7 @@ TRIAL = Design(train=32, dev=16, test=16, scored=8)
 
 
 def cell(name: str, folder: Path = CELLS) -> Path:
-    return folder / f"{name}.safetensors.xz"
+    return cell_file(folder, name)
 
 
 def split(language: str, which: Split, n: int | None) -> Dataset:
@@ -268,32 +267,27 @@ def _contrasts(own: dict[str, Cells]) -> dict[str, Any]:
     return found
 
 
+def trial() -> dict[str, Any]:
+    """Three small cells, and their table."""
+    folder = WORK / "shrink-trial"
+    for rule, speedup in (("joint", 1.5), ("half-layers", 1.5), ("joint", None)):
+        job = Job(rule, speedup, SHAPES[0] if speedup else SHAPES[-1], SEEDS[0])
+        do(job, TRIAL, cell(job.name, folder))
+    return table(SEEDS[:1], folder)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("stage", nargs="?", choices=["cells", "table"])
+    parser = stage_parser(__doc__)
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))
-    parser.add_argument("--list", action="store_true", help="count the cells and stop")
-    parser.add_argument("--try", action="store_true", dest="trial", help="a few sentences, two cells, in runs/: does it run?")
     options = parser.parse_args()
-    wanted = list(jobs(options.seeds, options.rules))
-    if options.list:
-        print(f"{sum(cell(job.name).is_file() for job in wanted)} of {len(wanted)} cells")
-    elif options.stage == "cells":
-        for job in wanted:
-            if not cell(job.name).is_file():
-                once(cell(job.name), partial(do, job, DESIGN, cell(job.name)))
-    elif options.stage == "table":
-        content = {"environment": environment(seed=SEEDS[0]), "work": (__doc__ or "").split("\n\n")[2]}
-        print(f"written to {write('shrink', rounded({**content, 'asked': table(options.seeds)}))}", file=sys.stderr)
-    elif options.trial:
-        folder = WORK / "shrink-trial"
-        for rule, speedup in (("joint", 1.5), ("half-layers", 1.5), ("joint", None)):
-            job = Job(rule, speedup, SHAPES[0] if speedup else SHAPES[-1], SEEDS[0])
-            do(job, TRIAL, cell(job.name, folder))
-        print(rounded(table(SEEDS[:1], folder)))
-    else:
-        parser.error("give cells, table, --list or --try")
+    wanted = jobs(options.seeds, options.rules)
+    cells = {cell(job.name): partial(do, job, DESIGN, cell(job.name)) for job in wanted}
+
+    def write() -> Path:
+        return write_table("shrink", __doc__, seed=SEEDS[0], asked=table(options.seeds))
+
+    run_stage(parser, options, cells, table=write, trial=trial)
 
 
 if __name__ == "__main__":

@@ -7,28 +7,22 @@ from typing import Any
 
 import pytest
 from cli.cases import fit_arguments, refused
-from cli.test_shrink import TABLE
+from studies.shrink_case import as_machine, smaller_table
 
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_saved
 from polyhead.models.model_heads import head_mask
 from polyhead.models.model_neurons import neuron_mask
-from polyhead.studies import elastic, shrink_steps, shrinking
+from polyhead.studies import elastic
 
+TABLE = smaller_table(batch=32, length=64)
 SHAPE = ("--batch", 32, "--length", 64)
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose times are those of the table."""
-
-    def times(models: Any, **_: Any) -> list[float]:
-        plans = ((head_mask(model).keep.sum(axis=1), neuron_mask(model).counts) for model in models)
-        return [TABLE.predict([*zip(heads.tolist(), neurons, strict=True)]) for heads, neurons in plans]
-
-    for module in (elastic, shrinking):
-        monkeypatch.setattr(module, "cached_latency", lambda model, **_: TABLE)
-    monkeypatch.setattr(shrink_steps, "time_models", times)
+    as_machine(TABLE, monkeypatch)
 
 
 def test_any_speed_is_taken_from_the_model(cli: Callable, tagger: Path, treebank: Path, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """`polyhead export`: what it prints, with the graph's functions replaced but for one real export."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cli.cases import refused
 from studies.test_exporting import pretend
 
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.studies import exporting
 
 pytest.importorskip("transformers.exporters", reason="Transformers has exporters from 5.14 on")
@@ -45,3 +48,11 @@ def test_bad_input_is_one_line(cli: Callable, tagger: Path, tmp_path: Path) -> N
         assert (done.code, done.err.count("\n")) == (2, 1), done.err
         assert said in done.err
         assert not out.exists()
+
+
+def test_the_recorded_task_is_used_and_noted(cli: Callable, tagger: Path, tmp_path: Path) -> None:
+    recorded = shutil.copytree(tagger, tmp_path / "tagger")
+    EncodingChoice(anchor="text", max_length=64, precision="fp32", words="surface", task="pos").write(recorded)
+    done = cli("export", recorded, "--to", "onnx", "--target", "de=absent.conllu", "--out", tmp_path / "graph")
+    refused(done, "absent.conllu: no such file")
+    assert f"note: task pos, as recorded in {recorded}\n" in done.err

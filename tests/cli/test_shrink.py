@@ -6,41 +6,19 @@ from typing import Any
 
 import pytest
 from cli.cases import refused
+from studies.shrink_case import as_machine, smaller_table
 from transformers import AutoModelForTokenClassification
 
-from polyhead.compression.latency_table import LatencyTable
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_heads import head_mask
 from polyhead.models.model_neurons import neuron_mask
 from polyhead.studies import shrink_steps, shrinking
 
-TABLE = LatencyTable(
-    batch=32,
-    length=64,
-    backend="torch",
-    kernel="sdpa",
-    precision="fp32",
-    threads=1,
-    device="cpu",
-    machine={},
-    n_layers=2,
-    fixed=1.0,
-    attention=((0, 0.0), (4, 2.0)),
-    feed_forward=((0, 0.0), (2, 0.25), (32, 4.0)),
-    points=(),
-)
-
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine whose times are those of the table."""
-
-    def times(models: Any, **_: Any) -> list[float]:
-        plans = ((head_mask(model).keep.sum(axis=1), neuron_mask(model).counts) for model in models)
-        return [TABLE.predict([*zip(heads.tolist(), neurons, strict=True)]) for heads, neurons in plans]
-
-    monkeypatch.setattr(shrinking, "cached_latency", lambda model, **_: TABLE)
-    monkeypatch.setattr(shrink_steps, "time_models", times)
+    """A machine whose times are those of a table."""
+    as_machine(smaller_table(batch=32, length=64), monkeypatch)
 
 
 @pytest.fixture

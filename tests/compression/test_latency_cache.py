@@ -10,6 +10,7 @@ import pytest
 import torch
 from compression.latency_case import FAST, SIZE
 from conformance.tiny import tiny_model
+from watch import Watch, interrupt
 
 from polyhead.compression import latency
 from polyhead.compression.latency import cached_latency
@@ -52,21 +53,9 @@ def test_a_damaged_file_is_measured_anew_with_a_line(how: str, tmp_path: Path, c
 
 
 def test_an_interrupt_keeps_points_and_says_where(tmp_path: Path) -> None:
-    class Stopping:
-        done = 0
-
-        def start(self, total: int, what: str) -> None: ...
-
-        def stop(self) -> None: ...
-
-        def advance(self, n: int) -> None:
-            self.done += n
-            if self.done == 3:
-                raise KeyboardInterrupt
-
     model = tiny_model("bert", layers=1)
     with pytest.raises(KeyboardInterrupt) as stop:
-        cached_latency(model, **SIZE, folder=tmp_path, timer=FAST, progress=Stopping())
+        cached_latency(model, **SIZE, folder=tmp_path, timer=FAST, progress=Watch(3, interrupt))
     (path,) = tmp_path.glob("*.json")
     assert f"unfinished work is kept in {path}" in stop.value.__notes__[0]
     assert len(json.loads(path.read_text(encoding="utf-8"))["points"]) == 3

@@ -10,6 +10,7 @@ from conformance.scoring_case import tiny_encoded
 from conformance.tiny import FAMILIES, MASKS, logits, tiny_inputs, tiny_model
 from torch import Tensor
 from transformers import PreTrainedModel
+from watch import Watch, interrupt
 
 from polyhead.compression.refit import refit
 from polyhead.compression.repair import fold_means
@@ -211,22 +212,6 @@ def test_bf16_comes_near_float32() -> None:
     refit(pruned_copy(narrow, mask), narrow, text(), precision="fp32")
 
 
-class _Stops:
-    """Progress that is interrupted at its third step."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-
-    def start(self, total: int, what: str) -> None: ...
-
-    def advance(self, n: int, note: str = "") -> None:
-        self.steps += n
-        if self.steps == 3:
-            raise KeyboardInterrupt
-
-    def stop(self) -> None: ...
-
-
 @contextmanager
 def unchanged_state(*models: PreTrainedModel) -> Iterator[None]:
     def state(model: PreTrainedModel) -> list[object]:
@@ -247,7 +232,7 @@ def test_modes_hooks_and_the_full_model_are_left_as_they_were(precision: str) ->
     model = pruned_copy(full, MASKS["uneven"])
     with unchanged_state(full, model):
         with pytest.raises(KeyboardInterrupt):
-            refit(model, full, text(), precision=precision, progress=_Stops())  # type: ignore[arg-type]
+            refit(model, full, text(), precision=precision, progress=Watch(3, interrupt))  # type: ignore[arg-type]
         refit(model, full, text(), precision=precision)  # type: ignore[arg-type]
     assert all(torch.equal(value, weights[name]) for name, value in full.state_dict().items())
 

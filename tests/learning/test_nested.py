@@ -6,32 +6,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from learning.nested_case import batch_of, check_gradients, crashed, gradients, one_by_one, trained
 from torch.nn.functional import cross_entropy
-from training_case import same, tiny_encoded, tiny_model, weights
+from training_case import same, tiny_model
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
-from polyhead.core.specs import TrainSpec
-from polyhead.learning.batching import Batch, collate, training_batches
 from polyhead.learning.nested import NestedMasks, step_loss
-from polyhead.learning.training import fit
 from polyhead.models.gates import gated
 from polyhead.models.pruning import prune
 
 ORDER = (HeadId(1, 0), HeadId(0, 1), HeadId(0, 0))
 MASKS = tuple(HeadMask.without(2, 2, ORDER[:k]) for k in range(4))
-SPEC = TrainSpec(epochs=2, batch_size=4, learning_rate=1e-2, precision="fp32", seed=3)
-
-
-def batch_of(n: int) -> Batch:
-    return next(iter(training_batches(tiny_encoded(), batch_size=n, order="file", seed=0, epoch=0)))
-
-
-def trained(nested: NestedMasks | None, **options: object) -> dict[str, torch.Tensor]:
-    model = tiny_model()
-    fit(model, tiny_encoded(), SPEC, mask=nested, device="cpu", **options)  # type: ignore[arg-type]
-    return weights(model)
 
 
 @given(n=st.integers(0, 20), seed=st.integers(0, 2**32 - 1), step=st.integers(0, 10**6))
@@ -80,11 +67,10 @@ def test_under_plans_that_keep_every_neuron_numbers_are_those_of_the_masks() -> 
 
 def test_the_loss_under_plans_is_that_of_pruned_models() -> None:
     model, nested, size = tiny_model(dropout=0.0).train(), NestedMasks(PLANS), 6
-    encoded, batch, total, n = tiny_encoded(), batch_of(6), 0.0, 0
+    batch, total, n = batch_of(size), 0.0, 0
     with step_loss(model, batch, nested, seed=3, step=5) as loss:
         pass
-    for sentence, k in zip(batch.sentences, nested.drawn(size, seed=3, step=5), strict=True):
-        one = collate([[w for w in encoded.windows if w.sentence == sentence]], pad_id=encoded.pad_id)
+    for one, k in zip(one_by_one(batch), nested.drawn(size, seed=3, step=5), strict=True):
         small = prune(copy.deepcopy(model), PLANS[k].heads, neurons=PLANS[k].neurons)
         logits = small(input_ids=one.input_ids, attention_mask=one.attention_mask).logits[one.labels >= 0]
         total += float(cross_entropy(logits, one.labels[one.labels >= 0], reduction="sum").detach())
@@ -94,25 +80,21 @@ def test_the_loss_under_plans_is_that_of_pruned_models() -> None:
 
 def test_the_loss_is_that_of_each_sentence_under_its_own_mask() -> None:
     model, nested = tiny_model(dropout=0.0).train(), NestedMasks(MASKS)
-    encoded, size, step = tiny_encoded(), 6, 5
+    size, step = 6, 5
     batch = batch_of(size)
     with step_loss(model, batch, nested, seed=3, step=step) as loss:
         loss.backward()
-    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    found = gradients(model)
     model.zero_grad()
     total, n = torch.zeros(()), 0
-    for sentence, k in zip(batch.sentences, nested.drawn(size, seed=3, step=step), strict=True):
-        one = collate([[w for w in encoded.windows if w.sentence == sentence]], pad_id=encoded.pad_id)
+    for one, k in zip(one_by_one(batch), nested.drawn(size, seed=3, step=step), strict=True):
         with gated(model, MASKS[k]):
             logits = model(input_ids=one.input_ids, attention_mask=one.attention_mask).logits[one.labels >= 0]
         own = cross_entropy(logits, one.labels[one.labels >= 0], reduction="sum")
         total, n = total + own, n + len(logits)
     assert float(loss.detach()) == pytest.approx(float(total.detach()) / n, rel=1e-5)
     (total / n).backward()
-    for name, parameter in model.named_parameters():
-        if name in found:
-            assert parameter.grad is not None
-            assert torch.allclose(parameter.grad, found[name], atol=1e-6), name
+    check_gradients(model, found)
 
 
 def test_with_no_heads_to_prune_it_is_ordinary_training() -> None:
@@ -120,25 +102,9 @@ def test_with_no_heads_to_prune_it_is_ordinary_training() -> None:
     assert not same(trained(NestedMasks(MASKS)), trained(None))
 
 
-def test_the_same_call_gives_the_same_weights_and_so_does_a_stopped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyhead.learning.training_state.TrainingState.is_due", lambda self: True)
-
-    class Stop(Exception):
-        pass
-
-    class Watch:
-        done = 0
-
-        def start(self, total: int, what: str) -> None: ...
-        def stop(self) -> None: ...
-        def advance(self, n: int) -> None:
-            self.done += n
-            if self.done == 7 and n:
-                raise Stop
-
+def test_the_same_call_gives_the_same_weights_and_so_does_a_stopped_one(tmp_path: Path) -> None:
     whole, file = trained(NestedMasks(MASKS)), tmp_path / "training.partial"
-    with pytest.raises(Stop):
-        trained(NestedMasks(MASKS), resume_file=file, progress=Watch())
+    crashed(file, NestedMasks(MASKS))
     with pytest.raises(StoreError):
         trained(NestedMasks(MASKS[:3]), resume_file=file)
     assert same(trained(NestedMasks(MASKS), resume_file=file), whole)

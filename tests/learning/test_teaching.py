@@ -6,20 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from learning.nested_case import SPEC, batch_of, check_gradients, crashed, gradients, one_by_one, trained
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from training_case import same, tiny_encoded, tiny_model, weights
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
-from polyhead.core.specs import TrainSpec
-from polyhead.learning.batching import Batch, collate, training_batches
 from polyhead.learning.nested import NestedMasks, step_loss
 from polyhead.learning.teaching import Teacher
 from polyhead.learning.training import fit
 from polyhead.models.gates import gated
-
-SPEC = TrainSpec(epochs=2, batch_size=4, learning_rate=1e-2, precision="fp32", seed=3)
 
 
 def smaller(heads: list[HeadId], neurons: int) -> Plan:
@@ -31,28 +28,17 @@ def smaller(heads: list[HeadId], neurons: int) -> Plan:
 PLANS = (smaller([], 0), smaller([HeadId(1, 0)], 8), smaller([HeadId(1, 0), HeadId(1, 1)], 32))
 
 
-def batch_of(n: int) -> Batch:
-    return next(iter(training_batches(tiny_encoded(), batch_size=n, order="file", seed=0, epoch=0)))
-
-
-def trained(nested: NestedMasks | None, teacher: Teacher | None, **options: object) -> dict[str, torch.Tensor]:
-    model = tiny_model()
-    fit(model, tiny_encoded(), SPEC, mask=nested, teacher=teacher, device="cpu", **options)  # type: ignore[arg-type]
-    return weights(model)
-
-
 @pytest.mark.parametrize("weight", [0.5, 1.0])
 def test_masked_sentences_learn_from_the_whole_model_and_others_from_their_labels(weight: float) -> None:
     model, nested, size = tiny_model(dropout=0.0).train(), NestedMasks(PLANS), 6
-    batch, encoded, total = batch_of(size), tiny_encoded(), torch.zeros(())
+    batch, total = batch_of(size), torch.zeros(())
     n_labelled, n_words = int((batch.anchor_labels >= 0).sum()), len(batch.anchor_rows)
     with step_loss(model, batch, nested, seed=3, step=5, teacher=Teacher(weight)) as loss:
         loss.backward()
-    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    found = gradients(model)
     assert model.training
     model.zero_grad()
-    for sentence, k in zip(batch.sentences, nested.drawn(size, seed=3, step=5), strict=True):
-        one = collate([[w for w in encoded.windows if w.sentence == sentence]], pad_id=encoded.pad_id)
+    for one, k in zip(one_by_one(batch), nested.drawn(size, seed=3, step=5), strict=True):
         with torch.no_grad():
             whole = log_softmax(one.at_anchors(model(**one.inputs).logits), dim=-1)
         with gated(model, PLANS[k].heads, neurons=PLANS[k].neurons):
@@ -63,10 +49,7 @@ def test_masked_sentences_learn_from_the_whole_model_and_others_from_their_label
         total = total + share * divergence / n_words
     assert float(loss.detach()) == pytest.approx(float(total.detach()), rel=1e-5)
     total.backward()
-    for name, parameter in model.named_parameters():
-        if name in found:
-            assert parameter.grad is not None
-            assert torch.allclose(parameter.grad, found[name], atol=1e-6), name
+    check_gradients(model, found)
 
 
 @pytest.mark.parametrize("subwords", [False, True])
@@ -122,26 +105,10 @@ def test_under_autocast_the_weights_still_get_gradients() -> None:
     assert any("intermediate" in name for name in grads[1])
 
 
-def test_a_stopped_training_continues_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyhead.learning.training_state.TrainingState.is_due", lambda self: True)
-
-    class Stop(Exception):
-        pass
-
-    class Watch:
-        done = 0
-
-        def start(self, total: int, what: str) -> None: ...
-        def stop(self) -> None: ...
-        def advance(self, n: int) -> None:
-            self.done += n
-            if self.done == 7 and n:
-                raise Stop
-
+def test_a_stopped_training_continues_to_the_same_weights(tmp_path: Path) -> None:
     nested, file = NestedMasks(PLANS), tmp_path / "training.partial"
     whole = trained(nested, Teacher(0.5))
-    with pytest.raises(Stop):
-        trained(nested, Teacher(0.5), resume_file=file, progress=Watch())
+    crashed(file, nested, Teacher(0.5))
     for other in (Teacher(0.4), Teacher(0.5, tiny_model(seed=1)), None):
         with pytest.raises(StoreError, match="teacher"):
             trained(nested, other, resume_file=file)

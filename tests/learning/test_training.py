@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load
 from torch.nn.functional import cross_entropy
 from training_case import N_LABELS, PAD, same, tiny_encoded, tiny_model, weights
+from watch import Crash, Watch
 
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadId, HeadMask
@@ -31,33 +32,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-class Stop(Exception):
-    """Raised out of the loop, as a crash would."""
-
-
-class Watch:
-    """Counts steps, and does something at one of them."""
-
-    def __init__(self, at=None, do=None):
-        self.total = self.done = self.stops = 0
-        self.at, self.do = at, do
-
-    def start(self, total, what):
-        self.total = total
-
-    def advance(self, n):
-        self.done += n
-        if self.done == self.at and n:
-            self.do()
-
-    def stop(self):
-        self.stops += 1
-
-
-def crash():
-    raise Stop
 
 
 def train(model, encoded=None, spec=SPEC, **options):
@@ -150,8 +124,8 @@ def test_leaves_everything_but_the_weights_as_it_was(ends):
     if ends == "well":
         train(model, spec=spec, mask=mask)
     else:
-        with pytest.raises(Stop):
-            train(model, spec=spec, mask=mask, progress=Watch(3, crash))
+        with pytest.raises(Crash):
+            train(model, spec=spec, mask=mask, progress=Watch(3))
     assert torch.equal(torch.get_rng_state(), before)
     assert dict(model.named_modules()) == modules
     assert {name: (tuple(p.shape), p.requires_grad) for name, p in model.named_parameters()} == names
@@ -211,8 +185,8 @@ def saved_at_every_step(monkeypatch):
 def test_continues_after_a_crash_to_the_same_bits(tmp_path, stop_at):
     whole, model = tiny_model(), tiny_model()
     expected = train(whole)
-    with pytest.raises(Stop):
-        train(model, resume_file=tmp_path / "training", progress=Watch(stop_at, crash))
+    with pytest.raises(Crash):
+        train(model, resume_file=tmp_path / "training", progress=Watch(stop_at))
     again = tiny_model()
     record = train(again, resume_file=tmp_path / "training")
     assert record.resumed_at in (stop_at - 1, stop_at)

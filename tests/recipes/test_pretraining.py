@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer, XLMRobertaForMaskedLM
+from watch import Watch
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 sys.path.insert(0, str(RECIPES))
@@ -150,16 +151,6 @@ def test_batches_are_the_same_wherever_they_begin(corpus: Corpus) -> None:
         assert torch.equal(getattr(whole[9], name), getattr(later, name))
 
 
-class Stops(Silent):
-    def __init__(self, after: int) -> None:
-        self._left = after
-
-    def advance(self, n: int) -> None:
-        self._left -= n
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 def test_a_stopped_training_ends_with_the_same_weights(corpus: Corpus, tmp_path: Path) -> None:
     spec = TrainingSpec(steps=12, subwords=200, dropout=0.1)
     settings: dict[str, Any] = {"positions": 40, "precision": "fp32"}
@@ -170,7 +161,14 @@ def test_a_stopped_training_ends_with_the_same_weights(corpus: Corpus, tmp_path:
     whole = fresh()
     learn(whole, corpus, spec, resume_file=tmp_path / "whole", progress=Silent(), **settings)
     with pytest.raises(KeyboardInterrupt):
-        learn(fresh(), corpus, spec, resume_file=tmp_path / "s", progress=Stops(5), **settings)
+        learn(
+            fresh(),
+            corpus,
+            spec,
+            resume_file=tmp_path / "s",
+            progress=Watch(5, lambda: os.kill(os.getpid(), signal.SIGINT)),
+            **settings,
+        )
     resumed = fresh()
     learn(resumed, corpus, spec, resume_file=tmp_path / "s", progress=Silent(), **settings)
     for (name, one), other in zip(whole.named_parameters(), resumed.parameters(), strict=True):

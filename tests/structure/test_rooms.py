@@ -6,7 +6,7 @@ TESTS = Path(__file__).resolve().parents[1]
 PACKAGE = TESTS.parent / "src" / "polyhead"
 BEHAVIOUR = {
     "core": "lease_interleavings",
-    "cli": "commands elastic labels_of_text masks messy_input nested own_files score_files sentences study_workers",
+    "cli": "commands elastic labels_of_text masks messy_input nested own_files recorded_task score_files sentences study_workers",
     "models": "other_packages per_layer",
     "report": "curve_picture curve_table drawing examples figures_in_a_browser heads_in_a_browser hostile_names in_a_browser "
     "page_case report sentences_in_a_browser several_runs",

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from studies.shrink_case import SHAPE, dev, made_up_table, tagger, texts
+from watch import Watch, interrupt
 
 from polyhead.compression.plan_repair import pruned_to
 from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
-from polyhead.core.progress import Silent
 from polyhead.data.sampling import sample
 from polyhead.models.model_heads import full_mask
 from polyhead.models.model_neurons import full_neurons
@@ -71,16 +71,9 @@ def test_a_stopped_distillation_ends_with_the_same_numbers(tmp_path: Path, monke
     whole, part, file = half(), half(), tmp_path / "small.partial"
     assert taught(whole).steps == 10
 
-    class Stop(Silent):
-        done = 0
-
-        def advance(self, n: int) -> None:
-            self.done += n
-            if self.done == 8 + 4:  # the eight that are timed come first
-                raise KeyboardInterrupt
-
+    stop = Watch(8 + 4, interrupt)  # the eight that are timed come first
     with pytest.raises(KeyboardInterrupt):
-        taught(part, resume_file=file, progress=Stop())
+        taught(part, resume_file=file, progress=stop)
     assert all(path.is_file() for path in state_files(file))
     monkeypatch.setattr(distillation, "_clock", lambda own: 0.0)  # another speed changes nothing now
     again = half()

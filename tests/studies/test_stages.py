@@ -76,6 +76,7 @@ FREE_OF_NUMBERS = (
             "names",
             "other_records",
             "own_file",
+            "recorded_task",
             "sources",
             "trained_plans",
         )

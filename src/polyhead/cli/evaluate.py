@@ -5,7 +5,7 @@ from typing import Any
 
 from polyhead.cli.console import Console, met
 from polyhead.cli.exit_codes import DONE
-from polyhead.cli.inputs import note_reading, opened, other_words, reader, zero_everywhere
+from polyhead.cli.inputs import note_reading, opened, other_words, reader, task_for, zero_everywhere
 from polyhead.cli.requests import EvaluateRequest
 from polyhead.data.labels import unshared_labels
 from polyhead.data.references import one_word_choice, references
@@ -21,9 +21,10 @@ def evaluate(request: EvaluateRequest, console: Console) -> int:
     """Read every target, predict all of them in one pass, print their figures."""
     named = references(request.target, "target")
     words = one_word_choice(named)
-    files = reader(request, request.task)
+    task = task_for(request, console)
+    files = reader(request, task)
     datasets = [sample(files.open(reference, request.split), request.limit, seed=request.seed) for reference in named]
-    tagger = opened(request)
+    tagger = opened(request, task)
     console.note(other_words(tagger, words))
     targets = _targets(tagger, datasets, console)
     document = {

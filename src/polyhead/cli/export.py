@@ -5,15 +5,13 @@ from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
-from polyhead.cli.inputs import note_reading, reader, set_threads
+from polyhead.cli.inputs import note_reading, reader, set_threads, task_for
 from polyhead.cli.outputs import check_folder
 from polyhead.cli.requests import ExportRequest
 from polyhead.core.errors import SettingError
 from polyhead.data.references import references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
-from polyhead.data.tasks import TASKS
-from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.graphs import check_exporter
 from polyhead.report.tables import markdown, shown_number, title
 from polyhead.studies.exporting import ExportRecord
@@ -29,10 +27,9 @@ def export(request: ExportRequest, console: Console) -> int:
     model: Tagger | str = request.model
     datasets: list[Dataset] = []
     if request.target:
-        if request.task is None and EncodingChoice.read(request.model, revision=request.revision) is None:
-            raise SettingError(f"{request.model}: does not record its task; give --task, one of {', '.join(TASKS)}")
-        model = Tagger.load(request.model, task=request.task, device="cpu", precision="fp32", revision=request.revision)
-        files = reader(request, model.task)
+        task = task_for(request, console)
+        model = Tagger.load(request.model, task=task, device="cpu", precision="fp32", revision=request.revision)
+        files = reader(request, task)
         named = references(request.target, "target")
         datasets = [sample(files.open(reference, request.split), request.limit, seed=request.seed) for reference in named]
         note_reading(console, *datasets)

@@ -24,8 +24,10 @@ from polyhead.learning.encoded import Encoded
 from polyhead.learning.inference import Labelled
 from polyhead.models.classifiers import classifier_labels
 from polyhead.models.devices import free_threads
+from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.loading import load_config
 from polyhead.models.named_masks import head_masks
+from polyhead.models.recorded_task import task_of
 from polyhead.studies.tagger import Tagger
 
 _LOG = logging.getLogger(__name__)
@@ -88,27 +90,40 @@ def labelled_sample(
     """
     reference = _one_reference(request)
     split = request.split if reference.files is None else "dev"
-    every = reader(request, request.task).open(reference, split, labelled=needs_labels)
+    task = task_for(request, console)
+    every = reader(request, task).open(reference, split, labelled=needs_labels)
     data = sample(every, request.limit, seed=request.seed)
     note_reading(console, data)
-    kind = request.task.kind
-    stored = classifier_labels(load_config(request.model, revision=request.revision), kind)
-    is_new = may_be_new and stored is None and kind != "masked"
-    labels, seed = (label_set(request.task, [data]), request.seed) if is_new else (None, None)
-    tagger = opened(request, labels=labels, seed=seed)
+    stored = classifier_labels(load_config(request.model, revision=request.revision), task.kind)
+    is_new = may_be_new and stored is None and task.kind != "masked"
+    labels, seed = (label_set(task, [data]), request.seed) if is_new else (None, None)
+    tagger = opened(request, task, labels=labels, seed=seed)
     if said := unshared_labels(tagger.labels, data):
         step = f"use a model trained on these labels, or see polyhead data check {data.name}"
-        what = "span" if request.task.unit == "word" else request.task.unit
+        what = "span" if task.unit == "word" else task.unit
         raise SettingError(f"{tagger.name}: {said}, so no {what} would count; {step}")
     if is_new and needs_labels:
         new = f"a new one (seed {request.seed}) is used, and scores of an encoder without fine-tuning say little"
-        console.note(f"note: {request.model} has no classifier for {request.task.name}; {new}; see polyhead fit")
+        console.note(f"note: {request.model} has no classifier for {task.name}; {new}; see polyhead fit")
     console.note(other_words(tagger, reference.words))
     if masks := head_masks(tagger.model):
         console.note(f"note: read with all heads, of a model with masks for {', '.join(masks)}")
     found = LabelledSample(data, reference.words, tagger, tagger.encode(data), is_new, len(every.sentences))
     if needs_labels:
-        console.repairs(data.name, met(found.facts, unit=request.task.unit, unknown=unknown))
+        console.repairs(data.name, met(found.facts, unit=task.unit, unknown=unknown))
+    return found
+
+
+def task_for(request: TaggerRequest | ExportRequest | ShrinkRequest, console: Console) -> Task:
+    """The task that the command says, else the one that its model records, with a note.
+
+    Raises:
+        PolyheadError: See `task_of`.
+    """
+    choice = None if request.task else EncodingChoice.read(request.model, revision=request.revision)
+    found = task_of(request.model, request.task, choice, revision=request.revision, option="--task")
+    if request.task is None:
+        console.note(f"note: task {found.name}, as recorded in {request.model}")
     return found
 
 
@@ -130,7 +145,9 @@ def reader(request: TextRequest | ExportRequest | ShrinkRequest, task: Task) -> 
     )
 
 
-def opened(request: TaggerRequest, *, labels: LabelSet | None = None, seed: int | None = None) -> Tagger:
+def opened(
+    request: TaggerRequest | ShrinkRequest, task: Task, *, labels: LabelSet | None = None, seed: int | None = None
+) -> Tagger:
     """The tagger that a command names, reading as the command says, with as many threads as it says.
 
     Raises:
@@ -140,7 +157,7 @@ def opened(request: TaggerRequest, *, labels: LabelSet | None = None, seed: int 
     set_threads(request.machine.threads)
     return Tagger.load(
         request.model,
-        task=request.task,
+        task=task,
         labels=labels,
         seed=seed,
         device=request.machine.device,

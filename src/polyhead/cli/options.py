@@ -58,7 +58,9 @@ def _found(find: Callable[[str], object]) -> BeforeValidator:
 
 
 ModelArgument = Annotated[Place, Shown("Folder or hub id of the model.", "MODEL", positional=True)]
-TaskOption = Annotated[Task, _found(find_task), Shown("pos, ner, slots, nli, classification or mlm.")]
+TaskOption = Annotated[
+    Task | None, _found(find_task), Shown("pos, ner, slots, nli, classification or mlm; as in training unless given.")
+]
 DataOption = Annotated[Path | None, Shown("Folder of the corpora that are named like ud/en_ewt.", "FOLDER")]
 OneDataOption = Annotated[
     Path | None, Shown("A labelled file; with --corpus, the folder of corpora (phrases/* need none).", "PATH")

@@ -9,7 +9,7 @@ from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
-from polyhead.cli.inputs import opened
+from polyhead.cli.inputs import opened, task_for
 from polyhead.cli.outputs import check_file, check_folder
 from polyhead.cli.requests import PredictRequest
 from polyhead.core.errors import DataFormatError, SettingError
@@ -24,6 +24,7 @@ from polyhead.data.records import CONTAINERS, rewrite_records
 from polyhead.data.references import check_command, see_check
 from polyhead.data.sentence_languages import column_languages, commented_languages
 from polyhead.data.sentences import Sentence
+from polyhead.data.tasks import Task
 from polyhead.data.text_format import TextFormat, parse_texts
 from polyhead.data.textfile import TextFile, read_bytes, read_lines
 from polyhead.data.texts import with_container
@@ -49,25 +50,26 @@ def predict(request: PredictRequest, console: Console) -> int:
 
 
 def _predict(request: PredictRequest, path: Path, console: Console) -> int:
-    if request.task.kind == "masked":
-        raise SettingError(f"--task {request.task.name}: scores heads on raw text (rank, curve), and has no labels to predict")
-    if request.task.kind == "sentence":
-        return _predict_texts(request, path, console)
+    task = task_for(request, console)
+    if task.kind == "masked":
+        raise SettingError(f"task {task.name}: scores heads on raw text (rank, curve), and has no labels to predict")
+    if task.kind == "sentence":
+        return _predict_texts(request, task, path, console)
     try:
-        layout = _layout(request, path)
+        layout = _layout(request, task, path)
         file = TextFile(path, "und")
         sentences = list(read_layout(file, None if layout is CONLLU else layout, words="syntactic", labelled=False))
         if request.columns is None and isinstance(layout, ColumnFormat) and layout is not CONLLU:
             check_tags(file, layout)
     except DataFormatError as error:
-        is_assumed = request.task.kind == "tag" and request.format == "auto" and request.columns is None
+        is_assumed = task.kind == "tag" and request.format == "auto" and request.columns is None
         is_assumed = is_assumed and path.exists() and not is_conllu(path)
         advice = "for a file of columns add --format columns; " if is_assumed else ""
         raise see_check(error, path, f"polyhead needs words: CoNLL-U, columns or records (--columns); {advice}") from None
     is_binary = isinstance(layout, RecordFormat) and CONTAINERS[layout.container].kind == "binary"
     if is_binary and request.out is None and not request.json and console.out.isatty():
         raise SettingError(f"{path}: a terminal cannot show this format; give --out FILE, --json, or pipe it to another program")
-    tagger = opened(request)
+    tagger = opened(request, task)
     is_split = layout is CONLLU and tagger.trained_words == "surface"
     ids = (line.split("\t", 1)[0] for _, line in read_lines(path)) if is_split else ()
     if ranges := sum(name.partition("-")[2].isdecimal() for name in ids):
@@ -88,20 +90,20 @@ def _predict(request: PredictRequest, path: Path, console: Console) -> int:
             text = filled(read_bytes(path), path, sentences, labels, layout)
         _leave(request, console, text)
     rows = [{"words": sentence.words, "labels": tags} for sentence, tags in zip(sentences, labels, strict=True)]
-    return _told(request, console, rows, names)
+    return _told(request, task, console, rows, names)
 
 
-def _predict_texts(request: PredictRequest, path: Path, console: Console) -> int:
+def _predict_texts(request: PredictRequest, task: Task, path: Path, console: Console) -> int:
     """Label whole texts or pairs, and write the file with its column of labels filled in."""
     if request.format != "auto":
-        raise SettingError(f"--format {request.format}: task {request.task.name} reads tsv, csv or jsonl; leave --format out")
+        raise SettingError(f"--format {request.format}: task {task.name} reads tsv, csv or jsonl; leave --format out")
     if request.scheme is not None:
         raise SettingError(f"--scheme {request.scheme}: sentences have no spans; leave --scheme out")
     file = TextFile(path, "und")
     layout = TextFormat() if request.columns is None else parse_texts(request.columns)
-    layout = with_container(file.path, replace(layout, n_texts=request.task.n_texts))
+    layout = with_container(file.path, replace(layout, n_texts=task.n_texts))
     sentences = list(read_layout(file, layout, labelled=False))
-    tagger = opened(request)
+    tagger = opened(request, task)
     names = mask_names(request, path, sentences, layout, head_masks(tagger.model), console)
     labels = [label for (label,) in tagger.predict(sentences, mask_names=names, progress=console.progress)]
     console.progress.stop()
@@ -111,14 +113,14 @@ def _predict_texts(request: PredictRequest, path: Path, console: Console) -> int
             text = (Path(folder) / "out").read_bytes()
         _leave(request, console, text)
     rows = [{"texts": sentence.texts, "label": label} for sentence, label in zip(sentences, labels, strict=True)]
-    return _told(request, console, rows, names)
+    return _told(request, task, console, rows, names)
 
 
-def _told(request: PredictRequest, console: Console, rows: list[dict[str, Any]], names: MaskNames | None) -> int:
+def _told(request: PredictRequest, task: Task, console: Console, rows: list[dict[str, Any]], names: MaskNames | None) -> int:
     """Print the sentences under `--json`, each with the mask that it was read under if the model has several."""
     if request.json:
         rows = rows if names is None else [{**row, "mask": name} for row, name in zip(rows, names, strict=True)]
-        console.result({"schema": 1, "model": request.model, "task": request.task.name, "sentences": rows}, "")
+        console.result({"schema": 1, "model": request.model, "task": task.name, "sentences": rows}, "")
     return DONE
 
 
@@ -132,9 +134,8 @@ def _leave(request: PredictRequest, console: Console, text: bytes) -> None:
         console.out.buffer.flush()
 
 
-def _layout(request: PredictRequest, path: Path) -> ColumnFormat | RecordFormat:
+def _layout(request: PredictRequest, task: Task, path: Path) -> ColumnFormat | RecordFormat:
     """As declared; else CoNLL-U for tags, and columns for spans: the last holds the tag, or a new one beside lone words."""
-    task = request.task
     if task.kind == "tag" and request.scheme is not None:
         raise SettingError(f"--scheme {request.scheme}: task {task.name} has no spans; leave the scheme out")
     if request.format == "conllu" and request.columns is not None:

@@ -38,7 +38,7 @@ class TaggerRequest:
     """What every command takes that runs a tagger."""
 
     model: ModelArgument
-    task: TaskOption
+    task: TaskOption = None
     reading: Reading
     revision: RevisionOption = None
     machine: Machine
@@ -234,7 +234,7 @@ class ExportRequest:
     int8: Annotated[bool, Shown("Weights in int8 (ONNX Runtime's dynamic quantisation): smaller, faster, and not exact.")] = False
     target: Annotated[Many[str], Shown("Also score on these: ud/de_gsd, ud/de_gsd@words, de=TEST or de=DEV:TEST.", "REF...")] = ()
     task: Annotated[
-        TaskOption | None, Shown("pos, ner, slots, nli, classification or mlm, for --target; as in training unless given.")
+        TaskOption, Shown("pos, ner, slots, nli, classification or mlm, for --target; as in training unless given.")
     ] = None
     data: DataOption = None
     split: AnySplitOption = "test"

@@ -6,7 +6,7 @@ from typing import Any
 
 from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import CHECK_FAILED, DONE
-from polyhead.cli.inputs import FEW, note_reading, other_words, reader, set_threads
+from polyhead.cli.inputs import FEW, note_reading, opened, other_words, reader, task_for
 from polyhead.cli.outputs import check_folder, partial_of
 from polyhead.cli.shrink_requests import ShrinkRequest
 from polyhead.cli.texts import texts_by_language
@@ -17,8 +17,6 @@ from polyhead.data.labels import unshared_labels
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
-from polyhead.data.tasks import TASKS
-from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_number, title
@@ -35,11 +33,9 @@ def shrink(request: ShrinkRequest, console: Console) -> int:
     out = request.out
     if out is not None and not request.dry_run:
         check_folder("--out", out, new=True)
-    if request.task is None and EncodingChoice.read(request.model, revision=request.revision) is None:
-        raise SettingError(f"{request.model}: does not record its task; give --task, one of {', '.join(TASKS)}")
+    task = task_for(request, console)
     texts = texts_by_language("--text", request.text, request.corpus, request.data, "train")
-    set_threads(request.machine.threads)
-    tagger = _opened(request)
+    tagger = opened(request, task)
     dev = _dev(request, tagger, console)
     languages = tuple(dict.fromkeys(request.languages))
     named = by_language(dev, languages)  # before anything is computed
@@ -81,18 +77,6 @@ def shrink(request: ShrinkRequest, console: Console) -> int:
     document = _document(request, found, saved)
     console.result(document, _text(request, found, saved))
     return DONE if found.met or request.best_effort else CHECK_FAILED
-
-
-def _opened(request: ShrinkRequest) -> Tagger:
-    return Tagger.load(
-        request.model,
-        task=request.task,
-        device=request.machine.device,
-        revision=request.revision,
-        anchor=request.reading.anchor,
-        max_length=request.reading.max_length,
-        precision=request.reading.precision or "auto",
-    )
 
 
 def _dev(request: ShrinkRequest, tagger: Tagger, console: Console) -> list[Dataset]:

@@ -45,7 +45,7 @@ class ShrinkRequest:
     corpus: Annotated[Many[str], Shown("Corpora to trim it by, such as ud/de_gsd: their train split.", "NAME...")] = ()
     best_effort: Annotated[bool, Shown("Write the best model within --max-loss, also if it is not what was asked for.")] = False
     dry_run: Annotated[bool, Shown("Print the plan with predicted figures, and write nothing.")] = False
-    task: Annotated[TaskOption | None, Shown("pos, ner, slots, nli or classification; as in training unless given.")] = None
+    task: Annotated[TaskOption, Shown("pos, ner, slots, nli or classification; as in training unless given.")] = None
     data: DataOption = None
     limit: LimitOption = None
     files: Files

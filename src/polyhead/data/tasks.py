@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from polyhead.core.arguments import require
-from polyhead.core.errors import SettingError, UnknownNameError, allowed_names
+from polyhead.core.errors import UnknownNameError, allowed_names
 
 UPOS = (
     *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),
@@ -116,15 +116,3 @@ def task(name: str) -> Task:
         return TASKS[name]
     except KeyError:
         raise UnknownNameError(f"task {name!r}: {allowed_names(name, TASKS)}") from None
-
-
-def task_of(model: str, given: str | Task | None) -> Task:
-    """The task given, or that a checkpoint records.
-
-    Raises:
-        SettingError: It is neither given nor recorded.
-        UnknownNameError: No task has this name.
-    """
-    if given is None:
-        raise SettingError(f"{model}: does not record its task; give task=, one of {', '.join(TASKS)}")
-    return given if isinstance(given, Task) else task(given)

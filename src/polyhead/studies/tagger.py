@@ -17,7 +17,7 @@ from polyhead.core.specs import Anchor, Seed, TrainSpec, WindowLength
 from polyhead.data.conllu import Words
 from polyhead.data.labels import LabelSet
 from polyhead.data.sentences import Dataset, Sentence
-from polyhead.data.tasks import Task, task_of
+from polyhead.data.tasks import Task
 from polyhead.importance.methods import score_heads
 from polyhead.importance.until_settled import score_until_settled
 from polyhead.learning.batching import scoring_batches
@@ -36,6 +36,7 @@ from polyhead.models.model_heads import head_mask
 from polyhead.models.named_masks import MaskNames
 from polyhead.models.names import is_local
 from polyhead.models.pruning import prune
+from polyhead.models.recorded_task import task_of
 from polyhead.models.saving import save_pruned
 from polyhead.models.trained_plans import TrainedPlans
 from polyhead.selection.ranking import chosen_heads
@@ -138,7 +139,7 @@ class Tagger:
         checked("words", words, Words | None)
         name = str(name)
         choice = EncodingChoice.read(name, revision=revision)
-        found = task_of(name, choice.task if task is None and choice else task)
+        found = task_of(name, task, choice, revision=revision)
         labels = tagger_facts.labels_of(name, found, labels, seed=seed, revision=revision)
         if precision == "auto" and choice and choice.precision == "fp32":
             precision = "fp32"  # a training in bf16 is followed where this machine has units for it
@@ -269,8 +270,7 @@ class Tagger:
         Raises:
             SettingError: A wrong shape, a head without a score, too few heads, or `n_pruned` beside a mask or not beside scores.
         """
-        heads = chosen_heads(heads, n_pruned, nested=self.nested, present=head_mask(self.model))
-        prune(self.model, heads)
+        prune(self.model, chosen_heads(heads, n_pruned, nested=self.nested, present=head_mask(self.model)))
         return head_mask(self.model)
 
     @overload
