@@ -31,6 +31,9 @@ TABLE = LatencyTable(
 )
 
 
+SHRINK_ALL = "to shrink it with all its subwords, give "
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose times are those of the table."""
@@ -218,6 +221,26 @@ def test_a_missing_text_is_noticed_before_anything_is_measured(
     (tmp_path / "text").write_text("haus\n", encoding="utf-8")
     given = (*asked, "--speedup", 2, "--dry-run", "--text", f"en={tmp_path / 'text'}")
     refused(cli(*given), "no text of de, and its subwords would be lost; give --text de=FILE")
+
+
+@pytest.mark.parametrize("distil", [False, True])
+def test_a_vocabulary_that_cannot_be_trimmed_is_noticed_before_anything_is_read_or_measured(
+    cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distil: bool
+) -> None:
+    monkeypatch.setattr(shrinking, "cached_latency", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr(shrinking, "prepared", lambda *_, **__: pytest.fail("read"))
+    (tmp_path / "text").write_text("haus\n", encoding="utf-8")
+    given = [*asked, "--speedup", 2, "--dry-run", "--text", f"en={tmp_path / 'text'}", f"de={tmp_path / 'text'}"]
+    result = cli(*given, *(["--distil", 1] if distil else []))
+    step = "--keep vocabulary" if distil else "--keep vocabulary, without --text and --corpus"
+    refused(result, f"tokenizer model WordLevel: cannot be trimmed; only WordPiece, Unigram, BPE can; {SHRINK_ALL}{step}")
+    assert result.err.rstrip().endswith(step)
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_vocabulary_that_is_kept_need_not_be_trimmable(cli, asked: list[object], tmp_path: Path) -> None:
+    result = cli(*asked, "--speedup", 2, "--keep", "vocabulary", "--dry-run")
+    assert result.code == 0, result.err
 
 
 def test_an_occupied_folder(cli, asked: list[object], tmp_path: Path) -> None:

@@ -328,6 +328,22 @@ def test_what_cannot_be_had_is_refused_in_one_line(case: str) -> None:
     assert "\n" not in str(error.value)
 
 
+EARLY: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "no word": ({}, {"en": ["a"], "de": [" "]}, "text of de: has no word"),
+    "no word to learn from": ({"distil": 1.0, "keep": "vocabulary"}, {"en": ["a"], "de": [" "]}, "the text of de has no line"),
+    "a size": ({"size": 0.01}, texts(), "size = 0.01: without all its heads and neurons"),
+}
+
+
+@pytest.mark.parametrize("case", EARLY)
+def test_what_texts_and_sizes_lack_is_noticed_before_the_machine_is_measured(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrinking, "cached_latency", lambda *_, **__: pytest.fail("measured"))
+    asked, given, said = EARLY[case]
+    spec = ShrinkSpec(**{**SHAPE, "speedup": 2.0, "repair": "none", "scored": 4, **asked})
+    with pytest.raises(SettingError, match=said):
+        shrunk(tagger(), dev(8), spec, texts=given)
+
+
 @pytest.mark.parametrize("repair", ["refit", "means"])
 def test_a_model_that_cannot_be_repaired_is_refused_before_the_search(repair: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own = replace(tagger(), model=copy.deepcopy(tagger().model))

@@ -138,7 +138,7 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:
 
 
 def _attention_work(site: AttentionSite, heads: Collection[int], length: int) -> int:
-    """Multiply-adds per token of some heads in a sentence of `length` tokens; heads that share a key and value compute them once."""
+    """Multiply-adds per token of some heads, in a sentence of `length` tokens; a key and value that several share count once."""
     n_keys = len({head // site.group for head in heads})
     own = len(heads) * (site.query.in_features + site.output.out_features)
     shared = n_keys * (site.key.in_features + site.value.in_features)

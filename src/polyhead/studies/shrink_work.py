@@ -11,8 +11,8 @@ from polyhead.compression.plan_choice import least_cost
 from polyhead.compression.plan_costs import PlanCosts, time_costs
 from polyhead.compression.plan_search import Goal
 from polyhead.compression.subword_choice import Limits, NothingToTrimError
-from polyhead.compression.vocabulary import trim_model, trim_tokenizer
-from polyhead.core.errors import SettingError
+from polyhead.compression.vocabulary import check_trimmable, trim_model, trim_tokenizer
+from polyhead.core.errors import PolyheadError, SettingError
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Progress
 from polyhead.core.values import counted
@@ -210,6 +210,19 @@ def check_texts(texts: Texts, languages: Collection[str], spec: ShrinkSpec) -> b
     return True
 
 
+def check_vocabulary(tagger: Tagger, spec: ShrinkSpec) -> None:
+    """Return if the vocabulary can be trimmed, without reading a text.
+
+    Raises:
+        SettingError: It cannot; the message says how to shrink the tagger all the same.
+    """
+    try:
+        check_trimmable(tagger.model, tagger.tokenizer)
+    except PolyheadError as error:
+        step = "--keep vocabulary" if spec.distil else "--keep vocabulary, without --text and --corpus"
+        raise SettingError(f"{tagger.name}: {error}; to shrink it with all its subwords, give {step}") from error
+
+
 def trimmed(tagger: Tagger, texts: Texts, spec: ShrinkSpec, progress: Progress | None) -> Tagger:
     """The tagger with the subwords that the texts need, its model a copy; the tagger itself if they need all of them.
 
@@ -232,23 +245,13 @@ def trimmed(tagger: Tagger, texts: Texts, spec: ShrinkSpec, progress: Progress |
 
 
 def prepared(
-    given: Tagger,
-    dev: Mapping[str, Dataset],
-    spec: ShrinkSpec,
-    *,
-    start: Plan,
-    texts: Texts,
-    table: LatencyTable | None,
-    progress: Progress | None,
+    given: Tagger, dev: Mapping[str, Dataset], spec: ShrinkSpec, *, start: Plan, texts: Texts, progress: Progress | None
 ) -> ShrinkWork:
-    """Everything that a search needs.
+    """Everything that a search for a size needs; `timed` adds what one for a speed needs.
 
     Raises:
-        SettingError: No plan meets a goal, or the texts do not serve.
+        SettingError: No plan is as small as asked, or the texts do not serve.
     """
-    times = None if table is None else time_costs(table)
-    if times is not None and spec.times:
-        check_speed(times, start, spec)
     before_bytes = checkpoint_bytes(given.model, given.tokenizer)
     tagger = trimmed(given, texts, spec, progress) if check_texts(texts, dev, spec) else given
     sizes = size_costs(tagger.model, tagger.tokenizer, start)
@@ -266,7 +269,20 @@ def prepared(
         before=given.evaluate(dict(judged), progress=progress),
         dev={language: tagger.labelled(own) for language, own in judged.items()},
         scored={language: scoring_batches(tagger.encode(own)) for language, own in samples.items()},
-        times=times,
+        times=None,
         sizes=sizes,
         bytes_before=before_bytes,
     )
+
+
+def timed(work: ShrinkWork, table: LatencyTable) -> ShrinkWork:
+    """The same with milliseconds.
+
+    Raises:
+        SettingError: No plan is as fast as asked, or the table is of another model or batch.
+    """
+    check_table(table, work.start, work.spec)
+    times = time_costs(table)
+    if work.spec.times:
+        check_speed(times, work.start, work.spec)
+    return replace(work, times=times)
