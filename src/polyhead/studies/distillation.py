@@ -1,6 +1,7 @@
 """Distillation of a smaller tagger on unlabelled text, for a budget of processor time that becomes a number of steps first."""
 
 import copy
+import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -110,6 +111,15 @@ def lines_with_words(lines: Mapping[str, Iterable[Line]]) -> dict[str, tuple[Lin
     if empty := [language for language, own in texts.items() if not own]:
         raise SettingError(f"distil: the text of {empty[0]} has no line with a word; check the file")
     return texts
+
+
+def hash_of_lines(lines: Lines) -> str:
+    """Sixteen hex digits that differ for other text; empty without any."""
+    digest = hashlib.sha256()
+    for language, own in lines.items():
+        for line in own:
+            digest.update(f"{language} {raw_text(line)}\n".encode())
+    return digest.hexdigest()[:16] if lines else ""
 
 
 def state_files(resume_file: Path) -> tuple[Path, Path]:

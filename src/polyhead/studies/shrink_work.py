@@ -20,7 +20,7 @@ from polyhead.data.plain_text import Line
 from polyhead.data.sampling import halves, sample
 from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.inference import Evaluation, Labelled
+from polyhead.learning.inference import Labelled
 from polyhead.models.model_heads import head_mask
 from polyhead.models.model_neurons import neuron_mask
 from polyhead.models.named_masks import head_masks
@@ -40,8 +40,8 @@ class ShrinkWork:
         start: What it keeps now.
         spec: What is asked for.
         names: Corpus or file of each language.
-        before: Results of `given` on the text that plans are judged on, by language.
-        dev: The half of the dev text that plans are judged on, by language, as `tagger` reads it.
+        judged: The half of the dev text that plans are judged on, by language.
+        dev: The same as `tagger` reads it.
         scored: Batches of the other half, on which heads and neurons are scored and repaired, by language.
         times: Milliseconds by heads and neurons; None without a latency table.
         sizes: Bytes by heads and neurons.
@@ -53,7 +53,7 @@ class ShrinkWork:
     start: Plan
     spec: ShrinkSpec
     names: Mapping[str, str]
-    before: Mapping[str, Evaluation]
+    judged: Mapping[str, Dataset]
     dev: Mapping[str, Labelled]
     scored: Mapping[str, Sequence[Batch]]
     times: PlanCosts | None
@@ -266,7 +266,7 @@ def prepared(
         start=start,
         spec=spec,
         names={language: own.name for language, own in dev.items()},
-        before=given.evaluate(dict(judged), progress=progress),
+        judged=judged,
         dev={language: tagger.labelled(own) for language, own in judged.items()},
         scored={language: scoring_batches(tagger.encode(own)) for language, own in samples.items()},
         times=None,

@@ -15,8 +15,9 @@ from polyhead.core.arguments import PATH, require
 from polyhead.core.progress import Progress
 from polyhead.data.sentences import Dataset
 from polyhead.studies.distillation import distil_tagger, lines_with_words
+from polyhead.studies.shrink_judging import judged, verdicts_file
 from polyhead.studies.shrink_spec import ShrinkSpec
-from polyhead.studies.shrink_steps import check_repair, compared_ms, corrected, judged, missed_speed, searched
+from polyhead.studies.shrink_steps import check_repair, compared_ms, corrected, missed_speed, searched
 from polyhead.studies.shrink_trained import trained_plans
 from polyhead.studies.shrink_work import (
     Texts,
@@ -87,7 +88,8 @@ def shrink(
         distil: Processor minutes of learning from the given model on `texts`, after the repair.
         seed: Of the halves and the samples.
         table: Latency table of this model, instead of measuring one.
-        resume_file: Finished rounds, which a second call continues.
+        resume_file: Finished rounds, which a second call continues; verdicts and a distillation are kept beside it. All of it
+            stays, and a second call with another `max_loss` alone judges no plan again.
         progress: Updated as the work advances.
 
     Raises:
@@ -176,7 +178,7 @@ def shrunk(
         rounds = corrected(work, rounds, progress, resume_file)
     teach = partial(distil_tagger, teacher=work.tagger, lines=held, minutes=spec.distil, seed=spec.seed)
     taught = partial(teach, resume_file=resume_file, progress=progress) if spec.distil and measure else None
-    best = judged(work, rounds, progress, distilled=taught)
+    best = judged(work, rounds, progress, distilled=taught, partial=verdicts_file(work, resume_file, held))
     plan, small, missed = best.plan, best.tagger, best.missed
     times = None
     if work.times is not None:
