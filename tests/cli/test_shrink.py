@@ -151,7 +151,7 @@ def test_other_settings_replace_what_a_missed_goal_left(
     points = 0.0
     result = cli(*asked, *changed)
     assert result.code == 0, result.err
-    assert "is of other work that ended (settings." in result.err
+    assert "is of other work (settings." in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["fast"]
 
 

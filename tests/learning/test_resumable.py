@@ -113,7 +113,7 @@ def test_other_work_replaces_what_may_be_replaced(tmp_path: Path, caplog: pytest
     assert not caplog.records
     other = Partial(kept.path, {**IDENTITY, "seed": 4})
     assert other.load() is None
-    assert "kept: is of other work that ended (seed was 3, is 4); it is replaced" in caplog.text
+    assert "kept: is of other work (seed was 3, is 4) and is replaced" in caplog.text
     other.save({"step": 1})
     with pytest.raises(StoreError, match="belongs to other work"):
         kept.load()

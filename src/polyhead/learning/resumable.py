@@ -74,7 +74,7 @@ class Partial:
             return None
         if changed := "; ".join(differences(head["identity"], self._identity())):
             if head.get("replaceable"):
-                _LOG.warning("%s: is of other work that ended (%s); it is replaced", self.path, changed)
+                _LOG.warning("%s: is of other work (%s) and is replaced", self.path, changed)
                 return None
             raise StoreError(
                 f"{self.path}: belongs to other work ({changed}); finish it with its own command, name another file, or delete "
