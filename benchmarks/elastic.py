@@ -46,7 +46,7 @@ from polyhead.studies.elastic import elastic_plans
 from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_steps import compared_ms, finished, searched
-from polyhead.studies.shrink_work import check_tagger, prepared
+from polyhead.studies.shrink_work import check_tagger, prepared, timed
 from polyhead.studies.tagger import Tagger
 
 CELLS = RESULTS / "elastic_cells"
@@ -130,7 +130,7 @@ def taken(given: Tagger, speedup: float, shape: tuple[int, int], table: LatencyT
     """What the elastic tagger becomes at a speed, and milliseconds before and after as predicted."""
     spec = ShrinkSpec(speedup=speedup, batch=shape[0], length=shape[1], scored=1)
     dev = {"en": split("en", "dev", 1)}
-    work = prepared(given, dev, spec, start=check_tagger(given), texts={}, table=table, progress=None)
+    work = timed(prepared(given, dev, spec, start=check_tagger(given), texts={}, progress=None), table)
     rounds = searched(work, None, None)
     plan = rounds[-1].plan if rounds else work.start
     return finished(work, plan, None), spec, [table.predict(own.counts) for own in (work.start, plan)]

@@ -46,7 +46,7 @@ from polyhead.models.saving import save_pruned
 from polyhead.selection.statistics import holm, mean_gain
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_steps import compared_ms, corrected, finished, searched
-from polyhead.studies.shrink_work import check_tagger, prepared
+from polyhead.studies.shrink_work import check_tagger, prepared, timed
 from polyhead.studies.tagger import Tagger
 
 CELLS = RESULTS / "shrink_cells"
@@ -154,8 +154,9 @@ def do(job: Job, design: Design, path: Path) -> None:
     given, spec, unfinished = tagger(job.seed, design), job.spec(design), WORK / f"shrink.{job.name}.partial"
     dev = {language: split(language, "dev", design.dev) for language in LANGUAGES}
     texts = {language: text(language) for language in LANGUAGES} if job.speedup is None else {}
-    table = None if job.speedup is None else latency(job.shape, job.seed, design)
-    work = prepared(given, dev, spec, start=check_tagger(given), texts=texts, table=table, progress=None)
+    work = prepared(given, dev, spec, start=check_tagger(given), texts=texts, progress=None)
+    if job.speedup is not None:
+        work = timed(work, latency(job.shape, job.seed, design))
     started = time.process_time()
     rounds = searched(work, unfinished, None)
     if spec.times:

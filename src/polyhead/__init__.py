@@ -13,6 +13,7 @@ __all__ = [
     "METHODS",
     "Architecture",
     "Dataset",
+    "ElasticSpec",
     "HeadId",
     "HeadMask",
     "HeadScores",
@@ -23,8 +24,10 @@ __all__ = [
     "SearchSpec",
     "Sentence",
     "Tagger",
+    "Teacher",
     "TrainSpec",
     "densify",
+    "elastic_plans",
     "encode",
     "evaluate",
     "export",
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from polyhead.learning.batching import scoring_batches
     from polyhead.learning.encoding import encode
     from polyhead.learning.inference import Labelled, evaluate, predict
+    from polyhead.learning.teaching import Teacher
     from polyhead.learning.training import fit
     from polyhead.models.architectures import Architecture, register_architecture
     from polyhead.models.finding import find_sites
@@ -88,6 +92,8 @@ if TYPE_CHECKING:
     from polyhead.models.saving import densify, save_pruned
     from polyhead.selection.ranking import prune_lowest, rank
     from polyhead.selection.score_files import read_scores, write_scores
+    from polyhead.studies.elastic import elastic_plans
+    from polyhead.studies.elastic_spec import ElasticSpec
     from polyhead.studies.exporting import export
     from polyhead.studies.pipeline import pipeline
     from polyhead.studies.run import run
@@ -112,6 +118,7 @@ _MODULES = {
     "learning.batching": "scoring_batches",
     "learning.encoding": "encode",
     "learning.inference": "Labelled evaluate predict",
+    "learning.teaching": "Teacher",
     "learning.training": "fit",
     "models.architectures": "Architecture register_architecture",
     "models.finding": "find_sites",
@@ -124,6 +131,8 @@ _MODULES = {
     "models.saving": "densify save_pruned",
     "selection.ranking": "prune_lowest rank",
     "selection.score_files": "read_scores write_scores",
+    "studies.elastic": "elastic_plans",
+    "studies.elastic_spec": "ElasticSpec",
     "studies.exporting": "export",
     "studies.pipeline": "pipeline",
     "studies.run": "run",

@@ -12,7 +12,11 @@ from transformers import AutoModelForTokenClassification
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_heads import head_mask
 from polyhead.models.model_neurons import neuron_mask
-from polyhead.studies import shrink_steps, shrinking
+from polyhead.studies import plan_rounds, shrink_judging, shrink_steps, shrinking
+from polyhead.studies.tagger import Tagger
+
+
+SHRINK_ALL = "to shrink it with all its subwords, give "
 
 
 @pytest.fixture
@@ -71,8 +75,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(cli, asked: list[object], 
 def test_what_cannot_be_had_within_the_loss_is_said_and_not_written(
     cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = shrink_steps.losses_of
-
+    real = shrink_judging.losses_of
     judged: list[Any] = []
 
     def worse(*given: Any) -> Any:
@@ -80,21 +83,66 @@ def test_what_cannot_be_had_within_the_loss_is_said_and_not_written(
         points = 3.0 if len(judged) == 1 else 0.0  # the plan that was asked for is judged first
         return tuple(replace(own, after=own.before - points * (own.language == "de")) for own in real(*given))
 
-    monkeypatch.setattr(shrink_steps, "losses_of", worse)
+    monkeypatch.setattr(shrink_judging, "losses_of", worse)
     asked = [*asked[:-1], 1, "--speedup", 2, "--out", tmp_path / "fast"]
     result = cli(*asked)
     assert result.code == 1, result.err
     assert "nothing was written" in result.out
     assert "2 times as fast: de loses 3.00 points, more than 1 allowed; within that the speed gives way" in result.prose
-    assert "--best-effort writes it" in result.prose
-    assert not any(tmp_path.iterdir())
-    judged.clear()
-    result = cli(*asked, "--best-effort", "--json")
+    kept = tmp_path / "fast.partial"
+    assert f"the same command with --best-effort writes it, from the work kept in {kept}" in result.prose
+    assert {path.name for path in tmp_path.iterdir()} == {"fast.partial", "fast.partial.judged"}
+    with monkeypatch.context() as patch:
+        patch.setattr(plan_rounds, "score_plan", lambda *_, **__: pytest.fail("searched again"))
+        patch.setattr(shrink_judging, "evaluate", lambda *_, **__: pytest.fail("judged again"))
+        patch.setattr(Tagger, "evaluate", lambda *_, **__: pytest.fail("judged again"))
+        again = cli(*asked, "--json")
+        assert again.code == 1, again.err
+        assert again.json["kept"] == str(kept)
+        result = cli(*asked, "--best-effort", "--json")
     assert result.code == 0, result.err
     assert not result.json["met"]
-    assert (tmp_path / "fast" / "config.json").is_file()
+    assert result.json["languages"] == again.json["languages"]
+    assert [path.name for path in tmp_path.iterdir()] == ["fast"]
+    judged.clear()
+    at_once = cli(*asked[:-1], tmp_path / "at once", "--best-effort", "--json")
+    for name in ("model.safetensors", "polyhead.json", "config.json"):
+        assert (tmp_path / "fast" / name).read_bytes() == (tmp_path / "at once" / name).read_bytes()
+    assert {**at_once.json, "out": ""} == {**result.json, "out": ""}
     page = (tmp_path / "fast" / "README.md").read_text(encoding="utf-8")
     assert "2 times as fast was asked for and not reached: a language would have lost more than 1 points" in page
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("changed", [("--speedup", 1.5), ("--speedup", 2, "--repair", "means")])
+def test_other_settings_replace_what_a_missed_goal_left(
+    cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: tuple[object, ...]
+) -> None:
+    real, points = shrink_judging.losses_of, 3.0
+
+    def worse(*given: Any) -> Any:
+        return tuple(replace(own, after=own.before - points) for own in real(*given))
+
+    monkeypatch.setattr(shrink_judging, "losses_of", worse)
+    asked = [*asked[:-1], 1, "--out", tmp_path / "fast"]
+    assert cli(*asked, "--speedup", 2).code == 1
+    points = 0.0
+    result = cli(*asked, *changed)
+    assert result.code == 0, result.err
+    assert "is of other work (settings." in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["fast"]
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_larger_loss_judges_no_plan_again(cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = shrink_judging.losses_of
+    monkeypatch.setattr(
+        shrink_judging, "losses_of", lambda *given: tuple(replace(own, after=own.before - 3) for own in real(*given))
+    )
+    asked = [*asked[:-2], "--speedup", 2, "--out", tmp_path / "fast", "--max-loss"]
+    assert cli(*asked, 2).code == 1
+    monkeypatch.setattr(shrink_judging, "evaluate", lambda *_, **__: pytest.fail("judged again"))
+    assert cli(*asked, 3).code == 0
 
 
 @pytest.mark.usefixtures("machine")
@@ -106,7 +154,7 @@ def test_a_stop_while_the_plan_is_judged_says_what_is_kept(
 
     out = tmp_path / "fast"
     with monkeypatch.context() as patch:
-        patch.setattr(shrink_steps, "losses_of", stop)
+        patch.setattr(shrink_judging, "losses_of", stop)
         result = cli(*asked, "--speedup", 2, "--out", out)
     assert result.code == 130
     assert f"unfinished work is kept in {out}.partial" in result.err
@@ -196,6 +244,26 @@ def test_a_missing_text_is_noticed_before_anything_is_measured(
     (tmp_path / "text").write_text("haus\n", encoding="utf-8")
     given = (*asked, "--speedup", 2, "--dry-run", "--text", f"en={tmp_path / 'text'}")
     refused(cli(*given), "no text of de, and its subwords would be lost; give --text de=FILE")
+
+
+@pytest.mark.parametrize("distil", [False, True])
+def test_a_vocabulary_that_cannot_be_trimmed_is_noticed_before_anything_is_read_or_measured(
+    cli, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distil: bool
+) -> None:
+    monkeypatch.setattr(shrinking, "cached_latency", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr(shrinking, "prepared", lambda *_, **__: pytest.fail("read"))
+    (tmp_path / "text").write_text("haus\n", encoding="utf-8")
+    given = [*asked, "--speedup", 2, "--dry-run", "--text", f"en={tmp_path / 'text'}", f"de={tmp_path / 'text'}"]
+    result = cli(*given, *(["--distil", 1] if distil else []))
+    step = "--keep vocabulary" if distil else "--keep vocabulary, without --text and --corpus"
+    refused(result, f"tokenizer model WordLevel: cannot be trimmed; only WordPiece, Unigram, BPE can; {SHRINK_ALL}{step}")
+    assert result.err.rstrip().endswith(step)
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_vocabulary_that_is_kept_need_not_be_trimmable(cli, asked: list[object], tmp_path: Path) -> None:
+    result = cli(*asked, "--speedup", 2, "--keep", "vocabulary", "--dry-run")
+    assert result.code == 0, result.err
 
 
 def test_an_occupied_folder(cli, asked: list[object], tmp_path: Path) -> None:

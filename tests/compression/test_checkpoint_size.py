@@ -9,7 +9,7 @@ from polyhead.compression.checkpoint_size import checkpoint_bytes, size_costs
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
 from polyhead.models.loading import load_tokenizer
-from polyhead.models.model_heads import full_mask
+from polyhead.models.model_heads import full_mask, head_mask
 from polyhead.models.model_neurons import full_neurons
 from polyhead.models.pruning import fitted, prune
 
@@ -29,3 +29,13 @@ def test_a_checkpoint_is_never_larger_than_predicted(family: str) -> None:
     assert predicted == pytest.approx(
         found, rel=0.02 if family.startswith(("t5", "mt5")) else 1e-9
     )  # layer 0 has position biases
+
+
+@pytest.mark.parametrize("family", ["eurobert", "eurobert+one-key"])
+def test_a_model_whose_keys_lost_some_of_their_heads(family: str) -> None:
+    """A head that is left counts with its larger share of the key."""
+    model, words = tiny_model(family, layers=2), load_tokenizer("polyhead/tiny")
+    prune(model, HeadMask([[1, 0, 1, 0]] * 2))
+    costs = size_costs(model, words, Plan(head_mask(model), full_neurons(model)))
+    smaller = prune(copy.deepcopy(model), HeadMask([[0, 0, 0, 0], [1, 0, 1, 0]]))
+    assert costs.of(Plan(head_mask(smaller), full_neurons(smaller)).counts) == pytest.approx(checkpoint_bytes(smaller, words))

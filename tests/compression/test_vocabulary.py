@@ -3,12 +3,14 @@
 import copy
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from compression.vocabulary_case import made_up_text, tiny_tokenizer
+from compression.vocabulary_case import KINDS, made_up_text, tiny_tokenizer
 from conformance.tiny import FAMILIES, MASKS, PAD, VOCABULARY, logits, masks_of, tiny_model
+from tokenizers import Tokenizer, models
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -16,10 +18,12 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    PreTrainedTokenizerFast,
 )
 
+from polyhead.compression import trimmed_tokenizer
 from polyhead.compression.embedding_rows import config_ids, keep_rows
-from polyhead.compression.vocabulary import Trimmed, trim
+from polyhead.compression.vocabulary import Trimmed, check_trimmable, trim
 from polyhead.core.errors import ArchitectureError, CheckpointError, SettingError
 from polyhead.data.corpora import open_corpus
 from polyhead.models.gates import gated
@@ -149,6 +153,31 @@ def test_a_character_that_goes_makes_its_words_unknown_and_that_is_said() -> Non
     assert own is not None
     assert (own.words, own.changed, own.unknown) == (4, 2, 2)  # ж was unknown before
     assert own.unknown_share == own.changed_share == 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whether_a_vocabulary_can_be_trimmed_is_known_without_a_text(kind: str) -> None:
+    check_trimmable(tiny_model("bert"), tiny_tokenizer(kind))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_passes_the_check_unchanged(family: str) -> None:
+    model = tiny_model(family)
+    before = copy.deepcopy(model.state_dict())
+    check_trimmable(model, TOKENIZER)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_what_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model("bert")
+    words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0, "<unk>": 1}, unk_token="<unk>")))
+    with pytest.raises(SettingError, match="tokenizer model WordLevel: cannot be trimmed"):
+        check_trimmable(model, words)
+    with pytest.raises(ArchitectureError, match="load the model without offloading"):
+        check_trimmable(copy.deepcopy(model).to("meta"), TOKENIZER)
+    monkeypatch.setattr(trimmed_tokenizer, "AutoTokenizer", SimpleNamespace(from_pretrained=lambda *_, **__: TOKENIZER))
+    with pytest.raises(SettingError, match=r"does not give .* the id that it should; a .* cannot be trimmed"):
+        check_trimmable(model, tiny_tokenizer("wordpiece"))
 
 
 def test_what_cannot_be_trimmed_is_refused_and_left_alone() -> None:

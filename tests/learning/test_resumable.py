@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from polyhead.core.errors import StoreError
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.resumable import Partial, State, kept_at, saving
+from polyhead.learning.resumable import Partial, State, kept_at, make_replaceable, saving
 
 STATE = {
     "sums": np.array([[0.1, np.nan], [1 / 3, -0.0], [2.0, 3.0]]).T,
@@ -97,6 +97,34 @@ def test_work_of_another_identity_is_refused_by_what_differs(tmp_path: Path) -> 
         StoreError, match=r"kept: belongs to other work \(gold labels was 'x', is None; seed was 4, is 3\); .*delete this one"
     ):
         kept.load()
+
+
+@pytest.mark.parametrize("how", ["when saved", "later"])
+def test_other_work_replaces_what_may_be_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str) -> None:
+    kept = Partial(tmp_path / "kept", IDENTITY, {"threads": "1"}, replaceable=how == "when saved")
+    kept.save(STATE)
+    if how == "later":
+        make_replaceable(tmp_path / "kept")
+    back = kept.load()  # the same work continues
+    assert back is not None
+    assert back.keys() == STATE.keys()
+    np.testing.assert_array_equal(back["sums"], STATE["sums"])
+    assert torch.equal(back["weights"], STATE["weights"])
+    assert not caplog.records
+    other = Partial(kept.path, {**IDENTITY, "seed": 4})
+    assert other.load() is None
+    assert "kept: is of other work (seed was 3, is 4) and is replaced" in caplog.text
+    other.save({"step": 1})
+    with pytest.raises(StoreError, match="belongs to other work"):
+        kept.load()
+
+
+def test_only_whole_files_of_ours_are_made_replaceable(tmp_path: Path) -> None:
+    make_replaceable(tmp_path / "missing")
+    (tmp_path / "damaged").write_bytes(b"x" * 100)
+    make_replaceable(tmp_path / "damaged")
+    assert (tmp_path / "damaged").read_bytes() == b"x" * 100
+    assert os.listdir(tmp_path) == ["damaged"]
 
 
 def test_another_machine_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

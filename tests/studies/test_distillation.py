@@ -15,12 +15,15 @@ from polyhead.core.errors import SettingError, StoreError
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
 from polyhead.data.sampling import sample
+from polyhead.learning.resumable import make_replaceable
 from polyhead.models.model_heads import full_mask
 from polyhead.models.model_neurons import full_neurons
-from polyhead.studies import distillation
+from polyhead.studies import distillation, shrink_judging
 from polyhead.studies.distillation import Distilled, distil_tagger, state_files
 from polyhead.studies.shrink_spec import ShrinkSpec
+from polyhead.studies.shrink_state import kept_files
 from polyhead.studies.shrinking import shrunk
+from polyhead.studies.shrunk import Shrunk
 from polyhead.studies.tagger import Tagger
 
 
@@ -100,6 +103,42 @@ def test_shrinking_distils_the_plan_that_was_asked_for(monkeypatch: pytest.Monke
     assert plain.distilled is None
     assert any(own.after != other.after for own, other in zip(plain.losses, found.losses, strict=True))
     assert found.subwords.after == found.subwords.before
+
+
+def test_what_was_distilled_is_kept_for_the_same_work_and_replaced_by_other_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("polyhead.studies.shrinking.compared_ms", lambda *_: (14.0, 7.0))
+    lines = {language: own[:40] for language, own in texts().items()}
+    file, real, trained = tmp_path / "small.partial", distillation.fit, []
+
+    def counted(*given: Any, **named: Any) -> Any:
+        found = real(*given, **named)
+        trained.append(found.steps - found.resumed_at)
+        return found
+
+    monkeypatch.setattr(distillation, "fit", counted)
+
+    def small(**more: Any) -> Shrunk:
+        spec = asked(keep=["vocabulary"], repair="none", **more)
+        return shrunk(tagger(), dev(), spec, texts=lines, table=made_up_table(), resume_file=file)
+
+    first = small()
+    assert trained == [8, 10]
+    with monkeypatch.context() as patch:
+        patch.setattr(shrink_judging, "evaluate", lambda *_, **__: pytest.fail("judged again"))
+        again = small(max_loss=50.0)
+    assert trained == [8, 10, 0]
+    assert again.losses == first.losses
+    state = first.tagger.model.state_dict()
+    assert all(torch.equal(own, state[name]) for name, own in again.tagger.model.state_dict().items())
+    with pytest.raises(StoreError, match="belongs to other work"):
+        small(distil=0.4)
+    assert all(path.exists() for path in kept_files(file))
+    for path in kept_files(file):
+        make_replaceable(path)
+    assert small(distil=0.4).distilled is not None
+    assert trained[3:] == [8, 16]
 
 
 def test_lines_of_any_kind_serve() -> None:

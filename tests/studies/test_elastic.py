@@ -20,7 +20,7 @@ from polyhead.models.gates import gated
 from polyhead.models.model_heads import full_mask, head_mask
 from polyhead.models.model_neurons import full_neurons, neuron_mask
 from polyhead.models.trained_plans import TrainedPlans
-from polyhead.studies import plan_rounds, shrink_steps
+from polyhead.studies import plan_rounds, shrink_judging, shrink_steps
 from polyhead.studies.elastic import elastic_plans
 from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.shrink_spec import ShrinkSpec
@@ -138,14 +138,14 @@ def test_a_size_and_a_limit_of_loss_choose_among_the_plans(monkeypatch: pytest.M
     assert sized.plan in plans().plans
     assert sized.megabytes.after is not None
     assert sized.megabytes.after <= 0.8 * sized.megabytes.before
-    real, judged = shrink_steps.losses_of, []
+    real, judged = shrink_judging.losses_of, []
 
     def worse(*given: Any) -> Any:
         judged.append(1)
         lost = 3.0 if len(judged) == 1 else 0.5  # only the plan that was asked for loses too much
         return tuple(replace(own, after=own.before - lost) for own in real(*given))
 
-    monkeypatch.setattr(shrink_steps, "losses_of", worse)
+    monkeypatch.setattr(shrink_judging, "losses_of", worse)
     found = smaller(speedup=3.0, max_loss=1.0)
     assert not found.met
     assert "the speed gives way" in found.missed

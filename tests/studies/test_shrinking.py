@@ -24,7 +24,7 @@ from polyhead.learning.inference import Evaluation
 from polyhead.models.model_heads import attention_sites, head_mask
 from polyhead.models.model_neurons import neuron_mask
 from polyhead.models.pruning import prune
-from polyhead.studies import plan_rounds, shrink_steps, shrinking
+from polyhead.studies import plan_rounds, shrink_judging, shrink_steps, shrinking
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_work import dev_halves
 from polyhead.studies.shrinking import shrink, shrunk
@@ -211,7 +211,7 @@ def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 found[language] = Evaluation({"accuracy": right / 10_000}, np.array([[right, 10_000, 0, 0, 0]]), 10_000, [])
             return found
 
-        monkeypatch.setattr(shrink_steps, "evaluate", evaluated)
+        monkeypatch.setattr(shrink_judging, "evaluate", evaluated)
         monkeypatch.setattr(Tagger, "evaluate", lambda self, data, **named: evaluated(self.model, data))
 
     return make
@@ -241,7 +241,7 @@ def test_where_trimming_alone_loses_too_much_the_loss_gives_way(
     losing: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losing({"en": 0.0, "de": 0.0})
-    monkeypatch.setattr(shrink_steps, "losses_of", lambda before, after, *_: (SimpleNamespace(language="de", lost=1.5),))
+    monkeypatch.setattr(shrink_judging, "losses_of", lambda before, after, *_: (SimpleNamespace(language="de", lost=1.5),))
     found = smaller(size=0.4, texts=texts())
     assert found.met
     found = smaller(size=0.4, texts=texts(), max_loss=1.0)
@@ -326,6 +326,22 @@ def test_what_cannot_be_had_is_refused_in_one_line(case: str) -> None:
         smaller(**asked)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+EARLY: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "no word": ({}, {"en": ["a"], "de": [" "]}, "text of de: has no word"),
+    "no word to learn from": ({"distil": 1.0, "keep": "vocabulary"}, {"en": ["a"], "de": [" "]}, "the text of de has no line"),
+    "a size": ({"size": 0.01}, texts(), "size = 0.01: without all its heads and neurons"),
+}
+
+
+@pytest.mark.parametrize("case", EARLY)
+def test_what_texts_and_sizes_lack_is_noticed_before_the_machine_is_measured(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrinking, "cached_latency", lambda *_, **__: pytest.fail("measured"))
+    asked, given, said = EARLY[case]
+    spec = ShrinkSpec(**{**SHAPE, "speedup": 2.0, "repair": "none", "scored": 4, **asked})
+    with pytest.raises(SettingError, match=said):
+        shrunk(tagger(), dev(8), spec, texts=given)
 
 
 @pytest.mark.parametrize("repair", ["refit", "means"])

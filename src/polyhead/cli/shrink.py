@@ -1,5 +1,6 @@
 """`polyhead shrink`: a tagger as fast or as small as asked."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from polyhead.data.labels import unshared_labels
 from polyhead.data.references import one_word_choice, references
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
+from polyhead.learning.resumable import make_replaceable
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.report.reading import short
 from polyhead.report.tables import markdown, shown_number, title
-from polyhead.studies.distillation import state_files
+from polyhead.studies.shrink_state import kept_files
 from polyhead.studies.shrink_steps import wanted
 from polyhead.studies.shrink_work import by_language
 from polyhead.studies.shrinking import shrunk
@@ -59,24 +61,33 @@ def shrink(request: ShrinkRequest, console: Console) -> int:
         )
 
     if out is None or request.dry_run:
-        found, saved = searched(None), False
+        found, saved, kept = searched(None), False, None
     else:
-        unfinished = partial_of(out)
+        files = kept_files(partial_of(out))
         with writing(out):
             try:
-                found = searched(unfinished)
+                found = searched(files.rounds)
                 saved = found.met or request.best_effort
                 if saved:
                     found.tagger.save(out, card=_card(request, found))
             except KeyboardInterrupt as stop:  # also while the finished rounds are judged
-                if unfinished.exists():
-                    note_kept(stop, unfinished)
+                if (kept := _first(files)) is not None:
+                    note_kept(stop, kept)
                 raise
-            for file in (unfinished, *state_files(unfinished)):
-                file.unlink(missing_ok=True)
-    document = _document(request, found, saved)
-    console.result(document, _text(request, found, saved))
+            for file in files:
+                if saved:
+                    file.unlink(missing_ok=True)
+                else:
+                    make_replaceable(file)
+        kept = _first(files)
+    document = _document(request, found, saved=saved, kept=kept)
+    console.result(document, _text(request, found, saved=saved, kept=kept))
     return DONE if found.met or request.best_effort else CHECK_FAILED
+
+
+def _first(files: Sequence[Path]) -> Path | None:
+    """The first that exists."""
+    return next((file for file in files if file.exists()), None)
 
 
 def _dev(request: ShrinkRequest, tagger: Tagger, console: Console) -> list[Dataset]:
@@ -130,12 +141,13 @@ def _protected(request: ShrinkRequest) -> str:
     return "the language that needs one most decides" if request.spec.protect == "worst" else "the mean over languages decides"
 
 
-def _document(request: ShrinkRequest, found: Shrunk, saved: bool) -> dict[str, Any]:
+def _document(request: ShrinkRequest, found: Shrunk, *, saved: bool, kept: Path | None) -> dict[str, Any]:
     plan, counts = found.plan, found.plan.counts
     return {
         "schema": 1,
         "model": request.model,
         "out": str(request.out) if saved else None,
+        "kept": None if kept is None else str(kept),
         "dry_run": request.dry_run,
         "asked": {name: value for name, value in jsonable(asdict(request.spec)).items() if name not in ("rule", "seed")},
         "seed": request.seed,
@@ -159,7 +171,7 @@ def _document(request: ShrinkRequest, found: Shrunk, saved: bool) -> dict[str, A
     }
 
 
-def _text(request: ShrinkRequest, found: Shrunk, saved: bool) -> str:
+def _text(request: ShrinkRequest, found: Shrunk, *, saved: bool, kept: Path | None) -> str:
     done = f"saved {request.out}" if saved else "plan" if request.dry_run else "nothing was written; the best within --max-loss"
     lines = [f"{done}: {_figures(request, found)}"]
     if found.trained:
@@ -167,7 +179,9 @@ def _text(request: ShrinkRequest, found: Shrunk, saved: bool) -> str:
     if (own := found.distilled) is not None:
         lines.append(f"distilled in {counted(own.steps, 'step')} of {counted(own.batch_size, 'sentence')}")
     if found.missed:
-        lines.append(f"{found.missed}{'' if saved or request.dry_run else '; --best-effort writes it'}")
+        lines.append(found.missed)
+    if kept is not None:
+        lines.append(f"the same command with --best-effort writes it, from the work kept in {kept}: nothing is searched again")
     metric = title(found.losses[0].metric)
     rows = [
         [own.language, own.data, f"{own.sentences:,}", *map(shown_number, (own.before, own.after, own.lost)), _interval(own)]

@@ -29,7 +29,8 @@ class ShrinkRequest:
 
     Trims the vocabulary to --text and --corpus, then prunes the heads and feed-forward neurons that matter least; a layer may
     lose all of either. If a language then loses more than --max-loss points on dev, it says what can be had within that loss and
-    writes nothing (exit code 1); --best-effort writes that model. Run the same command again to continue after a stop.
+    writes nothing (exit code 1); the same command with --best-effort writes that model without searching again. Run the same
+    command again to continue after a stop.
 
     Nothing is trained, unless --distil says for how long. A model of fit --elastic takes a plan that it was trained under.
     """

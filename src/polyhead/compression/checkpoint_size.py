@@ -36,7 +36,7 @@ def size_costs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, plan:
     """
     sites = [site for site in attention_sites(model) if site.kept]
     element = model.get_input_embeddings().weight.element_size()
-    head = min((site.weights_per_head for site in sites), default=0)
+    head = min((site.weights_of(site.kept) / len(site.kept) for site in sites), default=0.0)
     neurons = next((site for site in neuron_sites(model) if site.kept), None)
     found = linear_costs(
         "bytes",

@@ -44,14 +44,8 @@ def keep_rows(model: PreTrainedModel, rows: Tensor) -> None:
     Raises:
         ArchitectureError: The weights are not in memory, or a parameter depends on the vocabulary in another way.
     """
-    embedding = model.get_input_embeddings()
-    if not isinstance(embedding, nn.Embedding) or embedding.weight.is_meta:
-        raise ArchitectureError("the input embedding is not a torch.nn.Embedding in memory; load the model without offloading")
-    old_size, new = embedding.num_embeddings, {number: place for place, number in enumerate(rows.tolist())}
-    padding = model.config.pad_token_id
-    if architecture(model.config).positions_after_padding and padding is not None and new.get(padding) != padding:
-        raise ArchitectureError(f"positions are numbered from the padding id, {padding}, so no subword up to it may go")
-    dims = _vocabulary_dims(model, len(rows))
+    dims = check_rows(model, rows)
+    old_size, new = model.get_input_embeddings().num_embeddings, {number: place for place, number in enumerate(rows.tolist())}
     reduced: dict[int, nn.Parameter] = {}
     for path, module in model.named_modules():
         for name, parameter in list(module._parameters.items()):
@@ -75,6 +69,24 @@ def keep_rows(model: PreTrainedModel, rows: Tensor) -> None:
         for name in _SIZES:
             if isinstance(holder, nn.Module) and holder.__dict__.get(name) == old_size:
                 setattr(holder, name, len(rows))
+
+
+def check_rows(model: PreTrainedModel, rows: Tensor) -> dict[str, int]:
+    """By name of each parameter with a row per subword, the dimension that has them, if a model can be reduced to these rows.
+
+    Nothing is changed and no weight is copied. The arguments are those of `keep_rows`.
+
+    Raises:
+        ArchitectureError: As `keep_rows`.
+    """
+    embedding = model.get_input_embeddings()
+    if not isinstance(embedding, nn.Embedding) or embedding.weight.is_meta:
+        raise ArchitectureError("the input embedding is not a torch.nn.Embedding in memory; load the model without offloading")
+    padding = model.config.pad_token_id
+    stays = padding is None or (padding < len(rows) and int(rows[padding]) == padding)
+    if architecture(model.config).positions_after_padding and not stays:
+        raise ArchitectureError(f"positions are numbered from the padding id, {padding}, so no subword up to it may go")
+    return _vocabulary_dims(model, len(rows))
 
 
 def _ids_of(holder: Any) -> Mapping[str, int | list[int]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from polyhead.compression.embedding_rows import config_ids, keep_rows
+from polyhead.compression.embedding_rows import check_rows, config_ids, keep_rows
 from polyhead.compression.segmentation import Segmentation, segmentation
 from polyhead.compression.subword_choice import Characters, Limits, TextCounts, choose_subwords, count_texts
 from polyhead.compression.trimmed_tokenizer import Vocabulary, trimmed_tokenizer
@@ -116,6 +116,26 @@ def trim(
     check_vocabulary(tokenizer.get_vocab(), model.config)
     smaller = trim_tokenizer(tokenizer, texts, limits, needed=config_ids(model.config), held_out=held_out, progress=progress)
     return trim_model(model, smaller)
+
+
+def check_trimmable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Return if the vocabulary of a model can be trimmed: tried with the fewest subwords that the tokenizer can have.
+
+    No text is read and no weight is copied. It takes a second or two, to write and read a tokenizer.
+
+    Args:
+        model: In memory; not changed.
+        tokenizer: Its own; not changed.
+
+    Raises:
+        SettingError: The tokenizer is not a fast one, of another type, or segments at random.
+        CheckpointError: Its class cannot be loaded with another vocabulary.
+        ArchitectureError: The family has no row, the weights are not in memory, or one depends on the vocabulary in another way.
+    """
+    vocabulary = Vocabulary.read(tokenizer)
+    needed = {*vocabulary.needed, *(config_ids(model.config) & vocabulary.subwords.keys())}
+    _, rows = trimmed_tokenizer(tokenizer, vocabulary, vocabulary.with_parts(needed))
+    check_rows(model, torch.from_numpy(rows))
 
 
 def trim_model(model: PreTrainedModel, smaller: TrimmedTokenizer) -> Trimmed:

@@ -44,17 +44,19 @@ class Partial:
         path: The file, which need not exist.
         identity: JSON values that identify the work, by names fit for messages.
         machine: Facts that affect the last digits; a difference is logged.
+        replaceable: Whether other work may replace what is saved, instead of being refused.
     """
 
     path: Path | None
     identity: Mapping[str, Any] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
+    replaceable: bool = False
 
     def load(self) -> dict[str, Any] | None:
-        """The stored state; None without a file, or with a damaged one, which is logged.
+        """The stored state; None without a file, or with a damaged one or a replaceable one of other work, which is logged.
 
         Raises:
-            StoreError: The file belongs to other work, or is not polyhead's.
+            StoreError: The file belongs to other work and is not replaceable, or is not polyhead's.
         """
         if self.path is None or not self.path.exists():
             return None
@@ -62,7 +64,7 @@ class Partial:
             with self.path.open("rb") as file:
                 begin = file.read(200)
             ours = not begin or _MARK.encode() in begin
-            head, state = _read(self.path)
+            head, tensors = _read(self.path)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be read ({error.strerror or error}); name another file or delete it") from None
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -71,12 +73,16 @@ class Partial:
             _LOG.warning("%s: damaged (%s); its work is done again", self.path, error)
             return None
         if changed := "; ".join(differences(head["identity"], self._identity())):
+            if head.get("replaceable"):
+                _LOG.warning("%s: is of other work (%s) and is replaced", self.path, changed)
+                return None
             raise StoreError(
                 f"{self.path}: belongs to other work ({changed}); finish it with its own command, name another file, or delete "
                 "this one"
             )
         warn_of_another_machine(str(self.path), self.machine, head["machine"])
-        return state
+        arrays = {name: tensor.numpy() if name in head["numpy"] else tensor for name, tensor in tensors.items()}
+        return {**head["facts"], **arrays}
 
     def save(self, state: State) -> None:
         """Replace the stored state; a kill at any moment leaves the old or the new one.
@@ -94,24 +100,44 @@ class Partial:
             "machine": dict(self.machine),
             "facts": jsonable({name: value for name, value in state.items() if name not in tensors}),
             "numpy": was_numpy,
+            "replaceable": self.replaceable,
         }
-        sealed = json.dumps({**head, "sha256": _seal(head, tensors)})
-        with replacing(self.path, n_bytes=sum(tensor.nbytes for tensor in tensors.values())) as temporary:
-            save_file(tensors, temporary, {_MARK: sealed})
+        _write(self.path, head, tensors)
 
     def _identity(self) -> dict[str, Any]:
         return dict(jsonable({"form": _FORM, **self.identity}))
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def make_replaceable(path: Path) -> None:
+    """Let other work replace what a file keeps, instead of being refused; the same work still continues from it.
+
+    For work that ended: nobody waits for it, but it may be asked for again. A missing or damaged file stays as it is, and so does
+    one that cannot be written, which is logged.
+    """
+    try:
+        head, tensors = _read(path)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return
+    try:
+        _write(path, {**head, "replaceable": True}, tensors)
+    except StoreError as error:
+        _LOG.warning("%s", error)
+
+
+def _write(path: Path, head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    sealed = json.dumps({**head, "sha256": _seal(head, tensors)})
+    with replacing(path, n_bytes=sum(tensor.nbytes for tensor in tensors.values())) as temporary:
+        save_file(dict(tensors), temporary, {_MARK: sealed})
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
         head = json.loads((file.metadata() or {})[_MARK])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if head.pop("sha256") != _seal(head, tensors):
         raise ValueError("its content is not what was written")
     # copies: Windows cannot replace a file that is still mapped
-    state = {name: tensor.numpy().copy() if name in head["numpy"] else tensor.clone() for name, tensor in tensors.items()}
-    return head, {**head["facts"], **state}
+    return head, {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def _seal(head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -131,7 +157,14 @@ def hash_of(arrays: Iterable[tuple[str, Array]]) -> str:
     return digest.hexdigest()
 
 
-def kept_at(path: Path | None, model: PreTrainedModel, batches: Sequence[Batch], facts: Mapping[str, Any]) -> Partial:
+def kept_at(
+    path: Path | None,
+    model: PreTrainedModel,
+    batches: Sequence[Batch],
+    facts: Mapping[str, Any],
+    *,
+    replaceable: bool = False,
+) -> Partial:
     """Unfinished work with this model on this data; hashes nothing if `path` is None.
 
     Args:
@@ -139,6 +172,7 @@ def kept_at(path: Path | None, model: PreTrainedModel, batches: Sequence[Batch],
         model: Its weights are hashed.
         batches: The data; the hash depends on order and padding.
         facts: What else identifies the work: method, seed, settings that affect results.
+        replaceable: Whether other work may replace it.
     """
     if path is None:
         return Partial(None)
@@ -149,7 +183,7 @@ def kept_at(path: Path | None, model: PreTrainedModel, batches: Sequence[Batch],
         if value is not None
     )
     hashes = {"weights": hash_of(model.state_dict().items())[:16], "data": hash_of(data)[:16]}
-    return Partial(path, {**facts, **hashes}, machine(next(model.parameters()).device))
+    return Partial(path, {**facts, **hashes}, machine(next(model.parameters()).device), replaceable)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal, Protocol
@@ -128,11 +128,13 @@ class AttentionSite:
     @property
     def weights_per_head(self) -> int:
         """Weights that belong to one head, biases included; of a shared key, the head's share."""
-        shared = (self.key, self.value)
-        total = 0.0
-        for part in replace(self, kept=(0,)).parts():
-            total += part.per_block / (self.group if part.module in shared else 1)
-        return round(total)
+        return round(self.weights_of(range(self.group)) / self.group)
+
+    def weights_of(self, heads: Collection[int]) -> int:
+        """Weights of some heads of the unpruned layer, biases included; a key and value that several of them share count once."""
+        keys = {head // self.group for head in heads}
+        parts = replace(self, kept=(0,)).parts()
+        return sum(part.per_block * len(keys if part.module in (self.key, self.value) else heads) for part in parts)
 
     def head_rows(self, projection: Projection) -> Tensor:
         """Rows of the projection's weight for each kept head: int64 `[len(kept), head_dim]`, on the CPU."""

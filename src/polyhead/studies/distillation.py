@@ -1,8 +1,9 @@
 """Distillation of a smaller tagger on unlabelled text, for a budget of processor time that becomes a number of steps first."""
 
 import copy
+import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -89,9 +90,7 @@ def distil_tagger(
         {"anchor": small.anchor, "max_length": small.max_length, "precision": small.precision},
     )
     spec = replace(spec, learning_rate=RATE_SHARE * spec.rate_for(small.model.config.hidden_size))
-    texts = {language: [line for line in own if words_of(line)] for language, own in lines.items()}
-    if empty := [language for language, own in texts.items() if not own]:
-        raise SettingError(f"distil: the text of {empty[0]} has no line with a word")
+    texts = lines_with_words(lines)
     lessons, state, steps_file = Teacher(1.0, teacher.model, subwords=True), None, None
     if resume_file is not None:
         state, steps_file = state_files(resume_file)
@@ -100,6 +99,27 @@ def distil_tagger(
     encoded = _encoded(small, texts, steps * spec.batch_size, seed)
     record = fit(small.model, encoded, spec, teacher=lessons, resume_file=state, progress=progress)
     return Distilled(minutes, record.steps, spec.batch_size, float(spec.learning_rate or 0.0), _clock(small) - started)
+
+
+def lines_with_words(lines: Mapping[str, Iterable[Line]]) -> dict[str, tuple[Line, ...]]:
+    """Every line that can be learnt from, by language.
+
+    Raises:
+        SettingError: A language has none.
+    """
+    texts = {language: tuple(line for line in own if words_of(line)) for language, own in lines.items()}
+    if empty := [language for language, own in texts.items() if not own]:
+        raise SettingError(f"distil: the text of {empty[0]} has no line with a word; check the file")
+    return texts
+
+
+def hash_of_lines(lines: Lines) -> str:
+    """Sixteen hex digits that differ for other text; empty without any."""
+    digest = hashlib.sha256()
+    for language, own in lines.items():
+        for line in own:
+            digest.update(f"{language} {raw_text(line)}\n".encode())
+    return digest.hexdigest()[:16] if lines else ""
 
 
 def state_files(resume_file: Path) -> tuple[Path, Path]:

@@ -63,12 +63,11 @@ def elastic_plans(
 
     >>> import polyhead as ph
     >>> from polyhead.compression.latency_table import LatencyTable
-    >>> from polyhead.studies.elastic_spec import ElasticSpec
     >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
     >>> dev = ph.sample(ph.open_corpus("phrases/en", "dev"), 16, seed=1)
     >>> table = LatencyTable(batch=1, length=16, backend="torch", kernel="sdpa", precision="fp32", threads=1, device="cpu",
     ...     machine={}, n_layers=4, fixed=1.0, attention=((0, 0.0), (8, 1.0)), feed_forward=((0, 0.0), (512, 2.0)), points=())
-    >>> plans = elastic_plans(tagger, dev, ElasticSpec(speedup=2.0, batch=1, length=16), table=table)
+    >>> plans = elastic_plans(tagger, dev, ph.ElasticSpec(speedup=2.0, batch=1, length=16), table=table)
     >>> tagger.fit(dev, spec=ph.TrainSpec(epochs=1), nested=plans).steps
     1
     """

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -15,6 +15,7 @@ from polyhead.models.architectures import architecture
 from polyhead.models.model_card import CardScore, ModelCard
 from polyhead.models.model_heads import attention_sites
 from polyhead.models.model_neurons import has_neurons, neuron_sites
+from polyhead.models.sites import AttentionSite
 from polyhead.report.reading import short
 from polyhead.report.record import CellRecord, CostRecord, RankingCost, SettingsRecord, TargetRecord, TrialRecord
 from polyhead.selection.ranking import rank
@@ -112,32 +113,36 @@ def cost_record(model: PreTrainedModel, present: HeadMask) -> CostRecord:
 
     `present` says which heads the encoder had before this run.
     """
-    config = model.config
     sites = attention_sites(model)
-    width = config.hidden_size
+    heads = [tuple(int(head) for head in row.nonzero()[0]) for row in present.keep]
     feed_forward = _feed_forward_weights(model)
-    left = sum(len(site.kept) for site in sites)
-    n_uses = [int(kept) * site.uses for kept, site in zip(present.keep.sum(axis=1), sites, strict=True)]
-    head = sites[0].weights_per_head
-    embedding = model.get_input_embeddings().weight.numel()
 
     def share(length: int) -> float:
-        attention = (4 * width + 2 * length) * sites[0].head_dim * sum(n_uses)  # multiply-adds a token
-        return float(attention / (attention + feed_forward)) if attention else 0.0
+        attention = sum(_attention_work(site, own, length) for site, own in zip(sites, heads, strict=True))
+        return attention / (attention + feed_forward) if attention else 0.0
 
-    removed = present.n_kept - left
+    all_heads = sum(site.weights_of(own) for site, own in zip(sites, heads, strict=True))
+    left = sum(site.weights_of(site.kept or range(site.n_blocks)) for site in sites)
     total = sum(parameter.numel() for parameter in model.parameters())
     return CostRecord(
-        head_weights=head,
+        head_weights=sites[0].weights_per_head,
         heads=present.n_kept,
-        all_heads_weights=head * present.n_kept,
-        model_weights=total + head * removed,
+        all_heads_weights=all_heads,
+        model_weights=total + all_heads - left,
         pruned_model_weights=total,
-        embedding_weights=embedding,
-        heads_pruned=removed,
+        embedding_weights=model.get_input_embeddings().weight.numel(),
+        heads_pruned=present.n_kept - sum(len(site.kept) for site in sites),
         attention_share_128=share(128),
         attention_share_512=share(512),
     )
+
+
+def _attention_work(site: AttentionSite, heads: Collection[int], length: int) -> int:
+    """Multiply-adds per token of some heads, in a sentence of `length` tokens; a key and value that several share count once."""
+    n_keys = len({head // site.group for head in heads})
+    own = len(heads) * (site.query.in_features + site.output.out_features)
+    shared = n_keys * (site.key.in_features + site.value.in_features)
+    return site.uses * site.head_dim * (own + shared + 2 * length * len(heads))
 
 
 def _feed_forward_weights(model: PreTrainedModel) -> int:

@@ -1,12 +1,10 @@
-"""The steps of shrinking: the search, a correction by measured time, the finished model, and the judgement on dev."""
+"""The steps of shrinking before the judgement on dev: the search, a correction by measured time, and the finished model."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from polyhead.compression.latency import time_models
-from polyhead.compression.plan_bisection import furthest
 from polyhead.compression.plan_choice import least_cost
 from polyhead.compression.plan_repair import pruned_to
 from polyhead.compression.plan_search import Goal, Round, Scorer, search_plan
@@ -18,18 +16,13 @@ from polyhead.core.values import decimal_number
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import scoring_batches
-from polyhead.learning.inference import evaluate
 from polyhead.learning.resumable import Partial, kept_at
-from polyhead.studies.distillation import Distilled
 from polyhead.studies.plan_rounds import kept_rounds, plan_scorer
 from polyhead.studies.shrink_spec import ShrinkSpec
 from polyhead.studies.shrink_state import rounds_of, rounds_state
 from polyhead.studies.shrink_trained import next_trained, trained_plans, trained_rounds
 from polyhead.studies.shrink_work import ShrinkWork
-from polyhead.studies.shrunk import LanguageLoss, losses_of
 from polyhead.studies.tagger import Tagger
-
-Losses = tuple[LanguageLoss, ...]
 
 TOO_SLOW: Final = 1.05
 """Measured milliseconds over those asked for above which a speed is missed."""
@@ -157,90 +150,6 @@ def finished(work: ShrinkWork, plan: Plan, progress: Progress | None) -> Tagger:
     precision = work.tagger.precision
     small = pruned_to(work.tagger.model, plan, batches, how=how, precision=precision, progress=progress)
     return replace(work.tagger, model=small)
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """A plan that was judged on dev.
-
-    Attributes:
-        plan: What is kept.
-        tagger: The finished model.
-        losses: What each language loses.
-        missed: What gives way; empty if nothing does.
-        distilled: Facts of the distillation; None without one.
-    """
-
-    plan: Plan
-    tagger: Tagger
-    losses: Losses
-    missed: str
-    distilled: Distilled | None
-
-
-def judged(
-    work: ShrinkWork,
-    rounds: Sequence[Round],
-    progress: Progress | None,
-    *,
-    distilled: Callable[[Tagger], Distilled] | None = None,
-) -> Judged:
-    """The plan asked for if no language loses too much; else the smallest one on the way to it that does not.
-
-    Args:
-        work: What the search started from.
-        rounds: Those of the search.
-        progress: Updated as the work advances.
-        distilled: Distils the finished model of the plan asked for, in place. A plan that takes its place is not distilled.
-    """
-    known: dict[Plan, Tagger] = {}
-    lost: dict[Plan, Losses] = {}
-    facts: list[Distilled] = []
-    spec, asked = work.spec, rounds[-1].plan if rounds else work.start
-
-    def made(plan: Plan) -> Tagger:
-        if plan not in known:
-            for other in [own for own in known if not (facts and own == asked)]:
-                del known[other]  # at most two models at a time
-            known[plan] = finished(work, plan, progress)
-            if distilled is not None and plan == asked:
-                facts.append(distilled(known[plan]))
-        return known[plan]
-
-    def losses(plan: Plan) -> Losses:
-        if plan not in lost:
-            small = made(plan)
-            after = evaluate(small.model, work.dev, small.task, small.labels, precision=small.precision, progress=progress)
-            lost[plan] = losses_of(work.before, after, work.names, small.task)
-        return lost[plan]
-
-    def is_within(plan: Plan) -> bool:
-        return all(own.lost <= spec.max_loss + 1e-9 for own in losses(plan))
-
-    chosen, missed = asked, ""
-    if not is_within(asked):
-        halvings = 3 if trained_plans(work) is None else 0
-        found = furthest(work.start, work.goals, rounds, is_within, spread=spec.row.spread, parts=spec.parts, halvings=halvings)
-        chosen, missed = asked if found is None else found, _gives_way(work, asked, found, losses)
-    return Judged(chosen, made(chosen), losses(chosen), missed, facts[0] if facts and chosen == asked else None)
-
-
-def _gives_way(work: ShrinkWork, asked: Plan, found: Plan | None, losses: Callable[[Plan], Losses]) -> str:
-    """What gives way and by how much: the loss at what was asked for, and what can be had without it."""
-    worst = max(losses(asked), key=lambda own: own.lost)
-    said = f"{wanted(work.spec)}: {worst.language} loses {worst.lost:.2f} points, more than {work.spec.max_loss:g} allowed"
-    if found is None:
-        worst = max(losses(work.start), key=lambda own: own.lost)
-        return f"{said}; the trimmed vocabulary alone loses {worst.lost:.2f} in {worst.language}, so the loss gives way"
-    parts = []
-    if work.times is not None and work.spec.times:
-        now, then = work.times.of(work.start.counts), work.times.of(found.counts)
-        parts.append(f"{now / then:.2f} times as fast ({then:.3g} ms)")
-    if work.spec.size is not None:
-        megabytes = work.sizes.of(found.counts) / 1e6
-        parts.append(f"{megabytes:.{2 if megabytes < 10 else 1}f} MB")
-    what = "speed and size" if len(parts) == 2 else "speed" if work.spec.times else "size"
-    return f"{said}; within that the {what} gives way: {' and '.join(parts)}"
 
 
 def wanted(spec: ShrinkSpec) -> str:

@@ -11,8 +11,8 @@ from polyhead.compression.plan_choice import least_cost
 from polyhead.compression.plan_costs import PlanCosts, time_costs
 from polyhead.compression.plan_search import Goal
 from polyhead.compression.subword_choice import Limits, NothingToTrimError
-from polyhead.compression.vocabulary import trim_model, trim_tokenizer
-from polyhead.core.errors import SettingError
+from polyhead.compression.vocabulary import check_trimmable, trim_model, trim_tokenizer
+from polyhead.core.errors import PolyheadError, SettingError
 from polyhead.core.neurons import Plan
 from polyhead.core.progress import Progress
 from polyhead.core.values import counted
@@ -20,7 +20,7 @@ from polyhead.data.plain_text import Line
 from polyhead.data.sampling import halves, sample
 from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import Batch, scoring_batches
-from polyhead.learning.inference import Evaluation, Labelled
+from polyhead.learning.inference import Labelled
 from polyhead.models.model_heads import head_mask
 from polyhead.models.model_neurons import neuron_mask
 from polyhead.models.named_masks import head_masks
@@ -40,8 +40,8 @@ class ShrinkWork:
         start: What it keeps now.
         spec: What is asked for.
         names: Corpus or file of each language.
-        before: Results of `given` on the text that plans are judged on, by language.
-        dev: The half of the dev text that plans are judged on, by language, as `tagger` reads it.
+        judged: The half of the dev text that plans are judged on, by language.
+        dev: The same as `tagger` reads it.
         scored: Batches of the other half, on which heads and neurons are scored and repaired, by language.
         times: Milliseconds by heads and neurons; None without a latency table.
         sizes: Bytes by heads and neurons.
@@ -53,7 +53,7 @@ class ShrinkWork:
     start: Plan
     spec: ShrinkSpec
     names: Mapping[str, str]
-    before: Mapping[str, Evaluation]
+    judged: Mapping[str, Dataset]
     dev: Mapping[str, Labelled]
     scored: Mapping[str, Sequence[Batch]]
     times: PlanCosts | None
@@ -210,6 +210,19 @@ def check_texts(texts: Texts, languages: Collection[str], spec: ShrinkSpec) -> b
     return True
 
 
+def check_vocabulary(tagger: Tagger, spec: ShrinkSpec) -> None:
+    """Return if the vocabulary can be trimmed, without reading a text.
+
+    Raises:
+        SettingError: It cannot; the message says how to shrink the tagger all the same.
+    """
+    try:
+        check_trimmable(tagger.model, tagger.tokenizer)
+    except PolyheadError as error:
+        step = "--keep vocabulary" if spec.distil else "--keep vocabulary, without --text and --corpus"
+        raise SettingError(f"{tagger.name}: {error}; to shrink it with all its subwords, give {step}") from error
+
+
 def trimmed(tagger: Tagger, texts: Texts, spec: ShrinkSpec, progress: Progress | None) -> Tagger:
     """The tagger with the subwords that the texts need, its model a copy; the tagger itself if they need all of them.
 
@@ -232,23 +245,13 @@ def trimmed(tagger: Tagger, texts: Texts, spec: ShrinkSpec, progress: Progress |
 
 
 def prepared(
-    given: Tagger,
-    dev: Mapping[str, Dataset],
-    spec: ShrinkSpec,
-    *,
-    start: Plan,
-    texts: Texts,
-    table: LatencyTable | None,
-    progress: Progress | None,
+    given: Tagger, dev: Mapping[str, Dataset], spec: ShrinkSpec, *, start: Plan, texts: Texts, progress: Progress | None
 ) -> ShrinkWork:
-    """Everything that a search needs.
+    """Everything that a search for a size needs; `timed` adds what one for a speed needs.
 
     Raises:
-        SettingError: No plan meets a goal, or the texts do not serve.
+        SettingError: No plan is as small as asked, or the texts do not serve.
     """
-    times = None if table is None else time_costs(table)
-    if times is not None and spec.times:
-        check_speed(times, start, spec)
     before_bytes = checkpoint_bytes(given.model, given.tokenizer)
     tagger = trimmed(given, texts, spec, progress) if check_texts(texts, dev, spec) else given
     sizes = size_costs(tagger.model, tagger.tokenizer, start)
@@ -263,10 +266,23 @@ def prepared(
         start=start,
         spec=spec,
         names={language: own.name for language, own in dev.items()},
-        before=given.evaluate(dict(judged), progress=progress),
+        judged=judged,
         dev={language: tagger.labelled(own) for language, own in judged.items()},
         scored={language: scoring_batches(tagger.encode(own)) for language, own in samples.items()},
-        times=times,
+        times=None,
         sizes=sizes,
         bytes_before=before_bytes,
     )
+
+
+def timed(work: ShrinkWork, table: LatencyTable) -> ShrinkWork:
+    """The same with milliseconds.
+
+    Raises:
+        SettingError: No plan is as fast as asked, or the table is of another model or batch.
+    """
+    check_table(table, work.start, work.spec)
+    times = time_costs(table)
+    if work.spec.times:
+        check_speed(times, work.start, work.spec)
+    return replace(work, times=times)

@@ -14,11 +14,21 @@ from polyhead.compression.repair import Repair
 from polyhead.core.arguments import PATH, require
 from polyhead.core.progress import Progress
 from polyhead.data.sentences import Dataset
-from polyhead.studies.distillation import distil_tagger
+from polyhead.studies.distillation import distil_tagger, lines_with_words
+from polyhead.studies.shrink_judging import judged, verdicts_file
 from polyhead.studies.shrink_spec import ShrinkSpec
-from polyhead.studies.shrink_steps import check_repair, compared_ms, corrected, judged, missed_speed, searched
+from polyhead.studies.shrink_steps import check_repair, compared_ms, corrected, missed_speed, searched
 from polyhead.studies.shrink_trained import trained_plans
-from polyhead.studies.shrink_work import Texts, by_language, check_table, check_tagger, check_texts, prepared
+from polyhead.studies.shrink_work import (
+    Texts,
+    by_language,
+    check_table,
+    check_tagger,
+    check_texts,
+    check_vocabulary,
+    prepared,
+    timed,
+)
 from polyhead.studies.shrunk import Change, Shrunk
 from polyhead.studies.tagger import Tagger
 
@@ -78,7 +88,8 @@ def shrink(
         distil: Processor minutes of learning from the given model on `texts`, after the repair.
         seed: Of the halves and the samples.
         table: Latency table of this model, instead of measuring one.
-        resume_file: Finished rounds, which a second call continues.
+        resume_file: Finished rounds, which a second call continues; verdicts and a distillation are kept beside it. All of it
+            stays, and a second call with another `max_loss` alone judges no plan again.
         progress: Updated as the work advances.
 
     Raises:
@@ -147,24 +158,27 @@ def shrunk(
     """
     sets = by_language(dev, languages)
     start = check_tagger(tagger)
-    check_texts(texts, sets, spec)  # before minutes of measuring
+    # whatever can be refused is refused before minutes of measuring, and what reads no text comes first
+    if check_texts(texts, sets, spec):
+        check_vocabulary(tagger, spec)
     check_fits(tagger.model, batch=spec.batch, length=spec.length, free=free_bytes(tagger.model.device))
     if tagger.plans is None:
         check_repair(tagger, start, next(iter(sets.values())), spec)
     given_table = table is not None
+    if table is not None:
+        check_table(table, start, spec)
+    held = lines_with_words(texts) if spec.distil else {}
+    work = prepared(tagger, sets, spec, start=start, texts=held or texts, progress=progress)
     if spec.times and table is None:
         table = cached_latency(tagger.model, batch=spec.batch, length=spec.length, precision=tagger.precision, progress=progress)
     if table is not None:
-        check_table(table, start, spec)
-    held = {language: tuple(lines) for language, lines in texts.items()} if spec.distil else {}
-    texts = held or texts
-    work = prepared(tagger, sets, spec, start=start, texts=texts, table=table, progress=progress)
+        work = timed(work, table)
     rounds = searched(work, resume_file, progress)
     if measure and spec.times and not given_table:
         rounds = corrected(work, rounds, progress, resume_file)
     teach = partial(distil_tagger, teacher=work.tagger, lines=held, minutes=spec.distil, seed=spec.seed)
     taught = partial(teach, resume_file=resume_file, progress=progress) if spec.distil and measure else None
-    best = judged(work, rounds, progress, distilled=taught)
+    best = judged(work, rounds, progress, distilled=taught, partial=verdicts_file(work, resume_file, held))
     plan, small, missed = best.plan, best.tagger, best.missed
     times = None
     if work.times is not None:

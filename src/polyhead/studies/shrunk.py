@@ -44,6 +44,10 @@ class LanguageLoss:
         return self.before - self.after
 
 
+Losses = tuple[LanguageLoss, ...]
+"""One for each language."""
+
+
 @dataclass(frozen=True)
 class Change:
     """A figure of the given model and of the smaller one.
@@ -86,7 +90,7 @@ class Shrunk:
     tagger: Tagger
     plan: Plan
     before: Plan
-    losses: tuple[LanguageLoss, ...]
+    losses: Losses
     milliseconds: Change | None
     megabytes: Change
     subwords: Change
@@ -106,9 +110,7 @@ class Shrunk:
         return max(self.losses, key=lambda own: own.lost)
 
 
-def losses_of(
-    before: Mapping[str, Evaluation], after: Mapping[str, Evaluation], names: Mapping[str, str], task: Task
-) -> tuple[LanguageLoss, ...]:
+def losses_of(before: Mapping[str, Evaluation], after: Mapping[str, Evaluation], names: Mapping[str, str], task: Task) -> Losses:
     """What each language loses.
 
     Args:
