@@ -12,9 +12,8 @@ from transformers import AutoModelForTokenClassification
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.model_heads import head_mask
 from polyhead.models.model_neurons import neuron_mask
-from polyhead.studies import plan_rounds, shrink_judging, shrink_steps, shrinking
+from polyhead.studies import plan_rounds, shrink_judging, shrinking
 from polyhead.studies.tagger import Tagger
-
 
 SHRINK_ALL = "to shrink it with all its subwords, give "
 
