@@ -1,4 +1,4 @@
-"""Tables of `docs/pruning.md`, from `results/pruning_gain.json`; `page_tables.py` lists them."""
+"""Tables of `docs/pruning.md`, from `results/pruning_gain.json` and `search_cost.json`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -104,7 +104,7 @@ def orders(found: Found) -> str:
 
 def searches(found: Found) -> str:
     """Whether one nested fine-tuning and a fine-tuning for every k see the same differences between k."""
-    curves, default, rows = found["curves over k"], found["default search"], []
+    curves, rows = found["curves over k"], []
     if curves:
         halves, variance = curves["split_half_reliability"], curves["variance_of_differences_between_k"]
         rows = [
@@ -117,9 +117,21 @@ def searches(found: Found) -> str:
             ],
             ["seeds", str(curves["seeds"]["nested"]), str(curves["seeds"]["sweep"])],
         ]
-    if default:
-        rows.append(["`nested` less `screened`, dev of the eight", _gain(default["nested minus screened, targets' dev"]), ""])
     return page_table(["", "`nested`", "`sweep`"], rows) if rows else ""
+
+
+def costs(measured: Found, gains: Found) -> str:
+    """What each search costs, and what `nested` finds less `screened`; from `search_cost.json` and `pruning_gain.json`."""
+    default, unit, rows = gains["tables"]["default search"], measured["searches"]["screened, K = 12"]["seconds"], []
+    for name, own in measured["searches"].items():
+        search, largest = name.split(", K = ")
+        less = _gain(default["nested minus screened, targets' dev"]) if name == "nested, K = 12" else ""
+        passes, seconds = f"{own['passes'] / 1000:.0f}", own["seconds"]
+        rows.append(
+            [f"`{search}`", largest, f"{own['fine-tunings']:g}", passes, f"{seconds / 60:.0f}", f"{seconds / unit:.2g}", less]
+        )
+    headers = ["search", "K", "fine-tunings", "thousand passes of a sentence", "minutes of one thread", "times `screened`"]
+    return page_table([*headers, "dev of the eight, less `screened`"], rows)
 
 
 def _row(own: Found) -> list[str]:

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = tuple(sorted((ROOT / "docs").glob("*.md")))
 RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
 ORDERS = RESULTS.with_name("order_quality.json")
+SEARCHES = RESULTS.with_name("search_cost.json")
 GAINS = RESULTS.with_name("pruning_gain.json")
 TYPES = RESULTS.with_name("model_types.json")
 
@@ -34,6 +35,8 @@ def tables() -> dict[str, str]:
         found |= order_tables.tables(read_json(ORDERS))
     if GAINS.is_file():
         found |= gain_tables.tables(read_json(GAINS))
+        if SEARCHES.is_file():
+            found["cost of searches"] = gain_tables.costs(read_json(SEARCHES), read_json(GAINS))
     return found | page_tables.tables()
 
 

@@ -31,7 +31,6 @@ EMPTY: dict[str, Any] = {
     "nested, K = 12": {},
     "nested, K = 72": {},
     "curves over k": {},
-    "default search": {},
 }
 
 
@@ -78,3 +77,16 @@ def test_the_sweep_stands_beside_what_chance_chooses() -> None:
     assert "| chosen like that among 26 unpruned runs: chance alone | +0.20 ± 0.20 |  |  |  |  |" in lines
     assert "| primary, less chance | -0.10 (-0.90 to +0.70) |  |  |  |  |" in lines
     assert "| split-half reliability over seeds | 0.60 | 0.10 |" in found["two searches"]
+
+
+def test_what_searches_cost() -> None:
+    measured = {
+        "searches": {
+            "screened, K = 12": {"fine-tunings": 3.0, "passes": 80_000.0, "seconds": 600.0},
+            "nested, K = 12": {"fine-tunings": 2, "passes": 50_000.0, "seconds": 450.0},
+        }
+    }
+    gains = {"tables": {"default search": {"nested minus screened, targets' dev": one(-0.5)}}}
+    found = gain_tables.costs(measured, gains)
+    assert "| `screened` | 12 | 3 | 80 | 10 | 1 |  |" in found
+    assert "| `nested` | 12 | 2 | 50 | 8 | 0.75 | -0.50 (-1.50 to +0.50) |" in found
