@@ -209,8 +209,8 @@ def jobs() -> Iterator[Job]:
     for seed in SWEEP_SEEDS:
         for k in range(1, SWEEP + 1):
             yield Job("sweep", f"sweep.{seed}.{k}", f"full.{seed}", partial(pruned, seed, k))
-    for seed in SEEDS:
-        for largest in LARGEST:
+    for largest in reversed(LARGEST):
+        for seed in SEEDS:
             for arm in ARMS[1:]:
                 yield Job("nested", f"nested.{largest}.{arm}.{seed}", f"full.{seed}", partial(nested, seed, largest, arm))
     for seed in SEEDS:
