@@ -8,6 +8,7 @@ from typing import Any
 import gain_tables
 import order_tables
 import page_tables
+import shrink_tables
 from page_tables import page_table, with_interval
 
 from polyhead.core.files import read_json
@@ -34,7 +35,7 @@ def tables() -> dict[str, str]:
         found |= order_tables.tables(read_json(ORDERS))
     if GAINS.is_file():
         found |= gain_tables.tables(read_json(GAINS))
-    return found | page_tables.tables()
+    return found | page_tables.tables() | shrink_tables.tables()
 
 
 def needs() -> str:
