@@ -72,7 +72,9 @@ def test_predicted_speeds_are_marked() -> None:
 
 
 def test_other_tables() -> None:
-    assert "| 32 × 128 | whole layers (DistilBERT) | repaired | 1.98 to 2.02 | 4.00 (3.50 to 4.50) |" in shrink_tables.rules(ASKED)
+    assert "| 32 × 128 | whole layers (DistilBERT) | repaired | 1.98 to 2.02 | 4.00 (3.50 to 4.50) |" in shrink_tables.rules(
+        ASKED
+    )
     assert "| 3.00 (2.50 to 3.50) | 3.00 (2.50 to 3.50) | 0.4 | 2 |" in shrink_tables.over(ASKED)
     sizes = shrink_tables.size_losses(ASKED)
     assert "| 35 % of the size | float32 | 470 | 160 | 34.0 % | 0.50 (0.00 to 1.00) |" in sizes
