@@ -1,8 +1,10 @@
 """One fine-tuning for every size against the same plans trained one by one, in five languages.
 
-    python benchmarks/elastic.py cells [--seeds 42] [--taught 0 0.5]   # several processes may run beside one another
-    python benchmarks/elastic.py table                               # seconds; writes results/elastic.json
-    python benchmarks/elastic.py --list                              # what is there and what is not
+    python benchmarks/shrink.py latency                               # idle machine: the tables that every plan is chosen by
+    python benchmarks/elastic.py cells [--seeds 42] [--taught 0 0.5]  # any machine, however busy; several processes
+    python benchmarks/elastic.py times [--minutes 5]                  # idle machine, 5 to 30 seconds a plan; continues
+    python benchmarks/elastic.py table                                # seconds; writes results/elastic.json
+    python benchmarks/elastic.py --list                               # cells there and missing, and hours still needed
 
 The encoder of `e5.py` and the ordinary fine-tunings of `shrink.py` (2,000 sentences of EWT, three epochs). `elastic` scores an
 ordinary fine-tuning on 256 dev sentences of EWT, chooses 33 nested plans down to 3 times the speed on batches of 32 × 128
@@ -10,11 +12,11 @@ subwords, and fine-tunes the encoder anew, every sentence under one of them. It 
 batches of 32 × 128 and of 1 × 32, which takes no training. `alone` prunes the encoder to the plan that `elastic` takes on
 32 × 128 before it fine-tunes it with the same settings: one fine-tuning per plan and seed. Three seeds, and five at twice the
 speed. A small batch gains less than a large one, so the smallest plan need not reach 3 times there; such speeds are left out.
-Variants give another share of the loss to the whole model's predictions (`--taught`).
+Variants (`taught`) give another share of the loss to the whole model's predictions.
 
-A cell holds correct and scored words of every test sentence, heads and neurons of every layer, predicted and measured
-milliseconds, and the seconds of training. Times are measured: run the cells of one comparison on an idle machine. Stopped work
-continues from its last step; finished cells in results/elastic_cells are kept.
+A cell holds what the main metric of every test sentence needs, heads and neurons of every layer, and processor seconds of the
+training (-1 if it was stopped). Plans are chosen by the kept latency tables, and measured by `times` (see `plan_times.py`).
+Cells need the `before` cells of `shrink.py`; a stopped training continues; finished cells in results/elastic_cells are kept.
 """
 
 import sys
@@ -27,11 +29,14 @@ from typing import Any
 
 import numpy as np
 import shrink
-from cell_jobs import run_stage, stage_parser, write_table
-from e5 import cell_file, encoder, keep, kept, labelled
+from cell_jobs import Job, run_stage, stage_parser, write_table
+from e5 import cell_file, encoder, keep, kept
 from environment import RESULTS
 from numpy.typing import NDArray
-from shrink import LANGUAGES, SHAPES, SPEEDS, TRIAL, Design, split
+from plan_times import Counts, Shape, shape_name, speeds, time_plans
+from shrink import FEW, SECONDS_A_PASS, SEEDS, SPEEDS
+from shrink_cells import DESIGN, SETTINGS, SHAPES, Design, before_name, counts_of, named, plan_arrays, plan_of, tagger, tests
+from shrink_rows import Cells, correct, difference, plan_counts, taken
 from treebanks import LABELS, WORK
 
 from polyhead.compression.latency_table import LatencyTable
@@ -41,25 +46,25 @@ from polyhead.core.specs import TrainSpec
 from polyhead.learning.teaching import Teacher
 from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
-from polyhead.selection.statistics import holm
 from polyhead.studies.elastic import elastic_plans
 from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.shrink_spec import ShrinkSpec
-from polyhead.studies.shrink_steps import compared_ms, finished, searched
+from polyhead.studies.shrink_steps import finished, searched
 from polyhead.studies.shrink_work import check_tagger, prepared, timed
 from polyhead.studies.tagger import Tagger
 
 CELLS = RESULTS / "elastic_cells"
-SEEDS = (42, 43, 44)
-MORE_SEEDS = (45, 46)  # at twice the speed
+UNFINISHED = WORK / "elastic"
+POS = SETTINGS["pos"]
+LANGUAGES = POS.languages
 TRAINED_FOR = SHAPES[-1]
 TAUGHT = ElasticSpec().taught
 SHARES = (TAUGHT, 0.5)
 
 
 @dataclass(frozen=True)
-class Job:
-    """One cell: the elastic fine-tuning of a seed, or the plan of one speed trained alone.
+class Cell:
+    """The elastic fine-tuning of a seed, or the plan of one speed trained alone.
 
     Attributes:
         seed: Of the fine-tuning.
@@ -78,19 +83,39 @@ class Job:
             return f"alone.{self.alone:g}x.{self.seed}"
         return f"elastic.{self.seed}" if self.taught == TAUGHT else f"elastic-{self.taught:g}.{self.seed}"
 
+    @property
+    def kind(self) -> str:
+        """What it counts as in the estimate."""
+        return "alone" if self.alone is not None else "elastic" if self.taught == TAUGHT else "taught"
+
     def path(self, folder: Path = CELLS) -> Path:
         """Its file."""
         return cell_file(folder, self.name)
 
 
-def jobs(seeds: Sequence[int], taught: Sequence[float]) -> Iterator[Job]:
+def cells(seeds: Sequence[int], taught: Sequence[float]) -> Iterator[Cell]:
     """All cells, most urgent first: twice the speed in each seed, then the other speeds, then variants."""
     for seed in seeds:
-        yield Job(seed)
-        yield Job(seed, 2.0)
-    few = [seed for seed in seeds if seed in SEEDS]
-    yield from (Job(seed, speed) for speed in SPEEDS if speed != 2.0 for seed in few)
-    yield from (Job(seed, taught=own) for own in taught if own != TAUGHT for seed in few)
+        yield Cell(seed)
+        yield Cell(seed, 2.0)
+    few = [seed for seed in seeds if seed in FEW]
+    yield from (Cell(seed, speed) for speed in SPEEDS if speed != 2.0 for seed in few)
+    yield from (Cell(seed, taught=own) for own in taught if own != TAUGHT for seed in few)
+
+
+def jobs(wanted: Sequence[Cell], design: Design = DESIGN, folder: Path = CELLS) -> list[Job]:
+    """The work of cells, each elastic one after the unpruned tagger, and each plan alone after the elastic one."""
+    trained, tested = 3 * 3 * design.train, shrink.TESTED["pos"]
+    found = []
+    for own in wanted:
+        if own.alone is None:
+            needs = design.cell(before_name("pos", own.seed))
+            cost = trained * (1.3 if own.taught else 1.0) + 24 * 256 + tested * (1 + 2 * sum(1 / speed for speed in SPEEDS))
+            found.append(Job(own.kind, own.name, (needs,), partial(elastic, own, design, folder), cost))
+        else:
+            cost = (trained + tested) / own.alone
+            found.append(Job(own.kind, own.name, (Cell(own.seed).path(folder),), partial(alone, own, design, folder), cost))
+    return found
 
 
 def elastic_spec(design: Design, taught: float) -> ElasticSpec:
@@ -98,24 +123,35 @@ def elastic_spec(design: Design, taught: float) -> ElasticSpec:
     return ElasticSpec(speedup=max(SPEEDS), batch=batch, length=length, taught=taught, scored=design.scored)
 
 
-def elastic_tagger(job: Job, design: Design) -> tuple[Tagger, float]:
-    """The tagger fine-tuned under plans, and the processor seconds since its last stop; trained once and kept."""
-    folder, started = WORK / "elastic" / f"{design.train}.{replace(job, alone=None).name}", time.process_time()
-    seconds = folder.with_name(f"{folder.name}.seconds")
-    if not (folder / "config.json").is_file():
-        given, spec, train = shrink.tagger(job.seed, design), elastic_spec(design, job.taught), TrainSpec(seed=job.seed)
-        states = [WORK / f"{folder.name}.{end}.partial" for end in ("plans", "fit")]
-        table, dev = shrink.latency(TRAINED_FOR, job.seed, design), split("en", "dev", None)
-        plans = elastic_plans(given, dev, spec, table=table, seed=job.seed, resume_file=states[0])
-        found = _new(given, train)
-        text = labelled("en", "train", n=design.train)
-        found.fit(text, spec=train, nested=plans, teacher=Teacher(spec.taught), resume_file=states[1])
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        found.save(folder, overwrite=True)
-        seconds.write_text(f"{time.process_time() - started:.0f}", encoding="utf-8")
-        for file in states:
-            file.unlink(missing_ok=True)
-    return Tagger.load(folder, labels=LABELS), float(seconds.read_text(encoding="utf-8"))
+def elastic(own: Cell, design: Design, folder: Path, resume_file: Path) -> None:
+    """The tagger fine-tuned under plans, whole and at every speed that it reaches."""
+    started, data = time.process_time(), tests("pos", design)
+    states = [resume_file.with_name(f"{resume_file.name}.{end}") for end in ("plans", "fit")]
+    continues = any(path.exists() for path in states)
+    given, spec, train = tagger("pos", own.seed, design), elastic_spec(design, own.taught), TrainSpec(seed=own.seed)
+    table, dev = design.table(TRAINED_FOR), POS.split("en", "dev", design.dev if design.tables else None)
+    plans = elastic_plans(given, dev, spec, table=table, seed=own.seed, resume_file=states[0])
+    sizes = _new(given, train)
+    text = POS.split("en", "train", design.train)
+    sizes.fit(text, spec=train, nested=plans, teacher=Teacher(spec.taught), resume_file=states[1])
+    spent = -1 if continues else round(time.process_time() - started)
+    found: dict[str, NDArray[Any]] = {"cpu_seconds": np.array([spent]), **named("whole", counts_of(sizes, data))}
+    for shape in SHAPES:
+        for speedup in SPEEDS:
+            name = row_name(speedup, shape)
+            try:
+                small = taken_at(sizes, speedup, shape, design.table(shape))
+            except SettingError as error:  # a small batch gains less than the large one that the plans were chosen for
+                print(f"{own.name}: {error}", file=sys.stderr)
+                continue
+            found |= named(name, {**counts_of(small, data), **plan_arrays(check_tagger(small))})
+    keep(own.path(folder), found)
+    for path in states:
+        path.unlink(missing_ok=True)
+
+
+def row_name(speedup: float, shape: Shape) -> str:
+    return f"{speedup:g}x.{shape_name(shape)}"
 
 
 def _new(given: Tagger, train: TrainSpec, plan: Plan | None = None) -> Tagger:
@@ -126,113 +162,82 @@ def _new(given: Tagger, train: TrainSpec, plan: Plan | None = None) -> Tagger:
     return replace(given, model=model, nested=(), plans=None)
 
 
-def taken(given: Tagger, speedup: float, shape: tuple[int, int], table: LatencyTable) -> tuple[Tagger, ShrinkSpec, list[float]]:
-    """What the elastic tagger becomes at a speed, and milliseconds before and after as predicted."""
+def taken_at(given: Tagger, speedup: float, shape: Shape, table: LatencyTable) -> Tagger:
+    """What the elastic tagger becomes at a speed."""
     spec = ShrinkSpec(speedup=speedup, batch=shape[0], length=shape[1], scored=1)
-    dev = {"en": split("en", "dev", 1)}
+    dev = {"en": POS.split("en", "dev", 2)}
     work = timed(prepared(given, dev, spec, start=check_tagger(given), texts={}, progress=None), table)
     rounds = searched(work, None, None)
-    plan = rounds[-1].plan if rounds else work.start
-    return finished(work, plan, None), spec, [table.predict(own.counts) for own in (work.start, plan)]
+    return finished(work, rounds[-1].plan if rounds else work.start, None)
 
 
-def do(job: Job, design: Design, path: Path) -> None:
-    """One cell."""
-    given, seconds = elastic_tagger(job, design)
-    tests = {language: split(language, "test", design.test) for language in LANGUAGES}
-    tables = {shape: shrink.latency(shape, job.seed, design) for shape in SHAPES}
-    if job.alone is not None:
-        small, _, _ = taken(given, job.alone, TRAINED_FOR, tables[TRAINED_FOR])
-        keep(path, {**_alone(job, design, _plan(small), tests), **_counts_of(small)})
-        return
-    found: dict[str, NDArray[Any]] = {"cpu_seconds": np.array([round(seconds)])}
-    found |= _tested("whole", given, tests)
-    found |= _tested("ordinary", shrink.tagger(job.seed, design), tests)
-    for shape in SHAPES:
-        for speedup in SPEEDS:
-            name = f"{speedup:g}x.{shape[0]}x{shape[1]}"
-            try:
-                small, spec, predicted = taken(given, speedup, shape, tables[shape])
-            except SettingError as error:  # a small batch gains less than the large one that the plans were chosen for
-                print(f"{job.name}: {error}", file=sys.stderr)
-                continue
-            found |= _tested(name, small, tests)
-            found |= {f"{name}/{what}": own for what, own in _counts_of(small).items()}
-            found[f"{name}/us/predicted"] = np.array([round(1e3 * own) for own in predicted])
-            found[f"{name}/us/measured"] = np.array([round(1e3 * own) for own in compared_ms(given, small, spec)])
-    keep(path, found)
+def alone(own: Cell, design: Design, folder: Path, resume_file: Path) -> None:
+    """The plan that the elastic tagger takes at a speed, pruned first and fine-tuned alone."""
+    name = row_name(own.alone or 1.0, TRAINED_FOR)
+    there = kept(Cell(own.seed).path(folder))
+    parts = {key.removeprefix(f"{name}/"): each for key, each in there.items() if key.startswith(f"{name}/")}
+    train, started, continues = TrainSpec(seed=own.seed), time.process_time(), resume_file.exists()
+    given = tagger("pos", own.seed, design)
+    small = _new(given, train, plan_of(parts, check_tagger(given)))
+    small.fit(POS.split("en", "train", design.train), spec=train, resume_file=resume_file)
+    spent = -1 if continues else round(time.process_time() - started)
+    keep(own.path(folder), {"cpu_seconds": np.array([spent]), **named("alone", counts_of(small, tests("pos", design)))})
 
 
-def _plan(small: Tagger) -> Plan:
-    return check_tagger(small)
+def timed_plans(seeds: Sequence[int], taught: Sequence[float], folder: Path = CELLS) -> Iterator[tuple[Shape, Counts]]:
+    """Every plan that a finished elastic cell takes."""
+    for own in cells(seeds, taught):
+        if own.alone is None and own.path(folder).is_file():
+            there = kept(own.path(folder))
+            for shape in reversed(SHAPES):
+                for speedup in SPEEDS:
+                    if f"{(name := row_name(speedup, shape))}/heads" in there:
+                        yield shape, plan_counts(there, f"{name}/")
 
 
-def _counts_of(small: Tagger) -> dict[str, NDArray[Any]]:
-    heads, neurons = zip(*_plan(small).counts, strict=True)
-    return {"heads": np.array(heads), "neurons": np.array(neurons)}
-
-
-def _alone(job: Job, design: Design, plan: Plan, tests: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """The counts of the plan fine-tuned alone."""
-    train, state, started = TrainSpec(seed=job.seed), WORK / f"elastic.{design.train}.{job.name}.partial", time.process_time()
-    own = _new(shrink.tagger(job.seed, design), train, plan)
-    own.fit(labelled("en", "train", n=design.train), spec=train, resume_file=state)
-    found = {"cpu_seconds": np.array([round(time.process_time() - started)]), **_tested("alone", own, tests)}
-    state.unlink(missing_ok=True)
-    return found
-
-
-def _tested(name: str, own: Tagger, tests: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    found = own.evaluate(dict(tests))
-    return {f"{name}/{language}": each.counts[:, :2].astype(np.int64) for language, each in found.items()}
-
-
-def table(seeds: Sequence[int], taught: Sequence[float], folder: Path = CELLS) -> dict[str, Any]:
+def table(seeds: Sequence[int], taught: Sequence[float], design: Design = DESIGN, folder: Path = CELLS) -> dict[str, Any]:
     """By share taught: what the whole model gains over the ordinary one, and each speed over it and over the plan alone."""
-    alone = {speed: _kept([Job(seed, speed) for seed in seeds], folder) for speed in SPEEDS}
+    ordinary = {seed: named("before", kept(path)) for seed in seeds if (path := design.cell(before_name("pos", seed))).is_file()}
+    by_speed = {speed: _kept([Cell(seed, speed) for seed in seeds], folder) for speed in SPEEDS}
     found: dict[str, Any] = {}
     for share in dict.fromkeys((TAUGHT, *taught)):
-        own = _kept([Job(seed, taught=share) for seed in seeds], folder)
+        own = {
+            seed: cell for seed, cell in _kept([Cell(seed, taught=share) for seed in seeds], folder).items() if seed in ordinary
+        }
         if not own:
             continue
-        rows: dict[str, Any] = {"seeds": list(own), "whole over ordinary": _gains(own, "whole", own, "ordinary")}
+        rows: dict[str, Any] = {"seeds": list(own), "whole over ordinary": _gains(own, "whole", ordinary, "before")}
         for shape in SHAPES:
             for speed in SPEEDS:
-                name = f"{speed:g}x.{shape[0]}x{shape[1]}"
+                name = row_name(speed, shape)
                 reached = {seed: cell for seed, cell in own.items() if f"{name}/heads" in cell}
                 if reached:
-                    rows[name] = _row(name, reached, alone[speed] if shape == TRAINED_FOR else {})
-        rows["cpu_seconds"] = float(np.median([each["cpu_seconds"][0] for each in own.values()]))
+                    rows[name] = _row(name, shape, reached, ordinary, by_speed[speed] if shape == TRAINED_FOR else {})
+        spent = [float(each["cpu_seconds"][0]) for each in own.values() if each["cpu_seconds"][0] >= 0]
+        rows["cpu_seconds"] = float(np.median(spent)) if spent else None
         found[f"taught {share:g}"] = rows
-    every = [gain for rows in found.values() for gain in _every_gain(rows) if gain["p"] is not None]
-    for gain, p in zip(every, holm([gain["p"] for gain in every]), strict=True):
-        gain["p_holm"] = p
+    correct([gain for rows in found.values() for gain in _every_gain(rows)])
     return found
 
 
-def _row(name: str, own: shrink.Cells, alone: shrink.Cells) -> dict[str, Any]:
+def _row(name: str, shape: Shape, own: Cells, ordinary: Cells, trained: Cells) -> dict[str, Any]:
     """One speed on one shape of batch, in the seeds that reached it."""
-    row: dict[str, Any] = {"seeds": list(own), "over ordinary": _gains(own, name, own, "ordinary")}
-    for kind in ("predicted", "measured"):
-        row[f"speedup_{kind}"] = [float(before / after) for before, after in (each[f"{name}/us/{kind}"] for each in own.values())]
-    if both := {seed: cell for seed, cell in own.items() if seed in alone}:
-        row["over the plan alone"] = _gains(both, name, alone, "alone")
-    for what in ("heads", "neurons"):
-        row[what] = np.mean([each[f"{name}/{what}"] for each in own.values()], axis=0).tolist()
-    return row
+    row: dict[str, Any] = {"seeds": list(own), "over ordinary": _gains(own, name, ordinary, "before")}
+    times = [speeds(shape, plan_counts(cell, f"{name}/")) for cell in own.values()]
+    row |= {f"speedup_{kind}": [each[kind] for each in times] for kind in ("predicted", "measured")}
+    if both := {seed: cell for seed, cell in own.items() if seed in trained}:
+        row["over the plan alone"] = _gains(both, name, trained, "alone")
+        row["seeds alone"] = list(both)
+    return row | taken([*own.values()], f"{name}/")
 
 
-def _kept(wanted: Sequence[Job], folder: Path) -> shrink.Cells:
-    return {job.seed: kept(job.path(folder)) for job in wanted if job.path(folder).is_file()}
+def _kept(wanted: Sequence[Cell], folder: Path) -> Cells:
+    return {own.seed: kept(own.path(folder)) for own in wanted if own.path(folder).is_file()}
 
 
-def _gains(one: shrink.Cells, name: str, other: shrink.Cells, than: str) -> dict[str, Any]:
-    return {
-        language: shrink._difference(
-            [one[seed][f"{name}/{language}"] for seed in one], [other[seed][f"{than}/{language}"] for seed in one]
-        )
-        for language in LANGUAGES
-    }
+def _gains(one: Cells, name: str, other: Cells, than: str) -> dict[str, Any]:
+    same = {seed: other[seed] for seed in one}
+    return {language: difference(one, f"{name}/{language}", same, f"{than}/{language}") for language in LANGUAGES}
 
 
 def _every_gain(rows: Any) -> Iterator[dict[str, Any]]:
@@ -246,23 +251,36 @@ def _every_gain(rows: Any) -> Iterator[dict[str, Any]]:
 
 def trial() -> dict[str, Any]:
     """Two small cells, and their table."""
-    folder = WORK / "elastic-trial"
-    for job in (Job(SEEDS[0]), Job(SEEDS[0], 2.0)):
-        do(job, TRIAL, job.path(folder))
-    return table(SEEDS[:1], [TAUGHT], folder)
+    design, folder = shrink.trial_design("shrink"), WORK / "elastic-trial"
+    if not design.cell(before_name("pos", 42)).is_file():
+        sys.exit("make the trial of shrink.py first: python benchmarks/shrink.py --try")
+    for job in jobs([Cell(42), Cell(42, 2.0)], design, folder):
+        UNFINISHED.mkdir(parents=True, exist_ok=True)
+        job.work(UNFINISHED / f"trial.{job.name}.partial")
+    return table(SEEDS[:1], [TAUGHT], design, folder)
 
 
 def main() -> None:
-    parser, every = stage_parser(__doc__), (*SEEDS, *MORE_SEEDS)
-    parser.add_argument("--seeds", nargs="+", type=int, choices=every, default=list(every))
+    parser = stage_parser(__doc__, ["times"])
+    parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--taught", nargs="+", type=float, default=list(SHARES), help="shares of the loss")
+    parser.add_argument("--minutes", type=float, help="begin no plan after so many minutes of times")
     options = parser.parse_args()
-    cells = {job.path(): partial(do, job, shrink.DESIGN, job.path()) for job in jobs(options.seeds, options.taught)}
 
     def write() -> Path:
         return write_table("elastic", __doc__, seed=SEEDS[0], sizes=table(options.seeds, options.taught))
 
-    run_stage(parser, options, cells, table=write, trial=trial)
+    run_stage(
+        parser,
+        options,
+        jobs([*cells(options.seeds, options.taught)]),
+        CELLS,
+        unfinished=UNFINISHED,
+        seconds=SECONDS_A_PASS,
+        table=write,
+        trial=trial,
+        stages={"times": lambda: time_plans(timed_plans(options.seeds, options.taught), minutes=options.minutes)},
+    )
 
 
 if __name__ == "__main__":

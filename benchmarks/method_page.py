@@ -8,6 +8,7 @@ from typing import Any
 import gain_tables
 import order_tables
 import page_tables
+import shrink_tables
 from page_tables import page_table, with_interval
 
 from polyhead.core.files import read_json
@@ -37,7 +38,7 @@ def tables() -> dict[str, str]:
         found |= gain_tables.tables(read_json(GAINS))
         if SEARCHES.is_file():
             found["cost of searches"] = gain_tables.costs(read_json(SEARCHES), read_json(GAINS))
-    return found | page_tables.tables()
+    return found | page_tables.tables() | shrink_tables.tables()
 
 
 def needs() -> str:

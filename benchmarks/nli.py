@@ -22,14 +22,13 @@ import argparse
 import json
 import os
 import sys
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from cell_jobs import Job, make, parse_kinds
+from cell_jobs import Job, estimate, make, parse_kinds
 from e5 import accuracy, cell_file, encoder, keep, kept, tokenizer
 from environment import RESULTS, SHARED, environment, rounded, write
 from numpy.typing import NDArray
@@ -170,29 +169,15 @@ def jobs() -> Iterator[Job]:
     n_tests, trained_passes = len(LANGUAGES) * min(BLOCK * PREMISES, MOST), 3 * 3.5 * min(TRAINED, MOST)
     dev = min(2490, MOST)
     for seed in SEEDS:
-        yield Job("full", f"full.{seed}", None, partial(full, seed), trained_passes + n_tests + 3 * dev)
+        yield Job("full", f"full.{seed}", (), partial(full, seed), trained_passes + n_tests + 3 * dev)
     for seed in SEEDS:
         for arm in ARMS:
             passes = trained_passes + 2 * n_tests + len(GRID) * min(CHOOSING, MOST)
-            yield Job("nested", f"nested.{arm}.{seed}", f"full.{seed}", partial(nested, seed, arm), passes)
+            yield Job("nested", f"nested.{arm}.{seed}", (cell(f"full.{seed}"),), partial(nested, seed, arm), passes)
     for seed in HELD_SEEDS:
         for target in TARGETS:
             passes = (PASSES + 3) * min(SHAPLEY_PAIRS, MOST) + 4 * min(BLOCK * PREMISES, MOST)
-            yield Job("held", f"held.{target}.{seed}", f"full.{seed}", partial(held, seed, target), passes)
-
-
-def estimate(wanted: Sequence[Job]) -> str:
-    """A line for every kind: cells there, and hours of one thread to go."""
-    there, every, hours = Counter[str](), Counter[str](), defaultdict[str, float](float)
-    for job in wanted:
-        is_done = cell(job.name).is_file()
-        every[job.kind] += 1
-        there[job.kind] += is_done
-        hours[job.kind] += 0 if is_done else job.passes * SECONDS_A_PAIR / 3600
-    lines = [
-        f"{kind}: {there[kind]} of {n} cells; about {hours[kind]:.1f} hours of one thread to go" for kind, n in every.items()
-    ]
-    return "\n".join([*lines, f"together: {there.total()} of {every.total()} cells; about {sum(hours.values()):.1f} hours"])
+            yield Job("held", f"held.{target}.{seed}", (cell(f"full.{seed}"),), partial(held, seed, target), passes)
 
 
 def counted(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -263,7 +248,7 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     wanted = [job for job in jobs() if not options.kinds or job.kind in options.kinds]
-    print(estimate(wanted), file=sys.stderr, flush=True)
+    print(estimate(wanted, CELLS, seconds=SECONDS_A_PAIR), file=sys.stderr, flush=True)
     if not options.list:
         make(wanted, CELLS, unfinished=WORK / f"nli-{MOST}")
 

@@ -188,20 +188,24 @@ def scale(measured: dict[str, Any]) -> str:
     return page_table(["cells", *(f"overhead, {name}" if "worker" in name else name for name in names)], rows)
 
 
-_TRIMMED = {"e5": "multilingual E5 small", "mbert": "mBERT's shape"}
+_TRIMMED = {"e5": "multilingual E5 small", "xlmr": "XLM-R base's shape", "mbert": "mBERT's shape"}
 
 
 def vocabulary(measured: dict[str, Any]) -> str:
     """Rows and megabytes before and after trimming, and the part of the tokenizer."""
+    costs = {"cpu_seconds": "processor s", "peak_megabytes": "peak memory, MB"}
+    if not all("cpu_seconds" in row for row in measured["e5"].values()):
+        costs = {}
     rows = []
     for key, title in _TRIMMED.items():
-        for name, row in measured[key].items():
+        for name, row in measured.get(key, {}).items():
             languages, _, limit = name.partition(", ")
             (before, after), (whole, left) = row["subwords"], row["megabytes"]
             share = f"{100 * left / whole:.0f} %"
             sizes = [f"{before:,}", f"{after:,}", f"{whole:.0f}", f"{left:.0f}", share, f"{row['tokenizer_megabytes']:.1f}"]
-            rows.append([title, languages, limit, *sizes])
-    names = ["subwords", "kept", "MB", "MB kept", "share", "tokenizer.json, MB"]
+            took = [f"{row[name]:.0f}" for name in costs]
+            rows.append([title, languages, limit, *sizes, *took])
+    names = ["subwords", "kept", "MB", "MB kept", "share", "tokenizer.json, MB", *costs.values()]
     return page_table(["encoder", "languages", "kept", *names], rows)
 
 
@@ -209,8 +213,9 @@ def segmentation(measured: dict[str, Any]) -> str:
     """Words of the test splits that are segmented otherwise, by language, and the language with the most unknown and added."""
     named = list(dict.fromkeys(language for row in measured["e5"].values() for language in row["held_out"]))
     rows = []
-    for key, title in _TRIMMED.items():
+    for key in ("e5", "mbert"):  # a shape with the same tokenizer has the same rows
         for name, row in measured[key].items():
+            title = _TRIMMED[key]
             languages, _, limit = name.partition(", ")
             own = row["held_out"]
             changed = [f"{100 * own[language]['changed']:.1f}" if language in own else "–" for language in named]

@@ -200,23 +200,27 @@ def search_cells(seed: int, resume_file: Path) -> None:
 def jobs() -> Iterator[Job]:
     """All jobs, most urgent first."""
     for seed in VARIANT_SEEDS:
-        yield Job("full", f"full.{seed}", None, partial(full, seed))
-        yield Job("nested", f"nested.72.ranked.{seed}", f"full.{seed}", partial(nested, seed, 72, "ranked"))
+        yield Job("full", f"full.{seed}", (), partial(full, seed))
+        yield Job("nested", f"nested.72.ranked.{seed}", (cell(f"full.{seed}"),), partial(nested, seed, 72, "ranked"))
     for seed in SEEDS:
-        yield Job("full", f"full.{seed}", None, partial(full, seed))
+        yield Job("full", f"full.{seed}", (), partial(full, seed))
         for largest in LARGEST:
-            yield Job("nested", f"nested.{largest}.ranked.{seed}", f"full.{seed}", partial(nested, seed, largest, "ranked"))
+            yield Job(
+                "nested", f"nested.{largest}.ranked.{seed}", (cell(f"full.{seed}"),), partial(nested, seed, largest, "ranked")
+            )
     for seed in SWEEP_SEEDS:
         for k in range(1, SWEEP + 1):
-            yield Job("sweep", f"sweep.{seed}.{k}", f"full.{seed}", partial(pruned, seed, k))
+            yield Job("sweep", f"sweep.{seed}.{k}", (cell(f"full.{seed}"),), partial(pruned, seed, k))
     for largest in reversed(LARGEST):
         for seed in SEEDS:
             for arm in ARMS[1:]:
-                yield Job("nested", f"nested.{largest}.{arm}.{seed}", f"full.{seed}", partial(nested, seed, largest, arm))
+                yield Job(
+                    "nested", f"nested.{largest}.{arm}.{seed}", (cell(f"full.{seed}"),), partial(nested, seed, largest, arm)
+                )
     for seed in SEEDS:
-        yield Job("screened", f"screened.{seed}", f"full.{seed}", partial(search_cells, seed))
+        yield Job("screened", f"screened.{seed}", (cell(f"full.{seed}"),), partial(search_cells, seed))
     for seed in POOL:
-        yield Job("full", f"full.{seed}", None, partial(full, seed))
+        yield Job("full", f"full.{seed}", (), partial(full, seed))
 
 
 def main() -> None:

@@ -2,14 +2,21 @@
 
     python benchmarks/vocabulary.py      # minutes on one core; writes results/vocabulary.json
 
-Multilingual E5 small (see `e5.py`: Unigram, XLM-R's 250,002 subwords) and mBERT's tokenizer (WordPiece, 119,547) are trimmed to
-groups of languages by the training text of UD treebanks, and judged on their test splits. German has HDT's training text and
-GSD's test; Chinese the dev split of GSD, because its training file is in traditional characters and its test in simplified. No
-model runs, so sizes are those of the weights in float32; mBERT's are those of its published shape (178 million weights).
+The tokenizers of multilingual E5 small (see `e5.py`: Unigram, XLM-R's 250,002 subwords) and of mBERT (WordPiece, 119,547) are
+trimmed to groups of languages by the training text of UD treebanks, and judged on their test splits. German has HDT's training
+text and GSD's test; Chinese the dev split of GSD, because its training file is in traditional characters and its test in
+simplified. No model runs, so sizes are those of the weights in float32; those of mBERT (178 million weights) and of XLM-R base
+(278 million, with E5's tokenizer) are of their published shapes. Each row is made in a process of its own: processor seconds are
+those of trimming and of comparing held-out text, memory is the most that the process had, models not included.
 """
 
-from collections.abc import Mapping
+import resource
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from math import prod
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +25,7 @@ from e5 import tokenizer as e5_tokenizer
 from environment import SHARED, environment, rounded, write
 from safetensors import safe_open
 from torch import device
-from transformers import BertConfig, BertModel, BertTokenizer, PreTrainedTokenizerBase
+from transformers import BertConfig, BertModel, BertTokenizer, PreTrainedTokenizerBase, XLMRobertaConfig, XLMRobertaModel
 from treebanks import TREEBANKS
 
 from polyhead.compression.embedding_rows import config_ids
@@ -29,7 +36,7 @@ from polyhead.data.corpora import open_corpus
 from polyhead.data.sentences import Dataset
 
 SEEN = {**TREEBANKS, "de": "ud/de_hdt"}
-GROUPS = (("de",), ("en", "de"), ("en", "de", "zh", "ar"), ("en", "de", "zh", "ar", "ja"))
+GROUPS: tuple[tuple[str, ...], ...] = (("de",), ("en", "de"), ("en", "de", "zh", "ar"), ("en", "de", "zh", "ar", "ja"))
 LIMITS = {
     "all seen": Limits(),
     "coverage 0.99": Limits(coverage=0.99),
@@ -60,6 +67,23 @@ def shares(own: Segmentation) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Encoder:
+    """What a vocabulary belongs to.
+
+    Attributes:
+        tokenizer: Opens its tokenizer.
+        needed: Ids that its config names.
+        rows: Subwords.
+        widths: Width of an embedding and number of weights of every shape that has this vocabulary, by its name in the results.
+    """
+
+    tokenizer: Callable[[], PreTrainedTokenizerBase]
+    needed: frozenset[int]
+    rows: int
+    widths: Mapping[str, tuple[int, int]]
+
+
 def row(found: TrimmedTokenizer, *, rows: int, width: int, weights: int) -> dict[str, Any]:
     """Sizes before and after, and what changed on held-out text."""
     after = weights - (rows - len(found.rows)) * width
@@ -72,43 +96,66 @@ def row(found: TrimmedTokenizer, *, rows: int, width: int, weights: int) -> dict
     }
 
 
-def measured(tokenizer: PreTrainedTokenizerBase, needed: set[int], sizes: Mapping[str, int]) -> dict[str, Any]:
+def trimmed(own: Encoder, languages: tuple[str, ...], limits: str) -> dict[str, dict[str, Any]]:
+    """The row of one trimming for every shape, with what it took; for a fresh process."""
+    tokenizer, texts, others = own.tokenizer(), *({language: of(language) for language in languages} for of in (text, held_out))
+    started = time.process_time()
+    made = trim_tokenizer(tokenizer, texts, LIMITS[limits], needed=own.needed, held_out=others)
+    took = {
+        "cpu_seconds": time.process_time() - started,
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    return {name: row(made, rows=own.rows, width=width, weights=weights) | took for name, (width, weights) in own.widths.items()}
+
+
+def measured(own: Encoder) -> dict[str, Any]:
     """Every group of languages with everything seen, and one group with each limit."""
-    found: dict[str, Any] = {}
-    for languages, name in [*((group, "all seen") for group in GROUPS), *((WITH_LIMITS, name) for name in list(LIMITS)[1:])]:
-        texts, others = ({language: of(language) for language in languages} for of in (text, held_out))
-        made = trim_tokenizer(tokenizer, texts, LIMITS[name], needed=needed, held_out=others)
-        found[f"{' '.join(languages)}, {name}"] = row(made, **sizes)
-        print(" ".join(languages), name, len(made.rows), flush=True)
+    found: dict[str, Any] = {name: {} for name in own.widths}
+    for languages, limits in [*((group, "all seen") for group in GROUPS), *((WITH_LIMITS, name) for name in list(LIMITS)[1:])]:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            rows = pool.submit(trimmed, own, languages, limits).result()
+        for name, each in rows.items():
+            found[name][f"{' '.join(languages)}, {limits}"] = each
+            print(name, " ".join(languages), limits, each["subwords"][1], flush=True)
     return found
 
 
-def e5() -> dict[str, Any]:
-    """The real encoder."""
+def xlmr_vocabulary() -> Encoder:
+    """The real encoder, and XLM-R base's shape, which has the same subwords."""
     folder = Path(encoder())
     with safe_open(folder / "model.safetensors", framework="pt") as file:
         shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (not a mapping)
     rows, width = next(shape for name, shape in shapes.items() if name.endswith("word_embeddings.weight"))
     config = BertConfig.from_pretrained(folder)
-    return measured(
-        e5_tokenizer(), config_ids(config), {"rows": rows, "width": width, "weights": sum(map(prod, shapes.values()))}
+    base = XLMRobertaConfig(
+        vocab_size=rows, hidden_size=768, num_hidden_layers=12, max_position_embeddings=514, type_vocab_size=1
     )
+    widths = {"e5": (width, sum(map(prod, shapes.values()))), "xlmr": (base.hidden_size, _n_weights(XLMRobertaModel, base))}
+    return Encoder(e5_tokenizer, frozenset(config_ids(config)), rows, widths)
 
 
-def mbert() -> dict[str, Any]:
+def mbert_vocabulary() -> Encoder:
     """mBERT's tokenizer and shape."""
-    names = (SHARED / "data" / "tokenizers" / "mbert" / "vocab.txt").read_text(encoding="utf-8").splitlines()
-    tokenizer = BertTokenizer(vocab={name: i for i, name in enumerate(names)}, do_lower_case=False)
-    config = BertConfig(vocab_size=len(names))
-    weights = _n_weights(config)
-    return measured(tokenizer, config_ids(config), {"rows": len(names), "width": config.hidden_size, "weights": weights})
+    config = BertConfig(vocab_size=len(_mbert_names()))
+    widths = {"mbert": (config.hidden_size, _n_weights(BertModel, config))}
+    return Encoder(mbert_tokenizer, frozenset(config_ids(config)), len(_mbert_names()), widths)
 
 
-def _n_weights(config: BertConfig) -> int:
+def mbert_tokenizer() -> PreTrainedTokenizerBase:
+    return BertTokenizer(vocab={name: i for i, name in enumerate(_mbert_names())}, do_lower_case=False)
+
+
+def _mbert_names() -> list[str]:
+    return (SHARED / "data" / "tokenizers" / "mbert" / "vocab.txt").read_text(encoding="utf-8").splitlines()
+
+
+def _n_weights(kind: type[BertModel] | type[XLMRobertaModel], config: Any) -> int:
     with device("meta"):
-        return sum(parameter.numel() for parameter in BertModel(config).parameters())
+        return sum(parameter.numel() for parameter in kind(config).parameters())
 
 
 if __name__ == "__main__":
-    path = write("vocabulary", rounded({"environment": environment(), "e5": e5(), "mbert": mbert()}))
+    path = write(
+        "vocabulary", rounded({"environment": environment(), **measured(xlmr_vocabulary()), **measured(mbert_vocabulary())})
+    )
     print(path)

@@ -1,13 +1,22 @@
 """The table of one fine-tuning for every size, against cells whose counts are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import elastic
 import numpy as np
+import plan_times
+import pytest
 from e5 import keep
-from shrink import LANGUAGES
+from shrink_cells import DESIGN, SETTINGS, before_name
 
 SEEDS = (42, 43, 44)
+LANGUAGES = SETTINGS["pos"].languages
+
+
+@pytest.fixture(autouse=True)
+def no_measured_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_times, "TABLES", tmp_path / "tables")  # they are of other models
 
 
 def counts(correct: int) -> dict[str, np.ndarray]:
@@ -17,29 +26,38 @@ def counts(correct: int) -> dict[str, np.ndarray]:
 def cells(folder: Path) -> None:
     for number, seed in enumerate(SEEDS):
         found = {"cpu_seconds": np.array([60])}
-        for name, correct in (("whole", 90), ("ordinary", 91), ("2x.32x128", 89 + number % 2)):
+        keep(replace(DESIGN, folder=folder).cell(before_name("pos", seed)), counts(91))
+        for name, correct in (("whole", 90), ("2x.32x128", 89 + number % 2)):
             found |= {f"{name}/{language}": own for language, own in counts(correct).items()}
         found |= {"2x.32x128/heads": np.array([6, 2]), "2x.32x128/neurons": np.array([64, 0])}
-        found |= {"2x.32x128/us/predicted": np.array([4000, 2000]), "2x.32x128/us/measured": np.array([4000, 1600])}
-        keep(elastic.Job(seed).path(folder), found)
+        keep(elastic.Cell(seed).path(folder), found)
     for seed in SEEDS[:2]:
-        keep(elastic.Job(seed, 2.0).path(folder), {f"alone/{name}": own for name, own in counts(87).items()})
+        keep(elastic.Cell(seed, 2.0).path(folder), {f"alone/{name}": own for name, own in counts(87).items()})
 
 
 def test_each_speed_is_compared_with_the_ordinary_model_and_with_its_plan_alone(tmp_path: Path) -> None:
     cells(tmp_path)
-    (rows,) = elastic.table(SEEDS, [elastic.TAUGHT, 0.5], tmp_path).values()
+    (rows,) = elastic.table(SEEDS, [elastic.TAUGHT, 0.5], replace(DESIGN, folder=tmp_path), tmp_path).values()
     assert rows["whole over ordinary"]["de"]["points"] == -1.0
     row = rows["2x.32x128"]
     assert row["seeds"] == list(SEEDS)
     assert row["over ordinary"]["ja"]["points"] == np.mean([-2, -1, -2])
     assert row["over the plan alone"]["en"]["points"] == 2.5
-    assert row["speedup_measured"] == [2.5] * 3
+    assert row["seeds alone"] == list(SEEDS[:2])
+    assert row["speedup_measured"] == [None] * 3
     assert row["heads"] == [6.0, 2.0]
     assert "3x.32x128" not in rows, "a speed that was not reached has no row"
 
 
-def test_jobs_are_in_the_order_of_what_is_claimed() -> None:
-    names = [job.name for job in elastic.jobs((42, 45), (elastic.TAUGHT, 0.5))]
+def test_cells_are_in_the_order_of_what_is_claimed_and_wait_for_one_another(tmp_path: Path) -> None:
+    found = elastic.jobs([*elastic.cells((42, 45), (elastic.TAUGHT, 0.5))], folder=tmp_path)
+    names = [job.name for job in found]
     assert names[:4] == ["elastic.42", "alone.2x.42", "elastic.45", "alone.2x.45"]
     assert names[4:] == ["alone.1.5x.42", "alone.3x.42", "elastic-0.5.42"]
+    assert found[0].needs == (DESIGN.cell("before.42"),)
+    assert found[1].needs == (elastic.Cell(42).path(tmp_path),)
+
+
+def test_plans_that_were_taken_are_timed(tmp_path: Path) -> None:
+    cells(tmp_path)
+    assert [*elastic.timed_plans(SEEDS[:1], [elastic.TAUGHT], tmp_path)] == [((32, 128), [(6, 64), (2, 0)])]

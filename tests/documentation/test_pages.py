@@ -2,17 +2,22 @@
 
 import ast
 import importlib
+import json
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from conformance.scoring_case import DEAD, model_with_dead_head, tiny_encoded
 from conformance.tiny import MASKS, tiny_model
 
+import polyhead as ph
 from polyhead.cli.main import COMMANDS
 from polyhead.importance.method import Call
 from polyhead.importance.methods import METHODS
@@ -231,3 +236,18 @@ def test_examples_run(path: Path, tmp_path: Path) -> None:
     program = "\n".join(code for kind, code in parts if kind == "python")
     printed = run_block("python", program, tmp_path)
     assert printed or not program
+
+
+def test_the_server_of_the_page_on_shrinking_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = (own for own in blocks_of("python", text_of(DOCS / "shrink.md")) if "HTTPServer" in own)
+    ph.Tagger.load("polyhead/tiny", task="pos", seed=42).save(tmp_path / "fast")
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(code.replace("8000", "0").replace("server.serve_forever()", ""), scope)
+    with scope["server"] as server:
+        answering = Thread(target=server.handle_request)
+        answering.start()
+        with urlopen(f"http://127.0.0.1:{server.server_port}", b"Wo ist das Hotel ?") as answer:
+            found = json.load(answer)
+        answering.join()
+    assert [word for word, _ in found] == ["Wo", "ist", "das", "Hotel", "?"]

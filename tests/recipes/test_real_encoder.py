@@ -1,4 +1,4 @@
-"""The recipe of the real encoder, and what polyhead promises about heads, shown on that encoder."""
+"""The recipe of the real encoder, and what polyhead promises about heads and smaller models, shown on that encoder."""
 
 import copy
 import hashlib
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 sys.path.insert(0, str(RECIPES))
@@ -21,6 +21,7 @@ import real_encoder  # noqa: E402
 import polyhead as ph  # noqa: E402
 from polyhead.core.errors import DownloadError, PolyheadError  # noqa: E402
 from polyhead.doctor.examine import examine  # noqa: E402
+from polyhead.models.graphs import GraphName, open_graph  # noqa: E402
 
 MASKS = {
     "one head": ph.HeadMask.without(12, 12, [ph.HeadId(5, 7)]),
@@ -172,3 +173,65 @@ def test_training_needs_no_moments_of_embeddings_that_no_batch_reads(encoder: Pa
     rows = load_file(encoder / "model.safetensors")["embeddings.word_embeddings.weight"].numel() * 4
     assert rows == 250_037 * 384 * 4
     assert after - before < 2 * rows
+
+
+WITHOUT_POLYHEAD = """
+import sys
+import numpy as np
+import torch
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+folder, text, out = sys.argv[1:]
+tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForTokenClassification.from_pretrained(folder).eval()
+with torch.inference_mode():
+    np.save(out, model(**tokenizer(text, return_tensors="pt")).logits.numpy())
+assert "polyhead" not in sys.modules
+"""
+TEXT = "Wo ist das Hotel ?"
+
+
+@pytest.fixture(scope="module")
+def small(tagger: ph.Tagger, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The encoder with a new classifier at 12 % of its size: fewer subwords, heads and neurons."""
+    texts = {code: ph.open_corpus(f"phrases/{code}", "train") for code in ("en", "de")}
+    dev = [ph.sample(ph.open_corpus(f"phrases/{code}", "dev"), 8, seed=1) for code in texts]
+    found = ph.shrink(tagger, dev, size=0.12, texts=texts, max_loss=100, batch=1, length=16)
+    assert found.plan.heads.n_pruned
+    assert found.plan.neurons.n_pruned
+    assert len(found.tagger.tokenizer) < 0.1 * len(tagger.tokenizer)
+    return found.tagger.save(tmp_path_factory.mktemp("shrunk") / "small")
+
+
+@pytest.fixture(scope="module")
+def expected(small: Path) -> torch.Tensor:
+    own = ph.Tagger.load(small, precision="fp32")
+    with torch.inference_mode():
+        found: torch.Tensor = own.model.eval()(**own.tokenizer(TEXT, return_tensors="pt")).logits
+    return found
+
+
+@pytest.mark.slow
+def test_a_shrunk_encoder_is_the_same_in_stock_transformers(small: Path, expected: torch.Tensor) -> None:
+    tokenizer, model = AutoTokenizer.from_pretrained(small), AutoModelForTokenClassification.from_pretrained(small).eval()
+    with torch.inference_mode():
+        found = model(**tokenizer(TEXT, return_tensors="pt")).logits
+    assert float((found - expected).abs().max()) <= 1e-4
+
+
+@pytest.mark.slow
+def test_a_shrunk_encoder_is_the_same_at_full_shape_without_polyhead(small: Path, expected: torch.Tensor, tmp_path: Path) -> None:
+    dense = ph.densify(small, tmp_path / "dense")
+    subprocess.run([sys.executable, "-c", WITHOUT_POLYHEAD, dense, TEXT, tmp_path / "logits.npy"], check=True)
+    assert np.abs(np.load(tmp_path / "logits.npy") - expected.numpy()).max() <= 1e-4
+    assert len(AutoTokenizer.from_pretrained(dense)) == len(AutoTokenizer.from_pretrained(small)), "its vocabulary stays trimmed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("to", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_a_shrunk_encoder_is_the_same_as_a_graph(
+    to: GraphName, package: str, small: Path, expected: torch.Tensor, tmp_path: Path
+) -> None:
+    pytest.importorskip(package, reason="needs the extra export")
+    record = ph.export(small, tmp_path / "graph", to=to)
+    batch = AutoTokenizer.from_pretrained(tmp_path / "graph")(TEXT, return_tensors="pt")
+    found = open_graph(tmp_path / "graph" / record.file, to=to)(batch["input_ids"], batch["attention_mask"])["logits"]
+    assert np.abs(found - expected.numpy()).max() <= 1e-4
