@@ -21,6 +21,7 @@ RUN: dict[str, Any] = {"model": "polyhead/tiny", "task": "pos", "sources": ["phr
 # Arguments of each function that are right; each is in turn replaced by a wrong one.
 RIGHT: Mapping[str, Mapping[str, Any]] = {
     "densify": {"model_or_folder": TAGGER.model, "folder": "x"},
+    "elastic_plans": {"tagger": TAGGER, "dev": [DEV]},
     "encode": {"sentences": DEV.sentences, "tokenizer": TAGGER.tokenizer, **LABELS, "max_length": 64},
     "evaluate": {**MODEL, "datasets": {"dev": TAGGER.labelled(DEV)}, "task": TAGGER.task, **LABELS, "mask": MASK, "budget": 64},
     "export": {"model": TAGGER, "folder": "x"},

@@ -267,3 +267,18 @@ def test_closing_gives_back_what_is_held_and_ends_the_heartbeat(tmp_path: Path) 
     assert leases._thread is not None
     leases._thread.join(30)
     assert not leases._thread.is_alive()
+
+
+def test_a_stage_whose_holder_is_interrupted_while_it_is_taken_is_free_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(lease: Lease) -> bool:
+        raise KeyboardInterrupt
+
+    first = elsewhere(tmp_path, "first")
+    with monkeypatch.context() as patched:
+        patched.setattr(Lease, "_is_newer", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            first.acquire("stage")
+    first.close()
+    assert taken(elsewhere(tmp_path, "second")).generation == 2

@@ -175,6 +175,7 @@ class Leases:
         self.discarded = 0
         self.on_beat: list[Callable[[], None]] = []
         self._held: dict[str, Lease] = {}
+        self._taking: Lease | None = None  # the latest one, whose creation may be interrupted before it is held
         self._watch = Watch(self.folder, beat=beat, patience=patience, clock=clock)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -194,7 +195,7 @@ class Leases:
             if newest and not self._watch.is_free(stage, newest):
                 return None
             self._watch.forget(stage)
-            lease = Lease(self, stage, newest + 1)
+            lease = self._taking = Lease(self, stage, newest + 1)
             if not lease._create():
                 return None
         except OSError as error:
@@ -240,7 +241,7 @@ class Leases:
     def close(self) -> None:
         """Stop the heartbeat and give back what is still held; may be called twice."""
         self._stopping.set()
-        for lease in list(self._held.values()):
+        for lease in [*self._held.values(), *([self._taking] if self._taking else [])]:
             lease.release()
 
     def __enter__(self) -> Self:

@@ -1,5 +1,6 @@
 """One fine-tuning for every size: the nested plans that a model is trained under, found by scoring an ordinary fine-tuning."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -76,15 +77,16 @@ def elastic_plans(
     sets = [dev] if isinstance(dev, Dataset) else list(dev)
     if not sets:
         raise SettingError("no dev text to score heads and neurons on: give a source with a dev split, as in en=TRAIN:DEV")
-    start = check_tagger(tagger)
+    for own in sets:
+        require(dev=(own, Dataset))
+    start, scored = check_tagger(tagger), defaultdict[str, list[Batch]](list)
+    for own in sets:
+        scored[own.language].extend(scoring_batches(tagger.encode(sample(own, spec.scored, seed=seed))))
     if table is None:
         table = elastic_table(tagger, spec, progress=progress)
     check_table(table, start, _asked(spec))
     times = time_costs(table)
     check_speed(times, start, _asked(spec))
-    scored: dict[str, list[Batch]] = {}
-    for own in sets:
-        scored.setdefault(own.language, []).extend(scoring_batches(tagger.encode(sample(own, spec.scored, seed=seed))))
     chosen = {name: value for name, value in asdict(spec).items() if name != "taught"}
     facts = {"work": "elastic plans", "spec": chosen, "seed": seed}
     file = None if resume_file is None else Path(resume_file)
