@@ -8,7 +8,7 @@ help:
 	@echo "make real UD=FOLDER   the same on a real encoder and your treebanks (about half an hour on two cores)"
 	@echo "make test   all tests"
 	@echo "make test-oldest   the tests of models and architectures with the oldest Transformers that is supported"
-	@echo "make unit   the tests that are not marked slow"
+	@echo "make unit   the tests that are neither marked slow nor run over every family of models"
 	@echo "make lint types   ruff; mypy --strict"
 	@echo "make docs   the documentation, into build/site"
 
@@ -34,7 +34,7 @@ test-oldest: .venv-oldest/ready
 	.venv-oldest/bin/python -m pytest -n auto --dist loadfile tests/conformance tests/models tests/data/test_records.py
 
 unit: setup
-	$(PY) -m pytest -n auto --dist loadfile -m "not slow"
+	$(PY) -m pytest -n auto --dist loadfile -m "not slow" --ignore=tests/conformance
 
 lint: setup
 	$(PY) -m ruff check src tests benchmarks recipes scripts
