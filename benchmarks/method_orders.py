@@ -36,9 +36,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from e5 import keep, kept, labelled, masked
+from e5 import cell_file, keep, kept, labelled, masked, once
 from environment import RESULTS
-from filelock import FileLock, Timeout
 from pruning_cells import SHAPE, VARIANT_SEEDS, nested_model
 from transformers import PreTrainedModel
 from treebanks import LABELS, POS, TREEBANKS, WORK
@@ -109,7 +108,7 @@ class Cell:
     @property
     def path(self) -> Path:
         """Its file."""
-        return CELLS / f"{self.name}.safetensors.xz"
+        return cell_file(CELLS, self.name)
 
     @property
     def kind(self) -> str:
@@ -269,20 +268,17 @@ def fine_tune(cell: Cell, resume_file: Path) -> None:
 
 def do(cell: Cell) -> None:
     """Make the cell unless it is there, or another process is at it."""
-    if cell.path.is_file():
-        return
-    resume_file, started = WORK / f"{cell.name}.{MOST}.partial", time.perf_counter()
-    WORK.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(WORK / f"{cell.name}.lock", timeout=0):
-            if cell.nested:
-                fine_tune(cell, resume_file)
-            elif (model := tuned(cell.seed)) is not None:
-                measure(cell, model, resume_file)
-            resume_file.unlink(missing_ok=True)
-    except Timeout:
-        return
-    print(f"{cell.name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+
+    def work() -> None:
+        resume_file = WORK / f"{cell.name}.{MOST}.partial"
+        if cell.nested:
+            fine_tune(cell, resume_file)
+        elif (model := tuned(cell.seed)) is not None:
+            measure(cell, model, resume_file)
+        resume_file.unlink(missing_ok=True)
+
+    if not cell.path.is_file():
+        once(cell.path, work)
 
 
 def sentence_passes(cell: Cell) -> float:

@@ -142,12 +142,15 @@ def _cells(cells: dict[str, list[int]]) -> str:
     return f"{len(cells)} languages × {seeds}" if len(cells) > 3 else f"{' '.join(cells)} × {seeds}"
 
 
+_EMPTY = re.compile(r"(<!-- (?P<name>[^>]+) -->\n)\s*(<!-- end of (?P=name) -->)")
+
+
 def renewed(text: str) -> str:
-    """The page with every table between `<!-- NAME -->` and `<!-- end of NAME -->` renewed."""
+    """The page with every table between `<!-- NAME -->` and `<!-- end of NAME -->` renewed; where there is none, it is said."""
     for name, table in tables().items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         text = pattern.sub(lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", text)
-    return text
+    return _EMPTY.sub(r"\1\n*Not measured yet.*\n\n\3", text)
 
 
 if __name__ == "__main__":

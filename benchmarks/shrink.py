@@ -121,11 +121,11 @@ def passes(kind: str, asked: Asked) -> float:
     return search + repair + tested * (len(own.repairs) + asked.size)
 
 
-def timed_plans(folder: Design = DESIGN) -> Iterator[tuple[Shape, PlanCounts]]:
+def timed_plans(design: Design = DESIGN) -> Iterator[tuple[Shape, PlanCounts]]:
     """The plan of every finished cell, and the batch that it was chosen for."""
     for kind in KINDS[:3]:
         for asked in asked_for(kind):
-            for cell in cells_of([asked], folder).values():
+            for cell in cells_of([asked], design).values():
                 yield asked.shape, plan_counts(cell)
 
 
@@ -156,20 +156,13 @@ def title(asked: Asked) -> str:
 
 def made_up_table(shape: Shape) -> LatencyTable:
     """Of a model of e5's shape, measured nowhere: for trials and tests."""
-    return LatencyTable(
+    return LatencyTable.given(
         batch=shape[0],
         length=shape[1],
-        backend="torch",
-        kernel="sdpa",
-        precision="fp32",
-        threads=1,
-        device="cpu",
-        machine={},
         n_layers=12,
         fixed=1.0,
         attention=((0, 0.0), (12, 1.0)),
         feed_forward=((0, 0.0), (1536, 2.0)),
-        points=(),
     )
 
 

@@ -23,7 +23,10 @@ def table(gain: float, k: list[int]) -> dict[str, Any]:
 
 def rules(gain: float) -> dict[str, Any]:
     over = ("over the ordinary fine-tuning", "over its own k = 0")
-    return {"source best": {name: table(gain + i, [3, 12]) for i, name in enumerate(over)}}
+    return {
+        rule: {name: table(gain + i + more, [3, 12 + more]) for i, name in enumerate(over)}
+        for more, rule in enumerate(["source best", "source within 0.5"])
+    }
 
 
 EMPTY: dict[str, Any] = {
@@ -49,7 +52,10 @@ def test_a_nested_search_without_the_sweep() -> None:
         in found["gains of nested"]
     )
     assert "| de | +2.50 (+1.50 to +3.50) |" in found["gains by language"]
-    assert "| 72 | random | -1.00 (-2.00 to +0.00) | 3 to 12 | +2.50 (+1.50 to +3.50) | 0.5 |" in found["order of heads"]
+    assert (
+        "| 72 | random | 3 to 12 | -1.00 (-2.00 to +0.00) | 3 to 13 | +0.00 (-1.00 to +1.00) | +2.50 (+1.50 to +3.50) | 0.5 | 5 |"
+        in found["order of heads"]
+    )
 
 
 def test_the_sweep_stands_beside_what_chance_chooses() -> None:

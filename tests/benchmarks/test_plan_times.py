@@ -11,20 +11,13 @@ from polyhead.compression.latency_table import LatencyTable
 from polyhead.compression.timing import Timer
 
 SHAPE, WHOLE, HALF = (1, 8), [(8, 512)] * 4, [(4, 256)] * 4
-TABLE = LatencyTable(
+TABLE = LatencyTable.given(
     batch=1,
     length=8,
-    backend="torch",
-    kernel="sdpa",
-    precision="fp32",
-    threads=1,
-    device="cpu",
-    machine={},
     n_layers=4,
     fixed=1.0,
     attention=((0, 0.0), (8, 1.0)),
     feed_forward=((0, 0.0), (512, 1.0)),
-    points=(),
 )
 
 

@@ -40,20 +40,13 @@ def tagger() -> Tagger:
 
 def made_up_table(*, batch: int = SHAPE["batch"], length: int = SHAPE["length"]) -> LatencyTable:
     """As of the tiny model: four layers of 8 heads and 512 neurons, 2 ms beside 4 of attention and 8 of feed-forward blocks."""
-    return LatencyTable(
+    return LatencyTable.given(
         batch=batch,
         length=length,
-        backend="torch",
-        kernel="sdpa",
-        precision="fp32",
-        threads=1,
-        device="cpu",
-        machine={},
         n_layers=4,
         fixed=2.0,
         attention=((0, 0.0), (8, 1.0)),
         feed_forward=((0, 0.0), (16, 0.0625), (512, 2.0)),
-        points=(),
     )
 
 

@@ -97,9 +97,8 @@ class LatencyTable(Conditions):
         feed_forward: Numbers of neurons in a layer, from 0 to all, and the milliseconds that they add in that layer.
         points: The measured models that this is fitted to.
 
-    >>> size = dict(batch=1, length=32, backend="torch", kernel="sdpa", precision="fp32", threads=2, device="cpu", machine={})
-    >>> table = LatencyTable(
-    ...     **size, n_layers=2, fixed=1.0, attention=((0, 0.0), (2, 1.0)), feed_forward=((0, 0.0), (8, 4.0)), points=()
+    >>> table = LatencyTable.given(
+    ...     batch=1, length=32, n_layers=2, fixed=1.0, attention=((0, 0.0), (2, 1.0)), feed_forward=((0, 0.0), (8, 4.0))
     ... )
     >>> table.predict([(2, 8), (1, 2)])
     7.5
@@ -118,6 +117,34 @@ class LatencyTable(Conditions):
                 raise SettingError(f"{name}: expected rising counts from 0, and milliseconds from 0 that do not fall")
         if self.n_layers < 1 or not 0 <= self.fixed < np.inf:
             raise SettingError(f"{self.n_layers} layers, {self.fixed} ms: expected at least one layer, and a number from 0 on")
+
+    @classmethod
+    def given(
+        cls,
+        *,
+        batch: int,
+        length: int,
+        n_layers: int,
+        fixed: float,
+        attention: tuple[tuple[int, float], ...],
+        feed_forward: tuple[tuple[int, float], ...],
+    ) -> "LatencyTable":
+        """A table that was measured nowhere, for examples and tests: torch in float32 on one thread of no particular CPU."""
+        return cls(
+            batch=batch,
+            length=length,
+            backend="torch",
+            kernel="sdpa",
+            precision="fp32",
+            threads=1,
+            device="cpu",
+            machine={},
+            n_layers=n_layers,
+            fixed=fixed,
+            attention=attention,
+            feed_forward=feed_forward,
+            points=(),
+        )
 
     @property
     def n_heads(self) -> int:

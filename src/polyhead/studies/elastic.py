@@ -66,8 +66,9 @@ def elastic_plans(
     >>> from polyhead.compression.latency_table import LatencyTable
     >>> tagger = ph.Tagger.load("polyhead/tiny", task="pos", seed=42)
     >>> dev = ph.sample(ph.open_corpus("phrases/en", "dev"), 16, seed=1)
-    >>> table = LatencyTable(batch=1, length=16, backend="torch", kernel="sdpa", precision="fp32", threads=1, device="cpu",
-    ...     machine={}, n_layers=4, fixed=1.0, attention=((0, 0.0), (8, 1.0)), feed_forward=((0, 0.0), (512, 2.0)), points=())
+    >>> table = LatencyTable.given(
+    ...     batch=1, length=16, n_layers=4, fixed=1.0, attention=((0, 0.0), (8, 1.0)), feed_forward=((0, 0.0), (512, 2.0))
+    ... )
     >>> plans = elastic_plans(tagger, dev, ph.ElasticSpec(speedup=2.0, batch=1, length=16), table=table)
     >>> tagger.fit(dev, spec=ph.TrainSpec(epochs=1), nested=plans).steps
     1
@@ -77,10 +78,9 @@ def elastic_plans(
     sets = [dev] if isinstance(dev, Dataset) else list(dev)
     if not sets:
         raise SettingError("no dev text to score heads and neurons on: give a source with a dev split, as in en=TRAIN:DEV")
-    for own in sets:
-        require(dev=(own, Dataset))
     start, scored = check_tagger(tagger), defaultdict[str, list[Batch]](list)
     for own in sets:
+        require(dev=(own, Dataset))
         scored[own.language].extend(scoring_batches(tagger.encode(sample(own, spec.scored, seed=seed))))
     if table is None:
         table = elastic_table(tagger, spec, progress=progress)
