@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -342,6 +343,18 @@ def test_a_file_that_never_ends_is_left(server, tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "_LARGEST", 50)
     dev = next(path for path in server.files if "dev" in path)
     server.files = {path: b"" if path == dev else body for path, body in server.files.items()}
+    with pytest.raises(DownloadError, match=r"train.conllu: sends more than 50 bytes"):
+        get(server, tmp_path)
+
+
+def test_a_file_that_is_there_before_the_first_look_has_its_size_checked_too(server, tmp_path, monkeypatch):
+    class AtOnce(Thread):
+        def start(self) -> None:
+            super().start()
+            self.join()
+
+    monkeypatch.setattr(transfer, "Thread", AtOnce)
+    monkeypatch.setattr(transfer, "_LARGEST", 50)
     with pytest.raises(DownloadError, match=r"train.conllu: sends more than 50 bytes"):
         get(server, tmp_path)
 

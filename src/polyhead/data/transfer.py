@@ -44,18 +44,19 @@ def download(url: str, output: str, _: object, *, check: Callable[[Path], None] 
             errors.append(error)
 
     with open(output, "wb", buffering=0) as file:
-        began, size, length = time.monotonic(), 0, 0
+        began, size, length, is_over = time.monotonic(), 0, 0, False
         thread = Thread(target=transfer, args=(file,), daemon=True)
         thread.start()
-        while thread.is_alive():
+        while not is_over:  # once more after its end: a small file may be there before the first look
             thread.join(0.1)
+            is_over = not thread.is_alive()
             if lengths:
                 length = lengths.pop()
                 progress.start(-(-length // 1024), f"{what} (kB)")
             before, size = size, file.tell()
             progress.advance(size // 1024 - before // 1024)
             seconds = time.monotonic() - began
-            is_slow = thread.is_alive() and seconds > _GRACE and size < _SLOWEST * seconds
+            is_slow = not is_over and seconds > _GRACE and size < _SLOWEST * seconds
             if is_slow or max(size, length) > _LARGEST:
                 said = f"less than {_SLOWEST:,} bytes a second" if is_slow else f"more than {_LARGEST:,} bytes"
                 raise DownloadError(f"{url}: sends {said}; nothing was kept; {NEXT}")
