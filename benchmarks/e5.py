@@ -28,6 +28,7 @@ from polyhead.data.corpus_table import Split
 from polyhead.data.sampling import sample
 from polyhead.data.sentences import Dataset
 from polyhead.learning.batching import scoring_batches
+from polyhead.learning.encoded import join
 from polyhead.learning.encoding import encode, model_limit
 from polyhead.learning.inference import Labelled, evaluate
 from polyhead.learning.masked_evaluation import masked_labels
@@ -137,15 +138,17 @@ def accuracy(summed: NDArray[np.float64]) -> NDArray[np.float64]:
 def masked(model: PreTrainedModel, data: Mapping[str, Labelled], masks: Sequence[HeadMask]) -> dict[str, NDArray[np.int64]]:
     """By data set: scored words of every sentence `NAME/scored`, `[sentences]`, and under every mask, `[masks, sentences]`, the
     correct ones `NAME/correct` and those labelled as under the first mask `NAME/agreeing`."""
-    precision, found = pick_precision("auto", model.device), {}
+    together, found = join([own.encoded for own in data.values()]), {}
+    batches, every = scoring_batches(together, budget=2048), together.words_per_sentence
+    ids, _ = masked_labels(model, batches, masks, every, precision=pick_precision("auto", model.device))
+    known, word = {label: i for i, label in enumerate(LABELS.names)}, 0
     for name, own in data.items():
         words = own.encoded.words_per_sentence
-        ids, _ = masked_labels(model, scoring_batches(own.encoded), masks, words, precision=precision)
-        known = {label: i for i, label in enumerate(LABELS.names)}
+        here, word = ids[:, word : word + sum(words)], word + sum(words)
         gold = np.array([known[label] if label is not None else -1 for sentence in own.gold for label in sentence])
         starts = np.concatenate(([0], np.cumsum(words)[:-1]))
         found[f"{name}/scored"] = np.add.reduceat((gold >= 0).astype(np.int64), starts)
-        found[f"{name}/correct"] = np.add.reduceat((ids == gold).astype(np.int64), starts, axis=1)
-        found[f"{name}/agreeing"] = np.add.reduceat((ids == ids[0]).astype(np.int64), starts, axis=1)
+        found[f"{name}/correct"] = np.add.reduceat((here == gold).astype(np.int64), starts, axis=1)
+        found[f"{name}/agreeing"] = np.add.reduceat((here == here[0]).astype(np.int64), starts, axis=1)
         found[f"{name}/words"] = np.array(words, dtype=np.int64)
     return found
