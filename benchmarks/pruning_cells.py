@@ -13,8 +13,8 @@ state, and finished cells in results/pruning_cells are kept. Kinds:
     screened   what the default search asks for with K = 12 in five seeds more
 
 A cell holds correct and scored words of every sentence: of the tests, and of dev (English whole, 200 sentences of each target).
-A nested cell holds them under every mask on dev (English: 500 sentences), and on the tests for all k (K = 12) or for k = 0 and
-the k that `rules` choose on dev (K = 72); with K = 72 and three seeds also after a tenth of an epoch more at k = 36 and 72.
+A nested cell holds them under every mask on dev (English: 500 sentences), and on the tests for k = 0 and the k that `rules`
+choose on dev, or for all k (K = 12, `ranked`); with K = 72 and three seeds also after a tenth of an epoch more at k = 36 and 72.
 
 Cells `nested.72.front` and `nested.72.taught` are of two variants that lost and were removed: small k drawn more often, and
 masked sentences that also learn from the full model's predictions. Commit 29671a0 has the code that made them.
@@ -119,7 +119,7 @@ def nested(seed: int, largest: int, arm: str, resume_file: Path) -> None:
     ks = grid(largest)
     small = {"en.dev": labelled("en", "dev", n=500)}
     found = masked(model, {**dev(), **small} if arm == "ranked" else small, masks(seed, arm, ks))
-    tested = ks if largest == SWEEP else sorted({0, *rules(found, ks).values()})
+    tested = ks if (largest, arm) == (SWEEP, "ranked") else sorted({0, *rules(found, ks).values()})
     found |= masked(model, tests(), masks(seed, arm, tested)) | {"tested": np.array(tested)}
     keep(cell(f"nested.{largest}.{arm}.{seed}"), found)
     if largest == LARGEST[-1] and seed in VARIANT_SEEDS and arm == "ranked":
