@@ -10,7 +10,8 @@ target with its labels. The order is judged without training on every half that 
 heads masked, k = 0, 12, … 72 (every sixth k of an oracle).
 
 Three seeds, all languages: methods of at most 20 passes; `signed`, the signed mean of the gradient; `rounds`, the gradient in six
-rounds, the lowest heads masked before the next; five random orders.
+rounds, the lowest heads masked before the next; five random orders. Two orders ask whether heads matter or layers: `top-down`,
+whole layers from the highest, and `shuffled`, the gradient's with heads exchanged at random within every layer.
 
 Seed 42, English, Chinese, Arabic and Japanese, 128 sentences a half, K = 36: the greedy oracle of 24 candidates a step, also
 judged on its own half (and once, as `oracle-all`, with all heads as candidates, English, K = 12); `ablation`, `integrated`, `l0`;
@@ -29,7 +30,7 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -71,7 +72,8 @@ CHEAP = tuple(
 )
 GRADIENTS = ("signed", "rounds")
 RANDOM = tuple(f"random-{draw}" for draw in range(RANDOM_ORDERS))
-BLIND = (*RANDOM, "magnitude")
+LAYERS, SHUFFLED = "top-down", "shuffled"
+BLIND = (*RANDOM, LAYERS, "magnitude")
 """Orders that read no sentence."""
 
 COSTLY_K, CHECKED_K, ORACLE_STEP = 36, 12, 6
@@ -155,7 +157,7 @@ class Cell:
 def cells() -> Iterator[Cell]:
     """Source labels first: seed 42, the other seeds, then the costly orders; then target labels in the same order."""
     for seed in VARIANT_SEEDS:
-        for order in dict.fromkeys((*BLIND, *CHEAP, *GRADIENTS)):
+        for order in dict.fromkeys((*BLIND, *CHEAP, *GRADIENTS, SHUFFLED)):
             for half in HALVES[: 1 if order in BLIND else 2]:
                 yield Cell(seed, order, "en", half)
     yield from costly("en")
@@ -191,6 +193,8 @@ def ranking(model: PreTrainedModel, cell: Cell, resume_file: Path) -> list[HeadI
     if cell.order in RANDOM:
         heads = [HeadId(layer, head) for layer in range(SHAPE[0]) for head in range(SHAPE[1])]
         return [heads[i] for i in np.random.default_rng((cell.seed, RANDOM.index(cell.order))).permutation(len(heads))]
+    if cell.order == LAYERS:
+        return within_layers([layer for layer in reversed(range(SHAPE[0])) for _ in range(SHAPE[1])], cell.seed)
     data = part(cell.language, cell.half, small=cell.costly)
     batches = scoring_batches(data.encoded)
     if cell.order == "rounds":
@@ -199,9 +203,18 @@ def ranking(model: PreTrainedModel, cell: Cell, resume_file: Path) -> list[HeadI
         shortlist = oracle_shortlist(model, batches, seed=cell.seed, precision=precision()) if cell.order == "oracle" else None
         options = {"shortlist": shortlist, "precision": precision(), "resume_file": resume_file}
         return list(greedy_order(model, data, POS, LABELS, n_steps=cell.ks[-1], **options).order)
-    method, given = OPTIONS.get(cell.order, ("gradient" if cell.order == "signed" else cell.order, {}))
+    of_gradient = "gradient" if cell.order in ("signed", SHUFFLED) else cell.order
+    method, given = OPTIONS.get(cell.order, (of_gradient, {}))
     scores = score_heads(method, model, batches, seed=cell.seed, precision=precision(), options=given, resume_file=resume_file)
-    return list(rank(scores.signed if cell.order == "signed" and scores.signed is not None else scores))
+    order = list(rank(scores.signed if cell.order == "signed" and scores.signed is not None else scores))
+    return within_layers([head.layer for head in order], cell.seed) if cell.order == SHUFFLED else order
+
+
+def within_layers(layers: Sequence[int], seed: int) -> list[HeadId]:
+    """An order of heads from that of their layers, heads of a layer at random."""
+    generator = np.random.default_rng((seed, len(RANDOM)))
+    drawn = [iter(generator.permutation(SHAPE[1]).tolist()) for _ in range(SHAPE[0])]
+    return [HeadId(layer, next(drawn[layer])) for layer in layers]
 
 
 def in_rounds(model: PreTrainedModel, batches: list[Batch]) -> list[HeadId]:
@@ -288,7 +301,7 @@ def sentence_passes(cell: Cell) -> float:
     judged = sum(part(*place).encoded.n_sentences for place in cell.judged) * len(cell.ks)
     layers, heads = SHAPE
     share = (layers + 1) / (2 * layers)
-    if cell.nested or cell.order in RANDOM:
+    if cell.nested or cell.order in BLIND:
         own = 0.0
     elif cell.order == "oracle":
         own = cell.ks[-1] * (CANDIDATES * share + 1 + 3)
@@ -322,7 +335,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", nargs="+", type=int, choices=VARIANT_SEEDS, default=list(VARIANT_SEEDS))
     parser.add_argument("--labels", choices=["source", "target"], help="only orders with labels of these languages")
-    orders = (*CHEAP, *GRADIENTS, *RANDOM, *COSTLY)
+    orders = (*CHEAP, *GRADIENTS, SHUFFLED, LAYERS, *RANDOM, *COSTLY)
     parser.add_argument("--nested", nargs="+", metavar="ORDER", choices=orders, help="fine-tune with the orders of these methods")
     parser.add_argument("--list", action="store_true", help="say what is missing and stop")
     options = parser.parse_args()

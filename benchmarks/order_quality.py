@@ -5,9 +5,10 @@
 
 Every score is of sentences that the order has not read. A figure is the mean over the halves that judge it and those that it was
 made on, then over languages; its 95 % interval counts seeds and sentences, and there is none below three seeds. Area: mean
-accuracy over k = 0..K, read at k = 0, 12, … K and straight lines between, divided by that at 0. Regret: the area of the greedy oracle made with the same labels minus the
-order's, K = 36. Kept: accuracy with k heads masked divided by that with none. τ: Kendall's, of the orders made on the two halves.
-A row uses the seeds for which all its cells are there; what is missing is counted.
+accuracy over k = 0..K, read at k = 0, 12, … K with straight lines between, divided by that at 0. Regret: the area of the greedy
+oracle made with the same labels minus the order's, K = 36. Kept: accuracy with k heads masked divided by that with none. τ:
+Kendall's, of the orders made on the two halves. A row uses the seeds for which all its cells are there; missing ones are
+counted.
 
 The default is chosen among orders with source labels, at most 20 passes and no LRP, with three seeds: the largest area on
 English, Chinese, Arabic and Japanese. It is confirmed on the other five if the interval of its area minus that of `gradient` lies
@@ -33,9 +34,11 @@ from method_orders import (
     COSTLY_K,
     GRADIENTS,
     HALVES,
+    LAYERS,
     ORACLE_STEP,
     RANDOM,
     SEED,
+    SHUFFLED,
     STEP,
     Cell,
     K,
@@ -57,7 +60,7 @@ CHOSEN_ON = ("en", "zh", "ar", "ja")
 CONFIRMED_ON = tuple(language for language in TREEBANKS if language not in CHOSEN_ON)
 GROUPS = {"chosen on": CHOSEN_ON, "confirmed on": CONFIRMED_ON}
 DEFAULT = "gradient"
-ORDERS = ("random", *CHEAP, *GRADIENTS, *COSTLY)
+ORDERS = ("random", LAYERS, *CHEAP, *GRADIENTS, SHUFFLED, *COSTLY)
 PATENTED = ("relevance", "relevance-attn")
 GRID = tuple(range(0, K + 1, STEP))
 PLACES = [(language, half) for language in TREEBANKS for half in HALVES]
@@ -126,7 +129,7 @@ def members(order: str, seed: int, made_on: str) -> list[Cell]:
     """The cells that a row of tables stands for: both halves, or all random orders."""
     names = RANDOM if order == "random" else (order,)
     every = [Cell(seed, name, made_on, half) for name in names for half in HALVES]
-    halves_of_one = order in ("random", "magnitude") or order.startswith("subset")
+    halves_of_one = names[0] in method_orders.BLIND or order.startswith("subset")
     return [cell for cell in every if cell.half == HALVES[0]] if halves_of_one else every
 
 
@@ -313,7 +316,7 @@ def oracle_checks() -> dict[str, Any]:
 def nested() -> dict[str, Any]:
     """Each order as that of a nested fine-tuning: accuracy with k heads masked, mean over languages, and kept shares."""
     found = {}
-    for order in dict.fromkeys((*CHEAP, *GRADIENTS, *RANDOM, *COSTLY)):
+    for order in dict.fromkeys((*CHEAP, *GRADIENTS, SHUFFLED, LAYERS, *RANDOM, *COSTLY)):
         cell = Cell(SEED, order, "en", HALVES[0], nested=True)
         if not cell.path.is_file():
             continue
