@@ -13,7 +13,12 @@ _RULES = {
     "pooled within 0.5": "most heads within 0.5 of that",
     "agreement": "98 % of words labelled as with all heads",
 }
-_ORDERS = {"ranked": "gradient, lowest first", "random": "random", "highest": "gradient, highest first"}
+_ORDERS = {
+    "ranked": "gradient, lowest first",
+    "random": "random",
+    "highest": "gradient, highest first",
+    "top-down": "layers from the top",
+}
 _OVER = {"ordinary": "over the ordinary fine-tuning", "own": "over its own k = 0"}
 Found = Mapping[str, Any]
 

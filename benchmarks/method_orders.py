@@ -30,7 +30,7 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -39,7 +39,8 @@ import numpy as np
 import torch
 from e5 import cell_file, keep, kept, labelled, masked, once
 from environment import RESULTS
-from pruning_cells import SHAPE, VARIANT_SEEDS, nested_model
+from pruning_cells import SHAPE, VARIANT_SEEDS, nested_model, within_layers
+from pruning_cells import order as order_of_arm
 from transformers import PreTrainedModel
 from treebanks import LABELS, POS, TREEBANKS, WORK
 
@@ -194,7 +195,7 @@ def ranking(model: PreTrainedModel, cell: Cell, resume_file: Path) -> list[HeadI
         heads = [HeadId(layer, head) for layer in range(SHAPE[0]) for head in range(SHAPE[1])]
         return [heads[i] for i in np.random.default_rng((cell.seed, RANDOM.index(cell.order))).permutation(len(heads))]
     if cell.order == LAYERS:
-        return within_layers([layer for layer in reversed(range(SHAPE[0])) for _ in range(SHAPE[1])], cell.seed)
+        return order_of_arm(cell.seed, LAYERS)
     data = part(cell.language, cell.half, small=cell.costly)
     batches = scoring_batches(data.encoded)
     if cell.order == "rounds":
@@ -208,13 +209,6 @@ def ranking(model: PreTrainedModel, cell: Cell, resume_file: Path) -> list[HeadI
     scores = score_heads(method, model, batches, seed=cell.seed, precision=precision(), options=given, resume_file=resume_file)
     order = list(rank(scores.signed if cell.order == "signed" and scores.signed is not None else scores))
     return within_layers([head.layer for head in order], cell.seed) if cell.order == SHUFFLED else order
-
-
-def within_layers(layers: Sequence[int], seed: int) -> list[HeadId]:
-    """An order of heads from that of their layers, heads of a layer at random."""
-    generator = np.random.default_rng((seed, len(RANDOM)))
-    drawn = [iter(generator.permutation(SHAPE[1]).tolist()) for _ in range(SHAPE[0])]
-    return [HeadId(layer, next(drawn[layer])) for layer in layers]
 
 
 def in_rounds(model: PreTrainedModel, batches: list[Batch]) -> list[HeadId]:

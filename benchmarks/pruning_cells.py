@@ -8,7 +8,8 @@ minutes on one thread, each with about as long for its scores. Any process can b
 state, and finished cells in results/pruning_cells are kept. Kinds:
 
     full       the unpruned encoder, 26 seeds; for ten of them also head scores, and scores under masks for k = 0..12
-    nested     ten seeds × K = 12 and 72 × orders `ranked`, `random`, `highest`
+    nested     ten seeds × K = 12 and 72 × orders `ranked`, `random`, `highest`; with K = 72 also `top-down`: whole layers from
+               the highest, heads of a layer at random
     sweep      five seeds × k = 1..12, pruned before fine-tuning
     screened   what the default search asks for with K = 12 in five seeds more
 
@@ -56,7 +57,7 @@ POOL = tuple(range(42, 68))
 SWEEP_SEEDS, SWEEP = SEEDS[:5], 12
 VARIANT_SEEDS = SEEDS[:3]
 LARGEST = (12, 72)
-ARMS = ("ranked", "random", "highest")
+ARMS = ("ranked", "random", "highest", "top-down")
 AGREEMENT = 98.0  # percent of words labelled as with all heads
 
 
@@ -81,8 +82,17 @@ def order(seed: int, arm: str) -> list[HeadId]:
     """Heads in the order in which they are pruned."""
     if arm == "random":
         return list(rank(random_scores(HeadMask.full(*SHAPE), seed=seed)))
+    if arm == "top-down":
+        return within_layers([layer for layer in reversed(range(SHAPE[0])) for _ in range(SHAPE[1])], seed)
     ranking = list(rank(read_scores(CELLS / f"full.{seed}.scores.json")))
     return ranking[::-1] if arm == "highest" else ranking
+
+
+def within_layers(layers: Sequence[int], seed: int) -> list[HeadId]:
+    """An order of heads from that of their layers, heads of a layer at random."""
+    generator = np.random.default_rng((seed, 5))
+    drawn = [iter(generator.permutation(SHAPE[1]).tolist()) for _ in range(SHAPE[0])]
+    return [HeadId(layer, next(drawn[layer])) for layer in layers]
 
 
 def masks(seed: int, arm: str, ks: list[int]) -> tuple[HeadMask, ...]:
@@ -211,12 +221,10 @@ def jobs() -> Iterator[Job]:
     for seed in SWEEP_SEEDS:
         for k in range(1, SWEEP + 1):
             yield Job("sweep", f"sweep.{seed}.{k}", (cell(f"full.{seed}"),), partial(pruned, seed, k))
-    for largest in reversed(LARGEST):
-        for seed in SEEDS:
-            for arm in ARMS[1:]:
-                yield Job(
-                    "nested", f"nested.{largest}.{arm}.{seed}", (cell(f"full.{seed}"),), partial(nested, seed, largest, arm)
-                )
+    for seed in SEEDS:
+        for largest, arm in [(LARGEST[-1], arm) for arm in reversed(ARMS[1:])] + [(LARGEST[0], arm) for arm in ARMS[1:3]]:
+            work = partial(nested, seed, largest, arm)
+            yield Job("nested", f"nested.{largest}.{arm}.{seed}", (cell(f"full.{seed}"),), work)
     for seed in SEEDS:
         yield Job("screened", f"screened.{seed}", (cell(f"full.{seed}"),), partial(search_cells, seed))
     for seed in POOL:
