@@ -31,9 +31,11 @@ from polyhead.selection.score_files import read_scores, write_scores
 K = 24
 RANDOM_ORDERS = 5
 CHEAP = tuple(
-    name for name, row in METHODS.items() if sum(p.count(6, 8) if p.count else 99 for p in (row.forward, row.backward)) <= 2
+    name
+    for name, row in METHODS.items()
+    if name != "depth" and sum(p.count(6, 8) if p.count else 99 for p in (row.forward, row.backward)) <= 2
 )
-COSTLY = tuple(name for name in METHODS if name not in CHEAP)
+COSTLY = tuple(name for name in METHODS if name not in (*CHEAP, "depth"))
 FEW_LANGUAGES = ("en", "ar", "zh")
 # Costly cells are planned with one seed only.
 FEW_SEEDS = (SEEDS[0], SEEDS[-1])

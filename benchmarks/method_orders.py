@@ -67,7 +67,7 @@ TRAINING_HOURS = 0.1  # of a nested fine-tuning
 CHEAP = tuple(
     name
     for name, row in METHODS.items()
-    if name != "random"
+    if name not in ("random", "depth")  # depth is `top-down`, the heads of a layer in the order of their numbers
     and not row.takes("n_lowest")
     and sum(p.count(*SHAPE) if p.count else 99 for p in (row.forward, row.backward)) <= MOST_PASSES
 )

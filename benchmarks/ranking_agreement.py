@@ -33,7 +33,7 @@ from polyhead.models.loading import load_tagger, load_tokenizer
 
 Row = dict[str, float]
 # Methods that compute in the requested precision.
-BOTH = tuple(name for name in METHODS if name not in ("relevance", "relevance-attn", "magnitude", "random"))
+BOTH = tuple(name for name in METHODS if name not in ("relevance", "relevance-attn", "magnitude", "depth", "random"))
 ONE_ROUND = 160  # passes; 2 and 12 x 13 on mBERT's shape
 
 

@@ -1,4 +1,4 @@
-"""Scores that look at no data: the size of a head's weights, and chance."""
+"""Scores that look at no data: the size of a head's weights, its layer, and chance."""
 
 from collections.abc import Sequence
 
@@ -29,6 +29,18 @@ def magnitude(model: PreTrainedModel, batches: Sequence[Batch], call: Call) -> H
                 # ‖OV‖² = trace(OᵀO · VVᵀ): two small products instead of one [width, width]
                 values[site.layer, head] = float(((output.T @ output) * (value @ value.T).T).sum().clamp(min=0).sqrt())
     return HeadScores(values, call.method)
+
+
+def depth_scores(present: HeadMask) -> HeadScores:
+    """Scores `[layers, heads]`, minus the number of the head's layer, counted from 1, for the heads that a model has.
+
+    The lowest-first order takes whole layers from the top. All heads of a layer have one score, and `rank` puts them in the order
+    of their numbers. Costs no pass over data.
+
+    Source: Sajjad et al. 2023, which drops whole top layers; here their attention alone.
+    """
+    layers = -np.arange(1.0, 1 + present.keep.shape[0])
+    return HeadScores(np.where(present.keep, layers[:, None], np.nan), "depth")
 
 
 def random_scores(present: HeadMask, *, seed: int) -> HeadScores:

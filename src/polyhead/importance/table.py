@@ -10,7 +10,7 @@ from functools import partial
 
 from polyhead.importance.ablation import ablation
 from polyhead.importance.attention import confidence, entropy
-from polyhead.importance.baselines import magnitude, random_scores
+from polyhead.importance.baselines import depth_scores, magnitude, random_scores
 from polyhead.importance.gate_learning import EPOCHS, GateOptions
 from polyhead.importance.gradients import STEPS, IntegratedOptions, fisher, gradient, integrated
 from polyhead.importance.l0 import l0
@@ -203,6 +203,19 @@ METHODS: dict[str, Method] = {
             finds_planted=False,
             source="baseline",
             profiles_heads=True,
+        ),
+        Method(
+            "depth",
+            "minus the number of the head's layer: whole layers from the top; ignores the head itself",
+            lambda model, batches, call: depth_scores(head_mask(model)),
+            forward=NO_PASS,
+            backward=NO_PASS,
+            memory="nothing",
+            needs="shape",
+            sign="negative",
+            dead_head_is_zero=False,
+            finds_planted=False,
+            source="Sajjad et al. 2023, for attention alone",
         ),
         Method(
             "random",
