@@ -41,12 +41,13 @@ def orders(rows: Mapping[str, Any]) -> str:
             shown(name),
             *(with_interval(rows[name].get(group, {}).get(figure)) for group, figure in _FIGURES.values()),
             number(rows[name]["tau between halves"], 2),
+            number(rows[name]["in the top layers"], 0),
             number(rows[name]["seconds"], 0),
             number(seeds(rows[name]), 0),
         ]
         for name in sorted(rows, key=largest)
     ]
-    return page_table(["order", *_FIGURES, "τ between halves", "seconds", "seeds"], lines)
+    return page_table(["order", *_FIGURES, "τ between halves", "of 72, in the top 5 layers", "seconds", "seeds"], lines)
 
 
 def nested(rows: Mapping[str, Any]) -> str:
