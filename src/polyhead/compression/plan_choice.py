@@ -109,7 +109,7 @@ def _sides(plan: Plan, scores: Importance, costs: PlanCosts, parts: Sequence[Par
                 dropped = dropped[:1]
             lost = np.concatenate([np.zeros(1), np.cumsum(values[layer, order])])[dropped]
             left = len(order) - dropped
-            found.append(_Side(part, layer, order, dropped, Block(left, lost, prices[left])))
+            found.append(_Side(part, layer, order, dropped, Block(left, lost, prices[left], whole=len(row))))
     return found
 
 
