@@ -20,6 +20,7 @@ from vocabulary import text
 
 from polyhead.compression.checkpoint_size import checkpoint_bytes
 from polyhead.compression.latency_table import LatencyTable
+from polyhead.compression.plan_search import RULES
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
@@ -44,6 +45,8 @@ CELLS = RESULTS / "shrink_cells"
 UNFINISHED = WORK / "shrink"
 SHAPES: tuple[Shape, ...] = ((1, 32), (32, 128))
 SIZE = 0.35
+WITHIN = 1.05
+"""How far a measured speed may be from the one asked for."""
 OUT_OF_REACH = "out_of_reach"
 """What a cell holds whose speed or size no plan has."""
 
@@ -149,9 +152,15 @@ class Asked:
         return ".".join([*task, self.rule, *speed, *(["size"] if self.size else []), str(self.seed)])
 
     def spec(self, design: Design) -> ShrinkSpec:
-        """The same as a command gets it."""
+        """The same as a command gets it.
+
+        A rule that spreads evenly or takes whole layers has few plans near a speed, and the next one that is fast enough may be
+        a sixth faster than asked. It is asked for the least speed that counts as the one wanted, so that it prunes no more than
+        it has to: of twelve layers six stay at twice the speed, not five.
+        """
+        is_coarse = RULES[self.rule].spread != "joint"
         return ShrinkSpec(
-            speedup=self.speedup,
+            speedup=self.speedup / WITHIN if self.speedup is not None and is_coarse else self.speedup,
             size=SIZE if self.size else None,
             batch=self.shape[0],
             length=self.shape[1],
