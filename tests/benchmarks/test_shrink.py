@@ -85,7 +85,10 @@ def test_the_claim_comes_first_and_no_cell_twice() -> None:
     assert all((own.speedup, own.shape) == (2.0, LARGE) for own in speed[:per_batch])
     assert [own.seed for own in speed[:per_batch]] == sorted(own.seed for own in speed[:per_batch])
     assert all((own.speedup, own.shape) == (2.0, SHAPES[0]) for own in speed[per_batch : 2 * per_batch])
-    assert all(own.seed in FEW for own in speed[2 * per_batch :])
+    others = speed[2 * per_batch :]
+    assert [own.rule for own in others] == ["joint"] * 12 + ["half-layers"] * 12, "no page shows the other rules elsewhere"
+    assert all(own.seed in FEW and own.speedup != 2.0 for own in others)
+    assert {own.rule for own in asked_for("speed", ["random"])} == {"random"}
     distil = [*asked_for("distil")]
     assert [own.seed for own in distil[: 3 * len(RULES)]] == [seed for seed in FEW for _ in RULES]
 
