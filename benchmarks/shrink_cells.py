@@ -86,7 +86,7 @@ class Setting:
 
 SETTINGS = {
     "pos": Setting(POS, {language: TREEBANKS[language] for language in ("en", "de", "zh", "ar", "ja")}, ("none", "refit")),
-    "ner": Setting(task("ner"), {language: f"wikineural/{language}" for language in ("en", "de")}, ("none",), holds_out=True),
+    "ner": Setting(task("ner"), {language: f"wikineural/{language}" for language in ("en", "de")}, ("refit",), holds_out=True),
 }
 
 

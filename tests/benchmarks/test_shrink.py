@@ -15,6 +15,7 @@ from polyhead.compression.plan_costs import PlanCosts
 from polyhead.compression.plan_search import RULES
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
+from polyhead.studies.shrink_spec import ShrinkSpec
 
 LOST = {"joint": 1, "uniform": 3}
 """Words of 100 that each rule gets wrong beside the full model, without repair."""
@@ -100,6 +101,10 @@ def test_cells_wait_for_the_unpruned_tagger_and_distillation_for_both_searches(d
     needs = found["distil.random.2x.32x128.42"].needs
     assert needs == (design.cell("random.2x.32x128.42"), design.cell("joint.2x.32x128.42"))
     assert found["distil.joint.2x.32x128.42"].needs == needs[1:]
+
+
+def test_entities_are_repaired_as_a_command_does_by_default() -> None:
+    assert SETTINGS["ner"].repairs == (ShrinkSpec(speedup=2.0).repair,)
 
 
 def test_a_rule_with_few_plans_is_not_pushed_past_the_speed(design: Design) -> None:

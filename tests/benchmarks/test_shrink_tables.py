@@ -41,7 +41,7 @@ ASKED = {
         "rules": {"joint": row(refit=arm(-0.5), int8=arm(-1.5), int8_share_of_bytes=[0.09, 0.08])},
         "joint over": {},
     },
-    "ner: 2x, 32 x 128": {"rules": {"random": row(none=arm(-6))}, "joint over": {}},
+    "ner: 2x, 32 x 128": {"rules": {"random": row(refit=arm(-6))}, "joint over": {}},
 }
 SIZES = {
     "taught 0": {
