@@ -40,7 +40,7 @@ from shrink_rows import Cells, correct, difference, plan_counts, taken
 from treebanks import LABELS, WORK
 
 from polyhead.compression.latency_table import LatencyTable
-from polyhead.core.errors import SettingError
+from polyhead.compression.plan_choice import OutOfReachError
 from polyhead.core.neurons import Plan
 from polyhead.core.specs import TrainSpec
 from polyhead.learning.teaching import Teacher
@@ -141,7 +141,7 @@ def elastic(own: Cell, design: Design, folder: Path, resume_file: Path) -> None:
             name = row_name(speedup, shape)
             try:
                 small = taken_at(sizes, speedup, shape, design.table(shape))
-            except SettingError as error:  # a small batch gains less than the large one that the plans were chosen for
+            except OutOfReachError as error:  # a small batch gains less than the large one that the plans were chosen for
                 print(f"{own.name}: {error}", file=sys.stderr)
                 continue
             found |= named(name, {**counts_of(small, data), **plan_arrays(check_tagger(small))})

@@ -8,17 +8,19 @@
 
 The encoder of `e5.py` fine-tuned on 2,000 sentences of EWT (drawn by seed 42, three epochs, the default settings). Every rule of
 `plan_search.RULES` chooses a plan: ours (`joint`), the same scores spread evenly (`uniform`), magnitudes, one-shot |gradient| as
-TextPruner's procedure, random heads and neurons, and whole layers at even distances. Rules that spread evenly or take whole layers
-have few plans near a speed: they may be 5 % slower than asked, so that none has to prune far more than ours. Heads and neurons are
-scored on half of 512 dev sentences of each language, or half of all where there are fewer. Losses are those on whole test splits.
+TextPruner's procedure, random heads and neurons, and whole layers at even distances. Rules that spread evenly or take whole
+layers have few plans near a speed: they may be 5 % slower than asked, so that none has to prune far more than ours. Heads and
+neurons are scored on half of 512 dev sentences of each language, or half of all where there are fewer. Losses are those on whole
+test splits.
 
 Kinds of cells. `speed`: twice as fast on batches of 1 × 32 and 32 × 128 subwords by every rule, five seeds; 1.5 and 3 times by
-`joint` and by whole layers, three seeds; each plan pruned only and with the repair `refit`. `size`: 35 % of the bytes with a vocabulary trimmed to the
-text of the five languages, alone and with twice the speed, also as an ONNX graph in int8; three seeds. `ner`: twice the speed on
-32 × 128, WikiNEuRal, English to German, fine-tuned on 2,000 sentences of `val`, repaired; three seeds. `distil`: twice the
-speed on 32 × 128, every rule, five seeds; and `joint` at all other speeds, three seeds: repaired, then taught by the unpruned
-tagger on the text that `vocabulary.py` trims by. All rules get the same processor time, that of the search and repair of `joint`
-and ten minutes more; a rule whose search takes less learns for longer. Processor time is summed over threads; cells use one.
+`joint` and by whole layers, three seeds; each plan pruned only and with the repair `refit`. `size`: 35 % of the bytes with a
+vocabulary trimmed to the text of the five languages, alone and with twice the speed, also as an ONNX graph in int8; three seeds.
+`ner`: twice the speed on 32 × 128, WikiNEuRal, English to German, fine-tuned on 2,000 sentences of `val`, repaired; three seeds.
+`distil`: twice the speed on 32 × 128, every rule, five seeds; and `joint` at all other speeds, three seeds: repaired, then taught
+by the unpruned tagger on the text that `vocabulary.py` trims by. All rules get the same processor time, that of the search and
+repair of `joint` and ten minutes more; a rule whose search takes less learns for longer. Processor time is summed over threads;
+cells use one.
 
 A search chooses by the latency tables that `latency` keeps in results/latency_tables, and never measures: cells are the same on
 any machine. `times` runs the whole model and every distinct plan of finished cells in turn and keeps median ratios in

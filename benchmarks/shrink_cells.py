@@ -20,8 +20,8 @@ from vocabulary import text
 
 from polyhead.compression.checkpoint_size import checkpoint_bytes
 from polyhead.compression.latency_table import LatencyTable
+from polyhead.compression.plan_choice import OutOfReachError
 from polyhead.compression.plan_search import RULES
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
 from polyhead.core.specs import TrainSpec
@@ -235,10 +235,10 @@ def shrunk(asked: Asked, design: Design, _: Path) -> None:
     """One search by predicted milliseconds, finished in every way and counted on the tests. A stopped one begins again."""
     try:
         given, work = _prepared(asked, design)
-    except SettingError as error:  # no plan is that fast or small
+        search, rounds = _timed(lambda: searched(work, None, None))
+    except OutOfReachError as error:  # other errors end the work, and leave no cell
         print(f"{asked.name}: {error}", file=sys.stderr)
         return keep(design.cell(asked.name), {OUT_OF_REACH: np.ones(1, dtype=np.int64)})
-    search, rounds = _timed(lambda: searched(work, None, None))
     plan = rounds[-1].plan if rounds else work.start
     found: dict[str, NDArray[Any]] = {**plan_arrays(plan), "search/cpu_ms": search}
     data, small = tests(asked.setting, design), given

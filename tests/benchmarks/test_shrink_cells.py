@@ -1,0 +1,49 @@
+"""Cells of a tiny tagger: what is out of reach, what is kept from one cell to the next, and whose counts belong together."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import shrink_cells
+from e5 import kept
+from shrink_cells import OUT_OF_REACH, SETTINGS, SHAPES, Asked, Design, before, before_name, shrunk
+from studies.shrink_case import made_up_table, smaller_table
+
+from polyhead.core.errors import SettingError
+
+LARGE = SHAPES[-1]
+SHAPE = {"batch": LARGE[0], "length": LARGE[1]}
+
+
+@pytest.fixture
+def design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Design:
+    """Of the tiny encoder and phrases in two languages."""
+    monkeypatch.setattr(shrink_cells, "UNFINISHED", tmp_path / "unfinished")
+    monkeypatch.setattr(shrink_cells, "encoder", lambda: "polyhead/tiny")
+    corpora = {language: f"phrases/{language}" for language in ("en", "de")}
+    monkeypatch.setitem(SETTINGS, "pos", replace(SETTINGS["pos"], corpora=corpora))
+    shrink_cells.tagger.cache_clear()
+    tables = {LARGE: made_up_table(**SHAPE)}
+    return Design(train=32, dev=12, test=8, scored=4, minutes=0.001, folder=tmp_path / "cells", tables=tables)
+
+
+def test_only_a_speed_that_no_plan_has_is_out_of_reach(design: Design, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    far = Asked("joint", 42, 100.0)
+    shrunk(far, design, tmp_path / "partial")
+    assert [*kept(design.cell(far.name))] == [OUT_OF_REACH]
+    assert "without all its heads and neurons the model is 7 times as fast" in capsys.readouterr().err
+    wrong, asked = replace(design, tables={LARGE: smaller_table(**SHAPE)}), Asked("joint", 42, 2.0)
+    with pytest.raises(SettingError, match="the latency table is of a model of 2 layers"):
+        shrunk(asked, wrong, tmp_path / "partial")
+    assert not design.cell(asked.name).exists()
+
+
+def test_a_cell_holds_every_language_under_each_repair(design: Design, tmp_path: Path) -> None:
+    before("pos", 42, design, tmp_path / "partial")
+    asked = Asked("one-shot", 42, 1.5)
+    shrunk(asked, design, tmp_path / "partial")
+    found, whole = (kept(design.cell(name)) for name in (asked.name, before_name("pos", 42)))
+    for language in ("en", "de"):
+        assert whole[language].shape == (8, 2)
+        assert all(found[f"{arm}/{language}"].shape == (8, 2) for arm in ("none", "refit"))
+    assert found["bytes"][1] < found["bytes"][0]
