@@ -25,7 +25,8 @@ cells use one.
 A search chooses by the latency tables that `latency` keeps in results/latency_tables, and never measures: cells are the same on
 any machine. `times` runs the whole model and every distinct plan of finished cells in turn and keeps median ratios in
 results/plan_times.json. A finished cell in results/shrink_cells is kept; a stopped search begins anew (minutes), a stopped
-training or distillation continues. `before` cells hold the counts of unpruned taggers, once per seed.
+training or distillation continues. `before` cells hold the counts of unpruned taggers, once per seed; a tagger that is trained
+again has to count the same.
 """
 
 from collections.abc import Iterator, Sequence

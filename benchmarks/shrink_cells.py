@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from e5 import cell_file, encoder, keep, kept
 from environment import RESULTS, SHARED
+from filelock import FileLock
 from numpy.typing import NDArray
 from plan_times import Shape, latency_table, shape_name
 from transformers import PreTrainedModel
@@ -177,17 +178,34 @@ def before_name(setting: str, seed: int) -> str:
 
 @lru_cache(maxsize=1)
 def tagger(setting: str, seed: int, design: Design) -> Tagger:
-    """The encoder fine-tuned with a seed; trained once and kept."""
+    """The encoder fine-tuned with a seed; trained once, by one process, and kept.
+
+    Where its counts are there already, because cells were copied without this folder, it has to count the same: another machine
+    may train other weights, and cells of two fine-tunings do not belong together.
+    """
     folder = UNFINISHED / f"{setting}.{design.train}.{seed}"
-    if not (folder / "config.json").is_file():
-        own, spec, state = SETTINGS[setting], TrainSpec(seed=seed), folder.with_name(f"{folder.name}.partial")
-        train = own.split(own.languages[0], "train", design.train)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Tagger.load(encoder(), task=own.task, labels=label_set(own.task, [train]), seed=seed)
-        new.fit(train, spec=spec, resume_file=state)
-        new.save(folder, overwrite=True)
-        state.unlink(missing_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not (folder / "config.json").is_file():
+            own, spec, state = SETTINGS[setting], TrainSpec(seed=seed), folder.with_name(f"{folder.name}.partial")
+            train = own.split(own.languages[0], "train", design.train)
+            new = Tagger.load(encoder(), task=own.task, labels=label_set(own.task, [train]), seed=seed)
+            new.fit(train, spec=spec, resume_file=state)
+            _refuse_other(new, setting, seed, design, folder)
+            new.save(folder, overwrite=True)
+            state.unlink(missing_ok=True)
     return Tagger.load(folder)
+
+
+def _refuse_other(new: Tagger, setting: str, seed: int, design: Design, folder: Path) -> None:
+    """Exit if the cells of this seed are of a fine-tuning that labels the tests otherwise."""
+    path = design.cell(before_name(setting, seed))
+    if not path.is_file():
+        return
+    there, now = kept(path), counts_of(new, tests(setting, design))
+    if any(not np.array_equal(there[language], own) for language, own in now.items()):
+        step = f"copy {folder} from where they were made, or delete this cell and all cells of the seed"
+        sys.exit(f"{path}: this machine's fine-tuning with seed {seed} is another than that of the cells; {step}")
 
 
 def tests(setting: str, design: Design) -> dict[str, Dataset]:

@@ -1,11 +1,12 @@
 """Cells of a tiny tagger: what is out of reach, what is kept from one cell to the next, and whose counts belong together."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import shrink_cells
-from e5 import kept
+from e5 import keep, kept
 from shrink_cells import OUT_OF_REACH, SETTINGS, SHAPES, Asked, Design, before, before_name, shrunk
 from studies.shrink_case import made_up_table, smaller_table
 
@@ -36,6 +37,26 @@ def test_only_a_speed_that_no_plan_has_is_out_of_reach(design: Design, tmp_path:
     with pytest.raises(SettingError, match="the latency table is of a model of 2 layers"):
         shrunk(asked, wrong, tmp_path / "partial")
     assert not design.cell(asked.name).exists()
+
+
+def test_a_tagger_trained_again_has_to_be_that_of_the_cells(design: Design, tmp_path: Path) -> None:
+    before("pos", 42, design, tmp_path / "partial")
+    whole, folder = design.cell(before_name("pos", 42)), tmp_path / "unfinished" / "pos.32.42"
+
+    def forget() -> None:
+        shutil.rmtree(folder)
+        shrink_cells.tagger.cache_clear()
+
+    forget()
+    shrink_cells.tagger("pos", 42, design)
+    assert (folder / "config.json").is_file()
+    forget()
+    found = kept(whole)
+    found["de"][0, 0] += 1
+    keep(whole, found)
+    with pytest.raises(SystemExit, match=r"before\.42.*another than that of the cells; copy .*pos\.32\.42 from where"):
+        shrink_cells.tagger("pos", 42, design)
+    assert not folder.exists(), "a second call finds the same"
 
 
 def test_a_cell_holds_every_language_under_each_repair(design: Design, tmp_path: Path) -> None:
