@@ -25,8 +25,8 @@ cells use one.
 A search chooses by the latency tables that `latency` keeps in results/latency_tables, and never measures: cells are the same on
 any machine. `times` runs the whole model and every distinct plan of finished cells in turn and keeps median ratios in
 results/plan_times.json. A finished cell in results/shrink_cells is kept; a stopped search begins anew (minutes), a stopped
-training or distillation continues. `before` cells hold the counts of unpruned taggers, once per seed; a tagger that is trained
-again has to count the same.
+training or distillation continues; the repaired tagger waits for it in the folder of unfinished work. `before` cells hold the
+counts of unpruned taggers, once per seed; a tagger that is trained again has to count the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -96,6 +96,7 @@ def asked_for(kind: str, rules: Sequence[str] = tuple(RULES)) -> Iterator[Asked]
 def jobs(kinds: Sequence[str], seeds: Sequence[int], rules: Sequence[str], design: Design = DESIGN) -> list[Job]:
     """All cells, most urgent first, each unpruned tagger before what needs it."""
     found: dict[str, Job] = {}
+    taught = {asked.name for asked in asked_for("distil")}
     for kind in kinds:
         for asked in asked_for(kind, rules):
             if asked.seed not in seeds:
@@ -107,7 +108,11 @@ def jobs(kinds: Sequence[str], seeds: Sequence[int], rules: Sequence[str], desig
                 needs = tuple(design.cell(own.name) for own in dict.fromkeys((asked, replace(asked, rule="joint"))))
                 name, work = distil_name(asked), partial(distilled, asked, design)
             else:
-                name, needs, work = asked.name, (design.cell(whole),), partial(shrunk, asked, design)
+                name, needs, work = (
+                    asked.name,
+                    (design.cell(whole),),
+                    partial(shrunk, asked, design, distils=asked.name in taught),
+                )
             found[name] = Job(kind, name, needs, work, passes(kind, asked))
     return [*found.values()]
 
@@ -122,7 +127,7 @@ def passes(kind: str, asked: Asked) -> float:
     tested = TESTED[asked.setting] * left
     if kind == "distil":
         joint = 0 if asked.rule == "joint" else 3 * scored * 8 * (1 + left) / 2 - search
-        return 60 * DESIGN.minutes / SECONDS_A_PASS + joint + repair + tested
+        return 60 * DESIGN.minutes / SECONDS_A_PASS + joint + tested
     return search + repair + tested * (len(own.repairs) + asked.size)
 
 

@@ -10,11 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
+import torch
 from e5 import cell_file, encoder, keep, kept
 from environment import RESULTS, SHARED
 from filelock import FileLock
 from numpy.typing import NDArray
 from plan_times import Shape, latency_table, shape_name
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 from treebanks import POS, TREEBANKS, WORK
 from vocabulary import text
@@ -22,6 +24,7 @@ from vocabulary import text
 from polyhead.compression.checkpoint_size import checkpoint_bytes
 from polyhead.compression.latency_table import LatencyTable
 from polyhead.compression.plan_choice import OutOfReachError
+from polyhead.compression.plan_repair import pruned_to
 from polyhead.compression.plan_search import RULES
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
@@ -249,8 +252,14 @@ def before(setting: str, seed: int, design: Design, _: Path) -> None:
     keep(design.cell(before_name(setting, seed)), counts_of(own, tests(setting, design)))
 
 
-def shrunk(asked: Asked, design: Design, _: Path) -> None:
-    """One search by predicted milliseconds, finished in every way and counted on the tests. A stopped one begins again."""
+def shrunk(asked: Asked, design: Design, _: Path, *, distils: bool = False) -> None:
+    """One search by predicted milliseconds, finished in every way and counted on the tests. A stopped one begins again.
+
+    Args:
+        asked: What the tagger is to become.
+        design: How much is read.
+        distils: Whether the repaired tagger is kept, because it will be distilled.
+    """
     try:
         given, work = _prepared(asked, design)
         search, rounds = _timed(lambda: searched(work, None, None))
@@ -264,6 +273,8 @@ def shrunk(asked: Asked, design: Design, _: Path) -> None:
         own = replace(work, spec=replace(work.spec, repair=repair))
         found[f"{repair}/cpu_ms"], small = _timed(lambda own=own: finished(own, plan, None))  # type: ignore[misc]
         found |= named(repair, counts_of(small, data))
+        if distils and repair == "refit":
+            _keep_repaired(small, given, plan, repaired_file(asked, design))
     found["bytes"] = np.array([work.bytes_before, checkpoint_bytes(small.model, small.tokenizer)])
     if asked.size:
         found |= _in_int8(small, data)
@@ -297,6 +308,33 @@ def _in_int8(small: Tagger, data: Mapping[str, Dataset]) -> dict[str, NDArray[An
     return {"int8/bytes": np.array([size]), **named("int8", _main_counts(found, small.task))}
 
 
+def repaired_file(asked: Asked, design: Design) -> Path:
+    """Where a repaired tagger waits for its distillation."""
+    return UNFINISHED / f"{asked.name}.{design.train}.repaired.safetensors"
+
+
+def _keep_repaired(small: Tagger, given: Tagger, plan: Plan, path: Path) -> None:
+    """Keep the weights by which a repaired tagger differs from the pruned one."""
+    pruned = pruned_to(given.model, plan, [], how="none").state_dict()
+    weights = {name: own.contiguous() for name, own in small.model.state_dict().items() if not torch.equal(own, pruned[name])}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(weights, partial)
+    partial.replace(path)
+
+
+def repaired(asked: Asked, plan: Plan, design: Design) -> Tagger:
+    """The tagger pruned to a plan and repaired, with the very weights that its search kept, so that a stopped distillation knows
+    them again; repaired anew where the file is not there."""
+    given, path = tagger(asked.setting, asked.seed, design), repaired_file(asked, design)
+    if not path.is_file():
+        _, work = _prepared(asked, design)
+        _keep_repaired(finished(replace(work, spec=replace(work.spec, repair="refit")), plan, None), given, plan, path)
+    model = pruned_to(given.model, plan, [], how="none")
+    model.load_state_dict(load_file(path), strict=False)
+    return replace(given, model=model)
+
+
 def distilled(asked: Asked, design: Design, resume_file: Path) -> None:
     """The plan of a search, repaired and then distilled on unlabelled text, as `--distil` does it.
 
@@ -306,11 +344,11 @@ def distilled(asked: Asked, design: Design, resume_file: Path) -> None:
     own = kept(design.cell(asked.name))
     if OUT_OF_REACH in own:
         return keep(design.cell(distil_name(asked)), own)
-    given, work = _prepared(asked, design)
+    given = tagger(asked.setting, asked.seed, design)
     minutes = design.minutes + spare_minutes(own, kept(design.cell(replace(asked, rule="joint").name)))
     files = state_files(resume_file)
     continues = any(path.exists() for path in files)
-    small = finished(replace(work, spec=replace(work.spec, repair="refit")), plan_of(own, work.start), None)
+    small = repaired(asked, plan_of(own, check_tagger(given)), design)
     lines = lines_with_words({language: text(language) for language in SETTINGS[asked.setting].languages})
     facts = distil_tagger(small, given, lines, minutes=minutes, seed=asked.seed, resume_file=resume_file)
     found: dict[str, NDArray[Any]] = {
@@ -320,7 +358,7 @@ def distilled(asked: Asked, design: Design, resume_file: Path) -> None:
         **named("distil", counts_of(small, tests(asked.setting, design))),
     }
     keep(design.cell(distil_name(asked)), found)
-    for path in files:
+    for path in (*files, repaired_file(asked, design)):
         path.unlink(missing_ok=True)
     return None
 

@@ -101,6 +101,8 @@ def test_cells_wait_for_the_unpruned_tagger_and_distillation_for_both_searches(d
     needs = found["distil.random.2x.32x128.42"].needs
     assert needs == (design.cell("random.2x.32x128.42"), design.cell("joint.2x.32x128.42"))
     assert found["distil.joint.2x.32x128.42"].needs == needs[1:]
+    keeping = {name for name, job in found.items() if job.work.keywords.get("distils")}  # type: ignore[attr-defined]
+    assert keeping == {name.removeprefix("distil.") for name, job in found.items() if job.kind == "distil"}
 
 
 def test_entities_are_repaired_as_a_command_does_by_default() -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import shrink_cells
+import torch
 from e5 import keep, kept
-from shrink_cells import OUT_OF_REACH, SETTINGS, SHAPES, Asked, Design, before, before_name, shrunk
+from shrink_cells import OUT_OF_REACH, SETTINGS, SHAPES, Asked, Design, before, before_name, distil_name, distilled, shrunk
 from studies.shrink_case import made_up_table, smaller_table
 
 from polyhead.core.errors import SettingError
+from polyhead.data.corpora import open_corpus
+from polyhead.studies.shrink_steps import finished
 
 LARGE = SHAPES[-1]
 SHAPE = {"batch": LARGE[0], "length": LARGE[1]}
@@ -57,6 +60,32 @@ def test_a_tagger_trained_again_has_to_be_that_of_the_cells(design: Design, tmp_
     with pytest.raises(SystemExit, match=r"before\.42.*another than that of the cells; copy .*pos\.32\.42 from where"):
         shrink_cells.tagger("pos", 42, design)
     assert not folder.exists(), "a second call finds the same"
+
+
+def test_a_distillation_begins_with_the_weights_that_its_search_repaired(
+    design: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before("pos", 42, design, tmp_path / "partial")
+    asked, made = Asked("joint", 42, 2.0), []
+    monkeypatch.setattr(shrink_cells, "finished", lambda *given: made.append(finished(*given)) or made[-1])
+    monkeypatch.setattr(shrink_cells, "text", lambda language: open_corpus(f"phrases/{language}", "train"))
+    shrunk(asked, design, tmp_path / "partial", distils=True)
+    kept_file = shrink_cells.repaired_file(asked, design)
+    given = shrink_cells.tagger("pos", 42, design)
+    plan = shrink_cells.plan_of(kept(design.cell(asked.name)), shrink_cells.check_tagger(given))
+    again, weights = shrink_cells.repaired(asked, plan, design).model.state_dict(), made[-1].model.state_dict()
+    assert len(made) == 2, "nothing is repaired twice"
+    assert again.keys() == weights.keys()
+    assert all(torch.equal(again[name], own) for name, own in weights.items())
+    assert kept_file.stat().st_size < sum(own.nbytes for own in weights.values()) / 2, "no embeddings"
+    kept_file.unlink()
+    shrink_cells.repaired(asked, plan, design)
+    assert len(made) == 3
+    assert kept_file.is_file()
+    distilled(asked, design, tmp_path / "partial")
+    assert len(made) == 3
+    assert not kept_file.exists()
+    assert kept(design.cell(distil_name(asked)))["distil/de"].shape == (8, 2)
 
 
 def test_a_cell_holds_every_language_under_each_repair(design: Design, tmp_path: Path) -> None:
