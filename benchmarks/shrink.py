@@ -123,12 +123,12 @@ def passes(kind: str, asked: Asked) -> float:
     scored = 256 * len(own.languages)
     # as long as the model that is scored shrinks from round to round, its mean is between the first and the last
     search = 3 * scored * {"joint": 8, "uniform": 8, "one-shot": 1}.get(asked.rule, 0) * (1 + left) / 2
-    repair = 6 * scored if "refit" in own.repairs else 0
+    repair = 6 * scored if "refit" in asked.repairs else 0
     tested = TESTED[asked.setting] * left
     if kind == "distil":
         joint = 0 if asked.rule == "joint" else 3 * scored * 8 * (1 + left) / 2 - search
         return 60 * DESIGN.minutes / SECONDS_A_PASS + joint + tested
-    return search + repair + tested * (len(own.repairs) + asked.size)
+    return search + repair + tested * (len(asked.repairs) + asked.size)
 
 
 def timed_plans(design: Design = DESIGN) -> Iterator[tuple[Shape, PlanCounts]]:

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from treebanks import POS, TREEBANKS, WORK
 from vocabulary import text
 
-from polyhead.compression.checkpoint_size import checkpoint_bytes
+from polyhead.compression.checkpoint_size import weight_bytes
 from polyhead.compression.latency_table import LatencyTable
 from polyhead.compression.plan_choice import OutOfReachError
 from polyhead.compression.plan_repair import pruned_to
@@ -35,7 +35,7 @@ from polyhead.data.labels import label_set
 from polyhead.data.sampling import holdout, sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task, task
-from polyhead.learning.inference import Evaluation, evaluate
+from polyhead.learning.inference import Evaluation, Labelled, evaluate
 from polyhead.learning.metrics import metric_columns
 from polyhead.models.graphs import open_graph
 from polyhead.studies.distillation import distil_tagger, lines_with_words, state_files
@@ -155,6 +155,11 @@ class Asked:
         speed = [] if self.speedup is None else [f"{self.speedup:g}x", shape_name(self.shape)]
         return ".".join([*task, self.rule, *speed, *(["size"] if self.size else []), str(self.seed)])
 
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """How its plan is finished; for a size as a command does it alone, because the vocabulary may be all that goes."""
+        return ("refit",) if self.size else SETTINGS[self.setting].repairs
+
     def spec(self, design: Design) -> ShrinkSpec:
         """The same as a command gets it.
 
@@ -216,7 +221,17 @@ def tests(setting: str, design: Design) -> dict[str, Dataset]:
     return {language: own.split(language, "test", design.test) for language in own.languages}
 
 
-def counts_of(own: Tagger, data: Mapping[str, Dataset]) -> dict[str, NDArray[np.int64]]:
+@lru_cache(maxsize=1)
+def labelled_tests(setting: str, seed: int, design: Design) -> dict[str, Labelled]:
+    """The tests as the unpruned tagger reads them, and every smaller one with its vocabulary."""
+    return read_by(tagger(setting, seed, design), tests(setting, design))
+
+
+def read_by(own: Tagger, data: Mapping[str, Dataset]) -> dict[str, Labelled]:
+    return {language: own.labelled(each) for language, each in data.items()}
+
+
+def counts_of(own: Tagger, data: Mapping[str, Dataset | Labelled]) -> dict[str, NDArray[np.int64]]:
     """What the main metric of every sentence needs, by language."""
     return _main_counts(own.evaluate(dict(data)), own.task)
 
@@ -249,7 +264,7 @@ def plan_of(found: Counts, start: Plan) -> Plan:
 def before(setting: str, seed: int, design: Design, _: Path) -> None:
     """The unpruned tagger, trained if need be and counted on the tests once."""
     own = tagger(setting, seed, design)
-    keep(design.cell(before_name(setting, seed)), counts_of(own, tests(setting, design)))
+    keep(design.cell(before_name(setting, seed)), counts_of(own, labelled_tests(setting, seed, design)))
 
 
 def shrunk(asked: Asked, design: Design, _: Path, *, distils: bool = False) -> None:
@@ -268,14 +283,16 @@ def shrunk(asked: Asked, design: Design, _: Path, *, distils: bool = False) -> N
         return keep(design.cell(asked.name), {OUT_OF_REACH: np.ones(1, dtype=np.int64)})
     plan = rounds[-1].plan if rounds else work.start
     found: dict[str, NDArray[Any]] = {**plan_arrays(plan), "search/cpu_ms": search}
-    data, small = tests(asked.setting, design), given
-    for repair in SETTINGS[asked.setting].repairs:
+    is_trimmed, small = work.tagger is not given, given
+    data = read_by(work.tagger, tests(asked.setting, design)) if is_trimmed else labelled_tests(asked.setting, asked.seed, design)
+    for repair in asked.repairs:
         own = replace(work, spec=replace(work.spec, repair=repair))
         found[f"{repair}/cpu_ms"], small = _timed(lambda own=own: finished(own, plan, None))  # type: ignore[misc]
         found |= named(repair, counts_of(small, data))
         if distils and repair == "refit":
             _keep_repaired(small, given, plan, repaired_file(asked, design))
-    found["bytes"] = np.array([work.bytes_before, checkpoint_bytes(small.model, small.tokenizer)])
+    pruned = weight_bytes(work.tagger.model) - weight_bytes(small.model)
+    found["bytes"] = np.array([work.bytes_before, round(work.sizes.of(work.start.counts)) - pruned])
     if asked.size:
         found |= _in_int8(small, data)
     return keep(design.cell(asked.name), found)
@@ -296,15 +313,14 @@ def _timed(work: Callable[[], Any]) -> tuple[NDArray[np.int64], Any]:
     return np.array([round(1e3 * (time.process_time() - started))]), made
 
 
-def _in_int8(small: Tagger, data: Mapping[str, Dataset]) -> dict[str, NDArray[Any]]:
+def _in_int8(small: Tagger, data: Mapping[str, Labelled]) -> dict[str, NDArray[Any]]:
     """The same as an ONNX graph with int8 weights: bytes of its folder, tokenizer included, and counts."""
     with TemporaryDirectory() as name:
         folder = Path(name) / "int8"
         record = export(small, folder, int8=True)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         graph = cast(PreTrainedModel, GraphClassifier(open_graph(folder / record.file, to="onnx"), record.inputs))
-        labelled = {language: small.labelled(own) for language, own in data.items()}
-        found = evaluate(graph, labelled, small.task, small.labels, device="cpu", precision="fp32")
+        found = evaluate(graph, data, small.task, small.labels, device="cpu", precision="fp32")
     return {"int8/bytes": np.array([size]), **named("int8", _main_counts(found, small.task))}
 
 
@@ -355,7 +371,7 @@ def distilled(asked: Asked, design: Design, resume_file: Path) -> None:
         "distil/minutes_x1000": np.array([round(1e3 * minutes)]),
         "distil/steps": np.array([facts.steps]),
         "distil/cpu_ms": np.array([-1 if continues else round(1e3 * facts.cpu_seconds)]),
-        **named("distil", counts_of(small, tests(asked.setting, design))),
+        **named("distil", counts_of(small, labelled_tests(asked.setting, asked.seed, design))),
     }
     keep(design.cell(distil_name(asked)), found)
     for path in (*files, repaired_file(asked, design)):

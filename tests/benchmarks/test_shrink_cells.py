@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import shrink_cells
 import torch
@@ -11,6 +12,7 @@ from e5 import keep, kept
 from shrink_cells import OUT_OF_REACH, SETTINGS, SHAPES, Asked, Design, before, before_name, distil_name, distilled, shrunk
 from studies.shrink_case import made_up_table, smaller_table
 
+from polyhead.compression.checkpoint_size import checkpoint_bytes
 from polyhead.core.errors import SettingError
 from polyhead.data.corpora import open_corpus
 from polyhead.studies.shrink_steps import finished
@@ -27,6 +29,7 @@ def design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Design:
     corpora = {language: f"phrases/{language}" for language in ("en", "de")}
     monkeypatch.setitem(SETTINGS, "pos", replace(SETTINGS["pos"], corpora=corpora))
     shrink_cells.tagger.cache_clear()
+    shrink_cells.labelled_tests.cache_clear()
     tables = {LARGE: made_up_table(**SHAPE)}
     return Design(train=32, dev=12, test=8, scored=4, minutes=0.001, folder=tmp_path / "cells", tables=tables)
 
@@ -88,12 +91,36 @@ def test_a_distillation_begins_with_the_weights_that_its_search_repaired(
     assert kept(design.cell(distil_name(asked)))["distil/de"].shape == (8, 2)
 
 
-def test_a_cell_holds_every_language_under_each_repair(design: Design, tmp_path: Path) -> None:
+def test_a_cell_holds_every_language_under_each_repair(design: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before("pos", 42, design, tmp_path / "partial")
-    asked = Asked("one-shot", 42, 1.5)
+    asked, made = Asked("one-shot", 42, 1.5), []
+    monkeypatch.setattr(shrink_cells, "finished", lambda *given: made.append(finished(*given)) or made[-1])
     shrunk(asked, design, tmp_path / "partial")
+    assert len(made) == 2
+    assert shrink_cells.labelled_tests.cache_info().misses == 1, "the tests are encoded once for all arms and cells"
     found, whole = (kept(design.cell(name)) for name in (asked.name, before_name("pos", 42)))
     for language in ("en", "de"):
         assert whole[language].shape == (8, 2)
         assert all(found[f"{arm}/{language}"].shape == (8, 2) for arm in ("none", "refit"))
-    assert found["bytes"][1] < found["bytes"][0]
+    given = shrink_cells.tagger("pos", 42, design)
+    assert found["bytes"].tolist() == [checkpoint_bytes(own.model, own.tokenizer) for own in (given, made[-1])]
+
+
+def test_a_size_is_finished_once_and_read_with_its_own_vocabulary(
+    design: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before("pos", 42, design, tmp_path / "partial")
+    asked, made = Asked("joint", 42, size=True), []
+    monkeypatch.setattr(shrink_cells, "SIZE", 0.9)
+    monkeypatch.setattr(shrink_cells, "finished", lambda *given: made.append(finished(*given)) or made[-1])
+    monkeypatch.setattr(shrink_cells, "text", lambda language: open_corpus(f"phrases/{language}", "train"))
+    shrunk(asked, design, tmp_path / "partial")
+    (small,), found = made, kept(design.cell(asked.name))
+    assert len(small.tokenizer) < len(shrink_cells.tagger("pos", 42, design).tokenizer)
+    counts = shrink_cells.counts_of(small, shrink_cells.tests("pos", design))
+    for language in ("en", "de"):
+        assert f"none/{language}" not in found
+        assert np.array_equal(found[f"refit/{language}"], counts[language])
+        assert found[f"int8/{language}"].shape == (8, 2)
+    assert found["bytes"][1] == checkpoint_bytes(small.model, small.tokenizer)
+    assert 0 < found["int8/bytes"][0] < found["bytes"][1]

@@ -255,7 +255,8 @@ def prepared(
     """
     before_bytes = checkpoint_bytes(given.model, given.tokenizer)
     tagger = trimmed(given, texts, spec, progress) if check_texts(texts, dev, spec) else given
-    sizes = size_costs(tagger.model, tagger.tokenizer, start)
+    total = before_bytes if tagger is given else checkpoint_bytes(tagger.model, tagger.tokenizer)
+    sizes = size_costs(tagger.model, start, total=total)
     if spec.size is not None:
         check_size(size_goal(sizes, before_bytes, spec.size), start, spec)
     parts = {language: dev_halves(own, seed=spec.seed) for language, own in dev.items()}
