@@ -15,8 +15,10 @@ speed. A small batch gains less than a large one, so the smallest plan need not 
 Variants (`taught`) give another share of the loss to the whole model's predictions.
 
 A cell holds what the main metric of every test sentence needs, heads and neurons of every layer, and processor seconds of the
-training (-1 if it was stopped). Plans are chosen by the kept latency tables, and measured by `times` (see `plan_times.py`).
-Cells need the `before` cells of `shrink.py`; a stopped training continues; finished cells in results/elastic_cells are kept.
+training (-1 if it was stopped) and of the search for plans (-1 also if another cell made it: variants share the plans of their
+seed, which are kept in the folder of unfinished work). Plans are chosen by the kept latency tables, and measured by `times` (see
+`plan_times.py`). Cells need the `before` cells of `shrink.py`; a stopped training continues; finished cells in
+results/elastic_cells are kept.
 """
 
 import sys
@@ -32,10 +34,23 @@ import shrink
 from cell_jobs import Job, run_stage, stage_parser, write_table
 from e5 import cell_file, encoder, keep, kept
 from environment import RESULTS
+from filelock import FileLock
 from numpy.typing import NDArray
 from plan_times import Counts, Shape, shape_name, speeds, time_plans
 from shrink import FEW, SECONDS_A_PASS, SEEDS, SPEEDS
-from shrink_cells import DESIGN, SETTINGS, SHAPES, Design, before_name, counts_of, named, plan_arrays, plan_of, tagger, tests
+from shrink_cells import (
+    DESIGN,
+    SETTINGS,
+    SHAPES,
+    Design,
+    before_name,
+    counts_of,
+    labelled_tests,
+    named,
+    plan_arrays,
+    plan_of,
+    tagger,
+)
 from shrink_rows import Cells, correct, difference, plan_counts, taken
 from treebanks import LABELS, WORK
 
@@ -46,6 +61,7 @@ from polyhead.core.specs import TrainSpec
 from polyhead.learning.teaching import Teacher
 from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
+from polyhead.models.trained_plans import TrainedPlans
 from polyhead.studies.elastic import elastic_plans
 from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.shrink_spec import ShrinkSpec
@@ -125,17 +141,19 @@ def elastic_spec(design: Design, taught: float) -> ElasticSpec:
 
 def elastic(own: Cell, design: Design, folder: Path, resume_file: Path) -> None:
     """The tagger fine-tuned under plans, whole and at every speed that it reaches."""
-    started, data = time.process_time(), tests("pos", design)
-    states = [resume_file.with_name(f"{resume_file.name}.{end}") for end in ("plans", "fit")]
-    continues = any(path.exists() for path in states)
-    given, spec, train = tagger("pos", own.seed, design), elastic_spec(design, own.taught), TrainSpec(seed=own.seed)
-    table, dev = design.table(TRAINED_FOR), POS.split("en", "dev", design.dev if design.tables else None)
-    plans = elastic_plans(given, dev, spec, table=table, seed=own.seed, resume_file=states[0])
+    data, given = labelled_tests("pos", own.seed, design), tagger("pos", own.seed, design)
+    spec, train = elastic_spec(design, own.taught), TrainSpec(seed=own.seed)
+    plans, searched_for = nested_plans(given, own.seed, spec, design)
+    continues, started = resume_file.exists(), time.process_time()
     sizes = _new(given, train)
     text = POS.split("en", "train", design.train)
-    sizes.fit(text, spec=train, nested=plans, teacher=Teacher(spec.taught), resume_file=states[1])
+    sizes.fit(text, spec=train, nested=plans, teacher=Teacher(spec.taught), resume_file=resume_file)
     spent = -1 if continues else round(time.process_time() - started)
-    found: dict[str, NDArray[Any]] = {"cpu_seconds": np.array([spent]), **named("whole", counts_of(sizes, data))}
+    found: dict[str, NDArray[Any]] = {
+        "plans/cpu_seconds": np.array([searched_for]),
+        "cpu_seconds": np.array([spent]),
+        **named("whole", counts_of(sizes, data)),
+    }
     for shape in SHAPES:
         for speedup in SPEEDS:
             name = row_name(speedup, shape)
@@ -146,8 +164,17 @@ def elastic(own: Cell, design: Design, folder: Path, resume_file: Path) -> None:
                 continue
             found |= named(name, {**counts_of(small, data), **plan_arrays(check_tagger(small))})
     keep(own.path(folder), found)
-    for path in states:
-        path.unlink(missing_ok=True)
+
+
+def nested_plans(given: Tagger, seed: int, spec: ElasticSpec, design: Design) -> tuple[TrainedPlans, int]:
+    """The plans of a seed, the same for any share taught, and processor seconds of their search; -1 if not all of it was here."""
+    file = UNFINISHED / f"plans.{design.train}.{seed}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_name(f"{file.name}.lock")):
+        continues, started = file.exists(), time.process_time()
+        table, dev = design.table(TRAINED_FOR), POS.split("en", "dev", design.dev if design.tables else None)
+        plans = elastic_plans(given, dev, spec, table=table, seed=seed, resume_file=file)
+    return plans, -1 if continues else round(time.process_time() - started)
 
 
 def row_name(speedup: float, shape: Shape) -> str:
@@ -181,7 +208,8 @@ def alone(own: Cell, design: Design, folder: Path, resume_file: Path) -> None:
     small = _new(given, train, plan_of(parts, check_tagger(given)))
     small.fit(POS.split("en", "train", design.train), spec=train, resume_file=resume_file)
     spent = -1 if continues else round(time.process_time() - started)
-    keep(own.path(folder), {"cpu_seconds": np.array([spent]), **named("alone", counts_of(small, tests("pos", design)))})
+    counts = counts_of(small, labelled_tests("pos", own.seed, design))
+    keep(own.path(folder), {"cpu_seconds": np.array([spent]), **named("alone", counts)})
 
 
 def timed_plans(seeds: Sequence[int], taught: Sequence[float], folder: Path = CELLS) -> Iterator[tuple[Shape, Counts]]:
@@ -213,11 +241,15 @@ def table(seeds: Sequence[int], taught: Sequence[float], design: Design = DESIGN
                 reached = {seed: cell for seed, cell in own.items() if f"{name}/heads" in cell}
                 if reached:
                     rows[name] = _row(name, shape, reached, ordinary, by_speed[speed] if shape == TRAINED_FOR else {})
-        spent = [float(each["cpu_seconds"][0]) for each in own.values() if each["cpu_seconds"][0] >= 0]
-        rows["cpu_seconds"] = float(np.median(spent)) if spent else None
+        rows["cpu_seconds"] = _median_seconds(own, "cpu_seconds")
         found[f"taught {share:g}"] = rows
     correct([gain for rows in found.values() for gain in _every_gain(rows)])
     return found
+
+
+def _median_seconds(own: Cells, name: str) -> float | None:
+    spent = [float(each[name][0]) for each in own.values() if each[name][0] >= 0]
+    return float(np.median(spent)) if spent else None
 
 
 def _row(name: str, shape: Shape, own: Cells, ordinary: Cells, trained: Cells) -> dict[str, Any]:

@@ -9,6 +9,9 @@ import plan_times
 import pytest
 from e5 import keep
 from shrink_cells import DESIGN, SETTINGS, before_name
+from studies.shrink_case import made_up_table, tagger
+
+from polyhead.studies import plan_rounds
 
 SEEDS = (42, 43, 44)
 LANGUAGES = SETTINGS["pos"].languages
@@ -56,6 +59,22 @@ def test_cells_are_in_the_order_of_what_is_claimed_and_wait_for_one_another(tmp_
     assert names[4:] == ["alone.1.5x.42", "alone.3x.42", "elastic-0.5.42"]
     assert found[0].needs == (DESIGN.cell("before.42"),)
     assert found[1].needs == (elastic.Cell(42).path(tmp_path),)
+
+
+def test_variants_share_the_plans_of_their_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elastic, "UNFINISHED", tmp_path / "unfinished")
+    monkeypatch.setattr(elastic, "POS", replace(elastic.POS, corpora={"en": "phrases/en"}))
+    scored: list[int] = []
+    scorer = plan_rounds.score_plan
+    monkeypatch.setattr(plan_rounds, "score_plan", lambda *given, **more: scored.append(1) or scorer(*given, **more))
+    design = replace(DESIGN, dev=8, scored=8, tables={(32, 128): made_up_table(batch=32, length=128)})
+    found = [
+        elastic.nested_plans(tagger(), 42, replace(elastic.elastic_spec(design, taught), rounds=2, per_round=2), design)
+        for taught in (elastic.TAUGHT, 0.5)
+    ]
+    assert len(scored) == 2, "one pass for each round of the first call"
+    assert found[0][0] == found[1][0]
+    assert (found[0][1] >= 0, found[1][1]) == (True, -1)
 
 
 def test_plans_that_were_taken_are_timed(tmp_path: Path) -> None:
