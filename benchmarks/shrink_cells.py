@@ -387,10 +387,16 @@ def distil_name(asked: Asked) -> str:
 def spare_minutes(own: Counts, joint: Counts) -> float:
     """Processor minutes by which the search and repair of `joint` took longer than those of another rule, at least 0."""
 
-    def spent(cell: Counts) -> float:
-        return sum(float(cell[name][0]) for name in ("search/cpu_ms", "refit/cpu_ms"))
+    return max(0.0, _search_minutes(joint) - _search_minutes(own))
 
-    return max(0.0, spent(joint) - spent(own)) / 60e3
+
+def _search_minutes(cell: Counts) -> float:
+    return sum(float(cell[name][0]) for name in ("search/cpu_ms", "refit/cpu_ms")) / 60e3
+
+
+def distilled_minutes(cell: Counts) -> float:
+    """Processor minutes of a search, its repair and its distillation."""
+    return _search_minutes(cell) + float(cell["distil/minutes_x1000"][0]) / 1e3
 
 
 def cells_of(wanted: Sequence[Asked], design: Design) -> dict[int, dict[str, NDArray[np.int64]]]:

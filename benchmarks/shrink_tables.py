@@ -38,6 +38,7 @@ def tables() -> dict[str, str]:
         "what was taken": taken(asked.get("asked", {})),
         "entities": entities(asked.get("asked", {})),
         "one fine-tuning or many": elastic(sizes.get("sizes", {})),
+        "one fine-tuning over other rules": elastic_over(sizes.get("sizes", {})),
         "cost of a search": search_cost(cost.get("shapes", {})),
     }
     return {name: table for name, table in made.items() if table}
@@ -70,9 +71,12 @@ def losses(asked: Found, sizes: Found) -> str:
             if arm in own:
                 rows.append([*_asked(speed, batch), name, got(own), *lost(own[arm]["gain"]), len(own[arm]["seeds"])])
                 languages = [*own[arm]["gain"]]
-        other = default_sizes(sizes).get(f"{speed}.{batch.replace(' ', '')}")
-        if other is not None:
+        one, short = default_sizes(sizes), batch.replace(" ", "")
+        if (other := one.get(f"{speed}.{short}")) is not None:
             rows.append([*_asked(speed, batch), ELASTIC, got(other), *lost(other["over ordinary"]), len(other["seeds"])])
+        elif one:
+            none = [""] * len(_lost(one["whole over ordinary"]))
+            rows.append([*_asked(speed, batch), ELASTIC, f"at most {got(one['smallest'][short])}", *none, len(one["seeds"])])
     return _table(["asked", "batch", "how", "got", *_lost(languages), "seeds"], rows)
 
 
@@ -140,11 +144,16 @@ def over(asked: Found) -> str:
         for name, facts in asked.get(key, {"joint over": {}})["joint over"].items():
             rule, arm = name.split(", ")
             languages = [*facts["gain"]]
-            tested = [row["p_holm"] for row in facts["gain"].values() if row.get("p_holm") is not None]
-            gains = [_points(row["points"], row, 1) for row in facts["gain"].values()]
-            largest = f"{max(tested):.2g}" if len(tested) == len(gains) else ""
-            rows.append([key.rpartition(", ")[2].replace("x", "×"), RULES[rule], ARMS[arm], *gains, largest, len(facts["seeds"])])
+            batch = key.rpartition(", ")[2].replace("x", "×")
+            rows.append([batch, RULES[rule], ARMS[arm], *_gains(facts["gain"]), len(facts["seeds"])])
     return _table(["batch", "polyhead minus", "how", *languages, "largest p", "seeds"], rows)
+
+
+def _gains(gain: Found) -> list[str]:
+    """Points gained in each language with their interval, and the largest p; none where a language has none."""
+    tested = [row["p_holm"] for row in gain.values() if row.get("p_holm") is not None]
+    largest = f"{max(tested):.2g}" if len(tested) == len(gain) else ""
+    return [*(_points(row["points"], row, 1) for row in gain.values()), largest]
 
 
 def size_losses(asked: Found) -> str:
@@ -208,6 +217,22 @@ def elastic(sizes: Found) -> str:
                     points = [_points(row["points"], row, 1) for row in own[than].values()]
                     rows.append([title, weight, than, *points, len(own[seeds])])
     return _table(["size", "taught", "gain", *languages, "seeds"], rows)
+
+
+def elastic_over(sizes: Found) -> str:
+    """What the plans of one fine-tuning gain over those of each rule, distilled, with the processor minutes of both."""
+    rows, languages = [], []
+    for name, own in default_sizes(sizes).items():
+        if "x." not in name:
+            continue
+        speed, _, batch = name.partition("x.")
+        for rule, facts in own.get("over rules", {}).items():
+            languages = [*facts["gain"]]
+            minutes = [_seconds(facts["cpu_minutes"][side]) for side in ("elastic", "rule")]
+            where = [f"{speed}×", batch.replace("x", " × "), RULES[rule]]
+            rows.append([*where, *_gains(facts["gain"]), *minutes, len(facts["seeds"])])
+    headers = ["speed", "batch", "elastic minus, distilled", *languages, "largest p", "minutes: elastic", "theirs", "seeds"]
+    return _table(headers, rows)
 
 
 def search_cost(shapes: Found) -> str:
