@@ -16,11 +16,11 @@ test splits.
 Kinds of cells. `speed`: twice as fast on batches of 1 × 32 and 32 × 128 subwords by every rule, five seeds; 1.5 and 3 times by
 `joint` and by whole layers, three seeds; each plan pruned only and with the repair `refit`. `size`: 35 % of the bytes with a
 vocabulary trimmed to the text of the five languages, alone and with twice the speed, also as an ONNX graph in int8; three seeds.
-`ner`: twice the speed on 32 × 128, WikiNEuRal, English to German, fine-tuned on 2,000 sentences of `val`, repaired; three seeds.
-`distil`: twice the speed on 32 × 128, every rule, five seeds; and `joint` at all other speeds, three seeds: repaired, then taught
-by the unpruned tagger on the text that `vocabulary.py` trims by. All rules get the same processor time, that of the search and
-repair of `joint` and ten minutes more; a rule whose search takes less learns for longer. Processor time is summed over threads;
-cells use one.
+`before` has the unpruned tagger in int8 too. `ner`: twice the speed on 32 × 128, WikiNEuRal, English to German, fine-tuned on
+2,000 sentences of `val`, repaired; three seeds. `distil`: twice the speed on 32 × 128, every rule, five seeds; and `joint` at all
+other speeds, three seeds: repaired, then taught by the unpruned tagger on the text that `vocabulary.py` trims by. All rules get
+the same processor time, that of the search and repair of `joint` and ten minutes more; a rule whose search takes less learns for
+longer. Processor time is summed over threads; cells use one.
 
 A search chooses by the latency tables that `latency` keeps in results/latency_tables, and never measures: cells are the same on
 any machine. `times` runs the whole model and every distinct plan of finished cells in turn and keeps median ratios in
@@ -37,6 +37,7 @@ from typing import Any
 
 import torch
 from cell_jobs import Job, run_stage, stage_parser, write_table
+from e5 import kept
 from plan_times import Counts as PlanCounts
 from plan_times import Shape, latency_table, measure_tables, speeds, table_file, time_plans
 from shrink_cells import (
@@ -53,7 +54,7 @@ from shrink_cells import (
     distilled,
     shrunk,
 )
-from shrink_rows import contrasts, plan_counts, row
+from shrink_rows import contrasts, plan_counts, row, whole_in_int8
 from treebanks import WORK
 
 from polyhead.compression.latency_table import LatencyTable
@@ -102,8 +103,10 @@ def jobs(kinds: Sequence[str], seeds: Sequence[int], rules: Sequence[str], desig
             if asked.seed not in seeds:
                 continue
             whole = before_name(asked.setting, asked.seed)
-            work = partial(before, asked.setting, asked.seed, design)
-            found.setdefault(whole, Job("before", whole, (), work, 3 * 3 * design.train + TESTED[asked.setting]))
+            int8 = asked.setting == "pos" and asked.seed in FEW
+            work = partial(before, asked.setting, asked.seed, design, int8=int8)
+            cost = 3 * 3 * design.train + (1 + int8) * TESTED[asked.setting]
+            found.setdefault(whole, Job("before", whole, (), work, cost))
             if kind == "distil":
                 needs = tuple(design.cell(own.name) for own in dict.fromkeys((asked, replace(asked, rule="joint"))))
                 name, work = distil_name(asked), partial(distilled, asked, design)
@@ -152,6 +155,13 @@ def table(design: Design = DESIGN) -> dict[str, Any]:
             if by_rule:
                 found[key] = {"rules": by_rule, "joint over": contrasts(cells, SETTINGS[own[0].setting].languages)}
     return found
+
+
+def in_int8(design: Design = DESIGN) -> dict[str, Any]:
+    """What int8 costs the unpruned taggers; empty without any that was counted so."""
+    paths = {seed: design.cell(before_name("pos", seed)) for seed in FEW}
+    cells = {seed: own for seed, path in paths.items() if path.is_file() and "int8/bytes" in (own := kept(path))}
+    return whole_in_int8(cells, SETTINGS["pos"].languages) if cells else {}
 
 
 def title(asked: Asked) -> str:
@@ -214,7 +224,7 @@ def main() -> None:
             "{} x {}".format(*shape): {"full_ms": own.full, "threads": own.threads, "precision": own.precision}
             for shape, own in tables.items()
         }
-        return write_table("shrink", __doc__, seed=SEEDS[0], latency=facts, asked=table())
+        return write_table("shrink", __doc__, seed=SEEDS[0], latency=facts, asked=table(), whole_in_int8=in_int8())
 
     run_stage(
         parser,

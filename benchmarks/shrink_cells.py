@@ -16,12 +16,13 @@ from environment import RESULTS, SHARED
 from filelock import FileLock
 from numpy.typing import NDArray
 from plan_times import Shape, latency_table, shape_name
+from round_trips import round_trips
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 from treebanks import POS, TREEBANKS, WORK
 from vocabulary import text
 
-from polyhead.compression.checkpoint_size import weight_bytes
+from polyhead.compression.checkpoint_size import checkpoint_bytes, weight_bytes
 from polyhead.compression.latency_table import LatencyTable
 from polyhead.compression.plan_choice import OutOfReachError
 from polyhead.compression.plan_repair import pruned_to
@@ -51,6 +52,8 @@ SHAPES: tuple[Shape, ...] = ((1, 32), (32, 128))
 SIZE = 0.35
 WITHIN = 1.05
 """How far a measured speed may be from the one asked for."""
+ROUND_TRIP = "round_trip_e9/"
+"""Before the names of differences of logits, which cells hold as whole numbers of 1e-9."""
 OUT_OF_REACH = "out_of_reach"
 """What a cell holds whose speed or size no plan has."""
 
@@ -261,10 +264,13 @@ def plan_of(found: Counts, start: Plan) -> Plan:
     return Plan(HeadMask(found["plan/heads"].astype(bool), start.heads.group), NeuronMask(bits.astype(bool)))
 
 
-def before(setting: str, seed: int, design: Design, _: Path) -> None:
-    """The unpruned tagger, trained if need be and counted on the tests once."""
-    own = tagger(setting, seed, design)
-    keep(design.cell(before_name(setting, seed)), counts_of(own, labelled_tests(setting, seed, design)))
+def before(setting: str, seed: int, design: Design, _: Path, *, int8: bool = False) -> None:
+    """The unpruned tagger, trained if need be and counted on the tests once, perhaps also as an ONNX graph in int8."""
+    own, data = tagger(setting, seed, design), labelled_tests(setting, seed, design)
+    found: dict[str, NDArray[Any]] = {**counts_of(own, data)}
+    if int8:
+        found |= {"bytes": np.array([checkpoint_bytes(own.model, own.tokenizer)]), **_in_int8(own, data)}
+    keep(design.cell(before_name(setting, seed)), found)
 
 
 def shrunk(asked: Asked, design: Design, _: Path, *, distils: bool = False) -> None:
@@ -295,6 +301,7 @@ def shrunk(asked: Asked, design: Design, _: Path, *, distils: bool = False) -> N
     found["bytes"] = np.array([work.bytes_before, round(work.sizes.of(work.start.counts)) - pruned])
     if asked.size:
         found |= _in_int8(small, data)
+        found |= _differences(round_trips(small))
     return keep(design.cell(asked.name), found)
 
 
@@ -314,14 +321,20 @@ def _timed(work: Callable[[], Any]) -> tuple[NDArray[np.int64], Any]:
 
 
 def _in_int8(small: Tagger, data: Mapping[str, Labelled]) -> dict[str, NDArray[Any]]:
-    """The same as an ONNX graph with int8 weights: bytes of its folder, tokenizer included, and counts."""
+    """The same as an ONNX graph with int8 weights: bytes of its folder, tokenizer included, and counts; and how far the graph was
+    from the tagger in float32."""
     with TemporaryDirectory() as name:
         folder = Path(name) / "int8"
         record = export(small, folder, int8=True)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         graph = cast(PreTrainedModel, GraphClassifier(open_graph(folder / record.file, to="onnx"), record.inputs))
         found = evaluate(graph, data, small.task, small.labels, device="cpu", precision="fp32")
-    return {"int8/bytes": np.array([size]), **named("int8", _main_counts(found, small.task))}
+    counts = named("int8", _main_counts(found, small.task))
+    return {"int8/bytes": np.array([size]), **counts, **_differences({"onnx": record.difference})}
+
+
+def _differences(found: Mapping[str, float]) -> dict[str, NDArray[Any]]:
+    return {f"{ROUND_TRIP}{name}": np.array([round(1e9 * own)]) for name, own in found.items()}
 
 
 def repaired_file(asked: Asked, design: Design) -> Path:

@@ -21,6 +21,12 @@ RULES = {
     "random": "random",
     "half-layers": "whole layers (DistilBERT)",
 }
+TRIPS = {
+    "from_pretrained": "`from_pretrained` with polyhead",
+    "densified": "densified, without polyhead",
+    "onnx": "ONNX",
+    "openvino": "OpenVINO",
+}
 ELASTIC = "elastic"
 CLAIMS = ("pos: 2x, 32 x 128", "pos: 2x, 1 x 32")
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -34,7 +40,8 @@ def tables() -> dict[str, str]:
         "fronts": pictures(),
         "rules": rules(asked.get("asked", {})),
         "polyhead over other rules": over(asked.get("asked", {})),
-        "what a size costs": size_losses(asked.get("asked", {})),
+        "what a size costs": size_losses(asked.get("asked", {}), asked.get("whole_in_int8", {})),
+        "round trips": round_trips(asked.get("asked", {})),
         "what was taken": taken(asked.get("asked", {})),
         "entities": entities(asked.get("asked", {})),
         "one fine-tuning or many": elastic(sizes.get("sizes", {})),
@@ -156,9 +163,13 @@ def _gains(gain: Found) -> list[str]:
     return [*(_points(row["points"], row, 1) for row in gain.values()), largest]
 
 
-def size_losses(asked: Found) -> str:
-    """Shares of the bytes in float32 and in int8, and what each costs."""
+def size_losses(asked: Found, whole: Found) -> str:
+    """Shares of the bytes in float32 and in int8, and what each costs; first int8 alone."""
     rows, languages = [], []
+    if whole:
+        languages, share = [*whole["gain"]], max(whole["int8_share_of_bytes"])
+        sizes = _sizes(whole["megabytes"], share)
+        rows.append(["nothing", ARMS["int8"], *sizes, *lost(whole["gain"]), len(whole["seeds"])])
     for key, found in asked.items():
         own = found["rules"].get("joint")
         if own is None or "size" not in key:
@@ -167,12 +178,25 @@ def size_losses(asked: Found) -> str:
             if arm in own and arm != "none":
                 languages = [*own[arm]["gain"]]
                 shares = own["int8_share_of_bytes" if arm == "int8" else "share_of_bytes"]
-                megabytes = own["megabytes"][0]
-                worst = max(shares)
-                sizes = [f"{megabytes:.0f}", f"{worst * megabytes:.0f}", f"{100 * worst:.1f} %"]
+                sizes = _sizes(own["megabytes"][0], max(shares))
                 title = key.removeprefix("pos: ").replace("x", "×")
                 rows.append([title, "float32" if arm == "refit" else name, *sizes, *lost(own[arm]["gain"]), len(own["seeds"])])
     return _table(["asked", "weights", "MB before", "MB", "share", *_lost(languages), "seeds"], rows)
+
+
+def _sizes(megabytes: float, share: float) -> list[str]:
+    return [f"{megabytes:.0f}", f"{share * megabytes:.0f}", f"{100 * share:.1f} %"]
+
+
+def round_trips(asked: Found) -> str:
+    """The greatest difference of a logit, over seeds, between a smaller tagger and what it is saved as."""
+    rows, names = [], []
+    for key, found in asked.items():
+        own = found["rules"].get("joint", {}).get("round_trips")
+        if own:
+            names = [*own]
+            rows.append([key.removeprefix("pos: ").replace("x", "×"), *(f"{own[name]:.1e}" for name in names)])
+    return _table(["asked", *(TRIPS[name] for name in names)], rows)
 
 
 def taken(asked: Found) -> str:

@@ -9,7 +9,20 @@ import pytest
 import shrink_cells
 import torch
 from e5 import keep, kept
-from shrink_cells import OUT_OF_REACH, SETTINGS, SHAPES, Asked, Design, before, before_name, distil_name, distilled, shrunk
+from shrink_cells import (
+    OUT_OF_REACH,
+    ROUND_TRIP,
+    SETTINGS,
+    SHAPES,
+    Asked,
+    Design,
+    before,
+    before_name,
+    distil_name,
+    distilled,
+    shrunk,
+)
+from shrink_rows import whole_in_int8
 from studies.shrink_case import made_up_table, smaller_table
 
 from polyhead.compression.checkpoint_size import checkpoint_bytes
@@ -106,10 +119,16 @@ def test_a_cell_holds_every_language_under_each_repair(design: Design, tmp_path:
     assert found["bytes"].tolist() == [checkpoint_bytes(own.model, own.tokenizer) for own in (given, made[-1])]
 
 
+@pytest.mark.slow
 def test_a_size_is_finished_once_and_read_with_its_own_vocabulary(
     design: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before("pos", 42, design, tmp_path / "partial")
+    pytest.importorskip("transformers.exporters", reason="Transformers has exporters from 5.14 on")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("openvino")
+    before("pos", 42, design, tmp_path / "partial", int8=True)
+    whole = whole_in_int8({42: kept(design.cell(before_name("pos", 42)))}, ("en", "de"))
+    assert 0.1 < whole["int8_share_of_bytes"][0] < 1
     asked, made = Asked("joint", 42, size=True), []
     monkeypatch.setattr(shrink_cells, "SIZE", 0.9)
     monkeypatch.setattr(shrink_cells, "finished", lambda *given: made.append(finished(*given)) or made[-1])
@@ -124,3 +143,6 @@ def test_a_size_is_finished_once_and_read_with_its_own_vocabulary(
         assert found[f"int8/{language}"].shape == (8, 2)
     assert found["bytes"][1] == checkpoint_bytes(small.model, small.tokenizer)
     assert 0 < found["int8/bytes"][0] < found["bytes"][1]
+    trips = {name: own[0] for name, own in found.items() if name.startswith(ROUND_TRIP)}
+    assert [name.removeprefix(ROUND_TRIP) for name in sorted(trips)] == ["densified", "from_pretrained", "onnx", "openvino"]
+    assert all(0 <= own < 1e5 for own in trips.values()), "1e-4 in units of 1e-9"

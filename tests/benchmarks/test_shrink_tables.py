@@ -32,13 +32,14 @@ def row(**more: Any) -> dict[str, Any]:
     }
 
 
+TRIPS = {"densified": 1.23e-6, "onnx": 3e-5}
 ASKED = {
     "pos: 2x, 32 x 128": {
         "rules": {"joint": row(none=arm(-2), refit=arm(-1)), "half-layers": row(refit=arm(-4))},
         "joint over": {"half-layers, refit": arm(3)},
     },
     "pos: 35 % of the size": {
-        "rules": {"joint": row(refit=arm(-0.5), int8=arm(-1.5), int8_share_of_bytes=[0.09, 0.08])},
+        "rules": {"joint": row(refit=arm(-0.5), int8=arm(-1.5), int8_share_of_bytes=[0.09, 0.08], round_trips=TRIPS)},
         "joint over": {},
     },
     "ner: 2x, 32 x 128": {"rules": {"random": row(refit=arm(-6))}, "joint over": {}},
@@ -81,7 +82,10 @@ def test_other_tables() -> None:
         ASKED
     )
     assert "| 3.00 (2.50 to 3.50) | 3.00 (2.50 to 3.50) | 0.4 | 2 |" in shrink_tables.over(ASKED)
-    sizes = shrink_tables.size_losses(ASKED)
+    whole = {"seeds": [42], "gain": gain(-0.25), "megabytes": 470.0, "int8_share_of_bytes": [0.26, 0.25]}
+    sizes = shrink_tables.size_losses(ASKED, whole)
+    assert "| nothing | int8 | 470 | 122 | 26.0 % | 0.25 (-0.25 to 0.75) |" in sizes
+    assert shrink_tables.round_trips(ASKED).splitlines()[2:] == ["| 35 % of the size | 1.2e-06 | 3.0e-05 |"]
     assert "| 35 % of the size | float32 | 470 | 160 | 34.0 % | 0.50 (0.00 to 1.00) |" in sizes
     assert "| int8 | 470 | 42 | 9.0 % | 1.50 (1.00 to 2.00) |" in sizes
     assert shrink_tables.taken(ASKED).splitlines()[2:] == ["| 0 | 3.5, 640 |", "| 1 | 0.0, 64 |"]
@@ -96,8 +100,9 @@ def test_other_tables() -> None:
 
 
 def test_nothing_measured_gives_no_table() -> None:
-    for make in (shrink_tables.rules, shrink_tables.over, shrink_tables.size_losses, shrink_tables.taken, shrink_tables.entities):
-        assert make({}) == ""
+    makers = (shrink_tables.rules, shrink_tables.over, shrink_tables.taken, shrink_tables.entities, shrink_tables.round_trips)
+    assert [make({}) for make in makers] == [""] * len(makers)
+    assert shrink_tables.size_losses({}, {}) == ""
     assert (
         shrink_tables.losses({}, {})
         == shrink_tables.elastic({})
