@@ -11,12 +11,17 @@ ordinary fine-tuning on 256 dev sentences of EWT, chooses 33 nested plans down t
 subwords, and fine-tunes the encoder anew, every sentence under one of them. It is then asked for 1.5, 2 and 3 times the speed on
 batches of 32 × 128 and of 1 × 32, which takes no training. `alone` prunes the encoder to the plan that `elastic` takes on
 32 × 128 before it fine-tunes it with the same settings: one fine-tuning per plan and seed. Three seeds, and five at twice the
-speed. A small batch gains less than a large one, so the smallest plan need not reach 3 times there; such speeds are left out.
+speed. A small batch gains less than a large one, so the smallest plan need not reach 3 times there; such speeds have no row, and
+`smallest` says how fast that plan is. `over rules` compares each speed with the plans that the rules of `shrink.py` choose from
+the ordinary fine-tuning, distilled: same seeds, same tests, p corrected within the row. Its processor minutes count what is done
+after the ordinary fine-tuning: the search for plans and the second fine-tuning here, search, repair and distillation there.
 Variants (`taught`) give another share of the loss to the whole model's predictions.
 
 A cell holds what the main metric of every test sentence needs, heads and neurons of every layer, and processor seconds of the
-training (-1 if it was stopped). Plans are chosen by the kept latency tables, and measured by `times` (see `plan_times.py`).
-Cells need the `before` cells of `shrink.py`; a stopped training continues; finished cells in results/elastic_cells are kept.
+training (-1 if it was stopped) and of the search for plans (-1 also if another cell made it: variants share the plans of their
+seed, which are kept in the folder of unfinished work). Plans are chosen by the kept latency tables, and measured by `times` (see
+`plan_times.py`). Cells need the `before` cells of `shrink.py`; a stopped training continues; finished cells in
+results/elastic_cells are kept.
 """
 
 import sys
@@ -24,6 +29,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +38,38 @@ import shrink
 from cell_jobs import Job, run_stage, stage_parser, write_table
 from e5 import cell_file, encoder, keep, kept
 from environment import RESULTS
+from filelock import FileLock
 from numpy.typing import NDArray
 from plan_times import Counts, Shape, shape_name, speeds, time_plans
 from shrink import FEW, SECONDS_A_PASS, SEEDS, SPEEDS
-from shrink_cells import DESIGN, SETTINGS, SHAPES, Design, before_name, counts_of, named, plan_arrays, plan_of, tagger, tests
+from shrink_cells import (
+    DESIGN,
+    SETTINGS,
+    SHAPES,
+    Asked,
+    Design,
+    before_name,
+    cells_of,
+    counts_of,
+    distilled_minutes,
+    labelled_tests,
+    named,
+    plan_arrays,
+    plan_of,
+    tagger,
+)
 from shrink_rows import Cells, correct, difference, plan_counts, taken
 from treebanks import LABELS, WORK
 
 from polyhead.compression.latency_table import LatencyTable
-from polyhead.core.errors import SettingError
+from polyhead.compression.plan_choice import OutOfReachError
+from polyhead.compression.plan_search import RULES
 from polyhead.core.neurons import Plan
 from polyhead.core.specs import TrainSpec
 from polyhead.learning.teaching import Teacher
 from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
+from polyhead.models.trained_plans import TrainedPlans
 from polyhead.studies.elastic import elastic_plans
 from polyhead.studies.elastic_spec import ElasticSpec
 from polyhead.studies.shrink_spec import ShrinkSpec
@@ -125,29 +149,41 @@ def elastic_spec(design: Design, taught: float) -> ElasticSpec:
 
 def elastic(own: Cell, design: Design, folder: Path, resume_file: Path) -> None:
     """The tagger fine-tuned under plans, whole and at every speed that it reaches."""
-    started, data = time.process_time(), tests("pos", design)
-    states = [resume_file.with_name(f"{resume_file.name}.{end}") for end in ("plans", "fit")]
-    continues = any(path.exists() for path in states)
-    given, spec, train = tagger("pos", own.seed, design), elastic_spec(design, own.taught), TrainSpec(seed=own.seed)
-    table, dev = design.table(TRAINED_FOR), POS.split("en", "dev", design.dev if design.tables else None)
-    plans = elastic_plans(given, dev, spec, table=table, seed=own.seed, resume_file=states[0])
+    data, given = labelled_tests("pos", own.seed, design), tagger("pos", own.seed, design)
+    spec, train = elastic_spec(design, own.taught), TrainSpec(seed=own.seed)
+    plans, searched_for = nested_plans(given, own.seed, spec, design)
+    continues, started = resume_file.exists(), time.process_time()
     sizes = _new(given, train)
     text = POS.split("en", "train", design.train)
-    sizes.fit(text, spec=train, nested=plans, teacher=Teacher(spec.taught), resume_file=states[1])
+    sizes.fit(text, spec=train, nested=plans, teacher=Teacher(spec.taught), resume_file=resume_file)
     spent = -1 if continues else round(time.process_time() - started)
-    found: dict[str, NDArray[Any]] = {"cpu_seconds": np.array([spent]), **named("whole", counts_of(sizes, data))}
+    found: dict[str, NDArray[Any]] = {
+        "plans/cpu_seconds": np.array([searched_for]),
+        "cpu_seconds": np.array([spent]),
+        **named("smallest", plan_arrays(plans.plans[-1])),
+        **named("whole", counts_of(sizes, data)),
+    }
     for shape in SHAPES:
         for speedup in SPEEDS:
             name = row_name(speedup, shape)
             try:
                 small = taken_at(sizes, speedup, shape, design.table(shape))
-            except SettingError as error:  # a small batch gains less than the large one that the plans were chosen for
+            except OutOfReachError as error:  # a small batch gains less than the large one that the plans were chosen for
                 print(f"{own.name}: {error}", file=sys.stderr)
                 continue
             found |= named(name, {**counts_of(small, data), **plan_arrays(check_tagger(small))})
     keep(own.path(folder), found)
-    for path in states:
-        path.unlink(missing_ok=True)
+
+
+def nested_plans(given: Tagger, seed: int, spec: ElasticSpec, design: Design) -> tuple[TrainedPlans, int]:
+    """The plans of a seed, the same for any share taught, and processor seconds of their search; -1 if not all of it was here."""
+    file = UNFINISHED / f"plans.{design.train}.{seed}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_name(f"{file.name}.lock")):
+        continues, started = file.exists(), time.process_time()
+        table, dev = design.table(TRAINED_FOR), POS.split("en", "dev", design.dev if design.tables else None)
+        plans = elastic_plans(given, dev, spec, table=table, seed=seed, resume_file=file)
+    return plans, -1 if continues else round(time.process_time() - started)
 
 
 def row_name(speedup: float, shape: Shape) -> str:
@@ -181,11 +217,12 @@ def alone(own: Cell, design: Design, folder: Path, resume_file: Path) -> None:
     small = _new(given, train, plan_of(parts, check_tagger(given)))
     small.fit(POS.split("en", "train", design.train), spec=train, resume_file=resume_file)
     spent = -1 if continues else round(time.process_time() - started)
-    keep(own.path(folder), {"cpu_seconds": np.array([spent]), **named("alone", counts_of(small, tests("pos", design)))})
+    counts = counts_of(small, labelled_tests("pos", own.seed, design))
+    keep(own.path(folder), {"cpu_seconds": np.array([spent]), **named("alone", counts)})
 
 
 def timed_plans(seeds: Sequence[int], taught: Sequence[float], folder: Path = CELLS) -> Iterator[tuple[Shape, Counts]]:
-    """Every plan that a finished elastic cell takes."""
+    """Every plan that a finished elastic cell takes, and its smallest."""
     for own in cells(seeds, taught):
         if own.alone is None and own.path(folder).is_file():
             there = kept(own.path(folder))
@@ -193,6 +230,7 @@ def timed_plans(seeds: Sequence[int], taught: Sequence[float], folder: Path = CE
                 for speedup in SPEEDS:
                     if f"{(name := row_name(speedup, shape))}/heads" in there:
                         yield shape, plan_counts(there, f"{name}/")
+                yield shape, plan_counts(there, "smallest/")
 
 
 def table(seeds: Sequence[int], taught: Sequence[float], design: Design = DESIGN, folder: Path = CELLS) -> dict[str, Any]:
@@ -207,28 +245,65 @@ def table(seeds: Sequence[int], taught: Sequence[float], design: Design = DESIGN
         if not own:
             continue
         rows: dict[str, Any] = {"seeds": list(own), "whole over ordinary": _gains(own, "whole", ordinary, "before")}
-        for shape in SHAPES:
-            for speed in SPEEDS:
-                name = row_name(speed, shape)
-                reached = {seed: cell for seed, cell in own.items() if f"{name}/heads" in cell}
-                if reached:
-                    rows[name] = _row(name, shape, reached, ordinary, by_speed[speed] if shape == TRAINED_FOR else {})
-        spent = [float(each["cpu_seconds"][0]) for each in own.values() if each["cpu_seconds"][0] >= 0]
-        rows["cpu_seconds"] = float(np.median(spent)) if spent else None
-        found[f"taught {share:g}"] = rows
+        for shape, speed in product(SHAPES, SPEEDS):
+            name = row_name(speed, shape)
+            if reached := {seed: cell for seed, cell in own.items() if f"{name}/heads" in cell}:
+                rows[name] = _row(name, shape, reached, ordinary, by_speed[speed] if shape == TRAINED_FOR else {})
+        smallest = {shape_name(shape): _speeds(shape, own, "smallest") for shape in SHAPES}
+        rows |= {name: _median_seconds(own, name) for name in ("cpu_seconds", "plans/cpu_seconds")}
+        found[f"taught {share:g}"] = rows | {"smallest": smallest}
     correct([gain for rows in found.values() for gain in _every_gain(rows)])
+    if default := found.get(f"taught {TAUGHT:g}"):
+        own = _kept([Cell(seed) for seed in default["seeds"]], folder)
+        for shape, speed in product(SHAPES, SPEEDS):
+            if (name := row_name(speed, shape)) in default:
+                reached = {seed: own[seed] for seed in default[name]["seeds"]}
+                default[name]["over rules"] = over_rules(reached, speed, shape, design)
     return found
+
+
+def over_rules(own: Cells, speed: float, shape: Shape, design: Design) -> dict[str, Any]:
+    """What the elastic plans of a speed gain over the distilled plan of each rule in the seeds that both have."""
+    found: dict[str, Any] = {}
+    name = row_name(speed, shape)
+    for rule in RULES:
+        cells = cells_of([Asked(rule, seed, speed, shape) for seed in own], design)
+        theirs = {seed: cell for seed, cell in cells.items() if f"distil/{LANGUAGES[0]}" in cell}
+        if not theirs:
+            continue
+        ours = {seed: own[seed] for seed in theirs}
+        gain = {language: difference(ours, f"{name}/{language}", theirs, f"distil/{language}") for language in LANGUAGES}
+        minutes = {"elastic": _minutes(ours), "rule": float(np.median([distilled_minutes(cell) for cell in theirs.values()]))}
+        found[rule] = {"seeds": [*theirs], "gain": gain, "cpu_minutes": minutes}
+    correct([each for facts in found.values() for each in facts["gain"].values()])
+    return found
+
+
+def _minutes(own: Cells) -> float | None:
+    """Of the search for plans and the fine-tuning under them; None where either was stopped in every seed."""
+    parts = [_median_seconds(own, name) for name in ("plans/cpu_seconds", "cpu_seconds")]
+    return None if None in parts else sum(part or 0.0 for part in parts) / 60
+
+
+def _median_seconds(own: Cells, name: str) -> float | None:
+    spent = [float(each[name][0]) for each in own.values() if each[name][0] >= 0]
+    return float(np.median(spent)) if spent else None
 
 
 def _row(name: str, shape: Shape, own: Cells, ordinary: Cells, trained: Cells) -> dict[str, Any]:
     """One speed on one shape of batch, in the seeds that reached it."""
     row: dict[str, Any] = {"seeds": list(own), "over ordinary": _gains(own, name, ordinary, "before")}
-    times = [speeds(shape, plan_counts(cell, f"{name}/")) for cell in own.values()]
-    row |= {f"speedup_{kind}": [each[kind] for each in times] for kind in ("predicted", "measured")}
+    row |= _speeds(shape, own, name)
     if both := {seed: cell for seed, cell in own.items() if seed in trained}:
         row["over the plan alone"] = _gains(both, name, trained, "alone")
         row["seeds alone"] = list(both)
     return row | taken([*own.values()], f"{name}/")
+
+
+def _speeds(shape: Shape, own: Cells, name: str) -> dict[str, list[float | None]]:
+    """How many times as fast a plan of every seed is on a batch."""
+    times = [speeds(shape, plan_counts(cell, f"{name}/")) for cell in own.values()]
+    return {f"speedup_{kind}": [each[kind] for each in times] for kind in ("predicted", "measured")}
 
 
 def _kept(wanted: Sequence[Cell], folder: Path) -> Cells:

@@ -2,16 +2,16 @@
 
     POLYHEAD_E5=FOLDER python benchmarks/export_latency.py [--quick] [--share 0.5] [--seed 42]
 
-The model is the encoder of POLYHEAD_E5 (see `recipes/real_encoder.py`) with a new classifier, whole and with a share of its
-heads pruned; --quick takes `polyhead/tiny` and few repetitions, and writes its own file. All runtimes take the same batches in
-turn, so that a slow moment of the machine affects all; speed-ups are medians of ratios within a turn. Memory is the growth of a
-fresh process's resident set by opening the model and running the largest batch. Writes `results/export_latency.json`. Run
-nothing else.
+The model is the encoder of POLYHEAD_E5 (see `recipes/real_encoder.py`) with a new classifier, whole and with a share of its heads
+pruned; --quick takes `polyhead/tiny` and few repetitions, and writes its own file. All runtimes take the same batches in turn, so
+that a slow moment of the machine affects all; speed-ups are medians of ratios within a turn. Each export runs in a fresh process:
+`seconds` are those of the export alone, `export_peak_megabytes` the most that the process had, packages and model included, and
+`loaded_megabytes` what it had with the model before it exported. `resident_megabytes` is the growth of another fresh process by
+opening the graph and running the largest batch. Writes `results/export_latency.json`. Run nothing else.
 """
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -48,11 +48,15 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.5, help="share of the heads that the pruned model lacks")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--export", nargs=3, metavar=("KIND", "FROM", "TO"), help="print what one export costs as JSON and stop")
     parser.add_argument("--memory-of", nargs=2, metavar=("KIND", "PATH"), help="print the memory of one runtime and stop")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.memory_of:
         print(memory_here(*options.memory_of))
+        return
+    if options.export:
+        print(json.dumps(exported_here(*options.export)))
         return
     with tempfile.TemporaryDirectory() as folder:
         rows, exports = [], []
@@ -84,17 +88,14 @@ def measured(folder: Path, share: float, options: argparse.Namespace) -> tuple[l
     model = tagger.model.eval()
     runs: dict[str, Run] = {"torch": lambda ids, mask: model(input_ids=ids, attention_mask=mask)}
     exports: list[dict[str, object]] = []
-    for kind, (to, int8) in RUNTIMES.items():
-        started = time.perf_counter()
-        record = export(tagger, folder / kind, to=to, int8=int8)
-        seconds = time.perf_counter() - started
-        graph = folder / kind / record.file
+    for kind, (to, _) in RUNTIMES.items():
+        made = exported(kind, folder / "torch", folder / kind, threads=options.threads)
+        graph = folder / kind / str(made.pop("file"))
         runs[kind] = open_graph(graph, to=to)
-        exports.append({"runtime": kind, "pruned_share": share, "seconds": seconds, "megabytes": size(folder / kind)})
-        exports[-1] |= {"difference": record.difference, "int8_difference": record.int8_difference}
-        exports[-1]["resident_megabytes"] = memory_of(kind, graph, options)
+        exports.append({"runtime": kind, "pruned_share": share, **made, "megabytes": size(folder / kind)})
+        exports[-1]["resident_megabytes"] = memory_of(kind, graph, threads=options.threads)
     torch_row = {"runtime": "torch", "pruned_share": share, "megabytes": size(folder / "torch")}
-    exports.append({**torch_row, "resident_megabytes": memory_of("torch", folder / "torch", options)})
+    exports.append({**torch_row, "resident_megabytes": memory_of("torch", folder / "torch", threads=options.threads)})
     rows: list[dict[str, object]] = []
     for batch, length in SHAPES:
         repetitions = 2 if options.quick else (100 if batch == 1 else 15)
@@ -127,24 +128,57 @@ def size(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in kinds) / 1e6
 
 
-def memory_of(kind: str, path: Path, options: argparse.Namespace) -> float:
-    """What `memory_here` prints in a fresh process, in megabytes."""
-    command = [sys.executable, __file__, "--memory-of", kind, str(path), "--threads", str(options.threads)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1])
+def exported(kind: str, model: Path, folder: Path, *, threads: int) -> dict[str, object]:
+    """What `exported_here` finds in a fresh process."""
+    return dict(json.loads(_in_fresh_process("--export", kind, str(model), str(folder), threads=threads)))
+
+
+def exported_here(kind: str, model: str, folder: str) -> dict[str, object]:
+    """Seconds of an export, the peak of this process in megabytes before and after, and how far the graph is from the model."""
+    to, int8 = RUNTIMES[kind]
+    tagger = Tagger.load(model, device="cpu", precision="fp32")
+    loaded, started = _peak_megabytes(), time.perf_counter()
+    record = export(tagger, folder, to=to, int8=int8)
+    seconds = time.perf_counter() - started
+    return {
+        "file": record.file,
+        "seconds": seconds,
+        "loaded_megabytes": loaded,
+        "export_peak_megabytes": _peak_megabytes(),
+        "difference": record.difference,
+        "int8_difference": record.int8_difference,
+    }
+
+
+def memory_of(kind: str, path: Path, *, threads: int) -> float:
+    """What `memory_here` finds in a fresh process, in megabytes."""
+    return float(_in_fresh_process("--memory-of", kind, str(path), threads=threads))
+
+
+def _in_fresh_process(*arguments: str, threads: int) -> str:
+    """The last line that this script prints with these arguments."""
+    command = [sys.executable, __file__, *arguments, "--threads", str(threads)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()[-1]
+
+
+def _peak_megabytes() -> float:
+    """Of this program; `ru_maxrss` would count what the process that started it had."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def memory_here(kind: str, path: str) -> float:
     """Megabytes by which opening a model and running the largest batch raise this process's peak."""
     batch = example_inputs(*SHAPES[-1], argparse.Namespace(pad_token_id=1, vocab_size=200))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_megabytes()
     if kind == "torch":
         model = load_saved(path).eval()
         with torch.inference_mode():
             model(**batch)
     else:
         open_graph(Path(path), to=RUNTIMES[kind][0])(**batch)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return _peak_megabytes() - before
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ def tables() -> dict[str, str]:
         "segmentation": ("vocabulary", segmentation),
         "latency": ("latency_plans", latency),
         "predictions": ("latency_plans", predictions),
+        "exports": ("export_latency", exports),
+        "runtimes": ("export_latency", runtimes),
     }
     paths = {name: (RESULTS / f"{source}.json", table) for name, (source, table) in made.items()}
     return {name: table(read_json(path)) for name, (path, table) in paths.items() if path.is_file()}
@@ -263,6 +265,40 @@ def predictions(measured: dict[str, Any]) -> str:
 
 def _conditions(row: dict[str, Any]) -> list[str]:
     return [row["backend"], row["precision"], f"{row['batch']} × {row['length']}"]
+
+
+def exports(measured: dict[str, Any]) -> str:
+    """What each export takes, what it gives, and how far it is from the model."""
+    rows = []
+    for row in measured["exports"]:
+        took = [f"{row[name]:.0f}" if name in row else "" for name in ("seconds", "export_peak_megabytes")]
+        far = row.get("difference") if row.get("int8_difference") is None else row["int8_difference"]
+        size = [f"{row[name]:.0f}" for name in ("megabytes", "resident_megabytes")]
+        rows.append([_share(row), row["runtime"], *took, *size, "" if far is None else f"{far:.1e}"])
+    names = [
+        "heads pruned",
+        "runtime",
+        "export, s",
+        "its peak memory, MB",
+        "MB on disk",
+        "memory to run, MB",
+        "greatest difference",
+    ]
+    return page_table(names, rows)
+
+
+def runtimes(measured: dict[str, Any]) -> str:
+    """Milliseconds of every runtime, and how many times as fast as torch it is."""
+    rows = []
+    for row in measured["rows"]:
+        low, high = row["speed_up_quartiles"]
+        batch, faster = f"{row['batch']} × {row['length']}", f"{row['speed_up']:.2f} ({low:.2f} to {high:.2f})"
+        rows.append([_share(row), batch, row["runtime"], f"{1e3 * row['median_seconds']:.1f}", faster])
+    return page_table(["heads pruned", "batch", "runtime", "ms", "times as fast as torch (quartiles)"], rows)
+
+
+def _share(row: dict[str, Any]) -> str:
+    return f"{100 * row['pruned_share']:.0f} %"
 
 
 def nested_variants(measured: dict[str, Any]) -> str:

@@ -8,21 +8,25 @@
 
 The encoder of `e5.py` fine-tuned on 2,000 sentences of EWT (drawn by seed 42, three epochs, the default settings). Every rule of
 `plan_search.RULES` chooses a plan: ours (`joint`), the same scores spread evenly (`uniform`), magnitudes, one-shot |gradient| as
-TextPruner's procedure, random heads and neurons, and whole layers at even distances. Heads and neurons are scored on half of 512
-dev sentences of each language, or half of all where there are fewer. Losses are those on whole test splits.
+TextPruner's procedure, random heads and neurons, and whole layers at even distances. Rules that spread evenly or take whole
+layers have few plans near a speed: they may be 5 % slower than asked, so that none has to prune far more than ours. Heads and
+neurons are scored on half of 512 dev sentences of each language, or half of all where there are fewer. Losses are those on whole
+test splits.
 
-Kinds of cells. `speed`: 1.5, 2 and 3 times as fast on batches of 1 × 32 and 32 × 128 subwords; five seeds at twice the speed,
-three at the others; each plan pruned only and with the repair `refit`. `size`: 35 % of the bytes with a vocabulary trimmed to the
-text of the five languages, alone and with twice the speed, also as an ONNX graph in int8; three seeds. `ner`: twice the speed on
-32 × 128, WikiNEuRal, English to German, fine-tuned on 2,000 sentences of `val`, pruned only; three seeds. `distil`: twice the
-speed on 32 × 128, every rule, five seeds; and `joint` at all other speeds, three seeds: repaired, then taught by the unpruned
-tagger on the text that `vocabulary.py` trims by. All rules get the same processor time, that of the search and repair of `joint`
-and ten minutes more; a rule whose search takes less learns for longer. Processor time is summed over threads; cells use one.
+Kinds of cells. `speed`: twice as fast on batches of 1 × 32 and 32 × 128 subwords by every rule, five seeds; 1.5 and 3 times by
+`joint` and by whole layers, three seeds; each plan pruned only and with the repair `refit`. `size`: 35 % of the bytes with a
+vocabulary trimmed to the text of the five languages, alone and with twice the speed, also as an ONNX graph in int8; three seeds.
+`before` has the unpruned tagger in int8 too. `ner`: twice the speed on 32 × 128, WikiNEuRal, English to German, fine-tuned on
+2,000 sentences of `val`, repaired; three seeds. `distil`: twice the speed on 32 × 128, every rule, five seeds; and `joint` at all
+other speeds, three seeds: repaired, then taught by the unpruned tagger on the text that `vocabulary.py` trims by. All rules get
+the same processor time, that of the search and repair of `joint` and ten minutes more; a rule whose search takes less learns for
+longer. Processor time is summed over threads; cells use one.
 
 A search chooses by the latency tables that `latency` keeps in results/latency_tables, and never measures: cells are the same on
 any machine. `times` runs the whole model and every distinct plan of finished cells in turn and keeps median ratios in
 results/plan_times.json. A finished cell in results/shrink_cells is kept; a stopped search begins anew (minutes), a stopped
-training or distillation continues. `before` cells hold the counts of unpruned taggers, once per seed.
+training or distillation continues; the repaired tagger waits for it in the folder of unfinished work. `before` cells hold the
+counts of unpruned taggers, once per seed; a tagger that is trained again has to count the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +37,7 @@ from typing import Any
 
 import torch
 from cell_jobs import Job, run_stage, stage_parser, write_table
+from e5 import kept
 from plan_times import Counts as PlanCounts
 from plan_times import Shape, latency_table, measure_tables, speeds, table_file, time_plans
 from shrink_cells import (
@@ -49,7 +54,7 @@ from shrink_cells import (
     distilled,
     shrunk,
 )
-from shrink_rows import contrasts, plan_counts, row
+from shrink_rows import contrasts, plan_counts, row, whole_in_int8
 from treebanks import WORK
 
 from polyhead.compression.latency_table import LatencyTable
@@ -62,6 +67,7 @@ CLAIMED = 2.0
 OTHER_SPEEDS = (1.5, 3.0)
 SPEEDS = (1.5, CLAIMED, 3.0)
 LARGE = SHAPES[-1]
+LAYERS = "half-layers"
 KINDS = ("speed", "size", "ner", "distil")
 SECONDS_A_PASS = 0.012  # of one sentence on one thread, for the estimate of the hours
 TESTED = {"pos": 4800, "ner": 24000}  # sentences of the tests, for the same
@@ -73,7 +79,7 @@ def asked_for(kind: str, rules: Sequence[str] = tuple(RULES)) -> Iterator[Asked]
     if kind == "speed":
         for shape in reversed(SHAPES):
             yield from (Asked(rule, seed, CLAIMED, shape) for seed in SEEDS for rule in rules)
-        for chosen in (own, [rule for rule in rules if rule != "joint"]):
+        for chosen in (own, [rule for rule in rules if rule == LAYERS]):  # the pictures have no other rule
             for speedup in OTHER_SPEEDS:
                 for shape in reversed(SHAPES):
                     yield from (Asked(rule, seed, speedup, shape) for seed in FEW for rule in chosen)
@@ -91,18 +97,25 @@ def asked_for(kind: str, rules: Sequence[str] = tuple(RULES)) -> Iterator[Asked]
 def jobs(kinds: Sequence[str], seeds: Sequence[int], rules: Sequence[str], design: Design = DESIGN) -> list[Job]:
     """All cells, most urgent first, each unpruned tagger before what needs it."""
     found: dict[str, Job] = {}
+    taught = {asked.name for asked in asked_for("distil")}
     for kind in kinds:
         for asked in asked_for(kind, rules):
             if asked.seed not in seeds:
                 continue
             whole = before_name(asked.setting, asked.seed)
-            work = partial(before, asked.setting, asked.seed, design)
-            found.setdefault(whole, Job("before", whole, (), work, 3 * 3 * design.train + TESTED[asked.setting]))
+            int8 = asked.setting == "pos" and asked.seed in FEW
+            work = partial(before, asked.setting, asked.seed, design, int8=int8)
+            cost = 3 * 3 * design.train + (1 + int8) * TESTED[asked.setting]
+            found.setdefault(whole, Job("before", whole, (), work, cost))
             if kind == "distil":
                 needs = tuple(design.cell(own.name) for own in dict.fromkeys((asked, replace(asked, rule="joint"))))
                 name, work = distil_name(asked), partial(distilled, asked, design)
             else:
-                name, needs, work = asked.name, (design.cell(whole),), partial(shrunk, asked, design)
+                name, needs, work = (
+                    asked.name,
+                    (design.cell(whole),),
+                    partial(shrunk, asked, design, distils=asked.name in taught),
+                )
             found[name] = Job(kind, name, needs, work, passes(kind, asked))
     return [*found.values()]
 
@@ -113,12 +126,12 @@ def passes(kind: str, asked: Asked) -> float:
     scored = 256 * len(own.languages)
     # as long as the model that is scored shrinks from round to round, its mean is between the first and the last
     search = 3 * scored * {"joint": 8, "uniform": 8, "one-shot": 1}.get(asked.rule, 0) * (1 + left) / 2
-    repair = 6 * scored if "refit" in own.repairs else 0
+    repair = 6 * scored if "refit" in asked.repairs else 0
     tested = TESTED[asked.setting] * left
     if kind == "distil":
         joint = 0 if asked.rule == "joint" else 3 * scored * 8 * (1 + left) / 2 - search
-        return 60 * DESIGN.minutes / SECONDS_A_PASS + joint + repair + tested
-    return search + repair + tested * (len(own.repairs) + asked.size)
+        return 60 * DESIGN.minutes / SECONDS_A_PASS + joint + tested
+    return search + repair + tested * (len(asked.repairs) + asked.size)
 
 
 def timed_plans(design: Design = DESIGN) -> Iterator[tuple[Shape, PlanCounts]]:
@@ -142,6 +155,13 @@ def table(design: Design = DESIGN) -> dict[str, Any]:
             if by_rule:
                 found[key] = {"rules": by_rule, "joint over": contrasts(cells, SETTINGS[own[0].setting].languages)}
     return found
+
+
+def in_int8(design: Design = DESIGN) -> dict[str, Any]:
+    """What int8 costs the unpruned taggers; empty without any that was counted so."""
+    paths = {seed: design.cell(before_name("pos", seed)) for seed in FEW}
+    cells = {seed: own for seed, path in paths.items() if path.is_file() and "int8/bytes" in (own := kept(path))}
+    return whole_in_int8(cells, SETTINGS["pos"].languages) if cells else {}
 
 
 def title(asked: Asked) -> str:
@@ -204,7 +224,7 @@ def main() -> None:
             "{} x {}".format(*shape): {"full_ms": own.full, "threads": own.threads, "precision": own.precision}
             for shape, own in tables.items()
         }
-        return write_table("shrink", __doc__, seed=SEEDS[0], latency=facts, asked=table())
+        return write_table("shrink", __doc__, seed=SEEDS[0], latency=facts, asked=table(), whole_in_int8=in_int8())
 
     run_stage(
         parser,

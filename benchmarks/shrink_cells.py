@@ -10,17 +10,23 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
+import torch
 from e5 import cell_file, encoder, keep, kept
 from environment import RESULTS, SHARED
+from filelock import FileLock
 from numpy.typing import NDArray
 from plan_times import Shape, latency_table, shape_name
+from round_trips import round_trips
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 from treebanks import POS, TREEBANKS, WORK
 from vocabulary import text
 
-from polyhead.compression.checkpoint_size import checkpoint_bytes
+from polyhead.compression.checkpoint_size import checkpoint_bytes, weight_bytes
 from polyhead.compression.latency_table import LatencyTable
-from polyhead.core.errors import SettingError
+from polyhead.compression.plan_choice import OutOfReachError
+from polyhead.compression.plan_repair import pruned_to
+from polyhead.compression.plan_search import RULES
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
 from polyhead.core.specs import TrainSpec
@@ -30,7 +36,7 @@ from polyhead.data.labels import label_set
 from polyhead.data.sampling import holdout, sample
 from polyhead.data.sentences import Dataset
 from polyhead.data.tasks import Task, task
-from polyhead.learning.inference import Evaluation, evaluate
+from polyhead.learning.inference import Evaluation, Labelled, evaluate
 from polyhead.learning.metrics import metric_columns
 from polyhead.models.graphs import open_graph
 from polyhead.studies.distillation import distil_tagger, lines_with_words, state_files
@@ -44,6 +50,10 @@ CELLS = RESULTS / "shrink_cells"
 UNFINISHED = WORK / "shrink"
 SHAPES: tuple[Shape, ...] = ((1, 32), (32, 128))
 SIZE = 0.35
+WITHIN = 1.05
+"""How far a measured speed may be from the one asked for."""
+ROUND_TRIP = "round_trip_e9/"
+"""Before the names of differences of logits, which cells hold as whole numbers of 1e-9."""
 OUT_OF_REACH = "out_of_reach"
 """What a cell holds whose speed or size no plan has."""
 
@@ -83,7 +93,7 @@ class Setting:
 
 SETTINGS = {
     "pos": Setting(POS, {language: TREEBANKS[language] for language in ("en", "de", "zh", "ar", "ja")}, ("none", "refit")),
-    "ner": Setting(task("ner"), {language: f"wikineural/{language}" for language in ("en", "de")}, ("none",), holds_out=True),
+    "ner": Setting(task("ner"), {language: f"wikineural/{language}" for language in ("en", "de")}, ("refit",), holds_out=True),
 }
 
 
@@ -148,10 +158,21 @@ class Asked:
         speed = [] if self.speedup is None else [f"{self.speedup:g}x", shape_name(self.shape)]
         return ".".join([*task, self.rule, *speed, *(["size"] if self.size else []), str(self.seed)])
 
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """How its plan is finished; for a size as a command does it alone, because the vocabulary may be all that goes."""
+        return ("refit",) if self.size else SETTINGS[self.setting].repairs
+
     def spec(self, design: Design) -> ShrinkSpec:
-        """The same as a command gets it."""
+        """The same as a command gets it.
+
+        A rule that spreads evenly or takes whole layers has few plans near a speed, and the next one that is fast enough may be
+        a sixth faster than asked. It is asked for the least speed that counts as the one wanted, so that it prunes no more than
+        it has to: of twelve layers six stay at twice the speed, not five.
+        """
+        is_coarse = RULES[self.rule].spread != "joint"
         return ShrinkSpec(
-            speedup=self.speedup,
+            speedup=self.speedup / WITHIN if self.speedup is not None and is_coarse else self.speedup,
             size=SIZE if self.size else None,
             batch=self.shape[0],
             length=self.shape[1],
@@ -168,17 +189,34 @@ def before_name(setting: str, seed: int) -> str:
 
 @lru_cache(maxsize=1)
 def tagger(setting: str, seed: int, design: Design) -> Tagger:
-    """The encoder fine-tuned with a seed; trained once and kept."""
+    """The encoder fine-tuned with a seed; trained once, by one process, and kept.
+
+    Where its counts are there already, because cells were copied without this folder, it has to count the same: another machine
+    may train other weights, and cells of two fine-tunings do not belong together.
+    """
     folder = UNFINISHED / f"{setting}.{design.train}.{seed}"
-    if not (folder / "config.json").is_file():
-        own, spec, state = SETTINGS[setting], TrainSpec(seed=seed), folder.with_name(f"{folder.name}.partial")
-        train = own.split(own.languages[0], "train", design.train)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Tagger.load(encoder(), task=own.task, labels=label_set(own.task, [train]), seed=seed)
-        new.fit(train, spec=spec, resume_file=state)
-        new.save(folder, overwrite=True)
-        state.unlink(missing_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not (folder / "config.json").is_file():
+            own, spec, state = SETTINGS[setting], TrainSpec(seed=seed), folder.with_name(f"{folder.name}.partial")
+            train = own.split(own.languages[0], "train", design.train)
+            new = Tagger.load(encoder(), task=own.task, labels=label_set(own.task, [train]), seed=seed)
+            new.fit(train, spec=spec, resume_file=state)
+            _refuse_other(new, setting, seed, design, folder)
+            new.save(folder, overwrite=True)
+            state.unlink(missing_ok=True)
     return Tagger.load(folder)
+
+
+def _refuse_other(new: Tagger, setting: str, seed: int, design: Design, folder: Path) -> None:
+    """Exit if the cells of this seed are of a fine-tuning that labels the tests otherwise."""
+    path = design.cell(before_name(setting, seed))
+    if not path.is_file():
+        return
+    there, now = kept(path), counts_of(new, tests(setting, design))
+    if any(not np.array_equal(there[language], own) for language, own in now.items()):
+        step = f"copy {folder} from where they were made, or delete this cell and all cells of the seed"
+        sys.exit(f"{path}: this machine's fine-tuning with seed {seed} is another than that of the cells; {step}")
 
 
 def tests(setting: str, design: Design) -> dict[str, Dataset]:
@@ -186,7 +224,17 @@ def tests(setting: str, design: Design) -> dict[str, Dataset]:
     return {language: own.split(language, "test", design.test) for language in own.languages}
 
 
-def counts_of(own: Tagger, data: Mapping[str, Dataset]) -> dict[str, NDArray[np.int64]]:
+@lru_cache(maxsize=1)
+def labelled_tests(setting: str, seed: int, design: Design) -> dict[str, Labelled]:
+    """The tests as the unpruned tagger reads them, and every smaller one with its vocabulary."""
+    return read_by(tagger(setting, seed, design), tests(setting, design))
+
+
+def read_by(own: Tagger, data: Mapping[str, Dataset]) -> dict[str, Labelled]:
+    return {language: own.labelled(each) for language, each in data.items()}
+
+
+def counts_of(own: Tagger, data: Mapping[str, Dataset | Labelled]) -> dict[str, NDArray[np.int64]]:
     """What the main metric of every sentence needs, by language."""
     return _main_counts(own.evaluate(dict(data)), own.task)
 
@@ -216,30 +264,44 @@ def plan_of(found: Counts, start: Plan) -> Plan:
     return Plan(HeadMask(found["plan/heads"].astype(bool), start.heads.group), NeuronMask(bits.astype(bool)))
 
 
-def before(setting: str, seed: int, design: Design, _: Path) -> None:
-    """The unpruned tagger, trained if need be and counted on the tests once."""
-    own = tagger(setting, seed, design)
-    keep(design.cell(before_name(setting, seed)), counts_of(own, tests(setting, design)))
+def before(setting: str, seed: int, design: Design, _: Path, *, int8: bool = False) -> None:
+    """The unpruned tagger, trained if need be and counted on the tests once, perhaps also as an ONNX graph in int8."""
+    own, data = tagger(setting, seed, design), labelled_tests(setting, seed, design)
+    found: dict[str, NDArray[Any]] = {**counts_of(own, data)}
+    if int8:
+        found |= {"bytes": np.array([checkpoint_bytes(own.model, own.tokenizer)]), **_in_int8(own, data)}
+    keep(design.cell(before_name(setting, seed)), found)
 
 
-def shrunk(asked: Asked, design: Design, _: Path) -> None:
-    """One search by predicted milliseconds, finished in every way and counted on the tests. A stopped one begins again."""
+def shrunk(asked: Asked, design: Design, _: Path, *, distils: bool = False) -> None:
+    """One search by predicted milliseconds, finished in every way and counted on the tests. A stopped one begins again.
+
+    Args:
+        asked: What the tagger is to become.
+        design: How much is read.
+        distils: Whether the repaired tagger is kept, because it will be distilled.
+    """
     try:
         given, work = _prepared(asked, design)
-    except SettingError as error:  # no plan is that fast or small
+        search, rounds = _timed(lambda: searched(work, None, None))
+    except OutOfReachError as error:  # other errors end the work, and leave no cell
         print(f"{asked.name}: {error}", file=sys.stderr)
         return keep(design.cell(asked.name), {OUT_OF_REACH: np.ones(1, dtype=np.int64)})
-    search, rounds = _timed(lambda: searched(work, None, None))
     plan = rounds[-1].plan if rounds else work.start
     found: dict[str, NDArray[Any]] = {**plan_arrays(plan), "search/cpu_ms": search}
-    data, small = tests(asked.setting, design), given
-    for repair in SETTINGS[asked.setting].repairs:
+    is_trimmed, small = work.tagger is not given, given
+    data = read_by(work.tagger, tests(asked.setting, design)) if is_trimmed else labelled_tests(asked.setting, asked.seed, design)
+    for repair in asked.repairs:
         own = replace(work, spec=replace(work.spec, repair=repair))
         found[f"{repair}/cpu_ms"], small = _timed(lambda own=own: finished(own, plan, None))  # type: ignore[misc]
         found |= named(repair, counts_of(small, data))
-    found["bytes"] = np.array([work.bytes_before, checkpoint_bytes(small.model, small.tokenizer)])
+        if distils and repair == "refit":
+            _keep_repaired(small, given, plan, repaired_file(asked, design))
+    pruned = weight_bytes(work.tagger.model) - weight_bytes(small.model)
+    found["bytes"] = np.array([work.bytes_before, round(work.sizes.of(work.start.counts)) - pruned])
     if asked.size:
         found |= _in_int8(small, data)
+        found |= _differences(round_trips(small))
     return keep(design.cell(asked.name), found)
 
 
@@ -258,16 +320,48 @@ def _timed(work: Callable[[], Any]) -> tuple[NDArray[np.int64], Any]:
     return np.array([round(1e3 * (time.process_time() - started))]), made
 
 
-def _in_int8(small: Tagger, data: Mapping[str, Dataset]) -> dict[str, NDArray[Any]]:
-    """The same as an ONNX graph with int8 weights: bytes of its folder, tokenizer included, and counts."""
+def _in_int8(small: Tagger, data: Mapping[str, Labelled]) -> dict[str, NDArray[Any]]:
+    """The same as an ONNX graph with int8 weights: bytes of its folder, tokenizer included, and counts; and how far the graph was
+    from the tagger in float32."""
     with TemporaryDirectory() as name:
         folder = Path(name) / "int8"
         record = export(small, folder, int8=True)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         graph = cast(PreTrainedModel, GraphClassifier(open_graph(folder / record.file, to="onnx"), record.inputs))
-        labelled = {language: small.labelled(own) for language, own in data.items()}
-        found = evaluate(graph, labelled, small.task, small.labels, device="cpu", precision="fp32")
-    return {"int8/bytes": np.array([size]), **named("int8", _main_counts(found, small.task))}
+        found = evaluate(graph, data, small.task, small.labels, device="cpu", precision="fp32")
+    counts = named("int8", _main_counts(found, small.task))
+    return {"int8/bytes": np.array([size]), **counts, **_differences({"onnx": record.difference})}
+
+
+def _differences(found: Mapping[str, float]) -> dict[str, NDArray[Any]]:
+    return {f"{ROUND_TRIP}{name}": np.array([round(1e9 * own)]) for name, own in found.items()}
+
+
+def repaired_file(asked: Asked, design: Design) -> Path:
+    """Where a repaired tagger waits for its distillation."""
+    return UNFINISHED / f"{asked.name}.{design.train}.repaired.safetensors"
+
+
+def _keep_repaired(small: Tagger, given: Tagger, plan: Plan, path: Path) -> None:
+    """Keep the weights by which a repaired tagger differs from the pruned one."""
+    pruned = pruned_to(given.model, plan, [], how="none").state_dict()
+    weights = {name: own.contiguous() for name, own in small.model.state_dict().items() if not torch.equal(own, pruned[name])}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(weights, partial)
+    partial.replace(path)
+
+
+def repaired(asked: Asked, plan: Plan, design: Design) -> Tagger:
+    """The tagger pruned to a plan and repaired, with the very weights that its search kept, so that a stopped distillation knows
+    them again; repaired anew where the file is not there."""
+    given, path = tagger(asked.setting, asked.seed, design), repaired_file(asked, design)
+    if not path.is_file():
+        _, work = _prepared(asked, design)
+        _keep_repaired(finished(replace(work, spec=replace(work.spec, repair="refit")), plan, None), given, plan, path)
+    model = pruned_to(given.model, plan, [], how="none")
+    model.load_state_dict(load_file(path), strict=False)
+    return replace(given, model=model)
 
 
 def distilled(asked: Asked, design: Design, resume_file: Path) -> None:
@@ -279,21 +373,21 @@ def distilled(asked: Asked, design: Design, resume_file: Path) -> None:
     own = kept(design.cell(asked.name))
     if OUT_OF_REACH in own:
         return keep(design.cell(distil_name(asked)), own)
-    given, work = _prepared(asked, design)
+    given = tagger(asked.setting, asked.seed, design)
     minutes = design.minutes + spare_minutes(own, kept(design.cell(replace(asked, rule="joint").name)))
     files = state_files(resume_file)
     continues = any(path.exists() for path in files)
-    small = finished(replace(work, spec=replace(work.spec, repair="refit")), plan_of(own, work.start), None)
+    small = repaired(asked, plan_of(own, check_tagger(given)), design)
     lines = lines_with_words({language: text(language) for language in SETTINGS[asked.setting].languages})
     facts = distil_tagger(small, given, lines, minutes=minutes, seed=asked.seed, resume_file=resume_file)
     found: dict[str, NDArray[Any]] = {
         "distil/minutes_x1000": np.array([round(1e3 * minutes)]),
         "distil/steps": np.array([facts.steps]),
         "distil/cpu_ms": np.array([-1 if continues else round(1e3 * facts.cpu_seconds)]),
-        **named("distil", counts_of(small, tests(asked.setting, design))),
+        **named("distil", counts_of(small, labelled_tests(asked.setting, asked.seed, design))),
     }
     keep(design.cell(distil_name(asked)), found)
-    for path in files:
+    for path in (*files, repaired_file(asked, design)):
         path.unlink(missing_ok=True)
     return None
 
@@ -306,10 +400,16 @@ def distil_name(asked: Asked) -> str:
 def spare_minutes(own: Counts, joint: Counts) -> float:
     """Processor minutes by which the search and repair of `joint` took longer than those of another rule, at least 0."""
 
-    def spent(cell: Counts) -> float:
-        return sum(float(cell[name][0]) for name in ("search/cpu_ms", "refit/cpu_ms"))
+    return max(0.0, _search_minutes(joint) - _search_minutes(own))
 
-    return max(0.0, spent(joint) - spent(own)) / 60e3
+
+def _search_minutes(cell: Counts) -> float:
+    return sum(float(cell[name][0]) for name in ("search/cpu_ms", "refit/cpu_ms")) / 60e3
+
+
+def distilled_minutes(cell: Counts) -> float:
+    """Processor minutes of a search, its repair and its distillation."""
+    return _search_minutes(cell) + float(cell["distil/minutes_x1000"][0]) / 1e3
 
 
 def cells_of(wanted: Sequence[Asked], design: Design) -> dict[int, dict[str, NDArray[np.int64]]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from plan_times import Counts, speeds
-from shrink_cells import SETTINGS, Asked
+from shrink_cells import ROUND_TRIP, SETTINGS, Asked
 
 from polyhead.learning.metrics import metric_from_columns
 from polyhead.selection.statistics import holm, mean_gain
@@ -39,9 +39,23 @@ def row(there: Cells, asked: Asked) -> dict[str, Any]:
     found["megabytes"] = [float(np.median([cell["bytes"][i] for cell in cells])) / 1e6 for i in (0, 1)]
     if all("int8/bytes" in cell for cell in cells):
         found["int8_share_of_bytes"] = [float(cell["int8/bytes"][0] / cell["bytes"][0]) for cell in cells]
+    trips = sorted({name for cell in cells for name in cell if name.startswith(ROUND_TRIP)})
+    found["round_trips"] = {
+        name.removeprefix(ROUND_TRIP): max(float(cell[name][0]) / 1e9 for cell in cells if name in cell) for name in trips
+    }
     times = [speeds(asked.shape, plan_counts(cell)) for cell in cells]
     found |= {f"speedup_{kind}": [own[kind] for own in times] for kind in ("predicted", "measured")}
     return found | taken(cells)
+
+
+def whole_in_int8(cells: Cells, languages: Sequence[str]) -> dict[str, Any]:
+    """Points that int8 alone gains, in taggers of which nothing was pruned, and its share of the bytes."""
+    return {
+        "seeds": [*cells],
+        "gain": {name: difference(cells, f"int8/{name}", cells, name) for name in languages},
+        "megabytes": float(np.median([cell["bytes"][0] for cell in cells.values()])) / 1e6,
+        "int8_share_of_bytes": [float(cell["int8/bytes"][0] / cell["bytes"][0]) for cell in cells.values()],
+    }
 
 
 def _with(arm: str, there: Cells, languages: Sequence[str]) -> Cells:

@@ -21,6 +21,12 @@ RULES = {
     "random": "random",
     "half-layers": "whole layers (DistilBERT)",
 }
+TRIPS = {
+    "from_pretrained": "`from_pretrained` with polyhead",
+    "densified": "densified, without polyhead",
+    "onnx": "ONNX",
+    "openvino": "OpenVINO",
+}
 ELASTIC = "elastic"
 CLAIMS = ("pos: 2x, 32 x 128", "pos: 2x, 1 x 32")
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -34,10 +40,12 @@ def tables() -> dict[str, str]:
         "fronts": pictures(),
         "rules": rules(asked.get("asked", {})),
         "polyhead over other rules": over(asked.get("asked", {})),
-        "what a size costs": size_losses(asked.get("asked", {})),
+        "what a size costs": size_losses(asked.get("asked", {}), asked.get("whole_in_int8", {})),
+        "round trips": round_trips(asked.get("asked", {})),
         "what was taken": taken(asked.get("asked", {})),
         "entities": entities(asked.get("asked", {})),
         "one fine-tuning or many": elastic(sizes.get("sizes", {})),
+        "one fine-tuning over other rules": elastic_over(sizes.get("sizes", {})),
         "cost of a search": search_cost(cost.get("shapes", {})),
     }
     return {name: table for name, table in made.items() if table}
@@ -70,9 +78,12 @@ def losses(asked: Found, sizes: Found) -> str:
             if arm in own:
                 rows.append([*_asked(speed, batch), name, got(own), *lost(own[arm]["gain"]), len(own[arm]["seeds"])])
                 languages = [*own[arm]["gain"]]
-        other = default_sizes(sizes).get(f"{speed}.{batch.replace(' ', '')}")
-        if other is not None:
+        one, short = default_sizes(sizes), batch.replace(" ", "")
+        if (other := one.get(f"{speed}.{short}")) is not None:
             rows.append([*_asked(speed, batch), ELASTIC, got(other), *lost(other["over ordinary"]), len(other["seeds"])])
+        elif one:
+            none = [""] * len(_lost(one["whole over ordinary"]))
+            rows.append([*_asked(speed, batch), ELASTIC, f"at most {got(one['smallest'][short])}", *none, len(one["seeds"])])
     return _table(["asked", "batch", "how", "got", *_lost(languages), "seeds"], rows)
 
 
@@ -140,16 +151,25 @@ def over(asked: Found) -> str:
         for name, facts in asked.get(key, {"joint over": {}})["joint over"].items():
             rule, arm = name.split(", ")
             languages = [*facts["gain"]]
-            tested = [row["p_holm"] for row in facts["gain"].values() if row.get("p_holm") is not None]
-            gains = [_points(row["points"], row, 1) for row in facts["gain"].values()]
-            largest = f"{max(tested):.2g}" if len(tested) == len(gains) else ""
-            rows.append([key.rpartition(", ")[2].replace("x", "×"), RULES[rule], ARMS[arm], *gains, largest, len(facts["seeds"])])
+            batch = key.rpartition(", ")[2].replace("x", "×")
+            rows.append([batch, RULES[rule], ARMS[arm], *_gains(facts["gain"]), len(facts["seeds"])])
     return _table(["batch", "polyhead minus", "how", *languages, "largest p", "seeds"], rows)
 
 
-def size_losses(asked: Found) -> str:
-    """Shares of the bytes in float32 and in int8, and what each costs."""
+def _gains(gain: Found) -> list[str]:
+    """Points gained in each language with their interval, and the largest p; none where a language has none."""
+    tested = [row["p_holm"] for row in gain.values() if row.get("p_holm") is not None]
+    largest = f"{max(tested):.2g}" if len(tested) == len(gain) else ""
+    return [*(_points(row["points"], row, 1) for row in gain.values()), largest]
+
+
+def size_losses(asked: Found, whole: Found) -> str:
+    """Shares of the bytes in float32 and in int8, and what each costs; first int8 alone."""
     rows, languages = [], []
+    if whole:
+        languages, share = [*whole["gain"]], max(whole["int8_share_of_bytes"])
+        sizes = _sizes(whole["megabytes"], share)
+        rows.append(["nothing", ARMS["int8"], *sizes, *lost(whole["gain"]), len(whole["seeds"])])
     for key, found in asked.items():
         own = found["rules"].get("joint")
         if own is None or "size" not in key:
@@ -158,12 +178,25 @@ def size_losses(asked: Found) -> str:
             if arm in own and arm != "none":
                 languages = [*own[arm]["gain"]]
                 shares = own["int8_share_of_bytes" if arm == "int8" else "share_of_bytes"]
-                megabytes = own["megabytes"][0]
-                worst = max(shares)
-                sizes = [f"{megabytes:.0f}", f"{worst * megabytes:.0f}", f"{100 * worst:.1f} %"]
+                sizes = _sizes(own["megabytes"][0], max(shares))
                 title = key.removeprefix("pos: ").replace("x", "×")
                 rows.append([title, "float32" if arm == "refit" else name, *sizes, *lost(own[arm]["gain"]), len(own["seeds"])])
     return _table(["asked", "weights", "MB before", "MB", "share", *_lost(languages), "seeds"], rows)
+
+
+def _sizes(megabytes: float, share: float) -> list[str]:
+    return [f"{megabytes:.0f}", f"{share * megabytes:.0f}", f"{100 * share:.1f} %"]
+
+
+def round_trips(asked: Found) -> str:
+    """The greatest difference of a logit, over seeds, between a smaller tagger and what it is saved as."""
+    rows, names = [], []
+    for key, found in asked.items():
+        own = found["rules"].get("joint", {}).get("round_trips")
+        if own:
+            names = [*own]
+            rows.append([key.removeprefix("pos: ").replace("x", "×"), *(f"{own[name]:.1e}" for name in names)])
+    return _table(["asked", *(TRIPS[name] for name in names)], rows)
 
 
 def taken(asked: Found) -> str:
@@ -182,13 +215,13 @@ def taken(asked: Found) -> str:
 
 
 def entities(asked: Found) -> str:
-    """Named entities: F1 lost at twice the speed by every rule."""
+    """Named entities: F1 lost at twice the speed by every rule, repaired as a command repairs by default."""
     rows, languages = [], []
     for key, found in asked.items():
         if key.startswith("ner: "):
             for rule, own in found["rules"].items():
-                languages = [*own["none"]["gain"]]
-                rows.append([RULES[rule], got(own), *lost(own["none"]["gain"]), len(own["seeds"])])
+                languages = [*own["refit"]["gain"]]
+                rows.append([RULES[rule], got(own), *lost(own["refit"]["gain"]), len(own["seeds"])])
     return _table(["rule", "got", *_lost(languages), "seeds"], rows)
 
 
@@ -208,6 +241,22 @@ def elastic(sizes: Found) -> str:
                     points = [_points(row["points"], row, 1) for row in own[than].values()]
                     rows.append([title, weight, than, *points, len(own[seeds])])
     return _table(["size", "taught", "gain", *languages, "seeds"], rows)
+
+
+def elastic_over(sizes: Found) -> str:
+    """What the plans of one fine-tuning gain over those of each rule, distilled, with the processor minutes of both."""
+    rows, languages = [], []
+    for name, own in default_sizes(sizes).items():
+        if "x." not in name:
+            continue
+        speed, _, batch = name.partition("x.")
+        for rule, facts in own.get("over rules", {}).items():
+            languages = [*facts["gain"]]
+            minutes = [_seconds(facts["cpu_minutes"][side]) for side in ("elastic", "rule")]
+            where = [f"{speed}×", batch.replace("x", " × "), RULES[rule]]
+            rows.append([*where, *_gains(facts["gain"]), *minutes, len(facts["seeds"])])
+    headers = ["speed", "batch", "elastic minus, distilled", *languages, "largest p", "minutes: elastic", "theirs", "seeds"]
+    return _table(headers, rows)
 
 
 def search_cost(shapes: Found) -> str:

@@ -10,9 +10,12 @@ from e5 import keep
 from shrink import FEW, KINDS, LARGE, SEEDS, asked_for, jobs, passes, table, timed_plans
 from shrink_cells import DESIGN, SETTINGS, SHAPES, Asked, Design, before_name, distil_name, plan_arrays, plan_of, spare_minutes
 
+from polyhead.compression.plan_choice import Importance, next_plan
+from polyhead.compression.plan_costs import PlanCosts
 from polyhead.compression.plan_search import RULES
 from polyhead.core.heads import HeadMask
 from polyhead.core.neurons import NeuronMask, Plan
+from polyhead.studies.shrink_spec import ShrinkSpec
 
 LOST = {"joint": 1, "uniform": 3}
 """Words of 100 that each rule gets wrong beside the full model, without repair."""
@@ -83,7 +86,10 @@ def test_the_claim_comes_first_and_no_cell_twice() -> None:
     assert all((own.speedup, own.shape) == (2.0, LARGE) for own in speed[:per_batch])
     assert [own.seed for own in speed[:per_batch]] == sorted(own.seed for own in speed[:per_batch])
     assert all((own.speedup, own.shape) == (2.0, SHAPES[0]) for own in speed[per_batch : 2 * per_batch])
-    assert all(own.seed in FEW for own in speed[2 * per_batch :])
+    others = speed[2 * per_batch :]
+    assert [own.rule for own in others] == ["joint"] * 12 + ["half-layers"] * 12, "no page shows the other rules elsewhere"
+    assert all(own.seed in FEW and own.speedup != 2.0 for own in others)
+    assert {own.rule for own in asked_for("speed", ["random"])} == {"random"}
     distil = [*asked_for("distil")]
     assert [own.seed for own in distil[: 3 * len(RULES)]] == [seed for seed in FEW for _ in RULES]
 
@@ -95,6 +101,26 @@ def test_cells_wait_for_the_unpruned_tagger_and_distillation_for_both_searches(d
     needs = found["distil.random.2x.32x128.42"].needs
     assert needs == (design.cell("random.2x.32x128.42"), design.cell("joint.2x.32x128.42"))
     assert found["distil.joint.2x.32x128.42"].needs == needs[1:]
+    keeping = {name for name, job in found.items() if job.work.keywords.get("distils")}  # type: ignore[attr-defined]
+    assert keeping == {name.removeprefix("distil.") for name, job in found.items() if job.kind == "distil"}
+
+
+def test_entities_are_repaired_as_a_command_does_by_default() -> None:
+    assert SETTINGS["ner"].repairs == (ShrinkSpec(speedup=2.0).repair,)
+
+
+def test_a_rule_with_few_plans_is_not_pushed_past_the_speed(design: Design) -> None:
+    costs = PlanCosts("ms", 0.02, 0.03 * np.arange(13) / 12, 0.0517 * np.arange(1537) / 1536, step=64)
+    start = Plan(HeadMask.full(12, 12), NeuronMask.full(12, 1536))
+    alike = Importance(np.ones((12, 12)), np.ones((12, 1536)))
+    for speedup in (1.5, 2.0, 3.0):
+        for rule in ("joint", "magnitude", "uniform", "half-layers"):
+            spec = Asked(rule, 42, speedup).spec(design)
+            plan = next_plan(start, alike, costs, costs.of(start.counts) / (spec.speedup or 1), spread=spec.row.spread)
+            assert costs.of(start.counts) / costs.of(plan.counts) == pytest.approx(speedup, rel=0.05), (rule, speedup)
+            if rule == "half-layers" and speedup == 2.0:
+                assert sum(heads > 0 for heads, _ in plan.counts) == 6
+    assert Asked("joint", 42, 2.0).spec(design).speedup == Asked("magnitude", 42, 2.0).spec(design).speedup == 2.0
 
 
 def test_a_rule_whose_search_takes_less_is_given_the_rest() -> None:

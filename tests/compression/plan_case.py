@@ -22,7 +22,11 @@ def drawn(seed: int = 0) -> Importance:
 
 def scorer(seed: int = 0) -> Callable[[Plan], Importance]:
     """Scores that grow as less is left, NaN for what is pruned."""
-    own = drawn(seed)
+    return scorer_of(drawn(seed))
+
+
+def scorer_of(own: Importance) -> Callable[[Plan], Importance]:
+    """The same from given scores."""
 
     def score(plan: Plan) -> Importance:
         left = 1 + plan.heads.n_pruned / 10

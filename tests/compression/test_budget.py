@@ -62,6 +62,12 @@ def test_an_even_share_is_the_largest_that_fits() -> None:
     assert even_share(blocks, -1) is None
 
 
+def test_an_even_share_is_of_the_unpruned_block() -> None:
+    cost = np.array([2.0, 1.0, 0.0])
+    blocks = [Block(np.array([4, 2, 0]), np.zeros(3), cost), Block(np.array([2, 1, 0]), np.zeros(3), cost, whole=4)]
+    assert [even_share(blocks, budget) for budget in (4, 3, 2, 1)] == [(0, 0), (1, 0), (2, 1), (2, 1)]
+
+
 def test_a_budget_that_holds_the_cheapest_options_only() -> None:
     block = Block(np.array([2, 1, 0]), np.array([0.0, 1.0, 2.0]), np.array([3.0, 1.0, 1.0]))
     assert least_lost([block, block], 2.0) == (1, 1)

@@ -18,7 +18,7 @@ from polyhead.models.pruning import fitted, prune
 def test_a_checkpoint_is_never_larger_than_predicted(family: str) -> None:
     model, words = tiny_model(family, layers=2), load_tokenizer("polyhead/tiny")
     whole = Plan(full_mask(model), full_neurons(model))
-    costs = size_costs(model, words, whole)
+    costs = size_costs(model, whole, total=checkpoint_bytes(model, words))
     assert costs.of(whole.counts) == pytest.approx(checkpoint_bytes(model, words))
     heads, neurons = whole.heads.keep.copy(), whole.neurons.keep.copy()
     heads[0], neurons[1, 3:] = False, False
@@ -36,6 +36,6 @@ def test_a_model_whose_keys_lost_some_of_their_heads(family: str) -> None:
     """A head that is left counts with its larger share of the key."""
     model, words = tiny_model(family, layers=2), load_tokenizer("polyhead/tiny")
     prune(model, HeadMask([[1, 0, 1, 0]] * 2))
-    costs = size_costs(model, words, Plan(head_mask(model), full_neurons(model)))
+    costs = size_costs(model, Plan(head_mask(model), full_neurons(model)), total=checkpoint_bytes(model, words))
     smaller = prune(copy.deepcopy(model), HeadMask([[0, 0, 0, 0], [1, 0, 1, 0]]))
     assert costs.of(Plan(head_mask(smaller), full_neurons(smaller)).counts) == pytest.approx(checkpoint_bytes(smaller, words))

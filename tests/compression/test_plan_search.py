@@ -4,14 +4,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from compression.plan_case import COSTS, FULL, HEADS, LAYERS, NEURONS, TOTAL, scorer
+from compression.plan_case import COSTS, FULL, HEADS, LAYERS, NEURONS, TOTAL, scorer, scorer_of
 
 from polyhead.compression.plan_choice import Importance, least_cost
-from polyhead.compression.plan_costs import linear_costs
+from polyhead.compression.plan_costs import PlanCosts, linear_costs
 from polyhead.compression.plan_search import RULES, Goal, Round, combined, search_plan
 from polyhead.core.errors import SettingError
 from polyhead.core.heads import HeadMask
-from polyhead.core.neurons import Plan
+from polyhead.core.neurons import NeuronMask, Plan
 
 
 def is_part_of(smaller: Plan, larger: Plan) -> bool:
@@ -64,6 +64,17 @@ def test_every_rule_meets_the_budget(rule: str) -> None:
         assert {*heads} == {0, HEADS}
         assert (neurons == heads / HEADS * NEURONS).all()
         assert heads[0] == HEADS
+
+
+def test_an_even_spread_keeps_the_same_share_of_heads_and_neurons_after_any_number_of_rounds() -> None:
+    start = Plan(HeadMask.full(2, 12), NeuronMask.full(2, 1536))
+    costs = PlanCosts("ms", 10.0, np.arange(13) / 4, np.arange(1537) / 256, step=64)
+    goal = Goal("speed", costs, 0.5 * costs.of(start.counts))
+    alike = scorer_of(Importance(np.ones((2, 12)), np.ones((2, 1536))))
+    once, often = (search_plan(start, [goal], alike, rounds=rounds, spread="even")[-1].plan.counts for rounds in (1, 8))
+    assert once == often
+    heads, neurons = often[0]
+    assert abs(heads / 12 - neurons / 1536) <= 1 / 12, "as alike as whole heads allow"
 
 
 def test_heads_that_share_a_key_go_together() -> None:

@@ -21,11 +21,18 @@ class Block:
         kept: Heads or neurons that each option keeps, int64 `[options]`, falling.
         lost: Importance lost by each, `[options]`.
         cost: Milliseconds or bytes of each, `[options]`. A smaller option need not be cheaper, because times are measured.
+        whole: Heads or neurons of the block before anything was pruned; 0 where the largest option keeps them all.
     """
 
     kept: NDArray[np.int64]
     lost: Floats
     cost: Floats
+    whole: int = 0
+
+    @property
+    def shares(self) -> Floats:
+        """What each option keeps of the unpruned block, `[options]`."""
+        return self.kept / max(self.whole, int(self.kept.max(initial=0)), 1)
 
 
 Choice = tuple[int, ...]
@@ -85,11 +92,14 @@ def _slack(budget: float) -> float:
 def even_share(blocks: Sequence[Block], budget: float) -> Choice | None:
     """The options that keep the same share of every block, as large as `budget` allows; None where no share is small enough.
 
+    Shares are of the unpruned block, so that rounding down to whole options does not add up over rounds. A block that has less
+    than that left stays as it is.
+
     >>> kept, cost, lost = np.array([2, 1, 0]), np.array([2.0, 1.0, 0.0]), np.zeros(3)
     >>> even_share([Block(kept, lost, cost), Block(kept, lost, cost)], 3.0)
     (1, 1)
     """
-    shares = [block.kept / max(int(block.kept.max(initial=0)), 1) for block in blocks]
+    shares = [block.shares for block in blocks]
     for share in sorted({0.0, *np.concatenate([np.zeros(0), *shares]).tolist()}, reverse=True):
         # the smallest option stands for a share below it
         choice = tuple(int(min(np.sum(own > share + 1e-12), len(own) - 1)) for own in shares)

@@ -18,21 +18,26 @@ def checkpoint_bytes(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 
     The config, the model card and the header of the weights come to a few more kilobytes.
     """
-    weights: dict[int, int] = {own.data_ptr(): own.nbytes for own in model.state_dict().values()}
     with TemporaryDirectory() as name, quiet():
         save_tokenizer(tokenizer, Path(name))
-        return sum(weights.values()) + sum(path.stat().st_size for path in Path(name).iterdir() if path.is_file())
+        return weight_bytes(model) + sum(path.stat().st_size for path in Path(name).iterdir() if path.is_file())
 
 
-def size_costs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, plan: Plan) -> PlanCosts:
+def weight_bytes(model: PreTrainedModel) -> int:
+    """Bytes of the weights, tied ones counted once."""
+    weights: dict[int, int] = {own.data_ptr(): own.nbytes for own in model.state_dict().values()}
+    return sum(weights.values())
+
+
+def size_costs(model: PreTrainedModel, plan: Plan, *, total: int) -> PlanCosts:
     """Bytes of the checkpoint by its heads and neurons, never fewer than a pruned one has.
 
     A head counts as in the layer where it has fewest weights; some families keep one in a layer without heads.
 
     Args:
         model: As it is.
-        tokenizer: Its own.
         plan: What the model keeps now.
+        total: Its `checkpoint_bytes`.
     """
     sites = [site for site in attention_sites(model) if site.kept]
     element = model.get_input_embeddings().weight.element_size()
@@ -40,7 +45,7 @@ def size_costs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, plan:
     neurons = next((site for site in neuron_sites(model) if site.kept), None)
     found = linear_costs(
         "bytes",
-        checkpoint_bytes(model, tokenizer),
+        total,
         plan.counts,
         per_head=head * element,
         per_neuron=0.0 if neurons is None else neurons.weights_per_neuron * element,

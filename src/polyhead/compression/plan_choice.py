@@ -18,6 +18,10 @@ Spread = Literal["joint", "even", "layers"]
 PARTS: Final[tuple[Part, ...]] = ("heads", "neurons")
 
 
+class OutOfReachError(SettingError):
+    """No plan is as fast or as small as asked, so less has to be asked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class Importance:
     """How much heads and neurons matter, in one unit; NaN for those that are pruned.
@@ -43,12 +47,12 @@ def next_plan(
     """A smaller plan within the budget, chosen by one set of scores.
 
     Raises:
-        SettingError: No plan is within it.
+        OutOfReachError: No plan is within it.
     """
     sides = _sides(plan, scores, costs, parts)
     chosen = _SPREADS[spread]([side.block for side in sides], budget - costs.fixed, plan.heads.n_layers)
     if chosen is None:
-        raise SettingError(f"{budget:.4g} {costs.unit}: no plan of {' and '.join(parts)} is within it")
+        raise OutOfReachError(f"{budget:.4g} {costs.unit}: no plan of {' and '.join(parts)} is within it")
     keep = {"heads": plan.heads.keep.copy(), "neurons": plan.neurons.keep.copy()}
     for side, option in zip(sides, chosen, strict=True):
         keep[side.part][side.layer, side.order[: side.dropped[option]]] = False
@@ -109,7 +113,7 @@ def _sides(plan: Plan, scores: Importance, costs: PlanCosts, parts: Sequence[Par
                 dropped = dropped[:1]
             lost = np.concatenate([np.zeros(1), np.cumsum(values[layer, order])])[dropped]
             left = len(order) - dropped
-            found.append(_Side(part, layer, order, dropped, Block(left, lost, prices[left])))
+            found.append(_Side(part, layer, order, dropped, Block(left, lost, prices[left], whole=len(row))))
     return found
 
 

@@ -6,9 +6,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from polyhead.compression.plan_choice import PARTS, Importance, Part, Spread, least_cost, next_plan
+from polyhead.compression.plan_choice import PARTS, Importance, OutOfReachError, Part, Spread, least_cost, next_plan
 from polyhead.compression.plan_costs import PlanCosts
-from polyhead.core.errors import SettingError
 from polyhead.core.neurons import Plan
 
 Protect = Literal["worst", "mean"]
@@ -130,7 +129,7 @@ def search_plan(
         ended: Called with all rounds so far after each.
 
     Raises:
-        SettingError: No plan meets a goal; the message names what the smallest plan costs.
+        OutOfReachError: No plan meets a goal; the message names what the smallest plan costs.
     """
     for goal in goals:
         check_reachable(start, goal, parts)
@@ -153,14 +152,16 @@ def check_reachable(start: Plan, goal: Goal, parts: Sequence[Part]) -> None:
     """Return if some plan meets the goal.
 
     Raises:
-        SettingError: None does.
+        OutOfReachError: None does.
     """
     if (least := least_cost(start, goal.costs, parts)) > goal.budget:
         unit = goal.costs.unit
         wanted, possible = (
             f"{value / 1e6:.2f} MB" if unit == "bytes" else f"{value:.3g} {unit}" for value in (goal.budget, least)
         )
-        raise SettingError(f"{goal.name}: {wanted} asked for, but without all its {' and '.join(parts)} the model has {possible}")
+        raise OutOfReachError(
+            f"{goal.name}: {wanted} asked for, but without all its {' and '.join(parts)} the model has {possible}"
+        )
 
 
 def _budgets(plan: Plan, goal: Goal, rounds: int, parts: Sequence[Part]) -> list[float]:

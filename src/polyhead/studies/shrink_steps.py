@@ -57,7 +57,7 @@ def searched(work: ShrinkWork, file: Path | None, progress: Progress | None) -> 
     """The rounds towards all goals; finished ones are kept in the file. A model trained under plans takes those instead.
 
     Raises:
-        SettingError: No plan meets a goal.
+        OutOfReachError: No plan meets a goal.
         StoreError: The file belongs to other work, or cannot be written.
     """
     if (plans := trained_plans(work)) is not None:

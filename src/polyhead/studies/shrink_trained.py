@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from polyhead.compression.plan_choice import PARTS, Importance
+from polyhead.compression.plan_choice import PARTS, Importance, OutOfReachError
 from polyhead.compression.plan_search import Goal, Round
-from polyhead.core.errors import SettingError
 from polyhead.core.neurons import Plan
 from polyhead.studies.shrink_work import ShrinkWork
 
@@ -26,14 +25,14 @@ def trained_rounds(work: ShrinkWork, plans: Sequence[Plan]) -> tuple[Round, ...]
     """The plans down to the first that meets all goals, as rounds of a search have them.
 
     Raises:
-        SettingError: The smallest does not meet a goal.
+        OutOfReachError: The smallest does not meet a goal.
     """
     found: list[Round] = []
     plan, left = work.start, list(plans)
     for number, goal in enumerate(work.goals):
         while goal.costs.of(plan.counts) > goal.budget * (1 + 1e-9):
             if not left:
-                raise SettingError(_out_of_reach(work, goal, plan))
+                raise OutOfReachError(_out_of_reach(work, goal, plan))
             plan = left.pop(0)
             found.append(_round(number, goal, plan))
     return tuple(found)

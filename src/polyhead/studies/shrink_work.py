@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from polyhead.compression.checkpoint_size import checkpoint_bytes, size_costs
 from polyhead.compression.embedding_rows import config_ids
 from polyhead.compression.latency_table import LatencyTable
-from polyhead.compression.plan_choice import least_cost
+from polyhead.compression.plan_choice import OutOfReachError, least_cost
 from polyhead.compression.plan_costs import PlanCosts, time_costs
 from polyhead.compression.plan_search import Goal
 from polyhead.compression.subword_choice import Limits, NothingToTrimError
@@ -86,7 +86,7 @@ def check_speed(times: PlanCosts, start: Plan, spec: ShrinkSpec) -> None:
     """Return if some plan is as fast as asked.
 
     Raises:
-        SettingError: None is; the message says how fast the smallest is.
+        OutOfReachError: None is; the message says how fast the smallest is.
     """
     goal = speed_goal(times, start, spec)
     now, least = times.of(start.counts), least_cost(start, times, spec.parts)
@@ -97,20 +97,20 @@ def check_speed(times: PlanCosts, start: Plan, spec: ShrinkSpec) -> None:
         said = f"speedup = {spec.speedup:g}: without all its {what} the model is {now / least:.3g} times as fast"
     else:
         said = f"latency = {spec.latency}: without all its {what} the model takes {least:.3g} ms"
-    raise SettingError(f"{said} (batch {spec.batch}, length {spec.length}); ask for less")
+    raise OutOfReachError(f"{said} (batch {spec.batch}, length {spec.length}); ask for less")
 
 
 def check_size(goal: Goal, start: Plan, spec: ShrinkSpec) -> None:
     """Return if some plan is as small as asked.
 
     Raises:
-        SettingError: None is; the message says how small the smallest is.
+        OutOfReachError: None is; the message says how small the smallest is.
     """
     if (least := least_cost(start, goal.costs, spec.parts)) <= goal.budget:
         return
     what = f"without all its {' and '.join(spec.parts)}" if spec.parts else "with all its heads and neurons"
     step = ", or give text to trim its vocabulary" if "vocabulary" in spec.keep else ""
-    raise SettingError(f"size = {spec.size}: {what} the model has {least / 1e6:.2f} MB; ask for more{step}")
+    raise OutOfReachError(f"size = {spec.size}: {what} the model has {least / 1e6:.2f} MB; ask for more{step}")
 
 
 def check_table(table: LatencyTable, start: Plan, spec: ShrinkSpec) -> None:
@@ -250,11 +250,13 @@ def prepared(
     """Everything that a search for a size needs; `timed` adds what one for a speed needs.
 
     Raises:
-        SettingError: No plan is as small as asked, or the texts do not serve.
+        OutOfReachError: No plan is as small as asked.
+        SettingError: The texts do not serve.
     """
     before_bytes = checkpoint_bytes(given.model, given.tokenizer)
     tagger = trimmed(given, texts, spec, progress) if check_texts(texts, dev, spec) else given
-    sizes = size_costs(tagger.model, tagger.tokenizer, start)
+    total = before_bytes if tagger is given else checkpoint_bytes(tagger.model, tagger.tokenizer)
+    sizes = size_costs(tagger.model, start, total=total)
     if spec.size is not None:
         check_size(size_goal(sizes, before_bytes, spec.size), start, spec)
     parts = {language: dev_halves(own, seed=spec.seed) for language, own in dev.items()}
@@ -279,7 +281,8 @@ def timed(work: ShrinkWork, table: LatencyTable) -> ShrinkWork:
     """The same with milliseconds.
 
     Raises:
-        SettingError: No plan is as fast as asked, or the table is of another model or batch.
+        OutOfReachError: No plan is as fast as asked.
+        SettingError: The table is of another model or batch.
     """
     check_table(table, work.start, work.spec)
     times = time_costs(table)
