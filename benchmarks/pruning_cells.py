@@ -221,8 +221,9 @@ def jobs() -> Iterator[Job]:
     for seed in SWEEP_SEEDS:
         for k in range(1, SWEEP + 1):
             yield Job("sweep", f"sweep.{seed}.{k}", (cell(f"full.{seed}"),), partial(pruned, seed, k))
-    for seed in SEEDS:
-        for largest, arm in [(LARGEST[-1], arm) for arm in reversed(ARMS[1:])] + [(LARGEST[0], arm) for arm in ARMS[1:3]]:
+    controls = [(LARGEST[-1], arm) for arm in reversed(ARMS[1:])] + [(LARGEST[0], arm) for arm in ARMS[1:3]]
+    for largest, arm in controls:
+        for seed in SEEDS:
             work = partial(nested, seed, largest, arm)
             yield Job("nested", f"nested.{largest}.{arm}.{seed}", (cell(f"full.{seed}"),), work)
     for seed in SEEDS:
