@@ -107,7 +107,7 @@ def test_one_rounded_word_moves_a_span_and_stops_nothing(folder: Path, tmp_path:
 
 def test_the_claim_is_over_the_ordinary_fine_tuning_and_the_mask_over_its_own(done: RunRecord, folder: Path) -> None:
     for row in done.statistics:
-        if " - " in row.arm:
+        if row.arm != "ranked":
             assert row.of_mask is None
             continue
         assert row.of_mask is not None
@@ -120,6 +120,7 @@ def test_the_claim_is_over_the_ordinary_fine_tuning_and_the_mask_over_its_own(do
         by_seed = [sum(gains[i * size : (i + 1) * size]) / size for i in range(3)]
         assert row.by_seed == pytest.approx(by_seed)
         assert row.of_mask.by_seed == pytest.approx([sum(masks[i * size : (i + 1) * size]) / size for i in range(3)])
+    assert {target.nested_unpruned for cell in done.cells if cell.arm == "random" for target in cell.targets} == {None}
     ranked = next(row for row in done.statistics if row.arm == "ranked" and row.name is None)
     contrast = next(row for row in done.statistics if row.arm == "ranked - random" and row.name is None)
     assert ranked.gain_minus_noise is not None, "random heads under the same search stand for the pool"

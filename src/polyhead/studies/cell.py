@@ -15,6 +15,7 @@ from polyhead.importance.baselines import random_scores
 from polyhead.importance.methods import method, score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.selection.combining import combine
+from polyhead.selection.gains import RANKED
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.trials import Trial, TrialTable, choose, search
@@ -45,7 +46,7 @@ class Outcome:
         reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
         unpruned: Test figures of `full` by target.
         tests: Test figures by k and target: of the chosen k, and under the paper's protocols of every trial.
-        nested_unpruned: Test figures of `nested` with every head, by target.
+        nested_unpruned: Test figures of `nested` with every head, by target; None of a control.
         dev: Dev scores in points by k and name of the data.
         screening_seconds: Wall-clock time of scoring masks without training.
         masked_tests: Test counts `[sentences, columns]` of `nested` under the masks of all k that were scored, by k and target;
@@ -186,7 +187,7 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         reported=reported,
         unpruned=tested(context, full),
         tests=tests,
-        nested_unpruned=None if nested is None else tested(context, nested.fit),
+        nested_unpruned=tested(context, nested.fit) if nested is not None and cell.arm == RANKED else None,
         masked_tests={} if nested is None or not context.test_every_k else masked_tests(context, nested, masks),
         screening_seconds=sum(screenings) if nested is None else nested.seconds,
         dev=nested.dev_by_name if nested is not None else {k: points_by_name(context, fit.dev) for k, fit in fits.items()},
