@@ -18,7 +18,7 @@ from polyhead.core.heads import HeadMask
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_heads import head_mask
 from polyhead.report.record import RunRecord
-from polyhead.studies import finetunes, nested_search
+from polyhead.studies import evaluations, finetunes, nested_search
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings, run_settings
 
@@ -128,6 +128,20 @@ def test_the_claim_is_over_the_ordinary_fine_tuning_and_the_mask_over_its_own(do
     page = (folder / "done" / "report.md").read_text(encoding="utf-8")
     assert "## Effect of the masks alone" in page
     assert "| 4, 4, 4 | 2, 2, 2 |" in page
+
+
+def test_models_under_nested_masks_read_the_drawn_sentences_of_dev_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[bool, int]] = []
+    real = finetunes.figures_once
+
+    def once(context: Any, where: Path, data: Any, *rest: Any) -> Any:
+        read.append((data is context.inputs.tests, sum(own.encoded.n_sentences for own in data.values())))
+        return real(context, where, data, *rest)
+
+    monkeypatch.setattr(evaluations, "SENTENCES", 10)
+    monkeypatch.setattr(finetunes, "figures_once", once)
+    run(nested(folder), out=folder / "drawn", seeds=[1], device="cpu", head_analysis=0)
+    assert [n for tests, n in read if not tests] == [30, 10, 10], "the ordinary fine-tuning, the nested one, and it pruned"
 
 
 def test_no_pool_of_separate_models_stands_against_masks_of_one(folder: Path) -> None:

@@ -19,19 +19,16 @@ from polyhead.core.specs import TrainSpec
 from polyhead.core.values import fingerprint
 from polyhead.learning.batching import scoring_batches
 from polyhead.learning.encoded import Encoded, join
-from polyhead.learning.inference import Labelled, predict
+from polyhead.learning.inference import predict
 from polyhead.learning.masked_evaluation import masked_counts, masked_labels
 from polyhead.learning.metrics import metric_from_counts
 from polyhead.learning.nested import NestedMasks
 from polyhead.selection.trials import nested_grid
 from polyhead.studies.context import RunContext
-from polyhead.studies.evaluations import pooled
-from polyhead.studies.finetunes import FineTuned, fine_tuned, load_fine_tuned
+from polyhead.studies.evaluations import SENTENCES, drawn_part, pooled
+from polyhead.studies.finetunes import FineTuned, fine_tuned, load_fine_tuned, selection_of
 from polyhead.studies.kept import remember
 from polyhead.studies.stages import version
-
-# Sentences of each dev set that the masks are scored on.
-SENTENCES: Final = 500
 
 # Words that the pruned model may label otherwise than its masked self: rounding in bf16 changes one in a thousand at most.
 # Not points of a metric, because one word can add a span, and a set of 500 sentences may have few spans.
@@ -71,7 +68,7 @@ def nested_fit(context: RunContext, train: TrainSpec, masks: Mapping[int, HeadMa
     """
     fit = fine_tuned(context, train, context.present, nested=NestedMasks(tuple(masks.values())))
     grid, inputs = nested_grid(tuple(masks)), context.inputs
-    texts = {name: data.part(drawn(context, data)).encoded for name, data in inputs.unlabelled.items()}
+    texts = {name: drawn_part(context, data).encoded for name, data in inputs.unlabelled.items()}
     keys = {name: inputs.dev_keys[name] for name in (*inputs.selection, *texts)}
     what = [version("screening"), SENTENCES, context.settings.sample_seed, keys, sorted(texts), *(masks[k].keep for k in grid)]
     path = fit.folder / f"nested-{fingerprint(what)}.json"
@@ -96,7 +93,7 @@ def _score_masks(
     inputs, model, started = context.inputs, load_fine_tuned(context, fit), time.perf_counter()
     counts = masked_counts(
         model,
-        {name: data.part(drawn(context, data)) for name, data in inputs.selection.items()},
+        selection_of(context, fit.nested)[0],
         inputs.task,
         inputs.encoder.labels,
         masks,
@@ -136,8 +133,7 @@ def pruned_from(context: RunContext, nested: NestedFit, mask: HeadMask, k: int) 
         StoreError: Pruned, it labels the sentences that masks are scored on differently; rounding is allowed for.
     """
     pruned = fine_tuned(context, nested.fit.train, mask, nested=nested.fit.nested)
-    keys = {name: context.inputs.dev_keys[name] for name in context.inputs.selection}
-    what = [version("screening"), SENTENCES, context.settings.sample_seed, keys]
+    what = [version("screening"), selection_of(context, nested.fit.nested)[1]]
     path = pruned.folder / f"alike-{fingerprint(what)}.json"
     if not path.is_file():
         with context.store.working(pruned.folder.name):
@@ -162,7 +158,8 @@ def rounded_words(words: int) -> int:
 
 def _compared(context: RunContext, nested: FineTuned, pruned: FineTuned) -> tuple[int, int]:
     """Words that both models label, the first under the mask of the second, and those that they label differently."""
-    together = join([data.part(drawn(context, data)).encoded for data in context.inputs.selection.values()])
+    selection, _ = selection_of(context, nested.nested)
+    together = join([data.encoded for data in selection.values()])
     found = [
         predict(
             load_fine_tuned(context, fit),
@@ -202,9 +199,3 @@ def masked_tests(
         for k, own in zip(grid, load_file(path)["counts"], strict=True):
             found[k][name] = own
     return found
-
-
-def drawn(context: RunContext, data: Labelled) -> list[int]:
-    """The sentences that masks are scored on, in file order."""
-    order = np.random.default_rng(context.settings.sample_seed).permutation(data.encoded.n_sentences)
-    return sorted(order[:SENTENCES].tolist())
