@@ -50,6 +50,8 @@ def test_weights_that_are_kept_count() -> None:
     none, chosen, every = (plan(found, keep=keep, model_gigabytes=size) for keep in ("none", "chosen", "all"))
     assert chosen.gigabytes - none.gigabytes == pytest.approx(4 * 2.0)
     assert every.gigabytes - none.gigabytes == pytest.approx(6 * 2.0)
+    begun = plan(found, finished=[cell.fingerprint for cell in found if cell.arm == "ranked"], model_gigabytes=size)
+    assert begun.working_gigabytes - none.working_gigabytes == pytest.approx(2.0), "two sources begun, whose full models stay"
     assert plan(found, workers=3, model_gigabytes=size).working_gigabytes == pytest.approx(3 * none.working_gigabytes)
 
 

@@ -114,6 +114,11 @@ class CellJob:
         """Name of its record."""
         return self.cell.fingerprint
 
+    @property
+    def group(self) -> str:
+        """The same for cells of one unpruned fine-tuning."""
+        return self.sharing[0]
+
     def advance(self) -> None:
         """Do what is not done yet, and write the record.
 
