@@ -8,6 +8,7 @@ import pytest
 from tiny_run import settings, tiny_data
 
 from polyhead.core.errors import SettingError
+from polyhead.studies import cell
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings, run_settings
@@ -56,7 +57,7 @@ def test_each_order_has_its_search_and_the_best_on_dev_is_kept(folder: Path) -> 
         name: run(both(folder, **how), out=folder / name, device="cpu", head_analysis=0).first
         for name, how in {"merged": {}, "summed": {"combine": "summed"}, "english": {"rank_on": "sources"}}.items()
     }
-    assert [cell.fine_tunings for cell in found.cells] == [5, 5], "k = 0 is shared"
+    assert [own.fine_tunings for own in found.cells] == [5, 5], "k = 0 is shared"
     assert single["merged"].fine_tunings == 3
     best = {trial.k: trial.dev for trial in found.first.trials}[found.first.chosen]
     alone = {trial.k: trial.dev for trial in single["english"].trials}[single["english"].chosen]
@@ -64,6 +65,16 @@ def test_each_order_has_its_search_and_the_best_on_dev_is_kept(folder: Path) -> 
     assert found.settings.combine == "each"
     merged, summed = (np.array(single[name].scores) for name in ("merged", "summed"))
     assert np.allclose(2 * merged, summed, rtol=1e-4), "of two dev sets of one size the sum is twice the mean"
+
+
+def test_of_several_orders_the_one_that_is_kept_is_tested(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tested: set[str] = set()
+    real = cell.tested
+    monkeypatch.setattr(cell, "tested", lambda context, fit: tested.add(fit.folder.name) or real(context, fit))
+    spec = both(folder, combine="each", search={"how": "nested", "max_pruned": 2, "objective": "within:100"})
+    record = run(spec, out=folder / "kept", controls=["random"], device="cpu", head_analysis=0)
+    assert [own.chosen for own in record.cells] == [2, 2]
+    assert len(tested) == 1 + 2 + 1, "the unpruned model, of each arm the better order pruned, and of ranked heads with all heads"
 
 
 @pytest.mark.parametrize(

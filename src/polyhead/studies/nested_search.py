@@ -176,25 +176,25 @@ def _compared(context: RunContext, nested: FineTuned, pruned: FineTuned) -> tupl
 
 
 def masked_tests(
-    context: RunContext, nested: NestedFit, masks: Mapping[int, HeadMask]
+    context: RunContext, nested: FineTuned, masks: Mapping[int, HeadMask]
 ) -> dict[int, dict[str, NDArray[np.int64]]]:
     """Test counts `[sentences, columns]` of the nested model under the masks of `nested_grid`, by k and target; kept on disk."""
     grid, inputs = nested_grid(tuple(masks)), context.inputs
     found: dict[int, dict[str, NDArray[np.int64]]] = {k: {} for k in grid}
     what = [version("screening"), *(masks[k].keep for k in grid)]
-    paths = {name: nested.fit.folder / f"tests-{fingerprint([key, *what])}.safetensors" for name, key in inputs.test_keys.items()}
+    paths = {name: nested.folder / f"tests-{fingerprint([key, *what])}.safetensors" for name, key in inputs.test_keys.items()}
     if missing := {name: inputs.tests[name] for name, path in paths.items() if not path.is_file()}:
-        with context.store.working(nested.fit.folder.name):
-            model = load_fine_tuned(context, nested.fit)
+        with context.store.working(nested.folder.name):
+            model = load_fine_tuned(context, nested)
             some = [masks[k] for k in grid]
             counts = masked_counts(
                 model, missing, inputs.task, inputs.encoder.labels, some, precision=context.precision, progress=context.progress
             )
-            context.store.check(nested.fit.folder.name)
+            context.store.check(nested.folder.name)
             for name in missing:
                 together = np.stack([by_name[name] for by_name in counts])
                 write_bytes_atomic(paths[name], save({"counts": together}))
-                remember(nested.fit.folder, paths[name].name)
+                remember(nested.folder, paths[name].name)
     for name, path in paths.items():
         for k, own in zip(grid, load_file(path)["counts"], strict=True):
             found[k][name] = own
