@@ -214,7 +214,7 @@ def arm_orders(context: RunContext, cell: Cell, full: FineTuned) -> list[HeadSco
     settings = context.settings
     parts = [_source_scores(context, cell, full, name) for name in context.inputs.ranking]
     if len(parts) > 1 and settings.combine == "summed":
-        return [_arm_scores(cell, combine(parts, "summed", normalisation=settings.normalisation)[0], "none")]
+        return [_arm_scores(cell, combine(parts, "summed", normalisation=settings.scaling)[0], "none")]
     if len(parts) > 1 and settings.combine == "merged":
         parts = list(combine(parts, "merged" if parts[0].total is not None else "summed"))
     return [_arm_scores(cell, scores, settings.normalisation) for scores in parts]
