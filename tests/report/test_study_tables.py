@@ -117,6 +117,16 @@ def test_gains_that_fall_with_distance_have_a_negative_rho(tmp_path: Path) -> No
     assert found["genetic distance"] < -0.7
 
 
+def test_seeds_without_a_ranking_are_left_out_and_counted(tmp_path: Path) -> None:
+    """Gains have five seeds; the models of the other languages were ranked with three of them, that of one with a single one."""
+    near = changed(CROSS, sources=NINE[:1], arms=("ranked",))
+    others = changed(near, sources=NINE[1:5], targets=NINE[:1])
+    write_store(tmp_path, near, changed(others, seeds=near.seeds[:3]), changed(others, sources=NINE[5:], seeds=near.seeds[4:]))
+    rows = {row["measure"]: row for row in table(read_cells(tmp_path), "pos-closeness").rows}
+    assert (rows["ranking similarity"]["seeds"], rows["ranking similarity"]["pairs"]) == (3, 4)
+    assert (rows["genetic distance"]["seeds"], rows["genetic distance"]["pairs"]) == (5, 5)
+
+
 def test_few_seeds_make_no_claim(tmp_path: Path) -> None:
     line = one_cell(tmp_path, changed(CROSS, seeds=(42, 43)))["pos-scores"].rows[0]
     assert (line["0_interval"], line["0_p_holm"], line["0_detectable"]) == ("2 seeds: no claim", None, None)
