@@ -65,6 +65,7 @@ def test_scores_are_those_of_the_cells_and_the_papers_stand_beside(cells: list[S
     assert len(scores) == 5
     assert line["0_unpruned"] == pytest.approx(np.mean([t.unpruned["accuracy"] for t in scores]))
     assert line["0_gain"] == pytest.approx(np.mean([t.pruned["accuracy"] - t.unpruned["accuracy"] for t in scores]))
+    assert line["0_heads"] == "4 (17 %)", "of 4 × 6"
     assert (line["paper_mbert_cross-lingual_unpruned"], line["paper_xlmr_multi-lingual_pruned"]) == (59.88, 95.99)
     assert line["1_unpruned"] is not None, "the multi-lingual scores stand on the same line"
 
@@ -91,6 +92,7 @@ def test_several_sources_and_little_data_have_their_tables(cells: list[StudyCell
     rows = table(cells, "pos-multi-source").rows
     assert [row["target"] for row in rows if row["target"] != "mean over targets"] == ["ud/ar_padt", "ud/en_ewt", "ud/zh_gsdsimp"]
     assert all(row[f"{how}_gain"] is not None for row in rows for how in ("merged", "summed", "each"))
+    assert {row["each_heads"] for row in rows} == {"4 (17 %)"}, "means over targets too"
     assert [row["paper_merged"] for row in rows if row["target"] == "ud/en_ewt"] == [82.99]
     assert [row["tenths"] for row in table(cells, "pos-low-resource").rows] == [10, 90, 10, 90]
 
@@ -266,7 +268,7 @@ def test_csv_and_json_hold_numbers(cells: list[StudyCellRecord]) -> None:
     whole = json.loads(as_json(tables))
     assert [own["name"] for own in whole["tables"]] == [own.name for own in tables]
     lines = as_csv(tables[:1]).splitlines()
-    assert lines[0].startswith("source,target,0_unpruned,0_pruned,0_gain,0_interval_low,0_interval_high")
+    assert lines[0].startswith("source,target,0_unpruned,0_pruned,0_heads,0_gain,0_interval_low,0_interval_high")
     assert len(lines) == len(tables[0].rows) + 1
     with pytest.raises(SettingError, match="choose one with --table NAME"):
         as_csv(tables)

@@ -44,6 +44,7 @@ class StudyRow:
         unpruned: Test score with all heads, mean over seeds; None of a contrast.
         pruned: Test score with the reported heads pruned.
         ks: Heads pruned, by seed, of a target alone.
+        heads: Heads pruned, by seed and target, of all in it; empty of a contrast.
         n_heads: Heads that the encoder had.
         n_sentences: Of the smallest test set in it.
         cells: Names of the cells in it.
@@ -55,6 +56,7 @@ class StudyRow:
     unpruned: float | None
     pruned: float | None
     ks: tuple[int, ...]
+    heads: tuple[int, ...]
     n_heads: int
     n_sentences: int
     cells: tuple[str, ...]
@@ -269,6 +271,7 @@ def _study_row(
         unpruned=None if row.arm != arm else means[0],
         pruned=None if row.arm != arm else means[1],
         ks=tuple(one.ks[used[0]] for one in own) if row.name in names and row.arm == arm else (),
+        heads=tuple(one.ks[name] for one in own for name in used) if row.arm == arm else (),
         n_heads=sum(value is not None for line in first.scores for value in line),
         n_sentences=min(len(own[0].pruned[name]) for name in used),
         cells=tuple(
