@@ -112,7 +112,7 @@ def fit_folder(context: RunContext, train: TrainSpec, mask: HeadMask) -> Path:
 
 def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask, nested: NestedMasks | None) -> dict[str, Any]:
     """Everything that decides a fine-tuning's weights."""
-    settings, when = context.settings, _when(context, mask, nested)
+    settings, when = context.settings, when_pruned(context, mask, nested)
     return {
         "stages": {name: version(name) for name in ("reading", "training")},
         "model": settings.model,
@@ -130,7 +130,7 @@ def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask, nested: Nes
     }
 
 
-def _when(context: RunContext, mask: HeadMask, nested: NestedMasks | None) -> Literal["before", "after", "masked"]:
+def when_pruned(context: RunContext, mask: HeadMask, nested: NestedMasks | None) -> Literal["before", "after", "masked"]:
     """When heads leave the model: before training, after it, or never (masked while training)."""
     if context.settings.rules.mask_in_training_only:
         return "masked"
@@ -142,7 +142,7 @@ def _trained(
     context: RunContext, train: TrainSpec, mask: HeadMask, nested: NestedMasks | None, folder: Path
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The fine-tuned model and the record of its training, which is empty where none was needed."""
-    settings, when = context.settings, _when(context, mask, nested)
+    settings, when = context.settings, when_pruned(context, mask, nested)
     if when == "after":
         full = load_fine_tuned(context, fine_tuned(context, train, context.present, nested=nested))
         return prune_after(full, mask, settings, context.inputs, precision=context.precision, progress=context.progress), {}
