@@ -215,6 +215,20 @@ def test_the_papers_protocol_has_no_interval_but_another_rule_has(tmp_path: Path
     assert line["0_p_holm"] is not None
 
 
+def test_under_the_papers_protocol_another_metric_chooses_k_too(tmp_path: Path) -> None:
+    fake = changed(CROSS, protocol="paper", search=SearchSpec(how="sweep"), sources=NINE[:1], arms=("ranked",), test_every_k=True)
+    write_store(tmp_path, fake)
+    cells, view, target = read_cells(tmp_path), View(metric="chunk_f1"), NINE[4]
+    sums = [[cell.counts(target, k)[:, 2:].sum(axis=0) for k in range(1, 13)] for cell in cells]
+    best = [12 - int(np.argmax([2 * own[0] / (own[1] + own[2]) for own in reversed(by_k)])) for by_k in sums]
+    row = next(row for row in study_scores(cells, view).rows if row.gain.name == target)
+    assert sorted(row.ks) == sorted(best)
+    assert set(best) != {4}, "what the cells chose by accuracy"
+    sound = changed(fake, protocol="sound")
+    write_store(tmp_path / "sound", sound)
+    assert {row.ks for row in study_scores(read_cells(tmp_path / "sound"), view).rows if row.ks} == {(4,) * 5}
+
+
 def test_separate_models_are_held_against_the_pool(tmp_path: Path) -> None:
     fake = changed(CROSS, search=SearchSpec(how="sweep", max_pruned=4), sources=NINE[:1], targets=NINE[:3], arms=("ranked",))
     write_store(tmp_path, fake)

@@ -143,7 +143,9 @@ def notes(scores: StudyScores, rows: Sequence[StudyRow], view: View) -> list[str
     metrics = ", ".join(dict.fromkeys(title(scores.metric[task]) for task in tasks))
     said = [" ".join(_of_gains(rows, metrics))]
     if any(row.family.key in scores.chosen_on_test for row in rows):
-        said.append("k is the best of 1..K on the tested split where the protocol is the paper's: no interval, no p.")
+        said.append(
+            "k is the best of 1..K on the tested split by the metric shown where the protocol is the paper's: no interval, no p."
+        )
     if view.chooses:
         rule = f"k = {view.k}" if view.k is not None else f"the rule {view.objective} on dev"
         said.append(f"Heads pruned by {rule}, not as the study chose them; scores are those that its cells have kept.")
