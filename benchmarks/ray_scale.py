@@ -68,6 +68,11 @@ class SleepingJob:
         """Name of its record."""
         return self.task.name
 
+    @property
+    def group(self) -> str:
+        """Its source."""
+        return self.task.group
+
     def advance(self) -> None:
         """As a cell of a study is replayed."""
         self._stage(f"{self.task.group}-source")

@@ -21,6 +21,7 @@ class SleepingCell:
 
     def __init__(self, place: int, store: Path, leases: Leases, seconds: float) -> None:
         self.name, self._leases, self._seconds = f"{place:016x}", leases, seconds
+        self.group = self.name
         self._path = store / "cells" / f"{self.name}.json"
 
     def advance(self) -> None:

@@ -146,7 +146,10 @@ def _write(folder: Path, fake: Fake, facts: StudyCellFacts) -> None:
         stages={"training": 1, "scoring": 1},
         environment={"python": "3.12", "processors": 2},
         seconds={"fine-tuning": 60.0, "ranking": 5.0, "screening": 1.0, "testing": 2.0},
-        made_in=[StageSeconds(stage=fingerprint([*facts.sources, facts.train.seed]), kind="fine-tuning", seconds=60.0)],
+        made_in=[
+            StageSeconds(stage=fingerprint([*facts.sources, facts.train.seed]), kind="fine-tuning", seconds=60.0),
+            StageSeconds(stage=fingerprint([*facts.sources, facts.train.seed]), kind="testing", seconds=2.0),
+        ],
         counts_sha256="",
     )
     write_cell(folder / CELLS, name, record, counts)

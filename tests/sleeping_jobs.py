@@ -20,10 +20,10 @@ class SleepingJob:
     """One of a group that shares a first stage; then a sweep of independent stages; then the record."""
 
     def __init__(self, name: str, group: str, store: Path, leases: Leases, seconds: Sequence[float] = (0.0, 0.0)) -> None:
-        self.name, self._group, self._store, self._leases, self._seconds = name, group, store, leases, seconds
+        self.name, self.group, self._store, self._leases, self._seconds = name, group, store, leases, seconds
 
     def advance(self) -> None:
-        stages = [f"{self._group}-source"]
+        stages = [f"{self.group}-source"]
         self._stage(stages[0], self._store / "fits" / f"{stages[0]}.json")
         stages += each(range(SWEEP), self._sweep)
         self._stage(f"{self.name}-cell", self._store / "cells" / f"{self.name}.json")

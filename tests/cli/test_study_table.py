@@ -32,6 +32,18 @@ def test_tables_in_every_format(store: Path, tmp_path: Path, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["tables"][0]["name"] == "pos-scores"
 
 
+def test_the_cost_of_finished_cells_stands_beside_the_released_procedure(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Five seeds of one source, ranked and random, on three targets; a fine-tuning takes 60 seconds."""
+    assert main(["study", "table", str(store), "--layout", "cost", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["tables"][0]["rows"]
+    assert [(row["trainings"], row["training_seconds"]) for row in rows] == [
+        (5, 300),
+        (5 * 3 * (13 + 12), 60 * 5 * 3 * (13 + 12)),
+        (5 * (13 + 12), 60 * 5 * (13 + 12)),
+    ]
+    assert rows[1]["trainings_times"] == 75
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -65,6 +65,7 @@ def test_scores_are_those_of_the_cells_and_the_papers_stand_beside(cells: list[S
     assert len(scores) == 5
     assert line["0_unpruned"] == pytest.approx(np.mean([t.unpruned["accuracy"] for t in scores]))
     assert line["0_gain"] == pytest.approx(np.mean([t.pruned["accuracy"] - t.unpruned["accuracy"] for t in scores]))
+    assert line["0_heads"] == "4 (17 %)", "of 4 × 6"
     assert (line["paper_mbert_cross-lingual_unpruned"], line["paper_xlmr_multi-lingual_pruned"]) == (59.88, 95.99)
     assert line["1_unpruned"] is not None, "the multi-lingual scores stand on the same line"
 
@@ -91,6 +92,7 @@ def test_several_sources_and_little_data_have_their_tables(cells: list[StudyCell
     rows = table(cells, "pos-multi-source").rows
     assert [row["target"] for row in rows if row["target"] != "mean over targets"] == ["ud/ar_padt", "ud/en_ewt", "ud/zh_gsdsimp"]
     assert all(row[f"{how}_gain"] is not None for row in rows for how in ("merged", "summed", "each"))
+    assert {row["each_heads"] for row in rows} == {"4 (17 %)"}, "means over targets too"
     assert [row["paper_merged"] for row in rows if row["target"] == "ud/en_ewt"] == [82.99]
     assert [row["tenths"] for row in table(cells, "pos-low-resource").rows] == [10, 90, 10, 90]
 
@@ -115,6 +117,16 @@ def test_gains_that_fall_with_distance_have_a_negative_rho(tmp_path: Path) -> No
     rows = one_cell(tmp_path, fake)["pos-closeness"].rows
     found = {row["measure"]: row["rho"] for row in rows}
     assert found["genetic distance"] < -0.7
+
+
+def test_seeds_without_a_ranking_are_left_out_and_counted(tmp_path: Path) -> None:
+    """Gains have five seeds; the models of the other languages were ranked with three of them, that of one with a single one."""
+    near = changed(CROSS, sources=NINE[:1], arms=("ranked",))
+    others = changed(near, sources=NINE[1:5], targets=NINE[:1])
+    write_store(tmp_path, near, changed(others, seeds=near.seeds[:3]), changed(others, sources=NINE[5:], seeds=near.seeds[4:]))
+    rows = {row["measure"]: row for row in table(read_cells(tmp_path), "pos-closeness").rows}
+    assert (rows["ranking similarity"]["seeds"], rows["ranking similarity"]["pairs"]) == (3, 4)
+    assert (rows["genetic distance"]["seeds"], rows["genetic distance"]["pairs"]) == (5, 5)
 
 
 def test_few_seeds_make_no_claim(tmp_path: Path) -> None:
@@ -203,6 +215,20 @@ def test_the_papers_protocol_has_no_interval_but_another_rule_has(tmp_path: Path
     assert line["0_p_holm"] is not None
 
 
+def test_under_the_papers_protocol_another_metric_chooses_k_too(tmp_path: Path) -> None:
+    fake = changed(CROSS, protocol="paper", search=SearchSpec(how="sweep"), sources=NINE[:1], arms=("ranked",), test_every_k=True)
+    write_store(tmp_path, fake)
+    cells, view, target = read_cells(tmp_path), View(metric="chunk_f1"), NINE[4]
+    sums = [[cell.counts(target, k)[:, 2:].sum(axis=0) for k in range(1, 13)] for cell in cells]
+    best = [12 - int(np.argmax([2 * own[0] / (own[1] + own[2]) for own in reversed(by_k)])) for by_k in sums]
+    row = next(row for row in study_scores(cells, view).rows if row.gain.name == target)
+    assert sorted(row.ks) == sorted(best)
+    assert set(best) != {4}, "what the cells chose by accuracy"
+    sound = changed(fake, protocol="sound")
+    write_store(tmp_path / "sound", sound)
+    assert {row.ks for row in study_scores(read_cells(tmp_path / "sound"), view).rows if row.ks} == {(4,) * 5}
+
+
 def test_separate_models_are_held_against_the_pool(tmp_path: Path) -> None:
     fake = changed(CROSS, search=SearchSpec(how="sweep", max_pruned=4), sources=NINE[:1], targets=NINE[:3], arms=("ranked",))
     write_store(tmp_path, fake)
@@ -256,7 +282,7 @@ def test_csv_and_json_hold_numbers(cells: list[StudyCellRecord]) -> None:
     whole = json.loads(as_json(tables))
     assert [own["name"] for own in whole["tables"]] == [own.name for own in tables]
     lines = as_csv(tables[:1]).splitlines()
-    assert lines[0].startswith("source,target,0_unpruned,0_pruned,0_gain,0_interval_low,0_interval_high")
+    assert lines[0].startswith("source,target,0_unpruned,0_pruned,0_heads,0_gain,0_interval_low,0_interval_high")
     assert len(lines) == len(tables[0].rows) + 1
     with pytest.raises(SettingError, match="choose one with --table NAME"):
         as_csv(tables)

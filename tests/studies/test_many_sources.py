@@ -8,6 +8,8 @@ import pytest
 from tiny_run import settings, tiny_data
 
 from polyhead.core.errors import SettingError
+from polyhead.core.heads import normalise
+from polyhead.studies import cell
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.run import run
 from polyhead.studies.settings import RunSettings, run_settings
@@ -56,27 +58,43 @@ def test_each_order_has_its_search_and_the_best_on_dev_is_kept(folder: Path) -> 
         name: run(both(folder, **how), out=folder / name, device="cpu", head_analysis=0).first
         for name, how in {"merged": {}, "summed": {"combine": "summed"}, "english": {"rank_on": "sources"}}.items()
     }
-    assert [cell.fine_tunings for cell in found.cells] == [5, 5], "k = 0 is shared"
+    assert [own.fine_tunings for own in found.cells] == [5, 5], "k = 0 is shared"
     assert single["merged"].fine_tunings == 3
     best = {trial.k: trial.dev for trial in found.first.trials}[found.first.chosen]
     alone = {trial.k: trial.dev for trial in single["english"].trials}[single["english"].chosen]
     assert best >= alone, "English is one of the two orders"
     assert found.settings.combine == "each"
     merged, summed = (np.array(single[name].scores) for name in ("merged", "summed"))
-    assert np.allclose(2 * merged, summed, rtol=1e-4), "of two dev sets of one size the sum is twice the mean"
+    english = np.array(single["english"].scores)
+    german = 2 * merged - english
+    assert np.allclose(normalise(english, "paper") + normalise(german, "paper"), summed, atol=1e-3), "merged dev sets of one size"
+
+
+def test_of_several_orders_the_one_that_is_kept_is_tested(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tested: set[str] = set()
+    real = cell.tested
+    monkeypatch.setattr(cell, "tested", lambda context, fit: tested.add(fit.folder.name) or real(context, fit))
+    spec = both(folder, combine="each", search={"how": "nested", "max_pruned": 2, "objective": "within:100"})
+    record = run(spec, out=folder / "kept", controls=["random"], device="cpu", head_analysis=0)
+    assert [own.chosen for own in record.cells] == [2, 2]
+    assert len(tested) == 1 + 2 + 1, "the unpruned model, of each arm the better order pruned, and of ranked heads with all heads"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"combine": "each", "rank_on": "sources"}, "combine = 'each': needs two or more sources to rank on"),
+        (
+            {"combine": "summed", "method": "ablation"},
+            "combine = 'summed': adds up scores scaled as in the paper, but method abl",
+        ),
         ({"combine": "all"}, "combine = 'all': should be 'merged', 'summed' or 'each'"),
         ({"target_tenths": 10}, "target_tenths = 10: should be at most 9"),
     ],
 )
 def test_settings_that_exclude_each_other_are_refused(folder: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        both(folder, **changes)
+        run(both(folder, **changes), out=folder / "refused", device="cpu")
 
 
 def test_settings_of_a_target_need_a_target_among_the_sources(folder: Path) -> None:

@@ -7,18 +7,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_run import settings, tiny_data
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.heads import HeadMask
 from polyhead.models.loading import load_saved, load_tokenizer
 from polyhead.models.model_heads import head_mask
 from polyhead.report.record import RunRecord
-from polyhead.studies import finetunes, nested_search
+from polyhead.studies import evaluations, finetunes, nested_search
 from polyhead.studies.run import run
-from polyhead.studies.settings import RunSettings
+from polyhead.studies.settings import RunSettings, run_settings
 
 SEARCH = {"how": "nested", "max_pruned": 4, "objective": "within:100"}
 
@@ -56,27 +58,56 @@ def test_two_fine_tunings_serve_every_k(done: RunRecord, folder: Path, monkeypat
     assert numbers(again.model_copy(update={"statistics": []})) == (numbers(done)[0][:2], [])  # type: ignore[index]
 
 
-def test_the_model_kept_is_pruned_and_scores_like_its_masked_self(
+def test_the_model_kept_is_pruned_and_labels_like_its_masked_self(
     done: RunRecord, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = done.first
     assert first.chosen == 4
     model = load_saved(folder / "done" / "model")
     assert sorted(map(str, head_mask(model).pruned)) == sorted(first.trials[-1].heads)
-    real = nested_search.nested_fit
+    real = nested_search.predict
 
-    def lower(*args: object) -> nested_search.NestedFit:
-        found = real(*args)  # type: ignore[arg-type]
-        return replace(found, dev={k: score - 0.2 for k, score in found.dev.items()})
+    def other(*args: Any, mask: HeadMask | None, **kwargs: Any) -> list[list[str]]:
+        found = real(*args, mask=mask, **kwargs)
+        return found if mask is None else [["X" for _ in sentence] for sentence in found]
 
-    monkeypatch.setattr("polyhead.studies.cell.nested_fit", lower)
-    with pytest.raises(StoreError, match=r"pruned, the model scores \d+\.\d\d on dev, but \d+\.\d\d with the same heads masked"):
+    monkeypatch.setattr(nested_search, "predict", other)
+    with pytest.raises(StoreError, match=r"with k = 4 heads pruned, the model labels (\d+) of \1 dev words otherwise than with"):
         run(nested(folder), out=folder / "other", seeds=[1], device="cpu", head_analysis=0)
+
+
+def test_one_rounded_word_moves_a_span_and_stops_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With twelve spans in dev, one word is eight points."""
+    files = [tmp_path / f"{split}.tsv" for split in ("train", "dev", "test")]
+    for file, verb in zip(files, ("runs", "sleeps", "geht"), strict=True):
+        file.write_text(f"dog\tB-PER\n{verb}\tO\nhouse\tB-LOC\n\n" * 6, encoding="utf-8")
+    real, made = nested_search.predict, nested_search.nested_fit
+
+    def rounded(*args: Any, mask: HeadMask | None, **kwargs: Any) -> list[list[str]]:
+        found = real(*args, mask=mask, **kwargs)
+        return found if mask is None else [["another", *found[0][1:]], *found[1:]]
+
+    def moved(*args: Any) -> nested_search.NestedFit:
+        found = made(*args)
+        return replace(found, dev={k: score + 8 for k, score in found.dev.items()})
+
+    monkeypatch.setattr(nested_search, "predict", rounded)
+    monkeypatch.setattr("polyhead.studies.cell.nested_fit", moved)
+    spec = run_settings(
+        model=folder / "encoder",
+        task="ner",
+        scheme="iob2",
+        sources=[f"en={files[0]}:{files[1]}"],
+        targets=[f"de={files[2]}"],
+        train={"epochs": 1, "precision": "fp32"},
+        search=SEARCH,
+    )
+    assert run(spec, out=tmp_path / "out", seeds=[1], device="cpu", head_analysis=0).first.chosen == 4
 
 
 def test_the_claim_is_over_the_ordinary_fine_tuning_and_the_mask_over_its_own(done: RunRecord, folder: Path) -> None:
     for row in done.statistics:
-        if " - " in row.arm:
+        if row.arm != "ranked":
             assert row.of_mask is None
             continue
         assert row.of_mask is not None
@@ -89,6 +120,7 @@ def test_the_claim_is_over_the_ordinary_fine_tuning_and_the_mask_over_its_own(do
         by_seed = [sum(gains[i * size : (i + 1) * size]) / size for i in range(3)]
         assert row.by_seed == pytest.approx(by_seed)
         assert row.of_mask.by_seed == pytest.approx([sum(masks[i * size : (i + 1) * size]) / size for i in range(3)])
+    assert {target.nested_unpruned for cell in done.cells if cell.arm == "random" for target in cell.targets} == {None}
     ranked = next(row for row in done.statistics if row.arm == "ranked" and row.name is None)
     contrast = next(row for row in done.statistics if row.arm == "ranked - random" and row.name is None)
     assert ranked.gain_minus_noise is not None, "random heads under the same search stand for the pool"
@@ -96,6 +128,20 @@ def test_the_claim_is_over_the_ordinary_fine_tuning_and_the_mask_over_its_own(do
     page = (folder / "done" / "report.md").read_text(encoding="utf-8")
     assert "## Effect of the masks alone" in page
     assert "| 4, 4, 4 | 2, 2, 2 |" in page
+
+
+def test_models_under_nested_masks_read_the_drawn_sentences_of_dev_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[bool, int]] = []
+    real = finetunes.figures_once
+
+    def once(context: Any, where: Path, data: Any, *rest: Any) -> Any:
+        read.append((data is context.inputs.tests, sum(own.encoded.n_sentences for own in data.values())))
+        return real(context, where, data, *rest)
+
+    monkeypatch.setattr(evaluations, "SENTENCES", 10)
+    monkeypatch.setattr(finetunes, "figures_once", once)
+    run(nested(folder), out=folder / "drawn", seeds=[1], device="cpu", head_analysis=0)
+    assert [n for tests, n in read if not tests] == [30, 10, 10], "the ordinary fine-tuning, the nested one, and it pruned"
 
 
 def test_no_pool_of_separate_models_stands_against_masks_of_one(folder: Path) -> None:

@@ -57,6 +57,11 @@ def test_a_study_is_read_from_a_file(tmp_path: Path) -> None:
             '"paper"\nmethods = ["shapley"]',
             "f:7: normalisation = 'paper': method shapley: its scores may be",
         ),
+        (
+            "sources",
+            '["phrases/en", "phrases/es"]\nsettings = ["multi-source"]\ncombine = ["summed"]\nmethods = ["shapley"]',
+            "f:6: combine = 'summed': adds up scores scaled as in the paper, but method shapley: its scores may be",
+        ),
         ("target_tenths", "[1]", "f:7: target_tenths: only low-resource reads it"),
         ("target_tenths", '[0, 10]\nsettings = ["low-resource"]', "f:7: target_tenths = 0: should be at least 1"),
         ("combine", '["summed"]', "f:7: combine: only multi-source reads it"),

@@ -1,8 +1,14 @@
 """Cells, fine-tunings, hours and gigabytes before anything runs."""
 
+from pathlib import Path
+
 import pytest
+from fake_study import Fake, write_store
 from studies.study_case import cells
 
+from polyhead.core.files import write_json_atomic
+from polyhead.core.values import fingerprint
+from polyhead.studies.study_estimates import stage_times
 from polyhead.studies.study_plan import StageTime, plan
 
 NESTED = {"search": '{ how = "nested" }', "train_limit": "100", "train": "{ epochs = 2 }"}
@@ -28,6 +34,16 @@ def test_time_is_estimated_from_the_stores_own_stages() -> None:
     assert timed.guesses == ()
 
 
+def test_a_store_knows_the_seconds_of_its_other_stages(tmp_path: Path) -> None:
+    write_store(tmp_path, Fake(seeds=(1, 2)))
+    name = fingerprint(["ud/en_ewt", 1])
+    fit = {"settings": {"model": "polyhead/tiny", "train": {"batch_size": 16}}, "result": {"fit": {"steps": 10}, "seconds": 60.0}}
+    write_json_atomic(tmp_path / "fits" / name / "record.json", fit)
+    times = stage_times(tmp_path)
+    assert [(one.kind, one.sentences, one.seconds) for one in times if one.kind == "fine-tuning"] == [("fine-tuning", 160, 60.0)]
+    assert [one.seconds for one in times if one.kind == "testing"] == [2.0, 2.0], "of two seeds; the arms of a seed share it"
+
+
 def test_what_is_not_known_is_guessed_and_said() -> None:
     found = plan(cells(search='{ how = "nested" }'))
     assert [guess.split(":")[0] for guess in found.guesses] == ["polyhead/tiny", "phrases/en", "polyhead/tiny"]
@@ -50,6 +66,8 @@ def test_weights_that_are_kept_count() -> None:
     none, chosen, every = (plan(found, keep=keep, model_gigabytes=size) for keep in ("none", "chosen", "all"))
     assert chosen.gigabytes - none.gigabytes == pytest.approx(4 * 2.0)
     assert every.gigabytes - none.gigabytes == pytest.approx(6 * 2.0)
+    begun = plan(found, finished=[cell.fingerprint for cell in found if cell.arm == "ranked"], model_gigabytes=size)
+    assert begun.working_gigabytes - none.working_gigabytes == pytest.approx(2.0), "two sources begun, whose full models stay"
     assert plan(found, workers=3, model_gigabytes=size).working_gigabytes == pytest.approx(3 * none.working_gigabytes)
 
 

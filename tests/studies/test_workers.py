@@ -23,7 +23,7 @@ class Simple:
     """A job that does one thing and then writes its record."""
 
     def __init__(self, name: str, store: Path, do: Callable[[], None] = lambda: None) -> None:
-        self.name, self._store, self._do = name, store, do
+        self.name, self.group, self._store, self._do = name, name, store, do
         self.times = 0
 
     def advance(self) -> None:
@@ -91,6 +91,19 @@ def test_orders_differ_by_worker_but_stay_near_the_study(tmp_path: Path) -> None
     assert one == start_order(many, "w1")
     assert sorted(one, key=many.index) == many
     assert max(abs(place - int(job.name)) for place, job in enumerate(one)) <= 64
+
+
+def test_a_worker_finishes_a_group_before_it_opens_another(tmp_path: Path) -> None:
+    with leases_of(tmp_path) as leases:
+        many = jobs(tmp_path, leases, 45)
+        many = [*many[::2], *many[1::2]]  # the jobs of a group are not neighbours in the study
+        orders = [start_order(many, worker) for worker in ("w1", "w2")]
+    assert orders[0][0].group != orders[1][0].group
+    for order in orders:
+        opened = [
+            job.group for job, before in zip(order, [None, *order], strict=False) if before is None or job.group != before.group
+        ]
+        assert len(opened) == len(set(opened)) == 15
 
 
 def test_a_failing_job_is_kept_and_stops_nothing(tmp_path: Path) -> None:

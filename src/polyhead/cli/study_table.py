@@ -7,7 +7,7 @@ from polyhead.cli.console import Console
 from polyhead.cli.exit_codes import DONE
 from polyhead.cli.outputs import check_file
 from polyhead.cli.study_table_requests import StudyExportRequest, StudyPlanRequest, StudyReportRequest, StudyTableRequest
-from polyhead.core.errors import SettingError, StoreError
+from polyhead.core.errors import SettingError, StoreError, allowed_names
 from polyhead.core.files import write_text_atomic
 from polyhead.core.values import counted
 from polyhead.report.html_page import PAGE
@@ -19,6 +19,7 @@ from polyhead.report.study_scores import study_scores
 from polyhead.report.study_seeds import seeds_table
 from polyhead.report.study_tables import study_tables
 from polyhead.report.study_view import View
+from polyhead.studies.study_costs import cost_table
 from polyhead.studies.study_folder import studies_of
 
 _Request = StudyTableRequest | StudyPlanRequest | StudyReportRequest | StudyExportRequest
@@ -30,7 +31,12 @@ def study_table(request: StudyTableRequest, console: Console) -> int:
         check_file("--out", request.out, others=[])
     cells = _cells(request, console)
     view = _view(cells, request, families=request.families)
-    tables = study_tables(cells, view, layout=request.layout, only=request.table)
+    if request.layout == "cost":
+        tables = [cost_table(cells)]
+        if request.table not in (None, "cost"):
+            raise SettingError(f"--table {request.table}: {allowed_names(request.table, ['cost'])}")
+    else:
+        tables = study_tables(cells, view, layout=request.layout, only=request.table)
     if not tables:
         more = "" if request.layout == "long" else "; try --layout long"
         raise StoreError(f"{request.store}: its cells fill none of the tables of layout {request.layout}{more}")

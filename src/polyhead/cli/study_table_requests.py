@@ -24,13 +24,14 @@ WithoutOption = Annotated[Many[str], Shown("Languages or corpora to leave out, s
 class StudyTableRequest:
     """Print the tables of a study's finished cells; no model is needed, and nothing is run.
 
-    The layout paper has the tables of Ma et al. 2021 beside the paper's own figures; long has one row for every gain. Another
-    rule, another metric and other languages are arithmetic on the counts that the cells have kept.
+    The layout paper has the tables of Ma et al. 2021 beside the paper's own figures; long has one row for every gain; cost has
+    fine-tunings and seconds. Another rule, another metric and other languages are arithmetic on the counts that the cells have
+    kept.
     """
 
     store: StoreArgument
     study: StudyOption = ()
-    layout: Annotated[Literal["paper", "long"], Shown("How the tables are laid out.")] = "paper"
+    layout: Annotated[Literal["paper", "long", "cost"], Shown("How the tables are laid out; cost: what they took.")] = "paper"
     format: Annotated[Literal["md", "latex", "csv", "json"], Shown("Markdown, LaTeX (booktabs), CSV or JSON.")] = "md"
     table: Annotated[str | None, Shown("One table only, by its name; CSV needs it where there are several.", "NAME")] = None
     objective: ObjectiveOption = None

@@ -21,7 +21,7 @@ from polyhead.learning.batching import Batch
 from polyhead.models.devices import PrecisionChoice, placement
 from polyhead.models.model_heads import head_mask
 
-__all__ = ["METHODS", "check_normalisation", "method", "score_heads"]
+__all__ = ["METHODS", "check_normalisation", "check_summed", "method", "score_heads"]
 
 
 def method(name: str) -> Method:
@@ -47,6 +47,19 @@ def check_normalisation(name: str, normalisation: Normalisation) -> None:
             f"method {name}: its scores may be negative, and dividing a layer by its sum (normalisation paper) can reverse "
             "their order; use normalisation none"
         )
+
+
+def check_summed(name: str) -> None:
+    """Refuse a method whose scores cannot be scaled as in the paper, which `combine = "summed"` does.
+
+    Raises:
+        SettingError: Its scores may be negative.
+    """
+    try:
+        check_normalisation(name, "paper")
+    except SettingError as error:
+        why = str(error).rpartition(";")[0]
+        raise SettingError(f"combine = 'summed': adds up scores scaled as in the paper, but {why}; use merged or each") from None
 
 
 def score_heads(

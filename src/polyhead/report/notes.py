@@ -163,7 +163,8 @@ def note_on_masks(record: RunRecord) -> str:
     return (
         "Both sides are one model, trained under nested masks, with the chosen heads masked and with all heads: what removing "
         "heads did, without the noise of another training. The test scores above compare with the ordinary fine-tuning of the "
-        "same seed. A seed with k = 0 keeps that fine-tuning and counts as 0."
+        "same seed. A seed with k = 0 keeps that fine-tuning and counts as 0. Nested models of controls are tested at the "
+        "chosen k alone, so they have no row."
     )
 
 

@@ -1,6 +1,6 @@
 """Do closer languages gain more? Gains against language distance and against how alike rankings are."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ def closeness_tables(families: Sequence[Family], scores: StudyScores) -> list[Pr
             Column("measure", "measure"),
             Column("sources", "sources", "whole"),
             Column("pairs", "pairs", "whole"),
+            Column("seeds", "seeds", "whole"),
             Column("rho", "ρ", "rho"),
             Column("interval", "95 % interval", "interval"),
             Column("p", "p", "p"),
@@ -60,7 +61,8 @@ def closeness_tables(families: Sequence[Family], scores: StudyScores) -> list[Pr
 _SETTINGS = ("cross-lingual", "multi-lingual")
 _NOTES = (
     "Spearman's ρ between a target's gain and its distance from the source (URIEL; 0: equal, 1: farthest), or how alike the "
-    "models of both languages rank the heads: over the targets of each source, mean over sources, by seed. Distances: a negative "
+    "models of both languages rank the heads: over the targets of each source, mean over sources, by seed. Seeds: those in which "
+    "gains and measure are both known; a ranking that is missing takes out its seed or its target. Distances: a negative "
     "ρ means that closer languages gain more; similarity: a positive one. Interval: over seeds. p: target languages permuted "
     "within each source, in all seeds alike. Holm's family is this table.",
 )
@@ -119,17 +121,19 @@ def _line(
     gains: Mapping[tuple[str, str], Mapping[int, float]],
     said: str,
 ) -> Row | None:
-    """One row of the table; None where no source has enough targets with the measure in every seed."""
-    every = [own for family in families for (key, _), own in gains.items() if key == family.key]
-    seeds = sorted(set.intersection(*(set(own) for own in every))) if every else []
-    values, measures = [], []
+    """One row of the table; None where no source has enough targets with the measure in one seed."""
+    known: dict[tuple[Family, str], dict[int, tuple[float, float]]] = {}
     for family in families:
-        targets = [target for key, target in gains if key == family.key]
-        by_target = {target: [measure(family.source, target, seed) for seed in seeds] for target in targets}
-        complete = {target: own for target, own in by_target.items() if own and None not in own}
-        if len(complete) >= LEAST_TARGETS:
-            values.append([[gains[family.key, target][seed] for target in complete] for seed in seeds])
-            measures.append(np.array([*complete.values()], dtype=np.float64).T)
+        for (key, target), by_seed in gains.items():
+            if key == family.key:
+                pairs = {seed: (gain, measure(family.source, target, seed)) for seed, gain in by_seed.items()}
+                known[family, target] = {seed: (gain, own) for seed, (gain, own) in pairs.items() if own is not None}
+    seeds = _seeds({place: frozenset(own) for place, own in known.items()})
+    values, measures = [], []
+    for own in _complete(known, seeds).values():
+        pairs_by_seed = np.array([[known[place][seed] for place in own] for seed in seeds])
+        values.append(pairs_by_seed[..., 0])
+        measures.append(pairs_by_seed[..., 1])
     if not values:
         return None
     found: Closeness = closeness(values, measures)
@@ -138,7 +142,32 @@ def _line(
         "measure": name,
         "sources": len(values),
         "pairs": sum(len(own[0]) for own in values),
+        "seeds": len(seeds),
         "rho": found.rho,
         "interval": no_claim(len(seeds)) or bounds(found.interval),
         "p": found.p,
     }
+
+
+def _seeds(known: Mapping[tuple[Family, str], frozenset[int]]) -> tuple[int, ...]:
+    """The seeds that keep the most pairs of a seed and a target; of equals the larger number of seeds."""
+
+    def kept(seeds: frozenset[int]) -> tuple[int, int]:
+        return sum(map(len, _complete(known, seeds).values())) * len(seeds), len(seeds)
+
+    possible: dict[frozenset[int], None] = {}
+    for own in dict.fromkeys(known.values()):
+        possible |= dict.fromkeys([own, *(own & other for other in possible)])
+    best = max(possible, key=kept, default=frozenset[int]())
+    return tuple(sorted(best))
+
+
+def _complete(
+    known: Mapping[tuple[Family, str], Collection[int]], seeds: Collection[int]
+) -> dict[Family, list[tuple[Family, str]]]:
+    """By source the targets that are known in all these seeds, where there are enough of them to rank."""
+    found: dict[Family, list[tuple[Family, str]]] = {}
+    for place, own in known.items():
+        if seeds and set(seeds) <= set(own):
+            found.setdefault(place[0], []).append(place)
+    return {family: places for family, places in found.items() if len(places) >= LEAST_TARGETS}

@@ -27,9 +27,13 @@ Row = dict[str, Value]
 
 def gain_columns(*, group: str = "", key: str = "", scores: bool = True) -> list[Column]:
     """Columns that `gain_cells` fills; the detectable gain only beside gains that were not detected."""
-    pair = [Column(f"{key}unpruned", "unpruned", "points", group), Column(f"{key}pruned", "pruned", "points", group)]
+    of_arm = [
+        Column(f"{key}unpruned", "unpruned", "points", group),
+        Column(f"{key}pruned", "pruned", "points", group),
+        Column(f"{key}heads", "heads pruned", "text", group),
+    ]
     return [
-        *(pair if scores else []),
+        *(of_arm if scores else []),
         Column(f"{key}gain", "gain" if scores else "difference", "gain", group),
         Column(f"{key}interval", "95 % interval", "interval", group),
         Column(f"{key}p_holm", "p (Holm)", "p", group),
@@ -46,6 +50,7 @@ def gain_cells(row: StudyRow, *, key: str = "") -> Row:
         "link": row.family.key,
         f"{key}unpruned": row.unpruned,
         f"{key}pruned": None if none else row.pruned,
+        f"{key}heads": None if none else heads_pruned(row.heads, row.n_heads),
         f"{key}gain": NONE_PRUNED if none else found.gain,
         f"{key}standard_error": found.standard_error,
         f"{key}interval": None if none else no_claim(found.n_seeds) or found.interval,
@@ -58,6 +63,18 @@ def gain_cells(row: StudyRow, *, key: str = "") -> Row:
         f"{key}beyond": None if found.gain_minus_noise is None else found.gain_minus_noise.value,
         f"{key}beyond_interval": None if found.gain_minus_noise is None else found.gain_minus_noise.interval,
     }
+
+
+def heads_pruned(ks: Sequence[int], n_heads: int) -> str | None:
+    """The range of numbers of heads pruned, with their mean as a share of all heads; None without any.
+
+    >>> heads_pruned([72, 60, 72], 144), heads_pruned([12, 12], 144), heads_pruned([], 144)
+    ('60 to 72 (47 %)', '12 (8 %)', None)
+    """
+    if not ks:
+        return None
+    numbers = " to ".join(map(str, sorted({min(ks), max(ks)})))
+    return f"{numbers} ({sum(ks) / len(ks) / n_heads:.0%})".replace("%", " %")
 
 
 def one_family(rows: Sequence[StudyRow]) -> list[StudyRow]:
@@ -126,7 +143,9 @@ def notes(scores: StudyScores, rows: Sequence[StudyRow], view: View) -> list[str
     metrics = ", ".join(dict.fromkeys(title(scores.metric[task]) for task in tasks))
     said = [" ".join(_of_gains(rows, metrics))]
     if any(row.family.key in scores.chosen_on_test for row in rows):
-        said.append("k is the best of 1..K on the tested split where the protocol is the paper's: no interval, no p.")
+        said.append(
+            "k is the best of 1..K on the tested split by the metric shown where the protocol is the paper's: no interval, no p."
+        )
     if view.chooses:
         rule = f"k = {view.k}" if view.k is not None else f"the rule {view.objective} on dev"
         said.append(f"Heads pruned by {rule}, not as the study chose them; scores are those that its cells have kept.")

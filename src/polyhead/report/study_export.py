@@ -10,7 +10,7 @@ from polyhead.core.files import write_text_atomic
 from polyhead.report.study_families import source_of
 from polyhead.report.study_record import StudyCellRecord
 
-SECONDS: Final = ("fine-tuning", "ranking", "screening", "testing")
+SECONDS: Final = ("fine-tuning", "pruning", "ranking", "screening", "testing")
 _EXTRA: Final = "exporting to MLflow needs mlflow-skinny: pip install 'polyhead[mlflow]'"
 
 

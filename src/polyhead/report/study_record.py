@@ -79,7 +79,7 @@ class StudyCellRecord(Document):
         model_hash: Of the pre-trained weights.
         stages: Version of the code of each stage.
         environment: Versions and machine.
-        seconds: By kind of work: fine-tuning, ranking, screening, testing.
+        seconds: By kind of work: fine-tuning, pruning of a trained model, ranking, screening, testing.
         made_in: The stages used, so that those that cells share are counted once.
         counts_sha256: Of the file of counts.
     """

@@ -44,6 +44,7 @@ class StudyRow:
         unpruned: Test score with all heads, mean over seeds; None of a contrast.
         pruned: Test score with the reported heads pruned.
         ks: Heads pruned, by seed, of a target alone.
+        heads: Heads pruned, by seed and target, of all in it; empty of a contrast.
         n_heads: Heads that the encoder had.
         n_sentences: Of the smallest test set in it.
         cells: Names of the cells in it.
@@ -55,6 +56,7 @@ class StudyRow:
     unpruned: float | None
     pruned: float | None
     ks: tuple[int, ...]
+    heads: tuple[int, ...]
     n_heads: int
     n_sentences: int
     cells: tuple[str, ...]
@@ -104,14 +106,27 @@ def study_scores(cells: Sequence[StudyCellRecord], view: View | None = None) -> 
 
 
 def chosen_k(cell: StudyCellRecord, target: str, view: View) -> int:
-    """Heads pruned for a target under a view: its own k, one that another rule chooses on dev, or a fixed one."""
+    """Heads pruned for a target under a view: its own k, one that another rule chooses on dev, or a fixed one.
+
+    Where the protocol chooses k by the tested split, another metric chooses it there too, among the k that were tested.
+    """
     assert cell.result is not None
     if view.k is not None:
         return view.k
     if view.objective is None:
+        if view.metric is not None and _on_test(cell.cell, view) and (found := _best_tested(cell, target, view.metric)):
+            return found
         return next(one.k for one in cell.result.targets if one.name == target)
     trials = [Trial(one.k, one.dev) for one in cell.result.trials]
     return choose(trials, allowed_loss(view.objective), include_zero=cell.cell.search.include_zero)[0]
+
+
+def _best_tested(cell: StudyCellRecord, target: str, metric: str) -> int | None:
+    """The tested k that scores best by a metric, of equals the largest; None if none with pruned heads was tested."""
+    columns = metric_columns(TASKS[cell.cell.task], metric)
+    kept = {k: _kept(cell, target, k) for k in cell.tested if k > 0}
+    scores = {k: float(points(own[:, columns].sum(axis=0).astype(np.float64))) for k, own in kept.items() if own is not None}
+    return max(scores, key=lambda k: (scores[k], k), default=None)
 
 
 def _on_test(facts: StudyCellFacts, view: View) -> bool:
@@ -269,6 +284,7 @@ def _study_row(
         unpruned=None if row.arm != arm else means[0],
         pruned=None if row.arm != arm else means[1],
         ks=tuple(one.ks[used[0]] for one in own) if row.name in names and row.arm == arm else (),
+        heads=tuple(one.ks[name] for one in own for name in used) if row.arm == arm else (),
         n_heads=sum(value is not None for line in first.scores for value in line),
         n_sentences=min(len(own[0].pruned[name]) for name in used),
         cells=tuple(

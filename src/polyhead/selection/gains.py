@@ -32,7 +32,7 @@ class SeedScores:
         unpruned: Counts of the ordinary fine-tuning with all heads.
         pruned: Counts with the reported heads pruned; those of `unpruned` where none are.
         ks: Heads pruned.
-        nested: Counts of the nested model with all heads; None unless the search was nested.
+        nested: Counts of the nested model with all heads; None unless the search was nested and they were kept.
         compared: Distinct models among which the search chose.
     """
 
@@ -70,7 +70,7 @@ class ArmGain:
         p_holm: p within the printed table.
         noise: Gain expected from choosing alone.
         beyond: The gain minus that of `noise`, or where a search's models share one training, minus the gain of random heads.
-        of_mask: Gain over the nested model's own k = 0.
+        of_mask: Gain over the nested model's own k = 0; None without counts of it, which controls do not keep.
     """
 
     arm: str

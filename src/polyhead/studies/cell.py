@@ -15,6 +15,7 @@ from polyhead.importance.baselines import random_scores
 from polyhead.importance.methods import method, score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.selection.combining import combine
+from polyhead.selection.gains import RANKED
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.trials import Trial, TrialTable, choose, search
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a cell.
+    """Result of a cell, or of the search along one order; one that is not kept may have no tests.
 
     Attributes:
         cell: The cell.
@@ -42,12 +43,12 @@ class Outcome:
         masks: By k, for every number of heads up to K that can be pruned.
         fits: The fine-tuning of each trial, by k; of a nested search those of k = 0 and of the chosen k.
         nested: The fine-tuning under nested masks, of a nested search.
+        dev: Dev scores in points by k and name of the data.
+        screening_seconds: Wall-clock time of scoring masks without training.
         reported: The k reported by target: the chosen one, or under the paper's protocols the best on that target.
         unpruned: Test figures of `full` by target.
         tests: Test figures by k and target: of the chosen k, and under the paper's protocols of every trial.
-        nested_unpruned: Test figures of `nested` with every head, by target.
-        dev: Dev scores in points by k and name of the data.
-        screening_seconds: Wall-clock time of scoring masks without training.
+        nested_unpruned: Test figures of `nested` with every head, by target; None of a control.
         masked_tests: Test counts `[sentences, columns]` of `nested` under the masks of all k that were scored, by k and target;
             empty unless every k is tested.
         others: The searches along other orders that were not kept.
@@ -60,12 +61,12 @@ class Outcome:
     masks: Mapping[int, HeadMask]
     fits: Mapping[int, FineTuned]
     nested: FineTuned | None
-    reported: Mapping[str, int]
-    unpruned: Mapping[str, Figures]
-    tests: Mapping[int, Mapping[str, Figures]]
-    nested_unpruned: Mapping[str, Figures] | None
     dev: Mapping[int, Mapping[str, float]]
     screening_seconds: float
+    reported: Mapping[str, int] = field(default_factory=dict)
+    unpruned: Mapping[str, Figures] = field(default_factory=dict)
+    tests: Mapping[int, Mapping[str, Figures]] = field(default_factory=dict)
+    nested_unpruned: Mapping[str, Figures] | None = None
     masked_tests: Mapping[int, Mapping[str, NDArray[np.int64]]] = field(default_factory=dict)
     others: "tuple[Outcome, ...]" = ()
 
@@ -90,18 +91,21 @@ def run_cell(context: RunContext, cell: Cell, *, needed: Collection[Path] = ()) 
     """One seed of one arm, from the pre-trained encoder to test scores.
 
     With several orders (`combine = "each"`) each has its own search, and the one whose choice scores best is kept, on dev, or
-    under the paper's protocols on the tests; of equals the one with more heads pruned. The weights of a trial are removed as
-    soon as it cannot be chosen any more, unless its folder is among the `needed`.
+    under the paper's protocols on the tests; of equals the one with more heads pruned. Only what is kept is tested, unless tests
+    choose. The weights of a trial are removed as soon as it cannot be chosen any more, unless its folder is among the `needed`.
     """
     full = fine_tuned(context, cell.train, context.present)
     found: list[Outcome] = []
+    tests_choose = context.settings.rules.reported_split
     for scores in arm_orders(context, cell, full):
         kept = [outcome.chosen.folder for outcome in found]
-        found.append(_searched(context, cell, full, scores, needed=[*needed, *kept]))
+        one = _searched(context, cell, full, scores, needed=[*needed, *kept])
+        found.append(_with_tests(context, one) if tests_choose else one)
     best = max(found, key=lambda one: (_merit(context, one), one.table.chosen))
     others = tuple(one for one in found if one is not best)
+    kept_one = best if tests_choose else _with_tests(context, best)
     forget_checkpoints(context, [fit for one in others for fit in one.folders], [full.folder, best.chosen.folder, *needed])
-    return replace(best, others=others)
+    return replace(kept_one, others=others)
 
 
 def _merit(context: RunContext, outcome: Outcome) -> float:
@@ -112,7 +116,7 @@ def _merit(context: RunContext, outcome: Outcome) -> float:
 
 
 def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScores, *, needed: Collection[Path]) -> Outcome:
-    """The search for k along one order of heads, and the tests of what it chose."""
+    """The search for k along one order of heads; its tests are left to `_with_tests`."""
     spec, train, present = context.settings.search, cell.train, context.present
     asked = masks_for(
         rank(scores),
@@ -166,15 +170,6 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         logger.info(said, context.named(cell.seed, cell.arm), dev[0], dev[k], k, nested.fit.seconds)
         if k:
             fits[k] = pruned_from(context, nested, masks[k], k)
-    names = context.inputs.tests
-    if nested is None and context.tests_every_k:
-        tests = {k: tested(context, fit) for k, fit in fits.items()}
-    else:
-        tests = {table.chosen: tested(context, fits[table.chosen])}
-    if context.settings.rules.reported_split:
-        reported = {name: _best_on(context, tests, name) for name in names}
-    else:
-        reported = dict.fromkeys(names, table.chosen)
     return Outcome(
         cell=cell,
         scores=scores,
@@ -183,13 +178,27 @@ def _searched(context: RunContext, cell: Cell, full: FineTuned, scores: HeadScor
         masks=masks,
         fits=fits,
         nested=None if nested is None else nested.fit,
-        reported=reported,
-        unpruned=tested(context, full),
-        tests=tests,
-        nested_unpruned=None if nested is None else tested(context, nested.fit),
-        masked_tests={} if nested is None or not context.test_every_k else masked_tests(context, nested, masks),
         screening_seconds=sum(screenings) if nested is None else nested.seconds,
         dev=nested.dev_by_name if nested is not None else {k: points_by_name(context, fit.dev) for k, fit in fits.items()},
+    )
+
+
+def _with_tests(context: RunContext, outcome: Outcome) -> Outcome:
+    """A search's outcome with the test figures of what it chose, or of every k."""
+    nested, chosen, names = outcome.nested, outcome.table.chosen, context.inputs.tests
+    every = nested is None and context.tests_every_k
+    tests = {k: tested(context, fit) for k, fit in outcome.fits.items() if every or k == chosen}
+    if context.settings.rules.reported_split:
+        reported = {name: _best_on(context, tests, name) for name in names}
+    else:
+        reported = dict.fromkeys(names, chosen)
+    return replace(
+        outcome,
+        reported=reported,
+        unpruned=tested(context, outcome.full),
+        tests=tests,
+        nested_unpruned=tested(context, nested) if nested is not None and outcome.cell.arm == RANKED else None,
+        masked_tests=masked_tests(context, nested, outcome.masks) if nested is not None and context.test_every_k else {},
     )
 
 
@@ -205,7 +214,7 @@ def arm_orders(context: RunContext, cell: Cell, full: FineTuned) -> list[HeadSco
     settings = context.settings
     parts = [_source_scores(context, cell, full, name) for name in context.inputs.ranking]
     if len(parts) > 1 and settings.combine == "summed":
-        return [_arm_scores(cell, combine(parts, "summed", normalisation=settings.normalisation)[0], "none")]
+        return [_arm_scores(cell, combine(parts, "summed", normalisation=settings.scaling)[0], "none")]
     if len(parts) > 1 and settings.combine == "merged":
         parts = list(combine(parts, "merged" if parts[0].total is not None else "summed"))
     return [_arm_scores(cell, scores, settings.normalisation) for scores in parts]

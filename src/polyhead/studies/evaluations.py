@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from polyhead.selection.resampling import redrawn
 from polyhead.studies.context import RunContext
 from polyhead.studies.kept import remember
 from polyhead.studies.stages import version
+
+SENTENCES: Final = 500
+"""Of each dev set, those that nested masks are scored on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,12 @@ def pooled(context: RunContext, values: Mapping[str, float]) -> float:
     for name, value in values.items():
         by_language.setdefault(context.inputs.languages[name], []).append(value)
     return float(np.mean([np.mean(own) for own in by_language.values()]))
+
+
+def drawn_part(context: RunContext, data: Labelled) -> Labelled:
+    """At most `SENTENCES` sentences, drawn by the run's sample seed, in file order."""
+    order = np.random.default_rng(context.settings.sample_seed).permutation(data.encoded.n_sentences)
+    return data.part(sorted(order[:SENTENCES].tolist()))
 
 
 def kept_figures(folder: Path, data: Mapping[str, Labelled], keys: Mapping[str, str]) -> dict[str, Figures] | None:

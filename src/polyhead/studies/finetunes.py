@@ -16,6 +16,7 @@ from polyhead.core.progress import Checking
 from polyhead.core.specs import TrainSpec
 from polyhead.core.store import MODEL, Record
 from polyhead.core.values import fingerprint
+from polyhead.learning.inference import Labelled
 from polyhead.learning.nested import NestedMasks
 from polyhead.learning.training import fit
 from polyhead.models.environment import machine, warn_of_another_machine
@@ -23,7 +24,7 @@ from polyhead.models.loading import load_tagger
 from polyhead.models.pruning import prune
 from polyhead.models.saving import save_pruned
 from polyhead.studies.context import RunContext
-from polyhead.studies.evaluations import Figures, figures_of, figures_once, kept_figures, points
+from polyhead.studies.evaluations import SENTENCES, Figures, drawn_part, figures_of, figures_once, kept_figures, points
 from polyhead.studies.kept import model_files, remember
 from polyhead.studies.prune_after import prune_after, repair_facts
 from polyhead.studies.stages import version
@@ -41,7 +42,7 @@ class FineTuned:
         train: How it was trained.
         mask: Heads it has.
         nested: Masks that it, or the model it was pruned from, was trained under; None for an ordinary fine-tuning.
-        dev: Figures on the selection data by corpus name.
+        dev: Figures on the selection data by corpus name, see `selection_of`.
         seconds: Wall-clock time, over all interruptions.
     """
 
@@ -62,15 +63,24 @@ def fine_tuned(context: RunContext, train: TrainSpec, mask: HeadMask, *, nested:
     """
     what = _facts_of(context, train, mask, nested)
     folder = context.store.folder_of(fingerprint(what))
-    record, dev = context.store.get(folder.name), _kept_dev(context, folder)
+    record, dev = context.store.get(folder.name), _kept_dev(context, folder, nested)
     if record is None or dev is None:
         with context.store.working(folder.name):
             record, dev = _made(context, FineTuned(folder, train, mask, nested, {}, 0.0), what)
     return FineTuned(folder, train, mask, nested, dev, float(record.result["seconds"]))
 
 
-def _kept_dev(context: RunContext, folder: Path) -> dict[str, Figures] | None:
-    return kept_figures(folder, context.inputs.selection, context.inputs.dev_keys)
+def selection_of(context: RunContext, nested: NestedMasks | None) -> tuple[dict[str, Labelled], dict[str, str]]:
+    """The selection data that a fine-tuning is scored on by name, a drawn part under nested masks, and the hash of each."""
+    data, keys = dict(context.inputs.selection), dict(context.inputs.dev_keys)
+    if nested is None:
+        return data, keys
+    drawn = {name: drawn_part(context, own) for name, own in data.items()}
+    return drawn, {name: fingerprint([keys[name], SENTENCES, context.settings.sample_seed]) for name in drawn}
+
+
+def _kept_dev(context: RunContext, folder: Path, nested: NestedMasks | None) -> dict[str, Figures] | None:
+    return kept_figures(folder, *selection_of(context, nested))
 
 
 def _made(context: RunContext, fit_: FineTuned, what: dict[str, Any]) -> tuple[Record, dict[str, Figures]]:
@@ -78,9 +88,7 @@ def _made(context: RunContext, fit_: FineTuned, what: dict[str, Any]) -> tuple[R
     folder, started = fit_.folder, time.perf_counter()
     record = context.store.get(folder.name)
     if record is not None:
-        return record, figures_once(
-            context, folder, context.inputs.selection, context.inputs.dev_keys, lambda: load_fine_tuned(context, fit_)
-        )
+        return record, figures_once(context, folder, *selection_of(context, fit_.nested), lambda: load_fine_tuned(context, fit_))
     remove_leftovers(folder / MODEL)
     checkpoint, facts = _checkpoint(context, folder), dict[str, Any]()
     if checkpoint is None:
@@ -88,7 +96,7 @@ def _made(context: RunContext, fit_: FineTuned, what: dict[str, Any]) -> tuple[R
         _save(context, model, folder)
     else:
         model = _loaded(context, checkpoint)
-    dev = figures_once(context, folder, context.inputs.selection, context.inputs.dev_keys, lambda: model)
+    dev = figures_once(context, folder, *selection_of(context, fit_.nested), lambda: model)
     seconds = time.perf_counter() - started + float(facts.get("seconds_before", 0.0))
     record = Record(what, {"seconds": seconds, "fit": facts, "machine": machine(context.device)})
     context.store.put(record)
@@ -104,7 +112,7 @@ def fit_folder(context: RunContext, train: TrainSpec, mask: HeadMask) -> Path:
 
 def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask, nested: NestedMasks | None) -> dict[str, Any]:
     """Everything that decides a fine-tuning's weights."""
-    settings, when = context.settings, _when(context, mask, nested)
+    settings, when = context.settings, when_pruned(context, mask, nested)
     return {
         "stages": {name: version(name) for name in ("reading", "training")},
         "model": settings.model,
@@ -122,7 +130,7 @@ def _facts_of(context: RunContext, train: TrainSpec, mask: HeadMask, nested: Nes
     }
 
 
-def _when(context: RunContext, mask: HeadMask, nested: NestedMasks | None) -> Literal["before", "after", "masked"]:
+def when_pruned(context: RunContext, mask: HeadMask, nested: NestedMasks | None) -> Literal["before", "after", "masked"]:
     """When heads leave the model: before training, after it, or never (masked while training)."""
     if context.settings.rules.mask_in_training_only:
         return "masked"
@@ -134,7 +142,7 @@ def _trained(
     context: RunContext, train: TrainSpec, mask: HeadMask, nested: NestedMasks | None, folder: Path
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The fine-tuned model and the record of its training, which is empty where none was needed."""
-    settings, when = context.settings, _when(context, mask, nested)
+    settings, when = context.settings, when_pruned(context, mask, nested)
     if when == "after":
         full = load_fine_tuned(context, fine_tuned(context, train, context.present, nested=nested))
         return prune_after(full, mask, settings, context.inputs, precision=context.precision, progress=context.progress), {}
@@ -195,7 +203,8 @@ def _trained_again(context: RunContext, fit_: FineTuned) -> Path:
     """
     model, _ = _trained(context, fit_.train, fit_.mask, fit_.nested, fit_.folder)
     if fit_.dev:
-        now, then = points(context, figures_of(context, model, context.inputs.selection)), points(context, fit_.dev)
+        selection, _ = selection_of(context, fit_.nested)
+        now, then = points(context, figures_of(context, model, selection)), points(context, fit_.dev)
         if abs(now - then) > _SAME_POINTS:
             raise StoreError(f"{fit_.folder}: trained again it scores {now:.3f} on dev, not {then:.3f}: start in another folder")
     checkpoint = _save(context, model, fit_.folder)

@@ -13,7 +13,7 @@ from polyhead.core.progress import Progress, Silent
 from polyhead.core.settings_file import checked
 from polyhead.core.specs import Whole
 from polyhead.core.store import MODEL, RunStore
-from polyhead.importance.methods import check_normalisation
+from polyhead.importance.methods import check_normalisation, check_summed
 from polyhead.models.devices import placement
 from polyhead.models.encoding_choice import EncodingChoice
 from polyhead.models.environment import environment, model_hash
@@ -100,6 +100,8 @@ def run(
     cells = expand(settings, seeds=seeds, controls=controls)
     trains = [cell.train for cell in cells]  # every seed is checked before anything is trained
     check_normalisation(settings.method, settings.normalisation)
+    if settings.scaling != settings.normalisation:
+        check_summed(settings.method)
     checked("head_analysis", head_analysis, Whole)
     folder = Path(out).expanduser()
     _check_folder(folder)

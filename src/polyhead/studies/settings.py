@@ -119,8 +119,8 @@ class RunSettings(FitSettings):
     combine: Annotated[
         Combine,
         Field(
-            description="Several sources: merged adds up their raw scores, summed the finished ones; each searches with every "
-            "source's order and keeps the best."
+            description="Several sources: merged adds up their raw scores, summed those scaled as in the paper; each searches "
+            "with every source's order and keeps the best."
         ),
     ] = "merged"
     target_tenths: Annotated[
@@ -165,6 +165,11 @@ class RunSettings(FitSettings):
     def ranked_on(self) -> tuple[str, ...]:
         """The sources whose dev sets heads are ranked on."""
         return tuple(name for name in self.sources if self.rank_on != "sources" or name not in self.targets)
+
+    @property
+    def scaling(self) -> Normalisation:
+        """How each source's scores are scaled: as in the paper where those of several are summed, else as asked."""
+        return "paper" if self.combine == "summed" and len(self.ranked_on) > 1 else self.normalisation
 
     @property
     def rules(self) -> Protocol:

@@ -21,20 +21,33 @@ def finished_cells(store: Path) -> frozenset[str]:
 
 
 def stage_times(store: Path) -> list[StageTime]:
-    """What finished stages took, of at most 200 fine-tunings and 200 cells; unreadable ones are left out."""
-    found = []
-    for record in _documents((store / "fits").glob("*/record.json")):
+    """What finished stages took: all of at most 200 cells, each once, or without cells 200 fine-tunings; unreadable ones not."""
+    others: dict[tuple[str, str], StageTime] = {}
+    trained = set[str]()
+    for record in _few(store / "cells", "[0-9a-f]*.json"):
+        model = str(record.get("cell", {}).get("model"))
+        for own in record.get("made_in", ()):
+            if own["kind"] == "fine-tuning":
+                trained.add(own["stage"])
+            else:
+                others[own["stage"], own["kind"]] = StageTime(own["kind"], model, 0, float(own["seconds"]))
+    fits = _documents(store / "fits" / name / "record.json" for name in sorted(trained))
+    return [*_trainings(fits if trained else _few(store / "fits", "*/record.json")), *others.values()]
+
+
+def _trainings(records: Iterable[dict[str, Any]]) -> Iterator[StageTime]:
+    """The fine-tunings among them; models that were pruned without training are none."""
+    for record in records:
         settings, result = record.get("settings"), record.get("result")
         if isinstance(settings, dict) and isinstance(result, dict) and (fit := result.get("fit")):
             n = int(fit.get("steps", 0)) * int(settings.get("train", {}).get("batch_size", 0))
-            found.append(StageTime("fine-tuning", str(settings.get("model")), n, float(result.get("seconds", 0.0))))
-    return found
+            yield StageTime("fine-tuning", str(settings.get("model")), n, float(result.get("seconds", 0.0)))
 
 
 def train_sentences(store: Path) -> dict[str, int]:
     """Training sentences by reference, as at most 200 records of cells say."""
     found = {}
-    for record in _documents((store / "cells").glob("[0-9a-f]*.json")):
+    for record in _few(store / "cells", "[0-9a-f]*.json"):
         for data in record.get("data", ()):
             if isinstance(data, dict) and data.get("split") == "train":
                 found[str(data.get("name"))] = int(data.get("sentences", 0))
@@ -51,8 +64,12 @@ def gigabytes(cells: Iterable[StudyCell]) -> dict[str, float]:
     return found
 
 
+def _few(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
+    return _documents(islice(folder.glob(pattern), _FEW))
+
+
 def _documents(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    for path in islice(paths, _FEW):
+    for path in paths:
         try:
             content = read_json(path)
         except StoreError:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from polyhead.core.errors import PolyheadError
 from polyhead.core.settings_file import faults_of
 from polyhead.data.corpus_table import Split
-from polyhead.importance.methods import check_normalisation
+from polyhead.importance.methods import check_normalisation, check_summed
 from polyhead.studies.study_expansion import ranked_cells
 from polyhead.studies.study_grid import Grid, filled
 from polyhead.studies.study_pairs import unfit, unpaired
@@ -126,6 +126,11 @@ def _between(grid: Grid, folder: str | None, *, whole: bool) -> Iterator[GridFau
             check_normalisation(name, grid.normalisation)
         except PolyheadError as error:
             yield GridFault(("normalisation",), f"normalisation = {grid.normalisation!r}: {error}")
+        if "multi-source" in grid.settings and "summed" in grid.combine and grid.normalisation == "none":
+            try:
+                check_summed(name)
+            except PolyheadError as error:
+                yield GridFault(("combine", grid.combine.index("summed")), str(error))
     for cell in ranked_cells(grid, None, folder):
         try:
             cell.settings()

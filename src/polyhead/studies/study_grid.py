@@ -139,7 +139,8 @@ class Grid:
     combine: Annotated[
         Listed[Combine],
         Field(
-            description="Multi-source: merged adds raw scores (MD), summed normalised ones (SD), each searches per source (EC)."
+            description="Multi-source: merged adds raw scores (MD), summed those scaled as in the paper (SD), each searches "
+            "per source (EC)."
         ),
     ] = ("merged",)
     target_tenths: Annotated[

@@ -23,7 +23,7 @@ from polyhead.report.study_record import StageSeconds, StudyCellFacts, StudyCell
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import Figures, points_by_name
-from polyhead.studies.finetunes import FineTuned, fine_tuned, fit_folder, forget_checkpoints, tested
+from polyhead.studies.finetunes import FineTuned, fine_tuned, fit_folder, forget_checkpoints, tested, when_pruned
 from polyhead.studies.inputs import Inputs, open_inputs
 from polyhead.studies.record import cell_record
 from polyhead.studies.settings import RunSettings
@@ -113,6 +113,11 @@ class CellJob:
     def name(self) -> str:
         """Name of its record."""
         return self.cell.fingerprint
+
+    @property
+    def group(self) -> str:
+        """The same for cells of one unpruned fine-tuning."""
+        return self.sharing[0]
 
     def advance(self) -> None:
         """Do what is not done yet, and write the record.
@@ -225,7 +230,7 @@ def _record(
     tested: list[int],
     stages: list[StageSeconds],
 ) -> StudyCellRecord:
-    made = [StageSeconds(stage=fit.folder.name, kind="fine-tuning", seconds=fit.seconds) for fit in fits] + stages
+    made = [StageSeconds(stage=fit.folder.name, kind=_kind(context, fit), seconds=fit.seconds) for fit in fits] + stages
     seconds: dict[str, float] = {}
     for stage in made:
         seconds[stage.kind] = seconds.get(stage.kind, 0.0) + stage.seconds
@@ -243,6 +248,11 @@ def _record(
         made_in=made,
         counts_sha256="",
     )
+
+
+def _kind(context: RunContext, fit: FineTuned) -> str:
+    """What made a model: a fine-tuning, or pruning of one that was there."""
+    return "pruning" if when_pruned(context, fit.mask, fit.nested) == "after" else "fine-tuning"
 
 
 def facts_of(cell: StudyCell) -> dict[str, Any]:

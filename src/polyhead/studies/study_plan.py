@@ -7,7 +7,7 @@ from typing import Final
 
 from polyhead.studies.study_cells import StudyCell
 from polyhead.studies.study_store import KeepWeights
-from polyhead.studies.study_trainings import Training, distinct, released, released_shared
+from polyhead.studies.study_trainings import Training, distinct, released, released_shared, trainings
 
 # First guesses, used and said where a store has no figures of its own.
 _SENTENCES_PER_SECOND: Final = 50.0  # trained on, by an encoder of base size
@@ -101,7 +101,9 @@ def plan(
     (10, 15, 5, 125)
     """
     sentences, weights = sentences or {}, model_gigabytes or {}
-    done = [cell for cell in cells if cell.fingerprint in set(finished)]
+    known = set(finished)
+    done = [cell for cell in cells if cell.fingerprint in known]
+    left_cells = [cell for cell in cells if cell.fingerprint not in known]
     needed, there = distinct(cells), distinct(done)
     left = [training for name, training in needed.items() if name not in there]
     models = {cell.model for cell in cells}
@@ -115,8 +117,10 @@ def plan(
         "chosen": sum(size[cell.model] for cell in cells if cell.arm != "noise"),
         "all": sum(size[one.model] for one in needed.values()),
     }[keep]
-    # the full model, the nested or best one, and the one in training with its gradients and two moments
-    working = 6 * max(size.values(), default=0.0) * workers
+    opened = {next(trainings(cell)).name for cell in left_cells}.intersection(next(trainings(cell)).name for cell in done)
+    # the full models of those that a worker has begun with; the nested or best one, and the one in training with its gradients
+    # and two moments
+    working = (max(workers, len(opened)) + 5 * workers) * max(size.values(), default=0.0)
     return Plan(
         cells=len(cells),
         finished=len(done),

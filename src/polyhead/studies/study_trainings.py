@@ -85,25 +85,35 @@ def distinct(cells: Iterable[StudyCell]) -> dict[str, Training]:
 
 
 def released(cells: Iterable[StudyCell]) -> int:
+    """Fine-tunings of `released_runs`."""
+    return sum(n for _, n in released_runs(cells))
+
+
+def released_shared(cells: Iterable[StudyCell]) -> int:
+    """Fine-tunings of `released_shared_runs`."""
+    return sum(n for _, n in released_shared_runs(cells))
+
+
+def released_runs(cells: Iterable[StudyCell]) -> Iterator[tuple[StudyCell, int]]:
     """Fine-tunings of the released procedure run once for every cell and target: one with all heads, and k = 1..12.
 
     A control has the 12 of its own, and shares the one with all heads with what it controls. A search with a smaller largest k
     has that many; `combine = "each"` has them for each source; noise runs have none beside their own.
     """
-    return sum(len(cell.targets) * _released(cell) for cell in cells)
+    for cell in cells:
+        yield cell, len(cell.targets) * _released(cell)
 
 
-def released_shared(cells: Iterable[StudyCell]) -> int:
-    """As `released`, with each source model trained once for all its targets, and the one with all heads once for all arms."""
-    found = list(cells)
-    full = {training.name for cell in found for training in trainings(cell) if training.kind == "full"}
-    orders = {
-        (next(trainings(cell)).name, fingerprint(order), min(RELEASED_TRIALS, cell.search.max_pruned))
-        for cell in found
-        if cell.arm != "noise"
-        for order in _orders(cell)
-    }
-    return len(full) + sum(trials for *_, trials in orders)
+def released_shared_runs(cells: Iterable[StudyCell]) -> Iterator[tuple[StudyCell, int]]:
+    """As `released_runs`, with each source model trained once for all targets, and the one with all heads once for all arms."""
+    done: set[object] = set()
+    for cell in cells:
+        full = next(trainings(cell)).name
+        trials = min(RELEASED_TRIALS, cell.search.max_pruned)
+        orders = [] if cell.arm == "noise" else _orders(cell)
+        wanted: dict[object, int] = {full: 1, **{(full, fingerprint(order), trials): trials for order in orders}}
+        yield cell, sum(n for what, n in wanted.items() if what not in done)
+        done.update(wanted)
 
 
 def _released(cell: StudyCell) -> int:

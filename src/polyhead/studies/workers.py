@@ -21,7 +21,7 @@ from polyhead.studies.failures import Failure, forget_failure, read_failure, rea
 from polyhead.studies.worker_status import StatusFile, reporting
 
 logger = logging.getLogger(__name__)
-_SPREAD: Final = 64  # places that a job may move in a worker's order: more than the workers that begin with one study
+_SPREAD: Final = 64  # places that a job may move in a worker's order, and a group of jobs as a whole
 _FIRST_WAIT: Final = 1 / 128  # of a heartbeat; doubled at each try
 _AT_ONCE: Final = 1000  # records in memory while they are checked
 _Item = TypeVar("_Item")
@@ -34,6 +34,10 @@ class Job(Protocol):
     @property
     def name(self) -> str:
         """Name of its record, unique in the store."""
+
+    @property
+    def group(self) -> str:
+        """The same for jobs that share large files, which can be removed when the last of them is done."""
 
     def advance(self) -> None:
         """Do what is not done yet and write the record; returns at once if it is there.
@@ -70,7 +74,7 @@ def work(jobs: Sequence[Job], store: Path, leases: Leases, *, progress: Progress
     stay. Costs one listing of `cells/`, and for each job that is tried two looks at files.
 
     Args:
-        jobs: The jobs in the order of the study; each worker begins somewhere else but keeps near it.
+        jobs: The jobs in the order of the study; each worker begins somewhere else but keeps near it, a group after another.
         store: The store's folder, with `cells/`, `failures/` and `workers/`.
         leases: This worker's leases.
         progress: Told of each job that is done or has failed.
@@ -136,9 +140,18 @@ def check_records(store: Path, leases: Leases, *, schema: int) -> list[str]:
 
 
 def start_order(jobs: Sequence[Job], worker: str) -> list[Job]:
-    """The jobs nearly in their order, but differently for each worker, so that few workers try the same job at the same time."""
+    """The jobs group by group, nearly in their order, but differently for each worker.
+
+    So workers begin with different groups, and each finishes one before it opens another. Inside a group the order differs too,
+    for workers that meet there.
+    """
     rng = random.Random(worker)
-    places = [place + _SPREAD * rng.random() for place in range(len(jobs))]
+    groups: dict[str, float] = {}
+    places = []
+    for place, job in enumerate(jobs):
+        if job.group not in groups:
+            groups[job.group] = place + _SPREAD * rng.random()
+        places.append((groups[job.group], place + _SPREAD * rng.random()))
     return [jobs[place] for place in sorted(range(len(jobs)), key=places.__getitem__)]
 
 
