@@ -115,7 +115,7 @@ STAGES: Final[dict[str, Stage]] = {
     ),
     # Nothing is kept of the next two but the result: a finished run of an older version is computed again from kept figures.
     "selection": Stage(
-        1,
+        2,
         (
             "core/heads.py",
             "selection/ranking.py",
