@@ -247,7 +247,7 @@ def test_settings_are_checked_before_anything_is_imported_and_named_as_options()
         run(*NEEDED, "--protocol", "paper-released", "--prune", "after")
     with pytest.raises(UnknownNameError, match="task 'pso': did you mean 'pos'"):
         run(*NEEDED, "--task", "pso")
-    with pytest.raises(SettingError, match="--controls = 'rnadom': should be 'random', 'highest' or 'noise'"):
+    with pytest.raises(SettingError, match="--controls = 'rnadom': should be 'random', 'highest', 'depth' or 'noise'"):
         run(*NEEDED, "--controls", "rnadom")
     with pytest.raises(SettingError, match=r"--seeds = \[1, 1\]: should name each seed once"):
         run(*NEEDED, "--seeds", "1", "1")

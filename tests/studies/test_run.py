@@ -111,14 +111,16 @@ def test_more_seeds_and_controls_are_added(folder: Path) -> None:
     out = folder / "more"
     small = settings(folder, train={"epochs": 1}, search={"how": "sweep", "max_pruned": 1}, normalisation="paper")
     run(small, out=out, device="cpu", seeds=[1])
-    result = run(small, out=out, device="cpu", seeds=[1, 2], controls=["random", "highest"])
+    result = run(small, out=out, device="cpu", seeds=[1, 2], controls=["random", "highest", "depth"])
     assert [(cell.seed, cell.arm) for cell in result.cells] == [
-        (seed, arm) for seed in (1, 2) for arm in ("ranked", "random", "highest")
+        (seed, arm) for seed in (1, 2) for arm in ("ranked", "random", "highest", "depth")
     ]
     arms = {row.arm for row in result.statistics}
-    assert arms == {"ranked", "random", "highest", "ranked - random", "ranked - highest"}
+    assert arms == {"ranked", *(name for arm in ("random", "highest", "depth") for name in (arm, f"ranked - {arm}"))}
     by_arm = {cell.arm: cell for cell in result.cells if cell.seed == 1}
     assert by_arm["highest"].ranking[0] == by_arm["ranked"].ranking[-1]
+    layers = [int(head.split(".")[0]) for head in map(str, by_arm["depth"].ranking)]
+    assert layers == sorted(layers, reverse=True)
     with pytest.raises(StoreError, match="name them too"):
         run(small, out=out, device="cpu", seeds=[2])
 

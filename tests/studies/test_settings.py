@@ -76,7 +76,7 @@ def test_a_fine_tuning_takes_its_part_of_them() -> None:
         ("42", (), "seeds = '42': should be a list"),
         ([1], "noise", "controls = 'noise': should be a list"),
         ([1], ["noise", "noise"], "controls = ['noise', 'noise']: should name each control once"),
-        ([1], ["nois"], "controls = 'nois': should be 'random', 'highest' or 'noise'; did you mean 'noise'?"),
+        ([1], ["nois"], "controls = 'nois': should be 'random', 'highest', 'depth' or 'noise'; did you mean 'noise'?"),
     ],
 )
 def test_seeds_and_controls(seeds: Any, controls: Any, said: str) -> None:

@@ -64,7 +64,7 @@ def test_every_changed_value_changes_cells(key: str) -> None:
 
 @given(
     st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
-    st.lists(st.sampled_from(["random", "highest"]), unique=True),
+    st.lists(st.sampled_from(["random", "highest", "depth"]), unique=True),
     st.lists(st.sampled_from(["gradient", "fisher", "magnitude"]), min_size=1, unique=True),
     st.lists(st.sampled_from(["phrases/de", "phrases/nl", "phrases/es"]), min_size=1, unique=True),
 )

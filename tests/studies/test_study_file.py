@@ -50,7 +50,11 @@ def test_a_study_is_read_from_a_file(tmp_path: Path) -> None:
         ("settings", '["crosslingual"]', "f:7: settings = 'crosslingual': should be 'cross-lingual', "),
         ("settings", '["multi-source"]', "f:5: targets: 'phrases/de': multi-source needs two or more sources"),
         ("methods", '["gradeint"]', "f:7: methods: method 'gradeint': did you mean 'gradient'?"),
-        ("controls", '["rnadom"]', "f:7: controls = 'rnadom': should be 'random', 'highest' or 'noise'; did you mean 'random'?"),
+        (
+            "controls",
+            '["rnadom"]',
+            "f:7: controls = 'rnadom': should be 'random', 'highest', 'depth' or 'noise'; did you mean 'random'?",
+        ),
         ("protocol", '"soud"', "f:7: protocol = 'soud': should be 'sound', 'paper' or 'paper-released'; did you mean 'sound'?"),
         (
             "normalisation",

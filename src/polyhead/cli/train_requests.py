@@ -30,7 +30,7 @@ class RunRequest:
     config: ConfigOption = None
     seed: OneSeedOption = None
     seeds: Annotated[Many[Seed], Field(min_length=1), Shown("Several seeds, for example 42 43 44, instead of --seed.")] = ()
-    controls: Annotated[Many[str], Shown("Controls to add: random, highest, noise.")] = ()
+    controls: Annotated[Many[str], Shown("Controls to add: random, highest, depth, noise.")] = ()
     head_analysis: Annotated[Whole, Shown("Dev sentences per language for heads.json; 0 disables.")] = 40
     no_text: Annotated[bool, Shown("Leave example sentences out of heads.json, for text that may not be shared.")] = False
     machine: Machine

@@ -20,7 +20,7 @@ from polyhead.report.study_view import View
 from polyhead.report.tables import ARM_NAMES, interval_cell, markdown, paragraphs, shown_number, title
 from polyhead.selection.gains import RANKED
 
-_COLOURS: Final = {RANKED: "#1f6fb4", "random": "#d06a17", "highest": "#2f8a3a"}
+_COLOURS: Final = {RANKED: "#1f6fb4", "random": "#d06a17", "highest": "#2f8a3a", "depth": "#7a4fa3"}
 _LEFT, _RIGHT, _ROW = 245, 700, 16  # pixels of a picture of gains
 _NUMBERS: Final = frozenset({"points", "gain", "interval", "p", "rho", "share", "whole", "seconds"})
 

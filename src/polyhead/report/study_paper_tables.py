@@ -26,7 +26,7 @@ from polyhead.report.study_view import View
 from polyhead.selection.gains import RANKED
 
 COMBINATIONS: Final = {"merged": "MD", "summed": "SD", "each": "EC"}
-_CONTROLS: Final = ("random", "highest")
+_CONTROLS: Final = ("random", "highest", "depth")
 _PAIRED: Final = ("cross-lingual", "multi-lingual")
 _PAPER_DIFFERS: Final = {"pos": "as chunk-F1 (--metric chunk_f1)", "ner": "on other data"}
 
@@ -78,11 +78,12 @@ def control_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view
     said = variants(row_families(own))
     body: dict[tuple[str, ...], Row] = {}
     columns = [Column("settings", "settings"), Column("source", "source"), Column("target", "target")]
-    for arm in (RANKED, *_CONTROLS):
+    controls = [arm for arm in _CONTROLS if any(row.gain.arm == arm for row in own)]
+    for arm in (RANKED, *controls):
         columns.append(Column(f"{arm}_gain", f"{arm}: gain", "gain"))
-    for arm in _CONTROLS:
+    for arm in controls:
         columns += gain_columns(group=f"{RANKED} - {arm}", key=f"{arm}_contrast_", scores=False)
-    columns += [Column(f"paper_{arm}", f"paper: {arm}", "gain") for arm in _CONTROLS]
+    columns += [Column(f"paper_{arm}", f"paper: {arm}", "gain") for arm in controls if arm != "depth"]
     for row in (*own, *contrasts):
         line = body.setdefault(
             (_label(row.family, said), row.family.source, target_cell(row)),
@@ -92,7 +93,7 @@ def control_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view
             line.update(gain_cells(row, key=f"{row.gain.arm.rpartition(' ')[2]}_contrast_"))
             continue
         line[f"{row.gain.arm}_gain"] = gain_cells(row)["gain"]
-        for arm in _CONTROLS:
+        for arm in controls:
             models = paper_models(row.family.facts.model)
             source, setting = _source_language(row.family), row.family.facts.setting
             if "mbert" in models and row.gain.name is not None and not is_made(row.gain.name):

@@ -12,7 +12,7 @@ from polyhead.selection.statistics import SEEDS_FOR_INTERVAL
 _TITLES = {"macro_f1": "macro-F1", "chunk_f1": "chunk-F1", "span_f1": "span F1"}
 SIGNED = "+.2f"
 NONE_PRUNED = "0 (none pruned)"
-ARM_NAMES = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads"}
+ARM_NAMES = {RANKED: "lowest-ranked heads", "random": "random heads", "highest": "highest-ranked heads", "depth": "top layers"}
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

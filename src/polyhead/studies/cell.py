@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from polyhead.core.heads import HeadMask, HeadScores, Normalisation, normalise
 from polyhead.core.specs import allowed_loss
 from polyhead.core.values import fingerprint
-from polyhead.importance.baselines import random_scores
+from polyhead.importance.baselines import depth_scores, random_scores
 from polyhead.importance.methods import method, score_heads
 from polyhead.learning.batching import scoring_batches
 from polyhead.selection.combining import combine
@@ -37,7 +37,8 @@ class Outcome:
 
     Attributes:
         cell: The cell.
-        scores: Normalised head scores; the lowest are pruned first (negated for `highest`, random for `random`).
+        scores: Normalised head scores; the lowest are pruned first. Negated for `highest`, random for `random`, by layer for
+            `depth`.
         table: The search.
         full: The fine-tuning with every head.
         masks: By k, for every number of heads up to K that can be pruned.
@@ -203,7 +204,7 @@ def _with_tests(context: RunContext, outcome: Outcome) -> Outcome:
 
 
 def arm_orders(context: RunContext, cell: Cell, full: FineTuned) -> list[HeadScores]:
-    """The scores that decide pruning order in this arm, lowest first: normalised, negated (`highest`) or random.
+    """The scores that decide pruning order in this arm: normalised, negated (`highest`), random, or layers from the top.
 
     One, or with `combine = "each"` one for every source that heads are ranked on.
     """
@@ -211,6 +212,8 @@ def arm_orders(context: RunContext, cell: Cell, full: FineTuned) -> list[HeadSco
         n = len(context.inputs.ranking) if context.settings.combine == "each" else 1
         seeds = [cell.seed, *(int(seed) for seed in np.random.SeedSequence(cell.seed).generate_state(n - 1))]
         return [random_scores(context.present, seed=seed) for seed in seeds]
+    if cell.arm == "depth":
+        return [depth_scores(context.present)]
     settings = context.settings
     parts = [_source_scores(context, cell, full, name) for name in context.inputs.ranking]
     if len(parts) > 1 and settings.combine == "summed":

@@ -75,7 +75,8 @@ def run(
         settings: See `run_settings`.
         out: Folder of the results.
         seeds: One or more; the first one's model is saved.
-        controls: Some of `random` and `highest` (the same search over other orders) and `noise` (re-seeded unpruned runs).
+        controls: Some of `random`, `highest` and `depth` (the same search over other orders) and `noise` (re-seeded unpruned
+            runs).
         head_analysis: Dev sentences per language for `heads.json`; 0 disables.
         text: Whether `heads.json` may hold example sentences.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.

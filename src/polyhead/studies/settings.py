@@ -20,13 +20,16 @@ from polyhead.models.names import model_in
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName, fixed_by
 
 SelectOn = Literal["source-dev", "target-dev", "pooled", "agreement"]
-Arm = Literal["ranked", "random", "highest"]
-Control = Literal["random", "highest", "noise"]
+Arm = Literal["ranked", "random", "highest", "depth"]
+Control = Literal["random", "highest", "depth", "noise"]
 RankOn = Literal["sources", "sources+target"]
 Combine = Literal["merged", "summed", "each"]
 UnseenLabels = Literal["error", "keep", "drop"]
 Name = Annotated[str, Field(min_length=1)]
 Tenths = Annotated[int, Field(strict=True, ge=1, le=9)]
+OTHER_ORDERS: Final[tuple[Arm, ...]] = ("random", "highest", "depth")
+"""Arms that search another order of heads than the ranked one."""
+
 PRESET: Final = frozenset(item.name for item in fields(Protocol))
 """Settings that the protocol fixes unless they are given."""
 
@@ -308,6 +311,5 @@ def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[st
     for what, given in (("seed", named), ("control", controls)):
         if len(set(given)) != len(given):
             raise SettingError(f"{what}s = {list(given)}: should name each {what} once")
-    arms: list[Arm] = ["ranked"]
-    arms += [arm for arm in ("random", "highest") if arm in controls]
+    arms: list[Arm] = ["ranked", *(arm for arm in OTHER_ORDERS if arm in controls)]
     return tuple(Cell(replace(settings.train, seed=seed), arm) for seed in named for arm in arms)

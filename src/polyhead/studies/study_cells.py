@@ -12,7 +12,7 @@ from polyhead.studies.protocols import ProtocolName
 from polyhead.studies.settings import Arm, Cell, Combine, RankOn, RunSettings, SelectOn, UnseenLabels
 
 Setting = Literal["cross-lingual", "multi-lingual", "multi-source", "low-resource", "monolingual"]
-StudyArm = Literal["ranked", "random", "highest", "noise"]
+StudyArm = Literal["ranked", "random", "highest", "depth", "noise"]
 PLACES: Final = frozenset({"data", "folder"})
 """Fields of a cell that say where things lie, and decide no number."""
 

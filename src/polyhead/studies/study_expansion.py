@@ -7,6 +7,7 @@ from itertools import chain, islice, product
 from polyhead.core.specs import SearchSpec, TrainSpec
 from polyhead.selection.trials import MOST_SCREENED
 from polyhead.studies.protocols import PROTOCOLS
+from polyhead.studies.settings import OTHER_ORDERS
 from polyhead.studies.study_cells import StudyCell
 from polyhead.studies.study_grid import Grid
 from polyhead.studies.study_pairs import pairs
@@ -24,7 +25,7 @@ def cells_of(grid: Grid, data: str | None, folder: str | None) -> Iterator[Study
     for cell in ranked_cells(grid, data, folder):
         for seed in grid.seeds:
             yield replace(cell, train=trains[seed])
-            for arm in ("random", "highest"):
+            for arm in OTHER_ORDERS:
                 if arm in grid.controls:
                     yield replace(cell, train=trains[seed], arm=arm)
         if "noise" in grid.controls:

@@ -117,8 +117,8 @@ class Grid:
     controls: Annotated[
         AnyNumber[Control],
         Field(
-            description="Arms beside ranked: random and highest prune other heads under the same search; noise re-seeds the "
-            "unpruned model, for searches that compare separate fine-tunings."
+            description="Arms beside ranked: random, highest and depth (layers from the top) prune other heads under the same "
+            "search; noise re-seeds the unpruned model, for searches that compare separate fine-tunings."
         ),
     ] = ()
     noise_runs: Annotated[

@@ -68,9 +68,9 @@ def trainings(cell: StudyCell) -> Iterator[Training]:
 
 
 def _orders(cell: StudyCell) -> list[list[object]]:
-    """What decides the order of heads, for each order that the cell searches; a random one depends on the seed alone."""
-    if cell.arm == "random":
-        return [["random"]]
+    """What decides the order of heads, for each order that the cell searches; `random` and `depth` depend on no score."""
+    if cell.arm in ("random", "depth"):
+        return [[cell.arm]]
     order: list[object] = [cell.arm, cell.method, cell.normalisation]
     if len(cell.sources) == 1:
         return [order]
