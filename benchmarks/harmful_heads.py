@@ -185,10 +185,8 @@ def table() -> dict[str, Any]:
     seeds = [seed for seed, names in every.items() if all(cell(name).is_file() for name in names)]
     if not seeds:
         return {}
-    data = {
-        target: {arm: np.stack([counts(seed, target)[arm] for seed in seeds]) for arm in ("all heads", *ARMS)}
-        for target in TARGETS
-    }
+    by_seed = {target: [counts(seed, target) for seed in seeds] for target in TARGETS}
+    data = {target: {arm: np.stack([one[arm] for one in own]) for arm in own[0]} for target, own in by_seed.items()}
     found: dict[str, Any] = {"seeds": seeds}
     for place, sides in {**{target: [own] for target, own in data.items()}, "mean": [*data.values()]}.items():
         found[place] = {}

@@ -62,7 +62,6 @@ GROUPS = {"chosen on": CHOSEN_ON, "confirmed on": CONFIRMED_ON}
 DEFAULT = "gradient"
 ORDERS = ("random", LAYERS, *CHEAP, *GRADIENTS, SHUFFLED, *COSTLY)
 PATENTED = ("relevance", "relevance-attn")
-TOP = 5
 GRID = tuple(range(0, K + 1, STEP))
 PLACES = [(language, half) for language in TREEBANKS for half in HALVES]
 
@@ -240,7 +239,7 @@ def row(order: str, labels: Labels) -> dict[str, Any]:
 
 
 def cost(order: str, labels: Labels, languages: Sequence[str]) -> dict[str, Any]:
-    """τ between the halves, heads of the five top layers among the first 72, seconds of one thread, and sentences read."""
+    """τ between the halves, heads of each layer among the first 72, seconds of one thread, and sentences read."""
     sources = dict.fromkeys(made_on(labels, language) for language in languages)
     there = [cell for own in sources for seed in VARIANT_SEEDS for cell in members(order, seed, own) if cell.path.is_file()]
     taus = []
@@ -251,9 +250,9 @@ def cost(order: str, labels: Labels, languages: Sequence[str]) -> dict[str, Any]
     spent = [int(content(cell)["milliseconds"][0]) / 1000 for cell in there]
     known = [own for own in spent if own >= 0]
     whole = [pruned for cell in there if len(pruned := content(cell)["order"][:K]) == K and not cell.order.startswith("subset")]
-    at_top = [int((pruned >= (SHAPE[0] - TOP) * SHAPE[1]).sum()) for pruned in whole]
+    by_layer = [np.bincount(pruned // SHAPE[1], minlength=SHAPE[0]) for pruned in whole]
     return {
-        "in the top layers": fmean(at_top) if at_top else None,
+        "pruned by layer": np.mean(by_layer, axis=0).tolist() if by_layer else None,
         "tau between halves": fmean(taus) if taus else None,
         "seconds": median(known) if known else None,
         "sentences": sorted({int(content(cell)["read"][0]) for cell in there}),

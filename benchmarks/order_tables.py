@@ -7,6 +7,7 @@ from page_tables import page_table, with_interval
 
 from polyhead.importance.methods import METHODS
 
+TOP = 5
 _FIGURES = {
     "area, K = 36": ("chosen on", "area, K = 36"),
     "area": ("chosen on", "area"),
@@ -41,13 +42,13 @@ def orders(rows: Mapping[str, Any]) -> str:
             shown(name),
             *(with_interval(rows[name].get(group, {}).get(figure)) for group, figure in _FIGURES.values()),
             number(rows[name]["tau between halves"], 2),
-            number(rows[name]["in the top layers"], 0),
+            number(None if (by_layer := rows[name]["pruned by layer"]) is None else sum(by_layer[-TOP:]), 0),
             number(rows[name]["seconds"], 0),
             number(seeds(rows[name]), 0),
         ]
         for name in sorted(rows, key=largest)
     ]
-    return page_table(["order", *_FIGURES, "τ between halves", "of 72, in the top 5 layers", "seconds", "seeds"], lines)
+    return page_table(["order", *_FIGURES, "τ between halves", f"of 72, in the top {TOP} layers", "seconds", "seeds"], lines)
 
 
 def nested(rows: Mapping[str, Any]) -> str:

@@ -57,7 +57,9 @@ POOL = tuple(range(42, 68))
 SWEEP_SEEDS, SWEEP = SEEDS[:5], 12
 VARIANT_SEEDS = SEEDS[:3]
 LARGEST = (12, 72)
-ARMS = ("ranked", "random", "highest", "top-down")
+CONTROLS = {12: ("random", "highest"), 72: ("top-down", "highest", "random")}
+"""Other orders than the ranked one, by the largest k."""
+ARMS = ("ranked", *CONTROLS[72])
 AGREEMENT = 98.0  # percent of words labelled as with all heads
 
 
@@ -83,7 +85,7 @@ def order(seed: int, arm: str) -> list[HeadId]:
     if arm == "random":
         return list(rank(random_scores(HeadMask.full(*SHAPE), seed=seed)))
     if arm == "top-down":
-        return within_layers([layer for layer in reversed(range(SHAPE[0])) for _ in range(SHAPE[1])], seed)
+        return within_layers(np.repeat(np.arange(SHAPE[0])[::-1], SHAPE[1]).tolist(), seed)
     ranking = list(rank(read_scores(CELLS / f"full.{seed}.scores.json")))
     return ranking[::-1] if arm == "highest" else ranking
 
@@ -221,8 +223,7 @@ def jobs() -> Iterator[Job]:
     for seed in SWEEP_SEEDS:
         for k in range(1, SWEEP + 1):
             yield Job("sweep", f"sweep.{seed}.{k}", (cell(f"full.{seed}"),), partial(pruned, seed, k))
-    controls = [(LARGEST[-1], arm) for arm in reversed(ARMS[1:])] + [(LARGEST[0], arm) for arm in ARMS[1:3]]
-    for largest, arm in controls:
+    for largest, arm in [(k, arm) for k in reversed(LARGEST) for arm in CONTROLS[k]]:
         for seed in SEEDS:
             work = partial(nested, seed, largest, arm)
             yield Job("nested", f"nested.{largest}.{arm}.{seed}", (cell(f"full.{seed}"),), work)

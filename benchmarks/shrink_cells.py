@@ -167,8 +167,8 @@ class Asked:
         """The same as a command gets it.
 
         A rule that spreads evenly or takes whole layers has few plans near a speed, and the next one that is fast enough may be
-        a sixth faster than asked. It is asked for the least speed that counts as the one wanted, so that it prunes no more than
-        it has to: of twelve layers six stay at twice the speed, not five.
+        much faster than asked. It is asked for the least speed that counts as the one wanted, so that it prunes no more than it
+        has to.
         """
         is_coarse = RULES[self.rule].spread != "joint"
         return ShrinkSpec(

@@ -11,7 +11,7 @@ import pytest
 from e5 import keep
 from method_orders import CHEAP, COSTLY_LANGUAGES, SEED, Cell, cells
 from numpy.typing import NDArray
-from pruning_cells import VARIANT_SEEDS
+from pruning_cells import VARIANT_SEEDS, order, within_layers
 
 WORDS, SENTENCES, HEADS = 1000, 12, 144
 
@@ -175,3 +175,13 @@ def test_every_method_of_at_most_twenty_passes_is_there_but_those_learnt_for_one
     assert len(set(every)) == len(every) == len({cell.name for cell in every})
     source = [cell.language == "en" for cell in every]
     assert source == sorted(source, reverse=True), "source labels first"
+
+
+def test_orders_of_layers_have_every_head_once_and_the_layers_that_they_say() -> None:
+    top = order(SEED, "top-down")
+    assert [head.layer for head in top] == [layer for layer in range(11, -1, -1) for _ in range(12)]
+    layers = np.random.default_rng(0).permutation([head.layer for head in top]).tolist()
+    shuffled = within_layers(layers, SEED)
+    assert [head.layer for head in shuffled] == layers
+    assert len(set(shuffled)) == len(set(top)) == HEADS
+    assert within_layers(layers, SEED) == shuffled != within_layers(layers, SEED + 1)

@@ -20,7 +20,7 @@ from polyhead.report.study_view import View
 from polyhead.selection.statistics import holm
 
 NINE = ("ud/en_ewt", "ud/zh_gsdsimp", "ud/ar_padt", "ud/he_htb", "ud/de_gsd", "ud/nl_alpino")
-CROSS = Fake(sources=NINE[:3], targets=NINE, arms=("ranked", "random", "highest"), n_sentences=120)
+CROSS = Fake(sources=NINE[:3], targets=NINE, arms=("ranked", "random", "highest", "depth"), n_sentences=120)
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +82,14 @@ def test_holms_family_is_one_printed_table(cells: list[StudyCellRecord]) -> None
 
 
 def test_controls_are_contrasts_paired_by_seed(cells: list[StudyCellRecord]) -> None:
-    line = next(row for row in table(cells, "pos-controls").rows if (row["source"], row["target"]) == ("ud/en_ewt", "ud/de_gsd"))
-    for arm in ("random", "highest"):
+    printed = table(cells, "pos-controls")
+    line = next(row for row in printed.rows if (row["source"], row["target"]) == ("ud/en_ewt", "ud/de_gsd"))
+    for arm in ("random", "highest", "depth"):
         assert line[f"{arm}_contrast_gain"] == pytest.approx(line["ranked_gain"] - line[f"{arm}_gain"])
     assert line["paper_random"] == -0.64
+    shown = {column.key for column in printed.columns}
+    assert {"paper_random", "paper_highest", "depth_gain"} <= shown
+    assert "paper_depth" not in shown, "the paper has no such control"
 
 
 def test_several_sources_and_little_data_have_their_tables(cells: list[StudyCellRecord]) -> None:

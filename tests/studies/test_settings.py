@@ -7,7 +7,8 @@ import pytest
 
 from polyhead.core.errors import SettingError, UnknownNameError
 from polyhead.core.values import fingerprint
-from polyhead.studies.settings import FitSettings, expand, run_settings
+from polyhead.studies.arms import expand
+from polyhead.studies.settings import FitSettings, run_settings
 
 NEEDED: dict[str, Any] = {"model": "m", "task": "pos", "sources": ["phrases/en"], "targets": ("phrases/de",)}
 

@@ -6,7 +6,8 @@ import pytest
 from studies.study_case import cells
 
 from polyhead.core.specs import SearchSpec
-from polyhead.studies.settings import Cell, run_settings
+from polyhead.studies.arms import Cell
+from polyhead.studies.settings import run_settings
 from polyhead.studies.study_cells import PLACES, StudyCell
 
 (CELL, *_) = cells()

@@ -10,8 +10,9 @@ from polyhead.cli.options import JsonOption, Machine, Settings, Shown, comma_sep
 from polyhead.core.errors import SettingError
 from polyhead.core.settings_file import Many
 from polyhead.core.specs import Seed, Whole
+from polyhead.studies.arms import expand
 from polyhead.studies.elastic_spec import ElasticSpec
-from polyhead.studies.settings import PRESET, FitSettings, RunSettings, expand, run_settings
+from polyhead.studies.settings import PRESET, FitSettings, RunSettings, run_settings
 
 OutOption = Annotated[Path, Shown("Folder for the results; run again to continue.", "FOLDER")]
 ConfigOption = Annotated[Path | None, Shown("Options from a file: the same names, or tables train and search.", "FILE.toml")]

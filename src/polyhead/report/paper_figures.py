@@ -6,6 +6,8 @@ from typing import Final
 
 from polyhead.report.language_facts import fact_rows
 
+_ARMS: Final = {"highest-ranked": "highest", "random": "random"}
+PAPER_CONTROLS: Final = tuple(_ARMS.values())
 PAPER_MODELS: Final = {"mbert": "mBERT", "xlmr": "XLM-R"}
 _MODELS: Final = {"bert-base-multilingual-cased": "mbert", "xlm-roberta-base": "xlmr"}
 
@@ -68,9 +70,8 @@ def _scores() -> dict[tuple[str, ...], Scored]:
 
 @cache
 def _controls() -> dict[tuple[str, ...], float]:
-    arms = {"highest-ranked": "highest", "random": "random"}
     return {
-        (row["task"], row["model"], row["setting"], row["source"], row["target"], arms[row["control"]]): float(row["f1_change"])
+        (row["task"], row["model"], row["setting"], row["source"], row["target"], _ARMS[row["control"]]): float(row["f1_change"])
         for row in fact_rows("paper/controls.tsv")
     }
 

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from polyhead.report.paper_figures import PAPER_MODELS, paper_control, paper_models, paper_multi_source, paper_scores
+from polyhead.report.paper_figures import (
+    PAPER_CONTROLS,
+    PAPER_MODELS,
+    paper_control,
+    paper_models,
+    paper_multi_source,
+    paper_scores,
+)
 from polyhead.report.printed_table import Column, PrintedTable
 from polyhead.report.reading import short
 from polyhead.report.study_columns import (
@@ -23,10 +30,11 @@ from polyhead.report.study_columns import (
 from polyhead.report.study_families import Family, language_of, source_of
 from polyhead.report.study_scores import StudyRow, StudyScores
 from polyhead.report.study_view import View
+from polyhead.report.tables import ARM_NAMES
 from polyhead.selection.gains import RANKED
 
 COMBINATIONS: Final = {"merged": "MD", "summed": "SD", "each": "EC"}
-_CONTROLS: Final = ("random", "highest", "depth")
+_CONTROLS: Final = tuple(arm for arm in ARM_NAMES if arm != RANKED)
 _PAIRED: Final = ("cross-lingual", "multi-lingual")
 _PAPER_DIFFERS: Final = {"pos": "as chunk-F1 (--metric chunk_f1)", "ner": "on other data"}
 
@@ -83,7 +91,7 @@ def control_table(task: str, rows: Sequence[StudyRow], scores: StudyScores, view
         columns.append(Column(f"{arm}_gain", f"{arm}: gain", "gain"))
     for arm in controls:
         columns += gain_columns(group=f"{RANKED} - {arm}", key=f"{arm}_contrast_", scores=False)
-    columns += [Column(f"paper_{arm}", f"paper: {arm}", "gain") for arm in controls if arm != "depth"]
+    columns += [Column(f"paper_{arm}", f"paper: {arm}", "gain") for arm in controls if arm in PAPER_CONTROLS]
     for row in (*own, *contrasts):
         line = body.setdefault(
             (_label(row.family, said), row.family.source, target_cell(row)),

@@ -19,13 +19,13 @@ from polyhead.selection.gains import RANKED
 from polyhead.selection.ranking import masks_for, rank
 from polyhead.selection.score_files import read_scores, write_scores
 from polyhead.selection.trials import Trial, TrialTable, choose, search
+from polyhead.studies.arms import Cell
 from polyhead.studies.context import RunContext
 from polyhead.studies.evaluations import Figures, points, points_by_name, pooled, standard_error
 from polyhead.studies.finetunes import FineTuned, fine_tuned, forget_checkpoints, load_fine_tuned, tested
 from polyhead.studies.kept import remember
 from polyhead.studies.nested_search import masked_tests, nested_fit, pruned_from
 from polyhead.studies.screening import screen
-from polyhead.studies.settings import Cell
 from polyhead.studies.stages import version
 
 logger = logging.getLogger(__name__)

@@ -27,6 +27,7 @@ from polyhead.report.page import PICTURE, write_report
 from polyhead.report.record import RunRecord, SettingsRecord
 from polyhead.selection.ranking import check_search
 from polyhead.selection.score_files import write_scores
+from polyhead.studies.arms import Cell, expand
 from polyhead.studies.cell import Outcome, run_cell
 from polyhead.studies.context import RunContext
 from polyhead.studies.drawing import draw
@@ -35,7 +36,7 @@ from polyhead.studies.head_profile import profile_heads
 from polyhead.studies.inputs import open_inputs
 from polyhead.studies.kept import drop_damaged
 from polyhead.studies.record import Clock, cell_record, cost_record, model_card, settings_record
-from polyhead.studies.settings import Cell, RunSettings, expand
+from polyhead.studies.settings import RunSettings
 from polyhead.studies.stages import versions
 from polyhead.studies.summary import noise_pool, summarise
 

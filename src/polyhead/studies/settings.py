@@ -1,13 +1,12 @@
-"""What to run, not how: the settings of a run, its protocol, and the cells (seed × arm) that they expand to."""
+"""What to run, not how: the settings of a run, and its protocol."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, fields
 from os import PathLike
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from polyhead.core.errors import SettingError
 from polyhead.core.heads import Normalisation
 from polyhead.core.settings_file import Many, Place, checked, settings
 from polyhead.core.specs import Count, Flag, SearchSpec, Seed, TrainSpec
@@ -20,16 +19,11 @@ from polyhead.models.names import model_in
 from polyhead.studies.protocols import PROTOCOLS, Protocol, ProtocolName, fixed_by
 
 SelectOn = Literal["source-dev", "target-dev", "pooled", "agreement"]
-Arm = Literal["ranked", "random", "highest", "depth"]
-Control = Literal["random", "highest", "depth", "noise"]
 RankOn = Literal["sources", "sources+target"]
 Combine = Literal["merged", "summed", "each"]
 UnseenLabels = Literal["error", "keep", "drop"]
 Name = Annotated[str, Field(min_length=1)]
 Tenths = Annotated[int, Field(strict=True, ge=1, le=9)]
-OTHER_ORDERS: Final[tuple[Arm, ...]] = ("random", "highest", "depth")
-"""Arms that search another order of heads than the ranked one."""
-
 PRESET: Final = frozenset(item.name for item in fields(Protocol))
 """Settings that the protocol fixes unless they are given."""
 
@@ -180,19 +174,6 @@ class RunSettings(FitSettings):
         return PROTOCOLS[self.protocol]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One seed of one arm: `ranked` prunes the lowest heads, `highest` the highest, `random` in seeded random order."""
-
-    train: TrainSpec
-    arm: Arm
-
-    @property
-    def seed(self) -> int:
-        """Seed of the fine-tunings, of the ranking and of a random order."""
-        return self.train.seed
-
-
 def _known_references(texts: Sequence[str], role: Role, folder: str | None) -> list[DataReference]:
     """The references of a run's sources or targets; opens nothing.
 
@@ -298,18 +279,3 @@ def run_settings(
         "unseen_labels": unseen_labels,
     }
     return RunSettings(**values)
-
-
-def expand(settings: RunSettings, *, seeds: Sequence[int], controls: Sequence[str] = ()) -> tuple[Cell, ...]:
-    """The cells of a run, seed by seed, the ranked arm first; `noise` adds no arm.
-
-    Raises:
-        SettingError: No seed, an unknown control, or one named twice.
-    """
-    named = checked("seeds", seeds, Annotated[Many[Seed], Field(min_length=1)])
-    controls = checked("controls", controls, Many[Control])
-    for what, given in (("seed", named), ("control", controls)):
-        if len(set(given)) != len(given):
-            raise SettingError(f"{what}s = {list(given)}: should name each {what} once")
-    arms: list[Arm] = ["ranked", *(arm for arm in OTHER_ORDERS if arm in controls)]
-    return tuple(Cell(replace(settings.train, seed=seed), arm) for seed in named for arm in arms)

@@ -121,6 +121,7 @@ STAGES: Final[dict[str, Stage]] = {
             "selection/ranking.py",
             "selection/score_files.py",
             "selection/trials.py",
+            "studies/arms.py",
             "studies/cell.py",
             "studies/evaluations.py",
             "studies/nested_search.py",

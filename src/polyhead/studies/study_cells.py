@@ -8,8 +8,9 @@ from polyhead.core.heads import Normalisation
 from polyhead.core.specs import SearchSpec, TrainSpec
 from polyhead.core.values import fingerprint
 from polyhead.models.names import model_in
+from polyhead.studies.arms import Arm, Cell
 from polyhead.studies.protocols import ProtocolName
-from polyhead.studies.settings import Arm, Cell, Combine, RankOn, RunSettings, SelectOn, UnseenLabels
+from polyhead.studies.settings import Combine, RankOn, RunSettings, SelectOn, UnseenLabels
 
 Setting = Literal["cross-lingual", "multi-lingual", "multi-source", "low-resource", "monolingual"]
 StudyArm = Literal["ranked", "random", "highest", "depth", "noise"]

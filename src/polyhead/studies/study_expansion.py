@@ -6,8 +6,8 @@ from itertools import chain, islice, product
 
 from polyhead.core.specs import SearchSpec, TrainSpec
 from polyhead.selection.trials import MOST_SCREENED
+from polyhead.studies.arms import OTHER_ORDERS
 from polyhead.studies.protocols import PROTOCOLS
-from polyhead.studies.settings import OTHER_ORDERS
 from polyhead.studies.study_cells import StudyCell
 from polyhead.studies.study_grid import Grid
 from polyhead.studies.study_pairs import pairs

@@ -16,8 +16,9 @@ from polyhead.data.schemes import SCHEME_NAMES
 from polyhead.data.tasks import task
 from polyhead.importance.methods import method
 from polyhead.models.names import OWN_ENCODERS
+from polyhead.studies.arms import Control
 from polyhead.studies.protocols import PROTOCOLS, ProtocolName, fixed_by
-from polyhead.studies.settings import Combine, Control, Name, RankOn, SelectOn, Tenths, UnseenLabels
+from polyhead.studies.settings import Combine, Name, RankOn, SelectOn, Tenths, UnseenLabels
 from polyhead.studies.study_cells import Setting
 
 T = TypeVar("T")
