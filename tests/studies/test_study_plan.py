@@ -8,7 +8,7 @@ from studies.study_case import cells
 
 from polyhead.core.files import write_json_atomic
 from polyhead.core.values import fingerprint
-from polyhead.studies.study_estimates import stage_times
+from polyhead.studies.study_estimates import few_cells, stage_times
 from polyhead.studies.study_plan import StageTime, plan
 
 NESTED = {"search": '{ how = "nested" }', "train_limit": "100", "train": "{ epochs = 2 }"}
@@ -39,7 +39,7 @@ def test_a_store_knows_the_seconds_of_its_other_stages(tmp_path: Path) -> None:
     name = fingerprint(["ud/en_ewt", 1])
     fit = {"settings": {"model": "polyhead/tiny", "train": {"batch_size": 16}}, "result": {"fit": {"steps": 10}, "seconds": 60.0}}
     write_json_atomic(tmp_path / "fits" / name / "record.json", fit)
-    times = stage_times(tmp_path)
+    times = stage_times(tmp_path, [*few_cells(tmp_path), {"cell": None, "made_in": [{"kind": "testing"}, "half a stage"]}])
     assert [(one.kind, one.sentences, one.seconds) for one in times if one.kind == "fine-tuning"] == [("fine-tuning", 160, 60.0)]
     assert [one.seconds for one in times if one.kind == "testing"] == [2.0, 2.0], "of two seeds; the arms of a seed share it"
 

@@ -21,7 +21,7 @@ from polyhead.data.references import references
 from polyhead.report.tables import markdown
 from polyhead.studies.ray_crew import Cluster
 from polyhead.studies.ray_engine import run_on_ray
-from polyhead.studies.study_estimates import finished_cells, gigabytes, stage_times, train_sentences
+from polyhead.studies.study_estimates import few_cells, finished_cells, gigabytes, stage_times, train_sentences
 from polyhead.studies.study_file import StudySpec, expand_study, read_study, study_grids
 from polyhead.studies.study_folder import add_study
 from polyhead.studies.study_plan import Plan, plan
@@ -99,12 +99,12 @@ def show_plan(study: StudySpec, request: StudyRunRequest, console: Console) -> i
     """Print what the study needs and what the store has of it; writes nothing."""
     if request.out.is_dir() and any(request.out.iterdir()):
         check_store(request.out, kind=KIND, schema=SCHEMA)
-    cells = expand_study(study)
+    cells, records = expand_study(study), few_cells(request.out)
     found = plan(
         cells,
         finished=finished_cells(request.out),
-        times=stage_times(request.out),
-        sentences=train_sentences(request.out),
+        times=stage_times(request.out, records),
+        sentences=train_sentences(records),
         model_gigabytes=gigabytes(cells),
         keep=request.keep_weights,
         workers=request.workers or 1,

@@ -10,7 +10,7 @@ from polyhead.cli.study_requests import StudyStatusRequest
 from polyhead.core.escaping import terminal_text
 from polyhead.core.values import counted, duration
 from polyhead.studies.failures import Failure, read_failures
-from polyhead.studies.study_estimates import finished_cells, gigabytes, stage_times, train_sentences
+from polyhead.studies.study_estimates import few_cells, finished_cells, gigabytes, stage_times, train_sentences
 from polyhead.studies.study_folder import studies_of
 from polyhead.studies.study_plan import plan
 from polyhead.studies.worker_status import WorkerStatus, read_workers
@@ -22,7 +22,8 @@ def study_status(request: StudyStatusRequest, console: Console) -> int:
     """Read the store's small files; exit code 1 if something failed."""
     store = request.store
     studies = studies_of(store, request.study)
-    finished, times, sentences = finished_cells(store), stage_times(store), train_sentences(store)
+    finished, records = finished_cells(store), few_cells(store)
+    times, sentences = stage_times(store, records), train_sentences(records)
     workers, texts, document = read_workers(store / "workers"), list[str](), {}
     cells = {cell.fingerprint: cell for study in studies.values() for cell in study.cells}
     failures = [failure for name, failure in sorted(read_failures(store / "failures").items()) if name in cells]

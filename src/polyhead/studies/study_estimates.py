@@ -20,17 +20,30 @@ def finished_cells(store: Path) -> frozenset[str]:
     return frozenset(record_names(store / "cells"))
 
 
-def stage_times(store: Path) -> list[StageTime]:
-    """What finished stages took: all of at most 200 cells, each once, or without cells 200 fine-tunings; unreadable ones not."""
+def few_cells(store: Path) -> list[dict[str, Any]]:
+    """At most 200 records of cells, which estimates rest on; unreadable ones are left out."""
+    return list(_few(store / "cells", "[0-9a-f]*.json"))
+
+
+def stage_times(store: Path, cells: Iterable[dict[str, Any]]) -> list[StageTime]:
+    """What finished stages took: all of these cells, each once, or without cells at most 200 fine-tunings; unreadable ones not.
+
+    Args:
+        store: The store.
+        cells: From `few_cells`.
+    """
     others: dict[tuple[str, str], StageTime] = {}
     trained = set[str]()
-    for record in _few(store / "cells", "[0-9a-f]*.json"):
-        model = str(record.get("cell", {}).get("model"))
+    for record in cells:
+        facts = record.get("cell")
+        model = str(facts.get("model")) if isinstance(facts, dict) else ""
         for own in record.get("made_in", ()):
+            if not isinstance(own, dict) or not {"stage", "kind", "seconds"} <= own.keys():
+                continue  # found and said where records are checked
             if own["kind"] == "fine-tuning":
-                trained.add(own["stage"])
+                trained.add(str(own["stage"]))
             else:
-                others[own["stage"], own["kind"]] = StageTime(own["kind"], model, 0, float(own["seconds"]))
+                others[str(own["stage"]), str(own["kind"])] = StageTime(str(own["kind"]), model, 0, float(own["seconds"]))
     fits = _documents(store / "fits" / name / "record.json" for name in sorted(trained))
     return [*_trainings(fits if trained else _few(store / "fits", "*/record.json")), *others.values()]
 
@@ -44,10 +57,10 @@ def _trainings(records: Iterable[dict[str, Any]]) -> Iterator[StageTime]:
             yield StageTime("fine-tuning", str(settings.get("model")), n, float(result.get("seconds", 0.0)))
 
 
-def train_sentences(store: Path) -> dict[str, int]:
-    """Training sentences by reference, as at most 200 records of cells say."""
+def train_sentences(cells: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Training sentences by reference, as records of cells say."""
     found = {}
-    for record in _few(store / "cells", "[0-9a-f]*.json"):
+    for record in cells:
         for data in record.get("data", ()):
             if isinstance(data, dict) and data.get("split") == "train":
                 found[str(data.get("name"))] = int(data.get("sentences", 0))
