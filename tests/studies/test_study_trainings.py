@@ -77,6 +77,14 @@ def test_a_seed_and_a_protocol_are_other_models() -> None:
     assert next(trainings(plain)).name != next(trainings(paper)).name
 
 
+def test_random_orders_of_each_heuristic_are_as_many_as_the_sources_and_depth_is_one() -> None:
+    keys = {"settings": '["multi-source"]', "sources": '["phrases/en", "phrases/es", "phrases/nl"]', "targets": '["phrases/de"]'}
+    nested = {**keys, "seeds": "[1]", "search": '{ how = "nested" }', "combine": '["each"]'}
+    alone = len(distinct(cells(**{**nested, "controls": "[]"})))
+    assert len(distinct(cells(**{**nested, "controls": '["random"]'}))) == alone + 3
+    assert len(distinct(cells(**{**nested, "controls": '["depth"]'}))) == alone + 1
+
+
 def test_the_first_study_costs_eight_times_less_than_the_released_procedure_with_shared_sources() -> None:
     """English, Chinese and Arabic, eight targets, five seeds, two controls."""
     others = '"ud/he_htb", "ud/ja_gsd", "ud/fa_seraji", "ud/de_gsd", "ud/nl_alpino", "ud/ur_udtb"'

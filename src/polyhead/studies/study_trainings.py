@@ -69,8 +69,10 @@ def trainings(cell: StudyCell) -> Iterator[Training]:
 
 def _orders(cell: StudyCell) -> list[list[object]]:
     """What decides the order of heads, for each order that the cell searches; `random` and `depth` depend on no score."""
-    if cell.arm in ("random", "depth"):
+    if cell.arm == "depth":
         return [[cell.arm]]
+    if cell.arm == "random":
+        return [[cell.arm, place] for place in range(len(cell.sources) if cell.combine == "each" else 1)]
     order: list[object] = [cell.arm, cell.method, cell.normalisation]
     if len(cell.sources) == 1:
         return [order]
